@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a process with several threads, such as pytest, starts commands in nodes, and what becomes of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from lab import enter
+from lab.state import State
+
+Process = subprocess.Popen[Any]
+
+# By pid: a fork does not inherit threads.
+_threads: dict[int, ThreadPoolExecutor] = {}
+
+
+def _thread() -> ThreadPoolExecutor:
+    """One thread per process starts all commands: they die with it, so it must not end before the process does;
+    and while it starts one, its children are born into the node's PID namespace, which may befall no other thread."""
+    pid = os.getpid()
+    if pid not in _threads:
+        _threads[pid] = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-launcher")
+    return _threads[pid]
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A command in a node. Once it has ended and is reaped, `door` is to be closed."""
+
+    process: Process
+    door: enter.Door
+
+    def kill(self) -> None:
+        """With the session that it leads."""
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def reap_in_background(self) -> None:
+        """The kernel lets no PID namespace end, and so no host reboot and no lab go down, before every process in it
+        is reaped by its parent: that must not hang on somebody's wait()."""
+        name = f"lab-reaper-{self.process.pid}"
+        threading.Thread(target=self._reap, name=name, daemon=True).start()
+
+    def _reap(self) -> None:
+        self.process.wait()
+        self.door.close()
+
+
+def launch(
+    state: State,
+    node: str,
+    argv: Sequence[str],
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    **options: Any,
+) -> Launched:
+    """As enter.spawn(); the process dies with this one."""
+    door = enter.open_door(state, node)
+    try:
+        process = _thread().submit(enter.spawn, door, argv, env, cwd, **options).result()
+    except BaseException:
+        door.close()
+        raise
+    return Launched(process, door)
