@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools import check
+from tools.parts import Part, all_parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORT = """<testsuites><testsuite>
+<testcase name="good"/>
+<testcase name="better"/>
+<testcase name="wrong"><failure message="no"/></testcase>
+<testcase name="broken"><error message="no fixture"/></testcase>
+<testcase name="unable"><skipped message="no root"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_count_reads_the_report_of_pytest(tmp_path: Path) -> None:
+    path = tmp_path / "report.xml"
+    path.write_text(REPORT)
+    assert str(check.count(path)) == "2 passed, 2 failed, 1 skipped"
+
+
+def test_count_of_a_part_that_died(tmp_path: Path) -> None:
+    assert check.count(tmp_path / "none.xml") == check.Sum()
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("unit-newest", True),
+        ("unit", True),
+        ("uni", False),
+        ("unit-newest-more", False),
+    ],
+)
+def test_chosen(word: str, expected: bool) -> None:
+    assert check.chosen(Part("unit-newest", ("true",)), word) is expected
+
+
+def test_names_of_parts_and_labs_are_unique() -> None:
+    parts = all_parts()
+    assert len({part.name for part in parts}) == len(parts)
+    assert len({check.lab_name(part) for part in parts}) == len(parts)
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> check.Runner:
+    monkeypatch.setattr(check, "LOGS", tmp_path)
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    monkeypatch.setattr(check, "lab_name", lambda part: part.name)
+    return check.Runner()
+
+
+def test_a_part_that_fails_is_shown_with_its_output(runner: check.Runner, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [Part("good", ("echo", "secret")), Part("bad", ("sh", "-c", "echo because; exit 3"))]
+    runner.run(parts, jobs=2)
+    assert str(runner.total) == "1 passed, 1 failed, 0 skipped"
+    assert runner.failed == ["bad"]
+    printed = capsys.readouterr().out
+    assert "because" in printed
+    assert "secret" not in printed
+
+
+def test_a_part_that_cannot_start_fails(runner: check.Runner) -> None:
+    runner.run([Part("missing", ("no-such-program",))], jobs=1)
+    assert runner.failed == ["missing"]
+
+
+def test_pytest_without_a_test_fails(runner: check.Runner) -> None:
+    runner.run([Part("empty", ("sh", "-c", "exit 5"), tests=True)], jobs=1)
+    assert str(runner.total) == "0 passed, 1 failed, 0 skipped"
+
+
+def test_a_stopped_runner_starts_nothing(runner: check.Runner, tmp_path: Path) -> None:
+    runner.stop()
+    runner.run([Part("late", ("touch", str(tmp_path / "late")))], jobs=1)
+    assert not (tmp_path / "late").exists()

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The parts of `make test`: what each runs, and with what."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tools.project import SYSTEM_PYTHON, TREE, VENVS
+
+NEWEST = "newest"
+OLDEST = "oldest"
+BACKENDS = ("nftables", "iptables", "iptables-legacy", "legacy")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A command whose exit code says whether the part passed; `tests` if it is pytest, which counts its tests."""
+
+    name: str
+    command: tuple[str, ...]
+    venv: str = NEWEST
+    environment: Mapping[str, str] = field(default_factory=dict)
+    tests: bool = False
+    lab: bool = False
+
+
+def all_parts() -> list[Part]:
+    """Those that take longest first, so that two at a time end together; those that need the lab last."""
+    return [
+        _tool("sanity-newest", sys.executable, "-m", "tools.sanity", NEWEST),
+        _tool("sanity-oldest", sys.executable, "-m", "tools.sanity", OLDEST),
+        _unit("newest"),
+        _unit("oldest"),
+        # Only what runs on managed hosts has to run on the oldest Python.
+        _unit("target-oldest-python", "tests/unit/plugins/module_utils"),
+        _tool("lint-mypy", "mypy"),
+        _tool("lint-ansible", "ansible-lint", "--offline", "--profile", "production"),
+        _tool(
+            "lint-docs",
+            "antsibull-docs",
+            "lint-collection-docs",
+            ".",
+            "--plugin-docs",
+            "--validate-collection-refs=all",
+        ),
+        _tool("lint-ruff", "ruff", "check", "--output-format=concise"),
+        _tool("lint-changelog", "antsibull-changelog", "lint"),
+        _tool("lint-reuse", "reuse", "lint", "--lines"),
+        # On every back-end with Debian's own pyroute2, but for the tests marked `once`, which need no back-end.
+        *(_behaviour(backend, "not once", backend) for backend in BACKENDS),
+        _behaviour("once", "once"),
+        # The tests marked `versions` once more with other versions.
+        _behaviour("newest-pyroute2", "versions", target="target-newest"),
+        _behaviour("oldest-ansible", "versions", venv=OLDEST),
+        Part(
+            "molecule",
+            ("molecule", "-c", "molecule/config.yml", "test", "--scenario-name", "default"),
+            environment={"MOLECULE_GLOB": "molecule/*/molecule.yml"},
+            lab=True,
+        ),
+    ]
+
+
+def _tool(name: str, *command: str) -> Part:
+    return Part(name, command)
+
+
+def _unit(venv: str, *paths: str) -> Part:
+    return Part(f"unit-{venv}", ("pytest", *(paths or ["tests/unit"])), venv=venv, tests=True)
+
+
+def _behaviour(name: str, marked: str, backend: str = "nftables", venv: str = NEWEST, target: str = "") -> Part:
+    python = VENVS / target / "bin" / "python3" if target else SYSTEM_PYTHON
+    return Part(
+        f"behaviour-{name}",
+        # pytest is always the newest; what is tested is the ansible-playbook of the environment below.
+        (str(VENVS / NEWEST / "bin" / "pytest"), "tests/behaviour", "-m", marked),
+        venv=venv,
+        environment={
+            "DOCKERLESS_ANSIBLE": str(VENVS / venv / "bin"),
+            "DOCKERLESS_BACKEND": backend,
+            "DOCKERLESS_COLLECTIONS": str(TREE),
+            "DOCKERLESS_TARGET_PYTHON": str(python),
+        },
+        tests=True,
+        lab=True,
+    )

@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Installs what the demo and the tests need: Debian packages (as root) and virtual environments in .venv.
+
+.venv/newest                the newest ansible-core for this machine's Pythons, and all tools
+.venv/oldest                the oldest ansible-core that the collection supports
+.venv/target-newest         for managed hosts: the system's Python with the newest pyroute2
+.venv/target-oldest-python  for unit tests: the oldest Python of a managed host
+
+What is there and up to date is left alone, so a second run takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools import tree
+from tools.project import ROOT, SYSTEM_PYTHON, VENVS, first_python
+
+REQUIREMENTS = ROOT / "tests" / "requirements"
+
+
+@dataclass(frozen=True)
+class Venv:
+    name: str
+    python: Callable[[], Path]
+
+
+VENV_LIST = (
+    Venv("newest", lambda: first_python("3.13", "3.12", "3.14", "3.11")),
+    Venv("oldest", lambda: first_python("3.11", "3.12", "3.13")),
+    Venv("target-newest", SYSTEM_PYTHON.resolve),
+    Venv("target-oldest-python", lambda: first_python("3.9", "3.10", "3.11", "3.12", "3.13")),
+)
+
+
+class SetupError(Exception):
+    """What is missing and what to do, in one sentence."""
+
+
+def main() -> int:
+    # So that a stopped run still takes away what it put in the machine's way.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    VENVS.mkdir(exist_ok=True)
+    try:
+        with _lock(VENVS / ".lock"):
+            install_packages(missing_packages())
+            make_venvs()
+        tree.link()
+    except (SetupError, LookupError) as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+# ---- Debian packages ----
+
+
+def missing_packages() -> list[str]:
+    lines = (REQUIREMENTS / "debian.txt").read_text().splitlines()
+    wanted = [line for line in lines if line and not line.startswith("#")]
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *wanted]
+    try:
+        shown = subprocess.run(query, check=False, capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        raise SetupError(f"this is no Debian; install what {REQUIREMENTS / 'debian.txt'} lists") from None
+    present = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
+    return [package for package in wanted if package not in present]
+
+
+def install_packages(packages: list[str]) -> None:
+    if not packages:
+        return
+    if os.geteuid() != 0:
+        raise SetupError(f"as root: apt-get install {' '.join(packages)}")
+    print(f"setup: installing Debian packages: {' '.join(packages)}", flush=True)
+    apt = ["apt-get", "--quiet=2", "--option=DPkg::Lock::Timeout=300"]
+    with _lock(Path("/run/lock/dockerless-network-setup")), _no_daemons():
+        # A failed update may still leave good lists; the installation tells.
+        _run([*apt, "update"], check=False)
+        _run([*apt, "install", "--yes", "--no-install-recommends", *packages])
+
+
+@contextlib.contextmanager
+def _no_daemons() -> Iterator[None]:
+    """Keeps the packages' services (sshd) from starting on this machine, by Debian's policy-rc.d."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    try:
+        file = policy.open("x")
+    except FileExistsError:
+        yield  # the machine has a policy of its own
+        return
+    try:
+        with file:
+            file.write("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        yield
+    finally:
+        policy.unlink()
+
+
+# ---- virtual environments ----
+
+
+def make_venvs() -> None:
+    stale = [(venv, venv.python()) for venv in VENV_LIST]
+    stale = [(venv, python) for venv, python in stale if _read(_stamp_file(venv)) != _stamp(venv, python)]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for future in [pool.submit(make_venv, venv, python) for venv, python in stale]:
+            future.result()
+    if stale:
+        lend_ansible()
+
+
+def make_venv(venv: Venv, python: Path) -> None:
+    start = time.monotonic()
+    path = VENVS / venv.name
+    shutil.rmtree(path, ignore_errors=True)
+    _run([str(python), "-m", "venv", str(path)])
+    requirements = REQUIREMENTS / f"{venv.name}.txt"
+    pip = [str(path / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    _run([*pip, "install", "--requirement", str(requirements)])
+    _stamp_file(venv).write_text(_stamp(venv, python))
+    print(f"setup: .venv/{venv.name} with {python} ({time.monotonic() - start:.0f} s)", flush=True)
+
+
+def lend_ansible() -> None:
+    """Lends ansible.module_utils, which runs on older Pythons than ansible-core can be installed on."""
+    lender = next((VENVS / "newest").glob("lib/python3.*/site-packages/ansible"))
+    borrower = next((VENVS / "target-oldest-python").glob("lib/python3.*/site-packages")) / "ansible"
+    borrower.unlink(missing_ok=True)
+    borrower.symlink_to(os.path.relpath(lender, borrower.parent))
+
+
+def _stamp_file(venv: Venv) -> Path:
+    return VENVS / venv.name / "stamp"
+
+
+def _stamp(venv: Venv, python: Path) -> str:
+    """Changes when the environment has to be made anew."""
+    digest = hashlib.sha256()
+    for path in (*sorted(REQUIREMENTS.glob("*.txt")), ROOT / "tests" / "unit" / "requirements.txt"):
+        if path.name in (f"{venv.name}.txt", "constraints.txt", "requirements.txt"):
+            digest.update(path.read_bytes())
+    digest.update(f"{VENVS / venv.name} {python} {python.stat().st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+# ---- small things ----
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Waits for another set-up of the same thing to end."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _run(command: list[str], *, check: bool = True) -> None:
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Without byte code every start of ansible would compile it again.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL)
+    if check and done.returncode != 0:
+        raise SetupError(f"failed: {' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
