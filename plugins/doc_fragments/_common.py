@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this doc fragment is **PRIVATE** to the collection.
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    # What every module that changes the host has in common.
+    DOCUMENTATION = r"""
+options:
+  state:
+    description:
+      - Whether the object is there.
+      - With V(absent), only what this collection made goes away. What was there before is left as it is, and the module
+        says so in a warning.
+    type: str
+    choices: [present, absent]
+    default: present
+  aggregate:
+    description:
+      - A list of objects, each a dictionary with the options of this module. All of them are handled in one call, which
+        costs little more than a call for a single one.
+      - Options given beside O(aggregate) are the defaults of every item.
+      - The whole list is checked before anything is changed.
+    type: list
+    elements: dict
+requirements:
+  - Linux, and privileges to configure its network (C(become=true))
+  - pyroute2 >= 0.7.2 on the managed host
+notes:
+  - One run at a time works on a host; another one waits for up to two minutes, then says who is in its way.
+  - Links that this collection makes are in the link group 25708, and their alias begins with C(dockerless.network).
+"""
+
+    NETWORK = r"""
+options:
+  network:
+    description:
+      - The name of the network that the object belongs to.
+      - It is noted on the object in the kernel, shown by M(dockerless.network.network_info), and tells the role what it
+        made itself.
+    type: str
+"""
+
+    BACKEND = r"""
+options:
+  backend:
+    description:
+      - Which packet filter to use. All of them hold the same rules and protect alike.
+      - V(auto) takes V(nftables) where C(nft) works, else V(iptables).
+      - V(nftables) keeps everything in the one table C(inet dockerless).
+      - V(iptables) keeps everything in chains whose names begin with C(DLN-), in the variant (nf_tables or legacy) that the
+        host's own C(iptables) is.
+      - V(legacy) drives the legacy tables through the library python-iptables. It is refused where that cannot be right; see
+        the collection's documentation.
+      - Rules that this collection made with another back-end move to the chosen one, and none is left behind.
+    type: str
+    choices: [auto, nftables, iptables, legacy]
+    default: auto
+requirements:
+  - nftables >= 1.0.6, or iptables >= 1.8.9
+"""

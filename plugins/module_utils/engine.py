@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one loop that every module runs: current state, plan, (check mode: stop), apply, result.
+
+It takes any mixture of kinds in one run; a module is this loop with one kind.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from .firewall.backend import FirewallError
+from .kernel.errors import KernelError
+from .operations import Operation
+from .text import to_yaml
+from .world import World
+
+Description = t.Optional[t.Dict[str, t.Any]]
+
+
+class Kind:
+    """One kind of object: how to read it, and the steps from what is there to what is wanted."""
+
+    name = ""
+    # Whether its objects live in the packet filter: rules are in place before a link comes up, and stay until the
+    # last one is gone.
+    firewall = False
+
+    def parse(self, options: t.Mapping[str, t.Any]) -> t.Any:
+        """Options to the model; raises InvalidRequest. Looks at nothing but the options."""
+        raise NotImplementedError
+
+    def check(self, items: t.Sequence[t.Any]) -> None:
+        """Raise InvalidRequest when wanted items contradict one another."""
+
+    def title(self, item: t.Any) -> str:
+        """What a person calls the object."""
+        raise NotImplementedError
+
+    def resolve(self, item: t.Any, state: str, world: World) -> t.Any:
+        """Fill in what depends on the host: the uplink's name, the MTU. Raises Conflict."""
+        return item
+
+    def plan(self, item: t.Any, state: str, world: World) -> t.List[Operation]:
+        """The steps for one object; tells ``world`` what will be there. Raises Conflict."""
+        raise NotImplementedError
+
+    def observed(self, item: t.Any, world: World) -> Description:
+        """The object as it is now, in the words of the options; None when it is not there."""
+        raise NotImplementedError
+
+    def wanted(self, item: t.Any, observed: Description, world: World) -> Description:
+        """The object as it will be, in the same words."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Request:
+    """One object that somebody asks for, or wants gone."""
+
+    kind: Kind
+    item: t.Any
+    state: str = "present"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did, or in check mode would do."""
+
+    changed: bool = False
+    commands: t.Tuple[str, ...] = ()
+    before: str = ""
+    after: str = ""
+    objects: t.Tuple[t.Dict[str, t.Any], ...] = ()
+    warnings: t.Tuple[str, ...] = ()
+
+
+class StepFailed(Exception):
+    """A step of the plan failed; what had been done in this run was taken back as far as it could be."""
+
+
+@dataclass
+class _Plan:
+    steps: t.List[Operation] = field(default_factory=list)
+    before: t.Dict[str, Description] = field(default_factory=dict)
+    after: t.Dict[str, Description] = field(default_factory=dict)
+    objects: t.List[t.Dict[str, t.Any]] = field(default_factory=list)
+
+
+def run(requests: t.Sequence[Request], world: World) -> Outcome:
+    """Carry out all of ``requests``, or in check mode say what that would take.
+
+    The whole plan is made before its first step is taken, so a request that cannot be carried out changes nothing.
+    """
+    plan = _plan(requests, world)
+    if not world.check_mode:
+        _apply(plan.steps, world)
+    changed = bool(plan.steps)
+    return Outcome(
+        changed=changed,
+        commands=tuple(command for step in plan.steps for command in step.commands()),
+        before=_document(plan.before, plan.after),
+        after=_document(plan.after, plan.before),
+        objects=tuple(plan.objects),
+        warnings=tuple(world.warnings),
+    )
+
+
+def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
+    plan = _Plan()
+    _check_together(requests)
+    late: t.List[Operation] = []
+    for request in requests:
+        steps = _plan_one(request, world, plan)
+        if request.kind.firewall:
+            late += steps
+        else:
+            plan.steps += steps
+    if world.firewall.is_open:
+        rules = world.firewall.plan() + late
+        first = any(request.state == "present" for request in requests if request.kind.firewall)
+        plan.steps = rules + plan.steps if first else plan.steps + rules
+    return plan
+
+
+def _check_together(requests: t.Sequence[Request]) -> None:
+    for kind in dict.fromkeys(request.kind for request in requests):
+        kind.check([r.item for r in requests if r.kind is kind and r.state == "present"])
+
+
+def _plan_one(request: Request, world: World, plan: _Plan) -> t.List[Operation]:
+    kind = request.kind
+    item = kind.resolve(request.item, request.state, world)
+    title = kind.title(item)
+    observed = kind.observed(item, world)
+    steps = kind.plan(item, request.state, world)
+    wanted = kind.wanted(item, observed, world) if request.state == "present" else None
+    if request.state == "absent" and observed is not None and not steps and not kind.firewall:
+        wanted = observed  # there, but not ours: it stays
+    plan.before[title] = observed
+    plan.after[title] = wanted
+    plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", **_identity(kind, item)))
+    return steps
+
+
+def _identity(kind: Kind, item: t.Any) -> t.Dict[str, t.Any]:
+    return {"title": kind.title(item)}
+
+
+def _document(side: t.Mapping[str, Description], other: t.Mapping[str, Description]) -> str:
+    """The objects that differ between the two sides, as YAML."""
+    shown = {title: value for title, value in side.items() if value != other.get(title) and value is not None}
+    return to_yaml(shown)
+
+
+def _apply(steps: t.Sequence[Operation], world: World) -> None:
+    done: t.List[Operation] = []
+    for step in steps:
+        try:
+            step.apply(world.host)
+        except (KernelError, FirewallError, OSError) as error:
+            raise StepFailed(_undo(done, step, error, world)) from error
+        done.append(step)
+
+
+def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, world: World) -> str:
+    """Take back what was done, the last step first, and tell the story."""
+    left = []
+    for step in reversed(done):
+        for reverse in step.undo():
+            try:
+                reverse.apply(world.host)
+            except (KernelError, FirewallError, OSError) as trouble:
+                left.append("%s (%s)" % (reverse.commands()[0], trouble))
+    story = "%s. The step that failed: %s" % (str(error).rstrip("."), failed.commands()[0].splitlines()[0])
+    if not done:
+        return story + ". Nothing had been changed."
+    if left:
+        return story + ". Taking back what came before it failed, too: %s." % "; ".join(left)
+    return story + ". What came before it in this call (%d steps) was taken back." % len(done)

@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Between Ansible and the engine: options in, result out, every error one message."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from .engine import Kind, Outcome, Request, StepFailed, run
+from .firewall.backend import FirewallError, Runner
+from .firewall.desk import CHOICES, FirewallDesk
+from .kernel.errors import HostError, require_privileges
+from .kernel.host import Host
+from .model import Conflict, InvalidRequest
+from .world import World
+
+Arguments = t.Dict[str, t.Dict[str, t.Any]]
+_T = t.TypeVar("_T")
+
+_LOCK_SECONDS = 120
+_PACKAGES = {"nft": "nftables", "conntrack": "conntrack"}
+STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+NETWORK: Arguments = {"network": {"type": "str"}}
+BACKEND: Arguments = {"backend": {"type": "str", "choices": list(CHOICES), "default": "auto"}}
+
+
+def run_module(kind: Kind, arguments: Arguments, key: str = "", **constraints: t.Any) -> None:
+    """The whole of a module: one object of ``kind`` by its own options, or a list of them in ``aggregate``.
+
+    ``key`` is the option that one object cannot do without.
+    """
+    item = dict(arguments, **STATE)
+    spec = {name: {k: v for k, v in option.items() if k != "required"} for name, option in item.items()}
+    spec["aggregate"] = {"type": "list", "elements": "dict"}
+    module = AnsibleModule(
+        argument_spec=spec,
+        required_one_of=[(key, "aggregate")] if key else [],
+        mutually_exclusive=[(key, "aggregate")] if key else [],
+        supports_check_mode=True,
+    )
+    try:
+        items = _items(module.params, item, constraints)
+        requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
+        outcome = _in_world(module, lambda world: run(requests, world))
+    except (InvalidRequest, Conflict, StepFailed, HostError, FirewallError) as error:
+        module.fail_json(msg=str(error))
+    for warning in outcome.warnings:
+        module.warn(warning)
+    module.exit_json(**result(outcome))
+
+
+def run_info(gather: t.Callable[[World, t.Optional[str]], t.Dict[str, t.Any]], arguments: Arguments) -> None:
+    """The whole of a module that only looks."""
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
+    try:
+        facts = _in_world(module, lambda world: gather(world, module.params["name"]))
+    except (Conflict, HostError, FirewallError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **facts)
+
+
+def result(outcome: Outcome) -> t.Dict[str, t.Any]:
+    """An outcome as a module returns it."""
+    return {
+        "changed": outcome.changed,
+        "commands": list(outcome.commands),
+        "diff": {"before": outcome.before, "after": outcome.after},
+        "objects": list(outcome.objects),
+    }
+
+
+def runner(module: AnsibleModule) -> Runner:
+    """Runs the tools of the host, in the C locale and found where root would find them."""
+
+    def run_tool(argv: t.Sequence[str], text: t.Optional[str]) -> t.Tuple[int, str, str]:
+        path = module.get_bin_path(argv[0])
+        if path is None:
+            package = _PACKAGES.get(argv[0], "iptables")
+            raise FirewallError("There is no program %s on this host; install the package %s." % (argv[0], package))
+        rc, out, err = module.run_command(
+            [path, *argv[1:]], data=text, binary_data=True, environ_update={"LC_ALL": "C", "LANGUAGE": "C"}
+        )
+        return rc, out, err
+
+    return run_tool
+
+
+def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
+    """Do something with the host, under its lock."""
+    require_privileges()
+    tool = runner(module)
+    desk = FirewallDesk(tool, module.params.get("backend") or "auto")
+    with Host(tool) as host, host.lock(_LOCK_SECONDS, str(module._name)):
+        return act(World(host, desk, module.check_mode))
+
+
+def _items(
+    params: t.Mapping[str, t.Any], arguments: Arguments, constraints: t.Mapping[str, t.Any]
+) -> t.List[t.Dict[str, t.Any]]:
+    """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
+    defaults = {name: params[name] for name in arguments if params.get(name) is not None}
+    items = [defaults] if params.get("aggregate") is None else [_merge(defaults, item) for item in params["aggregate"]]
+    name = "options" if params.get("aggregate") is None else "aggregate"
+    spec = {name: dict(constraints, type="list", elements="dict", options=arguments)}
+    checked = ArgumentSpecValidator(spec).validate({name: items})
+    if checked.error_messages:
+        raise InvalidRequest("; ".join(checked.error_messages).replace(" found in options", ""))
+    return list(checked.validated_parameters[name])
+
+
+def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    merged = dict(defaults)
+    for name, value in item.items():
+        if isinstance(value, dict) and isinstance(merged.get(name), dict):
+            # what is not said beside aggregate arrives as None, and is nobody's default
+            value = {**{k: v for k, v in merged[name].items() if v is not None}, **value}
+        if value is not None:
+            merged[name] = value
+    return merged
+
+
+def _parse(kind: Kind, options: t.Mapping[str, t.Any], items: t.Sequence[t.Any]) -> t.Any:
+    try:
+        return kind.parse(options)
+    except InvalidRequest as error:
+        place = " (aggregate, item %d)" % (items.index(options) + 1) if len(items) > 1 else ""
+        raise InvalidRequest("%s%s" % (error, place)) from None

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every packet filter back-end offers: read all of ours in one dump, plan the difference as one transaction."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..model import FirewallState
+from ..operations import Operation
+
+# Runs a program with text on its standard input: argv and input to (exit code, standard output, standard error).
+Runner = t.Callable[[t.Sequence[str], t.Optional[str]], t.Tuple[int, str, str]]
+
+
+class FirewallError(Exception):
+    """The packet filter cannot be read or driven; the text says with which tool and why."""
+
+
+class Backend:
+    """One way to keep a FirewallState in the kernel.
+
+    ``raw`` is what a back-end read, in its own terms; only the same back-end looks into it.
+    """
+
+    name: str = ""
+
+    def __init__(self, run: Runner) -> None:
+        self.run = run
+
+    def usable(self) -> t.Optional[str]:
+        """Why this back-end cannot work on this host, in one sentence; None when it can."""
+        raise NotImplementedError
+
+    def read(self) -> object:
+        """Everything of ours, in one dump; never anything of others."""
+        raise NotImplementedError
+
+    def state(self, raw: object) -> FirewallState:
+        """What the rules that were read amount to."""
+        raise NotImplementedError
+
+    def plan(self, raw: object, desired: FirewallState) -> t.List[Operation]:
+        """The transaction from what was read to ``desired``; empty when nothing differs.
+
+        An empty FirewallState leaves no chain and no table of ours.
+        """
+        raise NotImplementedError

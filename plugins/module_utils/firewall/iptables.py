@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The iptables back-end: one ``iptables-save`` reads, one ``iptables-restore --noflush`` changes, for each family.
+
+Only chains whose name begins with DLN- and the jumps to them are looked at; rules and chains of others keep their
+place. A table is committed as one (iptables-restore(8)); chains that differ are rebuilt as a whole in that commit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ..model import FirewallState
+from ..operations import LoadRules, Operation
+from .backend import Backend, FirewallError, Runner
+from .iptables_rules import render
+from .iptables_state import decode
+from .iptables_text import EMPTY, TABLES, Ruleset, parse, transaction
+
+VARIANTS = ("auto", "nft", "legacy")
+# Seconds to wait for /run/xtables.lock; without -w, 1.8.9 waits for ever and 1.8.11 not at all.
+LOCK_SECONDS = 10
+# What iptables-restore exits with when it did not get the lock (RESOURCE_PROBLEM in xtables.h).
+LOCKED = 4
+
+_TOOLS = {4: "iptables", 6: "ip6tables"}
+# The tables that legacy iptables has in this network namespace. A look with iptables-legacy would make them.
+_LEGACY_TABLES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
+_IPV6 = "/proc/sys/net/ipv6"
+_INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What of ours is there, by IP version; a family that this host does not have is missing."""
+
+    families: t.Mapping[int, Ruleset]
+
+    def __bool__(self) -> bool:
+        return any(self.families.values())
+
+
+class IptablesBackend(Backend):
+    """iptables in the host's own variant, or in the one asked for."""
+
+    def __init__(self, run: Runner, variant: str = "auto") -> None:
+        super().__init__(run)
+        if variant not in VARIANTS:
+            raise FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
+        self._variant = variant
+        self._version: t.Optional[t.Tuple[int, str]] = None
+
+    @property
+    def store(self) -> str:
+        """Where the rules live, ``nft`` or ``legacy``: two back-ends with the same store see the same rules."""
+        if self._variant != "auto":
+            return self._variant
+        return "nft" if "nf_tables" in self._ask_version()[1] else "legacy"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of what owns the store: python-iptables and iptables-legacy-restore write the same rules."""
+        return "legacy" if self.store == "legacy" else "iptables"
+
+    def usable(self) -> t.Optional[str]:
+        rc, out = self._ask_version()
+        tool = self.tool(4, "")
+        if rc == 127:
+            return "%s is not installed; install the package iptables." % tool
+        if rc != 0 or not out.startswith("iptables"):
+            return "%s does not work here: %s" % (tool, _first_line(out))
+        return None
+
+    def read(self) -> Dump:
+        return Dump({version: self._read_family(version) for version in (4, 6) if self._has_family(version)})
+
+    def state(self, raw: object) -> FirewallState:
+        return decode(t.cast("Dump", raw).families)
+
+    def plan(self, raw: object, desired: FirewallState) -> t.List[Operation]:
+        current = t.cast("Dump", raw).families
+        steps: t.List[Operation] = []
+        for version, wanted in render(desired).items():
+            if version not in current:
+                self._refuse_missing(version, desired)
+                continue
+            text = transaction(current[version], wanted)
+            if text:
+                argv = (self.tool(version, "restore"), "--noflush", "-w", str(LOCK_SECONDS))
+                steps.append(LoadRules(argv, text, transaction(wanted, current[version])))
+        return steps
+
+    def has_rules_of_ours(self) -> bool:
+        """Whether this variant holds anything of ours; looking makes nothing, and a missing tool holds nothing."""
+        if self._variant == "legacy" and not any(self._legacy_tables(version) for version in (4, 6)):
+            return False
+        return self.usable() is None and bool(self.read())
+
+    def tool(self, version: int, verb: str) -> str:
+        """The program for an IP version: ``save``, ``restore``, or empty for the one that takes single rules."""
+        words = [_TOOLS[version], "" if self._variant == "auto" else self._variant, verb]
+        return "-".join(word for word in words if word)
+
+    def _ask_version(self) -> t.Tuple[int, str]:
+        if self._version is None:
+            rc, out, err = self._try([self.tool(4, ""), "-V"])
+            self._version = (rc, out or err)
+        return self._version
+
+    def _try(self, argv: t.Sequence[str]) -> t.Tuple[int, str, str]:
+        """Run a program; exit code 127 when there is none of that name."""
+        try:
+            return self.run(argv, None)
+        except FileNotFoundError:
+            return 127, "", "not found"
+        except FirewallError as error:
+            return 127, "", str(error)
+
+    def _read_family(self, version: int) -> Ruleset:
+        if self.store == "legacy" and not self._legacy_tables(version):
+            return EMPTY
+        tool = self.tool(version, "save")
+        rc, out, err = self._try([tool])
+        if rc != 0:
+            raise FirewallError("%s cannot read the rules (exit code %d): %s" % (tool, rc, _first_line(err)))
+        foreign = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
+        if foreign:
+            raise FirewallError(
+                "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
+                % (tool, ", ".join(sorted(foreign)))
+            )
+        return parse(out)
+
+    def _has_family(self, version: int) -> bool:
+        return version == 4 or (os.path.isdir(_IPV6) and self._try([self.tool(6, ""), "-V"])[0] == 0)
+
+    def _refuse_missing(self, version: int, desired: FirewallState) -> None:
+        """Rules that speak of IPv6 need it; those that merely hold for IPv6, too, have nothing to do without it."""
+        networks = [entry.source for entry in desired.masquerades]
+        networks += [subnet for policy in desired.policies for subnet in policy.subnets]
+        if all(item.version != version for item in networks + [port.container_ip for port in desired.ports]):
+            return
+        what = "has no IPv6" if not os.path.isdir(_IPV6) else "has no working %s" % self.tool(version, "")
+        raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
+
+    @staticmethod
+    def _legacy_tables(version: int) -> str:
+        try:
+            with open(_LEGACY_TABLES[version]) as names:
+                return names.read().strip()
+        except OSError:
+            return ""
+
+
+def _first_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if not line.startswith("#")]
+    return lines[0] if lines else "it says nothing"

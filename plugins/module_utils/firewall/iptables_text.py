@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of ours as data: found in what iptables-save prints, compared, and turned into one iptables-restore.
+
+Pure functions. A rule is the tuple of words that iptables-save prints behind ``-A CHAIN``; iptables 1.8.9 and 1.8.11
+print the same for both variants, but quote comments, so words are compared and never text.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections import Counter
+from dataclasses import dataclass, field
+
+Rule = t.Tuple[str, ...]
+Place = t.Tuple[str, str]  # a table and a chain
+
+PREFIX = "DLN-"
+# The order in which a transaction commits its tables, each atomic by itself: what closes before what opens.
+TABLES = ("raw", "mangle", "filter", "nat")
+BUILTIN = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
+
+_UNQUOTED = re.compile(r"[A-Za-z0-9_-]+")
+_WORDS = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+_SPACE = re.compile(r"[\s\"]")
+_ESCAPED = re.compile(r"\\(.)")
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A rule in a chain that is not ours, which leads into one of ours."""
+
+    table: str
+    chain: str
+    rule: Rule
+    last: bool = field(default=False, compare=False)  # added behind the rules of others, not before them
+
+    @property
+    def target(self) -> str:
+        """The chain that it leads to."""
+        return self.rule[-1]
+
+
+@dataclass(frozen=True)
+class Ruleset:
+    """Everything of ours in one address family: chains by table and name, and the jumps to them."""
+
+    chains: t.Mapping[Place, t.Tuple[Rule, ...]]
+    jumps: t.Tuple[Jump, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.chains or self.jumps)
+
+
+EMPTY = Ruleset({})
+
+
+def parse(dump: str) -> Ruleset:
+    """What is ours in the output of iptables-save."""
+    chains: t.Dict[Place, t.List[Rule]] = {}
+    jumps: t.List[Jump] = []
+    table = ""
+    for line in dump.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif line.startswith(":" + PREFIX):
+            chains.setdefault((table, line[1:].split(" ", 1)[0]), [])
+        elif line.startswith("-A " + PREFIX):
+            chain, _space, rule = line[len("-A ") :].partition(" ")
+            chains.setdefault((table, chain), []).append(words(rule))
+        elif line.startswith("-A ") and PREFIX in line:
+            _, chain, *rule_words = words(line)
+            if len(rule_words) > 1 and rule_words[-2] in ("-j", "-g") and rule_words[-1].startswith(PREFIX):
+                jumps.append(Jump(table, chain, tuple(rule_words)))
+    return Ruleset({where: tuple(rules) for where, rules in chains.items()}, tuple(jumps))
+
+
+def words(text: str) -> Rule:
+    """The words of a rule; iptables-save puts some in double quotes and escapes with a backslash inside them."""
+    if '"' not in text:
+        return tuple(text.split())
+    return tuple(_ESCAPED.sub(r"\1", inner) if inner else plain for inner, plain in _WORDS.findall(text))
+
+
+def text_of(rule: Rule) -> str:
+    """A rule as iptables-save would print it."""
+    plain = " ".join(rule)
+    if "--comment" not in rule and '"' not in plain and plain.count(" ") == len(rule) - 1:
+        return plain
+    pairs = zip(("", *rule), rule)
+    return " ".join(quoted(word) if before == "--comment" or _SPACE.search(word) else word for before, word in pairs)
+
+
+def quoted(word: str) -> str:
+    """A word as iptables-save quotes it (xtables_save_string)."""
+    return word if _UNQUOTED.fullmatch(word) else '"%s"' % re.sub(r"([\"\\'])", r"\\\1", word)
+
+
+def transaction(before: Ruleset, after: Ruleset) -> str:
+    """What iptables-restore --noflush must read to get from one to the other; empty when they are equal."""
+    return "".join(_table_text(table, before, after) for table in TABLES)
+
+
+def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
+    old = {chain: rules for (where, chain), rules in before.chains.items() if where == table}
+    new = {chain: rules for (where, chain), rules in after.chains.items() if where == table}
+    changed = [chain for chain, rules in new.items() if old.get(chain) != rules]
+    removed = [chain for chain in old if chain not in new]
+    surplus, missing = _jump_changes(table, before, after, removed)
+    # Declaring a chain makes it or empties it.
+    lines = [":%s - [0:0]" % chain for chain in changed + removed]
+    lines += ["-D %s %s" % (jump.chain, text_of(jump.rule)) for jump in surplus]
+    lines += ["-A %s %s" % (chain, text_of(rule)) for chain in changed for rule in new[chain]]
+    lines += ["-%s %s %s" % ("A" if jump.last else "I", jump.chain, text_of(jump.rule)) for jump in missing]
+    lines += ["-X %s" % chain for chain in removed]
+    return "\n".join(["*" + table, *lines, "COMMIT", ""]) if lines else ""
+
+
+def _jump_changes(
+    table: str, before: Ruleset, after: Ruleset, removed: t.Collection[str]
+) -> t.Tuple[t.List[Jump], t.List[Jump]]:
+    """The jumps to delete and to add; one that others have put into their own chain stays while it leads somewhere."""
+    have = Counter(
+        jump for jump in before.jumps if jump.table == table and (jump.chain in BUILTIN or jump.target in removed)
+    )
+    want = Counter(jump for jump in after.jumps if jump.table == table)
+    return list((have - want).elements()), list((want - have).elements())

@@ -1,0 +1,471 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a FirewallState lies in one nftables table, and back.
+
+A network, a port or a permission is an element of a set or map; the number of rules does not grow with them, but
+for one rule per masquerade, which only packets from a masqueraded source get to see. The table has four sections
+(policies, masquerades, ports, foreign forwarding), each with its own chains and sets and there only when it has
+something to say, so that sections written one after the other add up to the same table as all at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+from ..model import (
+    LINK_GROUP,
+    BridgePolicy,
+    FirewallState,
+    Flow,
+    Masquerade,
+    Network,
+    OutInterface,
+    PortRange,
+    PublishedPort,
+)
+from .nft_table import Chain, Element, Set, Table, hook
+
+_Sets = t.Dict[str, Set]
+_Chains = t.Dict[str, Chain]
+_IP = {4: "ip", 6: "ip6"}
+_ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
+_ANYWHERE: t.Dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+_PORT = "meta l4proto . th dport"
+
+
+def render(state: FirewallState) -> Table:
+    """The table that holds ``state``."""
+    chains: _Chains = {}
+    sets: _Sets = {}
+    if state.policies:
+        _render_policies(_sorted(state.policies), chains, sets)
+    if state.masquerades:
+        _render_masquerades(state.masquerades, chains, sets)
+    if state.ports:
+        _render_ports(_sorted(state.ports), chains, sets)
+    if state.drop_foreign:
+        chains["foreign"] = Chain(hook("filter", "forward", "filter"), (_FOREIGN,))
+    return Table(chains, sets)
+
+
+def parse(table: Table) -> FirewallState:
+    """The state that a table holds; what is damaged beyond recognition is left out, and so rewritten."""
+    return FirewallState(
+        policies=frozenset(_parse_policies(table)),
+        masquerades=frozenset(_parse_masquerades(table)),
+        ports=frozenset(_parse_ports(table)),
+        drop_foreign="foreign" in table.chains,
+    )
+
+
+_FOREIGN = (
+    'iifgroup != %d oifgroup != %d counter drop comment "neither enters nor leaves a network of ours"'
+    % (LINK_GROUP, LINK_GROUP)
+)
+
+
+def _sorted(items: t.Iterable[t.Any]) -> t.List[t.Any]:
+    return sorted(items, key=str)
+
+
+def _name(link: str) -> str:
+    return '"%s"' % link
+
+
+def _spell(network: Network) -> str:
+    """A network as nft prints it: a host without its prefix length."""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+
+
+def _comment(**values: object) -> str:
+    return " ".join("%s=%s" % (key, value) for key, value in values.items() if value)
+
+
+def _notes(comment: str) -> t.Dict[str, str]:
+    return dict(word.split("=", 1) for word in comment.split() if "=" in word)
+
+
+def _put(sets: _Sets, name: str, key_type: str, key: str, element: Element = Element(), **options: t.Any) -> None:
+    """Add an element, and the set itself when this is its first one."""
+    known = sets.setdefault(name, Set(key_type, elements={}, **options))
+    t.cast("t.Dict[str, Element]", known.elements)[key] = element
+
+
+def _keys(table: Table, name: str) -> t.Iterator[t.Tuple[t.List[str], Element]]:
+    """The elements of a set, their keys cut into fields and without quotes."""
+    if name in table.sets:
+        for key, element in table.sets[name].elements.items():
+            yield [part.strip('"') for part in key.split(" . ")], element
+
+
+# ---- policies ----------------------------------------------------------------------------------------------------
+
+
+def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: _Sets) -> None:
+    for policy in policies:
+        _render_policy(policy, sets)
+    guard = ["ct direction reply return"]
+    into = ["ct state established,related accept", "ct status dnat accept"]
+    for version in (4, 6):
+        if "closed%d" % version in sets:
+            address = "%s daddr" % _IP[version]
+            guard.append(
+                'iifname != "lo" %s @closed%d iifname . %s != @inside%d counter drop comment "direct access"'
+                % (address, version, address, version)
+            )
+    if "icc" in sets:
+        into.append("iifname . oifname @icc accept")
+    if "trusted" in sets:
+        into.append("iifname . oifname @trusted accept")
+    if "open" in sets:
+        into.append("oifname @open accept")
+    for version in (4, 6):
+        if "allow%d" % version in sets:
+            ip = _IP[version]
+            into.append("oifname . %s saddr . %s daddr . %s @allow%d accept" % (ip, ip, _PORT, version))
+    chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
+    chains["forward"] = Chain(hook("filter", "forward", "filter"), _forward_rules(sets))
+    chains["into"] = Chain("", tuple(into + ['counter drop comment "not published, not allowed"']))
+    if "host_closed" in sets:
+        chains["input"] = Chain(hook("filter", "input", "filter"), _INPUT)
+
+
+_INPUT = (
+    "iifname @host_closed ct state established,related accept",
+    "iifname @host_closed meta l4proto { icmp, ipv6-icmp } accept",
+    'iifname @host_closed counter drop comment "access to the host"',
+)
+
+
+def _forward_rules(sets: _Sets) -> t.Tuple[str, ...]:
+    rules = ['iifname @bridges ct state invalid counter drop comment "would leave with a private source"']
+    if "internal" in sets:
+        rules.append('iifname @internal iifname . oifname != @own counter drop comment "no way out"')
+        rules.append('oifname @internal iifname . oifname != @own counter drop comment "no way in"')
+    return tuple(rules + ["oifname @bridges jump into"])
+
+
+def _render_policy(policy: BridgePolicy, sets: _Sets) -> None:
+    bridge = _name(policy.bridge)
+    pair = "%s . %s" % (bridge, bridge)
+    _put(sets, "bridges", "ifname", bridge, Element(comment=_comment(network=policy.network)))
+    if policy.icc:
+        _put(sets, "icc", "ifname . ifname", pair)
+    if policy.internal:
+        _put(sets, "internal", "ifname", bridge)
+        _put(sets, "own", "ifname . ifname", pair)
+    if policy.direct_access:
+        _put(sets, "open", "ifname", bridge)
+    if not policy.host_access:
+        _put(sets, "host_closed", "ifname", bridge)
+    for link in policy.trusted_interfaces:
+        _put(sets, "trusted", "ifname . ifname", "%s . %s" % (_name(link), bridge))
+    for subnet in policy.subnets:
+        _render_subnet(policy, subnet, sets)
+    for flow in policy.allow:
+        _render_flow(bridge, flow, sets)
+
+
+def _render_subnet(policy: BridgePolicy, subnet: Network, sets: _Sets) -> None:
+    version = subnet.version
+    inside = "inside%d" % version
+    kind = "ifname . %s" % _ADDRESS[version]
+    _put(sets, inside, kind, "%s . %s" % (_name(policy.bridge), _spell(subnet)), interval=True)
+    if not policy.direct_access:
+        _put(sets, "closed%d" % version, _ADDRESS[version], _spell(subnet), interval=True)
+    for link in policy.trusted_interfaces:
+        note = Element(comment=_comment(trusted=policy.bridge))
+        _put(sets, inside, kind, "%s . %s" % (_name(link), _spell(subnet)), note, interval=True)
+
+
+def _render_flow(bridge: str, flow: Flow, sets: _Sets) -> None:
+    version = flow.to.version
+    address = _ADDRESS[version]
+    # 0-255 and 0-65535 match a packet that has no ports, too: the look-up reads whatever lies there
+    key = (bridge, _spell(flow.source), _spell(flow.to), flow.protocol or "0-255", str(flow.ports or "0-65535"))
+    kind = "ifname . %s . %s . inet_proto . inet_service" % (address, address)
+    _put(sets, "allow%d" % version, kind, " . ".join(key), interval=True)
+
+
+def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
+    marks = {name: {key[0] for key, unused in _keys(table, name)} for name in ("internal", "open", "host_closed")}
+    icc = {key[0] for key, unused in _keys(table, "icc")}
+    subnets: t.Dict[str, t.List[Network]] = {}
+    flows: t.Dict[str, t.List[Flow]] = {}
+    trusted: t.Dict[str, t.List[str]] = {}
+    for link, bridge in (key for key, unused in _keys(table, "trusted")):
+        trusted.setdefault(bridge, []).append(link)
+    for version in (4, 6):
+        for (link, subnet), element in _keys(table, "inside%d" % version):
+            if not element.comment:
+                subnets.setdefault(link, []).append(ipaddress.ip_network(subnet))
+        for key, unused in _keys(table, "allow%d" % version):
+            flows.setdefault(key[0], []).append(_parse_flow(key))
+    for (bridge,), element in _keys(table, "bridges"):
+        yield BridgePolicy(
+            bridge=bridge,
+            subnets=ordered(subnets.get(bridge, [])),
+            internal=bridge in marks["internal"],
+            icc=bridge in icc,
+            direct_access=bridge in marks["open"],
+            trusted_interfaces=tuple(sorted(trusted.get(bridge, []))),
+            host_access=bridge not in marks["host_closed"],
+            allow=tuple(sorted(flows.get(bridge, []), key=str)),
+            network=_notes(element.comment).get("network", ""),
+        )
+
+
+def ordered(networks: t.Iterable[Network]) -> t.Tuple[Network, ...]:
+    """Networks in the one order in which the model keeps them: IPv4 first, then by address."""
+    return tuple(sorted(networks, key=lambda network: (network.version, network)))
+
+
+def _parse_flow(key: t.Sequence[str]) -> Flow:
+    unused, source, to, protocol, ports = key
+    return Flow(
+        source=ipaddress.ip_network(source),
+        to=ipaddress.ip_network(to),
+        protocol="" if protocol == "0-255" else protocol,
+        ports=None if ports == "0-65535" else _ports(ports),
+    )
+
+
+def _ports(text: str) -> PortRange:
+    first, unused, last = text.partition("-")
+    return PortRange(int(first), int(last or first))
+
+
+# ---- masquerades -------------------------------------------------------------------------------------------------
+
+
+def _render_masquerades(masquerades: t.Iterable[Masquerade], chains: _Chains, sets: _Sets) -> None:
+    dispatch = []
+    for version in (4, 6):
+        ours = [item for item in masquerades if item.source.version == version]
+        if not ours:
+            continue
+        for source in ipaddress.collapse_addresses(item.source for item in ours):  # type: ignore[type-var]
+            _put(sets, "masqueraded%d" % version, _ADDRESS[version], _spell(source), interval=True)
+        # the first rule that matches decides: the narrowest source first, a named interface before any
+        ours.sort(key=lambda item: (-item.source.prefixlen, item.source, item.out.inverted, not item.out.name, str(item)))
+        chains["egress%d" % version] = Chain("", tuple(_masquerade_rule(item) for item in ours))
+        dispatch.append("%s saddr @masqueraded%d jump egress%d" % (_IP[version], version, version))
+    chains["egress"] = Chain(hook("nat", "postrouting", "srcnat"), tuple(dispatch))
+
+
+def _masquerade_rule(item: Masquerade) -> str:
+    ip = _IP[item.source.version]
+    words = []
+    if item.source.prefixlen:
+        words.append("%s saddr %s" % (ip, _spell(item.source)))
+    if item.out.name:
+        words.append("oifname %s%s" % ("!= " if item.out.inverted else "", _name(item.out.name)))
+    if len(item.exclude) == 1:
+        words.append("%s daddr != %s" % (ip, _spell(item.exclude[0])))
+    elif item.exclude:
+        words.append("%s daddr != { %s }" % (ip, ", ".join(_spell(network) for network in item.exclude)))
+    words.append("masquerade" if item.to_source is None else "snat %s to %s" % (ip, item.to_source))
+    if item.random_fully:
+        words.append("fully-random")
+    if item.network:
+        words.append('comment "%s"' % _comment(network=item.network))
+    return " ".join(words)
+
+
+def _parse_masquerades(table: Table) -> t.Iterator[Masquerade]:
+    for version in (4, 6):
+        chain = table.chains.get("egress%d" % version, Chain())
+        for rule in chain.rules:
+            item = _parse_masquerade(rule, version)
+            # a rule that does not spell the same again was altered, and is not taken for one of ours
+            if item is not None and _masquerade_rule(item) == rule:
+                yield item
+
+
+_MASQUERADE = re.compile(
+    r"(?:ip6? saddr (?P<source>\S+) )?"
+    r'(?:oifname (?P<inverted>!= )?"(?P<out>[^"]+)" )?'
+    r"(?:ip6? daddr != (?P<exclude>{ [^}]+ }|\S+) )?"
+    r"(?:masquerade|snat ip6? to (?P<to_source>\S+))"
+    r"(?P<random> fully-random)?"
+    r'(?: comment "(?P<comment>[^"]*)")?'
+)
+
+
+def _parse_masquerade(rule: str, version: int) -> t.Optional[Masquerade]:
+    found = _MASQUERADE.fullmatch(rule)
+    if found is None:
+        return None
+    words = (found["exclude"] or "").strip("{ }").split(", ")
+    return Masquerade(
+        source=ipaddress.ip_network(found["source"]) if found["source"] else _ANYWHERE[version],
+        out=OutInterface(found["out"] or "", bool(found["inverted"])),
+        exclude=tuple(ipaddress.ip_network(word) for word in words if word),
+        to_source=ipaddress.ip_address(found["to_source"]) if found["to_source"] else None,
+        random_fully=bool(found["random"]),
+        network=_notes(found["comment"] or "").get("network", ""),
+    )
+
+
+# ---- published ports ---------------------------------------------------------------------------------------------
+
+
+def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets) -> None:
+    for port in ports:
+        _render_port(port, sets)
+    outside: t.List[str] = []
+    translate: t.List[str] = []
+    for version in (4, 6):
+        outside += _restrictions(version, sets)
+        ip = _IP[version]
+        for name, key in (
+            ("publish_at%d", "%s daddr . " % ip + _PORT),
+            ("publish_range_at%d", "%s daddr . " % ip + _PORT),
+            ("publish%d", _PORT),
+            ("publish_range%d", _PORT),
+        ):
+            if name % version in sets:
+                translate.append("dnat %s to %s map @%s" % (ip, key, name % version))
+    chains["publish"] = Chain("", tuple(translate))
+    chains["publish_in"] = Chain(hook("nat", "prerouting", "dstnat"), tuple(outside + [_TO_HOST]))
+    chains["publish_out"] = Chain(hook("nat", "output", "dstnat"), (_TO_HOST,))
+    hairpin = []
+    if "publish_over" in sets:
+        hairpin.append("iifname . oifname @publish_over ct status dnat masquerade")
+    if any(port.container_ip.version == 4 for port in ports):
+        # DNAT comes before the kernel's martian check, and route_localnet takes that check away on the bridges
+        drop = 'iifname != "lo" ip daddr 127.0.0.0/8 counter drop comment "loopback is for this host alone"'
+        chains["loopback"] = Chain(hook("filter", "prerouting", "raw"), (drop,))
+        if "publish_to" in sets:
+            hairpin.append("ip saddr 127.0.0.0/8 oifname @publish_to masquerade")
+    chains["hairpin"] = Chain(hook("nat", "postrouting", "srcnat"), tuple(hairpin))
+
+
+_TO_HOST = "fib daddr type local jump publish"
+
+
+def _restrictions(version: int, sets: _Sets) -> t.List[str]:
+    """Who is not served, in the order of the question: came in elsewhere, by another interface, from elsewhere."""
+    key = "%s daddr . %s" % (_IP[version], _PORT)
+    rules = []
+    if "publish_bound%d" % version in sets:
+        rules.append(
+            "%s @publish_bound%d iifgroup != %d fib daddr . iif type != local return" % (key, version, LINK_GROUP)
+        )
+    if "publish_by_link%d" % version in sets:
+        rules.append(
+            "%s @publish_by_link%d %s . iifname != @publish_links%d return" % (key, version, key, version)
+        )
+    if "publish_by_source%d" % version in sets:
+        rules.append(
+            "%s @publish_by_source%d %s . %s saddr != @publish_sources%d return"
+            % (key, version, key, _IP[version], version)
+        )
+    return rules
+
+
+def _render_port(port: PublishedPort, sets: _Sets) -> None:
+    version = port.container_ip.version
+    note = _comment(bridge=port.bridge, network=port.network)
+    at = "_at" if port.host_ip is not None else ""
+    key = "%s . " % port.host_ip if port.host_ip is not None else ""
+    kind = "%s . " % _ADDRESS[version] if at else ""
+    kind += "inet_proto . inet_service"
+    key += "%s . " % port.protocol
+    if len(port.host_ports) > 1 and port.host_ports.first == port.container_port:
+        element = Element(str(port.container_ip), note)
+        name = "publish_range%s%d" % (at, version)
+        _put(sets, name, kind, key + str(port.host_ports), element, data_type=_ADDRESS[version], interval=True)
+    else:
+        if len(port.host_ports) > 1:
+            # nft has no word for the kernel's shifted ranges: an element each, and the range in the comment
+            note = ("%s range=%s:%d" % (note, port.host_ports, port.container_port)).strip()
+        for offset in range(len(port.host_ports)):
+            element = Element("%s . %d" % (port.container_ip, port.container_port + offset), note)
+            data_type = "%s . inet_service" % _ADDRESS[version]
+            name = "publish%s%d" % (at, version)
+            _put(sets, name, kind, key + str(port.host_ports.first + offset), element, data_type=data_type)
+    if port.bridge:
+        _put(sets, "publish_to", "ifname", _name(port.bridge))
+        _put(sets, "publish_over", "ifname . ifname", "%s . %s" % (_name(port.bridge), _name(port.bridge)))
+    _render_restrictions(port, sets)
+
+
+def _host(port: PublishedPort) -> str:
+    version = port.container_ip.version
+    where = _spell(_ANYWHERE[version]) if port.host_ip is None else str(port.host_ip)
+    return "%s . %s . %s" % (where, port.protocol, port.host_ports)
+
+
+def _render_restrictions(port: PublishedPort, sets: _Sets) -> None:
+    version = port.container_ip.version
+    kind = "%s . inet_proto . inet_service" % _ADDRESS[version]
+    if port.host_ip is not None and not port.host_ip.is_loopback and not port.in_interfaces:
+        _put(sets, "publish_bound%d" % version, kind, _host(port), interval=True)
+    if port.in_interfaces:
+        _put(sets, "publish_by_link%d" % version, kind, _host(port), interval=True)
+    for link in port.in_interfaces:
+        key = "%s . %s" % (_host(port), _name(link))
+        _put(sets, "publish_links%d" % version, kind + " . ifname", key, interval=True)
+    if port.allowed_sources:
+        _put(sets, "publish_by_source%d" % version, kind, _host(port), interval=True)
+    for source in port.allowed_sources:
+        key = "%s . %s" % (_host(port), _spell(source))
+        name = "publish_sources%d" % version
+        _put(sets, name, "%s . %s" % (kind, _ADDRESS[version]), key, interval=True)
+
+
+def _parse_ports(table: Table) -> t.Iterator[PublishedPort]:
+    for version in (4, 6):
+        limits = _parse_limits(table, version)
+        seen: t.Set[PublishedPort] = set()
+        for name in ("publish%d", "publish_at%d", "publish_range%d", "publish_range_at%d"):
+            for key, element in _keys(table, name % version):
+                port = _parse_port(key, element, limits)
+                if port not in seen:
+                    seen.add(port)
+                    yield port
+
+
+_Limits = t.Dict[t.Tuple[str, str, str], t.Tuple[t.List[str], t.List[str]]]
+
+
+def _parse_limits(table: Table, version: int) -> _Limits:
+    """For each restricted port its interfaces and sources; no entry for a port that everybody may use."""
+    limits: _Limits = {}
+    for place, name in enumerate(("publish_links%d", "publish_sources%d")):
+        for key, unused in _keys(table, name % version):
+            limits.setdefault((key[0], key[1], key[2]), ([], []))[place].append(key[3])
+    return limits
+
+
+def _parse_port(key: t.Sequence[str], element: Element, limits: _Limits) -> PublishedPort:
+    host, protocol, ports = key if len(key) == 3 else ("", *key)
+    host_ip = ipaddress.ip_address(host) if host else None
+    target, unused, first = element.data.partition(" . ")
+    container_ip = ipaddress.ip_address(target)
+    notes = _notes(element.comment)
+    host_ports = _ports(ports)
+    container_port = int(first or host_ports.first)
+    if "range" in notes:
+        text, unused, first = notes["range"].partition(":")
+        whole = _ports(text)
+        # an element that does not fit into its range any more was altered, and stands for itself
+        if host_ports.first - whole.first == container_port - int(first):
+            host_ports, container_port = whole, int(first)
+    where = host or _spell(_ANYWHERE[container_ip.version])
+    links, sources = limits.get((where, protocol, str(host_ports)), ([], []))
+    return PublishedPort(
+        protocol=protocol,
+        host_ports=host_ports,
+        container_ip=container_ip,
+        container_port=container_port,
+        host_ip=host_ip,
+        bridge=notes.get("bridge", ""),
+        allowed_sources=ordered(ipaddress.ip_network(source) for source in sources),
+        in_interfaces=tuple(sorted(links)),
+        network=notes.get("network", ""),
+    )

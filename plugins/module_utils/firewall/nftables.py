@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The native back-end: one table of ours, read by one ``nft -j list``, changed by one ``nft -f -`` (nft(8))."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..model import FirewallState
+from ..operations import LoadRules, Operation
+from . import nft_layout, nft_table
+from .backend import Backend, FirewallError
+
+
+class NftablesBackend(Backend):
+    """nftables, through its own tool."""
+
+    name = "nftables"
+
+    def usable(self) -> t.Optional[str]:
+        try:
+            rc, unused, err = self.run(["nft", "list", "tables"], None)
+        except FirewallError as error:
+            return str(error)
+        return None if rc == 0 else "nft does not work here: %s" % _first_line(err)
+
+    def read(self) -> nft_table.Table:
+        rc, out, err = self.run(["nft", "-j", "list", "table", nft_table.FAMILY, nft_table.NAME], None)
+        if rc == 0:
+            return nft_table.parse(out)
+        if "No such file or directory" in err:
+            return nft_table.Table()
+        raise FirewallError("Cannot read table %s %s: %s" % (nft_table.FAMILY, nft_table.NAME, _first_line(err)))
+
+    def state(self, raw: object) -> FirewallState:
+        return nft_layout.parse(t.cast("nft_table.Table", raw))
+
+    def plan(self, raw: object, desired: FirewallState) -> t.List[Operation]:
+        current = t.cast("nft_table.Table", raw)
+        wanted = nft_layout.render(desired)
+        text = nft_table.difference(current, wanted)
+        if not text:
+            return []
+        return [LoadRules(("nft", "-f", "-"), text, nft_table.difference(wanted, current))]
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[0] if lines else "it says nothing"

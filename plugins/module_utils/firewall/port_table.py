@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Published ports by number, so that a clash is found without looking at all of them."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..model import PublishedPort
+
+_Key = t.Tuple[int, t.Any, str, t.Any]
+_Lane = t.Tuple[int, str]
+
+
+class PortTable:
+    """A set of published ports, each found by its key or by a port that it takes."""
+
+    def __init__(self, ports: t.Iterable[PublishedPort] = ()) -> None:
+        self._by_key: t.Dict[_Key, PublishedPort] = {}
+        self._singles: t.Dict[_Lane, t.Dict[int, t.List[PublishedPort]]] = {}
+        self._ranges: t.Dict[_Lane, t.List[PublishedPort]] = {}
+        for port in ports:
+            self.add(port)
+
+    def __iter__(self) -> t.Iterator[PublishedPort]:
+        return iter(self._by_key.values())
+
+    def get(self, port: PublishedPort) -> t.Optional[PublishedPort]:
+        """The one with the same key."""
+        return self._by_key.get(port.key)
+
+    def add(self, port: PublishedPort) -> None:
+        """Put it in, in place of one with the same key."""
+        self.remove(port)
+        self._by_key[port.key] = port
+        self._shelf(port).append(port)
+
+    def remove(self, port: PublishedPort) -> None:
+        """Take out the one with the same key, if any."""
+        known = self._by_key.pop(port.key, None)
+        if known is not None:
+            self._shelf(known).remove(known)
+
+    def _shelf(self, port: PublishedPort) -> t.List[PublishedPort]:
+        lane = (port.container_ip.version, port.protocol)
+        if len(port.host_ports) > 1:
+            return self._ranges.setdefault(lane, [])
+        return self._singles.setdefault(lane, {}).setdefault(port.host_ports.first, [])
+
+    def clashes(self, port: PublishedPort) -> t.Iterator[PublishedPort]:
+        """Those with another key that want a packet in common; a port on all addresses wants those of each."""
+        lane = (port.container_ip.version, port.protocol)
+        singles = self._singles.get(lane, {})
+        near = list(self._ranges.get(lane, []))
+        if len(port.host_ports) == 1:
+            near += singles.get(port.host_ports.first, [])
+        else:
+            near += [other for found in singles.values() for other in found]
+        for other in near:
+            same_host = port.host_ip is None or other.host_ip is None or port.host_ip == other.host_ip
+            if other.key != port.key and same_host and port.host_ports.overlaps(other.host_ports):
+                yield other

@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of ours is on a host, in the words of the modules' options."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .firewall.desk import FirewallDesk
+from .kernel.state import Link
+from .kinds.bridge_firewall import BridgeFirewallKind
+from .kinds.common import compact, spelled
+from .kinds.nat_masquerade import NatMasqueradeKind
+from .kinds.port_publish import PortPublishKind
+from .model import FirewallState, Place, network_of
+from .operations import HOST
+from .world import World, is_ours
+
+Facts = t.Dict[str, t.Any]
+
+
+def gather(world: World, name: t.Optional[str] = None) -> Facts:
+    """Everything, or one network by its name or its bridge's."""
+    desk = world.firewall
+    state = desk.current if desk.readable() else FirewallState()
+    namespaces = _namespaces(world)
+    ports = [PortPublishKind().describe(port) for port in sorted(state.ports, key=str)]
+    masquerades = [NatMasqueradeKind().describe(item) for item in sorted(state.masquerades, key=str)]
+    policies = {policy.bridge: BridgeFirewallKind().describe(policy) for policy in state.policies}
+    networks = [
+        _network(bridge, world, namespaces, ports, masquerades, policies)
+        for bridge in sorted(_bridges(world) | set(policies))
+    ]
+    if name is not None:
+        networks = [network for network in networks if name in (network["name"], network["bridge"])]
+        namespaces = _of(namespaces, name)
+    return {
+        "networks": networks,
+        "namespaces": [{key: item[key] for key in ("name", "network", "ours")} for item in namespaces],
+        "ports": ports if name is None else _of(ports, name),
+        "masquerades": masquerades if name is None else _of(masquerades, name),
+        "forwarding": _forwarding(world),
+        "backend": desk.backend if desk.is_open else None,
+        "foreign": _foreign(desk),
+    }
+
+
+def _of(items: t.Sequence[Facts], name: str) -> t.List[Facts]:
+    return [item for item in items if item.get("network") == name]
+
+
+def _bridges(world: World) -> t.Set[str]:
+    """Bridges of ours, and bridges of others with a port of ours."""
+    links = world.links().values()
+    made = {link.name for link in links if link.kind == "bridge" and is_ours(link)}
+    return made | {link.master for link in links if is_ours(link) and link.master}
+
+
+def _namespaces(world: World) -> t.List[Facts]:
+    """The named namespaces with an end of a cable of ours in them, or with our mark."""
+    result = []
+    for name in sorted(world.host.namespaces()):
+        if not world.has_namespace(name):
+            continue
+        links = world.links(Place(netns=name))
+        lo = links.get("lo")
+        ours = lo is not None and is_ours(lo)
+        peers = [link for link in links.values() if link.kind == "veth" and is_ours(link)]
+        if ours or peers:
+            label = network_of(lo.alias) if lo is not None and ours else ""
+            result.append({"name": name, "network": label, "ours": ours, "peers": peers})
+    return result
+
+
+def _network(
+    bridge: str,
+    world: World,
+    namespaces: t.Sequence[Facts],
+    ports: t.Sequence[Facts],
+    masquerades: t.Sequence[Facts],
+    policies: t.Mapping[str, Facts],
+) -> Facts:
+    link = world.links().get(bridge)
+    policy = policies.get(bridge)
+    label = network_of(link.alias) if link is not None and is_ours(link) else (policy or {}).get("network", "")
+    subnets = policy["subnets"] if policy else [] if link is None else [str(a.network) for a in link.addresses]
+    veths = [veth for veth in world.links().values() if veth.master == bridge and is_ours(veth)]
+    return {
+        "name": label or bridge,
+        "network": label,
+        "bridge": bridge,
+        "present": link is not None,
+        "ours": link is not None and is_ours(link),
+        "addresses": [] if link is None else spelled(link.addresses),
+        "subnets": subnets,
+        "mtu": None if link is None else link.mtu,
+        "policy": policy,
+        "endpoints": [_endpoint(veth, namespaces) for veth in sorted(veths, key=lambda veth: veth.name)],
+        "ports": [port for port in ports if port.get("bridge") == bridge],
+        "masquerades": [item for item in masquerades if item["source"] in subnets],
+    }
+
+
+def _endpoint(veth: Link, namespaces: t.Sequence[Facts]) -> Facts:
+    facts: Facts = {"veth": veth.name, "network": network_of(veth.alias), "isolated": veth.isolated, "up": veth.up}
+    for namespace in namespaces:
+        for peer in namespace["peers"]:
+            if peer.index == veth.peer_index and peer.peer_index == veth.index:
+                facts["name"] = facts["netns"] = namespace["name"]
+                return dict(
+                    facts, interface=peer.name, addresses=spelled(peer.addresses), mac_address=peer.mac_address
+                )
+    return dict(facts, name=None, netns=None, interface=None, addresses=[], mac_address=None)
+
+
+def _forwarding(world: World) -> Facts:
+    stack = world.host.stack(HOST)
+    return compact(
+        ipv4=stack.read_sysctl("net/ipv4/ip_forward") not in (None, "0"),
+        ipv6=stack.read_sysctl("net/ipv6/conf/all/forwarding") not in (None, "0"),
+        forward_policy="drop" if world.firewall.is_open and world.firewall.drop_foreign else "unmanaged",
+    )
+
+
+def _foreign(desk: FirewallDesk) -> t.List[str]:
+    """What of others overrides our rules, or may."""
+    found = ["%s drops what our rules accept" % chain for chain in desk.dropping_chains()]
+    for version in (4, 6):
+        whose = desk.foreign_nat(version)
+        found += ["%s, too (IPv%d); of two rules for a port, the first one decides" % (whose, version)] if whose else []
+    return found

@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was read of the host in one run."""
+
+from __future__ import annotations
+
+import typing as t
+
+T = t.TypeVar("T")
+
+
+class Changes:
+    """Counts the changes of one run: a change in one stack can show in another, since a veth has an end in each."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class Cache:
+    """Keeps what was read until the run changes something."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._as_of = changes.count
+        self._known: dict[str, t.Any] = {}
+
+    def get(self, key: str, read: t.Callable[[], T]) -> T:
+        """What ``read`` returned for this key, or returns now."""
+        if self._as_of != self._changes.count:
+            self._known.clear()
+            self._as_of = self._changes.count
+        if key not in self._known:
+            self._known[key] = read()
+        value: T = self._known[key]
+        return value

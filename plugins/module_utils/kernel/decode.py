@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the kernel's messages to the data of state.py. The constants are those of linux/if_link.h and rtnetlink.h."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import struct
+import sys
+import typing as t
+
+from ..model import Address, Interface, Network, Route
+from .netlink import attributes
+from .state import Link, RouteEntry
+
+IFF_UP = 1
+RT_TABLE_MAIN = 254
+RTN_UNICAST = 1
+
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
+_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_LINK_NETNSID = 18, 20, 27, 37
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
+_IFLA_BR_STP_STATE = 5
+_IFLA_BRPORT_MODE, _IFLA_BRPORT_ISOLATED = 4, 33
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
+_RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+
+_LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
+_ADDRESS = struct.Struct("=BBBBi")  # struct ifaddrmsg: family, prefix length, flags, scope, index
+_ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
+_NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
+
+Values = dict[int, bytes]
+
+
+def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> dict[str, Link]:
+    """The links by name, out of the dumps of RTM_GETLINK and RTM_GETADDR."""
+    found = [(_LINK.unpack_from(message), attributes(message, _LINK.size)) for message in messages]
+    names = {header[2]: _text(values[_IFLA_IFNAME]) for header, values in found}
+    addresses = _interfaces(address_messages)
+    result = {}
+    for (_family, _type, index, flags, _change), values in found:
+        own = tuple(addresses.get(index, ()))
+        result[names[index]] = _link(index, flags, values, names.get(_number(values, _IFLA_MASTER), ""), own)
+    return result
+
+
+def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[Interface, ...]) -> Link:
+    info = attributes(values.get(_IFLA_LINKINFO, b""))
+    kind = _text(info.get(_IFLA_INFO_KIND, b""))
+    own = attributes(info.get(_IFLA_INFO_DATA, b"")) if kind == "bridge" else {}
+    in_bridge = _text(info.get(_IFLA_INFO_SLAVE_KIND, b"")) == "bridge"
+    port = attributes(info.get(_IFLA_INFO_SLAVE_DATA, b"")) if in_bridge else {}
+    return Link(
+        name=_text(values[_IFLA_IFNAME]),
+        index=index,
+        kind=kind,
+        mac_address=values.get(_IFLA_ADDRESS, b"").hex(":"),
+        mtu=_number(values, _IFLA_MTU),
+        up=bool(flags & IFF_UP),
+        group=_number(values, _IFLA_GROUP),
+        alias=_text(values.get(_IFLA_IFALIAS, b"")),
+        master=master,
+        peer_index=_number(values, _IFLA_LINK) if kind == "veth" else 0,
+        peer_nsid=_number(values, _IFLA_LINK_NETNSID) if _IFLA_LINK_NETNSID in values else None,
+        stp=bool(_number(own, _IFLA_BR_STP_STATE)),
+        isolated=any(port.get(_IFLA_BRPORT_ISOLATED, b"")),
+        hairpin=any(port.get(_IFLA_BRPORT_MODE, b"")),
+        addresses=addresses,
+    )
+
+
+def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[Interface]]:
+    """The addresses by the index of their link, but for the link-local IPv6 ones."""
+    found: dict[int, list[Interface]] = {}
+    for index, prefix_length, packed in addresses(messages):
+        if packed[0] == 0xFE and packed[1] & 0xC0 == 0x80 and len(packed) == 16:
+            continue
+        found.setdefault(index, []).append(ipaddress.ip_interface((packed, prefix_length)))
+    return found
+
+
+def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]:
+    """Index of the link, prefix length and address of each answer to RTM_GETADDR."""
+    for message in messages:
+        family, prefix_length, _flags, _scope, index = _ADDRESS.unpack_from(message)
+        values = attributes(message, _ADDRESS.size)
+        # Of a point-to-point address, IFA_ADDRESS is the other side's.
+        packed = values.get(_IFA_LOCAL) or values.get(_IFA_ADDRESS)
+        if packed and family in (socket.AF_INET, socket.AF_INET6):
+            yield index, prefix_length, packed
+
+
+def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int) -> list[RouteEntry]:
+    """The unicast routes of the main table, out of a dump of RTM_GETROUTE; one for each next hop."""
+    found: list[RouteEntry] = []
+    for message in messages:
+        header = _ROUTE.unpack_from(message)
+        values = attributes(message, _ROUTE.size)
+        # A kernel that does not filter sends every table; one without IPv6 answers with the IPv4 routes.
+        wanted = (family, RT_TABLE_MAIN, RTN_UNICAST)
+        if (header[0], _number(values, _RTA_TABLE) or header[4], header[7]) == wanted:
+            found += _route(header, values, names)
+    return found
+
+
+def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str]) -> t.Iterator[RouteEntry]:
+    packed = values.get(_RTA_DST) or bytes(4 if header[0] == socket.AF_INET else 16)
+    to: Network = ipaddress.ip_network((packed, header[1]))
+    for index, hop in _next_hops(values):
+        yield RouteEntry(
+            route=Route(to, _gateway(hop), _number(values, _RTA_PRIORITY)),
+            link=names.get(index, ""),
+            protocol=header[5],
+            prefsrc=str(ipaddress.ip_address(values[_RTA_PREFSRC])) if _RTA_PREFSRC in values else "",
+        )
+
+
+def _next_hops(values: Values) -> t.Iterator[tuple[int, Values]]:
+    if _RTA_MULTIPATH not in values:
+        yield _number(values, _RTA_OIF), values
+        return
+    hops = values[_RTA_MULTIPATH]
+    at = 0
+    while at + _NEXT_HOP.size <= len(hops):
+        length, _flags, _hops, index = _NEXT_HOP.unpack_from(hops, at)
+        yield index, attributes(hops[at : at + length], _NEXT_HOP.size)
+        at += max((length + 3) & -4, _NEXT_HOP.size)
+
+
+def _gateway(values: Values) -> Address | None:
+    if _RTA_GATEWAY in values:
+        return ipaddress.ip_address(values[_RTA_GATEWAY])
+    # RTA_VIA: a family of two bytes, and the address; an IPv4 route can have an IPv6 next hop.
+    return ipaddress.ip_address(values[_RTA_VIA][2:]) if _RTA_VIA in values else None
+
+
+def _number(values: Values, kind: int) -> int:
+    return int.from_bytes(values.get(kind, b""), sys.byteorder)
+
+
+def _text(value: bytes) -> str:
+    return os.fsdecode(value.split(b"\0", 1)[0])

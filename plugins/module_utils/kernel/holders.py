@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which process listens on a port of the host (proc_pid_net(5), proc_pid_fd(5))."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import struct
+import typing as t
+from dataclasses import dataclass
+
+from ..model import Address
+
+_LISTEN, _UNCONNECTED = "0A", "07"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket that takes what comes to a port from anyone."""
+
+    address: Address
+    port: int
+    inode: str
+
+
+class Listeners:
+    """The listening sockets of the host, read once for each protocol."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[Listener]] = {}
+
+    def holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
+        """Who listens on a port of the range at that address, as a clause; empty when nobody does."""
+        if protocol not in self._known:
+            self._known[protocol] = list(_read(protocol))
+        for found in self._known[protocol]:
+            if first <= found.port <= last and _meets(found.address, address, version):
+                return "%s listens on port %d of %s" % (_process(found.inode), found.port, _spell(found.address))
+        return ""
+
+
+def _meets(bound: Address, wanted: Address | None, version: int) -> bool:
+    """Whether a socket takes packets that a port published on ``wanted`` would. One bound to :: takes IPv4, too."""
+    if bound.is_unspecified:
+        return bound.version == version or bound.version == 6
+    return bound.version == version and wanted in (None, bound)
+
+
+def _read(protocol: str) -> t.Iterator[Listener]:
+    state = _LISTEN if protocol == "tcp" else _UNCONNECTED
+    for path in ("/proc/thread-self/net/%s" % protocol, "/proc/thread-self/net/%s6" % protocol):
+        try:
+            with open(path, encoding="ascii") as file:
+                rows = [line.split() for line in file][1:]
+        except OSError:
+            continue  # sctp where there is none, IPv6 where it is off
+        for row in rows:
+            if len(row) > 9 and row[3] == state:
+                host, port = row[1].split(":")
+                yield Listener(_address(host), int(port, 16), row[9])
+
+
+def _address(text: str) -> Address:
+    """An address as the kernel prints it: words of 32 bits in the machine's byte order."""
+    raw = bytes.fromhex(text)
+    words = struct.unpack(">%dI" % (len(raw) // 4), raw)
+    return ipaddress.ip_address(struct.pack("=%dI" % len(words), *words))
+
+
+def _spell(address: Address) -> str:
+    return "every address" if address.is_unspecified else str(address)
+
+
+def _process(inode: str) -> str:
+    """The process that has a socket open; reads all of /proc, so only for a message."""
+    wanted = "socket:[%s]" % inode
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        folder = "/proc/%s/fd" % pid
+        try:
+            if any(os.readlink("%s/%s" % (folder, fd)) == wanted for fd in os.listdir(folder)):
+                with open("/proc/%s/comm" % pid, encoding="utf-8", errors="replace") as file:
+                    return "process %s (%s)" % (pid, file.read().strip())
+        except OSError:
+            continue  # the process is gone, or is not ours to look into
+    return "a process"

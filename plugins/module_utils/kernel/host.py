@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host as the engine sees it: its network stacks, namespaces, files, commands and its lock."""
+
+from __future__ import annotations
+
+import os
+import types
+import typing as t
+
+from ..model import Address, Place
+from . import codec, conntrack, files, lock, netns
+from .cache import Cache, Changes
+from .errors import CommandError
+from .holders import Listeners
+from .sockets import Sockets
+from .stack import Stack
+from .state import NamespaceEntry, RouteEntry
+
+if t.TYPE_CHECKING:
+    from ..operations import PortFlows
+
+Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
+
+_HOST = Place()
+_ETHERNET_MTU = 1500
+
+
+class Host:
+    """Everything that one run may ask of a host, or do to it. Errors are HostError, or OSError for files."""
+
+    def __init__(self, run: Run) -> None:
+        codec.require()
+        self._run = run
+        self._sockets = Sockets()
+        self._listeners = Listeners()
+        self._changes = Changes()
+        self._cache = Cache(self._changes)
+        self._stacks: dict[Place, Stack] = {}
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every namespace; the host can still be used."""
+        self._sockets.close_all()
+
+    def lock(self, timeout: float, what: str = "") -> t.ContextManager[None]:
+        """Hold the lock of this host, or raise LockTimeout with its holder after ``timeout`` seconds."""
+        # What was read before the lock may have been changed by whoever held it.
+        self._changes.count += 1
+        return lock.held(timeout, what)
+
+    def stack(self, place: Place) -> Stack:
+        """The network stack of ``place``; that it is not there shows when it is used."""
+        if place not in self._stacks:
+            self._stacks[place] = Stack(place, self._sockets, self._changes)
+        return self._stacks[place]
+
+    def default_link(self, version: int) -> str | None:
+        """The link of the default route with the lowest metric."""
+        found = [entry for entry in self.stack(_HOST).routes() if _is_default(entry, version)]
+        return min(found, key=lambda entry: entry.route.metric or 0).link if found else None
+
+    def default_mtu(self) -> int:
+        """The MTU of the default route's link, Ethernet's when there is none."""
+        name = self.default_link(4) or self.default_link(6)
+        return self.stack(_HOST).links()[name].mtu if name else _ETHERNET_MTU
+
+    def namespaces(self) -> t.Mapping[str, NamespaceEntry]:
+        """The names below /run/netns."""
+        return self._cache.get("namespaces", netns.entries)
+
+    def namespace_inode(self, place: Place) -> int:
+        """What identifies a namespace, 0 when there is none of that name; KernelError when there is no such process."""
+        return netns.inode(place)
+
+    def create_namespace(self, name: str, alias: str) -> None:
+        """Make a namespace with its loopback up and marked."""
+        place = Place(netns=name)
+        self._forget(place)
+        self._sockets.put(place, netns.create(name, alias))
+
+    def attach_namespace(self, name: str, pid: int) -> None:
+        """Give the namespace of a process a name, and note that we did."""
+        self._forget(Place(netns=name))
+        netns.attach(name, pid)
+
+    def delete_namespace(self, name: str) -> None:
+        """Take a name away; one that is gone is no error."""
+        self._forget(Place(netns=name))
+        netns.delete(name)
+
+    def write_file(self, path: str, text: str) -> None:
+        """Replace a file in one step, mode 0644."""
+        files.write(path, text)
+
+    def remove_file(self, path: str) -> None:
+        """Remove a file; one that is gone is no error."""
+        files.remove(path)
+
+    def read_file(self, path: str) -> str | None:
+        """The text of a file, None when there is none."""
+        return files.read(path)
+
+    def load(self, argv: t.Sequence[str], text: str) -> None:
+        """Run a command that reads ``text``, or raise CommandError."""
+        rc, _output, errors = self._run(argv, text)
+        if rc != 0:
+            raise CommandError(argv, rc, errors)
+
+    def forget_flows(self, flows: t.Iterable[PortFlows]) -> None:
+        """Delete entries of connection tracking by the port of the host that they lead to."""
+        conntrack.forget(flows, self.stack(_HOST).local_addresses())
+
+    def port_holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
+        """Which process listens on a port of the host, as a clause; empty when none does."""
+        return self._listeners.holder(protocol, first, last, address, version)
+
+    def machine_id(self) -> str:
+        """What tells this machine from others; the host's name where there is no machine-id(5)."""
+        return (files.read("/etc/machine-id") or "").strip() or os.uname().nodename
+
+    def _forget(self, place: Place) -> None:
+        """What was known of a place may soon be another's, and its ends of cables may vanish from the other stacks."""
+        self._sockets.close(place)
+        self._changes.count += 1
+
+
+def _is_default(entry: RouteEntry, version: int) -> bool:
+    return entry.route.to.prefixlen == 0 and entry.route.to.version == version

@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock that one run at a time holds on a host."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import typing as t
+
+from .errors import LockTimeout
+
+_FOLDERS = ("/run/lock", "/run")
+_NAME = "dockerless.network.lock"
+
+
+@contextlib.contextmanager
+def held(timeout: float, what: str) -> t.Iterator[None]:
+    """Hold the lock, or raise LockTimeout with its holder after ``timeout`` seconds."""
+    fd = _open(os.path.join(next(folder for folder in _FOLDERS if os.path.isdir(folder)), _NAME))
+    if not _locked(fd):
+        _wait(fd, timeout)
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, ("%d %s\n" % (os.getpid(), what)).encode("utf-8"), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _wait(fd: int, timeout: float) -> None:
+    """Lock the file when its holder lets go, or raise LockTimeout.
+
+    flock(2) has no time-out, and the signal that would end it is the whole process'. So a thread waits; when we have
+    given up, it closes the file whenever it gets the lock.
+    """
+    decision = threading.Lock()
+    outcome: list[str] = []
+
+    def wait() -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with decision:
+            if outcome:
+                os.close(fd)
+            outcome.append("locked")
+
+    waiting = threading.Thread(target=wait, name="dockerless.network lock", daemon=True)
+    waiting.start()
+    try:
+        waiting.join(timeout)
+    finally:
+        with decision:
+            locked = bool(outcome)
+            outcome.append("given up")
+            holder = "" if locked else _holder(fd)
+    if not locked:
+        raise LockTimeout("The lock of this host was not free within %g s: %s." % (timeout, holder))
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(fd: int) -> str:
+    pid, _space, what = os.pread(fd, 1000, 0).decode("utf-8", "replace").strip().partition(" ")
+    command = ""
+    with contextlib.suppress(OSError), open("/proc/%s/cmdline" % pid, encoding="utf-8", errors="replace") as file:
+        command = file.read().replace("\0", " ").strip()
+    if not pid.isdigit() or not command:
+        return "another run holds it"
+    return "process %s holds it (%s)" % (pid, ", ".join(filter(None, (what, command))))
+
+
+def _open(path: str) -> int:
+    """Open the lock's file. The folder is everybody's, so somebody else's file of that name is not the lock."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    for _attempt in range(2):
+        try:
+            fd = os.open(path, flags, 0o600)
+            if os.fstat(fd).st_uid == os.geteuid():
+                return fd
+            os.close(fd)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EACCES) or os.geteuid() != 0:
+                raise
+        os.unlink(path)
+    return os.open(path, flags, 0o600)

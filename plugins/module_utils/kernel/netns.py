@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of network namespaces, as ip-netns(8) has them: files below /run/netns with a namespace mounted on each."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import typing as t
+
+from ..model import LINK_GROUP, Place
+from . import files, requests
+from .errors import KernelError
+from .netlink import NetlinkSocket
+from .process import MS_BIND, MS_REC, MS_SHARED, OWN_NAMESPACE, in_thread, mount, unmount, unshare_network
+from .sockets import NETNS_FOLDER, not_entered, path_of
+from .state import NamespaceEntry
+
+# Which process' namespaces we gave a name: a file for each name, with the inode of the namespace.
+RECORDS = "/run/dockerless.network/netns"
+
+
+def entries() -> dict[str, NamespaceEntry]:
+    """Every name, also those that stand for nothing."""
+    try:
+        with os.scandir(NETNS_FOLDER) as found:
+            names = sorted(entry.name for entry in found)
+    except FileNotFoundError:
+        return {}
+    recorded = _recorded()
+    return {name: NamespaceEntry(name, inode(Place(netns=name)), recorded.get(name, 0)) for name in names}
+
+
+def inode(place: Place) -> int:
+    """What identifies a namespace, 0 when there is none of that name; KernelError when there is no such process."""
+    try:
+        found = os.stat(path_of(place))
+        # Every namespace is a file of one internal file system; a plain file is on another one.
+        return found.st_ino if found.st_dev == os.stat(OWN_NAMESPACE).st_dev else 0
+    except OSError as error:
+        if place.pid is None and error.errno == errno.ENOENT:
+            return 0
+        raise not_entered(place, error) from error
+
+
+def create(name: str, alias: str) -> NetlinkSocket:
+    """Make a namespace, and give it the name when its loopback is up and marked; returns a socket inside."""
+
+    def make() -> NetlinkSocket:
+        unshare_network()
+        opened = NetlinkSocket()
+        try:
+            body = requests.link("lo", {"group": LINK_GROUP, "alias": alias, "up": True}, 0)
+            opened.request(requests.RTM_NEWLINK, body)
+            _give_name(name, OWN_NAMESPACE)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    with _naming("create", name):
+        return in_thread(make)
+
+
+def attach(name: str, pid: int) -> None:
+    """Give the namespace of a process a name, and note that we did."""
+    place = Place(pid=pid)
+    try:
+        fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise not_entered(place, error) from error
+    try:
+        with _naming("attach", name):
+            if inode(Place(netns=name)):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            # The note comes first: a crash must not leave a name that nobody seems to have given. A note without a
+            # name, or for another namespace, means nothing.
+            files.write(_record(name), "%d\n" % os.fstat(fd).st_ino)
+            try:
+                _give_name(name, "/proc/thread-self/fd/%d" % fd)
+            except BaseException:
+                _forget(name)
+                raise
+    finally:
+        os.close(fd)
+
+
+def delete(name: str) -> None:
+    """Take a name away; one that is gone is no error."""
+    path = _path(name)
+    with _naming("delete", name):
+        # Names can be given twice, one mount upon the other.
+        with contextlib.suppress(FileNotFoundError):
+            while _done(lambda: unmount(path)):
+                pass
+            # Also takes the name away in other mount namespaces, where its mount would keep the namespace alive.
+            os.unlink(path)
+        _forget(name)
+
+
+def _give_name(name: str, source: str) -> None:
+    """Mount the namespace ``source`` on the file of a name; nothing is left of it when that fails."""
+    path = _path(name)
+    _make_folder()
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
+    except FileExistsError:
+        # A crash between the file and the mount leaves a plain file.
+        if inode(Place(netns=name)):
+            raise
+    try:
+        mount(source, path, MS_BIND)
+    except OSError:
+        os.unlink(path)
+        raise
+
+
+def _make_folder() -> None:
+    """Make /run/netns a shared mount, as ip-netns(8) does, so that names show in other mount namespaces, too."""
+    os.makedirs(NETNS_FOLDER, mode=0o755, exist_ok=True)
+    if _shared():
+        return
+    folder = os.open(NETNS_FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Two of these mounts, one upon the other, would hide each other's names. ip-netns(8) takes this lock, too.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not _shared():
+            mount(NETNS_FOLDER, NETNS_FOLDER, MS_BIND | MS_REC)
+            mount("", NETNS_FOLDER, MS_SHARED | MS_REC)
+    finally:
+        os.close(folder)
+
+
+def _shared() -> bool:
+    """Make the folder's mount shared, if it is a mount."""
+    return _done(lambda: mount("", NETNS_FOLDER, MS_SHARED))
+
+
+def _done(step: t.Callable[[], None]) -> bool:
+    """Whether a mount or an unmount was done; not done means that nothing is mounted there."""
+    try:
+        step()
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True
+
+
+def _recorded() -> dict[str, int]:
+    try:
+        names = os.listdir(RECORDS)
+    except FileNotFoundError:
+        return {}
+    texts = {name: (files.read(_record(name)) or "").strip() for name in names}
+    return {name: int(text) for name, text in texts.items() if text.isdigit()}
+
+
+def _forget(name: str) -> None:
+    files.remove(_record(name))
+    # What is not empty stays.
+    with contextlib.suppress(OSError):
+        os.rmdir(RECORDS)
+        os.rmdir(os.path.dirname(RECORDS))
+
+
+def _record(name: str) -> str:
+    return os.path.join(RECORDS, name)
+
+
+def _path(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name:
+        raise KernelError("use the namespace name '%s'" % name, "it is not a file name")
+    return os.path.join(NETNS_FOLDER, name)
+
+
+@contextlib.contextmanager
+def _naming(verb: str, name: str) -> t.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "a namespace of that name is already there" if error.errno == errno.EEXIST else ""
+        raise KernelError("%s namespace %s" % (verb, name), error, hint) from error

@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bodies of the requests that we send to the kernel (rtnetlink(7))."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import typing as t
+
+from ..model import LINK_GROUP, ROUTE_PROTOCOL, Interface, Route
+from .codec import Attributes, address_message, link_message, route_message
+from .decode import IFF_UP, RT_TABLE_MAIN, RTN_UNICAST
+from .netlink import attribute
+
+if t.TYPE_CHECKING:
+    from ..operations import LinkValue
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
+
+_IFA_F_NODAD = 2
+_IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 8
+_RTA_TABLE = 15
+
+
+# Lists; written without pyroute2, so that a run that changes nothing need not load it.
+
+ALL_LINKS = bytes(16) + attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
+ALL_ADDRESSES = bytes(8)
+
+
+def main_routes(version: int) -> bytes:
+    """The unicast routes of the main table."""
+    header = struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0)
+    return header + attribute(_RTA_TABLE, struct.pack("=I", RT_TABLE_MAIN))
+
+
+# Changes
+
+
+def named(name: str) -> bytes:
+    """The link of that name."""
+    return link_message({}, [("IFLA_IFNAME", name)])
+
+
+def bridge(name: str, mac_address: str, mtu: int | None, stp: bool) -> bytes:
+    """A new bridge."""
+    values: Attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", LINK_GROUP), ("IFLA_ADDRESS", mac_address)]
+    values += _given(IFLA_MTU=mtu)
+    values.append(_info("bridge", [("IFLA_BR_STP_STATE", int(stp))]))
+    return link_message({}, values)
+
+
+def veth(name: str, peer: str, namespace: int, mtu: int | None, peer_mac: str | None, master: int | None) -> bytes:
+    """A new veth; ``namespace`` is an open file, ``master`` an index."""
+    far: Attributes = [("IFLA_IFNAME", peer), ("IFLA_GROUP", LINK_GROUP), ("IFLA_NET_NS_FD", namespace)]
+    far += _given(IFLA_MTU=mtu, IFLA_ADDRESS=peer_mac)
+    near: Attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", LINK_GROUP)]
+    near += _given(IFLA_MTU=mtu, IFLA_MASTER=master)
+    near.append(_info("veth", [("VETH_INFO_PEER", {"attrs": far})]))
+    return link_message({}, near)
+
+
+def link(name: str, changes: t.Mapping[str, LinkValue], master: int) -> bytes:
+    """Changes of a link; ``master`` is the index for the name in ``changes``, 0 for none."""
+    attributes = {"mtu": "IFLA_MTU", "address": "IFLA_ADDRESS", "alias": "IFLA_IFALIAS", "group": "IFLA_GROUP"}
+    values: Attributes = [("IFLA_IFNAME", name)]
+    values += [(attributes[key], value) for key, value in changes.items() if key in attributes]
+    if "master" in changes:
+        values.append(("IFLA_MASTER", master))
+    if "stp" in changes:
+        values.append(_info("bridge", [("IFLA_BR_STP_STATE", int(bool(changes["stp"])))]))
+    fields = {"flags": IFF_UP if changes["up"] else 0, "change": IFF_UP} if "up" in changes else {}
+    return link_message(fields, values)
+
+
+def port(name: str, changes: t.Mapping[str, bool]) -> bytes:
+    """Changes of a bridge's port."""
+    attributes = {"isolated": "IFLA_BRPORT_ISOLATED", "hairpin": "IFLA_BRPORT_MODE"}
+    data = {"attrs": [(attributes[key], int(value)) for key, value in changes.items()]}
+    info = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", data)]}
+    return link_message({}, [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)])
+
+
+def address(interface: Interface, index: int) -> bytes:
+    """An address of the link ``index``."""
+    fields = {
+        "family": family(interface.version),
+        "prefixlen": interface.network.prefixlen,
+        "flags": _IFA_F_NODAD if interface.version == 6 else 0,
+        "index": index,
+    }
+    text = str(interface.ip)
+    return address_message(fields, [("IFA_LOCAL", text), ("IFA_ADDRESS", text)])
+
+
+def route(wanted: Route, index: int, scope: int) -> bytes:
+    """A route with the mark of ours, through the link ``index``."""
+    fields = {
+        "family": family(wanted.to.version),
+        "dst_len": wanted.to.prefixlen,
+        "table": RT_TABLE_MAIN,
+        "proto": ROUTE_PROTOCOL,
+        "scope": scope,
+        "type": RTN_UNICAST,
+    }
+    values: Attributes = [("RTA_OIF", index)]
+    if wanted.to.prefixlen:
+        values.append(("RTA_DST", str(wanted.to.network_address)))
+    if wanted.via is not None and wanted.via.version == wanted.to.version:
+        values.append(("RTA_GATEWAY", str(wanted.via)))
+    elif wanted.via is not None:
+        values.append(("RTA_VIA", {"family": family(wanted.via.version), "addr": str(wanted.via)}))
+    return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric))
+
+
+def family(version: int) -> int:
+    """The address family of an IP version."""
+    return int(socket.AF_INET6 if version == 6 else socket.AF_INET)
+
+
+def _given(**values: str | int | None) -> Attributes:
+    return [(name, value) for name, value in values.items() if value is not None]
+
+
+def _info(kind: str, data: Attributes) -> tuple[str, t.Any]:
+    return ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", {"attrs": data})]})

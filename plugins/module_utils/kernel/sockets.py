@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The open sockets of one run: one for each network stack that it looks at."""
+
+from __future__ import annotations
+
+import collections
+import errno
+import os
+
+from ..model import Place
+from .errors import KernelError
+from .netlink import NetlinkSocket
+from .process import OWN_NAMESPACE, visit
+
+NETNS_FOLDER = "/run/netns"
+# A run may look at 1000 namespaces, and the usual limit of a process is 1024 files.
+_OPEN = 256
+
+
+class Sockets:
+    """Opens a socket in a stack when it is needed, and closes the one that was not used for the longest time.
+
+    An open socket keeps its namespace alive.
+    """
+
+    def __init__(self) -> None:
+        self._open: collections.OrderedDict[Place, NetlinkSocket] = collections.OrderedDict()
+
+    def get(self, place: Place) -> NetlinkSocket:
+        """The socket of ``place``, or KernelError when there is no such place."""
+        if place in self._open:
+            self._open.move_to_end(place)
+        else:
+            self.put(place, _connect(place))
+        return self._open[place]
+
+    def put(self, place: Place, opened: NetlinkSocket) -> None:
+        """Keep a socket that was opened elsewhere."""
+        self._open[place] = opened
+        if len(self._open) > _OPEN:
+            self._open.popitem(last=False)[1].close()
+
+    def close(self, place: Place) -> None:
+        """Close the socket of ``place``, if there is one."""
+        opened = self._open.pop(place, None)
+        if opened is not None:
+            opened.close()
+
+    def close_all(self) -> None:
+        """Close every socket."""
+        for place in list(self._open):
+            self.close(place)
+
+
+def path_of(place: Place) -> str:
+    """The file of a place's network namespace."""
+    if place.netns is not None:
+        return os.path.join(NETNS_FOLDER, place.netns)
+    return OWN_NAMESPACE if place.pid is None else "/proc/%d/ns/net" % place.pid
+
+
+def _connect(place: Place) -> NetlinkSocket:
+    if place == Place():
+        return NetlinkSocket()
+    try:
+        fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return visit(fd, NetlinkSocket)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise not_entered(place, error) from error
+
+
+def not_entered(place: Place, error: OSError) -> KernelError:
+    """Why ``place`` cannot be entered, or named."""
+    reason: OSError | str = error
+    if error.errno in (errno.ENOENT, errno.ESRCH):
+        reason = "there is no process %d" % place.pid if place.pid is not None else "there is no such namespace"
+    elif error.errno == errno.EINVAL:
+        reason = "%s is not a network namespace" % path_of(place)
+    return KernelError("enter %s" % place, reason)

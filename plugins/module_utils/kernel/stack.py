@@ -1,0 +1,236 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One network stack, the host's or a namespace's: its links, addresses, routes and sysctls."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import typing as t
+
+from ..model import BRIDGE_PORTS, Interface, Place, Route
+from . import decode, requests, sysctl
+from .cache import Cache, Changes
+from .errors import KernelError
+from .netlink import NEW, NetlinkSocket
+from .process import visit
+from .sockets import Sockets
+from .state import Link, RouteEntry
+
+if t.TYPE_CHECKING:
+    from ..operations import LinkValue
+
+Hints = t.Mapping[int, str]
+T = t.TypeVar("T")
+
+_BRIDGE_FULL = {errno.EXFULL: "a bridge takes %d ports" % BRIDGE_PORTS}
+# What the kernel says of a link, an address and a route that is not there.
+_GONE = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH)
+
+
+class Stack:
+    """A network stack. What was read of it is kept until the run changes something, here or elsewhere."""
+
+    def __init__(self, place: Place, sockets: Sockets, changes: Changes) -> None:
+        self.place = place
+        self._sockets = sockets
+        self._changes = changes
+        self._cache = Cache(changes)
+
+    def links(self) -> t.Mapping[str, Link]:
+        """The links by name, with their addresses."""
+        return self._cache.get("links", self._read_links)
+
+    def routes(self) -> t.Sequence[RouteEntry]:
+        """The unicast routes of the main table, IPv4 before IPv6; one entry for each next hop."""
+        return self._cache.get("routes", self._read_routes)
+
+    def local_addresses(self) -> frozenset[bytes]:
+        """Every address of this stack, link-local ones too, as packed bytes."""
+        return frozenset(packed for _index, _length, packed in decode.addresses(self._address_messages()))
+
+    def port_count(self, bridge: str) -> int:
+        """How many ports a bridge has."""
+        return sum(link.master == bridge for link in self.links().values())
+
+    def read_sysctl(self, key: str) -> str | None:
+        """The value of a key such as net/ipv4/ip_forward; None when there is no such key."""
+        return self.read_sysctls([key])[key]
+
+    def read_sysctls(self, keys: t.Collection[str]) -> t.Mapping[str, str | None]:
+        """The values of many keys for the price of one visit to the namespace."""
+        known: dict[str, str | None] = self._cache.get("sysctls", dict)
+        missing = [key for key in keys if key not in known]
+        if missing:
+            with self._reported("read sysctl %s" % ", ".join(missing)):
+                known.update(self._inside(lambda: {key: sysctl.read(key) for key in missing}))
+        return {key: known[key] for key in keys}
+
+    def write_sysctl(self, key: str, value: str) -> None:
+        """Set a key such as net/ipv4/ip_forward."""
+        hints = {errno.ENOENT: "there is no such key", errno.EINVAL: "the key does not take this value"}
+        with self._changing("set sysctl %s to %s" % (key, value), hints):
+            self._inside(lambda: sysctl.write(key, value))
+
+    def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
+        """Make a bridge, down, with the mark of ours."""
+        with self._changing("add bridge %s" % name, {errno.EEXIST: "a link of that name is already there"}):
+            self._request(requests.RTM_NEWLINK, requests.bridge(name, mac_address, mtu, stp), NEW)
+
+    def add_veth(
+        self,
+        name: str,
+        peer: str,
+        peer_stack: Stack,
+        mtu: int | None,
+        peer_mac: str | None,
+        bridge: str | None,
+    ) -> None:
+        """Make a veth, both ends down, both with the mark of ours, the peer at once in its namespace."""
+        what = "add veth %s with its peer %s in %s" % (name, peer, peer_stack.place)
+        hints = {errno.EEXIST: "a link of one of these names is already there", **_BRIDGE_FULL}
+        with self._changing(what, hints):
+            master = None if bridge is None else self._index(bridge)
+            namespace = peer_stack.socket().namespace()
+            try:
+                body = requests.veth(name, peer, namespace, mtu, peer_mac, master)
+                self._request(requests.RTM_NEWLINK, body, NEW)
+            finally:
+                os.close(namespace)
+
+    def set_link(self, name: str, changes: t.Mapping[str, LinkValue]) -> None:
+        """Change mtu, address, alias, master (None: no bridge), up and stp in one request."""
+        with self._changing("change %s of link %s" % (", ".join(changes), name), _BRIDGE_FULL):
+            bridge = changes.get("master")
+            master = 0 if bridge is None else self._index(str(bridge))
+            self._request(requests.RTM_NEWLINK, requests.link(name, changes, master))
+
+    def set_port(self, name: str, changes: t.Mapping[str, bool]) -> None:
+        """Change the flags of a bridge's port: isolated, hairpin."""
+        hints = {errno.EOPNOTSUPP: "it is not the port of a bridge"}
+        with self._changing("change %s of bridge port %s" % (", ".join(changes), name), hints):
+            self._request(requests.RTM_NEWLINK, requests.port(name, changes))
+
+    def delete_link(self, name: str) -> None:
+        """Delete a link, and the peer of a veth with it; one that is gone is no error."""
+        with self._changing("delete link %s" % name, gone=_GONE):
+            self._request(requests.RTM_DELLINK, requests.named(name))
+
+    def add_address(self, link: str, interface: Interface) -> None:
+        """Add an address, an IPv6 one without duplicate address detection."""
+        with self._changing("add address %s to link %s" % (interface, link), {errno.EEXIST: "it is already there"}):
+            self._request(requests.RTM_NEWADDR, requests.address(interface, self._index(link)), NEW)
+
+    def delete_address(self, link: str, interface: Interface) -> None:
+        """Remove an address and no other; one that is gone is no error."""
+        what = "delete address %s from link %s" % (interface, link)
+        with self._changing(what, gone=_GONE), self._promotion(link, interface):
+            self._request(requests.RTM_DELADDR, requests.address(interface, self._index(link)))
+
+    def add_route(self, link: str, route: Route) -> None:
+        """Add a route with the mark of ours."""
+        hints = {
+            errno.EEXIST: "there is another one with this metric",
+            errno.ENETUNREACH: "the gateway has to be in a subnet of the link, and the link up",
+        }
+        scope = requests.RT_SCOPE_UNIVERSE if route.via is not None else requests.RT_SCOPE_LINK
+        with self._changing("add %s" % _said(link, route), hints):
+            self._request(requests.RTM_NEWROUTE, requests.route(route, self._index(link), scope), NEW)
+
+    def delete_route(self, link: str, route: Route) -> None:
+        """Remove a route of ours; one that is gone is no error."""
+        with self._changing("delete %s" % _said(link, route), gone=_GONE):
+            body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE)
+            self._request(requests.RTM_DELROUTE, body)
+
+    def socket(self) -> NetlinkSocket:
+        """The socket of this stack; it may be closed as soon as another stack's is used."""
+        return self._sockets.get(self.place)
+
+    def _read_links(self) -> dict[str, Link]:
+        with self._reported("list the links"):
+            return decode.links(self.socket().dump(requests.RTM_GETLINK, requests.ALL_LINKS), self._address_messages())
+
+    def _address_messages(self) -> list[bytes]:
+        with self._reported("list the addresses"):
+            return self.socket().dump(requests.RTM_GETADDR, requests.ALL_ADDRESSES)
+
+    def _read_routes(self) -> list[RouteEntry]:
+        names = {link.index: link.name for link in self.links().values()}
+        found = []
+        for version in (4, 6):
+            # ENOENT: nothing was ever put into the main table.
+            with self._reported("list the routes", gone=(errno.ENOENT,)):
+                messages = self.socket().dump(requests.RTM_GETROUTE, requests.main_routes(version))
+                found += decode.routes(messages, names, requests.family(version))
+        return found
+
+    def _request(self, kind: int, body: bytes, flags: int = 0) -> None:
+        self.socket().request(kind, body, flags)
+
+    def _index(self, link: str) -> int:
+        try:
+            return self.socket().index(link)
+        except OSError as error:
+            raise OSError(error.errno, "there is no link %s" % link) from error
+
+    def _inside(self, function: t.Callable[[], T]) -> T:
+        """What ``function`` returns or raises in this stack's namespace."""
+        if self.place == Place():
+            return function()
+        namespace = self.socket().namespace()
+        try:
+            return visit(namespace, function)
+        finally:
+            os.close(namespace)
+
+    @contextlib.contextmanager
+    def _promotion(self, link: str, interface: Interface) -> t.Iterator[None]:
+        """Keep the addresses that follow ``interface`` in its subnet.
+
+        The kernel removes them with the first one of an IPv4 subnet, unless the link promotes the next one to first.
+        """
+        found = self.links().get(link)
+        others = found.addresses if found is not None and interface.version == 4 else ()
+        key = "net/ipv4/conf/%s/promote_secondaries" % link
+        before = self.read_sysctl(key) if any(_follows(other, interface) for other in others) else "1"
+        if before == "1" or before is None:
+            yield
+            return
+        self.write_sysctl(key, "1")
+        try:
+            yield
+        finally:
+            self.write_sysctl(key, before)
+
+    @contextlib.contextmanager
+    def _changing(self, what: str, hints: Hints | None = None, gone: t.Collection[int] = ()) -> t.Iterator[None]:
+        """As _reported; afterwards nothing that was read before counts any more."""
+        try:
+            with self._reported(what, hints, gone):
+                yield
+        finally:
+            self._changes.count += 1
+
+    @contextlib.contextmanager
+    def _reported(self, what: str, hints: Hints | None = None, gone: t.Collection[int] = ()) -> t.Iterator[None]:
+        """Turn an OSError into a KernelError, or into nothing when its number is in ``gone``."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in gone:
+                return
+            where = "" if self.place == Place() else " in %s" % self.place
+            raise KernelError(what + where, error, (hints or {}).get(error.errno or 0, "")) from error
+
+
+def _follows(other: Interface, interface: Interface) -> bool:
+    return other != interface and other.network == interface.network
+
+
+def _said(link: str, route: Route) -> str:
+    via = "" if route.via is None else " via %s" % route.via
+    metric = "" if route.metric is None else " with metric %d" % route.metric
+    return "route to %s%s through link %s%s" % (route.to, via, link, metric)

@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bridges, and the host's addresses on them."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+from dataclasses import replace
+
+from .. import options as read
+from ..engine import Description, Kind
+from ..kernel.state import Link
+from ..model import LINK_GROUP, Bridge, Conflict, InvalidRequest, alias, network_of
+from ..operations import HOST, AddBridge, DeleteLink, Operation
+from ..world import World, described, is_ours
+from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
+
+
+class BridgeKind(Kind):
+    """A bridge: made and kept as asked for, or one that was there, used as it is."""
+
+    name = "bridge"
+
+    def parse(self, options: t.Mapping[str, t.Any]) -> Bridge:
+        addresses = options.get("addresses")
+        return Bridge(
+            name=read.link_name("name", options["name"]),
+            addresses=None if addresses is None else read.interfaces("addresses", addresses),
+            mtu=read.mtu("mtu", options.get("mtu")),
+            mac_address=read.mac_address("mac_address", options.get("mac_address")),
+            stp=bool(options.get("stp")),
+            network=read.label("network", options.get("network")),
+        )
+
+    def check(self, items: t.Sequence[Bridge]) -> None:
+        seen: t.List[Bridge] = []
+        for item in items:
+            for other in seen:
+                if other.name == item.name:
+                    raise InvalidRequest("Bridge %s is asked for twice." % item.name)
+                for one in item.addresses or ():
+                    for two in other.addresses or ():
+                        if one.version == two.version and one.network.overlaps(two.network):
+                            raise InvalidRequest(
+                                "Bridges %s and %s overlap: %s and %s." % (other.name, item.name, two, one)
+                            )
+            seen.append(item)
+
+    def title(self, item: Bridge) -> str:
+        return "bridge %s" % item.name
+
+    def resolve(self, item: Bridge, state: str, world: World) -> Bridge:
+        link = world.links().get(item.name)
+        if state == "absent" or (link is not None and not is_ours(link)):
+            return item
+        mtu = item.mtu if item.mtu is not None else world.host.default_mtu()
+        return replace(item, mtu=mtu, mac_address=item.mac_address or stable_mac(world.host.machine_id(), item.name))
+
+    def observed(self, item: Bridge, world: World) -> Description:
+        link = world.links().get(item.name)
+        if link is None:
+            return None
+        return compact(
+            name=link.name,
+            addresses=None if item.addresses is None else spelled(link.addresses),
+            mtu=link.mtu,
+            mac_address=link.mac_address,
+            stp=link.stp,
+            up=link.up,
+            network=network_of(link.alias) or None,
+        )
+
+    def wanted(self, item: Bridge, observed: Description, world: World) -> Description:
+        there = observed or {}
+        return compact(
+            name=item.name,
+            addresses=None if item.addresses is None else spelled(item.addresses),
+            mtu=item.mtu if item.mtu is not None else there.get("mtu"),
+            mac_address=item.mac_address or there.get("mac_address"),
+            stp=item.stp if item.mtu is not None or not there else there.get("stp"),
+            up=True if item.mtu is not None or not there else there.get("up"),
+            network=item.network or None,
+        )
+
+    def plan(self, item: Bridge, state: str, world: World) -> t.List[Operation]:
+        link = world.links().get(item.name)
+        if state == "absent":
+            return self._plan_absent(item, link, world)
+        if link is None:
+            return self._plan_new(item, world)
+        if link.kind != "bridge":
+            raise Conflict("%s is there already, and is no bridge but %s." % (item.name, described(link)))
+        if not is_ours(link):
+            return self._use(item, link)
+        return self._plan_ours(item, link, world)
+
+    def _plan_new(self, item: Bridge, world: World) -> t.List[Operation]:
+        for address in item.addresses or ():
+            world.refuse_overlap(item.name, address)
+        steps: t.List[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
+        steps += sysctl_steps(HOST, self._sysctls(item, world), world, new=True)
+        steps += address_steps(HOST, item.name, (), item.addresses)
+        steps += link_steps(HOST, item.name, {}, {"alias": alias(item.network), "up": True})
+        world.put_link(self._link(item, Link(item.name, 0, "bridge", group=LINK_GROUP)))
+        return steps
+
+    def _plan_ours(self, item: Bridge, link: Link, world: World) -> t.List[Operation]:
+        for address in item.addresses or ():
+            if address not in link.addresses:
+                world.refuse_overlap(item.name, address)
+        wanted = {
+            "mtu": item.mtu,
+            "address": item.mac_address,
+            "alias": alias(item.network),
+            "stp": item.stp,
+            "up": True,
+        }
+        steps = sysctl_steps(HOST, self._sysctls(item, world), world)
+        steps += address_steps(HOST, item.name, link.addresses, item.addresses)
+        steps += link_steps(HOST, item.name, link_values(link), wanted)
+        world.put_link(self._link(item, link))
+        return steps
+
+    @staticmethod
+    def _link(item: Bridge, link: Link) -> Link:
+        addresses = link.addresses if item.addresses is None else item.addresses
+        return replace(link, mtu=item.mtu or link.mtu, addresses=addresses, up=True, alias=alias(item.network))
+
+    @staticmethod
+    def _sysctls(item: Bridge, world: World) -> t.List[t.Tuple[str, str]]:
+        # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401).
+        return [("net/ipv6/conf/%s/accept_ra" % item.name, "0")] if has_ipv6(world) else []
+
+    @staticmethod
+    def _use(item: Bridge, link: Link) -> t.List[Operation]:
+        """A bridge of somebody else is used as it is, or not at all."""
+        for address in item.addresses or ():
+            if address not in link.addresses:
+                raise Conflict(
+                    "Bridge %s was not made by this collection and has %s, not %s; add the address where the bridge is"
+                    " made, or choose another name." % (item.name, ", ".join(spelled(link.addresses)) or "no address", address)
+                )
+        for option, there, wanted in (
+            ("mtu", link.mtu, item.mtu),
+            ("mac_address", link.mac_address, item.mac_address),
+        ):
+            if wanted is not None and there != wanted:
+                raise Conflict(
+                    "Bridge %s was not made by this collection and has %s %s, not %s; change it where the bridge is made."
+                    % (item.name, option, there, wanted)
+                )
+        return []
+
+    @staticmethod
+    def _plan_absent(item: Bridge, link: t.Optional[Link], world: World) -> t.List[Operation]:
+        if link is None:
+            return []
+        if not is_ours(link):
+            world.warn("Bridge %s was not made by this collection, and stays." % item.name)
+            return []
+        strangers = [other.name for other in world.links().values() if other.master == item.name and not is_ours(other)]
+        if strangers:
+            world.warn("Bridge %s had ports of others, now without a bridge: %s." % (item.name, ", ".join(strangers)))
+        world.drop_link(item.name)
+        return [DeleteLink(HOST, item.name)]
+
+
+def stable_mac(machine_id: str, name: str) -> str:
+    """A locally administered address that is the same at each run, and another one on each machine.
+
+    Without one of its own a bridge takes the lowest address among its ports and changes it as they come and go.
+    """
+    digest = hashlib.sha256(("%s/%s" % (machine_id, name)).encode()).digest()
+    return ":".join("%02x" % byte for byte in (0x02, *digest[:5]))

@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may talk to whom over a bridge."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from dataclasses import replace
+
+from .. import options as read
+from ..engine import Description, Kind
+from ..model import BridgePolicy, Conflict, Flow, InvalidRequest, Network
+from ..operations import Operation
+from ..world import World
+from .common import compact
+
+_ANYWHERE: t.Dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+
+
+class BridgeFirewallKind(Kind):
+    """The policy of a bridge."""
+
+    name = "bridge_firewall"
+    firewall = True
+
+    def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
+        bridge = read.link_name("bridge", options["bridge"])
+        subnets = read.networks("subnets", options.get("subnets"))
+        trusted = sorted({read.link_name("trusted_interfaces", name) for name in options.get("trusted_interfaces") or ()})
+        flows = {self._parse_flow(item, bridge) for item in options.get("allow") or ()}
+        return BridgePolicy(
+            bridge=bridge,
+            subnets=subnets,
+            internal=bool(options.get("internal")),
+            icc=options.get("icc") is not False,
+            direct_access=bool(options.get("direct_access")),
+            trusted_interfaces=tuple(trusted),
+            host_access=options.get("host_access") != "deny",
+            allow=tuple(sorted(flows, key=str)),
+            network=read.label("network", options.get("network")),
+        )
+
+    @staticmethod
+    def _parse_flow(item: t.Mapping[str, t.Any], bridge: str) -> Flow:
+        to = read.network("allow.to", item["to"])
+        source = _ANYWHERE[to.version]
+        if item.get("from") is not None:
+            source = read.network("allow.from", item["from"])
+        if source.version != to.version:
+            raise InvalidRequest("Bridge %s: nothing flows from %s to %s; they are of two families." % (bridge, source, to))
+        protocol = read.protocol("allow.protocol", item["protocol"]) if item.get("protocol") else ""
+        ports = None if item.get("port") is None else read.port_range("allow.port", item["port"])
+        if ports is not None and not protocol:
+            raise InvalidRequest("Bridge %s: allow.port %s wants allow.protocol, too." % (bridge, ports))
+        return Flow(source, to, protocol, ports)
+
+    def check(self, items: t.Sequence[BridgePolicy]) -> None:
+        for index, item in enumerate(items):
+            for other in items[:index]:
+                if other.bridge == item.bridge:
+                    raise InvalidRequest("Bridge %s is asked for twice." % item.bridge)
+                _refuse_overlap(item, other)
+
+    def title(self, item: BridgePolicy) -> str:
+        return "firewall of bridge %s" % item.bridge
+
+    def resolve(self, item: BridgePolicy, state: str, world: World) -> BridgePolicy:
+        if item.subnets or state == "absent":
+            return item
+        link = world.links().get(item.bridge)
+        if link is None:
+            world.assume("bridge", item.bridge, "make it with the module bridge, or say which subnets it will have")
+            return item
+        return replace(item, subnets=read.networks("subnets", [str(address.network) for address in link.addresses]))
+
+    def observed(self, item: BridgePolicy, world: World) -> Description:
+        world.firewall.open()
+        there = world.firewall.policies.get(item.bridge)
+        return None if there is None else self.describe(there)
+
+    def wanted(self, item: BridgePolicy, observed: Description, world: World) -> Description:
+        return self.describe(item)
+
+    @staticmethod
+    def describe(item: BridgePolicy) -> t.Dict[str, t.Any]:
+        """The object in the words of the options."""
+        return compact(
+            bridge=item.bridge,
+            subnets=[str(subnet) for subnet in item.subnets],
+            internal=item.internal,
+            icc=item.icc,
+            direct_access=item.direct_access,
+            trusted_interfaces=list(item.trusted_interfaces),
+            host_access="allow" if item.host_access else "deny",
+            allow=[_describe_flow(flow) for flow in item.allow],
+            network=item.network or None,
+        )
+
+    def plan(self, item: BridgePolicy, state: str, world: World) -> t.List[Operation]:
+        policies = world.firewall.policies
+        policies.pop(item.bridge, None)
+        if state == "present":
+            for other in policies.values():
+                _refuse_overlap(item, other)
+            policies[item.bridge] = item
+        return []
+
+
+def _describe_flow(flow: Flow) -> t.Dict[str, t.Any]:
+    ends = {"from": str(flow.source), "to": str(flow.to)}
+    return dict(ends, **compact(protocol=flow.protocol or None, port=None if flow.ports is None else str(flow.ports)))
+
+
+def _refuse_overlap(item: BridgePolicy, other: BridgePolicy) -> None:
+    for one in item.subnets:
+        for two in other.subnets:
+            if one.version == two.version and one.overlaps(two):  # type: ignore[arg-type]
+                raise Conflict("Subnet %s of bridge %s overlaps %s of bridge %s." % (one, item.bridge, two, other.bridge))

@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Source translation of what leaves a subnet."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from .. import options as read
+from ..engine import Description, Kind
+from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
+from ..operations import Operation
+from ..world import World
+from .common import compact
+
+# Cannot be the name of an interface here: the option's word for the interface of the default route.
+_DEFAULT_ROUTE = OutInterface("default")
+
+
+class NatMasqueradeKind(Kind):
+    """A masquerade, or SNAT to one address."""
+
+    name = "nat_masquerade"
+    firewall = True
+
+    def parse(self, options: t.Mapping[str, t.Any]) -> Masquerade:
+        source = read.network("source", options["source"])
+        exclude = read.networks("exclude", options.get("exclude"))
+        to_source = None
+        if options.get("to_source") is not None:
+            to_source = read.address("to_source", options["to_source"])
+        for value in exclude + (() if to_source is None else (to_source,)):
+            if value.version != source.version:
+                raise InvalidRequest("Masquerade of %s: %s is of the other address family." % (source, value))
+        return Masquerade(
+            source=source,
+            out=self._parse_out(options.get("out_interface")),
+            exclude=exclude,
+            to_source=to_source,
+            random_fully=bool(options.get("random_fully")),
+            network=read.label("network", options.get("network")),
+        )
+
+    @staticmethod
+    def _parse_out(value: t.Optional[str]) -> OutInterface:
+        if not value:
+            return OutInterface()
+        inverted = value.startswith("!")
+        return OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
+
+    def check(self, items: t.Sequence[Masquerade]) -> None:
+        keys = [item.key for item in items]
+        for item in items:
+            if keys.count(item.key) > 1:
+                raise InvalidRequest("%s is asked for twice." % self.title(item).capitalize())
+
+    def title(self, item: Masquerade) -> str:
+        return "masquerade of %s by %s" % (item.source, item.out if item.out.name else "any interface")
+
+    def resolve(self, item: Masquerade, state: str, world: World) -> Masquerade:
+        if item.out == _DEFAULT_ROUTE:
+            uplink = world.host.default_link(item.source.version)
+            if uplink is None:
+                raise Conflict(
+                    "Masquerade of %s: this host has no default route for IPv%d, so out_interface: default names no"
+                    " interface; give its name." % (item.source, item.source.version)
+                )
+            return replace(item, out=OutInterface(uplink))
+        if state == "present" and item.out.name and not item.out.inverted and item.out.name not in world.links():
+            world.assume("interface", item.out.name, "out_interface takes the name of one that is there")
+        return item
+
+    def observed(self, item: Masquerade, world: World) -> Description:
+        world.firewall.open()
+        there = world.firewall.masquerades.get(item.key)
+        return None if there is None else self.describe(there)
+
+    def wanted(self, item: Masquerade, observed: Description, world: World) -> Description:
+        return self.describe(item)
+
+    @staticmethod
+    def describe(item: Masquerade) -> t.Dict[str, t.Any]:
+        """The object in the words of the options."""
+        return compact(
+            source=str(item.source),
+            out_interface=str(item.out) or None,
+            exclude=[str(network) for network in item.exclude],
+            to_source=None if item.to_source is None else str(item.to_source),
+            random_fully=item.random_fully,
+            network=item.network or None,
+        )
+
+    def plan(self, item: Masquerade, state: str, world: World) -> t.List[Operation]:
+        world.firewall.masquerades.pop(item.key, None)
+        if state == "present":
+            world.firewall.masquerades[item.key] = item
+        return []

@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Named network namespaces."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import options as read
+from ..engine import Description, Kind
+from ..kernel.state import Link, NamespaceEntry
+from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alias, network_of
+from ..operations import AttachNamespace, CreateNamespace, DeleteNamespace, Operation
+from ..world import World
+from .common import compact, link_steps, link_values, sysctl_steps
+
+
+class NetnsKind(Kind):
+    """A namespace: made, or named after a process that lives in it."""
+
+    name = "netns"
+
+    def parse(self, options: t.Mapping[str, t.Any]) -> Namespace:
+        return Namespace(
+            name=read.namespace_name("name", options["name"]),
+            pid=read.pid("pid", options.get("pid")),
+            sysctls=read.sysctls("sysctls", options.get("sysctls")),
+            network=read.label("network", options.get("network")),
+        )
+
+    def check(self, items: t.Sequence[Namespace]) -> None:
+        names = [item.name for item in items]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidRequest("Namespace %s is asked for twice." % name)
+
+    def title(self, item: Namespace) -> str:
+        return "namespace %s" % item.name
+
+    def observed(self, item: Namespace, world: World) -> Description:
+        if not world.has_namespace(item.name):
+            return None
+        place = Place(netns=item.name)
+        stack = None if world.is_new(place) else world.host.stack(place)
+        values = {key: stack.read_sysctl(key) for key, unused in item.sysctls} if stack else {}
+        lo = world.links(place).get("lo")
+        return compact(
+            name=item.name,
+            lo="up" if lo is None or lo.up else "down",
+            sysctls={key: value for key, value in values.items() if value is not None} or None,
+            network=network_of(lo.alias) or None if lo is not None and is_made_by_us(lo) else None,
+        )
+
+    def wanted(self, item: Namespace, observed: Description, world: World) -> Description:
+        ours = observed is None or "network" in observed
+        return compact(
+            name=item.name,
+            lo="up",
+            sysctls=dict(item.sysctls) or None,
+            network=(item.network or None) if item.pid is None and (ours or item.network) else None,
+        )
+
+    def plan(self, item: Namespace, state: str, world: World) -> t.List[Operation]:
+        entry = world.namespace(item.name)
+        if state == "absent":
+            return self._plan_absent(item, entry, world)
+        if entry is None or entry.inode == 0:
+            return self._plan_new(item, world)
+        if item.pid is not None:
+            return self._plan_attached(item, entry, world)
+        return self._plan_there(item, world)
+
+    def _plan_new(self, item: Namespace, world: World) -> t.List[Operation]:
+        place = Place(netns=item.name)
+        if item.pid is None:
+            world.make_namespace(item.name)
+            steps: t.List[Operation] = [CreateNamespace(item.name, alias(item.network))]
+        else:
+            world.require(Place(pid=item.pid))
+            steps = [AttachNamespace(item.name, item.pid)]
+            world.make_namespace(item.name)
+        return steps + sysctl_steps(place, item.sysctls, world)
+
+    def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> t.List[Operation]:
+        """The name is there: it must mean the namespace of that process, or be ours to give away."""
+        target = Place(pid=item.pid)
+        world.require(target)
+        if entry.inode == world.host.namespace_inode(target):
+            return sysctl_steps(target, item.sysctls, world)
+        if entry.recorded == 0:
+            raise Conflict(
+                "The name %s is taken by another namespace than that of process %d; choose another name, or remove it"
+                " with state: absent or 'ip netns delete %s'." % (item.name, item.pid, item.name)
+            )
+        steps: t.List[Operation] = [DeleteNamespace(item.name, attached=True)]
+        return steps + [AttachNamespace(item.name, int(item.pid or 0))] + sysctl_steps(target, item.sysctls, world)
+
+    def _plan_there(self, item: Namespace, world: World) -> t.List[Operation]:
+        place = Place(netns=item.name)
+        lo = world.links(place)["lo"]
+        wanted: t.Dict[str, t.Any] = {"up": True}
+        if is_made_by_us(lo):
+            wanted["alias"] = alias(item.network)
+        return link_steps(place, "lo", link_values(lo), wanted) + sysctl_steps(place, item.sysctls, world)
+
+    def _plan_absent(self, item: Namespace, entry: t.Optional[NamespaceEntry], world: World) -> t.List[Operation]:
+        if entry is None:
+            return []
+        attached = entry.recorded != 0 and entry.recorded == entry.inode
+        if entry.inode and not attached:
+            lo = world.links(Place(netns=item.name)).get("lo")
+            if lo is None or not is_made_by_us(lo):
+                world.warn("Namespace %s was not made by this collection, and stays." % item.name)
+                return []
+        world.drop_namespace(item.name)
+        return [DeleteNamespace(item.name, attached=attached)]
+
+
+def is_made_by_us(lo: Link) -> bool:
+    """A namespace carries our mark on its loopback, set before its name appeared."""
+    return lo.group == LINK_GROUP

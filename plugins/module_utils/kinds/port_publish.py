@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports of the host that lead to endpoints."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from .. import options as read
+from ..engine import Description, Kind
+from ..firewall.port_table import PortTable
+from ..model import Conflict, InvalidRequest, PortRange, PublishedPort
+from ..operations import Operation, PortFlows
+from ..world import World
+from .common import compact
+
+
+class PortPublishKind(Kind):
+    """A published port, or a range of them."""
+
+    name = "port_publish"
+    firewall = True
+
+    def parse(self, options: t.Mapping[str, t.Any]) -> PublishedPort:
+        host_ports = read.port_range("host_port", options["host_port"])
+        container_ip = read.address("container_ip", options["container_ip"])
+        inside = host_ports
+        if options.get("container_port") is not None:
+            inside = read.port_range("container_port", options["container_port"])
+        if len(inside) != len(host_ports):
+            raise InvalidRequest(
+                "host_port %s and container_port %s are ranges of unequal length: %d and %d ports."
+                % (host_ports, inside, len(host_ports), len(inside))
+            )
+        if container_ip.is_unspecified or container_ip.is_loopback or container_ip.is_multicast:
+            raise InvalidRequest("container_ip: %s is the address of no endpoint." % container_ip)
+        return PublishedPort(
+            protocol=read.protocol("protocol", options.get("protocol") or "tcp"),
+            host_ports=host_ports,
+            container_ip=container_ip,
+            container_port=inside.first,
+            host_ip=self._parse_host_ip(options.get("host_ip"), container_ip),
+            bridge=read.link_name("bridge", options["bridge"]) if options.get("bridge") else "",
+            allowed_sources=self._parse_sources(options, container_ip.version),
+            in_interfaces=tuple(sorted({read.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})),
+            network=read.label("network", options.get("network")),
+        )
+
+    @staticmethod
+    def _parse_host_ip(value: t.Optional[str], container_ip: t.Any) -> t.Any:
+        if not value:
+            return None
+        host_ip = read.address("host_ip", value)
+        if host_ip.version != container_ip.version:
+            raise InvalidRequest(
+                "host_ip %s and container_ip %s are of two address families; publish the port once for each."
+                % (host_ip, container_ip)
+            )
+        if host_ip.version == 6 and host_ip.is_loopback:
+            raise InvalidRequest("host_ip: the kernel does not translate ::1; publish on 127.0.0.1, or on an address.")
+        return None if host_ip.is_unspecified else host_ip
+
+    @staticmethod
+    def _parse_sources(options: t.Mapping[str, t.Any], version: int) -> t.Any:
+        sources = read.networks("allowed_sources", options.get("allowed_sources"))
+        for source in sources:
+            if source.version != version:
+                raise InvalidRequest("allowed_sources: %s is of the other address family than the endpoint." % source)
+        return sources
+
+    def check(self, items: t.Sequence[PublishedPort]) -> None:
+        table = PortTable()
+        for item in items:
+            for other in (table.get(item), *table.clashes(item)):
+                if other is not None:
+                    raise InvalidRequest("Host port %s is asked for twice: %s and %s." % (item.host_ports, other, item))
+            table.add(item)
+
+    def title(self, item: PublishedPort) -> str:
+        host = "" if item.host_ip is None else "%s:" % item.host_ip
+        return "port %s%s/%s (IPv%d)" % (host, item.host_ports, item.protocol, item.container_ip.version)
+
+    def resolve(self, item: PublishedPort, state: str, world: World) -> PublishedPort:
+        if item.bridge or state == "absent":
+            return item
+        for link in world.links().values():
+            if any(item.container_ip in address.network for address in link.addresses):
+                return replace(item, bridge=link.name)
+        world.assume("interface", "towards %s" % item.container_ip, "make the endpoint first, or give the option bridge")
+        return item
+
+    def observed(self, item: PublishedPort, world: World) -> Description:
+        world.firewall.open()
+        there = world.firewall.ports.get(item)
+        return None if there is None else self.describe(there)
+
+    def wanted(self, item: PublishedPort, observed: Description, world: World) -> Description:
+        return self.describe(item)
+
+    @staticmethod
+    def describe(item: PublishedPort) -> t.Dict[str, t.Any]:
+        """The object in the words of the options."""
+        inside = PortRange(item.container_port, item.container_port + len(item.host_ports) - 1)
+        return compact(
+            host_ip=None if item.host_ip is None else str(item.host_ip),
+            host_port=str(item.host_ports),
+            protocol=item.protocol,
+            container_ip=str(item.container_ip),
+            container_port=str(inside),
+            bridge=item.bridge or None,
+            allowed_sources=[str(source) for source in item.allowed_sources],
+            in_interfaces=list(item.in_interfaces),
+            network=item.network or None,
+        )
+
+    def plan(self, item: PublishedPort, state: str, world: World) -> t.List[Operation]:
+        ports = world.firewall.ports
+        there = ports.get(item)
+        if state == "absent":
+            ports.remove(item)
+            if there is not None:
+                world.firewall.stale.append(_flows(there))
+        elif there != item:
+            self._refuse_taken(item, there, world)
+            ports.add(item)
+            moved = there is not None and _target(there) != _target(item)
+            # A TCP client begins anew by itself; a UDP one goes on with the translation that it began with.
+            if moved or (there is None and item.protocol == "udp"):
+                world.firewall.stale.append(_flows(item))
+        return []
+
+    @staticmethod
+    def _refuse_taken(item: PublishedPort, there: t.Optional[PublishedPort], world: World) -> None:
+        what = "Host port %s/%s" % (item.host_ports, item.protocol)
+        for other in world.firewall.ports.clashes(item):
+            raise Conflict("%s is published already: %s." % (what, other))
+        if there is not None:
+            if there.network and there.network != item.network:
+                raise Conflict("%s is published already, by network %s: %s." % (what, there.network, there))
+            return
+        ports, version = item.host_ports, item.container_ip.version
+        holder = world.host.port_holder(item.protocol, ports.first, ports.last, item.host_ip, version)
+        if holder:
+            raise Conflict("%s is in use: %s." % (what, holder))
+
+
+def _target(item: PublishedPort) -> t.Tuple[t.Any, int]:
+    return (item.container_ip, item.container_port)
+
+
+def _flows(item: PublishedPort) -> PortFlows:
+    host_ip = "" if item.host_ip is None else str(item.host_ip)
+    return PortFlows(item.container_ip.version, item.protocol, item.host_ports.first, item.host_ports.last, host_ip)

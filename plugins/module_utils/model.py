@@ -1,0 +1,236 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the collection manages, as data: no I/O, no kernel, no rule text.
+
+Every object is frozen and hashable; two objects are equal when they ask for the same state of the host.
+A value of ``None`` means "not ours to decide": it is neither set nor compared.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from dataclasses import dataclass
+
+Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+Interface = t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
+Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+COLLECTION = "dockerless.network"
+# Marks every link that we make. Unlike the alias, the kernel takes the group in the request that creates the
+# link, so a crash never leaves an unmarked one.
+LINK_GROUP = 25708
+# Marks every route that we add (rtm_protocol, see RTPROT_* in linux/rtnetlink.h; 108 is used by nobody there).
+ROUTE_PROTOCOL = 108
+# The kernel's limits: IFNAMSIZ - 1 bytes, and BR_PORT_BITS = 10 less the unused port 0.
+LINK_NAME_BYTES = 15
+BRIDGE_PORTS = 1023
+
+
+class InvalidRequest(ValueError):
+    """A request that can never be carried out; its text is one sentence for the user."""
+
+
+class Conflict(Exception):
+    """A request that this host cannot carry out as it is now; its text is one sentence for the user."""
+
+
+def alias(network: str) -> str:
+    """The alias of a link that belongs to ``network``, or to none when that is empty."""
+    return "%s:%s" % (COLLECTION, network) if network else COLLECTION
+
+
+def network_of(link_alias: str) -> str:
+    """The network that an alias names; empty when it names none."""
+    return link_alias[len(COLLECTION) + 1 :] if link_alias.startswith(COLLECTION + ":") else ""
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A named network namespace, as ``ip netns`` sees it (ip-netns(8))."""
+
+    name: str
+    pid: t.Optional[int] = None  # name the namespace of this process instead of making one
+    sysctls: t.Tuple[t.Tuple[str, str], ...] = ()  # net.* keys and their values inside
+    network: str = ""
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A bridge and the host's own addresses on it."""
+
+    name: str
+    addresses: t.Optional[t.Tuple[Interface, ...]] = None
+    mtu: t.Optional[int] = None
+    mac_address: t.Optional[str] = None
+    stp: bool = False
+    network: str = ""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A static route; ``to`` is a default route when its prefix length is 0."""
+
+    to: Network
+    via: t.Optional[Address] = None
+    metric: t.Optional[int] = None  # None: the kernel's default, 0 for IPv4 and 1024 for IPv6
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the far end of a veth lives: a namespace by name or by the pid of a process in it."""
+
+    netns: t.Optional[str] = None
+    pid: t.Optional[int] = None
+
+    def __str__(self) -> str:
+        if self.netns is not None:
+            return "namespace %s" % self.netns
+        return "the namespace of process %s" % self.pid if self.pid is not None else "the host"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The far end of a veth."""
+
+    name: str
+    place: Place
+    mac_address: t.Optional[str] = None
+    addresses: t.Optional[t.Tuple[Interface, ...]] = None
+    routes: t.Tuple[Route, ...] = ()  # gateways are default routes
+
+
+@dataclass(frozen=True)
+class Veth:
+    """A virtual Ethernet cable: the host's end, and the peer."""
+
+    name: str
+    peer: Peer
+    bridge: t.Optional[str] = None
+    isolated: bool = False
+    mtu: t.Optional[int] = None
+    addresses: t.Tuple[Interface, ...] = ()
+    network: str = ""
+
+
+@dataclass(frozen=True)
+class Forwarding:
+    """What the host forwards. ``drop_foreign``: nothing but what enters or leaves one of our bridges."""
+
+    ipv4: bool = True
+    ipv6: bool = False
+    route_localnet: t.Tuple[str, ...] = ()
+    persist: bool = True
+    drop_foreign: bool = False
+
+
+@dataclass(frozen=True)
+class OutInterface:
+    """Through which interface a packet leaves: any, one by name, or any but one."""
+
+    name: str = ""  # empty: any
+    inverted: bool = False
+
+    def __str__(self) -> str:
+        return ("!" if self.inverted else "") + self.name
+
+
+@dataclass(frozen=True)
+class Masquerade:
+    """Source translation of what leaves ``source`` through ``out``."""
+
+    source: Network
+    out: OutInterface = OutInterface()
+    exclude: t.Tuple[Network, ...] = ()
+    to_source: t.Optional[Address] = None  # None: the address of the interface that it leaves by
+    random_fully: bool = False
+    network: str = ""
+
+    @property
+    def key(self) -> t.Tuple[Network, OutInterface]:
+        """What makes two of them the same one: everything else can be changed in place."""
+        return (self.source, self.out)
+
+
+@dataclass(frozen=True, order=True)
+class PortRange:
+    """``first`` to ``last``, both included."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else "%d-%d" % (self.first, self.last)
+
+    def overlaps(self, other: PortRange) -> bool:
+        """Whether a port is in both."""
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class PublishedPort:
+    """A port of the host that leads to a port of an endpoint; for a range, one by one in the same order."""
+
+    protocol: str  # tcp, udp or sctp
+    host_ports: PortRange
+    container_ip: Address
+    container_port: int  # the first one of a range
+    host_ip: t.Optional[Address] = None  # None: every local address of container_ip's family
+    bridge: str = ""  # the interface that leads to container_ip
+    allowed_sources: t.Tuple[Network, ...] = ()  # empty: everyone
+    in_interfaces: t.Tuple[str, ...] = ()  # empty: every one
+    network: str = ""
+
+    @property
+    def key(self) -> t.Tuple[int, t.Optional[Address], str, PortRange]:
+        """What makes two of them the same one: everything else can be changed in place."""
+        return (self.container_ip.version, self.host_ip, self.protocol, self.host_ports)
+
+    def __str__(self) -> str:
+        host = "" if self.host_ip is None else "%s:" % bracketed(self.host_ip)
+        ports = PortRange(self.container_port, self.container_port + len(self.host_ports) - 1)
+        return "%s%s:%s:%s/%s" % (host, self.host_ports, bracketed(self.container_ip), ports, self.protocol)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Traffic that a bridge's policy lets in although it would be closed."""
+
+    source: Network
+    to: Network
+    protocol: str = ""  # empty: any
+    ports: t.Optional[PortRange] = None  # None: any
+
+
+@dataclass(frozen=True)
+class BridgePolicy:
+    """Who may talk to whom over a bridge."""
+
+    bridge: str
+    subnets: t.Tuple[Network, ...] = ()
+    internal: bool = False
+    icc: bool = True
+    direct_access: bool = False
+    trusted_interfaces: t.Tuple[str, ...] = ()
+    host_access: bool = True
+    allow: t.Tuple[Flow, ...] = ()
+    network: str = ""
+
+
+@dataclass(frozen=True)
+class FirewallState:
+    """Everything of ours in the packet filter of a host."""
+
+    policies: t.FrozenSet[BridgePolicy] = frozenset()
+    masquerades: t.FrozenSet[Masquerade] = frozenset()
+    ports: t.FrozenSet[PublishedPort] = frozenset()
+    drop_foreign: bool = False
+
+
+def bracketed(address: Address) -> str:
+    """An address in front of a port, the IPv6 one in brackets."""
+    return "[%s]" % address if address.version == 6 else str(address)

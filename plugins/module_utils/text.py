@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plain values as short YAML: managed hosts need not have a YAML library, and a diff needs only this much of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+_PLAIN = re.compile(r"[A-Za-z_/!][A-Za-z0-9_./:!@ -]*[A-Za-z0-9_/]|[A-Za-z_/]")
+_WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
+
+
+def to_yaml(value: t.Mapping[str, t.Any]) -> str:
+    """A document, with a newline at its end; empty for an empty mapping."""
+    return "".join(line + "\n" for line in _block(value)) if value else ""
+
+
+def _block(value: t.Any) -> t.List[str]:
+    lines: t.List[str] = []
+    if isinstance(value, t.Mapping):
+        for key, item in value.items():
+            nested = _nested(item)
+            lines.append("%s:%s" % (_scalar(key), "" if nested else " " + _flow(item)))
+            lines += ["  " + line for line in _block(item)] if nested else []
+    else:
+        for item in value:
+            inner = _block(item)
+            lines += ["- " + inner[0]] + ["  " + line for line in inner[1:]]
+    return lines
+
+
+def _nested(value: t.Any) -> bool:
+    """Whether a value takes lines of its own: a mapping, or a list that holds one."""
+    if isinstance(value, t.Mapping):
+        return bool(value)
+    return isinstance(value, (list, tuple)) and any(isinstance(item, t.Mapping) for item in value)
+
+
+def _flow(value: t.Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[%s]" % ", ".join(_scalar(item) for item in value)
+    if isinstance(value, t.Mapping):
+        return "{}"
+    return _scalar(value)
+
+
+def _scalar(value: t.Any) -> str:
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS and ": " not in value
+        return value if plain else json.dumps(value, ensure_ascii=False)
+    return "null" if value is None else json.dumps(value)

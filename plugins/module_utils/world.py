@@ -1,0 +1,179 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host as a plan sees it: what is there, and what earlier steps of the same run will have made or taken away."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from .firewall.desk import FirewallDesk
+from .kernel.errors import KernelError
+from .kernel.state import Link, NamespaceEntry
+from .model import BRIDGE_PORTS, LINK_GROUP, Conflict, Interface, Network, Place
+from .operations import HOST
+
+if t.TYPE_CHECKING:
+    from .kernel.host import Host
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """Something that is not there, and that in check mode an earlier task may be about to make."""
+
+    kind: str
+    name: str
+
+
+class World:
+    """Reads lazily, each thing once; planning tells it what it has decided."""
+
+    def __init__(self, host: Host, firewall: FirewallDesk, check_mode: bool = False) -> None:
+        self.host = host
+        self.firewall = firewall
+        self.check_mode = check_mode
+        self.warnings: t.List[str] = []
+        self._links: t.Dict[Place, t.Dict[str, Link]] = {}
+        self._namespaces: t.Optional[t.Mapping[str, NamespaceEntry]] = None
+        self._new_namespaces: t.Set[str] = set()
+        self._gone_namespaces: t.Set[str] = set()
+        self._assumed: t.Dict[str, t.List[str]] = {}
+
+    # -- namespaces
+
+    def namespace(self, name: str) -> t.Optional[NamespaceEntry]:
+        """What lies below /run/netns under this name now, before any step of this run."""
+        if self._namespaces is None:
+            self._namespaces = self.host.namespaces()
+        return self._namespaces.get(name)
+
+    def has_namespace(self, name: str) -> bool:
+        """Whether there is, or will be, a namespace of this name."""
+        if name in self._gone_namespaces:
+            return False
+        entry = self.namespace(name)
+        return name in self._new_namespaces or (entry is not None and entry.inode != 0)
+
+    def is_new(self, place: Place) -> bool:
+        """Whether a place is still to be made, so that nothing can be read in it."""
+        return place.netns is not None and (place.netns in self._new_namespaces or not self.has_namespace(place.netns))
+
+    def make_namespace(self, name: str) -> None:
+        """A step of this run makes it."""
+        self._new_namespaces.add(name)
+        self._gone_namespaces.discard(name)
+        self._links[Place(netns=name)] = {}
+
+    def drop_namespace(self, name: str) -> None:
+        """A step of this run takes it away."""
+        self._new_namespaces.discard(name)
+        self._gone_namespaces.add(name)
+
+    def require(self, place: Place) -> None:
+        """Raise Conflict unless the place exists; in check mode a missing name is noted and assumed."""
+        if place.netns is not None and not self.has_namespace(place.netns):
+            self.assume("namespace", place.netns, "make it with the module netns, or by 'ip netns add'")
+        if place.pid is not None and not self._has_process(place):
+            raise Conflict("There is no process %d on this host." % place.pid)
+
+    def _has_process(self, place: Place) -> bool:
+        try:
+            return self.host.namespace_inode(place) != 0
+        except KernelError:
+            return False
+
+    # -- links
+
+    def links(self, place: Place = HOST) -> t.Mapping[str, Link]:
+        """The links of a place as they will be when the steps planned so far are done."""
+        if place not in self._links:
+            self._links[place] = {} if self.is_new(place) else dict(self.host.stack(place).links())
+        return self._links[place]
+
+    def put_link(self, link: Link, place: Place = HOST) -> None:
+        """A step of this run makes the link, or changes it to this."""
+        self.links(place)
+        self._links[place][link.name] = link
+
+    def drop_link(self, name: str, place: Place = HOST) -> None:
+        """A step of this run takes the link away; ports of a bridge stay, without their master."""
+        self.links(place)
+        gone = self._links[place].pop(name, None)
+        if gone is not None and gone.kind == "bridge":
+            for link in [link for link in self._links[place].values() if link.master == name]:
+                self._links[place][link.name] = replace(link, master="")
+
+    def bridge(self, name: str) -> t.Optional[Link]:
+        """The bridge of this name; None when check mode assumes it."""
+        link = self.links().get(name)
+        if link is None:
+            self.assume("bridge", name, "make it with the module bridge")
+        elif link.kind != "bridge":
+            raise Conflict("Interface %s is no bridge but %s." % (name, described(link)))
+        return link
+
+    def take_port(self, bridge: str) -> None:
+        """Raise Conflict when a bridge has no port left for one more link."""
+        ports = sum(1 for link in self.links().values() if link.master == bridge)
+        if ports >= BRIDGE_PORTS:
+            raise Conflict("Bridge %s is full: the kernel gives a bridge %d ports." % (bridge, BRIDGE_PORTS))
+
+    def refuse_overlap(self, name: str, address: Interface) -> None:
+        """Raise Conflict when a subnet is somewhere else on the host already."""
+        for link in self.links().values():
+            for other in link.addresses:
+                if link.name != name and _overlap(address.network, other.network):
+                    raise Conflict(
+                        "Subnet %s of %s overlaps %s, an address of interface %s."
+                        % (address.network, name, other, link.name)
+                    )
+        for entry in self.host.stack(HOST).routes():
+            to = entry.route.to
+            if entry.link != name and to.prefixlen and _overlap(address.network, to):
+                raise Conflict(
+                    "Subnet %s of %s overlaps the route to %s by interface %s."
+                    % (address.network, name, to, entry.link)
+                )
+
+    # -- assumptions and warnings
+
+    def assume(self, kind: str, name: str, advice: str) -> None:
+        """Something is missing: a Conflict, but in check mode an earlier task may be the one that makes it."""
+        if not self.check_mode:
+            raise Conflict("There is no %s %s on this host; %s." % (kind, name, advice))
+        names = self._assumed.setdefault(kind, [])
+        if name not in names:
+            names.append(name)
+
+    def warn(self, text: str) -> None:
+        """Say something that the user should know, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def assumptions(self) -> t.List[str]:
+        """What check mode took for granted, a sentence for each kind."""
+        return [
+            "Check mode: %s %s not there yet; an earlier task is taken to make %s."
+            % (kind if len(names) == 1 else kind + "s", _enumerate(names), "it" if len(names) == 1 else "them")
+            for kind, names in self._assumed.items()
+        ]
+
+
+def _enumerate(names: t.Sequence[str]) -> str:
+    shown = ", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else "")
+    return "%s %s" % (shown, "is" if len(names) == 1 else "are")
+
+
+def is_ours(link: Link) -> bool:
+    """Whether this collection made a link."""
+    return link.group == LINK_GROUP
+
+
+def described(link: Link) -> str:
+    """What a link is, for a message."""
+    return "a %s" % link.kind if link.kind else "a physical or loopback interface"
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)  # type: ignore[arg-type]

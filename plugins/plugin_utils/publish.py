@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an endpoint publishes, in Docker's short syntax or with the options of port_publish."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ..module_utils import options as read
+from ..module_utils.model import Address, InvalidRequest, Network, PortRange
+
+# Where Docker, too, looks for a port when it is not told one and the kernel does not say (docker(1), run -P).
+EPHEMERAL = PortRange(49153, 65535)
+
+_SHORT = re.compile(
+    r"(?:(?P<host_ip>\[[^\]]+\]|[^:\[\]/]+):)??"
+    r"(?:(?P<host_port>[\d-]*):)?"
+    r"(?P<container_port>\d[\d-]*)"
+    r"(?:/(?P<protocol>\w+))?"
+)
+
+
+@dataclass(frozen=True)
+class Publish:
+    """What the user wrote. ``host_ports`` may be wider than the endpoint's one port: any free port of it will do."""
+
+    text: str
+    container_ports: PortRange
+    host_ports: t.Optional[PortRange] = None
+    host_ip: t.Optional[Address] = None
+    protocol: str = "tcp"
+    allowed_sources: t.Tuple[Network, ...] = ()
+    in_interfaces: t.Tuple[str, ...] = ()
+
+    @property
+    def choice(self) -> t.Optional[PortRange]:
+        """Out of which ports one is to be chosen; None when the ports are given."""
+        if self.host_ports is None:
+            return EPHEMERAL
+        return self.host_ports if len(self.host_ports) > len(self.container_ports) == 1 else None
+
+
+def parse(value: t.Any) -> Publish:
+    """One entry of ``publish``; raises InvalidRequest."""
+    if isinstance(value, t.Mapping):
+        return _parse_options(value)
+    text = str(value)
+    found = _SHORT.fullmatch(text)
+    if found is None:
+        raise InvalidRequest(
+            "publish: %r is no published port; write it like 8080:80, 127.0.0.1:8080:80/udp or [fd00::1]:8080:80." % text
+        )
+    return _publish(text, found["container_port"], found["host_port"], found["host_ip"], found["protocol"])
+
+
+def _parse_options(value: t.Mapping[str, t.Any]) -> Publish:
+    known = ("host_ip", "host_port", "protocol", "container_port", "allowed_sources", "in_interfaces")
+    for name in value:
+        if name not in known:
+            raise InvalidRequest("publish: there is no option %s; there are %s." % (name, ", ".join(known)))
+    inside = value.get("container_port") or value.get("host_port")
+    if inside is None:
+        raise InvalidRequest("publish: say at least container_port.")
+    sources, links = value.get("allowed_sources"), value.get("in_interfaces")
+    return _publish(
+        str(value.get("host_port") or inside),
+        inside,
+        value.get("host_port"),
+        value.get("host_ip"),
+        value.get("protocol"),
+        read.networks("allowed_sources", [sources] if isinstance(sources, str) else sources),
+        tuple(sorted({read.link_name("in_interfaces", link) for link in ([links] if isinstance(links, str) else links or ())})),
+    )
+
+
+def _publish(
+    text: str,
+    container_port: t.Any,
+    host_port: t.Any,
+    host_ip: t.Optional[str],
+    protocol: t.Optional[str],
+    sources: t.Tuple[Network, ...] = (),
+    links: t.Tuple[str, ...] = (),
+) -> Publish:
+    inside = read.port_range("publish", container_port)
+    outside = read.port_range("publish", host_port) if host_port not in (None, "") else None
+    if outside is not None and len(outside) != len(inside) and len(inside) != 1:
+        raise InvalidRequest(
+            "publish: %s has ranges of unequal length: %d ports of the host for %d of the endpoint."
+            % (text, len(outside), len(inside))
+        )
+    if outside is None and len(inside) > 1:
+        outside = inside
+    address = read.address("publish", host_ip) if host_ip else None
+    if address is not None and address.version == 6 and address.is_loopback:
+        raise InvalidRequest("publish: %s: the kernel does not translate ::1; publish on 127.0.0.1 instead." % text)
+    return Publish(text, inside, outside, address, read.protocol("publish", protocol or "tcp"), sources, links)
