@@ -28,7 +28,7 @@ class Hierarchy:
 def hierarchies() -> list[Hierarchy]:
     found = []
     for line in read("/proc/self/mounts").splitlines():
-        _, mount_point, fstype, options = line.split()[:4]
+        unused, mount_point, fstype, options = line.split()[:4]
         if fstype == "cgroup":
             own = [o for o in options.split(",") if o not in _GENERIC_OPTIONS]
             found.append(Hierarchy(mount_point, ",".join(own)))
@@ -91,7 +91,7 @@ def remove(lab: str) -> list[str]:
 
 
 def _remove_tree(top: str) -> bool:
-    for directory, _, _ in os.walk(top, topdown=False):
+    for directory, unused, also_unused in os.walk(top, topdown=False):
         with contextlib.suppress(OSError):
             os.rmdir(directory)
     return not os.path.isdir(top)

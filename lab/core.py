@@ -108,7 +108,7 @@ class Core:
         connection.settimeout(120)
         fds: list[int] = []
         try:
-            message, _ = protocol.receive(connection)
+            message, unused = protocol.receive(connection)
             if message is None:
                 return
             try:

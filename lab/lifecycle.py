@@ -82,7 +82,7 @@ def absolute_binds(binds: Sequence[str]) -> list[str]:
     """SRC or SRC:DST, both made absolute."""
     result = []
     for spec in binds:
-        source, _, target = spec.partition(":")
+        source, unused, target = spec.partition(":")
         source = os.path.abspath(source)
         if not os.path.exists(source):
             raise LabError(f"--bind {spec}: {source} does not exist")

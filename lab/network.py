@@ -78,7 +78,7 @@ def plug(lan: Lan, pids: dict[str, int]) -> None:
 
 def _unplug(ports: Sequence[str]) -> None:
     """The cable of a killed node goes with its namespace, but the kernel takes its time: don't wait for it."""
-    existing = {name for _, name in socket.if_nameindex()}
+    existing = {name for unused, name in socket.if_nameindex()}
     lines = [f"link del {p}" for p in ports if p in existing]
     if lines:
         subprocess.run(

@@ -114,7 +114,7 @@ class HostRoot:
             self._mount_cgroups(hierarchies)
 
     def _bind(self, spec: str) -> None:
-        source, _, target = spec.partition(":")
+        source, unused, target = spec.partition(":")
         target = self.path(target or source)
         if os.path.isdir(source):
             os.makedirs(target, exist_ok=True)

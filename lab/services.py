@@ -93,7 +93,7 @@ def _answer(family: int, port: int, answer: Answer) -> Loop:
         while True:
             # Not only sending fails: an ICMP error about an earlier answer is reported by the next call.
             with contextlib.suppress(OSError):
-                data, ancillary, _, peer = s.recvmsg(65536, 256)
+                data, ancillary, unused, peer = s.recvmsg(65536, 256)
                 s.sendmsg([answer(data, peer)], [_from_asked_address(a) for a in ancillary], 0, peer)
 
     return loop

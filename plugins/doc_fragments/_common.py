@@ -52,9 +52,11 @@ options:
       - Which packet filter to use. All of them hold the same rules and protect alike.
       - V(auto) takes V(nftables) where C(nft) works, else V(iptables).
       - V(nftables) keeps everything in the one table C(inet dockerless).
-      - V(iptables) keeps everything in chains whose names begin with C(DLN-), in the variant (nf_tables or legacy) that the
+      - V(iptables) keeps everything in chains whose names begin with C(DLN-), in the variant (nf_tables or legacy)
+        that the
         host's own C(iptables) is.
-      - V(legacy) drives the legacy tables through the library python-iptables. It is refused where that cannot be right; see
+      - V(legacy) drives the legacy tables through the library python-iptables. It is refused where that cannot be
+        right; see
         the collection's documentation.
       - Rules that this collection made with another back-end move to the chosen one, and none is left behind.
     type: str

@@ -49,7 +49,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: For each module a list of what is to be C(present) and C(absent), the options of C(forward), and whether there is
+  description: For each module a list of what is to be C(present) and C(absent), the options of C(forward), and
+    whether there is
     anything to C(remove).
   type: dict
 """
@@ -60,7 +61,7 @@ def compose(
     info: t.Mapping[str, t.Any],
     prune: bool = True,
     state: str = "present",
-) -> t.Dict[str, t.Any]:
+) -> dict[str, t.Any]:
     """compose_networks(), with its errors as Ansible shows them."""
     try:
         return compose_networks(networks, info, prune, state)
@@ -71,6 +72,6 @@ def compose(
 class FilterModule:
     """What Ansible asks for."""
 
-    def filters(self) -> t.Dict[str, t.Callable[..., t.Any]]:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """The filters by name."""
         return {"compose": compose}

@@ -17,7 +17,7 @@ from .operations import Operation
 from .text import to_yaml
 from .world import World
 
-Description = t.Optional[t.Dict[str, t.Any]]
+Description = t.Optional[dict[str, t.Any]]
 
 
 class Kind:
@@ -43,7 +43,7 @@ class Kind:
         """Fill in what depends on the host: the uplink's name, the MTU. Raises Conflict."""
         return item
 
-    def plan(self, item: t.Any, state: str, world: World) -> t.List[Operation]:
+    def plan(self, item: t.Any, state: str, world: World) -> list[Operation]:
         """The steps for one object; tells ``world`` what will be there. Raises Conflict."""
         raise NotImplementedError
 
@@ -70,11 +70,11 @@ class Outcome:
     """What a run did, or in check mode would do."""
 
     changed: bool = False
-    commands: t.Tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
     before: str = ""
     after: str = ""
-    objects: t.Tuple[t.Dict[str, t.Any], ...] = ()
-    warnings: t.Tuple[str, ...] = ()
+    objects: tuple[dict[str, t.Any], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class StepFailed(Exception):
@@ -83,10 +83,10 @@ class StepFailed(Exception):
 
 @dataclass
 class _Plan:
-    steps: t.List[Operation] = field(default_factory=list)
-    before: t.Dict[str, Description] = field(default_factory=dict)
-    after: t.Dict[str, Description] = field(default_factory=dict)
-    objects: t.List[t.Dict[str, t.Any]] = field(default_factory=list)
+    steps: list[Operation] = field(default_factory=list)
+    before: dict[str, Description] = field(default_factory=dict)
+    after: dict[str, Description] = field(default_factory=dict)
+    objects: list[dict[str, t.Any]] = field(default_factory=list)
 
 
 def run(requests: t.Sequence[Request], world: World) -> Outcome:
@@ -111,7 +111,7 @@ def run(requests: t.Sequence[Request], world: World) -> Outcome:
 def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     plan = _Plan()
     _check_together(requests)
-    late: t.List[Operation] = []
+    late: list[Operation] = []
     for request in requests:
         steps = _plan_one(request, world, plan)
         if request.kind.firewall:
@@ -130,7 +130,7 @@ def _check_together(requests: t.Sequence[Request]) -> None:
         kind.check([r.item for r in requests if r.kind is kind and r.state == "present"])
 
 
-def _plan_one(request: Request, world: World, plan: _Plan) -> t.List[Operation]:
+def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     kind = request.kind
     item = kind.resolve(request.item, request.state, world)
     title = kind.title(item)
@@ -145,7 +145,7 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> t.List[Operation]:
     return steps
 
 
-def _identity(kind: Kind, item: t.Any) -> t.Dict[str, t.Any]:
+def _identity(kind: Kind, item: t.Any) -> dict[str, t.Any]:
     return {"title": kind.title(item)}
 
 
@@ -156,7 +156,7 @@ def _document(side: t.Mapping[str, Description], other: t.Mapping[str, Descripti
 
 
 def _apply(steps: t.Sequence[Operation], world: World) -> None:
-    done: t.List[Operation] = []
+    done: list[Operation] = []
     for step in steps:
         try:
             step.apply(world.host)

@@ -18,7 +18,7 @@ from .kernel.host import Host
 from .model import Conflict, InvalidRequest
 from .world import World
 
-Arguments = t.Dict[str, t.Dict[str, t.Any]]
+Arguments = dict[str, dict[str, t.Any]]
 _T = t.TypeVar("_T")
 
 _LOCK_SECONDS = 120
@@ -53,7 +53,7 @@ def run_module(kind: Kind, arguments: Arguments, key: str = "", **constraints: t
     module.exit_json(**result(outcome))
 
 
-def run_info(gather: t.Callable[[World, t.Optional[str]], t.Dict[str, t.Any]], arguments: Arguments) -> None:
+def run_info(gather: t.Callable[[World, str | None], dict[str, t.Any]], arguments: Arguments) -> None:
     """The whole of a module that only looks."""
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     try:
@@ -63,7 +63,7 @@ def run_info(gather: t.Callable[[World, t.Optional[str]], t.Dict[str, t.Any]], a
     module.exit_json(changed=False, **facts)
 
 
-def result(outcome: Outcome) -> t.Dict[str, t.Any]:
+def result(outcome: Outcome) -> dict[str, t.Any]:
     """An outcome as a module returns it."""
     return {
         "changed": outcome.changed,
@@ -76,7 +76,7 @@ def result(outcome: Outcome) -> t.Dict[str, t.Any]:
 def runner(module: AnsibleModule) -> Runner:
     """Runs the tools of the host, in the C locale and found where root would find them."""
 
-    def run_tool(argv: t.Sequence[str], text: t.Optional[str]) -> t.Tuple[int, str, str]:
+    def run_tool(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
         path = module.get_bin_path(argv[0])
         if path is None:
             package = _PACKAGES.get(argv[0], "iptables")
@@ -100,7 +100,7 @@ def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
 
 def _items(
     params: t.Mapping[str, t.Any], arguments: Arguments, constraints: t.Mapping[str, t.Any]
-) -> t.List[t.Dict[str, t.Any]]:
+) -> list[dict[str, t.Any]]:
     """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
     defaults = {name: params[name] for name in arguments if params.get(name) is not None}
     items = [defaults] if params.get("aggregate") is None else [_merge(defaults, item) for item in params["aggregate"]]
@@ -112,7 +112,7 @@ def _items(
     return list(checked.validated_parameters[name])
 
 
-def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     merged = dict(defaults)
     for name, value in item.items():
         if isinstance(value, dict) and isinstance(merged.get(name), dict):

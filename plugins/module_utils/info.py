@@ -17,10 +17,10 @@ from .model import FirewallState, Place, network_of
 from .operations import HOST
 from .world import World, is_ours
 
-Facts = t.Dict[str, t.Any]
+Facts = dict[str, t.Any]
 
 
-def gather(world: World, name: t.Optional[str] = None) -> Facts:
+def gather(world: World, name: str | None = None) -> Facts:
     """Everything, or one network by its name or its bridge's."""
     desk = world.firewall
     state = desk.current if desk.readable() else FirewallState()
@@ -46,18 +46,18 @@ def gather(world: World, name: t.Optional[str] = None) -> Facts:
     }
 
 
-def _of(items: t.Sequence[Facts], name: str) -> t.List[Facts]:
+def _of(items: t.Sequence[Facts], name: str) -> list[Facts]:
     return [item for item in items if item.get("network") == name]
 
 
-def _bridges(world: World) -> t.Set[str]:
+def _bridges(world: World) -> set[str]:
     """Bridges of ours, and bridges of others with a port of ours."""
     links = world.links().values()
     made = {link.name for link in links if link.kind == "bridge" and is_ours(link)}
     return made | {link.master for link in links if is_ours(link) and link.master}
 
 
-def _namespaces(world: World) -> t.List[Facts]:
+def _namespaces(world: World) -> list[Facts]:
     """The named namespaces with an end of a cable of ours in them, or with our mark."""
     result = []
     for name in sorted(world.host.namespaces()):
@@ -108,9 +108,7 @@ def _endpoint(veth: Link, namespaces: t.Sequence[Facts]) -> Facts:
         for peer in namespace["peers"]:
             if peer.index == veth.peer_index and peer.peer_index == veth.index:
                 facts["name"] = facts["netns"] = namespace["name"]
-                return dict(
-                    facts, interface=peer.name, addresses=spelled(peer.addresses), mac_address=peer.mac_address
-                )
+                return dict(facts, interface=peer.name, addresses=spelled(peer.addresses), mac_address=peer.mac_address)
     return dict(facts, name=None, netns=None, interface=None, addresses=[], mac_address=None)
 
 
@@ -123,7 +121,7 @@ def _forwarding(world: World) -> Facts:
     )
 
 
-def _foreign(desk: FirewallDesk) -> t.List[str]:
+def _foreign(desk: FirewallDesk) -> list[str]:
     """What of others overrides our rules, or may."""
     found = ["%s drops what our rules accept" % chain for chain in desk.dropping_chains()]
     for version in (4, 6):

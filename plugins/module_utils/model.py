@@ -51,8 +51,8 @@ class Namespace:
     """A named network namespace, as ``ip netns`` sees it (ip-netns(8))."""
 
     name: str
-    pid: t.Optional[int] = None  # name the namespace of this process instead of making one
-    sysctls: t.Tuple[t.Tuple[str, str], ...] = ()  # net.* keys and their values inside
+    pid: int | None = None  # name the namespace of this process instead of making one
+    sysctls: tuple[tuple[str, str], ...] = ()  # net.* keys and their values inside
     network: str = ""
 
 
@@ -61,9 +61,9 @@ class Bridge:
     """A bridge and the host's own addresses on it."""
 
     name: str
-    addresses: t.Optional[t.Tuple[Interface, ...]] = None
-    mtu: t.Optional[int] = None
-    mac_address: t.Optional[str] = None
+    addresses: tuple[Interface, ...] | None = None
+    mtu: int | None = None
+    mac_address: str | None = None
     stp: bool = False
     network: str = ""
 
@@ -73,16 +73,16 @@ class Route:
     """A static route; ``to`` is a default route when its prefix length is 0."""
 
     to: Network
-    via: t.Optional[Address] = None
-    metric: t.Optional[int] = None  # None: the kernel's default, 0 for IPv4 and 1024 for IPv6
+    via: Address | None = None
+    metric: int | None = None  # None: the kernel's default, 0 for IPv4 and 1024 for IPv6
 
 
 @dataclass(frozen=True)
 class Place:
     """Where the far end of a veth lives: a namespace by name or by the pid of a process in it."""
 
-    netns: t.Optional[str] = None
-    pid: t.Optional[int] = None
+    netns: str | None = None
+    pid: int | None = None
 
     def __str__(self) -> str:
         if self.netns is not None:
@@ -96,9 +96,9 @@ class Peer:
 
     name: str
     place: Place
-    mac_address: t.Optional[str] = None
-    addresses: t.Optional[t.Tuple[Interface, ...]] = None
-    routes: t.Tuple[Route, ...] = ()  # gateways are default routes
+    mac_address: str | None = None
+    addresses: tuple[Interface, ...] | None = None
+    routes: tuple[Route, ...] = ()  # gateways are default routes
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,10 @@ class Veth:
 
     name: str
     peer: Peer
-    bridge: t.Optional[str] = None
+    bridge: str | None = None
     isolated: bool = False
-    mtu: t.Optional[int] = None
-    addresses: t.Tuple[Interface, ...] = ()
+    mtu: int | None = None
+    addresses: tuple[Interface, ...] = ()
     network: str = ""
 
 
@@ -120,7 +120,7 @@ class Forwarding:
 
     ipv4: bool = True
     ipv6: bool = False
-    route_localnet: t.Tuple[str, ...] = ()
+    route_localnet: tuple[str, ...] = ()
     persist: bool = True
     drop_foreign: bool = False
 
@@ -142,13 +142,13 @@ class Masquerade:
 
     source: Network
     out: OutInterface = OutInterface()
-    exclude: t.Tuple[Network, ...] = ()
-    to_source: t.Optional[Address] = None  # None: the address of the interface that it leaves by
+    exclude: tuple[Network, ...] = ()
+    to_source: Address | None = None  # None: the address of the interface that it leaves by
     random_fully: bool = False
     network: str = ""
 
     @property
-    def key(self) -> t.Tuple[Network, OutInterface]:
+    def key(self) -> tuple[Network, OutInterface]:
         """What makes two of them the same one: everything else can be changed in place."""
         return (self.source, self.out)
 
@@ -179,14 +179,14 @@ class PublishedPort:
     host_ports: PortRange
     container_ip: Address
     container_port: int  # the first one of a range
-    host_ip: t.Optional[Address] = None  # None: every local address of container_ip's family
+    host_ip: Address | None = None  # None: every local address of container_ip's family
     bridge: str = ""  # the interface that leads to container_ip
-    allowed_sources: t.Tuple[Network, ...] = ()  # empty: everyone
-    in_interfaces: t.Tuple[str, ...] = ()  # empty: every one
+    allowed_sources: tuple[Network, ...] = ()  # empty: everyone
+    in_interfaces: tuple[str, ...] = ()  # empty: every one
     network: str = ""
 
     @property
-    def key(self) -> t.Tuple[int, t.Optional[Address], str, PortRange]:
+    def key(self) -> tuple[int, Address | None, str, PortRange]:
         """What makes two of them the same one: everything else can be changed in place."""
         return (self.container_ip.version, self.host_ip, self.protocol, self.host_ports)
 
@@ -203,7 +203,7 @@ class Flow:
     source: Network
     to: Network
     protocol: str = ""  # empty: any
-    ports: t.Optional[PortRange] = None  # None: any
+    ports: PortRange | None = None  # None: any
 
 
 @dataclass(frozen=True)
@@ -211,13 +211,13 @@ class BridgePolicy:
     """Who may talk to whom over a bridge."""
 
     bridge: str
-    subnets: t.Tuple[Network, ...] = ()
+    subnets: tuple[Network, ...] = ()
     internal: bool = False
     icc: bool = True
     direct_access: bool = False
-    trusted_interfaces: t.Tuple[str, ...] = ()
+    trusted_interfaces: tuple[str, ...] = ()
     host_access: bool = True
-    allow: t.Tuple[Flow, ...] = ()
+    allow: tuple[Flow, ...] = ()
     network: str = ""
 
 
@@ -225,9 +225,9 @@ class BridgePolicy:
 class FirewallState:
     """Everything of ours in the packet filter of a host."""
 
-    policies: t.FrozenSet[BridgePolicy] = frozenset()
-    masquerades: t.FrozenSet[Masquerade] = frozenset()
-    ports: t.FrozenSet[PublishedPort] = frozenset()
+    policies: frozenset[BridgePolicy] = frozenset()
+    masquerades: frozenset[Masquerade] = frozenset()
+    ports: frozenset[PublishedPort] = frozenset()
     drop_foreign: bool = False
 
 

@@ -24,7 +24,7 @@ HOST = Place()
 def ip(place: Place, *words: object) -> str:
     """An ip(8) command that acts in ``place``."""
     if place.netns is not None:
-        prefix: t.Tuple[str, ...] = ("ip", "-n", place.netns)
+        prefix: tuple[str, ...] = ("ip", "-n", place.netns)
     elif place.pid is not None:
         prefix = ("nsenter", "--target", str(place.pid), "--net", "ip")
     else:
@@ -45,7 +45,7 @@ def here_document(command: str, text: str) -> str:
 class Operation:
     """One step of a plan."""
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         """What a person would type."""
         raise NotImplementedError
 
@@ -53,7 +53,7 @@ class Operation:
         """Do it, or raise KernelError, CommandError or OSError."""
         raise NotImplementedError
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         """The steps that take it back; empty when nothing can or need be taken back."""
         return []
 
@@ -65,7 +65,7 @@ class CreateNamespace(Operation):
     name: str
     alias: str
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         place = Place(netns=self.name)
         return [
             shlex.join(["ip", "netns", "add", self.name]),
@@ -75,7 +75,7 @@ class CreateNamespace(Operation):
     def apply(self, host: Host) -> None:
         host.create_namespace(self.name, self.alias)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [DeleteNamespace(self.name)]
 
 
@@ -86,7 +86,7 @@ class AttachNamespace(Operation):
     name: str
     pid: int
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         return [
             shlex.join(["ip", "netns", "attach", self.name, str(self.pid)]),
             "mkdir -p /run/dockerless.network/netns",
@@ -96,7 +96,7 @@ class AttachNamespace(Operation):
     def apply(self, host: Host) -> None:
         host.attach_namespace(self.name, self.pid)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [DeleteNamespace(self.name, attached=True)]
 
 
@@ -107,7 +107,7 @@ class DeleteNamespace(Operation):
     name: str
     attached: bool = False
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         deletion = shlex.join(["ip", "netns", "delete", self.name])
         return [deletion, "rm -f /run/dockerless.network/netns/%s" % self.name] if self.attached else [deletion]
 
@@ -122,20 +122,20 @@ class SetSysctl(Operation):
     place: Place
     key: str
     value: str
-    before: t.Optional[str] = None
+    before: str | None = None
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         words = ["sysctl", "-w", "%s=%s" % (sysctl_name(self.key), self.value)]
         if self.place.netns is not None:
-            words = ["ip", "netns", "exec", self.place.netns] + words
+            words = ["ip", "netns", "exec", self.place.netns, *words]
         elif self.place.pid is not None:
-            words = ["nsenter", "--target", str(self.place.pid), "--net"] + words
+            words = ["nsenter", "--target", str(self.place.pid), "--net", *words]
         return [shlex.join(words)]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).write_sysctl(self.key, self.value)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [] if self.before is None else [SetSysctl(self.place, self.key, self.before, self.value)]
 
 
@@ -145,18 +145,18 @@ class AddBridge(Operation):
 
     name: str
     mac_address: str
-    mtu: t.Optional[int] = None
+    mtu: int | None = None
     stp: bool = False
 
-    def commands(self) -> t.List[str]:
-        mtu: t.Tuple[object, ...] = () if self.mtu is None else ("mtu", self.mtu)
+    def commands(self) -> list[str]:
+        mtu: tuple[object, ...] = () if self.mtu is None else ("mtu", self.mtu)
         words = ("link", "add", "name", self.name, "address", self.mac_address, *mtu, "group", LINK_GROUP)
         return [ip(HOST, *words, "type", "bridge", "stp_state", int(self.stp))]
 
     def apply(self, host: Host) -> None:
         host.stack(HOST).add_bridge(self.name, self.mac_address, self.mtu, self.stp)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [DeleteLink(HOST, self.name)]
 
 
@@ -167,16 +167,16 @@ class AddVeth(Operation):
     name: str
     peer: str
     place: Place
-    mtu: t.Optional[int] = None
-    peer_mac_address: t.Optional[str] = None
-    bridge: t.Optional[str] = None
+    mtu: int | None = None
+    peer_mac_address: str | None = None
+    bridge: str | None = None
 
-    def commands(self) -> t.List[str]:
-        mtu: t.Tuple[object, ...] = () if self.mtu is None else ("mtu", self.mtu)
-        master: t.Tuple[object, ...] = () if self.bridge is None else ("master", self.bridge)
-        address: t.Tuple[object, ...] = () if self.peer_mac_address is None else ("address", self.peer_mac_address)
+    def commands(self) -> list[str]:
+        mtu: tuple[object, ...] = () if self.mtu is None else ("mtu", self.mtu)
+        master: tuple[object, ...] = () if self.bridge is None else ("master", self.bridge)
+        address: tuple[object, ...] = () if self.peer_mac_address is None else ("address", self.peer_mac_address)
         where = self.place.netns if self.place.netns is not None else self.place.pid
-        netns: t.Tuple[object, ...] = () if where is None else ("netns", where)
+        netns: tuple[object, ...] = () if where is None else ("netns", where)
         words = ("link", "add", "name", self.name, *mtu, "group", LINK_GROUP, *master, "type", "veth", "peer")
         return [ip(HOST, *words, "name", self.peer, *mtu, "group", LINK_GROUP, *address, *netns)]
 
@@ -185,7 +185,7 @@ class AddVeth(Operation):
             self.name, self.peer, host.stack(self.place), self.mtu, self.peer_mac_address, self.bridge
         )
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [DeleteLink(HOST, self.name)]
 
 
@@ -198,11 +198,11 @@ class SetLink(Operation):
 
     place: Place
     name: str
-    changes: t.Tuple[t.Tuple[str, LinkValue], ...]
-    before: t.Tuple[t.Tuple[str, LinkValue], ...] = ()
+    changes: tuple[tuple[str, LinkValue], ...]
+    before: tuple[tuple[str, LinkValue], ...] = ()
 
-    def commands(self) -> t.List[str]:
-        words: t.List[object] = []
+    def commands(self) -> list[str]:
+        words: list[object] = []
         for key, value in self.changes:
             if key == "up":
                 words.append("up" if value else "down")
@@ -219,7 +219,7 @@ class SetLink(Operation):
     def apply(self, host: Host) -> None:
         host.stack(self.place).set_link(self.name, dict(self.changes))
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [SetLink(self.place, self.name, self.before, self.changes)] if self.before else []
 
 
@@ -228,16 +228,16 @@ class SetPort(Operation):
     """Change the flags of a bridge's port: isolated, hairpin."""
 
     name: str
-    changes: t.Tuple[t.Tuple[str, bool], ...]
+    changes: tuple[tuple[str, bool], ...]
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         words = [word for key, value in self.changes for word in (key, "on" if value else "off")]
-        return [shlex.join(["bridge", "link", "set", "dev", self.name] + words)]
+        return [shlex.join(["bridge", "link", "set", "dev", self.name, *words])]
 
     def apply(self, host: Host) -> None:
         host.stack(HOST).set_port(self.name, dict(self.changes))
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [SetPort(self.name, tuple((key, not value) for key, value in self.changes))]
 
 
@@ -248,7 +248,7 @@ class DeleteLink(Operation):
     place: Place
     name: str
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         return [ip(self.place, "link", "delete", "dev", self.name)]
 
     def apply(self, host: Host) -> None:
@@ -263,14 +263,14 @@ class AddAddress(Operation):
     link: str
     address: Interface
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         nodad = ("nodad",) if self.address.version == 6 else ()
         return [ip(self.place, "address", "add", self.address, "dev", self.link, *nodad)]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).add_address(self.link, self.address)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [RemoveAddress(self.place, self.link, self.address)]
 
 
@@ -282,25 +282,25 @@ class RemoveAddress(Operation):
     link: str
     address: Interface
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         return [ip(self.place, "address", "delete", self.address, "dev", self.link)]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).delete_address(self.link, self.address)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [AddAddress(self.place, self.link, self.address)]
 
 
-def route_words(link: str, route: Route) -> t.List[object]:
+def route_words(link: str, route: Route) -> list[object]:
     """A route as ip-route(8) wants it."""
-    words: t.List[object] = ["default" if route.to.prefixlen == 0 else route.to]
+    words: list[object] = ["default" if route.to.prefixlen == 0 else route.to]
     if route.via is not None:
         words += ["via", route.via]
     words += ["dev", link, "proto", ROUTE_PROTOCOL]
     if route.metric is not None:
         words += ["metric", route.metric]
-    return ["-6", "route"] + words if route.to.version == 6 else ["route"] + words
+    return ["-6", "route", *words] if route.to.version == 6 else ["route", *words]
 
 
 def route_command(place: Place, verb: str, link: str, route: Route) -> str:
@@ -318,13 +318,13 @@ class AddRoute(Operation):
     link: str
     route: Route
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         return [route_command(self.place, "add", self.link, self.route)]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).add_route(self.link, self.route)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [RemoveRoute(self.place, self.link, self.route)]
 
 
@@ -336,13 +336,13 @@ class RemoveRoute(Operation):
     link: str
     route: Route
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         return [route_command(self.place, "delete", self.link, self.route)]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).delete_route(self.link, self.route)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [AddRoute(self.place, self.link, self.route)]
 
 
@@ -352,16 +352,16 @@ class WriteFile(Operation):
 
     path: str
     text: str
-    before: t.Optional[str] = None
+    before: str | None = None
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         folder = self.path.rpartition("/")[0]
         return [shlex.join(["mkdir", "-p", folder]), here_document("cat > " + shlex.quote(self.path), self.text)]
 
     def apply(self, host: Host) -> None:
         host.write_file(self.path, self.text)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         if self.before is None:
             return [RemoveFile(self.path, self.text)]
         return [WriteFile(self.path, self.before, self.text)]
@@ -374,13 +374,13 @@ class RemoveFile(Operation):
     path: str
     before: str
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         return [shlex.join(["rm", "-f", self.path])]
 
     def apply(self, host: Host) -> None:
         host.remove_file(self.path)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [WriteFile(self.path, self.before)]
 
 
@@ -388,17 +388,17 @@ class RemoveFile(Operation):
 class LoadRules(Operation):
     """One transaction of the packet filter: a command that reads its rules from standard input."""
 
-    argv: t.Tuple[str, ...]
+    argv: tuple[str, ...]
     text: str
     reverse: str = ""  # the text that takes it back
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         return [here_document(shlex.join(self.argv), self.text)]
 
     def apply(self, host: Host) -> None:
         host.load(self.argv, self.text)
 
-    def undo(self) -> t.List[Operation]:
+    def undo(self) -> list[Operation]:
         return [LoadRules(self.argv, self.reverse, self.text)] if self.reverse else []
 
 
@@ -417,20 +417,20 @@ class PortFlows:
 class ForgetFlows(Operation):
     """Drop conntrack entries by the host's port: a flow keeps the translation that it began with."""
 
-    flows: t.Tuple[PortFlows, ...]
+    flows: tuple[PortFlows, ...]
 
-    def commands(self) -> t.List[str]:
+    def commands(self) -> list[str]:
         return [command for flow in self.flows for command in self._commands(flow)]
 
     @staticmethod
-    def _commands(flow: PortFlows) -> t.List[str]:
+    def _commands(flow: PortFlows) -> list[str]:
         family = "ipv4" if flow.version == 4 else "ipv6"
         words = ["conntrack", "-D", "-f", family, "-p", flow.protocol]
         if flow.host_ip:
             words += ["--orig-dst", flow.host_ip]
         # conntrack(8) takes no range, and says 1 when there was nothing to delete
         ports = range(flow.first, flow.last + 1)
-        return ["%s || true" % shlex.join(words + ["--orig-port-dst", str(port)]) for port in ports]
+        return ["%s || true" % shlex.join([*words, "--orig-port-dst", str(port)]) for port in ports]
 
     def apply(self, host: Host) -> None:
         host.forget_flows(self.flows)

@@ -21,7 +21,12 @@ _T = t.TypeVar("_T")
 
 def link_name(option: str, value: str) -> str:
     """The name of an interface: what dev_valid_name() of the kernel takes, less what would need quoting."""
-    if not value or value in (".", "..") or re.search(r"[\s/:\"'`$\\*?;&|<>(){}\[\]#!%]", value) or not value.isprintable():
+    if (
+        not value
+        or value in (".", "..")
+        or re.search(r"[\s/:\"'`$\\*?;&|<>(){}\[\]#!%]", value)
+        or not value.isprintable()
+    ):
         raise InvalidRequest("%s: %r is no name for an interface." % (option, value))
     if value.startswith("-"):
         raise InvalidRequest("%s: the name of an interface cannot begin with a dash: %r." % (option, value))
@@ -42,7 +47,7 @@ def namespace_name(option: str, value: str) -> str:
     return value
 
 
-def label(option: str, value: t.Optional[str]) -> str:
+def label(option: str, value: str | None) -> str:
     """The name of a network, as it is noted on links and rules."""
     if value and not _LABEL.fullmatch(value):
         raise InvalidRequest(
@@ -51,21 +56,21 @@ def label(option: str, value: t.Optional[str]) -> str:
     return value or ""
 
 
-def pid(option: str, value: t.Optional[int]) -> t.Optional[int]:
+def pid(option: str, value: int | None) -> int | None:
     """A process."""
     if value is not None and value < 1:
         raise InvalidRequest("%s: %d is no process." % (option, value))
     return value
 
 
-def mtu(option: str, value: t.Optional[int]) -> t.Optional[int]:
+def mtu(option: str, value: int | None) -> int | None:
     """A maximum transmission unit in bytes; 68 is the least that IPv4 allows (RFC 791), 65535 the most of a veth."""
     if value is not None and not 68 <= value <= 65535:
         raise InvalidRequest("%s: %d is no MTU; it is a number of bytes from 68 to 65535." % (option, value))
     return value
 
 
-def mac_address(option: str, value: t.Optional[str]) -> t.Optional[str]:
+def mac_address(option: str, value: str | None) -> str | None:
     """An address of one station, in lower case."""
     if value is None:
         return None
@@ -107,9 +112,9 @@ def interface(option: str, value: str) -> Interface:
     return found
 
 
-def interfaces(option: str, values: t.Sequence[str]) -> t.Tuple[Interface, ...]:
+def interfaces(option: str, values: t.Sequence[str]) -> tuple[Interface, ...]:
     """Addresses for one interface, each once, in the order given."""
-    result: t.List[Interface] = []
+    result: list[Interface] = []
     for value in values:
         found = interface(option, value)
         if found.ip in (other.ip for other in result):
@@ -128,10 +133,10 @@ def network(option: str, value: str) -> Network:
     raise InvalidRequest("%s: %s has host bits set; did you mean %s?" % (option, value, loose))
 
 
-def networks(option: str, values: t.Optional[t.Sequence[str]]) -> t.Tuple[Network, ...]:
+def networks(option: str, values: t.Sequence[str] | None) -> tuple[Network, ...]:
     """Subnets with what overlaps or adjoins merged, IPv4 first: the one form in which they are compared."""
     found = [network(option, value) for value in values or ()]
-    result: t.List[Network] = []
+    result: list[Network] = []
     for version in (4, 6):
         result += ipaddress.collapse_addresses(item for item in found if item.version == version)  # type: ignore[type-var]
     return tuple(result)
@@ -158,7 +163,7 @@ def protocol(option: str, value: str) -> str:
     return value.lower()
 
 
-def sysctls(option: str, values: t.Optional[t.Mapping[str, object]]) -> t.Tuple[t.Tuple[str, str], ...]:
+def sysctls(option: str, values: t.Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
     """Keys below net, with slashes: an interface's name may have a dot (sysctl(8))."""
     result = {}
     for key, value in (values or {}).items():

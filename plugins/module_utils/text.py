@@ -18,8 +18,8 @@ def to_yaml(value: t.Mapping[str, t.Any]) -> str:
     return "".join(line + "\n" for line in _block(value)) if value else ""
 
 
-def _block(value: t.Any) -> t.List[str]:
-    lines: t.List[str] = []
+def _block(value: t.Any) -> list[str]:
+    lines: list[str] = []
     if isinstance(value, t.Mapping):
         for key, item in value.items():
             nested = _nested(item)

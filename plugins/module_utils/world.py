@@ -33,16 +33,16 @@ class World:
         self.host = host
         self.firewall = firewall
         self.check_mode = check_mode
-        self.warnings: t.List[str] = []
-        self._links: t.Dict[Place, t.Dict[str, Link]] = {}
-        self._namespaces: t.Optional[t.Mapping[str, NamespaceEntry]] = None
-        self._new_namespaces: t.Set[str] = set()
-        self._gone_namespaces: t.Set[str] = set()
-        self._assumed: t.Dict[str, t.List[str]] = {}
+        self.warnings: list[str] = []
+        self._links: dict[Place, dict[str, Link]] = {}
+        self._namespaces: t.Mapping[str, NamespaceEntry] | None = None
+        self._new_namespaces: set[str] = set()
+        self._gone_namespaces: set[str] = set()
+        self._assumed: dict[str, list[str]] = {}
 
     # -- namespaces
 
-    def namespace(self, name: str) -> t.Optional[NamespaceEntry]:
+    def namespace(self, name: str) -> NamespaceEntry | None:
         """What lies below /run/netns under this name now, before any step of this run."""
         if self._namespaces is None:
             self._namespaces = self.host.namespaces()
@@ -104,7 +104,7 @@ class World:
             for link in [link for link in self._links[place].values() if link.master == name]:
                 self._links[place][link.name] = replace(link, master="")
 
-    def bridge(self, name: str) -> t.Optional[Link]:
+    def bridge(self, name: str) -> Link | None:
         """The bridge of this name; None when check mode assumes it."""
         link = self.links().get(name)
         if link is None:
@@ -151,7 +151,7 @@ class World:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def assumptions(self) -> t.List[str]:
+    def assumptions(self) -> list[str]:
         """What check mode took for granted, a sentence for each kind."""
         return [
             "Check mode: %s %s not there yet; an earlier task is taken to make %s."
@@ -176,4 +176,4 @@ def described(link: Link) -> str:
 
 
 def _overlap(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.overlaps(other)  # type: ignore[arg-type]
+    return one.version == other.version and one.overlaps(other)

@@ -35,7 +35,8 @@ options:
     type: int
   mac_address:
     description:
-      - The MAC address. By default one that is derived from the machine and the name, so that it does not change as ports
+      - The MAC address. By default one that is derived from the machine and the name, so that it does not change as
+        ports
         come and go.
     type: str
   stp:

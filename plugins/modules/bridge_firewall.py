@@ -9,10 +9,12 @@ DOCUMENTATION = r"""
 module: bridge_firewall
 short_description: Decide who may talk to whom over a bridge
 description:
-  - Closes the subnets of a bridge to everyone but its own endpoints. Replies, published ports and what the options open come
+  - Closes the subnets of a bridge to everyone but its own endpoints. Replies, published ports and what the options
+    open come
     through.
   - The rules name the bridge and need not wait for it, so that they can be in place before its links come up.
-  - Packets that connection tracking cannot place (INVALID) never leave the bridge, because they would keep a private source.
+  - Packets that connection tracking cannot place (INVALID) never leave the bridge, because they would keep a private
+    source.
   - Sysctls such as C(net.bridge.bridge-nf-call-iptables) are not touched; the rules hold with both of its values.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
@@ -37,8 +39,9 @@ options:
   icc:
     description:
       - Whether endpoints of the bridge may talk to one another.
-      - Packets between ports of one bridge do not pass the host's rules, so V(false) needs C(isolated) ports as well, see
-        M(dockerless.network.veth#module); the role sets both.
+      - Packets between ports of one bridge do not pass the host's rules, so V(false) needs C(isolated) ports as well,
+        see
+        M(dockerless.network.veth); the role sets both.
     type: bool
     default: true
   direct_access:

@@ -24,7 +24,8 @@ options:
     type: str
   out_interface:
     description:
-      - By which interface it must leave. A name, V(default) for the interface of the default route, or a name after C(!) for
+      - By which interface it must leave. A name, V(default) for the interface of the default route, or a name after
+        C(!) for
         any interface but that one, usually the subnet's own bridge.
       - By default any interface.
     type: str
@@ -34,7 +35,8 @@ options:
     elements: str
     default: []
   to_source:
-    description: Translate to this address of the host. By default the address of the interface by which a packet leaves.
+    description: Translate to this address of the host. By default the address of the interface by which a packet
+      leaves.
     type: str
   random_fully:
     description: Whether source ports are chosen at random, rather than kept where possible.

@@ -24,7 +24,8 @@ options:
     type: str
   pid:
     description:
-      - Give the namespace of this process the name, instead of making one. So a container or a service of systemd can be an
+      - Give the namespace of this process the name, instead of making one. So a container or a service of systemd can
+        be an
         endpoint.
       - With O(state=absent) the name goes away, and the process keeps its namespace.
     type: int

@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: network_info
 short_description: Tell which networks of this collection are on a host
 description:
-  - Reads networks, their endpoints, published ports and masquerades from the kernel, which is the only place where they are
+  - Reads networks, their endpoints, published ports and masquerades from the kernel, which is the only place where
+    they are
     kept.
   - Also tells what others have on the host that gets in the way.
 author: The dockerless.network authors (@dockerless-network)

@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: port_publish
 short_description: Publish ports of endpoints on the host
 description:
-  - Leads ports of the host to ports of an endpoint, as C(docker run -p) does, with no proxy process. The server sees the
+  - Leads ports of the host to ports of an endpoint, as C(docker run -p) does, with no proxy process. The server sees
+    the
     client's own address.
   - A published port answers from outside, from the host itself (on 127.0.0.1 too, when
     M(dockerless.network.sysctl_forward) has set C(route_localnet) for the bridge), from other endpoints, and from the
@@ -42,7 +43,8 @@ options:
   host_ip:
     description:
       - The address of the host on which the port is published. By default all local addresses of the family.
-      - A port on one address is served only to what came in by the interface that has the address, to the host itself, and to
+      - A port on one address is served only to what came in by the interface that has the address, to the host
+        itself, and to
         endpoints of this collection's networks, unless O(in_interfaces) says otherwise.
     type: str
   bridge:

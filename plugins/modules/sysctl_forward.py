@@ -10,7 +10,8 @@ module: sysctl_forward
 short_description: Let the host forward between its networks
 description:
   - Turns on forwarding, at once and after the next boot. The two are looked at and repaired separately.
-  - What was found is noted, and O(state=absent) goes back to it, unless something else on the host evidently lives by it (a
+  - What was found is noted, and O(state=absent) goes back to it, unless something else on the host evidently lives by
+    it (a
     bridge of others with ports, NAT rules of others). Then the value stays, and a warning says why.
   - A host has one forwarding, so the options are the whole of what is wanted.
   - See the kernel's documentation, networking/ip-sysctl.
@@ -28,16 +29,19 @@ options:
   ipv6:
     description:
       - Whether to forward IPv6. With V(false) it is not asked for, and goes back to what was found.
-      - A host that forwards ignores router advertisements. When its default route came by one, C(accept_ra=2) is set on that
+      - A host that forwards ignores router advertisements. When its default route came by one, C(accept_ra=2) is set
+        on that
         interface first, so that the route is kept.
     type: bool
     default: false
   route_localnet:
     description:
-      - Interfaces for which the kernel routes 127.0.0.0/8. It is needed on a bridge so that the host can reach ports published
+      - Interfaces for which the kernel routes 127.0.0.0/8. It is needed on a bridge so that the host can reach ports
+        published
         on it by way of 127.0.0.1.
       - M(dockerless.network.port_publish) closes what this would open to others.
-      - The list is complete; an interface of which this module had set it, and that is no longer named, goes back to what was
+      - The list is complete; an interface of which this module had set it, and that is no longer named, goes back to
+        what was
         found.
     type: list
     elements: str

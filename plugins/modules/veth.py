@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: veth
 short_description: Manage virtual Ethernet cables between the host and a namespace
 description:
-  - Makes veth pairs, see veth(4). The far end (the peer) is born in its namespace under its last name, in one request to the
+  - Makes veth pairs, see veth(4). The far end (the peer) is born in its namespace under its last name, in one request
+    to the
     kernel, so there is no moment at which it is somewhere else.
   - The host's end is a port of a bridge, or has addresses of its own for a link from point to point.
   - Addresses are usable at once; there is no duplicate address detection for them.

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ipaddress
-import typing as t
 
 from ..module_utils.model import Address, InvalidRequest, Network
 
@@ -17,16 +16,20 @@ class Subnet:
     def __init__(self, network: Network, gateway: Address, title: str) -> None:
         self.network = network
         self.title = title
-        self._holders: t.Dict[Address, str] = {}
+        self._holders: dict[Address, str] = {}
         self._next = int(network.network_address)
         self.take(gateway, "the gateway")
 
     def take(self, address: Address, holder: str) -> None:
         """Give an address away; InvalidRequest when it is not in the subnet, or somebody has it."""
         if address not in self.network:
-            raise InvalidRequest("%s: address %s of %s is outside the subnet %s." % (self.title, address, holder, self.network))
+            raise InvalidRequest(
+                "%s: address %s of %s is outside the subnet %s." % (self.title, address, holder, self.network)
+            )
         if not self._is_host(address):
-            raise InvalidRequest("%s: %s, for %s, is no address of a host in %s." % (self.title, address, holder, self.network))
+            raise InvalidRequest(
+                "%s: %s, for %s, is no address of a host in %s." % (self.title, address, holder, self.network)
+            )
         if address in self._holders:
             raise InvalidRequest(
                 "%s: address %s is used twice: by %s and %s." % (self.title, address, self._holders[address], holder)

@@ -29,14 +29,14 @@ class Publish:
 
     text: str
     container_ports: PortRange
-    host_ports: t.Optional[PortRange] = None
-    host_ip: t.Optional[Address] = None
+    host_ports: PortRange | None = None
+    host_ip: Address | None = None
     protocol: str = "tcp"
-    allowed_sources: t.Tuple[Network, ...] = ()
-    in_interfaces: t.Tuple[str, ...] = ()
+    allowed_sources: tuple[Network, ...] = ()
+    in_interfaces: tuple[str, ...] = ()
 
     @property
-    def choice(self) -> t.Optional[PortRange]:
+    def choice(self) -> PortRange | None:
         """Out of which ports one is to be chosen; None when the ports are given."""
         if self.host_ports is None:
             return EPHEMERAL
@@ -51,7 +51,8 @@ def parse(value: t.Any) -> Publish:
     found = _SHORT.fullmatch(text)
     if found is None:
         raise InvalidRequest(
-            "publish: %r is no published port; write it like 8080:80, 127.0.0.1:8080:80/udp or [fd00::1]:8080:80." % text
+            "publish: %r is no published port; write it like 8080:80, 127.0.0.1:8080:80/udp or [fd00::1]:8080:80."
+            % text
         )
     return _publish(text, found["container_port"], found["host_port"], found["host_ip"], found["protocol"])
 
@@ -72,7 +73,11 @@ def _parse_options(value: t.Mapping[str, t.Any]) -> Publish:
         value.get("host_ip"),
         value.get("protocol"),
         read.networks("allowed_sources", [sources] if isinstance(sources, str) else sources),
-        tuple(sorted({read.link_name("in_interfaces", link) for link in ([links] if isinstance(links, str) else links or ())})),
+        tuple(
+            sorted(
+                {read.link_name("in_interfaces", link) for link in ([links] if isinstance(links, str) else links or ())}
+            )
+        ),
     )
 
 
@@ -80,10 +85,10 @@ def _publish(
     text: str,
     container_port: t.Any,
     host_port: t.Any,
-    host_ip: t.Optional[str],
-    protocol: t.Optional[str],
-    sources: t.Tuple[Network, ...] = (),
-    links: t.Tuple[str, ...] = (),
+    host_ip: str | None,
+    protocol: str | None,
+    sources: tuple[Network, ...] = (),
+    links: tuple[str, ...] = (),
 ) -> Publish:
     inside = read.port_range("publish", container_port)
     outside = read.port_range("publish", host_port) if host_port not in (None, "") else None

@@ -172,16 +172,6 @@ def test_a_command_is_killed_at_its_timeout(lab: Lab) -> None:
     wait_until(lambda: lab.run("h1", ["pgrep", "-f", "sleep 432[1]"], check=False).returncode == 1)
 
 
-def test_running_a_command_is_quick(lab: Lab) -> None:
-    def once() -> float:
-        begun = time.perf_counter()
-        lab.run("h1", ["true"])
-        return time.perf_counter() - begun
-
-    # The best of some: the machine may have other work.
-    assert min(once() for _ in range(10)) < 0.05
-
-
 def test_popen_gives_a_process_that_takes_signals(lab: Lab) -> None:
     process = lab.popen("h1", ["sleep", "4322"])
     process.terminate()

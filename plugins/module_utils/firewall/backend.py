@@ -11,7 +11,7 @@ from ..model import FirewallState
 from ..operations import Operation
 
 # Runs a program with text on its standard input: argv and input to (exit code, standard output, standard error).
-Runner = t.Callable[[t.Sequence[str], t.Optional[str]], t.Tuple[int, str, str]]
+Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
 
 class FirewallError(Exception):
@@ -29,7 +29,7 @@ class Backend:
     def __init__(self, run: Runner) -> None:
         self.run = run
 
-    def usable(self) -> t.Optional[str]:
+    def usable(self) -> str | None:
         """Why this back-end cannot work on this host, in one sentence; None when it can."""
         raise NotImplementedError
 
@@ -41,7 +41,7 @@ class Backend:
         """What the rules that were read amount to."""
         raise NotImplementedError
 
-    def plan(self, raw: object, desired: FirewallState) -> t.List[Operation]:
+    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         """The transaction from what was read to ``desired``; empty when nothing differs.
 
         An empty FirewallState leaves no chain and no table of ours.

@@ -39,13 +39,13 @@ class FirewallDesk:
     def __init__(self, run: Runner, choice: str = "auto") -> None:
         self._run = run
         self._choice = choice
-        self._own: t.Optional[_Source] = None
-        self._others: t.List[_Source] = []
-        self.policies: t.Dict[str, BridgePolicy] = {}
-        self.masquerades: t.Dict[t.Any, Masquerade] = {}
+        self._own: _Source | None = None
+        self._others: list[_Source] = []
+        self.policies: dict[str, BridgePolicy] = {}
+        self.masquerades: dict[t.Any, Masquerade] = {}
         self.ports = PortTable()
         self.drop_foreign = False
-        self.stale: t.List[PortFlows] = []  # flows that must not go on as they began
+        self.stale: list[PortFlows] = []  # flows that must not go on as they began
 
     def open(self) -> None:
         """Choose the back-end and read; FirewallError when none works."""
@@ -79,7 +79,7 @@ class FirewallDesk:
         found = foreign.nat_rules(self._run, version)
         return "%s translates addresses" % found[0] if found else ""
 
-    def dropping_chains(self) -> t.List[str]:
+    def dropping_chains(self) -> list[str]:
         """Chains of others that drop what our rules accept, each as a person would name it."""
         return sorted({chain for version in (4, 6) for chain in foreign.dropping_chains(self._run, version)})
 
@@ -104,10 +104,13 @@ class FirewallDesk:
     def desired(self) -> FirewallState:
         """What is to be there, with the changes of this run."""
         return FirewallState(
-            frozenset(self.policies.values()), frozenset(self.masquerades.values()), frozenset(self.ports), self.drop_foreign
+            frozenset(self.policies.values()),
+            frozenset(self.masquerades.values()),
+            frozenset(self.ports),
+            self.drop_foreign,
         )
 
-    def plan(self) -> t.List[Operation]:
+    def plan(self) -> list[Operation]:
         """The transactions: the new rules first, then the old back-end's away, so that nothing is open in between."""
         self.open()
         steps = self._source.backend.plan(self._source.raw, self.desired)
@@ -135,7 +138,8 @@ class FirewallDesk:
             if own.usable() is None:
                 return own
             raise FirewallError(
-                "This host has neither a working nft nor a working iptables (%s); install the package nftables." % trouble
+                "This host has neither a working nft nor a working iptables (%s); install the package nftables."
+                % trouble
             )
         backend: Backend = {"nftables": NftablesBackend, "iptables": IptablesBackend, "legacy": LegacyBackend}[
             self._choice
@@ -145,9 +149,9 @@ class FirewallDesk:
             raise FirewallError("Back-end %s: %s" % (self._choice, trouble))
         return backend
 
-    def _strangers(self, backend: Backend) -> t.List[Backend]:
+    def _strangers(self, backend: Backend) -> list[Backend]:
         """Back-ends other than the chosen one that may have rules of ours; looking must not load what is not loaded."""
-        result: t.List[Backend] = []
+        result: list[Backend] = []
         if backend.name != "nftables" and NftablesBackend(self._run).usable() is None:
             result.append(NftablesBackend(self._run))
         for variant in ("nft", "legacy"):

@@ -15,12 +15,12 @@ _PREFIX = "DLN-"
 _TRANSLATIONS = ("masquerade", "snat", "dnat", "redirect", "xt")
 
 
-def nat_rules(run: Runner, version: int) -> t.List[str]:
+def nat_rules(run: Runner, version: int) -> list[str]:
     """The tables of others with rules that translate addresses of a family, each as a person would name it."""
     families = ("inet", "ip" if version == 4 else "ip6")
     ruleset = _ruleset(run)
     nat_chains = {_place(item) for item in _objects(ruleset, "chain") if item.get("type") == "nat"}
-    found = {}
+    found: dict[str, None] = {}
     for rule in _objects(ruleset, "rule"):
         if rule["family"] not in families or (rule["family"], rule["table"]) == (FAMILY, NAME):
             continue
@@ -32,13 +32,18 @@ def nat_rules(run: Runner, version: int) -> t.List[str]:
     return list(found) + _legacy_nat(run, version)
 
 
-def dropping_chains(run: Runner, version: int) -> t.List[str]:
+def dropping_chains(run: Runner, version: int) -> list[str]:
     """Chains of others on the forward hook whose policy is drop: an accept of ours does not override it."""
     families = ("inet", "ip" if version == 4 else "ip6")
     result = []
     for chain in _objects(_json(run, ["nft", "-j", "list", "chains"]), "chain"):
         mine = (chain["family"], chain["table"]) == (FAMILY, NAME)
-        if chain.get("hook") == "forward" and chain.get("policy") == "drop" and chain["family"] in families and not mine:
+        if (
+            chain.get("hook") == "forward"
+            and chain.get("policy") == "drop"
+            and chain["family"] in families
+            and not mine
+        ):
             result.append("chain %s of table %s %s (policy drop)" % (chain["name"], chain["family"], chain["table"]))
     return result
 
@@ -47,7 +52,7 @@ def _objects(ruleset: t.Sequence[t.Any], kind: str) -> t.Iterator[t.Any]:
     return (item[kind] for item in ruleset if kind in item)
 
 
-def _place(item: t.Any) -> t.Tuple[str, str, str]:
+def _place(item: t.Any) -> tuple[str, str, str]:
     return (item["family"], item["table"], item.get("chain", item.get("name")))
 
 
@@ -56,11 +61,11 @@ def _is_ours(rule: t.Any) -> bool:
     return any(str(statement.get("jump", {}).get("target", "")).startswith(_PREFIX) for statement in rule["expr"])
 
 
-def _ruleset(run: Runner) -> t.List[t.Any]:
+def _ruleset(run: Runner) -> list[t.Any]:
     return _json(run, ["nft", "-j", "list", "ruleset"])
 
 
-def _json(run: Runner, argv: t.Sequence[str]) -> t.List[t.Any]:
+def _json(run: Runner, argv: t.Sequence[str]) -> list[t.Any]:
     try:
         rc, out, unused = run(argv, None)
     except FirewallError:
@@ -68,9 +73,11 @@ def _json(run: Runner, argv: t.Sequence[str]) -> t.List[t.Any]:
     return list(json.loads(out)["nftables"]) if rc == 0 and out else []
 
 
-def _legacy_nat(run: Runner, version: int) -> t.List[str]:
+def _legacy_nat(run: Runner, version: int) -> list[str]:
     """Rules of the legacy tables; listing would load the table, so ask the kernel first which ones are there."""
-    names, tool = ("/proc/net/ip_tables_names", "iptables") if version == 4 else ("/proc/net/ip6_tables_names", "ip6tables")
+    names, tool = (
+        ("/proc/net/ip_tables_names", "iptables") if version == 4 else ("/proc/net/ip6_tables_names", "ip6tables")
+    )
     try:
         with open(names, encoding="ascii") as file:
             if "nat" not in file.read().split():

@@ -28,12 +28,13 @@ from ..model import (
 )
 from .nft_table import Chain, Element, Set, Table, hook
 
-_Sets = t.Dict[str, Set]
-_Chains = t.Dict[str, Chain]
+_Sets = dict[str, Set]
+_Chains = dict[str, Chain]
 _IP = {4: "ip", 6: "ip6"}
 _ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
-_ANYWHERE: t.Dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+_ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 _PORT = "meta l4proto . th dport"
+_PLAIN = Element()
 
 
 def render(state: FirewallState) -> Table:
@@ -61,13 +62,13 @@ def parse(table: Table) -> FirewallState:
     )
 
 
-_FOREIGN = (
-    'iifgroup != %d oifgroup != %d counter drop comment "neither enters nor leaves a network of ours"'
-    % (LINK_GROUP, LINK_GROUP)
+_FOREIGN = 'iifgroup != %d oifgroup != %d counter drop comment "neither enters nor leaves a network of ours"' % (
+    LINK_GROUP,
+    LINK_GROUP,
 )
 
 
-def _sorted(items: t.Iterable[t.Any]) -> t.List[t.Any]:
+def _sorted(items: t.Iterable[t.Any]) -> list[t.Any]:
     return sorted(items, key=str)
 
 
@@ -84,17 +85,17 @@ def _comment(**values: object) -> str:
     return " ".join("%s=%s" % (key, value) for key, value in values.items() if value)
 
 
-def _notes(comment: str) -> t.Dict[str, str]:
+def _notes(comment: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in comment.split() if "=" in word)
 
 
-def _put(sets: _Sets, name: str, key_type: str, key: str, element: Element = Element(), **options: t.Any) -> None:
+def _put(sets: _Sets, name: str, key_type: str, key: str, element: Element = _PLAIN, **options: t.Any) -> None:
     """Add an element, and the set itself when this is its first one."""
     known = sets.setdefault(name, Set(key_type, elements={}, **options))
-    t.cast("t.Dict[str, Element]", known.elements)[key] = element
+    t.cast("dict[str, Element]", known.elements)[key] = element
 
 
-def _keys(table: Table, name: str) -> t.Iterator[t.Tuple[t.List[str], Element]]:
+def _keys(table: Table, name: str) -> t.Iterator[tuple[list[str], Element]]:
     """The elements of a set, their keys cut into fields and without quotes."""
     if name in table.sets:
         for key, element in table.sets[name].elements.items():
@@ -128,7 +129,7 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
             into.append("oifname . %s saddr . %s daddr . %s @allow%d accept" % (ip, ip, _PORT, version))
     chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
     chains["forward"] = Chain(hook("filter", "forward", "filter"), _forward_rules(sets))
-    chains["into"] = Chain("", tuple(into + ['counter drop comment "not published, not allowed"']))
+    chains["into"] = Chain("", tuple([*into, 'counter drop comment "not published, not allowed"']))
     if "host_closed" in sets:
         chains["input"] = Chain(hook("filter", "input", "filter"), _INPUT)
 
@@ -140,12 +141,12 @@ _INPUT = (
 )
 
 
-def _forward_rules(sets: _Sets) -> t.Tuple[str, ...]:
+def _forward_rules(sets: _Sets) -> tuple[str, ...]:
     rules = ['iifname @bridges ct state invalid counter drop comment "would leave with a private source"']
     if "internal" in sets:
         rules.append('iifname @internal iifname . oifname != @own counter drop comment "no way out"')
         rules.append('oifname @internal iifname . oifname != @own counter drop comment "no way in"')
-    return tuple(rules + ["oifname @bridges jump into"])
+    return tuple([*rules, "oifname @bridges jump into"])
 
 
 def _render_policy(policy: BridgePolicy, sets: _Sets) -> None:
@@ -193,9 +194,9 @@ def _render_flow(bridge: str, flow: Flow, sets: _Sets) -> None:
 def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
     marks = {name: {key[0] for key, unused in _keys(table, name)} for name in ("internal", "open", "host_closed")}
     icc = {key[0] for key, unused in _keys(table, "icc")}
-    subnets: t.Dict[str, t.List[Network]] = {}
-    flows: t.Dict[str, t.List[Flow]] = {}
-    trusted: t.Dict[str, t.List[str]] = {}
+    subnets: dict[str, list[Network]] = {}
+    flows: dict[str, list[Flow]] = {}
+    trusted: dict[str, list[str]] = {}
     for link, bridge in (key for key, unused in _keys(table, "trusted")):
         trusted.setdefault(bridge, []).append(link)
     for version in (4, 6):
@@ -218,7 +219,7 @@ def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
         )
 
 
-def ordered(networks: t.Iterable[Network]) -> t.Tuple[Network, ...]:
+def ordered(networks: t.Iterable[Network]) -> tuple[Network, ...]:
     """Networks in the one order in which the model keeps them: IPv4 first, then by address."""
     return tuple(sorted(networks, key=lambda network: (network.version, network)))
 
@@ -250,7 +251,9 @@ def _render_masquerades(masquerades: t.Iterable[Masquerade], chains: _Chains, se
         for source in ipaddress.collapse_addresses(item.source for item in ours):  # type: ignore[type-var]
             _put(sets, "masqueraded%d" % version, _ADDRESS[version], _spell(source), interval=True)
         # the first rule that matches decides: the narrowest source first, a named interface before any
-        ours.sort(key=lambda item: (-item.source.prefixlen, item.source, item.out.inverted, not item.out.name, str(item)))
+        ours.sort(
+            key=lambda item: (-item.source.prefixlen, item.source, item.out.inverted, not item.out.name, str(item))
+        )
         chains["egress%d" % version] = Chain("", tuple(_masquerade_rule(item) for item in ours))
         dispatch.append("%s saddr @masqueraded%d jump egress%d" % (_IP[version], version, version))
     chains["egress"] = Chain(hook("nat", "postrouting", "srcnat"), tuple(dispatch))
@@ -295,7 +298,7 @@ _MASQUERADE = re.compile(
 )
 
 
-def _parse_masquerade(rule: str, version: int) -> t.Optional[Masquerade]:
+def _parse_masquerade(rule: str, version: int) -> Masquerade | None:
     found = _MASQUERADE.fullmatch(rule)
     if found is None:
         return None
@@ -316,8 +319,8 @@ def _parse_masquerade(rule: str, version: int) -> t.Optional[Masquerade]:
 def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets) -> None:
     for port in ports:
         _render_port(port, sets)
-    outside: t.List[str] = []
-    translate: t.List[str] = []
+    outside: list[str] = []
+    translate: list[str] = []
     for version in (4, 6):
         outside += _restrictions(version, sets)
         ip = _IP[version]
@@ -330,7 +333,7 @@ def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets
             if name % version in sets:
                 translate.append("dnat %s to %s map @%s" % (ip, key, name % version))
     chains["publish"] = Chain("", tuple(translate))
-    chains["publish_in"] = Chain(hook("nat", "prerouting", "dstnat"), tuple(outside + [_TO_HOST]))
+    chains["publish_in"] = Chain(hook("nat", "prerouting", "dstnat"), tuple([*outside, _TO_HOST]))
     chains["publish_out"] = Chain(hook("nat", "output", "dstnat"), (_TO_HOST,))
     hairpin = []
     if "publish_over" in sets:
@@ -347,7 +350,7 @@ def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets
 _TO_HOST = "fib daddr type local jump publish"
 
 
-def _restrictions(version: int, sets: _Sets) -> t.List[str]:
+def _restrictions(version: int, sets: _Sets) -> list[str]:
     """Who is not served, in the order of the question: came in elsewhere, by another interface, from elsewhere."""
     key = "%s daddr . %s" % (_IP[version], _PORT)
     rules = []
@@ -356,9 +359,7 @@ def _restrictions(version: int, sets: _Sets) -> t.List[str]:
             "%s @publish_bound%d iifgroup != %d fib daddr . iif type != local return" % (key, version, LINK_GROUP)
         )
     if "publish_by_link%d" % version in sets:
-        rules.append(
-            "%s @publish_by_link%d %s . iifname != @publish_links%d return" % (key, version, key, version)
-        )
+        rules.append("%s @publish_by_link%d %s . iifname != @publish_links%d return" % (key, version, key, version))
     if "publish_by_source%d" % version in sets:
         rules.append(
             "%s @publish_by_source%d %s . %s saddr != @publish_sources%d return"
@@ -421,7 +422,7 @@ def _render_restrictions(port: PublishedPort, sets: _Sets) -> None:
 def _parse_ports(table: Table) -> t.Iterator[PublishedPort]:
     for version in (4, 6):
         limits = _parse_limits(table, version)
-        seen: t.Set[PublishedPort] = set()
+        seen: set[PublishedPort] = set()
         for name in ("publish%d", "publish_at%d", "publish_range%d", "publish_range_at%d"):
             for key, element in _keys(table, name % version):
                 port = _parse_port(key, element, limits)
@@ -430,7 +431,7 @@ def _parse_ports(table: Table) -> t.Iterator[PublishedPort]:
                     yield port
 
 
-_Limits = t.Dict[t.Tuple[str, str, str], t.Tuple[t.List[str], t.List[str]]]
+_Limits = dict[tuple[str, str, str], tuple[list[str], list[str]]]
 
 
 def _parse_limits(table: Table, version: int) -> _Limits:

@@ -27,7 +27,7 @@ class Chain:
     """A chain; ``hook`` is empty for one that is only jumped to."""
 
     hook: str = ""
-    rules: t.Tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def hook(kind: str, name: str, priority: str) -> str:
 
 def parse(text: str) -> Table:
     """The table in what ``nft -j list table`` printed."""
-    chains: t.Dict[str, t.Tuple[str, t.List[str]]] = {}
-    sets: t.Dict[str, Set] = {}
+    chains: dict[str, tuple[str, list[str]]] = {}
+    sets: dict[str, Set] = {}
     for item in json.loads(text)["nftables"]:
         if "chain" in item:
             chains[item["chain"]["name"]] = (_hook(item["chain"]), [])
@@ -114,7 +114,7 @@ def _set(item: Json) -> Set:
     return Set(" . ".join(types), data_type, "interval" in flags, elements)
 
 
-def _element(entry: Json, types: t.Sequence[str]) -> t.Tuple[str, Element]:
+def _element(entry: Json, types: t.Sequence[str]) -> tuple[str, Element]:
     data = ""
     if isinstance(entry, list):
         entry, value = entry
@@ -155,7 +155,7 @@ def _rule(rule: Json) -> str:
 
 
 def _statement(statement: Json) -> str:
-    (name, body), *_ = statement.items()
+    name, body = next(iter(statement.items()))
     if name == "match":
         return _match(body)
     if name in ("accept", "drop", "return", "counter"):
@@ -180,13 +180,13 @@ def _match(body: Json) -> str:
     return "%s != %s" % (left, text) if body["op"] == "!=" else "%s %s" % (left, text)
 
 
-def _members(value: Json, kind: str) -> t.List[str]:
+def _members(value: Json, kind: str) -> list[str]:
     """An element of an anonymous set. nft merges neighbouring networks there into a range: cut it up again."""
     if isinstance(value, dict) and "range" in value:
         first, last = (str(end) for end in value["range"])
         if "." in first or ":" in first:
             ends = ipaddress.ip_address(first), ipaddress.ip_address(last)
-            return [str(network) for network in ipaddress.summarize_address_range(*ends)]  # type: ignore[type-var]
+            return [str(network) for network in ipaddress.summarize_address_range(*ends)]
     return [_value(value, kind)]
 
 
@@ -237,14 +237,14 @@ def difference(current: Table, desired: Table) -> str:
     lines += _add_objects(current, desired) + _add_elements(current, desired) + _add_rules(current, desired)
     if not lines:
         return ""
-    return "\n".join(["add table %s %s" % (FAMILY, NAME)] + lines) + "\n"
+    return "\n".join(["add table %s %s" % (FAMILY, NAME), *lines]) + "\n"
 
 
 def _command(verb: str, kind: str, name: str, rest: str = "") -> str:
     return ("%s %s %s %s %s %s" % (verb, kind, FAMILY, NAME, name, rest)).rstrip()
 
 
-def _stale_chains(current: Table, desired: Table) -> t.List[str]:
+def _stale_chains(current: Table, desired: Table) -> list[str]:
     """Chains that have to go: not wanted, or hooked elsewhere."""
     return [
         name
@@ -253,7 +253,7 @@ def _stale_chains(current: Table, desired: Table) -> t.List[str]:
     ]
 
 
-def _stale_sets(current: Table, desired: Table) -> t.List[str]:
+def _stale_sets(current: Table, desired: Table) -> list[str]:
     return [
         name
         for name, known in current.sets.items()
@@ -261,7 +261,7 @@ def _stale_sets(current: Table, desired: Table) -> t.List[str]:
     ]
 
 
-def _rewritten(current: Table, desired: Table) -> t.List[str]:
+def _rewritten(current: Table, desired: Table) -> list[str]:
     """Chains whose rules must be written: changed ones, and those that name a chain or set that is made anew."""
     renewed = set(_stale_sets(current, desired)) | set(_stale_chains(current, desired))
     result = []
@@ -273,12 +273,12 @@ def _rewritten(current: Table, desired: Table) -> t.List[str]:
     return result
 
 
-def _clear_chains(current: Table, desired: Table) -> t.List[str]:
+def _clear_chains(current: Table, desired: Table) -> list[str]:
     names = sorted(set(_stale_chains(current, desired)) | (set(_rewritten(current, desired)) & set(current.chains)))
     return [_command("flush", "chain", name) for name in names if current.chains[name].rules]
 
 
-def _drop_elements(current: Table, desired: Table) -> t.List[str]:
+def _drop_elements(current: Table, desired: Table) -> list[str]:
     lines = []
     for name, known in sorted(current.sets.items()):
         wanted = desired.sets.get(name)
@@ -290,12 +290,12 @@ def _drop_elements(current: Table, desired: Table) -> t.List[str]:
     return lines
 
 
-def _drop_objects(current: Table, desired: Table) -> t.List[str]:
+def _drop_objects(current: Table, desired: Table) -> list[str]:
     lines = [_command("delete", "chain", name) for name in _stale_chains(current, desired)]
     return lines + [_command("delete", current.sets[name].kind, name) for name in _stale_sets(current, desired)]
 
 
-def _add_objects(current: Table, desired: Table) -> t.List[str]:
+def _add_objects(current: Table, desired: Table) -> list[str]:
     lines = []
     stale = set(_stale_sets(current, desired))
     for name, wanted in sorted(desired.sets.items()):
@@ -308,7 +308,7 @@ def _add_objects(current: Table, desired: Table) -> t.List[str]:
     return lines
 
 
-def _add_elements(current: Table, desired: Table) -> t.List[str]:
+def _add_elements(current: Table, desired: Table) -> list[str]:
     lines = []
     for name, wanted in sorted(desired.sets.items()):
         known = current.sets.get(name)
@@ -324,7 +324,7 @@ def _spell(key: str, element: Element) -> str:
     return "%s%s%s" % (key, comment, " : %s" % element.data if element.data else "")
 
 
-def _add_rules(current: Table, desired: Table) -> t.List[str]:
+def _add_rules(current: Table, desired: Table) -> list[str]:
     lines = []
     for name in sorted(_rewritten(current, desired)):
         known = current.chains.get(name)

@@ -18,7 +18,7 @@ class NftablesBackend(Backend):
 
     name = "nftables"
 
-    def usable(self) -> t.Optional[str]:
+    def usable(self) -> str | None:
         try:
             rc, unused, err = self.run(["nft", "list", "tables"], None)
         except FirewallError as error:
@@ -36,7 +36,7 @@ class NftablesBackend(Backend):
     def state(self, raw: object) -> FirewallState:
         return nft_layout.parse(t.cast("nft_table.Table", raw))
 
-    def plan(self, raw: object, desired: FirewallState) -> t.List[Operation]:
+    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("nft_table.Table", raw)
         wanted = nft_layout.render(desired)
         text = nft_table.difference(current, wanted)

@@ -9,24 +9,24 @@ import typing as t
 
 from ..model import PublishedPort
 
-_Key = t.Tuple[int, t.Any, str, t.Any]
-_Lane = t.Tuple[int, str]
+_Key = tuple[int, t.Any, str, t.Any]
+_Lane = tuple[int, str]
 
 
 class PortTable:
     """A set of published ports, each found by its key or by a port that it takes."""
 
     def __init__(self, ports: t.Iterable[PublishedPort] = ()) -> None:
-        self._by_key: t.Dict[_Key, PublishedPort] = {}
-        self._singles: t.Dict[_Lane, t.Dict[int, t.List[PublishedPort]]] = {}
-        self._ranges: t.Dict[_Lane, t.List[PublishedPort]] = {}
+        self._by_key: dict[_Key, PublishedPort] = {}
+        self._singles: dict[_Lane, dict[int, list[PublishedPort]]] = {}
+        self._ranges: dict[_Lane, list[PublishedPort]] = {}
         for port in ports:
             self.add(port)
 
     def __iter__(self) -> t.Iterator[PublishedPort]:
         return iter(self._by_key.values())
 
-    def get(self, port: PublishedPort) -> t.Optional[PublishedPort]:
+    def get(self, port: PublishedPort) -> PublishedPort | None:
         """The one with the same key."""
         return self._by_key.get(port.key)
 
@@ -42,7 +42,7 @@ class PortTable:
         if known is not None:
             self._shelf(known).remove(known)
 
-    def _shelf(self, port: PublishedPort) -> t.List[PublishedPort]:
+    def _shelf(self, port: PublishedPort) -> list[PublishedPort]:
         lane = (port.container_ip.version, port.protocol)
         if len(port.host_ports) > 1:
             return self._ranges.setdefault(lane, [])

@@ -9,7 +9,6 @@ The constants are those of linux/netfilter/nfnetlink_conntrack.h.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import os
@@ -49,7 +48,7 @@ def forget(flows: t.Iterable[PortFlows], local: t.Collection[bytes]) -> int:
         kinds.setdefault((int(family), _protocol_number(flow.protocol)), []).append(flow)
     if not kinds or not os.path.exists(_LOADED):
         return 0
-    with contextlib.closing(NetlinkSocket(NETLINK_NETFILTER)) as opened:
+    with NetlinkSocket(NETLINK_NETFILTER) as opened:
         try:
             return sum(_forget(opened, family, protocol, kinds[family, protocol], local) for family, protocol in kinds)
         except OSError as error:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import types
 import typing as t
 
 from ..model import Address, Place
@@ -42,12 +41,7 @@ class Host:
     def __enter__(self) -> Host:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:

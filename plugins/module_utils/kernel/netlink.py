@@ -65,6 +65,12 @@ class NetlinkSocket:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
 
+    def __enter__(self) -> NetlinkSocket:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let go of the namespace."""
         self._socket.close()

@@ -35,7 +35,7 @@ class BridgeKind(Kind):
         )
 
     def check(self, items: t.Sequence[Bridge]) -> None:
-        seen: t.List[Bridge] = []
+        seen: list[Bridge] = []
         for item in items:
             for other in seen:
                 if other.name == item.name:
@@ -84,7 +84,7 @@ class BridgeKind(Kind):
             network=item.network or None,
         )
 
-    def plan(self, item: Bridge, state: str, world: World) -> t.List[Operation]:
+    def plan(self, item: Bridge, state: str, world: World) -> list[Operation]:
         link = world.links().get(item.name)
         if state == "absent":
             return self._plan_absent(item, link, world)
@@ -96,17 +96,17 @@ class BridgeKind(Kind):
             return self._use(item, link)
         return self._plan_ours(item, link, world)
 
-    def _plan_new(self, item: Bridge, world: World) -> t.List[Operation]:
+    def _plan_new(self, item: Bridge, world: World) -> list[Operation]:
         for address in item.addresses or ():
             world.refuse_overlap(item.name, address)
-        steps: t.List[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
+        steps: list[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
         steps += sysctl_steps(HOST, self._sysctls(item, world), world, new=True)
         steps += address_steps(HOST, item.name, (), item.addresses)
         steps += link_steps(HOST, item.name, {}, {"alias": alias(item.network), "up": True})
         world.put_link(self._link(item, Link(item.name, 0, "bridge", group=LINK_GROUP)))
         return steps
 
-    def _plan_ours(self, item: Bridge, link: Link, world: World) -> t.List[Operation]:
+    def _plan_ours(self, item: Bridge, link: Link, world: World) -> list[Operation]:
         for address in item.addresses or ():
             if address not in link.addresses:
                 world.refuse_overlap(item.name, address)
@@ -129,18 +129,19 @@ class BridgeKind(Kind):
         return replace(link, mtu=item.mtu or link.mtu, addresses=addresses, up=True, alias=alias(item.network))
 
     @staticmethod
-    def _sysctls(item: Bridge, world: World) -> t.List[t.Tuple[str, str]]:
+    def _sysctls(item: Bridge, world: World) -> list[tuple[str, str]]:
         # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401).
         return [("net/ipv6/conf/%s/accept_ra" % item.name, "0")] if has_ipv6(world) else []
 
     @staticmethod
-    def _use(item: Bridge, link: Link) -> t.List[Operation]:
+    def _use(item: Bridge, link: Link) -> list[Operation]:
         """A bridge of somebody else is used as it is, or not at all."""
         for address in item.addresses or ():
             if address not in link.addresses:
                 raise Conflict(
                     "Bridge %s was not made by this collection and has %s, not %s; add the address where the bridge is"
-                    " made, or choose another name." % (item.name, ", ".join(spelled(link.addresses)) or "no address", address)
+                    " made, or choose another name."
+                    % (item.name, ", ".join(spelled(link.addresses)) or "no address", address)
                 )
         for option, there, wanted in (
             ("mtu", link.mtu, item.mtu),
@@ -148,13 +149,14 @@ class BridgeKind(Kind):
         ):
             if wanted is not None and there != wanted:
                 raise Conflict(
-                    "Bridge %s was not made by this collection and has %s %s, not %s; change it where the bridge is made."
+                    "Bridge %s was not made by this collection and has %s %s, not %s;"
+                    " change it where the bridge is made."
                     % (item.name, option, there, wanted)
                 )
         return []
 
     @staticmethod
-    def _plan_absent(item: Bridge, link: t.Optional[Link], world: World) -> t.List[Operation]:
+    def _plan_absent(item: Bridge, link: Link | None, world: World) -> list[Operation]:
         if link is None:
             return []
         if not is_ours(link):

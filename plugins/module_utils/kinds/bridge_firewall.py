@@ -16,7 +16,7 @@ from ..operations import Operation
 from ..world import World
 from .common import compact
 
-_ANYWHERE: t.Dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+_ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
 class BridgeFirewallKind(Kind):
@@ -28,7 +28,9 @@ class BridgeFirewallKind(Kind):
     def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
         bridge = read.link_name("bridge", options["bridge"])
         subnets = read.networks("subnets", options.get("subnets"))
-        trusted = sorted({read.link_name("trusted_interfaces", name) for name in options.get("trusted_interfaces") or ()})
+        trusted = sorted(
+            {read.link_name("trusted_interfaces", name) for name in options.get("trusted_interfaces") or ()}
+        )
         flows = {self._parse_flow(item, bridge) for item in options.get("allow") or ()}
         return BridgePolicy(
             bridge=bridge,
@@ -49,7 +51,9 @@ class BridgeFirewallKind(Kind):
         if item.get("from") is not None:
             source = read.network("allow.from", item["from"])
         if source.version != to.version:
-            raise InvalidRequest("Bridge %s: nothing flows from %s to %s; they are of two families." % (bridge, source, to))
+            raise InvalidRequest(
+                "Bridge %s: nothing flows from %s to %s; they are of two families." % (bridge, source, to)
+            )
         protocol = read.protocol("allow.protocol", item["protocol"]) if item.get("protocol") else ""
         ports = None if item.get("port") is None else read.port_range("allow.port", item["port"])
         if ports is not None and not protocol:
@@ -84,7 +88,7 @@ class BridgeFirewallKind(Kind):
         return self.describe(item)
 
     @staticmethod
-    def describe(item: BridgePolicy) -> t.Dict[str, t.Any]:
+    def describe(item: BridgePolicy) -> dict[str, t.Any]:
         """The object in the words of the options."""
         return compact(
             bridge=item.bridge,
@@ -98,7 +102,7 @@ class BridgeFirewallKind(Kind):
             network=item.network or None,
         )
 
-    def plan(self, item: BridgePolicy, state: str, world: World) -> t.List[Operation]:
+    def plan(self, item: BridgePolicy, state: str, world: World) -> list[Operation]:
         policies = world.firewall.policies
         policies.pop(item.bridge, None)
         if state == "present":
@@ -108,7 +112,7 @@ class BridgeFirewallKind(Kind):
         return []
 
 
-def _describe_flow(flow: Flow) -> t.Dict[str, t.Any]:
+def _describe_flow(flow: Flow) -> dict[str, t.Any]:
     ends = {"from": str(flow.source), "to": str(flow.to)}
     return dict(ends, **compact(protocol=flow.protocol or None, port=None if flow.ports is None else str(flow.ports)))
 
@@ -116,5 +120,7 @@ def _describe_flow(flow: Flow) -> t.Dict[str, t.Any]:
 def _refuse_overlap(item: BridgePolicy, other: BridgePolicy) -> None:
     for one in item.subnets:
         for two in other.subnets:
-            if one.version == two.version and one.overlaps(two):  # type: ignore[arg-type]
-                raise Conflict("Subnet %s of bridge %s overlaps %s of bridge %s." % (one, item.bridge, two, other.bridge))
+            if one.version == two.version and one.overlaps(two):
+                raise Conflict(
+                    "Subnet %s of bridge %s overlaps %s of bridge %s." % (one, item.bridge, two, other.bridge)
+                )

@@ -14,8 +14,8 @@ from ..world import World
 
 
 def address_steps(
-    place: Place, link: str, there: t.Sequence[Interface], wanted: t.Optional[t.Sequence[Interface]]
-) -> t.List[Operation]:
+    place: Place, link: str, there: t.Sequence[Interface], wanted: t.Sequence[Interface] | None
+) -> list[Operation]:
     """From the addresses that are there to the wanted ones; None leaves them alone."""
     if wanted is None:
         return []
@@ -23,21 +23,21 @@ def address_steps(
     # Deleting the first IPv4 address of a subnet takes the others of that subnet with it, or does not, as the sysctl
     # promote_secondaries has it: take them away by name and add them again.
     shaken = [a for a in there if a in wanted and a.version == 4 and any(a.network == g.network for g in gone)]
-    steps: t.List[Operation] = [RemoveAddress(place, link, address) for address in reversed(shaken)]
+    steps: list[Operation] = [RemoveAddress(place, link, address) for address in reversed(shaken)]
     steps += [RemoveAddress(place, link, address) for address in gone]
     return steps + [AddAddress(place, link, a) for a in wanted if a not in there or a in shaken]
 
 
 def link_steps(
     place: Place, name: str, there: t.Mapping[str, LinkValue], wanted: t.Mapping[str, LinkValue]
-) -> t.List[Operation]:
+) -> list[Operation]:
     """One step for all values of a link that differ."""
     changes = tuple((key, value) for key, value in wanted.items() if there.get(key) != value)
     before = tuple((key, there[key]) for key, unused in changes if key in there)
     return [SetLink(place, name, changes, before)] if changes else []
 
 
-def link_values(link: Link) -> t.Dict[str, LinkValue]:
+def link_values(link: Link) -> dict[str, LinkValue]:
     """A link in the words of SetLink."""
     return {
         "mtu": link.mtu,
@@ -49,11 +49,9 @@ def link_values(link: Link) -> t.Dict[str, LinkValue]:
     }
 
 
-def sysctl_steps(
-    place: Place, values: t.Iterable[t.Tuple[str, str]], world: World, new: bool = False
-) -> t.List[Operation]:
+def sysctl_steps(place: Place, values: t.Iterable[tuple[str, str]], world: World, new: bool = False) -> list[Operation]:
     """Write the keys whose value differs; ``new``: the place or the link is still to be made, nothing can be read."""
-    steps: t.List[Operation] = []
+    steps: list[Operation] = []
     for key, value in values:
         before = None if new or world.is_new(place) else world.host.stack(place).read_sysctl(key)
         if before is None or " ".join(before.split()) != value:
@@ -66,11 +64,11 @@ def has_ipv6(world: World) -> bool:
     return world.host.stack(Place()).read_sysctl("net/ipv6/conf/all/disable_ipv6") is not None
 
 
-def spelled(addresses: t.Iterable[Interface]) -> t.List[str]:
+def spelled(addresses: t.Iterable[Interface]) -> list[str]:
     """Addresses as a person writes them, in an order that does not depend on how they came to be."""
     return [str(address) for address in sorted(addresses, key=lambda address: (address.version, address))]
 
 
-def compact(**values: t.Any) -> t.Dict[str, t.Any]:
+def compact(**values: t.Any) -> dict[str, t.Any]:
     """A description without what is not said: None."""
     return {key: value for key, value in values.items() if value is not None}

@@ -44,7 +44,7 @@ class NatMasqueradeKind(Kind):
         )
 
     @staticmethod
-    def _parse_out(value: t.Optional[str]) -> OutInterface:
+    def _parse_out(value: str | None) -> OutInterface:
         if not value:
             return OutInterface()
         inverted = value.startswith("!")
@@ -81,7 +81,7 @@ class NatMasqueradeKind(Kind):
         return self.describe(item)
 
     @staticmethod
-    def describe(item: Masquerade) -> t.Dict[str, t.Any]:
+    def describe(item: Masquerade) -> dict[str, t.Any]:
         """The object in the words of the options."""
         return compact(
             source=str(item.source),
@@ -92,7 +92,7 @@ class NatMasqueradeKind(Kind):
             network=item.network or None,
         )
 
-    def plan(self, item: Masquerade, state: str, world: World) -> t.List[Operation]:
+    def plan(self, item: Masquerade, state: str, world: World) -> list[Operation]:
         world.firewall.masquerades.pop(item.key, None)
         if state == "present":
             world.firewall.masquerades[item.key] = item

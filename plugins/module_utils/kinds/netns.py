@@ -61,7 +61,7 @@ class NetnsKind(Kind):
             network=(item.network or None) if item.pid is None and (ours or item.network) else None,
         )
 
-    def plan(self, item: Namespace, state: str, world: World) -> t.List[Operation]:
+    def plan(self, item: Namespace, state: str, world: World) -> list[Operation]:
         entry = world.namespace(item.name)
         if state == "absent":
             return self._plan_absent(item, entry, world)
@@ -71,40 +71,41 @@ class NetnsKind(Kind):
             return self._plan_attached(item, entry, world)
         return self._plan_there(item, world)
 
-    def _plan_new(self, item: Namespace, world: World) -> t.List[Operation]:
+    def _plan_new(self, item: Namespace, world: World) -> list[Operation]:
         place = Place(netns=item.name)
         if item.pid is None:
             world.make_namespace(item.name)
-            steps: t.List[Operation] = [CreateNamespace(item.name, alias(item.network))]
+            steps: list[Operation] = [CreateNamespace(item.name, alias(item.network))]
         else:
             world.require(Place(pid=item.pid))
             steps = [AttachNamespace(item.name, item.pid)]
             world.make_namespace(item.name)
         return steps + sysctl_steps(place, item.sysctls, world)
 
-    def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> t.List[Operation]:
+    def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> list[Operation]:
         """The name is there: it must mean the namespace of that process, or be ours to give away."""
-        target = Place(pid=item.pid)
+        pid = item.pid or 0
+        target = Place(pid=pid)
         world.require(target)
         if entry.inode == world.host.namespace_inode(target):
             return sysctl_steps(target, item.sysctls, world)
         if entry.recorded == 0:
             raise Conflict(
                 "The name %s is taken by another namespace than that of process %d; choose another name, or remove it"
-                " with state: absent or 'ip netns delete %s'." % (item.name, item.pid, item.name)
+                " with state: absent or 'ip netns delete %s'." % (item.name, pid, item.name)
             )
-        steps: t.List[Operation] = [DeleteNamespace(item.name, attached=True)]
-        return steps + [AttachNamespace(item.name, int(item.pid or 0))] + sysctl_steps(target, item.sysctls, world)
+        steps: list[Operation] = [DeleteNamespace(item.name, attached=True)]
+        return [*steps, AttachNamespace(item.name, pid), *sysctl_steps(target, item.sysctls, world)]
 
-    def _plan_there(self, item: Namespace, world: World) -> t.List[Operation]:
+    def _plan_there(self, item: Namespace, world: World) -> list[Operation]:
         place = Place(netns=item.name)
         lo = world.links(place)["lo"]
-        wanted: t.Dict[str, t.Any] = {"up": True}
+        wanted: dict[str, t.Any] = {"up": True}
         if is_made_by_us(lo):
             wanted["alias"] = alias(item.network)
         return link_steps(place, "lo", link_values(lo), wanted) + sysctl_steps(place, item.sysctls, world)
 
-    def _plan_absent(self, item: Namespace, entry: t.Optional[NamespaceEntry], world: World) -> t.List[Operation]:
+    def _plan_absent(self, item: Namespace, entry: NamespaceEntry | None, world: World) -> list[Operation]:
         if entry is None:
             return []
         attached = entry.recorded != 0 and entry.recorded == entry.inode

@@ -44,12 +44,14 @@ class PortPublishKind(Kind):
             host_ip=self._parse_host_ip(options.get("host_ip"), container_ip),
             bridge=read.link_name("bridge", options["bridge"]) if options.get("bridge") else "",
             allowed_sources=self._parse_sources(options, container_ip.version),
-            in_interfaces=tuple(sorted({read.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})),
+            in_interfaces=tuple(
+                sorted({read.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})
+            ),
             network=read.label("network", options.get("network")),
         )
 
     @staticmethod
-    def _parse_host_ip(value: t.Optional[str], container_ip: t.Any) -> t.Any:
+    def _parse_host_ip(value: str | None, container_ip: t.Any) -> t.Any:
         if not value:
             return None
         host_ip = read.address("host_ip", value)
@@ -88,7 +90,9 @@ class PortPublishKind(Kind):
         for link in world.links().values():
             if any(item.container_ip in address.network for address in link.addresses):
                 return replace(item, bridge=link.name)
-        world.assume("interface", "towards %s" % item.container_ip, "make the endpoint first, or give the option bridge")
+        world.assume(
+            "interface", "towards %s" % item.container_ip, "make the endpoint first, or give the option bridge"
+        )
         return item
 
     def observed(self, item: PublishedPort, world: World) -> Description:
@@ -100,7 +104,7 @@ class PortPublishKind(Kind):
         return self.describe(item)
 
     @staticmethod
-    def describe(item: PublishedPort) -> t.Dict[str, t.Any]:
+    def describe(item: PublishedPort) -> dict[str, t.Any]:
         """The object in the words of the options."""
         inside = PortRange(item.container_port, item.container_port + len(item.host_ports) - 1)
         return compact(
@@ -115,7 +119,7 @@ class PortPublishKind(Kind):
             network=item.network or None,
         )
 
-    def plan(self, item: PublishedPort, state: str, world: World) -> t.List[Operation]:
+    def plan(self, item: PublishedPort, state: str, world: World) -> list[Operation]:
         ports = world.firewall.ports
         there = ports.get(item)
         if state == "absent":
@@ -132,7 +136,7 @@ class PortPublishKind(Kind):
         return []
 
     @staticmethod
-    def _refuse_taken(item: PublishedPort, there: t.Optional[PublishedPort], world: World) -> None:
+    def _refuse_taken(item: PublishedPort, there: PublishedPort | None, world: World) -> None:
         what = "Host port %s/%s" % (item.host_ports, item.protocol)
         for other in world.firewall.ports.clashes(item):
             raise Conflict("%s is published already: %s." % (what, other))
@@ -146,7 +150,7 @@ class PortPublishKind(Kind):
             raise Conflict("%s is in use: %s." % (what, holder))
 
 
-def _target(item: PublishedPort) -> t.Tuple[t.Any, int]:
+def _target(item: PublishedPort) -> tuple[t.Any, int]:
     return (item.container_ip, item.container_port)
 
 

@@ -25,7 +25,7 @@ _FOUND = re.compile(r"^# found: (\S+) = (\S+)$", re.MULTILINE)
 _IPV4 = "net/ipv4/ip_forward"
 _IPV6 = "net/ipv6/conf/all/forwarding"
 
-_Values = t.Dict[str, str]
+_Values = dict[str, str]
 
 
 class SysctlForwardKind(Kind):
@@ -70,7 +70,9 @@ class SysctlForwardKind(Kind):
 
     def wanted(self, item: Forwarding, observed: Description, world: World) -> Description:
         values = self._wanted_values(item, world)
-        rest = {key: value for key, value in _found(world).items() if key not in values and _read(world, key) is not None}
+        rest = {
+            key: value for key, value in _found(world).items() if key not in values and _read(world, key) is not None
+        }
         kept = {key: str(_read(world, key)) for key in rest if _relied_on(world, key)}
         return compact(
             sysctls={sysctl_name(key): value for key, value in sorted(dict(rest, **kept, **values).items())},
@@ -80,7 +82,7 @@ class SysctlForwardKind(Kind):
 
     # ---- what to do
 
-    def plan(self, item: Forwarding, state: str, world: World) -> t.List[Operation]:
+    def plan(self, item: Forwarding, state: str, world: World) -> list[Operation]:
         if item.drop_foreign and state == "present":
             world.firewall.open()
         if world.firewall.readable():
@@ -89,7 +91,7 @@ class SysctlForwardKind(Kind):
         found = _found(world)
         record = {key: found.get(key, _read(world, key) or "0") for key in wanted}
         back = self._restored(found, wanted, world)
-        steps: t.List[Operation] = []
+        steps: list[Operation] = []
         if state == "present":
             steps += self._write_steps(item, record, wanted, world)
         for key, value in {**back, **wanted}.items():
@@ -139,7 +141,7 @@ class SysctlForwardKind(Kind):
         return result
 
     @staticmethod
-    def _write_steps(item: Forwarding, record: _Values, wanted: _Values, world: World) -> t.List[Operation]:
+    def _write_steps(item: Forwarding, record: _Values, wanted: _Values, world: World) -> list[Operation]:
         """The note of what was found comes before the first change, or a crash in between would lose it."""
         path, other = (PERSISTENT, VOLATILE) if item.persist else (VOLATILE, PERSISTENT)
         text = _HEAD + "".join("# found: %s = %s\n" % pair for pair in sorted(record.items()))
@@ -148,13 +150,13 @@ class SysctlForwardKind(Kind):
             lasting = {key: value for key, value in wanted.items() if not key.endswith("/route_localnet")}
             text += "".join("%s = %s\n" % (sysctl_name(key), value) for key, value in lasting.items())
         before = world.host.read_file(path)
-        steps: t.List[Operation] = [WriteFile(path, text, before)] if before != text else []
+        steps: list[Operation] = [WriteFile(path, text, before)] if before != text else []
         return steps + _remove_steps(world, other)
 
     @staticmethod
-    def _interface_steps(item: Forwarding, world: World) -> t.List[Operation]:
+    def _interface_steps(item: Forwarding, world: World) -> list[Operation]:
         """ip_forward says 1 although somebody turned one interface off: writing 1 again would change nothing."""
-        steps: t.List[Operation] = []
+        steps: list[Operation] = []
         for version, on in ((4, item.ipv4), (6, item.ipv6)):
             uplink = world.host.default_link(version)
             names = [link.name for link in world.links().values() if is_ours(link) and not link.master]
@@ -175,17 +177,17 @@ def _found(world: World) -> _Values:
     return {}
 
 
-def _read(world: World, key: str) -> t.Optional[str]:
+def _read(world: World, key: str) -> str | None:
     return world.host.stack(HOST).read_sysctl(key)
 
 
-def _same(key: str, one: t.Optional[str], other: str) -> bool:
+def _same(key: str, one: str | None, other: str) -> bool:
     if one is None or not one.isdigit() or not other.isdigit() or key.endswith("/accept_ra"):
         return one == other
     return bool(int(one)) == bool(int(other))  # the kernel takes any number for true, and shows it
 
 
-def _remove_steps(world: World, *paths: str) -> t.List[Operation]:
+def _remove_steps(world: World, *paths: str) -> list[Operation]:
     texts = ((path, world.host.read_file(path)) for path in paths)
     return [RemoveFile(path, text) for path, text in texts if text is not None]
 

@@ -31,7 +31,7 @@ from ..operations import HOST, AddRoute, AddVeth, DeleteLink, Operation, RemoveR
 from ..world import World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
 
-_DEFAULT: t.Dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+_DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 # The metric that the kernel gives a route when none is asked for (IP6_RT_PRIO_USER for IPv6).
 _KERNEL_METRIC = {4: 0, 6: 1024}
 
@@ -40,8 +40,8 @@ _KERNEL_METRIC = {4: 0, 6: 1024}
 class _Ends:
     """The two ends of a cable as they are; None: not there, or not what was asked for."""
 
-    host: t.Optional[Link]
-    peer: t.Optional[Link]
+    host: Link | None
+    peer: Link | None
 
 
 class VethKind(Kind):
@@ -81,7 +81,7 @@ class VethKind(Kind):
 
     def _parse_routes(
         self, peer: t.Mapping[str, t.Any], addresses: t.Sequence[Interface], name: str
-    ) -> t.Tuple[Route, ...]:
+    ) -> tuple[Route, ...]:
         routes = [Route(_DEFAULT[via.version], via) for via in self._gateways(peer, name)]
         for item in peer.get("routes") or ():
             to = read.network("peer.routes.to", _DEFAULT[4].compressed if item["to"] == "default" else item["to"])
@@ -103,17 +103,17 @@ class VethKind(Kind):
         return tuple(routes)
 
     @staticmethod
-    def _gateways(peer: t.Mapping[str, t.Any], name: str) -> t.List[Address]:
+    def _gateways(peer: t.Mapping[str, t.Any], name: str) -> list[Address]:
         gateways = [read.address("peer.gateways", value) for value in peer.get("gateways") or ()]
         if len({gateway.version for gateway in gateways}) < len(gateways):
             raise InvalidRequest("veth %s: peer.gateways takes one gateway for each address family." % name)
         return gateways
 
     def check(self, items: t.Sequence[Veth]) -> None:
-        names: t.Set[str] = set()
-        peers: t.Dict[t.Tuple[Place, str], str] = {}
-        addresses: t.Dict[t.Tuple[t.Optional[str], Address], str] = {}
-        routes: t.Dict[t.Tuple[Place, Network, int], str] = {}
+        names: set[str] = set()
+        peers: dict[tuple[Place, str], str] = {}
+        addresses: dict[tuple[str | None, Address], str] = {}
+        routes: dict[tuple[Place, Network, int], str] = {}
         for item in items:
             if item.name in names:
                 raise InvalidRequest("veth %s is asked for twice." % item.name)
@@ -127,7 +127,9 @@ class VethKind(Kind):
             for address in item.peer.addresses or ():
                 key = (item.bridge or item.name, address.ip)
                 if key in addresses:
-                    raise InvalidRequest("Address %s is used twice: by veth %s and %s." % (address.ip, addresses[key], item.name))
+                    raise InvalidRequest(
+                        "Address %s is used twice: by veth %s and %s." % (address.ip, addresses[key], item.name)
+                    )
                 addresses[key] = item.name
             for route in item.peer.routes:
                 way = (item.peer.place, route.to, _metric(route))
@@ -216,17 +218,17 @@ class VethKind(Kind):
         )
 
     @staticmethod
-    def _all_routes(item: Veth, world: World) -> t.List[RouteEntry]:
+    def _all_routes(item: Veth, world: World) -> list[RouteEntry]:
         place = item.peer.place
         entries = [] if world.is_new(place) else world.host.stack(place).routes()
         return sorted(entries, key=lambda entry: _route_order(entry.route))
 
-    def _routes(self, item: Veth, world: World) -> t.List[RouteEntry]:
+    def _routes(self, item: Veth, world: World) -> list[RouteEntry]:
         return [entry for entry in self._all_routes(item, world) if entry.link == item.peer.name]
 
     # ---- what to do
 
-    def plan(self, item: Veth, state: str, world: World) -> t.List[Operation]:
+    def plan(self, item: Veth, state: str, world: World) -> list[Operation]:
         if state == "absent":
             return self._plan_absent(item, world)
         world.require(item.peer.place)
@@ -241,12 +243,12 @@ class VethKind(Kind):
             return self._plan_change(item, ends.host, ends.peer, world)
         return self._plan_new(item, ends.host, world)
 
-    def _plan_new(self, item: Veth, remains: t.Optional[Link], world: World) -> t.List[Operation]:
+    def _plan_new(self, item: Veth, remains: Link | None, world: World) -> list[Operation]:
         place, peer = item.peer.place, item.peer.name
         other = world.links(place).get(peer)
         if other is not None and (remains is None or other.index != remains.peer_index):
             raise Conflict("Interface %s in %s is there already, and is %s." % (peer, place, described(other)))
-        steps: t.List[Operation] = []
+        steps: list[Operation] = []
         if remains is not None:
             steps.append(DeleteLink(HOST, item.name))
             world.drop_link(item.name)
@@ -262,9 +264,7 @@ class VethKind(Kind):
         self._promise(item, world)
         return steps
 
-    def _plan_change(
-        self, item: Veth, host: t.Optional[Link], peer: Link, world: World
-    ) -> t.List[Operation]:
+    def _plan_change(self, item: Veth, host: Link | None, peer: Link, world: World) -> list[Operation]:
         if host is None:
             return []
         if item.bridge is not None and host.master != item.bridge:
@@ -276,14 +276,14 @@ class VethKind(Kind):
         kept = [entry for entry in self._routes(item, world) if entry not in stale]
         missing = [route for route in item.peer.routes if not any(_same_route(entry.route, route) for entry in kept)]
         _refuse_taken(item, missing, [entry for entry in self._all_routes(item, world) if entry not in stale])
-        steps: t.List[Operation] = [RemoveRoute(place, peer.name, entry.route) for entry in stale]
+        steps: list[Operation] = [RemoveRoute(place, peer.name, entry.route) for entry in stale]
         steps += self._prepare(item, host, peer, world, new=False)
         steps += [AddRoute(place, peer.name, route) for route in missing]
         if steps:
             self._promise(item, world)
         return steps
 
-    def _prepare(self, item: Veth, host: Link, peer: Link, world: World, new: bool) -> t.List[Operation]:
+    def _prepare(self, item: Veth, host: Link, peer: Link, world: World, new: bool) -> list[Operation]:
         """Everything but the routes: those need a link that is up."""
         place = item.peer.place
         steps = sysctl_steps(HOST, self._host_sysctls(item, world), world, new)
@@ -291,7 +291,7 @@ class VethKind(Kind):
         steps += address_steps(HOST, item.name, host.addresses, item.addresses)
         steps += address_steps(place, peer.name, peer.addresses, item.peer.addresses)
         steps += self._port_steps(item, host)
-        values: t.Dict[str, t.Any] = {"alias": alias(item.network), "up": True}
+        values: dict[str, t.Any] = {"alias": alias(item.network), "up": True}
         if item.mtu is not None and not new:
             values["mtu"] = item.mtu
         there = {} if new else link_values(host)
@@ -302,7 +302,7 @@ class VethKind(Kind):
         return steps + link_steps(place, peer.name, {} if new else link_values(peer), values)
 
     @staticmethod
-    def _port_steps(item: Veth, host: Link) -> t.List[Operation]:
+    def _port_steps(item: Veth, host: Link) -> list[Operation]:
         if item.bridge is None:
             return []
         # With bridge-nf-call-iptables on, an endpoint's way to its own published port goes in and out by one port.
@@ -313,7 +313,7 @@ class VethKind(Kind):
         return [SetPort(item.name, changes)] if changes else []
 
     @staticmethod
-    def _host_sysctls(item: Veth, world: World) -> t.List[t.Tuple[str, str]]:
+    def _host_sysctls(item: Veth, world: World) -> list[tuple[str, str]]:
         if not has_ipv6(world):
             return []
         # A port of a bridge has no IP of its own; without a bridge, the peer could send router advertisements.
@@ -321,7 +321,7 @@ class VethKind(Kind):
         return [("net/ipv6/conf/%s/%s" % (item.name, key), "1" if item.bridge is not None else "0")]
 
     @staticmethod
-    def _peer_sysctls(item: Veth, world: World) -> t.List[t.Tuple[str, str]]:
+    def _peer_sysctls(item: Veth, world: World) -> list[tuple[str, str]]:
         if item.peer.addresses is None or not has_ipv6(world):
             return []
         conf = "net/ipv6/conf/%s/" % item.peer.name
@@ -336,7 +336,7 @@ class VethKind(Kind):
         world.put_link(Link(item.peer.name, 0, "veth", up=True, addresses=item.peer.addresses or ()), item.peer.place)
 
     @staticmethod
-    def _plan_absent(item: Veth, world: World) -> t.List[Operation]:
+    def _plan_absent(item: Veth, world: World) -> list[Operation]:
         link = world.links().get(item.name)
         if link is None:
             return []
@@ -359,7 +359,7 @@ def _is_stale(entry: RouteEntry, wanted: t.Sequence[Route]) -> bool:
     return not any(_same_route(entry.route, route) for route in wanted)
 
 
-def _route_order(route: Route) -> t.Tuple[int, str, int]:
+def _route_order(route: Route) -> tuple[int, str, int]:
     return (route.to.version, str(route.to), _metric(route))
 
 
@@ -382,7 +382,8 @@ def _require_reachable(route: Route, addresses: t.Sequence[Interface], name: str
         return
     if not any(route.via.version == address.version and route.via in address.network for address in addresses):
         raise InvalidRequest(
-            "veth %s: the gateway %s lies in no subnet of the peer (%s)." % (name, route.via, ", ".join(spelled(addresses)))
+            "veth %s: the gateway %s lies in no subnet of the peer (%s)."
+            % (name, route.via, ", ".join(spelled(addresses)))
         )
 
 
