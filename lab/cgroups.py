@@ -91,7 +91,7 @@ def remove(lab: str) -> list[str]:
 
 
 def _remove_tree(top: str) -> bool:
-    for directory, unused, also_unused in os.walk(top, topdown=False):
+    for directory, *unused in os.walk(top, topdown=False):
         with contextlib.suppress(OSError):
             os.rmdir(directory)
     return not os.path.isdir(top)

@@ -22,7 +22,7 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any] | None, list[int]
     """A message (None if the other side left without a word) and the descriptors that came with it."""
     data, fds = b"", []
     while not data.endswith(b"\n"):
-        chunk, new, unused, also_unused = socket.recv_fds(connection, 65536, 4)
+        chunk, new = socket.recv_fds(connection, 65536, 4)[:2]
         fds += new
         if not chunk:
             return None, fds
