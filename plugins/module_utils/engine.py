@@ -118,10 +118,9 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
             late += steps
         else:
             plan.steps += steps
-    if world.firewall.is_open:
-        rules = world.firewall.plan() + late
-        first = any(request.state == "present" for request in requests if request.kind.firewall)
-        plan.steps = rules + plan.steps if first else plan.steps + rules
+    rules = (world.firewall.plan() if world.firewall.in_use else []) + late
+    first = any(request.state == "present" for request in requests if request.kind.firewall)
+    plan.steps = rules + plan.steps if first else plan.steps + rules
     return plan
 
 

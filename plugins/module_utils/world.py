@@ -8,13 +8,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from .firewall.desk import FirewallDesk
 from .kernel.errors import KernelError
 from .kernel.state import Link, NamespaceEntry
 from .model import BRIDGE_PORTS, LINK_GROUP, Conflict, Interface, Network, Place
 from .operations import HOST
 
 if t.TYPE_CHECKING:
+    from .firewall.desk import FirewallDesk
     from .kernel.host import Host
 
 

@@ -10,6 +10,8 @@ import typing as t
 from ..model import FirewallState
 from ..operations import Operation
 
+# What the names of our chains in iptables begin with.
+CHAIN_PREFIX = "DLN-"
 # Runs a program with text on its standard input: argv and input to (exit code, standard output, standard error).
 Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 

@@ -14,14 +14,51 @@ from dataclasses import dataclass
 
 from ..model import BridgePolicy, FirewallState, Masquerade
 from ..operations import ForgetFlows, Operation, PortFlows
-from . import foreign
-from .backend import Backend, FirewallError, Runner
-from .iptables import IptablesBackend
-from .legacy import LegacyBackend
-from .nftables import NftablesBackend
+from .backend import CHAIN_PREFIX, Backend, FirewallError, Runner
 from .port_table import PortTable
 
 CHOICES = ("auto", "nftables", "iptables", "legacy")
+
+
+# A module is compiled anew on the managed host at each call: what a run does not use is not imported.
+
+
+def _nftables(run: Runner) -> Backend:
+    from .nftables import NftablesBackend
+
+    return NftablesBackend(run)
+
+
+def _iptables(run: Runner, variant: str = "auto") -> Backend:
+    from .iptables import IptablesBackend
+
+    return IptablesBackend(run, variant)
+
+
+def iptables_has_ours(run: Runner, native: bool) -> bool:
+    """Whether the nf_tables variant of iptables may have chains of ours; nft, where it works, sees them at once."""
+    if not native:
+        return True
+    rc, out, unused = run(["nft", "list", "chains"], None)
+    return rc != 0 or "chain %s" % CHAIN_PREFIX in out
+
+
+def legacy_is_loaded() -> bool:
+    """Whether the kernel has legacy tables; asking them would load them."""
+    for path in ("/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"):
+        try:
+            with open(path, encoding="ascii") as file:
+                if file.read().strip():
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def _legacy(run: Runner) -> Backend:
+    from .legacy import LegacyBackend
+
+    return LegacyBackend(run)
 
 
 @dataclass(frozen=True)
@@ -45,6 +82,7 @@ class FirewallDesk:
         self.masquerades: dict[t.Any, Masquerade] = {}
         self.ports = PortTable()
         self.drop_foreign = False
+        self.in_use = False
         self.stale: list[PortFlows] = []  # flows that must not go on as they began
 
     def open(self) -> None:
@@ -74,13 +112,22 @@ class FirewallDesk:
             return False
         return True
 
+    def use(self) -> None:
+        """Open it, and have this run bring it to what is desired."""
+        self.open()
+        self.in_use = True
+
     def foreign_nat(self, version: int) -> str:
         """Whose rules translate addresses beside ours, as a clause; empty when nobody's."""
+        from . import foreign
+
         found = foreign.nat_rules(self._run, version)
         return "%s translates addresses" % found[0] if found else ""
 
     def dropping_chains(self) -> list[str]:
         """Chains of others that drop what our rules accept, each as a person would name it."""
+        from . import foreign
+
         return sorted({chain for version in (4, 6) for chain in foreign.dropping_chains(self._run, version)})
 
     @property
@@ -130,32 +177,32 @@ class FirewallDesk:
         return _Source(backend, raw, backend.state(raw))
 
     def _choose(self) -> Backend:
-        if self._choice == "auto":
-            native, own = NftablesBackend(self._run), IptablesBackend(self._run)
-            trouble = native.usable()
-            if trouble is None:
-                return native
-            if own.usable() is None:
-                return own
-            raise FirewallError(
-                "This host has neither a working nft nor a working iptables (%s); install the package nftables."
-                % trouble
-            )
-        backend: Backend = {"nftables": NftablesBackend, "iptables": IptablesBackend, "legacy": LegacyBackend}[
-            self._choice
-        ](self._run)
-        trouble = backend.usable()
-        if trouble is not None:
-            raise FirewallError("Back-end %s: %s" % (self._choice, trouble))
-        return backend
+        """The back-end asked for, with what it read; a look is also the proof that it works."""
+        if self._choice != "auto":
+            backend = {"nftables": _nftables, "iptables": _iptables, "legacy": _legacy}[self._choice](self._run)
+            trouble = backend.usable()
+            if trouble is not None:
+                raise FirewallError("Back-end %s: %s" % (self._choice, trouble))
+            return backend
+        native = _nftables(self._run)
+        trouble = native.usable()
+        if trouble is None:
+            return native
+        own = _iptables(self._run)
+        if own.usable() is None:
+            return own
+        raise FirewallError(
+            "This host has neither a working nft nor a working iptables (%s); install the package nftables." % trouble
+        )
 
     def _strangers(self, backend: Backend) -> list[Backend]:
-        """Back-ends other than the chosen one that may have rules of ours; looking must not load what is not loaded."""
-        result: list[Backend] = []
-        if backend.name != "nftables" and NftablesBackend(self._run).usable() is None:
-            result.append(NftablesBackend(self._run))
-        for variant in ("nft", "legacy"):
-            other = IptablesBackend(self._run, variant)
-            if other.name != backend.name and other.has_rules_of_ours():
-                result.append(other)
-        return result
+        """Back-ends beside the chosen one that have rules of ours; looking loads nothing that is not loaded."""
+        others: list[Backend] = []
+        if backend.name != "nftables":
+            native = _nftables(self._run)
+            others += [native] if native.usable() is None else []
+        if backend.name != "iptables" and iptables_has_ours(self._run, native=backend.name == "nftables"):
+            others.append(_iptables(self._run, "nft"))
+        if backend.name != "legacy" and legacy_is_loaded():
+            others.append(_iptables(self._run, "legacy"))
+        return [other for other in others if other.usable() is None]

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import typing as t
 
-from .backend import FirewallError, Runner
+from .backend import CHAIN_PREFIX, FirewallError, Runner
 from .nft_table import FAMILY, NAME
 
-_PREFIX = "DLN-"
 _TRANSLATIONS = ("masquerade", "snat", "dnat", "redirect", "xt")
 
 
@@ -24,7 +23,7 @@ def nat_rules(run: Runner, version: int) -> list[str]:
     for rule in _objects(ruleset, "rule"):
         if rule["family"] not in families or (rule["family"], rule["table"]) == (FAMILY, NAME):
             continue
-        if rule["chain"].startswith(_PREFIX) or _is_ours(rule):
+        if rule["chain"].startswith(CHAIN_PREFIX) or _is_ours(rule):
             continue
         words = {word for statement in rule["expr"] for word in statement}
         if words & set(_TRANSLATIONS[:4]) or (_place(rule) in nat_chains and "xt" in words):
@@ -58,7 +57,7 @@ def _place(item: t.Any) -> tuple[str, str, str]:
 
 def _is_ours(rule: t.Any) -> bool:
     """Our jump from a chain of iptables: nft shows its comment, or at least where it leads."""
-    return any(str(statement.get("jump", {}).get("target", "")).startswith(_PREFIX) for statement in rule["expr"])
+    return any(str(statement.get("jump", {}).get("target", "")).startswith(CHAIN_PREFIX) for statement in rule["expr"])
 
 
 def _ruleset(run: Runner) -> list[t.Any]:
@@ -85,5 +84,5 @@ def _legacy_nat(run: Runner, version: int) -> list[str]:
         rc, out, unused = run(["%s-legacy-save" % tool, "-t", "nat"], None)
     except (OSError, FirewallError):
         return []
-    rules = [line for line in out.splitlines() if line.startswith("-A ") and _PREFIX not in line]
+    rules = [line for line in out.splitlines() if line.startswith("-A ") and CHAIN_PREFIX not in line]
     return ["legacy %s table nat" % tool] if rc == 0 and rules else []

@@ -26,6 +26,8 @@ VARIANTS = ("auto", "nft", "legacy")
 LOCK_SECONDS = 10
 # What iptables-restore exits with when it did not get the lock (RESOURCE_PROBLEM in xtables.h).
 LOCKED = 4
+# What a shell exits with when there is no such program.
+_MISSING = 127
 
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 # The tables that legacy iptables has in this network namespace. A look with iptables-legacy would make them.
@@ -69,14 +71,15 @@ class IptablesBackend(Backend):
     def usable(self) -> t.Optional[str]:
         rc, out = self._ask_version()
         tool = self.tool(4, "")
-        if rc == 127:
+        if rc == _MISSING:
             return "%s is not installed; install the package iptables." % tool
         if rc != 0 or not out.startswith("iptables"):
             return "%s does not work here: %s" % (tool, _first_line(out))
         return None
 
     def read(self) -> Dump:
-        return Dump({version: self._read_family(version) for version in (4, 6) if self._has_family(version)})
+        found = {version: self._read_family(version) for version in (4, 6)}
+        return Dump({version: rules for version, rules in found.items() if rules is not None})
 
     def state(self, raw: object) -> FirewallState:
         return decode(t.cast("Dump", raw).families)
@@ -112,19 +115,23 @@ class IptablesBackend(Backend):
         return self._version
 
     def _try(self, argv: t.Sequence[str]) -> t.Tuple[int, str, str]:
-        """Run a program; exit code 127 when there is none of that name."""
+        """Run a program; a missing one ends like in a shell."""
         try:
             return self.run(argv, None)
         except FileNotFoundError:
-            return 127, "", "not found"
+            return _MISSING, "", "not found"
         except FirewallError as error:
-            return 127, "", str(error)
+            return _MISSING, "", str(error)
 
-    def _read_family(self, version: int) -> Ruleset:
+    def _read_family(self, version: int) -> t.Optional[Ruleset]:
+        if version == 6 and not os.path.isdir(_IPV6):
+            return None
         if self.store == "legacy" and not self._legacy_tables(version):
             return EMPTY
         tool = self.tool(version, "save")
         rc, out, err = self._try([tool])
+        if version == 6 and rc == _MISSING:
+            return None
         if rc != 0:
             raise FirewallError("%s cannot read the rules (exit code %d): %s" % (tool, rc, _first_line(err)))
         foreign = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
@@ -135,16 +142,13 @@ class IptablesBackend(Backend):
             )
         return parse(out)
 
-    def _has_family(self, version: int) -> bool:
-        return version == 4 or (os.path.isdir(_IPV6) and self._try([self.tool(6, ""), "-V"])[0] == 0)
-
     def _refuse_missing(self, version: int, desired: FirewallState) -> None:
         """Rules that speak of IPv6 need it; those that merely hold for IPv6, too, have nothing to do without it."""
         networks = [entry.source for entry in desired.masquerades]
         networks += [subnet for policy in desired.policies for subnet in policy.subnets]
         if all(item.version != version for item in networks + [port.container_ip for port in desired.ports]):
             return
-        what = "has no IPv6" if not os.path.isdir(_IPV6) else "has no working %s" % self.tool(version, "")
+        what = "has no IPv6" if not os.path.isdir(_IPV6) else "has no %s" % self.tool(version, "save")
         raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
 
     @staticmethod

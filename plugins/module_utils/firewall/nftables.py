@@ -10,7 +10,7 @@ import typing as t
 from ..model import FirewallState
 from ..operations import LoadRules, Operation
 from . import nft_layout, nft_table
-from .backend import Backend, FirewallError
+from .backend import Backend, FirewallError, Runner
 
 
 class NftablesBackend(Backend):
@@ -18,20 +18,29 @@ class NftablesBackend(Backend):
 
     name = "nftables"
 
+    def __init__(self, run: Runner) -> None:
+        super().__init__(run)
+        self._text: str | None = None
+
     def usable(self) -> str | None:
         try:
-            rc, unused, err = self.run(["nft", "list", "tables"], None)
+            self._listed()
         except FirewallError as error:
             return str(error)
-        return None if rc == 0 else "nft does not work here: %s" % _first_line(err)
+        return None
 
     def read(self) -> nft_table.Table:
-        rc, out, err = self.run(["nft", "-j", "list", "table", nft_table.FAMILY, nft_table.NAME], None)
-        if rc == 0:
-            return nft_table.parse(out)
-        if "No such file or directory" in err:
-            return nft_table.Table()
-        raise FirewallError("Cannot read table %s %s: %s" % (nft_table.FAMILY, nft_table.NAME, _first_line(err)))
+        out = self._listed()
+        return nft_table.parse(out) if out else nft_table.Table()
+
+    def _listed(self) -> str:
+        """Our table as JSON, empty when there is none. Asked once: a read is also the proof that nft works."""
+        if self._text is None:
+            rc, out, err = self.run(["nft", "-j", "list", "table", nft_table.FAMILY, nft_table.NAME], None)
+            if rc != 0 and "No such file or directory" not in err:
+                raise FirewallError("nft does not work here: %s" % _first_line(err))
+            self._text = out if rc == 0 else ""
+        return self._text
 
     def state(self, raw: object) -> FirewallState:
         return nft_layout.parse(t.cast("nft_table.Table", raw))

@@ -80,7 +80,7 @@ class BridgeFirewallKind(Kind):
         return replace(item, subnets=read.networks("subnets", [str(address.network) for address in link.addresses]))
 
     def observed(self, item: BridgePolicy, world: World) -> Description:
-        world.firewall.open()
+        world.firewall.use()
         there = world.firewall.policies.get(item.bridge)
         return None if there is None else self.describe(there)
 

@@ -73,7 +73,7 @@ class NatMasqueradeKind(Kind):
         return item
 
     def observed(self, item: Masquerade, world: World) -> Description:
-        world.firewall.open()
+        world.firewall.use()
         there = world.firewall.masquerades.get(item.key)
         return None if there is None else self.describe(there)
 

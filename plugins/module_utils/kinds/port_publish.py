@@ -96,7 +96,7 @@ class PortPublishKind(Kind):
         return item
 
     def observed(self, item: PublishedPort, world: World) -> Description:
-        world.firewall.open()
+        world.firewall.use()
         there = world.firewall.ports.get(item)
         return None if there is None else self.describe(there)
 

@@ -83,10 +83,10 @@ class SysctlForwardKind(Kind):
     # ---- what to do
 
     def plan(self, item: Forwarding, state: str, world: World) -> list[Operation]:
-        if item.drop_foreign and state == "present":
-            world.firewall.open()
-        if world.firewall.readable():
-            world.firewall.drop_foreign = item.drop_foreign and state == "present"
+        drop = item.drop_foreign and state == "present"
+        if drop or (world.firewall.readable() and world.firewall.drop_foreign):
+            world.firewall.use()
+            world.firewall.drop_foreign = drop
         wanted = self._wanted_values(item, world) if state == "present" else {}
         found = _found(world)
         record = {key: found.get(key, _read(world, key) or "0") for key in wanted}

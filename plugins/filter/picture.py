@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The door of the playbook show to plugin_utils."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils.picture import picture as draw
+
+DOCUMENTATION = r"""
+name: picture
+author: The dockerless.network authors (@dockerless-network)
+short_description: Draw the networks of a host
+description:
+  - Draws what M(dockerless.network.network_info) returned as a tree of text.
+  - Used by the playbook C(dockerless.network.show).
+positional: _input, host
+options:
+  _input:
+    description: What M(dockerless.network.network_info) returned.
+    type: dict
+    required: true
+  host:
+    description: What to write at the root of the tree.
+    type: str
+    default: ''
+seealso:
+  - plugin: dockerless.network.compose
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Look at what is there
+  dockerless.network.network_info:
+  register: result
+
+- name: Draw it
+  ansible.builtin.debug:
+    msg: "{{ result | dockerless.network.picture(inventory_hostname) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The lines of the picture.
+  type: list
+  elements: str
+"""
+
+
+def picture(info: t.Mapping[str, t.Any], host: str = "") -> t.List[str]:
+    """draw(), for what network_info returned and for nothing else."""
+    if not isinstance(info, t.Mapping) or "networks" not in info:
+        raise AnsibleFilterError("dockerless.network.picture draws what dockerless.network.network_info returned.")
+    return draw(info, host)
+
+
+class FilterModule:
+    """What Ansible asks for."""
+
+    def filters(self) -> t.Dict[str, t.Callable[..., t.Any]]:
+        """The filters by name."""
+        return {"picture": picture}
