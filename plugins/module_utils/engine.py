@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .firewall.backend import FirewallError
-from .kernel.errors import KernelError
+from .kernel.errors import HostError
 from .operations import Operation
 from .text import to_yaml
 from .world import World
@@ -159,7 +159,7 @@ def _apply(steps: t.Sequence[Operation], world: World) -> None:
     for step in steps:
         try:
             step.apply(world.host)
-        except (KernelError, FirewallError, OSError) as error:
+        except (HostError, FirewallError, OSError) as error:
             raise StepFailed(_undo(done, step, error, world)) from error
         done.append(step)
 
@@ -171,7 +171,7 @@ def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, worl
         for reverse in step.undo():
             try:
                 reverse.apply(world.host)
-            except (KernelError, FirewallError, OSError) as trouble:
+            except (HostError, FirewallError, OSError) as trouble:
                 left.append("%s (%s)" % (reverse.commands()[0], trouble))
     story = "%s. The step that failed: %s" % (str(error).rstrip("."), failed.commands()[0].splitlines()[0])
     if not done:

@@ -128,6 +128,8 @@ def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, gateways: list[str]) 
     )
     if mac:
         peer["mac_address"] = mac
+    if network.options.get("icc") is False and network.options.get("allow"):
+        peer["routes"] = _way_by_the_host(network)
     return dict(
         _given(network.options, "mtu"),
         name=known.get("veth") or veth_name(network.name, endpoint.name),
@@ -136,6 +138,20 @@ def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, gateways: list[str]) 
         network=network.name,
         peer=peer,
     )
+
+
+def _way_by_the_host(network: BridgeNetwork) -> list[Item]:
+    """Routes to the other endpoints over the gateway: isolated ports do not hear one another, the host hears both.
+
+    The gateway has a route of its own, or the kernel would find it behind itself and refuse the others.
+    """
+    routes: list[Item] = []
+    for version, subnet in network.subnets.items():
+        gateway = str(network.gateways[version])
+        if subnet.network.max_prefixlen - subnet.network.prefixlen > 1:
+            routes.append({"to": gateway})
+            routes += [{"to": str(half), "via": gateway} for half in subnet.network.subnets(prefixlen_diff=1)]
+    return routes
 
 
 def _forwarding(networks: t.Sequence[BridgeNetwork], present: Items, absent: Items, info: Facts) -> Item:

@@ -52,50 +52,53 @@ class IptablesBackend(Backend):
     def __init__(self, run: Runner, variant: str = "auto") -> None:
         super().__init__(run)
         if variant not in VARIANTS:
-            raise FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
+            raise FirewallError("iptables has no variant {}, only {}.".format(variant, ", ".join(VARIANTS)))
         self._variant = variant
-        self._version: t.Optional[t.Tuple[int, str]] = None
+        self._version: tuple[int, str] | None = None
 
     @property
     def store(self) -> str:
         """Where the rules live, ``nft`` or ``legacy``: two back-ends with the same store see the same rules."""
         if self._variant != "auto":
             return self._variant
-        return "nft" if "nf_tables" in self._ask_version()[1] else "legacy"
+        return "nft" if "nf_tables" in self.version_text() else "legacy"
 
     @property
     def name(self) -> str:  # type: ignore[override]
         """The name of what owns the store: python-iptables and iptables-legacy-restore write the same rules."""
         return "legacy" if self.store == "legacy" else "iptables"
 
-    def usable(self) -> t.Optional[str]:
+    def usable(self) -> str | None:
         rc, out = self._ask_version()
         tool = self.tool(4, "")
         if rc == _MISSING:
-            return "%s is not installed; install the package iptables." % tool
+            return f"{tool} is not installed; install the package iptables."
         if rc != 0 or not out.startswith("iptables"):
-            return "%s does not work here: %s" % (tool, _first_line(out))
+            return f"{tool} does not work here: {_first_line(out)}"
         return None
 
     def read(self) -> Dump:
-        found = {version: self._read_family(version) for version in (4, 6)}
+        found = {version: self.read_family(version) for version in (4, 6)}
         return Dump({version: rules for version, rules in found.items() if rules is not None})
 
     def state(self, raw: object) -> FirewallState:
         return decode(t.cast("Dump", raw).families)
 
-    def plan(self, raw: object, desired: FirewallState) -> t.List[Operation]:
+    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("Dump", raw).families
-        steps: t.List[Operation] = []
+        steps: list[Operation] = []
         for version, wanted in render(desired).items():
             if version not in current:
                 self._refuse_missing(version, desired)
                 continue
-            text = transaction(current[version], wanted)
-            if text:
-                argv = (self.tool(version, "restore"), "--noflush", "-w", str(LOCK_SECONDS))
-                steps.append(LoadRules(argv, text, transaction(wanted, current[version])))
+            if transaction(current[version], wanted):
+                steps.append(self.step(version, current[version], wanted))
         return steps
+
+    def step(self, version: int, before: Ruleset, after: Ruleset) -> Operation:
+        """The transaction from one set of rules to another."""
+        argv = (self.tool(version, "restore"), "--noflush", "-w", str(LOCK_SECONDS))
+        return LoadRules(argv, transaction(before, after), transaction(after, before))
 
     def has_rules_of_ours(self) -> bool:
         """Whether this variant holds anything of ours; looking makes nothing, and a missing tool holds nothing."""
@@ -108,13 +111,17 @@ class IptablesBackend(Backend):
         words = [_TOOLS[version], "" if self._variant == "auto" else self._variant, verb]
         return "-".join(word for word in words if word)
 
-    def _ask_version(self) -> t.Tuple[int, str]:
+    def version_text(self) -> str:
+        """What ``iptables -V`` says: a version, and the variant in parentheses."""
+        return self._ask_version()[1]
+
+    def _ask_version(self) -> tuple[int, str]:
         if self._version is None:
             rc, out, err = self._try([self.tool(4, ""), "-V"])
             self._version = (rc, out or err)
         return self._version
 
-    def _try(self, argv: t.Sequence[str]) -> t.Tuple[int, str, str]:
+    def _try(self, argv: t.Sequence[str]) -> tuple[int, str, str]:
         """Run a program; a missing one ends like in a shell."""
         try:
             return self.run(argv, None)
@@ -123,7 +130,8 @@ class IptablesBackend(Backend):
         except FirewallError as error:
             return _MISSING, "", str(error)
 
-    def _read_family(self, version: int) -> t.Optional[Ruleset]:
+    def read_family(self, version: int) -> Ruleset | None:
+        """What of ours there is for an IP version; None when this host has no such version."""
         if version == 6 and not os.path.isdir(_IPV6):
             return None
         if self.store == "legacy" and not self._legacy_tables(version):
@@ -137,8 +145,9 @@ class IptablesBackend(Backend):
         foreign = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
         if foreign:
             raise FirewallError(
-                "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
-                % (tool, ", ".join(sorted(foreign)))
+                "{} cannot read table {}: it has rules that only nft knows; use the back-end nftables.".format(
+                    tool, ", ".join(sorted(foreign))
+                )
             )
         return parse(out)
 
@@ -148,7 +157,7 @@ class IptablesBackend(Backend):
         networks += [subnet for policy in desired.policies for subnet in policy.subnets]
         if all(item.version != version for item in networks + [port.container_ip for port in desired.ports]):
             return
-        what = "has no IPv6" if not os.path.isdir(_IPV6) else "has no %s" % self.tool(version, "save")
+        what = "has no IPv6" if not os.path.isdir(_IPV6) else "has no {}".format(self.tool(version, "save"))
         raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
 
     @staticmethod

@@ -63,7 +63,7 @@ HAIRPIN = ("nat", "DLN-HAIRPIN")
 STRANGERS = ("filter", "DLN-STRANGERS")
 INTO = "DLN-IN-"
 
-_GROUP = "0x%x" % LINK_GROUP
+_GROUP = f"0x{LINK_GROUP:x}"
 _ESTABLISHED: Rule = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
 _TRANSLATED: Rule = ("-m", "conntrack", "--ctstate", "DNAT")
 _LOCAL_ADDRESS: Rule = ("-m", "addrtype", "--dst-type", "LOCAL")
@@ -79,7 +79,7 @@ _COMMENT_BYTES = 255
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
-def canonical(address: t.Union[Address, Network]) -> str:
+def canonical(address: Address | Network) -> str:
     """An address or network as iptables-save prints it, a single host with its prefix length."""
     if isinstance(address, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
         return "%s/%d" % (host(address), address.max_prefixlen)
@@ -96,7 +96,7 @@ def host(address: Address) -> str:
 def interface(name: str) -> str:
     """The name of an interface, if iptables can take it for what it is."""
     if name.endswith("+") or name[:1] in ("-", "!") or _UNSAFE.search(name):
-        raise InvalidRequest("iptables cannot name the interface %s: use a name without + ! quotes or spaces" % name)
+        raise InvalidRequest(f"iptables cannot name the interface {name}: use a name without + ! quotes or spaces")
     return name
 
 
@@ -114,23 +114,23 @@ def _out(out: OutInterface) -> Rule:
     return ("!", "-o", interface(out.name)) if out.inverted else ("-o", interface(out.name))
 
 
-def _protocol(protocol: str, ports: t.Optional[PortRange]) -> Rule:
+def _protocol(protocol: str, ports: PortRange | None) -> Rule:
     words: Rule = ("-p", protocol) if protocol else ()
     if ports is None:
         return words
     if protocol not in _WITH_PORTS:
-        raise InvalidRequest("The ports %s need one of the protocols %s." % (ports, ", ".join(_WITH_PORTS)))
+        raise InvalidRequest("The ports {} need one of the protocols {}.".format(ports, ", ".join(_WITH_PORTS)))
     text = str(ports.first) if len(ports) == 1 else "%d:%d" % (ports.first, ports.last)
     return (*words, "-m", protocol, "--dport", text)
 
 
 def _comment(**notes: str) -> Rule:
     """``key=value`` words for what no part of the rule says."""
-    text = " ".join("%s=%s" % (key, value) for key, value in notes.items() if value)
+    text = " ".join(f"{key}={value}" for key, value in notes.items() if value)
     if not text:
         return ()
     if any(_UNSAFE.search(value) for value in notes.values()) or len(text.encode()) > _COMMENT_BYTES:
-        raise InvalidRequest("The comment of a rule cannot hold %s: use a short name without spaces or quotes." % text)
+        raise InvalidRequest(f"The comment of a rule cannot hold {text}: use a short name without spaces or quotes.")
     return ("-m", "comment", "--comment", text)
 
 
@@ -142,8 +142,8 @@ class _Family:
 
     def __init__(self, version: int) -> None:
         self.version = version
-        self.chains: t.Dict[Place, t.List[Rule]] = {}
-        self.jumps: t.List[Jump] = []
+        self.chains: dict[Place, list[Rule]] = {}
+        self.jumps: list[Jump] = []
 
     def add(self, where: Place, *rule: Rule) -> None:
         """One rule at the end of a chain of ours, which need not be there yet."""
@@ -159,7 +159,7 @@ class _Family:
         return Ruleset({where: tuple(rules) for where, rules in self.chains.items()}, tuple(self.jumps))
 
 
-def render(state: FirewallState) -> t.Dict[int, Ruleset]:
+def render(state: FirewallState) -> dict[int, Ruleset]:
     """The rules that ``state`` asks for, by IP version; a version with nothing to do has an empty set."""
     return {version: _render_family(state, version) for version in (4, 6)}
 
@@ -176,10 +176,10 @@ def _render_family(state: FirewallState, version: int) -> Ruleset:
     return family.done()
 
 
-def policy_versions(policies: t.Iterable[BridgePolicy]) -> t.FrozenSet[int]:
+def policy_versions(policies: t.Iterable[BridgePolicy]) -> frozenset[int]:
     """The families that the policies speak of. Once one does, all of them hold in that family: a network
     without an IPv6 subnet is closed for IPv6 as soon as another one brings IPv6 to the host."""
-    found: t.Set[int] = set()
+    found: set[int] = set()
     for policy in policies:
         networks = policy.subnets + tuple(flow.to for flow in policy.allow)
         found.update(network.version for network in networks)
@@ -234,7 +234,7 @@ def _guard(policy: BridgePolicy, subnet: Network) -> t.Iterator[Rule]:
     yield ("!", "-i", policy.bridge, "-j", "DROP")
 
 
-def _trusted(policy: BridgePolicy) -> t.List[str]:
+def _trusted(policy: BridgePolicy) -> list[str]:
     return [name for name in policy.trusted_interfaces if name != policy.bridge]
 
 
@@ -275,7 +275,7 @@ def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
             yield ("-i", policy.bridge, "-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "ACCEPT")
     for flow in policy.allow:
         if flow.source.version != flow.to.version:
-            raise InvalidRequest("A flow from %s to %s mixes address families." % (flow.source, flow.to))
+            raise InvalidRequest(f"A flow from {flow.source} to {flow.to} mixes address families.")
         if flow.to.version == version:
             match = _source(flow.source) + _destination(flow.to) + _protocol(flow.protocol, flow.ports)
             yield (*match, "-j", "ACCEPT")
@@ -306,7 +306,7 @@ def _render_masquerades(family: _Family, entries: t.Sequence[Masquerade]) -> Non
         family.jump("POSTROUTING", MASQ)
 
 
-def _specific_first(entry: Masquerade) -> t.Tuple[int, bytes, int, str]:
+def _specific_first(entry: Masquerade) -> tuple[int, bytes, int, str]:
     rank = 2 if not entry.out.name else 1 if entry.out.inverted else 0
     return (-entry.source.prefixlen, entry.source.network_address.packed, rank, entry.out.name)
 
@@ -333,7 +333,7 @@ def _render_ports(family: _Family, ports: t.Sequence[PublishedPort]) -> None:
             continue
         # A port on one address is not for packets that come in by another interface (the weak host model)
         # unless by one of our own links, where endpoints ask for the host's addresses.
-        ways: t.Tuple[Rule, ...] = (_OWN_ADDRESS, _OUR_LINK) if bound else ((),)
+        ways: tuple[Rule, ...] = (_OWN_ADDRESS, _OUR_LINK) if bound else ((),)
         for way in ways:
             family.add(PUBLISH, way, ("-j", shared[1]))
         family.add(LOCAL, ("-j", shared[1]))
@@ -354,12 +354,12 @@ def _limited(port: PublishedPort) -> bool:
     return bool(_sources(port) or port.in_interfaces)
 
 
-def _sources(port: PublishedPort) -> t.Tuple[Network, ...]:
+def _sources(port: PublishedPort) -> tuple[Network, ...]:
     """The sources that a port is limited to; one that is everyone makes all of them no limit."""
     return port.allowed_sources if all(network.prefixlen for network in port.allowed_sources) else ()
 
 
-def _port_order(port: PublishedPort) -> t.Tuple[bytes, str, int, int]:
+def _port_order(port: PublishedPort) -> tuple[bytes, str, int, int]:
     address = b"" if port.host_ip is None else port.host_ip.packed
     return (address, port.protocol, port.host_ports.first, port.host_ports.last)
 
@@ -371,10 +371,10 @@ def _render_shared_ports(family: _Family, ports: t.Iterable[PublishedPort]) -> N
 
 def _render_limited_port(family: _Family, port: PublishedPort) -> None:
     """The host itself is free of the limits."""
-    links: t.List[Rule] = [("-i", interface(name)) for name in port.in_interfaces] or [()]
-    sources: t.List[Rule] = [_source(network) for network in _sources(port)] or [()]
+    links: list[Rule] = [("-i", interface(name)) for name in port.in_interfaces] or [()]
+    sources: list[Rule] = [_source(network) for network in _sources(port)] or [()]
     strict = port.host_ip is not None and not port.in_interfaces
-    ways: t.Tuple[Rule, ...] = (_OWN_ADDRESS, _OUR_LINK) if strict else ((),)
+    ways: tuple[Rule, ...] = (_OWN_ADDRESS, _OUR_LINK) if strict else ((),)
     for link, source, way in itertools.product(links, sources, ways):
         family.add(PUBLISH, source, _address(port), link, _service(port), way, _redirect(port))
     family.add(LOCAL, _address(port), _service(port), _redirect(port))
@@ -399,7 +399,7 @@ def _to_destination(port: PublishedPort) -> str:
     first, ports = port.container_port, port.host_ports
     if first == ports.first:
         return host(port.container_ip)
-    address = "[%s]" % host(port.container_ip) if port.container_ip.version == 6 else host(port.container_ip)
+    address = f"[{host(port.container_ip)}]" if port.container_ip.version == 6 else host(port.container_ip)
     if len(ports) == 1:
         return "%s:%d" % (address, first)
     return "%s:%d-%d/%d" % (address, first, first + len(ports) - 1, ports.first)
@@ -415,7 +415,7 @@ def _render_hairpin(family: _Family, ports: t.Iterable[PublishedPort]) -> None:
     """
     targets = dict.fromkeys((port.bridge, port.container_ip) for port in ports)
     family.add(HAIRPIN, ("-m", "conntrack", "!", "--ctstate", "DNAT", "-j", "RETURN"))
-    for bridge in sorted({bridge for bridge, _ in targets if bridge}):
+    for bridge in sorted({bridge for bridge, unused in targets if bridge}):
         family.add(HAIRPIN, ("-i", interface(bridge), "-o", bridge, "-j", "MASQUERADE"))
         if family.version == 4:
             family.add(HAIRPIN, ("-s", "127.0.0.0/8", "-o", bridge, "-j", "MASQUERADE"))

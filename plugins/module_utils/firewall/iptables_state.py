@@ -26,19 +26,19 @@ from ..model import (
 from .iptables_rules import ANY, BOUND, FORWARD, GUARD, INPUT, INTO, MASQ, PUBLISH, STRANGERS
 from .iptables_text import Place, Rule, Ruleset
 
-Options = t.Dict[str, str]  # an inverted one begins with "! "
+Options = dict[str, str]  # an inverted one begins with "! "
 Rules = t.Mapping[Place, t.Sequence[Options]]
 Decoded = t.TypeVar("Decoded")
 
 _VALUELESS = ("--limit-iface-in", "--random-fully")
-_ANYWHERE: t.Dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+_ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
 def decode(rulesets: t.Mapping[int, Ruleset]) -> FirewallState:
     """The state that rules amount to, given by IP version."""
-    policies: t.Dict[str, BridgePolicy] = {}
-    masquerades: t.List[Masquerade] = []
-    ports: t.List[PublishedPort] = []
+    policies: dict[str, BridgePolicy] = {}
+    masquerades: list[Masquerade] = []
+    ports: list[PublishedPort] = []
     strangers = False
     for version in sorted(rulesets):
         rules = {where: [_options(rule) for rule in chain] for where, chain in rulesets[version].chains.items()}
@@ -67,7 +67,7 @@ def _options(rule: Rule) -> Options:
     return found
 
 
-def _each(decoder: t.Callable[[Options], t.Optional[Decoded]], rules: t.Iterable[Options]) -> t.Iterator[Decoded]:
+def _each(decoder: t.Callable[[Options], Decoded | None], rules: t.Iterable[Options]) -> t.Iterator[Decoded]:
     """What each rule says; one that somebody has turned into something else says nothing."""
     for rule in rules:
         try:
@@ -83,13 +83,13 @@ def _network(rule: Options, option: str, version: int) -> Network:
 
 
 def _range(text: str) -> PortRange:
-    first, _colon, last = text.partition(":")
+    first, unused, last = text.partition(":")
     return PortRange(int(first), int(last or first))
 
 
-def _notes(rule: Options) -> t.Dict[str, str]:
+def _notes(rule: Options) -> dict[str, str]:
     words = (word.partition("=") for word in rule.get("--comment", "").split(" "))
-    return {key: value for key, _equals, value in words}
+    return {key: value for key, unused, value in words}
 
 
 # --- policies -------------------------------------------------------------------------------------------------------
@@ -102,10 +102,10 @@ def _policies(rules: Rules, version: int) -> t.Iterator[BridgePolicy]:
     }
     no_way_out = {rule.get("-i") for rule in forward if rule.get("-j") == "DROP"}
     no_host_access = {rule.get("-i") for rule in rules.get(INPUT, ())}
-    subnets: t.Dict[str, t.List[Network]] = {}
+    subnets: dict[str, list[Network]] = {}
     for bridge, subnet in _each(lambda rule: (rule["! -i"], ipaddress.ip_network(rule["-d"])), rules.get(GUARD, ())):
         subnets.setdefault(bridge, []).append(subnet)
-    for (_table, chain), into in rules.items():
+    for (unused, chain), into in rules.items():
         if chain.startswith(INTO):
             policy = _policy(chain[len(INTO) :], into, version)
             yield replace(
@@ -134,7 +134,7 @@ def _is(rule: Options, option: str, verdict: str) -> bool:
     return len(rule) == 2 and option in rule and rule.get("-j") == verdict
 
 
-def _flow(rule: Options, version: int) -> t.Optional[Flow]:
+def _flow(rule: Options, version: int) -> Flow | None:
     if rule.get("-j") != "ACCEPT" or not rule.keys() <= {"-s", "-d", "-p", "--dport", "-j"}:
         return None
     ports = _range(rule["--dport"]) if "--dport" in rule else None
@@ -160,9 +160,9 @@ def _merged(one: BridgePolicy, other: BridgePolicy) -> BridgePolicy:
 
 
 def _masquerades(rules: t.Iterable[Options], version: int) -> t.Iterator[Masquerade]:
-    excluded: t.Dict[t.Tuple[Network, OutInterface], t.List[Network]] = {}
+    excluded: dict[tuple[Network, OutInterface], list[Network]] = {}
 
-    def decode_rule(rule: Options) -> t.Optional[Masquerade]:
+    def decode_rule(rule: Options) -> Masquerade | None:
         out = OutInterface(rule["! -o"], True) if "! -o" in rule else OutInterface(rule.get("-o", ""))
         key = (_network(rule, "-s", version), out)
         if rule.get("-j") == "RETURN":
@@ -182,7 +182,7 @@ def _masquerades(rules: t.Iterable[Options], version: int) -> t.Iterator[Masquer
 def _ports(rules: Rules) -> t.Iterator[PublishedPort]:
     for where in (BOUND, ANY):
         yield from _each(_port, rules.get(where, ()))
-    limited: t.Dict[t.Any, PublishedPort] = {}
+    limited: dict[t.Any, PublishedPort] = {}
     for port in _each(_port, rules.get(PUBLISH, ())):
         known = limited.setdefault(port.key, port)
         sources = dict.fromkeys(known.allowed_sources + port.allowed_sources)
@@ -192,7 +192,7 @@ def _ports(rules: Rules) -> t.Iterator[PublishedPort]:
     yield from (port for port in limited.values() if port.allowed_sources or port.in_interfaces)
 
 
-def _port(rule: Options) -> t.Optional[PublishedPort]:
+def _port(rule: Options) -> PublishedPort | None:
     if rule.get("-j") != "DNAT":
         return None
     ports = _range(rule["--dport"])
@@ -211,12 +211,12 @@ def _port(rule: Options) -> t.Optional[PublishedPort]:
     )
 
 
-def _target(text: str) -> t.Tuple[t.Any, int]:
+def _target(text: str) -> tuple[t.Any, int]:
     """The address and the first port of ``address``, ``address:port`` or ``address:first-last/base``; 0 for no port."""
     if text.startswith("["):
-        address, _bracket, port = text[1:].partition("]:")
+        address, unused, port = text[1:].partition("]:")
     elif text.count(":") == 1:
-        address, _colon, port = text.partition(":")
+        address, unused, port = text.partition(":")
     else:
         address, port = text, "0"
     return ipaddress.ip_address(address), int(port.partition("-")[0])

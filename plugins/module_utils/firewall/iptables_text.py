@@ -14,8 +14,8 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-Rule = t.Tuple[str, ...]
-Place = t.Tuple[str, str]  # a table and a chain
+Rule = tuple[str, ...]
+Place = tuple[str, str]  # a table and a chain
 
 PREFIX = "DLN-"
 # The order in which a transaction commits its tables, each atomic by itself: what closes before what opens.
@@ -47,8 +47,8 @@ class Jump:
 class Ruleset:
     """Everything of ours in one address family: chains by table and name, and the jumps to them."""
 
-    chains: t.Mapping[Place, t.Tuple[Rule, ...]]
-    jumps: t.Tuple[Jump, ...] = ()
+    chains: t.Mapping[Place, tuple[Rule, ...]]
+    jumps: tuple[Jump, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.chains or self.jumps)
@@ -59,8 +59,8 @@ EMPTY = Ruleset({})
 
 def parse(dump: str) -> Ruleset:
     """What is ours in the output of iptables-save."""
-    chains: t.Dict[Place, t.List[Rule]] = {}
-    jumps: t.List[Jump] = []
+    chains: dict[Place, list[Rule]] = {}
+    jumps: list[Jump] = []
     table = ""
     for line in dump.splitlines():
         if line.startswith("*"):
@@ -68,10 +68,10 @@ def parse(dump: str) -> Ruleset:
         elif line.startswith(":" + PREFIX):
             chains.setdefault((table, line[1:].split(" ", 1)[0]), [])
         elif line.startswith("-A " + PREFIX):
-            chain, _space, rule = line[len("-A ") :].partition(" ")
+            chain, unused, rule = line[len("-A ") :].partition(" ")
             chains.setdefault((table, chain), []).append(words(rule))
         elif line.startswith("-A ") and PREFIX in line:
-            _, chain, *rule_words = words(line)
+            unused, chain, *rule_words = words(line)
             if len(rule_words) > 1 and rule_words[-2] in ("-j", "-g") and rule_words[-1].startswith(PREFIX):
                 jumps.append(Jump(table, chain, tuple(rule_words)))
     return Ruleset({where: tuple(rules) for where, rules in chains.items()}, tuple(jumps))
@@ -95,7 +95,7 @@ def text_of(rule: Rule) -> str:
 
 def quoted(word: str) -> str:
     """A word as iptables-save quotes it (xtables_save_string)."""
-    return word if _UNQUOTED.fullmatch(word) else '"%s"' % re.sub(r"([\"\\'])", r"\\\1", word)
+    return word if _UNQUOTED.fullmatch(word) else '"{}"'.format(re.sub(r"([\"\\'])", r"\\\1", word))
 
 
 def transaction(before: Ruleset, after: Ruleset) -> str:
@@ -110,17 +110,17 @@ def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
     removed = [chain for chain in old if chain not in new]
     surplus, missing = _jump_changes(table, before, after, removed)
     # Declaring a chain makes it or empties it.
-    lines = [":%s - [0:0]" % chain for chain in changed + removed]
-    lines += ["-D %s %s" % (jump.chain, text_of(jump.rule)) for jump in surplus]
-    lines += ["-A %s %s" % (chain, text_of(rule)) for chain in changed for rule in new[chain]]
-    lines += ["-%s %s %s" % ("A" if jump.last else "I", jump.chain, text_of(jump.rule)) for jump in missing]
-    lines += ["-X %s" % chain for chain in removed]
+    lines = [f":{chain} - [0:0]" for chain in changed + removed]
+    lines += [f"-D {jump.chain} {text_of(jump.rule)}" for jump in surplus]
+    lines += [f"-A {chain} {text_of(rule)}" for chain in changed for rule in new[chain]]
+    lines += ["-{} {} {}".format("A" if jump.last else "I", jump.chain, text_of(jump.rule)) for jump in missing]
+    lines += [f"-X {chain}" for chain in removed]
     return "\n".join(["*" + table, *lines, "COMMIT", ""]) if lines else ""
 
 
 def _jump_changes(
     table: str, before: Ruleset, after: Ruleset, removed: t.Collection[str]
-) -> t.Tuple[t.List[Jump], t.List[Jump]]:
+) -> tuple[list[Jump], list[Jump]]:
     """The jumps to delete and to add; one that others have put into their own chain stays while it leads somewhere."""
     have = Counter(
         jump for jump in before.jumps if jump.table == table and (jump.chain in BUILTIN or jump.target in removed)

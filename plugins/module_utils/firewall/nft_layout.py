@@ -130,9 +130,18 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
     chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
     chains["forward"] = Chain(hook("filter", "forward", "filter"), _forward_rules(sets))
     chains["into"] = Chain("", tuple([*into, 'counter drop comment "not published, not allowed"']))
+    if any(policy.allow and not policy.icc for policy in policies):
+        chains["short_way"] = Chain(hook("filter", "output", "filter"), _SHORT_WAY)
     if "host_closed" in sets:
         chains["input"] = Chain(hook("filter", "input", "filter"), _INPUT)
 
+
+# Endpoints that may not talk to one another reach what is allowed by way of the host, which must not tell them the
+# short way.
+_SHORT_WAY = (
+    "oifname @bridges icmp type redirect counter drop",
+    "oifname @bridges icmpv6 type nd-redirect counter drop",
+)
 
 _INPUT = (
     "iifname @host_closed ct state established,related accept",
@@ -256,7 +265,16 @@ def _render_masquerades(masquerades: t.Iterable[Masquerade], chains: _Chains, se
         )
         chains["egress%d" % version] = Chain("", tuple(_masquerade_rule(item) for item in ours))
         dispatch.append("%s saddr @masqueraded%d jump egress%d" % (_IP[version], version, version))
+    chains["strays"] = Chain(hook("filter", "input", "filter"), _STRAYS)
     chains["egress"] = Chain(hook("nat", "postrouting", "srcnat"), tuple(dispatch))
+
+
+# A late segment of a translated connection that connection tracking cannot place comes to the host itself, whose RST
+# would end the connection. Segments for a socket of the host are none of ours.
+_STRAYS = (
+    "meta l4proto tcp ct state invalid socket transparent { 0, 1 } return",
+    'meta l4proto tcp ct state invalid counter drop comment "may be of a translated connection"',
+)
 
 
 def _masquerade_rule(item: Masquerade) -> str:

@@ -201,6 +201,8 @@ def _expression(value: Json) -> str:
             return "%s %s" % (value["payload"]["protocol"], value["payload"]["field"])
         if "ct" in value and set(value["ct"]) == {"key"}:
             return "ct %s" % value["ct"]["key"]
+        if "socket" in value:
+            return "socket %s" % value["socket"]["key"]
         if "fib" in value:
             return "fib %s %s" % (" . ".join(value["fib"]["flags"]), value["fib"]["result"])
     return json.dumps(value, sort_keys=True)

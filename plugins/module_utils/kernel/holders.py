@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which process listens on a port of the host (proc_pid_net(5), proc_pid_fd(5))."""
+"""Who holds what we want: listeners on a port, processes in a namespace (proc_pid_net(5), proc_pid_ns(5))."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ class Listeners:
             if first <= found.port <= last and _meets(found.address, address, version):
                 return "%s listens on port %d of %s" % (_process(found.inode), found.port, _spell(found.address))
         return ""
+
+
+def processes_by_namespace() -> dict[int, list[str]]:
+    """The processes of each network namespace, by its inode, each as "process 7 (nginx)"; reads all of /proc once."""
+    found: dict[int, list[str]] = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            inode = os.stat("/proc/%s/ns/net" % pid).st_ino
+            found.setdefault(inode, []).append("process %s (%s)" % (pid, _command(pid)))
+        except OSError:
+            continue  # the process is gone
+    return found
 
 
 def _meets(bound: Address, wanted: Address | None, version: int) -> bool:
@@ -80,8 +92,12 @@ def _process(inode: str) -> str:
         folder = "/proc/%s/fd" % pid
         try:
             if any(os.readlink("%s/%s" % (folder, fd)) == wanted for fd in os.listdir(folder)):
-                with open("/proc/%s/comm" % pid, encoding="utf-8", errors="replace") as file:
-                    return "process %s (%s)" % (pid, file.read().strip())
+                return "process %s (%s)" % (pid, _command(pid))
         except OSError:
             continue  # the process is gone, or is not ours to look into
     return "a process"
+
+
+def _command(pid: str) -> str:
+    with open("/proc/%s/comm" % pid, encoding="utf-8", errors="replace") as file:
+        return file.read().strip()

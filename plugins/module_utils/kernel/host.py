@@ -12,7 +12,7 @@ from ..model import Address, Place
 from . import codec, conntrack, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError
-from .holders import Listeners
+from .holders import Listeners, processes_by_namespace
 from .sockets import Sockets
 from .stack import Stack
 from .state import NamespaceEntry, RouteEntry
@@ -34,6 +34,7 @@ class Host:
         self._run = run
         self._sockets = Sockets()
         self._listeners = Listeners()
+        self._processes: t.Optional[t.Mapping[int, t.Sequence[str]]] = None
         self._changes = Changes()
         self._cache = Cache(self._changes)
         self._stacks: dict[Place, Stack] = {}
@@ -119,6 +120,12 @@ class Host:
     def port_holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
         """Which process listens on a port of the host, as a clause; empty when none does."""
         return self._listeners.holder(protocol, first, last, address, version)
+
+    def processes_in(self, inode: int) -> t.Sequence[str]:
+        """The processes in a network namespace, each as a person would name it."""
+        if self._processes is None:
+            self._processes = processes_by_namespace()
+        return self._processes.get(inode, [])
 
     def machine_id(self) -> str:
         """What tells this machine from others; the host's name where there is no machine-id(5)."""

@@ -11,8 +11,8 @@ from .. import options as read
 from ..engine import Description, Kind
 from ..kernel.state import Link, NamespaceEntry
 from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alias, network_of
-from ..operations import AttachNamespace, CreateNamespace, DeleteNamespace, Operation
-from ..world import World
+from ..operations import HOST, AttachNamespace, CreateNamespace, DeleteLink, DeleteNamespace, Operation
+from ..world import World, is_ours
 from .common import compact, link_steps, link_values, sysctl_steps
 
 
@@ -114,8 +114,23 @@ class NetnsKind(Kind):
             if lo is None or not is_made_by_us(lo):
                 world.warn("Namespace %s was not made by this collection, and stays." % item.name)
                 return []
+        steps = [] if attached else self._empty(item.name, entry, world)
         world.drop_namespace(item.name)
-        return [DeleteNamespace(item.name, attached=attached)]
+        return [*steps, DeleteNamespace(item.name, attached=attached)]
+
+    @staticmethod
+    def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
+        """Take the network from a namespace: it lives on, cables and all, for as long as a process lives in it."""
+        holders = world.host.processes_in(entry.inode) if entry.inode else ()
+        if holders:
+            shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
+            world.warn("%s still live in namespace %s; they lose its network." % (shown.capitalize(), name))
+        peers = [link for link in world.links(Place(netns=name)).values() if is_ours(link) and link.kind == "veth"]
+        inside = {peer.index: peer.peer_index for peer in peers}
+        ends = [link for link in world.links().values() if is_ours(link) and inside.get(link.peer_index) == link.index]
+        for link in ends:
+            world.drop_link(link.name)
+        return [DeleteLink(HOST, link.name) for link in ends]
 
 
 def is_made_by_us(lo: Link) -> bool:
