@@ -51,7 +51,7 @@ _value:
 """
 
 
-def picture(info: t.Mapping[str, t.Any], host: str = "") -> t.List[str]:
+def picture(info: t.Mapping[str, t.Any], host: str = "") -> list[str]:
     """draw(), for what network_info returned and for nothing else."""
     if not isinstance(info, t.Mapping) or "networks" not in info:
         raise AnsibleFilterError("dockerless.network.picture draws what dockerless.network.network_info returned.")
@@ -61,6 +61,6 @@ def picture(info: t.Mapping[str, t.Any], host: str = "") -> t.List[str]:
 class FilterModule:
     """What Ansible asks for."""
 
-    def filters(self) -> t.Dict[str, t.Callable[..., t.Any]]:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """The filters by name."""
         return {"picture": picture}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .firewall.backend import FirewallError
 from .kernel.errors import HostError
-from .operations import Operation
+from .operations import DeleteLinks, Operation
 from .text import to_yaml
 from .world import World
 
@@ -24,8 +24,7 @@ class Kind:
     """One kind of object: how to read it, and the steps from what is there to what is wanted."""
 
     name = ""
-    # Whether its objects live in the packet filter: rules are in place before a link comes up, and stay until the
-    # last one is gone.
+    # Whether its objects live in the packet filter, and all their steps come from there.
     firewall = False
 
     def parse(self, options: t.Mapping[str, t.Any]) -> t.Any:
@@ -109,19 +108,29 @@ def run(requests: t.Sequence[Request], world: World) -> Outcome:
 
 
 def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
+    """Rules first, for nothing may be open for a moment; then what goes, then what comes."""
     plan = _Plan()
     _check_together(requests)
-    late: list[Operation] = []
+    going: list[Operation] = []
+    coming: list[Operation] = []
     for request in requests:
         steps = _plan_one(request, world, plan)
-        if request.kind.firewall:
-            late += steps
-        else:
-            plan.steps += steps
-    rules = (world.firewall.plan() if world.firewall.in_use else []) + late
-    first = any(request.state == "present" for request in requests if request.kind.firewall)
-    plan.steps = rules + plan.steps if first else plan.steps + rules
+        (going if request.state == "absent" else coming).extend(steps)
+    rules, late = world.firewall.plan(world.dropped_bridges) if world.firewall.in_use else ([], [])
+    plan.steps = rules + together(going) + late + coming
     return plan
+
+
+def together(steps: t.Sequence[Operation]) -> list[Operation]:
+    """Make one step of neighbouring deletions: the kernel waits once for each request, not for each link."""
+    result: list[Operation] = []
+    for step in steps:
+        last = result[-1] if result else None
+        if isinstance(step, DeleteLinks) and isinstance(last, DeleteLinks):
+            result[-1] = last.joined(step)
+        else:
+            result.append(step)
+    return result
 
 
 def _check_together(requests: t.Sequence[Request]) -> None:

@@ -21,6 +21,8 @@ COLLECTION = "dockerless.network"
 # Marks every link that we make. Unlike the alias, the kernel takes the group in the request that creates the
 # link, so a crash never leaves an unmarked one.
 LINK_GROUP = 25708
+# Where links of ours are gathered to be deleted by one request; after a crash they are still known as ours.
+DOOMED_GROUP = 25709
 # Marks every route that we add (rtm_protocol, see RTPROT_* in linux/rtnetlink.h; 108 is used by nobody there).
 ROUTE_PROTOCOL = 108
 # The kernel's limits: IFNAMSIZ - 1 bytes, and BR_PORT_BITS = 10 less the unused port 0.

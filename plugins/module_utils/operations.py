@@ -13,7 +13,7 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from .model import LINK_GROUP, ROUTE_PROTOCOL, Interface, Place, Route
+from .model import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL, Interface, Place, Route
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host
@@ -106,6 +106,7 @@ class DeleteNamespace(Operation):
 
     name: str
     attached: bool = False
+    again: tuple[Operation, ...] = ()  # the steps that make it anew
 
     def commands(self) -> list[str]:
         deletion = shlex.join(["ip", "netns", "delete", self.name])
@@ -113,6 +114,9 @@ class DeleteNamespace(Operation):
 
     def apply(self, host: Host) -> None:
         host.delete_namespace(self.name)
+
+    def undo(self) -> list[Operation]:
+        return list(self.again)
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ class AddBridge(Operation):
         host.stack(HOST).add_bridge(self.name, self.mac_address, self.mtu, self.stp)
 
     def undo(self) -> list[Operation]:
-        return [DeleteLink(HOST, self.name)]
+        return [DeleteLinks((self.name,))]
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ class AddVeth(Operation):
         )
 
     def undo(self) -> list[Operation]:
-        return [DeleteLink(HOST, self.name)]
+        return [DeleteLinks((self.name,))]
 
 
 LinkValue = t.Union[str, int, bool, None]
@@ -242,17 +246,27 @@ class SetPort(Operation):
 
 
 @dataclass(frozen=True)
-class DeleteLink(Operation):
-    """Delete a link; both ends of a veth go at once. One that has just gone by itself is no error."""
+class DeleteLinks(Operation):
+    """Delete links of the host; both ends of a veth go at once. One that has just gone by itself is no error."""
 
-    place: Place
-    name: str
+    names: tuple[str, ...]
+    again: tuple[Operation, ...] = ()  # the steps that make them anew
+
+    def joined(self, other: DeleteLinks) -> DeleteLinks:
+        """Both deletions as one."""
+        return DeleteLinks(self.names + other.names, self.again + other.again)
 
     def commands(self) -> list[str]:
-        return [ip(self.place, "link", "delete", "dev", self.name)]
+        if len(self.names) == 1:
+            return [ip(HOST, "link", "delete", "dev", self.names[0])]
+        marked = [ip(HOST, "link", "set", "dev", name, "group", DOOMED_GROUP) for name in self.names]
+        return [*marked, ip(HOST, "link", "delete", "group", DOOMED_GROUP)]
 
     def apply(self, host: Host) -> None:
-        host.stack(self.place).delete_link(self.name)
+        host.stack(HOST).delete_links(self.names)
+
+    def undo(self) -> list[Operation]:
+        return list(self.again)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from .kernel.errors import KernelError
 from .kernel.state import Link, NamespaceEntry
-from .model import BRIDGE_PORTS, LINK_GROUP, Conflict, Interface, Network, Place
+from .model import BRIDGE_PORTS, DOOMED_GROUP, LINK_GROUP, Conflict, Interface, Network, Place
 from .operations import HOST
 
 if t.TYPE_CHECKING:
@@ -34,10 +34,12 @@ class World:
         self.firewall = firewall
         self.check_mode = check_mode
         self.warnings: list[str] = []
+        self.dropped_bridges: set[str] = set()
         self._links: dict[Place, dict[str, Link]] = {}
         self._namespaces: t.Mapping[str, NamespaceEntry] | None = None
         self._new_namespaces: set[str] = set()
         self._gone_namespaces: set[str] = set()
+        self._peers: dict[tuple[int, int], tuple[Place, Link]] | None = None
         self._assumed: dict[str, list[str]] = {}
 
     # -- namespaces
@@ -101,8 +103,18 @@ class World:
         self.links(place)
         gone = self._links[place].pop(name, None)
         if gone is not None and gone.kind == "bridge":
+            self.dropped_bridges.add(name)
             for link in [link for link in self._links[place].values() if link.master == name]:
                 self._links[place][link.name] = replace(link, master="")
+
+    def peer_of(self, veth: Link) -> tuple[Place, Link] | None:
+        """The other end of a cable of ours; None when it is in no namespace that has a name."""
+        if self._peers is None:
+            names = [name for name, entry in self.host.namespaces().items() if entry.inode]
+            places = [Place(netns=name) for name in sorted(names)]
+            ends = [(p, link) for p in places for link in self.host.stack(p).links().values() if link.kind == "veth"]
+            self._peers = {(link.peer_index, link.index): (place, link) for place, link in ends}
+        return self._peers.get((veth.index, veth.peer_index))
 
     def bridge(self, name: str) -> Link | None:
         """The bridge of this name; None when check mode assumes it."""
@@ -167,7 +179,7 @@ def _enumerate(names: t.Sequence[str]) -> str:
 
 def is_ours(link: Link) -> bool:
     """Whether this collection made a link."""
-    return link.group == LINK_GROUP
+    return link.group in (LINK_GROUP, DOOMED_GROUP)
 
 
 def described(link: Link) -> str:

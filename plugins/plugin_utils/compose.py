@@ -123,9 +123,8 @@ def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, gateways: list[str]) 
     options = endpoint.options
     mac = options.get("mac_address") or (mac_address(endpoint.addresses) if endpoint.addresses else None)
     place = {"netns": endpoint.netns} if endpoint.pid is None else {"pid": endpoint.pid}
-    peer = dict(
-        place, name=endpoint.interface, addresses=[str(address) for address in endpoint.addresses], gateways=gateways
-    )
+    addresses = [str(address) for address in endpoint.addresses]
+    peer: Item = dict(place, name=endpoint.interface, addresses=addresses, gateways=gateways)
     if mac:
         peer["mac_address"] = mac
     if network.options.get("icc") is False and network.options.get("allow"):

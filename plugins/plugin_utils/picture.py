@@ -28,7 +28,7 @@ class Node(t.NamedTuple):
     spaced: bool = False  # an empty line before each child
 
 
-def picture(info: Facts, host: str = "") -> t.List[str]:
+def picture(info: Facts, host: str = "") -> list[str]:
     """The lines of the picture; ``host`` is what its root is called."""
     networks = [_network(network) for network in info.get("networks") or ()]
     children = networks + _loose_ends(info) + _foreign(info)
@@ -37,7 +37,7 @@ def picture(info: Facts, host: str = "") -> t.List[str]:
     return _lines(Node(_host(info, host), (), children, spaced=True))
 
 
-def _lines(node: Node) -> t.List[str]:
+def _lines(node: Node) -> list[str]:
     lines = [node.title]
     lines += [("│  " if node.children else "   ") + note for note in node.notes]
     for child in node.children:
@@ -64,12 +64,12 @@ def _host(info: Facts, host: str) -> str:
     return "  ".join(([host] if host else []) + [", ".join(words)])
 
 
-def _foreign(info: Facts) -> t.List[Node]:
+def _foreign(info: Facts) -> list[Node]:
     found = list(info.get("foreign") or ())
     return [Node("in the way", (), [Node(text) for text in found])] if found else []
 
 
-def _loose_ends(info: Facts) -> t.List[Node]:
+def _loose_ends(info: Facts) -> list[Node]:
     """What belongs to no bridge: namespaces without an endpoint, rules that the modules were asked for one by one."""
     networks = info.get("networks") or ()
     plugged = {endpoint["netns"] for network in networks for endpoint in network["endpoints"]}
@@ -109,7 +109,7 @@ def _network(network: Facts) -> Node:
     return Node(title, notes, endpoints)
 
 
-def _policy(policy: t.Optional[Facts]) -> t.List[str]:
+def _policy(policy: Facts | None) -> list[str]:
     """How the network differs from one that is closed to all others and open inside; nothing when it does not."""
     if policy is None:
         return ["none"]
@@ -133,9 +133,9 @@ def _flow(flow: Facts) -> str:
     return "%s, %s" % (text, what) if what else text
 
 
-def _ways_out(masquerades: t.Sequence[Facts], bridge: str, with_source: bool) -> t.List[str]:
+def _ways_out(masquerades: t.Sequence[Facts], bridge: str, with_source: bool) -> list[str]:
     """One line for all subnets that leave in the same way."""
-    subnets: t.Dict[str, t.List[str]] = {}
+    subnets: dict[str, list[str]] = {}
     for item in masquerades:
         subnets.setdefault(_way_out(item, bridge), []).append(item["source"])
     if not with_source and len(subnets) == 1:
@@ -160,7 +160,7 @@ def _way_out(item: Facts, bridge: str) -> str:
 # ---- endpoints and their ports -----------------------------------------------------------------------------------
 
 
-def _endpoints(endpoints: t.Sequence[Facts], ports: t.Sequence[Facts]) -> t.List[Node]:
+def _endpoints(endpoints: t.Sequence[Facts], ports: t.Sequence[Facts]) -> list[Node]:
     rest = list(ports)
     nodes = []
     names = [endpoint["netns"] or "?" for endpoint in endpoints]
@@ -190,9 +190,9 @@ def _remarks(endpoint: Facts) -> str:
     return "  (%s)" % ", ".join(remarks) if remarks else ""
 
 
-def _published(ports: t.Sequence[Facts], with_address: bool) -> t.List[str]:
+def _published(ports: t.Sequence[Facts], with_address: bool) -> list[str]:
     """A line for each port; one line for both families when they are published alike."""
-    hosts: t.Dict[str, t.List[str]] = {}
+    hosts: dict[str, list[str]] = {}
     for port in ports:
         inside = port["container_port"]
         if with_address:

@@ -43,6 +43,10 @@ class Backend:
         """What the rules that were read amount to."""
         raise NotImplementedError
 
+    def expected(self, desired: FirewallState) -> object:
+        """What read() will give when ``desired`` is in place."""
+        raise NotImplementedError
+
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         """The transaction from what was read to ``desired``; empty when nothing differs.
 

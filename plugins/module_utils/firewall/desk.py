@@ -10,7 +10,7 @@ from one to another leaves no rule of the old one behind.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..model import BridgePolicy, FirewallState, Masquerade
 from ..operations import ForgetFlows, Operation, PortFlows
@@ -157,13 +157,22 @@ class FirewallDesk:
             self.drop_foreign,
         )
 
-    def plan(self) -> list[Operation]:
-        """The transactions: the new rules first, then the old back-end's away, so that nothing is open in between."""
+    def plan(self, leaving: t.Collection[str] = ()) -> tuple[list[Operation], list[Operation]]:
+        """The transactions that come before anything else, and those for when links are gone.
+
+        A bridge that is ``leaving`` keeps its policy until it has left. New rules come before an old back-end's go, so
+        that nothing is open in between.
+        """
         self.open()
-        steps = self._source.backend.plan(self._source.raw, self.desired)
+        source, desired = self._source, self.desired
+        kept = [policy for policy in self.current.policies if policy.bridge in leaving and policy not in desired.policies]
+        first = replace(desired, policies=desired.policies | frozenset(kept))
+        steps = source.backend.plan(source.raw, first)
         for other in self._others:
             steps += other.backend.plan(other.raw, FirewallState())
-        return steps + ([ForgetFlows(tuple(self.stale))] if self.stale else [])
+        if self.stale:
+            steps.append(ForgetFlows(tuple(self.stale)))
+        return steps, source.backend.plan(source.backend.expected(first), desired) if kept else []
 
     @property
     def _source(self) -> _Source:

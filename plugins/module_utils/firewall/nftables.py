@@ -45,6 +45,9 @@ class NftablesBackend(Backend):
     def state(self, raw: object) -> FirewallState:
         return nft_layout.parse(t.cast("nft_table.Table", raw))
 
+    def expected(self, desired: FirewallState) -> nft_table.Table:
+        return nft_layout.render(desired)
+
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("nft_table.Table", raw)
         wanted = nft_layout.render(desired)

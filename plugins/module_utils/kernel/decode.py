@@ -12,7 +12,7 @@ import struct
 import sys
 import typing as t
 
-from ..model import Address, Interface, Network, Route
+from ..model import LINK_GROUP, Address, Interface, Network, Route
 from .netlink import attributes
 from .state import Link, RouteEntry
 
@@ -54,6 +54,7 @@ def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[
     kind = _text(info.get(_IFLA_INFO_KIND, b""))
     own = attributes(info.get(_IFLA_INFO_DATA, b"")) if kind == "bridge" else {}
     in_bridge = _text(info.get(_IFLA_INFO_SLAVE_KIND, b"")) == "bridge"
+    group = _number(values, _IFLA_GROUP)
     port = attributes(info.get(_IFLA_INFO_SLAVE_DATA, b"")) if in_bridge else {}
     return Link(
         name=_text(values[_IFLA_IFNAME]),
@@ -62,7 +63,7 @@ def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[
         mac_address=values.get(_IFLA_ADDRESS, b"").hex(":"),
         mtu=_number(values, _IFLA_MTU),
         up=bool(flags & IFF_UP),
-        group=_number(values, _IFLA_GROUP),
+        group=group,
         alias=_text(values.get(_IFLA_IFALIAS, b"")),
         master=master,
         peer_index=_number(values, _IFLA_LINK) if kind == "veth" else 0,

@@ -14,14 +14,14 @@ import typing as t
 
 from .errors import LockTimeout
 
-_FOLDERS = ("/run/lock", "/run")
+_FOLDER = "/run/lock"
 _NAME = "dockerless.network.lock"
 
 
 @contextlib.contextmanager
 def held(timeout: float, what: str) -> t.Iterator[None]:
     """Hold the lock, or raise LockTimeout with its holder after ``timeout`` seconds."""
-    fd = _open(os.path.join(next(folder for folder in _FOLDERS if os.path.isdir(folder)), _NAME))
+    fd = _open(os.path.join(_FOLDER if os.path.isdir(_FOLDER) else "/run", _NAME))
     if not _locked(fd):
         _wait(fd, timeout)
     try:

@@ -10,11 +10,14 @@ pyroute2 a quarter of a second, since it decodes every attribute, and we need a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
 import struct
 import typing as t
+
+from ..model import LINK_NAME_BYTES
 
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
@@ -81,7 +84,10 @@ class NetlinkSocket:
 
     def index(self, link: str) -> int:
         """The index of a link, or OSError (ENODEV)."""
-        request = struct.pack("16s24x", os.fsencode(link)[:15])
+        name = os.fsencode(link)
+        if len(name) > LINK_NAME_BYTES:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        request = struct.pack("16s24x", name)
         index: int = struct.unpack_from("=i", fcntl.ioctl(self._socket, _SIOCGIFINDEX, request), 16)[0]
         return index
 

@@ -47,6 +47,11 @@ def named(name: str) -> bytes:
     return link_message({}, [("IFLA_IFNAME", name)])
 
 
+def grouped(group: int) -> bytes:
+    """The links of that group."""
+    return link_message({}, [("IFLA_GROUP", group)])
+
+
 def bridge(name: str, mac_address: str, mtu: int | None, stp: bool) -> bytes:
     """A new bridge."""
     values: Attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", LINK_GROUP), ("IFLA_ADDRESS", mac_address)]

@@ -10,7 +10,7 @@ import errno
 import os
 import typing as t
 
-from ..model import BRIDGE_PORTS, Interface, Place, Route
+from ..model import BRIDGE_PORTS, DOOMED_GROUP, Interface, Place, Route
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .errors import KernelError
@@ -77,7 +77,11 @@ class Stack:
     def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
         """Make a bridge, down, with the mark of ours."""
         with self._changing("add bridge %s" % name, {errno.EEXIST: "a link of that name is already there"}):
-            self._request(requests.RTM_NEWLINK, requests.bridge(name, mac_address, mtu, stp), NEW)
+            # A bridge follows the MTU of its ports, unless its own was changed once; what it was born with is no change.
+            born = None if mtu is None else mtu ^ 1
+            self._request(requests.RTM_NEWLINK, requests.bridge(name, mac_address, born, stp), NEW)
+            if mtu is not None:
+                self._request(requests.RTM_NEWLINK, requests.link(name, {"mtu": mtu}, 0))
 
     def add_veth(
         self,
@@ -117,6 +121,17 @@ class Stack:
         """Delete a link, and the peer of a veth with it; one that is gone is no error."""
         with self._changing("delete link %s" % name, gone=_GONE):
             self._request(requests.RTM_DELLINK, requests.named(name))
+
+    def delete_links(self, names: t.Sequence[str]) -> None:
+        """Delete links, all by one request, for the kernel waits some 20 ms for each; those that are gone are no error."""
+        if len(names) == 1:
+            self.delete_link(names[0])
+            return
+        for name in names:
+            with self._changing("mark link %s for deletion" % name, gone=_GONE):
+                self._request(requests.RTM_NEWLINK, requests.link(name, {"group": DOOMED_GROUP}, 0))
+        with self._changing("delete links %s" % ", ".join(names[:5]), gone=_GONE):
+            self._request(requests.RTM_DELLINK, requests.grouped(DOOMED_GROUP))
 
     def add_address(self, link: str, interface: Interface) -> None:
         """Add an address, an IPv6 one without duplicate address detection."""

@@ -13,7 +13,7 @@ from .. import options as read
 from ..engine import Description, Kind
 from ..kernel.state import Link
 from ..model import LINK_GROUP, Bridge, Conflict, InvalidRequest, alias, network_of
-from ..operations import HOST, AddBridge, DeleteLink, Operation
+from ..operations import HOST, AddBridge, DeleteLinks, Operation, SetLink
 from ..world import World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
 
@@ -99,12 +99,16 @@ class BridgeKind(Kind):
     def _plan_new(self, item: Bridge, world: World) -> list[Operation]:
         for address in item.addresses or ():
             world.refuse_overlap(item.name, address)
+        steps = self.make(item, world)
+        world.put_link(self._link(item, Link(item.name, 0, "bridge", group=LINK_GROUP)))
+        return steps
+
+    def make(self, item: Bridge, world: World) -> list[Operation]:
+        """The steps that make a bridge where there is none."""
         steps: list[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
         steps += sysctl_steps(HOST, self._sysctls(item, world), world, new=True)
         steps += address_steps(HOST, item.name, (), item.addresses)
-        steps += link_steps(HOST, item.name, {}, {"alias": alias(item.network), "up": True})
-        world.put_link(self._link(item, Link(item.name, 0, "bridge", group=LINK_GROUP)))
-        return steps
+        return steps + link_steps(HOST, item.name, {}, {"alias": alias(item.network), "up": True})
 
     def _plan_ours(self, item: Bridge, link: Link, world: World) -> list[Operation]:
         for address in item.addresses or ():
@@ -113,6 +117,7 @@ class BridgeKind(Kind):
         wanted = {
             "mtu": item.mtu,
             "address": item.mac_address,
+            "group": LINK_GROUP,
             "alias": alias(item.network),
             "stp": item.stp,
             "up": True,
@@ -162,11 +167,18 @@ class BridgeKind(Kind):
         if not is_ours(link):
             world.warn("Bridge %s was not made by this collection, and stays." % item.name)
             return []
-        strangers = [other.name for other in world.links().values() if other.master == item.name and not is_ours(other)]
+        ports = [port for port in world.links().values() if port.master == item.name]
+        strangers = [port.name for port in ports if not is_ours(port)]
         if strangers:
             world.warn("Bridge %s had ports of others, now without a bridge: %s." % (item.name, ", ".join(strangers)))
+        again = [*BridgeKind().make(_as_it_is(link), world)]
+        again += [SetLink(HOST, port.name, (("master", item.name),)) for port in ports]
         world.drop_link(item.name)
-        return [DeleteLink(HOST, item.name)]
+        return [DeleteLinks((item.name,), tuple(again))]
+
+
+def _as_it_is(link: Link) -> Bridge:
+    return Bridge(link.name, link.addresses, link.mtu, link.mac_address, link.stp, network_of(link.alias))
 
 
 def stable_mac(machine_id: str, name: str) -> str:

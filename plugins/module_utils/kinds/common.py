@@ -42,6 +42,7 @@ def link_values(link: Link) -> dict[str, LinkValue]:
     return {
         "mtu": link.mtu,
         "address": link.mac_address,
+        "group": link.group,
         "alias": link.alias,
         "master": link.master or None,
         "up": link.up,

@@ -11,9 +11,10 @@ from .. import options as read
 from ..engine import Description, Kind
 from ..kernel.state import Link, NamespaceEntry
 from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alias, network_of
-from ..operations import HOST, AttachNamespace, CreateNamespace, DeleteLink, DeleteNamespace, Operation
+from ..operations import HOST, AttachNamespace, CreateNamespace, DeleteLinks, DeleteNamespace, Operation
 from ..world import World, is_ours
 from .common import compact, link_steps, link_values, sysctl_steps
+from .veth import remake
 
 
 class NetnsKind(Kind):
@@ -115,8 +116,11 @@ class NetnsKind(Kind):
                 world.warn("Namespace %s was not made by this collection, and stays." % item.name)
                 return []
         steps = [] if attached else self._empty(item.name, entry, world)
+        again: list[Operation] = []
+        if entry.inode and not attached:
+            again.append(CreateNamespace(item.name, world.links(Place(netns=item.name))["lo"].alias))
         world.drop_namespace(item.name)
-        return [*steps, DeleteNamespace(item.name, attached=attached)]
+        return [*steps, DeleteNamespace(item.name, attached, tuple(again))]
 
     @staticmethod
     def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
@@ -128,9 +132,10 @@ class NetnsKind(Kind):
         peers = [link for link in world.links(Place(netns=name)).values() if is_ours(link) and link.kind == "veth"]
         inside = {peer.index: peer.peer_index for peer in peers}
         ends = [link for link in world.links().values() if is_ours(link) and inside.get(link.peer_index) == link.index]
+        steps: list[Operation] = [DeleteLinks((link.name,), remake(link, world)) for link in ends]
         for link in ends:
             world.drop_link(link.name)
-        return [DeleteLink(HOST, link.name) for link in ends]
+        return steps
 
 
 def is_made_by_us(lo: Link) -> bool:

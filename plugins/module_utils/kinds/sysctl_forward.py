@@ -32,7 +32,6 @@ class SysctlForwardKind(Kind):
     """The forwarding of the host: there is one of it."""
 
     name = "sysctl_forward"
-    firewall = True
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Forwarding:
         links = {read.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}

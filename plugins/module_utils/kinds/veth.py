@@ -27,7 +27,7 @@ from ..model import (
     alias,
     network_of,
 )
-from ..operations import HOST, AddRoute, AddVeth, DeleteLink, Operation, RemoveRoute, SetPort
+from ..operations import HOST, AddRoute, AddVeth, DeleteLinks, Operation, RemoveRoute, SetPort
 from ..world import World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
 
@@ -250,7 +250,7 @@ class VethKind(Kind):
             raise Conflict("Interface %s in %s is there already, and is %s." % (peer, place, described(other)))
         steps: list[Operation] = []
         if remains is not None:
-            steps.append(DeleteLink(HOST, item.name))
+            steps.append(DeleteLinks((item.name,)))
             world.drop_link(item.name)
         if item.bridge is not None:
             world.take_port(item.bridge)
@@ -258,11 +258,16 @@ class VethKind(Kind):
             world.refuse_overlap(item.name, address)
         rest = (entry for entry in self._all_routes(item, world) if remains is None or entry.link != peer)
         _refuse_taken(item, item.peer.routes, list(rest))
-        steps.append(AddVeth(item.name, peer, place, item.mtu, item.peer.mac_address, item.bridge))
-        steps += self._prepare(item, Link(item.name, 0), Link(peer, 0), world, new=True)
-        steps += [AddRoute(place, peer, route) for route in item.peer.routes]
+        steps += self.make(item, world)
         self._promise(item, world)
         return steps
+
+    def make(self, item: Veth, world: World) -> list[Operation]:
+        """The steps that make a cable where there is none."""
+        place, peer = item.peer.place, item.peer.name
+        steps: list[Operation] = [AddVeth(item.name, peer, place, item.mtu, item.peer.mac_address, item.bridge)]
+        steps += self._prepare(item, Link(item.name, 0), Link(peer, 0), world, new=True)
+        return steps + [AddRoute(place, peer, route) for route in item.peer.routes]
 
     def _plan_change(self, item: Veth, host: Link | None, peer: Link, world: World) -> list[Operation]:
         if host is None:
@@ -295,7 +300,9 @@ class VethKind(Kind):
         if item.mtu is not None and not new:
             values["mtu"] = item.mtu
         there = {} if new else link_values(host)
-        steps += link_steps(HOST, item.name, there, dict(values) if new else dict(values, master=item.bridge))
+        steps += link_steps(
+            HOST, item.name, there, values if new else dict(values, master=item.bridge, group=LINK_GROUP)
+        )
         values.pop("alias")
         if item.peer.mac_address is not None and not new:
             values["address"] = item.peer.mac_address
@@ -335,16 +342,35 @@ class VethKind(Kind):
         world.put_link(replace(host, isolated=item.isolated, addresses=item.addresses))
         world.put_link(Link(item.peer.name, 0, "veth", up=True, addresses=item.peer.addresses or ()), item.peer.place)
 
-    @staticmethod
-    def _plan_absent(item: Veth, world: World) -> list[Operation]:
+    def _plan_absent(self, item: Veth, world: World) -> list[Operation]:
         link = world.links().get(item.name)
         if link is None:
             return []
         if not is_ours(link) or link.kind != "veth":
             world.warn("Interface %s was not made by this collection, and stays." % item.name)
             return []
+        again = remake(link, world)
         world.drop_link(item.name)
-        return [DeleteLink(HOST, item.name)]
+        return [DeleteLinks((item.name,), again)]
+
+
+def remake(link: Link, world: World) -> tuple[Operation, ...]:
+    """The steps that make a cable anew as it is; none when its peer is in no namespace that has a name."""
+    found = world.peer_of(link)
+    if found is None:
+        return ()
+    place, peer = found
+    routes = [entry.route for entry in world.host.stack(place).routes() if entry.link == peer.name]
+    item = Veth(
+        name=link.name,
+        peer=Peer(peer.name, place, peer.mac_address, peer.addresses, tuple(r for r in routes if r.via is not None)),
+        bridge=link.master or None,
+        isolated=link.isolated,
+        mtu=link.mtu,
+        addresses=link.addresses,
+        network=network_of(link.alias),
+    )
+    return tuple(VethKind().make(item, world))
 
 
 def _metric(route: Route) -> int:
