@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door of the role bridge_network to plugin_utils."""
+"""The composition, for playbooks that call the modules one by one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.model import InvalidRequest
-from ..plugin_utils.compose import compose as compose_networks
+from ..module_utils.composition.compose import compose as compose_networks
 
 DOCUMENTATION = r"""
 name: compose

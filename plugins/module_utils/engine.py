@@ -186,5 +186,6 @@ def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, worl
     if not done:
         return story + ". Nothing had been changed."
     if left:
-        return story + ". Taking back what came before it failed, too: %s." % "; ".join(left)
+        more = " and %d steps more" % (len(left) - 1) if len(left) > 1 else ""
+        return story + ". Taking back what came before it failed, too: %s%s. Run it again." % (left[0], more)
     return story + ". What came before it in this call (%d steps) was taken back." % len(done)

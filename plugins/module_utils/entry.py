@@ -42,10 +42,26 @@ def run_module(kind: Kind, arguments: Arguments, key: str = "", **constraints: t
         mutually_exclusive=[(key, "aggregate")] if key else [],
         supports_check_mode=True,
     )
+
     try:
         items = _items(module.params, item, constraints)
         requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
-        outcome = _in_world(module, lambda world: run(requests, world))
+    except InvalidRequest as error:
+        module.fail_json(msg=str(error))
+    _finish(module, lambda world: run(requests, world))
+
+
+def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
+    """The whole of the module that takes whole networks."""
+    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
+    params = module.params
+    _finish(module, lambda world: make(params["networks"], world, params["prune"], params["state"]))
+
+
+def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome]) -> None:
+    """Do it, and return to Ansible with the result or with one sentence."""
+    try:
+        outcome = _in_world(module, act)
     except (InvalidRequest, Conflict, StepFailed, HostError, FirewallError) as error:
         module.fail_json(msg=str(error))
     for warning in outcome.warnings:

@@ -253,8 +253,8 @@ class DeleteLinks(Operation):
     again: tuple[Operation, ...] = ()  # the steps that make them anew
 
     def joined(self, other: DeleteLinks) -> DeleteLinks:
-        """Both deletions as one."""
-        return DeleteLinks(self.names + other.names, self.again + other.again)
+        """Both deletions as one; what goes last comes back first: a bridge before its ports."""
+        return DeleteLinks(self.names + other.names, other.again + self.again)
 
     def commands(self) -> list[str]:
         if len(self.names) == 1:

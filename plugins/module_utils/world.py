@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .kernel.errors import KernelError
-from .kernel.state import Link, NamespaceEntry
+from .kernel.state import Link, NamespaceEntry, RouteEntry
 from .model import BRIDGE_PORTS, DOOMED_GROUP, LINK_GROUP, Conflict, Interface, Network, Place
 from .operations import HOST
 
@@ -98,14 +98,26 @@ class World:
         self.links(place)
         self._links[place][link.name] = link
 
-    def drop_link(self, name: str, place: Place = HOST) -> None:
-        """A step of this run takes the link away; ports of a bridge stay, without their master."""
-        self.links(place)
-        gone = self._links[place].pop(name, None)
-        if gone is not None and gone.kind == "bridge":
+    def drop_link(self, name: str) -> None:
+        """A step of this run takes a link of the host away, and a cable's other end with it; ports of a bridge stay."""
+        self.links()
+        gone = self._links[HOST].pop(name, None)
+        if gone is None:
+            return
+        if gone.kind == "bridge":
             self.dropped_bridges.add(name)
-            for link in [link for link in self._links[place].values() if link.master == name]:
-                self._links[place][link.name] = replace(link, master="")
+            for link in [link for link in self._links[HOST].values() if link.master == name]:
+                self._links[HOST][link.name] = replace(link, master="")
+        found = self.peer_of(gone) if gone.kind == "veth" else None
+        if found is not None:
+            place, peer = found
+            self.links(place)
+            self._links[place].pop(peer.name, None)
+
+    def routes(self, place: Place) -> list[RouteEntry]:
+        """The routes of a place by links that will still be there."""
+        entries = [] if self.is_new(place) else self.host.stack(place).routes()
+        return [entry for entry in entries if entry.link in self.links(place)]
 
     def peer_of(self, veth: Link) -> tuple[Place, Link] | None:
         """The other end of a cable of ours; None when it is in no namespace that has a name."""
@@ -140,7 +152,7 @@ class World:
                         "Subnet %s of %s overlaps %s, an address of interface %s."
                         % (address.network, name, other, link.name)
                     )
-        for entry in self.host.stack(HOST).routes():
+        for entry in self.routes(HOST):
             to = entry.route.to
             if entry.link != name and to.prefixlen and _overlap(address.network, to):
                 raise Conflict(

@@ -12,7 +12,7 @@ import struct
 import sys
 import typing as t
 
-from ..model import LINK_GROUP, Address, Interface, Network, Route
+from ..model import Address, Interface, Network, Route
 from .netlink import attributes
 from .state import Link, RouteEntry
 

@@ -34,7 +34,7 @@ class Host:
         self._run = run
         self._sockets = Sockets()
         self._listeners = Listeners()
-        self._processes: t.Optional[t.Mapping[int, t.Sequence[str]]] = None
+        self._processes: t.Mapping[int, t.Sequence[str]] | None = None
         self._changes = Changes()
         self._cache = Cache(self._changes)
         self._stacks: dict[Place, Stack] = {}

@@ -77,7 +77,7 @@ class Stack:
     def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
         """Make a bridge, down, with the mark of ours."""
         with self._changing("add bridge %s" % name, {errno.EEXIST: "a link of that name is already there"}):
-            # A bridge follows the MTU of its ports, unless its own was changed once; what it was born with is no change.
+            # A bridge follows the MTU of its ports until its own is changed; the one it is born with does not count.
             born = None if mtu is None else mtu ^ 1
             self._request(requests.RTM_NEWLINK, requests.bridge(name, mac_address, born, stp), NEW)
             if mtu is not None:
@@ -123,7 +123,7 @@ class Stack:
             self._request(requests.RTM_DELLINK, requests.named(name))
 
     def delete_links(self, names: t.Sequence[str]) -> None:
-        """Delete links, all by one request, for the kernel waits some 20 ms for each; those that are gone are no error."""
+        """Delete links by one request, since the kernel waits 20 ms for each; those that are gone are no error."""
         if len(names) == 1:
             self.delete_link(names[0])
             return

@@ -128,7 +128,7 @@ class NetnsKind(Kind):
         holders = world.host.processes_in(entry.inode) if entry.inode else ()
         if holders:
             shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
-            world.warn("%s still live in namespace %s; they lose its network." % (shown.capitalize(), name))
+            world.warn("Still living in namespace %s, which loses its network: %s." % (name, shown))
         peers = [link for link in world.links(Place(netns=name)).values() if is_ours(link) and link.kind == "veth"]
         inside = {peer.index: peer.peer_index for peer in peers}
         ends = [link for link in world.links().values() if is_ours(link) and inside.get(link.peer_index) == link.index]

@@ -177,6 +177,10 @@ def _found(world: World) -> _Values:
 
 
 def _read(world: World, key: str) -> str | None:
+    """A value; None for a key that is not there, or goes with its interface in this run."""
+    link = key.split("/")[3] if key.startswith(("net/ipv4/conf/", "net/ipv6/conf/")) else "all"
+    if link not in ("all", "default") and link not in world.links():
+        return None
     return world.host.stack(HOST).read_sysctl(key)
 
 

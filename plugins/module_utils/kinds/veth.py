@@ -219,9 +219,7 @@ class VethKind(Kind):
 
     @staticmethod
     def _all_routes(item: Veth, world: World) -> list[RouteEntry]:
-        place = item.peer.place
-        entries = [] if world.is_new(place) else world.host.stack(place).routes()
-        return sorted(entries, key=lambda entry: _route_order(entry.route))
+        return sorted(world.routes(item.peer.place), key=lambda entry: _route_order(entry.route))
 
     def _routes(self, item: Veth, world: World) -> list[RouteEntry]:
         return [entry for entry in self._all_routes(item, world) if entry.link == item.peer.name]
@@ -360,10 +358,11 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
     if found is None:
         return ()
     place, peer = found
-    routes = [entry.route for entry in world.host.stack(place).routes() if entry.link == peer.name]
+    entries = world.host.stack(place).routes()
+    routes = [_plain(e.route) for e in entries if e.link == peer.name and e.protocol == ROUTE_PROTOCOL]
     item = Veth(
         name=link.name,
-        peer=Peer(peer.name, place, peer.mac_address, peer.addresses, tuple(r for r in routes if r.via is not None)),
+        peer=Peer(peer.name, place, peer.mac_address, peer.addresses, tuple(routes)),
         bridge=link.master or None,
         isolated=link.isolated,
         mtu=link.mtu,
@@ -371,6 +370,11 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
         network=network_of(link.alias),
     )
     return tuple(VethKind().make(item, world))
+
+
+def _plain(route: Route) -> Route:
+    """A route as a person would ask for it."""
+    return replace(route, metric=None) if route.metric == _KERNEL_METRIC[route.to.version] else route
 
 
 def _metric(route: Route) -> int:

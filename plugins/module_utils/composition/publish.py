@@ -9,8 +9,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ..module_utils import options as read
-from ..module_utils.model import Address, InvalidRequest, Network, PortRange
+from .. import options as read
+from ..model import Address, InvalidRequest, Network, PortRange
 
 # Where Docker, too, looks for a port when it is not told one and the kernel does not say (docker(1), run -P).
 EPHEMERAL = PortRange(49153, 65535)

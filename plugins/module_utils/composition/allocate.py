@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from ..module_utils.model import Address, InvalidRequest, Network
+from ..model import Address, InvalidRequest, Network
 
 
 class Subnet:

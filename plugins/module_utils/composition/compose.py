@@ -11,8 +11,8 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ..module_utils import options as read
-from ..module_utils.model import Network
+from .. import options as read
+from ..model import Network
 from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_networks, veth_name
 from .ports import Ports, plan_publish
 from .removal import Item, Items, removals

@@ -11,8 +11,8 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ..module_utils import options as read
-from ..module_utils.model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network
+from .. import options as read
+from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network
 from .allocate import Subnet
 from .publish import Publish, parse
 
@@ -55,6 +55,31 @@ class BridgeNetwork:
         return bool(self.options.get("internal"))
 
 
+_NETWORK_OPTIONS = (
+    "name",
+    "bridge",
+    "subnets",
+    "gateways",
+    "mtu",
+    "internal",
+    "icc",
+    "masquerade",
+    "direct_access",
+    "trusted_interfaces",
+    "host_access",
+    "allow",
+    "endpoints",
+)
+_ENDPOINT_OPTIONS = ("name", "netns", "pid", "interface", "addresses", "mac_address", "publish")
+
+
+def _refuse_unknown(title: str, options: Facts, known: t.Sequence[str]) -> None:
+    """A misspelt option must not be taken for one that was left out."""
+    for name in options:
+        if name not in known:
+            raise InvalidRequest("%s: there is no option %s; there are %s." % (title, name, ", ".join(known)))
+
+
 def read_networks(networks: t.Sequence[Facts], info: Facts) -> list[BridgeNetwork]:
     """The list as objects; raises InvalidRequest. ``info`` is what network_info returned."""
     wanted = [_read_network(options, info) for options in networks]
@@ -74,6 +99,7 @@ def _read_network(options: Facts, info: Facts) -> BridgeNetwork:
     if not name:
         raise InvalidRequest("A network needs a name.")
     title = "network %s" % name
+    _refuse_unknown(title, options, _NETWORK_OPTIONS)
     bridge = options.get("bridge") or "br-" + name
     if not options.get("bridge") and len(bridge.encode()) > LINK_NAME_BYTES:
         raise InvalidRequest(
@@ -114,6 +140,7 @@ def _read_endpoint(options: Facts, title: str) -> Endpoint:
     name = options.get("name")
     if not name:
         raise InvalidRequest("%s: an endpoint needs a name." % title)
+    _refuse_unknown("%s: endpoint %s" % (title, name), options, _ENDPOINT_OPTIONS)
     pid = read.pid("pid", options.get("pid"))
     if pid is not None and options.get("netns"):
         raise InvalidRequest("%s: endpoint %s lives in a namespace by name or by pid, not both." % (title, name))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils.kinds.port_publish import PortPublishKind
+from ..kinds.port_publish import PortPublishKind
 from .networks import Facts
 
 Item = dict[str, t.Any]

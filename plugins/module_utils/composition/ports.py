@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils.firewall.port_table import PortTable
-from ..module_utils.kinds.port_publish import PortPublishKind
-from ..module_utils.model import InvalidRequest, PortRange
+from ..firewall.port_table import PortTable
+from ..kinds.port_publish import PortPublishKind
+from ..model import InvalidRequest, PortRange
 from .networks import BridgeNetwork, Endpoint, Facts
 from .publish import Publish
 
