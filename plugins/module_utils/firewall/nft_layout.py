@@ -109,6 +109,9 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
     for policy in policies:
         _render_policy(policy, sets)
     guard = ["ct direction reply return"]
+    for version in (4, 6):
+        if "allow%d" % version in sets:
+            guard.append("%s return" % _allowed(version))
     into = ["ct state established,related accept", "ct status dnat accept"]
     for version in (4, 6):
         if "closed%d" % version in sets:
@@ -125,8 +128,7 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
         into.append("oifname @open accept")
     for version in (4, 6):
         if "allow%d" % version in sets:
-            ip = _IP[version]
-            into.append("oifname . %s saddr . %s daddr . %s @allow%d accept" % (ip, ip, _PORT, version))
+            into.append("%s accept" % _allowed(version))
     chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
     chains["forward"] = Chain(hook("filter", "forward", "filter"), _forward_rules(sets))
     chains["into"] = Chain("", tuple([*into, 'counter drop comment "not published, not allowed"']))
@@ -150,8 +152,16 @@ _INPUT = (
 )
 
 
+def _allowed(version: int) -> str:
+    ip = _IP[version]
+    return "%s saddr . %s daddr . %s @allow%d" % (ip, ip, _PORT, version)
+
+
 def _forward_rules(sets: _Sets) -> tuple[str, ...]:
-    rules = ['iifname @bridges ct state invalid counter drop comment "would leave with a private source"']
+    rules = [
+        "iifname @bridges iifname . oifname != @own ct state invalid"
+        ' counter drop comment "would leave with a private source"'
+    ]
     if "internal" in sets:
         rules.append('iifname @internal iifname . oifname != @own counter drop comment "no way out"')
         rules.append('oifname @internal iifname . oifname != @own counter drop comment "no way in"')
@@ -164,9 +174,9 @@ def _render_policy(policy: BridgePolicy, sets: _Sets) -> None:
     _put(sets, "bridges", "ifname", bridge, Element(comment=_comment(network=policy.network)))
     if policy.icc:
         _put(sets, "icc", "ifname . ifname", pair)
+    _put(sets, "own", "ifname . ifname", pair)
     if policy.internal:
         _put(sets, "internal", "ifname", bridge)
-        _put(sets, "own", "ifname . ifname", pair)
     if policy.direct_access:
         _put(sets, "open", "ifname", bridge)
     if not policy.host_access:
@@ -176,7 +186,7 @@ def _render_policy(policy: BridgePolicy, sets: _Sets) -> None:
     for subnet in policy.subnets:
         _render_subnet(policy, subnet, sets)
     for flow in policy.allow:
-        _render_flow(bridge, flow, sets)
+        _render_flow(policy.bridge, flow, sets)
 
 
 def _render_subnet(policy: BridgePolicy, subnet: Network, sets: _Sets) -> None:
@@ -195,9 +205,10 @@ def _render_flow(bridge: str, flow: Flow, sets: _Sets) -> None:
     version = flow.to.version
     address = _ADDRESS[version]
     # 0-255 and 0-65535 match a packet that has no ports, too: the look-up reads whatever lies there
-    key = (bridge, _spell(flow.source), _spell(flow.to), flow.protocol or "0-255", str(flow.ports or "0-65535"))
-    kind = "ifname . %s . %s . inet_proto . inet_service" % (address, address)
-    _put(sets, "allow%d" % version, kind, " . ".join(key), interval=True)
+    key = (_spell(flow.source), _spell(flow.to), flow.protocol or "0-255", str(flow.ports or "0-65535"))
+    kind = "%s . %s . inet_proto . inet_service" % (address, address)
+    note = Element(comment=_comment(bridge=bridge))
+    _put(sets, "allow%d" % version, kind, " . ".join(key), note, interval=True)
 
 
 def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
@@ -212,8 +223,8 @@ def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
         for (link, subnet), element in _keys(table, "inside%d" % version):
             if not element.comment:
                 subnets.setdefault(link, []).append(ipaddress.ip_network(subnet))
-        for key, unused in _keys(table, "allow%d" % version):
-            flows.setdefault(key[0], []).append(_parse_flow(key))
+        for key, element in _keys(table, "allow%d" % version):
+            flows.setdefault(_notes(element.comment).get("bridge", ""), []).append(_parse_flow(key))
     for (bridge,), element in _keys(table, "bridges"):
         yield BridgePolicy(
             bridge=bridge,
@@ -234,7 +245,7 @@ def ordered(networks: t.Iterable[Network]) -> tuple[Network, ...]:
 
 
 def _parse_flow(key: t.Sequence[str]) -> Flow:
-    unused, source, to, protocol, ports = key
+    source, to, protocol, ports = key
     return Flow(
         source=ipaddress.ip_network(source),
         to=ipaddress.ip_network(to),
@@ -351,8 +362,13 @@ def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets
             if name % version in sets:
                 translate.append("dnat %s to %s map @%s" % (ip, key, name % version))
     chains["publish"] = Chain("", tuple(translate))
-    chains["publish_in"] = Chain(hook("nat", "prerouting", "dstnat"), tuple([*outside, _TO_HOST]))
-    chains["publish_out"] = Chain(hook("nat", "output", "dstnat"), (_TO_HOST,))
+    inside = []
+    if any(port.container_ip.version == 6 for port in ports):
+        # A link-local source is not forwarded, and ::1 never leaves the host: let them find nobody at home.
+        outside.insert(0, "ip6 saddr fe80::/10 return")
+        inside.append("ip6 daddr ::1 return")
+    chains["publish_in"] = Chain(hook("nat", "prerouting", "dstnat"), (*outside, _TO_HOST))
+    chains["publish_out"] = Chain(hook("nat", "output", "dstnat"), (*inside, _TO_HOST))
     hairpin = []
     if "publish_over" in sets:
         hairpin.append("iifname . oifname @publish_over ct status dnat masquerade")

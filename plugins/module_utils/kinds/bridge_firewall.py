@@ -32,6 +32,9 @@ class BridgeFirewallKind(Kind):
             {read.link_name("trusted_interfaces", name) for name in options.get("trusted_interfaces") or ()}
         )
         flows = {self._parse_flow(item, bridge) for item in options.get("allow") or ()}
+        for flow in flows:
+            if subnets and not any(_lies_in(flow.to, subnet) for subnet in subnets):
+                raise InvalidRequest("Bridge %s: allow.to %s lies in none of its subnets." % (bridge, flow.to))
         return BridgePolicy(
             bridge=bridge,
             subnets=subnets,
@@ -115,6 +118,10 @@ class BridgeFirewallKind(Kind):
 def _describe_flow(flow: Flow) -> dict[str, t.Any]:
     ends = {"from": str(flow.source), "to": str(flow.to)}
     return dict(ends, **compact(protocol=flow.protocol or None, port=None if flow.ports is None else str(flow.ports)))
+
+
+def _lies_in(inner: Network, outer: Network) -> bool:
+    return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
 def _refuse_overlap(item: BridgePolicy, other: BridgePolicy) -> None:
