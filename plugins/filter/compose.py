@@ -9,8 +9,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.model import InvalidRequest
 from ..module_utils.composition.compose import compose as compose_networks
+from ..module_utils.model import InvalidRequest
 
 DOCUMENTATION = r"""
 name: compose

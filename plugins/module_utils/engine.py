@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .firewall.backend import FirewallError
 from .kernel.errors import HostError
-from .operations import DeleteLinks, Operation
+from .operations import Announce, DeleteLinks, Operation
 from .text import to_yaml
 from .world import World
 
@@ -117,7 +117,14 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
         steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
     rules, late = world.firewall.plan(world.dropped_bridges) if world.firewall.in_use else ([], [])
+    beside = world.firewall.coexist(world) if world.firewall.in_use else None
+    if beside is not None:
+        rules = [*beside.first, *rules, *beside.last]
+        plan.before.update(beside.before)
+        plan.after.update(beside.after)
     plan.steps = rules + together(going) + late + coming
+    if world.news:
+        plan.steps.append(Announce(tuple(world.news)))
     return plan
 
 

@@ -22,7 +22,7 @@ Arguments = dict[str, dict[str, t.Any]]
 _T = t.TypeVar("_T")
 
 _LOCK_SECONDS = 120
-_PACKAGES = {"nft": "nftables", "conntrack": "conntrack"}
+_PACKAGES = {"nft": "nftables", "conntrack": "conntrack", "firewall-cmd": "firewalld", "ufw": "ufw"}
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 NETWORK: Arguments = {"network": {"type": "str"}}
 BACKEND: Arguments = {"backend": {"type": "str", "choices": list(CHOICES), "default": "auto"}}

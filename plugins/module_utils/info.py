@@ -42,7 +42,7 @@ def gather(world: World, name: str | None = None) -> Facts:
         "masquerades": masquerades if name is None else _of(masquerades, name),
         "forwarding": _forwarding(world),
         "backend": desk.backend if desk.is_open else None,
-        "foreign": _foreign(desk),
+        "foreign": _foreign(desk, world),
     }
 
 
@@ -121,9 +121,9 @@ def _forwarding(world: World) -> Facts:
     )
 
 
-def _foreign(desk: FirewallDesk) -> list[str]:
+def _foreign(desk: FirewallDesk, world: World) -> list[str]:
     """What of others overrides our rules, or may."""
-    found = ["%s drops what our rules accept" % chain for chain in desk.dropping_chains()]
+    found = desk.obstacles(world) if desk.is_open else []
     for version in (4, 6):
         whose = desk.foreign_nat(version)
         found += ["%s, too (IPv%d); of two rules for a port, the first one decides" % (whose, version)] if whose else []

@@ -361,6 +361,36 @@ class RemoveRoute(Operation):
 
 
 @dataclass(frozen=True)
+class Announcement:
+    """Addresses that are new at a link; ``port`` is the bridge's port that it talks through, empty for none."""
+
+    place: Place
+    link: str
+    addresses: tuple[Interface, ...]
+    port: str = ""
+
+
+@dataclass(frozen=True)
+class Announce(Operation):
+    """Tell the neighbours, who may remember another station for an address."""
+
+    news: tuple[Announcement, ...]
+
+    def commands(self) -> list[str]:
+        return [command for item in self.news for command in self._commands(item)]
+
+    @staticmethod
+    def _commands(item: Announcement) -> list[str]:
+        where = "ip netns exec %s" % item.place.netns if item.place.netns else "nsenter --net -t %s" % item.place.pid
+        # arping(8) is not everywhere, and speaks IPv4 only
+        words = "%s arping -q -U -c 1 -I %s %s || true"
+        return [words % (where, item.link, address.ip) for address in item.addresses if address.version == 4]
+
+    def apply(self, host: Host) -> None:
+        host.announce(self.news)
+
+
+@dataclass(frozen=True)
 class WriteFile(Operation):
     """Replace a file in one step (rename), mode 0644; ``before`` is None when there was none."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from .kernel.errors import KernelError
 from .kernel.state import Link, NamespaceEntry, RouteEntry
 from .model import BRIDGE_PORTS, DOOMED_GROUP, LINK_GROUP, Conflict, Interface, Network, Place
-from .operations import HOST
+from .operations import HOST, Announcement
 
 if t.TYPE_CHECKING:
     from .firewall.desk import FirewallDesk
@@ -35,6 +35,7 @@ class World:
         self.check_mode = check_mode
         self.warnings: list[str] = []
         self.dropped_bridges: set[str] = set()
+        self.news: list[Announcement] = []  # addresses that neighbours should hear of when all is up
         self._links: dict[Place, dict[str, Link]] = {}
         self._namespaces: t.Mapping[str, NamespaceEntry] | None = None
         self._new_namespaces: set[str] = set()

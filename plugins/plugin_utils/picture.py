@@ -120,9 +120,10 @@ def _policy(policy: Facts | None) -> list[str]:
         words.append("endpoints do not reach one another")
     if policy.get("host_access") == "deny":
         words.append("endpoints do not reach the host")
-    if policy.get("direct_access"):
+    if policy.get("direct_access") and not policy.get("internal"):
         words.append("others may route to the endpoints")
-    words += ["open to what comes in by %s" % link for link in policy.get("trusted_interfaces") or ()]
+    if not policy.get("internal"):
+        words += ["open to what comes in by %s" % link for link in policy.get("trusted_interfaces") or ()]
     return words + ["open %s" % _flow(flow) for flow in policy.get("allow") or ()]
 
 

@@ -47,6 +47,10 @@ class Backend:
         """What read() will give when ``desired`` is in place."""
         raise NotImplementedError
 
+    def kept(self, raw: object) -> str:
+        """A sentence when rules of the user's keep a chain of ours from going; empty when none do."""
+        return ""
+
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         """The transaction from what was read to ``desired``; empty when nothing differs.
 

@@ -14,8 +14,13 @@ from dataclasses import dataclass, replace
 
 from ..model import BridgePolicy, FirewallState, Masquerade
 from ..operations import ForgetFlows, Operation, PortFlows
-from .backend import CHAIN_PREFIX, Backend, FirewallError, Runner
+from .backend import Backend, FirewallError, Runner
+from .foreign import Foreign
 from .port_table import PortTable
+
+if t.TYPE_CHECKING:
+    from ..world import World
+    from .hooks import Measures
 
 CHOICES = ("auto", "nftables", "iptables", "legacy")
 
@@ -33,14 +38,6 @@ def _iptables(run: Runner, variant: str = "auto") -> Backend:
     from .iptables import IptablesBackend
 
     return IptablesBackend(run, variant)
-
-
-def iptables_has_ours(run: Runner, native: bool) -> bool:
-    """Whether the nf_tables variant of iptables may have chains of ours; nft, where it works, sees them at once."""
-    if not native:
-        return True
-    rc, out, unused = run(["nft", "list", "chains"], None)
-    return rc != 0 or "chain %s" % CHAIN_PREFIX in out
 
 
 def legacy_is_loaded() -> bool:
@@ -76,6 +73,7 @@ class FirewallDesk:
     def __init__(self, run: Runner, choice: str = "auto") -> None:
         self._run = run
         self._choice = choice
+        self.foreign = Foreign(run)
         self._own: _Source | None = None
         self._others: list[_Source] = []
         self.policies: dict[str, BridgePolicy] = {}
@@ -119,16 +117,37 @@ class FirewallDesk:
 
     def foreign_nat(self, version: int) -> str:
         """Whose rules translate addresses beside ours, as a clause; empty when nobody's."""
-        from . import foreign
-
-        found = foreign.nat_rules(self._run, version)
+        found = self.foreign.nat_tables(version)
         return "%s translates addresses" % found[0] if found else ""
 
-    def dropping_chains(self) -> list[str]:
-        """Chains of others that drop what our rules accept, each as a person would name it."""
-        from . import foreign
+    def obstacles(self, world: World) -> list[str]:
+        """What of others overrides our rules as they are now, a sentence each."""
+        from .foreign import facts
+        from .hooks import measures
 
-        return sorted({chain for version in (4, 6) for chain in foreign.dropping_chains(self._run, version)})
+        state = self.current
+        found = measures(self.foreign, state, state, self.backend, world)
+        opened = {(base, inwards) for base, inwards in found.opened if base not in found.missing}
+        return facts(self.foreign, state, self.backend, opened)
+
+    def coexist(self, world: World) -> Measures | None:
+        """What there is to do in the places that other packet filters have for rules like ours; warns of obstacles."""
+        self.open()
+        for source in [self._source, *self._others]:
+            kept = "" if self.policies else source.backend.kept(source.raw)
+            if kept:
+                world.warn(kept)
+        if self.foreign.is_alone():
+            return None
+        from .foreign import facts
+        from .hooks import measures
+
+        desired = self.desired
+        found = measures(self.foreign, self.current, desired, self.backend, world)
+        if desired.policies or desired.masquerades or desired.ports:
+            for fact in facts(self.foreign, desired, self.backend, found.opened):
+                world.warn(fact + ".")
+        return found
 
     @property
     def backend(self) -> str:
@@ -165,7 +184,9 @@ class FirewallDesk:
         """
         self.open()
         source, desired = self._source, self.desired
-        kept = [policy for policy in self.current.policies if policy.bridge in leaving and policy not in desired.policies]
+        kept = [
+            policy for policy in self.current.policies if policy.bridge in leaving and policy not in desired.policies
+        ]
         first = replace(desired, policies=desired.policies | frozenset(kept))
         steps = source.backend.plan(source.raw, first)
         for other in self._others:
@@ -210,7 +231,9 @@ class FirewallDesk:
         if backend.name != "nftables":
             native = _nftables(self._run)
             others += [native] if native.usable() is None else []
-        if backend.name != "iptables" and iptables_has_ours(self._run, native=backend.name == "nftables"):
+        # nft, where it works, sees at once what the nf_tables variant of iptables has
+        unseen = backend.name != "nftables" or self.foreign.nft_sees_ours_in_iptables()
+        if backend.name != "iptables" and unseen:
             others.append(_iptables(self._run, "nft"))
         if backend.name != "legacy" and legacy_is_loaded():
             others.append(_iptables(self._run, "legacy"))

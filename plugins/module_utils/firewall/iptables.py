@@ -52,9 +52,10 @@ class IptablesBackend(Backend):
     def __init__(self, run: Runner, variant: str = "auto") -> None:
         super().__init__(run)
         if variant not in VARIANTS:
-            raise FirewallError("iptables has no variant {}, only {}.".format(variant, ", ".join(VARIANTS)))
+            raise FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
         self._variant = variant
         self._version: tuple[int, str] | None = None
+        self._versions: tuple[int, ...] = (4, 6)  # the IP versions that this host has
 
     @property
     def store(self) -> str:
@@ -72,17 +73,23 @@ class IptablesBackend(Backend):
         rc, out = self._ask_version()
         tool = self.tool(4, "")
         if rc == _MISSING:
-            return f"{tool} is not installed; install the package iptables."
+            return "%s is not installed; install the package iptables." % tool
         if rc != 0 or not out.startswith("iptables"):
-            return f"{tool} does not work here: {_first_line(out)}"
+            return "%s does not work here: %s" % (tool, _first_line(out))
         return None
 
     def read(self) -> Dump:
         found = {version: self.read_family(version) for version in (4, 6)}
-        return Dump({version: rules for version, rules in found.items() if rules is not None})
+        families = {version: rules for version, rules in found.items() if rules is not None}
+        self._versions = tuple(families)
+        return Dump(families)
 
     def state(self, raw: object) -> FirewallState:
         return decode(t.cast("Dump", raw).families)
+
+    def expected(self, desired: FirewallState) -> Dump:
+        found = render(desired)
+        return Dump({version: found[version] for version in self._versions})
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("Dump", raw).families
@@ -99,12 +106,6 @@ class IptablesBackend(Backend):
         """The transaction from one set of rules to another."""
         argv = (self.tool(version, "restore"), "--noflush", "-w", str(LOCK_SECONDS))
         return LoadRules(argv, transaction(before, after), transaction(after, before))
-
-    def has_rules_of_ours(self) -> bool:
-        """Whether this variant holds anything of ours; looking makes nothing, and a missing tool holds nothing."""
-        if self._variant == "legacy" and not any(self._legacy_tables(version) for version in (4, 6)):
-            return False
-        return self.usable() is None and bool(self.read())
 
     def tool(self, version: int, verb: str) -> str:
         """The program for an IP version: ``save``, ``restore``, or empty for the one that takes single rules."""
@@ -145,9 +146,8 @@ class IptablesBackend(Backend):
         foreign = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
         if foreign:
             raise FirewallError(
-                "{} cannot read table {}: it has rules that only nft knows; use the back-end nftables.".format(
-                    tool, ", ".join(sorted(foreign))
-                )
+                "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
+                % (tool, ", ".join(sorted(foreign)))
             )
         return parse(out)
 
@@ -157,7 +157,7 @@ class IptablesBackend(Backend):
         networks += [subnet for policy in desired.policies for subnet in policy.subnets]
         if all(item.version != version for item in networks + [port.container_ip for port in desired.ports]):
             return
-        what = "has no IPv6" if not os.path.isdir(_IPV6) else "has no {}".format(self.tool(version, "save"))
+        what = "has no IPv6" if not os.path.isdir(_IPV6) else "has no %s" % self.tool(version, "save")
         raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
 
     @staticmethod

@@ -14,7 +14,9 @@ part           table, chain         reached from
 policies       mangle DLN-GUARD     PREROUTING: no packet to a network's addresses but by its own bridge
 .              filter DLN-FORWARD   FORWARD, with DLN-INVALID and one DLN-IN-<bridge> for each bridge
 .              filter DLN-INPUT     INPUT, with DLN-HOST: ``host_access: deny``
+.              filter DLN-OUTPUT    OUTPUT: no redirects where some flows alone may pass
 masquerades    nat DLN-MASQ         POSTROUTING
+.              filter DLN-STRAYS    INPUT, for what conntrack cannot place
 ports          raw DLN-LOOPBACK     PREROUTING: 127.0.0.0/8 never comes from outside
 .              nat DLN-PUBLISH      PREROUTING, for local addresses
 .              nat DLN-LOCAL        OUTPUT, for local addresses
@@ -52,8 +54,10 @@ GUARD = ("mangle", "DLN-GUARD")
 FORWARD = ("filter", "DLN-FORWARD")
 INVALID = ("filter", "DLN-INVALID")
 INPUT = ("filter", "DLN-INPUT")
+OUTPUT = ("filter", "DLN-OUTPUT")
 HOST = ("filter", "DLN-HOST")
 MASQ = ("nat", "DLN-MASQ")
+STRAYS = ("filter", "DLN-STRAYS")
 LOOPBACK = ("raw", "DLN-LOOPBACK")
 PUBLISH = ("nat", "DLN-PUBLISH")
 LOCAL = ("nat", "DLN-LOCAL")
@@ -63,7 +67,7 @@ HAIRPIN = ("nat", "DLN-HAIRPIN")
 STRANGERS = ("filter", "DLN-STRANGERS")
 INTO = "DLN-IN-"
 
-_GROUP = f"0x{LINK_GROUP:x}"
+_GROUP = "0x%x" % LINK_GROUP
 _ESTABLISHED: Rule = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
 _TRANSLATED: Rule = ("-m", "conntrack", "--ctstate", "DNAT")
 _LOCAL_ADDRESS: Rule = ("-m", "addrtype", "--dst-type", "LOCAL")
@@ -96,7 +100,7 @@ def host(address: Address) -> str:
 def interface(name: str) -> str:
     """The name of an interface, if iptables can take it for what it is."""
     if name.endswith("+") or name[:1] in ("-", "!") or _UNSAFE.search(name):
-        raise InvalidRequest(f"iptables cannot name the interface {name}: use a name without + ! quotes or spaces")
+        raise InvalidRequest("iptables cannot name the interface %s: use a name without + ! quotes or spaces." % name)
     return name
 
 
@@ -119,18 +123,18 @@ def _protocol(protocol: str, ports: PortRange | None) -> Rule:
     if ports is None:
         return words
     if protocol not in _WITH_PORTS:
-        raise InvalidRequest("The ports {} need one of the protocols {}.".format(ports, ", ".join(_WITH_PORTS)))
+        raise InvalidRequest("The ports %s need one of the protocols %s." % (ports, ", ".join(_WITH_PORTS)))
     text = str(ports.first) if len(ports) == 1 else "%d:%d" % (ports.first, ports.last)
     return (*words, "-m", protocol, "--dport", text)
 
 
 def _comment(**notes: str) -> Rule:
     """``key=value`` words for what no part of the rule says."""
-    text = " ".join(f"{key}={value}" for key, value in notes.items() if value)
+    text = " ".join("%s=%s" % (key, value) for key, value in notes.items() if value)
     if not text:
         return ()
     if any(_UNSAFE.search(value) for value in notes.values()) or len(text.encode()) > _COMMENT_BYTES:
-        raise InvalidRequest(f"The comment of a rule cannot hold {text}: use a short name without spaces or quotes.")
+        raise InvalidRequest("The comment of a rule cannot hold %s: use a short name without spaces or quotes." % text)
     return ("-m", "comment", "--comment", text)
 
 
@@ -196,9 +200,8 @@ def _render_policies(family: _Family, policies: t.Sequence[BridgePolicy]) -> Non
             interface(name)
     _render_guard(family, policies)
     _render_forward(family, policies)
-    closed = [policy for policy in policies if not policy.host_access]
-    if closed:
-        _render_host_access(family, closed)
+    _render_host_access(family, [policy for policy in policies if not policy.host_access])
+    _render_output(family, [policy for policy in policies if not policy.icc and any(_flows(policy, family.version))])
 
 
 def _render_guard(family: _Family, policies: t.Sequence[BridgePolicy]) -> None:
@@ -216,14 +219,17 @@ def _render_guard(family: _Family, policies: t.Sequence[BridgePolicy]) -> None:
         family.add(GUARD, ("-d", "127.0.0.0/8", "-j", "DROP"))
     family.add(GUARD, ("-m", "conntrack", "--ctdir", "REPLY", "-j", "RETURN"))
     for policy in policies:
-        for subnet in policy.subnets:
-            if subnet.version == family.version:
-                for rule in _guard(policy, subnet):
-                    family.add(GUARD, _destination(subnet), rule)
+        subnets = [subnet for subnet in policy.subnets if subnet.version == family.version]
+        if subnets and not policy.internal and not policy.direct_access:
+            for flow in _flows(policy, family.version):
+                family.add(GUARD, flow, ("-j", "RETURN"))
+        for subnet in subnets:
+            for rule in _guard(policy):
+                family.add(GUARD, _destination(subnet), rule)
     family.jump("PREROUTING", GUARD)
 
 
-def _guard(policy: BridgePolicy, subnet: Network) -> t.Iterator[Rule]:
+def _guard(policy: BridgePolicy) -> t.Iterator[Rule]:
     if policy.direct_access and not policy.internal:
         # changes nothing: it keeps the subnet on record
         yield ("!", "-i", policy.bridge, "-j", "RETURN")
@@ -273,17 +279,23 @@ def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
     elif version == 6:
         for kind in ("135", "136"):  # neighbour discovery is to IPv6 what ARP, which nobody filters here, is to IPv4
             yield ("-i", policy.bridge, "-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "ACCEPT")
+    for flow in _flows(policy, version):
+        yield (*flow, "-j", "ACCEPT")
+    yield ("-j", "DROP")
+
+
+def _flows(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
     for flow in policy.allow:
         if flow.source.version != flow.to.version:
-            raise InvalidRequest(f"A flow from {flow.source} to {flow.to} mixes address families.")
+            raise InvalidRequest("A flow from %s to %s mixes address families." % (flow.source, flow.to))
         if flow.to.version == version:
-            match = _source(flow.source) + _destination(flow.to) + _protocol(flow.protocol, flow.ports)
-            yield (*match, "-j", "ACCEPT")
-    yield ("-j", "DROP")
+            yield _source(flow.source) + _destination(flow.to) + _protocol(flow.protocol, flow.ports)
 
 
 def _render_host_access(family: _Family, policies: t.Sequence[BridgePolicy]) -> None:
     """Published ports are not concerned: they are translated, and so forwarded."""
+    if not policies:
+        return
     for policy in policies:
         family.add(INPUT, ("-i", policy.bridge, "-j", HOST[1]))
     family.add(HOST, _ESTABLISHED, ("-j", "RETURN"))
@@ -296,6 +308,18 @@ def _render_host_access(family: _Family, policies: t.Sequence[BridgePolicy]) -> 
     family.jump("INPUT", INPUT)
 
 
+def _render_output(family: _Family, policies: t.Sequence[BridgePolicy]) -> None:
+    """Endpoints that may not talk to one another reach what is allowed by way of the host, which must not tell them
+    the short way (ICMP redirects)."""
+    redirect: Rule = ("-p", "icmp", "-m", "icmp", "--icmp-type", "5")
+    if family.version == 6:
+        redirect = ("-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", "137")
+    for policy in policies:
+        family.add(OUTPUT, ("-o", policy.bridge), redirect, ("-j", "DROP"))
+    if policies:
+        family.jump("OUTPUT", OUTPUT)
+
+
 def _render_masquerades(family: _Family, entries: t.Sequence[Masquerade]) -> None:
     for entry in sorted(entries, key=_specific_first):
         match = _source(entry.source)
@@ -304,6 +328,11 @@ def _render_masquerades(family: _Family, entries: t.Sequence[Masquerade]) -> Non
         family.add(MASQ, match, _out(entry.out), _comment(network=entry.network), _translation(entry))
     if entries:
         family.jump("POSTROUTING", MASQ)
+        # A late segment of a translated connection that conntrack cannot place comes to the host itself, whose RST
+        # would end the connection. Segments for a socket of the host are none of ours.
+        family.add(STRAYS, ("-m", "socket", "--nowildcard", "-j", "RETURN"))
+        family.add(STRAYS, ("-j", "DROP"))
+        family.jump("INPUT", STRAYS, ("-p", "tcp", "-m", "conntrack", "--ctstate", "INVALID"))
 
 
 def _specific_first(entry: Masquerade) -> tuple[int, bytes, int, str]:
@@ -399,7 +428,7 @@ def _to_destination(port: PublishedPort) -> str:
     first, ports = port.container_port, port.host_ports
     if first == ports.first:
         return host(port.container_ip)
-    address = f"[{host(port.container_ip)}]" if port.container_ip.version == 6 else host(port.container_ip)
+    address = "[%s]" % host(port.container_ip) if port.container_ip.version == 6 else host(port.container_ip)
     if len(ports) == 1:
         return "%s:%d" % (address, first)
     return "%s:%d-%d/%d" % (address, first, first + len(ports) - 1, ports.first)

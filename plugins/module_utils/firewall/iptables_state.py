@@ -30,7 +30,7 @@ Options = dict[str, str]  # an inverted one begins with "! "
 Rules = t.Mapping[Place, t.Sequence[Options]]
 Decoded = t.TypeVar("Decoded")
 
-_VALUELESS = ("--limit-iface-in", "--random-fully")
+_VALUELESS = ("--limit-iface-in", "--nowildcard", "--random-fully")
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 

@@ -95,7 +95,7 @@ def text_of(rule: Rule) -> str:
 
 def quoted(word: str) -> str:
     """A word as iptables-save quotes it (xtables_save_string)."""
-    return word if _UNQUOTED.fullmatch(word) else '"{}"'.format(re.sub(r"([\"\\'])", r"\\\1", word))
+    return word if _UNQUOTED.fullmatch(word) else '"%s"' % re.sub(r"([\"\\'])", r"\\\1", word)
 
 
 def transaction(before: Ruleset, after: Ruleset) -> str:
@@ -110,11 +110,11 @@ def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
     removed = [chain for chain in old if chain not in new]
     surplus, missing = _jump_changes(table, before, after, removed)
     # Declaring a chain makes it or empties it.
-    lines = [f":{chain} - [0:0]" for chain in changed + removed]
-    lines += [f"-D {jump.chain} {text_of(jump.rule)}" for jump in surplus]
-    lines += [f"-A {chain} {text_of(rule)}" for chain in changed for rule in new[chain]]
-    lines += ["-{} {} {}".format("A" if jump.last else "I", jump.chain, text_of(jump.rule)) for jump in missing]
-    lines += [f"-X {chain}" for chain in removed]
+    lines = [":%s - [0:0]" % chain for chain in changed + removed]
+    lines += ["-D %s %s" % (jump.chain, text_of(jump.rule)) for jump in surplus]
+    lines += ["-A %s %s" % (chain, text_of(rule)) for chain in changed for rule in new[chain]]
+    lines += ["-%s %s %s" % ("A" if jump.last else "I", jump.chain, text_of(jump.rule)) for jump in missing]
+    lines += ["-X %s" % chain for chain in removed]
     return "\n".join(["*" + table, *lines, "COMMIT", ""]) if lines else ""
 
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from ..model import FirewallState
 from ..operations import Operation, here_document
 from .backend import FirewallError, Runner
-from .foreign import nat_rules
+from .foreign import Foreign
 from .iptables import LOCK_SECONDS, IptablesBackend
 from .iptables_text import Rule, Ruleset, transaction, words
 
@@ -37,7 +37,7 @@ if t.TYPE_CHECKING:
 
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 _LAST_VERSION = (1, 8, 10)
-_VALUELESS = ("--limit-iface-in", "--random-fully")
+_VALUELESS = ("--limit-iface-in", "--nowildcard", "--random-fully")
 _ATTRIBUTES = {"-s": "src", "-d": "dst", "-i": "in_interface", "-o": "out_interface", "-p": "protocol"}
 _PROTOCOLS = {"ipv6-icmp": "icmpv6"}
 _FAMILIES = {4: ("Table", "Rule"), 6: ("Table6", "Rule6")}
@@ -68,12 +68,13 @@ class LegacyBackend(IptablesBackend):
             )
         if importlib.util.find_spec("iptc") is None:
             return "python-iptables is not installed for %s; install the package python3-iptables." % sys.executable
-        others = [name for version in (4, 6) for name in nat_rules(self.run, version) if not name.startswith("legacy")]
-        if others:
-            return (
-                "%s has rules, and which of two translations comes first depends on the order in which they were made;"
-                " use the back-end nftables." % others[0]
-            )
+        foreign = Foreign(self.run)
+        for table in foreign.nat_tables(4) + foreign.nat_tables(6):
+            if table.store == "nft":
+                return (
+                    "%s translates addresses as well, and which of two rules for a packet decides depends on which"
+                    " was loaded first; use the back-end nftables." % table
+                )
         return None
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:

@@ -5,25 +5,28 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 
 from ..model import Address, Place
-from . import codec, conntrack, files, lock, netns
+from . import announce, codec, conntrack, files, lock, netns
 from .cache import Cache, Changes
-from .errors import CommandError
+from .errors import CommandError, KernelError
 from .holders import Listeners, processes_by_namespace
+from .process import Visitor
 from .sockets import Sockets
 from .stack import Stack
 from .state import NamespaceEntry, RouteEntry
 
 if t.TYPE_CHECKING:
-    from ..operations import PortFlows
+    from ..operations import Announcement, PortFlows
 
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
 _HOST = Place()
 _ETHERNET_MTU = 1500
+_ANNOUNCE_SECONDS = 1.0
 
 
 class Host:
@@ -32,7 +35,8 @@ class Host:
     def __init__(self, run: Run) -> None:
         codec.require()
         self._run = run
-        self._sockets = Sockets()
+        self._visitor = Visitor()
+        self._sockets = Sockets(self._visitor)
         self._listeners = Listeners()
         self._processes: t.Mapping[int, t.Sequence[str]] | None = None
         self._changes = Changes()
@@ -48,6 +52,7 @@ class Host:
     def close(self) -> None:
         """Let go of every namespace; the host can still be used."""
         self._sockets.close_all()
+        self._visitor.close()
 
     def lock(self, timeout: float, what: str = "") -> t.ContextManager[None]:
         """Hold the lock of this host, or raise LockTimeout with its holder after ``timeout`` seconds."""
@@ -83,7 +88,7 @@ class Host:
         """Make a namespace with its loopback up and marked."""
         place = Place(netns=name)
         self._forget(place)
-        self._sockets.put(place, netns.create(name, alias))
+        self._sockets.put(place, netns.create(self._visitor, name, alias))
 
     def attach_namespace(self, name: str, pid: int) -> None:
         """Give the namespace of a process a name, and note that we did."""
@@ -126,6 +131,16 @@ class Host:
         if self._processes is None:
             self._processes = processes_by_namespace()
         return self._processes.get(inode, [])
+
+    def announce(self, news: t.Sequence[Announcement]) -> None:
+        """Tell neighbours where addresses are now, as soon as the bridge's ports forward what is said."""
+        announce.wait_for_ports([item.port for item in news if item.port], _ANNOUNCE_SECONDS)
+        for item in news:
+            addresses = [address.ip for address in item.addresses]
+            try:
+                self._sockets.inside(item.place, functools.partial(announce.announce, item.link, addresses))
+            except OSError as error:
+                raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
 
     def machine_id(self) -> str:
         """What tells this machine from others; the host's name where there is no machine-id(5)."""

@@ -15,7 +15,7 @@ from ..model import LINK_GROUP, Place
 from . import files, requests
 from .errors import KernelError
 from .netlink import NetlinkSocket
-from .process import MS_BIND, MS_REC, MS_SHARED, OWN_NAMESPACE, in_thread, mount, unmount, unshare_network
+from .process import MS_BIND, MS_REC, MS_SHARED, OWN_NAMESPACE, Visitor, mount, unmount, unshare_network
 from .sockets import NETNS_FOLDER, not_entered, path_of
 from .state import NamespaceEntry
 
@@ -46,7 +46,7 @@ def inode(place: Place) -> int:
         raise not_entered(place, error) from error
 
 
-def create(name: str, alias: str) -> NetlinkSocket:
+def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
     """Make a namespace, and give it the name when its loopback is up and marked; returns a socket inside."""
 
     def make() -> NetlinkSocket:
@@ -62,7 +62,7 @@ def create(name: str, alias: str) -> NetlinkSocket:
         return opened
 
     with _naming("create", name):
-        return in_thread(make)
+        return visitor.run(make)
 
 
 def attach(name: str, pid: int) -> None:

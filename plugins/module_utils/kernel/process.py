@@ -1,16 +1,16 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The system calls of namespaces and mounts that Python 3.9's os module lacks, and threads that visit namespaces.
+"""The system calls of namespaces and mounts that Python 3.9's os module lacks, and a thread that visits namespaces.
 
-The calling thread never changes its namespace: under Mitogen it runs the next task as well. A thread that did ends at
-once, because it would keep the namespace alive.
+The calling thread never changes its namespace: under Mitogen it runs the next task as well.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import queue
 import threading
 import typing as t
 
@@ -24,6 +24,9 @@ OWN_NAMESPACE = "/proc/thread-self/ns/net"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 T = t.TypeVar("T")
+
+_Answer = tuple[t.Any, t.Optional[BaseException]]
+_Task = tuple[t.Callable[[], t.Any], "queue.SimpleQueue[_Answer]"]
 
 
 def unshare_network() -> None:
@@ -46,33 +49,63 @@ def unmount(target: str) -> None:
     _check(_libc.umount2(os.fsencode(target), ctypes.c_int(_MNT_DETACH)))
 
 
-def in_thread(function: t.Callable[[], T]) -> T:
-    """What ``function`` returns or raises, run in a thread of its own."""
-    results: list[T] = []
-    errors: list[BaseException] = []
+class Visitor:
+    """A thread that visits network namespaces for one run, between any two of them at home.
 
-    def run() -> None:
+    A thread for each visit would do as well, and cost five times as much; on a busy host a new thread also has to wait
+    for its turn.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def run(self, function: t.Callable[[], T]) -> T:
+        """What ``function`` returns or raises; it may change the namespace."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="dockerless.network", daemon=True)
+            self._thread.start()
+        # An answer that nobody waited for, since a signal came in between, must not be taken for the next one.
+        answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+        self._tasks.put((function, answers))
+        result, error = answers.get()
+        if error is not None:
+            raise error
+        value: T = result
+        return value
+
+    def visit(self, fd: int, function: t.Callable[[], T]) -> T:
+        """What ``function`` returns or raises in the network namespace ``fd``."""
+
+        def there() -> T:
+            enter_network(fd)
+            return function()
+
+        return self.run(there)
+
+    def close(self) -> None:
+        """End the thread; the next visit begins another."""
+        if self._thread is not None:
+            self._tasks.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        home = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="dockerless.network")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+            for function, answers in iter(self._tasks.get, None):
+                answers.put(_answer(function, home))
+        finally:
+            os.close(home)
 
 
-def visit(fd: int, function: t.Callable[[], T]) -> T:
-    """What ``function`` returns or raises in the network namespace ``fd``."""
-
-    def run() -> T:
-        enter_network(fd)
-        return function()
-
-    return in_thread(run)
+def _answer(function: t.Callable[[], t.Any], home: int) -> _Answer:
+    try:
+        result, error = function(), None
+    except BaseException as raised:
+        result, error = None, raised
+    enter_network(home)
+    return result, error
 
 
 def _check(result: int) -> None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 import collections
 import errno
 import os
+import typing as t
 
 from ..model import Place
 from .errors import KernelError
 from .netlink import NetlinkSocket
-from .process import OWN_NAMESPACE, visit
+from .process import OWN_NAMESPACE, Visitor
 
 NETNS_FOLDER = "/run/netns"
 # A run may look at 1000 namespaces, and the usual limit of a process is 1024 files.
 _OPEN = 256
+
+T = t.TypeVar("T")
 
 
 class Sockets:
@@ -25,7 +28,8 @@ class Sockets:
     An open socket keeps its namespace alive.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, visitor: Visitor) -> None:
+        self._visitor = visitor
         self._open: collections.OrderedDict[Place, NetlinkSocket] = collections.OrderedDict()
 
     def get(self, place: Place) -> NetlinkSocket:
@@ -33,7 +37,7 @@ class Sockets:
         if place in self._open:
             self._open.move_to_end(place)
         else:
-            self.put(place, _connect(place))
+            self.put(place, self._connect(place))
         return self._open[place]
 
     def put(self, place: Place, opened: NetlinkSocket) -> None:
@@ -53,25 +57,34 @@ class Sockets:
         for place in list(self._open):
             self.close(place)
 
+    def inside(self, place: Place, function: t.Callable[[], T]) -> T:
+        """What ``function`` returns or raises in the namespace of ``place``."""
+        if place == Place():
+            return function()
+        namespace = self.get(place).namespace()
+        try:
+            return self._visitor.visit(namespace, function)
+        finally:
+            os.close(namespace)
+
+    def _connect(self, place: Place) -> NetlinkSocket:
+        if place == Place():
+            return NetlinkSocket()
+        try:
+            fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return self._visitor.visit(fd, NetlinkSocket)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise not_entered(place, error) from error
+
 
 def path_of(place: Place) -> str:
     """The file of a place's network namespace."""
     if place.netns is not None:
         return os.path.join(NETNS_FOLDER, place.netns)
     return OWN_NAMESPACE if place.pid is None else "/proc/%d/ns/net" % place.pid
-
-
-def _connect(place: Place) -> NetlinkSocket:
-    if place == Place():
-        return NetlinkSocket()
-    try:
-        fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return visit(fd, NetlinkSocket)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise not_entered(place, error) from error
 
 
 def not_entered(place: Place, error: OSError) -> KernelError:

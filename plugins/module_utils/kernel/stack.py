@@ -15,7 +15,6 @@ from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .errors import KernelError
 from .netlink import NEW, NetlinkSocket
-from .process import visit
 from .sockets import Sockets
 from .state import Link, RouteEntry
 
@@ -23,7 +22,6 @@ if t.TYPE_CHECKING:
     from ..operations import LinkValue
 
 Hints = t.Mapping[int, str]
-T = t.TypeVar("T")
 
 _BRIDGE_FULL = {errno.EXFULL: "a bridge takes %d ports" % BRIDGE_PORTS}
 # What the kernel says of a link, an address and a route that is not there.
@@ -65,14 +63,14 @@ class Stack:
         missing = [key for key in keys if key not in known]
         if missing:
             with self._reported("read sysctl %s" % ", ".join(missing)):
-                known.update(self._inside(lambda: {key: sysctl.read(key) for key in missing}))
+                known.update(self._sockets.inside(self.place, lambda: {key: sysctl.read(key) for key in missing}))
         return {key: known[key] for key in keys}
 
     def write_sysctl(self, key: str, value: str) -> None:
         """Set a key such as net/ipv4/ip_forward."""
         hints = {errno.ENOENT: "there is no such key", errno.EINVAL: "the key does not take this value"}
         with self._changing("set sysctl %s to %s" % (key, value), hints):
-            self._inside(lambda: sysctl.write(key, value))
+            self._sockets.inside(self.place, lambda: sysctl.write(key, value))
 
     def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
         """Make a bridge, down, with the mark of ours."""
@@ -190,16 +188,6 @@ class Stack:
             return self.socket().index(link)
         except OSError as error:
             raise OSError(error.errno, "there is no link %s" % link) from error
-
-    def _inside(self, function: t.Callable[[], T]) -> T:
-        """What ``function`` returns or raises in this stack's namespace."""
-        if self.place == Place():
-            return function()
-        namespace = self.socket().namespace()
-        try:
-            return visit(namespace, function)
-        finally:
-            os.close(namespace)
 
     @contextlib.contextmanager
     def _promotion(self, link: str, interface: Interface) -> t.Iterator[None]:

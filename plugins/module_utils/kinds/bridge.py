@@ -155,8 +155,7 @@ class BridgeKind(Kind):
             if wanted is not None and there != wanted:
                 raise Conflict(
                     "Bridge %s was not made by this collection and has %s %s, not %s;"
-                    " change it where the bridge is made."
-                    % (item.name, option, there, wanted)
+                    " change it where the bridge is made." % (item.name, option, there, wanted)
                 )
         return []
 

@@ -11,7 +11,7 @@ from .. import options as read
 from ..engine import Description, Kind
 from ..kernel.state import Link, NamespaceEntry
 from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alias, network_of
-from ..operations import HOST, AttachNamespace, CreateNamespace, DeleteLinks, DeleteNamespace, Operation
+from ..operations import AttachNamespace, CreateNamespace, DeleteLinks, DeleteNamespace, Operation
 from ..world import World, is_ours
 from .common import compact, link_steps, link_values, sysctl_steps
 from .veth import remake

@@ -12,7 +12,7 @@ from .. import options as read
 from ..engine import Description, Kind
 from ..firewall.port_table import PortTable
 from ..model import Conflict, InvalidRequest, PortRange, PublishedPort
-from ..operations import Operation, PortFlows
+from ..operations import HOST, Operation, PortFlows
 from ..world import World
 from .common import compact
 
@@ -145,7 +145,9 @@ class PortPublishKind(Kind):
                 raise Conflict("%s is published already, by network %s: %s." % (what, there.network, there))
             return
         ports, version = item.host_ports, item.container_ip.version
-        holder = world.host.port_holder(item.protocol, ports.first, ports.last, item.host_ip, version)
+        holder = world.host.port_holder(
+            item.protocol, ports.first, ports.last, item.host_ip, version
+        ) or world.firewall.foreign.port_holder(item, world.host.stack(HOST).local_addresses)
         if holder:
             raise Conflict("%s is in use: %s." % (what, holder))
 

@@ -27,7 +27,7 @@ from ..model import (
     alias,
     network_of,
 )
-from ..operations import HOST, AddRoute, AddVeth, DeleteLinks, Operation, RemoveRoute, SetPort
+from ..operations import HOST, AddRoute, AddVeth, Announcement, DeleteLinks, Operation, RemoveRoute, SetPort
 from ..world import World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
 
@@ -258,6 +258,7 @@ class VethKind(Kind):
         _refuse_taken(item, item.peer.routes, list(rest))
         steps += self.make(item, world)
         self._promise(item, world)
+        _announce(item, item.peer.addresses or (), world)
         return steps
 
     def make(self, item: Veth, world: World) -> list[Operation]:
@@ -284,6 +285,8 @@ class VethKind(Kind):
         steps += [AddRoute(place, peer.name, route) for route in missing]
         if steps:
             self._promise(item, world)
+        moved_away = item.peer.mac_address not in (None, peer.mac_address)
+        _announce(item, [a for a in item.peer.addresses or () if moved_away or a not in peer.addresses], world)
         return steps
 
     def _prepare(self, item: Veth, host: Link, peer: Link, world: World, new: bool) -> list[Operation]:
@@ -350,6 +353,13 @@ class VethKind(Kind):
         again = remake(link, world)
         world.drop_link(item.name)
         return [DeleteLinks((item.name,), again)]
+
+
+def _announce(item: Veth, addresses: t.Sequence[Interface], world: World) -> None:
+    if addresses:
+        world.news.append(
+            Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name if item.bridge else "")
+        )
 
 
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
