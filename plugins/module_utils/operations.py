@@ -362,12 +362,16 @@ class RemoveRoute(Operation):
 
 @dataclass(frozen=True)
 class Announcement:
-    """Addresses that are new at a link; ``port`` is the bridge's port that it talks through, empty for none."""
+    """Addresses that are new at a link; ``port`` is the bridge's port that it talks through, empty for none.
+
+    ``listener`` is the MAC address of the only station there is to tell; empty: everybody is told.
+    """
 
     place: Place
     link: str
     addresses: tuple[Interface, ...]
     port: str = ""
+    listener: str = ""
 
 
 @dataclass(frozen=True)

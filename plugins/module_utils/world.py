@@ -41,6 +41,7 @@ class World:
         self._new_namespaces: set[str] = set()
         self._gone_namespaces: set[str] = set()
         self._peers: dict[tuple[int, int], tuple[Place, Link]] | None = None
+        self._peopled: set[str] | None = None
         self._assumed: dict[str, list[str]] = {}
 
     # -- namespaces
@@ -137,6 +138,12 @@ class World:
         elif link.kind != "bridge":
             raise Conflict("Interface %s is no bridge but %s." % (name, described(link)))
         return link
+
+    def peopled_bridges(self) -> set[str]:
+        """The bridges that had a port before this run."""
+        if self._peopled is None:
+            self._peopled = {link.master for link in self.host.stack(HOST).links().values() if link.master}
+        return self._peopled
 
     def take_port(self, bridge: str) -> None:
         """Raise Conflict when a bridge has no port left for one more link."""

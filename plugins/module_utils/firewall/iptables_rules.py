@@ -201,7 +201,7 @@ def _render_policies(family: _Family, policies: t.Sequence[BridgePolicy]) -> Non
     _render_guard(family, policies)
     _render_forward(family, policies)
     _render_host_access(family, [policy for policy in policies if not policy.host_access])
-    _render_output(family, [policy for policy in policies if not policy.icc and any(_flows(policy, family.version))])
+    _render_output(family, [policy for policy in policies if not policy.icc and list(_flows(policy, family.version))])
 
 
 def _render_guard(family: _Family, policies: t.Sequence[BridgePolicy]) -> None:

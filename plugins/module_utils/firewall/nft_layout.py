@@ -37,6 +37,11 @@ _PORT = "meta l4proto . th dport"
 _PLAIN = Element()
 
 
+# Holds nothing but rules of the user's, which come before ours: for packets that enter or leave one of our bridges, and
+# for those that the guard is about to drop.
+USER = "user_forward"
+
+
 def render(state: FirewallState) -> Table:
     """The table that holds ``state``."""
     chains: _Chains = {}
@@ -109,6 +114,7 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
     for policy in policies:
         _render_policy(policy, sets)
     guard = ["ct direction reply return"]
+    chains[USER] = Chain()
     for version in (4, 6):
         if "allow%d" % version in sets:
             guard.append("%s return" % _allowed(version))
@@ -116,10 +122,9 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
     for version in (4, 6):
         if "closed%d" % version in sets:
             address = "%s daddr" % _IP[version]
-            guard.append(
-                'iifname != "lo" %s @closed%d iifname . %s != @inside%d counter drop comment "direct access"'
-                % (address, version, address, version)
-            )
+            stranger = 'iifname != "lo" %s @closed%d iifname . %s != @inside%d' % (address, version, address, version)
+            guard.append("%s jump %s" % (stranger, USER))
+            guard.append('%s counter drop comment "direct access"' % stranger)
     if "icc" in sets:
         into.append("iifname . oifname @icc accept")
     if "trusted" in sets:
@@ -159,8 +164,10 @@ def _allowed(version: int) -> str:
 
 def _forward_rules(sets: _Sets) -> tuple[str, ...]:
     rules = [
+        "iifname @bridges jump %s" % USER,
+        "iifname != @bridges oifname @bridges jump %s" % USER,
         "iifname @bridges iifname . oifname != @own ct state invalid"
-        ' counter drop comment "would leave with a private source"'
+        ' counter drop comment "would leave with a private source"',
     ]
     if "internal" in sets:
         rules.append('iifname @internal iifname . oifname != @own counter drop comment "no way out"')

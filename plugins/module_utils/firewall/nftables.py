@@ -21,6 +21,7 @@ class NftablesBackend(Backend):
     def __init__(self, run: Runner) -> None:
         super().__init__(run)
         self._text: str | None = None
+        self._table: nft_table.Table | None = None
 
     def usable(self) -> str | None:
         try:
@@ -30,8 +31,10 @@ class NftablesBackend(Backend):
         return None
 
     def read(self) -> nft_table.Table:
-        out = self._listed()
-        return nft_table.parse(out) if out else nft_table.Table()
+        if self._table is None:
+            out = self._listed()
+            self._table = nft_table.parse(out) if out else nft_table.Table()
+        return self._table
 
     def _listed(self) -> str:
         """Our table as JSON, empty when there is none. Asked once: a read is also the proof that nft works."""
@@ -46,11 +49,36 @@ class NftablesBackend(Backend):
         return nft_layout.parse(t.cast("nft_table.Table", raw))
 
     def expected(self, desired: FirewallState) -> nft_table.Table:
-        return nft_layout.render(desired)
+        return self._wanted(desired)
+
+    def kept(self, raw: object) -> str:
+        if self._user_rules(t.cast("nft_table.Table", raw)) is None:
+            return ""
+        place = (nft_table.FAMILY, nft_table.NAME)
+        return "Chain %s of table %s %s has rules of yours, and stays; to delete it: nft delete table %s %s" % (
+            nft_layout.USER,
+            *place,
+            *place,
+        )
+
+    @staticmethod
+    def _user_rules(table: nft_table.Table) -> nft_table.Chain | None:
+        chain = table.chains.get(nft_layout.USER)
+        return chain if chain is not None and chain.rules else None
+
+    def _wanted(self, desired: FirewallState) -> nft_table.Table:
+        """Our table, with the rules of the user as they are, and the sets that those look into."""
+        wanted, current = nft_layout.render(desired), self.read()
+        theirs = self._user_rules(current)
+        if theirs is None:
+            return wanted
+        named = {word[1:] for rule in theirs.rules for word in rule.split() if word.startswith("@")}
+        sets = {name: current.sets[name] for name in named if name in current.sets and name not in wanted.sets}
+        return nft_table.Table({**wanted.chains, nft_layout.USER: theirs}, {**sets, **wanted.sets})
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("nft_table.Table", raw)
-        wanted = nft_layout.render(desired)
+        wanted = self._wanted(desired)
         text = nft_table.difference(current, wanted)
         if not text:
             return []

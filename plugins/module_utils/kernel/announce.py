@@ -27,25 +27,28 @@ _ETH_ARP, _ETH_IPV6 = 0x0806, 0x86DD
 _ICMPV6, _ADVERTISEMENT, _OVERRIDE = 58, 136, 0x20000000
 
 
-def wait_for_ports(ports: t.Collection[str], seconds: float) -> None:
+def wait_for_ports(ports: t.Iterable[str], seconds: float) -> None:
     """Return when all of these ports forward, or the time is over: then they are told what they can hear."""
     end = time.monotonic() + seconds
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as changes:
         changes.bind((0, _RTMGRP_LINK))
-        waiting = [port for port in ports if not _forwards(port)]
-        while waiting and time.monotonic() < end:
-            select.select([changes], [], [], max(0.0, end - time.monotonic()))
-            _drain(changes)
-            waiting = [port for port in waiting if not _forwards(port)]
+        for port in ports:
+            while not _forwards(port) and time.monotonic() < end:
+                select.select([changes], [], [], max(0.0, end - time.monotonic()))
+                _drain(changes)
 
 
-def announce(link: str, addresses: t.Iterable[Address]) -> None:
-    """Say on ``link``, which is in the calling thread's namespace, that these addresses are at its MAC address."""
+def announce(link: str, addresses: t.Iterable[Address], listener: str = "") -> None:
+    """Say on ``link``, which is in the calling thread's namespace, that these addresses are at its MAC address.
+
+    Only the station ``listener`` is told, by its MAC address, or everybody.
+    """
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
         wire.bind((link, 0))
         mac = wire.getsockname()[4]
         for address in addresses:
-            wire.send(_request(mac, address.packed) if address.version == 4 else _advertisement(mac, address.packed))
+            frame = _request(mac, address.packed) if address.version == 4 else _advertisement(mac, address.packed)
+            wire.send(bytes.fromhex(listener.replace(":", "")) + frame[6:] if listener else frame)
 
 
 def _forwards(port: str) -> bool:

@@ -138,7 +138,9 @@ class Host:
         for item in news:
             addresses = [address.ip for address in item.addresses]
             try:
-                self._sockets.inside(item.place, functools.partial(announce.announce, item.link, addresses))
+                self._sockets.inside(
+                    item.place, functools.partial(announce.announce, item.link, addresses, item.listener)
+                )
             except OSError as error:
                 raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
 

@@ -356,10 +356,17 @@ class VethKind(Kind):
 
 
 def _announce(item: Veth, addresses: t.Sequence[Interface], world: World) -> None:
-    if addresses:
-        world.news.append(
-            Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name if item.bridge else "")
-        )
+    """Have the neighbours told, if there can be any that remember another station."""
+    if not addresses:
+        return
+    place, name, port = item.peer.place, item.peer.name, item.name if item.bridge else ""
+    bridge = world.host.stack(HOST).links().get(item.bridge or "")
+    if item.bridge is not None and bridge is None:
+        return  # the bridge is as new as the address
+    listener = ""
+    if bridge is not None and item.bridge not in world.peopled_bridges():
+        listener = bridge.mac_address  # a frame to all for each of a thousand endpoints would be a million frames
+    world.news.append(Announcement(place, name, tuple(addresses), port, listener))
 
 
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
