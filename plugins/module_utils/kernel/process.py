@@ -63,7 +63,8 @@ class Visitor:
     def run(self, function: t.Callable[[], T]) -> T:
         """What ``function`` returns or raises; it may change the namespace."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="dockerless.network", daemon=True)
+            home = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+            self._thread = threading.Thread(target=self._work, args=(home,), name="dockerless.network", daemon=True)
             self._thread.start()
         # An answer that nobody waited for, since a signal came in between, must not be taken for the next one.
         answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
@@ -90,22 +91,26 @@ class Visitor:
             self._thread.join()
             self._thread = None
 
-    def _work(self) -> None:
-        home = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+    def _work(self, home: int) -> None:
         try:
             for function, answers in iter(self._tasks.get, None):
-                answers.put(_answer(function, home))
+                result, error = _outcome(function)
+                lost = _outcome(lambda: enter_network(home))[1]
+                if lost is not None:
+                    # Who may not enter namespaces cannot have left home either; but whatever it was, it ends here.
+                    self._thread = None
+                    answers.put((None, error or lost))
+                    return
+                answers.put((result, error))
         finally:
             os.close(home)
 
 
-def _answer(function: t.Callable[[], t.Any], home: int) -> _Answer:
+def _outcome(function: t.Callable[[], t.Any]) -> _Answer:
     try:
-        result, error = function(), None
-    except BaseException as raised:
-        result, error = None, raised
-    enter_network(home)
-    return result, error
+        return function(), None
+    except BaseException as error:
+        return None, error
 
 
 def _check(result: int) -> None:

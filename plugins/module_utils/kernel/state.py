@@ -26,11 +26,11 @@ class Link:
     alias: str = ""
     master: str = ""
     peer_index: int = 0  # IFLA_LINK of a veth: the index of its other end, in that end's namespace
-    peer_nsid: t.Optional[int] = None  # IFLA_LINK_NETNSID: None when the other end is in the same namespace
+    peer_nsid: int | None = None  # IFLA_LINK_NETNSID: None when the other end is in the same namespace
     stp: bool = False
     isolated: bool = False
     hairpin: bool = False
-    addresses: t.Tuple[Interface, ...] = ()
+    addresses: tuple[Interface, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,183 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lock, files and commands of the host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tools_for_cases import refused, run
+
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import errors
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+
+LOCK = "/run/lock/dockerless.network.lock"
+HOLD = """
+import sys
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+with Host(None).lock(5, "module veth"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def held_by_another() -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock until it is sent a line, or is killed."""
+    command = [sys.executable, "-c", HOLD, "the-other-run"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_lock_is_free_again_afterwards(host: Host) -> None:
+    for _again in range(2):
+        with host.lock(0):
+            assert (host.read_file(LOCK) or "").split()[0] == str(os.getpid())
+            with refused("process %d holds it" % os.getpid(), kind=errors.LockTimeout), Host(run).lock(0.05):
+                raise AssertionError("two hold the lock")
+        wait_for_threads()
+    assert os.stat(LOCK).st_mode & 0o777 == 0o600
+
+
+def wait_for_threads() -> None:
+    """The thread of one who has given up ends when the lock is free."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(5)
+
+
+def test_a_time_out_names_the_holder(host: Host) -> None:
+    with held_by_another() as other:
+        start = time.monotonic()
+        words = ("not free within 0.2 s", "process %d holds it" % other.pid, "module veth", "the-other-run")
+        with refused(*words, kind=errors.LockTimeout), host.lock(0.2):
+            raise AssertionError("two hold the lock")
+        assert 0.2 <= time.monotonic() - start < 2
+    wait_for_threads()
+    with host.lock(0):
+        pass
+
+
+def test_the_lock_is_taken_when_its_holder_ends(host: Host) -> None:
+    with held_by_another() as other:
+        timer = threading.Timer(0.2, other.send_signal, [signal.SIGKILL])
+        timer.start()
+        with host.lock(10):
+            assert not timer.is_alive()
+        timer.join()
+
+
+def test_one_who_gave_up_does_not_keep_the_lock(host: Host) -> None:
+    with held_by_another() as other:
+        with refused("not free", kind=errors.LockTimeout), host.lock(0.05):
+            pass
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+        with host.lock(5):
+            assert (host.read_file(LOCK) or "").startswith("%d " % os.getpid())
+    wait_for_threads()
+
+
+def test_a_file_of_somebody_else_is_not_the_lock(host: Host) -> None:
+    os.close(os.open(LOCK, os.O_WRONLY | os.O_CREAT, 0o666))
+    os.chown(LOCK, 65534, 65534)
+    with host.lock(0):
+        assert os.stat(LOCK).st_uid == 0
+    os.unlink(LOCK)
+    victim = "/run/victim"
+    with open(victim, "w", encoding="utf-8") as file:
+        file.write("precious")
+    os.symlink(victim, LOCK)
+    with host.lock(0):
+        assert not os.path.islink(LOCK)
+    assert host.read_file(victim) == "precious"
+
+
+def test_the_lock_without_a_folder_for_locks(host: Host) -> None:
+    os.rmdir("/run/lock")
+    with host.lock(0):
+        assert os.path.exists("/run/dockerless.network.lock")
+
+
+def test_a_file_is_replaced_in_one_step(host: Host) -> None:
+    path = "/run/folder/sub/name.conf"
+    assert host.read_file(path) is None
+    os.umask(0o077)
+    host.write_file(path, "één\n")
+    first = os.stat(path)
+    assert (host.read_file(path), first.st_mode & 0o777) == ("één\n", 0o644)
+    host.write_file(path, "two\n")
+    assert (host.read_file(path), os.stat(path).st_ino != first.st_ino) == ("two\n", True)
+    assert os.listdir("/run/folder/sub") == ["name.conf"]
+    for _again in range(2):
+        host.remove_file(path)
+    assert host.read_file(path) is None
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(host: Host) -> None:
+    os.makedirs("/run/folder/name.conf")
+    with refused("Is a directory", kind=OSError):
+        host.write_file("/run/folder/name.conf", "text")
+    assert os.listdir("/run/folder") == ["name.conf"]
+
+
+def test_a_command_reads_its_text(host: Host) -> None:
+    host.load(["sh", "-c", "cat > /run/written"], "some text")
+    assert host.read_file("/run/written") == "some text"
+
+
+def test_a_command_that_fails_is_quoted_with_its_first_error(host: Host) -> None:
+    script = "echo >&2; echo 'line 1: no such table' >&2; echo more >&2; exit 3"
+    with refused("exit code 3: line 1: no such table", kind=errors.CommandError):
+        host.load(["sh", "-c", script], "")
+    with refused("The command 'sh -c false' failed with exit code 1", kind=errors.CommandError):
+        host.load(["sh", "-c", "false"], "")
+
+
+def test_a_machine_has_an_id(host: Host) -> None:
+    known = host.read_file("/etc/machine-id")
+    assert host.machine_id() == ((known or "").strip() or socket.gethostname())
+
+
+def test_root_may_change_the_network_and_others_are_told_to_become(host: Host) -> None:
+    errors.require_privileges()
+    told = in_child_without_privileges(errors.require_privileges)
+    assert told == (
+        "MissingPrivilege: The network can only be changed with CAP_NET_ADMIN and CAP_SYS_ADMIN; use become: true."
+    )
+    told = in_child_without_privileges(lambda: Host(run).create_namespace("web", "test"))
+    assert told == "KernelError: Cannot create namespace web: Operation not permitted (use become: true)"
+
+
+def in_child_without_privileges(function: object) -> str:
+    """What another user's process would be told."""
+    receive, send = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setuid(65534)
+            function()  # type: ignore[operator]
+        except Exception as error:
+            os.write(send, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(0)
+    os.close(send)
+    with os.fdopen(receive, encoding="utf-8") as answer:
+        text = answer.read()
+    os.waitpid(pid, 0)
+    return text
