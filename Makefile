@@ -4,7 +4,8 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: demo test lint format benchmark setup clean
 
-demo: setup
+demo:
+	@$(PYTHON) -m tools.setup demo
 	@KEEP='$(KEEP)' tools/demo
 
 test: setup

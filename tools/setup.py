@@ -4,6 +4,10 @@
 
 """Installs what the demo and the tests need: Debian packages (as root) and virtual environments in .venv.
 
+python3 -m tools.setup          what the tests need
+python3 -m tools.setup demo     what the demo needs, which is far less
+
+.venv/demo                  ansible-core alone
 .venv/newest                the newest ansible-core for this machine's Pythons, and all tools
 .venv/oldest                the oldest ansible-core that the collection supports
 .venv/target-newest         for managed hosts: the system's Python with the newest pyroute2
@@ -24,7 +28,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +44,15 @@ class Venv:
     python: Callable[[], Path]
 
 
-VENV_LIST = (
-    Venv("newest", lambda: first_python("3.13", "3.12", "3.14", "3.11")),
+def _newest_python() -> Path:
+    return first_python("3.13", "3.12", "3.14", "3.11")
+
+
+DEMO_PACKAGES = ("debian-demo.txt",)
+TEST_PACKAGES = (*DEMO_PACKAGES, "debian.txt")
+DEMO_VENVS = (Venv("demo", _newest_python),)
+TEST_VENVS = (
+    Venv("newest", _newest_python),
     Venv("oldest", lambda: first_python("3.11", "3.12", "3.13")),
     Venv("target-newest", SYSTEM_PYTHON.resolve),
     Venv("target-oldest-python", lambda: first_python("3.9", "3.10", "3.11", "3.12", "3.13")),
@@ -55,11 +66,12 @@ class SetupError(Exception):
 def main() -> int:
     # So that a stopped run still takes away what it put in the machine's way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    demo = sys.argv[1:] == ["demo"]
     VENVS.mkdir(exist_ok=True)
     try:
         with _lock(VENVS / ".lock"):
-            install_packages(missing_packages())
-            make_venvs()
+            install_packages(missing_packages(DEMO_PACKAGES if demo else TEST_PACKAGES))
+            make_venvs(DEMO_VENVS if demo else TEST_VENVS)
         tree.link()
     except (SetupError, LookupError) as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -70,14 +82,15 @@ def main() -> int:
 # ---- Debian packages ----
 
 
-def missing_packages() -> list[str]:
-    lines = (REQUIREMENTS / "debian.txt").read_text().splitlines()
+def missing_packages(lists: Sequence[str]) -> list[str]:
+    lines = [line for name in lists for line in (REQUIREMENTS / name).read_text().splitlines()]
     wanted = [line for line in lines if line and not line.startswith("#")]
     query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *wanted]
     try:
         shown = subprocess.run(query, check=False, capture_output=True, text=True).stdout
     except FileNotFoundError:
-        raise SetupError(f"this is no Debian; install what {REQUIREMENTS / 'debian.txt'} lists") from None
+        files = " and ".join(str(REQUIREMENTS / name) for name in lists)
+        raise SetupError(f"this is no Debian; install what {files} lists") from None
     present = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
     return [package for package in wanted if package not in present]
 
@@ -116,13 +129,13 @@ def _no_daemons() -> Iterator[None]:
 # ---- virtual environments ----
 
 
-def make_venvs() -> None:
-    stale = [(venv, venv.python()) for venv in VENV_LIST]
+def make_venvs(venvs: Sequence[Venv]) -> None:
+    stale = [(venv, venv.python()) for venv in venvs]
     stale = [(venv, python) for venv, python in stale if _read(_stamp_file(venv)) != _stamp(venv, python)]
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         for future in [pool.submit(make_venv, venv, python) for venv, python in stale]:
             future.result()
-    if stale:
+    if any(venv in TEST_VENVS for venv, unused in stale):
         lend_ansible()
 
 
