@@ -362,16 +362,12 @@ class RemoveRoute(Operation):
 
 @dataclass(frozen=True)
 class Announcement:
-    """Addresses that are new at a link; ``port`` is the bridge's port that it talks through, empty for none.
-
-    ``listener`` is the MAC address of the only station there is to tell; empty: everybody is told.
-    """
+    """Addresses that are new at a link, and the bridge's port that it talks through."""
 
     place: Place
     link: str
     addresses: tuple[Interface, ...]
-    port: str = ""
-    listener: str = ""
+    port: str
 
 
 @dataclass(frozen=True)

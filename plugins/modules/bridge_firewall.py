@@ -31,7 +31,6 @@ options:
     description: The subnets behind the bridge. By default those of the host's addresses on it.
     type: list
     elements: str
-    default: []
   internal:
     description: Whether the network has no way out and no way in; only its endpoints and the host talk to one another.
     type: bool
@@ -164,7 +163,7 @@ def main() -> None:
         NETWORK,
         **BACKEND,
         bridge=dict(type="str", required=True),
-        subnets=dict(type="list", elements="str", default=[]),
+        subnets=dict(type="list", elements="str"),
         internal=dict(type="bool", default=False),
         icc=dict(type="bool", default=True),
         direct_access=dict(type="bool", default=False),

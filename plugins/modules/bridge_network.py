@@ -10,7 +10,8 @@ module: bridge_network
 short_description: Manage whole networks in one call
 description:
   - Brings a host to a list of bridge networks with their endpoints, ways out and published ports.
-  - It does what the other modules do, in one run of the same engine and with one transaction of the packet filter. Either
+  - It does what the other modules do, in one run of the same engine and with one transaction of the packet filter.
+    Either
     all of it is done, or what was done is taken back.
   - The role P(dockerless.network.bridge_network#role) calls it.
 author: The dockerless.network authors (@dockerless-network)
@@ -31,7 +32,8 @@ options:
     choices: [present, absent]
     default: present
   prune:
-    description: Whether endpoints, ports and networks that this module made, and that are no longer in the list, go away.
+    description: Whether endpoints, ports and networks that this module made, and that are no longer in the list, go
+      away.
     type: bool
     default: true
 requirements:

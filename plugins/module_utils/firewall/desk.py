@@ -151,9 +151,10 @@ class FirewallDesk:
 
     @property
     def backend(self) -> str:
-        """The name of the back-end in use."""
+        """The name of the back-end that has our rules; of the one that would be used while there are none."""
         self.open()
-        return self._source.backend.name
+        holders = [source for source in [self._source, *self._others] if source.raw]
+        return (holders or [self._source])[0].backend.name
 
     @property
     def current(self) -> FirewallState:

@@ -10,7 +10,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ..model import Address, FirewallState, PublishedPort
+from ..model import Address, FirewallState, PortRange, PublishedPort
 from .backend import CHAIN_PREFIX, FirewallError, Runner
 from .nft_table import FAMILY, NAME
 
@@ -54,7 +54,8 @@ class Foreign:
         self._chains: list[Json] | None = None
         self._tables: list[Table] | None = None
         self._saved: dict[tuple[str, int, str], str] = {}
-        self._captures: dict[int, list[tuple[str, Rule, Capture]]] = {}
+        self._captures: dict[int, _Captures] = {}
+        self._nft_works = False
 
     # ---- what is there
 
@@ -62,6 +63,7 @@ class Foreign:
         """The chains that nft sees, which cost next to nothing to list."""
         if self._chains is None:
             listed = self._json(["nft", "-j", "list", "chains"])
+            self._nft_works = bool(listed)  # even of nothing it tells its version
             self._chains = [item["chain"] for item in listed if "chain" in item]
         return self._chains
 
@@ -185,7 +187,7 @@ class Foreign:
 
     def port_holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
         """Whose rule leads a port of the host elsewhere, as a clause; empty when nobody's."""
-        for place, rule, capture in self._captured(port.container_ip.version):
+        for place, rule, capture in self._captured(port.container_ip.version).near(port.host_ports):
             if capture.protocol not in ("", port.protocol) or not capture.ports.overlaps(port.host_ports):
                 continue
             if rule.came_by is not None and port.in_interfaces and not any(map(rule.came_by.take, port.in_interfaces)):
@@ -194,27 +196,26 @@ class Foreign:
                 return "%s %s" % (place, capture.leads)
         return ""
 
-    def _captured(self, version: int) -> list[tuple[str, Rule, Capture]]:
+    def _captured(self, version: int) -> _Captures:
         if version not in self._captures:
-            self._captures[version] = [
+            self._captures[version] = _Captures(
                 ("chain %s of %s" % (chain.name, table), rule, capture)
                 for table in self._translating(version)
                 for chain in table.chains.values()
                 for rule in chain.rules
                 for capture in (*rule.captures, *self._of_maps(table, rule))
-            ]
+            )
         return self._captures[version]
 
     def _translating(self, version: int) -> t.Iterator[Table]:
         """Tables with rules for ports; what iptables alone can read is read by iptables."""
         from .foreign_rules import from_save
 
-        nft_works = bool(self.chains())
         for table in self.nat_tables(version):
             yield table
             if any(rule.opaque for chain in table.chains.values() for rule in chain.rules):
                 yield from from_save(self.saved("nft", version, table.name), "nft", version)
-        if not nft_works:
+        if not self._nft_works:
             yield from from_save(self.saved("nft", version, "nat"), "nft", version)
 
     def _of_maps(self, table: Table, rule: Rule) -> t.Iterator[Capture]:
@@ -224,6 +225,26 @@ class Foreign:
             for item in self._json(["nft", "-j", "list", "map", table.family, table.name, name]):
                 if "map" in item:
                     yield from captures_of_map(key, item["map"].get("elem", []))
+
+
+class _Captures:
+    """Ports that others have taken, found by number: Docker may have taken a thousand."""
+
+    def __init__(self, found: t.Iterable[tuple[str, Rule, Capture]]) -> None:
+        self._singles: dict[int, list[tuple[str, Rule, Capture]]] = {}
+        self._ranges: list[tuple[str, Rule, Capture]] = []
+        for item in found:
+            ports = item[2].ports
+            (self._ranges if len(ports) > 1 else self._singles.setdefault(ports.first, [])).append(item)
+
+    def near(self, ports: PortRange) -> t.Iterator[tuple[str, Rule, Capture]]:
+        """Those that may have one of these ports."""
+        if len(ports) == 1:
+            yield from self._singles.get(ports.first, ())
+        else:
+            for found in self._singles.values():
+                yield from found
+        yield from self._ranges
 
 
 def _same_address(capture: Capture, host_ip: Address | None, local: t.Callable[[], t.Container[bytes]]) -> bool:

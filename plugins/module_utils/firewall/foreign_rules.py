@@ -145,7 +145,10 @@ def _meets(rule: Rule, packet: Packet) -> tuple[bool, bool]:
     ours, theirs = (rule.goes_by, rule.came_by) if packet.inwards else (rule.came_by, rule.goes_by)
     if rule.other or (rule.published and not packet.inwards) or (ours is not None and not ours.take(packet.bridge)):
         return False, False
-    return True, theirs is None or theirs.inverted
+    if theirs is None or theirs.inverted:
+        return True, True
+    # A rule that names our bridge and another link may be meant for this packet, unless both ends are ours.
+    return ours is not None and any(name not in (packet.bridge, _ANY_LINK_OF_OURS) for name in theirs.names), False
 
 
 def _fits(pattern: str, link: str) -> bool:
@@ -352,6 +355,10 @@ def from_save(dump: str, store: str, version: int) -> list[Table]:
     return tables
 
 
+# What these are followed by may look like an option.
+_FREE_TEXT = ("--comment", "--log-prefix", "--string")
+
+
 def options(rule: t.Sequence[str]) -> dict[str, str]:
     """The options of a rule and their values; an inverted one begins with ``! ``, matches are ``-m NAME``."""
     found: dict[str, str] = {}
@@ -360,7 +367,7 @@ def options(rule: t.Sequence[str]) -> dict[str, str]:
     for word in rule:
         if word == "!":
             inverted = "! "
-        elif word.startswith("-") and last not in ("--comment", "--log-prefix", "--string"):
+        elif word.startswith("-") and not (last in _FREE_TEXT and not found[last]):
             last, inverted = inverted + word, ""
             found.setdefault(last, "")
         elif last == "-m":

@@ -263,7 +263,7 @@ class Firewalld:
         self._plan_file(text, wanted, result)
         if table is not None:
             self._plan_zones(zones, wanted, (listed | ours.gone) - set(bridges), result)
-        if base is not None and set(wanted) >= set(bridges):
+        if base is not None and bridges and set(wanted) >= set(bridges):
             result.opened.add((base, False))
             if not set(wanted) <= set(zones):
                 result.missing.add(base)

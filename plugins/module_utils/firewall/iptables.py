@@ -98,14 +98,15 @@ class IptablesBackend(Backend):
             if version not in current:
                 self._refuse_missing(version, desired)
                 continue
-            if transaction(current[version], wanted):
-                steps.append(self.step(version, current[version], wanted))
+            text = transaction(current[version], wanted)
+            if text:
+                steps.append(self.step(version, current[version], wanted, text))
         return steps
 
-    def step(self, version: int, before: Ruleset, after: Ruleset) -> Operation:
-        """The transaction from one set of rules to another."""
+    def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
+        """The transaction from one set of rules to another, whose text is given."""
         argv = (self.tool(version, "restore"), "--noflush", "-w", str(LOCK_SECONDS))
-        return LoadRules(argv, transaction(before, after), transaction(after, before))
+        return LoadRules(argv, text, reverse=transaction(before=after, after=before))
 
     def tool(self, version: int, verb: str) -> str:
         """The program for an IP version: ``save``, ``restore``, or empty for the one that takes single rules."""

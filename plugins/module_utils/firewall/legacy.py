@@ -83,7 +83,7 @@ class LegacyBackend(IptablesBackend):
             t.cast("WriteByLibiptc", step).rehearse()
         return steps
 
-    def step(self, version: int, before: Ruleset, after: Ruleset) -> Operation:
+    def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
         return WriteByLibiptc(version, before, after, self)
 
 

@@ -28,6 +28,7 @@ from ..model import (
 )
 from .nft_table import Chain, Element, Set, Table, hook
 
+_T = t.TypeVar("_T")
 _Sets = dict[str, Set]
 _Chains = dict[str, Chain]
 _IP = {4: "ip", 6: "ip6"}
@@ -100,11 +101,13 @@ def _put(sets: _Sets, name: str, key_type: str, key: str, element: Element = _PL
     t.cast("dict[str, Element]", known.elements)[key] = element
 
 
-def _keys(table: Table, name: str) -> t.Iterator[tuple[list[str], Element]]:
-    """The elements of a set, their keys cut into fields and without quotes."""
+def _keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], Element]]:
+    """The elements of a set, their keys cut into fields and without quotes; those of another shape are not ours."""
     if name in table.sets:
         for key, element in table.sets[name].elements.items():
-            yield [part.strip('"') for part in key.split(" . ")], element
+            parts = [part.strip('"') for part in key.split(" . ")]
+            if len(parts) == fields:
+                yield parts, element
 
 
 # ---- policies ----------------------------------------------------------------------------------------------------
@@ -219,20 +222,23 @@ def _render_flow(bridge: str, flow: Flow, sets: _Sets) -> None:
 
 
 def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
-    marks = {name: {key[0] for key, unused in _keys(table, name)} for name in ("internal", "open", "host_closed")}
-    icc = {key[0] for key, unused in _keys(table, "icc")}
+    marks = {name: {key[0] for key, unused in _keys(table, name, 1)} for name in ("internal", "open", "host_closed")}
+    icc = {key[0] for key, unused in _keys(table, "icc", 2)}
     subnets: dict[str, list[Network]] = {}
     flows: dict[str, list[Flow]] = {}
     trusted: dict[str, list[str]] = {}
-    for link, bridge in (key for key, unused in _keys(table, "trusted")):
+    for link, bridge in (key for key, unused in _keys(table, "trusted", 2)):
         trusted.setdefault(bridge, []).append(link)
     for version in (4, 6):
-        for (link, subnet), element in _keys(table, "inside%d" % version):
-            if not element.comment:
-                subnets.setdefault(link, []).append(ipaddress.ip_network(subnet))
-        for key, element in _keys(table, "allow%d" % version):
-            flows.setdefault(_notes(element.comment).get("bridge", ""), []).append(_parse_flow(key))
-    for (bridge,), element in _keys(table, "bridges"):
+        for (link, subnet), element in _keys(table, "inside%d" % version, 2):
+            network = _attempt(ipaddress.ip_network, subnet)
+            if network is not None and not element.comment:
+                subnets.setdefault(link, []).append(network)
+        for key, element in _keys(table, "allow%d" % version, 4):
+            flow = _attempt(_parse_flow, key)
+            if flow is not None:
+                flows.setdefault(_notes(element.comment).get("bridge", ""), []).append(flow)
+    for (bridge,), element in _keys(table, "bridges", 1):
         yield BridgePolicy(
             bridge=bridge,
             subnets=ordered(subnets.get(bridge, [])),
@@ -244,6 +250,14 @@ def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
             allow=tuple(sorted(flows.get(bridge, []), key=str)),
             network=_notes(element.comment).get("network", ""),
         )
+
+
+def _attempt(parse: t.Callable[..., _T], *values: t.Any) -> _T | None:
+    """What was altered by hand may be nothing that we know: then it is left out, and so rewritten."""
+    try:
+        return parse(*values)
+    except ValueError:
+        return None
 
 
 def ordered(networks: t.Iterable[Network]) -> tuple[Network, ...]:
@@ -465,9 +479,9 @@ def _parse_ports(table: Table) -> t.Iterator[PublishedPort]:
         limits = _parse_limits(table, version)
         seen: set[PublishedPort] = set()
         for name in ("publish%d", "publish_at%d", "publish_range%d", "publish_range_at%d"):
-            for key, element in _keys(table, name % version):
-                port = _parse_port(key, element, limits)
-                if port not in seen:
+            for key, element in _keys(table, name % version, 3 if "_at" in name else 2):
+                port = _attempt(_parse_port, key, element, limits)
+                if port is not None and port not in seen:
                     seen.add(port)
                     yield port
 
@@ -478,8 +492,11 @@ _Limits = dict[tuple[str, str, str], tuple[list[str], list[str]]]
 def _parse_limits(table: Table, version: int) -> _Limits:
     """For each restricted port its interfaces and sources; no entry for a port that everybody may use."""
     limits: _Limits = {}
+    for name in ("publish_by_link%d", "publish_by_source%d"):
+        for key, unused in _keys(table, name % version, 3):
+            limits.setdefault((key[0], key[1], key[2]), ([], []))
     for place, name in enumerate(("publish_links%d", "publish_sources%d")):
-        for key, unused in _keys(table, name % version):
+        for key, unused in _keys(table, name % version, 4):
             limits.setdefault((key[0], key[1], key[2]), ([], []))[place].append(key[3])
     return limits
 
@@ -499,7 +516,10 @@ def _parse_port(key: t.Sequence[str], element: Element, limits: _Limits) -> Publ
         if host_ports.first - whole.first == container_port - int(first):
             host_ports, container_port = whole, int(first)
     where = host or _spell(_ANYWHERE[container_ip.version])
-    links, sources = limits.get((where, protocol, str(host_ports)), ([], []))
+    limit = limits.get((where, protocol, str(host_ports)))
+    links, sources = limit if limit is not None else ([], [])
+    if limit is not None and not links and not sources:
+        raise ValueError("a port that was limited must not come back without its limits")
     return PublishedPort(
         protocol=protocol,
         host_ports=host_ports,

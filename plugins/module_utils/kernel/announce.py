@@ -38,17 +38,13 @@ def wait_for_ports(ports: t.Iterable[str], seconds: float) -> None:
                 _drain(changes)
 
 
-def announce(link: str, addresses: t.Iterable[Address], listener: str = "") -> None:
-    """Say on ``link``, which is in the calling thread's namespace, that these addresses are at its MAC address.
-
-    Only the station ``listener`` is told, by its MAC address, or everybody.
-    """
+def announce(link: str, addresses: t.Iterable[Address]) -> None:
+    """Say on ``link``, which is in the calling thread's namespace, that these addresses are at its MAC address."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
         wire.bind((link, 0))
         mac = wire.getsockname()[4]
         for address in addresses:
-            frame = _request(mac, address.packed) if address.version == 4 else _advertisement(mac, address.packed)
-            wire.send(bytes.fromhex(listener.replace(":", "")) + frame[6:] if listener else frame)
+            wire.send(_request(mac, address.packed) if address.version == 4 else _advertisement(mac, address.packed))
 
 
 def _forwards(port: str) -> bool:

@@ -134,13 +134,11 @@ class Host:
 
     def announce(self, news: t.Sequence[Announcement]) -> None:
         """Tell neighbours where addresses are now, as soon as the bridge's ports forward what is said."""
-        announce.wait_for_ports([item.port for item in news if item.port], _ANNOUNCE_SECONDS)
+        announce.wait_for_ports([item.port for item in news], _ANNOUNCE_SECONDS)
         for item in news:
             addresses = [address.ip for address in item.addresses]
             try:
-                self._sockets.inside(
-                    item.place, functools.partial(announce.announce, item.link, addresses, item.listener)
-                )
+                self._sockets.inside(item.place, functools.partial(announce.announce, item.link, addresses))
             except OSError as error:
                 raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
 

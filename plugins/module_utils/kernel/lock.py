@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 import typing as t
 
 from .errors import LockTimeout
@@ -21,15 +22,35 @@ _NAME = "dockerless.network.lock"
 @contextlib.contextmanager
 def held(timeout: float, what: str) -> t.Iterator[None]:
     """Hold the lock, or raise LockTimeout with its holder after ``timeout`` seconds."""
-    fd = _open(os.path.join(_FOLDER if os.path.isdir(_FOLDER) else "/run", _NAME))
-    if not _locked(fd):
-        _wait(fd, timeout)
+    path = os.path.join(_FOLDER if os.path.isdir(_FOLDER) else "/run", _NAME)
+    fd = _acquire(path, timeout)
     try:
         os.ftruncate(fd, 0)
         os.pwrite(fd, ("%d %s\n" % (os.getpid(), what)).encode("utf-8"), 0)
         yield
     finally:
+        # Nothing of ours stays on the host; while we hold the lock, the name is ours to remove.
+        os.unlink(path)
         os.close(fd)
+
+
+def _acquire(path: str, timeout: float) -> int:
+    """Open and lock the file of that name, and no other: the last holder took the one away that we waited for."""
+    end = time.monotonic() + timeout
+    while True:
+        fd = _open(path)
+        if not _locked(fd):
+            _wait(fd, max(0.0, end - time.monotonic()))
+        if _is_at(path, fd):
+            return fd
+        os.close(fd)
+
+
+def _is_at(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _wait(fd: int, timeout: float) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import replace
+from dataclasses import dataclass
 
 from .. import options as read
 from ..engine import Description, Kind
@@ -19,6 +19,11 @@ from .common import compact
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
+@dataclass(frozen=True)
+class _ByAddresses(BridgePolicy):
+    """A policy whose subnets are those of the host's addresses on the bridge."""
+
+
 class BridgeFirewallKind(Kind):
     """The policy of a bridge."""
 
@@ -27,7 +32,8 @@ class BridgeFirewallKind(Kind):
 
     def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
         bridge = read.link_name("bridge", options["bridge"])
-        subnets = read.networks("subnets", options.get("subnets"))
+        given = options.get("subnets")
+        subnets = read.networks("subnets", given)
         trusted = sorted(
             {read.link_name("trusted_interfaces", name) for name in options.get("trusted_interfaces") or ()}
         )
@@ -35,10 +41,16 @@ class BridgeFirewallKind(Kind):
         for flow in flows:
             if subnets and not any(_lies_in(flow.to, subnet) for subnet in subnets):
                 raise InvalidRequest("Bridge %s: allow.to %s lies in none of its subnets." % (bridge, flow.to))
-        return BridgePolicy(
+        internal = bool(options.get("internal"))
+        if internal and (trusted or options.get("direct_access")):
+            raise InvalidRequest(
+                "Bridge %s: an internal network has no way in; leave out trusted_interfaces and direct_access." % bridge
+            )
+        kind = BridgePolicy if given is not None else _ByAddresses
+        return kind(
             bridge=bridge,
             subnets=subnets,
-            internal=bool(options.get("internal")),
+            internal=internal,
             icc=options.get("icc") is not False,
             direct_access=bool(options.get("direct_access")),
             trusted_interfaces=tuple(trusted),
@@ -74,13 +86,14 @@ class BridgeFirewallKind(Kind):
         return "firewall of bridge %s" % item.bridge
 
     def resolve(self, item: BridgePolicy, state: str, world: World) -> BridgePolicy:
-        if item.subnets or state == "absent":
+        if not isinstance(item, _ByAddresses) or state == "absent":
             return item
         link = world.links().get(item.bridge)
         if link is None:
             world.assume("bridge", item.bridge, "make it with the module bridge, or say which subnets it will have")
             return item
-        return replace(item, subnets=read.networks("subnets", [str(address.network) for address in link.addresses]))
+        subnets = read.networks("subnets", [str(address.network) for address in link.addresses])
+        return BridgePolicy(**dict(vars(item), subnets=subnets))
 
     def observed(self, item: BridgePolicy, world: World) -> Description:
         world.firewall.use()

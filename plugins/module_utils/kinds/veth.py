@@ -356,17 +356,12 @@ class VethKind(Kind):
 
 
 def _announce(item: Veth, addresses: t.Sequence[Interface], world: World) -> None:
-    """Have the neighbours told, if there can be any that remember another station."""
-    if not addresses:
-        return
-    place, name, port = item.peer.place, item.peer.name, item.name if item.bridge else ""
-    bridge = world.host.stack(HOST).links().get(item.bridge or "")
-    if item.bridge is not None and bridge is None:
-        return  # the bridge is as new as the address
-    listener = ""
-    if bridge is not None and item.bridge not in world.peopled_bridges():
-        listener = bridge.mac_address  # a frame to all for each of a thousand endpoints would be a million frames
-    world.news.append(Announcement(place, name, tuple(addresses), port, listener))
+    """Have the neighbours told, if there are any that may remember another station.
+
+    On a bridge that had no port before there are none: the host forgets its own as the bridge loses its carrier.
+    """
+    if addresses and item.bridge in world.peopled_bridges():
+        world.news.append(Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name))
 
 
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
