@@ -79,7 +79,7 @@ def _wait(fd: int, timeout: float) -> None:
             outcome.append("given up")
             holder = "" if locked else _holder(fd)
     if not locked:
-        raise LockTimeout("The lock of this host was not free within %g s: %s." % (timeout, holder))
+        raise LockTimeout("The lock of this host was not free within %.3g s: %s." % (timeout, holder))
 
 
 def _locked(fd: int) -> bool:

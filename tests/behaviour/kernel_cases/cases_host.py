@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,10 +46,11 @@ def test_the_lock_is_free_again_afterwards(host: Host) -> None:
     for _again in range(2):
         with host.lock(0):
             assert (host.read_file(LOCK) or "").split()[0] == str(os.getpid())
+            assert os.stat(LOCK).st_mode & 0o777 == 0o600
             with refused("process %d holds it" % os.getpid(), kind=errors.LockTimeout), Host(run).lock(0.05):
                 raise AssertionError("two hold the lock")
         wait_for_threads()
-    assert os.stat(LOCK).st_mode & 0o777 == 0o600
+        assert not os.path.exists(LOCK)
 
 
 def wait_for_threads() -> None:
@@ -62,11 +62,9 @@ def wait_for_threads() -> None:
 
 def test_a_time_out_names_the_holder(host: Host) -> None:
     with held_by_another() as other:
-        start = time.monotonic()
         words = ("not free within 0.2 s", "process %d holds it" % other.pid, "module veth", "the-other-run")
         with refused(*words, kind=errors.LockTimeout), host.lock(0.2):
             raise AssertionError("two hold the lock")
-        assert 0.2 <= time.monotonic() - start < 2
     wait_for_threads()
     with host.lock(0):
         pass
@@ -98,7 +96,6 @@ def test_a_file_of_somebody_else_is_not_the_lock(host: Host) -> None:
     os.chown(LOCK, 65534, 65534)
     with host.lock(0):
         assert os.stat(LOCK).st_uid == 0
-    os.unlink(LOCK)
     victim = "/run/victim"
     with open(victim, "w", encoding="utf-8") as file:
         file.write("precious")
