@@ -111,12 +111,15 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     """Rules first, for nothing may be open for a moment; then what goes, then what comes."""
     plan = _Plan()
     _check_together(requests)
+    world.requested = {getattr(request.item, "name", "") for request in requests}
     going: list[Operation] = []
     coming: list[Operation] = []
     for request in requests:
         steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
     rules, late = world.firewall.plan(world.dropped_bridges) if world.firewall.in_use else ([], [])
+    if rules and plan.before == plan.after:
+        plan.before["rules of ours"] = {"needs": _headlines(rules)}
     beside = world.firewall.coexist(world) if world.firewall.in_use else None
     if beside is not None:
         rules = [*beside.first, *rules, *beside.last]
@@ -126,6 +129,12 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     if world.news:
         plan.steps.append(Announce(tuple(world.news)))
     return plan
+
+
+def _headlines(steps: t.Sequence[Operation]) -> list[str]:
+    """The commands of steps, each by its first line that says something."""
+    lines = [command.splitlines() for step in steps for command in step.commands()]
+    return [line for text in lines for line in (text[1:-1] if len(text) > 2 else text)]
 
 
 def together(steps: t.Sequence[Operation]) -> list[Operation]:
@@ -152,8 +161,11 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     observed = kind.observed(item, world)
     steps = kind.plan(item, request.state, world)
     wanted = kind.wanted(item, observed, world) if request.state == "present" else None
-    if request.state == "absent" and observed is not None and not steps and not kind.firewall:
-        wanted = observed  # there, but not ours: it stays
+    if not kind.firewall and observed is not None:
+        if not steps:
+            wanted = observed  # as it should be; or not ours, and used or left as it is
+        elif wanted == observed:
+            observed = dict(observed, needs=_headlines(steps))  # not as it should be in something that is not shown
     plan.before[title] = observed
     plan.after[title] = wanted
     plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", **_identity(kind, item)))

@@ -41,6 +41,7 @@ def gather(world: World, name: str | None = None) -> Facts:
         "ports": ports if name is None else _of(ports, name),
         "masquerades": masquerades if name is None else _of(masquerades, name),
         "forwarding": _forwarding(world),
+        "uplinks": compact(ipv4=world.host.default_link(4), ipv6=world.host.default_link(6)),
         "backend": desk.backend if desk.is_open else None,
         "foreign": _foreign(desk, world),
     }

@@ -144,7 +144,7 @@ def networks(option: str, values: t.Sequence[str] | None) -> tuple[Network, ...]
 
 def port_range(option: str, value: object) -> PortRange:
     """A port or ``first-last``."""
-    found = re.fullmatch(r"\s*(\d+)(?:\s*[-:]\s*(\d+))?\s*", str(value))
+    found = re.fullmatch(r"\s*(\d{1,9})(?:\s*[-:]\s*(\d{1,9}))?\s*", str(value))
     if not found:
         raise InvalidRequest("%s: %r is no port; write it like 8080 or 8000-8010." % (option, value))
     first, last = int(found[1]), int(found[2] or found[1])

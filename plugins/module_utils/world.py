@@ -35,6 +35,7 @@ class World:
         self.check_mode = check_mode
         self.warnings: list[str] = []
         self.dropped_bridges: set[str] = set()
+        self.requested: set[str] = set()  # names of what this run brings to its wanted state
         self.news: list[Announcement] = []  # addresses that neighbours should hear of when all is up
         self._links: dict[Place, dict[str, Link]] = {}
         self._namespaces: t.Mapping[str, NamespaceEntry] | None = None
@@ -155,14 +156,14 @@ class World:
         """Raise Conflict when a subnet is somewhere else on the host already."""
         for link in self.links().values():
             for other in link.addresses:
-                if link.name != name and _overlap(address.network, other.network):
+                if link.name not in self.requested | {name} and _overlap(address.network, other.network):
                     raise Conflict(
                         "Subnet %s of %s overlaps %s, an address of interface %s."
                         % (address.network, name, other, link.name)
                     )
         for entry in self.routes(HOST):
             to = entry.route.to
-            if entry.link != name and to.prefixlen and _overlap(address.network, to):
+            if entry.link not in self.requested | {name} and to.prefixlen and _overlap(address.network, to):
                 raise Conflict(
                     "Subnet %s of %s overlaps the route to %s by interface %s."
                     % (address.network, name, to, entry.link)

@@ -109,6 +109,11 @@ forwarding:
   returned: success
   type: dict
   sample: {ipv4: true, ipv6: false, forward_policy: unmanaged}
+uplinks:
+  description: The interfaces of the default routes, for each address family that has one.
+  returned: success
+  type: dict
+  sample: {ipv4: eth0, ipv6: eth0}
 backend:
   description: The packet filter in use, or null where none works.
   returned: success
@@ -119,7 +124,10 @@ foreign:
   returned: success
   type: list
   elements: str
-  sample: ["chain FORWARD of table ip filter (policy drop) drops what our rules accept"]
+  sample:
+    - >-
+      chain forward of table inet mine (policy drop) drops what our rules accept; let it accept what enters or leaves
+      br-blue
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, run_info

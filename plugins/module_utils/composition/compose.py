@@ -13,9 +13,10 @@ import typing as t
 
 from .. import options as read
 from ..model import Network
-from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_networks, veth_name
-from .ports import Ports, plan_publish
+from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, veth_name
+from .ports import plan_ports
 from .removal import Item, Items, removals
+from .spec import read_masquerade
 
 MODULES = ("bridge", "netns", "veth", "bridge_firewall", "nat_masquerade", "port_publish")
 
@@ -25,34 +26,31 @@ def compose(networks: t.Sequence[Facts], info: Facts, prune: bool = True, state:
 
     ``info`` is what network_info returned.
     """
-    wanted = read_networks(networks, info)
     present: Items = {module: [] for module in MODULES}
     absent: Items = {module: [] for module in MODULES}
+    wanted: list[BridgeNetwork] = []
     if state == "present":
-        decide(wanted)
-        _plan_present(wanted, info, present)
+        wanted = read_networks(networks, info)
+        decide(wanted, prune)
+        _plan_present(wanted, info, present, prune)
         if prune:
             absent = removals(present, info, bool)
     else:
-        names = {network.name for network in wanted}
+        names = read_names(networks)
         absent = removals(present, info, lambda label: label in names)
-        wanted = []
     forward = _forwarding(wanted, present, absent, info)
     return {"present": present, "absent": absent, "forward": forward, "remove": any(absent.values())}
 
 
-def _plan_present(networks: t.Sequence[BridgeNetwork], info: Facts, present: Items) -> None:
-    ports = Ports(info)
+def _plan_present(networks: t.Sequence[BridgeNetwork], info: Facts, present: Items, prune: bool) -> None:
     for network in networks:
         subnets = {version: subnet.network for version, subnet in network.subnets.items()}
         present["bridge"].append(_plan_bridge(network, subnets))
         present["bridge_firewall"].append(_plan_policy(network, subnets))
-        present["nat_masquerade"] += _plan_masquerades(network, subnets)
-        for endpoint in network.endpoints:
-            for publish in endpoint.publish:
-                present["port_publish"] += plan_publish(network, endpoint, publish, ports)
+        present["nat_masquerade"] += _plan_masquerades(network, subnets, info)
+    present["port_publish"] = plan_ports(networks, info)
     present["netns"] = _plan_namespaces(networks)
-    present["veth"] = _plan_veths(networks)
+    present["veth"] = _plan_veths(networks, set() if prune else _staying(networks, info))
 
 
 def _plan_bridge(network: BridgeNetwork, subnets: t.Mapping[int, Network]) -> Item:
@@ -61,8 +59,10 @@ def _plan_bridge(network: BridgeNetwork, subnets: t.Mapping[int, Network]) -> It
 
 
 def _plan_policy(network: BridgeNetwork, subnets: t.Mapping[int, Network]) -> Item:
+    flows = [_given(flow, *flow) for flow in network.options.get("allow") or ()]
     return dict(
-        _given(network.options, "direct_access", "trusted_interfaces", "host_access", "allow"),
+        _given(network.options, "direct_access", "trusted_interfaces", "host_access"),
+        **({"allow": flows} if flows else {}),
         bridge=network.bridge,
         subnets=[str(subnet) for subnet in subnets.values()],
         internal=network.internal,
@@ -75,22 +75,33 @@ def _given(options: Facts, *names: str) -> Item:
     return {name: options[name] for name in names if options.get(name) is not None}
 
 
-def _plan_masquerades(network: BridgeNetwork, subnets: t.Mapping[int, Network]) -> list[Item]:
-    wanted = network.options.get("masquerade", True)
-    if wanted is None:
-        wanted = True
-    if network.internal or wanted is False:
+def _plan_masquerades(network: BridgeNetwork, subnets: t.Mapping[int, Network], info: Facts) -> list[Item]:
+    options = read_masquerade("network %s" % network.name, network.options.get("masquerade"))
+    if network.internal or options is None:
         return []
-    extra = wanted if isinstance(wanted, t.Mapping) else {}
     result = []
     for version, subnet in subnets.items():
-        exclude = [value for value in extra.get("exclude") or () if read.network("exclude", value).version == version]
-        item: Item = {"source": str(subnet), "out_interface": extra.get("out_interface") or "!" + network.bridge}
-        item.update(_given(extra, "random_fully"), exclude=exclude, network=network.name)
-        if extra.get("to_source") and read.address("to_source", extra["to_source"]).version == version:
-            item["to_source"] = extra["to_source"]
+        excluded = read.networks("exclude", options.get("exclude"))
+        item: Item = {
+            "source": str(subnet),
+            "out_interface": _out_interface(options.get("out_interface"), network, version, info),
+            "exclude": [str(other) for other in excluded if other.version == version],
+            "network": network.name,
+        }
+        item.update(_given(options, "random_fully"))
+        if options.get("to_source") and read.address("to_source", options["to_source"]).version == version:
+            item["to_source"] = options["to_source"]
         result.append(item)
     return result
+
+
+def _out_interface(given: str | None, network: BridgeNetwork, version: int, info: Facts) -> str:
+    """The interface in the words in which network_info tells it, so that what is there is known again."""
+    if not given:
+        return "!" + network.bridge
+    if given == "default":
+        return str(info.get("uplinks", {}).get("ipv%d" % version) or given)
+    return "!" + given[1:].strip() if given.startswith("!") else given
 
 
 def _plan_namespaces(networks: t.Sequence[BridgeNetwork]) -> list[Item]:
@@ -103,8 +114,9 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork]) -> list[Item]:
     return list(found.values())
 
 
-def _plan_veths(networks: t.Sequence[BridgeNetwork]) -> list[Item]:
-    gateways_given: set[tuple[t.Any, int]] = set()
+def _plan_veths(networks: t.Sequence[BridgeNetwork], staying: set[tuple[str, int]]) -> list[Item]:
+    """``staying`` are the namespaces that have a way out, for a family, by a network that is not in the list."""
+    gateways_given: set[tuple[t.Any, int]] = {(("netns", name), version) for name, version in staying}
     result = []
     for network in networks:
         for endpoint in network.endpoints:
@@ -116,6 +128,16 @@ def _plan_veths(networks: t.Sequence[BridgeNetwork]) -> list[Item]:
                     gateways.append(str(gateway))
             result.append(_plan_veth(network, endpoint, gateways))
     return result
+
+
+def _staying(networks: t.Sequence[BridgeNetwork], info: Facts) -> set[tuple[str, int]]:
+    listed = {(network.name, endpoint.netns) for network in networks for endpoint in network.endpoints}
+    found: set[tuple[str, int]] = set()
+    for network in info.get("networks", ()):
+        for endpoint in network["endpoints"]:
+            if endpoint["netns"] and (endpoint["network"], endpoint["netns"]) not in listed:
+                found.update((endpoint["netns"], version) for version in (4, 6) if _speaks(network, version))
+    return found
 
 
 def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, gateways: list[str]) -> Item:
@@ -155,7 +177,7 @@ def _way_by_the_host(network: BridgeNetwork) -> list[Item]:
 
 def _forwarding(networks: t.Sequence[BridgeNetwork], present: Items, absent: Items, info: Facts) -> Item:
     """What the host must forward for all networks of the role, absent when none is left."""
-    gone = {item["name"] for item in absent["bridge"]}
+    gone = {item["name"] for item in absent["bridge"]} | {item["bridge"] for item in absent["bridge_firewall"]}
     bridges = gone | {network.bridge for network in networks}
     left = [network for network in info.get("networks", ()) if network["network"] and network["bridge"] not in bridges]
     if not networks and not left:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from .. import options as read
 from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network
+from . import spec
 from .allocate import Subnet
 from .publish import Publish, parse
 
@@ -48,6 +49,7 @@ class BridgeNetwork:
     gateways: dict[int, Address]
     endpoints: list[Endpoint]
     known: t.Mapping[str, Facts]  # endpoints of this network that are on the host, by namespace
+    others: t.Sequence[Facts] = ()  # all endpoints that are on its bridge
 
     @property
     def internal(self) -> bool:
@@ -55,51 +57,40 @@ class BridgeNetwork:
         return bool(self.options.get("internal"))
 
 
-_NETWORK_OPTIONS = (
-    "name",
-    "bridge",
-    "subnets",
-    "gateways",
-    "mtu",
-    "internal",
-    "icc",
-    "masquerade",
-    "direct_access",
-    "trusted_interfaces",
-    "host_access",
-    "allow",
-    "endpoints",
-)
-_ENDPOINT_OPTIONS = ("name", "netns", "pid", "interface", "addresses", "mac_address", "publish")
-
-
-def _refuse_unknown(title: str, options: Facts, known: t.Sequence[str]) -> None:
-    """A misspelt option must not be taken for one that was left out."""
-    for name in options:
-        if name not in known:
-            raise InvalidRequest("%s: there is no option %s; there are %s." % (title, name, ", ".join(known)))
-
-
 def read_networks(networks: t.Sequence[Facts], info: Facts) -> list[BridgeNetwork]:
     """The list as objects; raises InvalidRequest. ``info`` is what network_info returned."""
-    wanted = [_read_network(options, info) for options in networks]
+    there = {network["bridge"]: network for network in info.get("networks", ())}
+    wanted = [_read_network(options, there) for options in networks]
     _refuse_doubles(wanted)
     return wanted
 
 
-def decide(networks: t.Sequence[BridgeNetwork]) -> None:
-    """Give every endpoint its interface's name and its addresses."""
+def read_names(networks: t.Sequence[Facts]) -> set[str]:
+    """The names in the list, whatever else is said of the networks."""
+    return {_read_name(options) for options in networks}
+
+
+def decide(networks: t.Sequence[BridgeNetwork], prune: bool) -> None:
+    """Give every endpoint its interface's name and its addresses.
+
+    Without ``prune``, what is there and not in the list stays, and keeps its addresses.
+    """
     _name_interfaces(networks)
     for network in networks:
-        _allocate(network)
+        _allocate(network, prune)
 
 
-def _read_network(options: Facts, info: Facts) -> BridgeNetwork:
-    name = read.label("name", options.get("name"))
-    if not name:
+def _read_name(options: t.Any) -> str:
+    name = options.get("name") if isinstance(options, t.Mapping) else None
+    if name in (None, ""):
         raise InvalidRequest("A network needs a name.")
+    return read.label("name", str(name))
+
+
+def _read_network(given: Facts, networks: t.Mapping[str, Facts]) -> BridgeNetwork:
+    name = _read_name(given)
     title = "network %s" % name
-    _refuse_unknown(title, options, _NETWORK_OPTIONS)
+    options = spec.read(title, spec.NETWORK, given)
     bridge = options.get("bridge") or "br-" + name
     if not options.get("bridge") and len(bridge.encode()) > LINK_NAME_BYTES:
         raise InvalidRequest(
@@ -108,11 +99,12 @@ def _read_network(options: Facts, info: Facts) -> BridgeNetwork:
         )
     subnets = _read_subnets(options, title)
     endpoints = [_read_endpoint(item, title) for item in options.get("endpoints") or ()]
-    there: Facts = next((item for item in info.get("networks", ()) if item["bridge"] == bridge), {})
+    there = networks.get(bridge, {})
     known = {item["netns"]: item for item in there.get("endpoints", ()) if item["netns"] and item["network"] == name}
     gateways = {version: gateway for version, (unused, gateway) in subnets.items()}
     held = {version: Subnet(subnet, gateway, title) for version, (subnet, gateway) in subnets.items()}
-    return BridgeNetwork(name, read.link_name("bridge", bridge), options, held, gateways, endpoints, known)
+    others = there.get("endpoints", ())
+    return BridgeNetwork(name, read.link_name("bridge", bridge), options, held, gateways, endpoints, known, others)
 
 
 def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Address]]:
@@ -128,6 +120,11 @@ def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Addres
         if subnet.prefixlen >= subnet.max_prefixlen:
             raise InvalidRequest("%s: subnet %s has room for one address only." % (title, subnet))
         chosen = [gateway for gateway in given if gateway.version == subnet.version]
+        if len(chosen) > 1:
+            raise InvalidRequest(
+                "%s: two gateways of IPv%d, %s and %s; a network takes one of each family."
+                % (title, subnet.version, chosen[0], chosen[1])
+            )
         first = ipaddress.ip_address(str(next(iter(subnet.hosts()))))
         result[subnet.version] = (subnet, chosen[0] if chosen else first)
     for gateway in given:
@@ -140,7 +137,6 @@ def _read_endpoint(options: Facts, title: str) -> Endpoint:
     name = options.get("name")
     if not name:
         raise InvalidRequest("%s: an endpoint needs a name." % title)
-    _refuse_unknown("%s: endpoint %s" % (title, name), options, _ENDPOINT_OPTIONS)
     pid = read.pid("pid", options.get("pid"))
     if pid is not None and options.get("netns"):
         raise InvalidRequest("%s: endpoint %s lives in a namespace by name or by pid, not both." % (title, name))
@@ -165,10 +161,13 @@ def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
                         "Networks %s and %s overlap: %s and %s." % (other.name, network.name, one, two)
                     )
         seen.append(network)
-        places = [endpoint.place for endpoint in network.endpoints]
+        places: dict[t.Any, str] = {}
         for endpoint in network.endpoints:
-            if places.count(endpoint.place) > 1:
-                raise InvalidRequest("network %s: endpoint %s is in the list twice." % (network.name, endpoint.name))
+            if endpoint.place in places:
+                raise InvalidRequest(
+                    "network %s: endpoint %s is in the list twice." % (network.name, places[endpoint.place])
+                )
+            places[endpoint.place] = endpoint.name
 
 
 def _name_interfaces(networks: t.Sequence[BridgeNetwork]) -> None:
@@ -197,11 +196,13 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork]) -> None:
         names[endpoint.interface] = ""
 
 
-def _allocate(network: BridgeNetwork) -> None:
+def _allocate(network: BridgeNetwork, prune: bool) -> None:
     """Given addresses first, then what endpoints have, then the lowest free ones: nobody is renumbered for another."""
     for endpoint in network.endpoints:
         for value in endpoint.options.get("addresses") or ():
             _give(network, endpoint, read.address("addresses", str(value).partition("/")[0]))
+    if not prune:
+        _reserve(network)
     for endpoint in network.endpoints:
         held = {address.version for address in endpoint.addresses}
         for value in network.known.get(endpoint.netns or "", {}).get("addresses", ()):
@@ -217,6 +218,18 @@ def _allocate(network: BridgeNetwork) -> None:
                 address = subnet.lowest("endpoint %s" % endpoint.name)
                 endpoint.addresses.append(ipaddress.ip_interface("%s/%d" % (address, subnet.network.prefixlen)))
         endpoint.addresses.sort(key=lambda address: address.version)
+
+
+def _reserve(network: BridgeNetwork) -> None:
+    """Leave the addresses of endpoints alone that are not in the list and stay."""
+    listed = {endpoint.netns for endpoint in network.endpoints}
+    for facts in network.others:
+        if facts["netns"] in listed and facts["network"] == network.name:
+            continue
+        for value in facts["addresses"]:
+            address = ipaddress.ip_interface(value).ip
+            if address.version in network.subnets and address in network.subnets[address.version].network:
+                network.subnets[address.version].take(address, "endpoint %s, which is not in the list" % facts["name"])
 
 
 def _give(network: BridgeNetwork, endpoint: Endpoint, address: Address) -> None:
@@ -237,7 +250,7 @@ def veth_name(network: str, endpoint: str) -> str:
     if len(plain) <= LINK_NAME_BYTES and word.fullmatch(network) and word.fullmatch(endpoint):
         return plain
     digest = hashlib.sha256(("%s/%s" % (network, endpoint)).encode()).hexdigest()
-    return "v-%s-%s" % (re.sub(r"[^A-Za-z0-9_]", "", endpoint)[:6], digest[:6])
+    return "v-%s-%s" % (re.sub(r"[^A-Za-z0-9_]", "", endpoint)[:4], digest[:8])
 
 
 def mac_address(addresses: t.Sequence[Interface]) -> str:

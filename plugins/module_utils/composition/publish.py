@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .. import options as read
 from ..model import Address, InvalidRequest, Network, PortRange
+from . import spec
 
 # Where Docker, too, looks for a port when it is not told one and the kernel does not say (docker(1), run -P).
 EPHEMERAL = PortRange(49153, 65535)
@@ -58,26 +59,19 @@ def parse(value: t.Any) -> Publish:
 
 
 def _parse_options(value: t.Mapping[str, t.Any]) -> Publish:
-    known = ("host_ip", "host_port", "protocol", "container_port", "allowed_sources", "in_interfaces")
-    for name in value:
-        if name not in known:
-            raise InvalidRequest("publish: there is no option %s; there are %s." % (name, ", ".join(known)))
+    value = spec.read("publish", spec.PUBLISH, value)
     inside = value.get("container_port") or value.get("host_port")
     if inside is None:
         raise InvalidRequest("publish: say at least container_port.")
-    sources, links = value.get("allowed_sources"), value.get("in_interfaces")
+    links = {read.link_name("in_interfaces", link) for link in value["in_interfaces"] or ()}
     return _publish(
-        str(value.get("host_port") or inside),
+        str(value["host_port"] or inside),
         inside,
-        value.get("host_port"),
-        value.get("host_ip"),
-        value.get("protocol"),
-        read.networks("allowed_sources", [sources] if isinstance(sources, str) else sources),
-        tuple(
-            sorted(
-                {read.link_name("in_interfaces", link) for link in ([links] if isinstance(links, str) else links or ())}
-            )
-        ),
+        value["host_port"],
+        value["host_ip"],
+        value["protocol"],
+        read.networks("allowed_sources", value["allowed_sources"]),
+        tuple(sorted(links)),
     )
 
 

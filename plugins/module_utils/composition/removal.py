@@ -28,6 +28,7 @@ def removals(present: Items, info: Facts, ours: t.Callable[[str], bool]) -> Item
             absent["port_publish"].append(_key(item, "host_ip", "host_port", "protocol", "container_ip", "bridge"))
     for item in info.get("masquerades", ()):
         wanted = masquerades.get((item["source"], item.get("out_interface")))
+        wanted = wanted or masquerades.get((item["source"], "default"))  # known by name where there is a default route
         if ours(item.get("network", "")) and (wanted is None or wanted["network"] != item["network"]):
             absent["nat_masquerade"].append(_key(item, "source", "out_interface"))
     for network in info.get("networks", ()):
@@ -39,9 +40,9 @@ def removals(present: Items, info: Facts, ours: t.Callable[[str], bool]) -> Item
         policy = network["policy"] or {}
         if ours(policy.get("network", "")) and network["bridge"] not in policies:
             absent["bridge_firewall"].append({"bridge": network["bridge"]})
-    busy = _busy_namespaces(absent, info)
+    needed = kept["netns"] | _busy_namespaces(absent, info)
     for item in info.get("namespaces", ()):
-        if item["ours"] and ours(item["network"]) and item["name"] not in kept["netns"] | busy:
+        if item["ours"] and ours(item["network"]) and item["name"] not in needed:
             absent["netns"].append({"name": item["name"]})
     return absent
 

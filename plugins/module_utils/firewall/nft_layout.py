@@ -118,9 +118,10 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
         _render_policy(policy, sets)
     guard = ["ct direction reply return"]
     chains[USER] = Chain()
-    for version in (4, 6):
-        if "allow%d" % version in sets:
-            guard.append("%s return" % _allowed(version))
+    flows = [(policy.bridge, flow) for policy in policies for flow in policy.allow]
+    if flows:
+        chains["allow"] = Chain("", tuple(sorted(_flow_rule(bridge, flow) for bridge, flow in flows)))
+        guard.append("jump allow")
     into = ["ct state established,related accept", "ct status dnat accept"]
     for version in (4, 6):
         if "closed%d" % version in sets:
@@ -134,9 +135,8 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
         into.append("iifname . oifname @trusted accept")
     if "open" in sets:
         into.append("oifname @open accept")
-    for version in (4, 6):
-        if "allow%d" % version in sets:
-            into.append("%s accept" % _allowed(version))
+    if flows:
+        into.append("jump allow")
     chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
     chains["forward"] = Chain(hook("filter", "forward", "filter"), _forward_rules(sets))
     chains["into"] = Chain("", tuple([*into, 'counter drop comment "not published, not allowed"']))
@@ -158,11 +158,6 @@ _INPUT = (
     "iifname @host_closed meta l4proto { icmp, ipv6-icmp } accept",
     'iifname @host_closed counter drop comment "access to the host"',
 )
-
-
-def _allowed(version: int) -> str:
-    ip = _IP[version]
-    return "%s saddr . %s daddr . %s @allow%d" % (ip, ip, _PORT, version)
 
 
 def _forward_rules(sets: _Sets) -> tuple[str, ...]:
@@ -195,8 +190,6 @@ def _render_policy(policy: BridgePolicy, sets: _Sets) -> None:
         _put(sets, "trusted", "ifname . ifname", "%s . %s" % (_name(link), bridge))
     for subnet in policy.subnets:
         _render_subnet(policy, subnet, sets)
-    for flow in policy.allow:
-        _render_flow(policy.bridge, flow, sets)
 
 
 def _render_subnet(policy: BridgePolicy, subnet: Network, sets: _Sets) -> None:
@@ -207,18 +200,25 @@ def _render_subnet(policy: BridgePolicy, subnet: Network, sets: _Sets) -> None:
     if not policy.direct_access:
         _put(sets, "closed%d" % version, _ADDRESS[version], _spell(subnet), interval=True)
     for link in policy.trusted_interfaces:
+        if link == policy.bridge:
+            continue
         note = Element(comment=_comment(trusted=policy.bridge))
         _put(sets, inside, kind, "%s . %s" % (_name(link), _spell(subnet)), note, interval=True)
 
 
-def _render_flow(bridge: str, flow: Flow, sets: _Sets) -> None:
-    version = flow.to.version
-    address = _ADDRESS[version]
-    # 0-255 and 0-65535 match a packet that has no ports, too: the look-up reads whatever lies there
-    key = (_spell(flow.source), _spell(flow.to), flow.protocol or "0-255", str(flow.ports or "0-65535"))
-    kind = "%s . %s . inet_proto . inet_service" % (address, address)
-    note = Element(comment=_comment(bridge=bridge))
-    _put(sets, "allow%d" % version, kind, " . ".join(key), note, interval=True)
+def _flow_rule(bridge: str, flow: Flow) -> str:
+    """A rule for each flow, for flows may overlap, and elements of a set may not.
+
+    Its accept ends the chain that asked: for ``guard`` it opens the way to ``forward``, where it is asked again.
+    """
+    ip = _IP[flow.to.version]
+    words = ["%s saddr %s" % (ip, _spell(flow.source))] if flow.source.prefixlen else []
+    words.append("%s daddr %s" % (ip, _spell(flow.to)))
+    if flow.ports is not None:
+        words.append("%s dport %s" % (flow.protocol, flow.ports))
+    elif flow.protocol:
+        words.append("meta l4proto %s" % flow.protocol)
+    return '%s accept comment "%s"' % (" ".join(words), _comment(bridge=bridge))
 
 
 def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
@@ -234,10 +234,11 @@ def _parse_policies(table: Table) -> t.Iterator[BridgePolicy]:
             network = _attempt(ipaddress.ip_network, subnet)
             if network is not None and not element.comment:
                 subnets.setdefault(link, []).append(network)
-        for key, element in _keys(table, "allow%d" % version, 4):
-            flow = _attempt(_parse_flow, key)
-            if flow is not None:
-                flows.setdefault(_notes(element.comment).get("bridge", ""), []).append(flow)
+    for rule in table.chains.get("allow", Chain()).rules:
+        found = _attempt(_parse_flow, rule)
+        # a rule that does not spell the same again was altered, and is not taken for one of ours
+        if found is not None and _flow_rule(*found) == rule:
+            flows.setdefault(found[0], []).append(found[1])
     for (bridge,), element in _keys(table, "bridges", 1):
         yield BridgePolicy(
             bridge=bridge,
@@ -265,13 +266,23 @@ def ordered(networks: t.Iterable[Network]) -> tuple[Network, ...]:
     return tuple(sorted(networks, key=lambda network: (network.version, network)))
 
 
-def _parse_flow(key: t.Sequence[str]) -> Flow:
-    source, to, protocol, ports = key
-    return Flow(
-        source=ipaddress.ip_network(source),
-        to=ipaddress.ip_network(to),
-        protocol="" if protocol == "0-255" else protocol,
-        ports=None if ports == "0-65535" else _ports(ports),
+_FLOW = re.compile(
+    r"(?:ip6? saddr (?P<source>\S+) )?ip6? daddr (?P<to>\S+) "
+    r"(?:(?P<ported>\w+) dport (?P<ports>\S+) |meta l4proto (?P<protocol>\w+) )?"
+    r'accept comment "bridge=(?P<bridge>[^"]+)"'
+)
+
+
+def _parse_flow(rule: str) -> tuple[str, Flow]:
+    found = _FLOW.fullmatch(rule)
+    if found is None:
+        raise ValueError(rule)
+    to = ipaddress.ip_network(found["to"])
+    return found["bridge"], Flow(
+        source=ipaddress.ip_network(found["source"]) if found["source"] else _ANYWHERE[to.version],
+        to=to,
+        protocol=found["ported"] or found["protocol"] or "",
+        ports=_ports(found["ports"]) if found["ports"] else None,
     )
 
 
@@ -291,10 +302,8 @@ def _render_masquerades(masquerades: t.Iterable[Masquerade], chains: _Chains, se
             continue
         for source in ipaddress.collapse_addresses(item.source for item in ours):  # type: ignore[type-var]
             _put(sets, "masqueraded%d" % version, _ADDRESS[version], _spell(source), interval=True)
-        # the first rule that matches decides: the narrowest source first, a named interface before any
-        ours.sort(
-            key=lambda item: (-item.source.prefixlen, item.source, item.out.inverted, not item.out.name, str(item))
-        )
+        # the first rule that matches decides: the narrowest source first; an interface, all but one, any
+        ours.sort(key=lambda m: (-m.source.prefixlen, m.source, 2 if not m.out.name else int(m.out.inverted), str(m)))
         chains["egress%d" % version] = Chain("", tuple(_masquerade_rule(item) for item in ours))
         dispatch.append("%s saddr @masqueraded%d jump egress%d" % (_IP[version], version, version))
     chains["strays"] = Chain(hook("filter", "input", "filter"), _STRAYS)
@@ -332,7 +341,7 @@ def _parse_masquerades(table: Table) -> t.Iterator[Masquerade]:
     for version in (4, 6):
         chain = table.chains.get("egress%d" % version, Chain())
         for rule in chain.rules:
-            item = _parse_masquerade(rule, version)
+            item = _attempt(_parse_masquerade, rule, version)
             # a rule that does not spell the same again was altered, and is not taken for one of ours
             if item is not None and _masquerade_rule(item) == rule:
                 yield item

@@ -79,9 +79,15 @@ class NetnsKind(Kind):
             steps: list[Operation] = [CreateNamespace(item.name, alias(item.network))]
         else:
             world.require(Place(pid=item.pid))
-            steps = [AttachNamespace(item.name, item.pid)]
+            place = Place(pid=item.pid)
+            steps = [AttachNamespace(item.name, item.pid), *self._loopback(place, world)]
             world.make_namespace(item.name)
         return steps + sysctl_steps(place, item.sysctls, world)
+
+    @staticmethod
+    def _loopback(place: Place, world: World) -> list[Operation]:
+        lo = world.links(place).get("lo")
+        return [] if lo is None else link_steps(place, "lo", link_values(lo), {"up": True})
 
     def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> list[Operation]:
         """The name is there: it must mean the namespace of that process, or be ours to give away."""
@@ -89,7 +95,7 @@ class NetnsKind(Kind):
         target = Place(pid=pid)
         world.require(target)
         if entry.inode == world.host.namespace_inode(target):
-            return sysctl_steps(target, item.sysctls, world)
+            return self._loopback(target, world) + sysctl_steps(target, item.sysctls, world)
         if entry.recorded == 0:
             raise Conflict(
                 "The name %s is taken by another namespace than that of process %d; choose another name, or remove it"

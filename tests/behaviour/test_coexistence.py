@@ -1,0 +1,503 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Our networks next to Docker, firewalld, ufw and rules that a user has written: both work, and stay as they are.
+
+Each part first shows that packets of ours are dropped without what we put into the other one's hook. The engines are
+Debian's own packages; a part is skipped where its package is not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fleet import Fleet, Lab, ModuleResult, Settings, eventually
+
+HOST = "h1"
+NETWORK: dict[str, Any] = {
+    "name": "blue",
+    "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+    "endpoints": [{"name": "web", "addresses": ["10.20.0.2", "fd00:20::2"], "publish": ["8080:80"]}],
+}
+BRIDGE = "br-blue"
+MARK = "dockerless.network"
+BOTH = (4, 6)
+
+# dockerd's output goes to a file: who starts it waits for the end of its own output.
+START_DOCKER = """
+dockerd --storage-driver overlay2 -H unix:///run/docker.sock -p /run/docker.pid >/run/docker.log 2>&1 </dev/null &
+until docker version >/dev/null 2>&1; do kill -0 $! || { cat /run/docker.log; exit 1; }; sleep 0.05; done
+"""
+STOP_DOCKER = (
+    "docker kill theirs >/dev/null && kill $(cat /run/docker.pid) && while [ -e /run/docker.pid ]; do sleep 0.02; done"
+)
+CONTAINER = """
+mkdir -p /run/image/bin /run/image/tmp && cp /bin/busybox /run/image/bin && echo theirs > /run/image/index.html
+tar -C /run/image -c . | docker import - image >/dev/null
+docker run -d --name theirs -p 8088:80 image /bin/busybox httpd -f -p 80 -h / >/dev/null
+"""
+START_FIREWALLD = """
+mkdir -p /run/dbus && dbus-daemon --system --fork --nopidfile >/dev/null 2>&1 </dev/null
+firewalld --nofork --nopid >/run/firewalld.log 2>&1 </dev/null &
+until firewall-cmd --state >/dev/null 2>&1; do kill -0 $! || { cat /run/firewalld.log; exit 1; }; sleep 0.05; done
+"""
+
+
+def needs(*programs: str) -> None:
+    missing = [program for program in programs if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
+    if missing:
+        pytest.skip("not installed: %s" % ", ".join(missing))
+
+
+@pytest.fixture(scope="module")
+def fleet(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A lab whose hosts have control groups, which Docker wants."""
+    if os.geteuid() != 0:
+        pytest.skip("a lab needs root")
+    with Lab(name=os.environ.get("LAB_NAME", f"b{os.getpid()}") + "c") as lab:
+        lab.up(hosts=2, uplink=True, cgroups=True, binds=settings.binds())
+        yield Fleet(lab, settings, tmp_path_factory.mktemp("coexistence"))
+
+
+@pytest.fixture
+def host(fleet: Fleet) -> Iterator[Host]:
+    fleet.fresh(HOST)
+    yield Host(fleet)
+    fleet.lab.run(HOST, "rm -f /etc/firewalld/zones/*")
+
+
+class Host:
+    """A host with our network on it, and with somebody else's packet filter."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.backend = fleet.settings.backend
+        self.serves = False
+
+    def run(self, command: str) -> str:
+        return self.fleet.lab.run(HOST, command).stdout
+
+    def converge(self, state: str = "present", check: bool = False, **options: Any) -> ModuleResult:
+        networks = [{**NETWORK, **options}]
+        done = self.fleet.module(HOST, "bridge_network", networks=networks, state=state, check=check)
+        if check:
+            return done
+        assert not done.failed, done.msg
+        if state == "absent":
+            self.serves = False
+        elif not self.serves:
+            self.fleet.place(HOST, "web").serve("web", 80, 81)
+            self.serves = True
+        return done
+
+    def repaired(self) -> ModuleResult:
+        """A run that check mode had predicted, and after which there is nothing left to do."""
+        predicted = self.converge(check=True)
+        done = self.converge()
+        assert done.changed and done.commands == predicted.commands and done.diff == predicted.diff
+        again = self.converge()
+        assert not again.changed and again.commands == []
+        return done
+
+    @property
+    def foreign(self) -> list[str]:
+        return list(self.fleet.module(HOST, "network_info").data["foreign"])
+
+    # -- packets
+
+    def questions(self, versions: tuple[int, ...] = BOTH) -> list[Any]:
+        """What a network is for: the way out, and the published port."""
+        web, neighbour = self.fleet.place(HOST, "web"), self.fleet.place("neighbour")
+        asked = [web.question(self.fleet.internet(v), 9000, p) for v in versions for p in ("tcp", "udp")]
+        return asked + [neighbour.question(self.fleet.lan(HOST, v), 8080) for v in versions]
+
+    def works(self, versions: tuple[int, ...] = BOTH) -> None:
+        self.fleet.all_open(self.questions(versions))
+
+    def is_dropped(self, versions: tuple[int, ...] = BOTH, published: bool = True) -> None:
+        asked = self.questions(versions)
+        self.fleet.all_closed(asked if published else asked[: 2 * len(versions)])
+
+    def stays_closed(self) -> None:
+        """What our own rules drop, whatever others accept."""
+        neighbour = self.fleet.place("neighbour")
+        neighbour.run(
+            "ip route replace 10.20.0.0/24 via 192.0.2.11; ip -6 route replace fd00:20::/64 via 2001:db8:1::11"
+        )
+        self.fleet.all_closed([neighbour.question(address, 81) for address in NETWORK["endpoints"][0]["addresses"]])
+
+    # -- rules
+
+    def theirs(self) -> list[str]:
+        """Rules, chains and policies of others, whatever their order; without what is marked as ours."""
+        tools = ["iptables-nft-save", "ip6tables-nft-save"]
+        if self.fleet.settings.legacy_tables:
+            tools += ["iptables-legacy-save", "ip6tables-legacy-save"]
+        return sorted(f"{tool} {line}" for tool in tools for line in rules(self.run(f"{tool} 2>/dev/null")))
+
+    def nothing_of_ours(self) -> None:
+        everything = self.run(
+            "nft list ruleset; iptables-save; ip6tables-save; ls -R /etc/firewalld/zones /etc/ufw || true"
+        )
+        found = [line for line in everything.splitlines() if re.search(r"dockerless|DLN-|br-blue|25708|0x646c", line)]
+        assert found == []
+
+
+def rules(dump: str) -> Iterator[str]:
+    """The lines of iptables-save that say something, without counters."""
+    table = ""
+    for line in dump.splitlines():
+        if line.startswith("*"):
+            table = line
+        elif re.match(r"-A|:\S+ (-|DROP)", line) and not re.search(f"DLN-|{MARK}|{BRIDGE}", line):
+            yield f"{table} {line.partition(' [')[0]}"
+
+
+# ---- Docker
+
+
+@pytest.fixture
+def docker(host: Host) -> Host:
+    needs("dockerd", "busybox")
+    host.run(START_DOCKER + CONTAINER)
+    return host
+
+
+def test_docker_and_our_network_work_side_by_side(docker: Host) -> None:
+    before = docker.theirs()
+    first = docker.converge()
+    assert "FORWARD" not in first.warnings, first.warnings
+    docker.works()
+    docker.stays_closed()
+    docker_works(docker)
+    assert docker.theirs() == before
+    assert docker.foreign == [line for line in docker.foreign if "translates addresses" in line]
+    docker.converge()
+
+    # without our rules there, Docker's policy drops our packets
+    take_away = "iptables -F DLN-FORWARD"
+    if docker.backend == "nftables":
+        take_away = "iptables-save -t filter | grep dockerless.network | sed s/^-A/iptables\\ -D/ | sh -e"
+    docker.run(take_away)
+    docker.is_dropped((4,))
+    if docker.backend == "nftables":
+        assert [line for line in docker.foreign if line.startswith("chain FORWARD of table ip filter (policy drop)")]
+    done = docker.repaired()
+    docker.works()
+    if docker.backend == "nftables":
+        assert "DOCKER-USER" in done.diff["after"] and "DOCKER-USER" not in done.diff["before"]
+        assert [command for command in done.commands if "-I DOCKER-USER 1" in command]
+
+    # a restart of Docker changes nothing
+    docker.run(STOP_DOCKER)
+    docker.run(START_DOCKER + "docker start theirs >/dev/null")
+    docker.works()
+    docker.stays_closed()
+    docker_works(docker)
+    docker.converge()
+    docker.works()
+
+    docker.converge("absent")
+    docker.nothing_of_ours()
+    docker_works(docker)
+    assert docker.theirs() == before
+
+
+def docker_works(host: Host) -> None:
+    """The container's published port, from outside; and its way out."""
+    answer = host.fleet.place("neighbour").run("curl -sS --max-time 5 http://192.0.2.11:8088/index.html")
+    assert answer == "theirs\n"
+    pid = host.run("docker inspect -f '{{.State.Pid}}' theirs").strip()
+    assert "192.0.2.11" in host.run(f"nsenter --target {pid} --net curl -sS --max-time 5 http://203.0.113.1/")
+
+
+@pytest.mark.once
+def test_docker_may_use_the_tables_that_we_do_not(host: Host) -> None:
+    needs("dockerd", "busybox")
+    host.fleet.switch_iptables(HOST, legacy=True)
+    host.run(START_DOCKER + CONTAINER)
+    first = host.converge()
+    assert "iptables-legacy-restore --noflush -w 10" in "".join(first.commands)
+    assert "policy drop" not in first.warnings and "legacy iptables table nat (legacy) both translate" in first.warnings
+    host.works()
+    host.stays_closed()
+    docker_works(host)
+    assert not host.converge().changed
+    host.run("iptables-save -t filter | grep dockerless.network | sed s/^-A/iptables\\ -D/ | sh -e")
+    host.is_dropped((4,))
+    host.repaired()
+    host.works()
+    host.converge("absent")
+    host.nothing_of_ours()
+
+
+def test_a_container_of_docker_is_not_opened_to_our_endpoints(docker: Host) -> None:
+    docker.converge()
+    address = docker.run("docker inspect -f '{{.NetworkSettings.IPAddress}}' theirs").strip()
+    docker.run("docker exec -d theirs /bin/busybox httpd -f -p 81 -h /")
+    assert eventually(lambda: docker.run(f"curl -sS --max-time 1 http://{address}:81/index.html || true") == "theirs\n")
+    if docker.backend != "nftables":
+        pytest.xfail("DLN-FORWARD accepts all that leaves a bridge of ours")
+    web = docker.fleet.place(HOST, "web")
+    assert web.run(f"curl -sS --max-time 0.5 http://{address}:81/", check=False) == ""
+    docker.run("iptables -I DOCKER-USER -i br-blue -j ACCEPT")
+    assert web.run(f"curl -sS --max-time 5 http://{address}:81/index.html") == "theirs\n"
+
+
+def test_a_rule_of_the_user_comes_before_ours_in_docker_user(docker: Host) -> None:
+    if docker.backend != "nftables":
+        pytest.skip("our rules are not in DOCKER-USER here")
+    docker.run("iptables -I DOCKER-USER -d 203.0.113.1 -p tcp --dport 9000 -j DROP")
+    docker.converge()
+    web = docker.fleet.place(HOST, "web")
+    docker.fleet.all_closed([web.question("203.0.113.1", 9000, "tcp")])
+    docker.fleet.all_open([web.question("203.0.113.1", 9000, "udp")])
+
+
+def test_a_port_of_docker_is_refused_with_its_holder(docker: Host) -> None:
+    address = docker.run("docker inspect -f '{{.NetworkSettings.IPAddress}}' theirs").strip()
+    docker.run("for proxy in $(pidof docker-proxy); do kill -STOP $proxy; done")  # it listens, too
+    endpoint = {"name": "web", "addresses": ["10.20.0.2", "fd00:20::2"], "publish": ["8088:80"]}
+    refused = docker.converge(check=True, endpoints=[endpoint])
+    assert refused.failed and "Host port 8088/tcp is in use: " in refused.msg
+    docker.run("kill -KILL $(pidof docker-proxy); while pidof docker-proxy; do sleep 0.02; done")
+    refused = docker.converge(check=True, endpoints=[endpoint])
+    table = "legacy iptables table nat" if docker.fleet.settings.legacy_tables else "table ip nat"
+    wanted = f"Host port 8088/tcp is in use: chain DOCKER of {table} leads it to {address}:80."
+    assert refused.failed and refused.msg == wanted
+
+
+# ---- firewalld
+
+
+@pytest.fixture
+def firewalld(host: Host) -> Host:
+    needs("firewalld", "dbus-daemon")
+    host.run(START_FIREWALLD)
+    return host
+
+
+def test_firewalld_and_our_network_work_side_by_side(firewalld: Host) -> None:
+    before = zones(firewalld)
+    first = firewalld.converge()
+    assert first.warnings == ""
+    assert f"firewall-cmd --zone=trusted --add-interface={BRIDGE}" in first.commands
+    firewalld.works()
+    firewalld.stays_closed()
+    assert firewalld.foreign == []
+    assert not firewalld.converge().changed
+    assert zones(firewalld) == before
+
+    # a reload forgets what was not for good, and finds our zone
+    firewalld.run("firewall-cmd --reload")
+    if firewalld.backend == "nftables":
+        firewalld.works()
+        assert not firewalld.converge().changed
+    else:
+        # and flushes all tables of iptables (FlushAllOnReload in firewalld.conf(5))
+        firewalld.fleet.all_closed(firewalld.questions()[-2:])
+        firewalld.repaired()
+        firewalld.works()
+
+    # without our zone its default zone rejects what leaves our bridge
+    firewalld.run("rm /etc/firewalld/zones/dockerless.xml && firewall-cmd --reload")
+    firewalld.is_dropped(published=False)
+    sentence = (
+        "chain filter_FORWARD of table inet firewalld (reject in chain filter_FWD_public) drops what our rules accept;"
+        " let it accept what enters or leaves "
+    )
+    assert [line for line in firewalld.foreign if line.startswith(sentence)]
+    done = firewalld.repaired()
+    assert "firewalld:" in done.diff["after"] and "firewalld" not in done.diff["before"]
+    firewalld.works()
+
+    firewalld.converge("absent")
+    firewalld.nothing_of_ours()
+    assert zones(firewalld) == before
+
+
+def zones(host: Host) -> list[str]:
+    """All that firewalld is told, but for interfaces of ours."""
+    told = host.run("firewall-cmd --list-all-zones").splitlines()
+    return [line.replace(BRIDGE, "").rstrip() for line in told if not line.startswith(("trusted", "dockerless"))]
+
+
+def test_a_bridge_that_somebody_has_put_into_a_zone_stays_there(firewalld: Host) -> None:
+    firewalld.run(f"firewall-cmd --zone=block --add-interface={BRIDGE}")
+    done = firewalld.converge()
+    assert "reject in chain filter_FWD_block" in done.warnings
+    assert not [command for command in done.commands if "firewall" in command]
+    firewalld.converge("absent")
+    assert firewalld.run(f"firewall-cmd --get-zone-of-interface={BRIDGE}") == "block\n"
+
+
+# ---- ufw
+
+
+@pytest.fixture
+def ufw(host: Host) -> Iterator[Host]:
+    needs("ufw")
+    host.run("cp -a /etc/ufw /run/ufw && ufw --force enable >/dev/null && ufw reload >/dev/null")
+    yield host
+    host.run("rm -rf /etc/ufw && cp -a /run/ufw /etc")
+
+
+def test_ufw_and_our_network_work_side_by_side(ufw: Host) -> None:
+    before, files = ufw.theirs(), ufw.run("cat /etc/ufw/*.rules")
+    first = ufw.converge()
+    assert first.warnings == ""
+    ufw.works()
+    ufw.stays_closed()
+    assert not ufw.converge().changed
+    assert ufw.foreign == []
+    ufw.run("ufw reload")
+    ufw.works()
+    assert not ufw.converge().changed
+    if ufw.backend == "nftables":
+        # without our rules there, its policy drops our packets
+        ufw.run(f"ufw route delete allow in on {BRIDGE} && ufw route delete allow out on {BRIDGE}")
+        ufw.is_dropped()
+        assert len([line for line in ufw.foreign if line.startswith("chain FORWARD of table ip")]) == 2
+        done = ufw.repaired()
+        assert f"ufw route allow in on {BRIDGE} comment {MARK}" in done.commands and "ufw:" in done.diff["after"]
+        ufw.works()
+    ufw.converge("absent")
+    ufw.nothing_of_ours()
+    assert ufw.run("cat /etc/ufw/*.rules") == files
+    assert ufw.theirs() == before
+
+
+# ---- a user's own rules
+
+TABLE = """
+table inet theirs {
+    chain forward {
+        type filter hook forward priority 10; policy drop;
+        ct state established,related accept
+    }
+}
+"""
+
+
+@pytest.mark.once
+def test_a_policy_without_a_hook_is_named_until_its_owner_lets_us_through(host: Host) -> None:
+    host.fleet.lab.run(HOST, ["nft", "-f", "-"], input=TABLE)
+    done = host.converge()
+    sentence = (
+        "chain forward of table inet theirs (policy drop) drops what our rules accept;"
+        " let it accept what enters or leaves br-blue"
+    )
+    assert sentence in done.warnings and host.foreign == [sentence]
+    host.is_dropped()
+    for way in ("iifname", "oifname"):
+        host.run(f"nft add rule inet theirs forward {way} {BRIDGE} accept")
+    assert host.converge().warnings == "" and host.foreign == []
+    host.works()
+
+
+@pytest.mark.once
+def test_a_drop_rule_at_the_end_is_named_as_well(host: Host) -> None:
+    host.fleet.lab.run(
+        HOST,
+        ["nft", "-f", "-"],
+        input=TABLE.replace("policy drop;", "policy accept;").replace("accept\n", "accept\n counter drop\n"),
+    )
+    assert "chain forward of table inet theirs (rule drop) drops what our rules accept" in host.converge().warnings
+    host.is_dropped()
+
+
+def test_a_policy_of_iptables_is_no_obstacle_to_rules_of_ours_in_the_same_chain(host: Host) -> None:
+    host.run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP")
+    done = host.converge()
+    if host.backend == "nftables":
+        assert "chain FORWARD of table ip filter (policy drop)" in done.warnings
+        assert "chain FORWARD of table ip6 filter (policy drop)" in done.warnings
+        host.is_dropped()
+    else:
+        assert done.warnings == "" and host.foreign == []
+        host.works()
+
+
+@pytest.mark.once
+def test_a_legacy_policy_is_named(host: Host) -> None:
+    host.run("iptables-legacy -P FORWARD DROP")
+    assert "chain FORWARD of legacy iptables table filter (policy drop)" in host.converge().warnings
+    host.is_dropped((4,))
+
+
+@pytest.mark.once
+def test_nat_rules_of_both_kinds_are_named(host: Host) -> None:
+    host.run("iptables-legacy -t nat -A POSTROUTING -s 10.99.0.0/24 -j MASQUERADE")
+    done = host.converge()
+    sentence = (
+        "this collection (back-end nftables) (nf_tables) and legacy iptables table nat (legacy) both translate IPv4"
+        " addresses; which of two rules for a packet decides depends on which of the two was loaded first, so keep all"
+        " of them in one"
+    )
+    assert sentence + "." in done.warnings and sentence in host.foreign
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "rule, holder",
+    [
+        ("tcp dport 8080 dnat ip to 10.9.9.9:80", "leads it to 10.9.9.9:80"),
+        ("dnat ip to tcp dport map @ports", "leads it to 10.9.9.8:81"),
+        ("ip daddr 192.0.2.11 tcp dport { 22, 8000-9000 } dnat ip to 10.9.9.9", "leads it to 10.9.9.9"),
+        ("tcp dport 8080 redirect to :81", "leads it to port 81 of this host"),
+    ],
+)
+def test_a_port_that_a_users_own_table_takes_is_refused(host: Host, rule: str, holder: str) -> None:
+    table = """table inet theirs {
+        map ports { type inet_service : ipv4_addr . inet_service; elements = { 8080 : 10.9.9.8 . 81 } }
+        chain pre { type nat hook prerouting priority -100; %s; }
+    }"""
+    host.fleet.lab.run(HOST, ["nft", "-f", "-"], input=table % rule)
+    refused = host.converge(check=True)
+    assert refused.msg == f"Host port 8080/tcp is in use: chain pre of table inet theirs {holder}."
+    host.run("nft flush chain inet theirs pre")
+    host.run("nft add rule inet theirs pre ip daddr 203.0.113.77 tcp dport 8080 dnat ip to 10.9.9.9")
+    assert not host.converge(check=True).failed
+
+
+# ---- the chain for the user's rules
+
+
+def test_rules_of_the_user_come_before_ours_and_are_never_touched(host: Host) -> None:
+    if host.backend != "nftables":
+        pytest.skip("the back-end iptables has no chain for the user yet")
+    host.converge()
+    host.stays_closed()
+    mine = host.fleet.place("neighbour").question("10.20.0.2", 81)
+    out = host.fleet.place(HOST, "web").question("203.0.113.1", 9000)
+    host.run("nft add rule inet dockerless user_forward ip saddr 192.0.2.250 tcp dport 81 counter accept")
+    host.run(
+        "nft add rule inet dockerless user_forward iifname br-blue ip daddr 203.0.113.1 limit rate 1000/second drop"
+    )
+    rules = host.run("nft -s list chain inet dockerless user_forward")
+    host.fleet.all_open([mine])
+    host.fleet.all_closed([out])
+    assert not host.converge().changed
+    host.converge(internal=True)
+    host.converge(
+        icc=False, endpoints=[{"name": "web", "addresses": ["10.20.0.2", "fd00:20::2"], "publish": ["99:80"]}]
+    )
+    assert host.run("nft -s list chain inet dockerless user_forward") == rules
+    host.fleet.all_open([mine])
+
+    left = host.converge("absent")
+    assert "Chain user_forward of table inet dockerless has rules of yours, and stays" in left.warnings
+    assert host.run("nft -s list ruleset").count("chain") == 1
+    assert host.run("nft -s list chain inet dockerless user_forward") == rules
+    host.converge()
+    host.works(versions=(6,))
+    host.fleet.all_open([mine])
+    host.run("nft flush chain inet dockerless user_forward")
+    host.converge("absent")
+    assert host.run("nft list ruleset") == ""

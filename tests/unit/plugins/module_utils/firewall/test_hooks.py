@@ -1,0 +1,384 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What we put into the places that other packet filters have for rules like ours, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.firewall import foreign, hooks
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import Foreign, facts, home
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.hooks import (
+    DockerUser,
+    Firewalld,
+    Measures,
+    Ours,
+    Ufw,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    BridgePolicy,
+    FirewallState,
+    Masquerade,
+    PortRange,
+    PublishedPort,
+)
+
+BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"),))
+STATE = FirewallState(policies=frozenset([BLUE]))
+NOTHING = FirewallState()
+
+
+@pytest.fixture(autouse=True)
+def no_legacy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's own tables are nobody's business."""
+    for module in (foreign, hooks):
+        monkeypatch.setattr(module, "legacy_tables", lambda version: [])
+
+
+@dataclass
+class Machine:
+    """A host by what its tools print and its files hold; anything else is not there."""
+
+    nft: list[Any] = field(default_factory=list)
+    saved: dict[str, str] = field(default_factory=dict)  # by tool
+    zones: dict[str, str] = field(default_factory=dict)
+    refused: str = ""  # a word that iptables-restore does not take
+    files: dict[str, str] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+
+    def run(self, argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
+        self.ran.append(" ".join(argv))
+        if argv[0] == "nft":
+            wanted = ("metainfo", "chain") if argv[-1] == "chains" else ("metainfo", "chain", "rule")
+            listed = [item for item in [{"metainfo": {}}, *self.nft] if next(iter(item)) in wanted]
+            return 0, json.dumps({"nftables": listed}), ""
+        if argv[0] == "firewall-cmd":
+            zone = self.zones.get(argv[1].partition("=")[2], "")
+            return (0, zone + "\n", "") if zone else (2, "", "no zone")
+        if "--test" in argv:
+            return (1, "", "No such match") if self.refused and self.refused in (text or "") else (0, "", "")
+        if argv[0] not in self.saved:
+            raise FirewallError("no such program")
+        return 0, self.saved[argv[0]], ""
+
+    def read_file(self, path: str) -> str | None:
+        return self.files.get(path)
+
+    @property
+    def foreign(self) -> Foreign:
+        return Foreign(self.run)
+
+
+def chain(name: str, policy: str = "", family: str = "ip", table: str = "filter", kind: str = "filter") -> Any:
+    base = {"type": kind, "hook": "forward" if kind == "filter" else "prerouting", "policy": policy} if policy else {}
+    return {"chain": {"family": family, "table": table, "name": name, **base}}
+
+
+def rule(name: str, *expression: Any, family: str = "ip", table: str = "filter") -> Any:
+    return {"rule": {"family": family, "table": table, "chain": name, "expr": list(expression)}}
+
+
+def jump(target: str) -> Any:
+    return {"jump": {"target": target}}
+
+
+def came_by(link: str) -> Any:
+    return {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": link}}
+
+
+def planned(hook: Any, state: FirewallState = STATE, **more: Any) -> Measures:
+    result = Measures()
+    hook.plan(Ours(state, **more), result)
+    return result
+
+
+def commands(steps: Sequence[Any]) -> list[str]:
+    return [command for step in steps for command in step.commands()]
+
+
+# ---- Docker
+
+DOCKER = """*filter
+:FORWARD DROP [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o docker0 -j DOCKER
+%s-A DOCKER-USER -j RETURN
+COMMIT
+"""
+IN_PLACE = """-A DOCKER-USER -s 10.9.9.9/32 -j DROP
+-A DOCKER-USER -o docker0 -m devgroup --src-group 0x646c -m comment --comment "dockerless.network" -j RETURN
+-A DOCKER-USER -m devgroup --src-group 0x646c -m comment --comment "dockerless.network" -j ACCEPT
+-A DOCKER-USER -m devgroup --dst-group 0x646c -m comment --comment "dockerless.network" -j ACCEPT
+"""
+THEIR_RULE = IN_PLACE.splitlines(keepends=True)[0]
+MARK = '-m comment --comment "dockerless.network"'
+
+
+def docker(rules: str = "", policy: str = "drop", **more: Any) -> Machine:
+    listed = [chain("FORWARD", policy), chain("DOCKER-USER"), rule("FORWARD", jump("DOCKER-USER"))]
+    return Machine(nft=listed, saved={"iptables-nft-save": DOCKER % rules}, **more)
+
+
+def test_docker_lets_ours_through_behind_the_users_rules_and_before_the_end() -> None:
+    found = planned(DockerUser(docker(THEIR_RULE).foreign))
+    assert found.first == []
+    assert commands(found.last) == [
+        "iptables-nft-restore --noflush -w 10 <<'EOF'\n*filter\n"
+        f"-I DOCKER-USER 2 -o docker0 -m devgroup --src-group 0x646c {MARK} -j RETURN\n"
+        f"-I DOCKER-USER 3 -m devgroup --src-group 0x646c {MARK} -j ACCEPT\n"
+        f"-I DOCKER-USER 4 -m devgroup --dst-group 0x646c {MARK} -j ACCEPT\n"
+        "COMMIT\nEOF"
+    ]
+    assert found.before == {"chain DOCKER-USER of table ip filter": None}
+    (after,) = found.after.values()
+    assert after is not None and len(after["ours"]) == 3
+    (undo,) = found.last[0].undo()
+    assert "-D DOCKER-USER -o docker0" in undo.commands()[0] and "-I" not in undo.commands()[0]
+
+
+def test_docker_is_left_alone_once_our_rules_are_there() -> None:
+    machine = docker(IN_PLACE)
+    found = planned(DockerUser(machine.foreign))
+    assert (found.first, found.last, found.missing) == ([], [], set())
+    assert found.opened == {(("nft", "ip", "filter", "FORWARD"), way) for way in (False, True)}
+    assert machine.ran == ["nft -j list chains", "iptables-nft-save -t filter", "nft -j -t list ruleset"]
+
+
+@pytest.mark.parametrize("state, policy", [(NOTHING, "drop"), (STATE, "accept")])
+def test_our_rules_leave_docker_when_nothing_needs_them(state: FirewallState, policy: str) -> None:
+    found = planned(DockerUser(docker(IN_PLACE, policy).foreign), state)
+    assert found.last == [] and len(found.first) == 1
+    (text,) = commands(found.first)
+    assert text.count("-D DOCKER-USER") == 3 and "-I" not in text and "10.9.9.9" not in text
+    assert planned(DockerUser(docker(THEIR_RULE, policy).foreign), state).first == []
+
+
+def test_our_rules_behind_the_end_of_docker_user_are_put_right() -> None:
+    machine = docker()
+    text = machine.saved["iptables-nft-save"]
+    late = "".join(IN_PLACE.splitlines(keepends=True)[1:])
+    machine.saved["iptables-nft-save"] = text.replace("COMMIT", late + "COMMIT")
+    (text,) = commands(planned(DockerUser(machine.foreign)).last)
+    assert text.count("-D DOCKER-USER") == 3 and "-I DOCKER-USER 1 " in text
+
+
+def test_without_the_match_for_groups_our_bridges_are_named() -> None:
+    machine = docker(refused="devgroup")
+    (text,) = commands(planned(DockerUser(machine.foreign)).last)
+    assert "devgroup" not in text
+    assert f"-I DOCKER-USER 1 -i br-blue -o docker0 {MARK} -j RETURN\n" in text
+    assert f"-I DOCKER-USER 2 -i br-blue {MARK} -j ACCEPT\n-I DOCKER-USER 3 -o br-blue {MARK} -j ACCEPT\n" in text
+    there = [line.replace("-I DOCKER-USER ", "-A DOCKER-USER ") for line in text.splitlines() if line.startswith("-I")]
+    there = ["-A DOCKER-USER " + line.split(" ", 3)[3] + "\n" for line in there]
+    assert planned(DockerUser(docker("".join(there), refused="devgroup").foreign)).last == []
+
+
+def test_a_bridge_of_somebody_else_is_named_beside_the_group() -> None:
+    (text,) = commands(planned(DockerUser(docker().foreign), adopted=("virbr0",)).last)
+    assert "--src-group 0x646c" in text and f"-i virbr0 {MARK} -j ACCEPT" in text and f"-o virbr0 {MARK}" in text
+
+
+def test_docker_user_is_not_used_where_our_own_chain_is_in_the_same_table() -> None:
+    found = planned(DockerUser(docker(IN_PLACE).foreign), own=home("iptables"))
+    assert len(found.first) == 1 and found.last == []
+
+
+def test_docker_user_that_nobody_jumps_to_helps_nobody() -> None:
+    machine = docker()
+    machine.saved["iptables-nft-save"] = machine.saved["iptables-nft-save"].replace("-A FORWARD -j DOCKER-USER\n", "")
+    found = planned(DockerUser(machine.foreign))
+    assert not found.opened and not found.last
+
+
+# ---- firewalld
+
+
+def zone_rules(**zones: str) -> list[Any]:
+    place = {"family": "inet", "table": "firewalld"}
+    listed = [chain("filter_FORWARD", "accept", **place), chain("filter_FORWARD_ZONES", **place)]
+    listed += [chain("filter_FWD_" + zone, **place) for zone in ("public", "trusted", "block", "dockerless")]
+    listed += [rule("filter_FORWARD", jump("filter_FORWARD_ZONES"), **place)]
+    for bridge, zone in zones.items():
+        goto = {"goto": {"target": "filter_FWD_" + zone}}
+        listed.append(rule("filter_FORWARD_ZONES", came_by(bridge.replace("_", "-")), goto, **place))
+    listed.append(rule("filter_FORWARD_ZONES", {"goto": {"target": "filter_FWD_public"}}, **place))
+    return [*listed, rule("filter_FWD_public", {"reject": None}, **place)]
+
+
+def firewalld(machine: Machine, state: FirewallState = STATE, **more: Any) -> Measures:
+    return planned(Firewalld(machine.foreign, machine), state, **more)  # type: ignore[arg-type]
+
+
+def test_firewalld_has_our_bridges_in_its_trusted_zone_now_and_in_ours_later() -> None:
+    found = firewalld(Machine(zone_rules()))
+    assert [type(step).__name__ for step in found.last] == ["WriteFile", "RunTool"] and found.first == []
+    assert commands(found.last)[-1] == "firewall-cmd --zone=trusted --add-interface=br-blue"
+    assert found.after == {"firewalld": {"ours": ["interface br-blue"]}} and found.before == {"firewalld": None}
+    (undo,) = found.last[-1].undo()
+    assert undo.commands() == ["firewall-cmd --zone=trusted --remove-interface=br-blue"]
+    text = found.last[0].text  # type: ignore[attr-defined]
+    assert '<zone target="ACCEPT">' in text and '  <interface name="br-blue"/>\n</zone>' in text
+
+    for zone in ("trusted", "dockerless"):
+        machine = Machine(zone_rules(br_blue=zone), files={hooks.ZONE_FILE: text})
+        again = firewalld(machine)
+        assert again.first == again.last == [] and not again.missing
+        assert (("nft", "inet", "firewalld", "filter_FORWARD"), False) in again.opened
+        assert not [command for command in machine.ran if command.startswith("firewall-cmd")]
+        gone = firewalld(machine, NOTHING)
+        assert commands(gone.first)[0].startswith("rm -f") and gone.last == []
+        assert commands(gone.first)[1:] == [f"firewall-cmd --zone={zone} --remove-interface=br-blue"]
+
+
+def test_a_bridge_in_a_zone_of_somebodys_choice_stays_there() -> None:
+    found = firewalld(Machine(zone_rules(br_blue="block")))
+    assert found.first == found.last == [] and not found.opened
+
+
+def test_our_zone_goes_although_firewalld_is_not_running() -> None:
+    text = firewalld(Machine(zone_rules())).last[0].text  # type: ignore[attr-defined]
+    gone = firewalld(Machine(files={hooks.ZONE_FILE: text}), NOTHING)
+    assert commands(gone.first) == ["rm -f /etc/firewalld/zones/dockerless.xml"]
+    assert firewalld(Machine()).last == []
+
+
+def test_firewalld_itself_is_asked_when_its_rules_are_not_understood() -> None:
+    place = {"family": "inet", "table": "firewalld"}
+    machine = Machine([chain("filter_FORWARD", "accept", **place)], zones={"br-blue": "trusted"})
+    found = firewalld(machine)
+    assert [type(step).__name__ for step in found.last] == ["WriteFile"]
+    assert "firewall-cmd --get-zone-of-interface=br-blue" in machine.ran
+
+
+def test_an_internal_network_stays_in_the_default_zone() -> None:
+    assert firewalld(Machine(zone_rules()), FirewallState(frozenset([replace(BLUE, internal=True)]))).last == []
+
+
+# ---- ufw
+
+TUPLE = "### tuple ### route:allow any any 0.0.0.0/0 any 0.0.0.0/0 %s_br-blue comment=%s\n-A ufw-user-forward ...\n"
+OURS = b"dockerless.network".hex()
+
+
+def ufw(rules: str = "", active: bool = True) -> Machine:
+    listed = [chain("FORWARD", "drop"), chain("ufw-user-forward"), rule("FORWARD", jump("ufw-user-forward"))]
+    return Machine(listed if active else [], files={foreign.UFW_RULES: "*filter\n%sCOMMIT\n" % rules})
+
+
+def routed(machine: Machine, state: FirewallState = STATE, **more: Any) -> Measures:
+    return planned(Ufw(machine.foreign, machine), state, **more)  # type: ignore[arg-type]
+
+
+def test_ufw_routes_for_our_bridges() -> None:
+    add = ["ufw route allow %s on br-blue comment dockerless.network" % way for way in ("in", "out")]
+    found = routed(ufw())
+    assert commands(found.last) == add and found.missing
+    assert commands(found.last[0].undo()) == ["ufw route delete allow in on br-blue"]
+    there = "".join(TUPLE % (way, OURS) for way in ("in", "out"))
+    again = routed(ufw(there))
+    assert again.first == again.last == [] and again.opened and not again.missing
+    for state, active in ((NOTHING, True), (NOTHING, False), (STATE, False)):
+        gone = routed(ufw(there, active), state)
+        assert commands(gone.first) == ["ufw route delete allow %s on br-blue" % way for way in ("in", "out")]
+    assert routed(ufw(there), own=home("iptables")).first and not routed(Machine()).last
+
+
+def test_a_route_of_the_users_in_ufw_stays_the_users() -> None:
+    theirs = TUPLE.replace(" comment=%s", "") % "in" + TUPLE % ("out", "abcd")
+    assert routed(ufw(theirs)).last == [] and routed(ufw(theirs), NOTHING).first == []
+
+
+def test_ufw_has_no_say_where_docker_lets_ours_through() -> None:
+    machine = docker(IN_PLACE, files={foreign.UFW_RULES: ""})
+    machine.nft.append(chain("ufw-user-forward"))
+    result = Measures()
+    for hook in (DockerUser(machine.foreign), Ufw(machine.foreign, machine)):  # type: ignore[arg-type]
+        hook.plan(Ours(STATE), result)
+    assert result.last == []
+
+
+# ---- what is said
+
+
+def test_a_host_of_our_own_costs_one_listing_of_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign.os.path, "exists", lambda path: False)
+    machine = Machine([chain("forward", "accept", "inet", "dockerless")])
+    found = machine.foreign
+    assert found.is_alone() and found.tables() == [] and facts(found, STATE, "nftables") == []
+    assert found.port_holder(PORT, set) == ""
+    assert machine.ran == ["nft -j list chains"]
+
+
+def test_one_sentence_for_each_chain_that_is_in_the_way() -> None:
+    nft = [chain("forward", "drop", "inet", "theirs"), chain("FORWARD", "drop", "ip6"), chain("f", "accept", "ip")]
+    red = BridgePolicy("br-red", (ip_network("10.21.0.0/24"),))
+    state = FirewallState(frozenset([BLUE, red]), ports=frozenset([PORT]))
+    assert facts(Machine(nft).foreign, state, "nftables") == [
+        "chain forward of table inet theirs (policy drop) drops what our rules accept;"
+        " let it accept what enters or leaves br-blue, br-red"
+    ]
+    # nobody's networks: whoever makes one will want to know
+    assert [text.partition(" (")[0] for text in facts(Machine(nft).foreign, NOTHING, "nftables")] == [
+        "chain forward of table inet theirs",
+        "chain FORWARD of table ip6 filter",
+    ]
+    internal = FirewallState(frozenset([replace(BLUE, internal=True)]))
+    assert facts(Machine(nft).foreign, internal, "nftables") == []
+
+
+def test_our_own_chain_in_iptables_has_the_last_word_there() -> None:
+    nft = [chain("FORWARD", "drop")]
+    assert facts(Machine(nft).foreign, STATE, "iptables") == []
+    assert len(facts(Machine(nft).foreign, STATE, "nftables")) == 1
+
+
+PORT = PublishedPort("tcp", PortRange(8080, 8081), ip_address("10.20.0.2"), 80)
+NAT = """*nat
+:DOCKER - [0:0]
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+-A DOCKER -d 192.0.2.9/32 -i eth1 -p tcp -m tcp --dport 9000:9009 -j DNAT --to-destination 172.17.0.3
+-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
+COMMIT
+"""
+
+
+def test_who_has_a_port() -> None:
+    target = {"xt": {"type": "target", "name": "DNAT"}}
+    nft = [chain("PREROUTING", "accept", table="nat", kind="nat"), rule("PREROUTING", target, table="nat")]
+    machine = Machine(nft, saved={"iptables-nft-save": NAT})
+    found = machine.foreign
+    local = {ip_address("192.0.2.9").packed}
+
+    def holder(addresses: set[bytes] = local, **options: Any) -> str:
+        return found.port_holder(replace(PORT, **options), lambda: addresses)
+
+    assert holder() == "chain DOCKER of table ip nat leads it to 172.17.0.2:80"
+    assert holder(protocol="udp") == "" and holder(in_interfaces=("docker0",)) == ""
+    assert holder(container_ip=ip_address("fd00::1")) == "" and holder(host_ports=PortRange(8081, 8081)) == ""
+    there = PortRange(9005, 9005)
+    assert holder(host_ports=there).endswith("leads it to 172.17.0.3")
+    assert holder(host_ports=there, host_ip=ip_address("192.0.2.8")) == "" and holder(set(), host_ports=there) == ""
+    assert holder(host_ports=there, in_interfaces=("eth0",)) == ""
+    assert machine.ran.count("iptables-nft-save -t nat") == 1
+
+
+def test_both_kinds_of_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foreign, "legacy_tables", lambda version: ["nat"] if version == 4 else [])
+    machine = Machine(saved={"iptables-legacy-save": NAT})
+    assert facts(machine.foreign, STATE, "nftables") == []
+    state = replace(STATE, masquerades=frozenset([Masquerade(ip_network("10.20.0.0/24"))]))
+    (sentence,) = facts(machine.foreign, state, "nftables")
+    assert sentence.startswith(
+        "this collection (back-end nftables) (nf_tables) and legacy iptables table nat (legacy) both translate IPv4"
+    )
+    assert facts(machine.foreign, state, "legacy") == []
