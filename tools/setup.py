@@ -81,6 +81,12 @@ def main() -> int:
 
 # ---- Debian packages ----
 
+UNITS = {
+    "docker.io": ("docker.service", "docker.socket", "containerd.service"),
+    "firewalld": ("firewalld.service",),
+    "ufw": ("ufw.service",),
+}
+
 
 def missing_packages(lists: Sequence[str]) -> list[str]:
     lines = [line for name in lists for line in (REQUIREMENTS / name).read_text().splitlines()]
@@ -106,6 +112,13 @@ def install_packages(packages: list[str]) -> None:
         # A failed update may still leave good lists; the installation tells.
         _run([*apt, "update"], check=False)
         _run([*apt, "install", "--yes", "--no-install-recommends", *packages])
+        _keep_off([unit for package in packages for unit in UNITS.get(package, ())])
+
+
+def _keep_off(units: list[str]) -> None:
+    """What the tests run inside lab hosts must not run on this machine after its next boot."""
+    if units and shutil.which("systemctl"):
+        _run(["systemctl", "disable", "--quiet", *units], check=False)
 
 
 @contextlib.contextmanager

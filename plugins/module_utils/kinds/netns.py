@@ -102,7 +102,8 @@ class NetnsKind(Kind):
                 " with state: absent or 'ip netns delete %s'." % (item.name, pid, item.name)
             )
         steps: list[Operation] = [DeleteNamespace(item.name, attached=True)]
-        return [*steps, AttachNamespace(item.name, pid), *sysctl_steps(target, item.sysctls, world)]
+        steps += [AttachNamespace(item.name, pid), *self._loopback(target, world)]
+        return steps + sysctl_steps(target, item.sysctls, world)
 
     def _plan_there(self, item: Namespace, world: World) -> list[Operation]:
         place = Place(netns=item.name)
