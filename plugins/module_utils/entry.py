@@ -118,7 +118,7 @@ def _items(
     params: t.Mapping[str, t.Any], arguments: Arguments, constraints: t.Mapping[str, t.Any]
 ) -> list[dict[str, t.Any]]:
     """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
-    defaults = {name: params[name] for name in arguments if params.get(name) is not None}
+    defaults = {name: _said(params[name]) for name in arguments if params.get(name) is not None}
     items = [defaults] if params.get("aggregate") is None else [_merge(defaults, item) for item in params["aggregate"]]
     name = "options" if params.get("aggregate") is None else "aggregate"
     spec = {name: dict(constraints, type="list", elements="dict", options=arguments)}
@@ -128,12 +128,18 @@ def _items(
     return list(checked.validated_parameters[name])
 
 
+def _said(value: t.Any) -> t.Any:
+    """A value without the options inside that were left out: Ansible has put None in their place."""
+    if isinstance(value, dict):
+        return {name: _said(item) for name, item in value.items() if item is not None}
+    return [_said(item) for item in value] if isinstance(value, list) else value
+
+
 def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     merged = dict(defaults)
     for name, value in item.items():
         if isinstance(value, dict) and isinstance(merged.get(name), dict):
-            # what is not said beside aggregate arrives as None, and is nobody's default
-            value = {**{k: v for k, v in merged[name].items() if v is not None}, **value}
+            value = {**merged[name], **value}
         if value is not None:
             merged[name] = value
     return merged

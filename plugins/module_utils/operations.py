@@ -110,7 +110,11 @@ class DeleteNamespace(Operation):
 
     def commands(self) -> list[str]:
         deletion = shlex.join(["ip", "netns", "delete", self.name])
-        return [deletion, "rm -f /run/dockerless.network/netns/%s" % self.name] if self.attached else [deletion]
+        if not self.attached:
+            return [deletion]
+        records = "/run/dockerless.network/netns"
+        forgetting = "rm -f %s/%s; rmdir -p --ignore-fail-on-non-empty %s" % (records, self.name, records)
+        return [deletion, forgetting]
 
     def apply(self, host: Host) -> None:
         host.delete_namespace(self.name)

@@ -37,7 +37,7 @@ def compose(networks: t.Sequence[Facts], info: Facts, prune: bool = True, state:
             absent = removals(present, info, bool)
     else:
         names = read_names(networks)
-        absent = removals(present, info, lambda label: label in names)
+        absent = removals(present, info, lambda label: label in names, set(names.values()))
     forward = _forwarding(wanted, present, absent, info)
     return {"present": present, "absent": absent, "forward": forward, "remove": any(absent.values())}
 

@@ -65,9 +65,9 @@ def read_networks(networks: t.Sequence[Facts], info: Facts) -> list[BridgeNetwor
     return wanted
 
 
-def read_names(networks: t.Sequence[Facts]) -> set[str]:
-    """The names in the list, whatever else is said of the networks."""
-    return {_read_name(options) for options in networks}
+def read_names(networks: t.Sequence[Facts]) -> dict[str, str]:
+    """The names in the list and those of their bridges, whatever else is said of the networks."""
+    return {name: str(options.get("bridge") or "br-" + name) for options in networks for name in [_read_name(options)]}
 
 
 def decide(networks: t.Sequence[BridgeNetwork], prune: bool) -> None:

@@ -402,6 +402,12 @@ def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets
     hairpin = []
     if "publish_over" in sets:
         hairpin.append("iifname . oifname @publish_over ct status dnat masquerade")
+    for version in (4, 6):
+        # A frame that bridge-nf-call-iptables lets us translate is bridged, and comes by without the name of the
+        # interface it came in by: an endpoint would drop what seems to come from itself.
+        if "publish_self%d" % version in sets:
+            ip = _IP[version]
+            hairpin.append("%s saddr . %s daddr @publish_self%d ct status dnat masquerade" % (ip, ip, version))
     if any(port.container_ip.version == 4 for port in ports):
         # DNAT comes before the kernel's martian check, and route_localnet takes that check away on the bridges
         drop = 'iifname != "lo" ip daddr 127.0.0.0/8 counter drop comment "loopback is for this host alone"'
@@ -453,6 +459,8 @@ def _render_port(port: PublishedPort, sets: _Sets) -> None:
             data_type = "%s . inet_service" % _ADDRESS[version]
             name = "publish%s%d" % (at, version)
             _put(sets, name, kind, key + str(port.host_ports.first + offset), element, data_type=data_type)
+    itself = "%s . %s" % (port.container_ip, port.container_ip)
+    _put(sets, "publish_self%d" % version, "%s . %s" % (_ADDRESS[version], _ADDRESS[version]), itself)
     if port.bridge:
         _put(sets, "publish_to", "ifname", _name(port.bridge))
         _put(sets, "publish_over", "ifname . ifname", "%s . %s" % (_name(port.bridge), _name(port.bridge)))

@@ -133,9 +133,10 @@ class NetnsKind(Kind):
     def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
         """Take the network from a namespace: it lives on, cables and all, for as long as a process lives in it."""
         holders = world.host.processes_in(entry.inode) if entry.inode else ()
-        if holders:
-            shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
-            world.warn("Still living in namespace %s, which loses its network: %s." % (name, shown))
+        if not holders:
+            return []  # the kernel takes the cables with it
+        shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
+        world.warn("Still living in namespace %s, which loses its network: %s." % (name, shown))
         peers = [link for link in world.links(Place(netns=name)).values() if is_ours(link) and link.kind == "veth"]
         inside = {peer.index: peer.peer_index for peer in peers}
         ends = [link for link in world.links().values() if is_ours(link) and inside.get(link.peer_index) == link.index]

@@ -19,7 +19,7 @@ from ..world import World, is_ours
 from .common import compact, has_ipv6
 
 PERSISTENT = "/etc/sysctl.d/90-dockerless-network.conf"
-VOLATILE = "/run/dockerless.network/sysctl.conf"
+VOLATILE = "/run/dockerless.network.sysctl.conf"
 _HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state: absent:\n"
 _FOUND = re.compile(r"^# found: (\S+) = (\S+)$", re.MULTILINE)
 _IPV4 = "net/ipv4/ip_forward"
