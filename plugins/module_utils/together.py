@@ -30,6 +30,9 @@ def make_networks(
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
     wanted = compose(networks, gather(world), prune, state)
     items = dict(wanted["present"], sysctl_forward=[wanted["forward"]])
+    if prune or state == "absent":
+        named = {item["name"] for side in (items, wanted["absent"]) for item in side["netns"]}
+        wanted["absent"]["netns"] += [{"name": name} for name in world.remains() if name not in named]
     kinds = _kinds()
     requests = [_request(kinds[name], item, "absent") for name in _GOING for item in wanted["absent"][name]]
     requests += [_request(kinds[name], item, item.get("state", "present")) for name in _COMING for item in items[name]]

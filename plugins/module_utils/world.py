@@ -53,6 +53,11 @@ class World:
             self._namespaces = self.host.namespaces()
         return self._namespaces.get(name)
 
+    def remains(self) -> list[str]:
+        """The names of namespaces that a run of ours was killed over: each stands for nothing."""
+        self.namespace("")
+        return [name for name, entry in (self._namespaces or {}).items() if entry.remains]
+
     def has_namespace(self, name: str) -> bool:
         """Whether there is, or will be, a namespace of this name."""
         if name in self._gone_namespaces:

@@ -27,7 +27,7 @@ from lab.cgroups import hierarchies  # noqa: E402
 from lab.client import INTERNET4, INTERNET6, CommandError, Lab, LabError  # noqa: E402
 from lab.identity import systemd_path  # noqa: E402
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a lab needs root")
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="a lab needs root"), pytest.mark.once]
 
 ADDRESSES = [
     pytest.param(INTERNET4, "192.0.2.11", id="ipv4"),

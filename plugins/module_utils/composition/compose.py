@@ -33,11 +33,15 @@ def compose(networks: t.Sequence[Facts], info: Facts, prune: bool = True, state:
         wanted = read_networks(networks, info)
         decide(wanted, prune)
         _plan_present(wanted, info, present, prune)
+        names = {network.name for network in wanted}
         if prune:
             absent = removals(present, info, bool)
+        else:
+            # one way out in the place of another is a change of a network that is in the list
+            absent["nat_masquerade"] = removals(present, info, names.__contains__)["nat_masquerade"]
     else:
-        names = read_names(networks)
-        absent = removals(present, info, lambda label: label in names, set(names.values()))
+        bridges = read_names(networks)
+        absent = removals(present, info, bridges.__contains__, set(bridges.values()))
     forward = _forwarding(wanted, present, absent, info)
     return {"present": present, "absent": absent, "forward": forward, "remove": any(absent.values())}
 

@@ -36,6 +36,8 @@ _ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 _PORT = "meta l4proto . th dport"
 _PLAIN = Element()
+# What a port that needs no other note has as its comment: one without a comment is none of ours.
+_OURS = "-"
 
 
 # Holds nothing but rules of the user's, which come before ours: for packets that enter or leave one of our bridges, and
@@ -440,7 +442,7 @@ def _restrictions(version: int, sets: _Sets) -> list[str]:
 
 def _render_port(port: PublishedPort, sets: _Sets) -> None:
     version = port.container_ip.version
-    note = _comment(bridge=port.bridge, network=port.network)
+    note = _comment(bridge=port.bridge, network=port.network) or _OURS
     at = "_at" if port.host_ip is not None else ""
     key = "%s . " % port.host_ip if port.host_ip is not None else ""
     kind = "%s . " % _ADDRESS[version] if at else ""
@@ -523,6 +525,8 @@ def _parse_port(key: t.Sequence[str], element: Element, limits: _Limits) -> Publ
     host_ip = ipaddress.ip_address(host) if host else None
     target, unused, first = element.data.partition(" . ")
     container_ip = ipaddress.ip_address(target)
+    if not element.comment:
+        raise ValueError("somebody else put this element into our map")
     notes = _notes(element.comment)
     host_ports = _ports(ports)
     container_port = int(first or host_ports.first)

@@ -33,7 +33,12 @@ class NftablesBackend(Backend):
     def read(self) -> nft_table.Table:
         if self._table is None:
             out = self._listed()
-            self._table = nft_table.parse(out) if out else nft_table.Table()
+            try:
+                self._table = nft_table.parse(out) if out else nft_table.Table()
+            except ValueError as error:
+                # nft 1.0.6 breaks off in the middle of a table with an owner
+                place = (nft_table.FAMILY, nft_table.NAME)
+                raise FirewallError("nft does not show the whole of table %s %s: another program owns it." % place) from error
         return self._table
 
     def _listed(self) -> str:

@@ -18,12 +18,19 @@ def read(path: str) -> str | None:
         return None
 
 
+def unfinished(path: str) -> str:
+    """What a file is called until it is whole; a run that was killed may leave it, and the next one takes it away.
+
+    sysctl.d(5) and its like only read names that end as they should, so this one never counts.
+    """
+    return path + ".tmp"
+
+
 def write(path: str, text: str) -> None:
     """Replace a file; whoever reads it sees the old text or the new one, also after a power cut."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
-    # sysctl.d(5) and its like only read names that end as they should, so this one never counts.
-    temporary = "%s.%d.tmp" % (path, os.getpid())
+    temporary = unfinished(path)
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o644)

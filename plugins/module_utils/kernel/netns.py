@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 import typing as t
 
 from ..model import LINK_GROUP, Place
@@ -21,6 +22,9 @@ from .state import NamespaceEntry
 
 # Which process' namespaces we gave a name: a file for each name, with the inode of the namespace.
 RECORDS = "/run/dockerless.network/netns"
+# The mode of the files that we make to mount a namespace on: what a kill leaves of one is known as ours. ip-netns(8)
+# takes 0 for its own.
+_MODE = 0o1000
 
 
 def entries() -> dict[str, NamespaceEntry]:
@@ -31,7 +35,17 @@ def entries() -> dict[str, NamespaceEntry]:
     except FileNotFoundError:
         return {}
     recorded = _recorded()
-    return {name: NamespaceEntry(name, inode(Place(netns=name)), recorded.get(name, 0)) for name in names}
+    found = {name: inode(Place(netns=name)) for name in names}
+    return {
+        name: NamespaceEntry(name, found[name], recorded.get(name, 0), not found[name] and _is_remains(name))
+        for name in names
+    }
+
+
+def _is_remains(name: str) -> bool:
+    """Whether a plain file is one that we made."""
+    about = os.lstat(_path(name))
+    return stat.S_ISREG(about.st_mode) and stat.S_IMODE(about.st_mode) == _MODE and about.st_size == 0
 
 
 def inode(place: Place) -> int:
@@ -106,7 +120,7 @@ def _give_name(name: str, source: str) -> None:
     path = _path(name)
     _make_folder()
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
     except FileExistsError:
         # A crash between the file and the mount leaves a plain file.
         if inode(Place(netns=name)):

@@ -13,7 +13,7 @@ from .. import options as read
 from ..engine import Description, Kind
 from ..kernel.state import Link
 from ..model import LINK_GROUP, Bridge, Conflict, InvalidRequest, alias, network_of
-from ..operations import HOST, AddBridge, DeleteLinks, Operation, SetLink
+from ..operations import HOST, AddBridge, DeleteLinks, Operation, SetLink, SetSysctl
 from ..world import World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
 
@@ -135,8 +135,13 @@ class BridgeKind(Kind):
 
     @staticmethod
     def _sysctls(item: Bridge, world: World) -> list[tuple[str, str]]:
-        # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401).
-        return [("net/ipv6/conf/%s/accept_ra" % item.name, "0")] if has_ipv6(world) else []
+        if not has_ipv6(world):
+            return []
+        conf = "net/ipv6/conf/%s/" % item.name
+        # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401). For what it
+        # forwards, the host asks for neighbours from its link-local address only, which duplicate address detection
+        # would keep it from using for two seconds.
+        return [(conf + "accept_ra", "0"), (conf + "accept_dad", "0")]
 
     @staticmethod
     def _use(item: Bridge, link: Link) -> list[Operation]:
@@ -172,6 +177,9 @@ class BridgeKind(Kind):
             world.warn("Bridge %s had ports of others, now without a bridge: %s." % (item.name, ", ".join(strangers)))
         again = [*BridgeKind().make(_as_it_is(link), world)]
         again += [SetLink(HOST, port.name, (("master", item.name),)) for port in ports]
+        local = "net/ipv4/conf/%s/route_localnet" % item.name  # of sysctl_forward, and goes with the link
+        if world.host.stack(HOST).read_sysctl(local) not in (None, "0"):
+            again.append(SetSysctl(HOST, local, "1"))
         world.drop_link(item.name)
         return [DeleteLinks((item.name,), tuple(again))]
 

@@ -20,11 +20,12 @@ def address_steps(
     if wanted is None:
         return []
     gone = [address for address in there if address not in wanted]
-    # Deleting the first IPv4 address of a subnet takes the others of that subnet with it, or does not, as the sysctl
-    # promote_secondaries has it: take them away by name and add them again.
-    shaken = [a for a in there if a in wanted and a.version == 4 and any(a.network == g.network for g in gone)]
-    steps: list[Operation] = [RemoveAddress(place, link, address) for address in reversed(shaken)]
-    steps += [RemoveAddress(place, link, address) for address in gone]
+    # Deleting the first IPv4 address of a subnet takes those after it in that subnet with it, or does not, as the sysctl
+    # promote_secondaries has it: take them away by name, the last one first, and add them again.
+    first = [a for a in gone if a.version == 4]
+    shaken = [a for a in there if any(a.network == f.network and there.index(f) < there.index(a) for f in first)]
+    doomed = [address for address in there if address in gone or address in shaken]
+    steps: list[Operation] = [RemoveAddress(place, link, address) for address in reversed(doomed)]
     return steps + [AddAddress(place, link, a) for a in wanted if a not in there or a in shaken]
 
 

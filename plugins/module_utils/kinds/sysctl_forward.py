@@ -13,6 +13,7 @@ import typing as t
 
 from .. import options as read
 from ..engine import Description, Kind
+from ..kernel.files import unfinished
 from ..model import Forwarding, InvalidRequest
 from ..operations import HOST, Operation, RemoveFile, SetSysctl, WriteFile, sysctl_name
 from ..world import World, is_ours
@@ -100,7 +101,8 @@ class SysctlForwardKind(Kind):
         if state == "present" and not any(isinstance(s, SetSysctl) and s.key in (_IPV4, _IPV6) for s in steps):
             steps += self._interface_steps(item, world)
         if state == "absent":
-            steps += _remove_steps(world, PERSISTENT, VOLATILE)
+            paths = (PERSISTENT, VOLATILE)
+            steps += _remove_steps(world, *paths, *map(unfinished, paths))
         return steps
 
     def _wanted_values(self, item: Forwarding, world: World) -> _Values:
@@ -150,7 +152,7 @@ class SysctlForwardKind(Kind):
             text += "".join("%s = %s\n" % (sysctl_name(key), value) for key, value in lasting.items())
         before = world.host.read_file(path)
         steps: list[Operation] = [WriteFile(path, text, before)] if before != text else []
-        return steps + _remove_steps(world, other)
+        return steps + _remove_steps(world, other, unfinished(path), unfinished(other))
 
     @staticmethod
     def _interface_steps(item: Forwarding, world: World) -> list[Operation]:

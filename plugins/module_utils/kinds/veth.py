@@ -296,15 +296,16 @@ class VethKind(Kind):
         steps += sysctl_steps(place, self._peer_sysctls(item, world), world, new)
         steps += address_steps(HOST, item.name, host.addresses, item.addresses)
         steps += address_steps(place, peer.name, peer.addresses, item.peer.addresses)
-        steps += self._port_steps(item, host)
         values: dict[str, t.Any] = {"alias": alias(item.network), "up": True}
+        if not new:
+            # a port has flags only while it is one
+            steps += link_steps(HOST, item.name, link_values(host), {"master": item.bridge})
+            values["group"] = LINK_GROUP
+        steps += self._port_steps(item, host)
         if item.mtu is not None and not new:
             values["mtu"] = item.mtu
-        there = {} if new else link_values(host)
-        steps += link_steps(
-            HOST, item.name, there, values if new else dict(values, master=item.bridge, group=LINK_GROUP)
-        )
-        values.pop("alias")
+        steps += link_steps(HOST, item.name, {} if new else link_values(host), values)
+        values = {key: value for key, value in values.items() if key in ("up", "mtu")}
         if item.peer.mac_address is not None and not new:
             values["address"] = item.peer.mac_address
         return steps + link_steps(place, peer.name, {} if new else link_values(peer), values)

@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the behaviour tests share.
+
+pytest tests/behaviour/test_modules.py      as root, once `make setup` has run
+
+Environment, all of it optional: DOCKERLESS_BACKEND (nftables, iptables, iptables-legacy or legacy), DOCKERLESS_ANSIBLE
+(the folder of ansible-playbook), DOCKERLESS_COLLECTIONS (where the collection is found), DOCKERLESS_TARGET_PYTHON (the
+hosts' Python), LAB_NAME and LAB_STATE (of the lab).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from fleet import HOSTS, Fleet, Host, Lab, Settings
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture(scope="session")
+def fleet(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Two hosts on a LAN, with a neighbour and the internet; each test module begins with fresh hosts."""
+    if os.geteuid() != 0:
+        pytest.skip("a lab needs root")
+    name = os.environ.get("LAB_NAME", f"b{os.getpid()}")
+    with Lab(name=name) as lab:
+        lab.up(hosts=2, uplink=True, binds=settings.binds())
+        yield Fleet(lab, settings, tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(scope="module")
+def fresh(fleet: Fleet) -> Fleet:
+    """Both hosts as new for a test module."""
+    fleet.fresh()
+    return fleet
+
+
+@pytest.fixture
+def host(fresh: Fleet) -> Host:
+    """The first host with nothing on it; for tests of single modules."""
+    fresh.wipe(HOSTS[0])
+    return Host(fresh, HOSTS[0])

@@ -1,0 +1,210 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The small world without its bridges and endpoints: those are made by the engine, whole networks in one run.
+
+A run costs some 50 ms, for it needs no Ansible; nodes/runs.py makes each in a process of its own, which may be killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fleet import Settings
+from small_world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tools.tree import link  # noqa: E402
+
+TREE = link().parents[2]
+RUNS = Path(__file__).with_name("nodes") / "runs.py"
+SETTINGS = Settings()
+
+# Back-end and, where it is iptables, the variant that the host has.
+BACKENDS = ("nftables", "iptables-nft", "iptables-legacy")
+
+TOPOLOGY = """
+link set lo up
+link add up0 type veth peer name eth0 address 02:00:00:00:02:02 netns neighbour
+address add 192.0.2.1/24 dev up0
+address add 192.0.2.9/24 dev up0
+address add 2001:db8::1/64 dev up0 nodad
+link set up0 up
+link add up1 type veth peer name eth0 address 02:00:00:00:51:02 netns far
+address add 198.51.100.1/24 dev up1
+address add 2001:db8:1::1/64 dev up1 nodad
+link set up1 up
+"""
+NEIGHBOUR = """
+link set lo up
+address add 192.0.2.2/24 dev eth0
+address add 192.0.2.3/24 dev eth0
+address add 2001:db8::2/64 dev eth0 nodad
+address add 2001:db8::3/64 dev eth0 nodad preferred_lft 0
+link set eth0 up
+route add 10.20.0.0/15 via 192.0.2.1
+route add 198.51.100.0/24 via 192.0.2.1
+route add 127.0.0.2/32 via 192.0.2.1
+route add fd00::/16 via 2001:db8::1
+route add 2001:db8:1::/64 via 2001:db8::1
+"""
+FAR = """
+link set lo up
+address add 198.51.100.2/24 dev eth0
+address add 2001:db8:1::2/64 dev eth0 nodad
+link set eth0 up
+route add default via 198.51.100.1
+route add ::/0 via 2001:db8:1::1
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run."""
+
+    changed: bool = False
+    commands: list[str] = field(default_factory=list)
+    before: str = ""
+    after: str = ""
+    warnings: list[str] = field(default_factory=list)
+    error: str = ""  # the kind of exception
+    message: str = ""
+    killed: bool = False
+    steps: int = 0
+    actions: int = 0
+    seconds: float = 0.0
+    said: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, answer: dict[str, Any]) -> Outcome:
+        if "signal" in answer:
+            return cls(killed=True)
+        facts = {key: answer[key] for key in ("steps", "actions", "seconds", "said") if key in answer}
+        if "error" in answer:
+            return cls(error=answer["error"][0], message=answer["error"][1], **facts)
+        found = answer["outcome"]
+        return cls(**{key: found[key] for key in ("changed", "commands", "before", "after", "warnings")}, **facts)
+
+    def must(self) -> Outcome:
+        assert not self.error and not self.killed, f"{self.error}: {self.message}"
+        return self
+
+    @property
+    def diff(self) -> str:
+        return self.before + self.after
+
+
+Networks = Sequence[dict[str, Any]]
+
+
+class EngineWorld(World):
+    """``host`` between its neighbour on up0 and a far one on up1; networks come and go by the engine."""
+
+    def __init__(self, backend: str = "nftables") -> None:
+        self.backend, unused, variant = backend.partition("-")
+        super().__init__(variant or "nft")
+        self._runs = subprocess.Popen(
+            self.inside(str(SETTINGS.python), str(RUNS), str(TREE), str(SETTINGS.library)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def inside(self, *argv: str) -> list[str]:
+        """A command as this machine has to be told to have it run on the host."""
+        enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "env", f"PATH={self._path}", "LC_ALL=C"]
+        return [*enter, *argv]
+
+    def close(self) -> None:
+        assert self._runs.stdin is not None
+        self._runs.stdin.close()
+        self._runs.wait()
+        for place in self._places.values():
+            os.close(place.fd)
+        super().close()
+
+    def _build(self) -> None:
+        self.must("mkdir", "/run/lock")
+        self.must("mount", "-t", "tmpfs", "none", "/etc/sysctl.d")
+        self.must("mount", "-t", "sysfs", "none", "/sys")  # that of the machine shows the machine's links
+        self.must("ip", "-batch", "-", text="netns add neighbour\nnetns add far\n")
+        # or what the host forwards waits for the uplinks' link-local addresses; bridges see to their own
+        self.must("ip", "-batch", "-", text=TOPOLOGY)
+        self.must("ip", "-n", "neighbour", "-batch", "-", text=NEIGHBOUR)
+        self.must("ip", "-n", "far", "-batch", "-", text=FAR)
+        self.bridge_filter(False)
+
+    def __getitem__(self, name: str) -> Any:
+        # A namespace may have been made anew under its old name.
+        known = self._places.get(name)
+        path = Path(f"{self._root}/run/netns/{name}")
+        if known is not None and known is not self.host and os.fstat(known.fd).st_ino != path.stat().st_ino:
+            os.close(self._places.pop(name).fd)
+        return super().__getitem__(name)
+
+    def _ask(self, **request: Any) -> Any:
+        assert self._runs.stdin is not None and self._runs.stdout is not None
+        self._runs.stdin.write(json.dumps(request) + "\n")
+        self._runs.stdin.flush()
+        line = self._runs.stdout.readline()
+        assert line, "the program that makes the runs has ended"
+        return json.loads(line)
+
+    def try_run(self, networks: Networks, **options: Any) -> Outcome:
+        """A run that may fail or be killed."""
+        return Outcome.of(self._ask(**{"do": "run", "networks": networks, "backend": self.backend, **options}))
+
+    def try_runs(self, requests: Iterable[dict[str, Any]]) -> list[Outcome]:
+        """Several runs at once."""
+        runs = [{"backend": self.backend, **request} for request in requests]
+        return [Outcome.of(answer) for answer in self._ask(do="runs", runs=runs)]
+
+    def make(self, *networks: dict[str, Any], **options: Any) -> Outcome:
+        """A run that must succeed."""
+        return self.try_run(networks, **options).must()
+
+    def clear(self) -> None:
+        """Take all networks away."""
+        self.make()
+
+    def state(self) -> dict[str, Any]:
+        """Everything on the host that a run may change, one entry for each object."""
+        return dict(self._ask(do="state"))
+
+    # ---- rules taken away by hand
+
+    def remove_rules(self, *patterns: tuple[str, str]) -> None:
+        """Delete the rules of chains of ours that have a text, by (chain, text); each must be there.
+
+        For iptables the chain is table and name, and both families are looked at.
+        """
+        for chain, text in patterns:
+            found = self._nft_rules(chain, text) if self.backend == "nftables" else self._iptables_rules(chain, text)
+            assert found, f"no rule with {text!r} in {chain}"
+            for argv in found:
+                self.must(*argv)
+
+    def _nft_rules(self, chain: str, text: str) -> list[list[str]]:
+        lines = self.must("nft", "-a", "list", "chain", "inet", "dockerless", chain).splitlines()
+        where = ["nft", "delete", "rule", "inet", "dockerless", chain, "handle"]
+        return [[*where, line.rpartition(" ")[2]] for line in lines if text in line and "# handle" in line]
+
+    def _iptables_rules(self, chain: str, text: str) -> list[list[str]]:
+        table, unused, name = chain.partition(" ")
+        found = []
+        for tool in ("iptables", "ip6tables"):
+            code, out, unused = self.run([tool, "-t", table, "-S", name])
+            for line in out.splitlines() if code == 0 else ():
+                if text in line and line.startswith("-A "):
+                    found.append(["sh", "-c", f"{tool} -t {table} -D {line[3:]}"])
+        return found

@@ -1,0 +1,167 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything on a host that the collection could have changed, as text by topic."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+
+# What goes by itself: counts of packets, timers, carriers, what a bridge learns of its first port's device.
+_COUNTS = re.compile(r"\[\d+:\d+\]|counter packets \d+ bytes \d+")
+_TIMERS = re.compile(r"\b(\w+_timer|tcn_timer)\s+\S+")
+_EXPIRY = re.compile(r"\s*expires \S+| linkdown\b")
+_CARRIER = re.compile(r"NO-CARRIER,|,LOWER_UP|,M-DOWN| state (UP|DOWN|UNKNOWN|LOWERLAYERDOWN)\b| tso_max_\w+ \d+")
+_LINK_LOCAL = re.compile(r"fe80:|ff00::/8")
+_SELF_COUNTED = ("net/netfilter/nf_conntrack_count",)
+# Files for mutual exclusion are never deleted, or the exclusion would not be mutual.
+_LOCKS = ("/run/xtables.lock", "/run/lock/dockerless.network.lock")
+OWN_CHAINS = "iptables' own chains"
+_TABLES = {"iptables": "/proc/net/ip_tables_names", "ip6tables": "/proc/net/ip6_tables_names"}
+
+
+def output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    return done.stdout if done.returncode == 0 else f"rc {done.returncode}: {done.stderr}{done.stdout}"
+
+
+def dump() -> dict[str, str]:
+    """By topic; the network of each named namespace is a topic of its own."""
+    found = {"files": files("/etc/sysctl.d", "/run"), **network(), **packet_filter()}
+    names = sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
+    found["namespaces"] = "\n".join(names)
+    for name in names:
+        for topic, text in network(name).items():
+            found[f"{topic} in {name}"] = text
+    return found
+
+
+def network(netns: str = "") -> dict[str, str]:
+    """Links, addresses, routes and sysctls of a namespace."""
+    ip = ["ip", "-n", netns] if netns else ["ip"]
+    # The kernel takes its time to see a carrier, and to look for doubles of a link-local address that it gave itself.
+    routes = [
+        "".join(route for route in shown.splitlines(True) if not _LINK_LOCAL.search(route))
+        for shown in (output(*ip, f"-{version}", "route", "show", "table", "all") for version in (4, 6))
+    ]
+    found = {
+        "links": _CARRIER.sub("", _TIMERS.sub(r"\1", output(*ip, "-d", "-o", "link"))),
+        "addresses": "".join(
+            line for line in output(*ip, "-o", "address").splitlines(True) if "inet6 fe80:" not in line
+        ),
+        "routes": _EXPIRY.sub("", routes[0]),
+        "routes6": _EXPIRY.sub("", routes[1]),
+        "rules": output(*ip, "-4", "rule") + output(*ip, "-6", "rule"),
+    }
+    if netns:
+        keys = "net/ipv4/conf net/ipv6/conf net/ipv4/ip_forward net/ipv4/ip_unprivileged_port_start"
+        script = f"cd /proc/sys; grep -rs . {keys}"
+        found["sysctls"] = "".join(sorted(output("ip", "netns", "exec", netns, "sh", "-c", script).splitlines(True)))
+    else:
+        found["sysctls"] = "\n".join(sysctls())
+    return found
+
+
+def sysctls() -> Iterator[str]:
+    for folder, folders, names in os.walk("/proc/sys/net"):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            key = path[len("/proc/sys/") :]
+            if key not in _SELF_COUNTED:
+                try:
+                    with open(path, encoding="utf-8", errors="replace") as file:
+                        yield f"{key} = {file.read().strip()}"
+                except OSError as error:
+                    yield f"{key}: {error.strerror}"
+
+
+def packet_filter() -> dict[str, str]:
+    """Both variants of iptables; looking at a legacy table that is not there would make it."""
+    found = {"nft": sorted_ruleset(_COUNTS.sub("", output("nft", "-s", "list", "ruleset")))}
+    for tool, names in _TABLES.items():
+        # iptables-nft can show no more than nft does, but does show comments and the like in its own words.
+        found[f"{tool}-nft"] = rules_of(output(f"{tool}-nft-save"))
+        with open(names, encoding="ascii") as file:
+            tables = sorted(file.read().split())
+        found[f"{tool}-legacy"] = "".join(rules_of(output(f"{tool}-legacy-save", "-t", table)) for table in tables)
+    return separate_own_chains(found)
+
+
+def separate_own_chains(found: dict[str, str]) -> dict[str, str]:
+    """Chains that iptables itself makes and never takes away are a topic of their own, as long as they do nothing."""
+    result, own = {}, []
+    for topic, text in found.items():
+        lines = text.splitlines(True)
+        if topic == "nft":
+            kept, chains = _without_own_chains(text)
+            own += chains
+        else:
+            kept = "".join(line for line in lines if not (line[0] == ":" and line.endswith(" ACCEPT\n")))
+            kept = re.sub(r"(?m)^\*\w+\n(?=\*|\Z)", "", kept)
+            own += [f"{topic} {line}" for line in lines if line not in kept]
+        result[topic] = kept
+    return {**result, OWN_CHAINS: "".join(own)}
+
+
+def _without_own_chains(ruleset: str) -> tuple[str, list[str]]:
+    kept, own = [], []
+    for table in re.split(r"(?m)^(?=table )", ruleset):
+        rest = table
+        if re.match(r"table ip6? (raw|mangle|nat|filter|security) \{", table):
+            empty = re.findall(r"(?m)^\tchain [A-Z]+ \{\n\t\ttype .*; policy accept;\n\t\}\n", table)
+            for chain in empty:
+                rest = rest.replace(chain, "")
+                own.append(table.partition("\n")[0] + chain)
+            rest = "" if rest.count("\n") == 1 else rest
+        kept.append(rest)
+    return "".join(kept), own
+
+
+def sorted_ruleset(text: str) -> str:
+    """A ruleset with the sets, maps and chains of each table in alphabetical order, not in that of their making."""
+    lines = []
+    for table in re.split(r"(?m)^(?=table )", text):
+        head, unused, body = table.partition("\n")
+        blocks = re.findall(r"(?ms)^\t\S.*?^\t\}\n", body)
+        lines += [head + "\n", *sorted(blocks)]
+    return "".join(lines)
+
+
+def rules_of(saved: str) -> str:
+    """The output of iptables-save without comments and counters, and with its chains in alphabetical order."""
+    found = []
+    for table in re.split(r"(?m)^(?=\*)", saved):
+        lines = [_COUNTS.sub("", line).rstrip() for line in table.splitlines() if line and line[0] != "#"]
+        rules = [line for line in lines if line[0] not in ":*C"]
+        found += [line for line in lines if line[0] == "*"]
+        found += sorted(line for line in lines if line[0] == ":")
+        # Rules of one chain keep their order.
+        found += sorted(rules, key=lambda rule: rule.split()[1])
+    return "".join(line + "\n" for line in found)
+
+
+def files(*folders: str) -> str:
+    """Names, modes and what is in them."""
+    lines = []
+    for top in folders:
+        for folder, inside, names in os.walk(top):
+            inside.sort()
+            for name in sorted(inside + names):
+                path = os.path.join(folder, name)
+                if path in _LOCKS:
+                    continue
+                about = os.lstat(path)
+                text = ""
+                if os.path.isfile(path) and not os.path.islink(path) and about.st_size < 10000:
+                    try:
+                        with open(path, encoding="utf-8", errors="replace") as file:
+                            text = file.read()
+                    except OSError as error:
+                        text = str(error.strerror)
+                lines.append(f"{path} {about.st_mode:o} {text!r}")
+    return "\n".join(lines)

@@ -1,0 +1,384 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs of the engine, without Ansible, in a child process each, which can be killed or made to fail at any point.
+
+Lines of JSON in, lines of JSON out; lives in the namespaces of engine_world.EngineWorld, under the hosts' Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+TREE, ANSIBLE = sys.argv[1:]
+sys.path.insert(0, TREE)
+# Of Ansible's Python nothing but Ansible itself, for the hosts have libraries of their own.
+SPEC = importlib.util.spec_from_file_location("ansible", f"{ANSIBLE}/__init__.py")
+assert SPEC is not None and SPEC.loader is not None
+sys.modules["ansible"] = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(sys.modules["ansible"])
+
+from ansible_collections.dockerless.network.plugins.module_utils import operations, world  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.engine import StepFailed  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.desk import FirewallDesk  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import (  # noqa: E402
+    errors,
+    files,
+    netlink,
+    netns,
+    process,
+    sysctl,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.together import make_networks  # noqa: E402
+
+Request = dict[str, Any]
+EXPECTED = (InvalidRequest, Conflict, StepFailed, errors.HostError, FirewallError)
+CONF_KEYS = ("forwarding", "accept_ra", "accept_dad", "disable_ipv6", "route_localnet")
+LINK_KEYS = ("mtu", "group", "ifalias", "master", "link_type")
+PORT_KEYS = ("isolated", "hairpin", "learning", "flood")
+VOLATILE = {"ifindex", "link_index", "handle", "expires", "index", "packets", "bytes"}
+
+
+# ---- one run
+
+
+def run_tool(argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
+    """Run a program of the host."""
+    done = subprocess.run(
+        argv, input=text, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+class Faults:
+    """What befalls a run: killed before or after the n-th step or action, or the n-th step fails."""
+
+    def __init__(self, request: Request, started: int) -> None:
+        self.kill_before = request.get("kill_before")
+        self.kill_after = request.get("kill_after")
+        self.kill_action = request.get("kill_action")
+        self.fail_at = request.get("fail_at")
+        self.error = request.get("error", "kernel")
+        self.steps = 0
+        self.actions = 0
+        self.said: list[str] = []
+        self._started = started
+        for kind in subclasses(operations.Operation):
+            if "apply" in vars(kind):
+                self._wrap_step(kind)
+        for owner, name in (
+            (netlink.NetlinkSocket, "request"),
+            (netns, "mount"),
+            (netns, "unmount"),
+            (netns.os, "unlink"),
+            (files.os, "rename"),
+            (files.os, "fsync"),
+            (sysctl, "write"),
+            (process, "unshare_network"),
+        ):
+            self._wrap_action(owner, name)
+
+    def _wrap_step(self, kind: Any) -> None:
+        original = kind.apply
+
+        def apply(step: Any, host: Any) -> None:
+            number = self.steps
+            self.steps += 1
+            if number == 0:
+                os.write(self._started, b"s")
+            self.said.append(step.commands()[0].splitlines()[0] if step.commands() else "")
+            if number == self.kill_before:
+                die()
+            if number == self.fail_at:
+                raise made_up(self.error)
+            original(step, host)
+            if number == self.kill_after:
+                die()
+
+        kind.apply = apply
+
+    def _wrap_action(self, owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def act(*words: Any, **options: Any) -> Any:
+            result = original(*words, **options)
+            if self.steps:
+                self.actions += 1
+                if self.actions == self.kill_action:
+                    die()
+            return result
+
+        setattr(owner, name, act)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def made_up(kind: str) -> Exception:
+    if kind == "kernel":
+        return errors.KernelError("do what was asked", OSError(12, os.strerror(12)))
+    if kind == "command":
+        return errors.CommandError(("false",), 1, "made up")
+    return OSError(28, os.strerror(28))
+
+
+def subclasses(kind: Any) -> Iterator[Any]:
+    for found in kind.__subclasses__():
+        yield found
+        yield from subclasses(found)
+
+
+def carry_out(request: Request, started: int) -> Request:
+    """What came of a run, in the process that it is made in."""
+    faults = Faults(request, started)
+    if "bridge_ports" in request:
+        world.BRIDGE_PORTS = request["bridge_ports"]
+    for name in request.get("without", ()):
+        setattr(Host, name, lambda *words: None)
+    begin = time.monotonic()
+    answer: Request = {}
+    try:
+        desk = FirewallDesk(run_tool, request.get("backend", "nftables"))
+        with Host(run_tool) as host, host.lock(request.get("patience", 20), request.get("what", "test")):
+            begin = time.monotonic()
+            answer["outcome"] = vars(
+                make_networks(
+                    request["networks"],
+                    world.World(host, desk, request.get("check", False)),
+                    request.get("prune", True),
+                    request.get("state", "present"),
+                )
+            )
+    except EXPECTED as error:
+        answer["error"] = [type(error).__name__, str(error)]
+    answer.update(
+        seconds=time.monotonic() - begin, steps=faults.steps, actions=faults.actions, said=faults.said[: faults.steps]
+    )
+    return answer
+
+
+class Child:
+    """A run in a process of its own."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.text = b""
+        self.reading, writing = os.pipe()
+        self.started, starting = os.pipe()
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                answer = carry_out(request, starting)
+                with os.fdopen(writing, "w") as out:
+                    json.dump(answer, out, default=str)
+                status = 0
+            except BaseException:
+                import traceback
+
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        os.close(writing)
+        os.close(starting)
+
+    def kill_in_time(self) -> None:
+        """SIGKILL some time after the first step has begun."""
+        os.read(self.started, 1)
+        deadline = time.monotonic() + self.request["kill_seconds"]
+        while time.monotonic() < deadline:
+            if select.select([self.reading], [], [], 0)[0]:
+                return
+        os.kill(self.pid, signal.SIGKILL)
+
+    def result(self) -> Request:
+        """Wait for the end of it."""
+        if "kill_seconds" in self.request:
+            self.kill_in_time()
+        os.close(self.started)
+        with os.fdopen(self.reading, "rb") as source:
+            text = source.read()
+        unused, status = os.waitpid(self.pid, 0)
+        if os.WIFSIGNALED(status):
+            return {"signal": os.WTERMSIG(status)}
+        if not text:
+            return {"error": ["Crash", "a run ended without a word, see standard error"]}
+        return dict(json.loads(text))
+
+
+# ---- what is there
+
+
+def output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+
+def shown(*argv: str) -> Any:
+    return json.loads(output(*argv) or "[]")
+
+
+def plain(value: Any) -> Any:
+    """Without what goes by itself."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items() if key not in VOLATILE}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def visit(name: str, function: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """What a function returns in a named namespace."""
+    found: dict[str, str] = {}
+
+    def work() -> None:
+        fd = os.open(f"/run/netns/{name}", os.O_RDONLY)
+        try:
+            process.enter_network(fd)
+            found.update(function())
+        finally:
+            os.close(fd)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return found
+
+
+def sysctls() -> dict[str, str]:
+    found = {"net/ipv4/ip_forward": Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()}
+    for version in (4, 6):
+        for folder in Path(f"/proc/sys/net/ipv{version}/conf").iterdir():
+            for key in CONF_KEYS:
+                with contextlib.suppress(OSError):
+                    found[f"net/ipv{version}/conf/{folder.name}/{key}"] = (folder / key).read_text().strip()
+    return found
+
+
+def network(name: str = "") -> dict[str, Any]:
+    """Links, addresses, routes and sysctls of a namespace, one entry for each."""
+    where = ["-n", name] if name else []
+    at = f"{name}: " if name else ""
+    found: dict[str, Any] = {}
+    for link in shown("ip", "-j", "-d", *where, "address"):
+        info = link.get("linkinfo", {})
+        facts = {key: link.get(key) for key in LINK_KEYS}
+        facts.update(up="UP" in link["flags"], kind=info.get("info_kind"))
+        port = info.get("info_slave_data", {})
+        facts.update({key: port[key] for key in PORT_KEYS if key in port})
+        if info.get("info_kind") == "bridge":
+            facts["stp"] = info["info_data"]["stp_state"]
+        if info.get("info_kind") == "bridge" or name:
+            facts["address"] = link["address"]
+        found[f"{at}link {link['ifname']}"] = facts
+        for address in link["addr_info"]:
+            if address.get("scope") != "link":
+                own = f"{address['local']}/{address['prefixlen']}"
+                found[f"{at}address {own} on {link['ifname']}"] = bool(address.get("tentative"))
+    for version in ("-4", "-6"):
+        for route in shown("ip", "-j", version, *where, "route", "show", "table", "main"):
+            if not str(route["dst"]).startswith(("fe80", "ff00", "multicast")):
+                route.pop("flags", None)
+                key = f"{at}route {route['dst']} {version} {route.get('metric', 0)} {route['dev']}"
+                assert key not in found, f"twice: {key}"
+                found[key] = plain(route)
+    values = visit(name, sysctls) if name else sysctls()
+    found.update({f"{at}sysctl {key}": value for key, value in values.items()})
+    return found
+
+
+def rules() -> dict[str, Any]:
+    """Each chain, rule, set and element of nftables; each rule of iptables-legacy. Rules have numbers in their chain."""
+    found: dict[str, Any] = {}
+    place: dict[str, int] = {}
+    for item in shown("nft", "-j", "list", "ruleset").get("nftables", []):
+        (kind, facts), *unused = item.items()
+        if kind == "metainfo" or is_empty_base(kind, facts):
+            continue
+        where = f"{kind} {facts.get('family')} {facts.get('table', '')} {facts.get('chain') or facts.get('name')}"
+        if kind == "rule":
+            place[where] = place.get(where, 0) + 1
+            where += f" {place[where]}"
+        elements = facts.pop("elem", [])
+        assert where not in found, f"twice: {where}"
+        found[where] = plain(facts)
+        for element in elements:
+            found[f"element of {where}: {json.dumps(element, sort_keys=True)}"] = True
+    for tool in ("iptables", "ip6tables"):
+        names = Path(f"/proc/thread-self/net/{'ip' if tool == 'iptables' else 'ip6'}_tables_names")
+        for table in names.read_text().split() if names.exists() else ():
+            for line in output(f"{tool}-legacy-save", "-t", table).splitlines():
+                if line.startswith((":DLN", "-A")):
+                    key = f"{tool} {table} {line.partition(' [')[0]}"
+                    place[key] = place.get(key, 0) + 1
+                    found[f"{key} {place[key]}"] = True
+    return found
+
+
+def is_empty_base(kind: str, facts: dict[str, Any]) -> bool:
+    """A table or chain that iptables-nft leaves behind; its legacy sister has them at all times."""
+    theirs = kind == "table" or (kind == "chain" and facts.get("policy") == "accept")
+    return theirs and facts["family"] in ("ip", "ip6")
+
+
+def texts(*folders: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for top in folders:
+        for folder, unused, names in os.walk(top):
+            found[f"folder {folder}"] = True
+            for name in names:
+                path = Path(folder, name)
+                found[f"file {path}"] = [oct(path.stat().st_mode), path.read_text()]
+    return found
+
+
+def state() -> dict[str, Any]:
+    """Everything on the host that a run may change."""
+    found: dict[str, Any] = {**network(), **rules(), **texts("/etc/sysctl.d", "/run/dockerless.network", "/run/lock")}
+    for name in sorted(os.listdir("/run/netns")):
+        kept = process_namespace(name)
+        found[f"namespace {name}"] = kept
+        if kept:
+            found.update(network(name))
+    return found
+
+
+def process_namespace(name: str) -> bool:
+    """Whether a name stands for a namespace."""
+    return os.stat(f"/run/netns/{name}").st_dev == os.stat("/proc/thread-self/ns/net").st_dev
+
+
+# ---- requests
+
+
+def answer(request: Request) -> Any:
+    if request["do"] == "run":
+        return Child(request).result()
+    if request["do"] == "runs":
+        children = [Child(item) for item in request["runs"]]
+        return [child.result() for child in children]
+    return state()
+
+
+def main() -> None:
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line)), default=str), flush=True)
+
+
+if __name__ == "__main__":
+    main()

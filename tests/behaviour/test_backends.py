@@ -1,0 +1,153 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host moves from one packet filter to another: the networks work on, and no rule of the old one is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fleet import Fleet, Host, Question, remains
+
+pytestmark = pytest.mark.once
+
+NETWORKS: list[dict[str, Any]] = [
+    {
+        "name": "blue",
+        "subnets": ["10.50.0.0/24", "fd00:50::/64"],
+        "endpoints": [{"name": "web", "publish": ["8080:80", "8080:80/udp", "127.0.0.1:9000:9000"]}, {"name": "db"}],
+    },
+    {"name": "vault", "subnets": ["10.51.0.0/24"], "internal": True, "icc": False, "endpoints": [{"name": "v1"}]},
+]
+WAYS = [
+    ("nftables", "iptables"),
+    ("iptables", "nftables"),
+    ("nftables", "iptables-legacy"),
+    ("iptables-legacy", "nftables"),
+    ("iptables", "iptables-legacy"),
+    ("iptables-legacy", "iptables"),
+    ("nftables", "legacy"),
+    ("legacy", "nftables"),
+    ("iptables", "legacy"),
+    ("legacy", "iptables"),
+    ("legacy", "iptables-legacy"),
+    ("iptables-legacy", "legacy"),
+]
+# Topics of the dump that have rules of a back-end; iptables-nft shows in nft as well.
+TOPICS = {
+    "nftables": ("nft",),
+    "iptables": ("nft", "iptables-nft", "ip6tables-nft"),
+    "iptables-legacy": ("iptables-legacy", "ip6tables-legacy"),
+    "legacy": ("iptables-legacy", "ip6tables-legacy"),
+}
+
+
+def put(host: Host, backend: str, **options: Any) -> Any:
+    """The networks on this back-end, once it can be on this host."""
+    host.fleet.switch_iptables(host.name, legacy=backend in ("iptables-legacy", "legacy"))
+    option = "iptables" if backend == "iptables-legacy" else backend
+    result = host.fleet.module(host.name, "bridge_network", networks=NETWORKS, backend=option, **options)
+    assert not result.failed, result.msg
+    return result
+
+
+def rules(host: Host) -> dict[str, str]:
+    return {topic: text for topic, text in host.dump().items() if topic.startswith(("nft", "iptables", "ip6tables"))}
+
+
+def open_and_closed(host: Host) -> tuple[list[Question], list[Question]]:
+    neighbour, web, db = host.fleet.place("neighbour"), host.place("web"), host.place("db")
+    is_open, closed = [host.place().question("127.0.0.1", 9000)], []
+    for version, own in ((4, "10.50.0.2"), (6, "fd00:50::2")):
+        lan = host.fleet.lan(host.name, version)
+        for protocol in ("tcp", "udp"):
+            is_open += [asker.question(lan, 8080, protocol) for asker in (neighbour, web, db, host.place())]
+            is_open += [db.question(own, 81, protocol), web.question(host.fleet.internet(version), 9000, protocol)]
+            closed += [neighbour.question(own, 81, protocol), neighbour.question(lan, 9000, protocol)]
+    closed += [host.place("v1").question(host.fleet.internet(4), 9000), host.place("v1").question("10.50.0.2", 80)]
+    return is_open, closed
+
+
+@pytest.fixture
+def moving(host: Host) -> Any:
+    """A host whose neighbour has routes to its networks."""
+    ways = [f"-4 route VERB 10.50.0.0/24 via {host.fleet.lan(host.name, 4)}"]
+    ways.append(f"-6 route VERB fd00:50::/64 via {host.fleet.lan(host.name, 6)}")
+    host.fleet.lab.run("neighbour", "; ".join(f"ip {way}".replace("VERB", "replace") for way in ways))
+    yield host
+    host.fleet.lab.run("neighbour", "; ".join(f"ip {way}".replace("VERB", "delete") for way in ways))
+    host.fleet.agent("neighbour").call("forget_all")
+    host.fleet.switch_iptables(host.name, legacy=host.fleet.settings.legacy_tables)
+
+
+@pytest.mark.parametrize(("old", "new"), WAYS, ids=lambda name: name)
+def test_move(moving: Host, old: str, new: str) -> None:
+    """What is open stays open, what is closed stays closed, and flows go on; then all goes away from the new one."""
+    host = moving
+    nothing = host.dump()
+    put(host, new)
+    only_new = rules(host)
+    put(host, new, state="absent")
+    put(host, old)
+    host.place("web").serve("web", 80, 81, 9000)
+    is_open, closed = open_and_closed(host)
+    host.fleet.all_open(is_open)
+    host.fleet.all_closed(closed)
+    neighbour, lan = host.fleet.place("neighbour"), host.fleet.lan(host.name, 4)
+    inward = neighbour.ask(lan, 8080, keep="inward")
+    outward = host.place("db").ask(host.fleet.lan("neighbour", 4), 9000, "udp", keep="outward")
+
+    predicted = put(host, new, check=True)
+    done = put(host, new)
+    # python-iptables and iptables-legacy are two ways to the same tables.
+    assert done.changed == ({old, new} != {"legacy", "iptables-legacy"})
+    assert predicted.data["commands"] == done.data["commands"]
+    assert remains(only_new, rules(host)) == ""
+    again = put(host, new)
+    assert (again.changed, again.commands) == (False, [])
+
+    host.fleet.all_open(is_open)
+    host.fleet.all_closed(closed)
+    assert neighbour.ask(lan, 8080, keep="inward").seen_port == inward.seen_port
+    assert host.place("db").ask(host.fleet.lan("neighbour", 4), 9000, "udp", keep="outward").text == outward.text
+    host.fleet.agent(host.name).call("forget_all")
+    put(host, new, state="absent")
+    assert remains(nothing, host.dump()) == ""
+
+
+def test_absent_removes_all_of_them(host: Host) -> None:
+    """From whatever back-end the rules are on, with whatever is asked for."""
+    nothing = host.dump()
+    for old in ("nftables", "iptables", "iptables-legacy"):
+        for asked in ("nftables", "iptables"):
+            put(host, old)
+            host.fleet.switch_iptables(host.name, legacy=False)
+            result = host.fleet.module(host.name, "bridge_network", networks=NETWORKS, backend=asked, state="absent")
+            assert result.changed, result.msg
+            assert remains(nothing, host.dump()) == ""
+    host.fleet.switch_iptables(host.name, legacy=host.fleet.settings.legacy_tables)
+
+
+@pytest.mark.versions
+def test_by_the_role(moving: Host, fleet: Fleet) -> None:
+    """Over ssh, there and back again."""
+    host = moving
+    plays = []
+    for number, backend in enumerate(("nftables", "iptables", "nftables", "nftables")):
+        plays.append(fleet.role(NETWORKS, name=str(number), backend=backend))
+    run = fleet.play(plays, hosts=host.name).must()
+    assert [
+        [result.status for result in run.of(play=str(n)) if "bridge_network" in result.action] for n in range(4)
+    ] == [
+        ["changed"],
+        ["changed"],
+        ["changed"],
+        ["ok"],
+    ]
+    assert rules(host)["iptables-nft"] == ""
+    host.place("web").serve("web", 80, 81, 9000)
+    is_open, closed = open_and_closed(host)
+    fleet.all_open(is_open)
+    fleet.all_closed(closed)

@@ -1,0 +1,1103 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Each module by itself: its objects come, change, are repaired and go, and those of others are left alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fleet import Fleet, Host, Question, differences, remains
+
+Options = dict[str, Any]
+
+NETWORK = [
+    {
+        "name": "blue",
+        "subnets": ["10.50.0.0/24", "fd00:50::/64"],
+        "endpoints": [
+            {"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000", "7000-7002:7100-7102/udp"]},
+            {"name": "db"},
+        ],
+    },
+    {"name": "red", "subnets": ["10.51.0.0/24"], "icc": False, "endpoints": [{"name": "r1"}, {"name": "r2"}]},
+]
+BRIDGE: tuple[str, Options] = ("bridge", {"name": "br-t", "addresses": ["10.50.0.1/24", "fd00:50::1/64"]})
+NETNS: tuple[str, Options] = ("netns", {"name": "inner"})
+PEER: Options = {
+    "netns": "inner",
+    "addresses": ["10.50.0.2/24", "fd00:50::2/64"],
+    "gateways": ["10.50.0.1", "fd00:50::1"],
+}
+
+
+# ---- come, change, go
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module's object and another form of it; `setup` are calls of modules beforehand."""
+
+    name: str
+    module: str
+    options: Options
+    change: Options
+    setup: tuple[tuple[str, Options], ...] = ()
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+
+
+# No packet filter, so no back-end.
+ONCE = (pytest.mark.once,)
+CASES = [
+    Case(
+        "netns",
+        "netns",
+        {"name": "inner", "network": "blue", "sysctls": {"net.ipv4.ip_unprivileged_port_start": 80}},
+        {"network": "red", "sysctls": {"net/ipv4/ip_unprivileged_port_start": 0}},
+        marks=ONCE,
+    ),
+    Case(
+        "bridge",
+        "bridge",
+        {"name": "br-t", "addresses": ["10.50.0.1/24", "10.50.0.3/24", "fd00:50::1/64"], "mtu": 1400},
+        {"addresses": ["10.50.0.1/24", "fd00:50::2/64"], "mtu": 9000, "stp": True, "mac_address": "02:00:00:00:00:01"},
+        marks=ONCE,
+    ),
+    Case(
+        "veth",
+        "veth",
+        {"name": "v-t", "bridge": "br-t", "mtu": 1400, "peer": {**PEER, "mac_address": "02:00:00:00:00:02"}},
+        {
+            "isolated": True,
+            "mtu": 1300,
+            "network": "blue",
+            "peer": {
+                "netns": "inner",
+                "mac_address": "02:00:00:00:00:03",
+                "addresses": ["10.50.0.7/24", "fd00:50::2/64"],
+                "gateways": ["10.50.0.1"],
+                "routes": [{"to": "10.99.0.0/16", "via": "10.50.0.9", "metric": 7}, {"to": "fd00:99::/64"}],
+            },
+        },
+        (BRIDGE, NETNS),
+        marks=ONCE,
+    ),
+    Case(
+        "veth-without-bridge",
+        "veth",
+        {
+            "name": "v-t",
+            "addresses": ["10.60.0.1/30", "fd00:60::1/126"],
+            "peer": {"netns": "inner", "name": "lan0", "addresses": ["10.60.0.2/30"], "gateways": ["10.60.0.1"]},
+        },
+        {
+            "addresses": ["10.60.0.1/24"],
+            "peer": {
+                "netns": "inner",
+                "name": "lan0",
+                "addresses": ["10.60.0.3/24"],
+                "routes": [{"to": "10.9.0.0/16"}],
+            },
+        },
+        (NETNS,),
+        marks=ONCE,
+    ),
+    Case(
+        "sysctl_forward",
+        "sysctl_forward",
+        {},
+        {"ipv6": True, "forward_policy": "drop", "route_localnet": ["br-t"]},
+        (BRIDGE,),
+    ),
+    Case("sysctl_forward-runtime", "sysctl_forward", {"persist": False}, {"persist": True, "ipv6": True}),
+    Case(
+        "nat_masquerade",
+        "nat_masquerade",
+        {"source": "10.50.0.0/24", "out_interface": "default"},
+        {"exclude": ["10.0.0.0/8", "192.0.2.250/32"], "random_fully": True, "network": "blue"},
+    ),
+    Case(
+        "nat_masquerade-to_source",
+        "nat_masquerade",
+        {"source": "fd00:50::/64", "out_interface": "!br-t", "exclude": ["fd00::/8"]},
+        {"to_source": "2001:db8:1::11", "exclude": []},
+    ),
+    Case("nat_masquerade-anywhere", "nat_masquerade", {"source": "10.50.0.0/24"}, {"to_source": "192.0.2.11"}),
+    Case(
+        "port_publish",
+        "port_publish",
+        {"host_port": "8080", "container_ip": "10.50.0.2", "container_port": "80"},
+        {
+            "container_ip": "10.50.0.3",
+            "container_port": "81",
+            "allowed_sources": ["192.0.2.250/32", "198.51.100.0/24"],
+            "in_interfaces": ["eth0"],
+        },
+        (BRIDGE,),
+    ),
+    Case(
+        "port_publish-range",
+        "port_publish",
+        {"host_port": "7000-7009", "container_ip": "fd00:50::2", "container_port": "7100-7109", "protocol": "udp"},
+        {"container_port": "7000-7009", "allowed_sources": ["2001:db8:1::/64"]},
+        (BRIDGE,),
+    ),
+    Case(
+        "port_publish-address",
+        "port_publish",
+        {"host_port": "53", "host_ip": "127.0.0.1", "container_ip": "10.50.0.2", "protocol": "udp"},
+        {"container_port": "5353"},
+        (BRIDGE,),
+    ),
+    Case(
+        "bridge_firewall",
+        "bridge_firewall",
+        {"bridge": "br-t", "subnets": ["10.50.0.0/24", "fd00:50::/64"]},
+        {"internal": True, "icc": False, "host_access": "deny", "network": "blue"},
+    ),
+    Case(
+        "bridge_firewall-open",
+        "bridge_firewall",
+        {"bridge": "br-t"},
+        {
+            "trusted_interfaces": ["mgmt0"],
+            "allow": [
+                {"from": "192.0.2.250", "to": "10.50.0.0/24", "protocol": "tcp", "port": "9100-9101"},
+                {"to": "fd00:50::2"},
+            ],
+        },
+        (BRIDGE,),
+    ),
+    Case("bridge_firewall-direct", "bridge_firewall", {"bridge": "br-t"}, {"direct_access": True}, (BRIDGE,)),
+]
+
+
+def same(one: Any, other: Any) -> None:
+    """Check mode and the change itself say the same."""
+    for key in ("changed", "commands", "diff", "objects"):
+        assert one.data[key] == other.data[key]
+
+
+@pytest.mark.versions
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=case.marks) for case in CASES])
+def test_life(host: Host, case: Case) -> None:
+    """Come, come again, change, change back, go, go again; each in check mode first."""
+    for module, options in case.setup:
+        host.do(module, **options)
+    nothing = host.dump()
+    changed = {**case.options, **case.change}
+
+    def step(before: dict[str, str], **options: Any) -> dict[str, str]:
+        """Something that changes, but not in check mode, nor a second time."""
+        predicted = host.look(case.module, **options)
+        assert differences(before, host.dump()) == ""
+        done = host.do(case.module, **options)
+        same(predicted, done)
+        assert done.changed and done.commands and done.diff["before"] != done.diff["after"]
+        after = host.dump()
+        assert differences(before, after) != ""
+        still(after, **options)
+        return after
+
+    def still(there: dict[str, str], **options: Any) -> None:
+        """What is there already takes not even a transaction: the kernel counts them, and would kill whoever replaced
+        a legacy table."""
+        generation = host.generation()
+        how = {"tables_stay": True}
+        for again in (host.do(case.module, how=how, **options), host.look(case.module, how=how, **options)):
+            assert (again.changed, again.commands) == (False, [])
+            assert again.diff["before"] == again.diff["after"]
+        assert host.generation() == generation
+        assert differences(there, host.dump()) == ""
+
+    there = step(nothing, **case.options)
+    assert host.do(case.module, **case.options).objects[0]["state"] == "present"
+    other = step(there, **changed)
+    back = step(other, **case.options)
+    assert remains(there, back) == ""
+    gone = step(back, **case.options, state="absent")
+    assert remains(nothing, gone) == ""
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=case.marks) for case in CASES])
+def test_commands(host: Host, case: Case) -> None:
+    """What check mode says, in a shell, does the same: making, changing and removing."""
+    for module, options in case.setup:
+        host.do(module, **options)
+    nothing = host.dump()
+    for options in (case.options, {**case.options, **case.change}, {**case.options, "state": "absent"}):
+        commands = host.look(case.module, **options).commands
+        host.fleet.lab.run(host.name, ["bash", "-es"], input="\n".join(commands) + "\n")
+        again = host.do(case.module, **options)
+        assert (again.changed, again.commands) == (False, [])
+    assert remains(nothing, host.dump()) == ""
+
+
+# ---- many objects in one call
+
+
+class TestAggregate:
+    @pytest.mark.once
+    def test_defaults(self, host: Host) -> None:
+        """What stands beside the list is the default of every item, and what an item says itself comes first."""
+        sysctl = "net.ipv4.ip_unprivileged_port_start"
+        result = host.do(
+            "netns", sysctls={sysctl: 80}, aggregate=[{"name": "one"}, {"name": "two", "sysctls": {sysctl: 0}}]
+        )
+        assert [item["name"] for item in result.objects] == ["one", "two"]
+        assert [host.place(name).run(f"sysctl -n {sysctl}").strip() for name in ("one", "two")] == ["80", "0"]
+
+    @pytest.mark.once
+    def test_defaults_inside(self, host: Host) -> None:
+        host.do(*BRIDGE[:1], **BRIDGE[1])
+        host.do("netns", aggregate=[{"name": "one"}, {"name": "two"}])
+        host.do(
+            "veth",
+            bridge="br-t",
+            peer={"gateways": ["10.50.0.1"]},
+            aggregate=[
+                {"name": f"v-{name}", "peer": {"netns": name, "addresses": [f"10.50.0.{number}/24"]}}
+                for number, name in ((2, "one"), (3, "two"))
+            ],
+        )
+        host.place("two").serve("two", 80)
+        assert host.place("one").ask("10.50.0.3", 80).seen == "10.50.0.2"
+        for name in ("one", "two"):
+            assert "via 10.50.0.1" in host.place(name).run("ip route show default")
+
+    def test_states(self, host: Host) -> None:
+        """An item may have a state of its own."""
+        host.do(*BRIDGE[:1], **BRIDGE[1])
+        common = {"container_ip": "10.50.0.2"}
+        host.do("port_publish", **common, aggregate=[{"host_port": "80"}, {"host_port": "81"}])
+        mixed = [{"host_port": "80", "state": "absent"}, {"host_port": "82"}]
+        assert host.do("port_publish", **common, aggregate=mixed).changed
+        assert not host.do("port_publish", **common, aggregate=mixed).changed
+        ports = host.do("network_info").data["ports"]
+        assert sorted(port["host_port"] for port in ports) == ["81", "82"]
+        assert host.do(
+            "port_publish", **common, state="absent", aggregate=[{"host_port": "81"}, {"host_port": "82"}]
+        ).changed
+        assert host.do("network_info").data["ports"] == []
+
+    def test_transactions(self, host: Host) -> None:
+        """A hundred objects take no more of them than two."""
+        if host.fleet.settings.legacy_tables:
+            pytest.skip("legacy tables are replaced, and nobody counts that")
+        taken = []
+        for count in (1, 50):
+            ports = range(100, 100 + count)
+            items = [
+                {"host_port": str(port), "container_ip": ip} for port in ports for ip in ("10.50.0.2", "fd00:50::2")
+            ]
+            host.fleet.wipe(host.name)
+            host.do("bridge", **BRIDGE[1])
+            before = host.generation()
+            host.do("port_publish", aggregate=items)
+            taken.append(host.generation() - before)
+        assert taken[0] == taken[1]
+        assert taken[0] == 1 or host.fleet.settings.backend != "nftables"
+
+    def test_all_or_nothing(self, host: Host) -> None:
+        """One item that cannot be: none is made."""
+        host.do(*BRIDGE[:1], **BRIDGE[1])
+        assert "aggregate, item 2" in host.refuse("netns", aggregate=[{"name": "fine"}, {"name": "not/fine"}])
+        message = host.refuse(
+            "port_publish", container_ip="10.50.0.2", aggregate=[{"host_port": "80"}, {"host_port": "70000"}]
+        )
+        assert "70000" in message
+        message = host.refuse(
+            "veth", bridge="br-t", peer={"netns": "nowhere"}, aggregate=[{"name": "v-1"}, {"name": "v-2"}]
+        )
+
+    def test_empty(self, host: Host) -> None:
+        for module in ("netns", "bridge", "veth", "nat_masquerade", "port_publish", "bridge_firewall"):
+            assert not host.do(module, aggregate=[]).changed
+
+
+# ---- drift
+
+
+DRIFT = {
+    "bridge-down": "ip link set br-blue down",
+    "bridge-mtu": "ip link set br-blue mtu 1300",
+    "bridge-mac": "ip link set br-blue address 02:00:00:00:00:77",
+    "bridge-alias": "ip link set br-blue alias somebody",
+    "bridge-stp": "ip link set br-blue type bridge stp_state 1",
+    "bridge-address-gone": "ip address delete 10.50.0.1/24 dev br-blue",
+    "bridge-address-gone-6": "ip address delete fd00:50::1/64 dev br-blue",
+    "bridge-address-more": "ip address add 10.50.0.200/24 dev br-blue",
+    "bridge-accept-ra": "sysctl -qw net.ipv6.conf.br-blue.accept_ra=1",
+    "port-down": "ip link set v-blue-web down",
+    "port-mtu": "ip link set v-blue-web mtu 1300",
+    "port-elsewhere": "ip link set v-blue-web nomaster",
+    "port-isolated": "bridge link set dev v-blue-web isolated on",
+    "port-not-isolated": "bridge link set dev v-red-r1 isolated off",
+    "port-ipv6": "sysctl -qw net.ipv6.conf.v-blue-web.disable_ipv6=0",
+    "peer-down": "ip -n web link set eth0 down",
+    "peer-mtu": "ip -n web link set eth0 mtu 1300",
+    "peer-mac": "ip -n web link set eth0 address 02:00:00:00:00:77",
+    "peer-address-gone": "ip -n web address delete 10.50.0.2/24 dev eth0",
+    "peer-address-more": "ip -n web address add 10.50.0.200/24 dev eth0",
+    "peer-route-gone": "ip -n web route delete default",
+    "peer-route-gone-6": "ip -n web -6 route delete default",
+    "peer-accept-ra": "ip netns exec web sysctl -qw net.ipv6.conf.eth0.accept_ra=2",
+    "peer-ipv6": "ip netns exec r1 sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0",
+    "cable-gone": "ip link delete v-blue-web",
+    "cables-gone": "ip link delete v-blue-web; ip link delete v-blue-db; ip link delete v-red-r1",
+    "bridge-gone": "ip link delete br-blue",
+    "namespace-gone": "ip netns delete web",
+    "loopback-down": "ip -n web link set lo down",
+    "not-forwarding": "sysctl -qw net.ipv4.ip_forward=0",
+    "not-forwarding-6": "sysctl -qw net.ipv6.conf.all.forwarding=0",
+    "uplink-not-forwarding": "sysctl -qw net.ipv4.conf.eth0.forwarding=0",
+    "route-localnet": "sysctl -qw net.ipv4.conf.br-blue.route_localnet=0",
+    "file-other": "echo net.ipv4.ip_forward=0 >> /etc/sysctl.d/90-dockerless-network.conf",
+}
+NFT_DRIFT = {
+    "all-rules": "nft flush ruleset",
+    "rules-of-a-chain": "nft flush chain inet dockerless guard",
+    "more-rules": "nft insert rule inet dockerless guard accept",
+    "element-gone": "nft delete element inet dockerless publish4 { tcp . 8080 }",
+    "element-more": 'nft add element inet dockerless icc \'{ "br-red" . "br-red" }\'',
+    "element-other": "nft delete element inet dockerless publish4 { tcp . 8080 };"
+    " nft add element inet dockerless publish4 { tcp . 8080 : 10.50.0.3 . 80 }",
+    "set-empty": "nft flush set inet dockerless bridges",
+    "chain-gone": "nft flush chain inet dockerless guard; nft delete chain inet dockerless guard",
+    "chain-more": "nft add chain inet dockerless stray; nft add rule inet dockerless stray drop",
+    "set-more": "nft add set inet dockerless stray '{ type ipv4_addr; }'",
+}
+IPTABLES_DRIFT = {
+    "all-rules": "for tool in iptables ip6tables; do for table in raw mangle nat filter; do"
+    " $tool -t $table -F; $tool -t $table -X; done; done",
+    "rules-of-a-chain": "iptables -t nat -F DLN-MASQ",
+    "more-rules": "iptables -I DLN-FORWARD -j ACCEPT",
+    "jump-gone": "iptables -t nat -D PREROUTING 1",
+    "jump-twice": "iptables -t nat -A POSTROUTING -m comment --comment dockerless.network -j DLN-MASQ",
+    "rule-gone": "iptables -t nat -D DLN-MASQ 1",
+    "rules-6-gone": "ip6tables -F DLN-FORWARD",
+    "table-flushed": "iptables -t mangle -F",
+    "chain-more": "iptables -N DLN-STRAY; iptables -A DLN-STRAY -j DROP",
+}
+
+
+def drifts() -> list[Any]:
+    found = [pytest.param("", command, id=name, marks=ONCE) for name, command in DRIFT.items()]
+    found += [pytest.param("nftables", command, id=f"nftables-{name}") for name, command in NFT_DRIFT.items()]
+    found += [pytest.param("iptables", command, id=f"iptables-{name}") for name, command in IPTABLES_DRIFT.items()]
+    return found
+
+
+@pytest.mark.parametrize(("whose", "command"), drifts())
+def test_drift(host: Host, whose: str, command: str) -> None:
+    """Somebody changes something by hand; the next run repairs that, and check mode tells."""
+    if whose and (whose == "nftables") != (host.fleet.settings.backend == "nftables"):
+        pytest.skip(f"the rules are not those of {whose}")
+    host.do("bridge_network", networks=NETWORK)
+    right = without_numbers(host.dump())
+    host.run(command)
+    wrong = host.dump()
+    assert remains(right, without_numbers(wrong)) != ""
+    predicted = host.look("bridge_network", networks=NETWORK)
+    assert predicted.changed
+    assert differences(wrong, host.dump()) == ""
+    same(predicted, host.do("bridge_network", networks=NETWORK))
+    assert remains(right, without_numbers(host.dump())) == ""
+    again = host.do("bridge_network", networks=NETWORK)
+    assert (again.changed, again.commands) == (False, [])
+
+
+def without_numbers(dump: dict[str, str]) -> dict[str, str]:
+    """Without what a link that is made anew has another one of: its number, its port's number, its MAC address."""
+    result = {}
+    for topic, text in dump.items():
+        if topic.startswith(("links", "addresses")):
+            text = re.sub(r"(v-[^:]+: .*link/ether) \S+", r"\1", text)
+            text = re.sub(r"(?m)^\d+: |@if\d+|link-netns(id)? \S+|\b(port_no|port_id|designated_port) \S+", "", text)
+        if topic.startswith(("links", "addresses", "routes")):
+            text = "\n".join(sorted(text.splitlines()))
+        result[topic] = text
+    return result
+
+
+@pytest.mark.parametrize("part", [0.15, 0.3, 0.45, 0.6, 0.75, 0.9])
+def test_half_of_an_earlier_run(host: Host, part: float) -> None:
+    """A run that died halfway, as seen by its commands: the next one does the rest."""
+    host.do("bridge_network", networks=NETWORK)
+    right = without_numbers(host.dump())
+    host.fleet.wipe(host.name)
+    commands = host.look("bridge_network", networks=NETWORK).commands
+    done = commands[: round(len(commands) * part)]
+    host.fleet.lab.run(host.name, ["bash", "-es"], input="\n".join(done) + "\n")
+    predicted = host.look("bridge_network", networks=NETWORK)
+    same(predicted, host.do("bridge_network", networks=NETWORK))
+    assert remains(right, without_numbers(host.dump())) == ""
+    assert not host.do("bridge_network", networks=NETWORK).changed
+
+
+def test_absent_after_half_of_a_run(host: Host) -> None:
+    nothing = host.dump()
+    commands = host.look("bridge_network", networks=NETWORK).commands
+    for part in (0.2, 0.4, 0.6, 0.8):
+        done = commands[: round(len(commands) * part)]
+        host.fleet.lab.run(host.name, ["bash", "-es"], input="\n".join(done) + "\n")
+        host.do("bridge_network", networks=NETWORK, state="absent")
+        assert remains(nothing, host.dump()) == ""
+
+
+# ---- what others made
+
+
+class TestForeign:
+    @pytest.mark.once
+    def test_bridge_is_used_as_it_is(self, host: Host) -> None:
+        host.run("ip link add br-t type bridge; ip address add 10.50.0.1/24 dev br-t; ip link set br-t up")
+        before = host.dump()
+        assert not host.do("bridge", name="br-t", addresses=["10.50.0.1/24"]).changed
+        for wanted in ({"addresses": ["10.50.0.2/24"]}, {"mtu": 1400}, {"mac_address": "02:00:00:00:00:01"}):
+            assert "br-t" in host.refuse("bridge", name="br-t", **wanted)
+        gone = host.do("bridge", name="br-t", state="absent")
+        assert not gone.changed and "br-t" in gone.warnings
+        assert differences(before, host.dump()) == ""
+
+    @pytest.mark.once
+    def test_bridge_takes_our_ports(self, host: Host) -> None:
+        """An endpoint on somebody's bridge; the bridge stays when the endpoint goes."""
+        host.run("ip link add br-t type bridge; ip address add 10.50.0.1/24 dev br-t; ip link set br-t up")
+        before = without_numbers(host.dump())
+        host.do("netns", name="inner")
+        host.do("veth", name="v-t", bridge="br-t", peer={"netns": "inner", "addresses": ["10.50.0.2/24"]})
+        host.place().serve("host", 7777)
+        assert host.place("inner").ask("10.50.0.1", 7777).seen == "10.50.0.2"
+        host.fleet.agent(host.name).call("forget_all")
+        host.do("veth", name="v-t", state="absent")
+        host.do("netns", name="inner", state="absent")
+        after = without_numbers(host.dump())
+        # A bridge takes the address of its first port, and draws another one when it is gone.
+        for dump in (before, after):
+            dump["links"] = re.sub(r"(br-t: .*link/ether|bridge_id|designated_root) \S+", "", dump["links"])
+        assert differences(before, after) == ""
+
+    @pytest.mark.once
+    @pytest.mark.parametrize(
+        ("module", "options"),
+        [
+            pytest.param("bridge", {"name": "theirs"}, id="bridge"),
+            pytest.param("veth", {"name": "theirs", "peer": {"netns": "inner"}}, id="veth"),
+            pytest.param("veth", {"name": "v-t", "bridge": "theirs", "peer": {"netns": "inner"}}, id="port"),
+        ],
+    )
+    def test_link_of_another_kind(self, host: Host, module: str, options: Options) -> None:
+        host.run("ip netns add inner; ip link add theirs type dummy 2>/dev/null || ip link add theirs type veth")
+        assert "theirs" in host.refuse(module, **options)
+        if options["name"] == "theirs":
+            gone = host.do(module, name="theirs", state="absent")
+            assert not gone.changed and "theirs" in gone.warnings
+
+    @pytest.mark.once
+    def test_interface_in_the_namespace(self, host: Host) -> None:
+        host.run("ip netns add inner; ip -n inner link add eth0 type bridge")
+        assert "eth0" in host.refuse("veth", name="v-t", peer={"netns": "inner"})
+
+    @pytest.mark.once
+    def test_default_route_in_the_namespace(self, host: Host) -> None:
+        host.do("bridge", **BRIDGE[1])
+        host.run(
+            "ip netns add inner; ip -n inner link add up0 type bridge; ip -n inner address add 10.70.0.2/24 dev up0;"
+            " ip -n inner link set up0 up; ip -n inner route add default via 10.70.0.1"
+        )
+        assert "up0" in host.refuse("veth", name="v-t", bridge="br-t", peer=PEER)
+
+    @pytest.mark.once
+    def test_namespace_is_used_and_stays(self, host: Host) -> None:
+        host.run("ip netns add inner; ip -n inner link set lo up")
+        before = host.dump()
+        assert not host.do("netns", name="inner").changed
+        gone = host.do("netns", name="inner", state="absent")
+        assert not gone.changed and "inner" in gone.warnings
+        assert differences(before, host.dump()) == ""
+
+    @pytest.mark.once
+    def test_subnet_that_overlaps(self, host: Host) -> None:
+        """With an address of the host, and with a route."""
+        assert "eth0" in host.refuse("bridge", name="br-t", addresses=["192.0.2.129/25"])
+        host.run("ip route add 10.97.0.0/16 via 192.0.2.250")
+        assert "10.97.0.0/16" in host.refuse("bridge", name="br-t", addresses=["10.97.5.1/24"])
+        host.run("ip route delete 10.97.0.0/16")
+
+    def test_rules(self, host: Host) -> None:
+        """Rules and tables of others are there, byte for byte, after ours came and went."""
+        host.run(
+            "nft add table inet theirs; nft add chain inet theirs c '{ type nat hook prerouting priority dstnat; }';"
+            "nft add rule inet theirs c tcp dport 99 counter; iptables -A FORWARD -s 203.0.113.9 -j DROP;"
+            "iptables -t nat -A POSTROUTING -s 203.0.113.0/24 -j MASQUERADE;"
+            "ip6tables -t raw -A PREROUTING -p udp -j ACCEPT"
+        )
+        before = host.dump()
+        host.do("bridge_network", networks=NETWORK)
+        middle = host.dump()
+        saved = "".join(text for topic, text in middle.items() if topic.startswith(("nft", "ip")))
+        for words in ("tcp dport 99", "203.0.113.9/32", "203.0.113.0/24", "-A PREROUTING -p udp -j ACCEPT"):
+            assert words in saved
+        # Forwarding stays on for the sake of the foreign masquerade.
+        result = host.do("bridge_network", networks=NETWORK, state="absent")
+        assert "ip_forward" in result.warnings
+        host.run("sysctl -qw net.ipv4.ip_forward=0")
+        assert remains(before, host.dump()) == ""
+
+
+# ---- traffic of modules that are not the role's
+
+
+class TestWithoutBridge:
+    """A namespace that a cable leads to, with no bridge: routed."""
+
+    @pytest.fixture
+    def lab0(self, host: Host) -> Host:
+        host.do("netns", name="lab0")
+        host.do(
+            "veth",
+            name="v-lab0",
+            addresses=["10.60.0.1/30", "fd00:60::1/126"],
+            peer={
+                "netns": "lab0",
+                "addresses": ["10.60.0.2/30", "fd00:60::2/126"],
+                "gateways": ["10.60.0.1", "fd00:60::1"],
+            },
+        )
+        host.do("sysctl_forward", ipv6=True)
+        host.do(
+            "nat_masquerade",
+            out_interface="default",
+            aggregate=[{"source": "10.60.0.0/30"}, {"source": "fd00:60::/126"}],
+        )
+        return host
+
+    def test_to_the_outside(self, lab0: Host) -> None:
+        for version in (4, 6):
+            for protocol in ("tcp", "udp"):
+                answer = lab0.place("lab0").ask(lab0.fleet.internet(version), 9000, protocol)
+                assert answer.seen == lab0.fleet.lan(lab0.name, version)
+
+    def test_to_the_host_and_back(self, lab0: Host) -> None:
+        lab0.place("lab0").serve("lab0", 80)
+        lab0.place().serve("host", 7777)
+        assert lab0.place().ask("10.60.0.2", 80).seen == "10.60.0.1"
+        assert lab0.place("lab0").ask("fd00:60::1", 7777).seen == "fd00:60::2"
+
+    def test_published(self, lab0: Host) -> None:
+        """The interface that leads there is found by its subnet."""
+        items = [{"host_port": "8080", "container_ip": ip} for ip in ("10.60.0.2", "fd00:60::2")]
+        lab0.do("port_publish", container_port="80", aggregate=items)
+        lab0.place("lab0").serve("lab0", 80)
+        for version in (4, 6):
+            answer = lab0.fleet.place("neighbour").ask(lab0.fleet.lan(lab0.name, version), 8080)
+            assert (answer.seen, answer.label) == (lab0.fleet.lan("neighbour", version), "lab0")
+            assert lab0.place("lab0").ask(lab0.fleet.lan(lab0.name, version), 8080).label == "lab0"
+
+    def test_leaves_nothing(self, lab0: Host) -> None:
+        lab0.do(
+            "nat_masquerade",
+            out_interface="default",
+            state="absent",
+            aggregate=[{"source": "10.60.0.0/30"}, {"source": "fd00:60::/126"}],
+        )
+        lab0.do("sysctl_forward", state="absent")
+        lab0.do("veth", name="v-lab0", state="absent")
+        lab0.do("netns", name="lab0", state="absent")
+        after = lab0.dump()
+        lab0.fleet.wipe(lab0.name)
+        assert remains(lab0.dump(), after) == ""
+
+
+class TestNetnsOfProcess:
+    @pytest.mark.once
+    def test_life(self, host: Host) -> None:
+        """A name for the namespace of a process, which outlives the name."""
+        pid = host.process()
+        nothing = host.dump()
+        predicted = host.look("netns", name="proc", pid=pid)
+        assert differences(nothing, host.dump()) == ""
+        same(predicted, host.do("netns", name="proc", pid=pid))
+        assert not host.do("netns", name="proc", pid=pid).changed
+        host.do("bridge", **BRIDGE[1])
+        host.do("veth", name="v-t", bridge="br-t", peer={**PEER, "netns": "proc"})
+        assert "10.50.0.2/24" in host.run(f"nsenter --target {pid} --net ip -o address show dev eth0")
+        # By its pid it is the same place.
+        by_pid = {key: value for key, value in PEER.items() if key != "netns"}
+        assert not host.do("veth", name="v-t", bridge="br-t", peer={**by_pid, "pid": pid}).changed
+        host.do("veth", name="v-t", state="absent")
+        host.do("bridge", name="br-t", state="absent")
+        assert host.do("netns", name="proc", state="absent").changed
+        assert host.run(f"readlink /proc/{pid}/ns/net").startswith("net:")
+        assert differences(nothing, host.dump()) == ""
+
+    @pytest.mark.once
+    def test_a_new_process(self, host: Host) -> None:
+        """The service was restarted: the name moves to its new namespace."""
+        first, second = host.process(), host.process()
+        host.do("netns", name="proc", pid=first)
+        assert host.do("netns", name="proc", pid=second).changed
+        assert host.run("stat -Lc %i /run/netns/proc") == host.run(f"stat -Lc %i /proc/{second}/ns/net")
+
+    @pytest.mark.once
+    def test_name_of_another_namespace(self, host: Host) -> None:
+        host.run("ip netns add proc")
+        assert "proc" in host.refuse("netns", name="proc", pid=host.process())
+
+    @pytest.mark.once
+    def test_no_such_process(self, host: Host) -> None:
+        assert "4194303" in host.refuse("netns", name="proc", pid=4194303)
+        assert "4194303" in host.refuse("veth", name="v-t", peer={"pid": 4194303})
+
+
+class TestForwarding:
+    def test_runtime_and_file_are_looked_at_separately(self, host: Host) -> None:
+        host.do("sysctl_forward")
+        host.run("sysctl -qw net.ipv4.ip_forward=0")
+        assert host.do("sysctl_forward").commands == ["sysctl -w net.ipv4.ip_forward=1"]
+        host.run("rm /etc/sysctl.d/90-dockerless-network.conf")
+        result = host.do("sysctl_forward")
+        assert result.changed and not [command for command in result.commands if command.startswith("sysctl")]
+        assert "net.ipv4.ip_forward = 1" in host.run("cat /etc/sysctl.d/90-dockerless-network.conf")
+
+    def test_absent_restores_what_was_found(self, host: Host) -> None:
+        """Forwarding was on before we came, by somebody's hand, and is on when we are gone."""
+        host.run("sysctl -qw net.ipv4.ip_forward=1")
+        before = host.dump()
+        host.do("sysctl_forward", ipv6=True)
+        host.do("sysctl_forward", state="absent")
+        assert remains(before, host.dump()) == ""
+
+    def test_an_option_taken_back(self, host: Host) -> None:
+        """What is no longer asked for goes back to what was found."""
+        host.do("bridge", **BRIDGE[1])
+        host.do("sysctl_forward", ipv6=True, route_localnet=["br-t"])
+        assert host.run("sysctl -n net.ipv4.conf.br-t.route_localnet net.ipv6.conf.all.forwarding").split() == [
+            "1",
+            "1",
+        ]
+        host.do("sysctl_forward")
+        assert host.run("sysctl -n net.ipv4.conf.br-t.route_localnet net.ipv6.conf.all.forwarding").split() == [
+            "0",
+            "0",
+        ]
+
+    def test_relied_on_by_a_bridge(self, host: Host) -> None:
+        host.do("sysctl_forward", ipv6=True)
+        host.run(
+            "ip link add virbr9 type bridge; ip link add vnet0 type veth peer name vnet1;"
+            " ip link set vnet0 master virbr9"
+        )
+        result = host.do("sysctl_forward", state="absent")
+        assert host.run("sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding").split() == ["1", "1"]
+        assert "virbr9" in result.warnings
+
+    def test_relied_on_by_rules(self, host: Host) -> None:
+        """The IPv4 rules of somebody need IPv4 alone."""
+        host.do("sysctl_forward", ipv6=True)
+        host.run("iptables -t nat -A POSTROUTING -s 10.99.0.0/24 -j MASQUERADE")
+        result = host.do("sysctl_forward", state="absent")
+        assert host.run("sysctl -n net.ipv4.ip_forward net.ipv6.conf.all.forwarding").split() == ["1", "0"]
+        assert "ip_forward" in result.warnings
+
+    def test_default_route_by_router_advertisement(self, host: Host) -> None:
+        """A host that forwards would lose it, unless accept_ra is 2."""
+        host.run("sysctl -qw net.ipv6.conf.eth0.accept_ra=1")
+        # As the kernel would note an advertised route.
+        host.run("ip -6 route replace default via 2001:db8:1::1 dev eth0 proto ra")
+        try:
+            host.do("sysctl_forward", ipv6=True)
+            assert host.run("sysctl -n net.ipv6.conf.eth0.accept_ra").strip() == "2"
+            host.do("sysctl_forward", state="absent")
+            assert host.run("sysctl -n net.ipv6.conf.eth0.accept_ra").strip() == "1"
+        finally:
+            host.run(
+                "ip -6 route delete default; ip -6 route add default via 2001:db8:1::1;"
+                " sysctl -qw net.ipv6.conf.eth0.accept_ra=1"
+            )
+
+    def test_forward_policy(self, host: Host) -> None:
+        """With `drop`, the host is no router for others, and still one for our networks."""
+        neighbour = host.fleet.place("neighbour")
+        ways = [f"-4 route VERB {host.fleet.internet(4)} via {host.fleet.lan(host.name, 4)}"]
+        ways.append(f"-6 route VERB {host.fleet.internet(6)} via {host.fleet.lan(host.name, 6)}")
+        through = [neighbour.question(host.fleet.internet(version), 9000) for version in (4, 6)]
+
+        def route(verb: str) -> None:
+            host.fleet.lab.run("neighbour", "; ".join(f"ip {way}".replace("VERB", verb) for way in ways))
+
+        # Without redirects, the neighbour does not find the straight way.
+        host.run("sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0")
+        host.do("bridge_network", networks=NETWORK)
+        host.place("web").serve("web", 80)
+        ours = [host.place("web").question(host.fleet.internet(version), 9000) for version in (4, 6)]
+        ours += [neighbour.question(host.fleet.lan(host.name, version), 8080) for version in (4, 6)]
+        route("replace")
+        try:
+            host.do("sysctl_forward", ipv6=True, route_localnet=["br-blue", "br-red"])
+            host.fleet.all_open(through + ours)
+            host.do("sysctl_forward", ipv6=True, route_localnet=["br-blue", "br-red"], forward_policy="drop")
+            host.fleet.all_open(ours)
+            unanswered = host.fleet.ask_all(through, 0.4)
+            assert [answered for unused, answered, unused_heard in unanswered] == [False, False]
+        finally:
+            route("delete")
+            host.run("sysctl -qw net.ipv4.conf.all.send_redirects=1 net.ipv4.conf.eth0.send_redirects=1")
+
+
+class TestMasquerade:
+    @pytest.fixture
+    def inner(self, host: Host) -> Host:
+        """An endpoint that may forward but is not translated."""
+        host.do("bridge", **BRIDGE[1])
+        host.do("netns", name="inner")
+        host.do("veth", name="v-t", bridge="br-t", peer=PEER)
+        host.do("sysctl_forward", ipv6=True)
+        return host
+
+    def outside(self, host: Host, version: int) -> Question:
+        return host.place("inner").question(host.fleet.internet(version), 9000)
+
+    @pytest.mark.parametrize("version", [4, 6])
+    @pytest.mark.parametrize("out", ["default", "eth0", "!br-t", None])
+    def test_out_interface(self, inner: Host, version: int, out: str | None) -> None:
+        source = {4: "10.50.0.0/24", 6: "fd00:50::/64"}[version]
+        inner.fleet.all_closed([self.outside(inner, version)])
+        inner.do("nat_masquerade", source=source, out_interface=out)
+        assert self.outside(inner, version).answer().seen == inner.fleet.lan(inner.name, version)
+
+    def test_another_interface(self, inner: Host) -> None:
+        """Of a masquerade by the management interface, traffic by the LAN sees nothing."""
+        inner.do("nat_masquerade", source="10.50.0.0/24", out_interface="mgmt0")
+        inner.fleet.all_closed([self.outside(inner, 4)])
+        assert (
+            inner.place("inner").ask(inner.fleet.nodes["internet"].mgmt, 9000).seen
+            == inner.fleet.nodes[inner.name].mgmt
+        )
+
+    @pytest.mark.parametrize("version", [4, 6])
+    def test_to_source(self, inner: Host, version: int) -> None:
+        source, address = {4: ("10.50.0.0/24", "192.0.2.77/24"), 6: ("fd00:50::/64", "2001:db8:1::77/64")}[version]
+        inner.run(f"ip address add {address} dev eth0 {'nodad' if version == 6 else ''}")
+        try:
+            inner.do("nat_masquerade", source=source, out_interface="default", to_source=address.partition("/")[0])
+            assert self.outside(inner, version).answer().seen == address.partition("/")[0]
+        finally:
+            inner.run(f"ip address delete {address} dev eth0")
+        inner.do("nat_masquerade", source=source, out_interface="default")
+        assert self.outside(inner, version).answer().seen == inner.fleet.lan(inner.name, version)
+
+    def test_exclude(self, inner: Host) -> None:
+        inner.do("nat_masquerade", source="10.50.0.0/24", out_interface="default", exclude=["192.0.2.250/32"])
+        assert self.outside(inner, 4).answer().seen == inner.fleet.lan(inner.name, 4)
+        inner.fleet.lab.run("neighbour", f"ip route replace 10.50.0.0/24 via {inner.fleet.lan(inner.name, 4)}")
+        try:
+            assert inner.place("inner").ask(inner.fleet.lan("neighbour", 4), 9000).seen == "10.50.0.2"
+        finally:
+            inner.fleet.lab.run("neighbour", "ip route delete 10.50.0.0/24")
+
+    def test_random_fully(self, inner: Host) -> None:
+        inner.do("nat_masquerade", source="10.50.0.0/24", out_interface="default", random_fully=True)
+        inner.fleet.place("neighbour").serve("n", 9555)
+        answer = inner.place("inner").ask(inner.fleet.lan("neighbour", 4), 9555, source_port=40001)
+        assert answer.seen == inner.fleet.lan(inner.name, 4)
+        # A port drawn out of tens of thousands is not the same three times.
+        ports = {
+            inner.place("inner").ask(inner.fleet.lan("neighbour", 4), 9555, "udp", source_port=port).seen_port == port
+            for port in (40002, 40003, 40004)
+        }
+        assert False in ports
+        inner.fleet.agent("neighbour").call("forget_all")
+
+    def test_no_default_route(self, inner: Host) -> None:
+        inner.run("ip route delete default")
+        try:
+            assert "default route" in inner.refuse("nat_masquerade", source="10.50.0.0/24", out_interface="default")
+        finally:
+            inner.run("ip route add default via 192.0.2.1")
+
+
+class TestPublish:
+    @pytest.fixture
+    def inner(self, host: Host) -> Host:
+        host.do("bridge", **BRIDGE[1])
+        host.do("netns", name="inner")
+        host.do("veth", name="v-t", bridge="br-t", peer=PEER)
+        host.do("sysctl_forward", ipv6=True, route_localnet=["br-t"])
+        host.do("bridge_firewall", bridge="br-t")
+        host.place("inner").serve("inner", 80, 81)
+        return host
+
+    @pytest.mark.parametrize("protocol", ["tcp", "udp"])
+    @pytest.mark.parametrize("address", ["", "127.0.0.1", "192.0.2.11"])
+    def test_port_in_use(self, inner: Host, protocol: str, address: str) -> None:
+        """A process listens: its name and number are told."""
+        inner.place().serve("host", 8080, protocols=[protocol], address=address)
+        pid = inner.run("cat /proc/[0-9]*/status | grep -c Name:").strip()
+        message = inner.refuse("port_publish", host_port="8079-8081", container_ip="10.50.0.2", protocol=protocol)
+        assert re.search(r"process \d+ \(python3?[^)]*\)", message) and "8080" in message, (message, pid)
+        other = {"tcp": "udp", "udp": "tcp"}[protocol]
+        inner.do("port_publish", host_port="8080", container_ip="10.50.0.2", container_port="80", protocol=other)
+
+    def test_listener_elsewhere_is_no_conflict(self, inner: Host) -> None:
+        """On another address, in another namespace, or of the other family."""
+        inner.place().serve("host", 8080, address="127.0.0.1", protocols=["tcp"])
+        inner.do("port_publish", host_port="8080", host_ip="192.0.2.11", container_ip="10.50.0.2", container_port="80")
+        inner.do("port_publish", host_port="8080", container_ip="fd00:50::2", container_port="80")
+        assert inner.fleet.place("neighbour").ask("192.0.2.11", 8080).label == "inner"
+        assert inner.place().ask("127.0.0.1", 8080).label == "host"
+        inner.do("port_publish", host_port="80", container_ip="10.50.0.2")
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"host_port": "8080", "container_ip": "10.50.0.3"},
+            {"host_port": "8070-8090", "container_ip": "10.50.0.2", "container_port": "8070-8090"},
+            {"host_port": "8080", "container_ip": "10.50.0.3", "network": "red"},
+        ],
+        ids=["another-endpoint", "range", "another-network"],
+    )
+    def test_published_already(self, inner: Host, other: Options) -> None:
+        inner.do("port_publish", host_port="8080", container_ip="10.50.0.2", container_port="80", network="blue")
+        if "network" not in other and "-" not in other["host_port"]:
+            other = {**other, "host_ip": "0.0.0.0", "network": "green"}
+        assert "10.50.0.2:80" in inner.refuse("port_publish", **other)
+
+    def test_allowed_sources(self, inner: Host) -> None:
+        """Others find it closed; the host itself always may."""
+        for version, ip in ((4, "10.50.0.2"), (6, "fd00:50::2")):
+            allowed, outsider = inner.fleet.place("neighbour"), inner.fleet.place("h2")
+            to = inner.fleet.lan(inner.name, version)
+            options = {"host_port": "8080", "container_ip": ip, "container_port": "80"}
+            inner.do("port_publish", **options)
+            inner.fleet.all_open([allowed.question(to, 8080), outsider.question(to, 8080)])
+            inner.do("port_publish", **options, allowed_sources=[inner.fleet.lan("neighbour", version)])
+            inner.fleet.all_open([allowed.question(to, 8080), inner.place().question(to, 8080)])
+            inner.fleet.all_closed([outsider.question(to, 8080)])
+
+    def test_in_interfaces(self, inner: Host) -> None:
+        options = {"host_port": "8080", "container_ip": "10.50.0.2", "container_port": "80"}
+        by_lan = inner.fleet.place("neighbour").question("192.0.2.11", 8080)
+        by_management = inner.fleet.place("neighbour").question(inner.fleet.nodes[inner.name].mgmt, 8080)
+        inner.do("port_publish", **options)
+        inner.fleet.all_open([by_lan, by_management])
+        inner.do("port_publish", **options, in_interfaces=["mgmt0"])
+        inner.fleet.all_open([by_management, inner.place().question("192.0.2.11", 8080)])
+        inner.fleet.all_closed([by_lan])
+
+    def test_change_and_take_back(self, inner: Host) -> None:
+        """A UDP flow follows the new target at once, and ends with the port; a foreign flow goes on."""
+        neighbour = inner.fleet.place("neighbour")
+        options = {"host_port": "8080", "container_ip": "10.50.0.2", "protocol": "udp"}
+        inner.do("port_publish", **options, container_port="80")
+        inner.do("nat_masquerade", source="10.50.0.0/24", out_interface="default")
+        other = inner.place("inner").ask("203.0.113.1", 9000, "udp", keep="foreign")
+        assert neighbour.ask("192.0.2.11", 8080, "udp", keep="flow").port == 80
+        inner.do("port_publish", **options, container_port="81")
+        assert neighbour.ask("192.0.2.11", 8080, "udp", keep="flow").port == 81
+        inner.do("port_publish", **options, container_port="81", state="absent")
+        inner.fleet.all_closed([neighbour.question("192.0.2.11", 8080, "udp", keep="flow")])
+        assert inner.place("inner").ask("203.0.113.1", 9000, "udp", keep="foreign") == Anything(other.seen, other.text)
+        neighbour.agent.call("forget_all")
+
+    def test_rerun_keeps_a_flow(self, inner: Host) -> None:
+        """An established TCP connection lives through a second run and through a change of something else."""
+        neighbour = inner.fleet.place("neighbour")
+        options = {"host_port": "8080", "container_ip": "10.50.0.2", "container_port": "80"}
+        inner.do("port_publish", **options)
+        first = neighbour.ask("192.0.2.11", 8080, keep="flow")
+        inner.do("port_publish", **options)
+        inner.do("port_publish", host_port="8081", container_ip="10.50.0.2", container_port="81")
+        again = neighbour.ask("192.0.2.11", 8080, keep="flow")
+        assert (again.seen_port, again.label) == (first.seen_port, "inner")
+        neighbour.agent.call("forget_all")
+
+    def test_interface_is_not_there(self, host: Host) -> None:
+        message = host.refuse_in_earnest("port_publish", host_port="8080", container_ip="10.50.0.2")
+        assert "10.50.0.2" in message
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Equal to an answer that the same flow got."""
+
+    seen: str
+    text: str
+
+    def __eq__(self, other: object) -> bool:
+        return getattr(other, "seen", None) == self.seen and getattr(other, "text", None) == self.text
+
+
+class TestBridgeFirewall:
+    @pytest.fixture
+    def inner(self, host: Host) -> Iterator[Host]:
+        host.do("bridge", **BRIDGE[1])
+        host.do("netns", name="inner")
+        host.do("veth", name="v-t", bridge="br-t", peer=PEER)
+        host.do("sysctl_forward", ipv6=True)
+        host.place("inner").serve("inner", 80, 81)
+        routes = [
+            ("neighbour", f"-4 route VERB 10.50.0.0/24 via {host.fleet.lan(host.name, 4)}"),
+            ("neighbour", f"-6 route VERB fd00:50::/64 via {host.fleet.lan(host.name, 6)}"),
+            ("h2", f"-4 route VERB 10.50.0.0/24 via {host.fleet.nodes[host.name].mgmt}"),
+        ]
+        for node, route in routes:
+            host.fleet.lab.run(node, f"ip {route}".replace("VERB", "replace"))
+        yield host
+        for node, route in routes:
+            host.fleet.lab.run(node, f"ip {route}".replace("VERB", "delete"))
+
+    def direct(self, host: Host, port: int = 80, protocol: str = "tcp") -> list[Question]:
+        return [host.fleet.place("neighbour").question(to, port, protocol) for to in ("10.50.0.2", "fd00:50::2")]
+
+    def test_closes(self, inner: Host) -> None:
+        inner.fleet.all_open(self.direct(inner))
+        inner.do("bridge_firewall", bridge="br-t")
+        inner.fleet.all_closed(self.direct(inner) + self.direct(inner, protocol="udp"))
+        inner.do("bridge_firewall", bridge="br-t", direct_access=True)
+        inner.fleet.all_open(self.direct(inner))
+        inner.do("bridge_firewall", bridge="br-t")
+        inner.fleet.all_closed(self.direct(inner))
+        inner.do("bridge_firewall", bridge="br-t", state="absent")
+        inner.fleet.all_open(self.direct(inner))
+
+    def test_trusted_interfaces(self, inner: Host) -> None:
+        """From the management network, but not from the LAN."""
+        by_management = [inner.fleet.place("h2").question("10.50.0.2", 80)]
+        inner.do("bridge_firewall", bridge="br-t")
+        inner.fleet.all_closed(by_management)
+        inner.do("bridge_firewall", bridge="br-t", trusted_interfaces=["mgmt0"])
+        inner.fleet.all_open(by_management)
+        inner.fleet.all_closed(self.direct(inner))
+
+    def test_allow(self, inner: Host) -> None:
+        """One flow among closed ones."""
+        allow = [{"from": "192.0.2.250", "to": "10.50.0.2", "protocol": "tcp", "port": "80"}]
+        inner.do("bridge_firewall", bridge="br-t", allow=allow)
+        inner.fleet.all_open(self.direct(inner)[:1])
+        closed = self.direct(inner)[1:] + self.direct(inner, 81) + self.direct(inner, 80, "udp")
+        inner.fleet.all_closed([*closed, inner.fleet.place("h2").question("10.50.0.2", 80)])
+
+    def test_internal(self, inner: Host) -> None:
+        inner.do(
+            "nat_masquerade", aggregate=[{"source": "10.50.0.0/24"}, {"source": "fd00:50::/64"}], out_interface="eth0"
+        )
+        outside = [inner.place("inner").question(inner.fleet.internet(version), 9000) for version in (4, 6)]
+        inner.do("bridge_firewall", bridge="br-t")
+        inner.fleet.all_open(outside)
+        inner.do("bridge_firewall", bridge="br-t", internal=True)
+        inner.fleet.all_closed(outside + self.direct(inner))
+        inner.place().serve("host", 7777)
+        assert inner.place("inner").ask("10.50.0.1", 7777).label == "host"
+
+    def test_host_access(self, inner: Host) -> None:
+        inner.place().serve("host", 7777)
+        to_host = [inner.place("inner").question(to, 7777) for to in ("10.50.0.1", "fd00:50::1", "192.0.2.11")]
+        inner.do("bridge_firewall", bridge="br-t")
+        inner.fleet.all_open(to_host)
+        inner.do("bridge_firewall", bridge="br-t", host_access="deny")
+        inner.fleet.all_closed(to_host)
+        inner.place("inner").run("ping -nq -c 1 -W 3 10.50.0.1; ping -nq -c 1 -W 3 fd00:50::1")
+
+    def test_icc(self, inner: Host) -> None:
+        """Closed between isolated ports, also by way of the gateway."""
+        inner.do("netns", name="second")
+        peer = {"netns": "second", "addresses": ["10.50.0.3/24", "fd00:50::3/64"], "gateways": ["10.50.0.1"]}
+        inner.do("veth", bridge="br-t", aggregate=[{"name": "v-t", "peer": PEER}, {"name": "v-2", "peer": peer}])
+        to = [inner.place("second").question(address, 80) for address in ("10.50.0.2", "fd00:50::2")]
+        inner.do("bridge_firewall", bridge="br-t")
+        inner.fleet.all_open(to)
+        inner.do("bridge_firewall", bridge="br-t", icc=False)
+        inner.do(
+            "veth",
+            bridge="br-t",
+            isolated=True,
+            aggregate=[{"name": "v-t", "peer": PEER}, {"name": "v-2", "peer": peer}],
+        )
+        inner.fleet.all_closed(to)
+        # A route by the gateway makes it the host's business.
+        inner.run("ip -n second route add 10.50.0.2/32 via 10.50.0.1; ip -n inner route add 10.50.0.3/32 via 10.50.0.1")
+        inner.fleet.all_closed(to[:1])
+        inner.do("bridge_firewall", bridge="br-t", icc=True)
+        inner.fleet.all_open(to[:1])
+
+
+class TestInfo:
+    def test_changes_nothing_and_tells(self, host: Host) -> None:
+        host.do("bridge_network", networks=NETWORK)
+        before = host.dump()
+        generation = host.generation()
+        found = host.do("network_info").data
+        assert differences(before, host.dump()) == "" and host.generation() == generation
+        assert not found["changed"]
+        assert [network["name"] for network in found["networks"]] == ["blue", "red"]
+        blue = found["networks"][0]
+        assert blue["bridge"] == "br-blue" and blue["subnets"] == ["10.50.0.0/24", "fd00:50::/64"]
+        web = next(endpoint for endpoint in blue["endpoints"] if endpoint["name"] == "web")
+        assert (web["interface"], web["addresses"]) == ("eth0", ["10.50.0.2/24", "fd00:50::2/64"])
+        assert {port["host_port"] for port in found["ports"]} == {"8080", "9000", "7000-7002"}
+        assert found["forwarding"]["ipv4"] and found["forwarding"]["ipv6"]
+        assert found["foreign"] == []
+        one = host.do("network_info", name="red").data
+        assert [network["name"] for network in one["networks"]] == ["red"]
+
+    def test_empty_host(self, host: Host) -> None:
+        before = host.dump()
+        found = host.do("network_info").data
+        assert (found["networks"], found["ports"], found["masquerades"]) == ([], [], [])
+        assert differences(before, host.dump()) == ""
+
+    def test_foreign(self, host: Host) -> None:
+        """A chain of somebody that drops what our rules accept."""
+        host.do("bridge_network", networks=NETWORK)
+        host.run("nft 'table inet theirs { chain way { type filter hook forward priority 10; policy drop; }; }'")
+        found = host.do("network_info").data["foreign"]
+        assert any("way" in line and "inet theirs" in line for line in found), found
+
+
+# ---- over ssh
+
+
+@pytest.mark.once
+@pytest.mark.versions
+def test_over_ssh(host: Host, fleet: Fleet) -> None:
+    """Each module as Ansible calls it, with the options of the action group; three times, and away again."""
+    fleet.wipe("h2")
+    nothing = {name: fleet.dump(name) for name in ("h1", "h2")}
+    tasks: list[tuple[str, Options]] = [
+        NETNS,
+        BRIDGE,
+        ("bridge_firewall", {"bridge": "br-t"}),
+        ("sysctl_forward", {"ipv6": True}),
+        ("nat_masquerade", {"source": "10.50.0.0/24", "out_interface": "default"}),
+        ("veth", {"name": "v-t", "bridge": "br-t", "peer": PEER}),
+        ("port_publish", {"host_port": "8080", "container_ip": "10.50.0.2", "container_port": "80"}),
+        ("network_info", {}),
+    ]
+
+    def play(name: str, **more: Any) -> Options:
+        chosen = tasks if "state" not in more else [task for task in reversed(tasks) if task[0] != "network_info"]
+        extra = {key: value for key, value in more.items() if key == "state"}
+        listed = [{"name": module, f"dockerless.network.{module}": {**options, **extra}} for module, options in chosen]
+        rest = {key: value for key, value in more.items() if key != "state"}
+        return {"name": name, "hosts": "fleet", "become": True, "gather_facts": False, "tasks": listed, **rest}
+
+    run = fleet.play(
+        [play("check", check_mode=True, diff=True), play("make"), play("again"), play("away", state="absent")]
+    )
+    run.must()
+    for name in ("h1", "h2"):
+        changed = {
+            p: [r.task for r in run.of(name, p) if r.status == "changed"] for p in ("check", "make", "again", "away")
+        }
+        making = [module for module, unused in tasks if module != "network_info"]
+        assert changed == {"check": making, "make": making, "again": [], "away": making[::-1]}
+        info = run.of(name, "make")[-1].result
+        assert info["networks"][0]["endpoints"][0]["netns"] == "inner"
+        assert remains(nothing[name], fleet.dump(name)) == ""

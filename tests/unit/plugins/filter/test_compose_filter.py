@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from jinja2.nativetypes import NativeEnvironment
+
+from ansible_collections.dockerless.network.plugins.filter import compose as module
+from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
+
+BLUE = {"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web", "publish": ["8080:80"]}]}
+compose_filter = module.FilterModule().filters()["compose"]
+
+
+def test_the_filter_gives_what_compose_gives() -> None:
+    assert compose_filter([BLUE], {}) == compose([BLUE], {})
+    assert compose_filter([BLUE], {}, prune=False, state="absent") == compose([BLUE], {}, False, "absent")
+
+
+def test_the_sentence_for_the_user_is_the_error() -> None:
+    with pytest.raises(AnsibleFilterError) as refused:
+        compose_filter([{"name": "blue", "subnets": ["10.20.0.1/24"]}], {})
+
+    assert refused.value.message == "subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"
+    assert refused.value.__cause__ is None
+
+
+def test_the_documentation_names_the_arguments_with_their_defaults() -> None:
+    options = yaml.safe_load(module.DOCUMENTATION)["options"]
+    parameters = list(inspect.signature(compose_filter).parameters.values())[1:]
+
+    assert {name: option.get("default", inspect.Parameter.empty) for name, option in options.items() if name[0] != "_"} == {
+        parameter.name: parameter.default for parameter in parameters
+    }
+
+
+def test_the_documented_example_is_one() -> None:
+    [task] = yaml.safe_load(module.EXAMPLES)
+
+    jinja = NativeEnvironment()
+    jinja.filters["dockerless.network.compose"] = compose_filter
+    found = jinja.from_string(task["ansible.builtin.debug"]["msg"]).render()
+
+    assert found["present"]["bridge"] == [{"name": "br-blue", "addresses": ["10.20.0.1/24"], "network": "blue"}]

@@ -1,0 +1,171 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host on which the role has run, as far as network_info would tell: arguments of the modules in, info out.
+
+It refuses with AssertionError what a real host could not have: an address or a name twice, a port that leads to two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_interface
+from typing import Any
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
+
+Facts = dict[str, Any]
+KINDS: dict[str, Kind] = {
+    "bridge": BridgeKind(),
+    "netns": NetnsKind(),
+    "veth": VethKind(),
+    "bridge_firewall": BridgeFirewallKind(),
+    "nat_masquerade": NatMasqueradeKind(),
+    "port_publish": PortPublishKind(),
+}
+UPLINK = "eth0"
+
+
+class RoleHost:
+    """What the modules made, and what was there before."""
+
+    def __init__(self, bridges: Mapping[str, Sequence[str]] | None = None, namespaces: Sequence[str] = ()) -> None:
+        # name to addresses and label; a bridge of somebody else has no label
+        self.bridges: dict[str, Facts] = {
+            name: {"addresses": list(addresses), "ours": False, "network": ""}
+            for name, addresses in (bridges or {}).items()
+        }
+        self.namespaces: dict[str, Facts] = {name: {"ours": False, "network": ""} for name in namespaces}
+        self.veths: dict[str, Facts] = {}
+        self.policies: dict[str, Facts] = {}
+        self.masquerades: dict[tuple[str, str], Facts] = {}
+        self.ports: dict[Any, Facts] = {}
+
+    def run(self, networks: Sequence[Facts], prune: bool = True, state: str = "present") -> Facts:
+        """One run of the role; the arguments that it gave to the modules."""
+        arguments = compose(networks, self.info(), prune, state)
+        self.apply(arguments)
+        return arguments
+
+    def apply(self, arguments: Facts) -> None:
+        """What the modules make of it; each module first reads its arguments, and so would refuse bad ones."""
+        absent = arguments["absent"]
+        for item in absent["port_publish"]:
+            del self.ports[PortPublishKind().parse(item).key]
+        for item in absent["veth"]:
+            del self.veths[item["name"]]
+        for item in absent["netns"]:
+            assert self.namespaces.pop(item["name"])["ours"]
+        for item in absent["bridge"]:
+            assert self.bridges.pop(item["name"])["ours"]
+        for item in absent["nat_masquerade"]:
+            del self.masquerades[item["source"], item["out_interface"]]
+        for item in absent["bridge_firewall"]:
+            del self.policies[item["bridge"]]
+        present = {name: self._parse(name, items) for name, items in arguments["present"].items()}
+        self._put(present)
+        self._refuse_the_impossible()
+
+    @staticmethod
+    def _parse(name: str, items: Sequence[Facts]) -> list[Any]:
+        kind = KINDS[name]
+        parsed = [kind.parse(item) for item in items]
+        kind.check(parsed)
+        return parsed
+
+    def _put(self, present: Mapping[str, Sequence[Any]]) -> None:
+        for item in present["bridge_firewall"]:
+            self.policies[item.bridge] = BridgeFirewallKind.describe(item)
+        for item in present["nat_masquerade"]:
+            facts = NatMasqueradeKind.describe(item)
+            if facts.get("out_interface") == "default":
+                facts["out_interface"] = UPLINK
+            self.masquerades[facts["source"], facts.get("out_interface", "")] = facts
+        for item in present["port_publish"]:
+            self.ports[item.key] = PortPublishKind.describe(item)
+        for item in present["bridge"]:
+            there = self.bridges.get(item.name, {"ours": True})
+            if there["ours"]:
+                there = {"ours": True, "addresses": [str(a) for a in item.addresses or ()], "network": item.network}
+            self.bridges[item.name] = there
+        for item in present["netns"]:
+            there = self.namespaces.get(item.name, {"ours": True})
+            self.namespaces[item.name] = dict(there, network=item.network if there["ours"] else "")
+        for item in present["veth"]:
+            peer = item.peer
+            assert peer.place.netns is None or peer.place.netns in self.namespaces
+            self.veths[item.name] = {
+                "bridge": item.bridge,
+                "network": item.network,
+                "isolated": item.isolated,
+                "place": peer.place,
+                "interface": peer.name,
+                "addresses": [str(address) for address in peer.addresses or ()],
+                "mac_address": peer.mac_address,
+                "gateways": [route.via.version for route in peer.routes if route.via is not None],
+            }
+
+    def _refuse_the_impossible(self) -> None:
+        addresses = [(name, ip_interface(a).ip) for name, bridge in self.bridges.items() for a in bridge["addresses"]]
+        addresses += [(veth["bridge"], ip_interface(a).ip) for veth in self.veths.values() for a in veth["addresses"]]
+        interfaces = [(veth["place"], veth["interface"]) for veth in self.veths.values()]
+        default_routes = [(veth["place"], version) for veth in self.veths.values() for version in veth["gateways"]]
+        for things in (addresses, interfaces, default_routes):
+            assert len(set(things)) == len(things), "twice: %s" % sorted(map(str, things))
+        PortPublishKind().check([PortPublishKind().parse(port) for port in self.ports.values()])
+
+    def info(self) -> Facts:
+        """What network_info returns, less what the role does not look at."""
+        names = {name for name, bridge in self.bridges.items() if bridge["ours"]} | set(self.policies)
+        names |= {veth["bridge"] for veth in self.veths.values()}
+        return {
+            "networks": [self._network(name) for name in sorted(names)],
+            "namespaces": [
+                dict(facts, name=name)
+                for name, facts in sorted(self.namespaces.items())
+                if facts["ours"] or any(veth["place"].netns == name for veth in self.veths.values())
+            ],
+            "ports": sorted(self.ports.values(), key=str),
+            "masquerades": sorted(self.masquerades.values(), key=str),
+        }
+
+    def _network(self, name: str) -> Facts:
+        bridge = self.bridges.get(name)
+        policy = self.policies.get(name)
+        label = bridge["network"] if bridge and bridge["ours"] else (policy or {}).get("network", "")
+        addresses = bridge["addresses"] if bridge else []
+        return {
+            "name": label or name,
+            "network": label,
+            "bridge": name,
+            "present": bridge is not None,
+            "ours": bool(bridge and bridge["ours"]),
+            "addresses": addresses,
+            "subnets": policy["subnets"] if policy else [str(ip_interface(a).network) for a in addresses],
+            "policy": policy,
+            "endpoints": [self._endpoint(veth) for veth, facts in sorted(self.veths.items()) if facts["bridge"] == name],
+            "ports": [port for port in self.ports.values() if port.get("bridge") == name],
+        }
+
+    def _endpoint(self, name: str) -> Facts:
+        veth = self.veths[name]
+        facts = {"veth": name, "network": veth["network"], "isolated": veth["isolated"], "up": True}
+        if veth["place"].netns is None:  # network_info looks into named namespaces only
+            return dict(facts, name=None, netns=None, interface=None, addresses=[], mac_address=None)
+        known = {key: veth[key] for key in ("interface", "addresses", "mac_address")}
+        return dict(facts, name=veth["place"].netns, netns=veth["place"].netns, **known)
+
+    def endpoints(self) -> dict[tuple[str, str], Facts]:
+        """Interface and addresses by network and namespace."""
+        return {
+            (veth["network"], str(veth["place"])): {"veth": name, **{key: veth[key] for key in ("interface", "addresses")}}
+            for name, veth in self.veths.items()
+        }

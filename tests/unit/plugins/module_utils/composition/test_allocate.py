@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, ip_address, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
+from ansible_collections.dockerless.network.plugins.module_utils.composition.allocate import Subnet
+
+
+def subnet(network: str, gateway: str) -> Subnet:
+    return Subnet(ip_network(network), ip_address(gateway), "network blue")
+
+
+@pytest.mark.parametrize(
+    ("network", "gateway", "given"),
+    [
+        ("10.20.0.0/29", "10.20.0.1", ["10.20.0.2", "10.20.0.3", "10.20.0.4", "10.20.0.5", "10.20.0.6"]),
+        ("10.20.0.0/29", "10.20.0.3", ["10.20.0.1", "10.20.0.2", "10.20.0.4", "10.20.0.5", "10.20.0.6"]),
+        ("10.20.0.0/30", "10.20.0.2", ["10.20.0.1"]),
+        ("10.20.0.0/31", "10.20.0.0", ["10.20.0.1"]),
+        ("fd00::/126", "fd00::1", ["fd00::2", "fd00::3"]),
+        ("fd00::/127", "fd00::1", ["fd00::"]),
+        ("255.255.255.252/30", "255.255.255.253", ["255.255.255.254"]),
+    ],
+)
+def test_the_lowest_free_addresses_in_turn_until_none_is_left(network: str, gateway: str, given: list[str]) -> None:
+    found = subnet(network, gateway)
+
+    assert [str(found.lowest("web")) for unused in given] == given
+    with pytest.raises(InvalidRequest) as refused:
+        found.lowest("endpoint x")
+    assert str(refused.value) == "network blue: subnet %s has no address left for endpoint x." % network
+
+
+def test_a_large_subnet_is_not_walked_through() -> None:
+    assert str(subnet("fd00::/8", "fd00::1").lowest("web")) == "fd00::2"
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("10.21.0.1", "network blue: address 10.21.0.1 of web is outside the subnet 10.20.0.0/24."),
+        ("fd00::1", "network blue: address fd00::1 of web is outside the subnet 10.20.0.0/24."),
+        ("10.20.0.0", "network blue: 10.20.0.0, for web, is no address of a host in 10.20.0.0/24."),
+        ("10.20.0.255", "network blue: 10.20.0.255, for web, is no address of a host in 10.20.0.0/24."),
+        ("10.20.0.1", "network blue: address 10.20.0.1 is used twice: by the gateway and web."),
+        ("10.20.0.9", "network blue: address 10.20.0.9 is used twice: by db and web."),
+    ],
+)
+def test_an_address_that_nobody_can_have_is_refused(address: str, message: str) -> None:
+    found = subnet("10.20.0.0/24", "10.20.0.1")
+    found.take(ip_address("10.20.0.9"), "db")
+
+    assert not found.is_free(ip_address(address))
+    with pytest.raises(InvalidRequest) as refused:
+        found.take(ip_address(address), "web")
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(("network", "address"), [("fd00::/64", "fd00::"), ("fd00::/120", "fd00::")])
+def test_the_routers_anycast_address_is_for_no_endpoint(network: str, address: str) -> None:
+    assert not subnet(network, "fd00::1").is_free(ip_address(address))
+
+
+def test_the_last_address_of_an_ipv6_subnet_is_one_as_any_other() -> None:
+    assert subnet("fd00::/120", "fd00::1").is_free(ip_address("fd00::ff"))
+
+
+@given(st.data())
+def test_addresses_never_meet_and_are_the_lowest_free_ones(data: Any) -> None:
+    base, length = int(IPv4Address("10.20.0.0")), data.draw(st.integers(25, 31))
+    network = ip_network((base, length))
+    hosts = list(network.hosts())
+    gateway = data.draw(st.sampled_from(hosts))
+    found = Subnet(network, gateway, "network blue")
+    held = {gateway}
+    for address in data.draw(st.lists(st.sampled_from(hosts), unique=True)):
+        assert found.is_free(address) is (address not in held)
+        if address not in held and data.draw(st.booleans()):
+            found.take(address, "by hand")
+        else:
+            free = [host for host in hosts if host not in held]
+            if not free:
+                return
+            address = found.lowest("by itself")
+            assert address == free[0]
+        held.add(address)

@@ -1,0 +1,615 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
+from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import MODULES, compose
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
+    network_lists,
+    successors,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import RoleHost
+
+Facts = dict[str, Any]
+
+# DESIGN.md, part 1, as printed
+EXAMPLE: list[Facts] = [
+    {
+        "name": "blue",
+        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+        "endpoints": [
+            {"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000"]},
+            {"name": "db", "addresses": ["10.20.0.10"]},
+        ],
+    }
+]
+NOTHING: Facts = {module: [] for module in MODULES}
+
+
+def network(name: str = "blue", subnet: str = "10.20.0.0/24", *endpoints: Any, **options: Any) -> Facts:
+    """A network with endpoints, each by its name or by its options."""
+    items = [{"name": item} if isinstance(item, str) else item for item in endpoints]
+    return {"name": name, "subnets": [subnet], "endpoints": items, **options}
+
+
+def endpoint(name: str, *publish: Any, **options: Any) -> Facts:
+    return {"name": name, "publish": list(publish), **options}
+
+
+def addresses(host: RoleHost) -> dict[str, list[str]]:
+    """Addresses by namespace, for a host with one network."""
+    return {place.partition(" ")[2]: facts["addresses"] for (unused, place), facts in host.endpoints().items()}
+
+
+# ---- the arguments of each module
+
+
+def test_the_example_of_the_design() -> None:
+    published = {
+        "container_port": "80",
+        "protocol": "tcp",
+        "bridge": "br-blue",
+        "allowed_sources": [],
+        "in_interfaces": [],
+        "network": "blue",
+        "host_port": "8080",
+    }
+    cable = {"bridge": "br-blue", "isolated": False, "network": "blue"}
+    gateways = ["10.20.0.1", "fd00:20::1"]
+
+    assert compose(EXAMPLE, {}) == {
+        "present": {
+            "bridge": [{"name": "br-blue", "addresses": ["10.20.0.1/24", "fd00:20::1/64"], "network": "blue"}],
+            "netns": [{"name": "web", "network": "blue"}, {"name": "db", "network": "blue"}],
+            "veth": [
+                {
+                    **cable,
+                    "name": "v-blue-web",
+                    "peer": {
+                        "netns": "web",
+                        "name": "eth0",
+                        "addresses": ["10.20.0.2/24", "fd00:20::2/64"],
+                        "gateways": gateways,
+                        "mac_address": "02:42:0a:14:00:02",
+                    },
+                },
+                {
+                    **cable,
+                    "name": "v-blue-db",
+                    "peer": {
+                        "netns": "db",
+                        "name": "eth0",
+                        "addresses": ["10.20.0.10/24", "fd00:20::3/64"],
+                        "gateways": gateways,
+                        "mac_address": "02:42:0a:14:00:0a",
+                    },
+                },
+            ],
+            "bridge_firewall": [
+                {
+                    "bridge": "br-blue",
+                    "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+                    "internal": False,
+                    "icc": True,
+                    "network": "blue",
+                }
+            ],
+            "nat_masquerade": [
+                {"source": source, "out_interface": "!br-blue", "exclude": [], "network": "blue"}
+                for source in ("10.20.0.0/24", "fd00:20::/64")
+            ],
+            "port_publish": [
+                {**published, "container_ip": "10.20.0.2"},
+                {**published, "container_ip": "fd00:20::2"},
+                {
+                    **published,
+                    "container_ip": "10.20.0.2",
+                    "container_port": "9000",
+                    "host_port": "9000",
+                    "host_ip": "127.0.0.1",
+                },
+            ],
+        },
+        "absent": NOTHING,
+        "forward": {"state": "present", "ipv4": True, "ipv6": True, "route_localnet": ["br-blue"]},
+        "remove": False,
+    }
+
+
+def test_what_is_said_of_a_network_reaches_its_modules() -> None:
+    said = network(
+        "blue",
+        "10.20.0.0/24",
+        "web",
+        bridge="br0",
+        gateways=["10.20.0.254"],
+        mtu=1400,
+        icc=False,
+        direct_access=True,
+        trusted_interfaces=["wg0"],
+        host_access="deny",
+        allow=[{"to": "10.20.0.9/32"}],
+        masquerade={
+            "out_interface": "eth0",
+            "exclude": ["10.0.0.0/8", "fd00::/8"],
+            "to_source": "192.0.2.1",
+            "random_fully": True,
+        },
+    )
+
+    present = compose([said], {})["present"]
+
+    assert present["bridge"] == [{"mtu": 1400, "name": "br0", "addresses": ["10.20.0.254/24"], "network": "blue"}]
+    assert present["bridge_firewall"] == [
+        {
+            "direct_access": True,
+            "trusted_interfaces": ["wg0"],
+            "host_access": "deny",
+            "allow": [{"to": "10.20.0.9/32"}],
+            "bridge": "br0",
+            "subnets": ["10.20.0.0/24"],
+            "internal": False,
+            "icc": False,
+            "network": "blue",
+        }
+    ]
+    assert present["nat_masquerade"] == [
+        {
+            "source": "10.20.0.0/24",
+            "out_interface": "eth0",
+            "random_fully": True,
+            "exclude": ["10.0.0.0/8"],
+            "network": "blue",
+            "to_source": "192.0.2.1",
+        }
+    ]
+    [veth] = present["veth"]
+    assert (veth["mtu"], veth["isolated"], veth["bridge"]) == (1400, True, "br0")
+    assert veth["peer"]["gateways"] == ["10.20.0.254"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sources"),
+    [
+        ({}, ["10.20.0.0/24"]),
+        ({"masquerade": None}, ["10.20.0.0/24"]),
+        ({"masquerade": True}, ["10.20.0.0/24"]),
+        ({"masquerade": {}}, ["10.20.0.0/24"]),
+        ({"masquerade": False}, []),
+        ({"internal": True}, []),
+        ({"internal": True, "masquerade": {"out_interface": "eth0"}}, []),
+    ],
+)
+def test_who_is_masqueraded(options: Facts, sources: list[str]) -> None:
+    present = compose([network(**options)], {})["present"]
+
+    assert [item["source"] for item in present["nat_masquerade"]] == sources
+
+
+def test_an_internal_network_gives_no_gateway() -> None:
+    [veth] = compose([network("blue", "10.20.0.0/24", "web", internal=True)], {})["present"]["veth"]
+
+    assert veth["peer"]["gateways"] == []
+
+
+def test_an_endpoint_in_two_networks_has_one_namespace_two_interfaces_and_one_default_route_for_each_family() -> None:
+    six = dict(network("green", "fd00:22::/64", "web"))
+    inner = network("inner", "10.23.0.0/24", "web", internal=True)
+    present = compose([inner, network("blue", "10.20.0.0/24", "web"), network("red", "10.21.0.0/24", "web"), six], {})[
+        "present"
+    ]
+
+    assert present["netns"] == [{"name": "web", "network": "inner"}]
+    assert [(veth["peer"]["name"], veth["peer"]["gateways"]) for veth in present["veth"]] == [
+        ("eth0", []),
+        ("eth1", ["10.20.0.1"]),
+        ("eth2", []),
+        ("eth3", ["fd00:22::1"]),
+    ]
+
+
+def test_an_endpoint_lives_in_a_namespace_of_its_own_name_in_another_or_in_that_of_a_process() -> None:
+    present = compose(
+        [network("blue", "10.20.0.0/24", "web", endpoint("db", netns="data"), endpoint("vm", pid=42))], {}
+    )["present"]
+
+    assert [item["name"] for item in present["netns"]] == ["web", "data"]
+    assert [(v["peer"].get("netns"), v["peer"].get("pid")) for v in present["veth"]] == [
+        ("web", None),
+        ("data", None),
+        (None, 42),
+    ]
+
+
+def test_a_mac_address_is_given_or_follows_from_the_first_address() -> None:
+    present = compose(
+        [
+            network("blue", "10.20.0.0/24", endpoint("web", mac_address="02:00:00:00:00:01"), "db"),
+            network("six", "fd00::/64", "db"),
+            {"name": "bare", "endpoints": [{"name": "x"}]},
+        ],
+        {},
+    )["present"]
+
+    assert [veth["peer"].get("mac_address") for veth in present["veth"]] == [
+        "02:00:00:00:00:01",
+        "02:42:0a:14:00:03",
+        "02:42:ab:c6:0c:b7",
+        None,
+    ]
+
+
+# ---- forwarding
+
+
+@pytest.mark.parametrize(
+    ("options", "forward"),
+    [
+        ({"subnets": ["10.20.0.0/24"]}, (True, False)),
+        ({"subnets": ["fd00:20::/64"]}, (False, True)),
+        ({"subnets": ["fd00:20::/64"], "internal": True}, (False, False)),
+        ({"subnets": []}, (False, False)),
+    ],
+)
+def test_the_host_forwards_the_families_that_leave_a_network(options: Facts, forward: tuple[bool, bool]) -> None:
+    found = compose([{"name": "blue", **options}], {})["forward"]
+
+    assert (found["ipv4"], found["ipv6"]) == forward
+
+
+@pytest.mark.parametrize(
+    ("publish", "links"),
+    [
+        ("8080:80", ["br-blue"]),
+        ("127.0.0.1:8080:80", ["br-blue"]),
+        ("127.1.2.3:8080:80", ["br-blue"]),
+        ("0.0.0.0:8080:80", ["br-blue"]),
+        ("192.0.2.1:8080:80", []),
+        ("[fd00::1]:8080:80", []),
+    ],
+)
+def test_route_localnet_is_for_bridges_with_a_port_on_loopback(publish: str, links: list[str]) -> None:
+    both = {"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [endpoint("web", publish)]}
+
+    assert compose([both], {})["forward"]["route_localnet"] == links
+
+
+def test_networks_of_other_lists_still_count_for_forwarding() -> None:
+    host = RoleHost()
+    host.run([{"name": "six", "subnets": ["fd00:20::/64"]}], prune=False)
+    host.run([network("lo", "10.20.0.0/24", endpoint("web", "80:80"))], prune=False)
+
+    forward = host.run([{"name": "quiet", "internal": True, "subnets": ["10.21.0.0/24"]}], prune=False)["forward"]
+
+    assert forward == {"state": "present", "ipv4": True, "ipv6": True, "route_localnet": ["br-lo"]}
+
+
+# ---- the second run
+
+
+@given(network_lists(with_pids=True))
+def test_a_second_run_asks_for_the_same_and_removes_nothing(networks: list[Facts]) -> None:
+    host = RoleHost()
+    first = host.run(networks)
+
+    second = compose(networks, host.info())
+
+    assert second == first
+    assert first["absent"] == NOTHING
+    assert first["remove"] is False
+
+
+@pytest.mark.parametrize("out", ["default", "eth9", "!eth9", "! eth9"])
+def test_a_second_run_removes_no_masquerade(out: str) -> None:
+    networks = [network("blue", "10.20.0.0/24", masquerade={"out_interface": out})]
+    host = RoleHost()
+    host.run(networks)
+
+    assert compose(networks, host.info())["absent"] == NOTHING
+
+
+def test_a_second_run_on_bridges_and_namespaces_of_others_removes_nothing() -> None:
+    networks = [network("blue", "10.20.0.0/24", endpoint("web", "80:80"), bridge="br0")]
+    host = RoleHost({"br0": ["10.20.0.1/24"]}, ["web"])
+    first = host.run(networks)
+
+    assert compose(networks, host.info()) == first
+
+
+# ---- stability
+
+
+@given(st.data())
+def test_what_stays_in_the_list_keeps_its_addresses_and_names(data: Any) -> None:
+    networks = data.draw(network_lists())
+    host = RoleHost()
+    host.run(networks)
+    before = host.endpoints()
+    later = data.draw(successors(networks))
+    given_now = {
+        (item["name"], address.partition("/")[0])
+        for item in later
+        for one in item["endpoints"]
+        for address in one.get("addresses", ())
+    }
+
+    host.run(later)
+
+    for key, facts in host.endpoints().items():
+        if key in before:
+            assert (facts["veth"], facts["interface"]) == (before[key]["veth"], before[key]["interface"])
+            for address in before[key]["addresses"]:
+                # one that somebody else was given by name has to go
+                if (key[0], address.partition("/")[0]) not in given_now:
+                    assert address in facts["addresses"]
+
+
+@given(st.data())
+def test_lists_that_follow_one_another_leave_what_the_last_one_alone_would(data: Any) -> None:
+    networks = data.draw(network_lists())
+    host = RoleHost()
+    host.run(networks)
+    later = data.draw(successors(networks))
+    host.run(later)
+    fresh = RoleHost()
+    fresh.run(later)
+
+    assert set(host.endpoints()) == set(fresh.endpoints())
+    assert set(host.bridges) == set(fresh.bridges)
+    assert set(host.namespaces) == set(fresh.namespaces)
+    assert host.policies == fresh.policies
+    assert host.masquerades == fresh.masquerades
+    assert compose(later, host.info())["remove"] is False
+
+
+@given(network_lists(with_pids=True))
+def test_nothing_is_left_when_the_list_is_empty_or_absent(networks: list[Facts]) -> None:
+    for last in (([], True, "present"), (networks, True, "absent"), (networks, False, "absent")):
+        host = RoleHost()
+        host.run(networks)
+        done = host.run(*last)
+
+        assert (host.bridges, host.namespaces, host.veths, host.policies) == ({}, {}, {}, {})
+        assert (host.masquerades, host.ports) == ({}, {})
+        assert done["forward"]["state"] == "absent"
+        assert done["remove"] is bool(networks)
+
+
+@given(st.data())
+def test_without_prune_what_is_there_stays_and_nothing_collides(data: Any) -> None:
+    networks = data.draw(network_lists())
+    host = RoleHost()
+    host.run(networks)
+    before = host.endpoints()
+    later = data.draw(successors(networks))
+    given_now = {a for item in later for one in item["endpoints"] for a in one.get("addresses", ())}
+    for facts in before.values():  # what somebody else was given by name collides, whatever one does
+        if given_now & {address.partition("/")[0] for address in facts["addresses"]}:
+            return
+
+    done = host.run(later, prune=False)
+
+    assert done["absent"] == NOTHING
+    assert set(before) <= set(host.endpoints())
+
+
+def test_a_new_endpoint_does_not_get_the_address_of_one_that_stays_on_the_host() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web", "db")])
+
+    host.run([network("blue", "10.20.0.0/24", "new")], prune=False)
+
+    assert addresses(host) == {"web": ["10.20.0.2/24"], "db": ["10.20.0.3/24"], "new": ["10.20.0.4/24"]}
+
+
+def test_an_endpoint_in_a_network_of_another_list_gets_another_interface_and_no_second_default_route() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web")], prune=False)
+
+    [veth] = host.run([network("red", "10.21.0.0/24", "web")], prune=False)["present"]["veth"]
+
+    assert (veth["peer"]["name"], veth["peer"]["gateways"]) == ("eth1", [])
+
+
+def test_the_lowest_free_address_is_given_again() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web", "db", "cache")])
+
+    host.run([network("blue", "10.20.0.0/24", "new", "cache", "db")])
+
+    assert addresses(host) == {"new": ["10.20.0.2/24"], "cache": ["10.20.0.4/24"], "db": ["10.20.0.3/24"]}
+
+
+def test_a_given_address_goes_before_one_that_an_endpoint_has() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web", "db")])
+
+    host.run([network("blue", "10.20.0.0/24", "web", "db", endpoint("new", addresses=["10.20.0.2"]))])
+
+    assert addresses(host) == {"web": ["10.20.0.4/24"], "db": ["10.20.0.3/24"], "new": ["10.20.0.2/24"]}
+
+
+def test_a_changed_subnet_gives_new_addresses() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web", "db")])
+
+    host.run([network("blue", "10.99.0.0/24", "db", "web")])
+
+    assert addresses(host) == {"db": ["10.99.0.2/24"], "web": ["10.99.0.3/24"]}
+
+
+def test_an_address_that_is_the_gateway_now_is_given_up() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web")])
+
+    host.run([network("blue", "10.20.0.0/24", "web", gateways=["10.20.0.2"])])
+
+    assert addresses(host) == {"web": ["10.20.0.1/24"]}
+
+
+def test_a_second_family_leaves_the_first_one_alone() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web", "db")])
+
+    host.run([dict(network("blue", "10.20.0.0/24", "db", "web"), subnets=["10.20.0.0/24", "fd00::/64"])])
+
+    assert addresses(host) == {"db": ["10.20.0.3/24", "fd00::2/64"], "web": ["10.20.0.2/24", "fd00::3/64"]}
+
+
+def test_an_endpoint_that_loses_a_network_keeps_the_interface_of_the_other() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web"), network("red", "10.21.0.0/24", "web")])
+
+    host.run([network("new", "10.22.0.0/24", "web"), network("red", "10.21.0.0/24", "web")])
+
+    assert {key[0]: facts["interface"] for key, facts in host.endpoints().items()} == {"red": "eth1", "new": "eth0"}
+
+
+# ---- ports
+
+
+def ports(host: RoleHost) -> dict[str, str]:
+    return {port["container_ip"]: port["host_port"] for port in host.ports.values()}
+
+
+def test_a_chosen_port_is_the_first_free_one_and_stays() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", endpoint("a", "80"), endpoint("b", "80"), endpoint("c", "81-82:80"))])
+    assert ports(host) == {"10.20.0.2": "49153", "10.20.0.3": "49154", "10.20.0.4": "81"}
+
+    host.run([network("blue", "10.20.0.0/24", endpoint("c", "81-82:80"), endpoint("new", "80"), endpoint("b", "80"))])
+    assert ports(host) == {"10.20.0.2": "49153", "10.20.0.3": "49154", "10.20.0.4": "81"}
+
+
+def test_a_chosen_port_is_the_same_in_both_families() -> None:
+    both = {"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [endpoint("web", "80")]}
+
+    assert [item["host_port"] for item in compose([both], {})["present"]["port_publish"]] == ["49153", "49153"]
+
+
+@pytest.mark.parametrize("publish", ["8000-8001:80", "0.0.0.0:8000-8001:80", "127.0.0.1:8000-8001:80"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_port_is_not_chosen_that_somebody_else_asks_for_by_number(publish: str, order: int) -> None:
+    endpoints = [endpoint("picky", "8000:80"), endpoint("easy", publish)][::order]
+    host = RoleHost()
+
+    host.run([network("blue", "10.20.0.0/24", *endpoints)])
+
+    assert sorted(port["host_port"] for port in host.ports.values()) == ["8000", "8001"]
+
+
+def test_a_chosen_port_is_free_in_both_families() -> None:
+    both = {
+        "name": "blue",
+        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+        "endpoints": [endpoint("six", "[fd00::1]:8000:80"), endpoint("both", "8000-8001:80")],
+    }
+    host = RoleHost()
+
+    host.run([both])
+
+    assert sorted(port["host_port"] for port in host.ports.values()) == ["8000", "8001", "8001"]
+
+
+def test_when_no_port_is_free_the_run_says_so() -> None:
+    easy = [endpoint("e%d" % number, "8000-8001:80") for number in range(3)]
+
+    with pytest.raises(InvalidRequest, match=r"^publish: none of the host ports 8000-8001 is free for 10\.20\.0\.4\.$"):
+        compose([network("blue", "10.20.0.0/24", *easy)], {})
+
+
+@pytest.mark.parametrize(
+    ("publish", "published"),
+    [
+        ("8080:80", ["10.20.0.2", "fd00:20::2"]),
+        ("192.0.2.1:8080:80", ["10.20.0.2"]),
+        ("[2001:db8::1]:8080:80", ["fd00:20::2"]),
+        ({"host_port": 80, "container_port": 80, "allowed_sources": "192.0.2.0/24"}, ["10.20.0.2"]),
+        ({"host_port": 80, "container_port": 80, "allowed_sources": ["2001:db8::/32"]}, ["fd00:20::2"]),
+    ],
+)
+def test_a_port_is_published_in_the_families_that_it_is_meant_for(publish: Any, published: list[str]) -> None:
+    both = {"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [endpoint("web", publish)]}
+
+    assert [item["container_ip"] for item in compose([both], {})["present"]["port_publish"]] == published
+
+
+def test_of_two_addresses_of_a_family_the_first_one_serves() -> None:
+    web = endpoint("web", "80:80", addresses=["10.20.0.7", "10.20.0.6"])
+
+    [item] = compose([network("blue", "10.20.0.0/24", web)], {})["present"]["port_publish"]
+
+    assert item["container_ip"] == "10.20.0.7"
+
+
+# ---- names
+
+
+def test_cables_of_many_endpoints_have_different_names() -> None:
+    # these two have the same first letters and the same first 24 bits of the hash
+    veths = compose([network("blue", "10.20.0.0/24", "endpoint-00008", "endpoint-01554")], {})["present"]["veth"]
+
+    assert len({veth["name"] for veth in veths}) == 2
+
+
+# ---- time
+
+
+class CountedName(str):
+    """A name that counts how often it is compared with another."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedName.comparisons += 1
+        return str.__eq__(self, str(other))
+
+    def __hash__(self) -> int:
+        return str.__hash__(self)
+
+
+def effort(action: Callable[[], object]) -> int:
+    """Lines of Python that run, and comparisons of names."""
+    lines = 0
+
+    def trace(unused_frame: Any, event: str, unused_argument: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    CountedName.comparisons = 0
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    finally:
+        sys.settrace(before)
+    return lines + CountedName.comparisons
+
+
+@pytest.mark.parametrize("publish", [[], ["{}:80"], ["80"]], ids=["unpublished", "published", "port-chosen"])
+@pytest.mark.parametrize("again", [False, True], ids=["first-run", "second-run"])
+def test_the_effort_grows_no_faster_than_the_list(publish: list[str], again: bool) -> None:
+    def cost(size: int) -> int:
+        endpoints = [
+            endpoint(CountedName("endpoint-%d" % number), *(text.format(20000 + number) for text in publish))
+            for number in range(size)
+        ]
+        networks = [network("blue", "10.20.0.0/16", *endpoints)]
+        host = RoleHost()
+        if again:
+            host.run(networks)
+        info = host.info()
+        return effort(lambda: compose(networks, info))
+
+    assert cost(160) < 2.2 * cost(80)

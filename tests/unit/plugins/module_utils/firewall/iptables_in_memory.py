@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""iptables-save and iptables-restore --noflush on rules in memory, as strict about what is missing as the real ones."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_text import text_of
+
+BUILTIN = {
+    "raw": ("PREROUTING", "OUTPUT"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+}
+
+
+class Refused(Exception):
+    """What the real program would end with an error for."""
+
+
+class Rules:
+    """The tables of one address family."""
+
+    def __init__(self, text: str = "") -> None:
+        self.tables: dict[str, dict[str, list[tuple[str, ...]]]] = {}
+        self.restore(text)
+
+    def restore(self, text: str) -> None:
+        """What iptables-restore --noflush does."""
+        table = ""
+        for line in text.splitlines():
+            if line.startswith("*"):
+                table = line[1:]
+                before = self.tables.get(table, {chain: [] for chain in BUILTIN[table]})
+                chains = {chain: list(rules) for chain, rules in before.items()}
+            elif line == "COMMIT":
+                self._check(chains)
+                self.tables[table] = chains
+            elif line.startswith(":"):
+                chain = line[1:].split()[0]
+                if chain not in BUILTIN[table]:
+                    chains[chain] = []
+            elif not line.startswith("#"):
+                self._change(chains, *shlex.split(line))
+
+    @staticmethod
+    def _change(chains: dict[str, list[tuple[str, ...]]], verb: str, chain: str, *rule: str) -> None:
+        if chain not in chains:
+            raise Refused(f"{verb} {chain}: no such chain")
+        if verb == "-A":
+            chains[chain].append(rule)
+        elif verb == "-I":
+            chains[chain].insert(0, rule)
+        elif verb == "-D" and rule in chains[chain]:
+            chains[chain].remove(rule)
+        elif verb == "-X" and not chains[chain]:
+            del chains[chain]
+        else:
+            raise Refused(f"{verb} {chain} {rule}: no such rule, or chain not empty")
+
+    @staticmethod
+    def _check(chains: dict[str, list[tuple[str, ...]]]) -> None:
+        for rules in chains.values():
+            for rule in rules:
+                target = rule[rule.index("-j") + 1]
+                if target.startswith("DLN-") and target not in chains:
+                    raise Refused(f"{rule}: no chain {target}")
+
+    def save(self) -> str:
+        """What iptables-save prints."""
+        lines = []
+        for table, chains in self.tables.items():
+            lines.append("*" + table)
+            lines += [f":{chain} {'ACCEPT' if chain in BUILTIN[table] else '-'} [0:0]" for chain in chains]
+            lines += [f"-A {chain} {text_of(rule)}" for chain, rules in chains.items() for rule in rules]
+            lines += ["COMMIT", "# Completed"]
+        return "\n".join([*lines, ""])
+
+
+class Host:
+    """A runner for the back-end: a host whose iptables is the nf_tables variant."""
+
+    def __init__(self, **families: str) -> None:
+        self.families = {4: Rules(families.get("v4", "")), 6: Rules(families.get("v6", ""))}
+        self.calls: list[str] = []
+
+    def __call__(self, argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
+        program, *options = argv
+        self.calls.append(program)
+        if options == ["-V"]:
+            return 0, f"{program} v1.8.9 (nf_tables)\n", ""
+        family = self.families[6 if program.startswith("ip6") else 4]
+        if program.endswith("-save"):
+            return 0, family.save(), ""
+        raise AssertionError(f"{argv} was not expected")
+
+    def load(self, argv: Sequence[str], text: str) -> None:
+        """What an Operation asks of the host."""
+        program = argv[0]
+        self.families[6 if program.startswith("ip6") else 4].restore(text)

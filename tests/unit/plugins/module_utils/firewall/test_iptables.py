@@ -1,0 +1,305 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from iptables_in_memory import Host, Refused, Rules
+
+from ansible_collections.dockerless.network.plugins.module_utils.firewall import iptables
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import IptablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    BridgePolicy,
+    FirewallState,
+    Masquerade,
+    OutInterface,
+    PortRange,
+    PublishedPort,
+)
+
+BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"),), network="blue")
+EGRESS = Masquerade(ip_network("10.20.0.0/24"), OutInterface("br-blue", inverted=True), network="blue")
+WEB = PublishedPort("tcp", PortRange(8080, 8080), ip_address("10.20.0.2"), 80, bridge="br-blue", network="blue")
+WEB6 = dataclasses.replace(WEB, container_ip=ip_address("fd00:20::2"))
+ALL = FirewallState(frozenset([BLUE]), frozenset([EGRESS]), frozenset([WEB, WEB6]), drop_foreign=True)
+
+FOREIGN = """*filter
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DROP
+COMMIT
+*nat
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+COMMIT
+"""
+
+
+def converge(host: Host, wanted: FirewallState) -> list[Any]:
+    """One module call: read, plan, apply."""
+    backend = IptablesBackend(host)
+    steps = backend.plan(backend.read(), wanted)
+    for step in steps:
+        step.apply(host)  # type: ignore[arg-type]
+    return steps
+
+
+def text(steps: list[Any]) -> str:
+    [step] = steps
+    return str(step.text)
+
+
+def test_first_run() -> None:
+    steps = converge(Host(), FirewallState(masquerades=frozenset([EGRESS])))
+
+    assert steps[0].commands() == [
+        "iptables-restore --noflush -w 10 <<'EOF'\n"
+        "*filter\n"
+        ":DLN-STRAYS - [0:0]\n"
+        "-A DLN-STRAYS -m socket --nowildcard -j RETURN\n"
+        "-A DLN-STRAYS -j DROP\n"
+        "-I INPUT -p tcp -m conntrack --ctstate INVALID"
+        ' -m comment --comment "dockerless.network" -j DLN-STRAYS\n'
+        "COMMIT\n"
+        "*nat\n"
+        ":DLN-MASQ - [0:0]\n"
+        '-A DLN-MASQ -s 10.20.0.0/24 ! -o br-blue -m comment --comment "network=blue" -j MASQUERADE\n'
+        '-I POSTROUTING -m comment --comment "dockerless.network" -j DLN-MASQ\n'
+        "COMMIT\n"
+        "EOF"
+    ]
+
+
+def test_a_second_run_changes_nothing_and_reads_once_for_each_family() -> None:
+    host = Host()
+    converge(host, ALL)
+    host.calls.clear()
+
+    assert converge(host, ALL) == []
+    assert [call for call in host.calls if call.endswith(("-save", "-restore"))] == ["iptables-save", "ip6tables-save"]
+
+
+def test_one_transaction_for_each_family_that_differs() -> None:
+    host = Host()
+
+    assert [step.argv[0] for step in converge(host, ALL)] == ["iptables-restore", "ip6tables-restore"]
+    more = dataclasses.replace(ALL, ports=ALL.ports | {dataclasses.replace(WEB, host_ports=PortRange(81, 81))})
+    assert text(converge(host, more)) == (
+        "*nat\n"
+        ":DLN-ANY - [0:0]\n"
+        '-A DLN-ANY -p tcp -m tcp --dport 81 -m comment --comment "bridge=br-blue network=blue" '
+        "-j DNAT --to-destination 10.20.0.2:80\n"
+        '-A DLN-ANY -p tcp -m tcp --dport 8080 -m comment --comment "bridge=br-blue network=blue" '
+        "-j DNAT --to-destination 10.20.0.2:80\n"
+        "COMMIT\n"
+    )
+
+
+def test_a_section_that_becomes_empty_leaves_nothing() -> None:
+    host = Host()
+    converge(host, ALL)
+
+    removal = text(converge(host, dataclasses.replace(ALL, masquerades=frozenset())))
+
+    assert removal == (
+        "*filter\n"
+        ":DLN-STRAYS - [0:0]\n"
+        "-D INPUT -p tcp -m conntrack --ctstate INVALID"
+        ' -m comment --comment "dockerless.network" -j DLN-STRAYS\n'
+        "-X DLN-STRAYS\n"
+        "COMMIT\n"
+        "*nat\n"
+        ":DLN-MASQ - [0:0]\n"
+        '-D POSTROUTING -m comment --comment "dockerless.network" -j DLN-MASQ\n'
+        "-X DLN-MASQ\n"
+        "COMMIT\n"
+    )
+
+
+def test_what_others_made_stays_as_it_was() -> None:
+    host = Host(v4=FOREIGN)
+
+    converge(host, ALL)
+    forward = [rule[-1] for rule in host.families[4].tables["filter"]["FORWARD"]]
+    assert forward == ["DLN-FORWARD", "DOCKER-USER", "DROP", "DLN-STRANGERS"]
+    converge(host, FirewallState())
+
+    for table, chains in Rules(FOREIGN).tables.items():
+        assert host.families[4].tables[table] == chains
+    assert "DLN-" not in host.families[4].save() + host.families[6].save()
+
+
+def test_the_place_of_a_jump_among_the_rules_of_others_is_theirs_to_choose() -> None:
+    host = Host()
+    converge(host, ALL)
+    host.families[4].restore("*filter\n-I FORWARD -s 192.0.2.66/32 -j DROP\n-A FORWARD -j DROP\nCOMMIT\n")
+
+    assert converge(host, ALL) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "*nat\n-D DLN-PUBLISH -j DLN-ANY\nCOMMIT\n",
+        "*nat\n-I DLN-ANY -p tcp -m tcp --dport 8080 -j RETURN\nCOMMIT\n",
+        "*nat\n:DLN-ANY - [0:0]\nCOMMIT\n",
+        '*filter\n-I FORWARD -m comment --comment "dockerless.network" -j DLN-FORWARD\nCOMMIT\n',
+        '*filter\n-D FORWARD -m comment --comment "dockerless.network" -j DLN-FORWARD\nCOMMIT\n',
+        "*mangle\n:DLN-ORPHAN - [0:0]\n-A DLN-ORPHAN -j DROP\n-A INPUT -j DLN-ORPHAN\nCOMMIT\n",
+        "*raw\n-A PREROUTING -s 192.0.2.1/32 -j DLN-LOOPBACK\nCOMMIT\n",
+    ],
+)
+def test_drift_is_repaired_in_one_transaction(damage: str) -> None:
+    host = Host(v4=FOREIGN)
+    converge(host, ALL)
+    right = host.families[4].save()
+    host.families[4].restore(damage)
+    assert host.families[4].save() != right
+
+    assert len(converge(host, ALL)) == 1
+    assert sorted(host.families[4].save().splitlines()) == sorted(right.splitlines())
+    assert converge(host, ALL) == []
+
+
+def test_what_is_expected_is_what_is_read() -> None:
+    host = Host()
+    backend = IptablesBackend(host)
+    backend.read()
+    converge(host, ALL)
+
+    assert backend.plan(backend.expected(ALL), ALL) == []
+    for step in backend.plan(backend.expected(ALL), FirewallState()):
+        step.apply(host)  # type: ignore[arg-type]
+    assert not backend.read()
+
+
+def test_a_step_can_be_taken_back() -> None:
+    host = Host(v4=FOREIGN)
+    converge(host, FirewallState(policies=frozenset([BLUE])))
+    before = IptablesBackend(host).read()
+
+    for step in reversed(converge(host, ALL)):
+        for undo in step.undo():
+            undo.apply(host)
+
+    assert IptablesBackend(host).read() == before
+
+
+def test_what_modules_say_one_by_one_in_check_mode_adds_up_to_one_run() -> None:
+    """Each sees the empty host and its own section only; the commands are then pasted in the role's order."""
+    sections = [
+        FirewallState(drop_foreign=True),
+        FirewallState(policies=ALL.policies),
+        FirewallState(masquerades=ALL.masquerades),
+        FirewallState(ports=ALL.ports),
+    ]
+    pasted, whole = Host(v4=FOREIGN), Host(v4=FOREIGN)
+    for section in sections:
+        for step in IptablesBackend(pasted).plan(IptablesBackend(Host()).read(), section):
+            step.apply(pasted)  # type: ignore[arg-type]
+
+    converge(whole, ALL)
+
+    assert converge(pasted, ALL) == []
+    for version in (4, 6):
+        lines = [sorted(host.families[version].save().splitlines()) for host in (pasted, whole)]
+        assert lines[0] == lines[1]
+
+
+def test_the_simulator_is_strict() -> None:
+    for wrong in (
+        "-D INPUT -j DROP",
+        "-A DLN-NONE -j DROP",
+        "-A INPUT -j DLN-NONE",
+        ":DLN-A - [0:0]\n-A DLN-A -j DROP\n-X DLN-A",
+    ):
+        with pytest.raises(Refused):
+            Rules(f"*filter\n{wrong}\nCOMMIT\n")
+
+
+# --- the tools
+
+
+def answering(answers: dict[str, tuple[int, str, str]]) -> Any:
+    def run(argv: Any, text: str | None) -> tuple[int, str, str]:
+        if argv[0] not in answers:
+            raise FileNotFoundError(argv[0])
+        return answers[argv[0]]
+
+    return run
+
+
+def version_of(variant: str) -> tuple[int, str, str]:
+    return 0, f"iptables v1.8.9 ({variant})\n", ""
+
+
+def test_what_is_missing_is_named() -> None:
+    assert IptablesBackend(answering({})).usable() == "iptables is not installed; install the package iptables."
+    broken = answering({"iptables": (1, "", "iptables v1.8.9: can't initialize\n")})
+    assert IptablesBackend(broken).usable() == "iptables does not work here: iptables v1.8.9: can't initialize"
+    assert IptablesBackend(answering({"iptables": version_of("nf_tables")})).usable() is None
+    with pytest.raises(FirewallError, match="no variant other"):
+        IptablesBackend(answering({}), "other")
+
+
+def test_a_runner_may_report_a_missing_program_in_its_own_way() -> None:
+    def run(argv: Any, text: str | None) -> tuple[int, str, str]:
+        raise FirewallError("no such program")
+
+    assert "install" in str(IptablesBackend(run).usable())
+
+
+@pytest.mark.parametrize(
+    ("variant", "store", "name"), [("nf_tables", "nft", "iptables"), ("legacy", "legacy", "legacy")]
+)
+def test_the_host_chooses_the_variant(variant: str, store: str, name: str) -> None:
+    backend = IptablesBackend(answering({"iptables": version_of(variant)}))
+
+    assert (backend.store, backend.name) == (store, name)
+    assert backend.tool(6, "restore") == "ip6tables-restore"
+
+
+def test_a_chosen_variant_has_tools_of_its_own() -> None:
+    backend = IptablesBackend(answering({}), "legacy")
+
+    assert (backend.store, backend.tool(4, "save")) == ("legacy", "iptables-legacy-save")
+
+
+def test_legacy_tables_are_not_made_by_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = answering({name: version_of("legacy") for name in ("iptables-legacy", "ip6tables-legacy")})
+    backend = IptablesBackend(host, "legacy")
+    monkeypatch.setattr(iptables.IptablesBackend, "_legacy_tables", staticmethod(lambda version: ""))
+
+    assert not backend.read()
+
+
+def test_a_tool_that_fails_is_not_taken_for_an_empty_host() -> None:
+    host = answering({"iptables": version_of("nf_tables"), "iptables-save": (4, "", "# Warning\ncannot open\n")})
+
+    with pytest.raises(FirewallError, match=r"iptables-save cannot read the rules \(exit code 4\): cannot open"):
+        IptablesBackend(host).read()
+
+
+def test_a_table_with_rules_of_nft_is_not_taken_for_an_empty_one() -> None:
+    dump = "*filter\nCOMMIT\n# Table `nat' is incompatible, use 'nft' tool.\n"
+    host = answering({"iptables": version_of("nf_tables"), "iptables-save": (0, dump, "")})
+
+    with pytest.raises(FirewallError, match="table nat"):
+        IptablesBackend(host).read()
+
+
+def test_without_ipv6_only_what_speaks_of_ipv6_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iptables, "_IPV6", "/nowhere")
+    backend = IptablesBackend(Host())
+    raw = backend.read()
+
+    assert len(backend.plan(raw, FirewallState(drop_foreign=True))) == 1
+    assert len(backend.plan(backend.expected(FirewallState()), FirewallState(drop_foreign=True))) == 1
+    with pytest.raises(FirewallError, match="this host has no IPv6"):
+        backend.plan(raw, FirewallState(ports=frozenset([WEB6])))

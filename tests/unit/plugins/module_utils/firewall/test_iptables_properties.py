@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What holds for every state: reading back what was rendered is the identity, and any state can follow any other."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
+from iptables_in_memory import Host
+
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import IptablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_rules import render
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_state import decode
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    BridgePolicy,
+    FirewallState,
+    Flow,
+    Masquerade,
+    OutInterface,
+    PortRange,
+    PublishedPort,
+)
+
+set_hypothesis_home_dir(Path(__file__).resolve().parents[5] / ".cache" / "hypothesis")
+
+LINKS = st.sampled_from(["eth0", "eth1", "wg0", "br-blue", "br.7", "br_x@y", "br-grün", "b=r,2", "enp0s31f6"])
+LABELS = st.sampled_from(["", "blue", "a.b-c_d", "x" * 63])
+PORTS = st.tuples(st.integers(1, 65535), st.integers(0, 20)).map(
+    lambda pair: PortRange(pair[0], min(pair[0] + pair[1], 65535))
+)
+PROTOCOLS = st.sampled_from(["tcp", "udp", "sctp"])
+VERSIONS = st.sampled_from([4, 6])
+
+
+def addresses(version: int) -> st.SearchStrategy[Any]:
+    base, bits = (int(ip_address("10.20.0.0")), 16) if version == 4 else (int(ip_address("fd00:20::")), 64)
+    kind = type(ip_address("::" if version == 6 else "0.0.0.0"))
+    return st.integers(1, (1 << bits) - 2).map(lambda low: kind(base + low))
+
+
+def networks(version: int, smallest: int = 0) -> st.SearchStrategy[Any]:
+    kind = IPv4Network if version == 4 else IPv6Network
+    lengths = st.integers(smallest, 32 if version == 4 else 128)
+    return st.builds(lambda address, length: kind((int(address), length), strict=False), addresses(version), lengths)
+
+
+def several(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[Any]:
+    return st.lists(strategy, unique=True, max_size=most).map(tuple)
+
+
+@st.composite
+def flows(draw: Any, version: int) -> Flow:
+    protocol = draw(st.sampled_from(["", "tcp", "udp", "sctp"]))
+    ports = draw(st.none() | PORTS) if protocol else None
+    return Flow(draw(networks(version)), draw(networks(version)), protocol, ports)
+
+
+@st.composite
+def policies(draw: Any) -> BridgePolicy:
+    bridge = draw(LINKS)
+    return BridgePolicy(
+        bridge=bridge,
+        subnets=draw(several(networks(4, 8), 2)) + draw(several(networks(6, 8), 2)),
+        internal=draw(st.booleans()),
+        icc=draw(st.booleans()),
+        direct_access=draw(st.booleans()),
+        trusted_interfaces=draw(several(LINKS.filter(lambda name: name != bridge))),
+        host_access=draw(st.booleans()),
+        allow=draw(several(flows(4), 2)) + draw(several(flows(6), 2)),
+        network=draw(LABELS),
+    )
+
+
+@st.composite
+def masquerades(draw: Any) -> Masquerade:
+    version = draw(VERSIONS)
+    out = draw(st.just(OutInterface()) | st.builds(OutInterface, LINKS, st.booleans()))
+    return Masquerade(
+        draw(networks(version)),
+        out,
+        draw(several(networks(version))),
+        draw(st.none() | addresses(version)),
+        draw(st.booleans()),
+        draw(LABELS),
+    )
+
+
+@st.composite
+def ports(draw: Any) -> PublishedPort:
+    version = draw(VERSIONS)
+    host_ports = draw(PORTS)
+    return PublishedPort(
+        protocol=draw(PROTOCOLS),
+        host_ports=host_ports,
+        container_ip=draw(addresses(version)),
+        container_port=draw(st.just(host_ports.first) | st.integers(1, 65535 - len(host_ports))),
+        host_ip=draw(st.none() | addresses(version)),
+        bridge=draw(st.just("") | LINKS),
+        allowed_sources=draw(several(networks(version, 1))),
+        in_interfaces=draw(several(LINKS)),
+        network=draw(LABELS),
+    )
+
+
+def distinct(strategy: st.SearchStrategy[Any], key: Any, most: int) -> st.SearchStrategy[Any]:
+    return st.lists(strategy, unique_by=key, max_size=most).map(frozenset)
+
+
+STATES = st.builds(
+    FirewallState,
+    distinct(policies(), lambda policy: policy.bridge, 3),
+    distinct(masquerades(), lambda entry: entry.key, 4),
+    distinct(ports(), lambda port: port.key, 6),
+    st.booleans(),
+)
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(STATES)
+def test_decoding_what_was_rendered_is_the_identity(state: FirewallState) -> None:
+    assert decode(render(state)) == state
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(STATES, STATES)
+def test_any_state_can_follow_any_other_and_be_taken_back(first: FirewallState, second: FirewallState) -> None:
+    host = Host()
+    backend = IptablesBackend(host)
+    for state in (first, second):
+        raw = backend.read()
+        steps = backend.plan(raw, state)
+        for step in steps:
+            step.apply(host)  # type: ignore[arg-type]
+        assert backend.state(backend.read()) == state
+        assert backend.plan(backend.read(), state) == []
+    for step in reversed(steps):
+        for undo in step.undo():
+            undo.apply(host)
+    assert backend.state(backend.read()) == first
+
+
+def test_an_empty_state_has_no_rules() -> None:
+    assert not any(render(FirewallState()).values())
+    assert decode({}) == FirewallState()

@@ -1,0 +1,403 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind, stable_mac
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    LINK_GROUP,
+    Bridge,
+    Conflict,
+    InvalidRequest,
+    Route,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.operations import HOST
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    BY_HAND,
+    MemoryHost,
+    ask,
+    converge,
+    once,
+    plain,
+)
+
+KIND = BridgeKind()
+OPTIONS = {"name": "br-blue", "addresses": ["10.20.0.1/24", "fd00:20::1/64"], "network": "blue"}
+MAC = stable_mac("0123456789abcdef", "br-blue")
+
+
+def blue(**changes: Any) -> Request:
+    return ask(KIND, {**OPTIONS, **changes})
+
+
+def gone(name: str = "br-blue") -> Request:
+    return ask(KIND, {"name": name}, "absent")
+
+
+def host_with(*requests: Request) -> MemoryHost:
+    host = MemoryHost()
+    host.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")))
+    if requests:
+        once(host, *requests)
+    return host
+
+
+# ---- options
+
+
+def test_options() -> None:
+    said = {"name": "br0", "addresses": ["10.0.0.1/8"], "mtu": 1400, "mac_address": "02-42-0A-00-00-01", "stp": True}
+
+    assert KIND.parse({**said, "network": "blue"}) == Bridge(
+        "br0", (ip_interface("10.0.0.1/8"),), 1400, "02:42:0a:00:00:01", True, "blue"
+    )
+    assert KIND.parse({"name": "br0"}) == Bridge("br0")
+    assert KIND.parse({"name": "br0", "addresses": []}).addresses == ()
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([{"name": "br0"}, {"name": "br0"}], "Bridge br0 is asked for twice."),
+        (
+            [{"name": "br0", "addresses": ["10.0.0.1/8"]}, {"name": "br1", "addresses": ["10.1.0.1/16"]}],
+            "Bridges br0 and br1 overlap: 10.0.0.1/8 and 10.1.0.1/16.",
+        ),
+    ],
+)
+def test_bridges_that_contradict_one_another_are_refused(items: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        once(MemoryHost(), *(ask(KIND, item) for item in items))
+
+    assert str(refused.value) == message
+
+
+def test_bridges_of_two_families_do_not_overlap() -> None:
+    converge(host_with(), blue(addresses=["10.20.0.1/24"]), blue(name="br1", addresses=["fd00:20::1/64"]))
+
+
+# ---- what is to be there
+
+
+def test_a_new_bridge() -> None:
+    host = host_with()
+
+    outcome = converge(host, blue())
+
+    assert outcome.commands == (
+        "ip link add name br-blue address %s mtu 1500 group 25708 type bridge stp_state 0" % MAC,
+        "sysctl -w net.ipv6.conf.br-blue.accept_ra=0",
+        "ip address add 10.20.0.1/24 dev br-blue",
+        "ip address add fd00:20::1/64 dev br-blue nodad",
+        "ip link set dev br-blue alias dockerless.network:blue up",
+    )
+    assert outcome.before == ""
+    assert outcome.objects == (
+        {
+            "name": "br-blue",
+            "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
+            "mtu": 1500,
+            "mac_address": MAC,
+            "stp": False,
+            "up": True,
+            "network": "blue",
+            "state": "present",
+            "title": "bridge br-blue",
+        },
+    )
+
+
+def test_the_mtu_is_that_of_the_uplink_unless_it_is_given() -> None:
+    host = MemoryHost()
+    host.uplink("eth0", 9000, Route(ip_network("::/0")))
+    once(host, blue())
+    assert host.host.links["br-blue"].mtu == 9000
+
+    once(host, blue(mtu=1280))
+    assert host.host.links["br-blue"].mtu == 1280
+
+
+def test_without_an_uplink_the_mtu_is_that_of_ethernet() -> None:
+    host = MemoryHost()
+    once(host, blue())
+
+    assert host.host.links["br-blue"].mtu == 1500
+
+
+def test_without_ipv6_in_the_kernel_there_is_no_key_to_write() -> None:
+    host = host_with()
+    for key in [key for key in host.host.sysctls if key.startswith("net/ipv6/")]:
+        del host.host.sysctls[key]
+
+    outcome = once(host, blue(addresses=["10.20.0.1/24"]))
+
+    assert not any("sysctl" in command for command in outcome.commands)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {},
+        {"mtu": 1400},
+        {"mac_address": "02:00:00:00:00:01"},
+        {"stp": True},
+        {"network": "azure"},
+        {"network": None},
+        {"addresses": ["10.20.0.254/24"]},
+        {"addresses": ["10.20.0.1/25", "fd00:20::1/64"]},
+        {"addresses": ["fd00:20::2/64", "10.20.0.2/24", "10.20.0.1/24"]},
+        {"addresses": []},
+    ],
+)
+def test_what_is_said_later_is_changed_in_place(later: dict[str, Any]) -> None:
+    host = host_with(blue(addresses=["10.20.0.1/24", "10.20.0.2/24", "fd00:20::1/64"]))
+    index = host.host.links["br-blue"].index
+
+    outcome = converge(host, blue(**later))
+
+    assert outcome.changed
+    assert outcome.before != outcome.after
+    assert host.host.links["br-blue"].index == index
+
+
+def test_addresses_that_are_not_spoken_of_are_left_alone() -> None:
+    host = host_with(blue())
+
+    assert not converge(host, blue(addresses=None)).changed
+
+
+DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
+    "down": lambda host: host.change_link(HOST, "br-blue", up=False),
+    "mtu": lambda host: host.change_link(HOST, "br-blue", mtu=1400),
+    "mac": lambda host: host.change_link(HOST, "br-blue", mac_address="02:00:00:00:00:09"),
+    "stp": lambda host: host.change_link(HOST, "br-blue", stp=True),
+    "alias": lambda host: host.change_link(HOST, "br-blue", alias=""),
+    "no-address": lambda host: host.change_link(HOST, "br-blue", addresses=()),
+    "more-addresses": lambda host: host.change_link(
+        HOST, "br-blue", addresses=(*blue().item.addresses, ip_interface("10.99.0.1/24"))
+    ),
+    "accept_ra": lambda host: host.stack(HOST).write_sysctl("net/ipv6/conf/br-blue/accept_ra", "1"),
+    "doomed": lambda host: host.change_link(HOST, "br-blue", group=LINK_GROUP + 1),
+    "gone": lambda host: host.remove_link(host.host, "br-blue"),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS)
+def test_what_somebody_changed_by_hand_is_repaired_and_told(drift: Callable[[MemoryHost], None]) -> None:
+    host = host_with(blue())
+    wanted = host.snapshot()
+    drift(host)
+    assert host.snapshot() != wanted
+
+    outcome = converge(host, blue())
+
+    assert host.snapshot() == wanted
+    assert outcome.changed
+    assert outcome.before != outcome.after
+
+
+ADDRESSES = st.lists(
+    st.sampled_from(["10.20.0.1/24", "10.20.0.2/24", "10.20.0.3/25", "10.21.0.1/16", "fd00::1/64", "fd00::2/64"]),
+    unique_by=lambda text: text.partition("/")[0],
+)
+BRIDGES = st.fixed_dictionaries(
+    {"name": st.just("br-blue"), "addresses": st.none() | ADDRESSES, "stp": st.booleans()},
+    optional={
+        "mtu": st.sampled_from([68, 1400, 9000]),
+        "mac_address": st.just("02:00:00:00:00:01"),
+        "network": st.sampled_from(["blue", "red"]),
+    },
+)
+
+
+@given(BRIDGES, BRIDGES)
+def test_any_bridge_can_be_made_of_any_other(first: dict[str, Any], second: dict[str, Any]) -> None:
+    host = host_with()
+    converge(host, ask(KIND, first))
+    converge(host, ask(KIND, second))
+    alone = host_with(ask(KIND, second))
+    if second["addresses"] is not None:
+        there = host.host.links["br-blue"], alone.host.links["br-blue"]
+        assert set(there[0].addresses) == set(there[1].addresses)
+        assert (there[0].mtu, there[0].mac_address, there[0].stp, there[0].alias) == (
+            there[1].mtu,
+            there[1].mac_address,
+            there[1].stp,
+            there[1].alias,
+        )
+
+
+# ---- what is of others
+
+
+def foreign(**values: Any) -> MemoryHost:
+    host = host_with()
+    addresses = (ip_interface("10.20.0.1/24"), ip_interface("fd00:20::1/64"))
+    host.make_link(host.host, "br-blue", **{"kind": "bridge", "up": True, "addresses": addresses, **values})
+    return host
+
+
+@pytest.mark.parametrize("changes", [{}, {"addresses": []}, {"addresses": None}, {"network": None}, {"mtu": 1500}])
+@pytest.mark.parametrize("there", [{}, {"stp": True}, {"up": False}, {"mtu": 1500, "alias": "mine"}])
+def test_a_bridge_of_others_is_used_as_it_is(changes: dict[str, Any], there: dict[str, Any]) -> None:
+    assert not converge(foreign(**there), blue(**changes)).changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"addresses": ["10.20.0.2/24"]},
+            "Bridge br-blue was not made by this collection and has 10.20.0.1/24, fd00:20::1/64, not 10.20.0.2/24; add the"
+            " address where the bridge is made, or choose another name.",
+        ),
+        (
+            {"mtu": 1400},
+            "Bridge br-blue was not made by this collection and has mtu 1500, not 1400; change it where the bridge is made.",
+        ),
+        (
+            {"mac_address": "02:00:00:00:00:01"},
+            "Bridge br-blue was not made by this collection and has mac_address 52:54:00:62:72:2d, not 02:00:00:00:00:01;"
+            " change it where the bridge is made.",
+        ),
+    ],
+)
+def test_a_bridge_of_others_with_other_values_is_a_conflict(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(Conflict) as conflict:
+        once(foreign(), blue(**changes))
+
+    assert str(conflict.value) == message
+
+
+def test_a_bridge_of_others_without_an_address_is_told_so() -> None:
+    with pytest.raises(Conflict, match="and has no address, not 10.20.0.1/24"):
+        once(foreign(addresses=()), blue())
+
+
+def test_absent_leaves_a_bridge_of_others_and_says_so() -> None:
+    host = foreign()
+
+    outcome = converge(host, gone())
+
+    assert not outcome.changed
+    assert outcome.warnings == ("Bridge br-blue was not made by this collection, and stays.",)
+    assert outcome.objects[0]["state"] == "present"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "br-blue is there already, and is no bridge but a physical or loopback interface."),
+        ({"kind": "dummy"}, "br-blue is there already, and is no bridge but a dummy."),
+        ({"kind": "veth", "group": LINK_GROUP}, "br-blue is there already, and is no bridge but a veth."),
+    ],
+)
+def test_something_else_of_that_name_is_a_conflict(values: dict[str, Any], message: str) -> None:
+    host = host_with()
+    host.make_link(host.host, "br-blue", **values)
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, blue())
+
+    assert str(conflict.value) == message
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("10.20.0.9/25", "Subnet 10.20.0.0/24 of br-blue overlaps 10.20.0.9/25, an address of interface eth1."),
+        ("10.0.0.9/8", "Subnet 10.20.0.0/24 of br-blue overlaps 10.0.0.9/8, an address of interface eth1."),
+        ("fd00::9/16", "Subnet fd00:20::/64 of br-blue overlaps fd00::9/16, an address of interface eth1."),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["new", "more"])
+def test_a_subnet_that_is_elsewhere_on_the_host_is_a_conflict(address: str, message: str, there: bool) -> None:
+    host = host_with(*([blue(addresses=[])] if there else []))
+    host.make_link(host.host, "eth1", up=True, addresses=(ip_interface(address),))
+    before = host.snapshot()
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, blue())
+
+    assert str(conflict.value) == message
+    assert host.snapshot() == before
+
+
+def test_a_subnet_that_is_routed_elsewhere_is_a_conflict() -> None:
+    host = host_with()
+    host.make_link(host.host, "wg0", up=True)
+    host.host.routes.append(RouteEntry(plain(Route(ip_network("10.20.0.0/16"))), "wg0", BY_HAND))
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, blue())
+
+    assert str(conflict.value) == "Subnet 10.20.0.0/24 of br-blue overlaps the route to 10.20.0.0/16 by interface wg0."
+
+
+def test_a_subnet_may_move_from_a_bridge_that_goes_in_the_same_run() -> None:
+    host = host_with(blue())
+
+    converge(host, gone(), blue(name="br-new"))
+
+    assert "br-blue" not in host.host.links
+
+
+def test_two_bridges_may_exchange_their_subnets_in_one_run() -> None:
+    host = host_with(blue(addresses=["10.20.0.1/24"]), blue(name="br-red", addresses=["10.21.0.1/24"]))
+
+    converge(host, blue(addresses=["10.21.0.1/24"]), blue(name="br-red", addresses=["10.20.0.1/24"]))
+
+
+# ---- what is to go
+
+
+def test_a_bridge_of_ours_goes() -> None:
+    host = host_with()
+    before = host.snapshot()
+    once(host, blue())
+
+    outcome = converge(host, gone())
+
+    assert outcome.commands == ("ip link delete dev br-blue",)
+    assert host.snapshot() == before
+    assert not converge(host, gone()).changed
+
+
+def test_one_whose_deletion_was_cut_off_is_still_ours() -> None:
+    host = host_with(blue())
+    host.change_link(HOST, "br-blue", group=LINK_GROUP + 1)
+
+    assert converge(host, gone()).changed
+
+
+def test_ports_of_others_are_named_when_their_bridge_goes() -> None:
+    host = host_with(blue())
+    host.make_link(host.host, "tap0", kind="tun", master="br-blue")
+    host.make_link(host.host, "tap1", kind="tun", master="br-blue")
+
+    outcome = once(host, gone())
+
+    assert outcome.warnings == ("Bridge br-blue had ports of others, now without a bridge: tap0, tap1.",)
+    assert host.host.links["tap0"].master == ""
+
+
+# ---- its MAC address
+
+
+def test_the_mac_address_is_local_and_tells_machines_and_bridges_apart() -> None:
+    macs = [stable_mac(machine, name) for machine in ("a", "b") for name in ("br0", "br1")]
+
+    assert len(set(macs)) == 4
+    assert all(mac.startswith("02:") and len(mac) == 17 for mac in macs)
+    assert stable_mac("a", "br0") == macs[0]

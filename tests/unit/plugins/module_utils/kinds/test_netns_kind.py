@@ -1,0 +1,310 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    LINK_GROUP,
+    Conflict,
+    InvalidRequest,
+    Namespace,
+    Place,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    MemoryHost,
+    ask,
+    converge,
+    once,
+)
+
+KIND = NetnsKind()
+WEB = Place(netns="web")
+PORTS = "net/ipv4/ip_local_port_range"
+
+
+def web(**options: Any) -> Request:
+    return ask(KIND, {"name": "web", **options})
+
+
+def gone(name: str = "web") -> Request:
+    return ask(KIND, {"name": name}, "absent")
+
+
+def cable(name: str = "v-web") -> Request:
+    return ask(VethKind(), {"name": name, "peer": {"netns": "web", "name": "eth0", "addresses": ["10.20.0.2/24"]}})
+
+
+def host_with(*requests: Request, processes: tuple[int, ...] = ()) -> MemoryHost:
+    host = MemoryHost()
+    for pid in processes:
+        host.start_process(pid)
+    if requests:
+        once(host, *requests)
+    return host
+
+
+# ---- options
+
+
+def test_options() -> None:
+    said = {"name": "web", "pid": 7, "sysctls": {"net.ipv4.ip_forward": True}, "network": "blue"}
+
+    assert KIND.parse(said) == Namespace("web", 7, (("net/ipv4/ip_forward", "1"),), "blue")
+    assert KIND.parse({"name": "web"}) == Namespace("web")
+
+
+def test_one_namespace_is_not_asked_for_twice() -> None:
+    with pytest.raises(InvalidRequest, match=r"^Namespace web is asked for twice\.$"):
+        once(MemoryHost(), web(), web(pid=7))
+
+
+# ---- a namespace of ours
+
+
+def test_a_new_namespace() -> None:
+    host = host_with()
+
+    outcome = converge(host, web(network="blue", sysctls={PORTS: "1024 2048"}))
+
+    assert outcome.commands == (
+        "ip netns add web",
+        "ip -n web link set lo group 25708 alias dockerless.network:blue up",
+        "ip netns exec web sysctl -w 'net.ipv4.ip_local_port_range=1024 2048'",
+    )
+    assert outcome.after == (
+        "namespace web:\n  name: web\n  lo: up\n  sysctls:\n    net/ipv4/ip_local_port_range: \"1024 2048\"\n  network: blue\n"
+    )
+
+
+@pytest.mark.parametrize("later", [{}, {"network": "red"}, {"network": "blue", "sysctls": {PORTS: "1 2"}}])
+def test_what_is_said_later_is_changed_in_place(later: dict[str, Any]) -> None:
+    host = host_with(web(network="blue"))
+    inode = host.names["web"].inode
+
+    outcome = converge(host, web(**later))
+
+    assert outcome.changed
+    assert outcome.before != outcome.after
+    assert host.names["web"].inode == inode
+
+
+DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
+    "lo-down": lambda host: host.change_link(WEB, "lo", up=False),
+    "alias": lambda host: host.change_link(WEB, "lo", alias="dockerless.network:other"),
+    "no-alias": lambda host: host.change_link(WEB, "lo", alias=""),
+    "sysctl": lambda host: host.stack(WEB).write_sysctl(PORTS, "5\t6"),
+    "gone": lambda host: host.delete_namespace("web"),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS)
+def test_what_somebody_changed_by_hand_is_repaired_and_told(drift: Callable[[MemoryHost], None]) -> None:
+    request = web(network="blue", sysctls={PORTS: "1024 2048"})
+    host = host_with(request)
+    wanted = host.snapshot()
+    drift(host)
+
+    outcome = converge(host, request)
+
+    assert host.snapshot() == wanted
+    assert outcome.changed
+    assert outcome.before != outcome.after
+
+
+def test_a_value_that_the_kernel_prints_with_a_tab_is_the_same() -> None:
+    host = host_with(web())
+    host.stack(WEB).write_sysctl(PORTS, "1024\t2048")
+
+    assert not converge(host, web(sysctls={PORTS: "1024  2048"})).changed
+
+
+def test_a_name_that_a_crash_left_is_made_a_namespace() -> None:
+    host = host_with()
+    host.names["web"] = NamespaceEntry("web", 0)
+
+    assert converge(host, web()).changed
+    assert host.names["web"].inode
+
+
+def test_a_name_that_a_crash_left_is_taken_away() -> None:
+    host = host_with()
+    host.names["web"] = NamespaceEntry("web", 0)
+
+    once(host, gone())
+
+    assert host.names == {}
+
+
+# ---- the namespace of a process
+
+
+def test_the_namespace_of_a_process_gets_a_name() -> None:
+    host = host_with(processes=(7,))
+
+    outcome = converge(host, web(pid=7))
+
+    assert outcome.commands == (
+        "ip netns attach web 7",
+        "mkdir -p /run/dockerless.network/netns",
+        "stat -Lc %i /run/netns/web > /run/dockerless.network/netns/web",
+    )
+    assert host.names["web"].inode == host.space(Place(pid=7)).inode
+
+
+def test_what_lives_in_it_is_left_as_it_is_but_for_the_values_asked_for() -> None:
+    host = host_with(processes=(7,))
+
+    converge(host, web(pid=7, sysctls={PORTS: "1 2"}))
+
+    lo = host.space(Place(pid=7)).links["lo"]
+    assert (lo.group, lo.alias) == (0, "")
+    assert host.space(Place(pid=7)).sysctls[PORTS] == "1 2"
+
+
+def test_a_name_that_somebody_else_gave_to_the_same_namespace_will_do() -> None:
+    host = host_with(processes=(7,))
+    host.names["web"] = NamespaceEntry("web", host.space(Place(pid=7)).inode)
+
+    assert not converge(host, web(pid=7)).changed
+    assert not converge(host, gone()).changed
+
+
+@pytest.mark.parametrize("network", [None, "blue"])
+def test_a_process_may_have_its_loopback_down(network: str | None) -> None:
+    host = host_with(processes=(7,))
+    host.change_link(Place(pid=7), "lo", up=False)
+    once(host, web(pid=7, network=network))
+
+    # whether that is repaired or left alone: nothing is told that is not done
+    converge(host, web(pid=7, network=network))
+
+
+def test_a_name_follows_its_service_to_its_next_process() -> None:
+    host = host_with(processes=(7, 8))
+    once(host, web(pid=7))
+
+    outcome = converge(host, web(pid=8))
+
+    assert outcome.commands[:3] == (
+        "ip netns delete web",
+        "rm -f /run/dockerless.network/netns/web",
+        "ip netns attach web 8",
+    )
+    assert host.names["web"].inode == host.space(Place(pid=8)).inode
+
+
+def test_a_name_that_means_another_namespace_is_a_conflict() -> None:
+    host = host_with(web(), processes=(7,))
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web(pid=7))
+
+    assert str(conflict.value) == (
+        "The name web is taken by another namespace than that of process 7; choose another name, or remove it with"
+        " state: absent or 'ip netns delete web'."
+    )
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_process_that_is_not_there_is_a_conflict(check_mode: bool) -> None:
+    with pytest.raises(Conflict, match=r"^There is no process 7 on this host\.$"):
+        once(host_with(), web(pid=7), check_mode=check_mode)
+
+
+# ---- what is of others
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("options", [{}, {"network": "blue"}])
+def test_a_namespace_of_others_is_used_with_its_loopback_up(options: dict[str, Any], up: bool) -> None:
+    host = host_with()
+    host.make_namespace("web")
+    host.change_link(WEB, "lo", up=up)
+
+    outcome = converge(host, web(**options))
+
+    assert outcome.changed is not up
+    assert (outcome.before != outcome.after) is not up
+    assert host.space(WEB).links["lo"].group == 0
+
+
+def test_absent_leaves_a_namespace_of_others_and_says_so() -> None:
+    host = host_with()
+    host.make_namespace("web")
+
+    outcome = converge(host, gone())
+
+    assert not outcome.changed
+    assert outcome.warnings == ("Namespace web was not made by this collection, and stays.",)
+    assert outcome.objects[0]["state"] == "present"
+
+
+# ---- what is to go
+
+
+def test_a_namespace_of_ours_goes_with_its_cables() -> None:
+    host = host_with()
+    before = host.snapshot()
+    once(host, web())
+    once(host, cable())
+
+    outcome = converge(host, gone())
+
+    assert outcome.commands == ("ip link delete dev v-web", "ip netns delete web")
+    assert host.snapshot() == before
+
+
+def test_who_lives_in_it_is_named_and_loses_the_network() -> None:
+    host = host_with(web())
+    once(host, cable())
+    space = host.space(WEB)
+    space.processes += range(1, 8)
+
+    outcome = once(host, gone())
+
+    assert outcome.warnings == (
+        "Still living in namespace web, which loses its network: process 1 (sleep), process 2 (sleep), process 3 (sleep),"
+        " process 4 (sleep), process 5 (sleep) and 2 more.",
+    )
+    assert set(space.links) == {"lo"}
+
+
+def test_a_name_that_we_gave_goes_and_the_process_keeps_all() -> None:
+    host = host_with(processes=(7,))
+    before = host.snapshot()
+    once(host, web(pid=7))
+
+    outcome = converge(host, gone())
+
+    assert outcome.commands == ("ip netns delete web", "rm -f /run/dockerless.network/netns/web")
+    assert host.snapshot() == before
+
+
+def test_a_name_that_was_ours_and_means_something_else_now_stays() -> None:
+    host = host_with()
+    host.make_namespace("web")
+    host.names["web"] = NamespaceEntry("web", host.names["web"].inode, recorded=99999)
+
+    assert not converge(host, gone()).changed
+
+
+def test_what_is_not_there_need_not_go() -> None:
+    assert not converge(host_with(), gone()).changed
+
+
+def test_a_namespace_of_ours_keeps_the_mark_that_makes_it_ours() -> None:
+    host = host_with(web(network="blue"))
+
+    converge(host, web())
+
+    assert host.space(WEB).links["lo"].group == LINK_GROUP

@@ -1,0 +1,709 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    LINK_GROUP,
+    Conflict,
+    InvalidRequest,
+    Peer,
+    Place,
+    Route,
+    Veth,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.operations import HOST
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    BY_HAND,
+    MemoryHost,
+    ask,
+    converge,
+    once,
+    plain,
+    world,
+)
+
+KIND = VethKind()
+WEB = Place(netns="web")
+PEER = {
+    "netns": "web",
+    "name": "eth0",
+    "addresses": ["10.20.0.2/24", "fd00:20::2/64"],
+    "gateways": ["10.20.0.1", "fd00:20::1"],
+    "mac_address": "02:42:0a:14:00:02",
+}
+OPTIONS = {"name": "v-blue-web", "bridge": "br-blue", "network": "blue"}
+
+
+def web(peer: Mapping[str, Any] | None = None, **options: Any) -> Request:
+    return ask(KIND, {**OPTIONS, "peer": {**PEER, **(peer or {})}, **options})
+
+
+def routed(peer: Mapping[str, Any] | None = None, **options: Any) -> Request:
+    """A cable without a bridge."""
+    ends = {"netns": "web", "addresses": ["10.99.0.2/30"], "gateways": ["10.99.0.1"], **(peer or {})}
+    return ask(KIND, {"name": "v-web", "addresses": ["10.99.0.1/30"], "peer": ends, **options})
+
+
+def gone(name: str = "v-blue-web") -> Request:
+    return ask(KIND, {"name": name}, "absent")
+
+
+def bridge(name: str = "br-blue", **options: Any) -> Request:
+    return ask(BridgeKind(), {"name": name, "addresses": [], **options})
+
+
+def netns(name: str) -> Request:
+    return ask(NetnsKind(), {"name": name})
+
+
+def host_with(*requests: Request) -> MemoryHost:
+    """A host with two bridges and two namespaces."""
+    host = MemoryHost()
+    host.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")))
+    once(host, bridge(), bridge("br-red", mtu=1400), netns("web"), netns("db"))
+    for request in requests:
+        once(host, request)
+    return host
+
+
+# ---- options
+
+
+def test_options() -> None:
+    peer = {
+        **PEER,
+        "routes": [{"to": "192.0.2.0/24", "via": "10.20.0.9", "metric": 7}, {"to": "198.51.100.0/24"}],
+    }
+
+    assert KIND.parse({**OPTIONS, "isolated": True, "mtu": 1400, "peer": peer}) == Veth(
+        "v-blue-web",
+        Peer(
+            "eth0",
+            WEB,
+            "02:42:0a:14:00:02",
+            (ip_interface("10.20.0.2/24"), ip_interface("fd00:20::2/64")),
+            (
+                Route(ip_network("0.0.0.0/0"), ip_address("10.20.0.1")),
+                Route(ip_network("::/0"), ip_address("fd00:20::1")),
+                Route(ip_network("192.0.2.0/24"), ip_address("10.20.0.9"), 7),
+                Route(ip_network("198.51.100.0/24")),
+            ),
+        ),
+        "br-blue",
+        True,
+        1400,
+        (),
+        "blue",
+    )
+
+
+@pytest.mark.parametrize(
+    ("route", "to"),
+    [
+        ({"to": "default", "via": "10.20.0.9", "metric": 1}, "0.0.0.0/0"),
+        ({"to": "default", "via": "fd00:20::9", "metric": 1}, "::/0"),
+        ({"to": "default", "metric": 1}, "0.0.0.0/0"),
+    ],
+)
+def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any], to: str) -> None:
+    assert KIND.parse({**OPTIONS, "peer": {**PEER, "routes": [route]}}).peer.routes[-1].to == ip_network(to)
+
+
+@pytest.mark.parametrize(
+    ("peer", "message"),
+    [
+        ({"pid": 7}, "veth v-blue-web: the peer lives in a namespace by name or by pid, not both."),
+        (
+            {"gateways": ["10.20.0.1", "10.20.0.3"]},
+            "veth v-blue-web: peer.gateways takes one gateway for each address family.",
+        ),
+        (
+            {"gateways": ["10.99.0.1"]},
+            "veth v-blue-web: the gateway 10.99.0.1 lies in no subnet of the peer (10.20.0.2/24, fd00:20::2/64).",
+        ),
+        (
+            {"addresses": ["10.20.0.2/24"]},
+            "veth v-blue-web: the gateway fd00:20::1 lies in no subnet of the peer (10.20.0.2/24).",
+        ),
+        (
+            {"routes": [{"to": "192.0.2.0/24", "via": "fd00:20::1"}]},
+            "veth v-blue-web: the route to 192.0.2.0/24 cannot go via fd00:20::1.",
+        ),
+        ({"routes": [{"to": "192.0.2.0/24", "metric": -1}]}, "veth v-blue-web: -1 is no metric of a route."),
+        ({"routes": [{"to": "192.0.2.0/24", "metric": 2**32}]}, "veth v-blue-web: 4294967296 is no metric of a route."),
+        (
+            {"routes": [{"to": "default", "via": "10.20.0.9"}]},
+            "veth v-blue-web: there are two routes to 0.0.0.0/0 with the same metric.",
+        ),
+        (
+            {"routes": [{"to": "::/0", "via": "fd00:20::9", "metric": 1024}]},
+            "veth v-blue-web: there are two routes to ::/0 with the same metric.",
+        ),
+        ({"addresses": []}, "veth v-blue-web: the gateway 10.20.0.1 lies in no subnet of the peer (none)."),
+        ({"routes": [{"to": "10.0.0.1/8"}]}, "peer.routes.to: 10.0.0.1/8 has host bits set; did you mean 10.0.0.0/8?"),
+        ({"routes": [{}]}, "veth v-blue-web: a route needs the option to."),
+        ({"name": "a/b"}, "peer.name: 'a/b' is no name for an interface."),
+        ({"mac_address": "x"}, "peer.mac_address: 'x' is no MAC address; write it like 02:42:0a:14:00:02."),
+    ],
+)
+def test_a_peer_that_cannot_be_is_refused(peer: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        web(peer)
+
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (web({"netns": None}), "veth v-blue-web: say where its peer lives: peer.netns or peer.pid."),
+        (
+            web(addresses=["10.20.0.3/24"]),
+            "veth v-blue-web: a port of a bridge has no addresses; give them to the bridge.",
+        ),
+        (routed(isolated=True), "veth v-web: only a port of a bridge can be isolated."),
+    ],
+)
+def test_a_cable_that_cannot_be_is_refused(request_: Request, message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        once(host_with(), request_)
+
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("requests", "message"),
+    [
+        ([web(), web({"name": "eth1"})], "veth v-blue-web is asked for twice."),
+        ([web(), web(name="v2")], "veth v-blue-web and v2 would both have eth0 in namespace web as their peer."),
+        (
+            [web(), web({"netns": "db", "addresses": ["10.20.0.2/25"], "gateways": []}, name="v2")],
+            "Address 10.20.0.2 is used twice: by veth v-blue-web and v2.",
+        ),
+        (
+            [web(), web({"name": "eth1", "addresses": ["10.20.0.3/24"], "gateways": ["10.20.0.1"]}, name="v2")],
+            "veth v-blue-web and v2 both bring a route to default into namespace web; leave one out, or give it another"
+            " metric.",
+        ),
+    ],
+)
+def test_cables_that_contradict_one_another_are_refused(requests: list[Request], message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        once(host_with(), *requests)
+
+    assert str(refused.value) == message
+
+
+def test_the_same_address_on_two_bridges_is_no_contradiction() -> None:
+    peer = {"netns": "db", "gateways": []}
+
+    converge(host_with(), web(), web(peer, name="v2", bridge="br-red"))
+
+
+# ---- a port of a bridge
+
+
+def test_a_new_cable() -> None:
+    host = host_with()
+
+    outcome = converge(host, web())
+
+    assert outcome.commands == (
+        "ip link add name v-blue-web mtu 1500 group 25708 master br-blue type veth peer name eth0 mtu 1500 group 25708"
+        " address 02:42:0a:14:00:02 netns web",
+        "sysctl -w net.ipv6.conf.v-blue-web.disable_ipv6=1",
+        "ip netns exec web sysctl -w net.ipv6.conf.eth0.disable_ipv6=0",
+        "ip netns exec web sysctl -w net.ipv6.conf.eth0.accept_ra=0",
+        "ip -n web address add 10.20.0.2/24 dev eth0",
+        "ip -n web address add fd00:20::2/64 dev eth0 nodad",
+        "bridge link set dev v-blue-web hairpin on",
+        "ip link set dev v-blue-web alias dockerless.network:blue up",
+        "ip -n web link set dev eth0 up",
+        "ip -n web route add default via 10.20.0.1 dev eth0 proto 108",
+        "ip -n web -6 route add default via fd00:20::1 dev eth0 proto 108",
+    )
+    assert outcome.before == ""
+    assert outcome.objects == (
+        {
+            "name": "v-blue-web",
+            "bridge": "br-blue",
+            "isolated": False,
+            "mtu": 1500,
+            "up": True,
+            "network": "blue",
+            "peer": {
+                "name": "eth0",
+                "netns": "web",
+                "mac_address": "02:42:0a:14:00:02",
+                "addresses": ["10.20.0.2/24", "fd00:20::2/64"],
+                "routes": ["default via 10.20.0.1", "default via fd00:20::1"],
+            },
+            "state": "present",
+            "title": "veth v-blue-web",
+        },
+    )
+
+
+def test_an_endpoint_without_ipv6_has_none_at_all() -> None:
+    host = host_with()
+
+    once(host, web({"addresses": ["10.20.0.2/24"], "gateways": []}))
+
+    assert host.space(WEB).sysctls["net/ipv6/conf/eth0/disable_ipv6"] == "1"
+
+
+def test_the_mtu_is_that_of_the_bridge_unless_it_is_given() -> None:
+    host = host_with(web(bridge="br-red"))
+    assert (host.host.links["v-blue-web"].mtu, host.space(WEB).links["eth0"].mtu) == (1400, 1400)
+
+    once(host, web(bridge="br-red", mtu=1280))
+    assert (host.host.links["v-blue-web"].mtu, host.space(WEB).links["eth0"].mtu) == (1280, 1280)
+
+
+@pytest.mark.parametrize(
+    ("peer", "options"),
+    [
+        ({}, {"isolated": True}),
+        ({}, {"mtu": 1400}),
+        ({}, {"network": "red"}),
+        ({}, {"bridge": "br-red"}),
+        ({}, {"bridge": "br-red", "isolated": True}),
+        ({}, {"bridge": None}),
+        ({"mac_address": "02:42:0a:14:00:09"}, {}),
+        ({"addresses": ["10.20.0.9/24", "fd00:20::2/64"]}, {}),
+        ({"addresses": ["10.20.0.2/24", "10.20.0.9/24", "fd00:20::2/64"]}, {}),
+        ({"addresses": ["10.20.0.9/24", "fd00:20::9/64"]}, {}),
+        ({"addresses": ["10.20.0.2/24"], "gateways": ["10.20.0.1"]}, {}),
+        ({"addresses": ["fd00:20::2/64"], "gateways": ["fd00:20::1"]}, {}),
+        ({"addresses": [], "gateways": []}, {}),
+        ({"gateways": []}, {}),
+        ({"gateways": ["10.20.0.254"]}, {}),
+        ({"routes": [{"to": "192.0.2.0/24", "via": "10.20.0.7", "metric": 5}]}, {}),
+        ({"name": "eth1"}, {}),
+        ({"netns": "db"}, {}),
+    ],
+)
+def test_what_is_said_later_is_changed(peer: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    host = host_with(web())
+
+    outcome = converge(host, web(peer, **options))
+
+    assert outcome.changed
+    assert outcome.before != outcome.after
+    assert host.snapshot()["spaces"] == host_with(web(peer, **options)).snapshot()["spaces"]
+
+
+def test_addresses_and_a_mac_that_are_not_spoken_of_are_left_alone() -> None:
+    host = host_with(web())
+
+    assert not converge(host, web({"addresses": None, "mac_address": None})).changed
+
+
+def link(place: Place, name: str, **values: Any) -> Callable[[MemoryHost], None]:
+    return lambda host: host.change_link(place, name, **values)
+
+
+def sysctl(place: Place, key: str, value: str) -> Callable[[MemoryHost], None]:
+    return lambda host: host.stack(place).write_sysctl(key, value)
+
+
+def no_routes(version: int) -> Callable[[MemoryHost], None]:
+    def drop(host: MemoryHost) -> None:
+        space = host.space(WEB)
+        space.routes = [entry for entry in space.routes if entry.route.to.version != version]
+
+    return drop
+
+
+def other_gateway(host: MemoryHost) -> None:
+    space = host.space(WEB)
+    space.routes = [replace(e, route=replace(e.route, via=ip_address("10.20.0.254"))) for e in space.routes[:1]]
+
+
+DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
+    "host-end-down": lambda host: host.stack(HOST).set_link("v-blue-web", {"up": False}),
+    "peer-down": lambda host: host.stack(WEB).set_link("eth0", {"up": False}),
+    "mtu": link(HOST, "v-blue-web", mtu=1400),
+    "peer-mtu": link(WEB, "eth0", mtu=1400),
+    "alias": link(HOST, "v-blue-web", alias=""),
+    "no-bridge": lambda host: host.stack(HOST).set_link("v-blue-web", {"master": None}),
+    "other-bridge": lambda host: host.stack(HOST).set_link("v-blue-web", {"master": "br-red"}),
+    "isolated": link(HOST, "v-blue-web", isolated=True),
+    "no-hairpin": link(HOST, "v-blue-web", hairpin=False),
+    "doomed": link(HOST, "v-blue-web", group=LINK_GROUP + 1),
+    "peer-mac": link(WEB, "eth0", mac_address="02:00:00:00:00:09"),
+    "no-address": lambda host: host.stack(WEB).delete_address("eth0", ip_interface("10.20.0.2/24")),
+    "no-ipv6-address": lambda host: host.stack(WEB).delete_address("eth0", ip_interface("fd00:20::2/64")),
+    "another-address": lambda host: host.stack(WEB).add_address("eth0", ip_interface("10.99.0.1/24")),
+    "address-on-port": link(HOST, "v-blue-web", addresses=(ip_interface("10.99.0.1/24"),)),
+    "no-route": no_routes(4),
+    "no-ipv6-route": no_routes(6),
+    "other-gateway": other_gateway,
+    "another-route": lambda host: host.stack(WEB).add_route("eth0", Route(ip_network("192.0.2.0/24"))),
+    "ipv6-on-port": sysctl(HOST, "net/ipv6/conf/v-blue-web/disable_ipv6", "0"),
+    "accept_ra": sysctl(WEB, "net/ipv6/conf/eth0/accept_ra", "1"),
+    "ipv6-off": sysctl(WEB, "net/ipv6/conf/eth0/disable_ipv6", "1"),
+    "cable-gone": lambda host: host.remove_link(host.host, "v-blue-web"),
+    "peer-renamed": lambda host: rename(host, "eth0", "lan"),
+    "bridge-gone-and-back": lambda host: bridge_anew(host),
+}
+
+
+def rename(host: MemoryHost, name: str, to: str) -> None:
+    links = host.space(WEB).links
+    links[to] = replace(links.pop(name), name=to)
+
+
+def bridge_anew(host: MemoryHost) -> None:
+    host.remove_link(host.host, "br-blue")
+    once(host, bridge())
+
+
+@pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS)
+def test_what_somebody_changed_by_hand_is_repaired_and_told(drift: Callable[[MemoryHost], None]) -> None:
+    host = host_with(web())
+    wanted = host.snapshot()
+    drift(host)
+    assert host.snapshot() != wanted
+
+    outcome = converge(host, web())
+
+    assert host.snapshot() == wanted
+    assert outcome.changed
+    assert outcome.before != outcome.after
+
+
+def test_routes_of_others_stay() -> None:
+    host = host_with(web())
+    theirs = RouteEntry(plain(Route(ip_network("192.0.2.0/24"), ip_address("10.20.0.7"))), "eth0", BY_HAND)
+    host.space(WEB).routes.append(theirs)
+
+    converge(host, web({"gateways": ["10.20.0.254"]}))
+
+    assert theirs in host.space(WEB).routes
+
+
+def test_a_route_of_others_that_is_the_same_will_do() -> None:
+    host = host_with(web({"gateways": []}))
+    host.space(WEB).routes.append(
+        RouteEntry(plain(Route(ip_network("0.0.0.0/0"), ip_address("10.20.0.1"))), "eth0", BY_HAND)
+    )
+
+    assert not converge(host, web({"gateways": ["10.20.0.1"]})).changed
+
+
+def test_new_addresses_are_announced_where_there_are_neighbours() -> None:
+    host = host_with(web())
+    assert host.announced == []
+
+    once(host, web({"netns": "db", "addresses": ["10.20.0.3/24"], "gateways": []}, name="v-blue-db"))
+    assert [(item.place.netns, item.link, item.port) for item in host.announced] == [("db", "eth0", "v-blue-db")]
+
+    host.announced.clear()
+    once(host, web({"addresses": ["10.20.0.9/24", "fd00:20::2/64"]}))
+    assert [address for item in host.announced for address in item.addresses] == [ip_interface("10.20.0.9/24")]
+
+    host.announced.clear()
+    once(host, web({"addresses": ["10.20.0.9/24", "fd00:20::2/64"], "mac_address": "02:42:0a:14:00:09"}))
+    assert len(host.announced[0].addresses) == 2
+
+    host.announced.clear()
+    once(host, web({"addresses": ["10.20.0.9/24", "fd00:20::2/64"], "mac_address": "02:42:0a:14:00:09"}))
+    assert host.announced == []
+
+
+# ---- a cable without a bridge, and one into a process' namespace
+
+
+def test_a_routed_cable() -> None:
+    host = host_with()
+
+    outcome = converge(host, routed())
+
+    assert "sysctl -w net.ipv6.conf.v-web.accept_ra=0" in outcome.commands
+    assert "ip address add 10.99.0.1/30 dev v-web" in outcome.commands
+    assert host.host.links["v-web"].master == ""
+    assert not any("hairpin" in command for command in outcome.commands)
+
+
+def test_a_peer_in_the_namespace_of_a_process() -> None:
+    host = host_with()
+    host.start_process(7)
+
+    outcome = converge(host, web({"netns": None, "pid": 7}))
+
+    assert any(command.endswith("netns 7") for command in outcome.commands)
+    assert any(command.startswith("nsenter --target 7 --net ip") for command in outcome.commands)
+
+
+def test_a_routed_cable_becomes_a_port_of_a_bridge_and_back() -> None:
+    host = host_with(routed())
+
+    converge(host, routed(bridge="br-blue", addresses=[]))
+    assert host.host.links["v-web"].master == "br-blue"
+
+    converge(host, routed())
+    assert (host.host.links["v-web"].master, host.host.links["v-web"].addresses) == ("", (ip_interface("10.99.0.1/30"),))
+
+
+# ---- several at once
+
+
+def test_a_default_route_may_move_from_one_cable_to_another_in_one_run() -> None:
+    lan = {"name": "eth1", "addresses": ["10.21.0.2/24"], "mac_address": None}
+    before = [web(), web({**lan, "gateways": []}, name="v-red-web", bridge="br-red")]
+    after = [web({"gateways": []}), web({**lan, "gateways": ["10.21.0.1"]}, name="v-red-web", bridge="br-red")]
+    for requests in (after, after[::-1]):
+        host = host_with()
+        once(host, *before)
+
+        converge(host, *requests)
+
+        assert [entry.link for entry in host.space(WEB).routes] == ["eth1"]
+
+
+def test_two_cables_may_exchange_their_addresses_in_one_run() -> None:
+    host = host_with()
+    other = {"netns": "db", "addresses": ["10.20.0.3/24"], "gateways": [], "mac_address": None}
+    once(host, web({"gateways": []}), web(other, name="v-blue-db"))
+
+    converge(
+        host,
+        web({"gateways": [], "addresses": ["10.20.0.3/24"]}),
+        web({**other, "addresses": ["10.20.0.2/24"]}, name="v-blue-db"),
+    )
+
+
+def test_a_cable_may_take_the_place_of_one_that_goes_in_the_same_run() -> None:
+    host = host_with(web())
+
+    once(host, gone(), web(name="v-new"))
+
+    assert host.host.links["v-new"].master == "br-blue"
+    assert host.space(WEB).links["eth0"].up
+    assert len(host.space(WEB).routes) == 2
+
+
+# ---- what stands in the way
+
+
+@pytest.mark.parametrize(
+    ("arrange", "message"),
+    [
+        (
+            lambda host: host.make_link(host.host, "v-blue-web", kind="dummy"),
+            "Interface v-blue-web is there already, and is a dummy that this collection did not make; choose another name.",
+        ),
+        (
+            lambda host: host.make_cable("v-blue-web", WEB, "eth0"),
+            "Interface v-blue-web is there already, and is a veth that this collection did not make; choose another name.",
+        ),
+        (
+            lambda host: host.make_link(host.space(WEB), "eth0"),
+            "Interface eth0 in namespace web is there already, and is a physical or loopback interface.",
+        ),
+        (
+            lambda host: host.make_cable("other", WEB, "eth0", LINK_GROUP),
+            "Interface eth0 in namespace web is there already, and is a veth.",
+        ),
+        (
+            lambda host: host.remove_link(host.host, "br-blue"),
+            "There is no bridge br-blue on this host; make it with the module bridge.",
+        ),
+        (
+            lambda host: (host.remove_link(host.host, "br-blue"), host.make_link(host.host, "br-blue", kind="dummy")),
+            "Interface br-blue is no bridge but a dummy.",
+        ),
+        (
+            lambda host: host.delete_namespace("web"),
+            "There is no namespace web on this host; make it with the module netns, or by 'ip netns add'.",
+        ),
+        (
+            lambda host: host.space(WEB).routes.append(
+                RouteEntry(plain(Route(ip_network("0.0.0.0/0"), ip_address("192.0.2.1"))), "wg0", BY_HAND)
+            )
+            or host.make_link(host.space(WEB), "wg0", up=True),
+            "veth v-blue-web: there is a route to default in namespace web already, by interface wg0 via 192.0.2.1; give"
+            " this one another metric, or leave it out.",
+        ),
+    ],
+)
+def test_what_is_in_the_way_is_named_and_nothing_is_changed(
+    arrange: Callable[[MemoryHost], object], message: str
+) -> None:
+    host = host_with()
+    arrange(host)
+    before = host.snapshot()
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web())
+
+    assert str(conflict.value) == message
+    assert host.snapshot() == before
+
+
+def test_a_full_bridge_is_a_conflict() -> None:
+    host = host_with()
+    for number in range(1023):
+        host.make_link(host.host, "p%d" % number, master="br-blue")
+
+    with pytest.raises(Conflict, match=r"^Bridge br-blue is full: the kernel gives a bridge 1023 ports\.$"):
+        once(host, web())
+
+
+def test_a_full_bridge_keeps_the_ports_that_it_has() -> None:
+    host = host_with(web())
+    for number in range(1022):
+        host.make_link(host.host, "p%d" % number, master="br-blue")
+
+    assert not converge(host, web()).changed
+
+
+def test_the_last_port_is_not_given_twice_in_one_run() -> None:
+    host = host_with()
+    for number in range(1022):
+        host.make_link(host.host, "p%d" % number, master="br-blue")
+    other = {"netns": "db", "addresses": ["10.20.0.3/24"], "gateways": []}
+
+    with pytest.raises(Conflict, match="is full"):
+        once(host, web(), web(other, name="v-blue-db"))
+
+
+def test_a_subnet_of_a_routed_cable_that_is_elsewhere_is_a_conflict() -> None:
+    host = host_with()
+    host.make_link(host.host, "eth1", up=True, addresses=(ip_interface("10.99.0.9/24"),))
+
+    with pytest.raises(Conflict, match=r"Subnet 10\.99\.0\.0/30 of v-web overlaps 10\.99\.0\.9/24, an address of"):
+        once(host, routed())
+
+
+@pytest.mark.parametrize("pid", [7])
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_process_that_is_not_there_is_a_conflict(pid: int, check_mode: bool) -> None:
+    with pytest.raises(Conflict, match=r"^There is no process 7 on this host\.$"):
+        once(host_with(), web({"netns": None, "pid": pid}), check_mode=check_mode)
+
+
+# ---- check mode
+
+
+def test_check_mode_takes_what_earlier_tasks_would_make_for_granted() -> None:
+    host = MemoryHost()
+    host.uplink("eth0", 1400, Route(ip_network("0.0.0.0/0")))
+    there = host_with(bridge(mtu=1400))
+    checking = world(host, check_mode=True)
+    requests = [web()]
+
+    foreseen = once(host, *requests, check_mode=True)
+
+    assert foreseen.commands == once(there, *requests).commands
+    assert foreseen.changed
+    KIND.plan(KIND.resolve(web().item, "present", checking), "present", checking)
+    assert checking.assumptions() == [
+        "Check mode: bridge br-blue is not there yet; an earlier task is taken to make it.",
+        "Check mode: namespace web is not there yet; an earlier task is taken to make it.",
+    ]
+
+
+# ---- what is to go
+
+
+def test_a_cable_of_ours_goes() -> None:
+    host = host_with()
+    before = host.snapshot()
+    once(host, web())
+
+    outcome = converge(host, gone())
+
+    assert outcome.commands == ("ip link delete dev v-blue-web",)
+    assert host.snapshot() == before
+    assert not converge(host, gone()).changed
+
+
+def test_one_whose_deletion_was_cut_off_is_still_ours() -> None:
+    host = host_with(web())
+    host.change_link(HOST, "v-blue-web", group=LINK_GROUP + 1)
+
+    assert converge(host, gone()).changed
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        lambda host: host.make_link(host.host, "v-blue-web", kind="dummy"),
+        lambda host: host.make_cable("v-blue-web", WEB, "eth0"),
+        lambda host: host.make_link(host.host, "v-blue-web", kind="bridge", group=LINK_GROUP),
+    ],
+)
+def test_what_is_of_others_stays_and_is_told(arrange: Callable[[MemoryHost], object]) -> None:
+    host = host_with()
+    arrange(host)
+
+    outcome = converge(host, gone())
+
+    assert not outcome.changed
+    assert outcome.warnings == ("Interface v-blue-web was not made by this collection, and stays.",)
+    assert outcome.objects[0]["state"] == "present"
+
+
+# ---- any cable after any other
+
+ADDRESSES = st.lists(
+    st.sampled_from(["10.20.0.2/24", "10.20.0.3/24", "10.20.0.4/25", "fd00:20::2/64", "fd00:20::3/64"]),
+    unique_by=lambda text: text.partition("/")[0],
+    max_size=3,
+)
+
+
+@st.composite
+def cables(draw: Any) -> Request:
+    addresses = draw(ADDRESSES)
+    versions = {6 if ":" in address else 4 for address in addresses}
+    gateways = {4: "10.20.0.1", 6: "fd00:20::1"}
+    peer: dict[str, Any] = {
+        "netns": draw(st.sampled_from(["web", "db"])),
+        "name": draw(st.sampled_from(["eth0", "eth1"])),
+        "addresses": addresses,
+        "gateways": [gateways[version] for version in versions if draw(st.booleans())],
+        "routes": [
+            {"to": "192.0.2.0/24", "metric": draw(st.sampled_from([0, 5]))} for unused in range(draw(st.integers(0, 1)))
+        ],
+        "mac_address": draw(st.sampled_from(["02:42:0a:14:00:02", "02:42:0a:14:00:03"])),
+    }
+    on = draw(st.sampled_from(["br-blue", "br-red", None]))
+    options: dict[str, Any] = {"bridge": on, "mtu": draw(st.sampled_from([1500, 1400]))}
+    if on is None:
+        options["addresses"] = draw(st.sampled_from([[], ["10.20.0.1/24"], ["10.20.0.1/24", "fd00:20::1/64"]]))
+    else:
+        options["isolated"] = draw(st.booleans())
+    return ask(KIND, {"name": "v-x", "peer": peer, "network": draw(st.sampled_from(["", "blue"])), **options})
+
+
+@given(cables(), cables())
+def test_any_cable_can_be_made_of_any_other(first: Request, second: Request) -> None:
+    host = host_with()
+    converge(host, first)
+    converge(host, second)
+
+    alone = host_with(second)
+
+    there, wanted = host.snapshot()["spaces"], alone.snapshot()["spaces"]
+    for place in ("web", "db"):
+        assert there[place]["routes"] == wanted[place]["routes"]
+        assert set(there[place]["links"]) == set(wanted[place]["links"])

@@ -1,0 +1,502 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host in memory, with what the kinds of objects ask of one, and as strict as the kernel about what is missing.
+
+``MemoryHost`` takes the place of kernel.host.Host, ``MemoryDesk`` that of the packet filter (nftables, in memory).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind, Outcome, Request, run
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.desk import FirewallDesk
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_table import Table
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nftables import NftablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry, RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    BRIDGE_PORTS,
+    LINK_GROUP,
+    ROUTE_PROTOCOL,
+    Interface,
+    Place,
+    Route,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.operations import HOST
+from ansible_collections.dockerless.network.plugins.module_utils.world import World
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.nft_in_memory import (
+    Memory,
+    Refused,
+)
+
+METRIC = {4: 0, 6: 1024}
+BY_THE_KERNEL, BY_HAND = 2, 4  # rtm_protocol: RTPROT_KERNEL, RTPROT_STATIC
+IPV4_FORWARD, IPV6_FORWARD = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"
+SYSCTLS = {
+    IPV4_FORWARD: "0",
+    "net/ipv4/ip_local_port_range": "32768\t60999",
+    "net/ipv6/conf/all/disable_ipv6": "0",
+    IPV6_FORWARD: "0",
+}
+LINK_SYSCTLS = {
+    "net/ipv4/conf/%s/forwarding": "0",
+    "net/ipv4/conf/%s/route_localnet": "0",
+    "net/ipv6/conf/%s/accept_ra": "1",
+    "net/ipv6/conf/%s/disable_ipv6": "0",
+    "net/ipv6/conf/%s/forwarding": "0",
+}
+
+
+class Space:
+    """A network namespace."""
+
+    def __init__(self, inode: int) -> None:
+        self.inode = inode
+        self.links: dict[str, Link] = {}
+        self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
+        self.sysctls = dict(SYSCTLS)
+        self.processes: list[int] = []
+
+
+class MemoryHost:
+    """A host with an uplink; ``boot`` makes one without anything of ours."""
+
+    default_link = Host.default_link
+    default_mtu = Host.default_mtu
+
+    def __init__(self) -> None:
+        self._numbers = 1
+        self.host = Space(self._number())
+        self.spaces: dict[int, Space] = {self.host.inode: self.host}
+        self.names: dict[str, NamespaceEntry] = {}
+        self.files: dict[str, str] = {}
+        self.nft = Memory()
+        self.forgotten: list[Any] = []
+        self.announced: list[Any] = []
+        self.listeners: dict[tuple[str, int], str] = {}
+        self.make_link(self.host, "lo", up=True)
+        self.steps = 0  # applied so far
+        self.fail_at: int | None = None  # the step that fails
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def step(self, what: str) -> None:
+        """Count a change, or fail as the test wants it."""
+        self.steps += 1
+        if self.steps == self.fail_at:
+            raise KernelError(what, "the test wants it so")
+
+    # ---- what a test arranges
+
+    def make_link(self, space: Space, name: str, **values: Any) -> Link:
+        """Somebody makes an interface."""
+        if name in space.links:
+            raise KernelError("add link %s" % name, "it is there")
+        made = Link(name, self._number(), **{"mtu": 1500, "mac_address": mac(name), **values})
+        space.links[name] = made
+        space.sysctls.update({key % name: value for key, value in LINK_SYSCTLS.items()})
+        # what was written for all also counts for those to come
+        for key, general in (("net/ipv4/conf/%s/forwarding", IPV4_FORWARD), ("net/ipv6/conf/%s/forwarding", IPV6_FORWARD)):
+            space.sysctls[key % name] = space.sysctls.get(general, "0")
+        return made
+
+    def change_link(self, place: Place, name: str, **values: Any) -> None:
+        """Somebody changes an interface."""
+        links = self.space(place).links
+        links[name] = replace(links[name], **values)
+
+    def make_cable(self, name: str, place: Place, peer: str, group: int = 0, **values: Any) -> None:
+        """Somebody makes a veth."""
+        one = self.make_link(self.host, name, kind="veth", group=group, **values)
+        two = self.make_link(self.space(place), peer, kind="veth", group=group, mtu=one.mtu)
+        self.change_link(HOST, name, peer_index=two.index)
+        self.change_link(place, peer, peer_index=one.index)
+
+    def make_namespace(self, name: str) -> None:
+        """Somebody runs ``ip netns add``."""
+        space = Space(self._number())
+        self.spaces[space.inode] = space
+        self.make_link(space, "lo")
+        self.names[name] = NamespaceEntry(name, space.inode)
+
+    def start_process(self, pid: int) -> None:
+        """A process in a namespace of its own."""
+        space = Space(self._number())
+        self.spaces[space.inode] = space
+        self.make_link(space, "lo", up=True)
+        space.processes.append(pid)
+
+    def uplink(self, name: str = "eth0", mtu: int = 1500, *gateways: Route) -> None:
+        """An interface with default routes."""
+        self.make_link(self.host, name, mtu=mtu, up=True)
+        self.host.routes += [RouteEntry(plain(route), name, BY_HAND) for route in gateways]
+
+    # ---- what the engine asks
+
+    def space(self, place: Place) -> Space:
+        """The namespace that a place means."""
+        if place == HOST:
+            return self.host
+        if place.netns is not None:
+            entry = self.names.get(place.netns)
+            if entry is None or entry.inode == 0:
+                raise KernelError("enter %s" % place, "there is no such namespace")
+            return self.spaces[entry.inode]
+        for space in self.spaces.values():
+            if place.pid in space.processes:
+                return space
+        raise KernelError("enter %s" % place, "there is no such process")
+
+    def stack(self, place: Place) -> MemoryStack:
+        """That it is not there shows when it is used."""
+        return MemoryStack(self, place)
+
+    def namespaces(self) -> Mapping[str, NamespaceEntry]:
+        return dict(self.names)
+
+    def namespace_inode(self, place: Place) -> int:
+        if place.netns is not None and place.netns not in self.names:
+            return 0
+        return self.space(place).inode
+
+    def create_namespace(self, name: str, alias: str) -> None:
+        self.step("create namespace %s" % name)
+        if name in self.names and self.names[name].inode:
+            raise KernelError("create namespace %s" % name, "it is there")
+        self.make_namespace(name)
+        self.change_link(Place(netns=name), "lo", up=True, group=LINK_GROUP, alias=alias)
+
+    def attach_namespace(self, name: str, pid: int) -> None:
+        self.step("attach namespace %s" % name)
+        if name in self.names and self.names[name].inode:
+            raise KernelError("attach namespace %s" % name, "it is there")
+        inode = self.space(Place(pid=pid)).inode
+        self.names[name] = NamespaceEntry(name, inode, inode)
+
+    def delete_namespace(self, name: str) -> None:
+        self.step("delete namespace %s" % name)
+        entry = self.names.pop(name, None)
+        space = self.spaces.get(entry.inode) if entry else None
+        if space is not None and not space.processes and not any(e.inode == space.inode for e in self.names.values()):
+            for link in list(space.links):
+                self.remove_link(space, link)
+            del self.spaces[space.inode]
+
+    def remove_link(self, space: Space, name: str) -> None:
+        """Take a link away, with its other end, and leave its ports without a bridge."""
+        gone = space.links.pop(name)
+        space.routes = [entry for entry in space.routes if entry.link != name]
+        for key in LINK_SYSCTLS:
+            space.sysctls.pop(key % name, None)
+        for link in space.links.values():
+            if link.master == name:
+                space.links[link.name] = replace(link, master="", isolated=False, hairpin=False)
+        for other in self.spaces.values():
+            for link in list(other.links.values()):
+                if gone.peer_index and link.index == gone.peer_index:
+                    self.remove_link(other, link.name)
+
+    def write_file(self, path: str, text: str) -> None:
+        self.step("write %s" % path)
+        self.files[path] = text
+
+    def remove_file(self, path: str) -> None:
+        self.step("remove %s" % path)
+        self.files.pop(path, None)
+
+    def read_file(self, path: str) -> str | None:
+        return self.files.get(path)
+
+    def load(self, argv: Sequence[str], text: str) -> None:
+        self.steps += 1
+        if self.steps == self.fail_at:
+            raise CommandError(argv, 1, "the test wants it so")
+        assert tuple(argv) == ("nft", "-f", "-")
+        try:
+            self.nft.load(text)
+        except Refused as error:
+            raise CommandError(argv, 1, str(error)) from error
+
+    def forget_flows(self, flows: Sequence[Any]) -> None:
+        self.step("forget flows")
+        self.forgotten += flows
+
+    def announce(self, news: Sequence[Any]) -> None:
+        self.step("announce addresses")
+        for item in news:
+            assert item.link in self.space(item.place).links
+        self.announced += news
+
+    def port_holder(self, protocol: str, first: int, last: int, address: Any, version: int) -> str:
+        for (kind, port), holder in self.listeners.items():
+            if kind == protocol and first <= port <= last:
+                return holder
+        return ""
+
+    def processes_in(self, inode: int) -> Sequence[str]:
+        return ["process %d (sleep)" % pid for pid in self.spaces[inode].processes]
+
+    def machine_id(self) -> str:
+        return "0123456789abcdef"
+
+    # ---- what a test compares
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a change could change; numbers that the kernel gives do not count."""
+        names = {entry.inode: name for name, entry in sorted(self.names.items())}
+        spaces = {names.get(inode, "%d" % inode): space for inode, space in self.spaces.items()}
+        ends = {link.index: (place, name) for place, space in spaces.items() for name, link in space.links.items()}
+        return {
+            "names": {name: bool(entry.recorded) for name, entry in self.names.items()},
+            "files": dict(self.files),
+            "nft": self.nft.table() if self.nft.there else None,
+            "spaces": {
+                place: {
+                    "links": {
+                        name: (ends.get(link.peer_index), replace(link, index=0, peer_index=0))
+                        for name, link in sorted(space.links.items())
+                    },
+                    "routes": sorted(map(str, space.routes)),
+                    "sysctls": dict(sorted(space.sysctls.items())),
+                }
+                for place, space in spaces.items()
+            },
+        }
+
+
+class MemoryStack:
+    """A network stack of a MemoryHost."""
+
+    def __init__(self, host: MemoryHost, place: Place) -> None:
+        self._host = host
+        self.place = place
+
+    @property
+    def _space(self) -> Space:
+        return self._host.space(self.place)
+
+    def links(self) -> Mapping[str, Link]:
+        return dict(self._space.links)
+
+    def routes(self) -> Sequence[RouteEntry]:
+        """Those that somebody added, and one to the subnet of each address."""
+        return self._space.routes + [
+            RouteEntry(Route(address.network, None, 0 if address.version == 4 else 256), link.name, BY_THE_KERNEL)
+            for link in self._space.links.values()
+            for address in dict.fromkeys(link.addresses)
+            if link.up and address.network.num_addresses > 1
+        ]
+
+    def local_addresses(self) -> frozenset[bytes]:
+        return frozenset(address.ip.packed for link in self._space.links.values() for address in link.addresses)
+
+    def read_sysctl(self, key: str) -> str | None:
+        return self._space.sysctls.get(key)
+
+    def read_sysctls(self, keys: Collection[str]) -> Mapping[str, str | None]:
+        return {key: self.read_sysctl(key) for key in keys}
+
+    def write_sysctl(self, key: str, value: str) -> None:
+        self._host.step("set sysctl %s" % key)
+        sysctls = self._space.sysctls
+        if key not in sysctls:
+            raise KernelError("set sysctl %s" % key, "there is no such key")
+        before, sysctls[key] = sysctls[key], value
+        word = {IPV4_FORWARD: "net/ipv4/conf/", IPV6_FORWARD: "net/ipv6/conf/"}.get(key)
+        for other in sysctls if word and before != value else ():
+            if other.startswith(word) and other.endswith("/forwarding"):
+                sysctls[other] = value
+        if key.endswith("/disable_ipv6") and value == "1":
+            name = key.split("/")[3]
+            if name in self._space.links:
+                addresses = tuple(a for a in self._space.links[name].addresses if a.version == 4)
+                self._change(name, addresses=addresses)
+
+    def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
+        self._host.step("add bridge %s" % name)
+        values = {"mac_address": mac_address or mac(name), "mtu": mtu or 1500, "stp": stp}
+        self._host.make_link(self._space, name, kind="bridge", group=LINK_GROUP, **values)
+
+    def add_veth(
+        self, name: str, peer: str, peer_stack: MemoryStack, mtu: int | None, peer_mac: str | None, bridge: str | None
+    ) -> None:
+        self._host.step("add veth %s" % name)
+        if name in self._space.links or peer in peer_stack.links() or (name == peer and self.place == peer_stack.place):
+            raise KernelError("add veth %s" % name, "a link of one of these names is there")
+        if bridge is not None:
+            self._require_room(bridge)
+        self._host.make_cable(name, peer_stack.place, peer, LINK_GROUP, mtu=mtu or 1500, master=bridge or "")
+        if peer_mac is not None:
+            self._host.change_link(peer_stack.place, peer, mac_address=peer_mac)
+
+    def _require_room(self, bridge: str) -> None:
+        link = self._space.links.get(bridge)
+        if link is None or link.kind != "bridge":
+            raise KernelError("use bridge %s" % bridge, "there is no such bridge")
+        if sum(1 for port in self._space.links.values() if port.master == bridge) >= BRIDGE_PORTS:
+            raise KernelError("use bridge %s" % bridge, "it is full")
+
+    def _link(self, name: str) -> Link:
+        if name not in self._space.links:
+            raise KernelError("change link %s" % name, "there is no link %s in %s" % (name, self.place))
+        return self._space.links[name]
+
+    def _change(self, name: str, **values: Any) -> None:
+        self._space.links[name] = replace(self._link(name), **values)
+
+    def set_link(self, name: str, changes: Mapping[str, Any]) -> None:
+        self._host.step("change link %s" % name)
+        for key, value in changes.items():
+            if key == "master":
+                if value is not None:
+                    self._require_room(value)
+                self._change(name, master=value or "", isolated=False, hairpin=False)
+            elif key == "stp" and self._link(name).kind != "bridge":
+                raise KernelError("change link %s" % name, "it is no bridge")
+            else:
+                self._change(name, **{"mac_address" if key == "address" else key: value})
+                if key == "up" and not value:
+                    self._drop_routes(name, (4, 6))
+
+    def _drop_routes(self, link: str, versions: Collection[int]) -> None:
+        self._space.routes = [
+            entry for entry in self._space.routes if entry.link != link or entry.route.to.version not in versions
+        ]
+
+    def set_port(self, name: str, changes: Mapping[str, bool]) -> None:
+        self._host.step("change port %s" % name)
+        if not self._link(name).master:
+            raise KernelError("change bridge port %s" % name, "it is not the port of a bridge")
+        self._change(name, **changes)
+
+    def delete_links(self, names: Sequence[str]) -> None:
+        self._host.step("delete links %s" % ", ".join(names))
+        for name in names:
+            if name in self._space.links:
+                self._host.remove_link(self._space, name)
+
+    def add_address(self, link: str, interface: Interface) -> None:
+        self._host.step("add address %s" % interface)
+        there = self._link(link).addresses
+        if interface in there:
+            raise KernelError("add address %s" % interface, "it is there")
+        if interface.version == 6 and self.read_sysctl("net/ipv6/conf/%s/disable_ipv6" % link) == "1":
+            raise KernelError("add address %s" % interface, "IPv6 is off")
+        self._change(link, addresses=(*there, interface))
+
+    def delete_address(self, link: str, interface: Interface) -> None:
+        """The routes by a link go with its last IPv4 address."""
+        self._host.step("delete address %s" % interface)
+        rest = tuple(address for address in self._link(link).addresses if address != interface)
+        self._change(link, addresses=rest)
+        if interface.version == 4 and not any(address.version == 4 for address in rest):
+            self._drop_routes(link, (4,))
+
+    def add_route(self, link: str, route: Route) -> None:
+        self._host.step("add route to %s" % route.to)
+        found, made = self._link(link), plain(route)
+        if not found.up:
+            raise KernelError("add route to %s" % route.to, "the link is down")
+        if any((e.route.to, e.route.metric) == (made.to, made.metric) for e in self.routes()):
+            raise KernelError("add route to %s" % route.to, "there is another one with this metric")
+        near = [a.network for a in found.addresses if route.via is not None and a.version == route.via.version]
+        if route.via is not None and not any(route.via in network for network in near):
+            raise KernelError("add route to %s" % route.to, "the gateway is in no subnet of the link")
+        self._space.routes.append(RouteEntry(made, link, ROUTE_PROTOCOL))
+
+    def delete_route(self, link: str, route: Route) -> None:
+        self._host.step("delete route to %s" % route.to)
+        self._link(link)
+        self._space.routes = [e for e in self._space.routes if (e.link, e.route) != (link, plain(route))]
+
+
+def plain(route: Route) -> Route:
+    """A route as the kernel shows it."""
+    return replace(route, metric=METRIC[route.to.version] if route.metric is None else route.metric)
+
+
+def mac(name: str) -> str:
+    """Some address that is always the same."""
+    return "52:54:00:%s" % ":".join("%02x" % byte for byte in name.encode()[:3].ljust(3, b"."))
+
+
+# ---- the packet filter
+
+
+class MemoryBackend(NftablesBackend):
+    """nftables whose table is in memory."""
+
+    def __init__(self, host: MemoryHost) -> None:
+        super().__init__(lambda argv, text: (1, "", "this host is in memory"))
+        self._host = host
+
+    def usable(self) -> str | None:
+        return None
+
+    def read(self) -> Table:
+        return self._host.nft.table()
+
+
+class MemoryDesk(FirewallDesk):
+    """The packet filter of a MemoryHost; ``foreign`` is what ``nft -j list`` prints of others."""
+
+    def __init__(self, host: MemoryHost, foreign: Sequence[Any] = (), works: bool = True) -> None:
+        listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign]})
+        super().__init__(lambda argv, text: (0, listing, "") if argv[0] == "nft" else (1, "", "no such table"))
+        self._host = host
+        self._works = works
+
+    def _choose(self) -> Backend:
+        if not self._works:
+            raise FirewallError("This host has neither a working nft nor a working iptables.")
+        return MemoryBackend(self._host)
+
+    def _strangers(self, backend: Backend) -> list[Backend]:
+        return []
+
+
+# ---- runs
+
+
+def world(host: MemoryHost, check_mode: bool = False, **how: Any) -> World:
+    """What a plan looks at."""
+    return World(host, MemoryDesk(host, **how), check_mode)  # type: ignore[arg-type]
+
+
+def ask(kind: Kind, options: Mapping[str, Any], state: str = "present") -> Request:
+    """A request as a module makes it of its options."""
+    return Request(kind, kind.parse(options), state)
+
+
+def once(host: MemoryHost, *requests: Request, check_mode: bool = False, **how: Any) -> Outcome:
+    """One run."""
+    return run(requests, world(host, check_mode, **how))
+
+
+def converge(host: MemoryHost, *requests: Request, **how: Any) -> Outcome:
+    """A run, with all that has to be so for any: check mode said the same and changed nothing, and once is enough."""
+    before = host.snapshot()
+    foreseen = once(host, *requests, check_mode=True, **how)
+    assert host.snapshot() == before, "check mode changed something"
+    outcome = once(host, *requests, **how)
+    assert outcome == foreseen, "check mode said otherwise"
+    after = host.snapshot()
+    if not outcome.changed:
+        assert after == before
+        assert (outcome.before, outcome.after) == ("", ""), "nothing changed, and the diff shows something"
+    again = once(host, *requests, **how)
+    assert (again.changed, again.commands) == (False, ()), "a second run changes something: %s" % (again.commands,)
+    assert (again.before, again.after) == ("", "")
+    assert again.objects == outcome.objects, "what is there is not what was promised"
+    assert host.snapshot() == after
+    return outcome
