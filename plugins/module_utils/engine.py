@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .firewall.backend import FirewallError
 from .kernel.errors import HostError
-from .operations import Announce, DeleteLinks, Operation
+from .operations import Announce, DeleteLinks, Operation, RemoveRoute
 from .text import to_yaml
 from .world import World
 
@@ -112,6 +112,8 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     plan = _Plan()
     _check_together(requests)
     world.requested = {getattr(request.item, "name", "") for request in requests}
+    peers = [request.item.peer for request in requests if hasattr(request.item, "peer")]
+    world.requested_peers = {(peer.place, peer.name) for peer in peers}
     going: list[Operation] = []
     coming: list[Operation] = []
     for request in requests:
@@ -125,6 +127,8 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
         rules = [*beside.first, *rules, *beside.last]
         plan.before.update(beside.before)
         plan.after.update(beside.after)
+    # a route may go from one cable to another of the same run
+    coming.sort(key=lambda step: not isinstance(step, RemoveRoute))
     plan.steps = rules + together(going) + late + coming
     if world.news:
         plan.steps.append(Announce(tuple(world.news)))

@@ -36,6 +36,7 @@ class World:
         self.warnings: list[str] = []
         self.dropped_bridges: set[str] = set()
         self.requested: set[str] = set()  # names of what this run brings to its wanted state
+        self.requested_peers: set[tuple[Place, str]] = set()  # and where the other ends of cables among it are
         self.news: list[Announcement] = []  # addresses that neighbours should hear of when all is up
         self._links: dict[Place, dict[str, Link]] = {}
         self._namespaces: t.Mapping[str, NamespaceEntry] | None = None
@@ -150,6 +151,10 @@ class World:
         if self._peopled is None:
             self._peopled = {link.master for link in self.host.stack(HOST).links().values() if link.master}
         return self._peopled
+
+    def is_requested(self, place: Place, link: str) -> bool:
+        """Whether this run also says which routes there are by this end of a cable."""
+        return (place, link) in self.requested_peers
 
     def take_port(self, bridge: str) -> None:
         """Raise Conflict when a bridge has no port left for one more link."""

@@ -138,8 +138,10 @@ class EngineWorld(World):
         self.must("mount", "-t", "tmpfs", "none", "/etc/sysctl.d")
         self.must("mount", "-t", "sysfs", "none", "/sys")  # that of the machine shows the machine's links
         self.must("ip", "-batch", "-", text="netns add neighbour\nnetns add far\n")
-        # or what the host forwards waits for the uplinks' link-local addresses; bridges see to their own
+        # or what the host forwards waits for the uplinks' link-local addresses; bridges have to see to their own
+        self.host.sysctl("ipv6/conf/default/accept_dad", 0)
         self.must("ip", "-batch", "-", text=TOPOLOGY)
+        self.host.sysctl("ipv6/conf/default/accept_dad", 1)
         self.must("ip", "-n", "neighbour", "-batch", "-", text=NEIGHBOUR)
         self.must("ip", "-n", "far", "-batch", "-", text=FAR)
         self.bridge_filter(False)

@@ -362,7 +362,9 @@ class TestHostAddress:
             flows = [stack.enter_context(connection(world, server, *way)) for way in mine]
             changed = world.make(blue(port(*NEIGHBOUR.values())), RED)
             assert len(changed.commands) == (1 if world.backend == "nftables" else 2)
-            assert all(command.split("-")[0].strip() in ("nft", "iptables", "ip6tables") for command in changed.commands)
+            assert all(
+                command.split("-")[0].strip() in ("nft", "iptables", "ip6tables") for command in changed.commands
+            )
             world.shut(server, *others)
             world.open(server, *mine, *ways(["host"], LAN, 8443))
             for client, inside in flows:
@@ -563,3 +565,280 @@ def test_nobody_is_told_the_short_way(world: Lab, version: int) -> None:
     world.make(closing)
     assert not is_redirected(world, askers[1]["name"], to, BLUE_GATEWAY[version])
     world.must("ip", "neigh", "del", to, "dev", "br-blue")
+
+
+# ---- 5. hairpin
+
+
+@NF_CALL
+@pytest.mark.parametrize("hairpin", [False, True], ids=["port-hairpin-off", "port-hairpin-on"])
+def test_hairpin(world: Lab, nf_call: bool, hairpin: bool) -> None:
+    """To oneself and to a neighbour by a published port. One combination cannot work: with bridge-nf-call the kernel
+    would have to send a frame out of the port that it came by; so the flag is kept on."""
+    network = blue("8080:80", "8080:80/udp")
+    world.make(network)
+    world.must("bridge", "link", "set", "dev", "v-blue-web", "hairpin", "on" if hairpin else "off")
+    possible = hairpin or not nf_call
+    for kind in ("tcp", "udp"):
+        with world.server("web", 80, kind) as server:
+            for addresses in (LAN, BLUE_GATEWAY):
+                world.open(server, *ways(["db"], addresses, 8080))
+                if possible:
+                    world.open(server, *ways(["web"], addresses, 8080))
+            if not possible:
+                world.shut(server, *ways(["web"], LAN, 8080))
+    assert world.make(network).changed == (not hairpin)
+    for kind in ("tcp", "udp"):
+        with world.server("web", 80, kind) as server:
+            world.open(server, *ways(["web", "db"], LAN, 8080), *ways(["web", "db"], BLUE_GATEWAY, 8080))
+
+
+# ---- 6. connection tracking
+
+
+ACK, RST = 0x10, 0x04
+
+
+def leaves_with_private_source(world: Lab, version: int) -> bool:
+    """Whether a TCP reset that belongs to no connection reaches the neighbour as an endpoint sent it."""
+    to = NEIGHBOUR[version]
+    kind = frames.ETH_IPV4 if version == 4 else frames.ETH_IPV6
+    source = socket.inet_pton(socket.AF_INET if version == 4 else socket.AF_INET6, WEB[version])
+    place = slice(12, 16) if version == 4 else slice(8, 24)
+    with frames.sender(world, "web", version) as raw:
+        words = frames.segment((WEB[version], 40000), (to, 80), 1, 1, RST)
+        return frames.seen(
+            world, "neighbour", kind, lambda: raw.sendto(words, (to, 0)) and None, lambda found: found[place] == source
+        )
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=["ipv4", "ipv6"])
+class TestStraySegments:
+    def test_do_not_leave(self, world: Lab, version: int) -> None:
+        world.make(blue())
+        world.take_away(PRIVATE_SOURCE)
+        assert leaves_with_private_source(world, version)
+        world.make(blue())
+        assert not leaves_with_private_source(world, version)
+
+    def test_do_not_end_a_translated_connection(self, world: Lab, version: int) -> None:
+        world.make(blue())
+        world.take_away(STRAYS)
+        # each look at the numbers of a connection wants a port of its own
+        assert not self.outlives(world, version, 10 * version)
+        world.make(blue())
+        assert self.outlives(world, version, 10 * version + 1)
+
+    @staticmethod
+    def outlives(world: Lab, version: int, port: int) -> bool:
+        """Whether a connection goes on after its server has sent a segment far outside of the window."""
+        with (
+            world.server("neighbour", port) as server,
+            connection(world, server, "web", NEIGHBOUR[version], port) as (client, inside),
+            frames.sender(world, "neighbour", version) as raw,
+        ):
+            address, peer_port, *unused = inside.getpeername()
+            peer = (address.replace("::ffff:", ""), peer_port)
+            assert peer[0] == LAN[version]
+            sent, received = frames.sequence_numbers(inside)
+            stray = frames.segment((NEIGHBOUR[version], port), peer, (sent + 500_000_000) % 2**32, received, ACK)
+            raw.sendto(stray, (peer[0], 0))
+            inside.settimeout(IMPATIENCE)
+            try:
+                inside.recv(1)
+            except TimeoutError:
+                inside.settimeout(PATIENCE)
+                return passes_on(client, inside)
+            except OSError:
+                return False
+            return False
+
+
+class Teller:
+    """Somebody who keeps sending datagrams from one port."""
+
+    def __init__(self, world: Lab, address: str, port: int) -> None:
+        self.socket = world["neighbour"].socket(
+            socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM
+        )
+        self.to = (address, port)
+        self.tell()
+
+    def tell(self) -> None:
+        """Once more."""
+        with contextlib.suppress(ConnectionError):
+            self.socket.sendto(b"question", self.to)
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=["ipv4", "ipv6"])
+class TestStaleFlows:
+    """A flow keeps the translation that it began with, unless it is forgotten."""
+
+    @pytest.fixture(params=[False, True], ids=["remembered", "forgotten"])
+    def forgotten(self, request: pytest.FixtureRequest) -> bool:
+        return bool(request.param)
+
+    def test_datagrams(self, world: Lab, version: int, forgotten: bool) -> None:
+        """From before a port was published, then when it moves and when it goes."""
+        how: dict[str, Any] = {} if forgotten else {"without": ["forget_flows"]}
+        world.make(blue(), RED)
+        with world.server("web", 53, "udp") as web, world.server("db", 53, "udp") as db:
+            early = Teller(world, LAN[version], 5300)
+            world.make(blue("5300:53/udp"), RED, **how)
+            assert world.told(web, early.tell) == forgotten
+            later = Teller(world, LAN[version], 5300)
+            assert world.told(web, later.tell)
+            while world.told(web, lambda: None):
+                pass
+            world.make(blue(db={"publish": ["5300:53/udp"]}), RED, **how)
+            assert world.told(db, later.tell) == forgotten
+            last = Teller(world, LAN[version], 5300)
+            assert world.told(db, last.tell)
+            while world.told(db, lambda: None):
+                pass
+            world.make(blue(), RED, **how)
+            assert world.told(db, last.tell) != forgotten
+            for teller in (early, later, last):
+                teller.socket.close()
+
+    def test_connections(self, world: Lab, version: int, forgotten: bool) -> None:
+        """They end when their port moves or goes."""
+        how: dict[str, Any] = {} if forgotten else {"without": ["forget_flows"]}
+        for after in (blue(db={"publish": ["5301:53"]}), blue()):
+            world.make(blue("5301:53"), RED)
+            with (
+                world.server("web", 53) as server,
+                connection(world, server, "neighbour", LAN[version], 5301) as (client, inside),
+            ):
+                world.make(after, RED, **how)
+                client.settimeout(IMPATIENCE)
+                inside.settimeout(IMPATIENCE)
+                assert passes_on(client, inside) != forgotten
+
+    def test_others_live_on(self, world: Lab, version: int) -> None:
+        """To the same port of somebody else, and to that of another address of the host."""
+        other = "192.0.2.9" if version == 4 else SECOND_UPLINK[6]
+        bound = f"{bracketed(LAN[version])}:5300:53/udp"
+        world.make(blue(), RED)
+        with world["web"].socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"question", (NEIGHBOUR[version], 5300))
+            teller = Teller(world, other, 5300)
+            before = self.entries(world, version)
+            assert len(before) == 2
+            for network in (blue(bound), blue(db={"publish": [bound]}), blue()):
+                world.make(network, RED)
+                assert before <= self.entries(world, version)
+            teller.socket.close()
+        world.must("conntrack", "-F")
+
+    @staticmethod
+    def entries(world: Lab, version: int) -> set[str]:
+        """The numbers of the entries for that port."""
+        words = ["-f", f"ipv{version}", "-p", "udp", "--orig-port-dst", "5300", "-o", "id"]
+        return {line.rpartition("id=")[2].strip() for line in world.must("conntrack", "-L", *words).splitlines()}
+
+
+# ---- 7. IPv6
+
+
+@NO_RULES
+class TestIpv6:
+    PREFIX = "2001:db8:bad::"
+
+    def advertise(self, world: Lab, place: str, lifetime: int = 1800) -> None:
+        packet = frames.router_advertisement(self.PREFIX, lifetime=lifetime)
+        frames.send(world, place, frames.ALL_NODES_MAC, frames.ETH_IPV6, packet)
+
+    @staticmethod
+    def default_routes(world: Lab, link: str) -> str:
+        return world.must("ip", "-6", "route", "show", "default", "dev", link, "proto", "ra")
+
+    def test_advertisements_of_an_endpoint(self, world: Lab) -> None:
+        """The host lets no endpoint give it a route or an address (CVE-2020-13401)."""
+        world.clear()
+        made = world.make(blue()).commands
+        guard = made.index("sysctl -w net.ipv6.conf.br-blue.accept_ra=0")
+        assert guard < next(n for n, command in enumerate(made) if "br-blue" in command and command.endswith(" up"))
+        world.host.sysctl("ipv6/conf/br-blue/accept_ra", 2)
+        self.advertise(world, "web")
+        assert eventually(lambda: bool(self.default_routes(world, "br-blue")))
+        self.advertise(world, "web", lifetime=0)
+        assert eventually(lambda: not self.default_routes(world, "br-blue"))
+        world.make(blue())
+        self.advertise(world, "web")
+        assert world.ping("web", BLUE_GATEWAY[6])  # what was sent before has come by now
+        assert not self.default_routes(world, "br-blue")
+        world.clear()
+
+    def test_none_where_the_network_has_none(self, world: Lab) -> None:
+        """Not even by link-local addresses (CVE-2024-32473)."""
+        network = {"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web"}, {"name": "db"}]}
+        world.make(network)
+        for name in ("web", "db"):
+            world[name].sysctl("ipv6/conf/eth0/accept_dad", 0)
+            world[name].sysctl("ipv6/conf/eth0/disable_ipv6", 0)
+        own = self.addresses(world, "web")
+        assert world.ping("db", f"{own}%eth0")
+        world.make(network)
+        assert not self.addresses(world, "web")
+        assert not self.addresses(world, "db")
+        world.clear()
+
+    @staticmethod
+    def addresses(world: Lab, name: str) -> str:
+        words = world.must("ip", "-n", name, "-6", "-o", "address", "show", "dev", "eth0").split()
+        return words[3].partition("/")[0] if words else ""
+
+    def test_the_uplink_keeps_its_default_route(self, world: Lab) -> None:
+        """A host that forwards takes no advertisements, and drops the route that it has by one."""
+        world.clear()
+        world.host.sysctl("ipv6/conf/up0/accept_ra", 1)
+        self.advertise(world, "neighbour")
+        assert eventually(lambda: bool(self.default_routes(world, "up0")))
+        world.host.sysctl("ipv6/conf/all/forwarding", 1)
+        assert eventually(lambda: not self.default_routes(world, "up0"))
+        world.host.sysctl("ipv6/conf/all/forwarding", 0)
+        self.advertise(world, "neighbour")
+        assert eventually(lambda: bool(self.default_routes(world, "up0")))
+        world.make(blue())
+        assert world.must("sysctl", "-n", "net.ipv6.conf.all.forwarding").strip() == "1"
+        assert self.default_routes(world, "up0")
+        self.advertise(world, "neighbour", lifetime=0)
+        assert eventually(lambda: not self.default_routes(world, "up0"))
+        self.advertise(world, "neighbour")
+        assert eventually(lambda: bool(self.default_routes(world, "up0")))
+        world.clear()
+        assert world.must("sysctl", "-n", "net.ipv6.conf.up0.accept_ra").strip() == "1"
+        self.advertise(world, "neighbour", lifetime=0)
+
+    def test_nothing_waits_for_duplicate_address_detection(self, world: Lab) -> None:
+        """Neither the addresses given, nor what the host forwards: for that it asks from its link-local address."""
+        world.clear()
+        world.make(blue("8080:80"))
+        for where in ([], ["-n", "web"], ["-n", "db"]):
+            shown = world.must("ip", *where, "-6", "-o", "address", "show", "scope", "global")
+            assert "fd00:20::" in shown and "tentative" not in shown
+        with world.server("web", 80, "udp") as server:
+            world.make(blue("8080:80/udp"))
+            assert world.hears(server, "neighbour", LAN[6], 8080)
+        world.must("ip", "-n", "web", "address", "add", "fd00:20::77/64", "dev", "eth0")
+        assert "tentative" in world.must("ip", "-n", "web", "-6", "-o", "address", "show", "to", "fd00:20::77")
+        world.clear()
+
+
+# ---- 8. announcements
+
+
+@NO_RULES
+@pytest.mark.parametrize("told", [False, True], ids=["not-announced", "announced"])
+def test_an_address_moves(world: Lab, told: bool) -> None:
+    """To another station: its neighbours, who remember the old one, find it at once because they are told."""
+    world.clear()
+    world.make(blue(db={"mac_address": "02:00:00:00:00:03"}))
+    with world.server("db", 80, "udp") as server:
+        world.open(server, *ways(["web", "host"], DB, 80))
+    moved = blue(db={"name": "heir", "mac_address": "02:00:00:00:00:04"})
+    world.make(moved, **({} if told else {"without": ["announce"]}))
+    with world.server("heir", 80, "udp") as server:
+        assert [world.hears(server, "web", address, 80) for address in DB.values()] == [told, told]
+    world.clear()

@@ -31,7 +31,7 @@ def compose(networks: t.Sequence[Facts], info: Facts, prune: bool = True, state:
     wanted: list[BridgeNetwork] = []
     if state == "present":
         wanted = read_networks(networks, info)
-        decide(wanted, prune)
+        decide(wanted, info, prune)
         _plan_present(wanted, info, present, prune)
         names = {network.name for network in wanted}
         if prune:
@@ -40,8 +40,7 @@ def compose(networks: t.Sequence[Facts], info: Facts, prune: bool = True, state:
             # one way out in the place of another is a change of a network that is in the list
             absent["nat_masquerade"] = removals(present, info, names.__contains__)["nat_masquerade"]
     else:
-        bridges = read_names(networks)
-        absent = removals(present, info, bridges.__contains__, set(bridges.values()))
+        absent = removals(present, info, read_names(networks).__contains__)
     forward = _forwarding(wanted, present, absent, info)
     return {"present": present, "absent": absent, "forward": forward, "remove": any(absent.values())}
 

@@ -65,17 +65,17 @@ def read_networks(networks: t.Sequence[Facts], info: Facts) -> list[BridgeNetwor
     return wanted
 
 
-def read_names(networks: t.Sequence[Facts]) -> dict[str, str]:
-    """The names in the list and those of their bridges, whatever else is said of the networks."""
-    return {name: str(options.get("bridge") or "br-" + name) for options in networks for name in [_read_name(options)]}
+def read_names(networks: t.Sequence[Facts]) -> set[str]:
+    """The names in the list, whatever else is said of the networks."""
+    return {_read_name(options) for options in networks}
 
 
-def decide(networks: t.Sequence[BridgeNetwork], prune: bool) -> None:
+def decide(networks: t.Sequence[BridgeNetwork], info: Facts, prune: bool) -> None:
     """Give every endpoint its interface's name and its addresses.
 
-    Without ``prune``, what is there and not in the list stays, and keeps its addresses.
+    Without ``prune``, what is there and not in the list stays, and keeps its addresses and its interface.
     """
-    _name_interfaces(networks)
+    _name_interfaces(networks, [] if prune else _unlisted(networks, info))
     for network in networks:
         _allocate(network, prune)
 
@@ -170,9 +170,18 @@ def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
             places[endpoint.place] = endpoint.name
 
 
-def _name_interfaces(networks: t.Sequence[BridgeNetwork]) -> None:
+def _unlisted(networks: t.Sequence[BridgeNetwork], info: Facts) -> list[Facts]:
+    """The endpoints on the host that are not in the list."""
+    listed = {(network.name, endpoint.netns) for network in networks for endpoint in network.endpoints}
+    found = [endpoint for network in info.get("networks", ()) for endpoint in network["endpoints"]]
+    return [item for item in found if item["netns"] and (item["network"], item["netns"]) not in listed]
+
+
+def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[Facts]) -> None:
     """eth0, eth1, … by the order of the list; an endpoint keeps the interface that it has."""
     taken: dict[tuple[str, t.Any], dict[str, str]] = {}
+    for facts in staying:
+        taken.setdefault(("netns", facts["netns"]), {})[facts["interface"]] = facts["network"]
     rest = []
     for network in networks:
         for endpoint in network.endpoints:

@@ -14,11 +14,8 @@ Item = dict[str, t.Any]
 Items = dict[str, list[Item]]
 
 
-def removals(present: Items, info: Facts, ours: t.Callable[[str], bool], bridges: t.Collection[str] = ()) -> Items:
-    """For each module what the role made (``ours`` of its label) and nobody wants any more.
-
-    A link that a killed run left without its label goes with the network whose bridge is one of ``bridges``.
-    """
+def removals(present: Items, info: Facts, ours: t.Callable[[str], bool]) -> Items:
+    """For each module what the role made (``ours`` of its label) and nobody wants any more."""
     absent: Items = {module: [] for module in present}
     kind = PortPublishKind()
     kept = {module: {item.get("name") for item in present[module]} for module in ("bridge", "netns", "veth")}
@@ -35,13 +32,10 @@ def removals(present: Items, info: Facts, ours: t.Callable[[str], bool], bridges
         if ours(item.get("network", "")) and (wanted is None or wanted["network"] != item["network"]):
             absent["nat_masquerade"].append(_key(item, "source", "out_interface"))
     for network in info.get("networks", ()):
-        half_made = network["bridge"] in bridges
         for endpoint in network["endpoints"]:
-            mine = ours(endpoint["network"]) or (half_made and not endpoint["network"])
-            if mine and endpoint["veth"] not in kept["veth"]:
+            if ours(endpoint["network"]) and endpoint["veth"] not in kept["veth"]:
                 absent["veth"].append({"name": endpoint["veth"]})
-        mine = ours(network["network"]) or (half_made and not network["network"])
-        if mine and network["ours"] and network["bridge"] not in kept["bridge"]:
+        if ours(network["network"]) and network["ours"] and network["bridge"] not in kept["bridge"]:
             absent["bridge"].append({"name": network["bridge"]})
         policy = network["policy"] or {}
         if ours(policy.get("network", "")) and network["bridge"] not in policies:

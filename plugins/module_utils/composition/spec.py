@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ..model import InvalidRequest
@@ -70,8 +71,13 @@ def read(title: str, spec: _Spec, value: t.Any) -> dict[str, t.Any]:
         raise InvalidRequest("%s: %r is no dictionary of options." % (title, value))
     checked = ArgumentSpecValidator(spec).validate(dict(value))
     if checked.error_messages:
-        raise InvalidRequest("%s: %s." % (title, "; ".join(checked.error_messages).rstrip(".")))
+        raise InvalidRequest("%s: %s." % (title, "; ".join(_sentence(error) for error in checked.errors)))
     return dict(checked.validated_parameters)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).rstrip(".").replace(". Supported parameters include: ", "; there are ")
+    return "there is no option %s" % text if isinstance(error, UnsupportedError) else text
 
 
 def read_masquerade(title: str, value: t.Any) -> dict[str, t.Any] | None:

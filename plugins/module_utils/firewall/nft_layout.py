@@ -105,7 +105,8 @@ def _put(sets: _Sets, name: str, key_type: str, key: str, element: Element = _PL
 
 def _keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], Element]]:
     """The elements of a set, their keys cut into fields and without quotes; those of another shape are not ours."""
-    if name in table.sets:
+    # a single field is the name of an interface; a set of another type is not as we made it
+    if name in table.sets and (fields != 1 or table.sets[name].key_type == "ifname"):
         for key, element in table.sets[name].elements.items():
             parts = [part.strip('"') for part in key.split(" . ")]
             if len(parts) == fields:

@@ -37,8 +37,10 @@ class NftablesBackend(Backend):
                 self._table = nft_table.parse(out) if out else nft_table.Table()
             except ValueError as error:
                 # nft 1.0.6 breaks off in the middle of a table with an owner
-                place = (nft_table.FAMILY, nft_table.NAME)
-                raise FirewallError("nft does not show the whole of table %s %s: another program owns it." % place) from error
+                raise FirewallError(
+                    "nft does not show the whole of table %s %s: another program owns it."
+                    % (nft_table.FAMILY, nft_table.NAME)
+                ) from error
         return self._table
 
     def _listed(self) -> str:

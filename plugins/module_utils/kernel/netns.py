@@ -35,9 +35,9 @@ def entries() -> dict[str, NamespaceEntry]:
     except FileNotFoundError:
         return {}
     recorded = _recorded()
-    found = {name: inode(Place(netns=name)) for name in names}
+    inodes = {name: inode(Place(netns=name)) for name in names}
     return {
-        name: NamespaceEntry(name, found[name], recorded.get(name, 0), not found[name] and _is_remains(name))
+        name: NamespaceEntry(name, inodes[name], recorded.get(name, 0), not inodes[name] and _is_remains(name))
         for name in names
     }
 

@@ -106,9 +106,11 @@ class BridgeKind(Kind):
     def make(self, item: Bridge, world: World) -> list[Operation]:
         """The steps that make a bridge where there is none."""
         steps: list[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
+        # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
+        steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
         steps += sysctl_steps(HOST, self._sysctls(item, world), world, new=True)
         steps += address_steps(HOST, item.name, (), item.addresses)
-        return steps + link_steps(HOST, item.name, {}, {"alias": alias(item.network), "up": True})
+        return steps + link_steps(HOST, item.name, {}, {"up": True})
 
     def _plan_ours(self, item: Bridge, link: Link, world: World) -> list[Operation]:
         for address in item.addresses or ():

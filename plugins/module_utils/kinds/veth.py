@@ -27,7 +27,7 @@ from ..model import (
     alias,
     network_of,
 )
-from ..operations import HOST, AddRoute, AddVeth, Announcement, DeleteLinks, Operation, RemoveRoute, SetPort
+from ..operations import HOST, AddRoute, AddVeth, Announcement, DeleteLinks, Operation, RemoveRoute, SetLink, SetPort
 from ..world import World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
 
@@ -76,14 +76,16 @@ class VethKind(Kind):
             place=Place(None if netns is None else read.namespace_name("peer.netns", netns), pid),
             mac_address=read.mac_address("peer.mac_address", peer.get("mac_address")),
             addresses=given,
-            routes=self._parse_routes(peer, given or (), name),
+            routes=self._parse_routes(peer, given, name),
         )
 
     def _parse_routes(
-        self, peer: t.Mapping[str, t.Any], addresses: t.Sequence[Interface], name: str
+        self, peer: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, name: str
     ) -> tuple[Route, ...]:
         routes = [Route(_DEFAULT[via.version], via) for via in self._gateways(peer, name)]
         for item in peer.get("routes") or ():
+            if not item.get("to"):
+                raise InvalidRequest("veth %s: a route needs the option to." % name)
             to = read.network("peer.routes.to", _DEFAULT[4].compressed if item["to"] == "default" else item["to"])
             via = None if item.get("via") is None else read.address("peer.routes.via", item["via"])
             if via is not None and item["to"] == "default":
@@ -255,7 +257,7 @@ class VethKind(Kind):
         for address in item.addresses:
             world.refuse_overlap(item.name, address)
         rest = (entry for entry in self._all_routes(item, world) if remains is None or entry.link != peer)
-        _refuse_taken(item, item.peer.routes, list(rest))
+        _refuse_taken(item, item.peer.routes, [entry for entry in rest if not world.is_requested(place, entry.link)])
         steps += self.make(item, world)
         self._promise(item, world)
         _announce(item, item.peer.addresses or (), world)
@@ -265,6 +267,8 @@ class VethKind(Kind):
         """The steps that make a cable where there is none."""
         place, peer = item.peer.place, item.peer.name
         steps: list[Operation] = [AddVeth(item.name, peer, place, item.mtu, item.peer.mac_address, item.bridge)]
+        # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
+        steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
         steps += self._prepare(item, Link(item.name, 0), Link(peer, 0), world, new=True)
         return steps + [AddRoute(place, peer, route) for route in item.peer.routes]
 
@@ -279,7 +283,9 @@ class VethKind(Kind):
         stale = [entry for entry in there if _is_stale(entry, item.peer.routes) or entry.route.to.version in moved]
         kept = [entry for entry in self._routes(item, world) if entry not in stale]
         missing = [route for route in item.peer.routes if not any(_same_route(entry.route, route) for entry in kept)]
-        _refuse_taken(item, missing, [entry for entry in self._all_routes(item, world) if entry not in stale])
+        rest = [entry for entry in self._all_routes(item, world) if entry not in stale]
+        own = [entry for entry in rest if entry.link == peer.name or not world.is_requested(place, entry.link)]
+        _refuse_taken(item, missing, own)
         steps: list[Operation] = [RemoveRoute(place, peer.name, entry.route) for entry in stale]
         steps += self._prepare(item, host, peer, world, new=False)
         steps += [AddRoute(place, peer.name, route) for route in missing]
@@ -296,8 +302,9 @@ class VethKind(Kind):
         steps += sysctl_steps(place, self._peer_sysctls(item, world), world, new)
         steps += address_steps(HOST, item.name, host.addresses, item.addresses)
         steps += address_steps(place, peer.name, peer.addresses, item.peer.addresses)
-        values: dict[str, t.Any] = {"alias": alias(item.network), "up": True}
+        values: dict[str, t.Any] = {"up": True}
         if not new:
+            values["alias"] = alias(item.network)
             # a port has flags only while it is one
             steps += link_steps(HOST, item.name, link_values(host), {"master": item.bridge})
             values["group"] = LINK_GROUP
@@ -325,9 +332,10 @@ class VethKind(Kind):
     def _host_sysctls(item: Veth, world: World) -> list[tuple[str, str]]:
         if not has_ipv6(world):
             return []
-        # A port of a bridge has no IP of its own; without a bridge, the peer could send router advertisements.
-        key = "disable_ipv6" if item.bridge is not None else "accept_ra"
-        return [("net/ipv6/conf/%s/%s" % (item.name, key), "1" if item.bridge is not None else "0")]
+        conf = "net/ipv6/conf/%s/" % item.name
+        if item.bridge is not None:
+            return [(conf + "disable_ipv6", "1")]  # a port has no IP of its own
+        return [(conf + "disable_ipv6", "0"), (conf + "accept_ra", "0")]  # the peer could send router advertisements
 
     @staticmethod
     def _peer_sysctls(item: Veth, world: World) -> list[tuple[str, str]]:
@@ -335,7 +343,8 @@ class VethKind(Kind):
             return []
         conf = "net/ipv6/conf/%s/" % item.peer.name
         if all(address.version == 4 for address in item.peer.addresses):
-            return [(conf + "disable_ipv6", "1")]  # an IPv4-only network has no way round its rules (CVE-2024-32473)
+            # an IPv4-only network has no way round its rules (CVE-2024-32473)
+            return [(conf + "disable_ipv6", "1"), (conf + "accept_ra", "0")]
         return [(conf + "disable_ipv6", "0"), (conf + "accept_ra", "0")]
 
     @staticmethod
@@ -419,14 +428,14 @@ def _spell_route(route: Route) -> str:
     return _target(route) + _via(route) + metric
 
 
-def _require_reachable(route: Route, addresses: t.Sequence[Interface], name: str) -> None:
+def _require_reachable(route: Route, addresses: t.Sequence[Interface] | None, name: str) -> None:
     """A gateway must lie in a subnet of the link, or the kernel refuses the route when half is done."""
-    if route.via is None or not addresses:
+    if route.via is None or addresses is None:
         return
     if not any(route.via.version == address.version and route.via in address.network for address in addresses):
         raise InvalidRequest(
             "veth %s: the gateway %s lies in no subnet of the peer (%s)."
-            % (name, route.via, ", ".join(spelled(addresses)))
+            % (name, route.via, ", ".join(spelled(addresses)) or "none")
         )
 
 

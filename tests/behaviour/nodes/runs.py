@@ -303,7 +303,7 @@ def network(name: str = "") -> dict[str, Any]:
 
 
 def rules() -> dict[str, Any]:
-    """Each chain, rule, set and element of nftables; each rule of iptables-legacy. Rules have numbers in their chain."""
+    """Each chain, rule, set and element of nftables; each rule of iptables-legacy. Rules are numbered."""
     found: dict[str, Any] = {}
     place: dict[str, int] = {}
     for item in shown("nft", "-j", "list", "ruleset").get("nftables", []):

@@ -50,6 +50,7 @@ LINK_SYSCTLS = {
     "net/ipv4/conf/%s/forwarding": "0",
     "net/ipv4/conf/%s/route_localnet": "0",
     "net/ipv6/conf/%s/accept_ra": "1",
+    "net/ipv6/conf/%s/accept_dad": "1",
     "net/ipv6/conf/%s/disable_ipv6": "0",
     "net/ipv6/conf/%s/forwarding": "0",
 }

@@ -98,6 +98,7 @@ def test_a_new_bridge() -> None:
     assert outcome.commands == (
         "ip link add name br-blue address %s mtu 1500 group 25708 type bridge stp_state 0" % MAC,
         "sysctl -w net.ipv6.conf.br-blue.accept_ra=0",
+        "sysctl -w net.ipv6.conf.br-blue.accept_dad=0",
         "ip address add 10.20.0.1/24 dev br-blue",
         "ip address add fd00:20::1/64 dev br-blue nodad",
         "ip link set dev br-blue alias dockerless.network:blue up",
@@ -187,6 +188,7 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "more-addresses": lambda host: host.change_link(
         HOST, "br-blue", addresses=(*blue().item.addresses, ip_interface("10.99.0.1/24"))
     ),
+    "accept_dad": lambda host: host.stack(HOST).write_sysctl("net/ipv6/conf/br-blue/accept_dad", "1"),
     "accept_ra": lambda host: host.stack(HOST).write_sysctl("net/ipv6/conf/br-blue/accept_ra", "1"),
     "doomed": lambda host: host.change_link(HOST, "br-blue", group=LINK_GROUP + 1),
     "gone": lambda host: host.remove_link(host.host, "br-blue"),
