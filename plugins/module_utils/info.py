@@ -84,7 +84,9 @@ def _network(
 ) -> Facts:
     link = world.links().get(bridge)
     policy = policies.get(bridge)
-    label = network_of(link.alias) if link is not None and is_ours(link) else (policy or {}).get("network", "")
+    # A bridge that a run left half made has no alias yet, but its rules are there: they come first.
+    named = link is not None and is_ours(link) and link.alias
+    label = network_of(link.alias) if link is not None and named else (policy or {}).get("network", "")
     subnets = policy["subnets"] if policy else [] if link is None else [str(a.network) for a in link.addresses]
     veths = [veth for veth in world.links().values() if veth.master == bridge and is_ours(veth)]
     return {

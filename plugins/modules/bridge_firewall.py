@@ -17,7 +17,8 @@ description:
     source.
   - Rules of your own belong into the chain C(user_forward) of table C(inet dockerless) (back-end nftables). It comes
     first, so that an accept there opens and a drop closes, and no run changes it.
-  - Where Docker, firewalld or ufw would drop what these rules accept, they are told to let it through, in the place that
+  - Where Docker, firewalld or ufw would drop what these rules accept, they are told to let it through, in the place
+    that
     each has for that (C(DOCKER-USER), a zone, C(ufw route)). Of others who do, a warning gives the chain.
   - Sysctls such as C(net.bridge.bridge-nf-call-iptables) are not touched; the rules hold with both of its values.
 author: The dockerless.network authors (@dockerless-network)

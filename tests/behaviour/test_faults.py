@@ -195,6 +195,8 @@ class Stream:
             while not self.ended.is_set():
                 if self.inside is self.server:
                     text, peer = self.inside.recvfrom(4)
+                    if peer is None:  # shut down
+                        return
                     self.inside.sendto(text, peer)
                 else:
                     self.inside.sendall(self.inside.recv(4, socket.MSG_WAITALL))

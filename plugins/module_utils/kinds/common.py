@@ -20,8 +20,8 @@ def address_steps(
     if wanted is None:
         return []
     gone = [address for address in there if address not in wanted]
-    # Deleting the first IPv4 address of a subnet takes those after it in that subnet with it, or does not, as the sysctl
-    # promote_secondaries has it: take them away by name, the last one first, and add them again.
+    # Deleting the first IPv4 address of a subnet takes those after it in that subnet with it, or does not, as the
+    # sysctl promote_secondaries has it: take them away by name, the last one first, and add them again.
     first = [a for a in gone if a.version == 4]
     shaken = [a for a in there if any(a.network == f.network and there.index(f) < there.index(a) for f in first)]
     doomed = [address for address in there if address in gone or address in shaken]

@@ -54,12 +54,13 @@ class NetnsKind(Kind):
         )
 
     def wanted(self, item: Namespace, observed: Description, world: World) -> Description:
-        ours = observed is None or "network" in observed
+        lo = world.links(Place(netns=item.name)).get("lo")
+        ours = item.pid is None and (lo is None or is_made_by_us(lo))
         return compact(
             name=item.name,
             lo="up",
             sysctls=dict(item.sysctls) or None,
-            network=(item.network or None) if item.pid is None and (ours or item.network) else None,
+            network=item.network or None if ours else None,
         )
 
     def plan(self, item: Namespace, state: str, world: World) -> list[Operation]:

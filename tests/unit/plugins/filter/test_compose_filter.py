@@ -35,9 +35,9 @@ def test_the_documentation_names_the_arguments_with_their_defaults() -> None:
     options = yaml.safe_load(module.DOCUMENTATION)["options"]
     parameters = list(inspect.signature(compose_filter).parameters.values())[1:]
 
-    assert {name: option.get("default", inspect.Parameter.empty) for name, option in options.items() if name[0] != "_"} == {
-        parameter.name: parameter.default for parameter in parameters
-    }
+    assert {
+        name: option.get("default", inspect.Parameter.empty) for name, option in options.items() if name[0] != "_"
+    } == {parameter.name: parameter.default for parameter in parameters}
 
 
 def test_the_documented_example_is_one() -> None:

@@ -107,7 +107,10 @@ class MemoryHost:
         space.links[name] = made
         space.sysctls.update({key % name: value for key, value in LINK_SYSCTLS.items()})
         # what was written for all also counts for those to come
-        for key, general in (("net/ipv4/conf/%s/forwarding", IPV4_FORWARD), ("net/ipv6/conf/%s/forwarding", IPV6_FORWARD)):
+        for key, general in (
+            ("net/ipv4/conf/%s/forwarding", IPV4_FORWARD),
+            ("net/ipv6/conf/%s/forwarding", IPV6_FORWARD),
+        ):
             space.sysctls[key % name] = space.sysctls.get(general, "0")
         return made
 
@@ -393,7 +396,8 @@ class MemoryStack:
             raise KernelError("add address %s" % interface, "it is there")
         if interface.version == 6 and self.read_sysctl("net/ipv6/conf/%s/disable_ipv6" % link) == "1":
             raise KernelError("add address %s" % interface, "IPv6 is off")
-        self._change(link, addresses=(*there, interface))
+        # the kernel lists IPv4 first
+        self._change(link, addresses=tuple(sorted((*there, interface), key=lambda address: address.version)))
 
     def delete_address(self, link: str, interface: Interface) -> None:
         """The routes by a link go with its last IPv4 address."""

@@ -249,7 +249,9 @@ BRIDGE = ask(BridgeKind(), {"name": "br-blue", "addresses": ["10.20.0.1/24"], "n
 NETNS = ask(NetnsKind(), {"name": "web", "network": "blue"})
 FORWARD = ask(SysctlForwardKind(), {"ipv4": True})
 MASQUERADE = ask(NatMasqueradeKind(), {"source": "10.20.0.0/24", "out_interface": "!br-blue", "network": "blue"})
-PORT = ask(PortPublishKind(), {"host_port": 8080, "container_port": 80, "container_ip": "10.20.0.2", "bridge": "br-blue"})
+PORT = ask(
+    PortPublishKind(), {"host_port": 8080, "container_port": 80, "container_ip": "10.20.0.2", "bridge": "br-blue"}
+)
 VETH = ask(
     VethKind(),
     {

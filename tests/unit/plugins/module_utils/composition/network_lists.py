@@ -29,7 +29,9 @@ def successors(draw: Any, networks: list[Facts]) -> list[Facts]:
     """What a person makes of a list in time: some go, some come, all in another order; the rest stays as it was."""
     kept = [network for network in networks if draw(st.integers(0, 3))]
     names = [network["name"] for network in networks]
-    added = draw(st.lists(st.sampled_from([n for n in NETWORKS if n not in names] or NETWORKS), unique=True, max_size=1))
+    added = draw(
+        st.lists(st.sampled_from([n for n in NETWORKS if n not in names] or NETWORKS), unique=True, max_size=1)
+    )
     result = [draw(_successor(network)) for network in kept]
     result += [draw(_network(name, False)) for name in added if name not in names]
     return list(draw(st.permutations(result)))
@@ -87,7 +89,11 @@ def _endpoint(draw: Any, number: int, name: str, subnets: list[str], with_pids: 
                     "%d:53/udp" % (first + 1),
                     "%d-%d:7000-7003" % (first + 10, first + 13),
                     "%d-%d:22" % (first + 20, first + 21),
-                    {"host_port": first + 30, "container_port": 443, "allowed_sources": ["192.0.2.0/24", "2001:db8::/32"]},
+                    {
+                        "host_port": first + 30,
+                        "container_port": 443,
+                        "allowed_sources": ["192.0.2.0/24", "2001:db8::/32"],
+                    },
                     "8443",
                 ]
             ),
@@ -111,7 +117,7 @@ def _successor(draw: Any, network: Facts) -> Facts:
 
 def _address(subnet: str, number: int) -> str:
     """The address of this number behind the gateway."""
-    network, unused, length = subnet.partition("/")
+    network = subnet.partition("/")[0]
     if ":" in network:
         return "%s%x" % (network, 1 + number)
     head, unused, last = network.rpartition(".")

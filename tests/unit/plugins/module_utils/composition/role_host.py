@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface
 from typing import Any
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
@@ -20,7 +21,6 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masqu
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
-from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
 
 Facts = dict[str, Any]
 KINDS: dict[str, Kind] = {
@@ -151,7 +151,9 @@ class RoleHost:
             "addresses": addresses,
             "subnets": policy["subnets"] if policy else [str(ip_interface(a).network) for a in addresses],
             "policy": policy,
-            "endpoints": [self._endpoint(veth) for veth, facts in sorted(self.veths.items()) if facts["bridge"] == name],
+            "endpoints": [
+                self._endpoint(veth) for veth, facts in sorted(self.veths.items()) if facts["bridge"] == name
+            ],
             "ports": [port for port in self.ports.values() if port.get("bridge") == name],
         }
 
@@ -166,6 +168,9 @@ class RoleHost:
     def endpoints(self) -> dict[tuple[str, str], Facts]:
         """Interface and addresses by network and namespace."""
         return {
-            (veth["network"], str(veth["place"])): {"veth": name, **{key: veth[key] for key in ("interface", "addresses")}}
+            (veth["network"], str(veth["place"])): {
+                "veth": name,
+                **{key: veth[key] for key in ("interface", "addresses")},
+            }
             for name, veth in self.veths.items()
         }

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.plugins.module_utils.composition.allocate import Subnet
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 
 
 def subnet(network: str, gateway: str) -> Subnet:

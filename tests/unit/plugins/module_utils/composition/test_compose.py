@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import MODULES, compose
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
     successors,

@@ -46,7 +46,10 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([{}], "A network needs a name."),
         ([{"name": ""}], "A network needs a name."),
         ([{"name": "b/d"}], "name: 'b/d' is no name for a network; use letters, digits and _ . -, at most 63."),
-        ([{"name": "x" * 64}], "name: %r is no name for a network; use letters, digits and _ . -, at most 63." % ("x" * 64)),
+        (
+            [{"name": "x" * 64}],
+            "name: %r is no name for a network; use letters, digits and _ . -, at most 63." % ("x" * 64),
+        ),
         (
             [{"name": "a-long-network"}],
             "network a-long-network: the name of its bridge, br-a-long-network, would be too long (17 bytes, and the"
@@ -173,7 +176,12 @@ LISTS = st.lists(
     _dicts({"name": "blue", "subnets": ["10.20.0.0/24"]}, "bridge", "gateways", "mtu", "internal", "icc", "masquerade")
     | st.fixed_dictionaries(
         {"name": st.just("blue"), "subnets": st.just(["10.20.0.0/24"]), "endpoints": st.lists(ENDPOINTS, max_size=2)},
-        optional={"allow": ANYTHING, "trusted_interfaces": ANYTHING, "host_access": ANYTHING, "direct_access": ANYTHING},
+        optional={
+            "allow": ANYTHING,
+            "trusted_interfaces": ANYTHING,
+            "host_access": ANYTHING,
+            "direct_access": ANYTHING,
+        },
     ),
     max_size=2,
 )
@@ -230,7 +238,9 @@ def test_a_pid_may_be_a_text() -> None:
     assert asked_for([blue(web(pid="42"))]) == asked_for([blue(web(pid=42))])
 
 
-@pytest.mark.parametrize("options", [{"host_access": "denied"}, {"icc": "perhaps"}, {"allow": [{"from": "10.0.0.0/8"}]}])
+@pytest.mark.parametrize(
+    "options", [{"host_access": "denied"}, {"icc": "perhaps"}, {"allow": [{"from": "10.0.0.0/8"}]}]
+)
 def test_what_would_open_a_network_by_mistake_is_refused(options: Facts) -> None:
     with pytest.raises(InvalidRequest):
         asked_for([blue(**options)])
@@ -238,7 +248,7 @@ def test_what_would_open_a_network_by_mistake_is_refused(options: Facts) -> None
 
 @pytest.mark.parametrize("masquerade", [{"exlude": ["10.0.0.0/8"]}, "maybe", ["eth0"], 7])
 def test_a_masquerade_that_says_nothing_known_is_refused(masquerade: Any) -> None:
-    with pytest.raises(InvalidRequest, match="^network blue: masquerade"):
+    with pytest.raises(InvalidRequest, match=r"^network blue: masquerade"):
         compose([blue(masquerade=masquerade)], {})
 
 
@@ -291,7 +301,15 @@ def test_the_name_of_a_cable_is_readable_where_it_fits(network: str, endpoint: s
 
 @pytest.mark.parametrize(
     ("network", "endpoint"),
-    [("b", "0123456789ab"), ("blue", "a-b"), ("a-b", "web"), ("b.d", "web"), ("blue", "ü"), ("blue", "x" * 250), ("b", "")],
+    [
+        ("b", "0123456789ab"),
+        ("blue", "a-b"),
+        ("a-b", "web"),
+        ("b.d", "web"),
+        ("blue", "ü"),
+        ("blue", "x" * 250),
+        ("b", ""),
+    ],
 )
 def test_the_name_of_a_cable_is_a_hash_where_it_does_not_fit(network: str, endpoint: str) -> None:
     name = veth_name(network, endpoint)

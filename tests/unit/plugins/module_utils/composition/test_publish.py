@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, PortRange
 from ansible_collections.dockerless.network.plugins.module_utils.composition.publish import EPHEMERAL, Publish, parse
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, PortRange
 
 HELP = "write it like 8080:80, 127.0.0.1:8080:80/udp or [fd00::1]:8080:80."
 
@@ -143,11 +143,14 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
         ({"host_ip": "192.0.2.1"}, "publish: say at least container_port."),
         (
             {"container_port": 80, "port": 1},
-            "publish: there is no option port; there are host_ip, host_port, protocol, container_port,"
-            " allowed_sources, in_interfaces.",
+            "publish: there is no option port; there are allowed_sources, container_port, host_ip, host_port,"
+            " in_interfaces, protocol.",
         ),
         ({"container_port": "x"}, "publish: 'x' is no port; write it like 8080 or 8000-8010."),
-        ({"container_port": 80, "allowed_sources": ["x"]}, "allowed_sources: 'x' is no subnet; write it like 10.20.0.0/24."),
+        (
+            {"container_port": 80, "allowed_sources": ["x"]},
+            "allowed_sources: 'x' is no subnet; write it like 10.20.0.0/24.",
+        ),
         ({"container_port": 80, "in_interfaces": ["a b"]}, "in_interfaces: 'a b' is no name for an interface."),
     ],
 )

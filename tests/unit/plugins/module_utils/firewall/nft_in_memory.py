@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""``nft -f -`` on one table in memory: the few commands that we write, as strict as the real one about what is missing."""
+"""``nft -f -`` on one table in memory: the few commands that we write, and as strict about what is missing."""
 
 from __future__ import annotations
 

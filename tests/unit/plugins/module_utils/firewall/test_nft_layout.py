@@ -112,8 +112,10 @@ def test_the_number_of_rules_does_not_grow_with_networks_and_ports() -> None:
         for number in range(size):
             subnet = ip_network("10.%d.0.0/24" % number)
             bridge = "br%d" % number
-            parts.append(replace(BLUE, bridge=bridge, subnets=(subnet,), allow=(Flow(ip_network("0.0.0.0/0"), subnet),)))
-            parts.append(replace(WEB, container_ip=subnet[2], host_ports=PortRange(80 + number, 80 + number), bridge=bridge))
+            parts.append(replace(BLUE, bridge=bridge, subnets=(subnet,), allow=()))
+            parts.append(
+                replace(WEB, container_ip=subnet[2], host_ports=PortRange(80 + number, 80 + number), bridge=bridge)
+            )
         return sum(len(chain.rules) for chain in render(state(*parts)).chains.values())
 
     assert rules(20) == rules(1)
@@ -135,7 +137,10 @@ def test_a_bridge_may_trust_itself() -> None:
     ("one", "other"),
     [
         # everything of one endpoint, and one port of it once more
-        (Flow(ip_network("0.0.0.0/0"), ip_network("10.20.0.9/32")), Flow(ip_network("192.0.2.0/24"), ip_network("10.20.0.9/32"), "tcp", PortRange(22, 22))),
+        (
+            Flow(ip_network("0.0.0.0/0"), ip_network("10.20.0.9/32")),
+            Flow(ip_network("192.0.2.0/24"), ip_network("10.20.0.9/32"), "tcp", PortRange(22, 22)),
+        ),
         # ranges that share some ports
         (
             Flow(ip_network("192.0.2.0/24"), ip_network("10.20.0.0/24"), "tcp", PortRange(22, 80)),
@@ -285,7 +290,9 @@ def test_a_damaged_table_never_stops_us(wanted: FirewallState, data: Any) -> Non
 @given(STATES, st.data())
 def test_a_table_with_things_of_others_in_it_never_stops_us(wanted: FirewallState, data: Any) -> None:
     table = render(wanted)
-    comments = st.sampled_from(["", "mine", "=", "network", "range=", "range=1", "range=80-81:x", "range=x:1", "bridge=a b"])
+    comments = st.sampled_from(
+        ["", "mine", "=", "network", "range=", "range=1", "range=80-81:x", "range=x:1", "bridge=a b"]
+    )
     sets = {}
     for name, known in table.sets.items():
         altered = {

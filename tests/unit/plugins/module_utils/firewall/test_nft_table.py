@@ -69,19 +69,28 @@ PORT = [meta("l4proto"), field("th", "dport")]
     ("statements", "text"),
     [
         # as nft 1.0.6 and 1.1.3 print our own rules
-        ([match(field("ip", "saddr"), "@masqueraded4"), {"jump": {"target": "egress4"}}], "ip saddr @masqueraded4 jump egress4"),
+        (
+            [match(field("ip", "saddr"), "@masqueraded4"), {"jump": {"target": "egress4"}}],
+            "ip saddr @masqueraded4 jump egress4",
+        ),
         (
             [
                 match(field("ip", "saddr"), {"prefix": {"addr": "10.20.0.0", "len": 24}}),
                 match(meta("oifname"), "eth0"),
                 match(
                     field("ip", "daddr"),
-                    {"set": [{"prefix": {"addr": "10.0.0.0", "len": 8}}, {"prefix": {"addr": "192.168.0.0", "len": 16}}]},
+                    {
+                        "set": [
+                            {"prefix": {"addr": "10.0.0.0", "len": 8}},
+                            {"prefix": {"addr": "192.168.0.0", "len": 16}},
+                        ]
+                    },
                     "!=",
                 ),
                 {"snat": {"family": "ip", "addr": "192.0.2.1", "flags": "fully-random"}},
             ],
-            'ip saddr 10.20.0.0/24 oifname "eth0" ip daddr != { 10.0.0.0/8, 192.168.0.0/16 } snat ip to 192.0.2.1 fully-random',
+            'ip saddr 10.20.0.0/24 oifname "eth0" ip daddr != { 10.0.0.0/8, 192.168.0.0/16 } snat ip to'
+            ' 192.0.2.1 fully-random',
         ),
         (
             [
@@ -117,7 +126,14 @@ PORT = [meta("l4proto"), field("th", "dport")]
             "dnat ip to meta l4proto . th dport map @publish4",
         ),
         (
-            [{"dnat": {"family": "ip6", "addr": {"map": {"key": {"concat": [field("ip6", "daddr"), *PORT]}, "data": "@p"}}}}],
+            [
+                {
+                    "dnat": {
+                        "family": "ip6",
+                        "addr": {"map": {"key": {"concat": [field("ip6", "daddr"), *PORT]}, "data": "@p"}},
+                    }
+                }
+            ],
             "dnat ip6 to ip6 daddr . meta l4proto . th dport map @p",
         ),
         (
@@ -221,7 +237,13 @@ ALLOW = ["ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"]
             Set("ifname", elements={'"br-blue"': Element(comment="network=blue")}),
         ),
         (
-            {"set": {"type": "ipv4_addr", "flags": ["interval"], "elem": [{"prefix": {"addr": "10.20.0.0", "len": 24}}]}},
+            {
+                "set": {
+                    "type": "ipv4_addr",
+                    "flags": ["interval"],
+                    "elem": [{"prefix": {"addr": "10.20.0.0", "len": 24}}],
+                }
+            },
             Set("ipv4_addr", "", True, {"10.20.0.0/24": PLAIN}),
         ),
         (
@@ -304,7 +326,10 @@ ALLOW = ["ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"]
             Set("ipv6_addr", "", True, {"fd00:20::/64": PLAIN}),
         ),
         # an interface that nft would take for a number stays a name
-        ({"set": {"type": ["ifname", "ifname"], "elem": [{"concat": ["0", "80"]}]}}, Set("ifname . ifname", elements={'"0" . "80"': PLAIN})),
+        (
+            {"set": {"type": ["ifname", "ifname"], "elem": [{"concat": ["0", "80"]}]}},
+            Set("ifname . ifname", elements={'"0" . "80"': PLAIN}),
+        ),
     ],
 )
 def test_sets_and_maps(item: dict[str, Any], expected: Set) -> None:
@@ -369,11 +394,18 @@ def ports(**targets: str) -> Set:
             ],
         ),
         # elements
-        (table(s=names("a", "b")), table(s=names("b", "c")), ['delete element inet dockerless s { "a" }', 'add element inet dockerless s { "c" }']),
+        (
+            table(s=names("a", "b")),
+            table(s=names("b", "c")),
+            ['delete element inet dockerless s { "a" }', 'add element inet dockerless s { "c" }'],
+        ),
         (
             table(s=Set("ifname", elements={'"a"': PLAIN})),
             table(s=Set("ifname", elements={'"a"': Element(comment="network=blue")})),
-            ['delete element inet dockerless s { "a" }', 'add element inet dockerless s { "a" comment "network=blue" }'],
+            [
+                'delete element inet dockerless s { "a" }',
+                'add element inet dockerless s { "a" comment "network=blue" }',
+            ],
         ),
         (
             table(m=ports(p80="10.0.0.2", p81="10.0.0.2")),

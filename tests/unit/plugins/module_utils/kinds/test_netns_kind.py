@@ -30,6 +30,8 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memo
 KIND = NetnsKind()
 WEB = Place(netns="web")
 PORTS = "net/ipv4/ip_local_port_range"
+RECORDS = "/run/dockerless.network/netns"
+FORGET = f"rm -f {RECORDS}/web; rmdir -p --ignore-fail-on-non-empty {RECORDS}"
 
 
 def web(**options: Any) -> Request:
@@ -82,7 +84,8 @@ def test_a_new_namespace() -> None:
         "ip netns exec web sysctl -w 'net.ipv4.ip_local_port_range=1024 2048'",
     )
     assert outcome.after == (
-        "namespace web:\n  name: web\n  lo: up\n  sysctls:\n    net/ipv4/ip_local_port_range: \"1024 2048\"\n  network: blue\n"
+        'namespace web:\n  name: web\n  lo: up\n  sysctls:\n    net/ipv4/ip_local_port_range: "1024 2048"\n '
+        ' network: blue\n'
     )
 
 
@@ -197,7 +200,7 @@ def test_a_name_follows_its_service_to_its_next_process() -> None:
 
     assert outcome.commands[:3] == (
         "ip netns delete web",
-        "rm -f /run/dockerless.network/netns/web",
+        FORGET,
         "ip netns attach web 8",
     )
     assert host.names["web"].inode == host.space(Place(pid=8)).inode
@@ -260,7 +263,7 @@ def test_a_namespace_of_ours_goes_with_its_cables() -> None:
 
     outcome = converge(host, gone())
 
-    assert outcome.commands == ("ip link delete dev v-web", "ip netns delete web")
+    assert outcome.commands == ("ip netns delete web",)
     assert host.snapshot() == before
 
 
@@ -273,7 +276,8 @@ def test_who_lives_in_it_is_named_and_loses_the_network() -> None:
     outcome = once(host, gone())
 
     assert outcome.warnings == (
-        "Still living in namespace web, which loses its network: process 1 (sleep), process 2 (sleep), process 3 (sleep),"
+        "Still living in namespace web, which loses its network: process 1 (sleep), process 2 (sleep),"
+        " process 3 (sleep),"
         " process 4 (sleep), process 5 (sleep) and 2 more.",
     )
     assert set(space.links) == {"lo"}
@@ -286,7 +290,7 @@ def test_a_name_that_we_gave_goes_and_the_process_keeps_all() -> None:
 
     outcome = converge(host, gone())
 
-    assert outcome.commands == ("ip netns delete web", "rm -f /run/dockerless.network/netns/web")
+    assert outcome.commands == ("ip netns delete web", FORGET)
     assert host.snapshot() == before
 
 

@@ -227,13 +227,14 @@ def test_a_new_cable() -> None:
     assert outcome.commands == (
         "ip link add name v-blue-web mtu 1500 group 25708 master br-blue type veth peer name eth0 mtu 1500 group 25708"
         " address 02:42:0a:14:00:02 netns web",
+        "ip link set dev v-blue-web alias dockerless.network:blue",
         "sysctl -w net.ipv6.conf.v-blue-web.disable_ipv6=1",
         "ip netns exec web sysctl -w net.ipv6.conf.eth0.disable_ipv6=0",
         "ip netns exec web sysctl -w net.ipv6.conf.eth0.accept_ra=0",
         "ip -n web address add 10.20.0.2/24 dev eth0",
         "ip -n web address add fd00:20::2/64 dev eth0 nodad",
         "bridge link set dev v-blue-web hairpin on",
-        "ip link set dev v-blue-web alias dockerless.network:blue up",
+        "ip link set dev v-blue-web up",
         "ip -n web link set dev eth0 up",
         "ip -n web route add default via 10.20.0.1 dev eth0 proto 108",
         "ip -n web -6 route add default via fd00:20::1 dev eth0 proto 108",
@@ -366,8 +367,9 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
 
 
 def rename(host: MemoryHost, name: str, to: str) -> None:
-    links = host.space(WEB).links
-    links[to] = replace(links.pop(name), name=to)
+    space = host.space(WEB)
+    space.links[to] = replace(space.links.pop(name), name=to)
+    space.routes = [replace(route, link=to) if route.link == name else route for route in space.routes]
 
 
 def bridge_anew(host: MemoryHost) -> None:
@@ -459,7 +461,10 @@ def test_a_routed_cable_becomes_a_port_of_a_bridge_and_back() -> None:
     assert host.host.links["v-web"].master == "br-blue"
 
     converge(host, routed())
-    assert (host.host.links["v-web"].master, host.host.links["v-web"].addresses) == ("", (ip_interface("10.99.0.1/30"),))
+    assert (host.host.links["v-web"].master, host.host.links["v-web"].addresses) == (
+        "",
+        (ip_interface("10.99.0.1/30"),),
+    )
 
 
 # ---- several at once
@@ -508,11 +513,13 @@ def test_a_cable_may_take_the_place_of_one_that_goes_in_the_same_run() -> None:
     [
         (
             lambda host: host.make_link(host.host, "v-blue-web", kind="dummy"),
-            "Interface v-blue-web is there already, and is a dummy that this collection did not make; choose another name.",
+            "Interface v-blue-web is there already, and is a dummy that this collection did not make; choose"
+            " another name.",
         ),
         (
             lambda host: host.make_cable("v-blue-web", WEB, "eth0"),
-            "Interface v-blue-web is there already, and is a veth that this collection did not make; choose another name.",
+            "Interface v-blue-web is there already, and is a veth that this collection did not make; choose"
+            " another name.",
         ),
         (
             lambda host: host.make_link(host.space(WEB), "eth0"),
@@ -535,11 +542,14 @@ def test_a_cable_may_take_the_place_of_one_that_goes_in_the_same_run() -> None:
             "There is no namespace web on this host; make it with the module netns, or by 'ip netns add'.",
         ),
         (
-            lambda host: host.space(WEB).routes.append(
-                RouteEntry(plain(Route(ip_network("0.0.0.0/0"), ip_address("192.0.2.1"))), "wg0", BY_HAND)
-            )
-            or host.make_link(host.space(WEB), "wg0", up=True),
-            "veth v-blue-web: there is a route to default in namespace web already, by interface wg0 via 192.0.2.1; give"
+            lambda host: (
+                host.space(WEB).routes.append(
+                    RouteEntry(plain(Route(ip_network("0.0.0.0/0"), ip_address("192.0.2.1"))), "wg0", BY_HAND)
+                )
+                or host.make_link(host.space(WEB), "wg0", up=True)
+            ),
+            "veth v-blue-web: there is a route to default in namespace web already, by interface wg0 via"
+            " 192.0.2.1; give"
             " this one another metric, or leave it out.",
         ),
     ],
