@@ -99,14 +99,16 @@ def _network(
         "subnets": subnets,
         "mtu": None if link is None else link.mtu,
         "policy": policy,
-        "endpoints": [_endpoint(veth, namespaces) for veth in sorted(veths, key=lambda veth: veth.name)],
+        "endpoints": [_endpoint(veth, namespaces, label) for veth in sorted(veths, key=lambda veth: veth.name)],
         "ports": [port for port in ports if port.get("bridge") == bridge],
         "masquerades": [item for item in masquerades if item["source"] in subnets],
     }
 
 
-def _endpoint(veth: Link, namespaces: t.Sequence[Facts]) -> Facts:
-    facts: Facts = {"veth": veth.name, "network": network_of(veth.alias), "isolated": veth.isolated, "up": veth.up}
+def _endpoint(veth: Link, namespaces: t.Sequence[Facts], label: str) -> Facts:
+    # As above: a cable gets its alias last.
+    network = network_of(veth.alias) if veth.alias else label
+    facts: Facts = {"veth": veth.name, "network": network, "isolated": veth.isolated, "up": veth.up}
     for namespace in namespaces:
         for peer in namespace["peers"]:
             if peer.index == veth.peer_index and peer.peer_index == veth.index:

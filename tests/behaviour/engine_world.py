@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fleet import Settings
+from fleet import Settings, eventually
 from small_world import World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,10 +39,13 @@ link add up0 type veth peer name eth0 address 02:00:00:00:02:02 netns neighbour
 address add 192.0.2.1/24 dev up0
 address add 192.0.2.9/24 dev up0
 address add 2001:db8::1/64 dev up0 nodad
-link set up0 up
 link add up1 type veth peer name eth0 address 02:00:00:00:51:02 netns far
 address add 198.51.100.1/24 dev up1
 address add 2001:db8:1::1/64 dev up1 nodad
+"""
+# Last, for a link whose other end is up has its carrier, and with it a link-local address, at once.
+UPLINKS = """
+link set up0 up
 link set up1 up
 """
 NEIGHBOUR = """
@@ -66,6 +69,7 @@ link set eth0 up
 route add default via 198.51.100.1
 route add ::/0 via 2001:db8:1::1
 """
+ENDS = (("", "up0"), ("", "up1"), ("neighbour", "eth0"), ("far", "eth0"))
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,14 @@ class EngineWorld(World):
         self.host.sysctl("ipv6/conf/default/accept_dad", 1)
         self.must("ip", "-n", "neighbour", "-batch", "-", text=NEIGHBOUR)
         self.must("ip", "-n", "far", "-batch", "-", text=FAR)
+        self.must("ip", "-batch", "-", text=UPLINKS)
+        # a link that has not noticed its carrier drops what it should send, be it the answer to a solicitation
+        assert eventually(lambda: all(self._is_up(*end) for end in ENDS))
         self.bridge_filter(False)
+
+    def _is_up(self, place: str, link: str) -> bool:
+        where = ["-n", place] if place else []
+        return " state UP " in self.must("ip", *where, "-o", "link", "show", "dev", link)
 
     def __getitem__(self, name: str) -> Any:
         # A namespace may have been made anew under its old name.

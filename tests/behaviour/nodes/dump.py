@@ -59,7 +59,7 @@ def network(netns: str = "") -> dict[str, str]:
     }
     if netns:
         keys = "net/ipv4/conf net/ipv6/conf net/ipv4/ip_forward net/ipv4/ip_unprivileged_port_start"
-        script = f"cd /proc/sys; grep -rs . {keys}"
+        script = f"cd /proc/sys; grep -rs . {keys} || true"
         found["sysctls"] = "".join(sorted(output("ip", "netns", "exec", netns, "sh", "-c", script).splitlines(True)))
     else:
         found["sysctls"] = "\n".join(sysctls())

@@ -39,7 +39,7 @@ def successors(draw: Any, networks: list[Facts]) -> list[Facts]:
 
 @st.composite
 def _network(draw: Any, name: str, with_pids: bool) -> Facts:
-    number = NETWORKS.index(name)
+    number = 1 + NETWORKS.index(name)
     subnets = draw(
         st.sampled_from(
             [
@@ -108,7 +108,7 @@ def _endpoint(draw: Any, number: int, name: str, subnets: list[str], with_pids: 
 def _successor(draw: Any, network: Facts) -> Facts:
     kept = [endpoint for endpoint in network["endpoints"] if draw(st.integers(0, 3))]
     names = {endpoint["name"] for endpoint in network["endpoints"]}
-    number = NETWORKS.index(network["name"])
+    number = 1 + NETWORKS.index(network["name"])
     others = [name for name in ENDPOINTS if name not in names][: max(0, 5 - len(kept))]
     added = draw(st.lists(st.sampled_from(others), unique=True, max_size=2)) if others else []
     new = [draw(_endpoint(number, name, network["subnets"], False)) for name in added[: 5 - len(kept)]]
