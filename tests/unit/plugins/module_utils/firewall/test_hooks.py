@@ -140,7 +140,7 @@ def test_docker_lets_ours_through_behind_the_users_rules_and_before_the_end() ->
         "COMMIT\nEOF"
     ]
     assert found.before == {"chain DOCKER-USER of table ip filter": None}
-    (after,) = found.after.values()
+    after = next(iter(found.after.values()))
     assert after is not None and len(after["ours"]) == 3
     (undo,) = found.last[0].undo()
     assert "-D DOCKER-USER -o docker0" in undo.commands()[0] and "-I" not in undo.commands()[0]
@@ -359,8 +359,8 @@ def test_who_has_a_port() -> None:
     found = machine.foreign
     local = {ip_address("192.0.2.9").packed}
 
-    def holder(addresses: set[bytes] = local, **options: Any) -> str:
-        return found.port_holder(replace(PORT, **options), lambda: addresses)
+    def holder(addresses: set[bytes] | None = None, **options: Any) -> str:
+        return found.port_holder(replace(PORT, **options), lambda: local if addresses is None else addresses)
 
     assert holder() == "chain DOCKER of table ip nat leads it to 172.17.0.2:80"
     assert holder(protocol="udp") == "" and holder(in_interfaces=("docker0",)) == ""

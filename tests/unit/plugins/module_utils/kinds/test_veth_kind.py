@@ -362,7 +362,6 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "ipv6-off": sysctl(WEB, "net/ipv6/conf/eth0/disable_ipv6", "1"),
     "cable-gone": lambda host: host.remove_link(host.host, "v-blue-web"),
     "peer-renamed": lambda host: rename(host, "eth0", "lan"),
-    "bridge-gone-and-back": lambda host: bridge_anew(host),
 }
 
 
@@ -375,6 +374,9 @@ def rename(host: MemoryHost, name: str, to: str) -> None:
 def bridge_anew(host: MemoryHost) -> None:
     host.remove_link(host.host, "br-blue")
     once(host, bridge())
+
+
+DRIFTS["bridge-gone-and-back"] = bridge_anew
 
 
 @pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS)
