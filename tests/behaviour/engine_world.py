@@ -87,13 +87,14 @@ class Outcome:
     steps: int = 0
     actions: int = 0
     seconds: float = 0.0
-    said: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # the first command of each step
+    did: list[str] = field(default_factory=list)  # the actions, by the functions that stand for them
 
     @classmethod
     def of(cls, answer: dict[str, Any]) -> Outcome:
         if "signal" in answer:
             return cls(killed=True)
-        facts = {key: answer[key] for key in ("steps", "actions", "seconds", "said") if key in answer}
+        facts = {key: answer[key] for key in ("steps", "actions", "seconds", "said", "did") if key in answer}
         if "error" in answer:
             return cls(error=answer["error"][0], message=answer["error"][1], **facts)
         found = answer["outcome"]

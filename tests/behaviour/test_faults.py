@@ -144,6 +144,20 @@ def test_killed_in_the_first_run_and_in_the_removal(worlds: list[EngineWorld]) -
     assert counts[True] >= 0.8 * 2 * KILLS
 
 
+def test_killed_with_a_file_half_written(world: EngineWorld) -> None:
+    """What is left of it goes with the next run, be that the same again or the removal."""
+    empty = world.state()
+    first = world.make(*BEFORE)
+    whole = world.state()
+    moment = {"kill_action": first.did.index("fsync") + 1}
+    for networks, reached in ((BEFORE, whole), ([], empty)):
+        world.clear()
+        assert world.try_run(BEFORE, **moment).killed
+        assert any(key.startswith("file /etc/sysctl.d/") and key.endswith(".tmp") for key in world.state())
+        world.make(*networks)
+        assert not differences(world.state(), reached)
+
+
 def test_killed_in_a_change(worlds: list[EngineWorld]) -> None:
     worlds[0].make(*BEFORE)
     change = worlds[0].make(*AFTER)

@@ -78,6 +78,7 @@ class Faults:
         self.steps = 0
         self.actions = 0
         self.said: list[str] = []
+        self.did: list[str] = []
         self._started = started
         for kind in subclasses(operations.Operation):
             if "apply" in vars(kind):
@@ -120,6 +121,7 @@ class Faults:
             result = original(*words, **options)
             if self.steps:
                 self.actions += 1
+                self.did.append(name)
                 if self.actions == self.kill_action:
                     die()
             return result
@@ -169,7 +171,11 @@ def carry_out(request: Request, started: int) -> Request:
     except EXPECTED as error:
         answer["error"] = [type(error).__name__, str(error)]
     answer.update(
-        seconds=time.monotonic() - begin, steps=faults.steps, actions=faults.actions, said=faults.said[: faults.steps]
+        seconds=time.monotonic() - begin,
+        steps=faults.steps,
+        actions=faults.actions,
+        said=faults.said,
+        did=faults.did,
     )
     return answer
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind, stable_mac
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     LINK_GROUP,
     Bridge,
@@ -357,6 +358,24 @@ def test_a_subnet_may_move_from_a_bridge_that_goes_in_the_same_run() -> None:
     converge(host, gone(), blue(name="br-new"))
 
     assert "br-blue" not in host.host.links
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_subnet_of_a_bridge_of_the_same_run_that_keeps_it_is_a_conflict(ours: bool, order: int) -> None:
+    host = host_with(blue()) if ours else foreign()
+    requests = [blue(addresses=None), blue(name="br-red", addresses=["10.20.0.254/24"])]
+
+    with pytest.raises(Conflict, match="overlaps"):
+        once(host, *requests[::order])
+
+
+def test_a_namespace_of_the_same_run_does_not_hide_an_interface_of_its_name() -> None:
+    host = host_with()
+    host.make_link(host.host, "wg0", up=True, addresses=(ip_interface("10.20.0.9/24"),))
+
+    with pytest.raises(Conflict, match="an address of interface wg0"):
+        once(host, ask(NetnsKind(), {"name": "wg0"}), blue())
 
 
 def test_two_bridges_may_exchange_their_subnets_in_one_run() -> None:

@@ -1,0 +1,350 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    BridgePolicy,
+    Conflict,
+    Flow,
+    InvalidRequest,
+    PortRange,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    MemoryHost,
+    ask,
+    converge,
+    once,
+    world,
+)
+
+KIND = BridgeFirewallKind()
+OPTIONS: dict[str, Any] = {"bridge": "br-blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "network": "blue"}
+
+
+def blue(**changes: Any) -> Request:
+    return ask(KIND, {**OPTIONS, **changes})
+
+
+def gone(bridge: str = "br-blue") -> Request:
+    return ask(KIND, {"bridge": bridge}, "absent")
+
+
+def host_with(*requests: Request) -> MemoryHost:
+    host = MemoryHost()
+    if requests:
+        once(host, *requests)
+    return host
+
+
+# ---- options
+
+
+def test_options() -> None:
+    said = {
+        "bridge": "br-blue",
+        "subnets": ["fd00:20::/64", "10.20.0.128/25", "10.20.0.0/25"],
+        "icc": False,
+        "direct_access": True,
+        "trusted_interfaces": ["wg0", "eth1", "wg0"],
+        "host_access": "deny",
+        "allow": [
+            {"to": "10.20.0.9", "from": "192.0.2.0/24", "protocol": "TCP", "port": "80-90"},
+            {"to": "fd00:20::/64"},
+            {"to": "fd00:20::/64", "from": "::/0"},
+        ],
+        "network": "blue",
+    }
+
+    assert KIND.parse(said) == BridgePolicy(
+        "br-blue",
+        (ip_network("10.20.0.0/24"), ip_network("fd00:20::/64")),
+        False,
+        False,
+        True,
+        ("eth1", "wg0"),
+        False,
+        (
+            Flow(ip_network("192.0.2.0/24"), ip_network("10.20.0.9/32"), "tcp", PortRange(80, 90)),
+            Flow(ip_network("::/0"), ip_network("fd00:20::/64")),
+        ),
+        "blue",
+    )
+    assert KIND.parse({"bridge": "br0", "subnets": []}) == BridgePolicy("br0")
+    assert KIND.parse({"bridge": "br0", "subnets": [], "internal": True}).internal
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bridge": "a b"}, "bridge: 'a b' is no name for an interface."),
+        ({"subnets": ["10.20.0.1/24"]}, "subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"),
+        ({"trusted_interfaces": ["a b"]}, "trusted_interfaces: 'a b' is no name for an interface."),
+        ({"allow": [{"to": "x"}]}, "allow.to: 'x' is no subnet; write it like 10.20.0.0/24."),
+        ({"allow": [{"to": "10.20.0.9", "from": "x"}]}, "allow.from: 'x' is no subnet; write it like 10.20.0.0/24."),
+        (
+            {"allow": [{"to": "10.20.0.9", "from": "fd00::/8"}]},
+            "Bridge br-blue: nothing flows from fd00::/8 to 10.20.0.9/32; they are of two families.",
+        ),
+        (
+            {"allow": [{"to": "10.20.0.9", "port": 80}]},
+            "Bridge br-blue: allow.port 80 wants allow.protocol, too.",
+        ),
+        (
+            {"allow": [{"to": "10.20.0.9", "protocol": "icmp"}]},
+            "allow.protocol: 'icmp' is none of tcp, udp, sctp.",
+        ),
+        ({"allow": [{"to": "10.21.0.9"}]}, "Bridge br-blue: allow.to 10.21.0.9/32 lies in none of its subnets."),
+        ({"allow": [{"to": "10.0.0.0/8"}]}, "Bridge br-blue: allow.to 10.0.0.0/8 lies in none of its subnets."),
+        (
+            {"internal": True, "trusted_interfaces": ["wg0"]},
+            "Bridge br-blue: an internal network has no way in; leave out trusted_interfaces and direct_access.",
+        ),
+        (
+            {"internal": True, "direct_access": True},
+            "Bridge br-blue: an internal network has no way in; leave out trusted_interfaces and direct_access.",
+        ),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        blue(**changes)
+
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("requests", "error", "message"),
+    [
+        ([blue(), blue(icc=False)], InvalidRequest, "Bridge br-blue is asked for twice."),
+        (
+            [blue(), blue(bridge="br-red", subnets=["10.20.0.0/16"])],
+            Conflict,
+            "Subnet 10.20.0.0/16 of bridge br-red overlaps 10.20.0.0/24 of bridge br-blue.",
+        ),
+    ],
+)
+def test_policies_that_contradict_one_another_are_refused(
+    requests: list[Request], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as refused:
+        once(host_with(), *requests)
+
+    assert str(refused.value) == message
+
+
+def test_a_subnet_of_another_bridge_of_ours_is_a_conflict() -> None:
+    host = host_with(blue())
+    before = host.snapshot()
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, blue(bridge="br-red", subnets=["fd00:20::/60"]))
+
+    assert str(conflict.value) == "Subnet fd00:20::/60 of bridge br-red overlaps fd00:20::/64 of bridge br-blue."
+    assert host.snapshot() == before
+
+
+def test_two_bridges_may_exchange_their_subnets_in_one_run() -> None:
+    host = host_with(blue(subnets=["10.20.0.0/24"]), blue(bridge="br-red", subnets=["10.21.0.0/24"]))
+
+    converge(host, blue(subnets=["10.21.0.0/24"]), blue(bridge="br-red", subnets=["10.20.0.0/24"]))
+
+
+# ---- what is to be there
+
+
+def test_a_new_policy() -> None:
+    host = host_with()
+
+    outcome = converge(host, blue())
+
+    assert len(host.nft.transactions) == 1
+    [command] = outcome.commands
+    assert command == "nft -f - <<'EOF'\n%sEOF" % host.nft.transactions[0]
+    assert outcome.before == ""
+    assert outcome.objects == (
+        {
+            "bridge": "br-blue",
+            "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+            "internal": False,
+            "icc": True,
+            "direct_access": False,
+            "trusted_interfaces": [],
+            "host_access": "allow",
+            "allow": [],
+            "network": "blue",
+            "state": "present",
+            "title": "firewall of bridge br-blue",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"internal": True},
+        {"icc": False},
+        {"direct_access": True},
+        {"trusted_interfaces": ["wg0"]},
+        {"host_access": "deny"},
+        {"allow": [{"to": "10.20.0.9", "protocol": "tcp", "port": 80}]},
+        {"allow": [{"to": "10.20.0.9"}], "icc": False},
+        {"subnets": ["10.20.0.0/25"]},
+        {"subnets": []},
+        {"network": "red"},
+        {"network": None},
+    ],
+)
+def test_what_is_said_later_is_changed_in_one_transaction(later: dict[str, Any]) -> None:
+    host = host_with(blue())
+
+    outcome = converge(host, blue(**later))
+
+    assert outcome.changed
+    assert outcome.before != outcome.after
+    assert len(host.nft.transactions) == 2
+    assert host.nft.table() == host_with(blue(**later)).nft.table()
+
+
+def test_flows_are_told_in_the_words_of_the_options() -> None:
+    said = {"to": "10.20.0.9/32", "from": "192.0.2.0/24", "protocol": "tcp", "port": "80-90"}
+
+    assert once(host_with(), blue(allow=[said])).objects[0]["allow"] == [said]
+
+
+@pytest.mark.parametrize("drift", ["rule", "chain", "element", "set", "table"])
+def test_what_somebody_deleted_is_put_back_and_told(drift: str) -> None:
+    host = host_with(blue())
+    wanted = host.nft.table()
+    if drift == "rule":
+        host.nft.chains["into"][1].pop()
+    elif drift == "chain":
+        host.nft.chains["forward"][1].clear()
+        host.nft.load("delete chain inet dockerless forward")
+    elif drift == "element":
+        host.nft.load('delete element inet dockerless icc { "br-blue" . "br-blue" }')
+    elif drift == "set":
+        host.nft.load("flush chain inet dockerless guard\ndelete set inet dockerless closed4")
+    else:
+        host.nft.load("delete table inet dockerless")
+
+    outcome = converge(host, blue())
+
+    assert host.nft.table() == wanted
+    assert outcome.changed
+    assert outcome.before != outcome.after
+
+
+def test_other_policies_stay_as_they_are() -> None:
+    host = host_with(blue(), blue(bridge="br-red", subnets=["10.21.0.0/24"], internal=True))
+
+    converge(host, blue(icc=False))
+
+    there = {policy.bridge: policy for policy in world_policies(host)}
+    assert there["br-red"].internal
+    assert not there["br-blue"].icc
+
+
+def world_policies(host: MemoryHost) -> list[BridgePolicy]:
+    desk = world(host).firewall
+    desk.open()
+    return list(desk.policies.values())
+
+
+# ---- subnets that are those of the bridge
+
+
+def bridge(*addresses: str) -> Request:
+    return ask(BridgeKind(), {"name": "br-blue", "addresses": list(addresses)})
+
+
+def test_without_subnets_they_are_those_of_the_bridge() -> None:
+    host = host_with(bridge("10.20.0.1/24", "fd00:20::1/64"))
+
+    outcome = converge(host, blue(subnets=None))
+
+    assert outcome.objects[0]["subnets"] == ["10.20.0.0/24", "fd00:20::/64"]
+    assert not converge(host, blue()).changed
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_without_subnets_and_without_a_bridge_there_is_nothing_to_go_by(check_mode: bool) -> None:
+    host = host_with()
+    if check_mode:
+        assert once(host, blue(subnets=None), check_mode=True).changed
+        return
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, blue(subnets=None))
+
+    assert str(conflict.value) == (
+        "There is no bridge br-blue on this host; make it with the module bridge, or say which subnets it will have."
+    )
+
+
+def test_a_bridge_of_the_same_run_will_do() -> None:
+    host = host_with()
+
+    outcome = once(host, bridge("10.20.0.1/24"), blue(subnets=None))
+
+    assert outcome.objects[1]["subnets"] == ["10.20.0.0/24"]
+
+
+# ---- what is to go
+
+
+def test_the_last_policy_takes_the_table_along() -> None:
+    host = host_with(blue(), blue(bridge="br-red", subnets=["10.21.0.0/24"]))
+
+    converge(host, gone("br-red"))
+    assert host.nft.there
+
+    outcome = converge(host, gone())
+    assert outcome.commands == ("nft -f - <<'EOF'\ndelete table inet dockerless\nEOF",)
+    assert not host.nft.there
+    assert not converge(host, gone()).changed
+
+
+# ---- any policies after any others
+
+
+@st.composite
+def requests(draw: Any) -> list[Request]:
+    result = []
+    for number, name in enumerate(draw(st.lists(st.sampled_from(["br0", "br1", "br2"]), unique=True))):
+        subnets = ["10.2%d.0.0/24" % number, "fd00:%d::/64" % number]
+        options: Mapping[str, Any] = {
+            "bridge": name,
+            "subnets": draw(st.sampled_from([subnets, subnets[:1], []])),
+            "icc": draw(st.booleans()),
+            "host_access": draw(st.sampled_from(["allow", "deny"])),
+            "network": draw(st.sampled_from(["", "blue"])),
+        }
+        closed = draw(st.booleans())
+        more = {"internal": True} if closed else {"trusted_interfaces": draw(st.sampled_from([[], ["wg0"]]))}
+        allow = [{"to": subnet, "protocol": "tcp", "port": 80} for subnet in options["subnets"] if draw(st.booleans())]
+        state = draw(st.sampled_from(["present", "present", "absent"]))
+        result.append(ask(KIND, {**options, **more, "allow": allow}, state))
+    return result
+
+
+@given(requests(), requests())
+def test_any_policies_can_follow_any_others(first: list[Request], second: list[Request]) -> None:
+    host = host_with()
+    converge(host, *first)
+    try:
+        converge(host, *second)
+    except Conflict as conflict:
+        assert "overlaps" in str(conflict)

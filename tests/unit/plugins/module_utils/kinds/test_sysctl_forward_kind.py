@@ -1,0 +1,413 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import (
+    PERSISTENT,
+    VOLATILE,
+    SysctlForwardKind,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    Conflict,
+    Forwarding,
+    InvalidRequest,
+    Route,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.operations import HOST
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    IPV4_FORWARD,
+    IPV6_FORWARD,
+    MemoryHost,
+    ask,
+    converge,
+    once,
+)
+
+KIND = SysctlForwardKind()
+UPLINK_RA = "net/ipv6/conf/eth0/accept_ra"
+
+
+def forward(**options: Any) -> Request:
+    return ask(KIND, options)
+
+
+def gone() -> Request:
+    return ask(KIND, {}, "absent")
+
+
+def host_with(*requests: Request, ipv6_uplink: bool = False, **sysctls: str) -> MemoryHost:
+    host = MemoryHost()
+    routes = [Route(ip_network("0.0.0.0/0"))] + ([Route(ip_network("::/0"))] if ipv6_uplink else [])
+    host.uplink("eth0", 1500, *routes)
+    once(host, ask(BridgeKind(), {"name": "br-blue", "addresses": []}))
+    for request in requests:
+        once(host, request)
+    return host
+
+
+def values(host: MemoryHost, *keys: str) -> list[str]:
+    return [host.host.sysctls[key] for key in keys]
+
+
+# ---- options
+
+
+def test_options() -> None:
+    said = {
+        "ipv4": False,
+        "ipv6": True,
+        "route_localnet": ["br1", "br0", "br1"],
+        "persist": False,
+        "forward_policy": "drop",
+    }
+
+    assert KIND.parse(said) == Forwarding(False, True, ("br0", "br1"), False, True)
+    assert KIND.parse({}) == Forwarding()
+    assert KIND.parse({"forward_policy": "unmanaged"}) == Forwarding()
+
+
+def test_a_name_that_cannot_be_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"^route_localnet: 'a b' is no name for an interface\.$"):
+        forward(route_localnet=["a b"])
+
+
+def test_a_host_has_one_forwarding() -> None:
+    with pytest.raises(InvalidRequest, match=r"^A host has one forwarding; aggregate takes one item here\.$"):
+        once(host_with(), forward(), forward(ipv6=True))
+
+
+# ---- what is to be there
+
+
+def test_forwarding_now_and_after_the_next_boot() -> None:
+    host = host_with()
+
+    outcome = converge(host, forward())
+
+    assert values(host, IPV4_FORWARD, IPV6_FORWARD) == ["1", "0"]
+    assert host.files == {
+        PERSISTENT: "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state: absent:\n"
+        "# found: net/ipv4/ip_forward = 0\n"
+        "net.ipv4.ip_forward = 1\n"
+    }
+    assert outcome.commands == (
+        "mkdir -p /etc/sysctl.d",
+        "cat > %s <<'EOF'\n%sEOF" % (PERSISTENT, host.files[PERSISTENT]),
+        "sysctl -w net.ipv4.ip_forward=1",
+    )
+    assert outcome.objects == (
+        {
+            "sysctls": {"net.ipv4.ip_forward": "1"},
+            "persist": True,
+            "forward_policy": "unmanaged",
+            "state": "present",
+            "title": "forwarding",
+        },
+    )
+
+
+def test_the_note_of_what_was_found_comes_before_the_first_change() -> None:
+    host = host_with()
+    host.fail_at = host.steps + 2
+    host.step = stop_at(host)  # type: ignore[method-assign]
+
+    with pytest.raises(KeyboardInterrupt):
+        once(host, forward())
+
+    assert "# found: net/ipv4/ip_forward = 0\n" in host.files[PERSISTENT]
+    assert values(host, IPV4_FORWARD) == ["0"]
+
+
+def stop_at(host: MemoryHost) -> Callable[[str], None]:
+    def step(unused: str) -> None:
+        host.steps += 1
+        if host.steps == host.fail_at:
+            raise KeyboardInterrupt
+
+    return step
+
+
+def test_for_this_boot_only() -> None:
+    host = host_with()
+
+    converge(host, forward(persist=False))
+
+    assert list(host.files) == [VOLATILE]
+    assert values(host, IPV4_FORWARD) == ["1"]
+
+
+def test_a_change_between_the_two_keeps_what_was_found() -> None:
+    host = host_with(forward())
+
+    converge(host, forward(persist=False))
+    assert list(host.files) == [VOLATILE]
+    assert "# found: net/ipv4/ip_forward = 0\n" in host.files[VOLATILE]
+
+    converge(host, forward())
+    assert list(host.files) == [PERSISTENT]
+
+    once(host, gone())
+    assert values(host, IPV4_FORWARD) == ["0"]
+
+
+def test_ipv6_keeps_the_default_route_of_an_uplink_that_lives_by_router_advertisements() -> None:
+    host = host_with(ipv6_uplink=True)
+
+    outcome = converge(host, forward(ipv6=True))
+
+    assert values(host, UPLINK_RA, IPV6_FORWARD) == ["2", "1"]
+    # in this order: with the second one first, the route would be gone
+    written = [command for command in outcome.commands if command.startswith("sysctl")]
+    assert written.index("sysctl -w net.ipv6.conf.eth0.accept_ra=2") < written.index(
+        "sysctl -w net.ipv6.conf.all.forwarding=1"
+    )
+
+    once(host, gone())
+    assert values(host, UPLINK_RA, IPV6_FORWARD) == ["1", "0"]
+
+
+def test_an_uplink_that_does_not_listen_to_routers_is_left_alone() -> None:
+    host = host_with(ipv6_uplink=True)
+    host.host.sysctls[UPLINK_RA] = "0"
+
+    converge(host, forward(ipv6=True))
+
+    assert values(host, UPLINK_RA) == ["0"]
+
+
+def test_without_ipv6_in_the_kernel_it_cannot_be_forwarded() -> None:
+    host = host_with()
+    for key in [key for key in host.host.sysctls if key.startswith("net/ipv6/")]:
+        del host.host.sysctls[key]
+
+    with pytest.raises(Conflict, match=r"leave ipv6 out, or boot without ipv6\.disable=1\.$"):
+        once(host, forward(ipv6=True))
+    converge(host, forward())
+
+
+def test_route_localnet_is_for_this_boot_only() -> None:
+    host = host_with()
+
+    converge(host, forward(route_localnet=["br-blue"]))
+
+    assert values(host, "net/ipv4/conf/br-blue/route_localnet") == ["1"]
+    assert "route_localnet = 1" not in host.files[PERSISTENT]
+    converge(host, forward(), as_promised=False)  # what went back is told once
+    assert values(host, "net/ipv4/conf/br-blue/route_localnet") == ["0"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_an_interface_that_is_not_there_is_a_conflict_unless_an_earlier_task_may_make_it(check_mode: bool) -> None:
+    if check_mode:
+        assert once(host_with(), forward(route_localnet=["br-red"]), check_mode=True).changed
+        return
+
+    with pytest.raises(Conflict) as conflict:
+        once(host_with(), forward(route_localnet=["br-red"]))
+
+    assert str(conflict.value) == (
+        "There is no interface br-red on this host; route_localnet takes interfaces that are there."
+    )
+
+
+def test_a_host_that_forwards_already_is_left_so_for_ever() -> None:
+    host = host_with()
+    host.host.sysctls[IPV4_FORWARD] = "1"
+
+    converge(host, forward())
+    once(host, gone())
+
+    assert values(host, IPV4_FORWARD) == ["1"]
+    assert host.files == {}
+
+
+def test_any_number_is_true_to_the_kernel() -> None:
+    host = host_with(forward())
+    host.host.sysctls[IPV4_FORWARD] = "2"
+
+    assert not once(host, forward()).changed
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"ipv6": True},
+        {"ipv4": False},
+        {"ipv4": False, "ipv6": True},
+        {"route_localnet": ["br-blue"]},
+        {"persist": False},
+        {"forward_policy": "drop"},
+    ],
+)
+def test_what_is_said_later_is_changed_and_told(later: dict[str, Any]) -> None:
+    host = host_with(forward(), ipv6_uplink=True)
+
+    outcome = converge(host, forward(**later), as_promised=later.get("ipv4", True))
+
+    assert outcome.changed
+    assert outcome.before != outcome.after
+    [told] = outcome.objects
+    assert told["forward_policy"] == later.get("forward_policy", "unmanaged")
+    assert told["persist"] is later.get("persist", True)
+
+
+DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
+    "ipv4": lambda host: host.stack(HOST).write_sysctl(IPV4_FORWARD, "0"),
+    "ipv6": lambda host: host.stack(HOST).write_sysctl(IPV6_FORWARD, "0"),
+    "uplink": lambda host: host.stack(HOST).write_sysctl("net/ipv4/conf/eth0/forwarding", "0"),
+    "bridge": lambda host: host.stack(HOST).write_sysctl("net/ipv6/conf/br-blue/forwarding", "0"),
+    "accept_ra": lambda host: host.stack(HOST).write_sysctl(UPLINK_RA, "1"),
+    "route_localnet": lambda host: host.stack(HOST).write_sysctl("net/ipv4/conf/br-blue/route_localnet", "0"),
+    "setting-in-file": lambda host: host.files.update(
+        {PERSISTENT: host.files[PERSISTENT].replace("net.ipv4.ip_forward = 1\n", "")}
+    ),
+    "policy": lambda host: host.nft.load("delete table inet dockerless"),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS.values(), ids=DRIFTS)
+def test_what_somebody_changed_by_hand_is_repaired_and_told(drift: Callable[[MemoryHost], None]) -> None:
+    request = forward(ipv6=True, route_localnet=["br-blue"], forward_policy="drop")
+    host = host_with(request, ipv6_uplink=True)
+    wanted = host.snapshot()
+    drift(host)
+    assert host.snapshot() != wanted
+
+    outcome = once(host, request)
+
+    # the kernel forgets one interface's own value when all are written
+    again = once(host, request)
+    assert not again.changed
+    assert host.snapshot() == wanted
+    assert outcome.changed
+    assert outcome.before != outcome.after
+
+
+def test_a_file_that_somebody_deleted_is_written_again() -> None:
+    host = host_with(forward())
+    host.files.clear()
+
+    converge(host, forward())
+
+    assert PERSISTENT in host.files
+
+
+# ---- what others rely on
+
+
+def test_forwarding_stays_for_a_bridge_of_others_with_ports_and_the_result_says_so() -> None:
+    host = host_with(forward())
+    host.make_link(host.host, "virbr0", kind="bridge")
+    host.make_link(host.host, "vnet0", kind="tun", master="virbr0")
+
+    outcome = once(host, gone())
+
+    assert values(host, IPV4_FORWARD) == ["1"]
+    assert outcome.warnings == (
+        "net.ipv4.ip_forward stays 1: bridge virbr0, which is not ours, has ports (vnet0).",
+    )
+    assert host.files == {}
+
+
+def test_a_bridge_of_others_without_ports_is_no_reason() -> None:
+    host = host_with(forward())
+    host.make_link(host.host, "virbr0", kind="bridge")
+
+    once(host, gone())
+
+    assert values(host, IPV4_FORWARD) == ["0"]
+
+
+def test_forwarding_stays_for_the_nat_of_others() -> None:
+    chain = {"family": "ip", "table": "nat", "name": "POSTROUTING", "type": "nat", "hook": "postrouting", "prio": 100}
+    rule = {"family": "ip", "table": "nat", "chain": "POSTROUTING", "expr": [{"masquerade": None}]}
+    host = host_with(forward(ipv6=True))
+
+    outcome = once(host, gone(), foreign=[{"chain": {**chain, "policy": "accept"}}, {"rule": rule}])
+
+    assert values(host, IPV4_FORWARD, IPV6_FORWARD) == ["1", "0"]
+    assert outcome.warnings == ("net.ipv4.ip_forward stays 1: table ip nat translates addresses.",)
+
+
+# ---- what is to go
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ipv6": True},
+        {"persist": False},
+        {"ipv4": False, "ipv6": False},
+        {"route_localnet": ["br-blue"]},
+        {"forward_policy": "drop"},
+        {"ipv6": True, "route_localnet": ["br-blue"], "forward_policy": "drop", "persist": False},
+    ],
+)
+def test_absent_goes_back_to_what_was_found(options: dict[str, Any]) -> None:
+    host = host_with(ipv6_uplink=True)
+    before = host.snapshot()
+    once(host, forward(**options))
+
+    outcome = converge(host, gone())
+
+    assert host.snapshot() == before
+    assert outcome.changed
+    assert outcome.after == ""
+    assert not converge(host, gone()).changed
+
+
+def test_an_interface_that_is_gone_needs_no_value() -> None:
+    host = host_with(forward(route_localnet=["br-blue"]))
+    host.remove_link(host.host, "br-blue")
+
+    assert converge(host, gone()).changed
+
+
+def test_without_a_packet_filter_the_host_can_forward_all_the_same() -> None:
+    host = host_with()
+
+    converge(host, forward(), works=False)
+    converge(host, gone(), works=False)
+
+    assert values(host, IPV4_FORWARD) == ["0"]
+
+
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "ipv4": st.booleans(),
+        "ipv6": st.booleans(),
+        "persist": st.booleans(),
+        "route_localnet": st.sampled_from([[], ["br-blue"], ["eth0", "br-blue"]]),
+        "forward_policy": st.sampled_from(["drop", "unmanaged"]),
+    },
+)
+
+
+@given(st.lists(OPTIONS, max_size=3), st.booleans(), st.sampled_from(["0", "1"]))
+def test_however_it_was_changed_absent_goes_back_to_what_was_found(
+    wanted: list[dict[str, Any]], ipv6_uplink: bool, found: str
+) -> None:
+    host = host_with(ipv6_uplink=ipv6_uplink)
+    if found != "0":
+        host.stack(HOST).write_sysctl(IPV4_FORWARD, found)
+    before = host.snapshot()
+    for options in wanted:
+        converge(host, forward(**options), as_promised=False)
+
+    converge(host, gone())
+
+    assert host.snapshot() == before
