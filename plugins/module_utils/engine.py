@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from .firewall.backend import FirewallError
 from .kernel.errors import HostError
+from .model import BridgePolicy
 from .operations import Announce, DeleteLinks, Operation, RemoveRoute
 from .text import to_yaml
 from .world import World
@@ -111,8 +112,10 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     """Rules first, for nothing may be open for a moment; then what goes, then what comes."""
     plan = _Plan()
     _check_together(requests)
-    world.requested = {getattr(request.item, "name", "") for request in requests}
-    peers = [request.item.peer for request in requests if hasattr(request.item, "peer")]
+    items = [request.item for request in requests]
+    world.requested = {item.name for item in items if getattr(item, "addresses", None) is not None}
+    world.requested_policies = {item.bridge for item in items if isinstance(item, BridgePolicy)}
+    peers = [item.peer for item in items if hasattr(item, "peer")]
     world.requested_peers = {(peer.place, peer.name) for peer in peers}
     going: list[Operation] = []
     coming: list[Operation] = []
@@ -166,9 +169,9 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     steps = kind.plan(item, request.state, world)
     wanted = kind.wanted(item, observed, world) if request.state == "present" else None
     if not kind.firewall and observed is not None:
-        if not steps:
+        if not steps and not world.firewall.in_use:
             wanted = observed  # as it should be; or not ours, and used or left as it is
-        elif wanted == observed:
+        elif steps and wanted == observed:
             observed = dict(observed, needs=_headlines(steps))  # not as it should be in something that is not shown
     plan.before[title] = observed
     plan.after[title] = wanted

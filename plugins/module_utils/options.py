@@ -78,7 +78,7 @@ def mac_address(option: str, value: str | None) -> str | None:
     if not _MAC.fullmatch(text) or text == "00:00:00:00:00:00":
         raise InvalidRequest("%s: %r is no MAC address; write it like 02:42:0a:14:00:02." % (option, value))
     if int(text[:2], 16) & 1:
-        raise InvalidRequest("%s: %s is a group address; an interface needs one of its own." % (option, value))
+        raise InvalidRequest("%s: %s is a group address; an interface needs one of its own." % (option, text))
     return text
 
 
@@ -97,7 +97,7 @@ def address(option: str, value: str) -> Address:
 
 def interface(option: str, value: str) -> Interface:
     """An address with the prefix length of its subnet, one that an interface can have."""
-    if "/" not in value:
+    if re.fullmatch(r"[0-9A-Fa-f.:]+", value):
         raise InvalidRequest("%s: %s has no prefix length; write it like 10.20.0.1/24." % (option, value))
     found = _read(option, value, "address with prefix length", "10.20.0.1/24", ipaddress.ip_interface)
     if found.ip.is_multicast or found.ip.is_unspecified or found.ip.is_loopback:

@@ -9,8 +9,8 @@ import json
 import re
 import typing as t
 
-_PLAIN = re.compile(r"[A-Za-z_/!][A-Za-z0-9_./:!@ -]*[A-Za-z0-9_/]|[A-Za-z_/]")
-_WORDS = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:@ -]*[A-Za-z0-9_/]|[A-Za-z_/]")
+_WORDS = ("true", "false", "yes", "no", "on", "off", "null")
 
 
 def to_yaml(value: t.Mapping[str, t.Any]) -> str:
@@ -50,5 +50,11 @@ def _flow(value: t.Any) -> str:
 def _scalar(value: t.Any) -> str:
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS and ": " not in value
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        return value if plain else _quoted(value)
     return "null" if value is None else json.dumps(value)
+
+
+def _quoted(value: str) -> str:
+    """In double quotes; what is no visible character would be a line break, or refused, in YAML."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else ("\\u%04x" if ord(c) < 0x10000 else "\\U%08x") % ord(c) for c in text)

@@ -35,8 +35,9 @@ class World:
         self.check_mode = check_mode
         self.warnings: list[str] = []
         self.dropped_bridges: set[str] = set()
-        self.requested: set[str] = set()  # names of what this run brings to its wanted state
-        self.requested_peers: set[tuple[Place, str]] = set()  # and where the other ends of cables among it are
+        self.requested: set[str] = set()  # links whose addresses this run brings to what is wanted
+        self.requested_policies: set[str] = set()  # bridges whose policies it does
+        self.requested_peers: set[tuple[Place, str]] = set()  # ends of cables whose routes it does
         self.news: list[Announcement] = []  # addresses that neighbours should hear of when all is up
         self._links: dict[Place, dict[str, Link]] = {}
         self._namespaces: t.Mapping[str, NamespaceEntry] | None = None

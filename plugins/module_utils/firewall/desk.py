@@ -67,6 +67,19 @@ class _Source:
     state: FirewallState
 
 
+def _beside(policy: BridgePolicy, others: t.Collection[BridgePolicy]) -> BridgePolicy:
+    """A policy without the subnets that another one has by now, in another size: a set takes no two that overlap."""
+    taken = [subnet for other in others for subnet in other.subnets]
+    return replace(
+        policy,
+        subnets=tuple(
+            mine
+            for mine in policy.subnets
+            if not any(mine != theirs and mine.version == theirs.version and mine.overlaps(theirs) for theirs in taken)
+        ),
+    )
+
+
 class FirewallDesk:
     """Where the objects of a run leave what they want of the packet filter."""
 
@@ -185,9 +198,8 @@ class FirewallDesk:
         """
         self.open()
         source, desired = self._source, self.desired
-        kept = [
-            policy for policy in self.current.policies if policy.bridge in leaving and policy not in desired.policies
-        ]
+        gone = [policy for policy in self.current.policies if policy.bridge in leaving]
+        kept = [_beside(policy, desired.policies) for policy in gone if policy not in desired.policies]
         first = replace(desired, policies=desired.policies | frozenset(kept))
         steps = source.backend.plan(source.raw, first)
         for other in self._others:

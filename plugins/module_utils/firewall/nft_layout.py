@@ -119,7 +119,9 @@ def _keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], E
 def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: _Sets) -> None:
     for policy in policies:
         _render_policy(policy, sets)
-    guard = ["ct direction reply return"]
+    # route_localnet on a bridge would open every service of the host's 127.0.0.1 to the endpoints
+    guard = ['iifname != "lo" ip daddr 127.0.0.0/8 counter drop comment "loopback is for this host alone"']
+    guard.append("ct direction reply return")
     chains[USER] = Chain()
     flows = [(policy.bridge, flow) for policy in policies for flow in policy.allow]
     if flows:

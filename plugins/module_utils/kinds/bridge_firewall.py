@@ -123,7 +123,8 @@ class BridgeFirewallKind(Kind):
         policies.pop(item.bridge, None)
         if state == "present":
             for other in policies.values():
-                _refuse_overlap(item, other)
+                if other.bridge not in world.requested_policies:
+                    _refuse_overlap(item, other)
             policies[item.bridge] = item
         return []
 

@@ -67,6 +67,8 @@ class PortPublishKind(Kind):
     @staticmethod
     def _parse_sources(options: t.Mapping[str, t.Any], version: int) -> t.Any:
         sources = read.networks("allowed_sources", options.get("allowed_sources"))
+        if any(source.prefixlen == 0 and source.version == version for source in sources):
+            return ()  # everyone
         for source in sources:
             if source.version != version:
                 raise InvalidRequest("allowed_sources: %s is of the other address family than the endpoint." % source)

@@ -55,10 +55,8 @@ class SysctlForwardKind(Kind):
 
     def observed(self, item: Forwarding, world: World) -> Description:
         found = _found(world)
-        if not found and not world.firewall.readable():
-            return None
         drop = world.firewall.readable() and world.firewall.drop_foreign
-        if not found and not drop:
+        if not drop and not any(world.host.read_file(path) for path in (PERSISTENT, VOLATILE)):
             return None
         keys = dict(found, **self._wanted_values(item, world))
         values = {key: _read(world, key) for key in keys}
@@ -69,13 +67,8 @@ class SysctlForwardKind(Kind):
         )
 
     def wanted(self, item: Forwarding, observed: Description, world: World) -> Description:
-        values = self._wanted_values(item, world)
-        rest = {
-            key: value for key, value in _found(world).items() if key not in values and _read(world, key) is not None
-        }
-        kept = {key: str(_read(world, key)) for key in rest if _relied_on(world, key)}
         return compact(
-            sysctls={sysctl_name(key): value for key, value in sorted(dict(rest, **kept, **values).items())},
+            sysctls={sysctl_name(key): value for key, value in sorted(self._wanted_values(item, world).items())},
             persist=item.persist,
             forward_policy="drop" if item.drop_foreign else "unmanaged",
         )

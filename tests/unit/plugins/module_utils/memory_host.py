@@ -87,16 +87,19 @@ class MemoryHost:
         self.make_link(self.host, "lo", up=True)
         self.steps = 0  # applied so far
         self.fail_at: int | None = None  # the step that fails
+        self.cut_at: int | None = None  # the first step that is not reached
 
     def _number(self) -> int:
         self._numbers += 1
         return self._numbers
 
-    def step(self, what: str) -> None:
-        """Count a change, or fail as the test wants it."""
+    def step(self, what: str, error: Exception | None = None) -> None:
+        """Count a change, or fail or be killed as the test wants it."""
         self.steps += 1
+        if self.cut_at is not None and self.steps >= self.cut_at:
+            raise KeyboardInterrupt
         if self.steps == self.fail_at:
-            raise KernelError(what, "the test wants it so")
+            raise error or KernelError(what, "the test wants it so")
 
     # ---- what a test arranges
 
@@ -223,9 +226,7 @@ class MemoryHost:
         return self.files.get(path)
 
     def load(self, argv: Sequence[str], text: str) -> None:
-        self.steps += 1
-        if self.steps == self.fail_at:
-            raise CommandError(argv, 1, "the test wants it so")
+        self.step("load rules", CommandError(argv, 1, "the test wants it so"))
         assert tuple(argv) == ("nft", "-f", "-")
         try:
             self.nft.load(text)
@@ -317,7 +318,7 @@ class MemoryStack:
         if key not in sysctls:
             raise KernelError("set sysctl %s" % key, "there is no such key")
         before, sysctls[key] = sysctls[key], value
-        word = {IPV4_FORWARD: "net/ipv4/conf/", IPV6_FORWARD: "net/ipv6/conf/"}.get(key)
+        word = {IPV4_FORWARD: "net/ipv4/conf/", IPV6_FORWARD: "net/ipv6/conf/"}.get(key, "")
         for other in sysctls if word and before != value else ():
             if other.startswith(word) and other.endswith("/forwarding"):
                 sysctls[other] = value

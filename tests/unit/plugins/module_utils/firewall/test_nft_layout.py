@@ -41,8 +41,10 @@ WEB6 = replace(WEB, container_ip=ip_address("fd00:20::2"))
 
 
 def state(*parts: Any, drop_foreign: bool = False) -> FirewallState:
-    kinds = (BridgePolicy, Masquerade, PublishedPort)
-    return FirewallState(*(frozenset(p for p in parts if isinstance(p, kind)) for kind in kinds), drop_foreign)
+    def those(kind: type) -> frozenset[Any]:
+        return frozenset(part for part in parts if isinstance(part, kind))
+
+    return FirewallState(those(BridgePolicy), those(Masquerade), those(PublishedPort), drop_foreign)
 
 
 def elements(table: Table, name: str) -> Mapping[str, Element]:

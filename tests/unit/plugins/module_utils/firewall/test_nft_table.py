@@ -90,7 +90,7 @@ PORT = [meta("l4proto"), field("th", "dport")]
                 {"snat": {"family": "ip", "addr": "192.0.2.1", "flags": "fully-random"}},
             ],
             'ip saddr 10.20.0.0/24 oifname "eth0" ip daddr != { 10.0.0.0/8, 192.168.0.0/16 } snat ip to'
-            ' 192.0.2.1 fully-random',
+            " 192.0.2.1 fully-random",
         ),
         (
             [

@@ -85,7 +85,7 @@ def test_a_new_namespace() -> None:
     )
     assert outcome.after == (
         'namespace web:\n  name: web\n  lo: up\n  sysctls:\n    net/ipv4/ip_local_port_range: "1024 2048"\n '
-        ' network: blue\n'
+        " network: blue\n"
     )
 
 

@@ -98,7 +98,8 @@ def test_forwarding_now_and_after_the_next_boot() -> None:
 
     assert values(host, IPV4_FORWARD, IPV6_FORWARD) == ["1", "0"]
     assert host.files == {
-        PERSISTENT: "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state: absent:\n"
+        PERSISTENT: "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state:"
+        " absent:\n"
         "# found: net/ipv4/ip_forward = 0\n"
         "net.ipv4.ip_forward = 1\n"
     }
@@ -120,23 +121,13 @@ def test_forwarding_now_and_after_the_next_boot() -> None:
 
 def test_the_note_of_what_was_found_comes_before_the_first_change() -> None:
     host = host_with()
-    host.fail_at = host.steps + 2
-    host.step = stop_at(host)  # type: ignore[method-assign]
+    host.cut_at = host.steps + 2
 
     with pytest.raises(KeyboardInterrupt):
         once(host, forward())
 
     assert "# found: net/ipv4/ip_forward = 0\n" in host.files[PERSISTENT]
     assert values(host, IPV4_FORWARD) == ["0"]
-
-
-def stop_at(host: MemoryHost) -> Callable[[str], None]:
-    def step(unused: str) -> None:
-        host.steps += 1
-        if host.steps == host.fail_at:
-            raise KeyboardInterrupt
-
-    return step
 
 
 def test_for_this_boot_only() -> None:
@@ -315,9 +306,7 @@ def test_forwarding_stays_for_a_bridge_of_others_with_ports_and_the_result_says_
     outcome = once(host, gone())
 
     assert values(host, IPV4_FORWARD) == ["1"]
-    assert outcome.warnings == (
-        "net.ipv4.ip_forward stays 1: bridge virbr0, which is not ours, has ports (vnet0).",
-    )
+    assert outcome.warnings == ("net.ipv4.ip_forward stays 1: bridge virbr0, which is not ours, has ports (vnet0).",)
     assert host.files == {}
 
 

@@ -1,0 +1,319 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.firewall import desk as module
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.desk import FirewallDesk
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    BridgePolicy,
+    FirewallState,
+    Masquerade,
+    OutInterface,
+    PortRange,
+    PublishedPort,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.operations import (
+    ForgetFlows,
+    LoadRules,
+    Operation,
+    PortFlows,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.iptables_in_memory import (
+    Host as Iptables,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryDesk, MemoryHost
+
+BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"),), network="blue")
+EGRESS = Masquerade(ip_network("10.20.0.0/24"), OutInterface("br-blue", True), network="blue")
+WEB = PublishedPort("tcp", PortRange(8080, 8080), ip_address("10.20.0.2"), 80, bridge="br-blue", network="blue")
+
+# As nft 1.0.6 prints the table that drops traffic of strangers.
+PLACE = {"family": "inet", "table": "dockerless"}
+STRANGERS = {
+    "nftables": [
+        {"table": {"family": "inet", "name": "dockerless", "handle": 1}},
+        {"chain": {**PLACE, "name": "foreign", "type": "filter", "hook": "forward", "prio": 0, "policy": "accept"}},
+        {
+            "rule": {
+                **PLACE,
+                "chain": "foreign",
+                "comment": "neither enters nor leaves a network of ours",
+                "expr": [
+                    {"match": {"op": "!=", "left": {"meta": {"key": "iifgroup"}}, "right": 25708}},
+                    {"match": {"op": "!=", "left": {"meta": {"key": "oifgroup"}}, "right": 25708}},
+                    {"counter": {"packets": 0, "bytes": 0}},
+                    {"drop": None},
+                ],
+            }
+        },
+    ]
+}
+
+
+class Tools:
+    """The programs of a host: nft with a table of ours or without, iptables in memory; None for what is not there."""
+
+    def __init__(self, nft: object = "", iptables: Iptables | None = None) -> None:
+        self.nft, self.iptables = nft, iptables
+        self.calls: list[str] = []
+
+    def __call__(self, argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
+        self.calls.append(" ".join(argv))
+        if argv[0] == "nft":
+            return self._nft(argv)
+        if self.iptables is None or argv[0].endswith("-legacy-save"):
+            raise FirewallError("There is no program %s on this host; install the package iptables." % argv[0])
+        plain = [word.replace("iptables-nft", "iptables").replace("ip6tables-nft", "ip6tables") for word in argv]
+        return self.iptables(plain, text)
+
+    def _nft(self, argv: Sequence[str]) -> tuple[int, str, str]:
+        if self.nft is None:
+            raise FirewallError("There is no program nft on this host; install the package nftables.")
+        if isinstance(self.nft, Exception):
+            return 1, "", str(self.nft)
+        if "table" in argv:
+            return (0, json.dumps(self.nft), "") if self.nft else (1, "", "Error: No such file or directory")
+        chains: list[dict[str, object]] = [{"metainfo": {"version": "1.0.6"}}]
+        if self.iptables is not None and "DLN-" in self.iptables.families[4].save():
+            chains.append({"chain": {"family": "ip", "table": "nat", "name": "DLN-MASQ"}})
+        return 0, json.dumps({"nftables": chains}), ""
+
+
+@pytest.fixture(autouse=True)
+def _no_legacy_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "legacy_is_loaded", lambda: False)
+
+
+def with_rules(*parts: object) -> Iptables:
+    """iptables that has rules of ours."""
+    host = Iptables()
+    desk = FirewallDesk(Tools(None, host), "iptables")
+    desk.open()
+    desk.masquerades = {part.key: part for part in parts if isinstance(part, Masquerade)}
+    desk.policies = {part.bridge: part for part in parts if isinstance(part, BridgePolicy)}
+    for step in desk.plan()[0]:
+        step.apply(host)  # type: ignore[arg-type]
+    return host
+
+
+def argv(steps: Sequence[Operation]) -> list[str]:
+    return [step.argv[0] for step in steps if isinstance(step, LoadRules)]
+
+
+# ---- which back-end
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "name"),
+    [
+        (Tools(), "auto", "nftables"),
+        (Tools(iptables=Iptables()), "auto", "nftables"),
+        (Tools(None, Iptables()), "auto", "iptables"),
+        (Tools(OSError("Operation not supported"), Iptables()), "auto", "iptables"),
+        (Tools(iptables=Iptables()), "iptables", "iptables"),
+        (Tools(iptables=Iptables()), "nftables", "nftables"),
+    ],
+)
+def test_the_back_end_is_the_one_asked_for_or_the_first_that_works(tools: Tools, choice: str, name: str) -> None:
+    assert FirewallDesk(tools, choice).backend == name
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "message"),
+    [
+        (
+            Tools(None),
+            "auto",
+            "This host has neither a working nft nor a working iptables (There is no program nft on this host; install"
+            " the package nftables.); install the package nftables.",
+        ),
+        (
+            Tools(None),
+            "nftables",
+            "Back-end nftables: There is no program nft on this host; install the package nftables.",
+        ),
+        (
+            Tools(OSError("Operation not permitted")),
+            "nftables",
+            "Back-end nftables: nft does not work here: Operation not permitted",
+        ),
+    ],
+)
+def test_when_none_works_the_error_says_why(tools: Tools, choice: str, message: str) -> None:
+    desk = FirewallDesk(tools, choice)
+
+    assert not desk.readable()
+    with pytest.raises(FirewallError) as error:
+        desk.open()
+    assert str(error.value) == message
+    assert not desk.is_open
+
+
+def test_nothing_is_asked_before_somebody_wants_to_know() -> None:
+    tools = Tools()
+
+    desk = FirewallDesk(tools)
+
+    assert tools.calls == []
+    assert not desk.is_open
+    assert not desk.in_use
+
+
+def test_a_look_costs_one_listing_however_often_it_is_taken() -> None:
+    tools = Tools(STRANGERS)
+    desk = FirewallDesk(tools)
+    for unused in range(3):
+        desk.use()
+        assert desk.readable()
+
+    assert [call for call in tools.calls if " list table " in call] == ["nft -j list table inet dockerless"]
+    assert desk.in_use
+
+
+# ---- what is there, and what is wanted
+
+
+def test_what_is_there_is_what_is_wanted_until_somebody_changes_it() -> None:
+    desk = FirewallDesk(Tools(STRANGERS))
+    desk.open()
+
+    assert desk.current == desk.desired == FirewallState(drop_foreign=True)
+    assert desk.plan() == ([], [])
+
+
+def test_changes_are_one_transaction() -> None:
+    desk = FirewallDesk(Tools(STRANGERS))
+    desk.open()
+    desk.policies[BLUE.bridge] = BLUE
+    desk.masquerades[EGRESS.key] = EGRESS
+    desk.ports.add(WEB)
+    desk.drop_foreign = False
+
+    steps, late = desk.plan()
+
+    assert desk.desired == FirewallState(frozenset([BLUE]), frozenset([EGRESS]), frozenset([WEB]))
+    assert desk.current == FirewallState(drop_foreign=True)
+    assert (argv(steps), len(steps), late) == (["nft"], 1, [])
+
+
+def test_flows_are_forgotten_after_the_rules_are_in_place() -> None:
+    desk = FirewallDesk(Tools())
+    desk.open()
+    desk.ports.add(WEB)
+    desk.stale.append(PortFlows(4, "tcp", 8080, 8080))
+
+    steps, unused = desk.plan()
+
+    assert [type(step) for step in steps] == [LoadRules, ForgetFlows]
+
+
+# ---- from one back-end to another
+
+
+def test_rules_of_the_old_back_end_are_taken_over_and_go_after_the_new_ones_have_come() -> None:
+    host = with_rules(EGRESS)
+    desk = FirewallDesk(Tools(iptables=host), "nftables")
+
+    desk.open()
+    steps, unused = desk.plan()
+
+    assert desk.current == FirewallState(masquerades=frozenset([EGRESS]))
+    assert argv(steps)[0] == "nft"
+    assert set(argv(steps)[1:]) == {"iptables-nft-restore"}
+    assert "-X DLN-MASQ" in steps[1].text  # type: ignore[attr-defined]
+
+
+def test_and_the_other_way_round() -> None:
+    desk = FirewallDesk(Tools(STRANGERS, Iptables()), "iptables")
+
+    desk.open()
+    steps, unused = desk.plan()
+
+    assert desk.current.drop_foreign
+    assert argv(steps) == ["iptables-restore", "ip6tables-restore", "nft"]
+    assert steps[-1].commands() == ["nft -f - <<'EOF'\ndelete table inet dockerless\nEOF"]
+
+
+def test_what_both_have_is_wanted_once() -> None:
+    host = with_rules(EGRESS, BLUE)
+    desk = FirewallDesk(Tools(STRANGERS, host), "nftables")
+
+    desk.open()
+
+    assert desk.desired == FirewallState(frozenset([BLUE]), frozenset([EGRESS]), drop_foreign=True)
+
+
+def test_the_back_end_that_has_our_rules_is_the_one_in_use() -> None:
+    assert FirewallDesk(Tools(iptables=with_rules(EGRESS)), "auto").backend == "iptables"
+    assert FirewallDesk(Tools(STRANGERS, Iptables()), "iptables").backend == "nftables"
+
+
+# ---- bridges that leave
+
+
+def test_a_bridge_that_leaves_keeps_its_policy_until_it_has_left() -> None:
+    host = MemoryHost()
+    make(host, BLUE)
+    desk = MemoryDesk(host)
+    desk.open()
+    del desk.policies[BLUE.bridge]
+
+    first, late = desk.plan({"br-blue"})
+
+    assert first == []
+    assert len(late) == 1
+    late[0].apply(host)  # type: ignore[arg-type]
+    assert not host.nft.there
+
+
+@pytest.mark.parametrize("subnet", ["10.20.0.0/24", "10.20.0.0/16", "10.20.0.0/25"])
+def test_the_subnet_of_a_bridge_that_leaves_may_be_another_ones_at_once(subnet: str) -> None:
+    host = MemoryHost()
+    make(host, BLUE)
+    azure = replace(BLUE, bridge="br-azure", subnets=(ip_network(subnet),), network="azure")
+    desk = MemoryDesk(host)
+    desk.open()
+    desk.policies = {azure.bridge: azure}
+
+    for steps in desk.plan({"br-blue"}):
+        for step in steps:
+            step.apply(host)  # type: ignore[arg-type]
+
+    again = MemoryDesk(host)
+    again.open()
+    assert again.current == FirewallState(frozenset([azure]))
+
+
+def test_a_bridge_that_leaves_and_comes_back_gets_its_new_policy() -> None:
+    host = MemoryHost()
+    make(host, BLUE)
+    closed = replace(BLUE, internal=True)
+    desk = MemoryDesk(host)
+    desk.open()
+    desk.policies = {closed.bridge: closed}
+
+    for steps in desk.plan({"br-blue"}):
+        for step in steps:
+            step.apply(host)  # type: ignore[arg-type]
+
+    again = MemoryDesk(host)
+    again.open()
+    assert again.current == FirewallState(frozenset([closed]))
+
+
+def make(host: MemoryHost, policy: BridgePolicy) -> None:
+    desk = MemoryDesk(host)
+    desk.open()
+    desk.policies = {policy.bridge: policy}
+    for step in desk.plan()[0]:
+        step.apply(host)  # type: ignore[arg-type]

@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How we look at others; what their rules mean, and what to do about them, is in test_foreign_rules and test_hooks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.firewall import foreign as module
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import (
+    Foreign,
+    exposed,
+    home,
+    translates,
+    versions,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    BridgePolicy,
+    FirewallState,
+    Masquerade,
+    PortRange,
+    PublishedPort,
+)
+
+BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"),))
+SIX = BridgePolicy("br-six", (ip_network("fd00:20::/64"),), internal=True)
+EGRESS6 = Masquerade(ip_network("fd00:20::/64"))
+WEB = PublishedPort("tcp", PortRange(80, 80), ip_address("10.20.0.2"), 80)
+
+
+def chain(family: str, table: str, name: str, **base: Any) -> dict[str, Any]:
+    return {"chain": {"family": family, "table": table, "name": name, **base}}
+
+
+def masquerade(family: str, table: str, name: str) -> dict[str, Any]:
+    return {"rule": {"family": family, "table": table, "chain": name, "expr": [{"masquerade": None}]}}
+
+
+NAT = {"type": "nat", "hook": "postrouting", "prio": 100, "policy": "accept"}
+FORWARD = {"type": "filter", "hook": "forward", "prio": 0, "policy": "drop"}
+
+
+class Tools:
+    """A host whose nft prints this, and which has no other tool."""
+
+    def __init__(self, *objects: Any) -> None:
+        self.objects = objects
+        self.calls: list[str] = []
+
+    def __call__(self, argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
+        self.calls.append(" ".join(argv))
+        if argv[0] != "nft":
+            raise FirewallError("There is no program %s on this host." % argv[0])
+        return 0, json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *self.objects]}), ""
+
+
+@pytest.fixture(autouse=True)
+def _bare_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "_LEGACY_TABLES", {4: str(tmp_path / "4"), 6: str(tmp_path / "6")})
+    monkeypatch.setattr(module, "UFW_RULES", str(tmp_path / "user.rules"))
+    monkeypatch.setattr(module, "ZONE_FILE", str(tmp_path / "zone.xml"))
+
+
+@pytest.mark.parametrize(
+    ("objects", "alone"),
+    [
+        ([], True),
+        ([chain("inet", "dockerless", "forward", **FORWARD)], True),
+        ([chain("ip", "mine", "x")], True),
+        ([chain("inet", "mine", "in", type="filter", hook="input", prio=0, policy="drop")], True),
+        ([chain("bridge", "mine", "f", **FORWARD)], True),
+        ([chain("ip", "filter", "FORWARD", **FORWARD)], False),
+        ([chain("ip6", "nat", "POSTROUTING", **NAT)], False),
+        ([chain("inet", "mine", "f", **FORWARD)], False),
+    ],
+)
+def test_who_forwards_or_translates_is_not_alone(objects: list[Any], alone: bool) -> None:
+    assert Foreign(Tools(*objects)).is_alone() is alone
+
+
+@pytest.mark.parametrize("name", ["4", "6", "user.rules", "zone.xml"])
+def test_nor_is_a_host_with_legacy_tables_or_another_firewalls_files(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("nat\n")
+
+    assert not Foreign(Tools()).is_alone()
+
+
+def test_a_host_without_nft_is_looked_at_without_an_error() -> None:
+    def nothing(argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
+        raise FirewallError("There is no program %s on this host." % argv[0])
+
+    looked = Foreign(nothing)
+
+    assert looked.is_alone()
+    assert looked.tables() == []
+    assert looked.nat_tables(4) == []
+    assert not looked.nft_sees_ours_in_iptables()
+
+
+def test_nft_that_fails_shows_nothing() -> None:
+    assert Foreign(lambda argv, text: (1, "garbage", "Operation not permitted")).tables() == []
+
+
+@pytest.mark.parametrize(
+    ("family", "table", "expected"),
+    [
+        ("ip", "nat", {4: ["table ip nat"], 6: []}),
+        ("ip6", "nat", {4: [], 6: ["table ip6 nat"]}),
+        ("inet", "mine", {4: ["table inet mine"], 6: ["table inet mine"]}),
+        ("inet", "dockerless", {4: [], 6: []}),
+    ],
+)
+def test_who_translates_addresses_of_which_family(family: str, table: str, expected: dict[int, list[str]]) -> None:
+    tools = Tools(chain(family, table, "post", **NAT), masquerade(family, table, "post"))
+
+    assert {version: [str(found) for found in Foreign(tools).nat_tables(version)] for version in (4, 6)} == expected
+
+
+def test_a_nat_chain_without_rules_translates_nothing() -> None:
+    assert Foreign(Tools(chain("ip", "nat", "POSTROUTING", **NAT))).nat_tables(4) == []
+
+
+def test_chains_of_ours_in_iptables_are_seen_by_nft() -> None:
+    assert Foreign(Tools(chain("ip", "nat", "DLN-MASQ"))).nft_sees_ours_in_iptables()
+    assert not Foreign(Tools(chain("ip", "nat", "DOCKER"))).nft_sees_ours_in_iptables()
+
+
+def test_it_looks_once() -> None:
+    tools = Tools(chain("ip", "filter", "FORWARD", **FORWARD))
+    looked = Foreign(tools)
+    for unused in range(3):
+        looked.is_alone()
+        looked.tables()
+        looked.has_chain("ip", "filter", "FORWARD")
+
+    assert tools.calls == ["nft -j list chains", "nft -j -t list ruleset"]
+
+
+@pytest.mark.parametrize(
+    ("state", "bridges", "families", "translated"),
+    [
+        (FirewallState(), [], {4, 6}, []),
+        (FirewallState(frozenset([BLUE, SIX])), ["br-blue"], {4, 6}, []),
+        (FirewallState(frozenset([BLUE])), ["br-blue"], {4}, []),
+        (FirewallState(frozenset([SIX]), frozenset([EGRESS6])), [], {6}, [6]),
+        (FirewallState(masquerades=frozenset([EGRESS6])), [""], {6}, [6]),
+        (FirewallState(ports=frozenset([WEB])), [""], {4}, [4]),
+    ],
+)
+def test_what_of_ours_others_could_be_in_the_way_of(
+    state: FirewallState, bridges: list[str], families: set[int], translated: list[int]
+) -> None:
+    assert exposed(state) == bridges
+    assert versions(state) == families
+    assert [version for version in (4, 6) if translates(state, version)] == translated
+
+
+@pytest.mark.parametrize(("backend", "store"), [("iptables", "nft"), ("legacy", "legacy")])
+def test_in_iptables_our_accept_has_the_last_word_in_its_own_forward_chains(backend: str, store: str) -> None:
+    assert home(backend) == {(store, "ip", "filter", "FORWARD"), (store, "ip6", "filter", "FORWARD")}
+    assert home("nftables") == frozenset()

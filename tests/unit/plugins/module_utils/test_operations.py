@@ -1,0 +1,338 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import fields
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils import operations
+from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.operations import (
+    HOST,
+    AddAddress,
+    AddBridge,
+    AddRoute,
+    AddVeth,
+    Announce,
+    Announcement,
+    AttachNamespace,
+    CreateNamespace,
+    DeleteLinks,
+    DeleteNamespace,
+    ForgetFlows,
+    LoadRules,
+    Operation,
+    PortFlows,
+    RemoveAddress,
+    RemoveFile,
+    RemoveRoute,
+    SetLink,
+    SetPort,
+    SetSysctl,
+    WriteFile,
+    sysctl_name,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost
+
+WEB, PROCESS = Place(netns="web"), Place(pid=7)
+FOUR, SIX = ip_interface("10.20.0.2/24"), ip_interface("fd00:20::2/64")
+DEFAULT = Route(ip_network("0.0.0.0/0"), ip_address("10.20.0.1"))
+DEFAULT6 = Route(ip_network("::/0"), ip_address("fd00:20::1"), 7)
+LINK_ROUTE = Route(ip_network("192.0.2.0/24"))
+FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/dockerless.network/netns",) * 2)
+
+
+@pytest.mark.parametrize(
+    ("step", "commands"),
+    [
+        (
+            CreateNamespace("web", "dockerless.network:blue"),
+            [
+                "ip netns add web",
+                "ip -n web link set lo group 25708 alias dockerless.network:blue up",
+            ],
+        ),
+        (
+            AttachNamespace("web", 7),
+            [
+                "ip netns attach web 7",
+                "mkdir -p /run/dockerless.network/netns",
+                "stat -Lc %i /run/netns/web > /run/dockerless.network/netns/web",
+            ],
+        ),
+        (DeleteNamespace("web"), ["ip netns delete web"]),
+        (DeleteNamespace("web", attached=True), ["ip netns delete web", FORGET]),
+        (SetSysctl(HOST, "net/ipv4/ip_forward", "1"), ["sysctl -w net.ipv4.ip_forward=1"]),
+        (
+            SetSysctl(WEB, "net/ipv4/ip_local_port_range", "1 2"),
+            ["ip netns exec web sysctl -w 'net.ipv4.ip_local_port_range=1 2'"],
+        ),
+        (
+            SetSysctl(PROCESS, "net/ipv6/conf/eth0.7/accept_ra", "0"),
+            ["nsenter --target 7 --net sysctl -w net/ipv6/conf/eth0.7/accept_ra=0"],
+        ),
+        (
+            AddBridge("br0", "02:00:00:00:00:01", 1400, True),
+            ["ip link add name br0 address 02:00:00:00:00:01 mtu 1400 group 25708 type bridge stp_state 1"],
+        ),
+        (
+            AddBridge("br0", "02:00:00:00:00:01"),
+            ["ip link add name br0 address 02:00:00:00:00:01 group 25708 type bridge stp_state 0"],
+        ),
+        (
+            AddVeth("v0", "eth0", WEB, 1400, "02:00:00:00:00:02", "br0"),
+            [
+                "ip link add name v0 mtu 1400 group 25708 master br0 type veth peer name eth0 mtu 1400 group 25708"
+                " address 02:00:00:00:00:02 netns web"
+            ],
+        ),
+        (
+            AddVeth("v0", "eth0", PROCESS),
+            ["ip link add name v0 group 25708 type veth peer name eth0 group 25708 netns 7"],
+        ),
+        (AddVeth("v0", "v1", HOST), ["ip link add name v0 group 25708 type veth peer name v1 group 25708"]),
+        (
+            SetLink(WEB, "eth0", (("mtu", 1400), ("address", "02:00:00:00:00:02"), ("up", True))),
+            ["ip -n web link set dev eth0 mtu 1400 address 02:00:00:00:00:02 up"],
+        ),
+        (SetLink(HOST, "v0", (("master", None), ("up", False))), ["ip link set dev v0 nomaster down"]),
+        (SetLink(HOST, "v0", (("master", "br0"), ("alias", "x"))), ["ip link set dev v0 master br0 alias x"]),
+        (SetLink(HOST, "v0", (("alias", ""),)), ["ip link set dev v0 alias ''"]),
+        (SetLink(HOST, "v0", (("group", 25708),)), ["ip link set dev v0 group 25708"]),
+        (SetLink(HOST, "br0", (("stp", True),)), ["ip link set dev br0 type bridge stp_state 1"]),
+        (
+            SetLink(HOST, "br0", (("stp", False), ("mtu", 1400))),
+            ["ip link set dev br0 mtu 1400", "ip link set dev br0 type bridge stp_state 0"],
+        ),
+        (SetPort("v0", (("isolated", True), ("hairpin", False))), ["bridge link set dev v0 isolated on hairpin off"]),
+        (DeleteLinks(("v0",)), ["ip link delete dev v0"]),
+        (
+            DeleteLinks(("v0", "v1")),
+            ["ip link set dev v0 group 25709", "ip link set dev v1 group 25709", "ip link delete group 25709"],
+        ),
+        (AddAddress(WEB, "eth0", FOUR), ["ip -n web address add 10.20.0.2/24 dev eth0"]),
+        (AddAddress(HOST, "br0", SIX), ["ip address add fd00:20::2/64 dev br0 nodad"]),
+        (RemoveAddress(HOST, "br0", SIX), ["ip address delete fd00:20::2/64 dev br0"]),
+        (AddRoute(WEB, "eth0", DEFAULT), ["ip -n web route add default via 10.20.0.1 dev eth0 proto 108"]),
+        (
+            AddRoute(PROCESS, "eth0", DEFAULT6),
+            ["nsenter --target 7 --net ip -6 route add default via fd00:20::1 dev eth0 proto 108 metric 7"],
+        ),
+        (RemoveRoute(WEB, "eth0", LINK_ROUTE), ["ip -n web route delete 192.0.2.0/24 dev eth0 proto 108"]),
+        (
+            Announce((Announcement(WEB, "eth0", (FOUR, SIX), "v0"), Announcement(PROCESS, "eth1", (FOUR,), "v1"))),
+            [
+                "ip netns exec web arping -q -U -c 1 -I eth0 10.20.0.2 || true",
+                "nsenter --net -t 7 arping -q -U -c 1 -I eth1 10.20.0.2 || true",
+            ],
+        ),
+        (
+            WriteFile("/etc/sysctl.d/x y", "a\n"),
+            ["mkdir -p /etc/sysctl.d", "cat > '/etc/sysctl.d/x y' <<'EOF'\na\nEOF"],
+        ),
+        (RemoveFile("/etc/x y", "a"), ["rm -f '/etc/x y'"]),
+        (
+            LoadRules(("nft", "-f", "-"), "add table inet x\n", "delete table inet x\n"),
+            ["nft -f - <<'EOF'\nadd table inet x\nEOF"],
+        ),
+        (
+            ForgetFlows((PortFlows(4, "udp", 53, 54, "192.0.2.1"), PortFlows(6, "tcp", 80, 80))),
+            [
+                "conntrack -D -f ipv4 -p udp --orig-dst 192.0.2.1 --orig-port-dst 53 || true",
+                "conntrack -D -f ipv4 -p udp --orig-dst 192.0.2.1 --orig-port-dst 54 || true",
+                "conntrack -D -f ipv6 -p tcp --orig-port-dst 80 || true",
+            ],
+        ),
+    ],
+)
+def test_the_commands_that_a_person_would_type(step: Operation, commands: list[str]) -> None:
+    assert step.commands() == commands
+
+
+ODD = "a'b $(x);&|"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        CreateNamespace(ODD, ODD),
+        DeleteNamespace(ODD),
+        SetSysctl(Place(netns=ODD), "net/x", ODD),
+        AddBridge(ODD, ODD),
+        AddVeth(ODD, ODD, Place(netns=ODD), 1500, ODD, ODD),
+        SetLink(Place(netns=ODD), ODD, (("alias", ODD), ("master", ODD))),
+        SetPort(ODD, (("isolated", True),)),
+        DeleteLinks((ODD,)),
+        AddAddress(Place(netns=ODD), ODD, FOUR),
+        RemoveAddress(HOST, ODD, FOUR),
+        AddRoute(HOST, ODD, DEFAULT),
+        RemoveRoute(HOST, ODD, DEFAULT),
+        RemoveFile(ODD, ""),
+        LoadRules((ODD, ODD), ""),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_odd_words_are_quoted_for_the_shell(step: Operation) -> None:
+    commands = [command.splitlines()[0].replace("<<'EOF'", "") for command in step.commands()]
+    words = [word for command in commands for word in shlex.split(command)]
+
+    # each word is one of ours, or the odd one as a whole, alone or behind "key="
+    assert any(ODD in word for word in words)
+    assert not any("$(" in word and word != ODD and not word.endswith("=" + ODD) for word in words)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40))
+def test_a_file_is_written_as_it_is(text: str) -> None:
+    [unused, command] = WriteFile("/etc/x", text).commands()
+    head, body = command.split("\n", 1)
+
+    assert head == "cat > /etc/x <<'EOF'"
+    assert body == text.rstrip("\n") + "\nEOF"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("net/ipv4/ip_forward", "net.ipv4.ip_forward"),
+        ("net/ipv6/conf/br-blue/accept_ra", "net.ipv6.conf.br-blue.accept_ra"),
+        ("net/ipv6/conf/eth0.7/accept_ra", "net/ipv6/conf/eth0.7/accept_ra"),
+    ],
+)
+def test_a_key_has_dots_unless_an_interface_has_one(key: str, name: str) -> None:
+    assert sysctl_name(key) == name
+
+
+# ---- taking back
+
+
+def prepared() -> MemoryHost:
+    host = MemoryHost()
+    host.start_process(7)
+    for step in (
+        CreateNamespace("web", "dockerless.network"),
+        AddBridge("br0", "02:00:00:00:00:01"),
+        AddBridge("br1", "02:00:00:00:00:02"),
+        AddVeth("v0", "eth0", WEB, bridge="br0"),
+        SetLink(HOST, "v0", (("up", True),)),
+        SetLink(WEB, "eth0", (("up", True),)),
+        AddAddress(WEB, "eth0", FOUR),
+        AddAddress(WEB, "eth0", SIX),
+        AddRoute(WEB, "eth0", LINK_ROUTE),
+        WriteFile("/etc/there", "old"),
+        LoadRules(("nft", "-f", "-"), "add table inet dockerless\nadd chain inet dockerless c\n"),
+    ):
+        step.apply(host)  # type: ignore[arg-type]
+    return host
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        CreateNamespace("db", "dockerless.network"),
+        AttachNamespace("db", 7),
+        SetSysctl(HOST, "net/ipv4/ip_forward", "1", "0"),
+        SetSysctl(WEB, "net/ipv6/conf/eth0/accept_ra", "0", "1"),
+        AddBridge("br2", "02:00:00:00:00:03", 1400, True),
+        AddVeth("v1", "eth1", WEB, 1400, "02:00:00:00:00:04", "br0"),
+        AddVeth("v1", "eth1", PROCESS),
+        SetLink(HOST, "v0", (("mtu", 1400), ("alias", "x")), (("mtu", 1500), ("alias", ""))),
+        SetLink(HOST, "br0", (("stp", True), ("mtu", 1400)), (("stp", False), ("mtu", 1500))),
+        SetLink(HOST, "v0", (("master", "br1"),), (("master", "br0"),)),
+        SetLink(HOST, "v0", (("master", None),), (("master", "br0"),)),
+        SetPort("v0", (("isolated", True), ("hairpin", True))),
+        AddAddress(WEB, "eth0", ip_interface("10.20.0.3/24")),
+        RemoveAddress(WEB, "eth0", SIX),
+        AddRoute(WEB, "eth0", DEFAULT),
+        AddRoute(WEB, "eth0", DEFAULT6),
+        RemoveRoute(WEB, "eth0", LINK_ROUTE),
+        WriteFile("/etc/new", "text"),
+        WriteFile("/etc/there", "new", "old"),
+        RemoveFile("/etc/there", "old"),
+        LoadRules(
+            ("nft", "-f", "-"),
+            "add rule inet dockerless c drop\n",
+            "flush chain inet dockerless c\n",
+        ),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_undo_is_the_inverse_and_its_undo_does_it_again(step: Operation) -> None:
+    host = prepared()
+    before = host.snapshot()
+    step.apply(host)  # type: ignore[arg-type]
+    after = host.snapshot()
+    assert after != before
+
+    [reverse] = step.undo()
+    reverse.apply(host)  # type: ignore[arg-type]
+
+    assert host.snapshot() == before
+    if reverse.undo():
+        [again] = reverse.undo()
+        again.apply(host)  # type: ignore[arg-type]
+        assert host.snapshot() == after
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        SetSysctl(HOST, "net/ipv4/conf/new/x", "1"),
+        SetLink(HOST, "new", (("up", True),)),
+        DeleteNamespace("web"),
+        DeleteLinks(("v0",)),
+        ForgetFlows((PortFlows(4, "udp", 53, 53),)),
+        Announce((Announcement(WEB, "eth0", (FOUR,), "v0"),)),
+        LoadRules(("nft", "-f", "-"), "x"),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_some_steps_cannot_or_need_not_be_taken_back(step: Operation) -> None:
+    assert step.undo() == []
+
+
+def test_a_deletion_is_taken_back_by_the_steps_that_came_with_it() -> None:
+    again = (AddBridge("br0", ""), SetLink(HOST, "br0", (("up", True),)))
+
+    assert DeleteLinks(("br0",), again).undo() == list(again)
+    assert DeleteNamespace("web", again=again).undo() == list(again)
+
+
+def test_every_operation_is_tested_here() -> None:
+    known = {kind for kind in vars(operations).values() if isinstance(kind, type) and issubclass(kind, Operation)}
+
+    assert {kind.__name__ for kind in known - {Operation}} == {
+        "AddAddress",
+        "AddBridge",
+        "AddRoute",
+        "AddVeth",
+        "Announce",
+        "AttachNamespace",
+        "CreateNamespace",
+        "DeleteLinks",
+        "DeleteNamespace",
+        "ForgetFlows",
+        "LoadRules",
+        "RemoveAddress",
+        "RemoveFile",
+        "RemoveRoute",
+        "SetLink",
+        "SetPort",
+        "SetSysctl",
+        "WriteFile",
+    }
+
+
+@pytest.mark.parametrize("kind", [Announcement, PortFlows, SetLink])
+def test_steps_can_be_compared(kind: Any) -> None:
+    values = {field.name: "x" for field in fields(kind)}
+
+    assert kind(**values) == kind(**values)
+    assert len({kind(**values), kind(**values)}) == 1
