@@ -507,7 +507,7 @@ def apply(current: Table, desired: Table) -> Table:
     return memory.table()
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(TABLES, TABLES)
 def test_the_commands_lead_from_any_table_to_any_other_and_back(first: Table, second: Table) -> None:
     assert apply(first, second) == second
@@ -515,7 +515,7 @@ def test_the_commands_lead_from_any_table_to_any_other_and_back(first: Table, se
     assert difference(first, first) == ""
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(TABLES)
 def test_a_first_transaction_may_be_pasted_twice(wanted: Table) -> None:
     memory = Memory()
@@ -527,7 +527,7 @@ def test_a_first_transaction_may_be_pasted_twice(wanted: Table) -> None:
     assert memory.table() == wanted
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(TABLES, st.data())
 def test_whatever_was_lost_comes_back(wanted: Table, data: Any) -> None:
     damaged = damage(wanted, data)
