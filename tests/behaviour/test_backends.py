@@ -30,7 +30,6 @@ WAYS = [
     ("iptables-legacy", "iptables"),
     ("nftables", "legacy"),
     ("legacy", "nftables"),
-    ("iptables", "legacy"),
     ("legacy", "iptables"),
     ("legacy", "iptables-legacy"),
     ("iptables-legacy", "legacy"),

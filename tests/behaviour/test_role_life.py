@@ -56,10 +56,15 @@ def endpoint(name: str, *publish: Any, **options: Any) -> dict[str, Any]:
     return {"name": name, **({"publish": list(publish)} if publish else {}), **options}
 
 
-ALPHA = {"name": "alpha", "subnets": ["10.30.0.0/24", "fd00:30::/64"]}
-BETA = {"name": "beta", "subnets": ["10.31.0.0/24"]}
-GAMMA = {"name": "gamma", "subnets": ["10.32.0.0/24"]}
-DELTA = {"name": "delta", "subnets": ["10.33.0.0/24", "fd00:33::/64"], "gateways": ["10.33.0.254"], "mtu": 1400}
+ALPHA: dict[str, Any] = {"name": "alpha", "subnets": ["10.30.0.0/24", "fd00:30::/64"]}
+BETA: dict[str, Any] = {"name": "beta", "subnets": ["10.31.0.0/24"]}
+GAMMA: dict[str, Any] = {"name": "gamma", "subnets": ["10.32.0.0/24"]}
+DELTA: dict[str, Any] = {
+    "name": "delta",
+    "subnets": ["10.33.0.0/24", "fd00:33::/64"],
+    "gateways": ["10.33.0.254"],
+    "mtu": 1400,
+}
 
 FIRST_LISTS: dict[int, list[dict[str, Any]]] = {
     1: [
@@ -84,14 +89,14 @@ FIRST_LISTS: dict[int, list[dict[str, Any]]] = {
 
 
 def second_lists(pid: int) -> dict[int, list[dict[str, Any]]]:
-    vault = {"name": "vault", "subnets": ["10.40.0.0/24", "fd00:40::/64"], "internal": True}
-    quiet = {"name": "quiet", "subnets": ["10.41.0.0/24", "fd00:41::/64"], "icc": False}
-    plain = {"name": "plain", "subnets": ["10.42.0.0/24"], "masquerade": False, "direct_access": True}
-    fixed = {"name": "fixed", "subnets": ["10.43.0.0/24"]}
+    vault: dict[str, Any] = {"name": "vault", "subnets": ["10.40.0.0/24", "fd00:40::/64"], "internal": True}
+    quiet: dict[str, Any] = {"name": "quiet", "subnets": ["10.41.0.0/24", "fd00:41::/64"], "icc": False}
+    plain: dict[str, Any] = {"name": "plain", "subnets": ["10.42.0.0/24"], "masquerade": False, "direct_access": True}
+    fixed: dict[str, Any] = {"name": "fixed", "subnets": ["10.43.0.0/24"]}
     fixed["masquerade"] = {"to_source": SNAT, "out_interface": "eth0", "exclude": ["192.0.2.250/32"]}
-    procs = {"name": "procs", "subnets": ["10.44.0.0/24", "fd00:44::/64"], "host_access": "deny"}
-    ways = {"name": "ways", "bridge": "ways0", "subnets": ["10.45.0.0/24", "fd00:45::/64"]}
-    first = [
+    procs: dict[str, Any] = {"name": "procs", "subnets": ["10.44.0.0/24", "fd00:44::/64"], "host_access": "deny"}
+    ways: dict[str, Any] = {"name": "ways", "bridge": "ways0", "subnets": ["10.45.0.0/24", "fd00:45::/64"]}
+    first: list[dict[str, Any]] = [
         {**vault, "endpoints": [endpoint("v1"), endpoint("v2")]},
         {**quiet, "endpoints": [endpoint("q1", "8102:80", "8102:80/udp"), endpoint("q2")]},
         {**plain, "endpoints": [endpoint("p1")]},
@@ -432,8 +437,8 @@ class TestAgain:
         # And it would be killed indeed: the module itself, or the program that it runs.
         options = {"source": "10.77.0.0/24", "out_interface": "eth0"}
         try:
-            result = story.fleet.module(FIRST, "nat_masquerade", how={"tables_stay": True}, **options)
-            assert result.failed
+            refused = story.fleet.module(FIRST, "nat_masquerade", how={"tables_stay": True}, **options)
+            assert refused.failed
         except AssertionError as killed:
             assert re.search(r"rc -\d+", str(killed))
         assert "10.77.0.0" not in story.fleet.lab.run(FIRST, "iptables-legacy-save").stdout

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fleet import HOSTS, Fleet, Place, Question, Run, Settings, eventually
@@ -338,7 +339,7 @@ def test_sctp(fleet: Fleet) -> None:
         socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).close()
     except OSError as error:
         pytest.skip(f"this kernel has no SCTP: {error}")
-    options = {"host_port": 8090, "container_ip": WEB[4], "container_port": 90, "protocol": "sctp"}
+    options: dict[str, Any] = {"host_port": 8090, "container_ip": WEB[4], "container_port": 90, "protocol": "sctp"}
     result = fleet.module("h1", "port_publish", **options)
     assert result.changed, result.msg
     fleet.place("h1", "web").serve("web", 90, protocols=["sctp"])
@@ -415,8 +416,10 @@ class TestClosed:
 
     def test_loopback_by_frames(self, fleet: Fleet, host: str) -> None:
         """Neither a port that is published on 127.0.0.1 nor a service of the host's own is reached."""
-        words = send_loopback_frames(fleet, host, PUBLISHED_ON_LOOPBACK)
-        words += send_loopback_frames(fleet, host, PRIVATE_SERVICE)
+        words = [
+            *send_loopback_frames(fleet, host, PUBLISHED_ON_LOOPBACK),
+            *send_loopback_frames(fleet, host, PRIVATE_SERVICE),
+        ]
         assert [word for word in words if fleet.heard(host, word)] == []
 
     def test_loopback_by_a_route(self, fleet: Fleet, host: str) -> None:
