@@ -115,8 +115,9 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     items = [request.item for request in requests]
     world.requested = {item.name for item in items if getattr(item, "addresses", None) is not None}
     world.requested_policies = {item.bridge for item in items if isinstance(item, BridgePolicy)}
-    peers = [item.peer for item in items if hasattr(item, "peer")]
-    world.requested_peers = {(peer.place, peer.name) for peer in peers}
+    wanted = [request.item for request in requests if request.state == "present" and hasattr(request.item, "peer")]
+    world.requested_cables = {item.name: (item.peer.place, item.peer.name) for item in wanted}
+    world.requested_peers = set(world.requested_cables.values())
     going: list[Operation] = []
     coming: list[Operation] = []
     for request in requests:
@@ -166,10 +167,11 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     item = kind.resolve(request.item, request.state, world)
     title = kind.title(item)
     observed = kind.observed(item, world)
+    foreign = world.firewall.drop_foreign
     steps = kind.plan(item, request.state, world)
     wanted = kind.wanted(item, observed, world) if request.state == "present" else None
     if not kind.firewall and observed is not None:
-        if not steps and not world.firewall.in_use:
+        if not steps and world.firewall.drop_foreign == foreign:
             wanted = observed  # as it should be; or not ours, and used or left as it is
         elif steps and wanted == observed:
             observed = dict(observed, needs=_headlines(steps))  # not as it should be in something that is not shown
@@ -199,6 +201,11 @@ def _apply(steps: t.Sequence[Operation], world: World) -> None:
         done.append(step)
 
 
+def _told(step: Operation) -> str:
+    """A step by the first line of its command; a few have none."""
+    return next((line for command in step.commands() for line in command.splitlines()), type(step).__name__)
+
+
 def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, world: World) -> str:
     """Take back what was done, the last step first, and tell the story."""
     left = []
@@ -207,8 +214,8 @@ def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, worl
             try:
                 reverse.apply(world.host)
             except (HostError, FirewallError, OSError) as trouble:
-                left.append("%s (%s)" % (reverse.commands()[0], trouble))
-    story = "%s. The step that failed: %s" % (str(error).rstrip("."), failed.commands()[0].splitlines()[0])
+                left.append("%s (%s)" % (_told(reverse), trouble))
+    story = "%s. The step that failed: %s" % (str(error).rstrip("."), _told(failed))
     if not done:
         return story + ". Nothing had been changed."
     if left:

@@ -235,6 +235,30 @@ def test_what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back_all_the_sa
     )
 
 
+@dataclass(frozen=True)
+class Silent(Operation):
+    """A step that nobody could type, such as telling neighbours of an IPv6 address."""
+
+    def commands(self) -> list[str]:
+        return []
+
+    def apply(self, host: Any) -> None:
+        raise OSError("no")
+
+    def undo(self) -> list[Operation]:
+        return [Silent()]
+
+
+@pytest.mark.parametrize("before", [(), steps("1")])
+def test_a_step_without_a_command_may_fail_as_any_other(before: tuple[Operation, ...]) -> None:
+    host = Log()
+
+    with pytest.raises(StepFailed, match=r"^no\. "):
+        run(want(Thing("a", steps=(*before, Silent()))), world(host))
+
+    assert host.done == ["1", "undo 1"][: 2 * len(before)]
+
+
 def test_an_error_of_the_code_is_not_dressed_up() -> None:
     with pytest.raises(ZeroDivisionError):
         run(want(Thing("a", steps=(Step("1", ZeroDivisionError()),))), world(Log()))
