@@ -29,15 +29,14 @@ def gather(world: World, name: str | None = None) -> Facts:
     masquerades = [NatMasqueradeKind().describe(item) for item in sorted(state.masquerades, key=str)]
     policies = {policy.bridge: BridgeFirewallKind().describe(policy) for policy in state.policies}
     networks = [
-        _network(bridge, world, namespaces, ports, masquerades, policies)
-        for bridge in sorted(_bridges(world) | set(policies))
+        _network(bridge, world, ports, masquerades, policies) for bridge in sorted(_bridges(world) | set(policies))
     ]
     if name is not None:
         networks = [network for network in networks if name in (network["name"], network["bridge"])]
         namespaces = _of(namespaces, name)
     return {
         "networks": networks,
-        "namespaces": [{key: item[key] for key in ("name", "network", "ours")} for item in namespaces],
+        "namespaces": namespaces,
         "ports": ports if name is None else _of(ports, name),
         "masquerades": masquerades if name is None else _of(masquerades, name),
         "forwarding": _forwarding(world),
@@ -67,17 +66,15 @@ def _namespaces(world: World) -> list[Facts]:
         links = world.links(Place(netns=name))
         lo = links.get("lo")
         ours = lo is not None and is_ours(lo)
-        peers = [link for link in links.values() if link.kind == "veth" and is_ours(link)]
-        if ours or peers:
+        if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
             label = network_of(lo.alias) if lo is not None and ours else ""
-            result.append({"name": name, "network": label, "ours": ours, "peers": peers})
+            result.append({"name": name, "network": label, "ours": ours})
     return result
 
 
 def _network(
     bridge: str,
     world: World,
-    namespaces: t.Sequence[Facts],
     ports: t.Sequence[Facts],
     masquerades: t.Sequence[Facts],
     policies: t.Mapping[str, Facts],
@@ -99,22 +96,22 @@ def _network(
         "subnets": subnets,
         "mtu": None if link is None else link.mtu,
         "policy": policy,
-        "endpoints": [_endpoint(veth, namespaces, label) for veth in sorted(veths, key=lambda veth: veth.name)],
+        "endpoints": [_endpoint(veth, world, label) for veth in sorted(veths, key=lambda veth: veth.name)],
         "ports": [port for port in ports if port.get("bridge") == bridge],
         "masquerades": [item for item in masquerades if item["source"] in subnets],
     }
 
 
-def _endpoint(veth: Link, namespaces: t.Sequence[Facts], label: str) -> Facts:
+def _endpoint(veth: Link, world: World, label: str) -> Facts:
     # As above: a cable gets its alias last.
     network = network_of(veth.alias) if veth.alias else label
     facts: Facts = {"veth": veth.name, "network": network, "isolated": veth.isolated, "up": veth.up}
-    for namespace in namespaces:
-        for peer in namespace["peers"]:
-            if peer.index == veth.peer_index and peer.peer_index == veth.index:
-                facts["name"] = facts["netns"] = namespace["name"]
-                return dict(facts, interface=peer.name, addresses=spelled(peer.addresses), mac_address=peer.mac_address)
-    return dict(facts, name=None, netns=None, interface=None, addresses=[], mac_address=None)
+    found = world.peer_of(veth)
+    if found is None:
+        return dict(facts, name=None, netns=None, pid=None, interface=None, addresses=[], mac_address=None)
+    place, peer = found
+    facts.update(name=place.netns, netns=place.netns, pid=place.pid)
+    return dict(facts, interface=peer.name, addresses=spelled(peer.addresses), mac_address=peer.mac_address)
 
 
 def _forwarding(world: World) -> Facts:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -37,13 +38,16 @@ class World:
         self.dropped_bridges: set[str] = set()
         self.requested: set[str] = set()  # links whose addresses this run brings to what is wanted
         self.requested_policies: set[str] = set()  # bridges whose policies it does
-        self.requested_peers: set[tuple[Place, str]] = set()  # ends of cables whose routes it does
+        self.requested_cables: dict[str, tuple[Place, str]] = {}  # where it wants the other ends of cables to be
+        self.requested_peers: set[tuple[Place, str]] = set()  # the same ends, whose routes it brings to what is wanted
         self.news: list[Announcement] = []  # addresses that neighbours should hear of when all is up
         self._links: dict[Place, dict[str, Link]] = {}
         self._namespaces: t.Mapping[str, NamespaceEntry] | None = None
         self._new_namespaces: set[str] = set()
         self._gone_namespaces: set[str] = set()
+        self._cut: set[tuple[int, int]] = set()
         self._peers: dict[tuple[int, int], tuple[Place, Link]] | None = None
+        self._has_looked_everywhere = False
         self._peopled: set[str] | None = None
         self._assumed: dict[str, list[str]] = {}
 
@@ -100,8 +104,13 @@ class World:
     def links(self, place: Place = HOST) -> t.Mapping[str, Link]:
         """The links of a place as they will be when the steps planned so far are done."""
         if place not in self._links:
-            self._links[place] = {} if self.is_new(place) else dict(self.host.stack(place).links())
+            found = {} if self.is_new(place) else self.host.stack(place).links()
+            self._links[place] = {name: link for name, link in found.items() if not self._is_cut(link)}
         return self._links[place]
+
+    def _is_cut(self, link: Link) -> bool:
+        """Whether it is the other end of a cable that a step of this run takes away."""
+        return link.kind == "veth" and (link.index, link.peer_index) in self._cut
 
     def put_link(self, link: Link, place: Place = HOST) -> None:
         """A step of this run makes the link, or changes it to this."""
@@ -118,11 +127,10 @@ class World:
             self.dropped_bridges.add(name)
             for link in [link for link in self._links[HOST].values() if link.master == name]:
                 self._links[HOST][link.name] = replace(link, master="")
-        found = self.peer_of(gone) if gone.kind == "veth" else None
-        if found is not None:
-            place, peer = found
-            self.links(place)
-            self._links[place].pop(peer.name, None)
+        if gone.kind == "veth":
+            self._cut.add((gone.peer_index, gone.index))
+            for place, links in self._links.items():
+                self._links[place] = {name: link for name, link in links.items() if not self._is_cut(link)}
 
     def routes(self, place: Place) -> list[RouteEntry]:
         """The routes of a place by links that will still be there."""
@@ -130,13 +138,29 @@ class World:
         return [entry for entry in entries if entry.link in self.links(place)]
 
     def peer_of(self, veth: Link) -> tuple[Place, Link] | None:
-        """The other end of a cable of ours; None when it is in no namespace that has a name."""
+        """The other end of a cable of ours; None when it is in a namespace with neither a name nor a process."""
+        key = (veth.index, veth.peer_index)
         if self._peers is None:
             names = [name for name, entry in self.host.namespaces().items() if entry.inode]
-            places = [Place(netns=name) for name in sorted(names)]
-            ends = [(p, link) for p in places for link in self.host.stack(p).links().values() if link.kind == "veth"]
-            self._peers = {(link.peer_index, link.index): (place, link) for place, link in ends}
-        return self._peers.get((veth.index, veth.peer_index))
+            self._peers = self._ends(Place(netns=name) for name in sorted(names))
+        if key not in self._peers and not self._has_looked_everywhere:
+            self._has_looked_everywhere = True
+            self._peers = {**self._ends(self._nameless()), **self._peers}
+        return self._peers.get(key)
+
+    def _ends(self, places: t.Iterable[Place]) -> dict[tuple[int, int], tuple[Place, Link]]:
+        found = {}
+        for place in places:
+            # a process may end before we get to its namespace
+            with contextlib.suppress(KernelError):
+                veths = [link for link in self.host.stack(place).links().values() if link.kind == "veth"]
+                found.update({(link.peer_index, link.index): (place, link) for link in veths})
+        return found
+
+    def _nameless(self) -> list[Place]:
+        """The namespaces that are known by their processes only."""
+        known = {entry.inode for entry in self.host.namespaces().values()} | {self.host.namespace_inode(HOST)}
+        return [Place(pid=min(pids)) for inode, pids in self.host.tenants().items() if inode not in known]
 
     def bridge(self, name: str) -> Link | None:
         """The bridge of this name; None when check mode assumes it."""

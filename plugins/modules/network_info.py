@@ -80,6 +80,7 @@ networks:
       elements: dict
       sample:
         - {name: web, netns: web, interface: eth0, veth: v-blue-web, addresses: [10.20.0.2/24], up: true}
+        - {name: null, pid: 4711, interface: eth0, veth: v-blue-vm, addresses: [10.20.0.3/24], up: true}
     ports:
       description: The published ports in the words of M(dockerless.network.port_publish).
       type: list

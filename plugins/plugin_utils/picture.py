@@ -164,7 +164,7 @@ def _way_out(item: Facts, bridge: str) -> str:
 def _endpoints(endpoints: t.Sequence[Facts], ports: t.Sequence[Facts]) -> list[Node]:
     rest = list(ports)
     nodes = []
-    names = [endpoint["netns"] or "?" for endpoint in endpoints]
+    names = [_place(endpoint) for endpoint in endpoints]
     links = [endpoint["interface"] or endpoint["veth"] for endpoint in endpoints]
     for endpoint, name, link in zip(endpoints, names, links):
         own = {str(ipaddress.ip_interface(address).ip) for address in endpoint["addresses"]}
@@ -174,6 +174,13 @@ def _endpoints(endpoints: t.Sequence[Facts], ports: t.Sequence[Facts]) -> list[N
         title = "  ".join(columns).rstrip() + _remarks(endpoint)
         nodes.append(Node(title, ["published  %s" % text for text in _published(mine, False)]))
     return nodes + [Node("published  %s  (nobody has this address)" % text) for text in _published(rest, True)]
+
+
+def _place(endpoint: Facts) -> str:
+    """Where an endpoint lives: a namespace by its name, or by a process in it."""
+    if endpoint["netns"]:
+        return str(endpoint["netns"])
+    return "process %d" % endpoint["pid"] if endpoint.get("pid") else "?"
 
 
 def _width(words: t.Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fleet import Fleet, Host, Question, differences, remains
+from fleet import Host, Question, differences, remains
 
 Options = dict[str, Any]
 
@@ -351,7 +351,8 @@ DRIFT = {
     "cable-gone": "ip link delete v-blue-web",
     "cables-gone": "ip link delete v-blue-web; ip link delete v-blue-db; ip link delete v-red-r1",
     "bridge-gone": "ip link delete br-blue",
-    "namespace-gone": "ip netns delete web",
+    # the kernel takes its time to take the cable away
+    "namespace-gone": "ip netns delete web; while [ -e /sys/class/net/v-blue-web ]; do sleep 0.05; done",
     "loopback-down": "ip -n web link set lo down",
     "not-forwarding": "sysctl -qw net.ipv4.ip_forward=0",
     "not-forwarding-6": "sysctl -qw net.ipv6.conf.all.forwarding=0",
@@ -1034,6 +1035,66 @@ class TestBridgeFirewall:
         inner.fleet.all_open(to[:1])
 
 
+class TestEndpointsThatMove:
+    @staticmethod
+    def network(*endpoints: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"name": "blue", "subnets": ["10.50.0.0/24"], "endpoints": list(endpoints)}]
+
+    @staticmethod
+    def where(host: Host) -> dict[str, tuple[Any, list[str]]]:
+        found = host.do("network_info").data["networks"][0]["endpoints"]
+        return {item["veth"]: (item["netns"] or item["pid"], item["addresses"]) for item in found}
+
+    def settle(self, host: Host, *endpoints: dict[str, Any], **options: Any) -> None:
+        networks = self.network(*endpoints)
+        predicted = host.look("bridge_network", networks=networks, **options)
+        same(predicted, host.do("bridge_network", networks=networks, **options))
+        again = host.do("bridge_network", networks=networks, **options)
+        assert (again.changed, again.commands) == (False, [])
+
+    @pytest.mark.once
+    @pytest.mark.parametrize("prune", [True, False])
+    def test_process(self, host: Host, prune: bool) -> None:
+        """It keeps its address when others come, also when its namespace gets a name; and others see where it is."""
+        pid = host.process()
+        vm = {"name": "vm", "pid": pid}
+        self.settle(host, {"name": "web"}, vm, prune=prune)
+        assert self.where(host)["v-blue-vm"] == (pid, ["10.50.0.3/24"])
+        self.settle(host, {"name": "web"}, {"name": "new"}, vm, prune=prune)
+        assert self.where(host)["v-blue-vm"] == (pid, ["10.50.0.3/24"])
+        host.run(f"ip netns attach theirs {pid}")
+        self.settle(host, {"name": "new"}, vm, {"name": "more"}, prune=prune)
+        assert self.where(host)["v-blue-vm"] == ("theirs", ["10.50.0.3/24"])
+        host.run("ip netns delete theirs")
+
+    @pytest.mark.once
+    def test_namespaces_exchanged(self, host: Host) -> None:
+        self.settle(host, {"name": "web"}, {"name": "db"})
+        self.settle(host, {"name": "web", "netns": "db"}, {"name": "db", "netns": "web"})
+        assert self.where(host) == {"v-blue-web": ("db", ["10.50.0.2/24"]), "v-blue-db": ("web", ["10.50.0.3/24"])}
+        for name in ("web", "db"):
+            host.place(name).serve(name, 80)
+        host.fleet.all_open([host.place("db").question("10.50.0.3", 80), host.place("web").question("10.50.0.2", 80)])
+
+    @pytest.mark.once
+    def test_another_namespace(self, host: Host) -> None:
+        """The one that it leaves goes in the same run."""
+        self.settle(host, {"name": "web"}, {"name": "db"})
+        self.settle(host, {"name": "web"}, {"name": "db", "netns": "data"})
+        assert self.where(host)["v-blue-db"] == ("data", ["10.50.0.3/24"])
+        assert {"web", "data"} == set(host.run("ip netns list | cut -d' ' -f1").split())
+
+    @pytest.mark.once
+    def test_bridge_of_others(self, host: Host) -> None:
+        """It is used and left; a run that changes nothing shows nothing."""
+        host.run("ip link add br-blue type bridge; ip address add 10.50.0.1/24 dev br-blue; ip link set br-blue up")
+        self.settle(host, {"name": "web"})
+        again = host.look("bridge_network", networks=self.network({"name": "web"}))
+        assert again.data["diff"] == {"before": "", "after": ""}
+        host.do("bridge_network", networks=[])
+        host.run("ip link delete br-blue")
+
+
 class TestInfo:
     def test_changes_nothing_and_tells(self, host: Host) -> None:
         host.do("bridge_network", networks=NETWORK)
@@ -1072,10 +1133,9 @@ class TestInfo:
 
 @pytest.mark.once
 @pytest.mark.versions
-def test_over_ssh(host: Host, fleet: Fleet) -> None:
-    """Each module as Ansible calls it, with the options of the action group; three times, and away again."""
-    fleet.wipe("h2")
-    nothing = {name: fleet.dump(name) for name in ("h1", "h2")}
+def test_over_ssh(host: Host) -> None:
+    """Each module as Ansible calls it: in check mode, in earnest, once more, and away again."""
+    nothing = host.dump()
     tasks: list[tuple[str, Options]] = [
         NETNS,
         BRIDGE,
@@ -1084,26 +1144,22 @@ def test_over_ssh(host: Host, fleet: Fleet) -> None:
         ("nat_masquerade", {"source": "10.50.0.0/24", "out_interface": "default"}),
         ("veth", {"name": "v-t", "bridge": "br-t", "peer": PEER}),
         ("port_publish", {"host_port": "8080", "container_ip": "10.50.0.2", "container_port": "80"}),
-        ("network_info", {}),
     ]
 
-    def play(name: str, **more: Any) -> Options:
-        chosen = tasks if "state" not in more else [task for task in reversed(tasks) if task[0] != "network_info"]
-        extra = {key: value for key, value in more.items() if key == "state"}
-        listed = [{"name": module, f"dockerless.network.{module}": {**options, **extra}} for module, options in chosen]
-        rest = {key: value for key, value in more.items() if key != "state"}
-        return {"name": name, "hosts": "fleet", "become": True, "gather_facts": False, "tasks": listed, **rest}
+    def play(name: str, chosen: list[tuple[str, Options]], **more: Any) -> Options:
+        listed = [{"name": module, f"dockerless.network.{module}": options} for module, options in chosen]
+        return {"name": name, "hosts": "fleet", "become": True, "gather_facts": False, "tasks": listed, **more}
 
-    run = fleet.play(
-        [play("check", check_mode=True, diff=True), play("make"), play("again"), play("away", state="absent")]
-    )
-    run.must()
-    for name in ("h1", "h2"):
-        changed = {
-            p: [r.task for r in run.of(name, p) if r.status == "changed"] for p in ("check", "make", "again", "away")
-        }
-        making = [module for module, unused in tasks if module != "network_info"]
-        assert changed == {"check": making, "make": making, "again": [], "away": making[::-1]}
-        info = run.of(name, "make")[-1].result
-        assert info["networks"][0]["endpoints"][0]["netns"] == "inner"
-        assert remains(nothing[name], fleet.dump(name)) == ""
+    plays = [
+        play("check", tasks, check_mode=True, diff=True),
+        play("make", tasks),
+        play("again", [*tasks, ("network_info", {})]),
+        play("away", [(module, {**options, "state": "absent"}) for module, options in reversed(tasks)]),
+    ]
+    run = host.fleet.play(plays, hosts=host.name).must()
+    changed = {part["name"]: [r.task for r in run.of(play=part["name"]) if r.status == "changed"] for part in plays}
+    modules = [module for module, unused in tasks]
+    assert changed == {"check": modules, "make": modules, "again": [], "away": modules[::-1]}
+    info = run.of(play="again")[-1].result
+    assert info["networks"][0]["endpoints"][0]["netns"] == "inner"
+    assert remains(nothing, host.dump()) == ""

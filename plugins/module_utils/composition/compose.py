@@ -13,7 +13,7 @@ import typing as t
 
 from .. import options as read
 from ..model import Network
-from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, veth_name
+from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks
 from .ports import plan_ports
 from .removal import Item, Items, removals
 from .spec import read_masquerade
@@ -134,17 +134,16 @@ def _plan_veths(networks: t.Sequence[BridgeNetwork], staying: set[tuple[str, int
 
 
 def _staying(networks: t.Sequence[BridgeNetwork], info: Facts) -> set[tuple[str, int]]:
-    listed = {(network.name, endpoint.netns) for network in networks for endpoint in network.endpoints}
+    listed = {network.veth(endpoint) for network in networks for endpoint in network.endpoints}
     found: set[tuple[str, int]] = set()
     for network in info.get("networks", ()):
         for endpoint in network["endpoints"]:
-            if endpoint["netns"] and (endpoint["network"], endpoint["netns"]) not in listed:
+            if endpoint["netns"] and endpoint["veth"] not in listed:
                 found.update((endpoint["netns"], version) for version in (4, 6) if _speaks(network, version))
     return found
 
 
 def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, gateways: list[str]) -> Item:
-    known = network.known.get(endpoint.netns or "", {})
     options = endpoint.options
     mac = options.get("mac_address") or (mac_address(endpoint.addresses) if endpoint.addresses else None)
     place = {"netns": endpoint.netns} if endpoint.pid is None else {"pid": endpoint.pid}
@@ -156,7 +155,7 @@ def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, gateways: list[str]) 
         peer["routes"] = _way_by_the_host(network)
     return dict(
         _given(network.options, "mtu"),
-        name=known.get("veth") or veth_name(network.name, endpoint.name),
+        name=network.veth(endpoint),
         bridge=network.bridge,
         isolated=network.options.get("icc") is False,
         network=network.name,

@@ -48,13 +48,17 @@ class BridgeNetwork:
     subnets: dict[int, Subnet]
     gateways: dict[int, Address]
     endpoints: list[Endpoint]
-    known: t.Mapping[str, Facts]  # endpoints of this network that are on the host, by namespace
+    known: t.Mapping[str, Facts]  # endpoints of this network that are on the host, by the host's end of their cable
     others: t.Sequence[Facts] = ()  # all endpoints that are on its bridge
 
     @property
     def internal(self) -> bool:
         """Whether it has no way out."""
         return bool(self.options.get("internal"))
+
+    def veth(self, endpoint: Endpoint) -> str:
+        """The host's end of an endpoint's cable, by which the endpoint is known again wherever it lives."""
+        return veth_name(self.name, endpoint.name)
 
 
 def read_networks(networks: t.Sequence[Facts], info: Facts) -> list[BridgeNetwork]:
@@ -100,7 +104,7 @@ def _read_network(given: Facts, networks: t.Mapping[str, Facts]) -> BridgeNetwor
     subnets = _read_subnets(options, title)
     endpoints = [_read_endpoint(item, title) for item in options.get("endpoints") or ()]
     there = networks.get(bridge, {})
-    known = {item["netns"]: item for item in there.get("endpoints", ()) if item["netns"] and item["network"] == name}
+    known = {item["veth"]: item for item in there.get("endpoints", ()) if item["network"] == name}
     gateways = {version: gateway for version, (unused, gateway) in subnets.items()}
     held = {version: Subnet(subnet, gateway, title) for version, (subnet, gateway) in subnets.items()}
     others = there.get("endpoints", ())
@@ -172,9 +176,9 @@ def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
 
 def _unlisted(networks: t.Sequence[BridgeNetwork], info: Facts) -> list[Facts]:
     """The endpoints on the host that are not in the list."""
-    listed = {(network.name, endpoint.netns) for network in networks for endpoint in network.endpoints}
+    listed = {network.veth(endpoint) for network in networks for endpoint in network.endpoints}
     found = [endpoint for network in info.get("networks", ()) for endpoint in network["endpoints"]]
-    return [item for item in found if item["netns"] and (item["network"], item["netns"]) not in listed]
+    return [item for item in found if item["netns"] and item["veth"] not in listed]
 
 
 def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[Facts]) -> None:
@@ -185,7 +189,7 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[Fa
     rest = []
     for network in networks:
         for endpoint in network.endpoints:
-            known = network.known.get(endpoint.netns or "", {})
+            known = network.known.get(network.veth(endpoint), {})
             given = endpoint.options.get("interface")
             name = read.link_name("interface", given) if given else known.get("interface")
             if not name:
@@ -214,7 +218,7 @@ def _allocate(network: BridgeNetwork, prune: bool) -> None:
         _reserve(network)
     for endpoint in network.endpoints:
         held = {address.version for address in endpoint.addresses}
-        for value in network.known.get(endpoint.netns or "", {}).get("addresses", ()):
+        for value in network.known.get(network.veth(endpoint), {}).get("addresses", ()):
             address = ipaddress.ip_interface(value).ip
             subnet = network.subnets.get(address.version)
             if subnet is not None and address.version not in held and subnet.is_free(address):
@@ -231,9 +235,9 @@ def _allocate(network: BridgeNetwork, prune: bool) -> None:
 
 def _reserve(network: BridgeNetwork) -> None:
     """Leave the addresses of endpoints alone that are not in the list and stay."""
-    listed = {endpoint.netns for endpoint in network.endpoints}
+    listed = {network.veth(endpoint) for endpoint in network.endpoints}
     for facts in network.others:
-        if facts["netns"] in listed and facts["network"] == network.name:
+        if facts["veth"] in listed:
             continue
         for value in facts["addresses"]:
             address = ipaddress.ip_interface(value).ip

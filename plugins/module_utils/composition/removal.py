@@ -40,16 +40,17 @@ def removals(present: Items, info: Facts, ours: t.Callable[[str], bool]) -> Item
         policy = network["policy"] or {}
         if ours(policy.get("network", "")) and network["bridge"] not in policies:
             absent["bridge_firewall"].append({"bridge": network["bridge"]})
-    needed = kept["netns"] | _busy_namespaces(absent, info)
+    needed = kept["netns"] | _busy_namespaces(present, absent, info)
     for item in info.get("namespaces", ()):
         if item["ours"] and ours(item["network"]) and item["name"] not in needed:
             absent["netns"].append({"name": item["name"]})
     return absent
 
 
-def _busy_namespaces(absent: Items, info: Facts) -> set[str]:
+def _busy_namespaces(present: Items, absent: Items, info: Facts) -> set[str]:
     """Namespaces with an endpoint in a network that stays."""
-    gone = {item["name"] for item in absent["veth"]}
+    # a cable that is asked for lives where it is asked for from now on
+    gone = {item["name"] for item in absent["veth"] + present["veth"]}
     endpoints = [endpoint for network in info.get("networks", ()) for endpoint in network["endpoints"]]
     return {item["netns"] for item in endpoints if item["netns"] and item["veth"] not in gone}
 

@@ -41,16 +41,24 @@ class Listeners:
         return ""
 
 
-def processes_by_namespace() -> dict[int, list[str]]:
-    """The processes of each network namespace, by its inode, each as "process 7 (nginx)"; reads all of /proc once."""
-    found: dict[int, list[str]] = {}
+def processes_by_namespace() -> dict[int, list[int]]:
+    """The processes of each network namespace, by its inode; reads all of /proc once."""
+    found: dict[int, list[int]] = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             inode = os.stat("/proc/%s/ns/net" % pid).st_ino
-            found.setdefault(inode, []).append("process %s (%s)" % (pid, _command(pid)))
         except OSError:
             continue  # the process is gone
+        found.setdefault(inode, []).append(int(pid))
     return found
+
+
+def describe(pid: int) -> str:
+    """A process as a person would name it: "process 7 (nginx)"."""
+    try:
+        return "process %d (%s)" % (pid, _command(str(pid)))
+    except OSError:
+        return "process %d, which has ended" % pid
 
 
 def _meets(bound: Address, wanted: Address | None, version: int) -> bool:

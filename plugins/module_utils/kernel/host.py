@@ -13,7 +13,7 @@ from ..model import Address, Place
 from . import announce, codec, conntrack, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
-from .holders import Listeners, processes_by_namespace
+from .holders import Listeners, describe, processes_by_namespace
 from .process import Visitor
 from .sockets import Sockets
 from .stack import Stack
@@ -38,7 +38,7 @@ class Host:
         self._visitor = Visitor()
         self._sockets = Sockets(self._visitor)
         self._listeners = Listeners()
-        self._processes: t.Mapping[int, t.Sequence[str]] | None = None
+        self._processes: t.Mapping[int, t.Sequence[int]] | None = None
         self._changes = Changes()
         self._cache = Cache(self._changes)
         self._stacks: dict[Place, Stack] = {}
@@ -128,9 +128,13 @@ class Host:
 
     def processes_in(self, inode: int) -> t.Sequence[str]:
         """The processes in a network namespace, each as a person would name it."""
+        return [describe(pid) for pid in self.tenants().get(inode, ())]
+
+    def tenants(self) -> t.Mapping[int, t.Sequence[int]]:
+        """The processes that live in each network namespace, by its inode."""
         if self._processes is None:
             self._processes = processes_by_namespace()
-        return self._processes.get(inode, [])
+        return self._processes
 
     def announce(self, news: t.Sequence[Announcement]) -> None:
         """Tell neighbours where addresses are now, as soon as the bridge's ports forward what is said."""

@@ -32,6 +32,10 @@ class Link:
     hairpin: bool = False
     addresses: tuple[Interface, ...] = ()
 
+    def meets(self, other: Link) -> bool:
+        """Whether these are the two ends of one cable. Each namespace counts its links anew: one index says little."""
+        return (self.index, self.peer_index) == (other.peer_index, other.index)
+
 
 @dataclass(frozen=True)
 class RouteEntry:

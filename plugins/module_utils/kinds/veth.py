@@ -168,7 +168,7 @@ class VethKind(Kind):
         if host is None or not is_ours(host) or host.kind != "veth":
             return _Ends(None, None)
         peer = world.links(item.peer.place).get(item.peer.name)
-        if peer is None or peer.index != host.peer_index or peer.peer_index != host.index or peer.kind != "veth":
+        if peer is None or peer.kind != "veth" or not peer.meets(host):
             return _Ends(host, None)
         return _Ends(host, peer)
 
@@ -246,9 +246,13 @@ class VethKind(Kind):
     def _plan_new(self, item: Veth, remains: Link | None, world: World) -> list[Operation]:
         place, peer = item.peer.place, item.peer.name
         other = world.links(place).get(peer)
-        if other is not None and (remains is None or other.index != remains.peer_index):
-            raise Conflict("Interface %s in %s is there already, and is %s." % (peer, place, described(other)))
         steps: list[Operation] = []
+        if other is not None and (remains is None or not other.meets(remains)):
+            leaving = self._leaving(other, world)
+            if leaving is None:
+                raise Conflict("Interface %s in %s is there already, and is %s." % (peer, place, described(other)))
+            steps.append(DeleteLinks((leaving.name,), remake(leaving, world)))
+            world.drop_link(leaving.name)
         if remains is not None:
             steps.append(DeleteLinks((item.name,)))
             world.drop_link(item.name)
@@ -262,6 +266,17 @@ class VethKind(Kind):
         self._promise(item, world)
         _announce(item, item.peer.addresses or (), world)
         return steps
+
+    @staticmethod
+    def _leaving(end: Link, world: World) -> Link | None:
+        """The cable of this end, if the same run wants its end to be elsewhere."""
+        for link in world.links().values():
+            if is_ours(link) and link.meets(end) and link.name in world.requested_cables:
+                place, name = world.requested_cables[link.name]
+                world.require(place)
+                there = world.links(place).get(name)
+                return None if there is not None and there.meets(link) else link
+        return None
 
     def make(self, item: Veth, world: World) -> list[Operation]:
         """The steps that make a cable where there is none."""
@@ -375,7 +390,7 @@ def _announce(item: Veth, addresses: t.Sequence[Interface], world: World) -> Non
 
 
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
-    """The steps that make a cable anew as it is; none when its peer is in no namespace that has a name."""
+    """The steps that make a cable anew as it is; none when nobody knows where its other end is."""
     found = world.peer_of(link)
     if found is None:
         return ()

@@ -60,12 +60,18 @@ LINK_SYSCTLS = {
 class Space:
     """A network namespace."""
 
-    def __init__(self, inode: int) -> None:
+    def __init__(self, inode: int, first: int = 1) -> None:
         self.inode = inode
         self.links: dict[str, Link] = {}
         self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
         self.sysctls = dict(SYSCTLS)
         self.processes: list[int] = []
+        self._next = first
+
+    def number(self) -> int:
+        """The index of a new link; each namespace counts its own."""
+        self._next += 1
+        return self._next - 1
 
 
 class MemoryHost:
@@ -76,7 +82,7 @@ class MemoryHost:
 
     def __init__(self) -> None:
         self._numbers = 1
-        self.host = Space(self._number())
+        self.host = Space(self._number(), first=100)  # so that no index of the host's is one of a namespace
         self.spaces: dict[int, Space] = {self.host.inode: self.host}
         self.names: dict[str, NamespaceEntry] = {}
         self.files: dict[str, str] = {}
@@ -107,7 +113,7 @@ class MemoryHost:
         """Somebody makes an interface."""
         if name in space.links:
             raise KernelError("add link %s" % name, "it is there")
-        made = Link(name, self._number(), **{"mtu": 1500, "mac_address": mac(name), **values})
+        made = Link(name, space.number(), **{"mtu": 1500, "mac_address": mac(name), **values})
         space.links[name] = made
         space.sysctls.update({key % name: value for key, value in LINK_SYSCTLS.items()})
         # what was written for all also counts for those to come
@@ -211,7 +217,7 @@ class MemoryHost:
                 space.links[link.name] = replace(link, master="", isolated=False, hairpin=False)
         for other in self.spaces.values():
             for link in list(other.links.values()):
-                if gone.peer_index and link.index == gone.peer_index:
+                if gone.peer_index and gone.meets(link):
                     self.remove_link(other, link.name)
 
     def write_file(self, path: str, text: str) -> None:
@@ -252,6 +258,9 @@ class MemoryHost:
     def processes_in(self, inode: int) -> Sequence[str]:
         return ["process %d (sleep)" % pid for pid in self.spaces[inode].processes]
 
+    def tenants(self) -> Mapping[int, Sequence[int]]:
+        return {inode: space.processes for inode, space in self.spaces.items() if space.processes}
+
     def machine_id(self) -> str:
         return "0123456789abcdef"
 
@@ -261,7 +270,11 @@ class MemoryHost:
         """All that a change could change; numbers that the kernel gives do not count."""
         names = {entry.inode: name for name, entry in sorted(self.names.items())}
         spaces = {names.get(inode, "%d" % inode): space for inode, space in self.spaces.items()}
-        ends = {link.index: (place, name) for place, space in spaces.items() for name, link in space.links.items()}
+        ends = {
+            (link.index, link.peer_index): (place, name)
+            for place, space in spaces.items()
+            for name, link in space.links.items()
+        }
         return {
             "names": {name: bool(entry.recorded) for name, entry in self.names.items()},
             "files": dict(self.files),
@@ -269,7 +282,7 @@ class MemoryHost:
             "spaces": {
                 place: {
                     "links": {
-                        name: (ends.get(link.peer_index), replace(link, index=0, peer_index=0))
+                        name: (ends.get((link.peer_index, link.index)), replace(link, index=0, peer_index=0))
                         for name, link in sorted(space.links.items())
                     },
                     "routes": sorted(map(str, space.routes)),

@@ -123,14 +123,14 @@ def test_what_is_not_there_can_go(host: MemoryHost) -> None:
     assert seen.dropped_bridges == set()
 
 
-def test_the_other_end_of_a_cable_is_found_in_namespaces_with_a_name(host: MemoryHost) -> None:
+def test_the_other_end_of_a_cable_is_found_in_namespaces_with_a_name_or_a_process(host: MemoryHost) -> None:
     host.start_process(7)
     host.make_cable("v1", Place(pid=7), "eth0", LINK_GROUP)
     host.names["remains"] = NamespaceEntry("remains", 0)
     seen = world(host)
 
     assert seen.peer_of(host.host.links["v0"]) == (WEB, host.space(WEB).links["eth0"])
-    assert seen.peer_of(host.host.links["v1"]) is None
+    assert seen.peer_of(host.host.links["v1"]) == (Place(pid=7), host.space(Place(pid=7)).links["eth0"])
 
 
 def test_a_bridge_has_to_be_one(host: MemoryHost) -> None:

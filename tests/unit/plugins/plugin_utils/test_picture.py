@@ -159,6 +159,10 @@ def test_a_host_that_forwards_for_us_alone() -> None:
             "   └─ ?  v-blue-1  (its namespace has no name, down)",
         ),
         (
+            {"endpoints": [{**an_endpoint(None), "pid": 7, "interface": "eth0", "addresses": ["10.20.0.2/24"]}]},
+            "   └─ process 7  eth0  10.20.0.2/24  (its namespace has no name)",
+        ),
+        (
             {"ports": [a_port("8080", "10.20.0.9", "80")]},
             "   └─ published  0.0.0.0:8080 -> 10.20.0.9 port 80/tcp  (nobody has this address)",
         ),

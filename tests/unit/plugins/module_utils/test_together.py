@@ -1,0 +1,260 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whole networks on a host in memory: composition, plan and steps together."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, StepFailed
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.together import make_networks
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
+    network_lists,
+    successors,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
+
+Facts = dict[str, Any]
+
+EXAMPLE: list[Facts] = [
+    {
+        "name": "blue",
+        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+        "endpoints": [
+            {"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000"]},
+            {"name": "db", "addresses": ["10.20.0.10"]},
+        ],
+    }
+]
+
+
+def new_host() -> MemoryHost:
+    host = MemoryHost()
+    host.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
+    host.uplink("eth9", 1500)
+    return host
+
+
+def once(host: MemoryHost, networks: list[Facts], check_mode: bool = False, **how: Any) -> Outcome:
+    return make_networks(networks, world(host, check_mode), **how)
+
+
+def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
+    """A run; check mode must have said the same, and a second run must find nothing to do."""
+    before = host.snapshot()
+    foreseen = once(host, networks, check_mode=True, **how)
+    assert host.snapshot() == before
+    outcome = once(host, networks, **how)
+    assert outcome == foreseen
+    after = host.snapshot()
+    again = once(host, networks, **how)
+    assert (again.changed, again.commands, again.before, again.after) == (False, (), "", "")
+    assert host.snapshot() == after
+    return outcome
+
+
+def seen(host: MemoryHost) -> Any:
+    """What does not depend on who got which free address, nor on the order of things."""
+    links = {
+        (place, name): (link.kind, link.mtu, link.up, link.master, link.isolated, link.alias)
+        for place, space in host.snapshot()["spaces"].items()
+        for name, (unused, link) in space["links"].items()
+    }
+    return links, sorted(host.names), host.files
+
+
+def test_the_example_of_the_design() -> None:
+    host = new_host()
+
+    outcome = converge(host, EXAMPLE)
+
+    web = host.space(Place(netns="web"))
+    assert [str(address) for address in web.links["eth0"].addresses] == ["10.20.0.2/24", "fd00:20::2/64"]
+    assert {str(entry.route.via) for entry in web.routes} == {"10.20.0.1", "fd00:20::1"}
+    assert set(host.nft.sets["publish4"].elements) == {"tcp . 8080"}
+    assert set(host.nft.sets["publish_at4"].elements) == {"127.0.0.1 . tcp . 9000"}
+    assert [host.host.sysctls[key] for key in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")] == ["1", "1"]
+    assert outcome.before == ""
+
+
+@pytest.mark.parametrize(("networks", "state"), [(EXAMPLE, "absent"), ([{"name": "blue"}], "absent"), ([], "present")])
+def test_nothing_is_left_of_it(networks: list[Facts], state: str) -> None:
+    host = new_host()
+    before = host.snapshot()
+    once(host, EXAMPLE)
+
+    converge(host, networks, state=state)
+
+    assert host.snapshot() == before
+
+
+def changed(**changes: Any) -> list[Facts]:
+    return [dict(EXAMPLE[0], **changes)]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        changed(name="azure"),
+        changed(name="azure", bridge="br-blue"),
+        changed(bridge="br0"),
+        changed(subnets=["10.20.0.0/16", "fd00:20::/64"]),
+        changed(name="azure", subnets=["10.20.0.0/16", "fd00:20::/60"]),
+        changed(name="azure", subnets=["10.20.0.0/25", "fd00:20::/64"]),
+        changed(subnets=["10.20.0.0/24"]),
+        changed(subnets=["fd00:20::/64", "10.20.0.0/24"]),
+        changed(gateways=["10.20.0.254"]),
+        changed(gateways=["10.20.0.2"]),
+        changed(mtu=1400),
+        changed(internal=True, endpoints=[{"name": "web"}]),
+        changed(icc=False, allow=[{"to": "10.20.0.10", "protocol": "tcp", "port": 5432}]),
+        changed(masquerade=False),
+        changed(masquerade={"out_interface": "default", "random_fully": True}),
+        changed(endpoints=[{"name": "db", "publish": ["8080:80"]}, {"name": "web"}]),
+        changed(endpoints=[{"name": "web"}, {"name": "db", "netns": "data"}]),
+        changed(endpoints=[{"name": "web", "netns": "db"}, {"name": "db", "netns": "web"}]),
+        changed(endpoints=[{"name": "web", "addresses": ["10.20.0.10"]}, {"name": "db", "addresses": ["10.20.0.2"]}]),
+        [*EXAMPLE, {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "web"}]}],
+        [{"name": "red", "subnets": ["10.21.0.0/24", "fd00:21::/64"], "endpoints": [{"name": "web"}]}, *EXAMPLE],
+    ],
+    ids=str,
+)
+def test_one_list_follows_another_and_back(later: list[Facts]) -> None:
+    host = new_host()
+    once(host, EXAMPLE)
+
+    converge(host, later)
+    converge(host, EXAMPLE)
+
+    alone = new_host()
+    once(alone, EXAMPLE)
+    assert seen(host) == seen(alone)
+    assert host.nft.table().chains == alone.nft.table().chains
+
+
+def test_an_endpoint_keeps_the_interface_that_it_was_given_once() -> None:
+    host = new_host()
+    once(host, EXAMPLE)
+
+    converge(host, changed(endpoints=[{"name": "web", "interface": "lan"}, {"name": "db"}]))
+    converge(host, EXAMPLE)
+
+    assert set(host.space(Place(netns="web")).links) == {"lo", "lan"}
+
+
+def test_two_networks_exchange_their_subnets() -> None:
+    def networks(*subnets: str) -> list[Facts]:
+        names = ("blue", "red")
+        return [
+            {"name": name, "subnets": [subnet], "endpoints": [{"name": "e" + name}]}
+            for name, subnet in zip(names, subnets)
+        ]
+
+    host = new_host()
+    once(host, networks("10.20.0.0/24", "10.21.0.0/24"))
+
+    converge(host, networks("10.21.0.0/24", "10.20.0.0/24"))
+
+
+def test_a_network_between_hosts_own_things() -> None:
+    host = new_host()
+    host.make_link(host.host, "br-blue", kind="bridge", up=True, addresses=(ip_interface("10.20.0.1/24"),))
+    host.make_namespace("web")
+    before = host.snapshot()
+    networks = [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web"}, {"name": "db"}]}]
+
+    converge(host, networks)
+    converge(host, networks, state="absent")
+
+    after = host.snapshot()
+    assert after["spaces"]["web"]["links"].keys() == before["spaces"]["web"]["links"].keys()
+    assert after["spaces"]["2"]["links"] == before["spaces"]["2"]["links"]
+    assert (after["names"], after["files"], after["nft"]) == (before["names"], before["files"], before["nft"])
+
+
+def with_process(*others: str) -> list[Facts]:
+    endpoints: list[Facts] = [{"name": name} for name in others]
+    return [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [*endpoints, {"name": "vm", "pid": 7}]}]
+
+
+def addresses(host: MemoryHost, place: Place) -> list[str]:
+    return [str(address) for address in host.space(place).links["eth0"].addresses]
+
+
+def test_an_endpoint_in_the_namespace_of_a_process_keeps_its_address_too() -> None:
+    host = new_host()
+    host.start_process(7)
+    converge(host, with_process("web"))
+    before = addresses(host, Place(pid=7))
+
+    converge(host, with_process("web", "new"))
+
+    assert addresses(host, Place(pid=7)) == before
+
+
+@pytest.mark.parametrize("prune", [True, False])
+def test_the_namespace_of_a_process_may_have_a_name_besides(prune: bool) -> None:
+    host = new_host()
+    host.start_process(7)
+    host.names["vm"] = NamespaceEntry("vm", host.space(Place(pid=7)).inode)
+
+    converge(host, with_process("web"), prune=prune)
+
+    assert addresses(host, Place(pid=7)) == ["10.20.0.3/24"]
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_any_list_can_follow_any_other(data: Any) -> None:
+    networks = data.draw(network_lists())
+    later = data.draw(successors(networks))
+    host = new_host()
+    pristine = host.snapshot()
+    converge(host, networks)
+
+    converge(host, later)
+
+    alone = new_host()
+    once(alone, later)
+    assert set(host.names) == set(alone.names)
+    assert set(host.host.links) == set(alone.host.links)
+    assert host.files == alone.files
+    once(host, [])
+    assert host.snapshot() == pristine
+
+
+@settings(max_examples=15)
+@given(st.data())
+def test_a_failure_at_any_step_leaves_the_host_as_it_was(data: Any) -> None:
+    networks = data.draw(network_lists())
+    later = data.draw(successors(networks))
+    host = new_host()
+    once(host, networks)
+    before = host.snapshot()
+    host.fail_at = host.steps + data.draw(st.integers(1, 60))
+    try:
+        once(host, later)
+    except StepFailed as failed:
+        assert "failed, too" not in str(failed)
+        assert host.snapshot() == before
+
+
+def test_an_impossible_list_changes_nothing() -> None:
+    host = new_host()
+    once(host, EXAMPLE)
+    host.make_link(host.host, "br-red", kind="dummy")
+    before = host.snapshot()
+
+    with pytest.raises(Conflict):
+        once(host, [{"name": "new", "subnets": ["10.22.0.0/24"]}, {"name": "red", "subnets": ["10.21.0.0/24"]}])
+
+    assert host.snapshot() == before
