@@ -27,8 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from lab.client import INTERNET4, INTERNET6  # noqa: E402
-from lab.client import Lab as Lab  # noqa: E402
+from lab.client import INTERNET4, INTERNET6, Lab  # noqa: E402
 from tools import project, tree  # noqa: E402
 
 HOSTS = ("h1", "h2")
