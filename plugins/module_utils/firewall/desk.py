@@ -147,7 +147,7 @@ class FirewallDesk:
         """What there is to do in the places that other packet filters have for rules like ours; warns of obstacles."""
         self.open()
         for source in [self._source, *self._others]:
-            kept = "" if self.policies else source.backend.kept(source.raw)
+            kept = source.backend.kept(source.raw) if source is not self._own or not self.policies else ""
             if kept:
                 world.warn(kept)
         if self.foreign.is_alone():

@@ -19,7 +19,7 @@ from ..model import COLLECTION, LINK_GROUP, FirewallState
 from ..operations import LoadRules, Operation, RemoveFile, WriteFile
 from .foreign import UFW_RULES, ZONE_FILE, Base, Foreign, exposed, home, legacy_tables, versions
 from .foreign_rules import Packet, Table, fate, options
-from .iptables_text import Rule, text_of, words
+from .iptables_text import Rule, docker_bridges, text_of, words
 
 if t.TYPE_CHECKING:
     from ..kernel.host import Host
@@ -160,7 +160,7 @@ class DockerUser:
     def _wanted(self, saved: str, store: str, family: str, ours: Ours) -> list[Rule]:
         """By link group, in rules that stay the same whatever networks there are; by name where the kernel has no
         match for groups."""
-        names = self._own_bridges(saved)
+        names = docker_bridges(saved)
         rules = self._rules([("-m", "devgroup", "--src-group", "0x%x" % LINK_GROUP)], names)
         rules += self._accept([("-m", "devgroup", "--dst-group", "0x%x" % LINK_GROUP)])
         if not set(rules) <= set(_rules_of(saved, self.CHAIN)) and not self._works(store, family, rules):
@@ -180,15 +180,6 @@ class DockerUser:
 
     def _accept(self, ways: t.Sequence[Rule]) -> list[Rule]:
         return [(*way, *self._MARK, "-j", "ACCEPT") for way in ways]
-
-    @staticmethod
-    def _own_bridges(saved: str) -> list[str]:
-        """The bridges of Docker's networks: it leads what goes there to its chain DOCKER."""
-        names = set()
-        for line in saved.splitlines():
-            if line.startswith("-A ") and line.endswith(" -j DOCKER"):
-                names.add(options(words(line)).get("-o", ""))
-        return sorted(names - {""})
 
     def _works(self, store: str, family: str, rules: t.Sequence[Rule]) -> bool:
         text = _restore_text(self.CHAIN, [], rules, 0)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from ..model import FirewallState
 from ..operations import LoadRules, Operation
 from .backend import Backend, FirewallError, Runner
-from .iptables_rules import render
+from .iptables_rules import USERS, render
 from .iptables_state import decode
-from .iptables_text import EMPTY, TABLES, Ruleset, parse, transaction
+from .iptables_text import EMPTY, TABLES, Ruleset, docker_bridges, parse, transaction
 
 VARIANTS = ("auto", "nft", "legacy")
 # Seconds to wait for /run/xtables.lock; without -w, 1.8.9 waits for ever and 1.8.11 not at all.
@@ -55,7 +55,8 @@ class IptablesBackend(Backend):
             raise FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
         self._variant = variant
         self._version: tuple[int, str] | None = None
-        self._versions: tuple[int, ...] = (4, 6)  # the IP versions that this host has
+        self._found: t.Mapping[int, Ruleset] = {4: EMPTY, 6: EMPTY}  # but for the IP versions that this host has not
+        self._judged: dict[int, list[str]] = {}  # bridges of others, who have rules for them in the same table
 
     @property
     def store(self) -> str:
@@ -80,21 +81,33 @@ class IptablesBackend(Backend):
 
     def read(self) -> Dump:
         found = {version: self.read_family(version) for version in (4, 6)}
-        families = {version: rules for version, rules in found.items() if rules is not None}
-        self._versions = tuple(families)
-        return Dump(families)
+        self._found = {version: rules for version, rules in found.items() if rules is not None}
+        return Dump(self._found)
 
     def state(self, raw: object) -> FirewallState:
         return decode(t.cast("Dump", raw).families)
 
     def expected(self, desired: FirewallState) -> Dump:
-        found = render(desired)
-        return Dump({version: found[version] for version in self._versions})
+        wanted = self._wanted(self._found, desired)
+        return Dump({version: wanted[version] for version in self._found})
+
+    def _wanted(self, current: t.Mapping[int, Ruleset], desired: FirewallState) -> dict[int, Ruleset]:
+        """What is to be there, with the user's own rules as they are."""
+        rendered = render(desired, self._judged)
+        return {version: _with_users(current.get(version, EMPTY), rules) for version, rules in rendered.items()}
+
+    def kept(self, raw: object) -> str:
+        for version, rules in t.cast("Dump", raw).families.items():
+            for table, chain in USERS:
+                if rules.chains.get((table, chain)):
+                    words = (chain, self.tool(version, ""), table, chain)
+                    return "Chain %s has rules of yours, and stays; to empty it: %s -t %s -F %s" % words
+        return ""
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("Dump", raw).families
         steps: list[Operation] = []
-        for version, wanted in render(desired).items():
+        for version, wanted in self._wanted(current, desired).items():
             if version not in current:
                 self._refuse_missing(version, desired)
                 continue
@@ -150,6 +163,7 @@ class IptablesBackend(Backend):
                 "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
                 % (tool, ", ".join(sorted(foreign)))
             )
+        self._judged[version] = docker_bridges(out)
         return parse(out)
 
     def _refuse_missing(self, version: int, desired: FirewallState) -> None:
@@ -168,6 +182,11 @@ class IptablesBackend(Backend):
                 return names.read().strip()
         except OSError:
             return ""
+
+
+def _with_users(current: Ruleset, wanted: Ruleset) -> Ruleset:
+    theirs = {place: current.chains[place] for place in USERS if current.chains.get(place)}
+    return Ruleset({**wanted.chains, **theirs}, wanted.jumps)
 
 
 def _first_line(text: str) -> str:

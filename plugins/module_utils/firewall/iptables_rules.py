@@ -12,7 +12,10 @@ Each part of the state has chains and jumps of its own, there only while that pa
 part           table, chain         reached from
 =============  ===================  ==========================================================================
 policies       mangle DLN-GUARD     PREROUTING: no packet to a network's addresses but by its own bridge
+.              mangle DLN-CLOSED    DLN-GUARD: asks DLN-USER before it drops
 .              filter DLN-FORWARD   FORWARD, with DLN-INVALID and one DLN-IN-<bridge> for each bridge
+.              filter DLN-ASK       DLN-FORWARD: has DLN-USER asked once about each packet of a bridge
+.              both DLN-USER        DLN-ASK, DLN-CLOSED: the user's own rules, which no run ever changes
 .              filter DLN-INPUT     INPUT, with DLN-HOST: ``host_access: deny``
 .              filter DLN-OUTPUT    OUTPUT: no redirects where some flows alone may pass
 masquerades    nat DLN-MASQ         POSTROUTING
@@ -51,7 +54,11 @@ from ..model import (
 from .iptables_text import Jump, Place, Rule, Ruleset
 
 GUARD = ("mangle", "DLN-GUARD")
+CLOSED = ("mangle", "DLN-CLOSED")
 FORWARD = ("filter", "DLN-FORWARD")
+ASK = ("filter", "DLN-ASK")
+USER = "DLN-USER"
+USERS = (("mangle", USER), ("filter", USER))
 INVALID = ("filter", "DLN-INVALID")
 INPUT = ("filter", "DLN-INPUT")
 OUTPUT = ("filter", "DLN-OUTPUT")
@@ -153,6 +160,10 @@ class _Family:
         """One rule at the end of a chain of ours, which need not be there yet."""
         self.chains.setdefault(where, []).append(sum(rule, ()))
 
+    def user_chain(self, table: str) -> None:
+        """A chain for rules of the user."""
+        self.chains.setdefault((table, USER), [])
+
     def jump(self, builtin: str, where: Place, match: Rule = (), last: bool = False) -> None:
         """Lead from a built-in chain into one of ours."""
         mark = ("-m", "comment", "--comment", COLLECTION)
@@ -163,15 +174,18 @@ class _Family:
         return Ruleset({where: tuple(rules) for where, rules in self.chains.items()}, tuple(self.jumps))
 
 
-def render(state: FirewallState) -> dict[int, Ruleset]:
-    """The rules that ``state`` asks for, by IP version; a version with nothing to do has an empty set."""
-    return {version: _render_family(state, version) for version in (4, 6)}
+def render(state: FirewallState, judged: t.Mapping[int, t.Sequence[str]] | None = None) -> dict[int, Ruleset]:
+    """The rules that ``state`` asks for, by IP version; a version with nothing to do has an empty set.
+
+    ``judged`` are links of others who have rules of their own in the same table for what goes there.
+    """
+    return {version: _render_family(state, version, (judged or {}).get(version, ())) for version in (4, 6)}
 
 
-def _render_family(state: FirewallState, version: int) -> Ruleset:
+def _render_family(state: FirewallState, version: int, judged: t.Sequence[str]) -> Ruleset:
     family = _Family(version)
     if version in policy_versions(state.policies):
-        _render_policies(family, sorted(state.policies, key=lambda policy: policy.bridge))
+        _render_policies(family, sorted(state.policies, key=lambda policy: policy.bridge), judged)
     _render_masquerades(family, [entry for entry in state.masquerades if entry.source.version == version])
     _render_ports(family, [port for port in state.ports if port.container_ip.version == version])
     if state.drop_foreign:
@@ -192,14 +206,14 @@ def policy_versions(policies: t.Iterable[BridgePolicy]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _render_policies(family: _Family, policies: t.Sequence[BridgePolicy]) -> None:
+def _render_policies(family: _Family, policies: t.Sequence[BridgePolicy], judged: t.Sequence[str]) -> None:
     if len({policy.bridge for policy in policies}) < len(policies):
         raise InvalidRequest("More than one policy for the same bridge.")
     for policy in policies:
         for name in (policy.bridge, *policy.trusted_interfaces):
             interface(name)
     _render_guard(family, policies)
-    _render_forward(family, policies)
+    _render_forward(family, policies, judged)
     _render_host_access(family, [policy for policy in policies if not policy.host_access])
     _render_output(family, [policy for policy in policies if not policy.icc and list(_flows(policy, family.version))])
 
@@ -226,6 +240,9 @@ def _render_guard(family: _Family, policies: t.Sequence[BridgePolicy]) -> None:
         for subnet in subnets:
             for rule in _guard(policy):
                 family.add(GUARD, _destination(subnet), rule)
+    family.user_chain("mangle")
+    family.add(CLOSED, ("-j", USER))
+    family.add(CLOSED, ("-j", "DROP"))
     family.jump("PREROUTING", GUARD)
 
 
@@ -237,14 +254,19 @@ def _guard(policy: BridgePolicy) -> t.Iterator[Rule]:
     if not policy.internal:
         for name in _trusted(policy):
             yield ("-i", name, "-j", "RETURN")
-    yield ("!", "-i", policy.bridge, "-j", "DROP")
+    yield ("!", "-i", policy.bridge, "-j", CLOSED[1])
 
 
 def _trusted(policy: BridgePolicy) -> list[str]:
     return [name for name in policy.trusted_interfaces if name != policy.bridge]
 
 
-def _render_forward(family: _Family, policies: t.Sequence[BridgePolicy]) -> None:
+def _render_forward(family: _Family, policies: t.Sequence[BridgePolicy], judged: t.Sequence[str]) -> None:
+    family.user_chain("filter")
+    for way, policy in itertools.product(("-i", "-o"), policies):
+        # not -j: what DLN-USER sends back goes on behind the jump to DLN-ASK, and is asked about once only
+        family.add(ASK, (way, policy.bridge, "-g", USER))
+    family.add(FORWARD, ("-j", ASK[1]))
     for policy in policies:
         if policy.internal:
             family.add(FORWARD, ("-i", policy.bridge, "!", "-o", policy.bridge, "-j", "DROP"))
@@ -256,6 +278,9 @@ def _render_forward(family: _Family, policies: t.Sequence[BridgePolicy]) -> None
         family.add(FORWARD, ("-o", policy.bridge), _comment(network=policy.network), ("-j", chain))
         for rule in _into(policy, family.version):
             family.add(("filter", chain), rule)
+    for name in judged:
+        # our accept would open a container of Docker to our endpoints, which Docker closes by the policy of FORWARD
+        family.add(FORWARD, ("-o", name, "-j", "RETURN"))
     for policy in policies:
         # also under a FORWARD policy of DROP, which Docker sets
         if not policy.internal:

@@ -77,6 +77,12 @@ def parse(dump: str) -> Ruleset:
     return Ruleset({where: tuple(rules) for where, rules in chains.items()}, tuple(jumps))
 
 
+def docker_bridges(dump: str) -> list[str]:
+    """The bridges of Docker's networks in the output of iptables-save: it leads what goes there to its chain DOCKER."""
+    rules = [words(line) for line in dump.splitlines() if line.startswith("-A ") and line.endswith(" -j DOCKER")]
+    return sorted({rule[rule.index("-o") + 1] for rule in rules if "-o" in rule and rule[rule.index("-o") - 1] != "!"})
+
+
 def words(text: str) -> Rule:
     """The words of a rule; iptables-save puts some in double quotes and escapes with a backslash inside them."""
     if '"' not in text:

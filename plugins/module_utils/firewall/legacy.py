@@ -252,8 +252,8 @@ def _rule(iptc: t.Any, version: int, rule: Rule, table: t.Any) -> t.Any:
             setattr(built, _ATTRIBUTES[word], inverted + _PROTOCOLS.get(value, value))
         elif word == "-m":
             extension = built.create_match(value)
-        elif word == "-j":
-            extension = built.create_target(value)
+        elif word in ("-j", "-g"):
+            extension = built.create_target(value, goto=word == "-g")
         else:
             _set_parameter(extension, word[len("--") :], inverted, value, rule)
         inverted = ""

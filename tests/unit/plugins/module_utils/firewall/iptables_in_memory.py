@@ -67,7 +67,7 @@ class Rules:
     def _check(chains: dict[str, list[tuple[str, ...]]]) -> None:
         for rules in chains.values():
             for rule in rules:
-                target = rule[rule.index("-j") + 1]
+                target = rule[rule.index("-g" if "-g" in rule else "-j") + 1]
                 if target.startswith("DLN-") and target not in chains:
                     raise Refused(f"{rule}: no chain {target}")
 

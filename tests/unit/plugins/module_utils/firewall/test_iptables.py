@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -133,6 +134,29 @@ def test_what_others_made_stays_as_it_was() -> None:
     for table, chains in Rules(FOREIGN).tables.items():
         assert host.families[4].tables[table] == chains
     assert "DLN-" not in host.families[4].save() + host.families[6].save()
+
+
+def test_rules_of_the_user_are_never_changed_and_outlive_ours() -> None:
+    host = Host()
+    converge(host, ALL)
+    theirs = "-A DLN-USER -s 192.0.2.66/32 -j DROP\n"
+    host.families[4].restore(f"*mangle\n{theirs}COMMIT\n*filter\n{theirs}COMMIT\n")
+
+    assert converge(host, ALL) == []
+    converge(host, dataclasses.replace(ALL, ports=frozenset()))
+    assert host.families[4].save().count(theirs) == 2
+    converge(host, FirewallState())
+
+    assert set(re.findall("DLN-[A-Z-]+", host.families[4].save())) == {"DLN-USER"}
+    assert host.families[4].save().count(theirs) == 2
+    assert "DLN-" not in host.families[6].save()
+    backend = IptablesBackend(host)
+    assert backend.kept(backend.read()) == (
+        "Chain DLN-USER has rules of yours, and stays; to empty it: iptables -t mangle -F DLN-USER"
+    )
+    host.families[4].restore("*mangle\n:DLN-USER - [0:0]\nCOMMIT\n*filter\n:DLN-USER - [0:0]\nCOMMIT\n")
+    converge(host, FirewallState())
+    assert "DLN-" not in host.families[4].save()
 
 
 def test_the_place_of_a_jump_among_the_rules_of_others_is_theirs_to_choose() -> None:

@@ -48,7 +48,8 @@ def identical(wanted: FirewallState) -> FirewallState:
     """The state after it has been text."""
     dumps = {}
     for version, rules in render(wanted).items():
-        lines = [
+        lines = [f"*{table}\n:{name} - [0:0]" for table, name in rules.chains]
+        lines += [
             f"*{table}\n-A {name} {text_of(rule)}" for (table, name), each in rules.chains.items() for rule in each
         ]
         dumps[version] = parse("\n".join(lines))
@@ -66,9 +67,13 @@ def test_a_network() -> None:
         "-i lo -j RETURN",
         "-d 127.0.0.0/8 -j DROP",
         "-m conntrack --ctdir REPLY -j RETURN",
-        "-d 10.20.0.0/24 ! -i br-blue -j DROP",
+        "-d 10.20.0.0/24 ! -i br-blue -j DLN-CLOSED",
     ]
+    assert chain(rules, "mangle", "DLN-CLOSED") == ["-j DLN-USER", "-j DROP"]
+    assert chain(rules, "mangle", "DLN-USER") == chain(rules, "filter", "DLN-USER") == []
+    assert chain(rules, "filter", "DLN-ASK") == ["-i br-blue -g DLN-USER", "-o br-blue -g DLN-USER"]
     assert chain(rules, "filter", "DLN-FORWARD") == [
+        "-j DLN-ASK",
         "-m conntrack --ctstate INVALID -j DLN-INVALID",
         '-o br-blue -m comment --comment "network=blue" -j DLN-IN-br-blue',
         "-i br-blue -j ACCEPT",
@@ -87,13 +92,25 @@ def test_a_network() -> None:
     assert not rules[6]
 
 
+def test_what_goes_to_a_network_of_docker_is_left_for_docker_to_judge() -> None:
+    internal = dataclasses.replace(BLUE, bridge="br-in", internal=True)
+    rules = render(state(BLUE, internal), {4: ["br-0123456789ab", "docker0"]})
+
+    assert chain(rules, "filter", "DLN-FORWARD")[-3:] == [
+        "-o br-0123456789ab -j RETURN",
+        "-o docker0 -j RETURN",
+        "-i br-blue -j ACCEPT",
+    ]
+    assert decode(rules) == state(BLUE, internal)
+
+
 def test_an_internal_network_lets_nothing_in_or_out_whatever_else_it_allows() -> None:
     flow = Flow(ip_network("0.0.0.0/0"), ip_network("10.20.0.1/32"))
     policy = dataclasses.replace(BLUE, internal=True, direct_access=True, trusted_interfaces=("wg0",), allow=(flow,))
     rules = render(state(policy))
 
-    assert chain(rules, "mangle", "DLN-GUARD")[3:] == ["-d 10.20.0.0/24 ! -i br-blue -j DROP"]
-    assert chain(rules, "filter", "DLN-FORWARD")[0] == "-i br-blue ! -o br-blue -j DROP"
+    assert chain(rules, "mangle", "DLN-GUARD")[3:] == ["-d 10.20.0.0/24 ! -i br-blue -j DLN-CLOSED"]
+    assert chain(rules, "filter", "DLN-FORWARD")[1] == "-i br-blue ! -o br-blue -j DROP"
     assert "-i br-blue -j ACCEPT" not in chain(rules, "filter", "DLN-FORWARD")
     assert chain(rules, "filter", "DLN-IN-br-blue")[0] == "! -i br-blue -j DROP"
     assert identical(state(policy)) == state(policy)
@@ -107,7 +124,7 @@ def test_trusted_interfaces_and_direct_access() -> None:
     assert chain(rules, "mangle", "DLN-GUARD")[-3:] == [
         "-d 10.20.0.0/24 -i wg0 -j RETURN",
         "-d 10.20.0.0/24 -i eth1 -j RETURN",
-        "-d 10.20.0.0/24 ! -i br-blue -j DROP",
+        "-d 10.20.0.0/24 ! -i br-blue -j DLN-CLOSED",
     ]
     assert "-i wg0 -j ACCEPT" in chain(rules, "filter", "DLN-IN-br-blue")
     rules = render(state(open_to_all))
@@ -131,7 +148,7 @@ def test_without_icc_only_flows_pass_and_neighbours_still_find_each_other() -> N
     assert chain(rules, "mangle", "DLN-GUARD")[3:] == [
         "-s 10.20.0.2/32 -d 10.20.0.3/32 -p tcp -m tcp --dport 80:90 -j RETURN",
         "-d 10.20.0.4/32 -p udp -j RETURN",
-        "-d 10.20.0.0/24 ! -i br-blue -j DROP",
+        "-d 10.20.0.0/24 ! -i br-blue -j DLN-CLOSED",
     ]
     assert chain(rules, "filter", "DLN-IN-br-blue")[2:] == [
         "-s 10.20.0.2/32 -d 10.20.0.3/32 -p tcp -m tcp --dport 80:90 -j ACCEPT",
@@ -169,7 +186,7 @@ def test_once_one_network_has_ipv6_all_are_closed_for_it() -> None:
     assert chain(rules, "mangle", "DLN-GUARD", 6) == [
         "-i lo -j RETURN",
         "-m conntrack --ctdir REPLY -j RETURN",
-        "-d fd00:6::/64 ! -i br-six -j DROP",
+        "-d fd00:6::/64 ! -i br-six -j DLN-CLOSED",
     ]
     assert identical(state(BLUE, six)) == state(BLUE, six)
 

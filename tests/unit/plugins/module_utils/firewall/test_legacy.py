@@ -55,8 +55,8 @@ class Rule:
         self.matches.append(Parameters(name))
         return self.matches[-1]
 
-    def create_target(self, name: str) -> Parameters:
-        self.target = Parameters(name)
+    def create_target(self, name: str, goto: bool = False) -> Parameters:
+        self.verb, self.target = "-g" if goto else "-j", Parameters(name)
         return self.target
 
     def final_check(self) -> None:
@@ -76,7 +76,7 @@ class Rule:
             found += ["-p", self.protocol]
         for match in self.matches:
             found += ["-m", *match.words]
-        return (*found, "-j", *self.target.words)
+        return (*found, self.verb, *self.target.words)
 
 
 class Kernel:
