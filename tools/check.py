@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import datetime
 import os
 import shutil
 import signal
@@ -39,12 +40,17 @@ SHOWN_LINES = 300
 
 @dataclass
 class Sum:
-    passed: int = 0
     failed: int = 0
+    passed: int = 0
     skipped: int = 0
 
     def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+        return ", ".join(f"{number} {word}" for word, number in vars(self).items() if number) or "no tests ran"
+
+    def line(self, seconds: float) -> str:
+        """The sum in the words of pytest's own last line, for what reads those."""
+        length = datetime.timedelta(seconds=int(seconds))
+        return f" {self} in {seconds:.2f}s ({length}) ".center(80, "=")
 
 
 class Runner:
@@ -201,8 +207,8 @@ def main() -> int:
     print()
     if runner.failed:
         print(f"failed: {' '.join(runner.failed)}")
-    print(f"{len(parts)} parts in {time.monotonic() - start:.0f} s")
-    print(f"total: {runner.total}")
+    print(f"{len(parts)} parts")
+    print(runner.total.line(time.monotonic() - start))
     return 1 if runner.failed or runner.stopped else 0
 
 

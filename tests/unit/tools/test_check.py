@@ -26,11 +26,18 @@ REPORT = """<testsuites><testsuite>
 def test_count_reads_the_report_of_pytest(tmp_path: Path) -> None:
     path = tmp_path / "report.xml"
     path.write_text(REPORT)
-    assert str(check.count(path)) == "2 passed, 2 failed, 1 skipped"
+    assert str(check.count(path)) == "2 failed, 2 passed, 1 skipped"
 
 
 def test_count_of_a_part_that_died(tmp_path: Path) -> None:
     assert check.count(tmp_path / "none.xml") == check.Sum()
+
+
+def test_the_last_line_reads_as_that_of_pytest() -> None:
+    assert check.Sum(passed=6856, skipped=84).line(1197.3) == (
+        "================ 6856 passed, 84 skipped in 1197.30s (0:19:57) ================="
+    )
+    assert check.Sum().line(2) == "====================== no tests ran in 2.00s (0:00:02) ======================="
 
 
 @pytest.mark.parametrize(
@@ -63,7 +70,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> check.Runner:
 def test_a_part_that_fails_is_shown_with_its_output(runner: check.Runner, capsys: pytest.CaptureFixture[str]) -> None:
     parts = [Part("good", ("echo", "secret")), Part("bad", ("sh", "-c", "echo because; exit 3"))]
     runner.run(parts, jobs=2)
-    assert str(runner.total) == "1 passed, 1 failed, 0 skipped"
+    assert str(runner.total) == "1 failed, 1 passed"
     assert runner.failed == ["bad"]
     printed = capsys.readouterr().out
     assert "because" in printed
@@ -77,7 +84,7 @@ def test_a_part_that_cannot_start_fails(runner: check.Runner) -> None:
 
 def test_pytest_without_a_test_fails(runner: check.Runner) -> None:
     runner.run([Part("empty", ("sh", "-c", "exit 5"), tests=True)], jobs=1)
-    assert str(runner.total) == "0 passed, 1 failed, 0 skipped"
+    assert str(runner.total) == "1 failed"
 
 
 def test_a_stopped_runner_starts_nothing(runner: check.Runner, tmp_path: Path) -> None:
