@@ -15,7 +15,14 @@ from typing import Any
 
 from engine_world import EngineWorld
 
-SORTS = {"rule", "chain", "set", "element", "link", "cable", "address", "route", "sysctl", "namespace", "file"}
+# Links and the like are the same things whatever the back-end: they are damaged on one of them only.
+SORTS = {
+    "nftables": {
+        *("rule", "chain", "set", "element"),
+        *("link", "cable", "address", "route", "sysctl", "namespace", "file"),
+    },
+    "iptables": {"rule", "jump", "chain"},
+}
 TABLE = "inet dockerless"
 
 
@@ -35,21 +42,24 @@ class Damage:
     def concerns(self, commands: Sequence[str]) -> bool:
         """Whether commands are about this object only."""
         if self.rules:
-            return [command.split()[0] for command in commands if not command.startswith("conntrack -D ")] == ["nft"]
+            tools = [command.split()[0] for command in commands if not command.startswith("conntrack -D ")]
+            return tools in (["nft"], ["iptables-restore"], ["ip6tables-restore"])
         return self.whole or not any(command.startswith("nft ") for command in commands)
 
 
 def damages(world: EngineWorld, empty: dict[str, Any]) -> list[Damage]:
     """All of them; ``empty`` is what the host was like before."""
+    if world.backend == "iptables":
+        return list(iptables_rules(world))
     state = world.state()
     ours = {key: value for key, value in state.items() if key not in empty or empty[key] != value}
-    return [*rules(world), *links(ours), *addresses(ours), *routes(ours), *sysctls(ours), *names(ours)]
+    return [*nft_rules(world), *links(ours), *addresses(ours), *routes(ours), *sysctls(ours), *names(ours)]
 
 
 # ---- the packet filter
 
 
-def rules(world: EngineWorld) -> Iterator[Damage]:
+def nft_rules(world: EngineWorld) -> Iterator[Damage]:
     listed = json.loads(world.must("nft", "-j", "list", "table", *TABLE.split()))["nftables"]
     chain = ""
     number: dict[str, int] = {}
@@ -78,6 +88,29 @@ def rules(world: EngineWorld) -> Iterator[Damage]:
                 yield Damage("element", f"nft delete element {TABLE} {name} '{{ {element} }}'", "", rules=True)
     yield Damage("set", f"nft add set {TABLE} stray '{{ type inet_service; }}'", "stray", rules=True)
     yield Damage("chain", f"nft add chain {TABLE} stray", "stray", rules=True)
+
+
+def iptables_rules(world: EngineWorld) -> Iterator[Damage]:
+    """Each rule of ours gone or turned into another one, each jump gone or there twice, each chain empty."""
+    for tool in ("iptables", "ip6tables"):
+        table = ""
+        number: dict[str, int] = {}
+        for line in world.must(f"{tool}-save").splitlines():
+            if line.startswith("*"):
+                table = f"{tool} -t {line[1:]}"
+                number.clear()
+            chain = line[1:].split()[0] if line.startswith(":") else line[3:].partition(" ")[0]
+            if line.startswith(":DLN-") and chain != "DLN-USER":
+                yield Damage("chain", f"{table} -F {chain}", "", rules=True)
+            elif line.startswith("-A "):
+                number[chain] = number.get(chain, 0) + 1
+                where = f"{chain} {number[chain]}"
+                yield Damage("rule" if "DLN-" in chain else "jump", f"{table} -D {where}  # {line}", "", rules=True)
+                if chain.startswith("DLN-"):
+                    yield Damage("rule", f"{table} -R {where} -j RETURN  # {line}", "", rules=True)
+                else:
+                    yield Damage("jump", f"{table} {line}  # twice", "", rules=True)
+        yield Damage("chain", f"{tool} -N DLN-STRAY", "STRAY", rules=True)
 
 
 def elements(world: EngineWorld, kind: str, name: str) -> list[str]:

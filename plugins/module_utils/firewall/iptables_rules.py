@@ -51,7 +51,7 @@ from ..model import (
     PortRange,
     PublishedPort,
 )
-from .iptables_text import Jump, Place, Rule, Ruleset
+from .iptables_text import LAST, Jump, Place, Rule, Ruleset
 
 GUARD = ("mangle", "DLN-GUARD")
 CLOSED = ("mangle", "DLN-CLOSED")
@@ -164,10 +164,11 @@ class _Family:
         """A chain for rules of the user."""
         self.chains.setdefault((table, USER), [])
 
-    def jump(self, builtin: str, where: Place, match: Rule = (), last: bool = False) -> None:
-        """Lead from a built-in chain into one of ours."""
+    def jump(self, builtin: str, where: Place, match: Rule = ()) -> None:
+        """Lead from a built-in chain into one of ours, before the jumps that are there unless it comes last."""
         mark = ("-m", "comment", "--comment", COLLECTION)
-        self.jumps.append(Jump(where[0], builtin, (*match, *mark, "-j", where[1]), last))
+        place = len(self.jumps) if where[1] in LAST else 0
+        self.jumps.insert(place, Jump(where[0], builtin, (*match, *mark, "-j", where[1])))
 
     def done(self) -> Ruleset:
         """The finished rules."""
@@ -190,7 +191,7 @@ def _render_family(state: FirewallState, version: int, judged: t.Sequence[str]) 
     _render_ports(family, [port for port in state.ports if port.container_ip.version == version])
     if state.drop_foreign:
         family.add(STRANGERS, ("-m", "devgroup", "!", "--src-group", _GROUP, "!", "--dst-group", _GROUP, "-j", "DROP"))
-        family.jump("FORWARD", STRANGERS, last=True)
+        family.jump("FORWARD", STRANGERS)
     return family.done()
 
 

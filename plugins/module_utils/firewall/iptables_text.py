@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 Rule = tuple[str, ...]
 Place = tuple[str, str]  # a table and a chain
@@ -20,6 +20,8 @@ Place = tuple[str, str]  # a table and a chain
 PREFIX = "DLN-"
 # The order in which a transaction commits its tables, each atomic by itself: what closes before what opens.
 TABLES = ("raw", "mangle", "filter", "nat")
+# Chains that are led to behind the rules of others, not before them.
+LAST = frozenset(("DLN-STRANGERS",))
 BUILTIN = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
 
 _UNQUOTED = re.compile(r"[A-Za-z0-9_-]+")
@@ -35,7 +37,6 @@ class Jump:
     table: str
     chain: str
     rule: Rule
-    last: bool = field(default=False, compare=False)  # added behind the rules of others, not before them
 
     @property
     def target(self) -> str:
@@ -45,7 +46,7 @@ class Jump:
 
 @dataclass(frozen=True)
 class Ruleset:
-    """Everything of ours in one address family: chains by table and name, and the jumps to them."""
+    """Everything of ours in one address family: chains by table and name, and the jumps to them from top to bottom."""
 
     chains: t.Mapping[Place, tuple[Rule, ...]]
     jumps: tuple[Jump, ...] = ()
@@ -119,7 +120,8 @@ def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
     lines = [":%s - [0:0]" % chain for chain in changed + removed]
     lines += ["-D %s %s" % (jump.chain, text_of(jump.rule)) for jump in surplus]
     lines += ["-A %s %s" % (chain, text_of(rule)) for chain in changed for rule in new[chain]]
-    lines += ["-%s %s %s" % ("A" if jump.last else "I", jump.chain, text_of(jump.rule)) for jump in missing]
+    lines += ["-I %s %s" % (jump.chain, text_of(jump.rule)) for jump in reversed(missing) if jump.target not in LAST]
+    lines += ["-A %s %s" % (jump.chain, text_of(jump.rule)) for jump in missing if jump.target in LAST]
     lines += ["-X %s" % chain for chain in removed]
     return "\n".join(["*" + table, *lines, "COMMIT", ""]) if lines else ""
 
@@ -127,9 +129,21 @@ def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
 def _jump_changes(
     table: str, before: Ruleset, after: Ruleset, removed: t.Collection[str]
 ) -> tuple[list[Jump], list[Jump]]:
-    """The jumps to delete and to add; one that others have put into their own chain stays while it leads somewhere."""
-    have = Counter(
-        jump for jump in before.jumps if jump.table == table and (jump.chain in BUILTIN or jump.target in removed)
-    )
-    want = Counter(jump for jump in after.jumps if jump.table == table)
-    return list((have - want).elements()), list((want - have).elements())
+    """The jumps to delete and to add; one that others have put into their own chain stays while it leads somewhere.
+
+    A chain gets all of ours anew where that is needed for their order among themselves. Their places among those of
+    others are not looked at.
+    """
+    have = [j for j in before.jumps if j.table == table and (j.chain in BUILTIN or j.target in removed)]
+    want = [jump for jump in after.jumps if jump.table == table]
+    surplus = list((Counter(have) - Counter(want)).elements())
+    left = list(have)
+    for jump in surplus:
+        left.remove(jump)  # the first of equal ones, as -D does
+    torn = {jump.chain for jump in want if _of_chain(left, jump.chain) != _of_chain(want, jump.chain)}
+    old = [jump for jump in surplus if jump.chain not in torn]
+    return [*old, *(j for j in have if j.chain in torn)], [jump for jump in want if jump.chain in torn]
+
+
+def _of_chain(jumps: t.Iterable[Jump], chain: str) -> list[Jump]:
+    return [jump for jump in jumps if jump.chain == chain]

@@ -37,7 +37,7 @@ def test_the_last_line_reads_as_that_of_pytest() -> None:
     assert check.Sum(passed=6856, skipped=84).line(1197.3) == (
         "================ 6856 passed, 84 skipped in 1197.30s (0:19:57) ================="
     )
-    assert check.Sum().line(2) == "====================== no tests ran in 2.00s (0:00:02) ======================="
+    assert check.Sum().line(2) == "======================= no tests ran in 2.00s (0:00:02) ========================"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,12 @@ import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_rules import render
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_state import decode
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_text import Ruleset, parse, text_of
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_text import (
+    LAST,
+    Ruleset,
+    parse,
+    text_of,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -346,7 +351,7 @@ def test_drop_foreign_comes_last() -> None:
         assert chain(rules, "filter", "DLN-STRANGERS", version) == [
             "-m devgroup ! --src-group 0x646c ! --dst-group 0x646c -j DROP"
         ]
-        assert [jump.last for jump in rules[version].jumps] == [True]
+        assert [jump.target in LAST for jump in rules[version].jumps] == [True]
 
 
 # --- what iptables cannot say

@@ -86,20 +86,59 @@ def rules(*targets: str) -> tuple[tuple[str, ...], ...]:
 
 A, B = ("nat", "DLN-A"), ("nat", "DLN-B")
 JUMP_A = Jump("nat", "PREROUTING", (*MARK, "-j", "DLN-A"))
-JUMP_LAST = Jump("nat", "POSTROUTING", (*MARK, "-j", "DLN-B"), last=True)
+JUMP_B = Jump("nat", "PREROUTING", (*MARK, "-j", "DLN-B"))
+JUMP_LAST = Jump("nat", "PREROUTING", (*MARK, "-j", "DLN-STRANGERS"))
+LAST = ("nat", "DLN-STRANGERS")
 
 
 def test_first_transaction_makes_chains_before_it_names_them() -> None:
-    assert transaction(EMPTY, Ruleset({A: rules("DLN-B"), B: rules("RETURN")}, (JUMP_A, JUMP_LAST))) == (
+    chains = {A: rules("DLN-B"), B: rules("RETURN"), LAST: rules("DROP")}
+    assert transaction(EMPTY, Ruleset(chains, (JUMP_LAST, JUMP_A, JUMP_B))) == (
         "*nat\n"
         ":DLN-A - [0:0]\n"
         ":DLN-B - [0:0]\n"
+        ":DLN-STRANGERS - [0:0]\n"
         "-A DLN-A -j DLN-B\n"
         "-A DLN-B -j RETURN\n"
+        "-A DLN-STRANGERS -j DROP\n"
+        '-I PREROUTING -m comment --comment "dockerless.network" -j DLN-B\n'
         '-I PREROUTING -m comment --comment "dockerless.network" -j DLN-A\n'
-        '-A POSTROUTING -m comment --comment "dockerless.network" -j DLN-B\n'
+        '-A PREROUTING -m comment --comment "dockerless.network" -j DLN-STRANGERS\n'
         "COMMIT\n"
     )
+
+
+WANTED = (JUMP_A, JUMP_B, JUMP_LAST)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        (JUMP_A, JUMP_LAST),
+        (JUMP_B, JUMP_LAST),
+        (JUMP_B, JUMP_A, JUMP_LAST),
+        (JUMP_LAST, JUMP_A, JUMP_B),
+        (JUMP_A, JUMP_B, JUMP_A, JUMP_LAST),  # -D would take the first of the two
+    ],
+)
+def test_jumps_come_back_in_their_order(damage: tuple[Jump, ...]) -> None:
+    chains = {A: rules("RETURN"), B: rules("RETURN"), LAST: rules("DROP")}
+
+    text = transaction(Ruleset(chains, damage), Ruleset(chains, WANTED))
+
+    gone = "".join(f"-D PREROUTING {text_of(jump.rule)}\n" for jump in damage)
+    back = "".join(f"-I PREROUTING {text_of(jump.rule)}\n" for jump in (JUMP_B, JUMP_A))
+    assert text == f"*nat\n{gone}{back}-A PREROUTING {text_of(JUMP_LAST.rule)}\nCOMMIT\n"
+
+
+@pytest.mark.parametrize("surplus", [(JUMP_A, *WANTED), (*WANTED, JUMP_LAST)])
+def test_a_jump_too_many_goes_alone_where_the_order_stays(surplus: tuple[Jump, ...]) -> None:
+    chains = {A: rules("RETURN"), B: rules("RETURN"), LAST: rules("DROP")}
+    wrong = next(jump for jump in surplus if surplus.count(jump) == 2)
+
+    text = transaction(Ruleset(chains, surplus), Ruleset(chains, WANTED))
+
+    assert text == f"*nat\n-D PREROUTING {text_of(wrong.rule)}\nCOMMIT\n"
 
 
 def test_a_transaction_holds_only_chains_that_differ() -> None:
