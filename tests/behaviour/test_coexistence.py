@@ -10,6 +10,7 @@ Debian's own packages; a part is skipped where its package is not installed.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -126,11 +127,15 @@ class Host:
 
     def stays_closed(self) -> None:
         """What our own rules drop, whatever others accept."""
+        self.fleet.all_closed(self.direct_questions())
+
+    def direct_questions(self) -> list[Any]:
+        """A neighbour with a route asks an endpoint by its own address."""
         neighbour = self.fleet.place("neighbour")
         neighbour.run(
             "ip route replace 10.20.0.0/24 via 192.0.2.11; ip -6 route replace fd00:20::/64 via 2001:db8:1::11"
         )
-        self.fleet.all_closed([neighbour.question(address, 81) for address in NETWORK["endpoints"][0]["addresses"]])
+        return [neighbour.question(address, 81) for address in NETWORK["endpoints"][0]["addresses"]]
 
     # -- rules
 
@@ -334,6 +339,20 @@ def test_a_bridge_that_somebody_has_put_into_a_zone_stays_there(firewalld: Host)
     assert not [command for command in done.commands if "firewall" in command]
     firewalld.converge("absent")
     assert firewalld.run(f"firewall-cmd --get-zone-of-interface={BRIDGE}") == "block\n"
+
+
+def test_an_endpoint_that_we_open_and_firewalld_does_not_is_named(firewalld: Host) -> None:
+    uplink = json.loads(firewalld.run("ip -j route show default"))[0]["dev"]
+    done = firewalld.converge(direct_access=True)
+    sentence = "drops what our rules accept; let it accept what passes from %s to %s" % (uplink, BRIDGE)
+    assert sentence in done.warnings and any(line.endswith(sentence) for line in firewalld.foreign)
+    firewalld.works()
+    firewalld.fleet.all_closed(firewalld.direct_questions())
+
+    firewalld.run(f"firewall-cmd --zone=trusted --change-interface={uplink}")
+    done = firewalld.converge(direct_access=True)
+    assert not done.changed and done.warnings == "" and firewalld.foreign == []
+    firewalld.fleet.all_open(firewalld.direct_questions())
 
 
 # ---- ufw

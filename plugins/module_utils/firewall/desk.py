@@ -40,6 +40,11 @@ def _iptables(run: Runner, variant: str = "auto") -> Backend:
     return IptablesBackend(run, variant)
 
 
+def _uplinks(world: World) -> set[str]:
+    found = (world.host.default_link(version) for version in (4, 6))
+    return {link for link in found if link is not None}
+
+
 def legacy_is_loaded() -> bool:
     """Whether the kernel has legacy tables; asking them would load them."""
     for path in ("/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"):
@@ -135,13 +140,13 @@ class FirewallDesk:
 
     def obstacles(self, world: World) -> list[str]:
         """What of others overrides our rules as they are now, a sentence each."""
-        from .foreign import facts
         from .hooks import measures
+        from .obstacles import facts
 
         state = self.current
         found = measures(self.foreign, state, state, self.backend, world)
-        opened = {(base, inwards) for base, inwards in found.opened if base not in found.missing}
-        return facts(self.foreign, state, self.backend, opened)
+        opened = {(base, way) for base, way in found.opened if base not in found.missing}
+        return facts(self.foreign, state, self.backend, lambda: _uplinks(world), opened)
 
     def coexist(self, world: World) -> Measures | None:
         """What there is to do in the places that other packet filters have for rules like ours; warns of obstacles."""
@@ -152,13 +157,13 @@ class FirewallDesk:
                 world.warn(kept)
         if self.foreign.is_alone():
             return None
-        from .foreign import facts
         from .hooks import measures
+        from .obstacles import facts
 
         desired = self.desired
         found = measures(self.foreign, self.current, desired, self.backend, world)
         if desired.policies or desired.masquerades or desired.ports:
-            for fact in facts(self.foreign, desired, self.backend, found.opened):
+            for fact in facts(self.foreign, desired, self.backend, lambda: _uplinks(world), found.opened):
                 world.warn(fact + ".")
         return found
 

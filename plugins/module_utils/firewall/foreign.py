@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import typing as t
-from dataclasses import dataclass
 
 from ..model import Address, FirewallState, PortRange, PublishedPort
 from .backend import CHAIN_PREFIX, FirewallError, Runner
@@ -27,17 +26,6 @@ _FAMILY = {4: "ip", 6: "ip6"}
 HOOK_CHAINS = ("DOCKER-USER", "ufw-user-forward", "ufw6-user-forward")
 UFW_RULES = "/etc/ufw/user.rules"
 ZONE_FILE = "/etc/firewalld/zones/dockerless.xml"
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """A chain of others that drops what our rules accept."""
-
-    base: Base
-    title: str
-    how: str
-    bridge: str
-    inwards: bool
 
 
 def home(backend: str) -> frozenset[Base]:
@@ -131,27 +119,8 @@ class Foreign:
             return ""
         return out if rc == 0 else ""
 
-    # ---- whose rules stand in the way
-
-    def obstacles(
-        self, bridges: t.Sequence[str], versions: t.Container[int], published: bool, own: t.Container[Base]
-    ) -> list[Obstacle]:
-        """What drops packets from these bridges or, when ports are published, into them; ``own``: our accept holds."""
-        from .foreign_rules import Packet, fate
-
-        packets = [Packet(bridge) for bridge in bridges]
-        packets += [Packet(bridge, inwards=True) for bridge in bridges if published]
-        result = []
-        for table, chain in self._forwarding(versions):
-            base = (table.store, table.family, table.name, chain.name)
-            for packet in packets if base not in own else ():
-                how = fate(table, chain, packet, HOOK_CHAINS)
-                if how:
-                    title = "chain %s of %s" % (chain.name, table)
-                    result.append(Obstacle(base, title, how, packet.bridge, packet.inwards))
-        return result
-
-    def _forwarding(self, versions: t.Container[int]) -> t.Iterator[tuple[Table, Chain]]:
+    def forwarding(self, versions: t.Container[int]) -> t.Iterator[tuple[Table, Chain]]:
+        """The chains of others that judge forwarded packets."""
         for table in self.tables():
             if any(version in versions and table.concerns(version) for version in (4, 6)):
                 for chain in table.chains.values():
@@ -278,23 +247,6 @@ def exposed(state: FirewallState) -> list[str]:
     return sorted(policy.bridge for policy in state.policies if not policy.internal)
 
 
-def facts(
-    foreign: Foreign, state: FirewallState, backend: str, opened: t.Container[tuple[Base, bool]] = ()
-) -> list[str]:
-    """What stands in the way of our rules, a sentence each; ``opened``: base chains and directions that let ours by."""
-    bridges = exposed(state) or ([] if state.policies else [""])
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for obstacle in foreign.obstacles(bridges, versions(state), bool(state.ports), home(backend)):
-        if (obstacle.base, obstacle.inwards) not in opened:
-            found.setdefault((obstacle.title, obstacle.how), {})[obstacle.bridge or "our bridges"] = None
-    sentences = [
-        "%s (%s) drops what our rules accept; let it accept what enters or leaves %s" % (title, how, ", ".join(names))
-        for (title, how), names in found.items()
-    ]
-    mixed = (foreign.both_kinds(version, backend, state) for version in (4, 6))
-    return sentences + [sentence for sentence in mixed if sentence]
-
-
 def legacy_tables(version: int) -> list[str]:
     """The legacy tables that the kernel has loaded in this network namespace."""
     try:
@@ -302,8 +254,3 @@ def legacy_tables(version: int) -> list[str]:
             return file.read().split()
     except OSError:
         return []
-
-
-def nat_rules(run: Runner, version: int) -> list[str]:
-    """The tables of others with rules that translate addresses of a family, each as a person would name it."""
-    return [str(table) for table in Foreign(run).nat_tables(version)]

@@ -95,12 +95,17 @@ class Table:
         return self.family in ("inet", "ip" if version == 4 else "ip6")
 
 
+# From an endpoint to the outside, to a published port, and to an endpoint's own address.
+OUT, PUBLISHED, DIRECT = WAYS = ("out", "published", "direct")
+
+
 @dataclass(frozen=True)
 class Packet:
-    """The first one of a connection from an endpoint to the outside, or to a published port of one."""
+    """The first one of a connection of ours through the host."""
 
     bridge: str
-    inwards: bool = False
+    way: str = OUT
+    link: str = ""  # the other end, where it is known
 
 
 # ---- what becomes of a packet ------------------------------------------------------------------------------------
@@ -142,9 +147,13 @@ def _walk(table: Table, chain: Chain, packet: Packet, sure: bool, skip: t.Contai
 
 def _meets(rule: Rule, packet: Packet) -> tuple[bool, bool]:
     """Whether the rule is likely, and whether it is certain to match."""
-    ours, theirs = (rule.goes_by, rule.came_by) if packet.inwards else (rule.came_by, rule.goes_by)
-    if rule.other or (rule.published and not packet.inwards) or (ours is not None and not ours.take(packet.bridge)):
+    ours, theirs = (rule.came_by, rule.goes_by) if packet.way == OUT else (rule.goes_by, rule.came_by)
+    strange = rule.other or (rule.published and packet.way != PUBLISHED)
+    if strange or (ours is not None and not ours.take(packet.bridge)):
         return False, False
+    if packet.link:
+        meets = theirs is None or theirs.take(packet.link)
+        return meets, meets
     if theirs is None or theirs.inverted:
         return True, True
     # A rule that names our bridge and another link may be meant for this packet, unless both ends are ours.

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ..model import COLLECTION, LINK_GROUP, FirewallState
 from ..operations import LoadRules, Operation, RemoveFile, WriteFile
 from .foreign import UFW_RULES, ZONE_FILE, Base, Foreign, exposed, home, legacy_tables, versions
-from .foreign_rules import Packet, Table, fate, options
+from .foreign_rules import OUT, PUBLISHED, WAYS, Packet, Table, fate, options
 from .iptables_text import Rule, docker_bridges, text_of, words
 
 if t.TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Measures:
     last: list[Operation] = field(default_factory=list)
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
-    opened: set[tuple[Base, bool]] = field(default_factory=set)  # base chains, and whether for packets to our bridges
+    opened: set[tuple[Base, str]] = field(default_factory=set)  # base chains, and for packets which way
     missing: set[Base] = field(default_factory=set)  # those of them that are opened by this run only
 
     def note(self, title: str, before: t.Sequence[str], after: t.Sequence[str]) -> None:
@@ -102,7 +102,7 @@ def is_needed(foreign: Foreign, ours: Ours, base: Base, skip: t.Container[str]) 
     chain = None if table is None else table.chains.get(base[3])
     if table is None or chain is None or base in ours.own or not any(map(table.concerns, versions(ours.state))):
         return False
-    packets = [Packet(bridge, inwards) for bridge in exposed(ours.state) for inwards in (False, True)]
+    packets = [Packet(bridge, way) for bridge in exposed(ours.state) for way in (OUT, PUBLISHED)]
     return any(fate(table, chain, packet, skip) for packet in packets)
 
 
@@ -147,7 +147,7 @@ class DockerUser:
         wanted: list[Rule] = []
         if reached and is_needed(self._foreign, ours, base, (self.CHAIN,)):
             wanted = self._wanted(saved, store, family, ours)
-            result.opened |= {(base, False), (base, True)}
+            result.opened |= {(base, way) for way in WAYS}
         title = "chain %s of %s" % (self.CHAIN, Table(store, family, "filter"))
         result.note(title, [text_of(rule) for rule in marked], [text_of(rule) for rule in wanted])
         rest = [rule for rule in rules if not _is_marked(rule)]
@@ -255,7 +255,7 @@ class Firewalld:
         if table is not None:
             self._plan_zones(zones, wanted, (listed | ours.gone) - set(bridges), result)
         if base is not None and bridges and set(wanted) >= set(bridges):
-            result.opened.add((base, False))
+            result.opened.add((base, OUT))
             if not set(wanted) <= set(zones):
                 result.missing.add(base)
         before = sorted(b for b in {*listed, *wanted} if zones.get(b) in self._OPEN or (table is None and b in listed))
@@ -371,14 +371,10 @@ class Ufw:
         marked, theirs = self._read(text)
         base = self._base()
         wanted: set[tuple[str, str]] = set()
-        if (
-            base is not None
-            and (base, False) not in result.opened
-            and is_needed(self._foreign, ours, base, self._CHAINS)
-        ):
+        if base is not None and (base, OUT) not in result.opened and is_needed(self._foreign, ours, base, self._CHAINS):
             wanted = {(way, bridge) for bridge in ours.bridges for way in ("in", "out")}
             bases = {(base[0], family, base[2], base[3]) for family in _VERSIONS}
-            result.opened |= {(each, inwards) for each in bases for inwards in (False, True)}
+            result.opened |= {(each, way) for each in bases for way in WAYS}
             if not wanted <= marked | theirs:
                 result.missing |= bases
         result.note("ufw", self._spell(marked), self._spell(wanted - theirs))

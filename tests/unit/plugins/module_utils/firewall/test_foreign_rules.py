@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign_rules import (
+    DIRECT,
+    PUBLISHED,
     Capture,
     Packet,
     Table,
@@ -25,7 +27,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import Po
 
 OURS = ("inet", "dockerless")
 OUT = Packet("br-blue")
-IN = Packet("br-blue", inwards=True)
+IN = Packet("br-blue", PUBLISHED)
+STRAIGHT = Packet("br-blue", DIRECT, "eth0")
 
 
 def meta(key: str, value: Any, op: str = "==") -> dict[str, Any]:
@@ -41,7 +44,7 @@ TCP = {"payload": {"protocol": "tcp", "field": "dport"}}
 ACCEPT, DROP, RETURN = {"accept": None}, {"drop": None}, {"return": None}
 COUNTER = {"counter": {"packets": 1, "bytes": 2}}
 ESTABLISHED = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}
-PUBLISHED = {"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}}
+TRANSLATED = {"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}}
 
 
 def jump(target: str) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def what(table: Table, packet: Packet, *skip: str) -> str:
         ([], "policy drop", "policy drop"),
         ([[ACCEPT]], "", ""),
         ([[ESTABLISHED, ACCEPT]], "policy drop", "policy drop"),
-        ([[PUBLISHED, ACCEPT]], "policy drop", ""),
+        ([[TRANSLATED, ACCEPT]], "policy drop", ""),
         ([[meta("iifname", "br-blue"), ACCEPT]], "", "policy drop"),
         ([[meta("oifname", "br-blue"), ACCEPT]], "policy drop", ""),
         ([[meta("iifname", "br-*"), ACCEPT]], "", "policy drop"),
@@ -91,6 +94,22 @@ def what(table: Table, packet: Packet, *skip: str) -> str:
 def test_a_policy_drops_what_no_rule_accepts(rules: list[list[Any]], out: str, into: str) -> None:
     table = table_of("drop", *rules)
     assert (what(table, OUT), what(table, IN)) == (out, into)
+
+
+@pytest.mark.parametrize(
+    "rules, expected",
+    [
+        ([[TRANSLATED, ACCEPT]], "policy drop"),
+        ([[meta("iifname", "eth0"), meta("oifname", "br-blue"), ACCEPT]], ""),
+        ([[meta("iifname", "eth1"), meta("oifname", "br-blue"), ACCEPT]], "policy drop"),
+        ([[meta("iifname", "eth1", "!="), ACCEPT]], ""),
+        ([[meta("iifname", "eth0"), DROP], [ACCEPT]], "rule drop"),
+        ([[meta("iifname", "eth1"), DROP], [ACCEPT]], ""),
+        ([[meta("iifname", "eth0"), goto("public")], [ACCEPT]], "reject in chain public"),
+    ],
+)
+def test_where_both_ends_are_known_nothing_is_guessed(rules: list[list[Any]], expected: str) -> None:
+    assert what(table_of("drop", *rules, public=[[{"reject": None}]]), STRAIGHT) == expected
 
 
 @pytest.mark.parametrize(
@@ -227,7 +246,7 @@ def test_rules_of_iptables() -> None:
     assert (forward.kind, forward.hook, forward.policy) == ("filter", "forward", "drop")
     assert fate(filters, forward, OUT) == "policy drop" and fate(filters, forward, IN) == "policy drop"
     assert fate(filters, forward, Packet("br-red")) == "" and fate(filters, forward, Packet("br-bad")) == "rule reject"
-    assert fate(filters, forward, Packet("br-pub", inwards=True)) == ""
+    assert fate(filters, forward, Packet("br-pub", PUBLISHED)) == ""
     assert fate(filters, forward, Packet("br-pub")) == "policy drop"
     docker = nat.chains["DOCKER"].rules
     assert [rule.captures for rule in docker] == [

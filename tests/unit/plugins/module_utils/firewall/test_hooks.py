@@ -16,7 +16,8 @@ import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.firewall import foreign, hooks
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import Foreign, facts, home
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import Foreign, home
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign_rules import OUT, PUBLISHED, WAYS
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.hooks import (
     DockerUser,
     Firewalld,
@@ -24,9 +25,11 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.hooks 
     Ours,
     Ufw,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.obstacles import facts
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
+    Flow,
     Masquerade,
     PortRange,
     PublishedPort,
@@ -34,6 +37,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
 
 BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"),))
 STATE = FirewallState(policies=frozenset([BLUE]))
+PORT = PublishedPort("tcp", PortRange(8080, 8081), ip_address("10.20.0.2"), 80)
 NOTHING = FirewallState()
 
 
@@ -150,7 +154,7 @@ def test_docker_is_left_alone_once_our_rules_are_there() -> None:
     machine = docker(IN_PLACE)
     found = planned(DockerUser(machine.foreign))
     assert (found.first, found.last, found.missing) == ([], [], set())
-    assert found.opened == {(("nft", "ip", "filter", "FORWARD"), way) for way in (False, True)}
+    assert found.opened == {(("nft", "ip", "filter", "FORWARD"), way) for way in WAYS}
     assert machine.ran == ["nft -j list chains", "iptables-nft-save -t filter", "nft -j -t list ruleset"]
 
 
@@ -233,7 +237,7 @@ def test_firewalld_has_our_bridges_in_its_trusted_zone_now_and_in_ours_later() -
         machine = Machine(zone_rules(br_blue=zone), files={hooks.ZONE_FILE: text})
         again = firewalld(machine)
         assert again.first == again.last == [] and not again.missing
-        assert (("nft", "inet", "firewalld", "filter_FORWARD"), False) in again.opened
+        assert (("nft", "inet", "firewalld", "filter_FORWARD"), OUT) in again.opened
         assert not [command for command in machine.ran if command.startswith("firewall-cmd")]
         gone = firewalld(machine, NOTHING)
         assert commands(gone.first)[0].startswith("rm -f") and gone.last == []
@@ -310,11 +314,41 @@ def test_ufw_has_no_say_where_docker_lets_ours_through() -> None:
 # ---- what is said
 
 
+def told(there: Foreign, state: FirewallState, backend: str = "nftables", opened: Any = ()) -> list[str]:
+    return facts(there, state, backend, lambda: ["eth0"], opened)
+
+
+@pytest.mark.parametrize(
+    ("policy", "ways"),
+    [
+        ({}, ""),
+        ({"direct_access": True}, "from eth0 to br-blue"),
+        ({"trusted_interfaces": ("tun1", "tun0")}, "from tun0 to br-blue, from tun1 to br-blue"),
+        ({"allow": (Flow(ip_network("192.0.2.7/32"), ip_network("10.20.0.2/32")),)}, "from eth0 to br-blue"),
+        ({"allow": (Flow(ip_network("10.20.0.3/32"), ip_network("10.20.0.2/32")),)}, ""),
+    ],
+)
+def test_what_is_open_on_purpose_and_closed_by_others(policy: dict[str, Any], ways: str) -> None:
+    state = FirewallState(frozenset([replace(BLUE, **policy)]), ports=frozenset([PORT]))
+    there = Machine(zone_rules(br_blue="trusted")).foreign
+    opened = {(("nft", "inet", "firewalld", "filter_FORWARD"), way) for way in (OUT, PUBLISHED)}
+    sentence = (
+        "chain filter_FORWARD of table inet firewalld (reject in chain filter_FWD_public) drops what our rules accept;"
+    )
+    assert told(there, state, opened=opened) == ([f"{sentence} let it accept what passes {ways}"] if ways else [])
+    # where the whole bridge is closed there is no more to say of it
+    assert told(there, state) == [f"{sentence} let it accept what enters or leaves br-blue"]
+
+    # a zone that accepts what comes by the uplink
+    open_there = Machine(zone_rules(eth0="trusted", tun0="trusted", tun1="trusted")).foreign
+    assert told(open_there, state, opened=opened) == []
+
+
 def test_a_host_of_our_own_costs_one_listing_of_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign.os.path, "exists", lambda path: False)
     machine = Machine([chain("forward", "accept", "inet", "dockerless")])
     found = machine.foreign
-    assert found.is_alone() and found.tables() == [] and facts(found, STATE, "nftables") == []
+    assert found.is_alone() and found.tables() == [] and told(found, STATE) == []
     assert found.port_holder(PORT, set) == ""
     assert machine.ran == ["nft -j list chains"]
 
@@ -323,26 +357,25 @@ def test_one_sentence_for_each_chain_that_is_in_the_way() -> None:
     nft = [chain("forward", "drop", "inet", "theirs"), chain("FORWARD", "drop", "ip6"), chain("f", "accept", "ip")]
     red = BridgePolicy("br-red", (ip_network("10.21.0.0/24"),))
     state = FirewallState(frozenset([BLUE, red]), ports=frozenset([PORT]))
-    assert facts(Machine(nft).foreign, state, "nftables") == [
+    assert told(Machine(nft).foreign, state) == [
         "chain forward of table inet theirs (policy drop) drops what our rules accept;"
         " let it accept what enters or leaves br-blue, br-red"
     ]
     # nobody's networks: whoever makes one will want to know
-    assert [text.partition(" (")[0] for text in facts(Machine(nft).foreign, NOTHING, "nftables")] == [
+    assert [text.partition(" (")[0] for text in told(Machine(nft).foreign, NOTHING)] == [
         "chain forward of table inet theirs",
         "chain FORWARD of table ip6 filter",
     ]
     internal = FirewallState(frozenset([replace(BLUE, internal=True)]))
-    assert facts(Machine(nft).foreign, internal, "nftables") == []
+    assert told(Machine(nft).foreign, internal) == []
 
 
 def test_our_own_chain_in_iptables_has_the_last_word_there() -> None:
     nft = [chain("FORWARD", "drop")]
-    assert facts(Machine(nft).foreign, STATE, "iptables") == []
-    assert len(facts(Machine(nft).foreign, STATE, "nftables")) == 1
+    assert told(Machine(nft).foreign, STATE, "iptables") == []
+    assert len(told(Machine(nft).foreign, STATE)) == 1
 
 
-PORT = PublishedPort("tcp", PortRange(8080, 8081), ip_address("10.20.0.2"), 80)
 NAT = """*nat
 :DOCKER - [0:0]
 -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
@@ -375,10 +408,10 @@ def test_who_has_a_port() -> None:
 def test_both_kinds_of_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foreign, "legacy_tables", lambda version: ["nat"] if version == 4 else [])
     machine = Machine(saved={"iptables-legacy-save": NAT})
-    assert facts(machine.foreign, STATE, "nftables") == []
+    assert told(machine.foreign, STATE) == []
     state = replace(STATE, masquerades=frozenset([Masquerade(ip_network("10.20.0.0/24"))]))
-    (sentence,) = facts(machine.foreign, state, "nftables")
+    (sentence,) = told(machine.foreign, state)
     assert sentence.startswith(
         "this collection (back-end nftables) (nf_tables) and legacy iptables table nat (legacy) both translate IPv4"
     )
-    assert facts(machine.foreign, state, "legacy") == []
+    assert told(machine.foreign, state, "legacy") == []
