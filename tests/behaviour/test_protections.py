@@ -256,6 +256,42 @@ class TestDirectAccess:
             world.open(host, *ways(["app"], RED_GATEWAY, 7000))
 
 
+# ---- at no moment
+
+
+@pytest.fixture
+def forwarding(world: Lab) -> Iterator[None]:
+    """The host forwards already, before there is anything of ours."""
+    keys = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
+    for key in keys:
+        world.host.sysctl(key, 1)
+    yield
+    world.clear()
+    for key in keys:
+        world.host.sysctl(key, 0)
+
+
+@pytest.mark.usefixtures("forwarding")
+@pytest.mark.parametrize("goes", [False, True], ids=["first-run", "removal"])
+def test_nothing_is_open_between_two_steps(world: Lab, goes: bool) -> None:
+    """Runs that end after each of their steps, on a host that forwards; without the rules the endpoint is open."""
+    network = {**blue(), "endpoints": [{"name": "web", "addresses": list(WEB.values()), "publish": ["8080:80"]}]}
+    strangers = ways(["neighbour", "far"], WEB, 80)
+    steps = world.make(network).steps
+    steps = world.make().steps if goes else steps
+    for step in range(steps):
+        world.clear()
+        if goes:
+            world.make(network)
+        assert world.try_run([] if goes else [network], kill_after=step).killed
+        if "web" in world.must("ip", "netns", "list").split():
+            with world.server("web", 80) as server:
+                world.shut(server, *strangers)
+                if step == (0 if goes else steps - 1):
+                    world.take_away(DIRECT_ACCESS)
+                    world.open(server, *strangers)
+
+
 # ---- 2. loopback
 
 
