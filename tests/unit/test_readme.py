@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What README says of the tests is true."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def behaviour_tests() -> set[str]:
+    """The behaviour tests, those of a class by Class::test."""
+    found = set()
+    for path in (ROOT / "tests" / "behaviour").glob("test_*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                found |= {f"{node.name}::{item.name}" for item in node.body if isinstance(item, ast.FunctionDef)}
+            elif isinstance(node, ast.FunctionDef):
+                found.add(node.name)
+    return found
+
+
+def test_every_protection_names_tests_that_there_are() -> None:
+    section = README.partition("## Protections\n")[2].partition("\n## ")[0]
+    rows = [row for row in section.splitlines() if row.startswith("| ")][2:]
+    assert len(rows) > 30
+    there = behaviour_tests()
+    for row in rows:
+        *unused, last = row.strip("| ").split(" | ")
+        named = re.findall(r"`([^`]+)`", last)
+        assert named and set(named) <= there, row
