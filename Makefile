@@ -18,8 +18,10 @@ format: setup
 	@.venv/newest/bin/ruff check --fix --unsafe-fixes --select I,UP006,UP007,UP035,UP045,RUF005 --quiet --exit-zero
 	@.venv/newest/bin/ruff format
 
-benchmark: setup
-	@.venv/newest/bin/python -m benchmarks
+# SUITE="role traffic" restricts it.
+benchmark:
+	@$(PYTHON) -m tools.setup benchmark
+	@.venv/benchmark/bin/python -m benchmarks $(SUITE)
 
 setup:
 	@$(PYTHON) -m tools.setup

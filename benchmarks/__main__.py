@@ -1,121 +1,66 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Time the role against Ansible's own floor and a careful hand-made playbook, over pipelined ssh to one lab host.
+"""What the collection costs, against what else could be done, each suite in one run on lab hosts.
 
-Everything is run in turns, so that a busy moment of the machine hits all of them; medians and their ratios are
-printed as a table, and written to results.md beside this file.
+python -m benchmarks [SUITE]...       measure these suites, or all of them, and write the report
+python -m benchmarks --report         write the report of what was measured last
+
+All that is compared is run in turns, so that a busy moment of the machine hits all of it. Values are kept in
+results/SUITE.json; results/README.md has tables of medians and their ratios, and shows the plots.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import statistics
+import importlib
 import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
-from lab.client import Lab
-from tools.project import ROOT, VENVS
+from benchmarks.bench import RESULTS, Measurements, say
 
-HERE = Path(__file__).resolve().parent
-PLAYBOOK = VENVS / "newest" / "bin" / "ansible-playbook"
-PLAYS = HERE / "plays"
-RESET = """
-ip -all netns delete; for l in $(ls /sys/class/net | grep -E '^(v-|br-)'); do ip link delete "$l" 2>/dev/null; done
-nft flush ruleset; rm -f /etc/sysctl.d/90-*; sysctl -qw net.ipv4.ip_forward=0; true
-"""
-# The careful playbook takes minutes at 100 endpoints: its slope is known by then.
-CAREFUL_MOST = 10
+SUITES = ("role",)
 
 
-class Bench:
-    """One lab host, and the times of what was run on it."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.times: dict[str, list[float]] = {}
-
-    def reset(self) -> None:
-        """Bring the host back to a fresh one, outside the clock."""
-        self.lab.run("h1", RESET)
-
-    def play(self, label: str, name: str, variables: dict[str, object]) -> None:
-        """Run a play and note how long it took; a failure ends the benchmark."""
-        argv = [str(PLAYBOOK), str(PLAYS / name), "--extra-vars", json.dumps(variables)]
-        begun = time.perf_counter()
-        self.lab.run("controller", argv, timeout=3600, env=_environment(self.lab), cwd=str(ROOT))
-        self.times.setdefault(label, []).append(time.perf_counter() - begun)
-
-    def median(self, label: str) -> float:
-        """The median of what was noted."""
-        return statistics.median(self.times[label])
+def suite_module(name: str) -> Any:
+    """A module with TITLE, measure(measurements, quick) and report(measurements)."""
+    return importlib.import_module(f"benchmarks.{name}")
 
 
-def _environment(lab: Lab) -> dict[str, str]:
-    return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_INVENTORY": str(lab.inventory)}
+def measure(name: str, rounds: int, quick: bool) -> None:
+    """Run one suite, and keep what it found."""
+    say(f"suite {name}, {rounds} rounds")
+    measurements = Measurements.begin(name, rounds)
+    suite_module(name).measure(measurements, quick)
+    measurements.write()
 
 
-def endpoints(number: int) -> list[dict[str, object]]:
-    """Endpoints with a published port each."""
-    return [{"name": f"e{i}", "publish": [f"{8000 + i}:80"]} for i in range(1, number + 1)]
+def report() -> None:
+    """All suites that were measured, in one document."""
+    parts = ["# Benchmarks\n\nMade by `make benchmark`. Read the ratios: seconds depend on the machine.\n"]
+    for name in SUITES:
+        found = Measurements.read(name)
+        if found is not None:
+            module = suite_module(name)
+            about = f"Measured on {found.date}: {found.machine}. Medians of {found.rounds} rounds."
+            parts.append(f"## {module.TITLE}\n\n{about}\n\n{module.report(found).strip()}\n")
+    (RESULTS / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def one_round(bench: Bench, sizes: list[int]) -> None:
-    """Everything once."""
-    bench.reset()
-    bench.play("one ping", "ping.yml", {"pings": 1})
-    bench.play("eight pings", "ping.yml", {"pings": 8})
-    for size in sizes:
-        for steps, kind in ((False, "role"), (True, "role, step by step")):
-            bench.reset()
-            variables = {"endpoints": endpoints(size), "bridge_network_step_by_step": steps}
-            bench.play(f"{kind}, {size}, first run", "role.yml", variables)
-            bench.play(f"{kind}, {size}, second run", "role.yml", variables)
-        if size <= CAREFUL_MOST:
-            bench.reset()
-            bench.play(f"careful playbook, {size}, first run", "careful.yml", {"n": size})
-            bench.play(f"careful playbook, {size}, second run", "careful.yml", {"n": size})
-        print(f"  {size} endpoints done", file=sys.stderr)
-
-
-def rows(bench: Bench) -> Iterator[str]:
-    """The table, a line each."""
-    one, eight = bench.median("one ping"), bench.median("eight pings")
-    yield "| what, endpoints, run | median s | of one ping | of eight pings |"
-    yield "| --- | --- | --- | --- |"
-    for label in bench.times:
-        value = bench.median(label)
-        yield f"| {label} | {value:.2f} | {value / one:.2f} | {value / eight:.2f} |"
-
-
-def machine() -> str:
-    """What it was measured on."""
-    cpus = len(os.sched_getaffinity(0))
-    python = platform.python_version()
-    return f"Linux {platform.release()}, {cpus} cores, controller with Python {python}, one lab host over ssh"
-
-
-def main(write: Callable[[str], object] = print) -> int:
-    """Run it, and print the table."""
+def main() -> int:
+    """Measure, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 100])
+    parser.add_argument("--quick", action="store_true", help="small numbers only, to see whether it works")
+    parser.add_argument("--report", action="store_true", help="measure nothing")
     options = parser.parse_args()
-    with Lab(f"bench{os.getpid()}") as lab:
-        lab.up(hosts=1, uplink=True)
-        bench = Bench(lab)
-        for number in range(1, options.rounds + 1):
-            print(f"round {number} of {options.rounds}", file=sys.stderr)
-            one_round(bench, options.sizes)
-    table = "\n".join(rows(bench))
-    text = f"# Cost of the role\n\n{machine()}; medians of {options.rounds} rounds.\n\n{table}\n"
-    (HERE / "results.md").write_text(text, encoding="utf-8")
-    write(text)
+    unknown = set(options.suites) - set(SUITES)
+    if unknown:
+        parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    for name in [] if options.report else options.suites or SUITES:
+        measure(name, options.rounds, options.quick)
+    report()
     return 0
 
 

@@ -6,8 +6,11 @@
 
 python3 -m tools.setup          what the tests need
 python3 -m tools.setup demo     what the demo needs, which is far less
+python3 -m tools.setup benchmark
+                                what the benchmarks need: podman, netavark, CNI, tools that measure
 
 .venv/demo                  ansible-core alone
+.venv/benchmark             ansible-core, Mitogen, and what draws plots
 .venv/newest                the newest ansible-core for this machine's Pythons, and all tools
 .venv/oldest                the oldest ansible-core that the collection supports
 .venv/target-newest         for managed hosts: the system's Python with the newest pyroute2
@@ -50,13 +53,21 @@ def _newest_python() -> Path:
 
 DEMO_PACKAGES = ("debian-demo.txt",)
 TEST_PACKAGES = (*DEMO_PACKAGES, "debian.txt")
+BENCHMARK_PACKAGES = (*TEST_PACKAGES, "debian-benchmark.txt")
 DEMO_VENVS = (Venv("demo", _newest_python),)
+BENCHMARK_VENVS = (Venv("benchmark", _newest_python),)
 TEST_VENVS = (
     Venv("newest", _newest_python),
     Venv("oldest", lambda: first_python("3.11", "3.12", "3.13")),
     Venv("target-newest", SYSTEM_PYTHON.resolve),
     Venv("target-oldest-python", lambda: first_python("3.9", "3.10", "3.11", "3.12", "3.13")),
 )
+
+SETS = {
+    "demo": (DEMO_PACKAGES, DEMO_VENVS),
+    "test": (TEST_PACKAGES, TEST_VENVS),
+    "benchmark": (BENCHMARK_PACKAGES, BENCHMARK_VENVS),
+}
 
 
 class SetupError(Exception):
@@ -66,12 +77,12 @@ class SetupError(Exception):
 def main() -> int:
     # So that a stopped run still takes away what it put in the machine's way.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    demo = sys.argv[1:] == ["demo"]
+    packages, venvs = SETS[sys.argv[1] if sys.argv[1:] else "test"]
     VENVS.mkdir(exist_ok=True)
     try:
         with _lock(VENVS / ".lock"):
-            install_packages(missing_packages(DEMO_PACKAGES if demo else TEST_PACKAGES))
-            make_venvs(DEMO_VENVS if demo else TEST_VENVS)
+            install_packages(missing_packages(packages))
+            make_venvs(venvs)
         tree.link()
     except (SetupError, LookupError) as error:
         print(f"setup: {error}", file=sys.stderr)
