@@ -193,7 +193,7 @@ def _stamp(venv: Venv, python: Path) -> str:
     for path in (*sorted(REQUIREMENTS.glob("*.txt")), ROOT / "tests" / "unit" / "requirements.txt"):
         if path.name in (f"{venv.name}.txt", "constraints.txt", "requirements.txt"):
             digest.update(path.read_bytes())
-    digest.update(f"{VENVS / venv.name} {python} {python.stat().st_mtime_ns}".encode())
+    digest.update(f"{(VENVS / venv.name).resolve()} {python} {python.stat().st_mtime_ns}".encode())
     return digest.hexdigest()
 
 
