@@ -140,6 +140,8 @@ class FirewallDesk:
 
     def obstacles(self, world: World) -> list[str]:
         """What of others overrides our rules as they are now, a sentence each."""
+        if self.foreign.is_alone():
+            return []
         from .hooks import measures
         from .obstacles import facts
 

@@ -9,7 +9,7 @@ import json
 import os
 import typing as t
 
-from ..model import Address, FirewallState, PortRange, PublishedPort
+from ..model import COLLECTION, Address, FirewallState, PortRange, PublishedPort
 from .backend import CHAIN_PREFIX, FirewallError, Runner
 from .nft_table import FAMILY, NAME
 
@@ -65,24 +65,26 @@ class Foreign:
 
     def is_alone(self) -> bool:
         """Whether nobody else on this host can matter to us."""
-        return not (
-            self._in_our_way()
-            or any(legacy_tables(version) for version in (4, 6))
-            or os.path.exists(UFW_RULES)
-            or os.path.exists(ZONE_FILE)
-        )
+        return not (self._has_tables() or _ufw_has_ours() or os.path.exists(ZONE_FILE))
 
     def tables(self) -> list[Table]:
         """The tables of others; those of nft only when one of their chains is where our packets pass."""
         if self._tables is None:
-            from .foreign_rules import from_nft, from_save
-
-            listed = self._json(["nft", "-j", "-t", "list", "ruleset"]) if self._in_our_way() else []
-            self._tables = from_nft(listed, (FAMILY, NAME))
-            for version in (4, 6):
-                for name in ("filter", "nat"):
-                    self._tables += from_save(self.saved("legacy", version, name), "legacy", version)
+            self._tables = self._read_tables() if self._has_tables() else []
         return self._tables
+
+    def _read_tables(self) -> list[Table]:
+        from .foreign_rules import from_nft, from_save
+
+        listed = self._json(["nft", "-j", "-t", "list", "ruleset"]) if self._in_our_way() else []
+        found = from_nft(listed, (FAMILY, NAME))
+        for version in (4, 6):
+            for name in ("filter", "nat"):
+                found += from_save(self.saved("legacy", version, name), "legacy", version)
+        return found
+
+    def _has_tables(self) -> bool:
+        return self._in_our_way() or any(legacy_tables(version) for version in (4, 6))
 
     def _in_our_way(self) -> bool:
         return any(
@@ -178,14 +180,17 @@ class Foreign:
 
     def _translating(self, version: int) -> t.Iterator[Table]:
         """Tables with rules for ports; what iptables alone can read is read by iptables."""
-        from .foreign_rules import from_save
-
         for table in self.nat_tables(version):
             yield table
             if any(rule.opaque for chain in table.chains.values() for rule in chain.rules):
-                yield from from_save(self.saved("nft", version, table.name), "nft", version)
+                yield from self._from_nft_save(version, table.name)
         if not self._nft_works:
-            yield from from_save(self.saved("nft", version, "nat"), "nft", version)
+            yield from self._from_nft_save(version, "nat")
+
+    def _from_nft_save(self, version: int, table: str) -> list[Table]:
+        from .foreign_rules import from_save
+
+        return from_save(self.saved("nft", version, table), "nft", version)
 
     def _of_maps(self, table: Table, rule: Rule) -> t.Iterator[Capture]:
         from .foreign_rules import captures_of_map
@@ -245,6 +250,15 @@ def exposed(state: FirewallState) -> list[str]:
     if not state.policies:
         return [""] if state.masquerades or state.ports else []
     return sorted(policy.bridge for policy in state.policies if not policy.internal)
+
+
+def _ufw_has_ours() -> bool:
+    """Whether ufw, be it off, keeps rules of ours; one that is on shows by its chains."""
+    try:
+        with open(UFW_RULES, encoding="utf-8", errors="replace") as file:
+            return COLLECTION.encode().hex() in file.read()
+    except OSError:
+        return False
 
 
 def legacy_tables(version: int) -> list[str]:

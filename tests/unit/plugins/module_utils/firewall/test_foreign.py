@@ -87,9 +87,17 @@ def test_who_forwards_or_translates_is_not_alone(objects: list[Any], alone: bool
     assert Foreign(Tools(*objects)).is_alone() is alone
 
 
+MARK = b"dockerless.network".hex()
+
+
 @pytest.mark.parametrize("name", ["4", "6", "user.rules", "zone.xml"])
 def test_nor_is_a_host_with_legacy_tables_or_another_firewalls_files(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("nat\n")
+    text = "nat\n"
+    if name == "user.rules":
+        (tmp_path / name).write_text(text)
+        assert Foreign(Tools()).is_alone()  # ufw is off, and has nothing of ours
+        text = "### tuple ### route:allow any any 0.0.0.0/0 any 0.0.0.0/0 in_br-blue comment=%s\n" % MARK
+    (tmp_path / name).write_text(text)
 
     assert not Foreign(Tools()).is_alone()
 
