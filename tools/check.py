@@ -7,7 +7,7 @@
 python3 -m tools.check [PART]...     all parts, or these: a name, or what names begin with (`lint`, `behaviour`)
 python3 -m tools.check --list
 
-JOBS (2) parts without lab hosts run at the same time, then LAB_JOBS (1) parts with lab hosts. Each part's output is in
+JOBS (2) parts without lab hosts run at the same time, then LAB_JOBS (2) parts with lab hosts. Each part's output is in
 .cache/check/PART.log; that of a part that failed is printed.
 """
 
@@ -201,7 +201,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: runner.stop())
     runner.run([part for part in parts if not part.lab], int(os.environ.get("JOBS", "2")))
-    runner.run([part for part in parts if part.lab], int(os.environ.get("LAB_JOBS", "1")))
+    runner.run([part for part in parts if part.lab], int(os.environ.get("LAB_JOBS", "2")))
     with contextlib.suppress(OSError):
         LABS.rmdir()
     print()
