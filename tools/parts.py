@@ -51,9 +51,9 @@ def all_parts() -> list[Part]:
         _tool("lint-ruff", "ruff", "check", "--output-format=concise"),
         _tool("lint-changelog", "antsibull-changelog", "lint"),
         _tool("lint-reuse", "reuse", "lint", "--lines"),
-        # On every back-end with Debian's own pyroute2, but for the tests marked `once`, which need no back-end.
-        *(_behaviour(backend, "not once", backend) for backend in BACKENDS),
         _behaviour("once", "once"),
+        # The others on every back-end, with Debian's own pyroute2.
+        *(_behaviour(backend, "not once", backend) for backend in reversed(BACKENDS)),
         # The tests marked `versions` once more with other versions.
         _behaviour("newest-pyroute2", "versions", target="target-newest"),
         _behaviour("oldest-ansible", "versions", venv=OLDEST),
