@@ -15,6 +15,7 @@ from tools.project import SYSTEM_PYTHON, TREE, VENVS
 NEWEST = "newest"
 OLDEST = "oldest"
 BACKENDS = ("nftables", "iptables", "iptables-legacy", "legacy")
+SCENARIOS = ("default", "fleet")
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,7 @@ def all_parts() -> list[Part]:
         # The tests marked `versions` once more with other versions.
         _behaviour("newest-pyroute2", "versions", target="target-newest"),
         _behaviour("oldest-ansible", "versions", venv=OLDEST),
-        Part(
-            "molecule",
-            ("molecule", "-c", "molecule/config.yml", "test", "--scenario-name", "default"),
-            environment={"MOLECULE_GLOB": "molecule/*/molecule.yml"},
-            lab=True,
-        ),
+        *(_molecule(scenario) for scenario in SCENARIOS),
     ]
 
 
@@ -88,5 +84,14 @@ def _behaviour(name: str, marked: str, backend: str = "nftables", venv: str = NE
             "DOCKERLESS_TARGET_PYTHON": str(python),
         },
         tests=True,
+        lab=True,
+    )
+
+
+def _molecule(scenario: str) -> Part:
+    return Part(
+        f"molecule-{scenario}",
+        ("molecule", "-c", "molecule/config.yml", "test", "--scenario-name", scenario),
+        environment={"MOLECULE_GLOB": "molecule/*/molecule.yml"},
         lab=True,
     )
