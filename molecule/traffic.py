@@ -5,9 +5,10 @@
 
 """Asks and answers, for tests by packets.
 
-traffic answer NAME PORT...      in the background: answer HTTP and datagrams with the host, NAME and who asks
-traffic expect                   ask what is read as JSON: lists of who asks (host, neighbour, or an endpoint), a URL (http
-                                 or udp), and how the answer begins, or nothing if there must be none
+traffic answer NAMES PORT...     in the background, in each of these endpoints (a,b,c): answer HTTP and datagrams on
+                                 these ports with the names of host and endpoint, and who asks
+traffic expect                   ask what is read as JSON, lists of who asks (host, neighbour or an endpoint), a URL
+                                 (http or udp), and how the answer begins, or nothing if there must be none
 traffic begin ADDRESS:PORT...    in the background: ask these without a pause, in numbered requests
 traffic end                      stop that, and print what was sent and what was lost
 """
@@ -33,7 +34,7 @@ from pathlib import Path
 
 PATIENCE = 5.0  # seconds to wait for an answer
 SILENCE = 2.0  # seconds after which none comes
-PACE = 0.01  # seconds from one numbered request to the next
+PACE = 0.04  # seconds from one numbered request to the next
 PID = Path("/run/traffic.pid")
 RESULT = Path("/run/traffic.json")
 
@@ -76,7 +77,19 @@ def answer_to(name: str, client: str, question: str) -> bytes:
     return f"{socket.gethostname()} {name} {client.replace('::ffff:', '')} {question}\n".encode()
 
 
-def answer(name: str, *ports: str) -> None:
+def answer(names: str, *ports: str) -> int:
+    started = [name for name in names.split(",") if "started" in inside(name, "answer_here", name, *ports)]
+    print(f"started {' '.join(started)}" if started else "all run already")
+    return 0
+
+
+def inside(name: str, *arguments: str) -> str:
+    """What this program says in an endpoint."""
+    command = ["ip", "netns", "exec", name, sys.executable, __file__, *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+
+
+def answer_here(name: str, *ports: str) -> None:
     Http.name = name
     loops: list[Callable[[], None]] = []
     try:
@@ -88,8 +101,7 @@ def answer(name: str, *ports: str) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        print("runs already")
-        return
+        return  # it runs already
     print("started", flush=True)
     background()
     with ThreadPoolExecutor(len(loops)) as pool:
@@ -115,15 +127,16 @@ def expect() -> int:
 
 
 def complaint(who: str, url: str, wanted: str = "") -> str:
-    inside = [] if who in ("host", "neighbour") else ["ip", "netns", "exec", who]
-    command = [*inside, sys.executable, __file__, "ask", url, str(PATIENCE if wanted else SILENCE)]
-    answered = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    seconds = PATIENCE if wanted else SILENCE
+    here = who in ("host", "neighbour")
+    answered = ask(url, seconds) if here else inside(who, "ask", url, str(seconds))
     if answered.startswith(wanted) and bool(answered) == bool(wanted):
         return ""
     return f"{who} asked {url}: expected {wanted or 'no answer'}, got {answered or 'none'}"
 
 
-def ask(url: str, seconds: str) -> int:
+def ask(url: str, seconds: float | str) -> str:
+    """The answer, or nothing."""
     parts = urllib.parse.urlsplit(url)
     host, port = str(parts.hostname), parts.port or 80
     try:
@@ -131,15 +144,12 @@ def ask(url: str, seconds: str) -> int:
             with datagram_socket(host, port) as client:
                 client.settimeout(float(seconds))
                 client.send(b"who")
-                print(client.recv(2000).decode())
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=float(seconds))
-            connection.request("GET", "/")
-            print(connection.getresponse().read().decode())
-    except OSError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+                return client.recv(2000).decode().strip()
+        connection = http.client.HTTPConnection(host, port, timeout=float(seconds))
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode().strip()
+    except OSError:
+        return ""
 
 
 def datagram_socket(host: str, port: int) -> socket.socket:
@@ -278,7 +288,10 @@ def end() -> int:
 
 
 if __name__ == "__main__":
-    verbs: dict[str, Callable[..., int | None]] = {
-        verb.__name__: verb for verb in (answer, ask, begin, end, expect)
-    }
-    sys.exit(verbs[sys.argv[1]](*sys.argv[2:]))
+    functions = (answer, answer_here, ask, begin, end, expect)
+    verbs: dict[str, Callable[..., int | str | None]] = {function.__name__: function for function in functions}
+    outcome = verbs[sys.argv[1]](*sys.argv[2:])
+    if isinstance(outcome, str):
+        print(outcome)
+    else:
+        sys.exit(outcome)
