@@ -10,13 +10,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tools.project import CACHE, ROOT, SYSTEM_PYTHON, TREE, VENVS
+from tools.project import CACHE, SYSTEM_PYTHON, TREE, VENVS
 
 NEWEST = "newest"
 OLDEST = "oldest"
 BACKENDS = ("nftables", "iptables", "iptables-legacy", "legacy")
 SCENARIOS = ("default", "fleet")
-EE_EXAMPLE = ROOT / "docs" / "execution-environment" / "execution-environment.yml"
+EE_EXAMPLE = "docs/execution-environment/execution-environment.yml"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def all_parts() -> list[Part]:
         ),
         # What an image for AWX gets from the collection, and the example of such an image.
         _tool("lint-ee-metadata", "ansible-builder", "introspect", str(TREE)),
-        _tool("lint-ee-example", "ansible-builder", "create", "--file", str(EE_EXAMPLE), "--context", str(CACHE / "ee")),
+        _tool("lint-ee-example", "ansible-builder", "create", "--file", EE_EXAMPLE, "--context", str(CACHE / "ee")),
         _tool("lint-ruff", "ruff", "check", "--output-format=concise"),
         _tool("lint-changelog", "antsibull-changelog", "lint"),
         _tool("lint-reuse", "reuse", "lint", "--lines"),
