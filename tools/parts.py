@@ -10,11 +10,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tools.project import SYSTEM_PYTHON, TREE, VENVS
+from tools.project import CACHE, SYSTEM_PYTHON, TREE, VENVS
 
 NEWEST = "newest"
 OLDEST = "oldest"
 BACKENDS = ("nftables", "iptables", "iptables-legacy", "legacy")
+SCENARIOS = ("default", "fleet")
+EE_EXAMPLE = "docs/execution-environment/execution-environment.yml"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ def all_parts() -> list[Part]:
             "--plugin-docs",
             "--validate-collection-refs=all",
         ),
+        # What an image for AWX gets from the collection, and the example of such an image.
+        _tool("lint-ee-metadata", "ansible-builder", "introspect", str(TREE)),
+        _tool("lint-ee-example", "ansible-builder", "create", "--file", EE_EXAMPLE, "--context", str(CACHE / "ee")),
         _tool("lint-ruff", "ruff", "check", "--output-format=concise"),
         _tool("lint-changelog", "antsibull-changelog", "lint"),
         _tool("lint-reuse", "reuse", "lint", "--lines"),
@@ -57,12 +62,7 @@ def all_parts() -> list[Part]:
         # The tests marked `versions` once more with other versions.
         _behaviour("newest-pyroute2", "versions", target="target-newest"),
         _behaviour("oldest-ansible", "versions", venv=OLDEST),
-        Part(
-            "molecule",
-            ("molecule", "-c", "molecule/config.yml", "test", "--scenario-name", "default"),
-            environment={"MOLECULE_GLOB": "molecule/*/molecule.yml"},
-            lab=True,
-        ),
+        *(_molecule(scenario) for scenario in SCENARIOS),
     ]
 
 
@@ -88,5 +88,14 @@ def _behaviour(name: str, marked: str, backend: str = "nftables", venv: str = NE
             "DOCKERLESS_TARGET_PYTHON": str(python),
         },
         tests=True,
+        lab=True,
+    )
+
+
+def _molecule(scenario: str) -> Part:
+    return Part(
+        f"molecule-{scenario}",
+        ("molecule", "-c", "molecule/config.yml", "test", "--scenario-name", scenario),
+        environment={"MOLECULE_GLOB": "molecule/*/molecule.yml"},
         lab=True,
     )
