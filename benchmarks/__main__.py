@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.bench import RESULTS, Measurements, say
 
-SUITES = ("role", "cost")
+SUITES = ("role", "cost", "peers")
 
 
 def suite_module(name: str) -> Any:
