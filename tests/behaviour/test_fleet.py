@@ -27,22 +27,18 @@ NETWORK: dict[str, Any] = {
     "subnets": ["10.20.0.0/24", "fd00:20::/64"],
     "endpoints": [{"name": "web", "publish": ["8080:80"]}, {"name": "db"}],
 }
+# It is found before nft, shows rules, and takes none.
+NFT = "/usr/local/sbin/nft"
+REFUSE = """#!/bin/sh
+case " $* " in *" -f "*) cat > /dev/null; echo "Error: no room" >&2; exit 1 ;; esac
+exec /usr/sbin/nft "$@"
+"""
 # The node where it happens, what happens there, and how it ends.
 TROUBLES = (
     ("switch", f"ip link set m-{UNPLUGGED} down", f"ip link set m-{UNPLUGGED} up"),
     # the kernel still takes connections for it
     (SILENT, "kill -STOP $(cat /run/sshd.pid)", "kill -CONT $(cat /run/sshd.pid)"),
-    # it shows rules, and takes none
-    (
-        REFUSING,
-        """
-        printf '#!/bin/sh\\ncase " $* " in *" -f "*) echo "Error: no room for rules" >&2; exit 1 ;; esac\\n' > /tmp/nft
-        echo 'exec /usr/sbin/nft "$@"' >> /tmp/nft
-        chmod +x /tmp/nft
-        mv /tmp/nft /usr/local/sbin/nft
-        """,
-        "rm /usr/local/sbin/nft",
-    ),
+    (REFUSING, f"cat > {NFT} <<'END'\n{REFUSE}END\nchmod +x {NFT}", f"rm {NFT}"),
     (READ_ONLY, "cd /etc; mount --bind sysctl.d sysctl.d && mount -o remount,bind,ro sysctl.d", "umount /etc/sysctl.d"),
     # sshd runs it before each command
     (SLOW, "echo sleep 3 > /root/.ssh/rc", "rm /root/.ssh/rc"),
@@ -124,7 +120,7 @@ def test_unreachable(trouble: Trouble, host: str) -> None:
 @pytest.mark.parametrize(
     ("host", "reason", "step"),
     [
-        (REFUSING, "no room for rules", "nft -f -"),
+        (REFUSING, "no room", "nft -f -"),
         (READ_ONLY, "Read-only file system", "mkdir -p /etc/sysctl.d"),
     ],
     ids=["nft-refuses", "sysctl.d-is-read-only"],
