@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host between two links as bare network namespaces, with one network on it, and the rules of one variant.
+
+All hosts are there at the same time, so that they can be measured in turns; each has namespaces of its own, because
+neither connection tracking nor the hooks of iptables-legacy leave one that once had them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks.bench import PROGRAMS
+from benchmarks.docker_rules import Published, docker_rules
+from tools.project import ROOT, SYSTEM_PYTHON
+from tools.tree import link
+
+T = TypeVar("T")
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+BRIDGE, SUBNET, ENDPOINT = "br-blue", "10.20.0.0/16", "10.20.0.2"
+HOST, NEIGHBOUR, FAR, HOST_FAR = "192.0.2.1", "192.0.2.2", "198.51.100.2", "198.51.100.1"
+SERVICE = 9000
+# Runs the engine without Ansible around it, as the tests of the engine do.
+RUNS = ROOT / "tests" / "behaviour" / "nodes" / "runs.py"
+
+TOPOLOGY = f"""
+netns add neighbour
+netns add far
+netns add crowd
+link set lo up
+link add up0 type veth peer name eth0 netns neighbour
+link add up1 type veth peer name eth0 netns far
+address add {HOST}/24 dev up0
+address add {HOST_FAR}/24 dev up1
+link set up0 up
+link set up1 up
+"""
+# They know the way to the endpoints, which serves the variant without rules only.
+AROUND = {
+    "neighbour": f"address add {NEIGHBOUR}/24 dev eth0\nlink set eth0 up\nroute add default via {HOST}\n",
+    "far": f"address add {FAR}/24 dev eth0\nlink set eth0 up\nroute add default via {HOST_FAR}\n",
+}
+# What any firewall with a stateful rule costs, ours and Docker's included.
+TRACKING = (
+    "add table inet t\nadd chain inet t c { type filter hook forward priority 0; }\nadd rule inet t c ct state new\n"
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A set of rules: whose, and in which tables."""
+
+    title: str
+    backend: str = ""  # of the engine
+    iptables: str = "nft"
+    rules: str = ""  # of others
+
+
+VARIANTS = {
+    "none": Variant("no rules"),
+    "tracking": Variant("connection tracking alone", rules="tracking"),
+    "nftables": Variant("nftables", "nftables"),
+    "iptables": Variant("iptables", "iptables"),
+    "iptables-legacy": Variant("iptables-legacy", "iptables", "legacy"),
+    "docker": Variant("Docker's rules, iptables", rules="docker"),
+    "docker-legacy": Variant("Docker's rules, iptables-legacy", iptables="legacy", rules="docker"),
+}
+
+
+def variants() -> list[str]:
+    """Those that this kernel has."""
+    argv = ["unshare", "--net", "xtables-legacy-multi", "iptables", "-t", "nat", "-S"]
+    legacy = subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    return [name for name, variant in VARIANTS.items() if legacy or variant.iptables != "legacy"]
+
+
+class Namespace:
+    """A network namespace that threads of this process can visit."""
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def visit(self, function: Callable[[], T]) -> T:
+        """What ``function`` returns or raises in this namespace; sockets and programs that it makes stay there."""
+        results: list[T] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                if _libc.setns(self.fd, _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+                results.append(function())
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        if errors:
+            raise errors[0]
+        return results[0]
+
+
+@dataclass(frozen=True)
+class Way:
+    """From where to where; ``port`` is what is asked for, and ``listening`` where it arrives."""
+
+    client: Namespace
+    server: Namespace
+    address: str
+    port: int
+    listening: int
+    seen: str  # the client's address as the server sees it
+
+
+class World:
+    """The host, its neighbour, a far one behind its other link, and an endpoint; ``crowd`` has the rest of them."""
+
+    def __init__(self, name: str, ports: int, endpoints: int) -> None:
+        self.variant = VARIANTS[name]
+        # dies with its standard input, whatever happens to us
+        self._holder = subprocess.Popen(
+            ["unshare", "--net", "--mount", "sh", "-c", "mount -t tmpfs none /run && echo && exec cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._holder.stdout is not None
+        self._holder.stdout.readline()
+        self._ports = [Published("tcp", 20000 + i, ENDPOINT, 40000 + i) for i in range(1, ports + 1)]
+        last = self._ports[-1]
+        # packets are counted with UDP, which needs a port as well
+        self._ports.append(Published("udp", last.host_port, ENDPOINT, last.port))
+        self._path = self._choose_iptables()
+        self._build(endpoints)
+        self._load_rules(endpoints)
+        self._places = self._open_places()
+        self.ways = self._ways(last)
+
+    def close(self) -> None:
+        """End the process that holds it all."""
+        for place in self._places.values():
+            os.close(place.fd)
+        self._holder.communicate()
+
+    # ---- the host
+
+    def _choose_iptables(self) -> str:
+        """A folder in front of PATH where iptables is this variant."""
+        folder = Path(f"/proc/{self._holder.pid}/root/run/bin")
+        folder.mkdir()
+        for family in ("iptables", "ip6tables"):
+            for verb in ("", "-save", "-restore"):
+                (folder / (family + verb)).symlink_to(f"/usr/sbin/xtables-{self.variant.iptables}-multi")
+        return f"/run/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
+
+    def must(self, *argv: str, text: str = "") -> str:
+        """Run a program on the host that has to succeed; its output."""
+        enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "env", f"PATH={self._path}", "LC_ALL=C"]
+        done = subprocess.run([*enter, *argv], input=text, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{argv}: {done.stderr}")
+        return done.stdout
+
+    def _build(self, endpoints: int) -> None:
+        self.must("mkdir", "/run/lock")
+        self.must("mount", "-t", "tmpfs", "none", "/etc/sysctl.d")  # where the engine keeps what is to last
+        self.must("mount", "-t", "sysfs", "none", "/sys")  # that of the machine shows the machine's links
+        self.must("ip", "-batch", "-", text=TOPOLOGY)
+        for name, text in AROUND.items():
+            self.must("ip", "-n", name, "-batch", "-", text=text)
+        self._run_engine()
+        with contextlib.suppress(RuntimeError):  # no br_netfilter
+            self.must("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0", "net.bridge.bridge-nf-call-ip6tables=0")
+        crowd = [f"c-{i}" for i in range(1, endpoints)]
+        lines = [f"link add {name} master {BRIDGE} type veth peer name {name} netns crowd" for name in crowd]
+        self.must("ip", "-batch", "-", text="\n".join([*lines, *(f"link set {name} up" for name in crowd)]))
+        self.must("ip", "-n", "crowd", "-batch", "-", text="\n".join(f"link set {name} up" for name in crowd))
+
+    def _run_engine(self) -> None:
+        """The network and its rules; other variants have the network from here as well, and then rules of their own."""
+        library = next((PROGRAMS.parent / "lib").glob("python3*/site-packages/ansible"))
+        publish = [f"{port.host_port}:{port.port}/{port.protocol}" for port in self._ports]
+        endpoint = {"name": "web", "addresses": [ENDPOINT], "publish": publish if self.variant.backend else []}
+        network = {"name": "blue", "subnets": [SUBNET], "endpoints": [endpoint]}
+        request = {"do": "run", "networks": [network], "backend": self.variant.backend or "nftables"}
+        argv = [str(SYSTEM_PYTHON), str(RUNS), str(link().parents[2]), str(library)]
+        answer = json.loads(self.must(*argv, text=json.dumps(request) + "\n"))
+        if "outcome" not in answer:
+            raise RuntimeError(f"the engine says {answer['error']}")
+
+    def _load_rules(self, endpoints: int) -> None:
+        if self.variant.backend:
+            return
+        self.must("nft", "flush", "ruleset")
+        if self.variant.rules == "tracking":
+            self.must("nft", "-f", "-", text=TRACKING)
+        elif self.variant.rules == "docker":
+            crowd = [f"10.20.{1 + i // 250}.{1 + i % 250}" for i in range(endpoints - 1)]
+            self.must("iptables-restore", text=docker_rules(BRIDGE, SUBNET, [*crowd, ENDPOINT], self._ports))
+
+    # ---- who speaks to whom
+
+    def _open_places(self) -> dict[str, Namespace]:
+        places = {"host": Namespace(f"/proc/{self._holder.pid}/ns/net")}
+        for name in ("neighbour", "far", "web"):
+            places[name] = Namespace(f"/proc/{self._holder.pid}/root/run/netns/{name}")
+        return places
+
+    def _ways(self, last: Published) -> dict[str, Way]:
+        host, neighbour, far, web = (self._places[name] for name in ("host", "neighbour", "far", "web"))
+        translated = self.variant.backend or self.variant.rules == "docker"
+        into = (HOST, last.host_port) if translated else (ENDPOINT, last.port)
+        return {
+            "published": Way(neighbour, web, *into, last.port, NEIGHBOUR),
+            "out": Way(web, far, FAR, SERVICE, SERVICE, HOST_FAR if translated else ENDPOINT),
+            "host": Way(neighbour, host, HOST, SERVICE, SERVICE, NEIGHBOUR),
+            "forwarded": Way(neighbour, far, FAR, SERVICE, SERVICE, NEIGHBOUR),
+        }
