@@ -183,10 +183,19 @@ class World:
         self._run_engine()
         with contextlib.suppress(RuntimeError):  # no br_netfilter
             self.must("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0", "net.bridge.bridge-nf-call-ip6tables=0")
-        crowd = [f"c-{i}" for i in range(1, endpoints)]
-        lines = [f"link add {name} master {BRIDGE} type veth peer name {name} netns crowd" for name in crowd]
-        self.must("ip", "-batch", "-", text="\n".join([*lines, *(f"link set {name} up" for name in crowd)]))
-        self.must("ip", "-n", "crowd", "-batch", "-", text="\n".join(f"link set {name} up" for name in crowd))
+        self._build_crowd(endpoints - 1)
+
+    def _build_crowd(self, number: int) -> None:
+        """The endpoints that only have to be there; without IPv6, whose start-up for each link would disturb us."""
+        quiet = ["sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"]
+        self.must(*quiet)
+        self.must("nsenter", "--net=/run/netns/crowd", *quiet)
+        names = [f"c-{i}" for i in range(1, number + 1)]
+        lines = [
+            f"link add {name} group 1 master {BRIDGE} type veth peer name {name} group 1 netns crowd" for name in names
+        ]
+        self.must("ip", "-batch", "-", text="\n".join([*lines, "link set group 1 up"]))
+        self.must("ip", "-n", "crowd", "link", "set", "group", "1", "up")
 
     def _run_engine(self) -> None:
         """The network and its rules; other variants have the network from here as well, and then rules of their own."""
