@@ -45,12 +45,12 @@ NO_RULES = pytest.mark.parametrize("world", ["nftables"], indirect=True)  # wher
 
 # What to delete, by back-end, to take a protection of the network blue away.
 DIRECT_ACCESS = {
-    "nftables": [("guard", "direct access"), ("into", "not published")],
+    "nftables": [("strangers", "direct access"), ("into", "not published")],
     "iptables": [("mangle DLN-GUARD", "! -i br-blue"), ("filter DLN-IN-br-blue", "-A DLN-IN-br-blue -j DROP")],
 }
-GATEWAY = {"nftables": [("guard", "direct access")], "iptables": [("mangle DLN-GUARD", "! -i br-blue")]}
+GATEWAY = {"nftables": [("strangers", "direct access")], "iptables": [("mangle DLN-GUARD", "! -i br-blue")]}
 LOOPBACK = {
-    "nftables": [("loopback", "for this host alone"), ("guard", "for this host alone")],
+    "nftables": [("loopback", "for this host alone")],
     "iptables": [("raw DLN-LOOPBACK", "127.0.0.0/8"), ("mangle DLN-GUARD", "127.0.0.0/8")],
 }
 NOT_PUBLISHED = {
@@ -62,19 +62,19 @@ HOST_ACCESS = {
     "iptables": [("filter DLN-HOST", "-A DLN-HOST -j DROP")],
 }
 NO_WAY_OUT = {
-    "nftables": [("forward", "no way out")],
+    "nftables": [("leaving", "no way out")],
     "iptables": [("filter DLN-FORWARD", "-i br-blue ! -o br-blue -j DROP")],
 }
 NO_WAY_IN = {
-    "nftables": [*DIRECT_ACCESS["nftables"], ("forward", "no way in")],
+    "nftables": [*DIRECT_ACCESS["nftables"], ("entering", "no way in"), ("leaving", "no way in")],
     "iptables": [*DIRECT_ACCESS["iptables"], ("filter DLN-IN-br-blue", "! -i br-blue -j DROP")],
 }
 SHORT_WAY = {"nftables": [("short_way", "redirect")], "iptables": [("filter DLN-OUTPUT", "-o br-blue")]}
 PRIVATE_SOURCE = {
-    "nftables": [("forward", "private source")],
+    "nftables": [("leaving", "private source")],
     "iptables": [("filter DLN-INVALID", "-i br-blue ! -o br-blue -j DROP")],
 }
-STRAYS = {"nftables": [("strays", "may be of")], "iptables": [("filter DLN-STRAYS", "-A DLN-STRAYS -j DROP")]}
+STRAYS = {"nftables": [("stray", "may be of")], "iptables": [("filter DLN-STRAYS", "-A DLN-STRAYS -j DROP")]}
 
 Protection = dict[str, list[tuple[str, str]]]
 Way = tuple[Any, ...]  # place, address, port, and the source if it matters

@@ -120,20 +120,23 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
     for policy in policies:
         _render_policy(policy, sets)
     # route_localnet on a bridge would open every service of the host's 127.0.0.1 to the endpoints
-    guard = ['iifname != "lo" ip daddr 127.0.0.0/8 counter drop comment "loopback is for this host alone"']
-    guard.append("ct direction reply return")
+    chains["loopback"] = _LOOPBACK
     chains[USER] = Chain()
+    guard, guarded = [], ["ct direction reply return"]
     flows = [(policy.bridge, flow) for policy in policies for flow in policy.allow]
     if flows:
         chains["allow"] = Chain("", tuple(sorted(_flow_rule(bridge, flow) for bridge, flow in flows)))
-        guard.append("jump allow")
+        guarded.append("jump allow")
     into = ["ct state established,related accept", "ct status dnat accept"]
     for version in (4, 6):
         if "closed%d" % version in sets:
             address = "%s daddr" % _IP[version]
-            stranger = 'iifname != "lo" %s @closed%d iifname . %s != @inside%d' % (address, version, address, version)
-            guard.append("%s jump %s" % (stranger, USER))
-            guard.append('%s counter drop comment "direct access"' % stranger)
+            guard.append("%s @closed%d jump guarded" % (address, version))
+            guarded.append('iifname != "lo" iifname . %s != @inside%d jump strangers' % (address, version))
+    if guard:
+        chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
+        chains["guarded"] = Chain("", tuple(guarded))
+        chains["strangers"] = _STRANGERS
     if "icc" in sets:
         into.append("iifname . oifname @icc accept")
     if "trusted" in sets:
@@ -142,8 +145,9 @@ def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: 
         into.append("oifname @open accept")
     if flows:
         into.append("jump allow")
-    chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
-    chains["forward"] = Chain(hook("filter", "forward", "filter"), _forward_rules(sets))
+    chains["forward"] = Chain(hook("filter", "forward", "filter"), _FORWARD)
+    chains["leaving"] = Chain("", _leaving_rules(sets))
+    chains["entering"] = Chain("", _entering_rules(sets))
     chains["into"] = Chain("", tuple([*into, 'counter drop comment "not published, not allowed"']))
     if any(policy.allow and not policy.icc for policy in policies):
         chains["short_way"] = Chain(hook("filter", "output", "filter"), _SHORT_WAY)
@@ -165,17 +169,28 @@ _INPUT = (
 )
 
 
-def _forward_rules(sets: _Sets) -> tuple[str, ...]:
+_STRANGERS = Chain("", ("jump %s" % USER, 'counter drop comment "direct access"'))
+
+# What is nobody's business here costs two look-ups.
+_FORWARD = ("iifname @bridges goto leaving", "oifname @bridges goto entering")
+
+
+def _leaving_rules(sets: _Sets) -> tuple[str, ...]:
+    """What comes from a bridge, be it for another one or for the same."""
     rules = [
-        "iifname @bridges jump %s" % USER,
-        "iifname != @bridges oifname @bridges jump %s" % USER,
-        "iifname @bridges iifname . oifname != @own ct state invalid"
-        ' counter drop comment "would leave with a private source"',
+        "jump %s" % USER,
+        'ct state invalid iifname . oifname != @own counter drop comment "would leave with a private source"',
     ]
     if "internal" in sets:
         rules.append('iifname @internal iifname . oifname != @own counter drop comment "no way out"')
         rules.append('oifname @internal iifname . oifname != @own counter drop comment "no way in"')
-    return tuple([*rules, "oifname @bridges jump into"])
+    return (*rules, "oifname @bridges goto into")
+
+
+def _entering_rules(sets: _Sets) -> tuple[str, ...]:
+    """What comes to a bridge from elsewhere."""
+    closed = ('oifname @internal counter drop comment "no way in"',) if "internal" in sets else ()
+    return ("jump %s" % USER, *closed, "goto into")
 
 
 def _render_policy(policy: BridgePolicy, sets: _Sets) -> None:
@@ -312,14 +327,16 @@ def _render_masquerades(masquerades: t.Iterable[Masquerade], chains: _Chains, se
         chains["egress%d" % version] = Chain("", tuple(_masquerade_rule(item) for item in ours))
         dispatch.append("%s saddr @masqueraded%d jump egress%d" % (_IP[version], version, version))
     chains["strays"] = Chain(hook("filter", "input", "filter"), _STRAYS)
+    chains["stray"] = Chain("", _STRAY)
     chains["egress"] = Chain(hook("nat", "postrouting", "srcnat"), tuple(dispatch))
 
 
 # A late segment of a translated connection that connection tracking cannot place comes to the host itself, whose RST
 # would end the connection. Segments for a socket of the host are none of ours.
-_STRAYS = (
-    "meta l4proto tcp ct state invalid socket transparent { 0, 1 } return",
-    'meta l4proto tcp ct state invalid counter drop comment "may be of a translated connection"',
+_STRAYS = ("ct state invalid meta l4proto tcp jump stray",)
+_STRAY = (
+    "socket transparent { 0, 1 } return",
+    'counter drop comment "may be of a translated connection"',
 )
 
 
@@ -406,23 +423,27 @@ def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets
     chains["publish_out"] = Chain(hook("nat", "output", "dstnat"), (*inside, _TO_HOST))
     hairpin = []
     if "publish_over" in sets:
-        hairpin.append("iifname . oifname @publish_over ct status dnat masquerade")
+        hairpin.append("ct status dnat iifname . oifname @publish_over masquerade")
     for version in (4, 6):
         # A frame that bridge-nf-call-iptables lets us translate is bridged, and comes by without the name of the
         # interface it came in by: an endpoint would drop what seems to come from itself.
         if "publish_self%d" % version in sets:
             ip = _IP[version]
-            hairpin.append("%s saddr . %s daddr @publish_self%d ct status dnat masquerade" % (ip, ip, version))
+            hairpin.append("ct status dnat %s saddr . %s daddr @publish_self%d masquerade" % (ip, ip, version))
     if any(port.container_ip.version == 4 for port in ports):
         # DNAT comes before the kernel's martian check, and route_localnet takes that check away on the bridges
-        drop = 'iifname != "lo" ip daddr 127.0.0.0/8 counter drop comment "loopback is for this host alone"'
-        chains["loopback"] = Chain(hook("filter", "prerouting", "raw"), (drop,))
+        chains["loopback"] = _LOOPBACK
         if "publish_to" in sets:
             hairpin.append("ip saddr 127.0.0.0/8 oifname @publish_to masquerade")
     chains["hairpin"] = Chain(hook("nat", "postrouting", "srcnat"), tuple(hairpin))
 
 
 _TO_HOST = "fib daddr type local jump publish"
+# Policies and ports both need it, and each may be there without the other.
+_LOOPBACK = Chain(
+    hook("filter", "prerouting", "raw"),
+    ('ip daddr 127.0.0.0/8 iifname != "lo" counter drop comment "loopback is for this host alone"',),
+)
 
 
 def _restrictions(version: int, sets: _Sets) -> list[str]:
