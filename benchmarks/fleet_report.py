@@ -115,6 +115,7 @@ def _limits(found: Measurements, most: int) -> Iterator[str]:
 BUSY = 0.8
 # Less than a tenth is no reason to set anything.
 WORTH = 0.1
+ROUNDS = 3
 
 
 def _advice(found: Measurements, most: int) -> Iterator[str]:
@@ -129,8 +130,22 @@ def _advice(found: Measurements, most: int) -> Iterator[str]:
         ("Mitogen, `forks` 30", "mitogen/30", "linear/30"),
     )
     for what, one, other in compared:
-        seconds = found.ratio(f"{one} {most} first seconds", f"{other} {most} first seconds")
-        cpu = found.ratio(f"{one} {most} first controller", f"{other} {most} first controller")
+        seconds, cpu = (
+            found.ratio(f"{one} {most} first {part}", f"{other} {most} first {part}")
+            for part in ("seconds", "controller")
+        )
         if seconds is not None and cpu is not None:
-            word = "worth setting" if seconds < 1 - WORTH else "a loss" if seconds > 1 + WORTH else "no difference"
+            word = _verdict(found, f"{one} {most} first seconds", f"{other} {most} first seconds")
             yield f"{what}: {seconds:.2f} of the seconds, {cpu:.2f} of the controller's CPU: {word}."
+
+
+def _verdict(found: Measurements, one: str, other: str) -> str:
+    """Only what all rounds say: a single one may have met a busy moment of the machine."""
+    ratios = [mine / its for mine, its in zip(found.values[one], found.values[other])]
+    if len(ratios) < ROUNDS:
+        return f"not judged by less than {ROUNDS} rounds"
+    if max(ratios) < 1 - WORTH:
+        return "worth it"
+    if min(ratios) > 1 + WORTH:
+        return "a loss"
+    return "no difference that all rounds agree on"
