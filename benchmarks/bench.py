@@ -12,6 +12,7 @@ import os
 import platform
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,8 +96,14 @@ def say(text: str) -> None:
 
 def play(lab: Lab, name: str, variables: Mapping[str, Any], *more: str, **environment: str) -> str:
     """Run a play from plays/ on the controller; a failure ends the benchmark. Returns what it printed."""
-    argv = [str(PROGRAMS / "ansible-playbook"), str(PLAYS / name), "--extra-vars", json.dumps(variables), *more]
-    done = lab.run("controller", argv, timeout=3600, env={**play_environment(lab), **environment}, cwd=str(ROOT))
+    program = [str(PROGRAMS / "ansible-playbook"), str(PLAYS / name)]
+    settings = {**play_environment(lab), **environment}
+    with tempfile.TemporaryDirectory() as folder:
+        # 10,000 ports are too long for an argument
+        path = Path(folder) / "variables.json"
+        path.write_text(json.dumps(variables))
+        argv = [*program, "--extra-vars", f"@{path}", *more]
+        done = lab.run("controller", argv, timeout=3600, env=settings, cwd=str(ROOT))
     return str(done.stdout)
 
 

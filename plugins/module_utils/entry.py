@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -97,10 +99,17 @@ def runner(module: AnsibleModule) -> Runner:
         if path is None:
             package = _PACKAGES.get(argv[0], "iptables")
             raise FirewallError("There is no program %s on this host; install the package %s." % (argv[0], package))
-        rc, out, err = module.run_command(
-            [path, *argv[1:]], data=text, binary_data=True, environ_update={"LC_ALL": "C", "LANGUAGE": "C"}
+        # module.run_command ends the module, and loses the tool's message, if the tool does not read all of its input
+        done = subprocess.run(
+            [path, *argv[1:]],
+            input=text or "",
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
+            check=False,
         )
-        return rc, out, err
+        return done.returncode, done.stdout, done.stderr
 
     return run_tool
 
