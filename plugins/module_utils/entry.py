@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -17,6 +15,7 @@ from .firewall.backend import FirewallError, Runner
 from .firewall.desk import CHOICES, FirewallDesk
 from .kernel.errors import HostError, require_privileges
 from .kernel.host import Host
+from .kernel.tools import call
 from .model import Conflict, InvalidRequest
 from .world import World
 
@@ -92,24 +91,14 @@ def result(outcome: Outcome) -> dict[str, t.Any]:
 
 
 def runner(module: AnsibleModule) -> Runner:
-    """Runs the tools of the host, in the C locale and found where root would find them."""
+    """Runs the tools of the host, found where root would find them."""
 
     def run_tool(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
         path = module.get_bin_path(argv[0])
         if path is None:
             package = _PACKAGES.get(argv[0], "iptables")
             raise FirewallError("There is no program %s on this host; install the package %s." % (argv[0], package))
-        # module.run_command ends the module, and loses the tool's message, if the tool does not read all of its input
-        done = subprocess.run(
-            [path, *argv[1:]],
-            input=text or "",
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
-            check=False,
-        )
-        return done.returncode, done.stdout, done.stderr
+        return call([path, *argv[1:]], text)
 
     return run_tool
 

@@ -165,6 +165,22 @@ def test_killed_with_a_file_half_written(world: EngineWorld) -> None:
 
 
 @EVERYWHERE
+def test_killed_while_a_tool_is_at_work(worlds: list[EngineWorld]) -> None:
+    """The tool lives on, and does its work when the run that called it is no more; the next one waits for it."""
+    world = worlds[0]
+    empty = world.state()
+    world.make(*BEFORE)
+    whole = world.state()
+    for networks, reached in ((BEFORE, whole), ([], empty)):
+        world.make(*([] if networks else BEFORE))
+        with world.loads_that_kill():
+            assert world.try_run(networks).killed
+        world.make(*networks)
+        assert not differences(world.state(), reached)
+        assert not world.make(*networks).changed
+
+
+@EVERYWHERE
 def test_killed_in_a_change(worlds: list[EngineWorld]) -> None:
     worlds[0].make(*BEFORE)
     change = worlds[0].make(*AFTER)

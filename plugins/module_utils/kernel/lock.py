@@ -25,6 +25,9 @@ def held(timeout: float, what: str) -> t.Iterator[None]:
     path = os.path.join(_FOLDER if os.path.isdir(_FOLDER) else "/run", _NAME)
     fd = _acquire(path, timeout)
     try:
+        # flock(2) is for all who have the open file: should we be killed, a tool that we have called holds on until it
+        # is done, and the next run does not read what is about to change.
+        os.set_inheritable(fd, True)
         os.ftruncate(fd, 0)
         os.pwrite(fd, ("%d %s\n" % (os.getpid(), what)).encode("utf-8"), 0)
         yield
@@ -96,7 +99,7 @@ def _holder(fd: int) -> str:
     with contextlib.suppress(OSError), open("/proc/%s/cmdline" % pid, encoding="utf-8", errors="replace") as file:
         command = file.read().replace("\0", " ").strip()
     if not pid.isdigit() or not command:
-        return "another run holds it"
+        return "another run holds it, or a tool that was called by one that was killed"
     return "process %s holds it (%s)" % (pid, ", ".join(filter(None, (what, command))))
 
 

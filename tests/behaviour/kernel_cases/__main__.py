@@ -11,9 +11,8 @@ import os
 import sys
 import threading
 
-from tools_for_cases import run
-
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
 
 
 def left_open() -> list[str]:
@@ -32,7 +31,7 @@ def main() -> None:
     case = getattr(importlib.import_module(module), function)
     namespace = os.readlink("/proc/thread-self/ns/net")
     files = left_open()
-    with Host(run) as host:
+    with Host(call) as host:
         case(host)
     # Under Mitogen the next task runs in this very interpreter.
     assert os.readlink("/proc/thread-self/ns/net") == namespace, "the main thread is in another namespace"

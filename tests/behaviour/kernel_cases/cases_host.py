@@ -12,13 +12,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tools_for_cases import refused, run
+from tools_for_cases import refused
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import errors
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
 
 LOCK = "/run/lock/dockerless.network.lock"
 HOLD = """
@@ -27,6 +29,13 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.host imp
 with Host(None).lock(5, "module veth"):
     print("held", flush=True)
     sys.stdin.readline()
+"""
+
+HOLD_AND_CALL = """
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
+with Host(call).lock(5):
+    call(["sh", "-c", %r])
 """
 
 
@@ -47,7 +56,7 @@ def test_the_lock_is_free_again_afterwards(host: Host) -> None:
         with host.lock(0):
             assert (host.read_file(LOCK) or "").split()[0] == str(os.getpid())
             assert os.stat(LOCK).st_mode & 0o777 == 0o600
-            with refused("process %d holds it" % os.getpid(), kind=errors.LockTimeout), Host(run).lock(0.05):
+            with refused("process %d holds it" % os.getpid(), kind=errors.LockTimeout), Host(call).lock(0.05):
                 raise AssertionError("two hold the lock")
         wait_for_threads()
         assert not os.path.exists(LOCK)
@@ -77,6 +86,24 @@ def test_the_lock_is_taken_when_its_holder_ends(host: Host) -> None:
         with host.lock(10):
             assert not timer.is_alive()
         timer.join()
+
+
+def test_a_tool_of_a_run_that_was_killed_still_holds_the_lock(host: Host) -> None:
+    """What it is about to change, the next run must not have read before."""
+    done = "/run/the-tool-is-done"
+    started = "/run/the-tool-has-started"
+    program = HOLD_AND_CALL % "touch %s; sleep 1; touch %s" % (started, done)
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
+        while not os.path.exists(started):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert not os.path.exists(done)
+    with refused("a tool that was called by one that was killed", kind=errors.LockTimeout), host.lock(0):
+        raise AssertionError("two hold the lock")
+    with host.lock(10):
+        assert os.path.exists(done)
+    wait_for_threads()
 
 
 def test_one_who_gave_up_does_not_keep_the_lock(host: Host) -> None:
@@ -157,7 +184,7 @@ def test_root_may_change_the_network_and_others_are_told_to_become(host: Host) -
     assert told == (
         "MissingPrivilege: The network can only be changed with CAP_NET_ADMIN and CAP_SYS_ADMIN; use become: true."
     )
-    told = in_child_without_privileges(lambda: Host(run).create_namespace("web", "test"))
+    told = in_child_without_privileges(lambda: Host(call).create_namespace("web", "test"))
     assert told == "KernelError: Cannot create namespace web: Operation not permitted (use become: true)"
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 
-from tools_for_cases import HOST, MAC, bridge, netns, refused, run, shell
+from tools_for_cases import HOST, MAC, bridge, netns, refused, shell
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import codec, netlink, requests
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import MissingLibrary
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
 
 
 def pyroute2_modules() -> list[str]:
@@ -58,7 +59,7 @@ def test_without_pyroute2_the_user_is_told_what_to_install(host: Host) -> None:
     told = ("pyroute2 is not installed", "python3-pyroute2", "EPEL", "pip", sys.executable)
     try:
         with refused(*told, kind=MissingLibrary):
-            Host(run)
+            Host(call)
         with refused("pyroute2 is not installed", kind=MissingLibrary):
             host.stack(HOST).add_bridge("br0", MAC, None, False)
     finally:
@@ -77,12 +78,12 @@ def installed(name: str, text: str = "") -> None:
 def test_an_old_pyroute2_is_refused(host: Host) -> None:
     installed("pyroute2-0.6.13.dist-info", "raise AssertionError('imported')")
     with refused("pyroute2 in /run/site/pyroute2 is 0.6.13, and 0.7.2 or newer is needed", kind=MissingLibrary):
-        Host(run)
+        Host(call)
 
 
 def test_a_new_pyroute2_is_not_refused_and_a_broken_one_is_reported(host: Host) -> None:
     installed("pyroute2-1.0.0.dist-info")
-    Host(run).close()
+    Host(call).close()
     with refused("pyroute2 cannot be used", kind=MissingLibrary):
         host.stack(HOST).add_bridge("br0", MAC, None, False)
     assert pyroute2_modules() == []

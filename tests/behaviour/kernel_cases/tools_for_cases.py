@@ -12,13 +12,14 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import HostError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.process import Visitor
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.stack import Stack
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
 from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
 
 HOST = Place()
@@ -27,15 +28,9 @@ PEER_MAC = "02:00:00:00:00:02"
 interface = ipaddress.ip_interface
 
 
-def run(argv: Sequence[str], text: str | None = None) -> tuple[int, str, str]:
-    """A command as AnsibleModule.run_command would run it."""
-    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
 def shell(*argv: str, text: str | None = None) -> str:
     """The output of a command that must not fail."""
-    rc, output, errors = run(argv, text)
+    rc, output, errors = call(argv, text)
     assert rc == 0, f"{argv}: {errors}"
     return output
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel import (
     netns,
     process,
     sysctl,
+    tools,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest  # noqa: E402
@@ -56,14 +57,6 @@ VOLATILE = {"ifindex", "link_index", "handle", "expires", "index", "packets", "b
 
 
 # ---- one run
-
-
-def run_tool(argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
-    """Run a program of the host."""
-    done = subprocess.run(
-        argv, input=text, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 class Faults:
@@ -157,8 +150,8 @@ def carry_out(request: Request, started: int) -> Request:
     begin = time.monotonic()
     answer: Request = {}
     try:
-        desk = FirewallDesk(run_tool, request.get("backend", "nftables"))
-        with Host(run_tool) as host, host.lock(request.get("patience", 20), request.get("what", "test")):
+        desk = FirewallDesk(tools.call, request.get("backend", "nftables"))
+        with Host(tools.call) as host, host.lock(request.get("patience", 20), request.get("what", "test")):
             begin = time.monotonic()
             answer["outcome"] = vars(
                 make_networks(

@@ -1,0 +1,27 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs of the host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import typing as t
+
+
+def call(argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
+    """Run a program in the C locale, ``text`` as its input; returns its exit code, output and errors."""
+    # AnsibleModule.run_command ends the module, and loses what the tool says, if it does not read all of its input.
+    done = subprocess.run(
+        argv,
+        input=text or "",
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
+        # nothing but the lock is left to be inherited (PEP 446): see lock.py
+        close_fds=False,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
