@@ -86,8 +86,8 @@ def nft_rules(world: EngineWorld) -> Iterator[Damage]:
             yield Damage("set", f"nft flush {kind} {TABLE} {name}", "", rules=True)
             for element in elements(world, kind, name):
                 yield Damage("element", f"nft delete element {TABLE} {name} '{{ {element} }}'", "", rules=True)
-    yield Damage("set", f"nft add set {TABLE} stray '{{ type inet_service; }}'", "stray", rules=True)
-    yield Damage("chain", f"nft add chain {TABLE} stray", "stray", rules=True)
+    yield Damage("set", f"nft add set {TABLE} foundling '{{ type inet_service; }}'", "foundling", rules=True)
+    yield Damage("chain", f"nft add chain {TABLE} foundling", "foundling", rules=True)
 
 
 def iptables_rules(world: EngineWorld) -> Iterator[Damage]:

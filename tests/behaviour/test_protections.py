@@ -50,7 +50,7 @@ DIRECT_ACCESS = {
 }
 GATEWAY = {"nftables": [("strangers", "direct access")], "iptables": [("mangle DLN-GUARD", "! -i br-blue")]}
 LOOPBACK = {
-    "nftables": [("loopback", "for this host alone")],
+    "nftables": [("loopback", "for this host alone"), ("publish_loopback", "for this host alone")],
     "iptables": [("raw DLN-LOOPBACK", "127.0.0.0/8"), ("mangle DLN-GUARD", "127.0.0.0/8")],
 }
 NOT_PUBLISHED = {

@@ -432,14 +432,14 @@ def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets
             hairpin.append("ct status dnat %s saddr . %s daddr @publish_self%d masquerade" % (ip, ip, version))
     if any(port.container_ip.version == 4 for port in ports):
         # DNAT comes before the kernel's martian check, and route_localnet takes that check away on the bridges
-        chains["loopback"] = _LOOPBACK
+        chains["publish_loopback"] = _LOOPBACK
         if "publish_to" in sets:
             hairpin.append("ip saddr 127.0.0.0/8 oifname @publish_to masquerade")
     chains["hairpin"] = Chain(hook("nat", "postrouting", "srcnat"), tuple(hairpin))
 
 
 _TO_HOST = "fib daddr type local jump publish"
-# Policies and ports both need it, and each may be there without the other.
+# Policies and ports both need it, each may be there without the other, and sections share no chain.
 _LOOPBACK = Chain(
     hook("filter", "prerouting", "raw"),
     ('ip daddr 127.0.0.0/8 iifname != "lo" counter drop comment "loopback is for this host alone"',),

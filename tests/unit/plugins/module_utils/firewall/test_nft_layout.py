@@ -82,7 +82,8 @@ def test_sections_written_one_after_the_other_add_up_to_the_whole(wanted: Firewa
     sets: dict[str, Set] = {}
     for section in sections:
         table = render(section)
-        assert all(chains.get(name, chain) == chain for name, chain in table.chains.items())
+        # or a step in check mode, which does not see what an earlier one would have made, tells too much
+        assert not set(table.chains) & set(chains)
         assert not set(table.sets) & set(sets)
         chains.update(table.chains)
         sets.update(table.sets)
