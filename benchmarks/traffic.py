@@ -41,7 +41,8 @@ Size = tuple[int, int]
 def measure(found: Measurements, quick: bool) -> None:
     """All hosts are built first; then they are measured in turns, in each round from another one on."""
     names = variants()
-    found.facts["sizes"] = sizes = [list(size) for size in (QUICK_SIZES if quick else SIZES)]
+    sizes = QUICK_SIZES if quick else SIZES
+    found.facts["sizes"] = list(sizes)
     with contextlib.ExitStack() as stack:
         worlds: dict[str, World] = {}
         for ports, endpoints in sizes:
@@ -93,7 +94,7 @@ def _about() -> str:
 
 
 def _sizes(found: Measurements) -> list[Size]:
-    return [(ports, endpoints) for ports, endpoints in found.facts["sizes"]]
+    return list(map(tuple, found.facts["sizes"]))
 
 
 def _label(size: Size, name: str, way: str, measure: str) -> str:
