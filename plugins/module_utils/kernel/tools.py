@@ -12,8 +12,9 @@ import typing as t
 
 def call(argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
     """Run a program in the C locale, ``text`` as its input; returns its exit code, output and errors."""
-    # AnsibleModule.run_command ends the module, and loses what the tool says, if it does not read all of its input.
-    done = subprocess.run(
+    # AnsibleModule.run_command ends the module, and loses what the tool says, if it does not read all of its input; and
+    # it closes the lock, which a tool has to hold when we are killed.
+    done = subprocess.run(  # pylint: disable=ansible-bad-function
         argv,
         input=text or "",
         capture_output=True,
