@@ -50,7 +50,7 @@ DIRECT_ACCESS = {
 }
 GATEWAY = {"nftables": [("strangers", "direct access")], "iptables": [("mangle DLN-GUARD", "! -i br-blue")]}
 LOOPBACK = {
-    "nftables": [("loopback", "for this host alone"), ("publish_loopback", "for this host alone")],
+    "nftables": [("guard", "@closed4"), ("publish_in", "for this host alone")],
     "iptables": [("raw DLN-LOOPBACK", "127.0.0.0/8"), ("mangle DLN-GUARD", "127.0.0.0/8")],
 }
 NOT_PUBLISHED = {
@@ -333,6 +333,16 @@ class TestLoopback:
             world.make(self.PUBLISHED)
             assert not world.told(server, lambda: frame(4002))
             assert world.ask("host", "127.0.0.1", 7000, server) == "127.0.0.1"
+
+    @pytest.mark.parametrize("gone", [0, 1])
+    def test_a_policy_or_a_port_alone_is_enough(self, world: Lab, gone: int) -> None:
+        """Each brings a lock of its own, for bridge_firewall and port_publish can be used one without the other."""
+        world.make(self.PUBLISHED)
+        station = frames.mac_of(world, "br-blue")
+        packet = frames.datagram(WEB[4], "127.0.0.1", 4003, 7000)
+        world.remove_rules(LOOPBACK[world.backend][gone])
+        with world.server("host", 7000, "udp", "127.0.0.1") as server:
+            assert not world.told(server, lambda: frames.send(world, "web", station, frames.ETH_IPV4, packet))
 
     @NF_CALL
     def test_wanted_paths(self, world: Lab, nf_call: bool) -> None:

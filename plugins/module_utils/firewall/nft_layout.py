@@ -36,6 +36,8 @@ _ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 _PORT = "meta l4proto . th dport"
 _PLAIN = Element()
+_LOOPBACK = "127.0.0.0/8"
+_NOT_LOOPBACK = 'ip daddr %s counter drop comment "loopback is for this host alone"' % _LOOPBACK
 # What a port that needs no other note has as its comment: one without a comment is none of ours.
 _OURS = "-"
 
@@ -119,24 +121,25 @@ def _keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], E
 def _render_policies(policies: t.Sequence[BridgePolicy], chains: _Chains, sets: _Sets) -> None:
     for policy in policies:
         _render_policy(policy, sets)
-    # route_localnet on a bridge would open every service of the host's 127.0.0.1 to the endpoints
-    chains["loopback"] = _LOOPBACK
     chains[USER] = Chain()
-    guard, guarded = [], ["ct direction reply return"]
+    # Every packet comes by the guard, so one look-up tells those that are nobody's business here: route_localnet on a
+    # bridge would open every service of the host's 127.0.0.1 to the endpoints.
+    _put(sets, "closed4", _ADDRESS[4], _LOOPBACK, interval=True)
+    guard, guarded = [], ['iifname "lo" return', _NOT_LOOPBACK, "ct direction reply return"]
     flows = [(policy.bridge, flow) for policy in policies for flow in policy.allow]
     if flows:
         chains["allow"] = Chain("", tuple(sorted(_flow_rule(bridge, flow) for bridge, flow in flows)))
         guarded.append("jump allow")
     into = ["ct state established,related accept", "ct status dnat accept"]
     for version in (4, 6):
+        address = "%s daddr" % _IP[version]
         if "closed%d" % version in sets:
-            address = "%s daddr" % _IP[version]
             guard.append("%s @closed%d jump guarded" % (address, version))
-            guarded.append('iifname != "lo" iifname . %s != @inside%d jump strangers' % (address, version))
-    if guard:
-        chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
-        chains["guarded"] = Chain("", tuple(guarded))
-        chains["strangers"] = _STRANGERS
+        if "inside%d" % version in sets:
+            guarded.append("iifname . %s != @inside%d jump strangers" % (address, version))
+    chains["guard"] = Chain(hook("filter", "prerouting", "mangle"), tuple(guard))
+    chains["guarded"] = Chain("", tuple(guarded))
+    chains["strangers"] = _STRANGERS
     if "icc" in sets:
         into.append("iifname . oifname @icc accept")
     if "trusted" in sets:
@@ -419,8 +422,6 @@ def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets
         # A link-local source is not forwarded, and ::1 never leaves the host: let them find nobody at home.
         outside.insert(0, "ip6 saddr fe80::/10 return")
         inside.append("ip6 daddr ::1 return")
-    chains["publish_in"] = Chain(hook("nat", "prerouting", "dstnat"), (*outside, _TO_HOST))
-    chains["publish_out"] = Chain(hook("nat", "output", "dstnat"), (*inside, _TO_HOST))
     hairpin = []
     if "publish_over" in sets:
         hairpin.append("ct status dnat iifname . oifname @publish_over masquerade")
@@ -431,19 +432,16 @@ def _render_ports(ports: t.Sequence[PublishedPort], chains: _Chains, sets: _Sets
             ip = _IP[version]
             hairpin.append("ct status dnat %s saddr . %s daddr @publish_self%d masquerade" % (ip, ip, version))
     if any(port.container_ip.version == 4 for port in ports):
-        # DNAT comes before the kernel's martian check, and route_localnet takes that check away on the bridges
-        chains["publish_loopback"] = _LOOPBACK
+        # DNAT comes before the kernel's martian check; the guard, which is for all packets, is there with policies only
+        outside.insert(0, 'iifname != "lo" %s' % _NOT_LOOPBACK)
         if "publish_to" in sets:
             hairpin.append("ip saddr 127.0.0.0/8 oifname @publish_to masquerade")
+    chains["publish_in"] = Chain(hook("nat", "prerouting", "dstnat"), (*outside, _TO_HOST))
+    chains["publish_out"] = Chain(hook("nat", "output", "dstnat"), (*inside, _TO_HOST))
     chains["hairpin"] = Chain(hook("nat", "postrouting", "srcnat"), tuple(hairpin))
 
 
 _TO_HOST = "fib daddr type local jump publish"
-# Policies and ports both need it, each may be there without the other, and sections share no chain.
-_LOOPBACK = Chain(
-    hook("filter", "prerouting", "raw"),
-    ('ip daddr 127.0.0.0/8 iifname != "lo" counter drop comment "loopback is for this host alone"',),
-)
 
 
 def _restrictions(version: int, sets: _Sets) -> list[str]:

@@ -168,7 +168,7 @@ def test_a_network() -> None:
     table = render(state(BLUE))
 
     assert elements(table, "bridges") == {'"br-blue"': Element(comment="network=blue")}
-    assert set(elements(table, "closed4")) == {"10.20.0.0/24"}
+    assert set(elements(table, "closed4")) == {"10.20.0.0/24", "127.0.0.0/8"}
     assert set(elements(table, "closed6")) == {"fd00:20::/64"}
     assert set(elements(table, "inside4")) == {'"br-blue" . 10.20.0.0/24'}
     assert set(elements(table, "icc")) == {'"br-blue" . "br-blue"'}
@@ -193,7 +193,7 @@ def test_a_network() -> None:
 def test_each_option_of_a_policy_is_one_element_of_a_set(changes: dict[str, Any], name: str, there: bool) -> None:
     table = render(state(replace(BLUE, subnets=(ip_network("10.20.0.0/24"),), **changes)))
 
-    assert len(elements(table, name)) == there
+    assert len(set(elements(table, name)) - {"127.0.0.0/8"}) == there
 
 
 def test_masquerades_are_asked_most_specific_first() -> None:
@@ -243,6 +243,14 @@ def test_a_published_port_is_an_element_of_a_map(port: PublishedPort, name: str,
 
     assert {key: element.data for key, element in elements(table, name).items()} == content
     assert parse(table) == state(port)
+
+
+@pytest.mark.parametrize(
+    ("part", "chain"), [(BLUE, "guarded"), (WEB, "publish_in")], ids=["a network", "a port without a policy"]
+)
+def test_loopback_is_closed_to_the_outside(part: Any, chain: str) -> None:
+    rules = render(state(part)).chains[chain].rules
+    assert any("ip daddr 127.0.0.0/8" in rule and "drop" in rule for rule in rules)
 
 
 def test_only_a_port_on_one_address_is_bound_to_its_interface() -> None:
