@@ -46,8 +46,11 @@ def report(found: Measurements, peers: Sequence[str], sizes: Sequence[int], verb
         told,
         "Seconds, by endpoints with a published port each:",
         _seconds(found, peers, sizes, verbs),
-        "Times what `ip -batch` takes, and times what the role takes:",
-        _ratios(found, peers, sizes, verbs),
+        *_failures(found),
+        "Times what `ip -batch` takes:",
+        _ratios(found, peers, sizes, verbs, "ip"),
+        "Times what the role takes:",
+        _ratios(found, peers, sizes, verbs, "role"),
         "Milliseconds that each further endpoint costs, between the two largest numbers of endpoints measured:",
         _slopes(found, peers, sizes),
         "Many ports on one endpoint, and many networks, in seconds:",
@@ -79,17 +82,23 @@ def _seconds(found: Measurements, peers: Sequence[str], sizes: Sequence[int], ve
     return table(["endpoints", "what", *TIMES], rows)
 
 
-def _ratios(found: Measurements, peers: Sequence[str], sizes: Sequence[int], verbs: Sequence[str]) -> str:
+def _failures(found: Measurements) -> list[str]:
+    told = []
+    for key, why in found.facts.get("failed", {}).items():
+        name, size = key.split("/")
+        told.append(f"{NAMES[name]} failed with {size} endpoints: `{why}`")
+    return told
+
+
+def _ratios(found: Measurements, peers: Sequence[str], sizes: Sequence[int], verbs: Sequence[str], to: str) -> str:
     kept = [verb for verb in verbs if verb != "second"]
     rows: list[list[Any]] = []
     for size, name in _measured(found, peers, sizes):
-        row: list[Any] = [size, NAMES[name]]
-        for other in ("ip", "role"):
-            row += [found.ratio(f"{name}/{size}/{verb}", f"{other}/{size}/{verb}") for verb in kept]
-        rows.append(row)
-    times = [time for verb, time in zip(verbs, TIMES) if verb != "second"]
-    header = [f"{time}, of {other}" for other in ("`ip`", "the role") for time in times]
-    return table(["endpoints", "what", *header], rows)
+        if name != to:
+            rows.append(
+                [size, NAMES[name], *(found.ratio(f"{name}/{size}/{verb}", f"{to}/{size}/{verb}") for verb in kept)]
+            )
+    return table(["endpoints", "what", *(time for verb, time in zip(verbs, TIMES) if verb != "second")], rows)
 
 
 def _slopes(found: Measurements, peers: Sequence[str], sizes: Sequence[int]) -> str:
