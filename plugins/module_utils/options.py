@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import typing as t
@@ -17,6 +18,17 @@ _SYSCTL = re.compile(r"net[./][A-Za-z0-9_./@:-]+")
 PROTOCOLS = ("tcp", "udp", "sctp")
 
 _T = t.TypeVar("_T")
+
+
+@contextlib.contextmanager
+def about(title: str) -> t.Iterator[None]:
+    """Let errors say what they are about, where they do not yet; an option alone may be anybody's."""
+    try:
+        yield
+    except InvalidRequest as error:
+        if str(error).startswith(title):
+            raise
+        raise InvalidRequest("%s: %s" % (title, error)) from None
 
 
 def link_name(option: str, value: str) -> str:

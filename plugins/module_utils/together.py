@@ -17,6 +17,7 @@ from .kinds.netns import NetnsKind
 from .kinds.port_publish import PortPublishKind
 from .kinds.sysctl_forward import SysctlForwardKind
 from .kinds.veth import VethKind
+from .options import about
 from .world import World
 
 # The order of the role's tasks. What goes, goes the other way round: ports lead nowhere before their endpoints go.
@@ -53,4 +54,5 @@ def _kinds() -> dict[str, Kind]:
 
 
 def _request(kind: Kind, options: t.Mapping[str, t.Any], state: str) -> Request:
-    return Request(kind, kind.parse(options), state)
+    with about("network %s" % options["network"] if options.get("network") else ""):
+        return Request(kind, kind.parse(options), state)

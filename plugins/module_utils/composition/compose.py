@@ -50,7 +50,8 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], info: Facts, present: Ite
         subnets = {version: subnet.network for version, subnet in network.subnets.items()}
         present["bridge"].append(_plan_bridge(network, subnets))
         present["bridge_firewall"].append(_plan_policy(network, subnets))
-        present["nat_masquerade"] += _plan_masquerades(network, subnets, info)
+        with read.about("network %s: masquerade" % network.name):
+            present["nat_masquerade"] += _plan_masquerades(network, subnets, info)
     present["port_publish"] = plan_ports(networks, info)
     present["netns"] = _plan_namespaces(networks)
     present["veth"] = _plan_veths(networks, set() if prune else _staying(networks, info))

@@ -93,6 +93,11 @@ def _read_name(options: t.Any) -> str:
 
 def _read_network(given: Facts, networks: t.Mapping[str, Facts]) -> BridgeNetwork:
     name = _read_name(given)
+    with read.about("network %s" % name):
+        return _read_options(name, given, networks)
+
+
+def _read_options(name: str, given: Facts, networks: t.Mapping[str, Facts]) -> BridgeNetwork:
     title = "network %s" % name
     options = spec.read(title, spec.NETWORK, given)
     bridge = options.get("bridge") or "br-" + name
@@ -141,11 +146,12 @@ def _read_endpoint(options: Facts, title: str) -> Endpoint:
     name = options.get("name")
     if not name:
         raise InvalidRequest("%s: an endpoint needs a name." % title)
-    pid = read.pid("pid", options.get("pid"))
-    if pid is not None and options.get("netns"):
-        raise InvalidRequest("%s: endpoint %s lives in a namespace by name or by pid, not both." % (title, name))
-    netns = None if pid is not None else read.namespace_name("netns", options.get("netns") or name)
-    return Endpoint(name, netns, pid, options, publish=[parse(value) for value in options.get("publish") or ()])
+    with read.about("%s: endpoint %s" % (title, name)):
+        pid = read.pid("pid", options.get("pid"))
+        if pid is not None and options.get("netns"):
+            raise InvalidRequest("%s: endpoint %s lives in a namespace by name or by pid, not both." % (title, name))
+        netns = None if pid is not None else read.namespace_name("netns", options.get("netns") or name)
+        return Endpoint(name, netns, pid, options, publish=[parse(value) for value in options.get("publish") or ()])
 
 
 def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
@@ -191,7 +197,8 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[Fa
         for endpoint in network.endpoints:
             known = network.known.get(network.veth(endpoint), {})
             given = endpoint.options.get("interface")
-            name = read.link_name("interface", given) if given else known.get("interface")
+            with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
+                name = read.link_name("interface", given) if given else known.get("interface")
             if not name:
                 rest.append(endpoint)
             elif name in taken.setdefault(endpoint.place, {}):
@@ -213,7 +220,9 @@ def _allocate(network: BridgeNetwork, prune: bool) -> None:
     """Given addresses first, then what endpoints have, then the lowest free ones: nobody is renumbered for another."""
     for endpoint in network.endpoints:
         for value in endpoint.options.get("addresses") or ():
-            _give(network, endpoint, read.address("addresses", str(value).partition("/")[0]))
+            with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
+                address = read.address("addresses", str(value).partition("/")[0])
+            _give(network, endpoint, address)
     if not prune:
         _reserve(network)
     for endpoint in network.endpoints:

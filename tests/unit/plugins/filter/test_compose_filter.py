@@ -27,7 +27,7 @@ def test_the_sentence_for_the_user_is_the_error() -> None:
     with pytest.raises(AnsibleFilterError) as refused:
         compose_filter([{"name": "blue", "subnets": ["10.20.0.1/24"]}], {})
 
-    assert refused.value.message == "subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"
+    assert refused.value.message == "network blue: subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"
     assert refused.value.__cause__ is None
 
 

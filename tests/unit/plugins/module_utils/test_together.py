@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, StepFailed
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
-from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Place, Route
 from ansible_collections.dockerless.network.plugins.module_utils.together import make_networks
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
@@ -139,6 +139,23 @@ def test_one_list_follows_another_and_back(later: list[Facts]) -> None:
     once(alone, EXAMPLE)
     assert seen(host) == seen(alone)
     assert host.nft.table().chains == alone.nft.table().chains
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mtu": 12}, "network blue: mtu: 12 is no MTU; it is a number of bytes from 68 to 65535."),
+        (
+            {"masquerade": {"exclude": ["10.1.1.1/8"]}},
+            "network blue: masquerade: exclude: 10.1.1.1/8 has host bits set; did you mean 10.0.0.0/8?",
+        ),
+    ],
+)
+def test_what_is_refused_is_told_of_its_network(options: Facts, message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        converge(new_host(), [{"name": "red"}, {"name": "blue", "subnets": ["10.20.0.0/24"], **options}])
+
+    assert str(refused.value) == message
 
 
 def test_an_endpoint_keeps_the_interface_that_it_was_given_once() -> None:

@@ -55,15 +55,19 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             "network a-long-network: the name of its bridge, br-a-long-network, would be too long (17 bytes, and the"
             " kernel takes 15); give a shorter one with the option bridge.",
         ),
-        ([blue(bridge="a b")], "bridge: 'a b' is no name for an interface."),
+        ([blue(bridge="a b")], "network blue: bridge: 'a b' is no name for an interface."),
         (
             [blue(bridge="a-long-interface")],
-            "bridge: a-long-interface is too long for the name of an interface: 16 bytes, and the kernel takes 15.",
+            "network blue: bridge: a-long-interface is too long for the name of an interface: 16 bytes, and the kernel"
+            " takes 15.",
         ),
-        ([blue(subnets=["10.20.0.0/33"])], "subnets: '10.20.0.0/33' is no subnet; write it like 10.20.0.0/24."),
+        (
+            [blue(subnets=["10.20.0.0/33"])],
+            "network blue: subnets: '10.20.0.0/33' is no subnet; write it like 10.20.0.0/24.",
+        ),
         (
             [blue(subnets=["10.20.0.1/24"])],
-            "subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?",
+            "network blue: subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?",
         ),
         (
             [blue(subnets=["10.20.0.0/24", "10.21.0.0/24"])],
@@ -71,7 +75,10 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         ([blue(subnets=["10.20.0.1/32"])], "network blue: subnet 10.20.0.1/32 has room for one address only."),
         ([blue(subnets=["fd00::1"])], "network blue: subnet fd00::1/128 has room for one address only."),
-        ([blue(gateways=["x"])], "gateways: 'x' is no IP address; write it like 10.20.0.2 or fd00:20::2."),
+        (
+            [blue(gateways=["x"])],
+            "network blue: gateways: 'x' is no IP address; write it like 10.20.0.2 or fd00:20::2.",
+        ),
         ([red(gateways=["fd00::1"])], "network red: gateway fd00::1 has no subnet of its family."),
         (
             [red(gateways=["10.22.0.1"])],
@@ -89,9 +96,11 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([blue({"name": ""})], "network blue: an endpoint needs a name."),
         (
             [blue({"name": "a/b"})],
-            "netns: 'a/b' is no name for a namespace; use letters, digits and _ . @ : + -, at most 255.",
+            "network blue: endpoint a/b: netns: 'a/b' is no name for a namespace; use letters, digits and _ . @ : + -,"
+            " at most 255.",
         ),
-        ([blue(web(pid=0))], "pid: 0 is no process."),
+        ([blue(web(publish=["0:80"]))], "network blue: endpoint web: publish: 0 is no port; ports go from 1 to 65535."),
+        ([blue(web(pid=0))], "network blue: endpoint web: pid: 0 is no process."),
         (
             [blue(web(pid=7, netns="web"))],
             "network blue: endpoint web lives in a namespace by name or by pid, not both.",
@@ -121,13 +130,13 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [red(endpoints=[web(addresses=["ten"])])],
-            "addresses: 'ten' is no IP address; write it like 10.20.0.2 or fd00:20::2.",
+            "network red: endpoint web: addresses: 'ten' is no IP address; write it like 10.20.0.2 or fd00:20::2.",
         ),
         (
             [blue(*({"name": "e%d" % number} for number in range(6)))],
             "network blue: subnet 10.20.0.0/29 has no address left for endpoint e5.",
         ),
-        ([blue(web(interface="a/b"))], "interface: 'a/b' is no name for an interface."),
+        ([blue(web(interface="a/b"))], "network blue: endpoint web: interface: 'a/b' is no name for an interface."),
         (
             [blue(web(interface="eth7")), red(endpoints=[web(interface="eth7")])],
             "network red: interface eth7 of endpoint web is taken by network blue.",
