@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.bench import RESULTS, Measurements, say
 
-SUITES = ("role", "cost", "peers", "traffic", "fleet")
+SUITES = ("role", "cost", "phases", "peers", "traffic", "fleet")
 
 
 def suite_module(name: str) -> Any:

@@ -19,7 +19,7 @@ SIZES = (1, 10, 100, 500, 1000)
 # What all take from here on is known well enough by one round.
 ONCE_FROM = 500
 # The playbook of commands takes two seconds for each further endpoint, and more of them tell nothing new. CNI's plugins
-# read all rules for each endpoint that goes: a thousand of them would take more than half an hour.
+# read all rules for each endpoint that comes or goes: a thousand of them would take a quarter of an hour.
 MOST = {"careful": 10, "cni": 500}
 PEERS = ("role", "ip", "careful", "docker", "podman", "cni", "netavark")
 # The engines have hosts of their own: their daemon and their state do not survive a reset.
