@@ -96,7 +96,19 @@ def say(text: str) -> None:
 
 def play(lab: Lab, name: str, variables: Mapping[str, Any], *more: str, **environment: str) -> str:
     """Run a play from plays/ on the controller; a failure ends the benchmark. Returns what it printed."""
-    program = [str(PROGRAMS / "ansible-playbook"), str(PLAYS / name)]
+    return _run_play(lab, [], name, variables, *more, **environment)
+
+
+def metered_play(lab: Lab, name: str, variables: Mapping[str, Any], **environment: str) -> dict[str, float]:
+    """Run a play, and return what it costs the controller: wall seconds and CPU seconds."""
+    printed = _run_play(lab, [sys.executable, str(HERE / "metered.py")], name, variables, **environment)
+    return dict(json.loads(printed.splitlines()[-1]))
+
+
+def _run_play(
+    lab: Lab, by: Sequence[str], name: str, variables: Mapping[str, Any], *more: str, **environment: str
+) -> str:
+    program = [*by, str(PROGRAMS / "ansible-playbook"), str(PLAYS / name)]
     settings = {**play_environment(lab), **environment}
     with tempfile.TemporaryDirectory() as folder:
         # 10,000 ports are too long for an argument

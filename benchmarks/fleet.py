@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.bench import HERE, PLAYS, PROGRAMS, Measurements, endpoints, play_environment, reset, say
+from benchmarks.bench import Measurements, endpoints, metered_play, reset, say
 from benchmarks.fleet_report import report
 from benchmarks.fleet_settings import ENDPOINTS, SETTINGS, SIZES, Setting
 from lab import cgroups
 from lab.client import CommandError, Lab
-from tools.project import ROOT
 
 __all__ = ["TITLE", "measure", "report"]
 
@@ -86,13 +83,10 @@ def _run(lab: Lab, setting: Setting, size: int) -> dict[str, float]:
         "pings": 1,
         "endpoints": endpoints(ENDPOINTS),
     }
-    playbook = [str(PROGRAMS / "ansible-playbook"), str(PLAYS / setting.play), "--extra-vars", json.dumps(variables)]
-    command = [sys.executable, str(HERE / "metered.py"), *playbook]
-    environment = {**play_environment(lab), **setting.environment}
+    environment = dict(setting.environment)
     if "mitogen" in setting.name:
         environment["ANSIBLE_STRATEGY_PLUGINS"] = _mitogen_plugins()
-    done = lab.run("controller", command, timeout=600, env=environment, cwd=str(ROOT))
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return metered_play(lab, setting.play, variables, **environment)
 
 
 def _mitogen_plugins() -> str:

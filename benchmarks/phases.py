@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import Any
 
-from benchmarks.bench import HERE, PLAYS, PROGRAMS, Measurements, endpoints, play_environment, reset, say, table
+from benchmarks.bench import HERE, Measurements, endpoints, metered_play, play, reset, say, table
 from benchmarks.cost import Host, of_endpoints
 from lab.client import Lab
-from tools.project import ROOT
 
 TITLE = "Where the time goes"
 ENDPOINTS = (0, 10, 100, 1000)
@@ -66,20 +64,12 @@ def _note(found: Measurements, label: str, host: Host, path: str) -> None:
 
 def _controller(found: Measurements, lab: Lab, sizes: list[int]) -> None:
     """CPU seconds of ansible-playbook and ssh, in a run that finds nothing to do."""
-    found.note("controller/ping", _cpu(lab, "ping.yml", {"pings": 1}))
+    found.note("controller/ping", metered_play(lab, "ping.yml", {"pings": 1})["cpu"])
     for size in sizes:
         reset(lab)
         variables = {"endpoints": endpoints(size)}
-        _cpu(lab, "role.yml", variables)
-        found.note(f"controller/{size}", _cpu(lab, "role.yml", variables))
-
-
-def _cpu(lab: Lab, name: str, variables: dict[str, Any]) -> float:
-    lab.run("controller", ["cp", "/dev/stdin", "/tmp/variables.json"], input=json.dumps(variables))
-    argv = [str(PROGRAMS / "ansible-playbook"), str(PLAYS / name), "--extra-vars", "@/tmp/variables.json"]
-    command = [sys.executable, str(HERE / "metered.py"), *argv]
-    done = lab.run("controller", command, timeout=600, env=play_environment(lab), cwd=str(ROOT))
-    return float(json.loads(done.stdout.splitlines()[-1])["cpu"])
+        play(lab, "role.yml", variables)
+        found.note(f"controller/{size}", metered_play(lab, "role.yml", variables)["cpu"])
 
 
 # ---- the report

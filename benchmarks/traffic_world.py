@@ -10,24 +10,16 @@ neither connection tracking nor the hooks of iptables-legacy leave one that once
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
-import os
 import subprocess
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
 from benchmarks.bench import PROGRAMS
 from benchmarks.docker_rules import Published, docker_rules
+from lab.errors import CommandError
+from lab.small import Namespace, SmallHost
 from tools.project import ROOT, SYSTEM_PYTHON
 from tools.tree import link
-
-T = TypeVar("T")
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 BRIDGE, SUBNET, ENDPOINT = "br-blue", "10.20.0.0/16", "10.20.0.2"
 HOST, NEIGHBOUR, FAR, HOST_FAR = "192.0.2.1", "192.0.2.2", "198.51.100.2", "198.51.100.1"
@@ -86,33 +78,6 @@ def variants() -> list[str]:
     return [name for name, variant in VARIANTS.items() if legacy or variant.iptables != "legacy"]
 
 
-class Namespace:
-    """A network namespace that threads of this process can visit."""
-
-    def __init__(self, path: str) -> None:
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def visit(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns or raises in this namespace; sockets and programs that it makes stay there."""
-        results: list[T] = []
-        errors: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                if _libc.setns(self.fd, _CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
-                results.append(function())
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return results[0]
-
-
 @dataclass(frozen=True)
 class Way:
     """From where to where; ``port`` is what is asked for, and ``listening`` where it arrives."""
@@ -125,53 +90,21 @@ class Way:
     seen: str  # the client's address as the server sees it
 
 
-class World:
+class World(SmallHost):
     """The host, its neighbour, a far one behind its other link, and an endpoint; ``crowd`` has the rest of them."""
 
     def __init__(self, name: str, ports: int, endpoints: int) -> None:
         self.variant = VARIANTS[name]
-        # dies with its standard input, whatever happens to us
-        self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "sh", "-c", "mount -t tmpfs none /run && echo && exec cat"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._holder.stdout is not None
-        self._holder.stdout.readline()
+        super().__init__(self.variant.iptables)
         self._ports = [Published("tcp", 20000 + i, ENDPOINT, 40000 + i) for i in range(1, ports + 1)]
         last = self._ports[-1]
         # packets are counted with UDP, which needs a port as well
         self._ports.append(Published("udp", last.host_port, ENDPOINT, last.port))
-        self._path = self._choose_iptables()
         self._build(endpoints)
         self._load_rules(endpoints)
-        self._places = self._open_places()
         self.ways = self._ways(last)
 
-    def close(self) -> None:
-        """End the process that holds it all."""
-        for place in self._places.values():
-            os.close(place.fd)
-        self._holder.communicate()
-
     # ---- the host
-
-    def _choose_iptables(self) -> str:
-        """A folder in front of PATH where iptables is this variant."""
-        folder = Path(f"/proc/{self._holder.pid}/root/run/bin")
-        folder.mkdir()
-        for family in ("iptables", "ip6tables"):
-            for verb in ("", "-save", "-restore"):
-                (folder / (family + verb)).symlink_to(f"/usr/sbin/xtables-{self.variant.iptables}-multi")
-        return f"/run/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
-
-    def must(self, *argv: str, text: str = "") -> str:
-        """Run a program on the host that has to succeed; its output."""
-        enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "env", f"PATH={self._path}", "LC_ALL=C"]
-        done = subprocess.run([*enter, *argv], input=text, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{argv}: {done.stderr}")
-        return done.stdout
 
     def _build(self, endpoints: int) -> None:
         self.must("mkdir", "/run/lock")
@@ -181,7 +114,7 @@ class World:
         for name, text in AROUND.items():
             self.must("ip", "-n", name, "-batch", "-", text=text)
         self._run_engine()
-        with contextlib.suppress(RuntimeError):  # no br_netfilter
+        with contextlib.suppress(CommandError):  # no br_netfilter
             self.must("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0", "net.bridge.bridge-nf-call-ip6tables=0")
         self._build_crowd(endpoints - 1)
 
@@ -221,14 +154,8 @@ class World:
 
     # ---- who speaks to whom
 
-    def _open_places(self) -> dict[str, Namespace]:
-        places = {"host": Namespace(f"/proc/{self._holder.pid}/ns/net")}
-        for name in ("neighbour", "far", "web"):
-            places[name] = Namespace(f"/proc/{self._holder.pid}/root/run/netns/{name}")
-        return places
-
     def _ways(self, last: Published) -> dict[str, Way]:
-        host, neighbour, far, web = (self._places[name] for name in ("host", "neighbour", "far", "web"))
+        host, neighbour, far, web = (self[name] for name in ("host", "neighbour", "far", "web"))
         translated = self.variant.backend or self.variant.rules == "docker"
         into = (HOST, last.host_port) if translated else (ENDPOINT, last.port)
         return {

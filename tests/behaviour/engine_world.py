@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -131,17 +130,10 @@ class EngineWorld(World):
             text=True,
         )
 
-    def inside(self, *argv: str) -> list[str]:
-        """A command as this machine has to be told to have it run on the host."""
-        enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "env", f"PATH={self._path}", "LC_ALL=C"]
-        return [*enter, *argv]
-
     def close(self) -> None:
         assert self._runs.stdin is not None
         self._runs.stdin.close()
         self._runs.wait()
-        for place in self._places.values():
-            os.close(place.fd)
         super().close()
 
     def _build(self) -> None:
@@ -206,17 +198,18 @@ class EngineWorld(World):
         """Tools that kill the run which called them to load rules, and load them after that."""
         folder = Path(self._root, "run/bin")
         names = ("nft",) if self.backend == "nftables" else ("iptables-restore", "ip6tables-restore")
-        real = {name: os.readlink(folder / name) if name != "nft" else shutil.which(name) for name in names}
+        real = {name: self.must("sh", "-c", f"readlink -f $(command -v {name})").strip() for name in names}
         for name, tool in real.items():
             (folder / name).unlink(missing_ok=True)
             # by its own name, for it is several programs in one
             (folder / name).write_text(LOAD_THAT_KILLS % (name, tool))
             (folder / name).chmod(0o755)
-        yield
-        for name, tool in real.items():
-            (folder / name).unlink()
-            if name != "nft":
-                (folder / name).symlink_to(str(tool))
+        try:
+            yield
+        finally:
+            for name, tool in real.items():
+                (folder / name).unlink()
+                (folder / name).symlink_to(tool)
 
     # ---- rules taken away by hand
 

@@ -4,28 +4,24 @@
 
 """A host, its neighbour and its endpoints as bare network namespaces, for tests that speak to the packet filter itself.
 
-Everything lives in namespaces of one process, which has a /run of its own and with it the lock of iptables. Sockets are
-opened by threads that visit a namespace, so a question from one end to the other costs well under a millisecond.
+All of it is one lab.small.SmallHost.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 import select
 import socket
 import struct
-import subprocess
-import threading
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
-_CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from lab.small import SmallHost  # noqa: E402
 
 # How long to wait for an answer that must come, and for one that must not: here they take a few milliseconds.
 PATIENCE = 3.0
@@ -84,88 +80,12 @@ ENDPOINTS = {
 }
 
 
-class Namespace:
-    """A network namespace that threads of this process can visit."""
-
-    def __init__(self, path: str) -> None:
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def visit(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns or raises in this namespace; programs that it starts are in it as well."""
-        results: list[T] = []
-        errors: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                if _libc.setns(self.fd, _CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
-                results.append(function())
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return results[0]
-
-    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket of this namespace, for the calling thread to use."""
-        return self.visit(lambda: socket.socket(family, kind, protocol))
-
-    def sysctl(self, key: str, value: object) -> None:
-        """Write below /proc/sys/net."""
-        self.visit(lambda: Path("/proc/sys/net", key).write_text(str(value)))
-
-
-class World:
+class World(SmallHost):
     """``host`` routes between its neighbour on up0, a far one on up1, and endpoints on two bridges of ours."""
 
     def __init__(self, variant: str) -> None:
-        # dies with its standard input, whatever happens to the tests
-        self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "sh", "-c", "mount -t tmpfs none /run && echo && exec cat"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._holder.stdout is not None
-        self._holder.stdout.readline()
-        self._root = f"/proc/{self._holder.pid}/root"
-        self._path = self._choose_iptables(variant)
-        self.host = Namespace(f"/proc/{self._holder.pid}/ns/net")
-        self._places: dict[str, Namespace] = {"host": self.host}
+        super().__init__(variant)
         self._build()
-
-    def close(self) -> None:
-        """End the process that holds it all."""
-        self._holder.communicate()
-
-    def __getitem__(self, name: str) -> Namespace:
-        if name not in self._places:
-            self._places[name] = Namespace(f"{self._root}/run/netns/{name}")
-        return self._places[name]
-
-    def _choose_iptables(self, variant: str) -> str:
-        """A folder in front of PATH where iptables is this variant; the machine keeps its own."""
-        folder = Path(self._root, "run/bin")
-        folder.mkdir()
-        for family in ("iptables", "ip6tables"):
-            for verb in ("", "-save", "-restore"):
-                (folder / (family + verb)).symlink_to(f"/usr/sbin/xtables-{variant}-multi")
-        return f"/run/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
-
-    def run(self, argv: Sequence[str], text: str | None = None) -> tuple[int, str, str]:
-        """Run a program on the host."""
-        enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "env", f"PATH={self._path}", "LC_ALL=C"]
-        done = subprocess.run([*enter, *argv], input=text, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout, done.stderr
-
-    def must(self, *argv: str, text: str | None = None) -> str:
-        """Run a program on the host that has to succeed; its output."""
-        code, out, err = self.run(argv, text)
-        assert code == 0, f"{argv}: {err}"
-        return out
 
     def load(self, argv: Sequence[str], text: str) -> None:
         """What an Operation asks of the host."""

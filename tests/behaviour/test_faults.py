@@ -228,15 +228,19 @@ class Stream:
             thread.start()
 
     def _echo(self) -> None:
+        # until it is shut down: what was sent last is on its way yet when the sender ends
         with contextlib.suppress(OSError):
-            while not self.ended.is_set():
+            while True:
                 if self.inside is self.server:
                     text, peer = self.inside.recvfrom(4)
-                    if peer is None:  # shut down
+                    if peer is None:
                         return
                     self.inside.sendto(text, peer)
                 else:
-                    self.inside.sendall(self.inside.recv(4, socket.MSG_WAITALL))
+                    text = self.inside.recv(4, socket.MSG_WAITALL)
+                    if not text:
+                        return
+                    self.inside.sendall(text)
 
     def _send(self) -> None:
         while not self.ended.wait(0.002):

@@ -28,9 +28,10 @@ class Endpoint:
     netns: str | None
     pid: int | None
     options: Facts
-    interface: str = ""
+    interface: str
+    wanted: t.Sequence[Address]
+    publish: t.Sequence[Publish]
     addresses: list[Interface] = field(default_factory=list)
-    publish: list[Publish] = field(default_factory=list)
 
     @property
     def place(self) -> tuple[str, t.Any]:
@@ -151,7 +152,12 @@ def _read_endpoint(options: Facts, title: str) -> Endpoint:
         if pid is not None and options.get("netns"):
             raise InvalidRequest("%s: endpoint %s lives in a namespace by name or by pid, not both." % (title, name))
         netns = None if pid is not None else read.namespace_name("netns", options.get("netns") or name)
-        return Endpoint(name, netns, pid, options, publish=[parse(value) for value in options.get("publish") or ()])
+        given = options.get("interface")
+        interface = read.link_name("interface", given) if given else ""
+        texts = [str(value).partition("/")[0] for value in options.get("addresses") or ()]
+        wanted = [read.address("addresses", text) for text in texts]
+        publish = [parse(value) for value in options.get("publish") or ()]
+    return Endpoint(name, netns, pid, options, interface, wanted, publish)
 
 
 def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
@@ -196,9 +202,7 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[Fa
     for network in networks:
         for endpoint in network.endpoints:
             known = network.known.get(network.veth(endpoint), {})
-            given = endpoint.options.get("interface")
-            with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
-                name = read.link_name("interface", given) if given else known.get("interface")
+            name = endpoint.interface or known.get("interface")
             if not name:
                 rest.append(endpoint)
             elif name in taken.setdefault(endpoint.place, {}):
@@ -219,9 +223,7 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[Fa
 def _allocate(network: BridgeNetwork, prune: bool) -> None:
     """Given addresses first, then what endpoints have, then the lowest free ones: nobody is renumbered for another."""
     for endpoint in network.endpoints:
-        for value in endpoint.options.get("addresses") or ():
-            with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
-                address = read.address("addresses", str(value).partition("/")[0])
+        for address in endpoint.wanted:
             _give(network, endpoint, address)
     if not prune:
         _reserve(network)
