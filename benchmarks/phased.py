@@ -28,8 +28,8 @@ PHASES = {
     },
     OURS + "plugins.module_utils.entry": {"run_together": "options and plan"},
     OURS + "plugins.module_utils.kernel.netlink": {"NetlinkSocket.dump": "dumps", "NetlinkSocket.request": "requests"},
-    OURS + "plugins.module_utils.kernel.process": {"Visitor.run": "visits"},
-    OURS + "plugins.module_utils.kernel.tools": {"call": "tools"},
+    OURS + "plugins.module_utils.kernel.namespaces": {"Visitor.run": "visits"},
+    OURS + "plugins.module_utils.kernel.programs": {"call": "tools"},
 }
 
 

@@ -116,8 +116,8 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     world.requested = {item.name for item in items if getattr(item, "addresses", None) is not None}
     world.requested_policies = {item.bridge for item in items if isinstance(item, BridgePolicy)}
     wanted = [request.item for request in requests if request.state == "present" and hasattr(request.item, "peer")]
-    world.requested_cables = {item.name: (item.peer.place, item.peer.name) for item in wanted}
-    world.requested_peers = set(world.requested_cables.values())
+    world.requested_veths = {item.name: (item.peer.place, item.peer.name) for item in wanted}
+    world.requested_peers = set(world.requested_veths.values())
     going: list[Operation] = []
     coming: list[Operation] = []
     for request in requests:
@@ -131,7 +131,7 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
         rules = [*beside.first, *rules, *beside.last]
         plan.before.update(beside.before)
         plan.after.update(beside.after)
-    # a route may go from one cable to another of the same run
+    # a route may go from one veth pair to another of the same run
     coming.sort(key=lambda step: not isinstance(step, RemoveRoute))
     plan.steps = rules + together(going) + late + coming
     if world.news:

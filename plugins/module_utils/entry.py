@@ -12,10 +12,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .engine import Kind, Outcome, Request, StepFailed, run
 from .firewall.backend import FirewallError, Runner
-from .firewall.desk import CHOICES, FirewallDesk
+from .firewall.session import CHOICES, FirewallSession
 from .kernel.errors import HostError, require_privileges
 from .kernel.host import Host
-from .kernel.tools import call
+from .kernel.programs import call
 from .model import Conflict, InvalidRequest
 from .world import World
 
@@ -107,9 +107,9 @@ def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
     """Do something with the host, under its lock."""
     require_privileges()
     tool = runner(module)
-    desk = FirewallDesk(tool, module.params.get("backend") or "auto")
+    session = FirewallSession(tool, module.params.get("backend") or "auto")
     with Host(tool) as host, host.lock(_LOCK_SECONDS, str(module._name)):
-        return act(World(host, desk, module.check_mode))
+        return act(World(host, session, module.check_mode))
 
 
 def _items(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .firewall.desk import FirewallDesk
+from .firewall.session import FirewallSession
 from .kernel.state import Link
 from .kinds.bridge_firewall import BridgeFirewallKind
 from .kinds.common import compact, spelled
@@ -22,8 +22,8 @@ Facts = dict[str, t.Any]
 
 def gather(world: World, name: str | None = None) -> Facts:
     """Everything, or one network by its name or its bridge's."""
-    desk = world.firewall
-    state = desk.current if desk.readable() else FirewallState()
+    session = world.firewall
+    state = session.current if session.readable() else FirewallState()
     namespaces = _namespaces(world)
     ports = [PortPublishKind().describe(port) for port in sorted(state.ports, key=str)]
     masquerades = [NatMasqueradeKind().describe(item) for item in sorted(state.masquerades, key=str)]
@@ -41,8 +41,8 @@ def gather(world: World, name: str | None = None) -> Facts:
         "masquerades": masquerades if name is None else _of(masquerades, name),
         "forwarding": _forwarding(world),
         "uplinks": compact(ipv4=world.host.default_link(4), ipv6=world.host.default_link(6)),
-        "backend": desk.backend if desk.is_open else None,
-        "foreign": _foreign(desk, world),
+        "backend": session.backend if session.is_open else None,
+        "foreign": _foreign(session, world),
     }
 
 
@@ -58,7 +58,7 @@ def _bridges(world: World) -> set[str]:
 
 
 def _namespaces(world: World) -> list[Facts]:
-    """The named namespaces with an end of a cable of ours in them, or with our mark."""
+    """The named namespaces with an end of a veth pair of ours in them, or with our mark."""
     result = []
     for name in sorted(world.host.namespaces()):
         if not world.has_namespace(name):
@@ -103,7 +103,7 @@ def _network(
 
 
 def _endpoint(veth: Link, world: World, label: str) -> Facts:
-    # As above: a cable gets its alias last.
+    # As above: a veth pair gets its alias last.
     network = network_of(veth.alias) if veth.alias else label
     facts: Facts = {"veth": veth.name, "network": network, "isolated": veth.isolated, "up": veth.up}
     found = world.peer_of(veth)
@@ -123,10 +123,10 @@ def _forwarding(world: World) -> Facts:
     )
 
 
-def _foreign(desk: FirewallDesk, world: World) -> list[str]:
+def _foreign(session: FirewallSession, world: World) -> list[str]:
     """What of others overrides our rules, or may."""
-    found = desk.obstacles(world) if desk.is_open else []
+    found = session.obstacles(world) if session.is_open else []
     for version in (4, 6):
-        whose = desk.foreign_nat(version)
+        whose = session.foreign_nat(version)
         found += ["%s, too (IPv%d); of two rules for a port, the first one decides" % (whose, version)] if whose else []
     return found

@@ -105,7 +105,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Veth:
-    """A virtual Ethernet cable: the host's end, and the peer."""
+    """A veth pair: the host's end, and the peer."""
 
     name: str
     peer: Peer

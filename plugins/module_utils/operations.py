@@ -444,7 +444,7 @@ class LoadRules(Operation):
         return [here_document(shlex.join(self.argv), self.text)]
 
     def apply(self, host: Host) -> None:
-        host.load(self.argv, self.text)
+        host.execute(self.argv, self.text)
 
     def undo(self) -> list[Operation]:
         return [LoadRules(self.argv, self.reverse, self.text)] if self.reverse else []

@@ -15,7 +15,7 @@ from .model import BRIDGE_PORTS, DOOMED_GROUP, LINK_GROUP, Conflict, Interface, 
 from .operations import HOST, Announcement
 
 if t.TYPE_CHECKING:
-    from .firewall.desk import FirewallDesk
+    from .firewall.session import FirewallSession
     from .kernel.host import Host
 
 
@@ -30,7 +30,7 @@ class Assumption:
 class World:
     """Reads lazily, each thing once; planning tells it what it has decided."""
 
-    def __init__(self, host: Host, firewall: FirewallDesk, check_mode: bool = False) -> None:
+    def __init__(self, host: Host, firewall: FirewallSession, check_mode: bool = False) -> None:
         self.host = host
         self.firewall = firewall
         self.check_mode = check_mode
@@ -38,7 +38,7 @@ class World:
         self.dropped_bridges: set[str] = set()
         self.requested: set[str] = set()  # links whose addresses this run brings to what is wanted
         self.requested_policies: set[str] = set()  # bridges whose policies it does
-        self.requested_cables: dict[str, tuple[Place, str]] = {}  # where it wants the other ends of cables to be
+        self.requested_veths: dict[str, tuple[Place, str]] = {}  # where it wants the other ends of veth pairs to be
         self.requested_peers: set[tuple[Place, str]] = set()  # the same ends, whose routes it brings to what is wanted
         self.news: list[Announcement] = []  # addresses that neighbours should hear of when all is up
         self._links: dict[Place, dict[str, Link]] = {}
@@ -109,7 +109,7 @@ class World:
         return self._links[place]
 
     def _is_cut(self, link: Link) -> bool:
-        """Whether it is the other end of a cable that a step of this run takes away."""
+        """Whether it is the other end of a veth pair that a step of this run takes away."""
         return link.kind == "veth" and (link.index, link.peer_index) in self._cut
 
     def put_link(self, link: Link, place: Place = HOST) -> None:
@@ -118,7 +118,7 @@ class World:
         self._links[place][link.name] = link
 
     def drop_link(self, name: str) -> None:
-        """A step of this run takes a link of the host away, and a cable's other end with it; ports of a bridge stay."""
+        """A step of this run deletes a link of the host, and with a veth its other end; ports of a bridge stay."""
         self.links()
         gone = self._links[HOST].pop(name, None)
         if gone is None:
@@ -138,7 +138,7 @@ class World:
         return [entry for entry in entries if entry.link in self.links(place)]
 
     def peer_of(self, veth: Link) -> tuple[Place, Link] | None:
-        """The other end of a cable of ours; None when it is in a namespace with neither a name nor a process."""
+        """The other end of a veth pair of ours; None when it is in a namespace with neither a name nor a process."""
         key = (veth.index, veth.peer_index)
         if self._peers is None:
             names = [name for name, entry in self.host.namespaces().items() if entry.inode]
@@ -178,7 +178,7 @@ class World:
         return self._peopled
 
     def is_requested(self, place: Place, link: str) -> bool:
-        """Whether this run also says which routes there are by this end of a cable."""
+        """Whether this run also says which routes there are by this end of a veth pair."""
         return (place, link) in self.requested_peers
 
     def take_port(self, bridge: str) -> None:

@@ -154,7 +154,7 @@ objects:
 
 from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, NETWORK, run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
-from ansible_collections.dockerless.network.plugins.module_utils.options import PROTOCOLS
+from ansible_collections.dockerless.network.plugins.module_utils.parsing import PROTOCOLS
 
 
 def main() -> None:

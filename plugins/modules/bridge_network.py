@@ -69,14 +69,14 @@ commands:
   type: list
   elements: str
 objects:
-  description: Every bridge, namespace, cable, rule and port that was looked at, as the single modules return it.
+  description: Every bridge, namespace, veth pair, rule and port that was looked at, as the single modules return it.
   returned: success
   type: list
   elements: dict
 """
 
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, STATE, run_together
-from ansible_collections.dockerless.network.plugins.module_utils.together import make_networks
 
 
 def main() -> None:

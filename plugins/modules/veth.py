@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: veth
-short_description: Manage virtual Ethernet cables between the host and a namespace
+short_description: Manage veth pairs between the host and a namespace
 description:
   - Makes veth pairs, see veth(4). The far end (the peer) is born in its namespace under its last name, in one request
     to the
@@ -139,7 +139,7 @@ commands:
     - ip link add name v-web mtu 1500 group 25708 master br-blue type veth peer name eth0 mtu 1500 group 25708 netns web
     - ip -n web address add 10.20.0.2/24 dev eth0
 objects:
-  description: The cables as they are, or in check mode would be.
+  description: The veth pairs as they are, or in check mode would be.
   returned: success
   type: list
   elements: dict

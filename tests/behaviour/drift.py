@@ -19,7 +19,7 @@ from engine_world import EngineWorld
 SORTS = {
     "nftables": {
         *("rule", "chain", "set", "element"),
-        *("link", "cable", "address", "route", "sysctl", "namespace", "file"),
+        *("link", "veth", "address", "route", "sysctl", "namespace", "file"),
     },
     "iptables": {"rule", "jump", "chain"},
 }
@@ -147,7 +147,7 @@ def links(ours: dict[str, Any]) -> Iterator[Damage]:
         if name == "lo":
             continue
         yield Damage("link", f"{change} mtu 1300", shown)
-        yield Damage("cable", f"{ip(place)} link delete dev {name}", shown, whole=True)
+        yield Damage("veth", f"{ip(place)} link delete dev {name}", shown, whole=True)
         if place or facts["kind"] == "bridge":
             yield Damage("link", f"{change} address 02:00:00:00:00:77", shown)
         if facts["kind"] == "bridge":

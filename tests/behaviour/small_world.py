@@ -87,7 +87,7 @@ class World(SmallHost):
         super().__init__(variant)
         self._build()
 
-    def load(self, argv: Sequence[str], text: str) -> None:
+    def execute(self, argv: Sequence[str], text: str) -> None:
         """What an Operation asks of the host."""
         self.must(*argv, text=text)
 

@@ -121,7 +121,7 @@ def told(result: TaskResult) -> tuple[Any, ...]:
 # The host's own, and the numbers of links and of bridges' ports, which go by the order in which they were made.
 _OWN = re.compile(r"(\d+: )?(eth0|mgmt0)\b|.*\bdev (eth0|mgmt0)\b|/run/sshd.pid ")
 _NUMBERS = re.compile(r"^\d+: |@if\d+|\blink-netns(id)? \S+|\b(port_no|port_id|designated_port) \S+")
-# The host's ends of cables have MAC addresses that the kernel drew by lot.
+# The host's ends of veth pairs have MAC addresses that the kernel drew by lot.
 _BY_LOT = re.compile(r"(v-[^:]+: .*link/ether) \S+")
 
 

@@ -473,7 +473,7 @@ def test_every_object_is_repaired(worlds: list[EngineWorld]) -> None:
     def check(world: EngineWorld, damage: drift.Damage) -> None:
         world.must("sh", "-ec", damage.command)
         if damage.sort == "namespace":
-            # the kernel takes its time to take the cable away
+            # the kernel takes its time to take the veth pair away
             assert eventually(lambda: not any(key.endswith(f"-{damage.name}") for key in world.state()))
         predicted = world.try_run(BEFORE, check=True)
         done = world.try_run(BEFORE)

@@ -348,10 +348,10 @@ DRIFT = {
     "peer-route-gone-6": "ip -n web -6 route delete default",
     "peer-accept-ra": "ip netns exec web sysctl -qw net.ipv6.conf.eth0.accept_ra=2",
     "peer-ipv6": "ip netns exec r1 sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0",
-    "cable-gone": "ip link delete v-blue-web",
-    "cables-gone": "ip link delete v-blue-web; ip link delete v-blue-db; ip link delete v-red-r1",
+    "veth-gone": "ip link delete v-blue-web",
+    "veths-gone": "ip link delete v-blue-web; ip link delete v-blue-db; ip link delete v-red-r1",
     "bridge-gone": "ip link delete br-blue",
-    # the kernel takes its time to take the cable away
+    # the kernel takes its time to take the veth pair away
     "namespace-gone": "ip netns delete web; while [ -e /sys/class/net/v-blue-web ]; do sleep 0.05; done",
     "loopback-down": "ip -n web link set lo down",
     "not-forwarding": "sysctl -qw net.ipv4.ip_forward=0",
@@ -562,7 +562,7 @@ class TestForeign:
 
 
 class TestWithoutBridge:
-    """A namespace that a cable leads to, with no bridge: routed."""
+    """A namespace that a veth pair leads to, with no bridge: routed."""
 
     @pytest.fixture
     def lab0(self, host: Host) -> Host:

@@ -62,7 +62,7 @@ class Nft:
         done = subprocess.run(enter, input=text, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
 
-    def load(self, argv: Sequence[str], text: str) -> None:
+    def execute(self, argv: Sequence[str], text: str) -> None:
         """What an Operation asks of the host."""
         self.transactions += 1
         rc, unused, err = self(argv, text)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from .. import options as read
+from .. import parsing as read
 from ..model import Network
 from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks
 from .ports import plan_ports

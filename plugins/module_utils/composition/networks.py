@@ -11,7 +11,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from .. import options as read
+from .. import parsing as read
 from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network
 from . import spec
 from .allocate import Subnet
@@ -49,7 +49,7 @@ class BridgeNetwork:
     subnets: dict[int, Subnet]
     gateways: dict[int, Address]
     endpoints: list[Endpoint]
-    known: t.Mapping[str, Facts]  # endpoints of this network that are on the host, by the host's end of their cable
+    known: t.Mapping[str, Facts]  # endpoints of this network that are on the host, by the host's end of their veth pair
     others: t.Sequence[Facts] = ()  # all endpoints that are on its bridge
 
     @property
@@ -58,7 +58,7 @@ class BridgeNetwork:
         return bool(self.options.get("internal"))
 
     def veth(self, endpoint: Endpoint) -> str:
-        """The host's end of an endpoint's cable, by which the endpoint is known again wherever it lives."""
+        """The host's end of an endpoint's veth pair, by which the endpoint is known again wherever it lives."""
         return veth_name(self.name, endpoint.name)
 
 
@@ -268,7 +268,7 @@ def _give(network: BridgeNetwork, endpoint: Endpoint, address: Address) -> None:
 
 
 def veth_name(network: str, endpoint: str) -> str:
-    """The host's end of an endpoint's cable: readable where it fits and is certain to be unique, else with a hash."""
+    """The host's end of an endpoint's veth pair: readable where that fits and is sure to be unique, else a hash."""
     plain = "v-%s-%s" % (network, endpoint)
     word = re.compile(r"[A-Za-z0-9_]+")
     if len(plain) <= LINK_NAME_BYTES and word.fullmatch(network) and word.fullmatch(endpoint):

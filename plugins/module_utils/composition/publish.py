@@ -9,7 +9,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from .. import options as read
+from .. import parsing as read
 from ..model import Address, InvalidRequest, Network, PortRange
 from . import spec
 

@@ -49,7 +49,7 @@ def removals(present: Items, info: Facts, ours: t.Callable[[str], bool]) -> Item
 
 def _busy_namespaces(present: Items, absent: Items, info: Facts) -> set[str]:
     """Namespaces with an endpoint in a network that stays."""
-    # a cable that is asked for lives where it is asked for from now on
+    # a veth pair that is asked for lives where it is asked for from now on
     gone = {item["name"] for item in absent["veth"] + present["veth"]}
     endpoints = [endpoint for network in info.get("networks", ()) for endpoint in network["endpoints"]]
     return {item["netns"] for item in endpoints if item["netns"] and item["veth"] not in gone}

@@ -42,7 +42,7 @@ class RunTool(Operation):
         return [shlex.join(self.argv)]
 
     def apply(self, host: Host) -> None:
-        host.load(self.argv, "")
+        host.execute(self.argv, "")
 
     def undo(self) -> list[Operation]:
         return [RunTool(self.reverse, self.argv)] if self.reverse else []

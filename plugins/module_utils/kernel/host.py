@@ -10,11 +10,11 @@ import os
 import typing as t
 
 from ..model import Address, Place
-from . import announce, codec, conntrack, files, lock, netns
+from . import announce, conntrack, encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
-from .holders import Listeners, describe, processes_by_namespace
-from .process import Visitor
+from .namespaces import Visitor
+from .processes import Listeners, describe, processes_by_namespace
 from .sockets import Sockets
 from .stack import Stack
 from .state import NamespaceEntry, RouteEntry
@@ -33,7 +33,7 @@ class Host:
     """Everything that one run may ask of a host, or do to it. Errors are HostError, or OSError for files."""
 
     def __init__(self, run: Run) -> None:
-        codec.require()
+        encode.require()
         self._run = run
         self._visitor = Visitor()
         self._sockets = Sockets(self._visitor)
@@ -112,7 +112,7 @@ class Host:
         """The text of a file, None when there is none."""
         return files.read(path)
 
-    def load(self, argv: t.Sequence[str], text: str) -> None:
+    def execute(self, argv: t.Sequence[str], text: str) -> None:
         """Run a command that reads ``text``, or raise CommandError."""
         rc, _output, errors = self._run(argv, text)
         if rc != 0:
@@ -151,7 +151,7 @@ class Host:
         return (files.read("/etc/machine-id") or "").strip() or os.uname().nodename
 
     def _forget(self, place: Place) -> None:
-        """What was known of a place may soon be another's, and its ends of cables may vanish from the other stacks."""
+        """A place may soon belong to somebody else, and its ends of veth pairs may vanish from the other stacks."""
         self._sockets.close(place)
         self._changes.count += 1
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A netlink socket: one request and its answer at a time (netlink(7)), and a walk over attributes.
 
-Requests are written by pyroute2's message classes (codec.py). The answers are read here: a dump of 1000 links takes
+Requests are written by pyroute2's message classes (encode.py). The answers are read here: a dump of 1000 links takes
 pyroute2 a quarter of a second, since it decodes every attribute, and we need a dozen of the sixty.
 """
 

@@ -15,8 +15,8 @@ import typing as t
 from ..model import LINK_GROUP, Place
 from . import files, requests
 from .errors import KernelError
+from .namespaces import MS_BIND, MS_REC, MS_SHARED, OWN_NAMESPACE, Visitor, mount, unmount, unshare_network
 from .netlink import NetlinkSocket
-from .process import MS_BIND, MS_REC, MS_SHARED, OWN_NAMESPACE, Visitor, mount, unmount, unshare_network
 from .sockets import NETNS_FOLDER, not_entered, path_of
 from .state import NamespaceEntry
 

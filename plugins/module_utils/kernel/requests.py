@@ -10,8 +10,8 @@ import struct
 import typing as t
 
 from ..model import LINK_GROUP, ROUTE_PROTOCOL, Interface, Route
-from .codec import Attributes, address_message, link_message, route_message
 from .decode import IFF_UP, RT_TABLE_MAIN, RTN_UNICAST
+from .encode import Attributes, address_message, link_message, route_message
 from .netlink import attribute
 
 if t.TYPE_CHECKING:

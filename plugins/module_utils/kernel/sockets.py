@@ -12,8 +12,8 @@ import typing as t
 
 from ..model import Place
 from .errors import KernelError
+from .namespaces import OWN_NAMESPACE, Visitor
 from .netlink import NetlinkSocket
-from .process import OWN_NAMESPACE, Visitor
 
 NETNS_FOLDER = "/run/netns"
 # A run may look at 1000 namespaces, and the usual limit of a process is 1024 files.

@@ -33,7 +33,7 @@ class Link:
     addresses: tuple[Interface, ...] = ()
 
     def meets(self, other: Link) -> bool:
-        """Whether these are the two ends of one cable. Each namespace counts its links anew: one index says little."""
+        """Whether these are the two ends of one veth pair. Each namespace counts its links anew: take both indexes."""
         return (self.index, self.peer_index) == (other.peer_index, other.index)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import typing as t
 from dataclasses import replace
 
-from .. import options as read
+from .. import parsing as read
 from ..engine import Description, Kind
 from ..kernel.state import Link
 from ..model import LINK_GROUP, Bridge, Conflict, InvalidRequest, alias, network_of

@@ -9,7 +9,7 @@ import ipaddress
 import typing as t
 from dataclasses import dataclass
 
-from .. import options as read
+from .. import parsing as read
 from ..engine import Description, Kind
 from ..model import BridgePolicy, Conflict, Flow, InvalidRequest, Network
 from ..operations import Operation

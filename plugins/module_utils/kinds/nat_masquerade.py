@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .. import options as read
+from .. import parsing as read
 from ..engine import Description, Kind
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
 from ..operations import Operation

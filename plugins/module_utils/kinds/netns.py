@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import options as read
+from .. import parsing as read
 from ..engine import Description, Kind
 from ..kernel.state import Link, NamespaceEntry
 from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alias, network_of
@@ -132,10 +132,10 @@ class NetnsKind(Kind):
 
     @staticmethod
     def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
-        """Take the network from a namespace: it lives on, cables and all, for as long as a process lives in it."""
+        """Take the network from a namespace: it lives on, veth pairs and all, for as long as a process lives in it."""
         holders = world.host.processes_in(entry.inode) if entry.inode else ()
         if not holders:
-            return []  # the kernel takes the cables with it
+            return []  # the kernel takes the veth pairs with it
         shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
         world.warn("Still living in namespace %s, which loses its network: %s." % (name, shown))
         peers = [link for link in world.links(Place(netns=name)).values() if is_ours(link) and link.kind == "veth"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from .. import options as read
+from .. import parsing as read
 from ..engine import Description, Kind
 from ..firewall.port_table import PortTable
 from ..model import Conflict, InvalidRequest, PortRange, PublishedPort

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .. import options as read
+from .. import parsing as read
 from ..engine import Description, Kind
 from ..kernel.files import unfinished
 from ..model import Forwarding, InvalidRequest

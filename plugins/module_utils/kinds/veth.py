@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Virtual Ethernet cables from the host into a namespace, with a bridge at the host's end or without."""
+"""Veth pairs from the host into a namespace, with a bridge at the host's end or without."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ipaddress
 import typing as t
 from dataclasses import dataclass, replace
 
-from .. import options as read
+from .. import parsing as read
 from ..engine import Description, Kind
 from ..kernel.state import Link, RouteEntry
 from ..model import (
@@ -38,14 +38,14 @@ _KERNEL_METRIC = {4: 0, 6: 1024}
 
 @dataclass(frozen=True)
 class _Ends:
-    """The two ends of a cable as they are; None: not there, or not what was asked for."""
+    """The two ends of a veth pair as they are; None: not there, or not what was asked for."""
 
     host: Link | None
     peer: Link | None
 
 
 class VethKind(Kind):
-    """A cable whose peer is born in its namespace."""
+    """A veth pair whose peer is born in its namespace."""
 
     name = "veth"
 
@@ -269,17 +269,17 @@ class VethKind(Kind):
 
     @staticmethod
     def _leaving(end: Link, world: World) -> Link | None:
-        """The cable of this end, if the same run wants its end to be elsewhere."""
+        """The veth pair of this end, if the same run wants its end to be elsewhere."""
         for link in world.links().values():
-            if is_ours(link) and link.meets(end) and link.name in world.requested_cables:
-                place, name = world.requested_cables[link.name]
+            if is_ours(link) and link.meets(end) and link.name in world.requested_veths:
+                place, name = world.requested_veths[link.name]
                 world.require(place)
                 there = world.links(place).get(name)
                 return None if there is not None and there.meets(link) else link
         return None
 
     def make(self, item: Veth, world: World) -> list[Operation]:
-        """The steps that make a cable where there is none."""
+        """The steps that make a veth pair where there is none."""
         place, peer = item.peer.place, item.peer.name
         steps: list[Operation] = [AddVeth(item.name, peer, place, item.mtu, item.peer.mac_address, item.bridge)]
         # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
@@ -390,7 +390,7 @@ def _announce(item: Veth, addresses: t.Sequence[Interface], world: World) -> Non
 
 
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
-    """The steps that make a cable anew as it is; none when nobody knows where its other end is."""
+    """The steps that make a veth pair anew as it is; none when nobody knows where its other end is."""
     found = world.peer_of(link)
     if found is None:
         return ()

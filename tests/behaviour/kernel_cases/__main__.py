@@ -12,7 +12,7 @@ import sys
 import threading
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
 
 
 def left_open() -> list[str]:

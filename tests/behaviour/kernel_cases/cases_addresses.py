@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 
-from tools_for_cases import HOST, addresses_of, bridge, cable, interface, ip, link_in, netns, refused, route, shell
+from tools_for_cases import HOST, addresses_of, bridge, interface, ip, link_in, netns, refused, route, shell, veth_pair
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import decode, requests
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
@@ -29,7 +29,7 @@ def test_an_address_of_each_family(host: Host) -> None:
 
 def test_an_ipv6_address_can_be_used_at_once(host: Host) -> None:
     stack = bridge(host)
-    cable(host, "web0", "web", "fd00:1::2/64", bridge="br0")
+    veth_pair(host, "web0", "web", "fd00:1::2/64", bridge="br0")
     stack.add_address("br0", interface("fd00:1::1/64"))
     with socket.socket(socket.AF_INET6) as server:
         server.bind(("fd00:1::1", 80))
@@ -37,7 +37,7 @@ def test_an_ipv6_address_can_be_used_at_once(host: Host) -> None:
 
 def test_link_local_addresses_are_not_listed(host: Host) -> None:
     stack = bridge(host)
-    cable(host, "web0", "web", "10.1.0.2/24", bridge="br0")
+    veth_pair(host, "web0", "web", "10.1.0.2/24", bridge="br0")
     shell("ip", "address", "add", "fe80::5/64", "dev", "br0", "nodad")
     shell("ip", "address", "add", "169.254.7.7/16", "dev", "br0")
     assert stack.links()["br0"].addresses == (interface("169.254.7.7/16"),)
@@ -89,7 +89,7 @@ def entries(stack: Stack, *wanted: str) -> list[RouteEntry]:
 
 def test_default_routes_of_both_families(host: Host) -> None:
     bridge(host, "br0", "10.1.0.1/24", "fd00:1::1/64")
-    web = cable(host, "web0", "web", "10.1.0.2/24", "10.1.0.1", "br0")
+    web = veth_pair(host, "web0", "web", "10.1.0.2/24", "10.1.0.1", "br0")
     web.add_address("eth0", interface("fd00:1::2/64"))
     web.add_route("eth0", route("::/0", "fd00:1::1"))
     assert entries(web, "0.0.0.0/0", "::/0") == [

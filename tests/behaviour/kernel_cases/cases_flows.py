@@ -11,7 +11,7 @@ import re
 import socket
 import time
 
-from tools_for_cases import HOST, bridge, cable, interface, route, shell, socket_in
+from tools_for_cases import HOST, bridge, interface, route, shell, socket_in, veth_pair
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import conntrack
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
@@ -56,7 +56,7 @@ def network(host: Host) -> None:
     for key in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"):
         host.stack(HOST).write_sysctl(key, "1")
     for name, number, port in (("client", 1, "br0"), ("server", 2, "br1")):
-        stack = cable(host, port + "-p", name, "10.%d.0.2/24" % number, "10.%d.0.1" % number, port)
+        stack = veth_pair(host, port + "-p", name, "10.%d.0.2/24" % number, "10.%d.0.1" % number, port)
         stack.add_address("eth0", interface("fd00:%d::2/64" % number))
         stack.add_route("eth0", route("::/0", "fd00:%d::1" % number))
     for address, port_number in SENT:

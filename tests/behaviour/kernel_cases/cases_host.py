@@ -20,7 +20,7 @@ from tools_for_cases import refused
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import errors
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
 
 LOCK = "/run/lock/dockerless.network.lock"
 HOLD = """
@@ -33,7 +33,7 @@ with Host(None).lock(5, "module veth"):
 
 HOLD_AND_CALL = """
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
 with Host(call).lock(5):
     call(["sh", "-c", %r])
 """
@@ -161,16 +161,16 @@ def test_a_file_that_cannot_be_written_leaves_nothing(host: Host) -> None:
 
 
 def test_a_command_reads_its_text(host: Host) -> None:
-    host.load(["sh", "-c", "cat > /run/written"], "some text")
+    host.execute(["sh", "-c", "cat > /run/written"], "some text")
     assert host.read_file("/run/written") == "some text"
 
 
 def test_a_command_that_fails_is_quoted_with_its_first_error(host: Host) -> None:
     script = "echo >&2; echo 'line 1: no such table' >&2; echo more >&2; exit 3"
     with refused("exit code 3: line 1: no such table", kind=errors.CommandError):
-        host.load(["sh", "-c", script], "")
+        host.execute(["sh", "-c", script], "")
     with refused("The command 'sh -c false' failed with exit code 1", kind=errors.CommandError):
-        host.load(["sh", "-c", "false"], "")
+        host.execute(["sh", "-c", "false"], "")
 
 
 def test_a_machine_has_an_id(host: Host) -> None:

@@ -11,10 +11,10 @@ import sys
 
 from tools_for_cases import HOST, MAC, bridge, netns, refused, shell
 
-from ansible_collections.dockerless.network.plugins.module_utils.kernel import codec, netlink, requests
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import encode, netlink, requests
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import MissingLibrary
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
 
 
 def pyroute2_modules() -> list[str]:
@@ -24,12 +24,12 @@ def pyroute2_modules() -> list[str]:
 def test_reading_needs_no_pyroute2(host: Host) -> None:
     stack = host.stack(HOST)
     assert stack.links() and stack.routes() is not None and stack.read_sysctl("net/ipv4/ip_forward") is not None
-    assert codec._loaded is None
+    assert encode._loaded is None
 
 
 def test_nothing_of_pyroute2_is_left_behind(host: Host) -> None:
     host.stack(HOST).add_bridge("br0", MAC, None, False)
-    assert codec._loaded is not None and pyroute2_modules() == []
+    assert encode._loaded is not None and pyroute2_modules() == []
     # The next task under Mitogen gets the real one.
     from pyroute2 import IPRoute
 
@@ -94,7 +94,7 @@ def test_pyroute2_reads_a_dump_as_we_do(host: Host) -> None:
     stack.add_veth("web0", "eth0", netns(host, "web"), 1400, None, "br0")
     stack.set_link("web0", {"alias": "dockerless.network:blue", "up": True})
     links = stack.links()
-    link_class = codec._classes().link
+    link_class = encode._classes().link
     for body in stack.socket().dump(requests.RTM_GETLINK, requests.ALL_LINKS):
         header = netlink._HEADER.pack(netlink._HEADER.size + len(body), requests.RTM_NEWLINK, 0, 0, 0)
         message = link_class(header + body)

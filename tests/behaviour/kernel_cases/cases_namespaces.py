@@ -12,13 +12,13 @@ import struct
 import subprocess
 import threading
 
-from tools_for_cases import HOST, bridge, cable, interface, link_in, netns, process_in_own_namespace, refused, shell
+from tools_for_cases import HOST, bridge, interface, link_in, netns, process_in_own_namespace, refused, shell, veth_pair
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import files, sockets
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import netns as names
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.namespaces import OWN_NAMESPACE, Visitor
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.netlink import NETLINK_ROUTE
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.process import OWN_NAMESPACE, Visitor
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.requests import RTM_DELLINK
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
 from ansible_collections.dockerless.network.plugins.module_utils.model import LINK_GROUP, Place
@@ -117,7 +117,7 @@ def test_a_name_is_deleted_and_free_at_once(host: Host) -> None:
     inodes = set()
     for _again in range(3):
         bridge_end = host.stack(HOST)
-        cable(host, "web0", "web", "10.1.0.2/24")
+        veth_pair(host, "web0", "web", "10.1.0.2/24")
         inodes.add(host.namespace_inode(WEB))
         bridge_end.delete_link("web0")
         host.delete_namespace("web")
@@ -127,7 +127,7 @@ def test_a_name_is_deleted_and_free_at_once(host: Host) -> None:
 
 
 def test_a_deleted_namespace_is_not_kept_alive_by_us(host: Host) -> None:
-    cable(host, "web0", "web", "10.1.0.2/24")
+    veth_pair(host, "web0", "web", "10.1.0.2/24")
     index = host.stack(HOST).links()["web0"].index
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as news:
         news.bind((0, RTMGRP_LINK))

@@ -17,9 +17,9 @@ from typing import Any
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import HostError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.process import Visitor
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.namespaces import Visitor
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.stack import Stack
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.tools import call
 from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
 
 HOST = Place()
@@ -58,7 +58,7 @@ def netns(host: Host, name: str) -> Stack:
     return host.stack(Place(netns=name))
 
 
-def cable(host: Host, name: str, where: str, address: str, gateway: str = "", bridge: str | None = None) -> Stack:
+def veth_pair(host: Host, name: str, where: str, address: str, gateway: str = "", bridge: str | None = None) -> Stack:
     """A new namespace on a veth, up, with an address and a way out."""
     stack = netns(host, where)
     host.stack(HOST).add_veth(name, "eth0", stack, None, None, bridge)

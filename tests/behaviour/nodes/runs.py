@@ -32,21 +32,21 @@ sys.modules["ansible"] = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(sys.modules["ansible"])
 
 from ansible_collections.dockerless.network.plugins.module_utils import operations, world  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.engine import StepFailed  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError  # noqa: E402
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.desk import FirewallDesk  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import (  # noqa: E402
     errors,
     files,
+    namespaces,
     netlink,
     netns,
-    process,
+    programs,
     sysctl,
-    tools,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest  # noqa: E402
-from ansible_collections.dockerless.network.plugins.module_utils.together import make_networks  # noqa: E402
 
 Request = dict[str, Any]
 EXPECTED = (InvalidRequest, Conflict, StepFailed, errors.HostError, FirewallError)
@@ -84,7 +84,7 @@ class Faults:
             (files.os, "rename"),
             (files.os, "fsync"),
             (sysctl, "write"),
-            (process, "unshare_network"),
+            (namespaces, "unshare_network"),
         ):
             self._wrap_action(owner, name)
 
@@ -150,13 +150,13 @@ def carry_out(request: Request, started: int) -> Request:
     begin = time.monotonic()
     answer: Request = {}
     try:
-        desk = FirewallDesk(tools.call, request.get("backend", "nftables"))
-        with Host(tools.call) as host, host.lock(request.get("patience", 20), request.get("what", "test")):
+        session = FirewallSession(programs.call, request.get("backend", "nftables"))
+        with Host(programs.call) as host, host.lock(request.get("patience", 20), request.get("what", "test")):
             begin = time.monotonic()
             answer["outcome"] = vars(
                 make_networks(
                     request["networks"],
-                    world.World(host, desk, request.get("check", False)),
+                    world.World(host, session, request.get("check", False)),
                     request.get("prune", True),
                     request.get("state", "present"),
                 )
@@ -248,7 +248,7 @@ def visit(name: str, function: Callable[[], dict[str, str]]) -> dict[str, str]:
     def work() -> None:
         fd = os.open(f"/run/netns/{name}", os.O_RDONLY)
         try:
-            process.enter_network(fd)
+            namespaces.enter_network(fd)
             found.update(function())
         finally:
             os.close(fd)

@@ -19,7 +19,7 @@ settings.register_profile(
     max_examples=40,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
-    # A submission must not fail by a find in what it did not touch; at a desk every run looks elsewhere.
+    # A submission must not fail by a find in what it did not touch; at a session every run looks elsewhere.
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("unit")

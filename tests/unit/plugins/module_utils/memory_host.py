@@ -16,10 +16,10 @@ from typing import Any
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind, Outcome, Request, run
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.desk import FirewallDesk
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import Foreign
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_table import Table
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nftables import NftablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry, RouteEntry
@@ -129,7 +129,7 @@ class MemoryHost:
         links = self.space(place).links
         links[name] = replace(links[name], **values)
 
-    def make_cable(self, name: str, place: Place, peer: str, group: int = 0, **values: Any) -> None:
+    def make_veth(self, name: str, place: Place, peer: str, group: int = 0, **values: Any) -> None:
         """Somebody makes a veth."""
         one = self.make_link(self.host, name, kind="veth", group=group, **values)
         two = self.make_link(self.space(place), peer, kind="veth", group=group, mtu=one.mtu)
@@ -231,7 +231,7 @@ class MemoryHost:
     def read_file(self, path: str) -> str | None:
         return self.files.get(path)
 
-    def load(self, argv: Sequence[str], text: str) -> None:
+    def execute(self, argv: Sequence[str], text: str) -> None:
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))
         assert tuple(argv) == ("nft", "-f", "-")
         try:
@@ -354,7 +354,7 @@ class MemoryStack:
             raise KernelError("add veth %s" % name, "a link of one of these names is there")
         if bridge is not None:
             self._require_room(bridge)
-        self._host.make_cable(name, peer_stack.place, peer, LINK_GROUP, mtu=mtu or 1500, master=bridge or "")
+        self._host.make_veth(name, peer_stack.place, peer, LINK_GROUP, mtu=mtu or 1500, master=bridge or "")
         if peer_mac is not None:
             self._host.change_link(peer_stack.place, peer, mac_address=peer_mac)
 
@@ -474,7 +474,7 @@ class MemoryForeign(Foreign):
         return not self._in_our_way()
 
 
-class MemoryDesk(FirewallDesk):
+class MemoryDesk(FirewallSession):
     """The packet filter of a MemoryHost; ``foreign`` is what ``nft -j list`` prints of others."""
 
     def __init__(self, host: MemoryHost, foreign: Sequence[Any] = (), works: bool = True) -> None:

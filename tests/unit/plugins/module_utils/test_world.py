@@ -29,7 +29,7 @@ def host() -> MemoryHost:
     host.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")))
     host.make_link(host.host, "br0", kind="bridge", group=LINK_GROUP)
     host.make_namespace("web")
-    host.make_cable("v0", WEB, "eth0", LINK_GROUP, master="br0")
+    host.make_veth("v0", WEB, "eth0", LINK_GROUP, master="br0")
     return host
 
 
@@ -103,7 +103,7 @@ def test_a_bridge_that_goes_leaves_its_ports_without_one(host: MemoryHost) -> No
     assert host.host.links["v0"].master == "br0"
 
 
-def test_a_cable_goes_at_both_ends_with_its_routes(host: MemoryHost) -> None:
+def test_a_veth_pair_goes_at_both_ends_with_its_routes(host: MemoryHost) -> None:
     host.change_link(WEB, "eth0", up=True, addresses=(ip_interface("10.20.0.2/24"),))
     seen = world(host)
     assert [entry.link for entry in seen.routes(WEB)] == ["eth0"]
@@ -123,9 +123,9 @@ def test_what_is_not_there_can_go(host: MemoryHost) -> None:
     assert seen.dropped_bridges == set()
 
 
-def test_the_other_end_of_a_cable_is_found_in_namespaces_with_a_name_or_a_process(host: MemoryHost) -> None:
+def test_the_other_end_of_a_veth_pair_is_found_in_namespaces_with_a_name_or_a_process(host: MemoryHost) -> None:
     host.start_process(7)
-    host.make_cable("v1", Place(pid=7), "eth0", LINK_GROUP)
+    host.make_veth("v1", Place(pid=7), "eth0", LINK_GROUP)
     host.names["remains"] = NamespaceEntry("remains", 0)
     seen = world(host)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 Facts = dict[str, Any]
 
 NETWORKS = ("blue", "red", "green.net", "a-rather-long-network-name")
-# Some of these share the first letters, which the names of cables have room for.
+# Some of these share the first letters, which the names of veth pairs have room for.
 ENDPOINTS = ("web", "cache-1", "cache-2", "endpoint-of-a-long-name-1", "endpoint-of-a-long-name-2")
 
 

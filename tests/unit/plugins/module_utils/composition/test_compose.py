@@ -65,7 +65,7 @@ def test_the_example_of_the_design() -> None:
         "network": "blue",
         "host_port": "8080",
     }
-    cable = {"bridge": "br-blue", "isolated": False, "network": "blue"}
+    pair = {"bridge": "br-blue", "isolated": False, "network": "blue"}
     gateways = ["10.20.0.1", "fd00:20::1"]
 
     assert compose(EXAMPLE, {}) == {
@@ -74,7 +74,7 @@ def test_the_example_of_the_design() -> None:
             "netns": [{"name": "web", "network": "blue"}, {"name": "db", "network": "blue"}],
             "veth": [
                 {
-                    **cable,
+                    **pair,
                     "name": "v-blue-web",
                     "peer": {
                         "netns": "web",
@@ -85,7 +85,7 @@ def test_the_example_of_the_design() -> None:
                     },
                 },
                 {
-                    **cable,
+                    **pair,
                     "name": "v-blue-db",
                     "peer": {
                         "netns": "db",
@@ -556,7 +556,7 @@ def test_of_two_addresses_of_a_family_the_first_one_serves() -> None:
 # ---- names
 
 
-def test_cables_of_many_endpoints_have_different_names() -> None:
+def test_veth_pairs_of_many_endpoints_have_different_names() -> None:
     # these two have the same first letters and the same first 24 bits of the hash
     veths = compose([network("blue", "10.20.0.0/24", "endpoint-00008", "endpoint-01554")], {})["present"]["veth"]
 

@@ -304,7 +304,7 @@ def test_interfaces_of_a_process_namespace_are_counted_apart() -> None:
         ("b", "0123456789a", "v-b-0123456789a"),
     ],
 )
-def test_the_name_of_a_cable_is_readable_where_it_fits(network: str, endpoint: str, name: str) -> None:
+def test_the_name_of_a_veth_pair_is_readable_where_it_fits(network: str, endpoint: str, name: str) -> None:
     assert veth_name(network, endpoint) == name
 
 
@@ -320,7 +320,7 @@ def test_the_name_of_a_cable_is_readable_where_it_fits(network: str, endpoint: s
         ("b", ""),
     ],
 )
-def test_the_name_of_a_cable_is_a_hash_where_it_does_not_fit(network: str, endpoint: str) -> None:
+def test_the_name_of_a_veth_pair_is_a_hash_where_it_does_not_fit(network: str, endpoint: str) -> None:
     name = veth_name(network, endpoint)
 
     assert len(name.encode()) <= 15
@@ -330,7 +330,7 @@ def test_the_name_of_a_cable_is_a_hash_where_it_does_not_fit(network: str, endpo
     assert name != veth_name(network, endpoint + "x")
 
 
-def test_the_name_of_a_cable_tells_where_the_network_ends() -> None:
+def test_the_name_of_a_veth_pair_tells_where_the_network_ends() -> None:
     assert veth_name("a-b", "c") != veth_name("a", "b-c")
 
 

@@ -148,7 +148,7 @@ def test_what_carries_no_network_was_not_made_by_the_role_and_stays() -> None:
     assert absent([BLUE], host, state="absent") == NOTHING
 
 
-def test_an_endpoint_that_leaves_takes_its_cable_its_namespace_and_its_ports_along() -> None:
+def test_an_endpoint_that_leaves_takes_its_veth_pair_its_namespace_and_its_ports_along() -> None:
     found = absent([dict(BLUE, endpoints=[{"name": "db"}])], host_with(BLUE))
 
     assert found == {

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils import options as read
+from ansible_collections.dockerless.network.plugins.module_utils import parsing as read
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.port_table import PortTable
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,

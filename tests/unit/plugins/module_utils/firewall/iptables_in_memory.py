@@ -99,7 +99,7 @@ class Host:
             return 0, family.save(), ""
         raise AssertionError(f"{argv} was not expected")
 
-    def load(self, argv: Sequence[str], text: str) -> None:
+    def execute(self, argv: Sequence[str], text: str) -> None:
         """What an Operation asks of the host."""
         program = argv[0]
         self.families[6 if program.startswith("ip6") else 4].restore(text)

@@ -258,9 +258,9 @@ def test_other_policies_stay_as_they_are() -> None:
 
 
 def world_policies(host: MemoryHost) -> list[BridgePolicy]:
-    desk = world(host).firewall
-    desk.open()
-    return list(desk.policies.values())
+    session = world(host).firewall
+    session.open()
+    return list(session.policies.values())
 
 
 # ---- subnets that are those of the bridge

@@ -42,7 +42,7 @@ def gone(name: str = "web") -> Request:
     return ask(KIND, {"name": name}, "absent")
 
 
-def cable(name: str = "v-web") -> Request:
+def veth_pair(name: str = "v-web") -> Request:
     return ask(VethKind(), {"name": name, "peer": {"netns": "web", "name": "eth0", "addresses": ["10.20.0.2/24"]}})
 
 
@@ -255,11 +255,11 @@ def test_absent_leaves_a_namespace_of_others_and_says_so() -> None:
 # ---- what is to go
 
 
-def test_a_namespace_of_ours_goes_with_its_cables() -> None:
+def test_a_namespace_of_ours_goes_with_its_veth_pairs() -> None:
     host = host_with()
     before = host.snapshot()
     once(host, web())
-    once(host, cable())
+    once(host, veth_pair())
 
     outcome = converge(host, gone())
 
@@ -269,7 +269,7 @@ def test_a_namespace_of_ours_goes_with_its_cables() -> None:
 
 def test_who_lives_in_it_is_named_and_loses_the_network() -> None:
     host = host_with(web())
-    once(host, cable())
+    once(host, veth_pair())
     space = host.space(WEB)
     space.processes += range(1, 8)
 

@@ -55,7 +55,7 @@ def web(peer: Mapping[str, Any] | None = None, **options: Any) -> Request:
 
 
 def routed(peer: Mapping[str, Any] | None = None, **options: Any) -> Request:
-    """A cable without a bridge."""
+    """A veth pair without a bridge."""
     ends = {"netns": "web", "addresses": ["10.99.0.2/30"], "gateways": ["10.99.0.1"], **(peer or {})}
     return ask(KIND, {"name": "v-web", "addresses": ["10.99.0.1/30"], "peer": ends, **options})
 
@@ -180,7 +180,7 @@ def test_a_peer_that_cannot_be_is_refused(peer: Mapping[str, Any], message: str)
         (routed(isolated=True), "veth v-web: only a port of a bridge can be isolated."),
     ],
 )
-def test_a_cable_that_cannot_be_is_refused(request_: Request, message: str) -> None:
+def test_a_veth_pair_that_cannot_be_is_refused(request_: Request, message: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         once(host_with(), request_)
 
@@ -203,7 +203,7 @@ def test_a_cable_that_cannot_be_is_refused(request_: Request, message: str) -> N
         ),
     ],
 )
-def test_cables_that_contradict_one_another_are_refused(requests: list[Request], message: str) -> None:
+def test_veth_pairs_that_contradict_one_another_are_refused(requests: list[Request], message: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         once(host_with(), *requests)
 
@@ -219,7 +219,7 @@ def test_the_same_address_on_two_bridges_is_no_contradiction() -> None:
 # ---- a port of a bridge
 
 
-def test_a_new_cable() -> None:
+def test_a_new_veth_pair() -> None:
     host = host_with()
 
     outcome = converge(host, web())
@@ -360,7 +360,7 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "ipv6-on-port": sysctl(HOST, "net/ipv6/conf/v-blue-web/disable_ipv6", "0"),
     "accept_ra": sysctl(WEB, "net/ipv6/conf/eth0/accept_ra", "1"),
     "ipv6-off": sysctl(WEB, "net/ipv6/conf/eth0/disable_ipv6", "1"),
-    "cable-gone": lambda host: host.remove_link(host.host, "v-blue-web"),
+    "veth-gone": lambda host: host.remove_link(host.host, "v-blue-web"),
     "peer-renamed": lambda host: rename(host, "eth0", "lan"),
 }
 
@@ -432,10 +432,10 @@ def test_new_addresses_are_announced_where_there_are_neighbours() -> None:
     assert host.announced == []
 
 
-# ---- a cable without a bridge, and one into a process' namespace
+# ---- a veth pair without a bridge, and one into a process' namespace
 
 
-def test_a_routed_cable() -> None:
+def test_a_routed_veth_pair() -> None:
     host = host_with()
 
     outcome = converge(host, routed())
@@ -456,7 +456,7 @@ def test_a_peer_in_the_namespace_of_a_process() -> None:
     assert any(command.startswith("nsenter --target 7 --net ip") for command in outcome.commands)
 
 
-def test_a_routed_cable_becomes_a_port_of_a_bridge_and_back() -> None:
+def test_a_routed_veth_pair_becomes_a_port_of_a_bridge_and_back() -> None:
     host = host_with(routed())
 
     converge(host, routed(bridge="br-blue", addresses=[]))
@@ -472,7 +472,7 @@ def test_a_routed_cable_becomes_a_port_of_a_bridge_and_back() -> None:
 # ---- several at once
 
 
-def test_a_default_route_may_move_from_one_cable_to_another_in_one_run() -> None:
+def test_a_default_route_may_move_from_one_veth_pair_to_another_in_one_run() -> None:
     lan = {"name": "eth1", "addresses": ["10.21.0.2/24"], "mac_address": None}
     before = [web(), web({**lan, "gateways": []}, name="v-red-web", bridge="br-red")]
     after = [web({"gateways": []}), web({**lan, "gateways": ["10.21.0.1"]}, name="v-red-web", bridge="br-red")]
@@ -485,7 +485,7 @@ def test_a_default_route_may_move_from_one_cable_to_another_in_one_run() -> None
         assert [entry.link for entry in host.space(WEB).routes] == ["eth1"]
 
 
-def test_two_cables_may_exchange_their_addresses_in_one_run() -> None:
+def test_two_veth_pairs_may_exchange_their_addresses_in_one_run() -> None:
     host = host_with()
     other = {"netns": "db", "addresses": ["10.20.0.3/24"], "gateways": [], "mac_address": None}
     once(host, web({"gateways": []}), web(other, name="v-blue-db"))
@@ -497,7 +497,7 @@ def test_two_cables_may_exchange_their_addresses_in_one_run() -> None:
     )
 
 
-def test_a_cable_may_take_the_place_of_one_that_goes_in_the_same_run() -> None:
+def test_a_veth_pair_may_take_the_place_of_one_that_goes_in_the_same_run() -> None:
     host = host_with(web())
 
     once(host, gone(), web(name="v-new"))
@@ -519,7 +519,7 @@ def test_a_cable_may_take_the_place_of_one_that_goes_in_the_same_run() -> None:
             " another name.",
         ),
         (
-            lambda host: host.make_cable("v-blue-web", WEB, "eth0"),
+            lambda host: host.make_veth("v-blue-web", WEB, "eth0"),
             "Interface v-blue-web is there already, and is a veth that this collection did not make; choose"
             " another name.",
         ),
@@ -528,7 +528,7 @@ def test_a_cable_may_take_the_place_of_one_that_goes_in_the_same_run() -> None:
             "Interface eth0 in namespace web is there already, and is a physical or loopback interface.",
         ),
         (
-            lambda host: host.make_cable("other", WEB, "eth0", LINK_GROUP),
+            lambda host: host.make_veth("other", WEB, "eth0", LINK_GROUP),
             "Interface eth0 in namespace web is there already, and is a veth.",
         ),
         (
@@ -597,7 +597,7 @@ def test_the_last_port_is_not_given_twice_in_one_run() -> None:
         once(host, web(), web(other, name="v-blue-db"))
 
 
-def test_a_subnet_of_a_routed_cable_that_is_elsewhere_is_a_conflict() -> None:
+def test_a_subnet_of_a_routed_veth_pair_that_is_elsewhere_is_a_conflict() -> None:
     host = host_with()
     host.make_link(host.host, "eth1", up=True, addresses=(ip_interface("10.99.0.9/24"),))
 
@@ -636,7 +636,7 @@ def test_check_mode_takes_what_earlier_tasks_would_make_for_granted() -> None:
 # ---- what is to go
 
 
-def test_a_cable_of_ours_goes() -> None:
+def test_a_veth_pair_of_ours_goes() -> None:
     host = host_with()
     before = host.snapshot()
     once(host, web())
@@ -659,7 +659,7 @@ def test_one_whose_deletion_was_cut_off_is_still_ours() -> None:
     "arrange",
     [
         lambda host: host.make_link(host.host, "v-blue-web", kind="dummy"),
-        lambda host: host.make_cable("v-blue-web", WEB, "eth0"),
+        lambda host: host.make_veth("v-blue-web", WEB, "eth0"),
         lambda host: host.make_link(host.host, "v-blue-web", kind="bridge", group=LINK_GROUP),
     ],
 )
@@ -674,7 +674,7 @@ def test_what_is_of_others_stays_and_is_told(arrange: Callable[[MemoryHost], obj
     assert outcome.objects[0]["state"] == "present"
 
 
-# ---- any cable after any other
+# ---- any veth pair after any other
 
 ADDRESSES = st.lists(
     st.sampled_from(["10.20.0.2/24", "10.20.0.3/24", "10.20.0.4/25", "fd00:20::2/64", "fd00:20::3/64"]),
@@ -684,7 +684,7 @@ ADDRESSES = st.lists(
 
 
 @st.composite
-def cables(draw: Any) -> Request:
+def veth_pairs(draw: Any) -> Request:
     addresses = draw(ADDRESSES)
     versions = {6 if ":" in address else 4 for address in addresses}
     gateways = {4: "10.20.0.1", 6: "fd00:20::1"}
@@ -707,8 +707,8 @@ def cables(draw: Any) -> Request:
     return ask(KIND, {"name": "v-x", "peer": peer, "network": draw(st.sampled_from(["", "blue"])), **options})
 
 
-@given(cables(), cables())
-def test_any_cable_can_be_made_of_any_other(first: Request, second: Request) -> None:
+@given(veth_pairs(), veth_pairs())
+def test_any_veth_pair_can_be_made_of_any_other(first: Request, second: Request) -> None:
     host = host_with()
     converge(host, first)
     converge(host, second)

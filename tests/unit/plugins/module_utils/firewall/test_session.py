@@ -11,9 +11,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall import desk as module
+from ansible_collections.dockerless.network.plugins.module_utils.firewall import session as module
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.desk import FirewallDesk
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -97,11 +97,11 @@ def _no_legacy_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 def with_rules(*parts: object) -> Iptables:
     """iptables that has rules of ours."""
     host = Iptables()
-    desk = FirewallDesk(Tools(None, host), "iptables")
-    desk.open()
-    desk.masquerades = {part.key: part for part in parts if isinstance(part, Masquerade)}
-    desk.policies = {part.bridge: part for part in parts if isinstance(part, BridgePolicy)}
-    for step in desk.plan()[0]:
+    session = FirewallSession(Tools(None, host), "iptables")
+    session.open()
+    session.masquerades = {part.key: part for part in parts if isinstance(part, Masquerade)}
+    session.policies = {part.bridge: part for part in parts if isinstance(part, BridgePolicy)}
+    for step in session.plan()[0]:
         step.apply(host)  # type: ignore[arg-type]
     return host
 
@@ -125,7 +125,7 @@ def argv(steps: Sequence[Operation]) -> list[str]:
     ],
 )
 def test_the_back_end_is_the_one_asked_for_or_the_first_that_works(tools: Tools, choice: str, name: str) -> None:
-    assert FirewallDesk(tools, choice).backend == name
+    assert FirewallSession(tools, choice).backend == name
 
 
 @pytest.mark.parametrize(
@@ -150,69 +150,69 @@ def test_the_back_end_is_the_one_asked_for_or_the_first_that_works(tools: Tools,
     ],
 )
 def test_when_none_works_the_error_says_why(tools: Tools, choice: str, message: str) -> None:
-    desk = FirewallDesk(tools, choice)
+    session = FirewallSession(tools, choice)
 
-    assert not desk.readable()
+    assert not session.readable()
     with pytest.raises(FirewallError) as error:
-        desk.open()
+        session.open()
     assert str(error.value) == message
-    assert not desk.is_open
+    assert not session.is_open
 
 
 def test_nothing_is_asked_before_somebody_wants_to_know() -> None:
     tools = Tools()
 
-    desk = FirewallDesk(tools)
+    session = FirewallSession(tools)
 
     assert tools.calls == []
-    assert not desk.is_open
-    assert not desk.in_use
+    assert not session.is_open
+    assert not session.in_use
 
 
 def test_a_look_costs_one_listing_however_often_it_is_taken() -> None:
     tools = Tools(STRANGERS)
-    desk = FirewallDesk(tools)
+    session = FirewallSession(tools)
     for unused in range(3):
-        desk.use()
-        assert desk.readable()
+        session.use()
+        assert session.readable()
 
     assert [call for call in tools.calls if " list table " in call] == ["nft -j list table inet dockerless"]
-    assert desk.in_use
+    assert session.in_use
 
 
 # ---- what is there, and what is wanted
 
 
 def test_what_is_there_is_what_is_wanted_until_somebody_changes_it() -> None:
-    desk = FirewallDesk(Tools(STRANGERS))
-    desk.open()
+    session = FirewallSession(Tools(STRANGERS))
+    session.open()
 
-    assert desk.current == desk.desired == FirewallState(drop_foreign=True)
-    assert desk.plan() == ([], [])
+    assert session.current == session.desired == FirewallState(drop_foreign=True)
+    assert session.plan() == ([], [])
 
 
 def test_changes_are_one_transaction() -> None:
-    desk = FirewallDesk(Tools(STRANGERS))
-    desk.open()
-    desk.policies[BLUE.bridge] = BLUE
-    desk.masquerades[EGRESS.key] = EGRESS
-    desk.ports.add(WEB)
-    desk.drop_foreign = False
+    session = FirewallSession(Tools(STRANGERS))
+    session.open()
+    session.policies[BLUE.bridge] = BLUE
+    session.masquerades[EGRESS.key] = EGRESS
+    session.ports.add(WEB)
+    session.drop_foreign = False
 
-    steps, late = desk.plan()
+    steps, late = session.plan()
 
-    assert desk.desired == FirewallState(frozenset([BLUE]), frozenset([EGRESS]), frozenset([WEB]))
-    assert desk.current == FirewallState(drop_foreign=True)
+    assert session.desired == FirewallState(frozenset([BLUE]), frozenset([EGRESS]), frozenset([WEB]))
+    assert session.current == FirewallState(drop_foreign=True)
     assert (argv(steps), len(steps), late) == (["nft"], 1, [])
 
 
 def test_flows_are_forgotten_after_the_rules_are_in_place() -> None:
-    desk = FirewallDesk(Tools())
-    desk.open()
-    desk.ports.add(WEB)
-    desk.stale.append(PortFlows(4, "tcp", 8080, 8080))
+    session = FirewallSession(Tools())
+    session.open()
+    session.ports.add(WEB)
+    session.stale.append(PortFlows(4, "tcp", 8080, 8080))
 
-    steps, unused = desk.plan()
+    steps, unused = session.plan()
 
     assert [type(step) for step in steps] == [LoadRules, ForgetFlows]
 
@@ -222,40 +222,40 @@ def test_flows_are_forgotten_after_the_rules_are_in_place() -> None:
 
 def test_rules_of_the_old_back_end_are_taken_over_and_go_after_the_new_ones_have_come() -> None:
     host = with_rules(EGRESS)
-    desk = FirewallDesk(Tools(iptables=host), "nftables")
+    session = FirewallSession(Tools(iptables=host), "nftables")
 
-    desk.open()
-    steps, unused = desk.plan()
+    session.open()
+    steps, unused = session.plan()
 
-    assert desk.current == FirewallState(masquerades=frozenset([EGRESS]))
+    assert session.current == FirewallState(masquerades=frozenset([EGRESS]))
     assert argv(steps)[0] == "nft"
     assert set(argv(steps)[1:]) == {"iptables-nft-restore"}
     assert "-X DLN-MASQ" in steps[1].text  # type: ignore[attr-defined]
 
 
 def test_and_the_other_way_round() -> None:
-    desk = FirewallDesk(Tools(STRANGERS, Iptables()), "iptables")
+    session = FirewallSession(Tools(STRANGERS, Iptables()), "iptables")
 
-    desk.open()
-    steps, unused = desk.plan()
+    session.open()
+    steps, unused = session.plan()
 
-    assert desk.current.drop_foreign
+    assert session.current.drop_foreign
     assert argv(steps) == ["iptables-restore", "ip6tables-restore", "nft"]
     assert steps[-1].commands() == ["nft -f - <<'EOF'\ndelete table inet dockerless\nEOF"]
 
 
 def test_what_both_have_is_wanted_once() -> None:
     host = with_rules(EGRESS, BLUE)
-    desk = FirewallDesk(Tools(STRANGERS, host), "nftables")
+    session = FirewallSession(Tools(STRANGERS, host), "nftables")
 
-    desk.open()
+    session.open()
 
-    assert desk.desired == FirewallState(frozenset([BLUE]), frozenset([EGRESS]), drop_foreign=True)
+    assert session.desired == FirewallState(frozenset([BLUE]), frozenset([EGRESS]), drop_foreign=True)
 
 
 def test_the_back_end_that_has_our_rules_is_the_one_in_use() -> None:
-    assert FirewallDesk(Tools(iptables=with_rules(EGRESS)), "auto").backend == "iptables"
-    assert FirewallDesk(Tools(STRANGERS, Iptables()), "iptables").backend == "nftables"
+    assert FirewallSession(Tools(iptables=with_rules(EGRESS)), "auto").backend == "iptables"
+    assert FirewallSession(Tools(STRANGERS, Iptables()), "iptables").backend == "nftables"
 
 
 # ---- bridges that leave
@@ -264,11 +264,11 @@ def test_the_back_end_that_has_our_rules_is_the_one_in_use() -> None:
 def test_a_bridge_that_leaves_keeps_its_policy_until_it_has_left() -> None:
     host = MemoryHost()
     make(host, BLUE)
-    desk = MemoryDesk(host)
-    desk.open()
-    del desk.policies[BLUE.bridge]
+    session = MemoryDesk(host)
+    session.open()
+    del session.policies[BLUE.bridge]
 
-    first, late = desk.plan({"br-blue"})
+    first, late = session.plan({"br-blue"})
 
     assert first == []
     assert len(late) == 1
@@ -281,11 +281,11 @@ def test_the_subnet_of_a_bridge_that_leaves_may_be_another_ones_at_once(subnet: 
     host = MemoryHost()
     make(host, BLUE)
     azure = replace(BLUE, bridge="br-azure", subnets=(ip_network(subnet),), network="azure")
-    desk = MemoryDesk(host)
-    desk.open()
-    desk.policies = {azure.bridge: azure}
+    session = MemoryDesk(host)
+    session.open()
+    session.policies = {azure.bridge: azure}
 
-    for steps in desk.plan({"br-blue"}):
+    for steps in session.plan({"br-blue"}):
         for step in steps:
             step.apply(host)  # type: ignore[arg-type]
 
@@ -298,11 +298,11 @@ def test_a_bridge_that_leaves_and_comes_back_gets_its_new_policy() -> None:
     host = MemoryHost()
     make(host, BLUE)
     closed = replace(BLUE, internal=True)
-    desk = MemoryDesk(host)
-    desk.open()
-    desk.policies = {closed.bridge: closed}
+    session = MemoryDesk(host)
+    session.open()
+    session.policies = {closed.bridge: closed}
 
-    for steps in desk.plan({"br-blue"}):
+    for steps in session.plan({"br-blue"}):
         for step in steps:
             step.apply(host)  # type: ignore[arg-type]
 
@@ -312,8 +312,8 @@ def test_a_bridge_that_leaves_and_comes_back_gets_its_new_policy() -> None:
 
 
 def make(host: MemoryHost, policy: BridgePolicy) -> None:
-    desk = MemoryDesk(host)
-    desk.open()
-    desk.policies = {policy.bridge: policy}
-    for step in desk.plan()[0]:
+    session = MemoryDesk(host)
+    session.open()
+    session.policies = {policy.bridge: policy}
+    for step in session.plan()[0]:
         step.apply(host)  # type: ignore[arg-type]

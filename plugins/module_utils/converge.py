@@ -17,7 +17,7 @@ from .kinds.netns import NetnsKind
 from .kinds.port_publish import PortPublishKind
 from .kinds.sysctl_forward import SysctlForwardKind
 from .kinds.veth import VethKind
-from .options import about
+from .parsing import about
 from .world import World
 
 # The order of the role's tasks. What goes, goes the other way round: ports lead nowhere before their endpoints go.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils import options as read
+from ansible_collections.dockerless.network.plugins.module_utils import parsing as read
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, PortRange
 
 NAMES = "%s is no name for a namespace; use letters, digits and _ . @ : + -, at most 255."

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, StepFailed
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Place, Route
-from ansible_collections.dockerless.network.plugins.module_utils.together import make_networks
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
     successors,

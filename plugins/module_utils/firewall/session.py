@@ -85,7 +85,7 @@ def _beside(policy: BridgePolicy, others: t.Collection[BridgePolicy]) -> BridgeP
     )
 
 
-class FirewallDesk:
+class FirewallSession:
     """Where the objects of a run leave what they want of the packet filter."""
 
     def __init__(self, run: Runner, choice: str = "auto") -> None:
