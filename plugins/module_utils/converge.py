@@ -40,8 +40,8 @@ def make_networks(
     return run(requests, world)
 
 
-def _kinds() -> dict[str, Kind]:
-    kinds: tuple[Kind, ...] = (
+def _kinds() -> dict[str, Kind[t.Any]]:
+    kinds: tuple[Kind[t.Any], ...] = (
         BridgeFirewallKind(),
         NatMasqueradeKind(),
         PortPublishKind(),
@@ -53,6 +53,6 @@ def _kinds() -> dict[str, Kind]:
     return {kind.name: kind for kind in kinds}
 
 
-def _request(kind: Kind, options: t.Mapping[str, t.Any], state: str) -> Request:
+def _request(kind: Kind[t.Any], options: t.Mapping[str, t.Any], state: str) -> Request:
     with about("network %s" % options["network"] if options.get("network") else ""):
         return Request(kind, kind.parse(options), state)

@@ -12,47 +12,64 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .firewall.backend import FirewallError
+from .firewall.session import FirewallSession
 from .kernel.errors import HostError
-from .model import BridgePolicy
-from .operations import Announce, DeleteLinks, Operation, RemoveRoute
+from .operations import Operation
 from .text import to_yaml
-from .world import World
+from .world import Claims, World
 
 Description = t.Optional[dict[str, t.Any]]
+Item = t.TypeVar("Item")
 
 
-class Kind:
-    """One kind of object: how to read it, and the steps from what is there to what is wanted."""
+class Kind(t.Generic[Item]):
+    """One kind of object: how to read it, and how it differs from what is there.
+
+    A kind is a StepKind or a RuleKind; this is what both have in common.
+    """
 
     name = ""
-    # Whether its objects live in the packet filter, and all their steps come from there.
-    firewall = False
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> t.Any:
+    def parse(self, options: t.Mapping[str, t.Any]) -> Item:
         """Options to the model; raises InvalidRequest. Looks at nothing but the options."""
         raise NotImplementedError
 
-    def check(self, items: t.Sequence[t.Any]) -> None:
+    def check(self, items: t.Sequence[Item]) -> None:
         """Raise InvalidRequest when wanted items contradict one another."""
 
-    def title(self, item: t.Any) -> str:
+    def title(self, item: Item) -> str:
         """What a person calls the object."""
         raise NotImplementedError
 
-    def resolve(self, item: t.Any, state: str, world: World) -> t.Any:
+    def claim(self, item: Item, state: str, claims: Claims) -> None:
+        """Note what this run will bring to what is wanted, before anything is planned."""
+
+    def resolve(self, item: Item, state: str, world: World) -> Item:
         """Fill in what depends on the host: the uplink's name, the MTU. Raises Conflict."""
         return item
 
-    def plan(self, item: t.Any, state: str, world: World) -> list[Operation]:
-        """The steps for one object; tells ``world`` what will be there. Raises Conflict."""
-        raise NotImplementedError
-
-    def observed(self, item: t.Any, world: World) -> Description:
+    def observed(self, item: Item, world: World) -> Description:
         """The object as it is now, in the words of the options; None when it is not there."""
         raise NotImplementedError
 
-    def wanted(self, item: t.Any, observed: Description, world: World) -> Description:
+    def wanted(self, item: Item, observed: Description, world: World) -> Description:
         """The object as it will be, in the same words."""
+        raise NotImplementedError
+
+
+class StepKind(Kind[Item]):
+    """A kind whose objects are made, changed and deleted one by one."""
+
+    def plan(self, item: Item, state: str, world: World) -> list[Operation]:
+        """The steps for one object; tells ``world`` what will be there. Raises Conflict."""
+        raise NotImplementedError
+
+
+class RuleKind(Kind[Item]):
+    """A kind whose objects are part of the rules, which the session writes as a whole."""
+
+    def change(self, item: Item, state: str, rules: FirewallSession, world: World) -> None:
+        """Put the object into the wanted rules, or take it out. Raises Conflict."""
         raise NotImplementedError
 
 
@@ -60,8 +77,8 @@ class Kind:
 class Request:
     """One object that somebody asks for, or wants gone."""
 
-    kind: Kind
-    item: t.Any
+    kind: Kind[t.Any]
+    item: object
     state: str = "present"
 
 
@@ -112,12 +129,8 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     """Rules first, for nothing may be open for a moment; then what goes, then what comes."""
     plan = _Plan()
     _check_together(requests)
-    items = [request.item for request in requests]
-    world.requested = {item.name for item in items if getattr(item, "addresses", None) is not None}
-    world.requested_policies = {item.bridge for item in items if isinstance(item, BridgePolicy)}
-    wanted = [request.item for request in requests if request.state == "present" and hasattr(request.item, "peer")]
-    world.requested_veths = {item.name: (item.peer.place, item.peer.name) for item in wanted}
-    world.requested_peers = set(world.requested_veths.values())
+    for request in requests:
+        request.kind.claim(request.item, request.state, world.claims)
     going: list[Operation] = []
     coming: list[Operation] = []
     for request in requests:
@@ -126,16 +139,13 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     rules, late = world.firewall.plan(world.dropped_bridges) if world.firewall.in_use else ([], [])
     if rules and plan.before == plan.after:
         plan.before["rules of ours"] = {"needs": _headlines(rules)}
-    beside = world.firewall.coexist(world) if world.firewall.in_use else None
+    beside = world.firewall.coexist(world.host, world.links(), world.warn) if world.firewall.in_use else None
     if beside is not None:
         rules = [*beside.first, *rules, *beside.last]
         plan.before.update(beside.before)
         plan.after.update(beside.after)
-    # a route may go from one veth pair to another of the same run
-    coming.sort(key=lambda step: not isinstance(step, RemoveRoute))
-    plan.steps = rules + together(going) + late + coming
-    if world.news:
-        plan.steps.append(Announce(tuple(world.news)))
+    coming.sort(key=lambda step: not step.clears_the_way)
+    plan.steps = rules + joined(going) + late + coming + joined(world.afterwards)
     return plan
 
 
@@ -145,15 +155,15 @@ def _headlines(steps: t.Sequence[Operation]) -> list[str]:
     return [line for text in lines for line in (text[1:-1] if len(text) > 2 else text)]
 
 
-def together(steps: t.Sequence[Operation]) -> list[Operation]:
-    """Make one step of neighbouring deletions: the kernel waits once for each request, not for each link."""
+def joined(steps: t.Sequence[Operation]) -> list[Operation]:
+    """The same steps, with neighbours made one where they can be."""
     result: list[Operation] = []
     for step in steps:
-        last = result[-1] if result else None
-        if isinstance(step, DeleteLinks) and isinstance(last, DeleteLinks):
-            result[-1] = last.joined(step)
-        else:
+        both = result[-1].joined(step) if result else None
+        if both is None:
             result.append(step)
+        else:
+            result[-1] = both
     return result
 
 
@@ -167,11 +177,11 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     item = kind.resolve(request.item, request.state, world)
     title = kind.title(item)
     observed = kind.observed(item, world)
-    foreign = world.firewall.drop_foreign
-    steps = kind.plan(item, request.state, world)
+    revision = world.firewall.revision
+    steps = _ask(kind, item, request.state, world)
     wanted = kind.wanted(item, observed, world) if request.state == "present" else None
-    if not kind.firewall and observed is not None:
-        if not steps and world.firewall.drop_foreign == foreign:
+    if isinstance(kind, StepKind) and observed is not None:
+        if not steps and world.firewall.revision == revision:
             wanted = observed  # as it should be; or not ours, and used or left as it is
         elif steps and wanted == observed:
             observed = dict(observed, needs=_headlines(steps))  # not as it should be in something that is not shown
@@ -181,7 +191,17 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     return steps
 
 
-def _identity(kind: Kind, item: t.Any) -> dict[str, t.Any]:
+def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operation]:
+    """The steps of one object; what a rule needs is in the session's own transaction."""
+    if isinstance(kind, StepKind):
+        return kind.plan(item, state, world)
+    if isinstance(kind, RuleKind):
+        kind.change(item, state, world.firewall, world)
+        return []
+    raise TypeError("%s is neither a StepKind nor a RuleKind" % type(kind).__name__)
+
+
+def _identity(kind: Kind[Item], item: Item) -> dict[str, t.Any]:
     return {"title": kind.title(item)}
 
 

@@ -29,7 +29,7 @@ NETWORK: Arguments = {"network": {"type": "str"}}
 BACKEND: Arguments = {"backend": {"type": "str", "choices": list(CHOICES), "default": "auto"}}
 
 
-def run_module(kind: Kind, arguments: Arguments, key: str = "", **constraints: t.Any) -> None:
+def run_module(kind: Kind[t.Any], arguments: Arguments, key: str = "", **constraints: t.Any) -> None:
     """The whole of a module: one object of ``kind`` by its own options, or a list of them in ``aggregate``.
 
     ``key`` is the option that one object cannot do without.
@@ -143,7 +143,7 @@ def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> dict
     return merged
 
 
-def _parse(kind: Kind, options: t.Mapping[str, t.Any], items: t.Sequence[t.Any]) -> t.Any:
+def _parse(kind: Kind[t.Any], options: t.Mapping[str, t.Any], items: t.Sequence[t.Any]) -> t.Any:
     try:
         return kind.parse(options)
     except InvalidRequest as error:

@@ -13,8 +13,7 @@ from .kinds.bridge_firewall import BridgeFirewallKind
 from .kinds.common import compact, spelled
 from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
-from .model import FirewallState, Place, network_of
-from .operations import HOST
+from .model import HOST, FirewallState, Place, network_of
 from .world import World, is_ours
 
 Facts = dict[str, t.Any]
@@ -125,7 +124,7 @@ def _forwarding(world: World) -> Facts:
 
 def _foreign(session: FirewallSession, world: World) -> list[str]:
     """What of others overrides our rules, or may."""
-    found = session.obstacles(world) if session.is_open else []
+    found = session.obstacles(world.host, world.links()) if session.is_open else []
     for version in (4, 6):
         whose = session.foreign_nat(version)
         found += ["%s, too (IPv%d); of two rules for a port, the first one decides" % (whose, version)] if whose else []

@@ -92,6 +92,10 @@ class Place:
         return "the namespace of process %s" % self.pid if self.pid is not None else "the host"
 
 
+# The namespace that the module runs in.
+HOST = Place()
+
+
 @dataclass(frozen=True)
 class Peer:
     """The far end of a veth."""

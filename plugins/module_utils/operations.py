@@ -13,12 +13,11 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from .model import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL, Interface, Place, Route
+from .kernel.state import Announcement, LinkValue, PortFlows
+from .model import DOOMED_GROUP, HOST, LINK_GROUP, ROUTE_PROTOCOL, Interface, Place, Route
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host
-
-HOST = Place()
 
 
 def ip(place: Place, *words: object) -> str:
@@ -45,6 +44,9 @@ def here_document(command: str, text: str) -> str:
 class Operation:
     """One step of a plan."""
 
+    # Whether it has to come before the steps that make things, as it frees something that one of them may need.
+    clears_the_way = False
+
     def commands(self) -> list[str]:
         """What a person would type."""
         raise NotImplementedError
@@ -56,6 +58,10 @@ class Operation:
     def undo(self) -> list[Operation]:
         """The steps that take it back; empty when nothing can or need be taken back."""
         return []
+
+    def joined(self, after: Operation) -> Operation | None:
+        """This step and the one right after it as one step; None when they stay two."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -197,9 +203,6 @@ class AddVeth(Operation):
         return [DeleteLinks((self.name,))]
 
 
-LinkValue = t.Union[str, int, bool, None]
-
-
 @dataclass(frozen=True)
 class SetLink(Operation):
     """Change what is said of a link: mtu, address (MAC), alias, master (None: no bridge), up, stp."""
@@ -256,9 +259,14 @@ class DeleteLinks(Operation):
     names: tuple[str, ...]
     again: tuple[Operation, ...] = ()  # the steps that make them anew
 
-    def joined(self, other: DeleteLinks) -> DeleteLinks:
-        """Both deletions as one; what goes last comes back first: a bridge before its ports."""
-        return DeleteLinks(self.names + other.names, other.again + self.again)
+    def joined(self, after: Operation) -> DeleteLinks | None:
+        """Both deletions as one, since the kernel waits once for each request, not for each link.
+
+        What goes last comes back first: a bridge before its ports.
+        """
+        if not isinstance(after, DeleteLinks):
+            return None
+        return DeleteLinks(self.names + after.names, after.again + self.again)
 
     def commands(self) -> list[str]:
         if len(self.names) == 1:
@@ -348,11 +356,12 @@ class AddRoute(Operation):
 
 @dataclass(frozen=True)
 class RemoveRoute(Operation):
-    """Remove a route of ours."""
+    """Remove a route of ours; one to the same target may then come by another link."""
 
     place: Place
     link: str
     route: Route
+    clears_the_way = True
 
     def commands(self) -> list[str]:
         return [route_command(self.place, "delete", self.link, self.route)]
@@ -365,20 +374,14 @@ class RemoveRoute(Operation):
 
 
 @dataclass(frozen=True)
-class Announcement:
-    """Addresses that are new at a link, and the bridge's port that it talks through."""
-
-    place: Place
-    link: str
-    addresses: tuple[Interface, ...]
-    port: str
-
-
-@dataclass(frozen=True)
 class Announce(Operation):
     """Tell the neighbours, who may remember another station for an address."""
 
     news: tuple[Announcement, ...]
+
+    def joined(self, after: Operation) -> Announce | None:
+        """All of it at once: the wait for the bridges' ports is the same for all."""
+        return Announce(self.news + after.news) if isinstance(after, Announce) else None
 
     def commands(self) -> list[str]:
         return [command for item in self.news for command in self._commands(item)]
@@ -448,17 +451,6 @@ class LoadRules(Operation):
 
     def undo(self) -> list[Operation]:
         return [LoadRules(self.argv, self.reverse, self.text)] if self.reverse else []
-
-
-@dataclass(frozen=True)
-class PortFlows:
-    """The flows that came to ports of the host."""
-
-    version: int
-    protocol: str
-    first: int
-    last: int
-    host_ip: str = ""  # empty: any
 
 
 @dataclass(frozen=True)

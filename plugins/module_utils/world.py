@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
+from .kernel.host import Host
 from .kernel.state import Link, NamespaceEntry, RouteEntry
-from .model import BRIDGE_PORTS, DOOMED_GROUP, LINK_GROUP, Conflict, Interface, Network, Place
-from .operations import HOST, Announcement
-
-if t.TYPE_CHECKING:
-    from .firewall.session import FirewallSession
-    from .kernel.host import Host
+from .model import BRIDGE_PORTS, DOOMED_GROUP, HOST, LINK_GROUP, Conflict, Interface, Network, Place
+from .operations import Operation
 
 
-@dataclass(frozen=True)
-class Assumption:
-    """Something that is not there, and that in check mode an earlier task may be about to make."""
+@dataclass
+class Claims:
+    """What this run brings to what is wanted, so that what is there of it now is in nobody's way."""
 
-    kind: str
-    name: str
+    addresses: set[str] = field(default_factory=set)  # links of the host whose addresses it settles
+    policies: set[str] = field(default_factory=set)  # bridges whose policies it settles
+    veths: dict[str, tuple[Place, str]] = field(default_factory=dict)  # where it wants the other ends of veth pairs
+    routes: set[tuple[Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
 
 
 class World:
@@ -36,11 +36,8 @@ class World:
         self.check_mode = check_mode
         self.warnings: list[str] = []
         self.dropped_bridges: set[str] = set()
-        self.requested: set[str] = set()  # links whose addresses this run brings to what is wanted
-        self.requested_policies: set[str] = set()  # bridges whose policies it does
-        self.requested_veths: dict[str, tuple[Place, str]] = {}  # where it wants the other ends of veth pairs to be
-        self.requested_peers: set[tuple[Place, str]] = set()  # the same ends, whose routes it brings to what is wanted
-        self.news: list[Announcement] = []  # addresses that neighbours should hear of when all is up
+        self.claims = Claims()
+        self.afterwards: list[Operation] = []  # steps for when all the others are done
         self._links: dict[Place, dict[str, Link]] = {}
         self._namespaces: t.Mapping[str, NamespaceEntry] | None = None
         self._new_namespaces: set[str] = set()
@@ -177,10 +174,6 @@ class World:
             self._peopled = {link.master for link in self.host.stack(HOST).links().values() if link.master}
         return self._peopled
 
-    def is_requested(self, place: Place, link: str) -> bool:
-        """Whether this run also says which routes there are by this end of a veth pair."""
-        return (place, link) in self.requested_peers
-
     def take_port(self, bridge: str) -> None:
         """Raise Conflict when a bridge has no port left for one more link."""
         ports = sum(1 for link in self.links().values() if link.master == bridge)
@@ -191,14 +184,14 @@ class World:
         """Raise Conflict when a subnet is somewhere else on the host already."""
         for link in self.links().values():
             for other in link.addresses:
-                if link.name not in self.requested | {name} and _overlap(address.network, other.network):
+                if link.name not in self.claims.addresses | {name} and _overlap(address.network, other.network):
                     raise Conflict(
                         "Subnet %s of %s overlaps %s, an address of interface %s."
                         % (address.network, name, other, link.name)
                     )
         for entry in self.routes(HOST):
             to = entry.route.to
-            if entry.link not in self.requested | {name} and to.prefixlen and _overlap(address.network, to):
+            if entry.link not in self.claims.addresses | {name} and to.prefixlen and _overlap(address.network, to):
                 raise Conflict(
                     "Subnet %s of %s overlaps the route to %s by interface %s."
                     % (address.network, name, to, entry.link)

@@ -23,7 +23,7 @@ from .iptables_text import Rule, docker_bridges, text_of, words
 
 if t.TYPE_CHECKING:
     from ..kernel.host import Host
-    from ..world import World
+    from ..kernel.state import Link
 
 Description = t.Optional[dict[str, t.Any]]
 
@@ -80,10 +80,16 @@ class Ours:
         return [bridge for bridge in exposed(self.state) if bridge]
 
 
-def measures(foreign: Foreign, current: FirewallState, desired: FirewallState, backend: str, world: World) -> Measures:
+def measures(
+    foreign: Foreign,
+    current: FirewallState,
+    desired: FirewallState,
+    backend: str,
+    host: Host,
+    links: t.Mapping[str, Link],
+) -> Measures:
     """What there is to do at all hooks of this host."""
     bridges = {policy.bridge for policy in desired.policies}
-    links = world.links()
     ours = Ours(
         desired,
         home(backend),
@@ -91,7 +97,7 @@ def measures(foreign: Foreign, current: FirewallState, desired: FirewallState, b
         tuple(sorted(b for b in bridges if b in links and links[b].group != LINK_GROUP)),
     )
     result = Measures()
-    for hook in (DockerUser(foreign), Firewalld(foreign, world.host), Ufw(foreign, world.host)):
+    for hook in (DockerUser(foreign), Firewalld(foreign, host), Ufw(foreign, host)):
         hook.plan(ours, result)
     return result
 

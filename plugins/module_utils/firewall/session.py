@@ -12,14 +12,15 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from ..kernel.host import Host
+from ..kernel.state import Link, PortFlows
 from ..model import BridgePolicy, FirewallState, Masquerade
-from ..operations import ForgetFlows, Operation, PortFlows
+from ..operations import ForgetFlows, Operation
 from .backend import Backend, FirewallError, Runner
 from .foreign import Foreign
 from .port_table import PortTable
 
 if t.TYPE_CHECKING:
-    from ..world import World
     from .hooks import Measures
 
 CHOICES = ("auto", "nftables", "iptables", "legacy")
@@ -40,8 +41,8 @@ def _iptables(run: Runner, variant: str = "auto") -> Backend:
     return IptablesBackend(run, variant)
 
 
-def _uplinks(world: World) -> set[str]:
-    found = (world.host.default_link(version) for version in (4, 6))
+def _uplinks(host: Host) -> set[str]:
+    found = (host.default_link(version) for version in (4, 6))
     return {link for link in found if link is not None}
 
 
@@ -99,6 +100,7 @@ class FirewallSession:
         self.ports = PortTable()
         self.drop_foreign = False
         self.in_use = False
+        self.revision = 0  # goes up when what is wanted changes by something that is not an object of the rules
         self.stale: list[PortFlows] = []  # flows that must not go on as they began
 
     def open(self) -> None:
@@ -133,12 +135,18 @@ class FirewallSession:
         self.open()
         self.in_use = True
 
+    def set_drop_foreign(self, drop: bool) -> None:
+        """Whether what neither enters nor leaves a network of ours is to be dropped."""
+        if drop != self.drop_foreign:
+            self.drop_foreign = drop
+            self.revision += 1
+
     def foreign_nat(self, version: int) -> str:
         """Whose rules translate addresses beside ours, as a clause; empty when nobody's."""
         found = self.foreign.nat_tables(version)
         return "%s translates addresses" % found[0] if found else ""
 
-    def obstacles(self, world: World) -> list[str]:
+    def obstacles(self, host: Host, links: t.Mapping[str, Link]) -> list[str]:
         """What of others overrides our rules as they are now, a sentence each."""
         if self.foreign.is_alone():
             return []
@@ -146,27 +154,27 @@ class FirewallSession:
         from .obstacles import facts
 
         state = self.current
-        found = measures(self.foreign, state, state, self.backend, world)
+        found = measures(self.foreign, state, state, self.backend, host, links)
         opened = {(base, way) for base, way in found.opened if base not in found.missing}
-        return facts(self.foreign, state, self.backend, lambda: _uplinks(world), opened)
+        return facts(self.foreign, state, self.backend, lambda: _uplinks(host), opened)
 
-    def coexist(self, world: World) -> Measures | None:
+    def coexist(self, host: Host, links: t.Mapping[str, Link], warn: t.Callable[[str], None]) -> Measures | None:
         """What there is to do in the places that other packet filters have for rules like ours; warns of obstacles."""
         self.open()
         for source in [self._source, *self._others]:
             kept = source.backend.kept(source.raw) if source is not self._own or not self.policies else ""
             if kept:
-                world.warn(kept)
+                warn(kept)
         if self.foreign.is_alone():
             return None
         from .hooks import measures
         from .obstacles import facts
 
         desired = self.desired
-        found = measures(self.foreign, self.current, desired, self.backend, world)
+        found = measures(self.foreign, self.current, desired, self.backend, host, links)
         if desired.policies or desired.masquerades or desired.ports:
-            for fact in facts(self.foreign, desired, self.backend, lambda: _uplinks(world), found.opened):
-                world.warn(fact + ".")
+            for fact in facts(self.foreign, desired, self.backend, lambda: _uplinks(host), found.opened):
+                warn(fact + ".")
         return found
 
     @property

@@ -18,9 +18,7 @@ import typing as t
 
 from .errors import KernelError
 from .netlink import NETLINK_NETFILTER, NLA_F_NESTED, NetlinkSocket, attribute, attributes
-
-if t.TYPE_CHECKING:
-    from ..operations import PortFlows
+from .state import PortFlows
 
 _IPCTNL_MSG_CT_GET = 0x101
 _IPCTNL_MSG_CT_DELETE = 0x102

@@ -9,7 +9,7 @@ import functools
 import os
 import typing as t
 
-from ..model import Address, Place
+from ..model import HOST, Address, Place
 from . import announce, conntrack, encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
@@ -17,14 +17,10 @@ from .namespaces import Visitor
 from .processes import Listeners, describe, processes_by_namespace
 from .sockets import Sockets
 from .stack import Stack
-from .state import NamespaceEntry, RouteEntry
-
-if t.TYPE_CHECKING:
-    from ..operations import Announcement, PortFlows
+from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
-_HOST = Place()
 _ETHERNET_MTU = 1500
 _ANNOUNCE_SECONDS = 1.0
 
@@ -68,13 +64,13 @@ class Host:
 
     def default_link(self, version: int) -> str | None:
         """The link of the default route with the lowest metric."""
-        found = [entry for entry in self.stack(_HOST).routes() if _is_default(entry, version)]
+        found = [entry for entry in self.stack(HOST).routes() if _is_default(entry, version)]
         return min(found, key=lambda entry: entry.route.metric or 0).link if found else None
 
     def default_mtu(self) -> int:
         """The MTU of the default route's link, Ethernet's when there is none."""
         name = self.default_link(4) or self.default_link(6)
-        return self.stack(_HOST).links()[name].mtu if name else _ETHERNET_MTU
+        return self.stack(HOST).links()[name].mtu if name else _ETHERNET_MTU
 
     def namespaces(self) -> t.Mapping[str, NamespaceEntry]:
         """The names below /run/netns."""
@@ -120,7 +116,7 @@ class Host:
 
     def forget_flows(self, flows: t.Iterable[PortFlows]) -> None:
         """Delete entries of connection tracking by the port of the host that they lead to."""
-        conntrack.forget(flows, self.stack(_HOST).local_addresses())
+        conntrack.forget(flows, self.stack(HOST).local_addresses())
 
     def port_holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
         """Which process listens on a port of the host, as a clause; empty when none does."""

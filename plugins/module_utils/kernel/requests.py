@@ -13,9 +13,7 @@ from ..model import LINK_GROUP, ROUTE_PROTOCOL, Interface, Route
 from .decode import IFF_UP, RT_TABLE_MAIN, RTN_UNICAST
 from .encode import Attributes, address_message, link_message, route_message
 from .netlink import attribute
-
-if t.TYPE_CHECKING:
-    from ..operations import LinkValue
+from .state import LinkValue
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22

@@ -10,16 +10,13 @@ import errno
 import os
 import typing as t
 
-from ..model import BRIDGE_PORTS, DOOMED_GROUP, Interface, Place, Route
+from ..model import BRIDGE_PORTS, DOOMED_GROUP, HOST, Interface, Place, Route
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .errors import KernelError
 from .netlink import NEW, NetlinkSocket
 from .sockets import Sockets
-from .state import Link, RouteEntry
-
-if t.TYPE_CHECKING:
-    from ..operations import LinkValue
+from .state import Link, LinkValue, RouteEntry
 
 Hints = t.Mapping[int, str]
 
@@ -225,7 +222,7 @@ class Stack:
         except OSError as error:
             if error.errno in gone:
                 return
-            where = "" if self.place == Place() else " in %s" % self.place
+            where = "" if self.place == HOST else " in %s" % self.place
             raise KernelError(what + where, error, (hints or {}).get(error.errno or 0, "")) from error
 
 

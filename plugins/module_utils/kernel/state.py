@@ -8,8 +8,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-if t.TYPE_CHECKING:
-    from ..model import Interface, Route
+from ..model import Interface, Place, Route
+
+# A value of a link that can be set, in the words of ip-link(8).
+LinkValue = t.Union[str, int, bool, None]
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,24 @@ class NamespaceEntry:
     inode: int  # 0 for a plain file: what a crash between making the file and mounting on it leaves behind
     recorded: int = 0  # the inode that we noted when we gave this name to a process' namespace; 0: never
     remains: bool = False  # a plain file that we made: what a kill left of a name on its way in or out
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """Addresses that are new at a link, and the bridge's port that it talks through."""
+
+    place: Place
+    link: str
+    addresses: tuple[Interface, ...]
+    port: str
+
+
+@dataclass(frozen=True)
+class PortFlows:
+    """The flows that came to ports of the host."""
+
+    version: int
+    protocol: str
+    first: int
+    last: int
+    host_ip: str = ""  # empty: any

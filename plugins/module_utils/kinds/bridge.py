@@ -10,15 +10,15 @@ import typing as t
 from dataclasses import replace
 
 from .. import parsing as read
-from ..engine import Description, Kind
+from ..engine import Description, StepKind
 from ..kernel.state import Link
-from ..model import LINK_GROUP, Bridge, Conflict, InvalidRequest, alias, network_of
-from ..operations import HOST, AddBridge, DeleteLinks, Operation, SetLink, SetSysctl
-from ..world import World, described, is_ours
+from ..model import HOST, LINK_GROUP, Bridge, Conflict, InvalidRequest, alias, network_of
+from ..operations import AddBridge, DeleteLinks, Operation, SetLink, SetSysctl
+from ..world import Claims, World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
 
 
-class BridgeKind(Kind):
+class BridgeKind(StepKind[Bridge]):
     """A bridge: made and kept as asked for, or one that was there, used as it is."""
 
     name = "bridge"
@@ -50,6 +50,10 @@ class BridgeKind(Kind):
 
     def title(self, item: Bridge) -> str:
         return "bridge %s" % item.name
+
+    def claim(self, item: Bridge, state: str, claims: Claims) -> None:
+        if item.addresses is not None:
+            claims.addresses.add(item.name)
 
     def resolve(self, item: Bridge, state: str, world: World) -> Bridge:
         link = world.links().get(item.name)

@@ -10,10 +10,10 @@ import typing as t
 from dataclasses import dataclass
 
 from .. import parsing as read
-from ..engine import Description, Kind
+from ..engine import Description, RuleKind
+from ..firewall.session import FirewallSession
 from ..model import BridgePolicy, Conflict, Flow, InvalidRequest, Network
-from ..operations import Operation
-from ..world import World
+from ..world import Claims, World
 from .common import compact
 
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
@@ -24,11 +24,10 @@ class _ByAddresses(BridgePolicy):
     """A policy whose subnets are those of the host's addresses on the bridge."""
 
 
-class BridgeFirewallKind(Kind):
+class BridgeFirewallKind(RuleKind[BridgePolicy]):
     """The policy of a bridge."""
 
     name = "bridge_firewall"
-    firewall = True
 
     def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
         bridge = read.link_name("bridge", options["bridge"])
@@ -118,15 +117,16 @@ class BridgeFirewallKind(Kind):
             network=item.network or None,
         )
 
-    def plan(self, item: BridgePolicy, state: str, world: World) -> list[Operation]:
-        policies = world.firewall.policies
-        policies.pop(item.bridge, None)
+    def claim(self, item: BridgePolicy, state: str, claims: Claims) -> None:
+        claims.policies.add(item.bridge)
+
+    def change(self, item: BridgePolicy, state: str, rules: FirewallSession, world: World) -> None:
+        rules.policies.pop(item.bridge, None)
         if state == "present":
-            for other in policies.values():
-                if other.bridge not in world.requested_policies:
+            for other in rules.policies.values():
+                if other.bridge not in world.claims.policies:
                     _refuse_overlap(item, other)
-            policies[item.bridge] = item
-        return []
+            rules.policies[item.bridge] = item
 
 
 def _describe_flow(flow: Flow) -> dict[str, t.Any]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..kernel.state import Link
-from ..model import Interface, Place
-from ..operations import AddAddress, LinkValue, Operation, RemoveAddress, SetLink, SetSysctl
+from ..kernel.state import Link, LinkValue
+from ..model import HOST, Interface, Place
+from ..operations import AddAddress, Operation, RemoveAddress, SetLink, SetSysctl
 from ..world import World
 
 
@@ -63,7 +63,7 @@ def sysctl_steps(place: Place, values: t.Iterable[tuple[str, str]], world: World
 
 def has_ipv6(world: World) -> bool:
     """Whether the kernel speaks IPv6 at all (ipv6.disable=1 takes its sysctls away)."""
-    return world.host.stack(Place()).read_sysctl("net/ipv6/conf/all/disable_ipv6") is not None
+    return world.host.stack(HOST).read_sysctl("net/ipv6/conf/all/disable_ipv6") is not None
 
 
 def spelled(addresses: t.Iterable[Interface]) -> list[str]:

@@ -9,9 +9,9 @@ import typing as t
 from dataclasses import replace
 
 from .. import parsing as read
-from ..engine import Description, Kind
+from ..engine import Description, RuleKind
+from ..firewall.session import FirewallSession
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
-from ..operations import Operation
 from ..world import World
 from .common import compact
 
@@ -19,11 +19,10 @@ from .common import compact
 _DEFAULT_ROUTE = OutInterface("default")
 
 
-class NatMasqueradeKind(Kind):
+class NatMasqueradeKind(RuleKind[Masquerade]):
     """A masquerade, or SNAT to one address."""
 
     name = "nat_masquerade"
-    firewall = True
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Masquerade:
         source = read.network("source", options["source"])
@@ -92,8 +91,7 @@ class NatMasqueradeKind(Kind):
             network=item.network or None,
         )
 
-    def plan(self, item: Masquerade, state: str, world: World) -> list[Operation]:
-        world.firewall.masquerades.pop(item.key, None)
+    def change(self, item: Masquerade, state: str, rules: FirewallSession, world: World) -> None:
+        rules.masquerades.pop(item.key, None)
         if state == "present":
-            world.firewall.masquerades[item.key] = item
-        return []
+            rules.masquerades[item.key] = item

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..engine import Description, Kind
+from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
 from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alias, network_of
 from ..operations import AttachNamespace, CreateNamespace, DeleteLinks, DeleteNamespace, Operation
@@ -17,7 +17,7 @@ from .common import compact, link_steps, link_values, sysctl_steps
 from .veth import remake
 
 
-class NetnsKind(Kind):
+class NetnsKind(StepKind[Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"

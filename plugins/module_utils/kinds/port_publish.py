@@ -9,19 +9,19 @@ import typing as t
 from dataclasses import replace
 
 from .. import parsing as read
-from ..engine import Description, Kind
+from ..engine import Description, RuleKind
 from ..firewall.port_table import PortTable
-from ..model import Conflict, InvalidRequest, PortRange, PublishedPort
-from ..operations import HOST, Operation, PortFlows
+from ..firewall.session import FirewallSession
+from ..kernel.state import PortFlows
+from ..model import HOST, Conflict, InvalidRequest, PortRange, PublishedPort
 from ..world import World
 from .common import compact
 
 
-class PortPublishKind(Kind):
+class PortPublishKind(RuleKind[PublishedPort]):
     """A published port, or a range of them."""
 
     name = "port_publish"
-    firewall = True
 
     def parse(self, options: t.Mapping[str, t.Any]) -> PublishedPort:
         host_ports = read.port_range("host_port", options["host_port"])
@@ -121,21 +121,20 @@ class PortPublishKind(Kind):
             network=item.network or None,
         )
 
-    def plan(self, item: PublishedPort, state: str, world: World) -> list[Operation]:
-        ports = world.firewall.ports
+    def change(self, item: PublishedPort, state: str, rules: FirewallSession, world: World) -> None:
+        ports = rules.ports
         there = ports.get(item)
         if state == "absent":
             ports.remove(item)
             if there is not None:
-                world.firewall.stale.append(_flows(there))
+                rules.stale.append(_flows(there))
         elif there != item:
             self._refuse_taken(item, there, world)
             ports.add(item)
             moved = there is not None and _target(there) != _target(item)
             # A TCP client begins anew by itself; a UDP one goes on with the translation that it began with.
             if moved or (there is None and item.protocol == "udp"):
-                world.firewall.stale.append(_flows(item))
-        return []
+                rules.stale.append(_flows(item))
 
     @staticmethod
     def _refuse_taken(item: PublishedPort, there: PublishedPort | None, world: World) -> None:

@@ -12,10 +12,10 @@ import re
 import typing as t
 
 from .. import parsing as read
-from ..engine import Description, Kind
+from ..engine import Description, StepKind
 from ..kernel.files import unfinished
-from ..model import Forwarding, InvalidRequest
-from ..operations import HOST, Operation, RemoveFile, SetSysctl, WriteFile, sysctl_name
+from ..model import HOST, Forwarding, InvalidRequest
+from ..operations import Operation, RemoveFile, SetSysctl, WriteFile, sysctl_name
 from ..world import World, is_ours
 from .common import compact, has_ipv6
 
@@ -29,7 +29,7 @@ _IPV6 = "net/ipv6/conf/all/forwarding"
 _Values = dict[str, str]
 
 
-class SysctlForwardKind(Kind):
+class SysctlForwardKind(StepKind[Forwarding]):
     """The forwarding of the host: there is one of it."""
 
     name = "sysctl_forward"
@@ -79,7 +79,7 @@ class SysctlForwardKind(Kind):
         drop = item.drop_foreign and state == "present"
         if drop or (world.firewall.readable() and world.firewall.drop_foreign):
             world.firewall.use()
-            world.firewall.drop_foreign = drop
+            world.firewall.set_drop_foreign(drop)
         wanted = self._wanted_values(item, world) if state == "present" else {}
         found = _found(world)
         record = {key: found.get(key, _read(world, key) or "0") for key in wanted}

@@ -10,9 +10,10 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .. import parsing as read
-from ..engine import Description, Kind
-from ..kernel.state import Link, RouteEntry
+from ..engine import Description, StepKind
+from ..kernel.state import Announcement, Link, RouteEntry
 from ..model import (
+    HOST,
     LINK_GROUP,
     ROUTE_PROTOCOL,
     Address,
@@ -27,8 +28,8 @@ from ..model import (
     alias,
     network_of,
 )
-from ..operations import HOST, AddRoute, AddVeth, Announcement, DeleteLinks, Operation, RemoveRoute, SetLink, SetPort
-from ..world import World, described, is_ours
+from ..operations import AddRoute, AddVeth, Announce, DeleteLinks, Operation, RemoveRoute, SetLink, SetPort
+from ..world import Claims, World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
 
 _DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
@@ -44,7 +45,7 @@ class _Ends:
     peer: Link | None
 
 
-class VethKind(Kind):
+class VethKind(StepKind[Veth]):
     """A veth pair whose peer is born in its namespace."""
 
     name = "veth"
@@ -228,6 +229,12 @@ class VethKind(Kind):
 
     # ---- what to do
 
+    def claim(self, item: Veth, state: str, claims: Claims) -> None:
+        claims.addresses.add(item.name)
+        if state == "present":
+            claims.veths[item.name] = (item.peer.place, item.peer.name)
+            claims.routes.add((item.peer.place, item.peer.name))
+
     def plan(self, item: Veth, state: str, world: World) -> list[Operation]:
         if state == "absent":
             return self._plan_absent(item, world)
@@ -261,7 +268,9 @@ class VethKind(Kind):
         for address in item.addresses:
             world.refuse_overlap(item.name, address)
         rest = (entry for entry in self._all_routes(item, world) if remains is None or entry.link != peer)
-        _refuse_taken(item, item.peer.routes, [entry for entry in rest if not world.is_requested(place, entry.link)])
+        _refuse_taken(
+            item, item.peer.routes, [entry for entry in rest if (place, entry.link) not in world.claims.routes]
+        )
         steps += self.make(item, world)
         self._promise(item, world)
         _announce(item, item.peer.addresses or (), world)
@@ -271,8 +280,8 @@ class VethKind(Kind):
     def _leaving(end: Link, world: World) -> Link | None:
         """The veth pair of this end, if the same run wants its end to be elsewhere."""
         for link in world.links().values():
-            if is_ours(link) and link.meets(end) and link.name in world.requested_veths:
-                place, name = world.requested_veths[link.name]
+            if is_ours(link) and link.meets(end) and link.name in world.claims.veths:
+                place, name = world.claims.veths[link.name]
                 world.require(place)
                 there = world.links(place).get(name)
                 return None if there is not None and there.meets(link) else link
@@ -299,7 +308,7 @@ class VethKind(Kind):
         kept = [entry for entry in self._routes(item, world) if entry not in stale]
         missing = [route for route in item.peer.routes if not any(_same_route(entry.route, route) for entry in kept)]
         rest = [entry for entry in self._all_routes(item, world) if entry not in stale]
-        own = [entry for entry in rest if entry.link == peer.name or not world.is_requested(place, entry.link)]
+        own = [entry for entry in rest if entry.link == peer.name or (place, entry.link) not in world.claims.routes]
         _refuse_taken(item, missing, own)
         steps: list[Operation] = [RemoveRoute(place, peer.name, entry.route) for entry in stale]
         steps += self._prepare(item, host, peer, world, new=False)
@@ -386,7 +395,8 @@ def _announce(item: Veth, addresses: t.Sequence[Interface], world: World) -> Non
     On a bridge that had no port before there are none: the host forgets its own as the bridge loses its carrier.
     """
     if addresses and item.bridge in world.peopled_bridges():
-        world.news.append(Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name))
+        news = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name)
+        world.afterwards.append(Announce((news,)))
 
 
 def remake(link: Link, world: World) -> tuple[Operation, ...]:

@@ -16,7 +16,7 @@ from tools_for_cases import HOST, bridge, interface, route, shell, socket_in, ve
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import conntrack
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.netlink import NetlinkSocket
-from ansible_collections.dockerless.network.plugins.module_utils.operations import PortFlows
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import PortFlows
 
 TRACK = """
 table inet track {

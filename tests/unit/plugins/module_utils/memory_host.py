@@ -25,13 +25,13 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.host imp
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry, RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
+    HOST,
     LINK_GROUP,
     ROUTE_PROTOCOL,
     Interface,
     Place,
     Route,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.operations import HOST
 from ansible_collections.dockerless.network.plugins.module_utils.world import World
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.nft_in_memory import (
     Memory,
@@ -501,7 +501,7 @@ def world(host: MemoryHost, check_mode: bool = False, **how: Any) -> World:
     return World(host, MemoryDesk(host, **how), check_mode)  # type: ignore[arg-type]
 
 
-def ask(kind: Kind, options: Mapping[str, Any], state: str = "present") -> Request:
+def ask(kind: Kind[Any], options: Mapping[str, Any], state: str = "present") -> Request:
     """A request as a module makes it of its options."""
     return Request(kind, kind.parse(options), state)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import (
-    Kind,
     Request,
     StepFailed,
+    StepKind,
+    joined,
     run,
-    together,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
@@ -78,11 +79,10 @@ class Thing:
 
 
 @dataclass(eq=False)
-class Things(Kind):
+class Things(StepKind[Thing]):
     """The kind of such objects; notes what the engine asks it for."""
 
     name: str = "thing"
-    firewall: bool = False
     asked: list[str] = field(default_factory=list)
 
     def check(self, items: Sequence[Thing]) -> None:
@@ -109,7 +109,7 @@ class Things(Kind):
 THINGS = Things()
 
 
-def want(*things: Thing, state: str = "present", kind: Kind = THINGS) -> list[Request]:
+def want(*things: Thing, state: str = "present", kind: Things = THINGS) -> list[Request]:
     return [Request(kind, thing, state) for thing in things]
 
 
@@ -350,10 +350,50 @@ def test_neighbouring_deletions_are_one() -> None:
     again = steps("1", "2")
     one, two, three = DeleteLinks(("a",), again[:1]), DeleteLinks(("b",), again[1:]), DeleteLinks(("c",))
 
-    joined = together([one, two, Step("x"), three])
+    assert joined([one, two, Step("x"), three]) == [DeleteLinks(("a", "b"), (*again[1:], *again[:1])), Step("x"), three]
+    assert joined([]) == []
 
-    assert joined == [DeleteLinks(("a", "b"), (*again[1:], *again[:1])), Step("x"), three]
-    assert together([]) == []
+
+@dataclass(frozen=True)
+class Tunnel:
+    """An object whose fields have the names of fields of other kinds, and other types."""
+
+    name: str
+    peer: ipaddress.IPv4Address
+    addresses: int
+    bridge: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Tunnels(StepKind[Tunnel]):
+    """A kind that the engine has never heard of."""
+
+    name: str = "tunnel"
+
+    def title(self, item: Tunnel) -> str:
+        return "tunnel %s" % item.name
+
+    def plan(self, item: Tunnel, state: str, unused_world: Any) -> list[Operation]:
+        return [Step("tunnel to %s" % item.peer)]
+
+    def observed(self, item: Tunnel, unused_world: Any) -> None:
+        return None
+
+    def wanted(self, item: Tunnel, unused_observed: Any, unused_world: Any) -> Any:
+        return {"peer": str(item.peer)}
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_kind_of_ones_own_runs_beside_all_others(state: str) -> None:
+    host = Log()
+    host.uplink()
+    tunnel = Request(Tunnels(), Tunnel("wg0", ipaddress.IPv4Address("192.0.2.9"), 3, ("br-blue",)), state)
+
+    outcome = once(host, tunnel, *WHOLE)
+
+    assert host.done == ["tunnel to 192.0.2.9"]
+    assert "ip netns add web" in outcome.commands
+    assert not once(host, *WHOLE).changed
 
 
 def test_a_module_of_links_does_not_look_at_the_packet_filter() -> None:

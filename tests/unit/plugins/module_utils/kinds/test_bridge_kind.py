@@ -17,13 +17,13 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind, stable_mac
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    HOST,
     LINK_GROUP,
     Bridge,
     Conflict,
     InvalidRequest,
     Route,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.operations import HOST
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     BY_HAND,
     MemoryHost,

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import PortFlows
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Conflict,
@@ -19,7 +20,6 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     PortRange,
     PublishedPort,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.operations import PortFlows
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,

@@ -20,12 +20,12 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_fo
     SysctlForwardKind,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    HOST,
     Conflict,
     Forwarding,
     InvalidRequest,
     Route,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.operations import HOST
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     IPV4_FORWARD,
     IPV6_FORWARD,

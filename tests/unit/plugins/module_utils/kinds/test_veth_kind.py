@@ -19,6 +19,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge im
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    HOST,
     LINK_GROUP,
     Conflict,
     InvalidRequest,
@@ -27,7 +28,6 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Route,
     Veth,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.operations import HOST
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     BY_HAND,
     MemoryHost,
