@@ -15,6 +15,7 @@ from ..firewall.session import FirewallSession
 from ..model import BridgePolicy, Conflict, Flow, InvalidRequest, Network
 from ..world import Claims, World
 from .common import compact
+from .overlaps import Owned, first_overlap
 
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
@@ -75,11 +76,14 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
         return Flow(source, to, protocol, ports)
 
     def check(self, items: t.Sequence[BridgePolicy]) -> None:
-        for index, item in enumerate(items):
-            for other in items[:index]:
-                if other.bridge == item.bridge:
-                    raise InvalidRequest("Bridge %s is asked for twice." % item.bridge)
-                _refuse_overlap(item, other)
+        bridges: set[str] = set()
+        for item in items:
+            if item.bridge in bridges:
+                raise InvalidRequest("Bridge %s is asked for twice." % item.bridge)
+            bridges.add(item.bridge)
+        found = first_overlap((subnet, item.bridge) for item in items for subnet in item.subnets)
+        if found is not None:
+            raise _overlap(found[1], found[0])
 
     def title(self, item: BridgePolicy) -> str:
         return "firewall of bridge %s" % item.bridge
@@ -123,9 +127,8 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
     def change(self, item: BridgePolicy, state: str, rules: FirewallSession, world: World) -> None:
         rules.policies.pop(item.bridge, None)
         if state == "present":
-            for other in rules.policies.values():
-                if other.bridge not in world.claims.policies:
-                    _refuse_overlap(item, other)
+            for bridge in sorted(rules.policies.keys() - world.claims.policies):
+                _refuse_overlap(item, rules.policies[bridge])
             rules.policies[item.bridge] = item
 
 
@@ -142,6 +145,8 @@ def _refuse_overlap(item: BridgePolicy, other: BridgePolicy) -> None:
     for one in item.subnets:
         for two in other.subnets:
             if one.version == two.version and one.overlaps(two):
-                raise Conflict(
-                    "Subnet %s of bridge %s overlaps %s of bridge %s." % (one, item.bridge, two, other.bridge)
-                )
+                raise _overlap((one, item.bridge), (two, other.bridge))
+
+
+def _overlap(one: Owned, other: Owned) -> Conflict:
+    return Conflict("Subnet %s of bridge %s overlaps %s of bridge %s." % (*one, *other))

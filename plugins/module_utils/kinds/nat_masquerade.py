@@ -50,10 +50,11 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
         return OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
 
     def check(self, items: t.Sequence[Masquerade]) -> None:
-        keys = [item.key for item in items]
+        keys = set()
         for item in items:
-            if keys.count(item.key) > 1:
+            if item.key in keys:
                 raise InvalidRequest("%s is asked for twice." % self.title(item).capitalize())
+            keys.add(item.key)
 
     def title(self, item: Masquerade) -> str:
         return "masquerade of %s by %s" % (item.source, item.out if item.out.name else "any interface")
