@@ -9,7 +9,9 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.model import InvalidRequest
 from ..plugin_utils.picture import picture as draw
+from ..plugin_utils.reader import read_report
 
 DOCUMENTATION = r"""
 name: picture
@@ -55,7 +57,10 @@ def picture(info: t.Mapping[str, t.Any], host: str = "") -> list[str]:
     """draw(), for what network_info returned and for nothing else."""
     if not isinstance(info, t.Mapping) or "networks" not in info:
         raise AnsibleFilterError("dockerless.network.picture draws what dockerless.network.network_info returned.")
-    return draw(info, host)
+    try:
+        return draw(read_report(info), host)
+    except InvalidRequest as error:
+        raise AnsibleFilterError(str(error)) from None
 
 
 class FilterModule:

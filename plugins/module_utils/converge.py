@@ -9,7 +9,7 @@ import typing as t
 
 from .composition.compose import compose
 from .engine import Kind, Outcome, Request, run
-from .info import gather
+from .info import facts
 from .kinds.bridge import BridgeKind
 from .kinds.bridge_firewall import BridgeFirewallKind
 from .kinds.nat_masquerade import NatMasqueradeKind
@@ -29,7 +29,7 @@ def make_networks(
     networks: t.Sequence[t.Mapping[str, t.Any]], world: World, prune: bool = True, state: str = "present"
 ) -> Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
-    wanted = compose(networks, gather(world), prune, state)
+    wanted = compose(networks, facts(world), prune, state)
     items = dict(wanted["present"], sysctl_forward=[wanted["forward"]])
     if prune or state == "absent":
         named = {item["name"] for side in (items, wanted["absent"]) for item in side["netns"]}

@@ -70,11 +70,11 @@ def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome]) -> None:
     module.exit_json(**result(outcome))
 
 
-def run_info(gather: t.Callable[[World, str | None], dict[str, t.Any]], arguments: Arguments) -> None:
+def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments: Arguments) -> None:
     """The whole of a module that only looks."""
     module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
     try:
-        facts = _in_world(module, lambda world: gather(world, module.params["name"]))
+        facts = _in_world(module, lambda world: tell(world, module.params["name"]))
     except (Conflict, HostError, FirewallError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **facts)

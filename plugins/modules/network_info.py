@@ -132,11 +132,11 @@ foreign:
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, run_info
-from ansible_collections.dockerless.network.plugins.module_utils.info import gather
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 
 
 def main() -> None:
-    run_info(gather, dict(BACKEND, name=dict(type="str")))
+    run_info(facts, dict(BACKEND, name=dict(type="str")))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.dockerless.network.plugins.filter.picture import FilterModule
-from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
 
 Facts = dict[str, t.Any]
 POLICY = {
@@ -24,6 +23,9 @@ POLICY = {
     "host_access": "allow",
     "allow": [],
 }
+
+
+picture = FilterModule().filters()["picture"]
 
 
 def a_port(host_port: str, container_ip: str, container_port: str, **more: t.Any) -> Facts:
@@ -74,6 +76,7 @@ def test_the_whole() -> None:
     )
     vault = a_network(
         name="vault",
+        network="vault",
         bridge="br-vault",
         addresses=["10.22.0.1/24"],
         masquerades=[],
@@ -217,7 +220,6 @@ def test_what_is_on_no_bridge_is_drawn_too() -> None:
 
 
 def test_the_filter_says_what_it_draws() -> None:
-    draw = FilterModule().filters()["picture"]
-    assert draw(what_is_there(), "h1")[0].startswith("h1  ")
+    assert picture(what_is_there(), "h1")[0].startswith("h1  ")
     with pytest.raises(AnsibleFilterError, match=r"network_info returned"):
-        draw({"stdout": "no such thing"})
+        picture({"stdout": "no such thing"})

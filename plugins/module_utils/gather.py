@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of ours is on a host: each kind of object tells its part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .firewall.session import FirewallSession
+from .kinds.registry import ROWS
+from .model import Masquerade, Network, PublishedPort
+from .report import HostReport
+from .world import World
+
+
+def gather(world: World) -> HostReport:
+    """Everything that network_info tells of."""
+    session = world.firewall
+    session.readable()  # the parts of the kinds look at it only when it is open
+    report = HostReport(
+        uplinks=_uplinks(world),
+        backend=session.backend if session.is_open else None,
+        foreign=tuple(_foreign(session, world)),
+    )
+    for row in ROWS:
+        report = row.report(world, report)
+    return _joined(report)
+
+
+def _uplinks(world: World) -> dict[int, str]:
+    found = {version: world.host.default_link(version) for version in (4, 6)}
+    return {version: link for version, link in found.items() if link is not None}
+
+
+def _foreign(session: FirewallSession, world: World) -> list[str]:
+    """What of others overrides our rules, or may."""
+    found = session.obstacles(world.host, world.links()) if session.is_open else []
+    for version in (4, 6):
+        whose = session.foreign_nat(version)
+        found += ["%s, too (IPv%d); of two rules for a port, the first one decides" % (whose, version)] if whose else []
+    return found
+
+
+def _joined(report: HostReport) -> HostReport:
+    """Each network with its published ports and masquerades."""
+    ports: dict[str, list[PublishedPort]] = {}
+    for port in report.ports:
+        ports.setdefault(port.bridge, []).append(port)
+    behind: dict[Network, list[str]] = {}
+    for network in report.networks:
+        for subnet in dict.fromkeys(network.subnets):
+            behind.setdefault(subnet, []).append(network.bridge)
+    ways: dict[str, list[Masquerade]] = {}
+    for way in report.masquerades:
+        for bridge in behind.get(way.source, ()):
+            ways.setdefault(bridge, []).append(way)
+    networks = [
+        replace(network, ports=tuple(ports.get(network.bridge, ())), masquerades=tuple(ways.get(network.bridge, ())))
+        for network in report.networks
+    ]
+    return replace(report, networks=tuple(networks))

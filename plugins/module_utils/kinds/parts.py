@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each kind adds to the report of a host. These need nothing of the kinds' rooms, so that looking stays cheap."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import replace
+
+from ..kernel.state import Link
+from ..model import HOST, Interface, Network, Place, PublishedPort, network_of
+from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport
+from ..world import World, is_ours
+
+
+def policies(world: World, report: HostReport) -> HostReport:
+    """A network for each bridge that has rules, whether there is such a bridge or not."""
+    if not world.firewall.is_open:
+        return report
+    found = sorted(world.firewall.current.policies, key=lambda policy: policy.bridge)
+    networks = [NetworkReport(item.bridge, item.network, subnets=item.subnets, policy=item) for item in found]
+    return replace(report, networks=tuple(networks))
+
+
+def masquerades(world: World, report: HostReport) -> HostReport:
+    """All masquerades."""
+    found = world.firewall.current.masquerades if world.firewall.is_open else ()
+    return replace(report, masquerades=tuple(sorted(found, key=str)))
+
+
+def ports(world: World, report: HostReport) -> HostReport:
+    """All published ports."""
+    found = world.firewall.current.ports if world.firewall.is_open else ()
+    return replace(report, ports=tuple(sorted(found, key=_port_order)))
+
+
+def _port_order(port: PublishedPort) -> tuple[str, int, str]:
+    """By what is published; spelling the addresses behind it would take longer than all the rest."""
+    host = "" if port.host_ip is None else "%s:" % port.host_ip
+    return ("%s%s" % (host, port.host_ports), port.container_ip.version, port.protocol)
+
+
+def forwarding(world: World, report: HostReport) -> HostReport:
+    """What the host forwards."""
+    stack = world.host.stack(HOST)
+    keys = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
+    versions = frozenset(version for version, key in keys.items() if stack.read_sysctl(key) not in (None, "0"))
+    drop = world.firewall.is_open and world.firewall.drop_foreign
+    return replace(report, forwards=versions, drop_foreign=drop)
+
+
+def bridges(world: World, report: HostReport) -> HostReport:
+    """Bridges of ours, and bridges of others with a port of ours."""
+    links = world.links()
+    known = {network.bridge: network for network in report.networks}
+    names = {link.name for link in links.values() if link.kind == "bridge" and is_ours(link)}
+    names |= {link.master for link in links.values() if is_ours(link) and link.master}
+    networks = [_network(known.get(name, NetworkReport(name)), links.get(name)) for name in sorted(names | set(known))]
+    return replace(report, networks=tuple(networks))
+
+
+def _network(known: NetworkReport, link: Link | None) -> NetworkReport:
+    if link is None:
+        return known
+    # A run that was interrupted may leave a bridge without its alias. Its rules were written before it, so they have
+    # the name of the network.
+    label = network_of(link.alias) if is_ours(link) and link.alias else known.network
+    subnets: tuple[Network, ...] = known.subnets if known.policy else tuple(a.network for a in link.addresses)
+    return NetworkReport(
+        bridge=link.name,
+        network=label,
+        present=True,
+        ours=is_ours(link),
+        addresses=_in_order(link.addresses),
+        subnets=subnets,
+        mtu=link.mtu,
+        policy=known.policy,
+    )
+
+
+def namespaces(world: World, report: HostReport) -> HostReport:
+    """The named namespaces with an end of a veth pair of ours in them, or with our mark."""
+    found = []
+    for name in sorted(world.host.namespaces()):
+        if not world.has_namespace(name):
+            continue
+        links = world.links(Place(netns=name))
+        lo = links.get("lo")
+        ours = lo is not None and is_ours(lo)
+        if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
+            found.append(NamespaceReport(name, network_of(lo.alias) if lo is not None and ours else "", ours))
+    return replace(report, namespaces=tuple(found))
+
+
+def endpoints(world: World, report: HostReport) -> HostReport:
+    """The ports of bridges that we made, each with its other end."""
+    plugged: dict[str, list[Link]] = {}
+    for link in world.links().values():
+        if is_ours(link) and link.master:
+            plugged.setdefault(link.master, []).append(link)
+    networks = []
+    for network in report.networks:
+        veths = sorted(plugged.get(network.bridge, ()), key=lambda link: link.name)
+        found = tuple(_endpoint(veth, world, network.network) for veth in veths)
+        networks.append(replace(network, endpoints=found))
+    return replace(report, networks=tuple(networks))
+
+
+def _endpoint(veth: Link, world: World, label: str) -> EndpointReport:
+    # A veth pair gets its alias last, like a bridge.
+    network = network_of(veth.alias) if veth.alias else label
+    found = world.peer_of(veth)
+    if found is None:
+        return EndpointReport(veth.name, network, veth.isolated, veth.up)
+    place, peer = found
+    addresses = _in_order(peer.addresses)
+    return EndpointReport(veth.name, network, veth.isolated, veth.up, place, peer.name, addresses, peer.mac_address)
+
+
+def _in_order(addresses: t.Sequence[Interface]) -> tuple[Interface, ...]:
+    """In an order that does not depend on how they came to be."""
+    return tuple(sorted(addresses, key=lambda address: (address.version, address)))

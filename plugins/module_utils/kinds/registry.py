@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All kinds of objects, a row each; the rooms of those that a run does not use are not imported.
+
+This is no part of the package's __init__: AnsiballZ follows the imports of each package that a module's imports lie in,
+also those inside of functions, and would send all kinds with every module.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import parts
+
+if t.TYPE_CHECKING:
+    from ..engine import Kind
+    from ..report import HostReport
+    from ..world import World
+
+
+class Row(t.NamedTuple):
+    """A kind: how to load it, where it stands in a run, and what it adds to the report of a host."""
+
+    name: str
+    load: t.Callable[[], Kind[t.Any]]
+    leaves: int  # what goes, goes in the order of these numbers; what comes, in the order of the rows
+    report: t.Callable[[World, HostReport], HostReport]  # is given what the rows above have reported
+
+
+def _bridge_firewall() -> Kind[t.Any]:
+    from .bridge_firewall import BridgeFirewallKind
+
+    return BridgeFirewallKind()
+
+
+def _nat_masquerade() -> Kind[t.Any]:
+    from .nat_masquerade import NatMasqueradeKind
+
+    return NatMasqueradeKind()
+
+
+def _port_publish() -> Kind[t.Any]:
+    from .port_publish import PortPublishKind
+
+    return PortPublishKind()
+
+
+def _bridge() -> Kind[t.Any]:
+    from .bridge import BridgeKind
+
+    return BridgeKind()
+
+
+def _sysctl_forward() -> Kind[t.Any]:
+    from .sysctl_forward import SysctlForwardKind
+
+    return SysctlForwardKind()
+
+
+def _netns() -> Kind[t.Any]:
+    from .netns import NetnsKind
+
+    return NetnsKind()
+
+
+def _veth() -> Kind[t.Any]:
+    from .veth import VethKind
+
+    return VethKind()
+
+
+# Rules come before the links that they close. Ports lead nowhere before their endpoints go, and a bridge is closed for
+# as long as it is there.
+ROWS = (
+    Row("bridge_firewall", _bridge_firewall, 6, parts.policies),
+    Row("nat_masquerade", _nat_masquerade, 5, parts.masquerades),
+    Row("port_publish", _port_publish, 1, parts.ports),
+    Row("bridge", _bridge, 4, parts.bridges),
+    Row("sysctl_forward", _sysctl_forward, 7, parts.forwarding),
+    Row("netns", _netns, 3, parts.namespaces),
+    Row("veth", _veth, 2, parts.endpoints),
+)

@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of ours is on a host, as data: what network_info returns before it is spelled."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from .model import BridgePolicy, Interface, Masquerade, Network, Place, PublishedPort
+
+_T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport")
+
+
+@dataclass(frozen=True)
+class EndpointReport:
+    """A port of a bridge that we made, and the other end of its veth pair."""
+
+    veth: str
+    network: str
+    isolated: bool = False
+    up: bool = True
+    place: Place | None = None  # None: the other end is in no namespace that can be found, so the rest is not known
+    interface: str | None = None
+    addresses: tuple[Interface, ...] = ()
+    mac_address: str | None = None
+
+    @property
+    def netns(self) -> str | None:
+        """The namespace that it lives in, when that has a name."""
+        return None if self.place is None else self.place.netns
+
+
+@dataclass(frozen=True)
+class NetworkReport:
+    """A bridge, or what is left of one, with all that belongs to it."""
+
+    bridge: str
+    network: str = ""  # empty: made by the modules one by one, without a network's name
+    present: bool = False  # rules may be there before the bridge, and outlive it
+    ours: bool = False
+    addresses: tuple[Interface, ...] = ()
+    subnets: tuple[Network, ...] = ()
+    mtu: int | None = None
+    policy: BridgePolicy | None = None
+    endpoints: tuple[EndpointReport, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    masquerades: tuple[Masquerade, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self.network or self.bridge
+
+
+@dataclass(frozen=True)
+class NamespaceReport:
+    """A named namespace that we made, or that has an endpoint of ours in it."""
+
+    name: str
+    network: str = ""
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class HostReport:
+    """All of it."""
+
+    networks: tuple[NetworkReport, ...] = ()  # by bridge
+    namespaces: tuple[NamespaceReport, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    masquerades: tuple[Masquerade, ...] = ()
+    forwards: frozenset[int] = frozenset()  # versions of IP
+    drop_foreign: bool = False
+    uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
+    backend: str | None = None  # None: no packet filter works
+    foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
+
+    def uplink(self, version: int) -> str | None:
+        """The link of the default route."""
+        return (self.uplinks or {}).get(version)
+
+    def only(self, name: str) -> HostReport:
+        """One network by its name or its bridge's, with what is noted under that name."""
+        return replace(
+            self,
+            networks=tuple(network for network in self.networks if name in (network.name, network.bridge)),
+            namespaces=_of(self.namespaces, name),
+            ports=_of(self.ports, name),
+            masquerades=_of(self.masquerades, name),
+        )
+
+
+def _of(items: t.Sequence[_T], name: str) -> tuple[_T, ...]:
+    return tuple(item for item in items if item.network == name)

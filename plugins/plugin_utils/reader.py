@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What network_info returned, read back into the report that it was spelled from."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
+from ..module_utils.kinds.port_publish import PortPublishKind
+from ..module_utils.model import BridgePolicy, Interface, Masquerade, Place, PublishedPort
+from ..module_utils.report import EndpointReport, HostReport, NamespaceReport, NetworkReport
+
+Facts = t.Mapping[str, t.Any]
+
+
+def read_report(info: Facts) -> HostReport:
+    """What is not in ``info`` is not on the host; raises InvalidRequest for what network_info cannot have returned."""
+    forwarding = info.get("forwarding") or {}
+    uplinks = info.get("uplinks") or {}
+    ports = _Ports()
+    return HostReport(
+        networks=tuple(_network(item, ports) for item in info.get("networks") or ()),
+        namespaces=tuple(
+            NamespaceReport(item["name"], item["network"], item["ours"]) for item in info.get("namespaces") or ()
+        ),
+        ports=ports.read(info.get("ports")),
+        masquerades=_masquerades(info.get("masquerades")),
+        forwards=frozenset(version for version in (4, 6) if forwarding.get("ipv%d" % version)),
+        drop_foreign=forwarding.get("forward_policy") == "drop",
+        uplinks={version: uplinks["ipv%d" % version] for version in (4, 6) if "ipv%d" % version in uplinks},
+        backend=info.get("backend"),
+        foreign=tuple(info.get("foreign") or ()),
+    )
+
+
+class _Ports:
+    """Each published port is in the JSON twice, with its network and with the host; it is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, PublishedPort] = {}
+
+    def read(self, items: t.Iterable[Facts] | None) -> tuple[PublishedPort, ...]:
+        return tuple(self._read(item) for item in items or ())
+
+    def _read(self, item: Facts) -> PublishedPort:
+        text = repr(sorted(item.items()))
+        if text not in self._known:
+            self._known[text] = PortPublishKind().parse(item)
+        return self._known[text]
+
+
+def _network(item: Facts, ports: _Ports) -> NetworkReport:
+    return NetworkReport(
+        bridge=item["bridge"],
+        network=item["network"],
+        present=item["present"],
+        ours=item["ours"],
+        addresses=_addresses(item["addresses"]),
+        subnets=tuple(ipaddress.ip_network(subnet) for subnet in item["subnets"]),
+        mtu=item.get("mtu"),
+        policy=_policy(item["policy"]),
+        endpoints=tuple(_endpoint(endpoint) for endpoint in item["endpoints"]),
+        ports=ports.read(item.get("ports")),
+        masquerades=_masquerades(item.get("masquerades")),
+    )
+
+
+def _addresses(texts: t.Iterable[str]) -> tuple[Interface, ...]:
+    return tuple(ipaddress.ip_interface(text) for text in texts)
+
+
+def _policy(item: Facts | None) -> BridgePolicy | None:
+    """What a request would be refused for may be there all the same: flows of a bridge whose subnets came later."""
+    if item is None:
+        return None
+    policy = BridgeFirewallKind().parse({name: value for name, value in item.items() if name != "subnets"})
+    subnets = tuple(ipaddress.ip_network(subnet) for subnet in item.get("subnets") or ())
+    return BridgePolicy(**dict(vars(policy), subnets=subnets))
+
+
+def _masquerades(items: t.Iterable[Facts] | None) -> tuple[Masquerade, ...]:
+    return tuple(NatMasqueradeKind().parse(item) for item in items or ())
+
+
+def _endpoint(item: Facts) -> EndpointReport:
+    netns, pid = item["netns"], item.get("pid")
+    return EndpointReport(
+        veth=item["veth"],
+        network=item["network"],
+        isolated=item["isolated"],
+        up=item["up"],
+        place=None if netns is None and pid is None else Place(netns, pid),
+        interface=item["interface"],
+        addresses=_addresses(item["addresses"]),
+        mac_address=item.get("mac_address"),
+    )

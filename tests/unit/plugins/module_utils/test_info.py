@@ -1,0 +1,228 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report on a host in memory, and the way to JSON and back that it takes when the role goes step by step."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts, spell
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.report import EndpointReport, HostReport
+from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
+    network_lists,
+    successors,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    MemoryHost,
+    ask,
+    once,
+    world,
+)
+
+Facts = dict[str, Any]
+
+BLUE: Facts = {
+    "name": "blue",
+    "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+    "endpoints": [{"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000"]}, {"name": "vm", "pid": 7}],
+}
+RED: Facts = {"name": "red", "subnets": ["10.21.0.0/24"], "internal": True, "endpoints": [{"name": "web"}]}
+
+
+def new_host(*networks: Facts) -> MemoryHost:
+    host = MemoryHost()
+    host.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
+    host.uplink("eth9", 1500)
+    host.start_process(7)
+    make_networks(networks, world(host))
+    return host
+
+
+def read_again(report: HostReport) -> HostReport:
+    """By way of JSON, as Ansible takes it to the controller."""
+    return read_report(json.loads(json.dumps(spell(report))))
+
+
+# ---- to JSON
+
+
+def test_every_key_that_is_promised() -> None:
+    host = new_host({**BLUE, "endpoints": BLUE["endpoints"][:1]})
+
+    port = {
+        "host_port": "8080",
+        "protocol": "tcp",
+        "container_ip": "10.20.0.2",
+        "container_port": "80",
+        "bridge": "br-blue",
+        "allowed_sources": [],
+        "in_interfaces": [],
+        "network": "blue",
+    }
+    ports = [
+        {**port, "host_ip": "127.0.0.1", "host_port": "9000", "container_port": "9000"},
+        port,
+        {**port, "container_ip": "fd00:20::2"},
+    ]
+    masquerade = {"out_interface": "!br-blue", "exclude": [], "random_fully": False, "network": "blue"}
+    masquerades = [{**masquerade, "source": source} for source in ("10.20.0.0/24", "fd00:20::/64")]
+    peer = host.space(Place(netns="web")).links["eth0"]
+    assert facts(world(host)) == {
+        "networks": [
+            {
+                "name": "blue",
+                "network": "blue",
+                "bridge": "br-blue",
+                "present": True,
+                "ours": True,
+                "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
+                "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+                "mtu": 1500,
+                "policy": {
+                    "bridge": "br-blue",
+                    "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+                    "internal": False,
+                    "icc": True,
+                    "direct_access": False,
+                    "trusted_interfaces": [],
+                    "host_access": "allow",
+                    "allow": [],
+                    "network": "blue",
+                },
+                "endpoints": [
+                    {
+                        "veth": "v-blue-web",
+                        "network": "blue",
+                        "isolated": False,
+                        "up": True,
+                        "name": "web",
+                        "netns": "web",
+                        "pid": None,
+                        "interface": "eth0",
+                        "addresses": ["10.20.0.2/24", "fd00:20::2/64"],
+                        "mac_address": peer.mac_address,
+                    }
+                ],
+                "ports": ports,
+                "masquerades": masquerades,
+            }
+        ],
+        "namespaces": [{"name": "web", "network": "blue", "ours": True}],
+        "ports": ports,
+        "masquerades": masquerades,
+        "forwarding": {"ipv4": True, "ipv6": True, "forward_policy": "unmanaged"},
+        "uplinks": {"ipv4": "eth0", "ipv6": "eth0"},
+        "backend": "nftables",
+        "foreign": [],
+    }
+
+
+@pytest.mark.parametrize("name", ["red", "br-red"])
+def test_one_network_by_its_name_or_its_bridge(name: str) -> None:
+    found = facts(world(new_host(BLUE, RED)), name)
+
+    assert [network["name"] for network in found["networks"]] == ["red"]
+    assert (found["ports"], found["masquerades"]) == ([], [])
+
+
+def test_an_endpoint_that_cannot_be_found_has_no_more_than_its_veth_pair() -> None:
+    host = new_host(BLUE)
+    host.space(Place(pid=7)).processes.clear()
+
+    [endpoint] = [item for item in facts(world(host))["networks"][0]["endpoints"] if item["name"] is None]
+
+    assert {key for key, value in endpoint.items() if value in (None, [])} == {
+        "name",
+        "netns",
+        "pid",
+        "interface",
+        "addresses",
+        "mac_address",
+    }
+
+
+def test_the_name_of_a_network_whose_bridge_has_no_alias_yet_is_in_its_rules() -> None:
+    host = new_host(BLUE)
+    host.change_link(HOST, "br-blue", alias="")
+    host.change_link(HOST, "v-blue-web", alias="")
+
+    [network] = gather(world(host)).networks
+
+    assert network.name == "blue"
+    assert [endpoint.network for endpoint in network.endpoints] == ["blue", "blue"]
+
+
+def test_rules_of_a_bridge_that_is_gone_and_a_bridge_of_others() -> None:
+    host = new_host()
+    host.make_link(host.host, "br0", kind="bridge", addresses=(ip_interface("10.9.0.1/24"),))
+    make_networks([{**BLUE, "endpoints": []}, {**RED, "bridge": "br0", "subnets": ["10.9.0.0/24"]}], world(host))
+    host.remove_link(host.host, "br-blue")
+
+    gone, used = gather(world(host)).networks
+
+    assert (gone.bridge, gone.present, gone.ours, gone.mtu) == ("br-blue", False, False, None)
+    assert [str(subnet) for subnet in gone.subnets] == BLUE["subnets"]
+    assert (used.bridge, used.present, used.ours, used.network) == ("br0", True, False, "red")
+
+
+def test_without_a_packet_filter_the_rest_is_told() -> None:
+    report = gather(world(new_host(BLUE), works=False))
+
+    assert (report.backend, report.ports, report.masquerades) == (None, (), ())
+    assert [(network.name, network.policy) for network in report.networks] == [("blue", None)]
+
+
+# ---- and back
+
+
+def test_what_is_not_in_the_json_is_not_there() -> None:
+    assert read_report({}) == HostReport(uplinks={})
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_json_says_all_that_the_report_says(data: Any) -> None:
+    networks = data.draw(network_lists())
+    host = new_host(BLUE) if data.draw(st.booleans()) else new_host()
+    make_networks(networks, world(host), prune=not host.names)
+    make_networks(data.draw(successors(networks)), world(host), prune=data.draw(st.booleans()))
+
+    report = gather(world(host))
+
+    assert read_again(report) == report
+
+
+def test_flows_to_subnets_that_changed_later_can_be_read() -> None:
+    host = new_host()
+    host.make_link(host.host, "br0", kind="bridge", addresses=(ip_interface("10.9.0.1/24"),))
+    once(host, ask(BridgeFirewallKind(), {"bridge": "br0", "allow": [{"to": "10.8.0.2/32"}]}))
+
+    report = gather(world(host))
+
+    assert [str(flow.to) for network in report.networks if network.policy for flow in network.policy.allow] == [
+        "10.8.0.2/32"
+    ]
+    assert read_again(report) == report
+
+
+def test_an_endpoint_nowhere_is_read_as_one() -> None:
+    host = new_host(BLUE)
+    host.space(Place(pid=7)).processes.clear()
+
+    report = gather(world(host))
+
+    assert EndpointReport("v-blue-vm", "blue") in report.networks[0].endpoints
+    assert read_again(report) == report
