@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The composition, for playbooks that call the modules one by one."""
+"""The door to the composition, for playbooks that call the modules one by one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.composition.compose import compose as compose_networks
 from ..module_utils.model import InvalidRequest
+from ..plugin_utils.module_arguments import arguments
+from ..plugin_utils.reader import read_report
 
 DOCUMENTATION = r"""
 name: compose
@@ -49,9 +51,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: For each module a list of what is to be C(present) and C(absent), the options of C(forward), and
-    whether there is
-    anything to C(remove).
+  description: For each module a list of what is to be C(present) and C(absent), the options of C(forward), and whether
+    there is anything to C(remove).
   type: dict
 """
 
@@ -62,9 +63,9 @@ def compose(
     prune: bool = True,
     state: str = "present",
 ) -> dict[str, t.Any]:
-    """compose_networks(), with its errors as Ansible shows them."""
+    """compose_networks(), from JSON to JSON, with its errors as Ansible shows them."""
     try:
-        return compose_networks(networks, info, prune, state)
+        return arguments(compose_networks(networks, read_report(info), prune, state))
     except InvalidRequest as error:
         raise AnsibleFilterError(str(error)) from None
 

@@ -8,51 +8,29 @@ from __future__ import annotations
 import typing as t
 
 from .composition.compose import compose
-from .engine import Kind, Outcome, Request, run
-from .info import facts
-from .kinds.bridge import BridgeKind
-from .kinds.bridge_firewall import BridgeFirewallKind
-from .kinds.nat_masquerade import NatMasqueradeKind
-from .kinds.netns import NetnsKind
-from .kinds.port_publish import PortPublishKind
-from .kinds.sysctl_forward import SysctlForwardKind
-from .kinds.veth import VethKind
-from .parsing import about
+from .composition.objects import Composition
+from .engine import Outcome, Request, run
+from .gather import gather
+from .kinds.registry import ROWS
+from .model import Namespace
 from .world import World
-
-# The order of the role's tasks. What goes, goes the other way round: ports lead nowhere before their endpoints go.
-_COMING = ("bridge_firewall", "nat_masquerade", "port_publish", "bridge", "sysctl_forward", "netns", "veth")
-_GOING = ("port_publish", "veth", "netns", "bridge", "nat_masquerade", "bridge_firewall")
 
 
 def make_networks(
     networks: t.Sequence[t.Mapping[str, t.Any]], world: World, prune: bool = True, state: str = "present"
 ) -> Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
-    wanted = compose(networks, facts(world), prune, state)
-    items = dict(wanted["present"], sysctl_forward=[wanted["forward"]])
+    wanted = compose(networks, gather(world), prune, state)
     if prune or state == "absent":
-        named = {item["name"] for side in (items, wanted["absent"]) for item in side["netns"]}
-        wanted["absent"]["netns"] += [{"name": name} for name in world.remains() if name not in named]
-    kinds = _kinds()
-    requests = [_request(kinds[name], item, "absent") for name in _GOING for item in wanted["absent"][name]]
-    requests += [_request(kinds[name], item, item.get("state", "present")) for name in _COMING for item in items[name]]
-    return run(requests, world)
+        named = {item.name for side in (wanted.present, wanted.absent) for item in side.netns}
+        wanted.absent.netns += [Namespace(name) for name in world.remains() if name not in named]
+    return run(_requests(wanted), world)
 
 
-def _kinds() -> dict[str, Kind[t.Any]]:
-    kinds: tuple[Kind[t.Any], ...] = (
-        BridgeFirewallKind(),
-        NatMasqueradeKind(),
-        PortPublishKind(),
-        BridgeKind(),
-        SysctlForwardKind(),
-        NetnsKind(),
-        VethKind(),
-    )
-    return {kind.name: kind for kind in kinds}
-
-
-def _request(kind: Kind[t.Any], options: t.Mapping[str, t.Any], state: str) -> Request:
-    with about("network %s" % options["network"] if options.get("network") else ""):
-        return Request(kind, kind.parse(options), state)
+def _requests(wanted: Composition) -> list[Request]:
+    """What goes, then what comes, each in its order; only the kinds of these objects are loaded."""
+    used = [row for row in ROWS if wanted.present.of(row.name) or wanted.absent.of(row.name)]
+    kinds = {row.name: row.load() for row in used}
+    going = sorted(used, key=lambda row: row.leaves)
+    requests = [Request(kinds[row.name], item, "absent") for row in going for item in wanted.absent.of(row.name)]
+    return requests + [Request(kinds[row.name], item) for row in used for item in wanted.present.of(row.name)]

@@ -111,16 +111,21 @@ def interface(option: str, value: str) -> Interface:
     """An address with the prefix length of its subnet, one that an interface can have."""
     if re.fullmatch(r"[0-9A-Fa-f.:]+", value):
         raise InvalidRequest("%s: %s has no prefix length; write it like 10.20.0.1/24." % (option, value))
-    found = _read(option, value, "address with prefix length", "10.20.0.1/24", ipaddress.ip_interface)
-    if found.ip.is_multicast or found.ip.is_unspecified or found.ip.is_loopback:
-        raise InvalidRequest("%s: an interface cannot have the address %s." % (option, found.ip))
-    if found.ip.version == 6 and found.ip.is_link_local:
-        raise InvalidRequest("%s: %s is link-local; the kernel gives those by itself." % (option, found.ip))
-    spare = found.network.max_prefixlen - found.network.prefixlen
-    if spare > 1 and found.ip == found.network.network_address:
-        raise InvalidRequest("%s: %s is the address of the subnet %s itself." % (option, found.ip, found.network))
-    if spare > 1 and found.ip.version == 4 and found.ip == found.network.broadcast_address:
-        raise InvalidRequest("%s: %s is the broadcast address of %s." % (option, found.ip, found.network))
+    return usable(option, _read(option, value, "address with prefix length", "10.20.0.1/24", ipaddress.ip_interface))
+
+
+def usable(option: str, found: Interface) -> Interface:
+    """The address, if an interface can have it."""
+    ip, subnet = found.ip, found.network
+    if ip.is_multicast or ip.is_unspecified or ip.is_loopback:
+        raise InvalidRequest("%s: an interface cannot have the address %s." % (option, ip))
+    if ip.version == 6 and ip.is_link_local:
+        raise InvalidRequest("%s: %s is link-local; the kernel gives those by itself." % (option, ip))
+    spare = subnet.max_prefixlen - subnet.prefixlen
+    if spare > 1 and ip == subnet.network_address:
+        raise InvalidRequest("%s: %s is the address of the subnet %s itself." % (option, ip, subnet))
+    if spare > 1 and ip.version == 4 and ip == subnet.broadcast_address:
+        raise InvalidRequest("%s: %s is the broadcast address of %s." % (option, ip, subnet))
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from ..model import Address, InvalidRequest, Network
+from ..model import Address, Interface, InvalidRequest, Network
 
 
 class Subnet:
@@ -50,6 +50,11 @@ class Subnet:
                 self._holders[address] = holder
                 return address
         raise InvalidRequest("%s: subnet %s has no address left for %s." % (self.title, self.network, holder))
+
+    def interface(self, address: Address) -> Interface:
+        """An address with the prefix length of the subnet."""
+        make = ipaddress.IPv4Interface if self.network.version == 4 else ipaddress.IPv6Interface
+        return make((int(address), self.network.prefixlen))
 
     def _is_host(self, address: Address) -> bool:
         """Without the ends of an IPv4 subnet, or the routers' anycast address of an IPv6 one (RFC 4291, 2.6.1)."""

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the role's list of networks, and what is on the host, to the arguments of the modules.
+"""From the role's list of networks, and what is on the host, to objects for the engine.
 
-Pure: the same list and the same host give the same arguments, so a second run asks for what the first one made.
+Pure: the same list and the same host give the same objects, so a second run asks for what the first one made.
 """
 
 from __future__ import annotations
@@ -12,196 +12,215 @@ import ipaddress
 import typing as t
 
 from .. import parsing as read
-from ..model import Network
-from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks
+from ..model import (
+    Bridge,
+    BridgePolicy,
+    Forwarding,
+    Masquerade,
+    Namespace,
+    Network,
+    Peer,
+    Place,
+    PublishedPort,
+    Route,
+    Veth,
+)
+from ..report import HostReport, NetworkReport
+from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, unlisted
+from .objects import Composition, Objects
 from .ports import plan_ports
-from .removal import Item, Items, removals
+from .removal import removals, unwanted_masquerades
 from .spec import read_masquerade
 
-MODULES = ("bridge", "netns", "veth", "bridge_firewall", "nat_masquerade", "port_publish")
+_ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
-def compose(networks: t.Sequence[Facts], info: Facts, prune: bool = True, state: str = "present") -> dict[str, t.Any]:
-    """The arguments for the modules; raises InvalidRequest, whose text is for the user.
-
-    ``info`` is what network_info returned.
-    """
-    present: Items = {module: [] for module in MODULES}
-    absent: Items = {module: [] for module in MODULES}
+def compose(networks: t.Sequence[Facts], report: HostReport, prune: bool = True, state: str = "present") -> Composition:
+    """What to ask of the host; raises InvalidRequest, whose text is for the user."""
+    present, absent = Objects(), Objects()
     wanted: list[BridgeNetwork] = []
     if state == "present":
-        wanted = read_networks(networks, info)
-        decide(wanted, info, prune)
-        _plan_present(wanted, info, present, prune)
+        wanted = read_networks(networks, report)
+        decide(wanted, report, prune)
+        present = _plan_present(wanted, report, prune)
         names = {network.name for network in wanted}
         if prune:
-            absent = removals(present, info, bool)
+            absent = removals(present, report, bool)
         else:
-            # one way out in the place of another is a change of a network that is in the list
-            absent["nat_masquerade"] = removals(present, info, names.__contains__)["nat_masquerade"]
+            # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes all the same.
+            absent.nat_masquerade = unwanted_masquerades(present, report, names.__contains__)
     else:
-        absent = removals(present, info, read_names(networks).__contains__)
-    forward = _forwarding(wanted, present, absent, info)
-    return {"present": present, "absent": absent, "forward": forward, "remove": any(absent.values())}
+        absent = removals(present, report, read_names(networks).__contains__)
+    forwarding = _plan_forwarding(wanted, present, absent, report)
+    (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding())
+    return Composition(present, absent)
 
 
-def _plan_present(networks: t.Sequence[BridgeNetwork], info: Facts, present: Items, prune: bool) -> None:
+def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, prune: bool) -> Objects:
+    plan = Objects()
     for network in networks:
-        subnets = {version: subnet.network for version, subnet in network.subnets.items()}
-        present["bridge"].append(_plan_bridge(network, subnets))
-        present["bridge_firewall"].append(_plan_policy(network, subnets))
-        with read.about("network %s: masquerade" % network.name):
-            present["nat_masquerade"] += _plan_masquerades(network, subnets, info)
-    present["port_publish"] = plan_ports(networks, info)
-    present["netns"] = _plan_namespaces(networks)
-    present["veth"] = _plan_veths(networks, set() if prune else _staying(networks, info))
+        with read.about("network %s" % network.name):
+            plan.bridge.append(_plan_bridge(network))
+            plan.bridge_firewall.append(_plan_policy(network))
+            with read.about("network %s: masquerade" % network.name):
+                plan.nat_masquerade += _plan_masquerades(network, report)
+    plan.port_publish = plan_ports(networks, report.ports)
+    plan.netns = _plan_namespaces(networks)
+    plan.veth = _plan_veths(networks, set() if prune else _served(networks, report))
+    return plan
 
 
-def _plan_bridge(network: BridgeNetwork, subnets: t.Mapping[int, Network]) -> Item:
-    addresses = ["%s/%d" % (network.gateways[version], subnet.prefixlen) for version, subnet in subnets.items()]
-    return dict(_given(network.options, "mtu"), name=network.bridge, addresses=addresses, network=network.name)
+def _plan_bridge(network: BridgeNetwork) -> Bridge:
+    addresses = [subnet.interface(network.gateways[version]) for version, subnet in network.subnets.items()]
+    for address in addresses:
+        read.usable("addresses", address)
+    return Bridge(network.bridge, tuple(addresses), network.mtu, network=network.name)
 
 
-def _plan_policy(network: BridgeNetwork, subnets: t.Mapping[int, Network]) -> Item:
-    flows = [_given(flow, *flow) for flow in network.options.get("allow") or ()]
-    return dict(
-        _given(network.options, "direct_access", "trusted_interfaces", "host_access"),
-        **({"allow": flows} if flows else {}),
-        bridge=network.bridge,
-        subnets=[str(subnet) for subnet in subnets.values()],
-        internal=network.internal,
-        icc=network.options.get("icc") is not False,
-        network=network.name,
+def _plan_policy(network: BridgeNetwork) -> BridgePolicy:
+    from ..kinds.bridge_firewall import BridgeFirewallKind
+
+    return BridgeFirewallKind().parse(
+        dict(
+            _given(network.options, "direct_access", "trusted_interfaces", "host_access", "allow"),
+            bridge=network.bridge,
+            subnets=[str(subnet.network) for subnet in network.subnets.values()],
+            internal=network.internal,
+            icc=network.icc,
+            network=network.name,
+        )
     )
 
 
-def _given(options: Facts, *names: str) -> Item:
+def _given(options: Facts, *names: str) -> dict[str, t.Any]:
     return {name: options[name] for name in names if options.get(name) is not None}
 
 
-def _plan_masquerades(network: BridgeNetwork, subnets: t.Mapping[int, Network], info: Facts) -> list[Item]:
+def _plan_masquerades(network: BridgeNetwork, report: HostReport) -> list[Masquerade]:
     options = read_masquerade("network %s" % network.name, network.options.get("masquerade"))
     if network.internal or options is None:
         return []
-    result = []
-    for version, subnet in subnets.items():
-        excluded = read.networks("exclude", options.get("exclude"))
-        item: Item = {
-            "source": str(subnet),
-            "out_interface": _out_interface(options.get("out_interface"), network, version, info),
-            "exclude": [str(other) for other in excluded if other.version == version],
-            "network": network.name,
-        }
-        item.update(_given(options, "random_fully"))
-        if options.get("to_source") and read.address("to_source", options["to_source"]).version == version:
-            item["to_source"] = options["to_source"]
-        result.append(item)
-    return result
+    return [_plan_masquerade(network, version, options, report) for version in network.subnets]
 
 
-def _out_interface(given: str | None, network: BridgeNetwork, version: int, info: Facts) -> str:
-    """The interface in the words in which network_info tells it, so that what is there is known again."""
+def _plan_masquerade(network: BridgeNetwork, version: int, options: Facts, report: HostReport) -> Masquerade:
+    """What is said of addresses of the other family is for the network's other masquerade."""
+    from ..kinds.nat_masquerade import NatMasqueradeKind
+
+    excluded = read.networks("exclude", options.get("exclude"))
+    found = dict(
+        _given(options, "random_fully"),
+        source=str(network.subnets[version].network),
+        out_interface=_out_interface(options.get("out_interface"), network, version, report),
+        exclude=[str(other) for other in excluded if other.version == version],
+        network=network.name,
+    )
+    if options.get("to_source") and read.address("to_source", options["to_source"]).version == version:
+        found["to_source"] = options["to_source"]
+    return NatMasqueradeKind().parse(found)
+
+
+def _out_interface(given: str | None, network: BridgeNetwork, version: int, report: HostReport) -> str:
+    """The interface by the name that the report has for it, so that what is there is known again."""
     if not given:
         return "!" + network.bridge
     if given == "default":
-        return str(info.get("uplinks", {}).get("ipv%d" % version) or given)
-    return "!" + given[1:].strip() if given.startswith("!") else given
+        return report.uplink(version) or given
+    return given
 
 
-def _plan_namespaces(networks: t.Sequence[BridgeNetwork]) -> list[Item]:
+def _plan_namespaces(networks: t.Sequence[BridgeNetwork]) -> list[Namespace]:
     """Each namespace once, noted under the first network that needs it."""
-    found: dict[str, Item] = {}
+    found: dict[str, Namespace] = {}
     for network in networks:
         for endpoint in network.endpoints:
-            if endpoint.netns is not None:
-                found.setdefault(endpoint.netns, {"name": endpoint.netns, "network": network.name})
+            name = endpoint.place.netns
+            if name is not None and name not in found:
+                found[name] = Namespace(name, network=network.name)
     return list(found.values())
 
 
-def _plan_veths(networks: t.Sequence[BridgeNetwork], staying: set[tuple[str, int]]) -> list[Item]:
-    """``staying`` are the namespaces that have a way out, for a family, by a network that is not in the list."""
-    gateways_given: set[tuple[t.Any, int]] = {(("netns", name), version) for name, version in staying}
+def _plan_veths(networks: t.Sequence[BridgeNetwork], served: set[tuple[Place, int]]) -> list[Veth]:
+    """``served`` are the namespaces that have a way out, for a version of IP, by a network that is not in the list."""
+    served = set(served)
     result = []
     for network in networks:
+        ways = {} if network.internal else {v: Route(_ANYWHERE[v], via) for v, via in network.gateways.items()}
+        by_host = _ways_by_host(network)
         for endpoint in network.endpoints:
-            gateways = []
-            for version, gateway in network.gateways.items():
-                # one way out for each family: the first network that has one
-                if not network.internal and (endpoint.place, version) not in gateways_given:
-                    gateways_given.add((endpoint.place, version))
-                    gateways.append(str(gateway))
-            result.append(_plan_veth(network, endpoint, gateways))
+            # one way out for each version: by the first network that has one
+            routes = [way for version, way in ways.items() if (endpoint.place, version) not in served]
+            served.update((endpoint.place, version) for version in ways)
+            with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
+                result.append(_plan_veth(network, endpoint, (*routes, *by_host)))
     return result
 
 
-def _staying(networks: t.Sequence[BridgeNetwork], info: Facts) -> set[tuple[str, int]]:
-    listed = {network.veth(endpoint) for network in networks for endpoint in network.endpoints}
-    found: set[tuple[str, int]] = set()
-    for network in info.get("networks", ()):
-        for endpoint in network["endpoints"]:
-            if endpoint["netns"] and endpoint["veth"] not in listed:
-                found.update((endpoint["netns"], version) for version in (4, 6) if _speaks(network, version))
+def _served(networks: t.Sequence[BridgeNetwork], report: HostReport) -> set[tuple[Place, int]]:
+    staying = {endpoint.veth for endpoint in unlisted(networks, report)}
+    found: set[tuple[Place, int]] = set()
+    for network in report.networks:
+        versions = [version for version in (4, 6) if _speaks(network, version)]
+        places = [Place(netns=endpoint.netns) for endpoint in network.endpoints if endpoint.veth in staying]
+        found.update((place, version) for place in places for version in versions)
     return found
 
 
-def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, gateways: list[str]) -> Item:
-    options = endpoint.options
-    mac = options.get("mac_address") or (mac_address(endpoint.addresses) if endpoint.addresses else None)
-    place = {"netns": endpoint.netns} if endpoint.pid is None else {"pid": endpoint.pid}
-    addresses = [str(address) for address in endpoint.addresses]
-    peer: Item = dict(place, name=endpoint.interface, addresses=addresses, gateways=gateways)
-    if mac:
-        peer["mac_address"] = mac
-    if network.options.get("icc") is False and network.options.get("allow"):
-        peer["routes"] = _way_by_the_host(network)
-    return dict(
-        _given(network.options, "mtu"),
-        name=network.veth(endpoint),
+def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, routes: tuple[Route, ...]) -> Veth:
+    for address in endpoint.addresses:
+        read.usable("addresses", address)
+    mac = endpoint.mac_address or (mac_address(endpoint.addresses) if endpoint.addresses else None)
+    return Veth(
+        name=endpoint.veth,
+        peer=Peer(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes),
         bridge=network.bridge,
-        isolated=network.options.get("icc") is False,
+        isolated=not network.icc,
+        mtu=network.mtu,
         network=network.name,
-        peer=peer,
     )
 
 
-def _way_by_the_host(network: BridgeNetwork) -> list[Item]:
+def _ways_by_host(network: BridgeNetwork) -> tuple[Route, ...]:
     """Routes to the other endpoints over the gateway: isolated ports do not hear one another, the host hears both.
 
     The gateway has a route of its own, or the kernel would find it behind itself and refuse the others.
     """
-    routes: list[Item] = []
+    if network.icc or not network.options.get("allow"):
+        return ()
+    routes: list[Route] = []
     for version, subnet in network.subnets.items():
-        gateway = str(network.gateways[version])
+        gateway = network.gateways[version]
         if subnet.network.max_prefixlen - subnet.network.prefixlen > 1:
-            routes.append({"to": gateway})
-            routes += [{"to": str(half), "via": gateway} for half in subnet.network.subnets(prefixlen_diff=1)]
-    return routes
+            routes.append(Route(ipaddress.ip_network(gateway)))
+            routes += [Route(half, gateway) for half in subnet.network.subnets(prefixlen_diff=1)]
+    return tuple(routes)
 
 
-def _forwarding(networks: t.Sequence[BridgeNetwork], present: Items, absent: Items, info: Facts) -> Item:
-    """What the host must forward for all networks of the role, absent when none is left."""
-    gone = {item["name"] for item in absent["bridge"]} | {item["bridge"] for item in absent["bridge_firewall"]}
+def _plan_forwarding(
+    networks: t.Sequence[BridgeNetwork], present: Objects, absent: Objects, report: HostReport
+) -> Forwarding | None:
+    """What the host must forward for all networks of the role; None when no network is left."""
+    gone = {bridge.name for bridge in absent.bridge} | {policy.bridge for policy in absent.bridge_firewall}
     bridges = gone | {network.bridge for network in networks}
-    left = [network for network in info.get("networks", ()) if network["network"] and network["bridge"] not in bridges]
+    left = [network for network in report.networks if network.network and network.bridge not in bridges]
     if not networks and not left:
-        return {"state": "absent", "ipv4": True, "ipv6": False, "route_localnet": []}
+        return None
     versions = {version for network in networks if not network.internal for version in network.subnets}
-    local = {item["bridge"] for item in present["port_publish"] if _serves_loopback(item)}
-    local |= {network["bridge"] for network in left if any(map(_serves_loopback, network["ports"]))}
-    return {
-        "state": "present",
-        "ipv4": 4 in versions or any(_speaks(network, 4) for network in left),
-        "ipv6": 6 in versions or any(_speaks(network, 6) for network in left),
-        "route_localnet": sorted(local),
-    }
+    local = {port.bridge for port in present.port_publish if _serves_loopback(port)}
+    local |= {network.bridge for network in left if any(map(_serves_loopback, network.ports))}
+    return Forwarding(
+        ipv4=4 in versions or any(_speaks(network, 4) for network in left),
+        ipv6=6 in versions or any(_speaks(network, 6) for network in left),
+        route_localnet=tuple(sorted(local)),
+    )
 
 
-def _speaks(network: Facts, version: int) -> bool:
-    internal = (network["policy"] or {}).get("internal", False)
-    return not internal and any(ipaddress.ip_network(subnet).version == version for subnet in network["subnets"])
+def _speaks(network: NetworkReport, version: int) -> bool:
+    """Whether a network on the host leads out for a version of IP."""
+    internal = network.policy is not None and network.policy.internal
+    return not internal and any(subnet.version == version for subnet in network.subnets)
 
 
-def _serves_loopback(item: Facts) -> bool:
+def _serves_loopback(port: PublishedPort) -> bool:
     """Whether a published port answers on 127.0.0.1."""
-    host_ip = item.get("host_ip")
-    return ":" not in item["container_ip"] and (host_ip is None or ipaddress.ip_address(host_ip).is_loopback)
+    return port.container_ip.version == 4 and (port.host_ip is None or port.host_ip.is_loopback)

@@ -12,12 +12,16 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .. import parsing as read
-from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network
+from ..kinds.overlaps import first_overlap
+from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
+from ..report import EndpointReport, HostReport, NetworkReport
 from . import spec
 from .allocate import Subnet
 from .publish import Publish, parse
 
 Facts = t.Mapping[str, t.Any]
+
+_WORD = re.compile(r"[A-Za-z0-9_]+")
 
 
 @dataclass
@@ -25,18 +29,13 @@ class Endpoint:
     """One end of a network, with what is decided about it so far."""
 
     name: str
-    netns: str | None
-    pid: int | None
-    options: Facts
-    interface: str
+    place: Place  # the namespace that it lives in
+    veth: str  # the host's end of its veth pair, by which it is known again wherever it lives
+    interface: str  # empty: not decided yet
+    mac_address: str | None
     wanted: t.Sequence[Address]
     publish: t.Sequence[Publish]
     addresses: list[Interface] = field(default_factory=list)
-
-    @property
-    def place(self) -> tuple[str, t.Any]:
-        """The namespace that it lives in."""
-        return ("netns", self.netns) if self.pid is None else ("pid", self.pid)
 
 
 @dataclass
@@ -46,25 +45,35 @@ class BridgeNetwork:
     name: str
     bridge: str
     options: Facts
+    mtu: int | None
     subnets: dict[int, Subnet]
     gateways: dict[int, Address]
     endpoints: list[Endpoint]
-    known: t.Mapping[str, Facts]  # endpoints of this network that are on the host, by the host's end of their veth pair
-    others: t.Sequence[Facts] = ()  # all endpoints that are on its bridge
+    there: NetworkReport | None  # what is on its bridge now
 
     @property
     def internal(self) -> bool:
         """Whether it has no way out."""
         return bool(self.options.get("internal"))
 
-    def veth(self, endpoint: Endpoint) -> str:
-        """The host's end of an endpoint's veth pair, by which the endpoint is known again wherever it lives."""
-        return veth_name(self.name, endpoint.name)
+    @property
+    def icc(self) -> bool:
+        """Whether its endpoints may talk to one another."""
+        return self.options.get("icc") is not False
+
+    @property
+    def others(self) -> t.Sequence[EndpointReport]:
+        """All endpoints that are on its bridge now."""
+        return self.there.endpoints if self.there else ()
+
+    def known(self) -> dict[str, EndpointReport]:
+        """The endpoints of this network that are on the host now, by the host's end of their veth pair."""
+        return {endpoint.veth: endpoint for endpoint in self.others if endpoint.network == self.name}
 
 
-def read_networks(networks: t.Sequence[Facts], info: Facts) -> list[BridgeNetwork]:
-    """The list as objects; raises InvalidRequest. ``info`` is what network_info returned."""
-    there = {network["bridge"]: network for network in info.get("networks", ())}
+def read_networks(networks: t.Sequence[Facts], report: HostReport) -> list[BridgeNetwork]:
+    """The list as objects; raises InvalidRequest."""
+    there = {network.bridge: network for network in report.networks}
     wanted = [_read_network(options, there) for options in networks]
     _refuse_doubles(wanted)
     return wanted
@@ -75,14 +84,21 @@ def read_names(networks: t.Sequence[Facts]) -> set[str]:
     return {_read_name(options) for options in networks}
 
 
-def decide(networks: t.Sequence[BridgeNetwork], info: Facts, prune: bool) -> None:
+def decide(networks: t.Sequence[BridgeNetwork], report: HostReport, prune: bool) -> None:
     """Give every endpoint its interface's name and its addresses.
 
     Without ``prune``, what is there and not in the list stays, and keeps its addresses and its interface.
     """
-    _name_interfaces(networks, [] if prune else _unlisted(networks, info))
+    _name_interfaces(networks, [] if prune else unlisted(networks, report))
     for network in networks:
         _allocate(network, prune)
+
+
+def unlisted(networks: t.Sequence[BridgeNetwork], report: HostReport) -> list[EndpointReport]:
+    """The endpoints on the host that are not in the list and live in a namespace with a name."""
+    listed = {endpoint.veth for network in networks for endpoint in network.endpoints}
+    found = [endpoint for network in report.networks for endpoint in network.endpoints]
+    return [endpoint for endpoint in found if endpoint.netns and endpoint.veth not in listed]
 
 
 def _read_name(options: t.Any) -> str:
@@ -92,29 +108,37 @@ def _read_name(options: t.Any) -> str:
     return read.label("name", str(name))
 
 
-def _read_network(given: Facts, networks: t.Mapping[str, Facts]) -> BridgeNetwork:
+def _read_network(given: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
     name = _read_name(given)
     with read.about("network %s" % name):
-        return _read_options(name, given, networks)
+        return _read_options(name, given, there)
 
 
-def _read_options(name: str, given: Facts, networks: t.Mapping[str, Facts]) -> BridgeNetwork:
+def _read_options(name: str, given: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
     title = "network %s" % name
     options = spec.read(title, spec.NETWORK, given)
+    bridge = _read_bridge(name, options, title)
+    subnets = _read_subnets(options, title)
+    return BridgeNetwork(
+        name=name,
+        bridge=bridge,
+        options=options,
+        mtu=read.mtu("mtu", options.get("mtu")),
+        subnets={version: Subnet(subnet, gateway, title) for version, (subnet, gateway) in subnets.items()},
+        gateways={version: gateway for version, (unused, gateway) in subnets.items()},
+        endpoints=[_read_endpoint(item, name) for item in options.get("endpoints") or ()],
+        there=there.get(bridge),
+    )
+
+
+def _read_bridge(name: str, options: Facts, title: str) -> str:
     bridge = options.get("bridge") or "br-" + name
     if not options.get("bridge") and len(bridge.encode()) > LINK_NAME_BYTES:
         raise InvalidRequest(
             "%s: the name of its bridge, %s, would be too long (%d bytes, and the kernel takes %d); give a shorter one"
             " with the option bridge." % (title, bridge, len(bridge.encode()), LINK_NAME_BYTES)
         )
-    subnets = _read_subnets(options, title)
-    endpoints = [_read_endpoint(item, title) for item in options.get("endpoints") or ()]
-    there = networks.get(bridge, {})
-    known = {item["veth"]: item for item in there.get("endpoints", ()) if item["network"] == name}
-    gateways = {version: gateway for version, (unused, gateway) in subnets.items()}
-    held = {version: Subnet(subnet, gateway, title) for version, (subnet, gateway) in subnets.items()}
-    others = there.get("endpoints", ())
-    return BridgeNetwork(name, read.link_name("bridge", bridge), options, held, gateways, endpoints, known, others)
+    return read.link_name("bridge", bridge)
 
 
 def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Address]]:
@@ -143,78 +167,85 @@ def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Addres
     return result
 
 
-def _read_endpoint(options: Facts, title: str) -> Endpoint:
+def _read_endpoint(options: Facts, network: str) -> Endpoint:
     name = options.get("name")
     if not name:
-        raise InvalidRequest("%s: an endpoint needs a name." % title)
-    with read.about("%s: endpoint %s" % (title, name)):
-        pid = read.pid("pid", options.get("pid"))
-        if pid is not None and options.get("netns"):
-            raise InvalidRequest("%s: endpoint %s lives in a namespace by name or by pid, not both." % (title, name))
-        netns = None if pid is not None else read.namespace_name("netns", options.get("netns") or name)
+        raise InvalidRequest("network %s: an endpoint needs a name." % network)
+    title = "network %s: endpoint %s" % (network, name)
+    with read.about(title):
         given = options.get("interface")
-        interface = read.link_name("interface", given) if given else ""
         texts = [str(value).partition("/")[0] for value in options.get("addresses") or ()]
-        wanted = [read.address("addresses", text) for text in texts]
-        publish = [parse(value) for value in options.get("publish") or ()]
-    return Endpoint(name, netns, pid, options, interface, wanted, publish)
+        return Endpoint(
+            name=name,
+            place=_read_place(options, name, title),
+            veth=veth_name(network, name),
+            interface=read.link_name("interface", given) if given else "",
+            mac_address=read.mac_address("mac_address", options.get("mac_address") or None),
+            wanted=[read.address("addresses", text) for text in texts],
+            publish=[parse(value) for value in options.get("publish") or ()],
+        )
+
+
+def _read_place(options: Facts, name: str, title: str) -> Place:
+    pid = read.pid("pid", options.get("pid"))
+    if pid is None:
+        return Place(netns=read.namespace_name("netns", options.get("netns") or name))
+    if options.get("netns"):
+        raise InvalidRequest("%s lives in a namespace by name or by pid, not both." % title)
+    return Place(pid=pid)
 
 
 def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
-    seen: list[BridgeNetwork] = []
+    names: set[str] = set()
+    bridges: dict[str, str] = {}
     for network in networks:
-        for other in seen:
-            if other.name == network.name:
-                raise InvalidRequest("Network %s is in the list twice." % network.name)
-            if other.bridge == network.bridge:
-                raise InvalidRequest(
-                    "Networks %s and %s have the same bridge %s." % (other.name, network.name, other.bridge)
-                )
-            for version in set(network.subnets) & set(other.subnets):
-                one, two = other.subnets[version].network, network.subnets[version].network
-                if one.overlaps(two):
-                    raise InvalidRequest(
-                        "Networks %s and %s overlap: %s and %s." % (other.name, network.name, one, two)
-                    )
-        seen.append(network)
-        places: dict[t.Any, str] = {}
-        for endpoint in network.endpoints:
-            if endpoint.place in places:
-                raise InvalidRequest(
-                    "network %s: endpoint %s is in the list twice." % (network.name, places[endpoint.place])
-                )
-            places[endpoint.place] = endpoint.name
+        if network.name in names:
+            raise InvalidRequest("Network %s is in the list twice." % network.name)
+        names.add(network.name)
+        other = bridges.setdefault(network.bridge, network.name)
+        if other != network.name:
+            raise InvalidRequest("Networks %s and %s have the same bridge %s." % (other, network.name, network.bridge))
+        _refuse_double_endpoints(network)
+    found = first_overlap((s.network, network.name) for network in networks for s in network.subnets.values())
+    if found is not None:
+        (one, first), (two, second) = found
+        raise InvalidRequest("Networks %s and %s overlap: %s and %s." % (first, second, one, two))
 
 
-def _unlisted(networks: t.Sequence[BridgeNetwork], info: Facts) -> list[Facts]:
-    """The endpoints on the host that are not in the list."""
-    listed = {network.veth(endpoint) for network in networks for endpoint in network.endpoints}
-    found = [endpoint for network in info.get("networks", ()) for endpoint in network["endpoints"]]
-    return [item for item in found if item["netns"] and item["veth"] not in listed]
+def _refuse_double_endpoints(network: BridgeNetwork) -> None:
+    places: dict[Place, str] = {}
+    for endpoint in network.endpoints:
+        if endpoint.place in places:
+            raise InvalidRequest(
+                "network %s: endpoint %s is in the list twice." % (network.name, places[endpoint.place])
+            )
+        places[endpoint.place] = endpoint.name
 
 
-def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[Facts]) -> None:
+def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[EndpointReport]) -> None:
     """eth0, eth1, … by the order of the list; an endpoint keeps the interface that it has."""
-    taken: dict[tuple[str, t.Any], dict[str, str]] = {}
-    for facts in staying:
-        taken.setdefault(("netns", facts["netns"]), {})[facts["interface"]] = facts["network"]
+    taken: dict[Place, dict[str | None, str]] = {}
+    for other in staying:
+        taken.setdefault(Place(netns=other.netns), {})[other.interface] = other.network
     rest = []
     for network in networks:
+        known = network.known()
         for endpoint in network.endpoints:
-            known = network.known.get(network.veth(endpoint), {})
-            name = endpoint.interface or known.get("interface")
+            there = known.get(endpoint.veth)
+            name = endpoint.interface or (there.interface if there else None)
+            names = taken.setdefault(endpoint.place, {})
             if not name:
                 rest.append(endpoint)
-            elif name in taken.setdefault(endpoint.place, {}):
+            elif name in names:
                 raise InvalidRequest(
                     "network %s: interface %s of endpoint %s is taken by network %s."
-                    % (network.name, name, endpoint.name, taken[endpoint.place][name])
+                    % (network.name, name, endpoint.name, names[name])
                 )
             else:
                 endpoint.interface = name
-                taken[endpoint.place][name] = network.name
+                names[name] = network.name
     for endpoint in rest:
-        names = taken.setdefault(endpoint.place, {})
+        names = taken[endpoint.place]
         number = next(number for number in range(len(names) + 1) if "eth%d" % number not in names)
         endpoint.interface = "eth%d" % number
         names[endpoint.interface] = ""
@@ -227,33 +258,39 @@ def _allocate(network: BridgeNetwork, prune: bool) -> None:
             _give(network, endpoint, address)
     if not prune:
         _reserve(network)
+    known = network.known()
     for endpoint in network.endpoints:
-        held = {address.version for address in endpoint.addresses}
-        for value in network.known.get(network.veth(endpoint), {}).get("addresses", ()):
-            address = ipaddress.ip_interface(value).ip
-            subnet = network.subnets.get(address.version)
-            if subnet is not None and address.version not in held and subnet.is_free(address):
-                held.add(address.version)
-                _give(network, endpoint, address)
+        if endpoint.veth in known:
+            _keep(network, endpoint, known[endpoint.veth])
     for endpoint in network.endpoints:
         held = {address.version for address in endpoint.addresses}
         for version, subnet in network.subnets.items():
             if version not in held:
-                address = subnet.lowest("endpoint %s" % endpoint.name)
-                endpoint.addresses.append(ipaddress.ip_interface("%s/%d" % (address, subnet.network.prefixlen)))
-        endpoint.addresses.sort(key=lambda address: address.version)
+                endpoint.addresses.append(subnet.interface(subnet.lowest("endpoint %s" % endpoint.name)))
+        endpoint.addresses.sort(key=_version)
+
+
+def _keep(network: BridgeNetwork, endpoint: Endpoint, there: EndpointReport) -> None:
+    """Leave an endpoint the addresses that it has, where they are still free and it was not given others."""
+    held = {address.version for address in endpoint.addresses}
+    for known in there.addresses:
+        subnet = network.subnets.get(known.version)
+        if subnet is not None and known.version not in held and subnet.is_free(known.ip):
+            held.add(known.version)
+            subnet.take(known.ip, "endpoint %s" % endpoint.name)
+            endpoint.addresses.append(known if known.network == subnet.network else subnet.interface(known.ip))
 
 
 def _reserve(network: BridgeNetwork) -> None:
     """Leave the addresses of endpoints alone that are not in the list and stay."""
-    listed = {network.veth(endpoint) for endpoint in network.endpoints}
-    for facts in network.others:
-        if facts["veth"] in listed:
+    listed = {endpoint.veth for endpoint in network.endpoints}
+    for other in network.others:
+        if other.veth in listed:
             continue
-        for value in facts["addresses"]:
-            address = ipaddress.ip_interface(value).ip
-            if address.version in network.subnets and address in network.subnets[address.version].network:
-                network.subnets[address.version].take(address, "endpoint %s, which is not in the list" % facts["name"])
+        for known in other.addresses:
+            subnet = network.subnets.get(known.version)
+            if subnet is not None and known.ip in subnet.network:
+                subnet.take(known.ip, "endpoint %s, which is not in the list" % (other.netns or other.veth))
 
 
 def _give(network: BridgeNetwork, endpoint: Endpoint, address: Address) -> None:
@@ -264,14 +301,17 @@ def _give(network: BridgeNetwork, endpoint: Endpoint, address: Address) -> None:
             % (network.name, address, endpoint.name)
         )
     subnet.take(address, "endpoint %s" % endpoint.name)
-    endpoint.addresses.append(ipaddress.ip_interface("%s/%d" % (address, subnet.network.prefixlen)))
+    endpoint.addresses.append(subnet.interface(address))
+
+
+def _version(address: Interface) -> int:
+    return address.version
 
 
 def veth_name(network: str, endpoint: str) -> str:
     """The host's end of an endpoint's veth pair: readable where that fits and is sure to be unique, else a hash."""
     plain = "v-%s-%s" % (network, endpoint)
-    word = re.compile(r"[A-Za-z0-9_]+")
-    if len(plain) <= LINK_NAME_BYTES and word.fullmatch(network) and word.fullmatch(endpoint):
+    if len(plain) <= LINK_NAME_BYTES and _WORD.fullmatch(network) and _WORD.fullmatch(endpoint):
         return plain
     digest = hashlib.sha256(("%s/%s" % (network, endpoint)).encode()).hexdigest()
     return "v-%s-%s" % (re.sub(r"[^A-Za-z0-9_]", "", endpoint)[:4], digest[:8])

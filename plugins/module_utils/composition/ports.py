@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what endpoints publish to the options of port_publish."""
+"""From what endpoints publish to published ports of the host."""
 
 from __future__ import annotations
 
@@ -9,37 +9,32 @@ import typing as t
 from dataclasses import replace
 
 from ..firewall.port_table import PortTable
-from ..kinds.port_publish import PortPublishKind
 from ..model import Address, InvalidRequest, PortRange, PublishedPort
-from .networks import BridgeNetwork, Endpoint, Facts
+from .networks import BridgeNetwork, Endpoint
 from .publish import Publish
-
-Item = dict[str, t.Any]
 
 
 class Ports:
     """Ports that are published, so that one without a number can be given one, and keep it."""
 
-    def __init__(self, info: Facts) -> None:
-        known = [_KIND.parse(item) for item in info.get("ports", ())]
+    def __init__(self, known: t.Sequence[PublishedPort]) -> None:
         self._taken = PortTable(known)
         self._held = {(port.network, _what(port)): port for port in known if len(port.host_ports) == 1}
         self._next: dict[t.Any, int] = {}
 
-    def claim(self, items: t.Iterable[Item]) -> None:
+    def claim(self, ports: t.Iterable[PublishedPort]) -> None:
         """Take the ports that were given by number."""
-        for item in items:
-            self._taken.add(_KIND.parse(item))
+        for port in ports:
+            self._taken.add(port)
 
-    def choose(self, items: t.Sequence[Item], out_of: PortRange) -> int:
-        """One number for all of ``items``: the one that they are published on already, else the lowest free one."""
-        wishes = [_KIND.parse(dict(item, host_port=out_of.first)) for item in items]
+    def choose(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> list[PublishedPort]:
+        """The same with one number for all: the one that they are published on already, else the lowest free one."""
         number = self._kept(wishes, out_of)
         if number is None:
             number = self._lowest(wishes, out_of)
-        for wish in wishes:
-            self._taken.add(_at(wish, number))
-        return number
+        chosen = [_at(wish, number) for wish in wishes]
+        self.claim(chosen)
+        return chosen
 
     def _kept(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> int | None:
         for wish in wishes:
@@ -51,7 +46,7 @@ class Ports:
         return None
 
     def _lowest(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> int:
-        # nothing is given back in a run: what was not free for such a wish will not be free for the next one
+        # Nothing is given back in a run: a number that was not free for such a wish is not free for the next one.
         lane = (out_of, *((wish.container_ip.version, wish.protocol, wish.host_ip) for wish in wishes))
         for number in range(self._next.get(lane, out_of.first), out_of.last + 1):
             if all(self._is_free(_at(wish, number)) for wish in wishes):
@@ -65,9 +60,6 @@ class Ports:
         return mine and not any(True for unused in self._taken.clashes(wish))
 
 
-_KIND = PortPublishKind()
-
-
 def _what(port: PublishedPort) -> tuple[t.Any, ...]:
     return (port.container_ip, port.container_port, port.protocol, port.host_ip)
 
@@ -76,35 +68,34 @@ def _at(port: PublishedPort, number: int) -> PublishedPort:
     return replace(port, host_ports=PortRange(number, number))
 
 
-def plan_ports(networks: t.Iterable[BridgeNetwork], info: Facts) -> list[Item]:
-    """The options of port_publish for all endpoints; ports given by number come first to the ones to choose from."""
-    ports = Ports(info)
+def plan_ports(networks: t.Iterable[BridgeNetwork], known: t.Sequence[PublishedPort]) -> list[PublishedPort]:
+    """What all endpoints publish; ``known`` is what is published now."""
     planned = [
-        (publish, _plan_publish(network, endpoint, publish))
+        (publish.choice, _plan_publish(network, endpoint, publish))
         for network in networks
         for endpoint in network.endpoints
         for publish in endpoint.publish
     ]
-    for publish, items in planned:
-        if publish.choice is None:
-            ports.claim(items)
-    for publish, items in planned:
-        if publish.choice is not None:
-            number = ports.choose(items, publish.choice)
-            for item in items:
-                item["host_port"] = str(number)
-    return [item for unused, items in planned for item in items]
+    if any(choice is not None for choice, unused in planned):
+        planned = _with_numbers(planned, Ports(known))
+    return [port for unused, ports in planned for port in ports]
 
 
-def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish) -> list[Item]:
-    """For each family that it is meant for; the number may still be open."""
+_Planned = list[tuple[t.Optional[PortRange], list[PublishedPort]]]
+
+
+def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
+    """Ports that were given by number come first to those that are to be chosen."""
+    for choice, ports in planned:
+        if choice is None:
+            table.claim(ports)
+    return [(choice, ports if choice is None else table.choose(ports, choice)) for choice, ports in planned]
+
+
+def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish) -> list[PublishedPort]:
+    """For each family that it is meant for; where the number is still open, any stands for it."""
     first = {address.version: address.ip for address in reversed(endpoint.addresses)}
-    items = [
-        _plan_family(network, publish, first[version], version)
-        for version in sorted(first)
-        if publish.host_ip is None or publish.host_ip.version == version
-    ]
-    found = [item for item in items if item is not None]
+    found = [_plan_family(network, publish, first[version]) for version in sorted(first) if _is_meant(publish, version)]
     if not found:
         raise InvalidRequest(
             "network %s: endpoint %s cannot publish %s: it has no address of that family."
@@ -113,21 +104,24 @@ def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish) 
     return found
 
 
-def _plan_family(network: BridgeNetwork, publish: Publish, container_ip: Address, version: int) -> Item | None:
-    sources = [str(source) for source in publish.allowed_sources if source.version == version]
-    if publish.allowed_sources and not sources:
-        return None  # nobody of this family is meant; no restriction at all would mean everybody
-    item: Item = {
-        "container_ip": str(container_ip),
-        "container_port": str(publish.container_ports),
-        "protocol": publish.protocol,
-        "bridge": network.bridge,
-        "allowed_sources": sources,
-        "in_interfaces": list(publish.in_interfaces),
-        "network": network.name,
-    }
-    if publish.host_ip is not None and not publish.host_ip.is_unspecified:
-        item["host_ip"] = str(publish.host_ip)
-    if publish.choice is None:
-        item["host_port"] = str(publish.host_ports)
-    return item
+def _is_meant(publish: Publish, version: int) -> bool:
+    """A host address, or clients that are named, are of one family; without any restriction all are meant."""
+    if publish.host_ip is not None and publish.host_ip.version != version:
+        return False
+    return not publish.allowed_sources or any(source.version == version for source in publish.allowed_sources)
+
+
+def _plan_family(network: BridgeNetwork, publish: Publish, container_ip: Address) -> PublishedPort:
+    sources = tuple(source for source in publish.allowed_sources if source.version == container_ip.version)
+    everywhere = publish.host_ip is None or publish.host_ip.is_unspecified
+    return PublishedPort(
+        protocol=publish.protocol,
+        host_ports=publish.host_ports or publish.container_ports,
+        container_ip=container_ip,
+        container_port=publish.container_ports.first,
+        host_ip=None if everywhere else publish.host_ip,
+        bridge=network.bridge,
+        allowed_sources=() if any(source.prefixlen == 0 for source in sources) else sources,
+        in_interfaces=publish.in_interfaces,
+        network=network.name,
+    )

@@ -13,7 +13,8 @@ from .. import parsing as read
 from ..model import Address, InvalidRequest, Network, PortRange
 from . import spec
 
-# Where Docker, too, looks for a port when it is not told one and the kernel does not say (docker(1), run -P).
+# The range from which Docker picks a host port when none is given and the kernel's own range is unknown (docker-run(1),
+# -P).
 EPHEMERAL = PortRange(49153, 65535)
 
 _SHORT = re.compile(

@@ -1,59 +1,80 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes away: made by the role, and no longer wanted."""
+"""What goes away: made by the role, and no longer wanted. One function for each kind."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ..kinds.port_publish import PortPublishKind
-from .networks import Facts
+from ..model import HOST, Bridge, BridgePolicy, Masquerade, Namespace, OutInterface, Peer, PublishedPort, Veth
+from ..report import HostReport
+from .objects import Objects
 
-Item = dict[str, t.Any]
-Items = dict[str, list[Item]]
-
-
-def removals(present: Items, info: Facts, ours: t.Callable[[str], bool]) -> Items:
-    """For each module what the role made (``ours`` of its label) and nobody wants any more."""
-    absent: Items = {module: [] for module in present}
-    kind = PortPublishKind()
-    kept = {module: {item.get("name") for item in present[module]} for module in ("bridge", "netns", "veth")}
-    policies = {item["bridge"]: item for item in present["bridge_firewall"]}
-    ports = {kind.parse(item).key: item for item in present["port_publish"]}
-    masquerades = {(item["source"], item["out_interface"]): item for item in present["nat_masquerade"]}
-    for item in info.get("ports", ()):
-        wanted = ports.get(kind.parse(item).key)
-        if ours(item.get("network", "")) and (wanted is None or wanted["network"] != item["network"]):
-            absent["port_publish"].append(_key(item, "host_ip", "host_port", "protocol", "container_ip", "bridge"))
-    for item in info.get("masquerades", ()):
-        wanted = masquerades.get((item["source"], item.get("out_interface")))
-        wanted = wanted or masquerades.get((item["source"], "default"))  # known by name where there is a default route
-        if ours(item.get("network", "")) and (wanted is None or wanted["network"] != item["network"]):
-            absent["nat_masquerade"].append(_key(item, "source", "out_interface"))
-    for network in info.get("networks", ()):
-        for endpoint in network["endpoints"]:
-            if ours(endpoint["network"]) and endpoint["veth"] not in kept["veth"]:
-                absent["veth"].append({"name": endpoint["veth"]})
-        if ours(network["network"]) and network["ours"] and network["bridge"] not in kept["bridge"]:
-            absent["bridge"].append({"name": network["bridge"]})
-        policy = network["policy"] or {}
-        if ours(policy.get("network", "")) and network["bridge"] not in policies:
-            absent["bridge_firewall"].append({"bridge": network["bridge"]})
-    needed = kept["netns"] | _busy_namespaces(present, absent, info)
-    for item in info.get("namespaces", ()):
-        if item["ours"] and ours(item["network"]) and item["name"] not in needed:
-            absent["netns"].append({"name": item["name"]})
-    return absent
+# What goes is named by the host's end of a veth pair alone.
+_ANY_PEER = Peer("eth0", HOST)
+# Whether the label of an object is that of a network whose objects may go.
+Ours = t.Callable[[str], bool]
 
 
-def _busy_namespaces(present: Items, absent: Items, info: Facts) -> set[str]:
-    """Namespaces with an endpoint in a network that stays."""
-    # a veth pair that is asked for lives where it is asked for from now on
-    gone = {item["name"] for item in absent["veth"] + present["veth"]}
-    endpoints = [endpoint for network in info.get("networks", ()) for endpoint in network["endpoints"]]
-    return {item["netns"] for item in endpoints if item["netns"] and item["veth"] not in gone}
+def removals(wanted: Objects, report: HostReport, ours: Ours) -> Objects:
+    """What the role made and nobody wants any more."""
+    veths = unwanted_veths(wanted, report, ours)
+    return Objects(
+        bridge=unwanted_bridges(wanted, report, ours),
+        netns=unwanted_namespaces(wanted, report, ours, {veth.name for veth in veths}),
+        veth=veths,
+        bridge_firewall=unwanted_policies(wanted, report, ours),
+        nat_masquerade=unwanted_masquerades(wanted, report, ours),
+        port_publish=unwanted_ports(wanted, report, ours),
+    )
 
 
-def _key(item: Facts, *names: str) -> Item:
-    return dict({name: item[name] for name in names if item.get(name) is not None}, state="absent")
+def unwanted_ports(wanted: Objects, report: HostReport, ours: Ours) -> list[PublishedPort]:
+    """Published ports of which no network in the list is the owner; one that leads elsewhere is changed in place."""
+    owners = {port.key: port.network for port in wanted.port_publish}
+    return [port for port in report.ports if ours(port.network) and owners.get(port.key) != port.network]
+
+
+def unwanted_masquerades(wanted: Objects, report: HostReport, ours: Ours) -> list[Masquerade]:
+    """Masquerades likewise."""
+    owners = {item.key: item.network for item in wanted.nat_masquerade}
+
+    def owner(item: Masquerade) -> str | None:
+        # What leaves by the default route is known by the interface's name where there is such a route.
+        return owners.get(item.key, owners.get((item.source, OutInterface("default"))))
+
+    return [item for item in report.masquerades if ours(item.network) and owner(item) != item.network]
+
+
+def unwanted_veths(wanted: Objects, report: HostReport, ours: Ours) -> list[Veth]:
+    """Endpoints that are not in the list, by their veth pairs."""
+    kept = {veth.name for veth in wanted.veth}
+    endpoints = [endpoint for network in report.networks for endpoint in network.endpoints]
+    gone = [endpoint for endpoint in endpoints if ours(endpoint.network) and endpoint.veth not in kept]
+    return [Veth(endpoint.veth, _ANY_PEER) for endpoint in gone]
+
+
+def unwanted_bridges(wanted: Objects, report: HostReport, ours: Ours) -> list[Bridge]:
+    """Bridges that we made for a network that is not in the list."""
+    kept = {bridge.name for bridge in wanted.bridge}
+    gone = [network for network in report.networks if network.ours and ours(network.network)]
+    return [Bridge(network.bridge) for network in gone if network.bridge not in kept]
+
+
+def unwanted_policies(wanted: Objects, report: HostReport, ours: Ours) -> list[BridgePolicy]:
+    """The rules of bridges that no network in the list uses."""
+    kept = {policy.bridge for policy in wanted.bridge_firewall}
+    there = [network.policy for network in report.networks if network.policy is not None]
+    return [policy for policy in there if ours(policy.network) and policy.bridge not in kept]
+
+
+def unwanted_namespaces(wanted: Objects, report: HostReport, ours: Ours, unplugged: set[str]) -> list[Namespace]:
+    """Namespaces that we made, and that no endpoint lives in any more; ``unplugged`` are the veth pairs that go."""
+    # A veth pair in the list counts where it is wanted, not where it is now.
+    elsewhere = unplugged | {veth.name for veth in wanted.veth}
+    endpoints = [endpoint for network in report.networks for endpoint in network.endpoints]
+    needed = {namespace.name for namespace in wanted.netns}
+    needed.update(item.netns for item in endpoints if item.netns and item.veth not in elsewhere)
+    gone = [item for item in report.namespaces if item.ours and ours(item.network) and item.name not in needed]
+    return [Namespace(item.name) for item in gone]

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleFilterError
 from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.dockerless.network.plugins.filter import compose as module
-from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import compose
 
 BLUE = {"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web", "publish": ["8080:80"]}]}
 compose_filter = module.FilterModule().filters()["compose"]

@@ -13,17 +13,20 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface
 from typing import Any
 
-from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
+from ansible_collections.dockerless.network.plugins.module_utils.composition import compose as composition
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.plugin_utils.module_arguments import arguments
+from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 
 Facts = dict[str, Any]
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind[Any]] = {
     "bridge": BridgeKind(),
     "netns": NetnsKind(),
     "veth": VethKind(),
@@ -31,7 +34,27 @@ KINDS: dict[str, Kind] = {
     "nat_masquerade": NatMasqueradeKind(),
     "port_publish": PortPublishKind(),
 }
+MODULES = tuple(KINDS)
 UPLINK = "eth0"
+
+
+def compose(networks: Sequence[Facts], info: Facts, prune: bool = True, state: str = "present") -> Facts:
+    """What the role asks the modules for; it must be the same as what it asks for in one call."""
+    found = composition.compose(networks, read_report(info), prune, state)
+    asked = arguments(found)
+    for name, kind in KINDS.items():
+        assert [kind.parse(item) for item in asked["present"][name]] == list(found.present.of(name))
+        gone = [named(kind.parse(item)) for item in asked["absent"][name]] if name != "veth" else []
+        assert gone == [named(item) for item in found.absent.of(name) if name != "veth"]
+    assert [item["name"] for item in asked["absent"]["veth"]] == [item.name for item in found.absent.veth]
+    side = found.present if asked["forward"]["state"] == "present" else found.absent
+    assert [SysctlForwardKind().parse(asked["forward"])] == side.sysctl_forward
+    return asked
+
+
+def named(item: Any) -> Any:
+    """What makes an object the same one."""
+    return getattr(item, "key", None) or getattr(item, "bridge", None) or item.name
 
 
 class RoleHost:
@@ -51,13 +74,13 @@ class RoleHost:
 
     def run(self, networks: Sequence[Facts], prune: bool = True, state: str = "present") -> Facts:
         """One run of the role; the arguments that it gave to the modules."""
-        arguments = compose(networks, self.info(), prune, state)
-        self.apply(arguments)
-        return arguments
+        asked = compose(networks, self.info(), prune, state)
+        self.apply(asked)
+        return asked
 
-    def apply(self, arguments: Facts) -> None:
+    def apply(self, asked: Facts) -> None:
         """What the modules make of it; each module first reads its arguments, and so would refuse bad ones."""
-        absent = arguments["absent"]
+        absent = asked["absent"]
         for item in absent["port_publish"]:
             del self.ports[PortPublishKind().parse(item).key]
         for item in absent["veth"]:
@@ -70,7 +93,7 @@ class RoleHost:
             del self.masquerades[item["source"], item["out_interface"]]
         for item in absent["bridge_firewall"]:
             del self.policies[item["bridge"]]
-        present = {name: self._parse(name, items) for name, items in arguments["present"].items()}
+        present = {name: self._parse(name, items) for name, items in asked["present"].items()}
         self._put(present)
         self._refuse_the_impossible()
 

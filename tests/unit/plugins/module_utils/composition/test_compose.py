@@ -13,13 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import MODULES, compose
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
     successors,
 )
-from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import RoleHost
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
+    MODULES,
+    RoleHost,
+    compose,
+)
 
 Facts = dict[str, Any]
 
@@ -65,6 +68,7 @@ def test_the_example_of_the_design() -> None:
         "network": "blue",
         "host_port": "8080",
     }
+    open_inside = {"direct_access": False, "trusted_interfaces": [], "host_access": "allow", "allow": []}
     pair = {"bridge": "br-blue", "isolated": False, "network": "blue"}
     gateways = ["10.20.0.1", "fd00:20::1"]
 
@@ -103,10 +107,17 @@ def test_the_example_of_the_design() -> None:
                     "internal": False,
                     "icc": True,
                     "network": "blue",
+                    **open_inside,
                 }
             ],
             "nat_masquerade": [
-                {"source": source, "out_interface": "!br-blue", "exclude": [], "network": "blue"}
+                {
+                    "source": source,
+                    "out_interface": "!br-blue",
+                    "exclude": [],
+                    "random_fully": False,
+                    "network": "blue",
+                }
                 for source in ("10.20.0.0/24", "fd00:20::/64")
             ],
             "port_publish": [
@@ -156,7 +167,7 @@ def test_what_is_said_of_a_network_reaches_its_modules() -> None:
             "direct_access": True,
             "trusted_interfaces": ["wg0"],
             "host_access": "deny",
-            "allow": [{"to": "10.20.0.9/32"}],
+            "allow": [{"from": "0.0.0.0/0", "to": "10.20.0.9/32"}],
             "bridge": "br0",
             "subnets": ["10.20.0.0/24"],
             "internal": False,

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
 from ansible_collections.dockerless.network.plugins.module_utils.composition.networks import mac_address, veth_name
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
-from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import KINDS
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import KINDS, compose
 
 Facts = dict[str, Any]
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import MODULES, compose
-from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import RoleHost
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
+    MODULES,
+    RoleHost,
+    compose,
+)
 
 Facts = dict[str, Any]
 

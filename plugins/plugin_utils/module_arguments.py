@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A composition as the arguments of the modules, for playbooks that call the modules one by one."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..module_utils.composition.objects import Composition
+from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ..module_utils.kinds.common import compact
+from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
+from ..module_utils.kinds.port_publish import PortPublishKind
+from ..module_utils.model import Bridge, Forwarding, Masquerade, Namespace, PublishedPort, Route, Veth
+
+Arguments = dict[str, t.Any]
+
+
+def arguments(composition: Composition) -> dict[str, t.Any]:
+    """For each module the objects that are to be there and those that are to go, and what the host shall forward."""
+    present, absent = composition.present, composition.absent
+    forward = [("present", item) for item in present.sysctl_forward]
+    forward += [("absent", item) for item in absent.sysctl_forward]
+    gone: dict[str, list[Arguments]] = {
+        "bridge": [{"name": item.name} for item in absent.bridge],
+        "netns": [{"name": item.name} for item in absent.netns],
+        "veth": [{"name": item.name} for item in absent.veth],
+        "bridge_firewall": [{"bridge": item.bridge} for item in absent.bridge_firewall],
+        "nat_masquerade": [_masquerade_key(item) for item in absent.nat_masquerade],
+        "port_publish": [_port_key(item) for item in absent.port_publish],
+    }
+    return {
+        "present": {
+            "bridge": [_bridge(item) for item in present.bridge],
+            "netns": [_namespace(item) for item in present.netns],
+            "veth": [_veth(item) for item in present.veth],
+            "bridge_firewall": [BridgeFirewallKind.describe(item) for item in present.bridge_firewall],
+            "nat_masquerade": [NatMasqueradeKind.describe(item) for item in present.nat_masquerade],
+            "port_publish": [PortPublishKind.describe(item) for item in present.port_publish],
+        },
+        "absent": gone,
+        "forward": _forward(*forward[0]),
+        "remove": any(gone.values()),
+    }
+
+
+def _bridge(item: Bridge) -> Arguments:
+    addresses = [str(address) for address in item.addresses or ()]
+    return compact(name=item.name, addresses=addresses, mtu=item.mtu, network=item.network)
+
+
+def _namespace(item: Namespace) -> Arguments:
+    return {"name": item.name, "network": item.network}
+
+
+def _veth(item: Veth) -> Arguments:
+    peer = item.peer
+    return compact(
+        name=item.name,
+        bridge=item.bridge,
+        isolated=item.isolated,
+        mtu=item.mtu,
+        network=item.network,
+        peer=compact(
+            netns=peer.place.netns,
+            pid=peer.place.pid,
+            name=peer.name,
+            mac_address=peer.mac_address,
+            addresses=[str(address) for address in peer.addresses or ()],
+            gateways=[str(route.via) for route in peer.routes if _is_gateway(route)],
+            routes=[_route(route) for route in peer.routes if not _is_gateway(route)] or None,
+        ),
+    )
+
+
+def _is_gateway(route: Route) -> bool:
+    return route.to.prefixlen == 0 and route.via is not None
+
+
+def _route(route: Route) -> Arguments:
+    return compact(to=str(route.to), via=None if route.via is None else str(route.via))
+
+
+def _forward(state: str, item: Forwarding) -> Arguments:
+    return {"state": state, "ipv4": item.ipv4, "ipv6": item.ipv6, "route_localnet": list(item.route_localnet)}
+
+
+def _masquerade_key(item: Masquerade) -> Arguments:
+    return dict(compact(source=str(item.source), out_interface=str(item.out) or None), state="absent")
+
+
+def _port_key(item: PublishedPort) -> Arguments:
+    """What names a published port, and what its module cannot do without."""
+    described = PortPublishKind.describe(item)
+    names = ("host_ip", "host_port", "protocol", "container_ip", "bridge")
+    return dict({name: described[name] for name in names if name in described}, state="absent")

@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a run imports of the kinds: no more than it uses. A managed host compiles all of it anew at each call."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.composition.objects import Objects
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
+
+UTILS = "ansible_collections.dockerless.network.plugins.module_utils."
+# A module, and the kinds' rooms that it is made of: namespaces go with the veth pairs in them.
+MODULES = {
+    "netns": {"netns", "veth", "common"},
+    "bridge": {"bridge", "common"},
+    "veth": {"veth", "common"},
+    "sysctl_forward": {"sysctl_forward", "common"},
+    "nat_masquerade": {"nat_masquerade", "common"},
+    "port_publish": {"port_publish", "common"},
+    "bridge_firewall": {"bridge_firewall", "common", "overlaps"},
+    "bridge_network": {"registry", "parts", "overlaps"},
+    "network_info": {"registry", "parts", "common", "bridge_firewall", "overlaps", "nat_masquerade", "port_publish"},
+}
+RULES_ONLY: dict[str, Any] = {"name": "red", "subnets": ["10.21.0.0/24"], "internal": True}
+ENDPOINT = {"name": "web"}
+LISTS = [
+    ([], {"sysctl_forward"}),
+    ([RULES_ONLY], {"bridge", "bridge_firewall", "sysctl_forward"}),
+    (
+        [{**RULES_ONLY, "internal": False}],
+        {"bridge", "bridge_firewall", "sysctl_forward", "nat_masquerade"},
+    ),
+    (
+        [{**RULES_ONLY, "endpoints": [ENDPOINT]}],
+        {"bridge", "bridge_firewall", "sysctl_forward", "netns", "veth"},
+    ),
+    (
+        [{**RULES_ONLY, "internal": False, "endpoints": [{**ENDPOINT, "publish": ["80:80"]}]}],
+        {row.name for row in ROWS},
+    ),
+]
+RUN = """
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
+make_networks(%r, world(MemoryHost()))
+"""
+
+
+def imported(program: str) -> set[str]:
+    """What of ours is imported at the end of a program."""
+    program += "\nimport json, sys\nprint(json.dumps([name for name in sys.modules if name.startswith(%r)]))" % UTILS
+    path = json.dumps(sys.path)
+    start = "import sys, json\nsys.path[:] = json.loads(%r)\n" % path
+    done = subprocess.run([sys.executable, "-c", start + program], capture_output=True, text=True, check=True)
+    return {name[len(UTILS) :] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def kinds_in(names: set[str]) -> set[str]:
+    return {name.partition(".")[2] for name in names if name.startswith("kinds.")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_the_rooms_of_its_own_kind_alone(module: str) -> None:
+    found = imported("import ansible_collections.dockerless.network.plugins.modules.%s" % module)
+
+    assert kinds_in(found) == MODULES[module]
+    composes = {name for name in found if name.startswith(("composition", "converge", "gather", "report"))}
+    assert bool(composes) is (module in ("bridge_network", "network_info"))
+
+
+@pytest.mark.parametrize(("networks", "kinds"), LISTS, ids=["none", "internal", "open", "endpoint", "all"])
+def test_whole_networks_import_the_kinds_that_they_use(networks: list[Any], kinds: set[str]) -> None:
+    assert kinds_in(imported(RUN % networks)) - {"registry", "parts", "common", "overlaps"} == kinds
+
+
+def test_each_row_has_the_name_of_its_kind_and_a_place_in_a_composition() -> None:
+    assert [row.load().name for row in ROWS] == [row.name for row in ROWS]
+    assert {row.name for row in ROWS} == set(vars(Objects()))
+    assert sorted(row.leaves for row in ROWS) == list(range(1, len(ROWS) + 1))
