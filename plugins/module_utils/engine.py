@@ -121,7 +121,7 @@ def run(requests: t.Sequence[Request], world: World) -> Outcome:
         before=_document(plan.before, plan.after),
         after=_document(plan.after, plan.before),
         objects=tuple(plan.objects),
-        warnings=tuple(world.warnings),
+        warnings=(*world.warnings, *world.assumptions()),
     )
 
 

@@ -16,6 +16,7 @@ from .world import World
 
 def gather(world: World) -> HostReport:
     """Everything that network_info tells of."""
+    world.survey()
     session = world.firewall
     session.readable()  # the parts of the kinds look at it only when it is open
     report = HostReport(
@@ -29,7 +30,7 @@ def gather(world: World) -> HostReport:
 
 
 def _uplinks(world: World) -> dict[int, str]:
-    found = {version: world.host.default_link(version) for version in (4, 6)}
+    found = {version: world.default_link(version) for version in (4, 6)}
     return {version: link for version, link in found.items() if link is not None}
 
 

@@ -1,7 +1,11 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host as a plan sees it: what is there, and what earlier steps of the same run will have made or taken away."""
+"""The host as a plan sees it: what is there, and what earlier steps of the same run will have made or taken away.
+
+Links, routes, sysctls, files and namespaces are all asked for here, and whoever plans a step tells here what it will
+change. So two kinds of objects that want the same key or file see one another.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,17 @@ from dataclasses import dataclass, field, replace
 from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
-from .kernel.state import Link, NamespaceEntry, RouteEntry
-from .model import BRIDGE_PORTS, DOOMED_GROUP, HOST, LINK_GROUP, Conflict, Interface, Network, Place
+from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, NamespaceEntry, RouteEntry, VethEnd
+from .model import BRIDGE_PORTS, DOOMED_GROUP, HOST, LINK_GROUP, Address, Conflict, Interface, Network, Place, Route
 from .operations import Operation
+from .places import Places
+
+# Where links are, by the number that the host's links have for their namespace, and their index there.
+_Ends = dict[tuple[t.Optional[int], int], tuple[Place, str]]
+
+_ETHERNET_MTU = 1500
+# What is written to these counts for every interface, also for those to come.
+_FOR_ALL = {"net/ipv4/ip_forward": "net/ipv4/conf/", "net/ipv6/conf/all/forwarding": "net/ipv6/conf/"}
 
 
 @dataclass
@@ -38,126 +50,229 @@ class World:
         self.dropped_bridges: set[str] = set()
         self.claims = Claims()
         self.afterwards: list[Operation] = []  # steps for when all the others are done
+        self.places = Places(host)
         self._links: dict[Place, dict[str, Link]] = {}
-        self._namespaces: t.Mapping[str, NamespaceEntry] | None = None
-        self._new_namespaces: set[str] = set()
-        self._gone_namespaces: set[str] = set()
-        self._cut: set[tuple[int, int]] = set()
-        self._peers: dict[tuple[int, int], tuple[Place, Link]] | None = None
+        self._routes: dict[Place, list[RouteEntry]] = {}
+        self._settled: set[tuple[Place, str]] = set()
+        self._values: dict[tuple[Place, str], dict[str, str]] = {}
+        self._wanted_values: dict[tuple[Place, str], str] = {}
+        self._files: dict[str, str | None] = {}
+        self._born = 0
+        self._indexes: dict[int, str] | None = None
+        self._ports: dict[str, int] | None = None
+        self._peers: _Ends | None = None
+        self._made_peers: _Ends = {}
         self._has_looked_everywhere = False
         self._peopled: set[str] | None = None
+        self._uplinks: dict[int, str | None] = {}
+        self._default_mtu: int | None = None
+        self._machine_id = ""
         self._assumed: dict[str, list[str]] = {}
 
     # -- namespaces
 
     def namespace(self, name: str) -> NamespaceEntry | None:
         """What lies below /run/netns under this name now, before any step of this run."""
-        if self._namespaces is None:
-            self._namespaces = self.host.namespaces()
-        return self._namespaces.get(name)
+        return self.places.entries().get(name)
 
     def remains(self) -> list[str]:
         """The names of namespaces that a run of ours was killed over: each stands for nothing."""
-        self.namespace("")
-        return [name for name, entry in (self._namespaces or {}).items() if entry.remains]
+        return [name for name, entry in self.places.entries().items() if entry.remains]
 
     def has_namespace(self, name: str) -> bool:
         """Whether there is, or will be, a namespace of this name."""
-        if name in self._gone_namespaces:
-            return False
-        entry = self.namespace(name)
-        return name in self._new_namespaces or (entry is not None and entry.inode != 0)
+        return self.places.has_name(name)
 
     def is_new(self, place: Place) -> bool:
         """Whether a place is still to be made, so that nothing can be read in it."""
-        return place.netns is not None and (place.netns in self._new_namespaces or not self.has_namespace(place.netns))
+        return self.places.is_new(place)
+
+    def is_host(self, place: Place) -> bool:
+        """Whether a place is the host's own network namespace, whatever it is called."""
+        return self.places.home(place) == HOST
+
+    def is_same(self, one: Place, other: Place) -> bool:
+        """Whether two places are one network namespace; a place that is not there is like no other."""
+        try:
+            return self.places.home(one) == self.places.home(other)
+        except KernelError:
+            return False
+
+    def names(self) -> list[str]:
+        """The names of all namespaces that are there."""
+        return sorted(name for name in self.places.entries() if self.has_namespace(name))
 
     def make_namespace(self, name: str) -> None:
         """A step of this run makes it."""
-        self._new_namespaces.add(name)
-        self._gone_namespaces.discard(name)
-        self._links[Place(netns=name)] = {}
+        self._forget(name)
+        self.places.make(name)
+
+    def attach_namespace(self, name: str, place: Place) -> None:
+        """A step of this run gives the namespace of a process this name."""
+        self._forget(name)
+        self.places.attach(name, place)
 
     def drop_namespace(self, name: str) -> None:
         """A step of this run takes it away."""
-        self._new_namespaces.discard(name)
-        self._gone_namespaces.add(name)
+        self._forget(name)
+        self.places.drop(name)
+
+    def _forget(self, name: str) -> None:
+        self._links.pop(Place(netns=name), None)
+        self._routes.pop(Place(netns=name), None)
+
+    def processes_in(self, name: str) -> t.Sequence[str]:
+        """The processes in a named namespace, each as a person would name it."""
+        entry = self.namespace(name)
+        return self.host.processes_in(entry.inode) if entry is not None and entry.inode else ()
 
     def require(self, place: Place) -> None:
         """Raise Conflict unless the place exists; in check mode a missing name is noted and assumed."""
         if place.netns is not None and not self.has_namespace(place.netns):
             self.assume("namespace", place.netns, "make it with the module netns, or by 'ip netns add'")
-        if place.pid is not None and not self._has_process(place):
+        if place.pid is not None and not self.places.has_process(place.pid):
             raise Conflict("There is no process %d on this host." % place.pid)
 
-    def _has_process(self, place: Place) -> bool:
-        try:
-            return self.host.namespace_inode(place) != 0
-        except KernelError:
-            return False
+    def survey(self) -> None:
+        """Read all named namespaces at once, since somebody is about to look into most of them."""
+        self.host.survey([Place(netns=name) for name, entry in self.places.entries().items() if entry.inode])
 
     # -- links
 
     def links(self, place: Place = HOST) -> t.Mapping[str, Link]:
         """The links of a place as they will be when the steps planned so far are done."""
-        if place not in self._links:
-            found = {} if self.is_new(place) else self.host.stack(place).links()
-            self._links[place] = {name: link for name, link in found.items() if not self._is_cut(link)}
-        return self._links[place]
+        return self._links_of(place)
 
-    def _is_cut(self, link: Link) -> bool:
-        """Whether it is the other end of a veth pair that a step of this run takes away."""
-        return link.kind == "veth" and (link.index, link.peer_index) in self._cut
+    def _links_of(self, place: Place) -> dict[str, Link]:
+        found = self._links.get(place)
+        if found is None:
+            home = self.places.home(place)
+            found = self._links.get(home)
+            if found is None:
+                found = {} if self.is_new(home) else dict(self.host.stack(home).links())
+            self._links[home] = self._links[place] = found
+        return found
 
     def put_link(self, link: Link, place: Place = HOST) -> None:
         """A step of this run makes the link, or changes it to this."""
-        self.links(place)
-        self._links[place][link.name] = link
+        links = self._links_of(place)
+        before = links.get(link.name)
+        if before is not None and before.addresses != link.addresses:
+            self._move_subnets(before, link, place)
+        if link.index == 0:
+            link = replace(link, index=self._number())
+        links[link.name] = link
+        if place == HOST:
+            self._count_port(before, -1)
+            self._count_port(link, 1)
+            if self._indexes is not None:
+                self._indexes[link.index] = link.name
+        if before is None:
+            self._add_subnets(link, place)
+
+    def put_pair(self, near: Link, far: Link, place: Place) -> None:
+        """A step of this run makes a veth pair, with the far end in ``place``."""
+        near, far = (replace(link, index=self._number(), kind="veth") for link in (near, far))
+        number = self.places.number(place)
+        self.put_link(replace(near, details=VethEnd(far.index, number)))
+        self.put_link(replace(far, details=VethEnd(near.index, 0)), place)
+        self._made_peers[number, far.index] = (place, far.name)
+
+    def _number(self) -> int:
+        """An index for a link that is still to be made: as unique as the kernel's, and none of those."""
+        self._born -= 1
+        return self._born
 
     def drop_link(self, name: str) -> None:
         """A step of this run deletes a link of the host, and with a veth its other end; ports of a bridge stay."""
-        self.links()
-        gone = self._links[HOST].pop(name, None)
+        gone = self.links().get(name)
         if gone is None:
             return
         if gone.kind == "bridge":
             self.dropped_bridges.add(name)
-            for link in [link for link in self._links[HOST].values() if link.master == name]:
-                self._links[HOST][link.name] = replace(link, master="")
-        if gone.kind == "veth":
-            self._cut.add((gone.peer_index, gone.index))
-            for place, links in self._links.items():
-                self._links[place] = {name: link for name, link in links.items() if not self._is_cut(link)}
+            for link in [link for link in self.links().values() if link.master == name]:
+                self.put_link(replace(link, master=""))
+        other = self.peer_of(gone) if gone.kind == "veth" else None
+        self._drop(gone, HOST)
+        if other is not None:
+            place, peer = other
+            self._drop(peer, place)
 
-    def routes(self, place: Place) -> list[RouteEntry]:
-        """The routes of a place by links that will still be there."""
-        entries = [] if self.is_new(place) else self.host.stack(place).routes()
-        return [entry for entry in entries if entry.link in self.links(place)]
+    def _drop(self, link: Link, place: Place) -> None:
+        self._routes_of(place)[:] = [entry for entry in self._routes_of(place) if entry.link != link.name]
+        home = self.places.home(place)
+        for key in self._values.pop((home, link.name), ()):
+            self._wanted_values.pop((home, key), None)
+        self._settled.discard((home, link.name))
+        del self._links_of(place)[link.name]
+        if home == HOST:
+            self._count_port(link, -1)
+            if self._indexes is not None:
+                self._indexes.pop(link.index, None)
+
+    # -- the two ends of a veth pair
+
+    def is_pair(self, near: Link, place: Place, far: Link) -> bool:
+        """Whether a link of the host and one of ``place`` are the ends of one veth pair.
+
+        Each namespace numbers its links anew, so a pair of indexes alone is that of many a foreign pair, too: the
+        namespace has to be the one that the host's end leads to.
+        """
+        one, other = near.details, far.details
+        return (
+            isinstance(one, VethEnd)
+            and isinstance(other, VethEnd)
+            and (one.peer_index, other.peer_index) == (far.index, near.index)
+            and one.peer_nsid == self.places.number(place)
+        )
 
     def peer_of(self, veth: Link) -> tuple[Place, Link] | None:
         """The other end of a veth pair of ours; None when it is in a namespace with neither a name nor a process."""
-        key = (veth.index, veth.peer_index)
+        if not isinstance(veth.details, VethEnd):
+            return None
+        place, name = self._find_peer((veth.details.peer_nsid, veth.details.peer_index))
+        with contextlib.suppress(KernelError):
+            far = self.links(place).get(name)
+            if far is not None and self.is_pair(veth, place, far):
+                return place, far
+        return None
+
+    def _find_peer(self, key: tuple[int | None, int]) -> tuple[Place, str]:
+        if key in self._made_peers:
+            return self._made_peers[key]
         if self._peers is None:
-            names = [name for name, entry in self.host.namespaces().items() if entry.inode]
-            self._peers = self._ends(Place(netns=name) for name in sorted(names))
+            self.survey()
+            self._peers = self._ends([HOST, *(Place(netns=name) for name in self.names())])
         if key not in self._peers and not self._has_looked_everywhere:
             self._has_looked_everywhere = True
             self._peers = {**self._ends(self._nameless()), **self._peers}
-        return self._peers.get(key)
+        return self._peers.get(key, (HOST, ""))
 
-    def _ends(self, places: t.Iterable[Place]) -> dict[tuple[int, int], tuple[Place, Link]]:
-        found = {}
+    def near_end(self, place: Place, far: Link) -> Link | None:
+        """The host's end of a veth pair by its end in ``place``; None when it is none, or leads elsewhere."""
+        if self._indexes is None:
+            self._indexes = {link.index: link.name for link in self.links().values()}
+        if not isinstance(far.details, VethEnd):
+            return None
+        near = self.links().get(self._indexes.get(far.details.peer_index, ""))
+        return near if near is not None and self.is_pair(near, place, far) else None
+
+    def _ends(self, places: t.Iterable[Place]) -> _Ends:
+        found: _Ends = {}
         for place in places:
             # a process may end before we get to its namespace
             with contextlib.suppress(KernelError):
-                veths = [link for link in self.host.stack(place).links().values() if link.kind == "veth"]
-                found.update({(link.peer_index, link.index): (place, link) for link in veths})
+                veths = [link for link in self.links(place).values() if isinstance(link.details, VethEnd)]
+                number = self.places.number(place) if veths else 0
+                found.update({(number, link.index): (place, link.name) for link in veths})
         return found
 
     def _nameless(self) -> list[Place]:
         """The namespaces that are known by their processes only."""
-        known = {entry.inode for entry in self.host.namespaces().values()} | {self.host.namespace_inode(HOST)}
+        known = {entry.inode for entry in self.places.entries().values()} | {self.host.namespace_inode(HOST)}
         return [Place(pid=min(pids)) for inode, pids in self.host.tenants().items() if inode not in known]
+
+    # -- bridges
 
     def bridge(self, name: str) -> Link | None:
         """The bridge of this name; None when check mode assumes it."""
@@ -165,7 +280,7 @@ class World:
         if link is None:
             self.assume("bridge", name, "make it with the module bridge")
         elif link.kind != "bridge":
-            raise Conflict("Interface %s is no bridge but %s." % (name, described(link)))
+            raise Conflict("Interface %s is not a bridge but %s." % (name, described(link)))
         return link
 
     def peopled_bridges(self) -> set[str]:
@@ -176,26 +291,166 @@ class World:
 
     def take_port(self, bridge: str) -> None:
         """Raise Conflict when a bridge has no port left for one more link."""
-        ports = sum(1 for link in self.links().values() if link.master == bridge)
-        if ports >= BRIDGE_PORTS:
+        if self._ports is None:
+            self._ports = {}
+            for link in self.links().values():
+                self._count_port(link, 1)
+        if self._ports.get(bridge, 0) >= BRIDGE_PORTS:
             raise Conflict("Bridge %s is full: the kernel gives a bridge %d ports." % (bridge, BRIDGE_PORTS))
+
+    def _count_port(self, link: Link | None, number: int) -> None:
+        if self._ports is not None and link is not None:
+            self._ports[link.master] = self._ports.get(link.master, 0) + number
+
+    # -- routes and addresses
+
+    def routes(self, place: Place = HOST) -> t.Sequence[RouteEntry]:
+        """The routes of a place as they will be when the steps planned so far are done."""
+        return self._routes_of(place)
+
+    def _routes_of(self, place: Place) -> list[RouteEntry]:
+        found = self._routes.get(place)
+        if found is None:
+            home = self.places.home(place)
+            found = self._routes.get(home)
+            if found is None:
+                found = [] if self.is_new(home) else list(self.host.stack(home).routes())
+            self._routes[home] = self._routes[place] = found
+        return found
+
+    def put_route(self, place: Place, link: str, route: Route, protocol: int) -> None:
+        """A step of this run adds a route."""
+        self._routes_of(place).append(RouteEntry(with_metric(route), link, protocol))
+
+    def drop_route(self, place: Place, entry: RouteEntry) -> None:
+        """A step of this run removes a route."""
+        self._routes_of(place).remove(entry)
+
+    def settle_routes(self, place: Place, link: str) -> None:
+        """The routes by a link are as this run wants them, with the steps planned so far."""
+        self._settled.add((self.places.home(place), link))
+
+    def may_move(self, place: Place, link: str) -> bool:
+        """Whether this run will still settle the routes by a link, so that they are in nobody's way."""
+        return (place, link) in self.claims.routes and (self.places.home(place), link) not in self._settled
+
+    def _move_subnets(self, before: Link, after: Link, place: Place) -> None:
+        """The kernel has a route to the subnet of each address."""
+        kept = {address.network for address in after.addresses}
+        gone = {address.network for address in before.addresses} - kept
+        routes = self._routes_of(place)
+        routes[:] = [
+            entry
+            for entry in routes
+            if not (entry.link == after.name and entry.protocol == BY_THE_KERNEL and entry.route.to in gone)
+        ]
+        self._add_subnets(after, place, {address.network for address in before.addresses})
+
+    def _add_subnets(self, link: Link, place: Place, known: t.Collection[Network] = ()) -> None:
+        if not link.addresses:
+            return
+        for network in dict.fromkeys(address.network for address in link.addresses):
+            if network not in known and network.num_addresses > 1:
+                metric = 0 if network.version == 4 else 256
+                self._routes_of(place).append(RouteEntry(Route(network, None, metric), link.name, BY_THE_KERNEL))
 
     def refuse_overlap(self, name: str, address: Interface) -> None:
         """Raise Conflict when a subnet is somewhere else on the host already."""
+        settled = self.claims.addresses | {name}
         for link in self.links().values():
             for other in link.addresses:
-                if link.name not in self.claims.addresses | {name} and _overlap(address.network, other.network):
+                if link.name not in settled and _overlap(address.network, other.network):
                     raise Conflict(
                         "Subnet %s of %s overlaps %s, an address of interface %s."
                         % (address.network, name, other, link.name)
                     )
-        for entry in self.routes(HOST):
+        for entry in self.routes():
             to = entry.route.to
-            if entry.link not in self.claims.addresses | {name} and to.prefixlen and _overlap(address.network, to):
+            if entry.link not in settled and to.prefixlen and _overlap(address.network, to):
                 raise Conflict(
                     "Subnet %s of %s overlaps the route to %s by interface %s."
                     % (address.network, name, to, entry.link)
                 )
+
+    def default_link(self, version: int) -> str | None:
+        """The link of the default route with the lowest metric."""
+        if version not in self._uplinks:
+            self._uplinks[version] = self.host.default_link(version)
+        return self._uplinks[version]
+
+    def default_mtu(self) -> int:
+        """The MTU of the default route's link, Ethernet's when there is none."""
+        if self._default_mtu is None:
+            name = self.default_link(4) or self.default_link(6)
+            link = self.links().get(name or "")
+            self._default_mtu = _ETHERNET_MTU if link is None else link.mtu
+        return self._default_mtu
+
+    def local_addresses(self) -> t.Collection[bytes]:
+        """Every address of the host, link-local ones too, as packed bytes."""
+        return self.host.stack(HOST).local_addresses()
+
+    def port_holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
+        """Which process listens on a port of the host, as a clause; empty when none does."""
+        return self.host.port_holder(protocol, first, last, address, version)
+
+    def machine_id(self) -> str:
+        """What tells this machine from others."""
+        self._machine_id = self._machine_id or self.host.machine_id()
+        return self._machine_id
+
+    # -- sysctls and files
+
+    def sysctl(self, place: Place, key: str) -> str | None:
+        """A value as it will be; None for a key that is not there, or whose interface goes or is still to come."""
+        home, name = self.places.home(place), _link_of(key)
+        planned = self._values.get((home, name), {}).get(key)
+        if planned is not None:
+            return planned
+        if name:
+            link = self.links(home).get(name)
+            if link is None or link.index < 0:
+                return None
+        return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
+
+    def put_sysctl(self, place: Place, key: str, value: str) -> str | None:
+        """This run wants a key to have this value; returns the one that it will have found, None if there is none.
+
+        Raises Conflict when the same run wants another value as well: the next one would change it again, for ever.
+        """
+        home, name = self.places.home(place), _link_of(key)
+        before = self.sysctl(place, key)
+        other = self._wanted_values.setdefault((home, key), value)
+        if other != value:
+            where = "" if home == HOST else " in %s" % place
+            raise Conflict(
+                "The sysctl %s%s cannot have the values %s and %s at once, and this run asks for both."
+                % (key, where, other, value)
+            )
+        if before is None or before.split() != value.split():
+            self._values.setdefault((home, name), {})[key] = value
+            self._spread(home, key, value)
+        return before
+
+    def _spread(self, home: Place, key: str, value: str) -> None:
+        for name in self.links(home) if key in _FOR_ALL else ():
+            self._values.setdefault((home, name), {})["%s%s/forwarding" % (_FOR_ALL[key], name)] = value
+
+    def file(self, path: str) -> str | None:
+        """The text of a file as it will be, such as one of sysctl.d(5) or a unit of systemd; None: there is none."""
+        if path not in self._files:
+            return self.host.read_file(path)
+        return self._files[path]
+
+    def put_file(self, path: str, text: str | None) -> str | None:
+        """This run wants a file to have this text, None to be gone; returns the text that it will have found.
+
+        Raises Conflict when the same run wants another text as well.
+        """
+        before = self.file(path)
+        if self._files.setdefault(path, text) != text:
+            raise Conflict("The file %s cannot have two different texts, and this run asks for both." % path)
+        return before
 
     # -- assumptions and warnings
 
@@ -215,15 +470,18 @@ class World:
     def assumptions(self) -> list[str]:
         """What check mode took for granted, a sentence for each kind."""
         return [
-            "Check mode: %s %s not there yet; an earlier task is taken to make %s."
-            % (kind if len(names) == 1 else kind + "s", _enumerate(names), "it" if len(names) == 1 else "them")
+            "Check mode assumes that %s %s, which %s not there yet, %s made by %s."
+            % (
+                (kind, _enumerate(names), "is", "is", "an earlier task")
+                if len(names) == 1
+                else (kind + "s", _enumerate(names), "are", "are", "earlier tasks")
+            )
             for kind, names in self._assumed.items()
         ]
 
 
 def _enumerate(names: t.Sequence[str]) -> str:
-    shown = ", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else "")
-    return "%s %s" % (shown, "is" if len(names) == 1 else "are")
+    return ", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else "")
 
 
 def is_ours(link: Link) -> bool:
@@ -234,6 +492,17 @@ def is_ours(link: Link) -> bool:
 def described(link: Link) -> str:
     """What a link is, for a message."""
     return "a %s" % link.kind if link.kind else "a physical or loopback interface"
+
+
+def with_metric(route: Route) -> Route:
+    """A route as the kernel shows it."""
+    return route if route.metric is not None else replace(route, metric=KERNEL_METRIC[route.to.version])
+
+
+def _link_of(key: str) -> str:
+    """The link that a key belongs to; empty when it is not one of a link."""
+    parts = key.split("/")
+    return parts[3] if parts[2:3] == ["conf"] and parts[3:4] not in (["all"], ["default"], []) else ""
 
 
 def _overlap(one: Network, other: Network) -> bool:

@@ -34,3 +34,11 @@ class Cache:
             self._known[key] = read()
         value: T = self._known[key]
         return value
+
+    def put(self, key: str, value: object) -> None:
+        """Keep what was read elsewhere."""
+        self.get(key, lambda: value)
+
+    def peek(self, key: str) -> t.Any:
+        """What is kept for this key; None when there is nothing."""
+        return self._known.get(key) if self._as_of == self._changes.count else None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import socket
@@ -14,30 +15,75 @@ import typing as t
 
 from ..model import Address, Interface, Network, Route
 from .netlink import attributes
-from .state import Link, RouteEntry
+from .state import BridgeValues, Link, RouteEntry, VethEnd
 
 IFF_UP = 1
 RT_TABLE_MAIN = 254
 RTN_UNICAST = 1
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
-_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_GROUP, _IFLA_LINK_NETNSID = 18, 20, 27, 37
+_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_LINK_NETNSID = 18, 20, 26, 27, 37
+_IFLA_INET_CONF, _IFLA_INET6_CONF = 1, 2
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
 _IFLA_BR_STP_STATE = 5
 _IFLA_BRPORT_MODE, _IFLA_BRPORT_ISOLATED = 4, 33
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+_NETNSA_NSID = 1
 
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBi")  # struct ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
 _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
 
+# Where the sysctls of a link are in the arrays that come with it (DEVCONF_* of linux/ipv6.h, which count from 0, and
+# IPV4_DEVCONF_* of linux/ip.h, which count from 1 and whose first is sent as the first): by far cheaper than a file
+# below /proc for each.
+_CONF4 = {
+    "forwarding": 0,
+    "rp_filter": 7,
+    "promote_secondaries": 19,
+    "route_localnet": 25,
+}
+_CONF6 = {
+    "forwarding": 0,
+    "accept_ra": 3,
+    "autoconf": 5,
+    "disable_ipv6": 26,
+    "accept_dad": 27,
+}
+
 Values = dict[int, bytes]
 
 
-def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> dict[str, Link]:
+class Listing(t.NamedTuple):
+    """The links of a network stack."""
+
+    links: dict[str, Link]
+    settings: dict[str, bytes]  # by link: what ``setting`` reads
+
+    def setting(self, key: str) -> str | None:
+        """The value of a key such as net/ipv4/conf/eth0/forwarding; None when it is not told with the links."""
+        parts = key.split("/")
+        if len(parts) != 5 or parts[0] != "net" or parts[2] != "conf" or parts[3] not in self.settings:
+            return None
+        family, kind, known = _FAMILIES.get(parts[1], (0, 0, {}))
+        at = known.get(parts[4])
+        spec = attributes(self.settings[parts[3]]).get(family, b"")
+        values = attributes(spec).get(kind, b"")
+        # A kernel that does not know the key sends a shorter array.
+        return None if at is None or len(values) < 4 * at + 4 else str(_INT.unpack_from(values, 4 * at)[0])
+
+
+_INT = struct.Struct("=i")
+_FAMILIES: dict[str, tuple[int, int, dict[str, int]]] = {
+    "ipv4": (socket.AF_INET, _IFLA_INET_CONF, _CONF4),
+    "ipv6": (socket.AF_INET6, _IFLA_INET6_CONF, _CONF6),
+}
+
+
+def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> Listing:
     """The links by name, out of the dumps of RTM_GETLINK and RTM_GETADDR."""
     found = [(_LINK.unpack_from(message), attributes(message, _LINK.size)) for message in messages]
     names = {header[2]: _text(values[_IFLA_IFNAME]) for header, values in found}
@@ -46,13 +92,12 @@ def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> d
     for (_family, _type, index, flags, _change), values in found:
         own = tuple(addresses.get(index, ()))
         result[names[index]] = _link(index, flags, values, names.get(_number(values, _IFLA_MASTER), ""), own)
-    return result
+    return Listing(result, {names[header[2]]: values.get(_IFLA_AF_SPEC, b"") for header, values in found})
 
 
 def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[Interface, ...]) -> Link:
     info = attributes(values.get(_IFLA_LINKINFO, b""))
     kind = _text(info.get(_IFLA_INFO_KIND, b""))
-    own = attributes(info.get(_IFLA_INFO_DATA, b"")) if kind == "bridge" else {}
     in_bridge = _text(info.get(_IFLA_INFO_SLAVE_KIND, b"")) == "bridge"
     group = _number(values, _IFLA_GROUP)
     port = attributes(info.get(_IFLA_INFO_SLAVE_DATA, b"")) if in_bridge else {}
@@ -66,13 +111,26 @@ def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[
         group=group,
         alias=_text(values.get(_IFLA_IFALIAS, b"")),
         master=master,
-        peer_index=_number(values, _IFLA_LINK) if kind == "veth" else 0,
-        peer_nsid=_number(values, _IFLA_LINK_NETNSID) if _IFLA_LINK_NETNSID in values else None,
-        stp=bool(_number(own, _IFLA_BR_STP_STATE)),
         isolated=any(port.get(_IFLA_BRPORT_ISOLATED, b"")),
         hairpin=any(port.get(_IFLA_BRPORT_MODE, b"")),
         addresses=addresses,
+        details=_details(kind, values, info),
     )
+
+
+def _details(kind: str, values: Values, info: Values) -> VethEnd | BridgeValues | None:
+    if kind == "veth":
+        nsid = _INT.unpack(values[_IFLA_LINK_NETNSID])[0] if _IFLA_LINK_NETNSID in values else None
+        return VethEnd(_number(values, _IFLA_LINK), nsid)
+    if kind == "bridge":
+        return BridgeValues(bool(_number(attributes(info.get(_IFLA_INFO_DATA, b"")), _IFLA_BR_STP_STATE)))
+    return None
+
+
+def namespace_number(message: bytes) -> int:
+    """Out of the answer to RTM_GETNSID; negative when the namespace has no number there."""
+    number: int = _INT.unpack(attributes(message, 4)[_NETNSA_NSID])[0]
+    return number
 
 
 def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[Interface]]:
@@ -81,8 +139,26 @@ def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[Interface]]:
     for index, prefix_length, packed in addresses(messages):
         if packed[0] == 0xFE and packed[1] & 0xC0 == 0x80 and len(packed) == 16:
             continue
-        found.setdefault(index, []).append(ipaddress.ip_interface((packed, prefix_length)))
+        found.setdefault(index, []).append(_interface(packed, prefix_length))
     return found
+
+
+# A host has the same few over and over: each namespace's loopback, and one subnet and gateway in all of a network.
+
+
+@functools.lru_cache(maxsize=4096)
+def _interface(packed: bytes, prefix_length: int) -> Interface:
+    return ipaddress.ip_interface((packed, prefix_length))
+
+
+@functools.lru_cache(maxsize=4096)
+def _network(packed: bytes, prefix_length: int) -> Network:
+    return ipaddress.ip_network((packed, prefix_length))
+
+
+@functools.lru_cache(maxsize=4096)
+def _address(packed: bytes) -> Address:
+    return ipaddress.ip_address(packed)
 
 
 def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]:
@@ -111,13 +187,12 @@ def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int)
 
 def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str]) -> t.Iterator[RouteEntry]:
     packed = values.get(_RTA_DST) or bytes(4 if header[0] == socket.AF_INET else 16)
-    to: Network = ipaddress.ip_network((packed, header[1]))
+    to = _network(packed, header[1])
     for index, hop in _next_hops(values):
         yield RouteEntry(
             route=Route(to, _gateway(hop), _number(values, _RTA_PRIORITY)),
             link=names.get(index, ""),
             protocol=header[5],
-            prefsrc=str(ipaddress.ip_address(values[_RTA_PREFSRC])) if _RTA_PREFSRC in values else "",
         )
 
 
@@ -135,9 +210,9 @@ def _next_hops(values: Values) -> t.Iterator[tuple[int, Values]]:
 
 def _gateway(values: Values) -> Address | None:
     if _RTA_GATEWAY in values:
-        return ipaddress.ip_address(values[_RTA_GATEWAY])
+        return _address(values[_RTA_GATEWAY])
     # RTA_VIA: a family of two bytes, and the address; an IPv4 route can have an IPv6 next hop.
-    return ipaddress.ip_address(values[_RTA_VIA][2:]) if _RTA_VIA in values else None
+    return _address(values[_RTA_VIA][2:]) if _RTA_VIA in values else None
 
 
 def _number(values: Values, kind: int) -> int:

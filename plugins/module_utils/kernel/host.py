@@ -16,7 +16,7 @@ from .errors import CommandError, KernelError
 from .namespaces import Visitor
 from .processes import Listeners, describe, processes_by_namespace
 from .sockets import Sockets
-from .stack import Stack
+from .stack import Stack, read_all
 from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
@@ -79,6 +79,30 @@ class Host:
     def namespace_inode(self, place: Place) -> int:
         """What identifies a namespace, 0 when there is none of that name; KernelError when there is no such process."""
         return netns.inode(place)
+
+    def nsid(self, place: Place) -> int | None:
+        """The number by which the host's links name a namespace, where the other end of a veth pair is.
+
+        None for the host's own; negative when no link of the host leads there. Errors are KernelError.
+        """
+        known: dict[Place, int | None] = self._cache.get("nsids", dict)
+        if place not in known:
+            self.stack(HOST).links()  # the kernel gives a namespace its number when it lists a link that leads there
+            known[place] = self._sockets.with_file(place, self.stack(HOST).number_of)
+        return known[place]
+
+    def survey(self, places: t.Iterable[Place]) -> None:
+        """Read many namespaces at once; each is decoded when it is asked for."""
+        unknown = [place for place in places if place != HOST and not self.stack(place).is_known()]
+        if not unknown:
+            return
+        numbers: dict[Place, int | None] = self._cache.get("nsids", dict)
+        near = self.stack(HOST)
+        near.links()  # see nsid
+        found = self._sockets.visit_all(unknown, lambda opened, fd: (read_all(opened), near.number_of(fd)))
+        for place, (dump, number) in found.items():
+            self.stack(place).keep(dump)
+            numbers[place] = number
 
     def create_namespace(self, name: str, alias: str) -> None:
         """Make a namespace with its loopback up and marked."""

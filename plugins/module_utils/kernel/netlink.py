@@ -100,6 +100,15 @@ class NetlinkSocket:
                     _raise_error(payload, flags_of_answer, _ERROR_WORDS)
                     return
 
+    def ask(self, kind: int, body: bytes) -> bytes:
+        """The body of the one message that answers a question, or OSError with the kernel's words."""
+        self._send(kind, NLM_F_REQUEST, body)
+        while True:
+            for kind_of_answer, flags, payload in self._receive():
+                if kind_of_answer == _NLMSG_ERROR:
+                    _raise_error(payload, flags, _ERROR_WORDS)
+                return payload
+
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         """The bodies of all messages that answer a request for a list; it is a list of one moment."""
         for _attempt in range(_DUMP_ATTEMPTS):

@@ -18,11 +18,13 @@ from .state import LinkValue
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_GETNSID = 90
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 
 _IFA_F_NODAD = 2
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 8
 _RTA_TABLE = 15
+_NETNSA_FD = 3
 
 
 # Lists; written without pyroute2, so that a run that changes nothing need not load it.
@@ -35,6 +37,11 @@ def main_routes(version: int) -> bytes:
     """The unicast routes of the main table."""
     header = struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0)
     return header + attribute(_RTA_TABLE, struct.pack("=I", RT_TABLE_MAIN))
+
+
+def namespace_number(fd: int) -> bytes:
+    """The question for the number that the asking namespace has for the one that is open as ``fd``."""
+    return bytes(4) + attribute(_NETNSA_FD, struct.pack("=I", fd))
 
 
 # Changes
@@ -50,22 +57,26 @@ def grouped(group: int) -> bytes:
     return link_message({}, [("IFLA_GROUP", group)])
 
 
+def link_of_kind(name: str, kind: str, data: Attributes, **values: str | int | None) -> bytes:
+    """A new link of any kind, with the mark of ours; ``data`` is what only this kind has.
+
+    Of ``values``, by the names of the attributes, what is None is left out. With IFLA_NET_NS_FD, an open file, the link
+    is born in that namespace; IFLA_LINK, the parent of a child link, is an index in the namespace of the request.
+    """
+    return link_message({}, [*_born(name, **values), _info(kind, data)])
+
+
 def bridge(name: str, mac_address: str, mtu: int | None, stp: bool) -> bytes:
     """A new bridge."""
-    values: Attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", LINK_GROUP), ("IFLA_ADDRESS", mac_address)]
-    values += _given(IFLA_MTU=mtu)
-    values.append(_info("bridge", [("IFLA_BR_STP_STATE", int(stp))]))
-    return link_message({}, values)
+    data: Attributes = [("IFLA_BR_STP_STATE", int(stp))]
+    return link_of_kind(name, "bridge", data, IFLA_ADDRESS=mac_address, IFLA_MTU=mtu)
 
 
 def veth(name: str, peer: str, namespace: int, mtu: int | None, peer_mac: str | None, master: int | None) -> bytes:
     """A new veth; ``namespace`` is an open file, ``master`` an index."""
-    far: Attributes = [("IFLA_IFNAME", peer), ("IFLA_GROUP", LINK_GROUP), ("IFLA_NET_NS_FD", namespace)]
-    far += _given(IFLA_MTU=mtu, IFLA_ADDRESS=peer_mac)
-    near: Attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", LINK_GROUP)]
-    near += _given(IFLA_MTU=mtu, IFLA_MASTER=master)
-    near.append(_info("veth", [("VETH_INFO_PEER", {"attrs": far})]))
-    return link_message({}, near)
+    far = _born(peer, IFLA_NET_NS_FD=namespace, IFLA_MTU=mtu, IFLA_ADDRESS=peer_mac)
+    data: Attributes = [("VETH_INFO_PEER", {"attrs": far})]
+    return link_of_kind(name, "veth", data, IFLA_MTU=mtu, IFLA_MASTER=master)
 
 
 def link(name: str, changes: t.Mapping[str, LinkValue], master: int) -> bytes:
@@ -124,6 +135,11 @@ def route(wanted: Route, index: int, scope: int) -> bytes:
 def family(version: int) -> int:
     """The address family of an IP version."""
     return int(socket.AF_INET6 if version == 6 else socket.AF_INET)
+
+
+def _born(name: str, **values: str | int | None) -> Attributes:
+    """What the kernel is told of any new link."""
+    return [("IFLA_IFNAME", name), ("IFLA_GROUP", LINK_GROUP), *_given(**values)]
 
 
 def _given(**values: str | int | None) -> Attributes:

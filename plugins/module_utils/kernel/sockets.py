@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import os
 import typing as t
 
 from ..model import Place
-from .errors import KernelError
-from .namespaces import OWN_NAMESPACE, Visitor
+from .errors import HostError, KernelError
+from .namespaces import OWN_NAMESPACE, Visitor, enter_network
 from .netlink import NetlinkSocket
 
 NETNS_FOLDER = "/run/netns"
@@ -67,17 +68,48 @@ class Sockets:
         finally:
             os.close(namespace)
 
+    def visit_all(self, places: t.Iterable[Place], read: t.Callable[[NetlinkSocket, int], T]) -> dict[Place, T]:
+        """What ``read`` returns for each place, by a socket there and an open file of the namespace.
+
+        One visit to all of them: to be handed over to the visitor's thread and back costs more than all there is to
+        read in a namespace. A place that is not there, or has just gone, is left out.
+        """
+
+        def tour() -> dict[Place, T]:
+            found = {}
+            for place in places:
+                with contextlib.suppress(OSError, HostError):
+                    found[place] = _read_there(place, read)
+            return found
+
+        return self._visitor.run(tour)
+
     def _connect(self, place: Place) -> NetlinkSocket:
         if place == Place():
             return NetlinkSocket()
+        return self.with_file(place, lambda fd: self._visitor.visit(fd, NetlinkSocket))
+
+    @staticmethod
+    def with_file(place: Place, function: t.Callable[[int], T]) -> T:
+        """What ``function`` returns for the open file of a place's namespace."""
         try:
             fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
             try:
-                return self._visitor.visit(fd, NetlinkSocket)
+                return function(fd)
             finally:
                 os.close(fd)
         except OSError as error:
             raise not_entered(place, error) from error
+
+
+def _read_there(place: Place, read: t.Callable[[NetlinkSocket, int], T]) -> T:
+    fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter_network(fd)
+        with NetlinkSocket() as opened:
+            return read(opened, fd)
+    finally:
+        os.close(fd)
 
 
 def path_of(place: Place) -> str:

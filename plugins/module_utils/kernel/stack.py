@@ -13,6 +13,7 @@ import typing as t
 from ..model import BRIDGE_PORTS, DOOMED_GROUP, HOST, Interface, Place, Route
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
+from .encode import Attributes
 from .errors import KernelError
 from .netlink import NEW, NetlinkSocket
 from .sockets import Sockets
@@ -23,6 +24,14 @@ Hints = t.Mapping[int, str]
 _BRIDGE_FULL = {errno.EXFULL: "a bridge takes %d ports" % BRIDGE_PORTS}
 # What the kernel says of a link, an address and a route that is not there.
 _GONE = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH)
+
+
+class Dump(t.NamedTuple):
+    """What the kernel says of a stack, undecoded."""
+
+    links: list[bytes]
+    addresses: list[bytes]
+    routes: list[list[bytes]]  # IPv4, IPv6
 
 
 class Stack:
@@ -36,7 +45,7 @@ class Stack:
 
     def links(self) -> t.Mapping[str, Link]:
         """The links by name, with their addresses."""
-        return self._cache.get("links", self._read_links)
+        return self._cache.get("links", self._read_links).links
 
     def routes(self) -> t.Sequence[RouteEntry]:
         """The unicast routes of the main table, IPv4 before IPv6; one entry for each next hop."""
@@ -46,9 +55,13 @@ class Stack:
         """Every address of this stack, link-local ones too, as packed bytes."""
         return frozenset(packed for _index, _length, packed in decode.addresses(self._address_messages()))
 
-    def port_count(self, bridge: str) -> int:
-        """How many ports a bridge has."""
-        return sum(link.master == bridge for link in self.links().values())
+    def is_known(self) -> bool:
+        """Whether there is nothing to gain by reading it with others."""
+        return self._cache.peek("dump") is not None or self._cache.peek("links") is not None
+
+    def keep(self, dump: Dump) -> None:
+        """Take what was read of this stack together with others."""
+        self._cache.put("dump", dump)
 
     def read_sysctl(self, key: str) -> str | None:
         """The value of a key such as net/ipv4/ip_forward; None when there is no such key."""
@@ -57,6 +70,10 @@ class Stack:
     def read_sysctls(self, keys: t.Collection[str]) -> t.Mapping[str, str | None]:
         """The values of many keys for the price of one visit to the namespace."""
         known: dict[str, str | None] = self._cache.get("sysctls", dict)
+        listing: decode.Listing | None = self._cache.peek("links")
+        if listing is not None:
+            told = {key: listing.setting(key) for key in keys if key not in known}
+            known.update({key: value for key, value in told.items() if value is not None})
         missing = [key for key in keys if key not in known]
         if missing:
             with self._reported("read sysctl %s" % ", ".join(missing)):
@@ -99,6 +116,29 @@ class Stack:
             finally:
                 os.close(namespace)
 
+    def add_child(
+        self,
+        name: str,
+        kind: str,
+        data: Attributes,
+        parent: str,
+        where: Stack,
+        mtu: int | None,
+        mac_address: str | None,
+    ) -> None:
+        """Make a link that shares one of this stack, such as a macvlan, down, with the mark of ours, at once in its
+        namespace; ``data`` is what only this kind has.
+        """
+        what = "add %s %s in %s to link %s" % (kind, name, where.place, parent)
+        with self._changing(what, {errno.EEXIST: "a link of that name is already there"}):
+            index = self._index(parent)
+            namespace = where.socket().namespace()
+            try:
+                values = {"IFLA_LINK": index, "IFLA_NET_NS_FD": namespace, "IFLA_MTU": mtu, "IFLA_ADDRESS": mac_address}
+                self._request(requests.RTM_NEWLINK, requests.link_of_kind(name, kind, data, **values), NEW)
+            finally:
+                os.close(namespace)
+
     def set_link(self, name: str, changes: t.Mapping[str, LinkValue]) -> None:
         """Change mtu, address, alias, master (None: no bridge), up and stp in one request."""
         with self._changing("change %s of link %s" % (", ".join(changes), name), _BRIDGE_FULL):
@@ -134,9 +174,13 @@ class Stack:
             self._request(requests.RTM_NEWADDR, requests.address(interface, self._index(link)), NEW)
 
     def delete_address(self, link: str, interface: Interface) -> None:
-        """Remove an address and no other; one that is gone is no error."""
+        """Remove an address; one that is gone is no error.
+
+        With the first one of an IPv4 subnet the kernel removes those that follow it there, unless promote_secondaries
+        is on: whoever plans has to take those away before it.
+        """
         what = "delete address %s from link %s" % (interface, link)
-        with self._changing(what, gone=_GONE), self._promotion(link, interface):
+        with self._changing(what, gone=_GONE):
             self._request(requests.RTM_DELADDR, requests.address(interface, self._index(link)))
 
     def add_route(self, link: str, route: Route) -> None:
@@ -155,11 +199,19 @@ class Stack:
             body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE)
             self._request(requests.RTM_DELROUTE, body)
 
+    def number_of(self, fd: int) -> int:
+        """The number by which links of this stack name the namespace that is open as ``fd``; negative: none."""
+        with self._reported("ask for the number of a namespace"):
+            return decode.namespace_number(self.socket().ask(requests.RTM_GETNSID, requests.namespace_number(fd)))
+
     def socket(self) -> NetlinkSocket:
         """The socket of this stack; it may be closed as soon as another stack's is used."""
         return self._sockets.get(self.place)
 
-    def _read_links(self) -> dict[str, Link]:
+    def _read_links(self) -> decode.Listing:
+        dump: Dump | None = self._cache.peek("dump")
+        if dump is not None:
+            return decode.links(dump.links, dump.addresses)
         with self._reported("list the links"):
             return decode.links(self.socket().dump(requests.RTM_GETLINK, requests.ALL_LINKS), self._address_messages())
 
@@ -169,13 +221,14 @@ class Stack:
 
     def _read_routes(self) -> list[RouteEntry]:
         names = {link.index: link.name for link in self.links().values()}
-        found = []
-        for version in (4, 6):
-            # ENOENT: nothing was ever put into the main table.
-            with self._reported("list the routes", gone=(errno.ENOENT,)):
-                messages = self.socket().dump(requests.RTM_GETROUTE, requests.main_routes(version))
-                found += decode.routes(messages, names, requests.family(version))
-        return found
+        dump: Dump | None = self._cache.peek("dump")
+        with self._reported("list the routes"):
+            messages = [_dump_routes(self.socket(), version) for version in (4, 6)] if dump is None else dump.routes
+        return [
+            entry
+            for version, found in zip((4, 6), messages)
+            for entry in decode.routes(found, names, requests.family(version))
+        ]
 
     def _request(self, kind: int, body: bytes, flags: int = 0) -> None:
         self.socket().request(kind, body, flags)
@@ -185,25 +238,6 @@ class Stack:
             return self.socket().index(link)
         except OSError as error:
             raise OSError(error.errno, "there is no link %s" % link) from error
-
-    @contextlib.contextmanager
-    def _promotion(self, link: str, interface: Interface) -> t.Iterator[None]:
-        """Keep the addresses that follow ``interface`` in its subnet.
-
-        The kernel removes them with the first one of an IPv4 subnet, unless the link promotes the next one to first.
-        """
-        found = self.links().get(link)
-        others = found.addresses if found is not None and interface.version == 4 else ()
-        key = "net/ipv4/conf/%s/promote_secondaries" % link
-        before = self.read_sysctl(key) if any(_follows(other, interface) for other in others) else "1"
-        if before == "1" or before is None:
-            yield
-            return
-        self.write_sysctl(key, "1")
-        try:
-            yield
-        finally:
-            self.write_sysctl(key, before)
 
     @contextlib.contextmanager
     def _changing(self, what: str, hints: Hints | None = None, gone: t.Collection[int] = ()) -> t.Iterator[None]:
@@ -226,8 +260,22 @@ class Stack:
             raise KernelError(what + where, error, (hints or {}).get(error.errno or 0, "")) from error
 
 
-def _follows(other: Interface, interface: Interface) -> bool:
-    return other != interface and other.network == interface.network
+def read_all(opened: NetlinkSocket) -> Dump:
+    """The whole of a stack, undecoded."""
+    return Dump(
+        opened.dump(requests.RTM_GETLINK, requests.ALL_LINKS),
+        opened.dump(requests.RTM_GETADDR, requests.ALL_ADDRESSES),
+        [_dump_routes(opened, version) for version in (4, 6)],
+    )
+
+
+def _dump_routes(opened: NetlinkSocket, version: int) -> list[bytes]:
+    try:
+        return opened.dump(requests.RTM_GETROUTE, requests.main_routes(version))
+    except OSError as error:
+        if error.errno != errno.ENOENT:  # nothing was ever put into the main table
+            raise
+        return []
 
 
 def _said(link: str, route: Route) -> str:

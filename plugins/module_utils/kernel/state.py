@@ -12,6 +12,23 @@ from ..model import Interface, Place, Route
 
 # A value of a link that can be set, in the words of ip-link(8).
 LinkValue = t.Union[str, int, bool, None]
+# The metric that the kernel gives a route when none is asked for (IP6_RT_PRIO_USER for IPv6).
+KERNEL_METRIC = {4: 0, 6: 1024}
+# Who added a route (rtm_protocol): RTPROT_KERNEL, for the subnet of an address.
+BY_THE_KERNEL = 2
+
+
+class VethEnd(t.NamedTuple):
+    """Where the other end of a veth is. Each namespace numbers its links anew, so the index alone tells nothing."""
+
+    peer_index: int  # IFLA_LINK: in the namespace of the other end
+    peer_nsid: int | None = None  # IFLA_LINK_NETNSID: that namespace's number in this one; None: this one itself
+
+
+class BridgeValues(t.NamedTuple):
+    """What only a bridge has."""
+
+    stp: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,16 +44,10 @@ class Link:
     group: int = 0
     alias: str = ""
     master: str = ""
-    peer_index: int = 0  # IFLA_LINK of a veth: the index of its other end, in that end's namespace
-    peer_nsid: int | None = None  # IFLA_LINK_NETNSID: None when the other end is in the same namespace
-    stp: bool = False
-    isolated: bool = False
+    isolated: bool = False  # this and the next: of a bridge's port
     hairpin: bool = False
     addresses: tuple[Interface, ...] = ()
-
-    def meets(self, other: Link) -> bool:
-        """Whether these are the two ends of one veth pair. Each namespace counts its links anew: take both indexes."""
-        return (self.index, self.peer_index) == (other.peer_index, other.index)
+    details: VethEnd | BridgeValues | None = None  # what only links of this kind have
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,6 @@ class RouteEntry:
     route: Route  # with the metric that the kernel shows, never None
     link: str
     protocol: int
-    prefsrc: str = ""
 
 
 @dataclass(frozen=True)

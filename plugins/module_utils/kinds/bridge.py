@@ -11,11 +11,12 @@ from dataclasses import replace
 
 from .. import parsing as read
 from ..engine import Description, StepKind
-from ..kernel.state import Link
+from ..kernel.state import BridgeValues, Link
 from ..model import HOST, LINK_GROUP, Bridge, Conflict, InvalidRequest, alias, network_of
 from ..operations import AddBridge, DeleteLinks, Operation, SetLink, SetSysctl
 from ..world import Claims, World, described, is_ours
-from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps
+from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps
+from .overlaps import first_overlap
 
 
 class BridgeKind(StepKind[Bridge]):
@@ -35,18 +36,19 @@ class BridgeKind(StepKind[Bridge]):
         )
 
     def check(self, items: t.Sequence[Bridge]) -> None:
-        seen: list[Bridge] = []
+        names: set[str] = set()
         for item in items:
-            for other in seen:
-                if other.name == item.name:
-                    raise InvalidRequest("Bridge %s is asked for twice." % item.name)
-                for one in item.addresses or ():
-                    for two in other.addresses or ():
-                        if one.version == two.version and one.network.overlaps(two.network):
-                            raise InvalidRequest(
-                                "Bridges %s and %s overlap: %s and %s." % (other.name, item.name, two, one)
-                            )
-            seen.append(item)
+            if item.name in names:
+                raise InvalidRequest("Bridge %s is asked for twice." % item.name)
+            names.add(item.name)
+        addresses = {(item.name, address.network): address for item in items for address in item.addresses or ()}
+        found = first_overlap((subnet, name) for name, subnet in addresses)
+        if found is not None:
+            (one, first), (two, second) = found
+            raise InvalidRequest(
+                "Bridges %s and %s overlap: %s and %s."
+                % (first, second, addresses[first, one], addresses[second, two])
+            )
 
     def title(self, item: Bridge) -> str:
         return "bridge %s" % item.name
@@ -59,8 +61,8 @@ class BridgeKind(StepKind[Bridge]):
         link = world.links().get(item.name)
         if state == "absent" or (link is not None and not is_ours(link)):
             return item
-        mtu = item.mtu if item.mtu is not None else world.host.default_mtu()
-        return replace(item, mtu=mtu, mac_address=item.mac_address or stable_mac(world.host.machine_id(), item.name))
+        mtu = item.mtu if item.mtu is not None else world.default_mtu()
+        return replace(item, mtu=mtu, mac_address=item.mac_address or stable_mac(world.machine_id(), item.name))
 
     def observed(self, item: Bridge, world: World) -> Description:
         link = world.links().get(item.name)
@@ -71,7 +73,7 @@ class BridgeKind(StepKind[Bridge]):
             addresses=None if item.addresses is None else spelled(link.addresses),
             mtu=link.mtu,
             mac_address=link.mac_address,
-            stp=link.stp,
+            stp=link_values(link)["stp"],
             up=link.up,
             network=network_of(link.alias) or None,
         )
@@ -95,7 +97,7 @@ class BridgeKind(StepKind[Bridge]):
         if link is None:
             return self._plan_new(item, world)
         if link.kind != "bridge":
-            raise Conflict("%s is there already, and is no bridge but %s." % (item.name, described(link)))
+            raise Conflict("%s is there already, and is not a bridge but %s." % (item.name, described(link)))
         if not is_ours(link):
             return self._use(item, link)
         return self._plan_ours(item, link, world)
@@ -103,16 +105,17 @@ class BridgeKind(StepKind[Bridge]):
     def _plan_new(self, item: Bridge, world: World) -> list[Operation]:
         for address in item.addresses or ():
             world.refuse_overlap(item.name, address)
-        steps = self.make(item, world)
-        world.put_link(self._link(item, Link(item.name, 0, "bridge", group=LINK_GROUP)))
-        return steps
+        world.put_link(self._link(item, Link(item.name, 0, "bridge")))
+        for key, value in self._sysctls(item, world):
+            world.put_sysctl(HOST, key, value)
+        return self.make(item, world)
 
     def make(self, item: Bridge, world: World) -> list[Operation]:
         """The steps that make a bridge where there is none."""
         steps: list[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
         # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
         steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
-        steps += sysctl_steps(HOST, self._sysctls(item, world), world, new=True)
+        steps += new_sysctls(HOST, self._sysctls(item, world))
         steps += address_steps(HOST, item.name, (), item.addresses)
         return steps + link_steps(HOST, item.name, {}, {"up": True})
 
@@ -137,7 +140,9 @@ class BridgeKind(StepKind[Bridge]):
     @staticmethod
     def _link(item: Bridge, link: Link) -> Link:
         addresses = link.addresses if item.addresses is None else item.addresses
-        return replace(link, mtu=item.mtu or link.mtu, addresses=addresses, up=True, alias=alias(item.network))
+        mac_address = item.mac_address or link.mac_address
+        link = replace(link, mtu=item.mtu or link.mtu, mac_address=mac_address, addresses=addresses, up=True)
+        return replace(link, alias=alias(item.network), group=LINK_GROUP, details=BridgeValues(item.stp))
 
     @staticmethod
     def _sysctls(item: Bridge, world: World) -> list[tuple[str, str]]:
@@ -184,14 +189,16 @@ class BridgeKind(StepKind[Bridge]):
         again = [*BridgeKind().make(_as_it_is(link), world)]
         again += [SetLink(HOST, port.name, (("master", item.name),)) for port in ports]
         local = "net/ipv4/conf/%s/route_localnet" % item.name  # of sysctl_forward, and goes with the link
-        if world.host.stack(HOST).read_sysctl(local) not in (None, "0"):
+        if world.sysctl(HOST, local) not in (None, "0"):
             again.append(SetSysctl(HOST, local, "1"))
         world.drop_link(item.name)
         return [DeleteLinks((item.name,), tuple(again))]
 
 
 def _as_it_is(link: Link) -> Bridge:
-    return Bridge(link.name, link.addresses, link.mtu, link.mac_address, link.stp, network_of(link.alias))
+    return Bridge(
+        link.name, link.addresses, link.mtu, link.mac_address, bool(link_values(link)["stp"]), network_of(link.alias)
+    )
 
 
 def stable_mac(machine_id: str, name: str) -> str:

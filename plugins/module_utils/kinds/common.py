@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..kernel.state import Link, LinkValue
+from ..kernel.state import BridgeValues, Link, LinkValue
 from ..model import HOST, Interface, Place
-from ..operations import AddAddress, Operation, RemoveAddress, SetLink, SetSysctl
+from ..operations import AddAddress, Operation, RemoveAddress, RemoveFile, SetLink, SetSysctl, WriteFile
 from ..world import World
 
 
@@ -47,23 +47,36 @@ def link_values(link: Link) -> dict[str, LinkValue]:
         "alias": link.alias,
         "master": link.master or None,
         "up": link.up,
-        "stp": link.stp,
+        "stp": isinstance(link.details, BridgeValues) and link.details.stp,
     }
 
 
-def sysctl_steps(place: Place, values: t.Iterable[tuple[str, str]], world: World, new: bool = False) -> list[Operation]:
-    """Write the keys whose value differs; ``new``: the place or the link is still to be made, nothing can be read."""
+def sysctl_steps(place: Place, values: t.Iterable[tuple[str, str]], world: World) -> list[Operation]:
+    """Write the keys whose value differs, and tell the world of all of them."""
     steps: list[Operation] = []
     for key, value in values:
-        before = None if new or world.is_new(place) else world.host.stack(place).read_sysctl(key)
+        before = world.put_sysctl(place, key, value)
         if before is None or " ".join(before.split()) != value:
             steps.append(SetSysctl(place, key, value, before))
     return steps
 
 
+def new_sysctls(place: Place, values: t.Iterable[tuple[str, str]]) -> list[Operation]:
+    """Write the keys of a link that is still to be made."""
+    return [SetSysctl(place, key, value) for key, value in values]
+
+
+def file_steps(path: str, text: str | None, world: World) -> list[Operation]:
+    """Give a file this text, or take it away, and tell the world."""
+    before = world.put_file(path, text)
+    if before == text:
+        return []
+    return [RemoveFile(path, before or "")] if text is None else [WriteFile(path, text, before)]
+
+
 def has_ipv6(world: World) -> bool:
     """Whether the kernel speaks IPv6 at all (ipv6.disable=1 takes its sysctls away)."""
-    return world.host.stack(HOST).read_sysctl("net/ipv6/conf/all/disable_ipv6") is not None
+    return world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") is not None
 
 
 def spelled(addresses: t.Iterable[Interface]) -> list[str]:

@@ -61,7 +61,7 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
 
     def resolve(self, item: Masquerade, state: str, world: World) -> Masquerade:
         if item.out == _DEFAULT_ROUTE:
-            uplink = world.host.default_link(item.source.version)
+            uplink = world.default_link(item.source.version)
             if uplink is None:
                 raise Conflict(
                     "Masquerade of %s: this host has no default route for IPv%d, so out_interface: default names no"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import replace
 
 from .. import parsing as read
 from ..engine import Description, StepKind
@@ -31,10 +32,11 @@ class NetnsKind(StepKind[Namespace]):
         )
 
     def check(self, items: t.Sequence[Namespace]) -> None:
-        names = [item.name for item in items]
-        for name in names:
-            if names.count(name) > 1:
-                raise InvalidRequest("Namespace %s is asked for twice." % name)
+        names: set[str] = set()
+        for item in items:
+            if item.name in names:
+                raise InvalidRequest("Namespace %s is asked for twice." % item.name)
+            names.add(item.name)
 
     def title(self, item: Namespace) -> str:
         return "namespace %s" % item.name
@@ -43,8 +45,7 @@ class NetnsKind(StepKind[Namespace]):
         if not world.has_namespace(item.name):
             return None
         place = Place(netns=item.name)
-        stack = None if world.is_new(place) else world.host.stack(place)
-        values = {key: stack.read_sysctl(key) for key, unused in item.sysctls} if stack else {}
+        values = {key: world.sysctl(place, key) for key, unused in item.sysctls}
         lo = world.links(place).get("lo")
         return compact(
             name=item.name,
@@ -79,23 +80,23 @@ class NetnsKind(StepKind[Namespace]):
             world.make_namespace(item.name)
             steps: list[Operation] = [CreateNamespace(item.name, alias(item.network))]
         else:
-            world.require(Place(pid=item.pid))
             place = Place(pid=item.pid)
+            world.require(place)
             steps = [AttachNamespace(item.name, item.pid), *self._loopback(place, world)]
-            world.make_namespace(item.name)
+            world.attach_namespace(item.name, place)
         return steps + sysctl_steps(place, item.sysctls, world)
 
     @staticmethod
     def _loopback(place: Place, world: World) -> list[Operation]:
         lo = world.links(place).get("lo")
-        return [] if lo is None else link_steps(place, "lo", link_values(lo), {"up": True})
+        return [] if lo is None else _loopback_steps(place, lo, {"up": True}, world)
 
     def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> list[Operation]:
         """The name is there: it must mean the namespace of that process, or be ours to give away."""
         pid = item.pid or 0
         target = Place(pid=pid)
         world.require(target)
-        if entry.inode == world.host.namespace_inode(target):
+        if world.is_same(Place(netns=item.name), target):
             return self._loopback(target, world) + sysctl_steps(target, item.sysctls, world)
         if entry.recorded == 0:
             raise Conflict(
@@ -104,6 +105,7 @@ class NetnsKind(StepKind[Namespace]):
             )
         steps: list[Operation] = [DeleteNamespace(item.name, attached=True)]
         steps += [AttachNamespace(item.name, pid), *self._loopback(target, world)]
+        world.attach_namespace(item.name, target)
         return steps + sysctl_steps(target, item.sysctls, world)
 
     def _plan_there(self, item: Namespace, world: World) -> list[Operation]:
@@ -112,7 +114,7 @@ class NetnsKind(StepKind[Namespace]):
         wanted: dict[str, t.Any] = {"up": True}
         if is_made_by_us(lo):
             wanted["alias"] = alias(item.network)
-        return link_steps(place, "lo", link_values(lo), wanted) + sysctl_steps(place, item.sysctls, world)
+        return _loopback_steps(place, lo, wanted, world) + sysctl_steps(place, item.sysctls, world)
 
     def _plan_absent(self, item: Namespace, entry: NamespaceEntry | None, world: World) -> list[Operation]:
         if entry is None:
@@ -133,18 +135,25 @@ class NetnsKind(StepKind[Namespace]):
     @staticmethod
     def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
         """Take the network from a namespace: it lives on, veth pairs and all, for as long as a process lives in it."""
-        holders = world.host.processes_in(entry.inode) if entry.inode else ()
+        holders = world.processes_in(name)
         if not holders:
             return []  # the kernel takes the veth pairs with it
         shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
         world.warn("Still living in namespace %s, which loses its network: %s." % (name, shown))
-        peers = [link for link in world.links(Place(netns=name)).values() if is_ours(link) and link.kind == "veth"]
-        inside = {peer.index: peer.peer_index for peer in peers}
-        ends = [link for link in world.links().values() if is_ours(link) and inside.get(link.peer_index) == link.index]
+        place = Place(netns=name)
+        found = [world.near_end(place, link) for link in world.links(place).values() if is_ours(link)]
+        ends = [link for link in found if link is not None and is_ours(link)]
         steps: list[Operation] = [DeleteLinks((link.name,), remake(link, world)) for link in ends]
         for link in ends:
             world.drop_link(link.name)
         return steps
+
+
+def _loopback_steps(place: Place, lo: Link, wanted: dict[str, t.Any], world: World) -> list[Operation]:
+    steps = link_steps(place, "lo", link_values(lo), wanted)
+    if steps:
+        world.put_link(replace(lo, **wanted), place)
+    return steps
 
 
 def is_made_by_us(lo: Link) -> bool:

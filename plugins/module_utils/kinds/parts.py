@@ -43,9 +43,8 @@ def _port_order(port: PublishedPort) -> tuple[str, int, str]:
 
 def forwarding(world: World, report: HostReport) -> HostReport:
     """What the host forwards."""
-    stack = world.host.stack(HOST)
     keys = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
-    versions = frozenset(version for version, key in keys.items() if stack.read_sysctl(key) not in (None, "0"))
+    versions = frozenset(version for version, key in keys.items() if world.sysctl(HOST, key) not in (None, "0"))
     drop = world.firewall.is_open and world.firewall.drop_foreign
     return replace(report, forwards=versions, drop_foreign=drop)
 
@@ -82,9 +81,7 @@ def _network(known: NetworkReport, link: Link | None) -> NetworkReport:
 def namespaces(world: World, report: HostReport) -> HostReport:
     """The named namespaces with an end of a veth pair of ours in them, or with our mark."""
     found = []
-    for name in sorted(world.host.namespaces()):
-        if not world.has_namespace(name):
-            continue
+    for name in world.names():
         links = world.links(Place(netns=name))
         lo = links.get("lo")
         ours = lo is not None and is_ours(lo)

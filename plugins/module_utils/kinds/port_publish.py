@@ -13,7 +13,7 @@ from ..engine import Description, RuleKind
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
-from ..model import HOST, Conflict, InvalidRequest, PortRange, PublishedPort
+from ..model import Conflict, InvalidRequest, PortRange, PublishedPort
 from ..world import World
 from .common import compact
 
@@ -146,9 +146,9 @@ class PortPublishKind(RuleKind[PublishedPort]):
                 raise Conflict("%s is published already, by network %s: %s." % (what, there.network, there))
             return
         ports, version = item.host_ports, item.container_ip.version
-        holder = world.host.port_holder(
+        holder = world.port_holder(
             item.protocol, ports.first, ports.last, item.host_ip, version
-        ) or world.firewall.foreign.port_holder(item, world.host.stack(HOST).local_addresses)
+        ) or world.firewall.foreign.port_holder(item, world.local_addresses)
         if holder:
             raise Conflict("%s is in use: %s." % (what, holder))
 

@@ -14,10 +14,10 @@ import typing as t
 from .. import parsing as read
 from ..engine import Description, StepKind
 from ..kernel.files import unfinished
-from ..model import HOST, Forwarding, InvalidRequest
-from ..operations import Operation, RemoveFile, SetSysctl, WriteFile, sysctl_name
+from ..model import HOST, Conflict, Forwarding, InvalidRequest
+from ..operations import Operation, SetSysctl, sysctl_name
 from ..world import World, is_ours
-from .common import compact, has_ipv6
+from .common import compact, file_steps, has_ipv6
 
 PERSISTENT = "/etc/sysctl.d/90-dockerless-network.conf"
 VOLATILE = "/run/dockerless.network.sysctl.conf"
@@ -56,13 +56,13 @@ class SysctlForwardKind(StepKind[Forwarding]):
     def observed(self, item: Forwarding, world: World) -> Description:
         found = _found(world)
         drop = world.firewall.readable() and world.firewall.drop_foreign
-        if not drop and not any(world.host.read_file(path) for path in (PERSISTENT, VOLATILE)):
+        if not drop and not any(world.file(path) for path in (PERSISTENT, VOLATILE)):
             return None
         keys = dict(found, **self._wanted_values(item, world))
-        values = {key: _read(world, key) for key in keys}
+        values = {key: world.sysctl(HOST, key) for key in keys}
         return compact(
             sysctls={sysctl_name(key): value for key, value in sorted(values.items()) if value is not None},
-            persist=world.host.read_file(PERSISTENT) is not None,
+            persist=world.file(PERSISTENT) is not None,
             forward_policy="drop" if drop else "unmanaged",
         )
 
@@ -82,15 +82,15 @@ class SysctlForwardKind(StepKind[Forwarding]):
             world.firewall.set_drop_foreign(drop)
         wanted = self._wanted_values(item, world) if state == "present" else {}
         found = _found(world)
-        record = {key: found.get(key, _read(world, key) or "0") for key in wanted}
+        record = {key: found.get(key, world.sysctl(HOST, key) or "0") for key in wanted}
         back = self._restored(found, wanted, world)
         steps: list[Operation] = []
         if state == "present":
             steps += self._write_steps(item, record, wanted, world)
         for key, value in {**back, **wanted}.items():
-            there = _read(world, key)
+            there = world.sysctl(HOST, key)
             if not _same(key, there, value):
-                steps.append(SetSysctl(HOST, key, value, there))
+                steps.append(_set(key, value, world))
         if state == "present" and not any(isinstance(s, SetSysctl) and s.key in (_IPV4, _IPV6) for s in steps):
             steps += self._interface_steps(item, world)
         if state == "absent":
@@ -103,12 +103,12 @@ class SysctlForwardKind(StepKind[Forwarding]):
         values: _Values = {}
         if item.ipv6:
             if not has_ipv6(world):
-                world.assume("IPv6", "in the kernel", "leave ipv6 out, or boot without ipv6.disable=1")
-            uplink = world.host.default_link(6)
+                raise Conflict("The kernel of this host has no IPv6; leave ipv6 out, or boot without ipv6.disable=1.")
+            uplink = world.default_link(6)
             # A host that forwards ignores router advertisements, and would lose the default route that it lives by,
             # unless accept_ra is 2 (ip-sysctl.rst).
             key = "net/ipv6/conf/%s/accept_ra" % uplink
-            if uplink is not None and (_read(world, key) == "1" or key in _found(world)):
+            if uplink is not None and (world.sysctl(HOST, key) == "1" or key in _found(world)):
                 values[key] = "2"
             values[_IPV6] = "1"
         if item.ipv4:
@@ -124,7 +124,7 @@ class SysctlForwardKind(StepKind[Forwarding]):
         """Values to go back to: what we changed and nobody wants any more."""
         result: _Values = {}
         for key, value in found.items():
-            there = _read(world, key)
+            there = world.sysctl(HOST, key)
             if key in wanted or there is None or _same(key, there, value):
                 continue
             holder = _relied_on(world, key)
@@ -143,40 +143,34 @@ class SysctlForwardKind(StepKind[Forwarding]):
             # of an interface that is made at run time nothing is there to set at boot
             lasting = {key: value for key, value in wanted.items() if not key.endswith("/route_localnet")}
             text += "".join("%s = %s\n" % (sysctl_name(key), value) for key, value in lasting.items())
-        before = world.host.read_file(path)
-        steps: list[Operation] = [WriteFile(path, text, before)] if before != text else []
-        return steps + _remove_steps(world, other, unfinished(path), unfinished(other))
+        return file_steps(path, text, world) + _remove_steps(world, other, unfinished(path), unfinished(other))
 
     @staticmethod
     def _interface_steps(item: Forwarding, world: World) -> list[Operation]:
         """ip_forward says 1 although somebody turned one interface off: writing 1 again would change nothing."""
         steps: list[Operation] = []
         for version, on in ((4, item.ipv4), (6, item.ipv6)):
-            uplink = world.host.default_link(version)
+            uplink = world.default_link(version)
             names = [link.name for link in world.links().values() if is_ours(link) and not link.master]
             for name in names + ([uplink] if uplink else []):
                 key = "net/ipv%d/conf/%s/forwarding" % (version, name)
-                there = _read(world, key)
+                there = world.sysctl(HOST, key)
                 if on and there == "0":
-                    steps.append(SetSysctl(HOST, key, "1", there))
+                    steps.append(_set(key, "1", world))
         return steps
 
 
 def _found(world: World) -> _Values:
     """What our file, or its sister for one boot, says that we found."""
     for path in (PERSISTENT, VOLATILE):
-        text = world.host.read_file(path)
+        text = world.file(path)
         if text is not None:
             return dict(_FOUND.findall(text))
     return {}
 
 
-def _read(world: World, key: str) -> str | None:
-    """A value; None for a key that is not there, or goes with its interface in this run."""
-    link = key.split("/")[3] if key.startswith(("net/ipv4/conf/", "net/ipv6/conf/")) else "all"
-    if link not in ("all", "default") and link not in world.links():
-        return None
-    return world.host.stack(HOST).read_sysctl(key)
+def _set(key: str, value: str, world: World) -> SetSysctl:
+    return SetSysctl(HOST, key, value, world.put_sysctl(HOST, key, value))
 
 
 def _same(key: str, one: str | None, other: str) -> bool:
@@ -186,16 +180,18 @@ def _same(key: str, one: str | None, other: str) -> bool:
 
 
 def _remove_steps(world: World, *paths: str) -> list[Operation]:
-    texts = ((path, world.host.read_file(path)) for path in paths)
-    return [RemoveFile(path, text) for path, text in texts if text is not None]
+    return [step for path in paths for step in file_steps(path, None, world)]
 
 
 def _relied_on(world: World, key: str) -> str:
     """Who else on the host evidently lives by a key: somebody's bridge with ports, somebody's NAT."""
     if key not in (_IPV4, _IPV6):
         return ""
+    ports: dict[str, list[str]] = {}
     for link in world.links().values():
-        ports = [port.name for port in world.links().values() if port.master == link.name and not is_ours(port)]
-        if link.kind == "bridge" and not is_ours(link) and ports:
-            return "bridge %s, which is not ours, has ports (%s)" % (link.name, ", ".join(ports))
+        if link.master and not is_ours(link):
+            ports.setdefault(link.master, []).append(link.name)
+    for bridge in [link for link in world.links().values() if link.kind == "bridge" and not is_ours(link)]:
+        if bridge.name in ports:
+            return "bridge %s, which is not ours, has ports (%s)" % (bridge.name, ", ".join(ports[bridge.name]))
     return world.firewall.foreign_nat(4 if key == _IPV4 else 6)

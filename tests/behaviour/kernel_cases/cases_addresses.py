@@ -14,9 +14,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel import d
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.stack import Stack
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import address_steps
 from ansible_collections.dockerless.network.plugins.module_utils.model import ROUTE_PROTOCOL
-
-PROMOTE = "net/ipv4/conf/br0/promote_secondaries"
 
 
 def test_an_address_of_each_family(host: Host) -> None:
@@ -66,13 +65,20 @@ def test_a_refused_address_says_why(host: Host) -> None:
 
 
 def test_an_address_goes_alone(host: Host) -> None:
-    """The kernel would take the addresses that follow in the same subnet along."""
-    stack = bridge(host, "br0", "10.1.0.1/24", "10.1.0.2/24", "10.2.0.1/24", "fd00:1::1/64", "fd00:1::2/64")
-    shell("sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=0", "net.ipv4.conf.br0.promote_secondaries=0")
-    stack.delete_address("br0", interface("10.1.0.1/24"))
-    stack.delete_address("br0", interface("fd00:1::1/64"))
-    assert addresses_of(link_in(None, "br0")) == ["10.1.0.2/24", "10.2.0.1/24", "fd00:1::2/64"]
-    assert stack.read_sysctl(PROMOTE) == "0"
+    """The kernel takes the addresses that follow in the same subnet along, or does not."""
+    rest = ["10.1.0.2/24", "10.2.0.1/24", "fd00:1::2/64"]
+    stack = bridge(host)
+    for promote in ("0", "1"):
+        for address in ("10.1.0.1/24", *rest[:2], "fd00:1::1/64", rest[2]):
+            stack.add_address("br0", interface(address))
+        shell("sysctl", "-qw", f"net.ipv4.conf.all.promote_secondaries={promote}")
+        shell("sysctl", "-qw", f"net.ipv4.conf.br0.promote_secondaries={promote}")
+        there = stack.links()["br0"].addresses
+        for step in address_steps(HOST, "br0", there, [interface(address) for address in rest]):
+            step.apply(host)
+        assert addresses_of(link_in(None, "br0")) == rest
+        for address in rest:
+            stack.delete_address("br0", interface(address))
 
 
 def test_an_address_that_is_gone_is_no_error(host: Host) -> None:
@@ -162,8 +168,8 @@ def test_only_unicast_routes_of_the_main_table_are_listed(host: Host) -> None:
     shell("ip", "route", "add", "10.7.0.0/16", "dev", "br0", "src", "10.1.0.1", "metric", "9")
     found = [entry for entry in stack.routes() if entry.route.to.version == 4]
     assert found == [
-        RouteEntry(route("10.1.0.0/24", None, 0), "br0", 2, "10.1.0.1"),
-        RouteEntry(route("10.7.0.0/16", None, 9), "br0", 3, "10.1.0.1"),
+        RouteEntry(route("10.1.0.0/24", None, 0), "br0", 2),
+        RouteEntry(route("10.7.0.0/16", None, 9), "br0", 3),
     ]
 
 

@@ -7,18 +7,36 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from tools_for_cases import HOST, MAC, PEER_MAC, bridge, ip, link_in, netns, process_in_own_namespace, refused, shell
+from tools_for_cases import (
+    HOST,
+    MAC,
+    PEER_MAC,
+    bridge,
+    ip,
+    link_in,
+    netns,
+    process_in_own_namespace,
+    refused,
+    shell,
+    veth_pair,
+)
 
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.namespaces import Visitor
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BridgeValues, VethEnd
 from ansible_collections.dockerless.network.plugins.module_utils.model import LINK_GROUP, Place
+from ansible_collections.dockerless.network.plugins.module_utils.world import World
 
 
 def test_a_bridge_is_born_down_and_marked(host: Host) -> None:
     stack = host.stack(HOST)
     stack.add_bridge("br0", MAC, 1400, True)
     link = stack.links()["br0"]
-    assert (link.kind, link.mac_address, link.mtu, link.stp, link.up) == ("bridge", MAC, 1400, True, False)
+    assert (link.kind, link.mac_address, link.mtu, link.details, link.up) == ("bridge", MAC, 1400, (True,), False)
     assert (link.group, link.alias, link.master, link.addresses) == (LINK_GROUP, "", "", ())
     shown = link_in(None, "br0")
     assert (shown["group"], shown["operstate"], shown["ifindex"]) == (str(LINK_GROUP), "DOWN", link.index)
@@ -27,7 +45,7 @@ def test_a_bridge_is_born_down_and_marked(host: Host) -> None:
 def test_a_bridge_without_an_mtu_has_ethernets(host: Host) -> None:
     host.stack(HOST).add_bridge("br0", MAC, None, False)
     link = host.stack(HOST).links()["br0"]
-    assert (link.mtu, link.stp) == (1500, False)
+    assert (link.mtu, link.details) == (1500, (False,))
 
 
 def test_a_bridge_keeps_its_mtu_whatever_ports_it_gets(host: Host) -> None:
@@ -53,8 +71,9 @@ def test_a_veth_is_born_complete_on_both_ends(host: Host) -> None:
     near, far = stack.links()["web0"], peer.links()["eth0"]
     assert (near.kind, near.mtu, near.master, near.group, near.up) == ("veth", 1400, "br0", LINK_GROUP, False)
     assert (far.kind, far.mtu, far.mac_address, far.group, far.up) == ("veth", 1400, PEER_MAC, LINK_GROUP, False)
-    assert (near.peer_index, far.peer_index) == (far.index, near.index)
-    assert near.peer_nsid is not None and far.peer_nsid is not None
+    assert near.details == VethEnd(far.index, host.nsid(Place(netns="web")))
+    assert isinstance(far.details, VethEnd)
+    assert far.details.peer_index == near.index and far.details.peer_nsid is not None
     assert link_in("web", "eth0")["address"] == PEER_MAC
 
 
@@ -62,7 +81,7 @@ def test_a_veth_with_both_ends_on_the_host(host: Host) -> None:
     stack = host.stack(HOST)
     stack.add_veth("one", "two", stack, None, None, None)
     one, two = stack.links()["one"], stack.links()["two"]
-    assert (one.peer_index, two.peer_index, one.peer_nsid) == (two.index, one.index, None)
+    assert (one.details, two.details) == (VethEnd(two.index), VethEnd(one.index))
     assert one.mac_address != two.mac_address
 
 
@@ -111,9 +130,9 @@ def test_a_link_changes_in_one_request(host: Host) -> None:
 def test_stp_is_turned_on_and_off(host: Host) -> None:
     stack = bridge(host)
     stack.set_link("br0", {"stp": True, "mtu": 1400})
-    assert (stack.links()["br0"].stp, stack.links()["br0"].mtu) == (True, 1400)
+    assert (stack.links()["br0"].details, stack.links()["br0"].mtu) == (BridgeValues(True), 1400)
     stack.set_link("br0", {"stp": False})
-    assert not stack.links()["br0"].stp
+    assert stack.links()["br0"].details == BridgeValues(False)
     assert link_in(None, "br0")["linkinfo"]["info_data"]["stp_state"] == 0
 
 
@@ -171,21 +190,13 @@ def test_links_are_deleted_together_and_no_others(host: Host) -> None:
     stack.delete_links(["nothing"])
 
 
-def test_the_ports_of_a_bridge_are_counted(host: Host) -> None:
-    stack, peer = bridge(host), netns(host, "web")
-    assert stack.port_count("br0") == 0
-    for number in range(3):
-        stack.add_veth("web%d" % number, "eth%d" % number, peer, None, None, "br0")
-    assert (stack.port_count("br0"), stack.port_count("br1")) == (3, 0)
-
-
 def test_the_1024th_port_of_a_bridge_is_refused_with_the_reason(host: Host) -> None:
     stack = bridge(host)
     names = ["".join(("p", str(number), end)) for number in range(512) for end in "ab"]
     batch = ["link add %s type veth peer name %s" % pair for pair in zip(names[::2], names[1::2])]
     batch += ["link set %s master br0" % name for name in names[:1023]]
     shell("ip", "-batch", "-", text="\n".join(batch))
-    assert stack.port_count("br0") == 1023
+    assert sum(link.master == "br0" for link in stack.links().values()) == 1023
     with refused("Cannot add veth web0", "a bridge takes 1023 ports"):
         stack.add_veth("web0", "eth0", netns(host, "web"), None, None, "br0")
     with refused("Cannot change master of link p511b", "a bridge takes 1023 ports"):
@@ -206,3 +217,114 @@ def test_links_of_others_are_read_as_ip_reads_them(host: Host) -> None:
         assert link.master == shown.get("master", "")
         assert link.group == (0 if shown["group"] == "default" else int(shown["group"]))
     assert not links
+
+
+def test_a_foreign_pair_with_the_same_indexes_is_no_pair_of_ours(host: Host) -> None:
+    """Each namespace numbers its links anew, so others may have any pair of indexes, too."""
+    stack, peer = bridge(host), netns(host, "db")
+    stack.add_veth("v-db", "eth0", peer, None, None, "br0")
+    near, far = stack.links()["v-db"], peer.links()["eth0"]
+    netns(host, "hub")
+    netns(host, "zspoke")  # sorts after ours
+    where = ["type", "veth", "peer", "name", "up1", "index", str(far.index), "netns", "zspoke"]
+    shell("ip", "-n", "hub", "link", "add", "to1", "index", str(near.index), *where)
+    foreign = host.stack(Place(netns="zspoke")).links()["up1"]
+    assert isinstance(foreign.details, VethEnd)
+    assert (foreign.index, foreign.details.peer_index) == (far.index, near.index)
+
+    for surveyed in (False, True):
+        host._changes.count += 1
+        world = World(host, FirewallSession(call))
+        if surveyed:
+            world.survey()
+        assert world.peer_of(near) == (Place(netns="db"), far)
+        assert world.near_end(Place(netns="db"), far) == near
+        assert world.near_end(Place(netns="zspoke"), foreign) is None
+        assert not world.is_pair(near, Place(netns="zspoke"), foreign)
+        assert host.nsid(Place(netns="zspoke")) == -1
+
+
+def test_a_namespace_of_a_process_is_known_by_its_number(host: Host) -> None:
+    with process_in_own_namespace() as pid:
+        host.stack(HOST).add_veth("web0", "eth0", host.stack(Place(pid=pid)), None, None, None)
+        host.attach_namespace("web", pid)
+        world = World(host, FirewallSession(call))
+        near = world.links()["web0"]
+        assert world.peer_of(near) == (Place(netns="web"), world.links(Place(pid=pid))["eth0"])
+        assert world.is_same(Place(pid=pid), Place(netns="web"))
+        assert world.is_host(Place(pid=1)) and not world.is_host(Place(pid=pid))
+        host.close()
+
+
+def test_a_child_link_is_born_in_its_namespace(host: Host) -> None:
+    stack, peer = host.stack(HOST), netns(host, "web")
+    stack.add_veth("up0", "up1", stack, None, None, None)
+    stack.add_child("eth0", "macvlan", [("IFLA_MACVLAN_MODE", "bridge")], "up0", peer, 1400, PEER_MAC)
+    link = peer.links()["eth0"]
+    assert (link.kind, link.mtu, link.mac_address, link.group) == ("macvlan", 1400, PEER_MAC, LINK_GROUP)
+    assert "eth0" not in stack.links()
+    assert link_in("web", "eth0")["linkinfo"]["info_data"]["mode"] == "bridge"
+    with refused("Cannot add macvlan eth0 in namespace web to link up0: File exists"):
+        stack.add_child("eth0", "macvlan", [], "up0", peer, None, None)
+    with refused("there is no link up9"):
+        stack.add_child("eth1", "macvlan", [], "up9", peer, None, None)
+
+
+def test_the_sysctls_of_a_link_come_with_it(host: Host) -> None:
+    stack, peer = bridge(host), netns(host, "web")
+    stack.add_veth("v-web", "eth0.5", peer, None, None, "br0")
+    keys = [
+        *("net/ipv4/conf/%s/" + key for key in ("forwarding", "rp_filter", "promote_secondaries", "route_localnet")),
+        *("net/ipv6/conf/%s/" + key for key in ("forwarding", "accept_ra", "autoconf", "disable_ipv6", "accept_dad")),
+    ]
+    for where, name in ((stack, "br0"), (peer, "eth0.5")):
+        for key in [key % name for key in keys]:
+            host._changes.count += 1
+            by_file = where.read_sysctl(key)
+            assert by_file is not None
+            for value in (str(1 - int(by_file != "0")), by_file):
+                where.write_sysctl(key, value)
+                where.links()
+                assert where._cache.peek("links").setting(key) == value, key
+                assert where.read_sysctl(key) == value
+
+
+def test_what_does_not_come_with_a_link_is_read_from_its_file(host: Host) -> None:
+    stack = bridge(host)
+    shell("ip", "link", "set", "br0", "mtu", "1000")  # too little for IPv6
+    stack.write_sysctl("net/ipv4/conf/br0/arp_ignore", "1")
+    assert stack.links()["br0"].mtu == 1000
+    assert stack.read_sysctl("net/ipv6/conf/br0/accept_ra") is None
+    assert stack.read_sysctl("net/ipv4/conf/br0/arp_ignore") == "1"
+    assert stack.read_sysctl("net/ipv4/conf/br9/forwarding") is None
+    assert stack.read_sysctl("net/ipv4/conf/all/forwarding") == "0"
+
+
+def test_many_namespaces_are_read_in_one_visit_as_each_alone(host: Host) -> None:
+    bridge(host, "br0", "10.1.0.1/24")
+    places = []
+    for number in range(5):
+        stack = veth_pair(host, "v%d" % number, "ns%d" % number, "10.1.0.%d/24" % (number + 2), "10.1.0.1", "br0")
+        places.append(stack.place)
+    alone = {place: (host.stack(place).links(), host.stack(place).routes(), host.nsid(place)) for place in places}
+    host._changes.count += 1
+    runs = []
+    real = Visitor.run
+
+    def counted(self: Visitor, function: Any) -> Any:
+        runs.append(function)
+        return real(self, function)
+
+    Visitor.run = counted
+    try:
+        host.survey([*places, Place(netns="gone"), HOST])
+        assert {
+            place: (host.stack(place).links(), host.stack(place).routes(), host.nsid(place)) for place in places
+        } == alone
+        assert host.stack(places[0]).read_sysctl("net/ipv6/conf/eth0/accept_ra") is not None
+        host.survey(places)
+    finally:
+        Visitor.run = real
+    assert len(runs) == 1
+    with refused("there is no such namespace"):
+        host.stack(Place(netns="gone")).links()

@@ -22,7 +22,13 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.nftabl
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry, RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
+    BridgeValues,
+    Link,
+    NamespaceEntry,
+    RouteEntry,
+    VethEnd,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
@@ -133,8 +139,8 @@ class MemoryHost:
         """Somebody makes a veth."""
         one = self.make_link(self.host, name, kind="veth", group=group, **values)
         two = self.make_link(self.space(place), peer, kind="veth", group=group, mtu=one.mtu)
-        self.change_link(HOST, name, peer_index=two.index)
-        self.change_link(place, peer, peer_index=one.index)
+        self.change_link(HOST, name, details=VethEnd(two.index, self.nsid(place)))
+        self.change_link(place, peer, details=VethEnd(one.index, 0))
 
     def make_namespace(self, name: str) -> None:
         """Somebody runs ``ip netns add``."""
@@ -183,6 +189,13 @@ class MemoryHost:
             return 0
         return self.space(place).inode
 
+    def nsid(self, place: Place) -> int | None:
+        space = self.space(place)
+        return None if space is self.host else space.inode
+
+    def survey(self, places: Collection[Place]) -> None:
+        """A real host is read here."""
+
     def create_namespace(self, name: str, alias: str) -> None:
         self.step("create namespace %s" % name)
         if name in self.names and self.names[name].inode:
@@ -215,10 +228,10 @@ class MemoryHost:
         for link in space.links.values():
             if link.master == name:
                 space.links[link.name] = replace(link, master="", isolated=False, hairpin=False)
-        for other in self.spaces.values():
-            for link in list(other.links.values()):
-                if gone.peer_index and gone.meets(link):
-                    self.remove_link(other, link.name)
+        if isinstance(gone.details, VethEnd):
+            other = self.spaces.get(gone.details.peer_nsid or 0, self.host) if space is self.host else self.host
+            for link in [link for link in other.links.values() if link.index == gone.details.peer_index]:
+                self.remove_link(other, link.name)
 
     def write_file(self, path: str, text: str) -> None:
         self.step("write %s" % path)
@@ -270,8 +283,8 @@ class MemoryHost:
         """All that a change could change; numbers that the kernel gives do not count."""
         names = {entry.inode: name for name, entry in sorted(self.names.items())}
         spaces = {names.get(inode, "%d" % inode): space for inode, space in self.spaces.items()}
-        ends = {
-            (link.index, link.peer_index): (place, name)
+        ends: dict[Any, Any] = {
+            (space.inode, link.index): (place, name)
             for place, space in spaces.items()
             for name, link in space.links.items()
         }
@@ -282,7 +295,10 @@ class MemoryHost:
             "spaces": {
                 place: {
                     "links": {
-                        name: (ends.get((link.peer_index, link.index)), replace(link, index=0, peer_index=0))
+                        name: (
+                            ends.get(self._other_end(space, link)),
+                            replace(link, index=0, details=plain_details(link)),
+                        )
                         for name, link in sorted(space.links.items())
                     },
                     "routes": sorted(map(str, space.routes)),
@@ -291,6 +307,18 @@ class MemoryHost:
                 for place, space in spaces.items()
             },
         }
+
+    def _other_end(self, space: Space, link: Link) -> tuple[int, int] | None:
+        """Where the other end of a veth is, by the inode of its namespace; that of an end elsewhere is on the host."""
+        if not isinstance(link.details, VethEnd):
+            return None
+        there = (link.details.peer_nsid or self.host.inode) if space is self.host else self.host.inode
+        return there, link.details.peer_index
+
+
+def plain_details(link: Link) -> Any:
+    """Without numbers that the kernel gives."""
+    return None if isinstance(link.details, VethEnd) else link.details
 
 
 class MemoryStack:
@@ -343,7 +371,7 @@ class MemoryStack:
 
     def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
         self._host.step("add bridge %s" % name)
-        values = {"mac_address": mac_address or mac(name), "mtu": mtu or 1500, "stp": stp}
+        values = {"mac_address": mac_address or mac(name), "mtu": mtu or 1500, "details": BridgeValues(stp)}
         self._host.make_link(self._space, name, kind="bridge", group=LINK_GROUP, **values)
 
     def add_veth(
@@ -382,6 +410,8 @@ class MemoryStack:
                 self._change(name, master=value or "", isolated=False, hairpin=False)
             elif key == "stp" and self._link(name).kind != "bridge":
                 raise KernelError("change link %s" % name, "it is no bridge")
+            elif key == "stp":
+                self._change(name, details=BridgeValues(bool(value)))
             else:
                 self._change(name, **{"mac_address" if key == "address" else key: value})
                 if key == "up" and not value:

@@ -4,19 +4,26 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry, VethEnd
+from ansible_collections.dockerless.network.plugins.module_utils.kinds import common
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import file_steps, sysctl_steps
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     DOOMED_GROUP,
+    HOST,
     LINK_GROUP,
+    ROUTE_PROTOCOL,
     Conflict,
     Place,
     Route,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.operations import RemoveFile, WriteFile
 from ansible_collections.dockerless.network.plugins.module_utils.world import described, is_ours
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
@@ -137,9 +144,9 @@ def test_a_bridge_has_to_be_one(host: MemoryHost) -> None:
     seen = world(host)
 
     assert seen.bridge("br0") == host.host.links["br0"]
-    with pytest.raises(Conflict, match=r"^Interface v0 is no bridge but a veth\.$"):
+    with pytest.raises(Conflict, match=r"^Interface v0 is not a bridge but a veth\.$"):
         seen.bridge("v0")
-    with pytest.raises(Conflict, match=r"^Interface eth0 is no bridge but a physical or loopback interface\.$"):
+    with pytest.raises(Conflict, match=r"^Interface eth0 is not a bridge but a physical or loopback interface\.$"):
         seen.bridge("eth0")
     with pytest.raises(Conflict, match=r"^There is no bridge br1 on this host; make it with the module bridge\.$"):
         seen.bridge("br1")
@@ -165,6 +172,211 @@ def test_a_link_is_described_for_a_message(kind: str, text: str) -> None:
     assert described(Link("x", 1, kind)) == text
 
 
+# ---- which end of which pair, and which namespace
+
+
+def collide(host: MemoryHost, name: str) -> None:
+    """A foreign pair between two namespaces, whose indexes are those of the host's v0 and its other end."""
+    near, far = host.host.links["v0"], host.space(WEB).links["eth0"]
+    for other in ("hub", name):
+        host.make_namespace(other)
+    host.space(Place(netns="hub")).links["to1"] = Link("to1", near.index, "veth", details=VethEnd(far.index, 7))
+    host.space(Place(netns=name)).links["up1"] = Link("up1", far.index, "veth", details=VethEnd(near.index, 7))
+
+
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+def test_a_foreign_pair_with_the_same_indexes_is_none_of_ours(host: MemoryHost, name: str) -> None:
+    collide(host, name)
+    seen = world(host)
+    near, foreign = seen.links()["v0"], seen.links(Place(netns=name))["up1"]
+
+    assert seen.peer_of(near) == (WEB, seen.links(WEB)["eth0"])
+    assert seen.near_end(WEB, seen.links(WEB)["eth0"]) == near
+    assert seen.near_end(Place(netns=name), foreign) is None
+    assert not seen.is_pair(near, Place(netns=name), foreign)
+
+    seen.drop_link("v0")
+
+    assert "eth0" not in seen.links(WEB)
+    assert "up1" in seen.links(Place(netns=name))
+
+
+def test_two_pairs_that_are_still_to_be_made_are_not_confused(host: MemoryHost) -> None:
+    seen = world(host)
+    seen.put_pair(Link("v1", 0), Link("eth1", 0), WEB)
+    seen.put_pair(Link("v2", 0), Link("eth2", 0), WEB)
+    one, two = seen.links()["v1"], seen.links()["v2"]
+
+    assert seen.peer_of(one) == (WEB, seen.links(WEB)["eth1"])
+    assert seen.peer_of(two) == (WEB, seen.links(WEB)["eth2"])
+    assert seen.near_end(WEB, seen.links(WEB)["eth2"]) == two
+    assert not seen.is_pair(one, WEB, seen.links(WEB)["eth2"])
+
+    seen.drop_link("v1")
+
+    assert set(seen.links(WEB)) == {"lo", "eth0", "eth2"}
+
+
+def test_one_namespace_is_one_whatever_it_is_called(host: MemoryHost) -> None:
+    host.space(WEB).processes += [7, 8]
+    host.host.processes.append(1)
+    seen = world(host)
+
+    seen.put_link(Link("new", 0), Place(pid=7))
+
+    assert "new" in seen.links(WEB) and "new" in seen.links(Place(pid=8))
+    assert seen.is_same(Place(pid=7), WEB) and not seen.is_same(Place(pid=7), Place(pid=1))
+    assert not seen.is_same(Place(pid=7), Place(pid=99))
+    assert seen.is_host(Place(pid=1)) and not seen.is_host(WEB)
+
+
+def test_a_name_that_a_process_namespace_will_get_is_that_namespace(host: MemoryHost) -> None:
+    host.start_process(7)
+    host.make_link(host.space(Place(pid=7)), "eth9")
+    seen = world(host)
+    assert seen.links(WEB).keys() == {"lo", "eth0"}
+
+    seen.attach_namespace("web", Place(pid=7))
+    seen.attach_namespace("app", Place(pid=7))
+
+    for name in ("web", "app"):
+        assert seen.links(Place(netns=name)).keys() == {"lo", "eth9"}
+        assert not seen.is_new(Place(netns=name))
+
+    seen.drop_namespace("app")
+    assert seen.links(Place(netns="app")) == {}
+    assert "eth9" in seen.links(WEB)
+
+
+# ---- routes
+
+
+def test_routes_are_those_that_will_be_there(host: MemoryHost) -> None:
+    subnet = ip_network("10.20.0.0/24")
+    seen = world(host)
+    link = replace(seen.links(WEB)["eth0"], addresses=(ip_interface("10.20.0.2/24"),))
+
+    seen.put_link(link, WEB)
+    seen.put_route(WEB, "eth0", Route(ip_network("0.0.0.0/0"), ip_address("10.20.0.1")), ROUTE_PROTOCOL)
+    assert [(entry.route.to, entry.route.metric) for entry in seen.routes(WEB)] == [
+        (subnet, 0),
+        (ip_network("0.0.0.0/0"), 0),
+    ]
+
+    seen.drop_route(WEB, seen.routes(WEB)[1])
+    seen.put_link(replace(link, addresses=(ip_interface("10.20.0.3/24"), ip_interface("fd00::3/64"))), WEB)
+    assert [entry.route.to for entry in seen.routes(WEB)] == [subnet, ip_network("fd00::/64")]
+
+    seen.put_link(replace(link, addresses=()), WEB)
+    assert seen.routes(WEB) == []
+
+
+def test_the_routes_of_a_link_that_goes_and_comes_back_are_gone(host: MemoryHost) -> None:
+    host.change_link(WEB, "eth0", up=True, addresses=(ip_interface("10.20.0.2/24"),))
+    seen = world(host)
+
+    seen.drop_link("v0")
+    seen.put_pair(Link("v0", 0), Link("eth0", 0), WEB)
+
+    assert seen.routes(WEB) == []
+
+
+# ---- sysctls and files
+
+FORWARD, DNS = "net/ipv4/ip_forward", "/etc/netns/web/resolv.conf"
+
+
+def test_a_sysctl_is_what_the_steps_so_far_will_have_made_of_it(host: MemoryHost) -> None:
+    host.space(WEB).sysctls[FORWARD] = "1"
+    seen = world(host)
+    assert (seen.sysctl(HOST, FORWARD), seen.sysctl(WEB, FORWARD)) == ("0", "1")
+
+    assert seen.put_sysctl(HOST, FORWARD, "1") == "0"
+
+    assert seen.sysctl(HOST, FORWARD) == "1"
+    assert seen.sysctl(HOST, "net/ipv4/conf/eth0/forwarding") == "1"
+    assert host.host.sysctls[FORWARD] == "0"
+
+
+def test_the_sysctls_of_a_link_come_and_go_with_it(host: MemoryHost) -> None:
+    key = "net/ipv6/conf/v0/accept_ra"
+    seen = world(host)
+    assert seen.sysctl(HOST, key) == "1"
+    seen.put_sysctl(HOST, key, "0")
+
+    seen.drop_link("v0")
+    assert seen.sysctl(HOST, key) is None
+
+    seen.put_pair(Link("v0", 0), Link("eth0", 0), WEB)
+    assert seen.sysctl(HOST, key) is None
+    assert seen.put_sysctl(HOST, key, "2") is None
+    assert seen.sysctl(HOST, key) == "2"
+
+
+def test_what_is_not_there_has_no_sysctls(host: MemoryHost) -> None:
+    seen = world(host, check_mode=True)
+
+    assert seen.sysctl(Place(netns="none"), FORWARD) is None
+    assert seen.sysctl(HOST, "net/ipv4/conf/none/forwarding") is None
+
+
+def test_two_kinds_may_want_the_same_value_of_a_sysctl(host: MemoryHost) -> None:
+    host.space(WEB).processes.append(7)
+    seen = world(host)
+
+    steps = [sysctl_steps(place, [(FORWARD, "1")], seen) for place in (WEB, Place(pid=7), WEB)]
+
+    assert [len(found) for found in steps] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("there", ["0", "1"])
+def test_two_kinds_that_want_two_values_of_a_sysctl_are_refused(host: MemoryHost, there: str) -> None:
+    host.space(WEB).sysctls[FORWARD] = there
+    seen = world(host)
+    sysctl_steps(WEB, [(FORWARD, "1")], seen)
+
+    with pytest.raises(Conflict) as conflict:
+        sysctl_steps(WEB, [(FORWARD, "0")], seen)
+
+    assert str(conflict.value) == (
+        "The sysctl net/ipv4/ip_forward in namespace web cannot have the values 1 and 0 at once, and this run asks for"
+        " both."
+    )
+
+
+def test_two_kinds_may_want_the_same_text_of_a_file(host: MemoryHost) -> None:
+    host.files[DNS] = "old"
+    seen = world(host)
+
+    steps = file_steps(DNS, "new", seen) + file_steps(DNS, "new", seen)
+
+    assert steps == [WriteFile(DNS, "new", "old")]
+    assert seen.file(DNS) == "new"
+    assert host.files[DNS] == "old"
+    with pytest.raises(Conflict, match=r"^The file /etc/netns/web/resolv\.conf cannot have two different texts, and"):
+        file_steps(DNS, None, seen)
+
+
+def test_a_file_that_is_to_go(host: MemoryHost) -> None:
+    host.files[DNS] = "old"
+    seen = world(host)
+
+    assert file_steps(DNS, None, seen) == [RemoveFile(DNS, "old")]
+    assert file_steps(DNS, None, seen) == []
+    assert seen.file(DNS) is None
+
+
+def test_no_kind_reaches_through_to_the_host() -> None:
+    """What a kind reads past the world it would read as it is before the steps of this run."""
+    for path in sorted(Path(str(common.__file__)).parent.glob("*.py")):
+        reached = [
+            node.lineno
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute) and node.attr == "host" and ast.unparse(node.value) == "world"
+        ]
+        assert not reached, f"{path.name}: world.host in lines {reached}"
+
+
 # ---- assumptions and warnings
 
 
@@ -175,9 +387,9 @@ def test_check_mode_notes_what_it_takes_for_granted_once(host: MemoryHost) -> No
     assert seen.bridge("br1") is None
 
     assert seen.assumptions() == [
-        "Check mode: namespaces ns1, ns2, ns3, ns4, ns5 and 2 more are not there yet; an earlier task is taken to make"
-        " them.",
-        "Check mode: bridge br1 is not there yet; an earlier task is taken to make it.",
+        "Check mode assumes that namespaces ns1, ns2, ns3, ns4, ns5 and 2 more, which are not there yet, are made by"
+        " earlier tasks.",
+        "Check mode assumes that bridge br1, which is not there yet, is made by an earlier task.",
     ]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BridgeValues, RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind, stable_mac
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
@@ -184,7 +184,7 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "down": lambda host: host.change_link(HOST, "br-blue", up=False),
     "mtu": lambda host: host.change_link(HOST, "br-blue", mtu=1400),
     "mac": lambda host: host.change_link(HOST, "br-blue", mac_address="02:00:00:00:00:09"),
-    "stp": lambda host: host.change_link(HOST, "br-blue", stp=True),
+    "stp": lambda host: host.change_link(HOST, "br-blue", details=BridgeValues(True)),
     "alias": lambda host: host.change_link(HOST, "br-blue", alias=""),
     "no-address": lambda host: host.change_link(HOST, "br-blue", addresses=()),
     "more-addresses": lambda host: host.change_link(
@@ -234,10 +234,10 @@ def test_any_bridge_can_be_made_of_any_other(first: dict[str, Any], second: dict
     if second["addresses"] is not None:
         there = host.host.links["br-blue"], alone.host.links["br-blue"]
         assert set(there[0].addresses) == set(there[1].addresses)
-        assert (there[0].mtu, there[0].mac_address, there[0].stp, there[0].alias) == (
+        assert (there[0].mtu, there[0].mac_address, there[0].details, there[0].alias) == (
             there[1].mtu,
             there[1].mac_address,
-            there[1].stp,
+            there[1].details,
             there[1].alias,
         )
 
@@ -253,7 +253,7 @@ def foreign(**values: Any) -> MemoryHost:
 
 
 @pytest.mark.parametrize("changes", [{}, {"addresses": []}, {"addresses": None}, {"network": None}, {"mtu": 1500}])
-@pytest.mark.parametrize("there", [{}, {"stp": True}, {"up": False}, {"mtu": 1500, "alias": "mine"}])
+@pytest.mark.parametrize("there", [{}, {"details": BridgeValues(True)}, {"up": False}, {"mtu": 1500, "alias": "mine"}])
 def test_a_bridge_of_others_is_used_as_it_is(changes: dict[str, Any], there: dict[str, Any]) -> None:
     assert not converge(foreign(**there), blue(**changes)).changed
 
@@ -305,9 +305,9 @@ def test_absent_leaves_a_bridge_of_others_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "br-blue is there already, and is no bridge but a physical or loopback interface."),
-        ({"kind": "dummy"}, "br-blue is there already, and is no bridge but a dummy."),
-        ({"kind": "veth", "group": LINK_GROUP}, "br-blue is there already, and is no bridge but a veth."),
+        ({}, "br-blue is there already, and is not a bridge but a physical or loopback interface."),
+        ({"kind": "dummy"}, "br-blue is there already, and is not a bridge but a dummy."),
+        ({"kind": "veth", "group": LINK_GROUP}, "br-blue is there already, and is not a bridge but a veth."),
     ],
 )
 def test_something_else_of_that_name_is_a_conflict(values: dict[str, Any], message: str) -> None:

@@ -14,7 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
+    Link,
+    NamespaceEntry,
+    RouteEntry,
+    VethEnd,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
@@ -145,8 +150,11 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
             {"routes": [{"to": "192.0.2.0/24", "via": "fd00:20::1"}]},
             "veth v-blue-web: the route to 192.0.2.0/24 cannot go via fd00:20::1.",
         ),
-        ({"routes": [{"to": "192.0.2.0/24", "metric": -1}]}, "veth v-blue-web: -1 is no metric of a route."),
-        ({"routes": [{"to": "192.0.2.0/24", "metric": 2**32}]}, "veth v-blue-web: 4294967296 is no metric of a route."),
+        ({"routes": [{"to": "192.0.2.0/24", "metric": -1}]}, "veth v-blue-web: a route cannot have the metric -1."),
+        (
+            {"routes": [{"to": "192.0.2.0/24", "metric": 2**32}]},
+            "veth v-blue-web: a route cannot have the metric 4294967296.",
+        ),
         (
             {"routes": [{"to": "default", "via": "10.20.0.9"}]},
             "veth v-blue-web: there are two routes to 0.0.0.0/0 with the same metric.",
@@ -537,7 +545,7 @@ def test_a_veth_pair_may_take_the_place_of_one_that_goes_in_the_same_run() -> No
         ),
         (
             lambda host: (host.remove_link(host.host, "br-blue"), host.make_link(host.host, "br-blue", kind="dummy")),
-            "Interface br-blue is no bridge but a dummy.",
+            "Interface br-blue is not a bridge but a dummy.",
         ),
         (
             lambda host: host.delete_namespace("web"),
@@ -612,6 +620,80 @@ def test_a_process_that_is_not_there_is_a_conflict(pid: int, check_mode: bool) -
         once(host_with(), web({"netns": None, "pid": pid}), check_mode=check_mode)
 
 
+# ---- whose end is whose
+
+
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+def test_a_foreign_pair_with_the_same_indexes_changes_nothing(name: str) -> None:
+    """Each namespace numbers its links anew, so others may have any pair of indexes, too."""
+    host = host_with(web())
+    near, far = host.host.links["v-blue-web"], host.space(WEB).links["eth0"]
+    host.make_namespace(name)
+    host.space(Place(netns=name)).links["up0"] = Link("up0", far.index, "veth", details=VethEnd(near.index, 3))
+
+    assert not converge(host, web()).changed
+
+    host.change_link(WEB, "eth0", mac_address="02:00:00:00:00:09")
+    assert not any(command.startswith("ip link delete") for command in converge(host, web()).commands)
+
+    foreign = host.space(Place(netns=name)).links["up0"]
+    converge(host, gone())
+    assert host.space(Place(netns=name)).links["up0"] == foreign
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_the_hosts_own_namespace_is_refused_however_it_is_called(check_mode: bool) -> None:
+    host = host_with()
+    host.host.processes.append(7)
+    host.names["mine"] = NamespaceEntry("mine", host.host.inode)
+
+    for place, said in (
+        ({"netns": None, "pid": 7}, "the namespace of process 7"),
+        ({"netns": "mine"}, "namespace mine"),
+    ):
+        with pytest.raises(Conflict) as conflict:
+            once(host, web(place), check_mode=check_mode)
+
+        assert str(conflict.value) == (
+            "veth v-blue-web: %s is the host's own, and the peer needs another one; name a namespace, or a process that"
+            " has one of its own." % said
+        )
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize(
+    ("there", "again"), [({"pid": 7}, "the namespace of process 7"), ({"netns": "web"}, "namespace web")]
+)
+def test_one_namespace_by_two_names_cannot_have_two_ends_of_one_name(
+    there: dict[str, Any], again: str, check_mode: bool
+) -> None:
+    host = host_with()
+    host.space(WEB).processes += [7, 8]
+    other = {"netns": None, "pid": 8, "addresses": ["10.20.0.3/24"], "gateways": []}
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web({"netns": None, **there}), web(other, name="v-blue-db"), check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "veth v-blue-web and v-blue-db would both have eth0 in the namespace of process 8 (which is also %s) as their"
+        " peer; give one of them another name." % again
+    )
+
+
+def test_one_namespace_by_two_names_has_one_default_route() -> None:
+    host = host_with()
+    host.space(WEB).processes += [7, 8]
+    one = web({"netns": None, "pid": 7, "gateways": ["10.20.0.1"]})
+    other = {"netns": None, "pid": 8, "name": "eth1", "addresses": ["10.20.0.3/24"]}
+
+    with pytest.raises(
+        Conflict, match=r"^veth v-blue-db: there is a route to default in the namespace of process 8 al"
+    ):
+        once(host, one, web({**other, "gateways": ["10.20.0.1"]}, name="v-blue-db"))
+
+    converge(host, one, web({**other, "gateways": []}, name="v-blue-db"))
+
+
 # ---- check mode
 
 
@@ -628,8 +710,8 @@ def test_check_mode_takes_what_earlier_tasks_would_make_for_granted() -> None:
     assert foreseen.changed
     KIND.plan(KIND.resolve(web().item, "present", checking), "present", checking)
     assert checking.assumptions() == [
-        "Check mode: bridge br-blue is not there yet; an earlier task is taken to make it.",
-        "Check mode: namespace web is not there yet; an earlier task is taken to make it.",
+        "Check mode assumes that bridge br-blue, which is not there yet, is made by an earlier task.",
+        "Check mode assumes that namespace web, which is not there yet, is made by an earlier task.",
     ]
 
 

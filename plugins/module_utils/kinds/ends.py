@@ -1,0 +1,291 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The end of a link in a network namespace: its MAC address, addresses, gateways and routes.
+
+A veth pair has one, and every link that is born inside a namespace is one. How the link itself is made is its kind's
+own business; ``owner`` is what a message calls it, such as "veth v-web".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from dataclasses import dataclass, replace
+
+from .. import parsing as read
+from ..kernel.state import Link, RouteEntry
+from ..model import ROUTE_PROTOCOL, Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
+from ..operations import AddRoute, Operation, RemoveRoute
+from ..world import World, with_metric
+from .common import address_steps, compact, link_steps, link_values, spelled
+
+_DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+
+
+# ---- options to model
+
+
+def parse_end(options: t.Mapping[str, t.Any], owner: str) -> Peer:
+    """The option ``peer`` of a link; raises InvalidRequest."""
+    netns, pid = options.get("netns"), read.pid("peer.pid", options.get("pid"))
+    if netns is not None and pid is not None:
+        raise InvalidRequest("%s: the peer lives in a namespace by name or by pid, not both." % owner)
+    addresses = options.get("addresses")
+    given = None if addresses is None else read.interfaces("peer.addresses", addresses)
+    return Peer(
+        name=read.link_name("peer.name", options.get("name") or "eth0"),
+        place=Place(None if netns is None else read.namespace_name("peer.netns", netns), pid),
+        mac_address=read.mac_address("peer.mac_address", options.get("mac_address")),
+        addresses=given,
+        routes=_parse_routes(options, given, owner),
+    )
+
+
+def _parse_routes(
+    options: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, owner: str
+) -> tuple[Route, ...]:
+    routes = [Route(_DEFAULT[via.version], via) for via in _gateways(options, owner)]
+    routes += [_parse_route(item, owner) for item in options.get("routes") or ()]
+    wanted: set[tuple[Network, int | None]] = set()
+    for route in routes:
+        _require_reachable(route, addresses, owner)
+        key = (route.to, with_metric(route).metric)
+        if key in wanted:
+            raise InvalidRequest("%s: there are two routes to %s with the same metric." % (owner, route.to))
+        wanted.add(key)
+    return tuple(routes)
+
+
+def _parse_route(item: t.Mapping[str, t.Any], owner: str) -> Route:
+    if not item.get("to"):
+        raise InvalidRequest("%s: a route needs the option to." % owner)
+    via = None if item.get("via") is None else read.address("peer.routes.via", item["via"])
+    if item["to"] == "default":
+        to = _DEFAULT[4 if via is None else via.version]
+    else:
+        to = read.network("peer.routes.to", item["to"])
+    if via is not None and via.version != to.version:
+        raise InvalidRequest("%s: the route to %s cannot go via %s." % (owner, to, via))
+    metric = item.get("metric")
+    if metric is not None and not 0 <= metric < 2**32:
+        raise InvalidRequest("%s: a route cannot have the metric %d." % (owner, metric))
+    return Route(to, via, metric)
+
+
+def _gateways(options: t.Mapping[str, t.Any], owner: str) -> list[Address]:
+    gateways = [read.address("peer.gateways", value) for value in options.get("gateways") or ()]
+    if len({gateway.version for gateway in gateways}) < len(gateways):
+        raise InvalidRequest("%s: peer.gateways takes one gateway for each address family." % owner)
+    return gateways
+
+
+def _require_reachable(route: Route, addresses: t.Sequence[Interface] | None, owner: str) -> None:
+    """A gateway must lie in a subnet of the link, or the kernel refuses the route when half is done."""
+    if route.via is None or addresses is None:
+        return
+    if not any(route.via.version == address.version and route.via in address.network for address in addresses):
+        raise InvalidRequest(
+            "%s: the gateway %s lies in no subnet of the peer (%s)."
+            % (owner, route.via, ", ".join(spelled(addresses)) or "none")
+        )
+
+
+class EndChecks:
+    """What ends that are asked for together must not have twice."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[Place, str], str] = {}
+        self._addresses: dict[tuple[str, Address], str] = {}
+        self._routes: dict[tuple[Place, Network, int | None], str] = {}
+
+    def add(self, end: Peer, kind: str, name: str, segment: str) -> None:
+        """One more end, of the link ``name``; what is on one segment hears one another. Raises InvalidRequest."""
+        key = (end.place, end.name)
+        if key in self._names:
+            raise InvalidRequest(
+                "%s %s and %s would both have %s in %s as their peer."
+                % (kind, self._names[key], name, end.name, end.place)
+            )
+        self._names[key] = name
+        for address in end.addresses or ():
+            known = (segment, address.ip)
+            if known in self._addresses:
+                other = self._addresses[known]
+                raise InvalidRequest("Address %s is used twice: by %s %s and %s." % (address.ip, kind, other, name))
+            self._addresses[known] = name
+        for route in end.routes:
+            self._add_route(route, end.place, kind, name)
+
+    def _add_route(self, route: Route, place: Place, kind: str, name: str) -> None:
+        key = (place, route.to, with_metric(route).metric)
+        if key in self._routes:
+            raise InvalidRequest(
+                "%s %s and %s both bring a route to %s into %s; leave one out, or give it another metric."
+                % (kind, self._routes[key], name, _target(route), place)
+            )
+        self._routes[key] = name
+
+
+# ---- in the words of the options
+
+
+def wanted_end(end: Peer) -> dict[str, t.Any]:
+    """An end as it is asked for."""
+    return compact(
+        name=end.name,
+        netns=end.place.netns,
+        pid=end.place.pid,
+        mac_address=end.mac_address,
+        addresses=None if end.addresses is None else spelled(end.addresses),
+        routes=_spelled_routes(end.routes),
+    )
+
+
+def observed_end(end: Peer, there: Link, world: World) -> dict[str, t.Any]:
+    """The same end as it is, without what is not asked for."""
+    routes = [e.route for e in world.routes(end.place) if e.link == end.name and e.protocol == ROUTE_PROTOCOL]
+    return compact(
+        name=there.name,
+        netns=end.place.netns,
+        pid=end.place.pid,
+        mac_address=there.mac_address if end.mac_address else None,
+        addresses=None if end.addresses is None else spelled(there.addresses),
+        routes=_spelled_routes(routes),
+    )
+
+
+def end_as_it_is(place: Place, there: Link, world: World) -> Peer:
+    """What to ask for to get an end as it is."""
+    entries = [e for e in world.routes(place) if e.link == there.name and e.protocol == ROUTE_PROTOCOL]
+    routes = tuple(_without_metric(entry.route) for entry in entries)
+    return Peer(there.name, place, there.mac_address, there.addresses, routes)
+
+
+# ---- what to do
+
+
+@dataclass(frozen=True)
+class RouteChange:
+    """The routes of an end that go, and those that come."""
+
+    stale: list[RouteEntry]
+    missing: list[Route]
+
+
+def change_routes(owner: str, end: Peer, there: Link | None, world: World) -> RouteChange:
+    """From the routes that are there to the wanted ones; ``there`` is None for an end that is still to be made.
+
+    Tells the world. Raises Conflict when a route of others is in the way.
+    """
+    own = [entry for entry in world.routes(end.place) if there is not None and entry.link == end.name]
+    moved = [a.version for a in _moved(end, there)]
+    ours = [entry for entry in own if entry.protocol == ROUTE_PROTOCOL]
+    stale = [entry for entry in ours if _is_stale(entry, end.routes) or entry.route.to.version in moved]
+    kept = [entry for entry in own if entry not in stale]
+    missing = [route for route in end.routes if not any(_same_route(entry.route, route) for entry in kept)]
+    for entry in stale:
+        world.drop_route(end.place, entry)
+    if missing:
+        _refuse_taken(owner, end, missing, world)
+    for route in missing:
+        world.put_route(end.place, end.name, route, ROUTE_PROTOCOL)
+    world.settle_routes(end.place, end.name)
+    return RouteChange(stale, missing)
+
+
+def _moved(end: Peer, there: Link | None) -> list[Interface]:
+    """The addresses that go: the kernel takes routes with the last one of a family."""
+    return [] if there is None or end.addresses is None else [a for a in there.addresses if a not in end.addresses]
+
+
+def remove_routes(end: Peer, change: RouteChange) -> list[Operation]:
+    """The steps before anything else of an end is changed."""
+    return [RemoveRoute(end.place, end.name, entry.route) for entry in change.stale]
+
+
+def add_routes(end: Peer, routes: t.Iterable[Route]) -> list[Operation]:
+    """The steps that come last, since a route needs its link up and its gateway in reach."""
+    return [AddRoute(end.place, end.name, route) for route in routes]
+
+
+def end_addresses(end: Peer, there: Link | None) -> list[Operation]:
+    """The steps for the addresses."""
+    return address_steps(end.place, end.name, () if there is None else there.addresses, end.addresses)
+
+
+def raise_end(end: Peer, there: Link | None, mtu: int | None) -> list[Operation]:
+    """The step for the values of the link itself; one that is still to be made is born with all but being up."""
+    wanted: dict[str, t.Any] = {"up": True}
+    if there is not None and mtu is not None:
+        wanted["mtu"] = mtu
+    if there is not None and end.mac_address is not None:
+        wanted["address"] = end.mac_address
+    return link_steps(end.place, end.name, {} if there is None else link_values(there), wanted)
+
+
+def end_sysctls(end: Peer, ipv6: bool) -> list[tuple[str, str]]:
+    """What an end needs of IPv6: nothing of it where all is IPv4, and no routes by router advertisements."""
+    if end.addresses is None or not ipv6:
+        return []
+    conf = "net/ipv6/conf/%s/" % end.name
+    # an IPv4-only network has no way round its rules (CVE-2024-32473)
+    off = all(address.version == 4 for address in end.addresses)
+    return [(conf + "disable_ipv6", "1" if off else "0"), (conf + "accept_ra", "0")]
+
+
+def end_link(end: Peer, there: Link | None, mtu: int | None) -> Link:
+    """The link as it will be."""
+    link = Link(end.name, 0) if there is None else there
+    addresses = link.addresses if end.addresses is None else end.addresses
+    mac_address = end.mac_address or link.mac_address
+    return replace(link, up=True, mtu=mtu or link.mtu, mac_address=mac_address, addresses=addresses)
+
+
+# ---- routes
+
+
+def _without_metric(route: Route) -> Route:
+    """A route as a person would ask for it."""
+    return replace(route, metric=None) if with_metric(replace(route, metric=None)) == route else route
+
+
+def _same_route(one: Route, other: Route) -> bool:
+    return one.to == other.to and one.via == other.via and with_metric(one).metric == with_metric(other).metric
+
+
+def _is_stale(entry: RouteEntry, wanted: t.Sequence[Route]) -> bool:
+    return not any(_same_route(entry.route, route) for route in wanted)
+
+
+def _route_order(route: Route) -> tuple[int, str, int]:
+    return (route.to.version, str(route.to), with_metric(route).metric or 0)
+
+
+def _target(route: Route) -> str:
+    return str(route.to) if route.to.prefixlen else "default"
+
+
+def _via(route: Route) -> str:
+    return "" if route.via is None else " via %s" % route.via
+
+
+def _spelled_routes(routes: t.Iterable[Route]) -> list[str] | None:
+    return [_spell_route(route) for route in sorted(routes, key=_route_order)] or None
+
+
+def _spell_route(route: Route) -> str:
+    asked = _without_metric(route)
+    return _target(route) + _via(route) + ("" if asked.metric is None else " metric %d" % asked.metric)
+
+
+def _refuse_taken(owner: str, end: Peer, missing: t.Sequence[Route], world: World) -> None:
+    """Raise Conflict when a route of others is in the way: the kernel takes one for each target and metric."""
+    wanted = {(route.to, with_metric(route).metric): route for route in missing}
+    for entry in world.routes(end.place):
+        route = wanted.get((entry.route.to, entry.route.metric))
+        if route is not None and (entry.link == end.name or not world.may_move(end.place, entry.link)):
+            raise Conflict(
+                "%s: there is a route to %s in %s already, by interface %s%s; give this one another metric, or"
+                " leave it out." % (owner, _target(route), end.place, entry.link, _via(entry.route))
+            )

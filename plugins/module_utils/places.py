@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which network namespace is which.
+
+A namespace can be named in many ways: by each of its names, and by each process in it. It is identified by its inode,
+and an interface's index or number means something within one namespace only.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .kernel.errors import KernelError
+from .kernel.host import Host
+from .kernel.state import NamespaceEntry
+from .model import HOST, Place
+
+
+class Places:
+    """The namespaces as they will be when the steps planned so far are done."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._entries: t.Mapping[str, NamespaceEntry] | None = None
+        self._new: set[str] = set()  # names of namespaces that will be made
+        self._numbers: dict[Place, int] = {}  # of those, and of those that check mode assumes
+        self._attached: dict[str, Place] = {}  # names that a namespace with processes will get
+        self._gone: set[str] = set()
+        self._homes: dict[Place, Place] = {}
+        self._by_inode: dict[int, Place] = {}
+
+    def entries(self) -> t.Mapping[str, NamespaceEntry]:
+        """What lies below /run/netns now, before any step of this run."""
+        if self._entries is None:
+            self._entries = self._host.namespaces()
+        return self._entries
+
+    def has_name(self, name: str) -> bool:
+        """Whether there is, or will be, a namespace of this name."""
+        if name in self._gone:
+            return False
+        entry = self.entries().get(name)
+        return name in self._new or name in self._attached or (entry is not None and entry.inode != 0)
+
+    def is_new(self, place: Place) -> bool:
+        """Whether a place is still to be made, so that nothing can be read in it."""
+        return place.netns is not None and (place.netns in self._new or not self.has_name(place.netns))
+
+    def has_process(self, pid: int) -> bool:
+        """Whether there is such a process."""
+        try:
+            return self._host.namespace_inode(Place(pid=pid)) != 0
+        except KernelError:
+            return False
+
+    def home(self, place: Place) -> Place:
+        """The same place, however it is named: HOST for the host's own namespace. KernelError when it is not there."""
+        found = self._homes.get(place)
+        if found is None:
+            found = self._homes[place] = self._find(place)
+        return found
+
+    def _find(self, place: Place) -> Place:
+        if place == HOST or self.is_new(place):
+            return place
+        if place.netns in self._attached:
+            return self.home(self._attached[place.netns])
+        if not self._by_inode:
+            self._by_inode[self._host.namespace_inode(HOST)] = HOST
+        return self._by_inode.setdefault(self._inode(place), place)
+
+    def _inode(self, place: Place) -> int:
+        entry = self.entries().get(place.netns) if place.netns is not None else None
+        return entry.inode if entry is not None else self._host.namespace_inode(place)
+
+    def number(self, place: Place) -> int | None:
+        """The number that links of the host have for a namespace; None for the host's own."""
+        home = self.home(place)
+        if home == HOST:
+            return None
+        if self.is_new(home):
+            # -1 is the kernel's word for a namespace without a number
+            return self._numbers.setdefault(home, -2 - len(self._numbers))
+        return self._host.nsid(home)
+
+    def make(self, name: str) -> None:
+        """A step of this run makes it."""
+        self.drop(name)
+        self._gone.discard(name)
+        self._new.add(name)
+
+    def attach(self, name: str, place: Place) -> None:
+        """A step of this run gives the namespace of a process this name."""
+        self.drop(name)
+        self._gone.discard(name)
+        self._attached[name] = place
+
+    def drop(self, name: str) -> None:
+        """A step of this run takes the name away."""
+        self._new.discard(name)
+        self._attached.pop(name, None)
+        self._gone.add(name)
+        gone = self._homes.pop(Place(netns=name), None)
+        if gone == Place(netns=name):
+            self._by_inode = {inode: place for inode, place in self._by_inode.items() if place != gone}
+            self._homes = {place: home for place, home in self._homes.items() if home != gone}

@@ -1,0 +1,135 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What identifies a thing in one place only is not taken for it in another: indexes of links, names of namespaces."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from engine_world import EngineWorld
+from fleet import eventually
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root"),
+    pytest.mark.once,
+]
+
+BLUE: dict[str, Any] = {
+    "name": "blue",
+    "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+    "endpoints": [{"name": "app"}, {"name": "db"}],
+}
+RED: dict[str, Any] = {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "db"}]}
+# The first one sorts before the endpoints' namespaces, the second one after them.
+FOREIGN = ("aaa", "zzz")
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[EngineWorld]:
+    world = EngineWorld()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def world(shared: EngineWorld) -> Iterator[EngineWorld]:
+    yield shared
+    shared.clear()
+    for name in ("hub", *FOREIGN):
+        shared.run(["ip", "netns", "delete", name])
+
+
+def collide(world: EngineWorld, veth: str, name: str) -> None:
+    """A foreign veth pair whose pair of indexes is that of a veth pair of ours."""
+    near = json.loads(world.must("ip", "-j", "link", "show", "dev", veth))[0]
+    world.must("ip", "netns", "add", "hub")
+    world.must("ip", "netns", "add", name)
+    words = ["type", "veth", "peer", "name", "up1", "index", str(near["link_index"]), "netns", name]
+    world.must("ip", "-n", "hub", "link", "add", "to1", "index", str(near["ifindex"]), *words)
+
+
+def links_in(world: EngineWorld, name: str) -> list[str]:
+    return sorted(link["ifname"] for link in json.loads(world.must("ip", "-n", name, "-j", "link")))
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_pair_with_the_same_indexes_changes_nothing(world: EngineWorld, name: str) -> None:
+    world.make(BLUE)
+    before = world.state()
+    collide(world, "v-blue-db", name)
+
+    again = world.make(BLUE)
+
+    assert not again.changed and not again.commands
+    assert links_in(world, "db") == ["eth0", "lo"]
+    assert {key: value for key, value in world.state().items() if key in before} == before
+
+    # what is found wrong is mended where it is
+    world.must("ip", "-n", "db", "link", "set", "eth0", "down")
+    mended = world.make(BLUE)
+    assert mended.changed and not any(command.startswith("ip link delete") for command in mended.commands)
+    assert links_in(world, name) == ["lo", "up1"]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_namespace_with_an_endpoint_that_stays_is_not_deleted_for_a_foreign_pair(
+    world: EngineWorld, name: str
+) -> None:
+    world.make(BLUE, RED)
+    collide(world, "v-red-db", name)
+
+    world.make(BLUE, state="absent", prune=False)
+
+    assert links_in(world, "db") == ["eth1", "lo"]
+    assert not any(" link add " in command for command in world.make(RED, prune=False).commands)
+    assert links_in(world, name) == ["lo", "up1"]
+
+
+@contextlib.contextmanager
+def process_on(world: EngineWorld, *argv: str) -> Iterator[int]:
+    """The pid of a process on the host."""
+    with subprocess.Popen(world.inside(*argv, "sleep", "600")) as process:
+        try:
+            assert eventually(lambda: b"sleep" in command_of(process.pid))
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def command_of(pid: int) -> bytes:
+    with open(f"/proc/{pid}/comm", "rb") as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_an_endpoint_in_the_hosts_own_namespace_is_refused(world: EngineWorld, check: bool) -> None:
+    before = world.state()
+    with process_on(world) as pid:
+        outcome = world.try_run([{**BLUE, "endpoints": [{"name": "app", "pid": pid}]}], check=check)
+
+    assert outcome.error == "Conflict"
+    assert f"the namespace of process {pid} is the host's own" in outcome.message
+    assert world.state() == before
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_one_namespace_by_two_processes_is_refused_before_anything_is_changed(world: EngineWorld, check: bool) -> None:
+    before = world.state()
+    world.must("ip", "netns", "add", "zzz")
+    inside = ("ip", "netns", "exec", "zzz")
+    with process_on(world, *inside) as one, process_on(world, *inside) as other:
+        endpoints = [{"name": "app", "pid": one}, {"name": "db", "pid": other}]
+        outcome = world.try_run([{**BLUE, "endpoints": endpoints}], check=check)
+
+    assert outcome.error == "Conflict"
+    assert f"the namespace of process {other} (which is also the namespace of process {one})" in outcome.message
+    world.must("ip", "netns", "delete", "zzz")
+    assert world.state() == before
