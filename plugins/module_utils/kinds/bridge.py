@@ -46,8 +46,7 @@ class BridgeKind(StepKind[Bridge]):
         if found is not None:
             (one, first), (two, second) = found
             raise InvalidRequest(
-                "Bridges %s and %s overlap: %s and %s."
-                % (first, second, addresses[first, one], addresses[second, two])
+                "Bridges %s and %s overlap: %s and %s." % (first, second, addresses[first, one], addresses[second, two])
             )
 
     def title(self, item: Bridge) -> str:

@@ -15,7 +15,6 @@ from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alia
 from ..operations import AttachNamespace, CreateNamespace, DeleteLinks, DeleteNamespace, Operation
 from ..world import World, is_ours
 from .common import compact, link_steps, link_values, sysctl_steps
-from .veth import remake
 
 
 class NetnsKind(StepKind[Namespace]):
@@ -140,6 +139,8 @@ class NetnsKind(StepKind[Namespace]):
             return []  # the kernel takes the veth pairs with it
         shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
         world.warn("Still living in namespace %s, which loses its network: %s." % (name, shown))
+        from .veth import remake
+
         place = Place(netns=name)
         found = [world.near_end(place, link) for link in world.links(place).values() if is_ours(link)]
         ends = [link for link in found if link is not None and is_ours(link)]

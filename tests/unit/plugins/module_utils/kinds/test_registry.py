@@ -17,11 +17,11 @@ from ansible_collections.dockerless.network.plugins.module_utils.composition.obj
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 
 UTILS = "ansible_collections.dockerless.network.plugins.module_utils."
-# A module, and the kinds' rooms that it is made of: namespaces go with the veth pairs in them.
+# A module, and the kinds' rooms that it is made of.
 MODULES = {
-    "netns": {"netns", "veth", "common"},
-    "bridge": {"bridge", "common"},
-    "veth": {"veth", "common"},
+    "netns": {"netns", "common"},
+    "bridge": {"bridge", "common", "overlaps"},
+    "veth": {"veth", "ends", "common"},
     "sysctl_forward": {"sysctl_forward", "common"},
     "nat_masquerade": {"nat_masquerade", "common"},
     "port_publish": {"port_publish", "common"},
@@ -78,7 +78,7 @@ def test_a_module_imports_the_rooms_of_its_own_kind_alone(module: str) -> None:
 
 @pytest.mark.parametrize(("networks", "kinds"), LISTS, ids=["none", "internal", "open", "endpoint", "all"])
 def test_whole_networks_import_the_kinds_that_they_use(networks: list[Any], kinds: set[str]) -> None:
-    assert kinds_in(imported(RUN % networks)) - {"registry", "parts", "common", "overlaps"} == kinds
+    assert kinds_in(imported(RUN % networks)) - {"registry", "parts", "common", "overlaps", "ends"} == kinds
 
 
 def test_each_row_has_the_name_of_its_kind_and_a_place_in_a_composition() -> None:
