@@ -10,6 +10,8 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.composition.compose import compose as compose_networks
+from ..module_utils.given import plain
+from ..module_utils.given import prune as read_prune
 from ..module_utils.model import InvalidRequest
 from ..plugin_utils.module_arguments import arguments
 from ..plugin_utils.reader import read_report
@@ -64,8 +66,10 @@ def compose(
     state: str = "present",
 ) -> dict[str, t.Any]:
     """compose_networks(), from JSON to JSON, with its errors as Ansible shows them."""
+    if state not in ("present", "absent"):
+        raise AnsibleFilterError("state: %r is neither present nor absent." % (state,))
     try:
-        return arguments(compose_networks(networks, read_report(info), prune, state))
+        return arguments(compose_networks(plain(networks), read_report(plain(info)), read_prune(prune), state))
     except InvalidRequest as error:
         raise AnsibleFilterError(str(error)) from None
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -13,7 +14,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from .engine import Kind, Outcome, Request, StepFailed, run
 from .firewall.backend import FirewallError, Runner
 from .firewall.session import CHOICES, FirewallSession
-from .kernel.errors import HostError, require_privileges
+from .given import as_given, prune
+from .interpreter import move_to_another
+from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
 from .kernel.host import Host
 from .kernel.programs import call
 from .model import Conflict, InvalidRequest
@@ -21,6 +24,8 @@ from .world import World
 
 Arguments = dict[str, dict[str, t.Any]]
 _T = t.TypeVar("_T")
+# What goes wrong for reasons of the request or of the host, and not for a fault of ours: each is told in one sentence.
+_FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
 
 _LOCK_SECONDS = 120
 _PACKAGES = {"nft": "nftables", "conntrack": "conntrack", "firewall-cmd": "firewalld", "ufw": "ufw"}
@@ -37,34 +42,25 @@ def run_module(kind: Kind[t.Any], arguments: Arguments, key: str = "", **constra
     item = dict(arguments, **STATE)
     spec = {name: {k: v for k, v in option.items() if k != "required"} for name, option in item.items()}
     spec["aggregate"] = {"type": "list", "elements": "dict"}
-    module = AnsibleModule(
-        argument_spec=spec,
-        required_one_of=[(key, "aggregate")] if key else [],
-        mutually_exclusive=[(key, "aggregate")] if key else [],
-        supports_check_mode=True,
-    )
-
-    try:
+    alone_or_many = [(key, "aggregate")] if key else []
+    module = _Module(spec, required_one_of=alone_or_many, mutually_exclusive=alone_or_many, supports_check_mode=True)
+    with _telling(module):
         items = _items(module.params, item, constraints)
         requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
-    except InvalidRequest as error:
-        module.fail_json(msg=str(error))
     _finish(module, lambda world: run(requests, world))
 
 
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
     """The whole of the module that takes whole networks."""
-    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
+    module = _Module(arguments, supports_check_mode=True)
     params = module.params
-    _finish(module, lambda world: make(params["networks"], world, params["prune"], params["state"]))
+    _finish(module, lambda world: make(params["networks"], world, prune(params["prune"]), params["state"]))
 
 
 def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome]) -> None:
     """Do it, and return to Ansible with the result or with one sentence."""
-    try:
+    with _telling(module):
         outcome = _in_world(module, act)
-    except (InvalidRequest, Conflict, StepFailed, HostError, FirewallError) as error:
-        module.fail_json(msg=str(error))
     for warning in outcome.warnings:
         module.warn(warning)
     module.exit_json(**result(outcome))
@@ -72,12 +68,44 @@ def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome]) -> None:
 
 def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments: Arguments) -> None:
     """The whole of a module that only looks."""
-    module = AnsibleModule(argument_spec=arguments, supports_check_mode=True)
-    try:
+    module = _Module(arguments, supports_check_mode=True)
+    with _telling(module):
         facts = _in_world(module, lambda world: tell(world, module.params["name"]))
-    except (Conflict, HostError, FirewallError) as error:
-        module.fail_json(msg=str(error))
     module.exit_json(changed=False, **facts)
+
+
+class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
+    """AnsibleModule with options in the types in which they were meant."""
+
+    params: dict[str, t.Any]
+
+    def __init__(self, argument_spec: Arguments, **constraints: t.Any) -> None:
+        self.refusal = ""
+        super().__init__(argument_spec=argument_spec, **constraints)
+        if self.refusal:
+            self.fail_json(msg=self.refusal)
+
+    def _load_params(self) -> None:
+        # Here they are as they came: right after, Ansible converts them, and makes "False" of the name `no`.
+        super()._load_params()
+        try:
+            self.params = as_given(self.argument_spec, self.params)
+        except InvalidRequest as error:
+            self.refusal = str(error)
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+        """What we have against an option goes before what Ansible says of it."""
+        super().fail_json(msg=self.refusal or msg, **kwargs)
+        raise AssertionError("fail_json() has returned")
+
+
+@contextlib.contextmanager
+def _telling(module: AnsibleModule) -> t.Iterator[None]:
+    """Return to Ansible with one sentence when something goes wrong."""
+    try:
+        yield
+    except _FAILURES as error:
+        module.fail_json(msg=sentence(error) if isinstance(error, OSError) else str(error))
 
 
 def result(outcome: Outcome) -> dict[str, t.Any]:
@@ -98,7 +126,10 @@ def runner(module: AnsibleModule) -> Runner:
         if path is None:
             package = _PACKAGES.get(argv[0], "iptables")
             raise FirewallError("There is no program %s on this host; install the package %s." % (argv[0], package))
-        return call([path, *argv[1:]], text)
+        try:
+            return call([path, *argv[1:]], text)
+        except OSError as error:
+            raise FirewallError("The program %s cannot be run: %s." % (path, error.strerror)) from error
 
     return run_tool
 
@@ -106,10 +137,16 @@ def runner(module: AnsibleModule) -> Runner:
 def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
     """Do something with the host, under its lock."""
     require_privileges()
-    tool = runner(module)
-    session = FirewallSession(tool, module.params.get("backend") or "auto")
-    with Host(tool) as host, host.lock(_LOCK_SECONDS, str(module._name)):
+    with _host(runner(module)) as host, host.lock(_LOCK_SECONDS, str(module._name)):
+        session = FirewallSession(host.call, module.params.get("backend") or "auto")
         return act(World(host, session, module.check_mode))
+
+
+def _host(tool: Runner) -> Host:
+    try:
+        return Host(tool)
+    except MissingLibrary as missing:
+        move_to_another(missing)
 
 
 def _items(
@@ -117,13 +154,18 @@ def _items(
 ) -> list[dict[str, t.Any]]:
     """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
     defaults = {name: _said(params[name]) for name in arguments if params.get(name) is not None}
-    items = [defaults] if params.get("aggregate") is None else [_merge(defaults, item) for item in params["aggregate"]]
+    given = params.get("aggregate")
+    items = [defaults] if given is None else [_merge(defaults, _item(arguments, *one)) for one in enumerate(given, 1)]
     name = "options" if params.get("aggregate") is None else "aggregate"
     spec = {name: dict(constraints, type="list", elements="dict", options=arguments)}
     checked = ArgumentSpecValidator(spec).validate({name: items})
     if checked.error_messages:
         raise InvalidRequest("; ".join(checked.error_messages).replace(" found in options", ""))
     return list(checked.validated_parameters[name])
+
+
+def _item(arguments: Arguments, number: int, item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return as_given(arguments, item, "aggregate, item %d: " % number)
 
 
 def _said(value: t.Any) -> t.Any:

@@ -31,87 +31,148 @@ def about(title: str) -> t.Iterator[None]:
         raise InvalidRequest("%s: %s" % (title, error)) from None
 
 
-def link_name(option: str, value: str) -> str:
+def text(option: str, value: object) -> str:
+    """A value as the text that the user wrote; refused where YAML may have made something else of it."""
+    if isinstance(value, bool) or value in ("True", "False"):
+        words = "yes, on or true" if str(value) == "True" else "no, off or false"
+        raise InvalidRequest(
+            "%s: got the boolean %s, which is what YAML makes of an unquoted %s; write it in quotes."
+            % (option, str(value).lower(), words)
+        )
+    if isinstance(value, float):
+        raise InvalidRequest(
+            "%s: got the number %r, which may not be what was written; write it in quotes." % (option, value)
+        )
+    if isinstance(value, (list, tuple, t.Mapping)):
+        raise InvalidRequest("%s: got %s; write a single text." % (option, kind_of(value)))
+    return str(value)
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in YAML's words."""
+    if isinstance(value, bool):
+        return "the boolean %s" % str(value).lower()
+    if isinstance(value, (int, float)):
+        return "the number %r" % value
+    if isinstance(value, str):
+        return "the text %r" % value
+    if value is None:
+        return "nothing"
+    return "a dictionary" if isinstance(value, t.Mapping) else "a list"
+
+
+def link_name(option: str, value: object) -> str:
     """The name of an interface: what dev_valid_name() of the kernel takes, less what would need quoting."""
-    if (
-        not value
-        or value in (".", "..")
-        or re.search(r"[\s/:\"'`$\\*?;&|<>(){}\[\]#!%]", value)
-        or not value.isprintable()
-    ):
-        raise InvalidRequest("%s: %r is no name for an interface." % (option, value))
-    if value.startswith("-"):
-        raise InvalidRequest("%s: the name of an interface cannot begin with a dash: %r." % (option, value))
-    if len(value.encode()) > LINK_NAME_BYTES:
+    name = text(option, value)
+    if not name or name in (".", "..") or re.search(r"[\s/:\"'`$\\*?;&|<>(){}\[\]#!%]", name) or not name.isprintable():
+        raise InvalidRequest("%s: %r is not a valid interface name." % (option, name))
+    if name.startswith("-"):
+        raise InvalidRequest("%s: the name of an interface cannot begin with a dash: %r." % (option, name))
+    if len(name.encode()) > LINK_NAME_BYTES:
         raise InvalidRequest(
-            "%s: %s is too long for the name of an interface: %d bytes, and the kernel takes %d."
-            % (option, value, len(value.encode()), LINK_NAME_BYTES)
+            "%s: %s is too long for the name of an interface: it has %d bytes, and the kernel takes %d."
+            % (option, name, len(name.encode()), LINK_NAME_BYTES)
         )
-    return value
+    return name
 
 
-def namespace_name(option: str, value: str) -> str:
+def namespace_name(option: str, value: object) -> str:
     """The name of a namespace: a file name below /run/netns."""
-    if not value or value in (".", "..") or not re.fullmatch(r"[A-Za-z0-9_.@:+-]{1,255}", value) or value[0] == "-":
+    name = text(option, value)
+    if not name or name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9_.@:+-]{1,255}", name) or name[0] == "-":
         raise InvalidRequest(
-            "%s: %r is no name for a namespace; use letters, digits and _ . @ : + -, at most 255." % (option, value)
+            "%s: %r is not a valid namespace name; use letters, digits and _ . @ : + -, at most 255 of them."
+            % (option, name)
         )
-    return value
+    return name
 
 
-def label(option: str, value: str | None) -> str:
+def label(option: str, value: object) -> str:
     """The name of a network, as it is noted on links and rules."""
-    if value and not _LABEL.fullmatch(value):
+    name = "" if value is None else text(option, value)
+    if name and not _LABEL.fullmatch(name):
         raise InvalidRequest(
-            "%s: %r is no name for a network; use letters, digits and _ . -, at most 63." % (option, value)
+            "%s: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them." % (option, name)
         )
-    return value or ""
+    return name
 
 
 def pid(option: str, value: int | None) -> int | None:
     """A process."""
     if value is not None and value < 1:
-        raise InvalidRequest("%s: %d is no process." % (option, value))
+        raise InvalidRequest("%s: %d is not a process ID; those begin at 1." % (option, value))
     return value
 
 
 def mtu(option: str, value: int | None) -> int | None:
     """A maximum transmission unit in bytes; 68 is the least that IPv4 allows (RFC 791), 65535 the most of a veth."""
     if value is not None and not 68 <= value <= 65535:
-        raise InvalidRequest("%s: %d is no MTU; it is a number of bytes from 68 to 65535." % (option, value))
+        raise InvalidRequest("%s: %d is not a valid MTU; write a number of bytes from 68 to 65535." % (option, value))
     return value
 
 
-def mac_address(option: str, value: str | None) -> str | None:
+def mac_address(option: str, value: object) -> str | None:
     """An address of one station, in lower case."""
     if value is None:
         return None
-    text = value.lower().replace("-", ":")
-    if not _MAC.fullmatch(text) or text == "00:00:00:00:00:00":
-        raise InvalidRequest("%s: %r is no MAC address; write it like 02:42:0a:14:00:02." % (option, value))
-    if int(text[:2], 16) & 1:
-        raise InvalidRequest("%s: %s is a group address; an interface needs one of its own." % (option, text))
-    return text
+    given = text(option, value)
+    if re.fullmatch(r"[0-9]{1,12}", given):
+        raise InvalidRequest(
+            "%s: got the number %s, which is what YAML makes of an unquoted address of decimal digits; write it in"
+            ' quotes, "%s".' % (option, given, _sexagesimal(int(given), 6))
+        )
+    found = given.lower().replace("-", ":")
+    if not _MAC.fullmatch(found) or found == "00:00:00:00:00:00":
+        raise InvalidRequest("%s: %r is not a valid MAC address; write it like 02:42:0a:14:00:02." % (option, given))
+    if int(found[:2], 16) & 1:
+        raise InvalidRequest("%s: %s is a group address; an interface needs one of its own." % (option, found))
+    return found
 
 
-def _read(option: str, value: str, kind: str, example: str, parse: t.Callable[[str], _T]) -> _T:
+def _sexagesimal(number: int, places: int) -> str:
+    """What YAML 1.1 took for a number to the base of 60."""
+    digits = []
+    for unused in range(places - 1):
+        number, digit = divmod(number, 60)
+        digits.append(digit)
+    return ":".join("%02d" % digit for digit in [number, *reversed(digits)])
+
+
+def _read(option: str, value: object, kind: str, example: str, parse: t.Callable[[str], _T]) -> _T:
+    """The one door to ipaddress, which takes more than the kernel and the packet filter do."""
+    given = text(option, value)
+    if "%" in given:
+        raise InvalidRequest("%s: %r has a zone ID; write the address without what begins at the %%." % (option, given))
     try:
-        return parse(value)
+        return parse(given)
     except ValueError:
-        raise InvalidRequest("%s: %r is no %s; write it like %s." % (option, value, kind, example)) from None
+        raise InvalidRequest("%s: %r is not a valid %s; write it like %s." % (option, given, kind, example)) from None
 
 
-def address(option: str, value: str) -> Address:
+def _refuse_bare(option: str, value: object, example: t.Callable[[Address], object]) -> None:
+    """Raise InvalidRequest for an address without a prefix length; what else it is not is for others to say."""
+    try:
+        found = ipaddress.ip_address(value if isinstance(value, str) and "%" not in value else "")
+    except ValueError:
+        return
+    raise InvalidRequest("%s: %s has no prefix length; write %s." % (option, value, example(found)))
+
+
+def _usual_length(found: Address) -> int:
+    return 24 if found.version == 4 else 64
+
+
+def address(option: str, value: object) -> Address:
     """One address without a prefix length."""
-    text = value[1:-1] if value[:1] == "[" and value[-1:] == "]" else value
-    return _read(option, text, "IP address", "10.20.0.2 or fd00:20::2", ipaddress.ip_address)
+    given = text(option, value)
+    bare = given[1:-1] if given[:1] == "[" and given[-1:] == "]" else given
+    return _read(option, bare, "IP address", "10.20.0.2 or fd00:20::2", ipaddress.ip_address)
 
 
-def interface(option: str, value: str) -> Interface:
+def interface(option: str, value: object) -> Interface:
     """An address with the prefix length of its subnet, one that an interface can have."""
-    if re.fullmatch(r"[0-9A-Fa-f.:]+", value):
-        raise InvalidRequest("%s: %s has no prefix length; write it like 10.20.0.1/24." % (option, value))
-    return usable(option, _read(option, value, "address with prefix length", "10.20.0.1/24", ipaddress.ip_interface))
+    _refuse_bare(option, value, lambda bare: "%s/%d" % (bare, _usual_length(bare)))
+    return usable(option, _read(option, value, "address with a prefix length", "10.20.0.1/24", ipaddress.ip_interface))
 
 
 def usable(option: str, found: Interface) -> Interface:
@@ -120,7 +181,7 @@ def usable(option: str, found: Interface) -> Interface:
     if ip.is_multicast or ip.is_unspecified or ip.is_loopback:
         raise InvalidRequest("%s: an interface cannot have the address %s." % (option, ip))
     if ip.version == 6 and ip.is_link_local:
-        raise InvalidRequest("%s: %s is link-local; the kernel gives those by itself." % (option, ip))
+        raise InvalidRequest("%s: %s is link-local; the kernel assigns those by itself." % (option, ip))
     spare = subnet.max_prefixlen - subnet.prefixlen
     if spare > 1 and ip == subnet.network_address:
         raise InvalidRequest("%s: %s is the address of the subnet %s itself." % (option, ip, subnet))
@@ -129,30 +190,44 @@ def usable(option: str, found: Interface) -> Interface:
     return found
 
 
-def interfaces(option: str, values: t.Sequence[str]) -> tuple[Interface, ...]:
+def interfaces(option: str, values: t.Sequence[object]) -> tuple[Interface, ...]:
     """Addresses for one interface, each once, in the order given."""
     result: list[Interface] = []
     for value in values:
         found = interface(option, value)
         if found.ip in (other.ip for other in result):
-            raise InvalidRequest("%s: %s is there twice." % (option, found.ip))
+            raise InvalidRequest("%s: %s is listed twice." % (option, found.ip))
         result.append(found)
     return tuple(result)
 
 
-def network(option: str, value: str) -> Network:
-    """A subnet; an address with bits set behind the prefix is refused, because it is a slip more often than not."""
+def network(option: str, value: object) -> Network:
+    """A subnet or a single address; bits set behind the prefix are refused, for they are a slip more often than not."""
+    loose = _read(option, value, "subnet", "10.20.0.0/24", lambda given: ipaddress.ip_network(given, strict=False))
     try:
-        return ipaddress.ip_network(value)
+        return ipaddress.ip_network(text(option, value))
     except ValueError:
-        pass
-    loose = _read(option, value, "subnet", "10.20.0.0/24", lambda text: ipaddress.ip_network(text, strict=False))
-    raise InvalidRequest("%s: %s has host bits set; did you mean %s?" % (option, value, loose))
+        raise InvalidRequest("%s: %s has host bits set; did you mean %s?" % (option, value, loose)) from None
 
 
-def networks(option: str, values: t.Sequence[str] | None) -> tuple[Network, ...]:
-    """Subnets with what overlaps or adjoins merged, IPv4 first: the one form in which they are compared."""
-    found = [network(option, value) for value in values or ()]
+def subnet(option: str, value: object) -> Network:
+    """A subnet for more than one address: the prefix length has to be there."""
+    _refuse_bare(option, value, lambda bare: ipaddress.ip_network("%s/%d" % (bare, _usual_length(bare)), strict=False))
+    return network(option, value)
+
+
+def subnets(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
+    """Subnets in the form of networks()."""
+    return _collapsed(subnet(option, value) for value in values or ())
+
+
+def networks(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
+    """Subnets and addresses, merged where they overlap or adjoin, IPv4 first: the form in which they are compared."""
+    return _collapsed(network(option, value) for value in values or ())
+
+
+def _collapsed(given: t.Iterable[Network]) -> tuple[Network, ...]:
+    found = list(given)
     result: list[Network] = []
     for version in (4, 6):
         result += ipaddress.collapse_addresses(item for item in found if item.version == version)  # type: ignore[type-var]
@@ -163,21 +238,33 @@ def port_range(option: str, value: object) -> PortRange:
     """A port or ``first-last``."""
     found = re.fullmatch(r"\s*(\d{1,9})(?:\s*[-:]\s*(\d{1,9}))?\s*", str(value))
     if not found:
-        raise InvalidRequest("%s: %r is no port; write it like 8080 or 8000-8010." % (option, value))
+        raise InvalidRequest("%s: %r is not a valid port; write it like 8080 or 8000-8010." % (option, value))
     first, last = int(found[1]), int(found[2] or found[1])
     for port in (first, last):
         if not 1 <= port <= 65535:
-            raise InvalidRequest("%s: %d is no port; ports go from 1 to 65535." % (option, port))
+            raise InvalidRequest("%s: %d is not a valid port; ports go from 1 to 65535." % (option, port))
     if last < first:
         raise InvalidRequest("%s: the range %s ends before it begins." % (option, value))
     return PortRange(first, last)
 
 
-def protocol(option: str, value: str) -> str:
+def short_syntax(option: str, value: object) -> str:
+    """An entry of ``publish`` as the text that was written: YAML 1.1 reads an unquoted 22:22 as 22 * 60 + 22."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 60 and value % 60:
+        pair = "%d:%d" % divmod(value, 60)
+        raise InvalidRequest(
+            '%s: the number %d is also what YAML makes of an unquoted %s; write it in quotes, "%d" or "%s".'
+            % (option, value, pair, value, pair)
+        )
+    return text(option, value)
+
+
+def protocol(option: str, value: object) -> str:
     """tcp, udp or sctp."""
-    if value.lower() not in PROTOCOLS:
-        raise InvalidRequest("%s: %r is none of %s." % (option, value, ", ".join(PROTOCOLS)))
-    return value.lower()
+    given = text(option, value)
+    if given.lower() not in PROTOCOLS:
+        raise InvalidRequest("%s: %r is not a valid protocol; write one of %s." % (option, given, ", ".join(PROTOCOLS)))
+    return given.lower()
 
 
 def sysctls(option: str, values: t.Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
@@ -186,9 +273,13 @@ def sysctls(option: str, values: t.Mapping[str, object] | None) -> tuple[tuple[s
     for key, value in (values or {}).items():
         if not _SYSCTL.fullmatch(key) or ".." in key or "//" in key:
             raise InvalidRequest(
-                "%s: %r is no key of the network; write it like net.ipv4.ip_forward, and with slashes in place of the"
+                "%s: %r is not a network key; write it like net.ipv4.ip_forward, and with slashes in place of the"
                 " dots when an interface's name has a dot." % (option, key)
             )
+        if value is None:
+            continue
+        if isinstance(value, (list, tuple, t.Mapping)):
+            raise InvalidRequest("%s: %s: got %s; write a number or a text." % (option, key, kind_of(value)))
         path = key if "/" in key else key.replace(".", "/")
         result[path] = " ".join(str(int(value) if isinstance(value, bool) else value).split())
     return tuple(sorted(result.items()))

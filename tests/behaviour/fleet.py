@@ -537,7 +537,13 @@ class Fleet:
     # -- Ansible
 
     def play(
-        self, plays: Any, *arguments: str, check: bool = False, hosts: str = "", extra: Mapping[str, Any] | None = None
+        self,
+        plays: Any,
+        *arguments: str,
+        check: bool = False,
+        hosts: str = "",
+        extra: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Run:
         """Run a playbook on the controller: plays as data, or its text."""
         number = next(self._runs)
@@ -552,7 +558,9 @@ class Fleet:
         if hosts:
             command += ["--limit", hosts]
         command += ["-e", json.dumps({"ansible_python_interpreter": str(self.settings.python), **(extra or {})})]
-        done = self.lab.run("controller", command, env=self._environment(), check=False, timeout=300)
+        done = self.lab.run(
+            "controller", command, env={**self._environment(), **(environment or {})}, check=False, timeout=300
+        )
         results = []
         for line in done.stdout.splitlines():
             if line.startswith("{"):

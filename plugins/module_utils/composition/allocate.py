@@ -28,7 +28,7 @@ class Subnet:
             )
         if not self._is_host(address):
             raise InvalidRequest(
-                "%s: %s, for %s, is no address of a host in %s." % (self.title, address, holder, self.network)
+                "%s: %s, for %s, is not a host address of %s." % (self.title, address, holder, self.network)
             )
         if address in self._holders:
             raise InvalidRequest(

@@ -105,7 +105,7 @@ def _read_name(options: t.Any) -> str:
     name = options.get("name") if isinstance(options, t.Mapping) else None
     if name in (None, ""):
         raise InvalidRequest("A network needs a name.")
-    return read.label("name", str(name))
+    return read.label("name", name)
 
 
 def _read_network(given: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
@@ -145,7 +145,7 @@ def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Addres
     given = [read.address("gateways", value) for value in options.get("gateways") or ()]
     result: dict[int, tuple[Network, Address]] = {}
     for value in options.get("subnets") or ():
-        subnet = read.network("subnets", value)
+        subnet = read.subnet("subnets", value)
         if subnet.version in result:
             raise InvalidRequest(
                 "%s: two subnets of IPv%d, %s and %s; a network takes one of each family."

@@ -49,12 +49,12 @@ def parse(value: t.Any) -> Publish:
     """One entry of ``publish``; raises InvalidRequest."""
     if isinstance(value, t.Mapping):
         return _parse_options(value)
-    text = str(value)
+    text = read.short_syntax("publish", value)
     found = _SHORT.fullmatch(text)
     if found is None:
         raise InvalidRequest(
-            "publish: %r is no published port; write it like 8080:80, 127.0.0.1:8080:80/udp or [fd00::1]:8080:80."
-            % text
+            "publish: %r is not a valid published port; write it like 8080:80, 127.0.0.1:8080:80/udp or"
+            " [fd00::1]:8080:80." % text
         )
     return _publish(text, found["container_port"], found["host_port"], found["host_ip"], found["protocol"])
 

@@ -14,7 +14,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ..given import as_given
 from ..model import InvalidRequest
+from ..parsing import about
 
 _Spec = dict[str, dict[str, t.Any]]
 _STRINGS: dict[str, t.Any] = {"type": "list", "elements": "str"}
@@ -68,8 +70,10 @@ NETWORK: _Spec = {
 def read(title: str, spec: _Spec, value: t.Any) -> dict[str, t.Any]:
     """A dictionary of options as ``spec`` has them; raises InvalidRequest."""
     if not isinstance(value, t.Mapping):
-        raise InvalidRequest("%s: %r is no dictionary of options." % (title, value))
-    checked = ArgumentSpecValidator(spec).validate(dict(value))
+        raise InvalidRequest("%s: %r is not a dictionary of options." % (title, value))
+    with about(title):
+        given = as_given(spec, value)
+    checked = ArgumentSpecValidator(spec).validate(given)
     if checked.error_messages:
         raise InvalidRequest("%s: %s." % (title, "; ".join(_sentence(error) for error in checked.errors)))
     return dict(checked.validated_parameters)

@@ -21,10 +21,13 @@ import typing as t
 from .errors import MissingLibrary
 
 MINIMUM = (0, 7, 2)
+_PYTHON = sys.executable or "the Python that Ansible uses"
 _INSTALL = (
-    "install python3-pyroute2 with the package manager (Debian, Ubuntu, Fedora; on RHEL it is in EPEL), "
-    "or pyroute2 with pip for %s" % (sys.executable or "the Python that Ansible uses")
+    "install python3-pyroute2 with the package manager, for /usr/bin/python3 (Debian, Ubuntu, Fedora; on RHEL it is in"
+    " EPEL), or pyroute2 with pip for %s" % _PYTHON
 )
+# Not the package: it may well be what was found too old.
+UPGRADE = "install a newer pyroute2 with pip for %s" % _PYTHON
 
 Attributes = list[tuple[str, t.Any]]
 
@@ -42,14 +45,12 @@ def require() -> None:
     """Raise MissingLibrary when pyroute2 is not there or too old; imports nothing."""
     folders = _folders()
     if not folders:
-        raise MissingLibrary("The Python library pyroute2 is not installed: %s." % _INSTALL)
-    version = _version(folders[0])
+        raise MissingLibrary("The Python library pyroute2 is not installed", _INSTALL)
+    version = version_of(folders[0])
     if version and version < MINIMUM:
         text, wanted = (".".join(str(number) for number in numbers) for numbers in (version, MINIMUM))
-        raise MissingLibrary(
-            "The Python library pyroute2 in %s is %s, and %s or newer is needed: %s."
-            % (folders[0], text, wanted, _INSTALL)
-        )
+        trouble = "The Python library pyroute2 in %s is %s, and %s or newer is needed" % (folders[0], text, wanted)
+        raise MissingLibrary(trouble, UPGRADE)
 
 
 def link_message(fields: t.Mapping[str, int], attributes: Attributes) -> bytes:
@@ -92,7 +93,7 @@ def _import() -> _Classes:
         from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
         from pyroute2.netlink.rtnl.rtmsg import rtmsg
     except ImportError as error:
-        raise MissingLibrary("The Python library pyroute2 cannot be used (%s): %s." % (error, _INSTALL)) from error
+        raise MissingLibrary("The Python library pyroute2 cannot be used (%s)" % error, _INSTALL) from error
     return _Classes(ifinfmsg, ifaddrmsg, rtmsg)
 
 
@@ -121,7 +122,7 @@ def _folders() -> list[str]:
     return list(spec.submodule_search_locations or ()) if spec is not None else []
 
 
-def _version(folder: str) -> tuple[int, ...]:
+def version_of(folder: str) -> tuple[int, ...]:
     """The version by the name of the metadata beside the package, () when there is none.
 
     importlib.metadata would say the same, and takes 30 to 100 ms to import.

@@ -8,9 +8,21 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import signal
 import typing as t
 
 BECOME = "use become: true"
+# What to do about an error whatever was tried; nothing else than the number says what it is.
+_REMEDIES = {
+    errno.ENOSPC: "make some room in that file system",
+    errno.EDQUOT: "make some room in that file system",
+    errno.EROFS: "mount that file system read-write",
+    errno.ELOOP: "remove the symbolic link, which leads to itself",
+    errno.EISDIR: "remove the directory, which is in the place of a file",
+    errno.ENOTDIR: "remove the file, which is in the place of a directory",
+    errno.EMFILE: "raise the limit of open files",
+    errno.ENFILE: "raise the limit of open files",
+}
 # linux/capability.h
 CAP_NET_ADMIN = 12
 CAP_SYS_ADMIN = 21
@@ -27,7 +39,7 @@ class KernelError(HostError):
         self.what = what
         self.errno = reason.errno if isinstance(reason, OSError) else None
         self.reason = _reason(reason)
-        self.hint = hint or (BECOME if self.errno in (errno.EPERM, errno.EACCES) and os.geteuid() != 0 else "")
+        self.hint = hint or _remedy(self.errno)
         super().__init__("Cannot %s: %s%s" % (what, self.reason, " (%s)" % self.hint if self.hint else ""))
 
 
@@ -39,7 +51,8 @@ class CommandError(HostError):
         self.rc = rc
         self.stderr = stderr
         first = next((line.strip() for line in stderr.splitlines() if line.strip()), "it gave no reason")
-        super().__init__("The command '%s' failed with exit code %d: %s" % (shlex.join(argv), rc, first))
+        end = "failed with exit code %d" % rc if rc >= 0 else "was ended by %s" % _signal_name(-rc)
+        super().__init__("The command '%s' %s: %s" % (shlex.join(argv), end, first))
 
 
 class LockTimeout(HostError):
@@ -48,6 +61,11 @@ class LockTimeout(HostError):
 
 class MissingLibrary(HostError):
     """A Python library is not there, or too old."""
+
+    def __init__(self, trouble: str, remedy: str) -> None:
+        self.trouble = trouble
+        self.remedy = remedy
+        super().__init__("%s: %s." % (trouble, remedy))
 
 
 class MissingPrivilege(HostError):
@@ -61,10 +79,40 @@ def require_privileges() -> None:
     wanted = {"CAP_NET_ADMIN": CAP_NET_ADMIN, "CAP_SYS_ADMIN": CAP_SYS_ADMIN}
     missing = [name for name, bit in wanted.items() if not effective >> bit & 1]
     if missing:
-        raise MissingPrivilege("The network can only be changed with %s; %s." % (" and ".join(missing), BECOME))
+        raise MissingPrivilege(_lacking(" and ".join(missing)))
+
+
+def _lacking(capabilities: str) -> str:
+    if os.geteuid() != 0:
+        return "The network can only be changed with %s; %s." % (capabilities, BECOME)
+    return (
+        "This process is root, but lacks %s, as in a container or a systemd unit that was not given it; start the"
+        " container with that capability added, or privileged." % capabilities
+    )
+
+
+def sentence(error: OSError) -> str:
+    """An error of the system that nobody expected, as one sentence: the file, the reason, what to do."""
+    names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    remedy = _remedy(error.errno)
+    what = "Cannot use %s" % names if names else "This host refused a system call"
+    return "%s: %s%s." % (what, _reason(error), "; %s" % remedy if remedy else "")
+
+
+def _remedy(number: int | None) -> str:
+    if number in (errno.EPERM, errno.EACCES):
+        return BECOME if os.geteuid() != 0 else ""
+    return _REMEDIES.get(number or 0, "")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return "signal %d (%s)" % (number, signal.Signals(number).name)
+    except ValueError:
+        return "signal %d" % number
 
 
 def _reason(reason: OSError | str) -> str:
     if not isinstance(reason, OSError):
         return reason
-    return reason.strerror or str(reason)
+    return reason.strerror or str(reason) or type(reason).__name__

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 
@@ -16,6 +17,8 @@ def read(path: str) -> str | None:
             return file.read()
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EILSEQ, "it is not text in UTF-8; remove it", path) from error
 
 
 def unfinished(path: str) -> str:

@@ -13,7 +13,7 @@ from ..model import HOST, Address, Place
 from . import announce, conntrack, encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
-from .namespaces import Visitor
+from .namespaces import Visitor, is_away
 from .processes import Listeners, describe, processes_by_namespace
 from .sockets import Sockets
 from .stack import Stack, read_all
@@ -31,7 +31,7 @@ class Host:
     def __init__(self, run: Run) -> None:
         encode.require()
         self._run = run
-        self._visitor = Visitor()
+        self._visitor = Visitor(is_away())
         self._sockets = Sockets(self._visitor)
         self._listeners = Listeners()
         self._processes: t.Mapping[int, t.Sequence[int]] | None = None
@@ -54,7 +54,7 @@ class Host:
         """Hold the lock of this host, or raise LockTimeout with its holder after ``timeout`` seconds."""
         # What was read before the lock may have been changed by whoever held it.
         self._changes.count += 1
-        return lock.held(timeout, what)
+        return lock.held(timeout, what, self._visitor.at_home)
 
     def stack(self, place: Place) -> Stack:
         """The network stack of ``place``; that it is not there shows when it is used."""
@@ -74,11 +74,11 @@ class Host:
 
     def namespaces(self) -> t.Mapping[str, NamespaceEntry]:
         """The names below /run/netns."""
-        return self._cache.get("namespaces", netns.entries)
+        return self._cache.get("namespaces", lambda: self._visitor.at_home(netns.entries))
 
     def namespace_inode(self, place: Place) -> int:
         """What identifies a namespace, 0 when there is none of that name; KernelError when there is no such process."""
-        return netns.inode(place)
+        return self._visitor.at_home(lambda: netns.inode(place))
 
     def nsid(self, place: Place) -> int | None:
         """The number by which the host's links name a namespace, where the other end of a veth pair is.
@@ -113,28 +113,32 @@ class Host:
     def attach_namespace(self, name: str, pid: int) -> None:
         """Give the namespace of a process a name, and note that we did."""
         self._forget(Place(netns=name))
-        netns.attach(name, pid)
+        self._visitor.at_home(lambda: netns.attach(name, pid))
 
     def delete_namespace(self, name: str) -> None:
         """Take a name away; one that is gone is no error."""
         self._forget(Place(netns=name))
-        netns.delete(name)
+        self._visitor.at_home(lambda: netns.delete(name))
 
     def write_file(self, path: str, text: str) -> None:
         """Replace a file in one step, mode 0644."""
-        files.write(path, text)
+        self._visitor.at_home(lambda: files.write(path, text))
 
     def remove_file(self, path: str) -> None:
         """Remove a file; one that is gone is no error."""
-        files.remove(path)
+        self._visitor.at_home(lambda: files.remove(path))
 
     def read_file(self, path: str) -> str | None:
         """The text of a file, None when there is none."""
-        return files.read(path)
+        return self._visitor.at_home(lambda: files.read(path))
+
+    def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
+        """Run a program of the host; its exit code, output and errors."""
+        return self._visitor.at_home(lambda: self._run(argv, text))
 
     def execute(self, argv: t.Sequence[str], text: str) -> None:
         """Run a command that reads ``text``, or raise CommandError."""
-        rc, _output, errors = self._run(argv, text)
+        rc, _output, errors = self.call(argv, text)
         if rc != 0:
             raise CommandError(argv, rc, errors)
 
@@ -153,7 +157,7 @@ class Host:
     def tenants(self) -> t.Mapping[int, t.Sequence[int]]:
         """The processes that live in each network namespace, by its inode."""
         if self._processes is None:
-            self._processes = processes_by_namespace()
+            self._processes = self._visitor.at_home(processes_by_namespace)
         return self._processes
 
     def announce(self, news: t.Sequence[Announcement]) -> None:
@@ -168,7 +172,7 @@ class Host:
 
     def machine_id(self) -> str:
         """What tells this machine from others; the host's name where there is no machine-id(5)."""
-        return (files.read("/etc/machine-id") or "").strip() or os.uname().nodename
+        return (self.read_file("/etc/machine-id") or "").strip() or os.uname().nodename
 
     def _forget(self, place: Place) -> None:
         """A place may soon belong to somebody else, and its ends of veth pairs may vanish from the other stacks."""

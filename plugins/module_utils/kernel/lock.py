@@ -8,43 +8,67 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import threading
 import time
 import typing as t
 
-from .errors import LockTimeout
+from .errors import KernelError, LockTimeout
 
 _FOLDER = "/run/lock"
 _NAME = "dockerless.network.lock"
 
+# Calls a function among the files that the lock is one of.
+Door = t.Callable[[t.Callable[[], t.Any]], t.Any]
+
+
+def _here(function: t.Callable[[], t.Any]) -> t.Any:
+    return function()
+
 
 @contextlib.contextmanager
-def held(timeout: float, what: str) -> t.Iterator[None]:
+def held(timeout: float, what: str, door: Door = _here) -> t.Iterator[None]:
     """Hold the lock, or raise LockTimeout with its holder after ``timeout`` seconds."""
-    path = os.path.join(_FOLDER if os.path.isdir(_FOLDER) else "/run", _NAME)
-    fd = _acquire(path, timeout)
+    path = os.path.join(_FOLDER if door(lambda: os.path.isdir(_FOLDER)) else "/run", _NAME)
+    try:
+        fd = _acquire(path, timeout, door)
+    except OSError as error:
+        raise KernelError("take the lock %s" % path, error) from error
     try:
         # flock(2) is for all who have the open file: should we be killed, a tool that we have called holds on until it
         # is done, and the next run does not read what is about to change.
         os.set_inheritable(fd, True)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, ("%d %s\n" % (os.getpid(), what)).encode("utf-8"), 0)
+        _sign(fd, what)
         yield
     finally:
         # Nothing of ours stays on the host; while we hold the lock, the name is ours to remove.
-        os.unlink(path)
+        door(functools.partial(_remove, path, fd))
         os.close(fd)
 
 
-def _acquire(path: str, timeout: float) -> int:
+def _sign(fd: int, what: str) -> None:
+    """Note who holds the lock, for the message to others; the lock holds without it, as in a full file system."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, ("%d %s\n" % (os.getpid(), what)).encode("utf-8"), 0)
+
+
+def _remove(path: str, fd: int) -> None:
+    """Somebody may have removed the name, and another run may have made it anew."""
+    with contextlib.suppress(OSError):
+        if _is_at(path, fd):
+            os.unlink(path)
+
+
+def _acquire(path: str, timeout: float, door: Door) -> int:
     """Open and lock the file of that name, and no other: the last holder took the one away that we waited for."""
     end = time.monotonic() + timeout
     while True:
-        fd = _open(path)
+        fd: int = door(functools.partial(_open, path))
         if not _locked(fd):
             _wait(fd, max(0.0, end - time.monotonic()))
-        if _is_at(path, fd):
+        if door(functools.partial(_is_at, path, fd)):
             return fd
         os.close(fd)
 
@@ -94,7 +118,11 @@ def _locked(fd: int) -> bool:
 
 
 def _holder(fd: int) -> str:
-    pid, _space, what = os.pread(fd, 1000, 0).decode("utf-8", "replace").strip().partition(" ")
+    try:
+        noted = os.pread(fd, 1000, 0)
+    except OSError:
+        noted = b""
+    pid, _space, what = noted.decode("utf-8", "replace").strip().partition(" ")
     command = ""
     with contextlib.suppress(OSError), open("/proc/%s/cmdline" % pid, encoding="utf-8", errors="replace") as file:
         command = file.read().replace("\0", " ").strip()

@@ -14,6 +14,10 @@ import queue
 import threading
 import typing as t
 
+from .errors import KernelError
+
+CLONE_FS = 0x200
+CLONE_NEWNS = 0x20000
 CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
 MS_REC = 0x4000
@@ -21,6 +25,12 @@ MS_SHARED = 0x100000
 _MNT_DETACH = 2
 # /proc/self/ns/net would be the main thread's.
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
+_HOST_MOUNTS = "/proc/1/ns/mnt"
+
+_STAY_OUT = (
+    "this module runs among mounts of its own, where the names of namespaces would be seen by nobody else; run it"
+    " outside of that unit or container, or with CAP_SYS_ADMIN, CAP_SYS_CHROOT and CAP_SYS_PTRACE"
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 T = t.TypeVar("T")
@@ -39,6 +49,46 @@ def enter_network(fd: int) -> None:
     _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNET)))
 
 
+def enter_host_mounts() -> None:
+    """Put the calling thread into the mount namespace of process 1, for good."""
+    fd = os.open(_HOST_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # The threads of a process share their root and working directories, and may not enter while they do.
+        _check(_libc.unshare(ctypes.c_int(CLONE_FS)))
+        _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNS)))
+    finally:
+        os.close(fd)
+
+
+def is_away() -> bool:
+    """Whether the files of the host are others than ours: names of namespaces made here would be seen by nobody else.
+
+    So it is in a systemd unit with PrivateTmp= and its like, which has the host's network and mounts of its own. Where
+    process 1 has another network than we do, it is not the host that we are asked to change; and a container with
+    processes of its own has its own process 1.
+    """
+    try:
+        return _differs("mnt") and not _differs("net")
+    except PermissionError as error:
+        if _is_slave():
+            raise KernelError("find out whether the host's files are seen here", error, _STAY_OUT) from error
+        return False
+    except OSError:
+        return False
+
+
+def _differs(kind: str) -> bool:
+    return not os.path.samestat(os.stat("/proc/1/ns/%s" % kind), os.stat("/proc/thread-self/ns/%s" % kind))
+
+
+def _is_slave() -> bool:
+    """Whether the root of the file system follows another one's mounts, as systemd arranges for a unit."""
+    with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        roots = [line.split() for line in mounts if line.split()[4] == "/"]
+    # proc_pid_mountinfo(5): optional fields from the seventh to a dash
+    return any(word.startswith("master:") for words in roots for word in words[6 : words.index("-")])
+
+
 def mount(source: str, target: str, flags: int) -> None:
     """mount(2) without a file system type or data."""
     _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, ctypes.c_ulong(flags), None))
@@ -53,10 +103,11 @@ class Visitor:
     """A thread that visits network namespaces for one run, between any two of them at home.
 
     A thread for each visit would do as well, and cost five times as much; on a busy host a new thread also has to wait
-    for its turn.
+    for its turn. When the calling thread is ``away``, this one is among the files of the host all the time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, away: bool = False) -> None:
+        self._away = away
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -75,6 +126,10 @@ class Visitor:
         value: T = result
         return value
 
+    def at_home(self, function: t.Callable[[], T]) -> T:
+        """What ``function`` returns or raises among the files of the host."""
+        return self.run(function) if self._away else function()
+
     def visit(self, fd: int, function: t.Callable[[], T]) -> T:
         """What ``function`` returns or raises in the network namespace ``fd``."""
 
@@ -92,9 +147,10 @@ class Visitor:
             self._thread = None
 
     def _work(self, home: int) -> None:
+        shut_out = _outcome(_come_home)[1] if self._away else None
         try:
             for function, answers in iter(self._tasks.get, None):
-                result, error = _outcome(function)
+                result, error = _outcome(function) if shut_out is None else (None, shut_out)
                 lost = _outcome(lambda: enter_network(home))[1]
                 if lost is not None:
                     # Who may not enter namespaces cannot have left home either; but whatever it was, it ends here.
@@ -104,6 +160,13 @@ class Visitor:
                 answers.put((result, error))
         finally:
             os.close(home)
+
+
+def _come_home() -> None:
+    try:
+        enter_host_mounts()
+    except OSError as error:
+        raise KernelError("enter the mount namespace of process 1", error, _STAY_OUT) from error
 
 
 def _outcome(function: t.Callable[[], t.Any]) -> _Answer:

@@ -44,7 +44,10 @@ def entries() -> dict[str, NamespaceEntry]:
 
 def _is_remains(name: str) -> bool:
     """Whether a plain file is one that we made."""
-    about = os.lstat(_path(name))
+    try:
+        about = os.lstat(_path(name))
+    except FileNotFoundError:
+        return False  # somebody has just taken it away
     return stat.S_ISREG(about.st_mode) and stat.S_IMODE(about.st_mode) == _MODE and about.st_size == 0
 
 
@@ -55,7 +58,8 @@ def inode(place: Place) -> int:
         # Every namespace is a file of one internal file system; a plain file is on another one.
         return found.st_ino if found.st_dev == os.stat(OWN_NAMESPACE).st_dev else 0
     except OSError as error:
-        if place.pid is None and error.errno == errno.ENOENT:
+        # A link that leads nowhere, or to itself, is a name that stands for nothing.
+        if place.pid is None and error.errno in (errno.ENOENT, errno.ELOOP):
             return 0
         raise not_entered(place, error) from error
 
@@ -63,11 +67,13 @@ def inode(place: Place) -> int:
 def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
     """Make a namespace, and give it the name when its loopback is up and marked; returns a socket inside."""
 
+    # Not in the visitor, which may be among files where pyroute2 is not found.
+    body = requests.link("lo", {"group": LINK_GROUP, "alias": alias, "up": True}, 0)
+
     def make() -> NetlinkSocket:
         unshare_network()
         opened = NetlinkSocket()
         try:
-            body = requests.link("lo", {"group": LINK_GROUP, "alias": alias, "up": True}, 0)
             opened.request(requests.RTM_NEWLINK, body)
             _give_name(name, OWN_NAMESPACE)
         except BaseException:
@@ -125,6 +131,9 @@ def _give_name(name: str, source: str) -> None:
         # A crash between the file and the mount leaves a plain file.
         if inode(Place(netns=name)):
             raise
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            reason = "%s is something else than the file of a namespace" % path
+            raise KernelError("give a namespace the name %s" % name, reason, "remove it") from None
     try:
         mount(source, path, MS_BIND)
     except OSError:

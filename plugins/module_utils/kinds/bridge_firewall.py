@@ -33,7 +33,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
     def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
         bridge = read.link_name("bridge", options["bridge"])
         given = options.get("subnets")
-        subnets = read.networks("subnets", given)
+        subnets = read.subnets("subnets", given)
         trusted = sorted(
             {read.link_name("trusted_interfaces", name) for name in options.get("trusted_interfaces") or ()}
         )

@@ -144,7 +144,7 @@ def test_one_list_follows_another_and_back(later: list[Facts]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mtu": 12}, "network blue: mtu: 12 is no MTU; it is a number of bytes from 68 to 65535."),
+        ({"mtu": 12}, "network blue: mtu: 12 is not a valid MTU; write a number of bytes from 68 to 65535."),
         (
             {"masquerade": {"exclude": ["10.1.1.1/8"]}},
             "network blue: masquerade: exclude: 10.1.1.1/8 has host bits set; did you mean 10.0.0.0/8?",

@@ -9,16 +9,23 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils import parsing as read
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, PortRange
 
-NAMES = "%s is no name for a namespace; use letters, digits and _ . @ : + -, at most 255."
-LABELS = "%s is no name for a network; use letters, digits and _ . -, at most 63."
-MACS = "%s is no MAC address; write it like 02:42:0a:14:00:02."
-PORTS = "%s is no port; write it like 8080 or 8000-8010."
+NAMES = "%s is not a valid namespace name; use letters, digits and _ . @ : + -, at most 255 of them."
+LABELS = "%s is not a valid network name; use letters, digits and _ . -, at most 63 of them."
+MACS = "%s is not a valid MAC address; write it like 02:42:0a:14:00:02."
+PORTS = "%s is not a valid port; write it like 8080 or 8000-8010."
+ZONES = "%s has a zone ID; write the address without what begins at the %%."
+BOOLEANS = "got the boolean %s, which is what YAML makes of an unquoted %s; write it in quotes."
+SEXAGESIMAL = (
+    'got the number %d, which is what YAML makes of an unquoted address of decimal digits; write it in quotes, "%s".'
+)
+PAIRS = 'the number %d is also what YAML makes of an unquoted %s; write it in quotes, "%d" or "%s".'
 
 
 @pytest.mark.parametrize(
@@ -56,6 +63,9 @@ PORTS = "%s is no port; write it like 8080 or 8000-8010."
         (read.network, "10.20.0.1", ip_network("10.20.0.1/32")),
         (read.network, "0.0.0.0/0", ip_network("0.0.0.0/0")),
         (read.network, "FD00:0::/64", ip_network("fd00::/64")),
+        (read.subnet, "10.20.0.0/24", ip_network("10.20.0.0/24")),
+        (read.subnet, "10.20.0.1/32", ip_network("10.20.0.1/32")),
+        (read.subnets, ["10.20.1.0/24", "10.20.0.0/24"], (ip_network("10.20.0.0/23"),)),
         (read.networks, None, ()),
         (read.networks, [], ()),
         (
@@ -67,6 +77,13 @@ PORTS = "%s is no port; write it like 8080 or 8000-8010."
         (read.port_range, "65535", PortRange(65535, 65535)),
         (read.port_range, " 80 - 90 ", PortRange(80, 90)),
         (read.port_range, "80:90", PortRange(80, 90)),
+        # what YAML makes of an unquoted name that can only mean one thing
+        (read.link_name, 7, "7"),
+        (read.namespace_name, 1, "1"),
+        (read.label, 10, "10"),
+        (read.short_syntax, "22:22", "22:22"),
+        (read.short_syntax, 59, "59"),
+        (read.short_syntax, 3600, "3600"),
         (read.protocol, "TCP", "tcp"),
         (read.protocol, "sctp", "sctp"),
         (read.sysctls, None, ()),
@@ -92,26 +109,26 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
 @pytest.mark.parametrize(
     ("parse", "value", "message"),
     [
-        (read.link_name, "", "'' is no name for an interface."),
-        (read.link_name, "..", "'..' is no name for an interface."),
-        (read.link_name, "a b", "'a b' is no name for an interface."),
-        (read.link_name, "a/b", "'a/b' is no name for an interface."),
-        (read.link_name, "a:b", "'a:b' is no name for an interface."),
-        (read.link_name, 'a"b', "'a\"b' is no name for an interface."),
-        (read.link_name, "a\nb", "'a\\nb' is no name for an interface."),
-        (read.link_name, "a\x7f", "'a\\x7f' is no name for an interface."),
-        (read.link_name, "eth*", "'eth*' is no name for an interface."),
-        (read.link_name, "$(x)", "'$(x)' is no name for an interface."),
+        (read.link_name, "", "'' is not a valid interface name."),
+        (read.link_name, "..", "'..' is not a valid interface name."),
+        (read.link_name, "a b", "'a b' is not a valid interface name."),
+        (read.link_name, "a/b", "'a/b' is not a valid interface name."),
+        (read.link_name, "a:b", "'a:b' is not a valid interface name."),
+        (read.link_name, 'a"b', "'a\"b' is not a valid interface name."),
+        (read.link_name, "a\nb", "'a\\nb' is not a valid interface name."),
+        (read.link_name, "a\x7f", "'a\\x7f' is not a valid interface name."),
+        (read.link_name, "eth*", "'eth*' is not a valid interface name."),
+        (read.link_name, "$(x)", "'$(x)' is not a valid interface name."),
         (read.link_name, "-a", "the name of an interface cannot begin with a dash: '-a'."),
         (
             read.link_name,
             "a" * 16,
-            "aaaaaaaaaaaaaaaa is too long for the name of an interface: 16 bytes, and the kernel takes 15.",
+            "aaaaaaaaaaaaaaaa is too long for the name of an interface: it has 16 bytes, and the kernel takes 15.",
         ),
         (
             read.link_name,
             "ü" * 8,
-            "üüüüüüüü is too long for the name of an interface: 16 bytes, and the kernel takes 15.",
+            "üüüüüüüü is too long for the name of an interface: it has 16 bytes, and the kernel takes 15.",
         ),
         (read.namespace_name, "", NAMES % "''"),
         (read.namespace_name, "..", NAMES % "'..'"),
@@ -123,10 +140,10 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
         (read.label, "a b", LABELS % "'a b'"),
         (read.label, "a\n", LABELS % "'a\\n'"),
         (read.label, "x" * 64, LABELS % repr("x" * 64)),
-        (read.pid, 0, "0 is no process."),
-        (read.pid, -1, "-1 is no process."),
-        (read.mtu, 67, "67 is no MTU; it is a number of bytes from 68 to 65535."),
-        (read.mtu, 65536, "65536 is no MTU; it is a number of bytes from 68 to 65535."),
+        (read.pid, 0, "0 is not a process ID; those begin at 1."),
+        (read.pid, -1, "-1 is not a process ID; those begin at 1."),
+        (read.mtu, 67, "67 is not a valid MTU; write a number of bytes from 68 to 65535."),
+        (read.mtu, 65536, "65536 is not a valid MTU; write a number of bytes from 68 to 65535."),
         (read.mac_address, "", MACS % "''"),
         (read.mac_address, "02:42:0a:14:00", MACS % "'02:42:0a:14:00'"),
         (read.mac_address, "02:42:0a:14:00:0g", MACS % "'02:42:0a:14:00:0g'"),
@@ -136,36 +153,65 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
             "01:00:5e:00:00:01",
             "01:00:5e:00:00:01 is a group address; an interface needs one of its own.",
         ),
-        (read.address, "10.20.0.2/24", "'10.20.0.2/24' is no IP address; write it like 10.20.0.2 or fd00:20::2."),
-        (read.address, "10.20.0", "'10.20.0' is no IP address; write it like 10.20.0.2 or fd00:20::2."),
-        (read.interface, "10.20.0.1", "10.20.0.1 has no prefix length; write it like 10.20.0.1/24."),
+        (
+            read.address,
+            "10.20.0.2/24",
+            "'10.20.0.2/24' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2.",
+        ),
+        (read.address, "10.20.0", "'10.20.0' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2."),
+        (read.interface, "10.20.0.1", "10.20.0.1 has no prefix length; write 10.20.0.1/24."),
         (
             read.interface,
             "10.20.0.1/33",
-            "'10.20.0.1/33' is no address with prefix length; write it like 10.20.0.1/24.",
+            "'10.20.0.1/33' is not a valid address with a prefix length; write it like 10.20.0.1/24.",
         ),
         (read.interface, "224.0.0.1/24", "an interface cannot have the address 224.0.0.1."),
         (read.interface, "0.0.0.0/24", "an interface cannot have the address 0.0.0.0."),
         (read.interface, "127.0.0.2/8", "an interface cannot have the address 127.0.0.2."),
         (read.interface, "ff02::1/64", "an interface cannot have the address ff02::1."),
-        (read.interface, "fe80::1/64", "fe80::1 is link-local; the kernel gives those by itself."),
+        (read.interface, "fe80::1/64", "fe80::1 is link-local; the kernel assigns those by itself."),
         (read.interface, "10.20.0.0/24", "10.20.0.0 is the address of the subnet 10.20.0.0/24 itself."),
         (read.interface, "fd00::/64", "fd00:: is the address of the subnet fd00::/64 itself."),
         (read.interface, "10.20.0.255/24", "10.20.0.255 is the broadcast address of 10.20.0.0/24."),
-        (read.interfaces, ["10.0.0.1/8", "10.0.0.1/24"], "10.0.0.1 is there twice."),
+        (read.interface, "fd00::1", "fd00::1 has no prefix length; write fd00::1/64."),
+        (read.interfaces, ["10.0.0.1/8", "10.0.0.1/24"], "10.0.0.1 is listed twice."),
         (read.network, "10.20.0.1/24", "10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"),
-        (read.network, "blue", "'blue' is no subnet; write it like 10.20.0.0/24."),
-        (read.network, "", "'' is no subnet; write it like 10.20.0.0/24."),
-        (read.networks, ["10.0.0.0/8", "x"], "'x' is no subnet; write it like 10.20.0.0/24."),
+        (read.network, "blue", "'blue' is not a valid subnet; write it like 10.20.0.0/24."),
+        (read.network, "", "'' is not a valid subnet; write it like 10.20.0.0/24."),
+        (read.subnet, "10.50.0.0", "10.50.0.0 has no prefix length; write 10.50.0.0/24."),
+        (read.subnet, "10.50.0.7", "10.50.0.7 has no prefix length; write 10.50.0.0/24."),
+        (read.subnets, ["10.0.0.0/8", "fd00:50::"], "fd00:50:: has no prefix length; write fd00:50::/64."),
+        # Python's ipaddress takes zone IDs since 3.9.
+        (read.address, "fd00:20::5%eth0", ZONES % "'fd00:20::5%eth0'"),
+        (read.address, "[fe80::1%2]", ZONES % "'fe80::1%2'"),
+        (read.interface, "fd00:20::5%eth0/64", ZONES % "'fd00:20::5%eth0/64'"),
+        (read.interface, "fd00:20::5%eth0", ZONES % "'fd00:20::5%eth0'"),
+        (read.network, "fd00:20::%eth0/64", ZONES % "'fd00:20::%eth0/64'"),
+        (read.subnet, "fd00:20::%eth0", ZONES % "'fd00:20::%eth0'"),
+        (read.networks, ["10.0.0.0/8", "x"], "'x' is not a valid subnet; write it like 10.20.0.0/24."),
         (read.port_range, "", PORTS % "''"),
         (read.port_range, "http", PORTS % "'http'"),
         (read.port_range, "80-", PORTS % "'80-'"),
         (read.port_range, 80.5, PORTS % "80.5"),
-        (read.port_range, "0", "0 is no port; ports go from 1 to 65535."),
-        (read.port_range, "80-65536", "65536 is no port; ports go from 1 to 65535."),
+        (read.port_range, "0", "0 is not a valid port; ports go from 1 to 65535."),
+        (read.port_range, "80-65536", "65536 is not a valid port; ports go from 1 to 65535."),
         (read.port_range, "90-80", "the range 90-80 ends before it begins."),
-        (read.protocol, "icmp", "'icmp' is none of tcp, udp, sctp."),
-        (read.protocol, "", "'' is none of tcp, udp, sctp."),
+        # what YAML, or Ansible after it, has made of unquoted texts
+        (read.link_name, False, BOOLEANS % ("false", "no, off or false")),
+        (read.namespace_name, True, BOOLEANS % ("true", "yes, on or true")),
+        (read.label, False, BOOLEANS % ("false", "no, off or false")),
+        (read.label, "False", BOOLEANS % ("false", "no, off or false")),
+        (read.address, True, BOOLEANS % ("true", "yes, on or true")),
+        (read.label, 1.1, "got the number 1.1, which may not be what was written; write it in quotes."),
+        (read.label, ["a"], "got a list; write a single text."),
+        (read.mac_address, 9789235962, SEXAGESIMAL % (9789235962, "12:35:20:32:12:42")),
+        (read.mac_address, "9789235962", SEXAGESIMAL % (9789235962, "12:35:20:32:12:42")),
+        (read.short_syntax, 22 * 60 + 22, PAIRS % (1342, "22:22", 1342, "22:22")),
+        (read.short_syntax, 80, PAIRS % (80, "1:20", 80, "1:20")),
+        (read.short_syntax, 2222 * 60 + 22, PAIRS % (133342, "2222:22", 133342, "2222:22")),
+        (read.short_syntax, True, BOOLEANS % ("true", "yes, on or true")),
+        (read.protocol, "icmp", "'icmp' is not a valid protocol; write one of tcp, udp, sctp."),
+        (read.protocol, "", "'' is not a valid protocol; write one of tcp, udp, sctp."),
     ],
 )
 def test_a_bad_value_gets_one_sentence_with_the_option_and_the_value(
@@ -185,7 +231,7 @@ def test_a_key_outside_of_the_network_is_refused(key: str) -> None:
         read.sysctls("opt", {key: 1})
 
     assert str(refused.value) == (
-        "opt: %r is no key of the network; write it like net.ipv4.ip_forward, and with slashes in place of the dots"
+        "opt: %r is not a network key; write it like net.ipv4.ip_forward, and with slashes in place of the dots"
         " when an interface's name has a dot." % key
     )
 
@@ -246,10 +292,25 @@ def test_any_dictionary_is_sysctls_below_net_or_refused(values: dict[str, Any]) 
         assert not any("\n" in value for unused, value in found)
 
 
+@given(st.integers(1, 65535), st.integers(1, 59))
+def test_a_pair_of_ports_that_yaml_has_read_as_a_number_is_never_published(host: int, inside: int) -> None:
+    """The sibling: whatever a:b YAML 1.1 takes for a number to the base of 60."""
+    number = yaml.safe_load("%d:%02d" % (host, inside))
+    assert number == host * 60 + inside
+
+    with pytest.raises(InvalidRequest, match='write it in quotes, "%d" or "%d:%d"' % (number, host, inside)):
+        read.short_syntax("publish", number)
+
+
+def test_a_mac_address_that_yaml_has_read_as_a_number_is_told_as_it_was_written() -> None:
+    with pytest.raises(InvalidRequest, match='write it in quotes, "12:34:56:12:34:05"'):
+        read.mac_address("mac_address", yaml.safe_load("12:34:56:12:34:05"))
+
+
 @given(st.integers())
 def test_any_number_is_a_process_or_an_mtu_or_refused(value: int) -> None:
     for parse in (read.pid, read.mtu):
         try:
             assert parse("opt", value) == value
         except InvalidRequest as error:
-            assert str(error).startswith("opt: %d is no " % value)
+            assert str(error).startswith("opt: %d is not a " % value)

@@ -44,25 +44,28 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
     [
         ([{}], "A network needs a name."),
         ([{"name": ""}], "A network needs a name."),
-        ([{"name": "b/d"}], "name: 'b/d' is no name for a network; use letters, digits and _ . -, at most 63."),
+        (
+            [{"name": "b/d"}],
+            "name: 'b/d' is not a valid network name; use letters, digits and _ . -, at most 63 of them.",
+        ),
         (
             [{"name": "x" * 64}],
-            "name: %r is no name for a network; use letters, digits and _ . -, at most 63." % ("x" * 64),
+            "name: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them." % ("x" * 64),
         ),
         (
             [{"name": "a-long-network"}],
             "network a-long-network: the name of its bridge, br-a-long-network, would be too long (17 bytes, and the"
             " kernel takes 15); give a shorter one with the option bridge.",
         ),
-        ([blue(bridge="a b")], "network blue: bridge: 'a b' is no name for an interface."),
+        ([blue(bridge="a b")], "network blue: bridge: 'a b' is not a valid interface name."),
         (
             [blue(bridge="a-long-interface")],
-            "network blue: bridge: a-long-interface is too long for the name of an interface: 16 bytes, and the kernel"
-            " takes 15.",
+            "network blue: bridge: a-long-interface is too long for the name of an interface: it has 16 bytes, and the"
+            " kernel takes 15.",
         ),
         (
             [blue(subnets=["10.20.0.0/33"])],
-            "network blue: subnets: '10.20.0.0/33' is no subnet; write it like 10.20.0.0/24.",
+            "network blue: subnets: '10.20.0.0/33' is not a valid subnet; write it like 10.20.0.0/24.",
         ),
         (
             [blue(subnets=["10.20.0.1/24"])],
@@ -73,10 +76,10 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             "network blue: two subnets of IPv4, 10.20.0.0/24 and 10.21.0.0/24; a network takes one of each family.",
         ),
         ([blue(subnets=["10.20.0.1/32"])], "network blue: subnet 10.20.0.1/32 has room for one address only."),
-        ([blue(subnets=["fd00::1"])], "network blue: subnet fd00::1/128 has room for one address only."),
+        ([blue(subnets=["fd00::1/128"])], "network blue: subnet fd00::1/128 has room for one address only."),
         (
             [blue(gateways=["x"])],
-            "network blue: gateways: 'x' is no IP address; write it like 10.20.0.2 or fd00:20::2.",
+            "network blue: gateways: 'x' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2.",
         ),
         ([red(gateways=["fd00::1"])], "network red: gateway fd00::1 has no subnet of its family."),
         (
@@ -85,7 +88,7 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [red(gateways=["10.21.0.255"])],
-            "network red: 10.21.0.255, for the gateway, is no address of a host in 10.21.0.0/24.",
+            "network red: 10.21.0.255, for the gateway, is not a host address of 10.21.0.0/24.",
         ),
         (
             [red(gateways=["10.21.0.1", "10.21.0.2"])],
@@ -95,11 +98,14 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([blue({"name": ""})], "network blue: an endpoint needs a name."),
         (
             [blue({"name": "a/b"})],
-            "network blue: endpoint a/b: netns: 'a/b' is no name for a namespace; use letters, digits and _ . @ : + -,"
-            " at most 255.",
+            "network blue: endpoint a/b: netns: 'a/b' is not a valid namespace name; use letters, digits and _ . @ :"
+            " + -, at most 255 of them.",
         ),
-        ([blue(web(publish=["0:80"]))], "network blue: endpoint web: publish: 0 is no port; ports go from 1 to 65535."),
-        ([blue(web(pid=0))], "network blue: endpoint web: pid: 0 is no process."),
+        (
+            [blue(web(publish=["0:80"]))],
+            "network blue: endpoint web: publish: 0 is not a valid port; ports go from 1 to 65535.",
+        ),
+        ([blue(web(pid=0))], "network blue: endpoint web: pid: 0 is not a process ID; those begin at 1."),
         (
             [blue(web(pid=7, netns="web"))],
             "network blue: endpoint web lives in a namespace by name or by pid, not both.",
@@ -113,7 +119,7 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [blue(web(addresses=["10.20.0.0"]))],
-            "network blue: 10.20.0.0, for endpoint web, is no address of a host in 10.20.0.0/29.",
+            "network blue: 10.20.0.0, for endpoint web, is not a host address of 10.20.0.0/29.",
         ),
         (
             [blue(web(addresses=["10.20.0.1"]))],
@@ -129,13 +135,14 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [red(endpoints=[web(addresses=["ten"])])],
-            "network red: endpoint web: addresses: 'ten' is no IP address; write it like 10.20.0.2 or fd00:20::2.",
+            "network red: endpoint web: addresses: 'ten' is not a valid IP address; write it like 10.20.0.2 or"
+            " fd00:20::2.",
         ),
         (
             [blue(*({"name": "e%d" % number} for number in range(6)))],
             "network blue: subnet 10.20.0.0/29 has no address left for endpoint e5.",
         ),
-        ([blue(web(interface="a/b"))], "network blue: endpoint web: interface: 'a/b' is no name for an interface."),
+        ([blue(web(interface="a/b"))], "network blue: endpoint web: interface: 'a/b' is not a valid interface name."),
         (
             [blue(web(interface="eth7")), red(endpoints=[web(interface="eth7")])],
             "network red: interface eth7 of endpoint web is taken by network blue.",

@@ -50,8 +50,9 @@ def said(publish: Publish) -> tuple[str, str, str, str]:
         ("127.0.0.1:8000-8001:80", ("127.0.0.1", "8000-8001", "80", "tcp")),
         ("127.0.0.1::80-81", ("127.0.0.1", "80-81", "80-81", "tcp")),
         ("8080-8080:80-80", ("", "8080", "80", "tcp")),
-        # a number as YAML gives it
-        (8080, ("", "", "8080", "tcp")),
+        # numbers of which YAML cannot have made anything but the port that they say
+        (53, ("", "", "53", "tcp")),
+        (4200, ("", "", "4200", "tcp")),
         ("1:65535", ("", "1", "65535", "tcp")),
     ],
 )
@@ -112,17 +113,17 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("", "publish: '' is no published port; " + HELP),
-        ("http", "publish: 'http' is no published port; " + HELP),
-        ("80:", "publish: '80:' is no published port; " + HELP),
-        ("80:80:80:80", "publish: '80:80:80:80' is no published port; " + HELP),
-        ("fd00::1:80:80", "publish: 'fd00::1:80:80' is no published port; " + HELP),
-        ("80/", "publish: '80/' is no published port; " + HELP),
-        ("-80:80", "publish: '-80' is no port; write it like 8080 or 8000-8010."),
-        ("80-:80", "publish: '80-' is no port; write it like 8080 or 8000-8010."),
-        ("80:80-", "publish: '80-' is no port; write it like 8080 or 8000-8010."),
-        ("0:80", "publish: 0 is no port; ports go from 1 to 65535."),
-        ("80:65536", "publish: 65536 is no port; ports go from 1 to 65535."),
+        ("", "publish: '' is not a valid published port; " + HELP),
+        ("http", "publish: 'http' is not a valid published port; " + HELP),
+        ("80:", "publish: '80:' is not a valid published port; " + HELP),
+        ("80:80:80:80", "publish: '80:80:80:80' is not a valid published port; " + HELP),
+        ("fd00::1:80:80", "publish: 'fd00::1:80:80' is not a valid published port; " + HELP),
+        ("80/", "publish: '80/' is not a valid published port; " + HELP),
+        ("-80:80", "publish: '-80' is not a valid port; write it like 8080 or 8000-8010."),
+        ("80-:80", "publish: '80-' is not a valid port; write it like 8080 or 8000-8010."),
+        ("80:80-", "publish: '80-' is not a valid port; write it like 8080 or 8000-8010."),
+        ("0:80", "publish: 0 is not a valid port; ports go from 1 to 65535."),
+        ("80:65536", "publish: 65536 is not a valid port; ports go from 1 to 65535."),
         ("80-70:80", "publish: the range 80-70 ends before it begins."),
         (
             "8000-8010:80-81",
@@ -132,9 +133,9 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
             "8000:80-81",
             "publish: 8000:80-81 has ranges of unequal length: 1 ports of the host for 2 of the endpoint.",
         ),
-        ("host:80:80", "publish: 'host' is no IP address; write it like 10.20.0.2 or fd00:20::2."),
-        ("10.0.0.256:80:80", "publish: '10.0.0.256' is no IP address; write it like 10.20.0.2 or fd00:20::2."),
-        ("80:80/icmp", "publish: 'icmp' is none of tcp, udp, sctp."),
+        ("host:80:80", "publish: 'host' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2."),
+        ("10.0.0.256:80:80", "publish: '10.0.0.256' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2."),
+        ("80:80/icmp", "publish: 'icmp' is not a valid protocol; write one of tcp, udp, sctp."),
         (
             "[::1]:80:80",
             "publish: [::1]:80:80: the kernel does not translate ::1; publish on 127.0.0.1 instead.",
@@ -146,12 +147,12 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
             "publish: there is no option port; there are allowed_sources, container_port, host_ip, host_port,"
             " in_interfaces, protocol.",
         ),
-        ({"container_port": "x"}, "publish: 'x' is no port; write it like 8080 or 8000-8010."),
+        ({"container_port": "x"}, "publish: 'x' is not a valid port; write it like 8080 or 8000-8010."),
         (
             {"container_port": 80, "allowed_sources": ["x"]},
-            "allowed_sources: 'x' is no subnet; write it like 10.20.0.0/24.",
+            "allowed_sources: 'x' is not a valid subnet; write it like 10.20.0.0/24.",
         ),
-        ({"container_port": 80, "in_interfaces": ["a b"]}, "in_interfaces: 'a b' is no name for an interface."),
+        ({"container_port": 80, "in_interfaces": ["a b"]}, "in_interfaces: 'a b' is not a valid interface name."),
     ],
 )
 def test_what_is_no_published_port_is_refused_in_one_sentence(value: Any, message: str) -> None:

@@ -89,11 +89,14 @@ def test_options() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bridge": "a b"}, "bridge: 'a b' is no name for an interface."),
+        ({"bridge": "a b"}, "bridge: 'a b' is not a valid interface name."),
         ({"subnets": ["10.20.0.1/24"]}, "subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"),
-        ({"trusted_interfaces": ["a b"]}, "trusted_interfaces: 'a b' is no name for an interface."),
-        ({"allow": [{"to": "x"}]}, "allow.to: 'x' is no subnet; write it like 10.20.0.0/24."),
-        ({"allow": [{"to": "10.20.0.9", "from": "x"}]}, "allow.from: 'x' is no subnet; write it like 10.20.0.0/24."),
+        ({"trusted_interfaces": ["a b"]}, "trusted_interfaces: 'a b' is not a valid interface name."),
+        ({"allow": [{"to": "x"}]}, "allow.to: 'x' is not a valid subnet; write it like 10.20.0.0/24."),
+        (
+            {"allow": [{"to": "10.20.0.9", "from": "x"}]},
+            "allow.from: 'x' is not a valid subnet; write it like 10.20.0.0/24.",
+        ),
         (
             {"allow": [{"to": "10.20.0.9", "from": "fd00::/8"}]},
             "Bridge br-blue: nothing flows from fd00::/8 to 10.20.0.9/32; they are of two families.",
@@ -104,7 +107,7 @@ def test_options() -> None:
         ),
         (
             {"allow": [{"to": "10.20.0.9", "protocol": "icmp"}]},
-            "allow.protocol: 'icmp' is none of tcp, udp, sctp.",
+            "allow.protocol: 'icmp' is not a valid protocol; write one of tcp, udp, sctp.",
         ),
         ({"allow": [{"to": "10.21.0.9"}]}, "Bridge br-blue: allow.to 10.21.0.9/32 lies in none of its subnets."),
         ({"allow": [{"to": "10.0.0.0/8"}]}, "Bridge br-blue: allow.to 10.0.0.0/8 lies in none of its subnets."),

@@ -99,8 +99,8 @@ def test_options(options: dict[str, Any], expected: PublishedPort) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"host_port": "0"}, "host_port: 0 is no port; ports go from 1 to 65535."),
-        ({"container_port": "x"}, "container_port: 'x' is no port; write it like 8080 or 8000-8010."),
+        ({"host_port": "0"}, "host_port: 0 is not a valid port; ports go from 1 to 65535."),
+        ({"container_port": "x"}, "container_port: 'x' is not a valid port; write it like 8080 or 8000-8010."),
         (
             {"host_port": "80-81"},
             "host_port 80-81 and container_port 80 are ranges of unequal length: 2 and 1 ports.",
@@ -108,7 +108,10 @@ def test_options(options: dict[str, Any], expected: PublishedPort) -> None:
         ({"container_ip": "127.0.0.1"}, "container_ip: 127.0.0.1 is the address of no endpoint."),
         ({"container_ip": "::"}, "container_ip: :: is the address of no endpoint."),
         ({"container_ip": "224.0.0.1"}, "container_ip: 224.0.0.1 is the address of no endpoint."),
-        ({"container_ip": "web"}, "container_ip: 'web' is no IP address; write it like 10.20.0.2 or fd00:20::2."),
+        (
+            {"container_ip": "web"},
+            "container_ip: 'web' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2.",
+        ),
         (
             {"host_ip": "fd00::1"},
             "host_ip fd00::1 and container_ip 10.20.0.2 are of two address families; publish the port once for each.",
@@ -121,8 +124,8 @@ def test_options(options: dict[str, Any], expected: PublishedPort) -> None:
             {"allowed_sources": ["fd00::/8"]},
             "allowed_sources: fd00::/8 is of the other address family than the endpoint.",
         ),
-        ({"in_interfaces": ["a b"]}, "in_interfaces: 'a b' is no name for an interface."),
-        ({"protocol": "icmp"}, "protocol: 'icmp' is none of tcp, udp, sctp."),
+        ({"in_interfaces": ["a b"]}, "in_interfaces: 'a b' is not a valid interface name."),
+        ({"protocol": "icmp"}, "protocol: 'icmp' is not a valid protocol; write one of tcp, udp, sctp."),
     ],
 )
 def test_a_port_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:

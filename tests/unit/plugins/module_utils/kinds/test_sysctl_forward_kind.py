@@ -79,7 +79,7 @@ def test_options() -> None:
 
 
 def test_a_name_that_cannot_be_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match=r"^route_localnet: 'a b' is no name for an interface\.$"):
+    with pytest.raises(InvalidRequest, match=r"^route_localnet: 'a b' is not a valid interface name\.$"):
         forward(route_localnet=["a b"])
 
 

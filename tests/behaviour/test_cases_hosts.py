@@ -1,0 +1,355 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Inputs and hosts of public reports: where the module runs, with which Python, and what is odd about the host.
+
+For each report the case itself and a sibling of its kind.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from fleet import Fleet, Host, Lab, Run, Settings, differences
+
+pytestmark = pytest.mark.once
+
+BLUE: dict[str, Any] = {
+    "name": "blue",
+    "subnets": ["10.20.0.0/24"],
+    "endpoints": [{"name": "web", "publish": ["8080:80"]}],
+}
+GREEN: dict[str, Any] = {"name": "green", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "cache"}]}
+
+
+def is_one_sentence(message: str) -> bool:
+    python = re.search(r"Traceback|Error\(|Exception|<class|object at 0x|Errno|line \d+, in ", message)
+    return python is None and "\n" not in message and 20 < len(message) < 400
+
+
+def refusal(run: Run) -> str:
+    """The sentence with which a run failed."""
+    [failed] = run.failed
+    message = str(failed.result["msg"])
+    assert is_one_sentence(message), message
+    return message
+
+
+def script(host: Host, path: str, text: str) -> None:
+    """Make a program on a host."""
+    host.run(f"printf '%s\\n' '#!/bin/sh' {shlex.quote(text)} > {path}; chmod +x {path}")
+
+
+def seen_by_all(host: Host, name: str) -> bool:
+    """Whether a namespace's name is one for everybody on the host."""
+    return host.run(f"ip netns exec {name} true && echo yes", check=False) == "yes\n"
+
+
+# ---- the module does not run where the host lives: mounts
+
+
+PRIVATE = (
+    "mkdir -p /etc/systemd/system/ssh.service.d; printf '[Service]\\n%s\\n' > /etc/systemd/system/ssh.service.d/p.conf"
+)
+
+
+@pytest.fixture(scope="module")
+def hardened(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Host]:
+    """A host with systemd, whose sshd has mounts of its own."""
+    pytest.importorskip("lab.identity")
+    from lab.identity import systemd_path
+
+    if systemd_path() is None:
+        pytest.skip("systemd is not installed")
+    with Lab(name=f"m{os.getpid()}") as lab:
+        lab.up(hosts=1, systemd=True, binds=settings.binds())
+        lab.run("h1", "systemctl is-system-running --wait", check=False)
+        lab.run("h1", PRIVATE % "PrivateTmp=yes")
+        lab.run("h1", "systemctl daemon-reload; systemctl restart ssh || systemctl restart sshd")
+        fleet = Fleet(lab, settings, tmp_path_factory.mktemp("hardened"))
+        yield Host(fleet, "h1")
+
+
+def test_behind_a_hardened_sshd(hardened: Host) -> None:
+    fleet = hardened.fleet
+    mounts = fleet.play(
+        [{"hosts": "fleet", "gather_facts": False, "tasks": [{"command": "readlink /proc/self/ns/mnt"}]}]
+    )
+    assert mounts.must().results[0].result["stdout"] != hardened.run("readlink /proc/1/ns/mnt").strip()
+
+    assert fleet.play([fleet.role([BLUE])]).must().changed
+    assert seen_by_all(hardened, "web")
+    assert not fleet.play([fleet.role([BLUE])]).must().changed
+    assert "dockerless" in hardened.run("ls /etc/sysctl.d /run")
+    fleet.play([fleet.role([], name="gone")]).must()
+    assert "web" not in hardened.run("ls /run/netns")
+    assert "dockerless" not in hardened.run("ls /etc/sysctl.d /run /run/lock")
+
+
+# What Ansible takes for a Python: the host's, in other surroundings.
+AWAY = "/usr/local/bin/away"
+AS_AWAY = {"ansible_python_interpreter": AWAY}
+PYTHON = '/usr/bin/python3 "$@"'
+NFT = "/usr/local/sbin/nft"
+
+
+def test_among_mounts_of_its_own(host: Host, fleet: Fleet) -> None:
+    """The sibling: whatever made the mounts. Names, notes, files and the lock are the host's."""
+    script(host, AWAY, f"exec unshare --mount {PYTHON}")
+    before = host.dump()
+    role = fleet.role([BLUE])
+    checked = fleet.play([fleet.role([BLUE], check=True)], hosts="h1", extra=AS_AWAY).must()
+    made = fleet.play([role], hosts="h1", extra=AS_AWAY).must()
+    assert checked.commands("h1") == made.commands("h1")
+    assert seen_by_all(host, "web")
+    assert not fleet.play([role], hosts="h1").must().changed
+    pid = host.process()
+    name = {"dockerless.network.netns": {"name": "named", "pid": pid}}
+    fleet.play([{"hosts": "fleet", "gather_facts": False, "tasks": [name]}], hosts="h1", extra=AS_AWAY).must()
+    assert seen_by_all(host, "named")
+    gone = {"dockerless.network.netns": {"name": "named", "pid": pid, "state": "absent"}}
+    run = fleet.play(
+        [{"hosts": "fleet", "gather_facts": False, "tasks": [gone]}, fleet.role([])], hosts="h1", extra=AS_AWAY
+    )
+    run.must()
+    assert differences(before, host.dump()) == ""
+
+
+def test_shut_out_of_the_mounts_of_the_host(host: Host, fleet: Fleet) -> None:
+    script(host, AWAY, f"exec unshare --mount setpriv --bounding-set=-sys_chroot --inh-caps=-sys_chroot {PYTHON}")
+    before = host.dump()
+    message = refusal(fleet.play([fleet.role([BLUE])], hosts="h1", extra=AS_AWAY))
+    assert "mount namespace of process 1" in message and "run it outside" in message and "CAP_SYS_CHROOT" in message
+    assert differences(before, host.dump()) == ""
+
+
+# ---- the module does not run where the host lives: its interpreter
+
+
+def test_an_interpreter_without_pyroute2(host: Host, fleet: Fleet) -> None:
+    """Ansible has found another Python than the one that has the library: the module moves to that one."""
+    host.run("python3 -m venv --without-pip /opt/other")
+    other = {"ansible_python_interpreter": "/opt/other/bin/python3"}
+    role = fleet.role([BLUE])
+    assert fleet.play([role], hosts="h1", extra=other).must().changed
+    assert not fleet.play([role], hosts="h1", extra=other).must().changed
+    fleet.play("- import_playbook: dockerless.network.prepare\n", hosts="h1", extra=other).must()
+
+
+def test_no_interpreter_with_pyroute2(host: Host, fleet: Fleet) -> None:
+    """The sibling: none has it, or only an old one."""
+    host.run("python3 -m venv --without-pip /opt/other; mkdir -p /opt/hidden")
+    folder = "/usr/lib/python3/dist-packages"
+    host.run(f"mv {folder}/pyroute2* /opt/hidden")
+    other = {"ansible_python_interpreter": "/opt/other/bin/python3"}
+    try:
+        none = refusal(fleet.play([fleet.role([BLUE])], hosts="h1", extra=other))
+        assert "/usr/bin/python3 does not have it" in none and "python3-pyroute2" in none
+        assert "pip for /opt/other/bin/python3" in none
+        host.run(f"mkdir -p {folder}/pyroute2 {folder}/pyroute2-0.5.14.egg-info; touch {folder}/pyroute2/__init__.py")
+        old = refusal(fleet.play([fleet.role([BLUE])], hosts="h1", extra=other))
+        assert "/usr/bin/python3 has only 0.5.14" in old and "install a newer pyroute2 with pip" in old
+        assert "python3-pyroute2" not in old
+    finally:
+        host.run(f"rm -rf {folder}/pyroute2*; mv /opt/hidden/* {folder}")
+
+
+# ---- an error that is not one sentence
+
+
+LOCK = "/run/lock/dockerless.network.lock"
+
+
+@pytest.mark.parametrize("module", ["bridge_network", "bridge", "network_info"])
+def test_a_full_lock_folder(host: Host, module: str) -> None:
+    """The lock holds without the note in it; and where not even its file can be made, that is said."""
+    options: dict[str, Any] = {
+        "bridge_network": {"networks": [BLUE]},
+        "bridge": {"name": "br-x"},
+        "network_info": {},
+    }[module]
+    host.run(
+        "mount -t tmpfs -o size=64k none /run/lock; dd if=/dev/zero of=/run/lock/fill bs=1k count=600", check=False
+    )
+    try:
+        assert not host.fleet.module(host.name, module, check=True, **options).failed
+        assert not host.fleet.module(host.name, module, **options).failed
+        host.run("umount /run/lock; mount -t tmpfs -o nr_inodes=1 none /run/lock")
+        message = host.refuse(module, **options)
+        assert (
+            is_one_sentence(message) and LOCK in message and "No space left" in message and "make some room" in message
+        )
+    finally:
+        host.run("umount /run/lock")
+
+
+@pytest.mark.parametrize(
+    ("oddity", "again", "words"),
+    [
+        (f"mkdir -p {LOCK}", f"rmdir {LOCK}", (LOCK, "directory", "remove")),
+        ("umount -l /run/netns; rm -rf /run/netns; ln -s netns /run/netns", "rm /run/netns", ("/run/netns", "link")),
+        ("umount -l /run/netns; rm -rf /run/netns; touch /run/netns", "rm /run/netns", ("/run/netns", "file")),
+        (
+            "mkdir -p /etc/sysctl.d/90-dockerless-network.conf",
+            "rmdir /etc/sysctl.d/90-dockerless-network.conf",
+            ("/etc/sysctl.d/90-dockerless-network.conf", "directory"),
+        ),
+        (
+            "printf '\\377\\376' > /etc/sysctl.d/90-dockerless-network.conf",
+            "rm /etc/sysctl.d/90-dockerless-network.conf",
+            ("/etc/sysctl.d/90-dockerless-network.conf", "UTF-8"),
+        ),
+    ],
+    ids=["lock-is-a-folder", "link-loop", "netns-is-a-file", "file-is-a-folder", "not-text"],
+)
+def test_an_odd_host(host: Host, oddity: str, again: str, words: tuple[str, ...]) -> None:
+    host.run(oddity, check=False)
+    try:
+        message = host.refuse("bridge_network", networks=[BLUE])
+        assert is_one_sentence(message), message
+        for word in words:
+            assert word in message, message
+    finally:
+        host.run(again)
+
+
+def test_a_link_that_leads_to_itself_below_the_names_is_nobodys_namespace(host: Host) -> None:
+    host.run("ip netns add some; ln -s loop /run/netns/loop; ln -s nothing /run/netns/dangling")
+    try:
+        assert host.do("bridge_network", networks=[BLUE]).changed
+        assert not host.do("bridge_network", networks=[BLUE]).changed
+        for name in ("loop", "dangling"):
+            message = host.refuse_in_earnest("netns", name=name)
+            assert is_one_sentence(message) and f"/run/netns/{name}" in message and "remove" in message
+            assert host.run(f"readlink /run/netns/{name}")
+    finally:
+        host.run("rm /run/netns/loop /run/netns/dangling")
+
+
+def test_a_lock_that_somebody_removes(host: Host) -> None:
+    """A run that is done does not fail over it."""
+    script(host, NFT, f'rm -f {LOCK}; exec /usr/sbin/nft "$@"')
+    try:
+        assert host.do("nat_masquerade", source="10.50.0.0/24", backend="nftables").changed
+    finally:
+        host.run(f"rm {NFT}")
+
+
+def test_a_tool_that_is_no_program(host: Host) -> None:
+    host.run(f"echo nothing > {NFT}; chmod +x {NFT}")
+    try:
+        message = host.refuse("nat_masquerade", source="10.50.0.0/24", backend="nftables")
+        assert is_one_sentence(message) and f"{NFT} cannot be run" in message, message
+    finally:
+        host.run(f"rm {NFT}")
+
+
+def test_root_without_a_capability(host: Host, fleet: Fleet) -> None:
+    """A container that has CAP_NET_ADMIN alone: `become` is not what it lacks."""
+    script(host, AWAY, f"exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin {PYTHON}")
+    message = refusal(fleet.play([fleet.role([BLUE])], hosts="h1", extra=AS_AWAY))
+    assert "is root" in message and "CAP_SYS_ADMIN" in message and "container" in message
+    assert "CAP_NET_ADMIN" not in message and "become" not in message
+
+
+# ---- a value arrives in another type than meant
+
+
+@pytest.mark.versions
+@pytest.mark.parametrize(("word", "stepwise"), [("false", True), ("no", False)], ids=["steps", "one-call"])
+def test_a_text_that_means_no_does_not_prune(host: Host, fleet: Fleet, word: str, stepwise: bool) -> None:
+    host.do("bridge_network", networks=[BLUE])
+    play = fleet.role([GREEN], step_by_step=stepwise)
+    run = fleet.play([play], "-e", f"bridge_network_prune={word}", hosts="h1").must()
+    assert run.changed
+    bridges = host.run("ip -br link show type bridge")
+    assert "br-blue" in bridges and "br-green" in bridges
+    assert seen_by_all(host, "web")
+
+
+CHANGED_BY_YAML = {
+    "{name: no, subnets: [10.50.0.0/24]}": ("name", "boolean false", "quotes"),
+    "{name: a, subnets: [10.50.0.0]}": ("network a", "10.50.0.0 has no prefix length", "10.50.0.0/24"),
+    "{name: a, endpoints: [{name: on}]}": ("network a", "name", "boolean true", "quotes"),
+    "{name: a, endpoints: [{name: b, publish: [22:22]}]}": ("endpoint b", "1342", '"22:22"', "quotes"),
+    "{name: a, endpoints: [{name: b, publish: 22:22}]}": ("endpoint b", "1342", '"22:22"', "quotes"),
+    "{name: a, endpoints: [{name: b, publish: 8080}]}": ("endpoint b", '"8080"', "quotes"),
+    "{name: a, endpoints: [{name: b, mac_address: 12:34:56:12:34:56}]}": ("mac_address", '"12:34:56:12:34:56"'),
+    "{name: a, endpoints: [{name: b, pid: yes}]}": ("pid", "boolean true", "whole number"),
+    "{name: a, endpoints: [b, c]}": ("network a", "endpoints, item 1", "'b'", "{name: web}"),
+    "{name: a, endpoints: {b: {}}}": ("network a", "endpoints", "a dictionary", "list"),
+    "{name: a, mtu: big}": ("network a", "mtu", "'big'", "whole number"),
+    "{name: a, host_access: no}": ("host_access", "boolean false", "allow, deny"),
+    "blue": ("networks", "'blue'", "dictionary"),
+    "{name: a, subnets: [fd00:50::/64], endpoints: [{name: b, addresses: ['fd00:50::5%eth0']}]}": ("b", "zone ID"),
+}
+TASK = """
+    - dockerless.network.bridge_network:
+        prune: false
+        networks:
+          - %s
+      ignore_errors: true
+"""
+
+
+@pytest.mark.versions
+def test_values_that_yaml_has_changed(host: Host, fleet: Fleet) -> None:
+    before = host.dump()
+    head = "- hosts: fleet\n  gather_facts: false\n  become: true\n  tasks:\n"
+    run = fleet.play(head + "".join(TASK % network for network in CHANGED_BY_YAML), hosts="h1")
+    assert len(run.results) == len(CHANGED_BY_YAML), run.output
+    for result, (network, words) in zip(run.results, CHANGED_BY_YAML.items(), strict=True):
+        message = str(result.result["msg"])
+        assert result.status == "ignored" and is_one_sentence(message), (network, message)
+        for word in words:
+            assert word in message, (network, message)
+    assert differences(before, host.dump()) == ""
+
+
+def test_a_key_without_a_value_is_absent(host: Host, fleet: Fleet) -> None:
+    text = "{name: 7, subnets: [10.50.0.0/24], endpoints: , mtu: , internal: , masquerade: , host_access: , allow: }"
+    fleet.play([fleet.role([yaml.safe_load(text)])], hosts="h1").must()
+    assert "br-7" in host.run("ip -br link show type bridge")
+    for module, options in (
+        ("veth", {"name": "v-t", "addresses": None, "bridge": "br-7", "peer": {"netns": "in", "routes": None}}),
+        ("sysctl_forward", {"ipv4": None, "route_localnet": None, "state": None}),
+        ("bridge_firewall", {"bridge": "br-7", "subnets": ["10.50.0.0/24"], "icc": None, "backend": None}),
+        ("netns", {"aggregate": [{"name": "in", "pid": None, "sysctls": None, "state": None}], "name": None}),
+    ):
+        assert not host.fleet.module(host.name, module, check=True, **options).failed, module
+
+
+# ---- the filter of the role
+
+
+@pytest.mark.versions
+def test_the_filter_copies_nothing_of_ansible_and_warns_of_nothing(fleet: Fleet) -> None:
+    """Sixty networks: what Ansible's templates are made of is not handed on, which warned and took 12 s."""
+    networks = [
+        {"name": f"n{number}", "subnets": [f"10.60.{number}.0/24"], "endpoints": [{"name": f"e{number}"}]}
+        for number in range(60)
+    ]
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {"networks": networks, "ports": ["8080:80"]},
+        "tasks": [{"ansible.builtin.set_fact": {"plan": "{{ networks | dockerless.network.compose({}) }}"}}],
+    }
+    run = fleet.play(
+        [play],
+        extra={"ansible_python_interpreter": "/usr/bin/python3"},
+        environment={"ANSIBLE_DEPRECATION_WARNINGS": "true"},
+    ).must()
+    [result] = run.results
+    assert len(result.result["ansible_facts"]["plan"]["present"]["bridge"]) == 60
+    assert "DEPRECAT" not in run.output.upper(), run.output
