@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from benchmarks.bench import PROGRAMS
 from benchmarks.docker_rules import Published, docker_rules
 from lab.errors import CommandError
-from lab.small import Namespace, SmallHost
+from lab.namespace import Namespace
+from lab.small import SmallHost
 from tools.project import ROOT, SYSTEM_PYTHON
 from tools.tree import link
 
