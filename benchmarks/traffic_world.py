@@ -40,7 +40,7 @@ address add {HOST_FAR}/24 dev up1
 link set up0 up
 link set up1 up
 """
-# They know the way to the endpoints, which serves the variant without rules only.
+# Their default routes lead to the endpoints, which only the variant without rules needs.
 AROUND = {
     "neighbour": f"address add {NEIGHBOUR}/24 dev eth0\nlink set eth0 up\nroute add default via {HOST}\n",
     "far": f"address add {FAR}/24 dev eth0\nlink set eth0 up\nroute add default via {HOST_FAR}\n",

@@ -48,7 +48,7 @@ class SmallHost:
         return self._places[name]
 
     def _choose_iptables(self, variant: str) -> str:
-        """A folder in front of PATH where iptables is this variant; the machine keeps its own."""
+        """A folder in front of PATH where iptables is this variant; the machine's own choice stays."""
         folder = Path(self._root, "run/bin")
         folder.mkdir()
         for family in ("iptables", "ip6tables"):
@@ -57,7 +57,7 @@ class SmallHost:
         return f"/run/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
 
     def inside(self, *argv: str) -> list[str]:
-        """A command as this machine has to be told to have it run on the host."""
+        """The command line that makes this machine run a command on the host."""
         enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "env", f"PATH={self._path}", "LC_ALL=C"]
         return [*enter, *argv]
 
@@ -67,7 +67,7 @@ class SmallHost:
         return done.returncode, done.stdout, done.stderr
 
     def must(self, *argv: str, text: str | None = None) -> str:
-        """Run a program on the host that has to succeed; its output."""
+        """Run a program on the host, and return its output; raises CommandError when it fails."""
         code, out, err = self.run(argv, text)
         if code != 0:
             raise CommandError("host", argv, code, out, err, f"failed with rc {code}")
