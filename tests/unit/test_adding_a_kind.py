@@ -22,6 +22,12 @@ PAGE = (ROOT / "docs" / "adding_a_kind.md").read_text()
 COLLECTION = Path("ansible_collections/dockerless/network")
 COPIED = ("plugins", "meta", "docs", "tests/unit/plugins")
 FILES = ("README.md", "tests/unit/conftest.py", "tests/unit/test_imports.py")
+# What must hold whatever kinds there are.
+REGISTRY = "tests/unit/plugins/module_utils/kinds/test_registry.py"
+GUARDS = (
+    "tests/unit/test_imports.py",
+    f"{REGISTRY}::test_each_row_has_the_name_of_its_kind_and_a_place_in_a_composition",
+)
 
 # The module as Ansible would call it, on a host in memory. Prints the result of each call.
 DOOR = """
@@ -57,10 +63,14 @@ for options in json.loads(sys.argv[1]):
 
 
 def steps() -> list[tuple[str, str, str]]:
-    """The files that the page names in its headings, each with its block: a whole file, or what changes in one."""
-    found = re.findall(r"^## \d+\. `([^`]+)`.*?^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(found) == PAGE.count("\n## ")
-    return [(path, language, block) for path, language, block in found]
+    """The files that the page names in its headings, with their blocks: a whole file, or what changes in one."""
+    found = []
+    for section in PAGE.split("\n## ")[1:]:
+        path = re.match(r"\d+\. `([^`]+)`", section)
+        blocks = re.findall(r"^```(\w+)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+        assert path and blocks, section.partition("\n")[0]
+        found += [(path[1], language, block) for language, block in blocks]
+    return found
 
 
 def patched(text: str, diff: str) -> str:
@@ -68,6 +78,7 @@ def patched(text: str, diff: str) -> str:
     lines = diff.splitlines(keepends=True)
     before = "".join(line[1:] for line in lines if line[0] != "+")
     after = "".join(line[1:] for line in lines if line[0] != "-")
+    assert before.strip()
     assert text.count(before) == 1, f"not in exactly one place:\n{before}"
     return text.replace(before, after)
 
@@ -101,7 +112,7 @@ def run(copy: Path, *argv: str) -> str:
 def test_its_test_passes_and_so_do_the_guards_of_the_repository(copy: Path) -> None:
     tests = [name for name, unused, unused in steps() if name.startswith("tests/")]
     assert len(tests) == 1
-    said = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, "tests/unit/test_imports.py")
+    said = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, *GUARDS)
     assert " passed" in said
 
 
