@@ -79,7 +79,7 @@ class Measurements:
 
 
 def machine() -> str:
-    """What it is measured on."""
+    """The machine on which the numbers are measured."""
     cpus = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     model = next(
@@ -90,7 +90,7 @@ def machine() -> str:
 
 
 def say(text: str) -> None:
-    """Tell who waits how far it is."""
+    """Report progress."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 

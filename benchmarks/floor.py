@@ -47,6 +47,6 @@ def rules(number: int) -> str:
 
 
 def remove(number: int) -> str:
-    """The same away again, as fast as it goes."""
+    """A shell script that removes it again as fast as possible."""
     names = "".join(f"netns delete e{place}\n" for place in range(1, number + 1))
     return f"ip -batch - <<'X'\n{names}X\nip link delete {BRIDGE}; nft delete table ip floor"

@@ -16,7 +16,7 @@ from lab.client import CommandError, Lab
 
 TITLE = "The role and its peers"
 SIZES = (1, 10, 100, 500, 1000)
-# What all take from here on is known well enough by one round.
+# From this size on, the times are so long that one round is enough.
 ONCE_FROM = 500
 # The playbook of commands takes two seconds for each further endpoint, and more of them tell nothing new. CNI's plugins
 # read all rules for each endpoint that comes or goes: a thousand of them would take a quarter of an hour.
@@ -51,7 +51,7 @@ def measure(found: Measurements, quick: bool) -> None:
 
 
 def _one_size(found: Measurements, lab: Lab, size: int) -> None:
-    # beside each size, for it is taken from what the role takes
+    # Measured next to each size, because it is subtracted from the role's time.
     for count in (1, 8):
         _settle()
         with found.clock(f"ping/{count}"):
@@ -64,7 +64,7 @@ def _one_size(found: Measurements, lab: Lab, size: int) -> None:
         except (CommandError, RuntimeError) as error:
             if name in PLAYS or size < ONCE_FROM:
                 raise
-            # an hour of others' numbers must not be lost because one of them has had enough
+            # One peer that fails must not cost the numbers of the others, which take an hour.
             found.facts.setdefault("failed", {})[f"{name}/{size}"] = str(error).strip()[-300:]
             say(f"{name} failed: {error}")
 
@@ -88,7 +88,7 @@ def _step(lab: Lab, name: str, verb: str, size: int) -> float | None:
     if name not in PLAYS:
         return float(_drive(lab, name, VERBS[verb], number)) if VERBS[verb] else None
     if name == "careful":
-        # it has no words for what is to go
+        # This peer has no command for removal.
         return _play(lab, "careful.yml", verb, {"n": number}) if verb in ("first", "second", "added") else None
     variables = {
         "endpoints": endpoints(size + 1 if verb == "added" else size),
@@ -114,7 +114,7 @@ def _drive(lab: Lab, name: str, *what: Any) -> str:
 
 
 def _answers(lab: Lab, name: str, size: int) -> None:
-    """A client on the LAN gets an answer of the last endpoint, or there is no use in measuring."""
+    """Check that a client on the LAN is answered by the last endpoint; otherwise the numbers would mean nothing."""
     host = HOSTS.get(name, "h1")
     base, prefix = (9000, "c") if name == "careful" else (8000, "e")
     # the containers of the engines have a server of their own

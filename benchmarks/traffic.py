@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What rules cost the packets that pass a host: those of its network, and those that are nobody's."""
+"""What rules cost the packets that pass a host: those of its network, and those that do not concern it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.traffic_probes import connection_times, packet_rate, stream_rate
 from benchmarks.traffic_world import VARIANTS, World, variants
 
 TITLE = "Traffic"
-# Published ports and endpoints; the first one is the measure of the others.
+# Published ports and endpoints; the others are compared with the first one.
 SIZES = ((1, 1), (1000, 1), (10000, 1), (1, 100), (1, 1000))
 QUICK_SIZES = ((1, 1), (100, 1), (1, 10))
 WAYS = {
@@ -28,7 +28,8 @@ MEASURES = {
     "connect": "New connections (TCP; microseconds each)",
     "connect95": "New connections, the slow ones (of 100 connections 95 take no longer; microseconds each)",
 }
-# The bounds are for throughput and for the usual connection; the slow ones are at the mercy of the machine.
+# The bounds apply to throughput and to the median connection; the slowest connections depend on what else the machine
+# does.
 BOUNDED = ("packets", "stream", "connect")
 BOUND = 0.9
 
@@ -137,7 +138,7 @@ def _flat(found: Measurements) -> str:
 
 
 def _verdict(parts: list[float]) -> str:
-    """Not rounded in our favour."""
+    """Rounded so that it does not flatter our rules."""
     return "met" if min(parts) >= BOUND else "missed"
 
 

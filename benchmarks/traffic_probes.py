@@ -117,7 +117,7 @@ def packet_rate(way: Way, seconds: float) -> float:
 
 
 def _burst(client: socket.socket, server: socket.socket) -> Callable[[], None]:
-    """Send a few packets, and take them in: who only sends leaves the kernel behind, which then drops them."""
+    """Send a few packets and receive them: a mere sender gets ahead of the kernel, which then drops packets."""
     messages = _Messages()
     sender, receiver = client.fileno(), server.fileno()
 
@@ -130,7 +130,7 @@ def _burst(client: socket.socket, server: socket.socket) -> Callable[[], None]:
 
 
 def _repeat(action: Callable[[], None], seconds: float) -> list[float]:
-    """How long an action takes, each time: of these the median does not mind when somebody else has the processor."""
+    """The time of each run of an action; their median is robust against moments when another process has the CPU."""
     times: list[float] = []
     now = time.perf_counter()
     until = now + seconds

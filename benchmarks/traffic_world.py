@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from benchmarks.bench import PROGRAMS
 from benchmarks.docker_rules import Published, docker_rules
 from lab.errors import CommandError
-from lab.small import Namespace, SmallHost
+from lab.namespace import Namespace
+from lab.small import SmallHost
 from tools.project import ROOT, SYSTEM_PYTHON
 from tools.tree import link
 
@@ -39,7 +40,7 @@ address add {HOST_FAR}/24 dev up1
 link set up0 up
 link set up1 up
 """
-# They know the way to the endpoints, which serves the variant without rules only.
+# Their default routes lead to the endpoints, which only the variant without rules needs.
 AROUND = {
     "neighbour": f"address add {NEIGHBOUR}/24 dev eth0\nlink set eth0 up\nroute add default via {HOST}\n",
     "far": f"address add {FAR}/24 dev eth0\nlink set eth0 up\nroute add default via {HOST_FAR}\n",

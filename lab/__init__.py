@@ -2,4 +2,4 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A fleet of throw-away Linux hosts on one machine, for the tests, the demo and molecule. See README.md."""
+"""A fleet of disposable Linux hosts on one machine, for the tests, the demo and Molecule. See README.md."""

@@ -23,7 +23,7 @@ INTERNET6 = "2001:db8:ffff::1"
 
 @dataclass(frozen=True)
 class Lan:
-    """One cable plan: a bridge in the switch, and the interface by which a node hangs on it."""
+    """A LAN: a bridge in the switch, and the interface that connects each node to it."""
 
     bridge: str
     port_prefix: str
@@ -48,7 +48,7 @@ class Lan:
         return f"{self.port_prefix}-{node}"
 
 
-# 198.18/15 is set aside for benchmarks: it never collides with the private networks under test.
+# 198.18.0.0/15 is reserved for benchmarks (RFC 2544), so it never collides with the private networks under test.
 MGMT = Lan("br-mgmt", "m", "mgmt0", "198.18.0.", None, None, 1)
 UPLINK = Lan("br-lan", "l", "eth0", "192.0.2.", "2001:db8:1::", 1, 2)
 SECOND_UPLINK = Lan("br-lan2", "l2", "eth1", "198.51.100.", "2001:db8:2::", None, 3)
@@ -109,7 +109,7 @@ def number(name: str, lan: Lan) -> int:
 
 
 def node_names(config: Config) -> list[str]:
-    """All nodes of a lab, the switch excepted (which is no more than a namespace)."""
+    """All nodes of a lab except the switch, which is only a namespace."""
     names = [CONTROLLER]
     names += [INTERNET, NEIGHBOUR] if config.uplink else []
     names += [NEIGHBOUR2] if config.second_uplink else []

@@ -2,8 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The core's side of a boot: a process for each node's init, all at once, then their cables, then their word that they
-are up."""
+"""The core's part in a boot: it starts all nodes' inits at once, connects them, and waits until they report ready."""
 
 from __future__ import annotations
 
@@ -35,8 +34,8 @@ def end(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + _END_TIMEOUT
     for fd in pidfds:
-        # An init does not end before the commands in its node are reaped by the processes that started them. All that
-        # a new boot needs is free by then, so don't wait for negligent ones.
+        # An init ends only after the commands in its node were reaped by the processes that started them. A new boot
+        # does not depend on that, so do not wait for parents that neglect it.
         select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
         os.close(fd)
 
@@ -75,8 +74,8 @@ class Booting:
         ours.settimeout(_TIMEOUT)
         self.links[plan.name] = ours
         reader, writer = os.pipe()
-        # A process that unshares a PID namespace does not enter it, its next child does. So there is one in between,
-        # which leaves at once: the init becomes our child then, for we are PID 1.
+        # unshare(2) puts only the caller's later children into a new PID namespace. So a process in between starts the
+        # init and exits at once; the init then becomes a child of this process, which is PID 1.
         between = os.fork()
         if between == 0:
             _fork_init(plan, theirs, writer)
@@ -108,7 +107,7 @@ def _lans(plan: NodePlan) -> list[addressing.Lan]:
 
 
 def _fork_init(plan: NodePlan, link: socket.socket, report: int) -> None:
-    """In the process between. Never returns, neither there nor in the init."""
+    """Runs in the process in between. Never returns, neither there nor in the init."""
     try:
         unshare(CLONE_NEWPID)
         pid = os.fork()

@@ -54,7 +54,7 @@ def note(text: str) -> None:
 
 
 class Core:
-    """`owner`, if open, is the life line of the process that wants the lab to end with itself."""
+    """`owner`, if open, is a connection held open by the process with which the lab is to end."""
 
     def __init__(self, state: State, listener: socket.socket, owner: socket.socket) -> None:
         self.state = state
@@ -114,7 +114,7 @@ class Core:
             try:
                 reply, fds = self.operations[message.pop("op")](message)
             except Exception as e:
-                # The core's end would be the lab's.
+                # An exception would end the core, and with it the lab.
                 note(f"refused: {e!r}")
                 reply = {"error": str(e) if isinstance(e, (LabError, OSError)) else repr(e)}
             protocol.send(connection, reply, fds)
@@ -135,7 +135,7 @@ class Core:
             for name in [n for n, p in self.pids.items() if p == pid]:
                 note(f"{name}: init ended, status {status}")
                 del self.pids[name]
-                # So the kernel tells the parent of a PID namespace that somebody called reboot(2) in it.
+                # This is how the parent of a PID namespace learns that reboot(2) was called in it (reboot(2), NOTES).
                 if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGHUP:
                     try:
                         self._boot([name])
@@ -296,7 +296,7 @@ def main(argv: Sequence[str]) -> None:
     core = Core(State(name, base), socket.socket(fileno=int(listener)), socket.socket(fileno=int(owner)))
     unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
     if os.fork():
-        # Only now may the lock be free, should `up` be dead: a `down` that waits for it can see the core.
+        # If `up` is dead, the lock may be released only now, when a `down` that waits for it can see the core.
         os._exit(0)
     os.close(int(lock))
     try:

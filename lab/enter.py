@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Starting a process inside a node, as our own child: its pid, its signals and its end are real ones."""
+"""Starts a process inside a node as a true child of the caller, with a real pid, real signals and a real exit code."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def spawn(
         finally:
             setns(own, CLONE_NEWPID)
     except OSError as e:
-        # So the kernel refuses to enter, or to be born into, a PID namespace whose init has ended.
+        # This is how the kernel refuses to enter a PID namespace whose init has ended, or to fork into one.
         if e.errno in (errno.ESRCH, errno.ENOMEM):
             raise LabError(f"{door.node} is going down") from None
         raise

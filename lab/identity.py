@@ -35,7 +35,7 @@ PidFile /run/sshd.pid
 Subsystem sftp internal-sftp
 """
 
-# They need devices, modules, clocks or consoles that a host of the lab has not.
+# They need devices, modules, clocks or consoles that a lab host does not have.
 MASKED_UNITS = (
     "console-getty.service",
     "dev-hugepages.mount",

@@ -26,8 +26,11 @@ _threads: dict[int, ThreadPoolExecutor] = {}
 
 
 def _thread() -> ThreadPoolExecutor:
-    """One thread per process starts all commands: they die with it, so it must not end before the process does;
-    and while it starts one, its children are born into the node's PID namespace, which may befall no other thread."""
+    """The one thread of a process that starts all commands.
+
+    Commands are killed when the thread that started them ends, so it has to live as long as the process. And while it
+    starts one, its children are born into the node's PID namespace, which must not happen to any other thread.
+    """
     pid = os.getpid()
     if pid not in _threads:
         _threads[pid] = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-launcher")
@@ -48,8 +51,11 @@ class Launched:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def reap_in_background(self) -> None:
-        """The kernel lets no PID namespace end, and so no host reboot and no lab go down, before every process in it
-        is reaped by its parent: that must not hang on somebody's wait()."""
+        """Wait for each command at once.
+
+        A PID namespace ends only after each of its processes was reaped by its parent. Without this, a host could not
+        reboot, and the lab could not go down, until the caller happens to call wait().
+        """
         name = f"lab-reaper-{self.process.pid}"
         threading.Thread(target=self._reap, name=name, daemon=True).start()
 

@@ -26,7 +26,7 @@ from lab.files import read
 from lab.node import SBIN_PATH
 from lab.state import State
 
-# Not the Python that runs us: it may be a venv's, or live where a host cannot see it; and a host needs this one anyway.
+# Not sys.executable, which may belong to a venv or lie where a host cannot see it. Hosts need this one anyway.
 PYTHON = "/usr/bin/python3"
 _START_CORE = (
     "import sys; sys.version_info >= (3, 9) or sys.exit(sys.executable + ' is older than Python 3.9'); "

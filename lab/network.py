@@ -46,7 +46,7 @@ def fresh_sysctls() -> None:
 
 def switch_setup() -> None:
     fresh_sysctls()
-    # The switch itself speaks nothing.
+    # The switch itself has no addresses.
     sysctl("net/ipv6/conf/default/disable_ipv6", 1)
     ip_batch(["link set lo up"])
     add_bridge(MGMT)
@@ -77,7 +77,7 @@ def plug(lan: Lan, pids: dict[str, int]) -> None:
 
 
 def _unplug(ports: Sequence[str]) -> None:
-    """The cable of a killed node goes with its namespace, but the kernel takes its time: don't wait for it."""
+    """Remove a killed node's veth pairs now; the kernel would remove them with its namespace, but later."""
     existing = {name for unused, name in socket.if_nameindex()}
     lines = [f"link del {p}" for p in ports if p in existing]
     if lines:
@@ -105,7 +105,7 @@ def node_setup(name: str, config: Config) -> None:
 
 def connect(name: str, lan: Lan) -> None:
     """Address and routes of a cable that has just been plugged in."""
-    # Else the link-local address is unusable for the first second.
+    # Otherwise duplicate address detection keeps the link-local address unusable for the first second.
     sysctl(f"net/ipv6/conf/{lan.device}/accept_dad", 0)
     number = addressing.number(name, lan)
     lines = [f"link set {lan.device} up", f"address add {lan.address4(number)}/24 dev {lan.device}"]

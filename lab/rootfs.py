@@ -34,8 +34,8 @@ from lab.syscalls import (
 
 OVERLAID = ("/usr", "/etc", "/var")
 EMPTY = ("proc", "sys", "dev", "run", "tmp", "root", "home", "srv", "opt", "mnt", "media", "boot")
-# An overlay cannot be the upper layer of another one, so the container engines get a tmpfs each;
-# and the machine's own images must not shine through.
+# Container engines use overlays themselves, and an overlay cannot be the upper layer of another one, so each engine
+# gets a tmpfs. It also hides the machine's own images.
 ENGINES = ("docker", "containers", "containerd", "cni")
 # Shared by the whole machine, whatever the namespace.
 READ_ONLY = (

@@ -2,67 +2,28 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host in a single process, without ssh and services: for what speaks to the packet filter itself, a thousand times.
+"""A host held by a single process, without ssh and services, for tests that use the packet filter a thousand times.
 
-It has a network and mounts of its own, a /run of its own and with it the lock of iptables. Sockets are opened by
-threads that visit a namespace, so a question from one end to the other costs well under a millisecond.
+It has its own network and mounts, and its own /run with the lock of iptables in it. Threads that visit a namespace open
+the sockets, so a question from one end to the other costs well under a millisecond.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from lab.errors import CommandError
-from lab.syscalls import CLONE_NEWNET, setns
-
-T = TypeVar("T")
-
-
-class Namespace:
-    """A network namespace that threads of this process can visit."""
-
-    def __init__(self, path: str) -> None:
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def visit(self, function: Callable[[], T]) -> T:
-        """What ``function`` returns or raises in this namespace; sockets and programs that it makes stay there."""
-        results: list[T] = []
-        errors: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                setns(self.fd, CLONE_NEWNET)
-                results.append(function())
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return results[0]
-
-    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket of this namespace, for the calling thread to use."""
-        return self.visit(lambda: socket.socket(family, kind, protocol))
-
-    def sysctl(self, key: str, value: object) -> None:
-        """Write below /proc/sys/net."""
-        self.visit(lambda: Path("/proc/sys/net", key).write_text(str(value)))
+from lab.namespace import Namespace
 
 
 class SmallHost:
     """``host`` and its named namespaces, with iptables in one variant (nft or legacy); gone with this process."""
 
     def __init__(self, variant: str) -> None:
-        # dies with its standard input, whatever happens to us
+        # ends with its standard input, whatever happens to this process
         self._holder = subprocess.Popen(
             ["unshare", "--net", "--mount", "sh", "-c", "mount -t tmpfs none /run && echo && exec cat"],
             stdin=subprocess.PIPE,
@@ -87,7 +48,7 @@ class SmallHost:
         return self._places[name]
 
     def _choose_iptables(self, variant: str) -> str:
-        """A folder in front of PATH where iptables is this variant; the machine keeps its own."""
+        """A folder in front of PATH where iptables is this variant; the machine's own choice stays."""
         folder = Path(self._root, "run/bin")
         folder.mkdir()
         for family in ("iptables", "ip6tables"):
@@ -96,7 +57,7 @@ class SmallHost:
         return f"/run/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
 
     def inside(self, *argv: str) -> list[str]:
-        """A command as this machine has to be told to have it run on the host."""
+        """The command line that makes this machine run a command on the host."""
         enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "env", f"PATH={self._path}", "LC_ALL=C"]
         return [*enter, *argv]
 
@@ -106,7 +67,7 @@ class SmallHost:
         return done.returncode, done.stdout, done.stderr
 
     def must(self, *argv: str, text: str | None = None) -> str:
-        """Run a program on the host that has to succeed; its output."""
+        """Run a program on the host, and return its output; raises CommandError when it fails."""
         code, out, err = self.run(argv, text)
         if code != 0:
             raise CommandError("host", argv, code, out, err, f"failed with rc {code}")

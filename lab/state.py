@@ -18,7 +18,7 @@ from lab.errors import LabError
 from lab.files import read
 
 DEFAULT_BASE = "/run/lab"
-# The state directory is the beginning of the names of unix sockets (ours, and ssh's ControlPath), which end at 108.
+# Unix sockets are made in the state directory (the core's, and ssh's ControlPath); their paths have at most 108 bytes.
 _LONGEST_DIRECTORY = 72
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Asks and answers, for tests by packets.
+"""Sends requests and answers them, for tests with packets.
 
 traffic answer NAMES PORT...     in the background, in each of these endpoints (a,b,c): answer HTTP and datagrams on
                                  these ports with the names of host and endpoint, and who asks
@@ -32,7 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PATIENCE = 5.0  # seconds to wait for an answer
-SILENCE = 2.0  # seconds after which none comes
+SILENCE = 2.0  # seconds after which no answer is expected any more
 PACE = 0.04  # seconds from one numbered request to the next
 PID = Path("/run/traffic.pid")
 RESULT = Path("/run/traffic.json")

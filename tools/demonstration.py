@@ -136,7 +136,7 @@ class Demo:
 def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    # Ansible is to be the checkout's own, whatever the user has set for another one.
+    # Use the checkout's Ansible and its settings, whatever the user's environment says.
     for name in [name for name in os.environ if name.startswith("ANSIBLE_")]:
         del os.environ[name]
     os.environ.update(environment("demo"))

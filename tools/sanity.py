@@ -17,8 +17,8 @@ from pathlib import Path
 from tools import tree
 from tools.project import CACHE, VENVS, environment, pythons
 
-# ansible-test brings pip into an environment by a script that it gets from a host of its own, neither PyPI nor
-# Debian. It takes a script that is there already: this one, which uses the pip that Python (or Debian) itself brings.
+# ansible-test installs pip with a script that it downloads from a host of its own, unless the script is there already.
+# This script is put there, and uses the pip that comes with Python (or Debian).
 GET_PIP = """\
 import ensurepip
 import pathlib

@@ -75,7 +75,7 @@ class SetupError(Exception):
 
 
 def main() -> int:
-    # So that a stopped run still takes away what it put in the machine's way.
+    # A stopped run still removes the policy-rc.d that it has put on the machine.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     packages, venvs = SETS[sys.argv[1] if sys.argv[1:] else "test"]
     VENVS.mkdir(exist_ok=True)
@@ -120,7 +120,7 @@ def install_packages(packages: list[str]) -> None:
     print(f"setup: installing Debian packages: {' '.join(packages)}", flush=True)
     apt = ["apt-get", "--quiet=2", "--option=DPkg::Lock::Timeout=300"]
     with _lock(Path("/run/lock/dockerless-network-setup")), _no_daemons():
-        # A failed update may still leave good lists; the installation tells.
+        # Lists from before may still do when an update fails; the installation will tell.
         _run([*apt, "update"], check=False)
         _run([*apt, "install", "--yes", "--no-install-recommends", *packages])
         _keep_off([unit for package in packages for unit in UNITS.get(package, ())])
@@ -176,7 +176,7 @@ def make_venv(venv: Venv, python: Path) -> None:
 
 
 def lend_ansible() -> None:
-    """Lends ansible.module_utils, which runs on older Pythons than ansible-core can be installed on."""
+    """Adds ansible.module_utils from another environment: it runs on Pythons too old to install ansible-core."""
     lender = next((VENVS / "newest").glob("lib/python3.*/site-packages/ansible"))
     borrower = next((VENVS / "target-oldest-python").glob("lib/python3.*/site-packages")) / "ansible"
     borrower.unlink(missing_ok=True)
@@ -214,7 +214,7 @@ def _read(path: Path) -> str:
 
 def _run(command: list[str], *, check: bool = True) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # Without byte code every start of ansible would compile it again.
+    # Otherwise every start of ansible would compile its code again.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL)
     if check and done.returncode != 0:

@@ -37,7 +37,7 @@ def copy(folder: Path) -> Path:
     base = folder / COLLECTION
     if not base.is_dir():
         base.mkdir(parents=True)
-        # ansible-test asks git for the files, and must not ask that of the checkout, which ignores this folder.
+        # ansible-test asks git which files there are. It must not find the checkout's git, which ignores this folder.
         subprocess.run(["git", "init", "--quiet", str(base)], check=False)
     files = set(_files())
     for path in base.rglob("*"):

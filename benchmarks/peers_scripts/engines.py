@@ -16,7 +16,7 @@ LOG = Path("/run/dockerd.log")
 
 
 class Engine(Peer):
-    """Containers hold a web server of busybox; its start is in the clock, for there is no way to have one without."""
+    """Containers run busybox's web server; its start counts, because a container cannot be had without a process."""
 
     program = ""
     remove_now: tuple[str, ...] = ("rm", "--force")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import small_world
 from fleet import Settings, eventually
 from small_world import World
 
@@ -49,25 +50,12 @@ UPLINKS = """
 link set up0 up
 link set up1 up
 """
-NEIGHBOUR = """
-link set lo up
-address add 192.0.2.2/24 dev eth0
-address add 192.0.2.3/24 dev eth0
-address add 2001:db8::2/64 dev eth0 nodad
+NEIGHBOUR = f"""{small_world.NEIGHBOUR}
 address add 2001:db8::3/64 dev eth0 nodad preferred_lft 0
-link set eth0 up
-route add 10.20.0.0/15 via 192.0.2.1
-route add 198.51.100.0/24 via 192.0.2.1
-route add 127.0.0.2/32 via 192.0.2.1
-route add fd00::/16 via 2001:db8::1
 route add 2001:db8:1::/64 via 2001:db8::1
 """
-FAR = """
-link set lo up
-address add 198.51.100.2/24 dev eth0
+FAR = f"""{small_world.FAR}
 address add 2001:db8:1::2/64 dev eth0 nodad
-link set eth0 up
-route add default via 198.51.100.1
 route add ::/0 via 2001:db8:1::1
 """
 LOAD_THAT_KILLS = """#!/bin/bash

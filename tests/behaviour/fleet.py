@@ -165,7 +165,13 @@ class Pipe:
         return self.process.poll() is None
 
 
-# Nodes do not see our files.
+# Nodes do not see our files, so the agent is sent to them; each file comes after those that it imports.
+AGENT = {
+    "lab.syscalls": ROOT / "lab" / "syscalls.py",
+    "lab.namespace": ROOT / "lab" / "namespace.py",
+    "dump": HERE / "nodes" / "dump.py",
+    "agent": HERE / "nodes" / "agent.py",
+}
 LOADER = """
 import json, sys, types
 for name, text in json.loads(sys.argv[1]).items():
@@ -179,7 +185,7 @@ class Agent(Pipe):
     """nodes/agent.py on a node: many requests at a time."""
 
     def __init__(self, lab: Lab, node: str) -> None:
-        sources = {name: (HERE / "nodes" / f"{name}.py").read_text() for name in ("dump", "agent")}
+        sources = {name: path.read_text() for name, path in AGENT.items()}
         super().__init__(lab, node, ["python3", "-Ic", LOADER, json.dumps(sources)])
         self._ids = itertools.count()
 

@@ -4,8 +4,9 @@
 
 """Servers and clients of one lab node, in any of its network namespaces, as one process that lives on the node.
 
-Runs on the node by itself, with dump.py and the standard library only. Reads requests from standard input, a JSON
-object per line with an `id`, and answers each by such a line; several at a time. Ends with its standard input.
+Runs on the node by itself, with the standard library and the files that Agent in fleet.py sends along. Reads requests
+from standard input, a JSON object per line with an `id`, and answers each by such a line; several at a time. Ends with
+its standard input.
 
 A server answers each message, a word on a line of its own (TCP, SCTP) or in a datagram (UDP), by the client's address
 and port, its own port, its label, and the word. It also remembers the words that it heard.
@@ -13,7 +14,6 @@ and port, its own port, its label, and the word. It also remembers the words tha
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import select
@@ -26,14 +26,14 @@ from typing import Any
 
 from dump import dump
 
-CLONE_NEWNET = 0x40000000
+from lab.namespace import visit
+
 IPPROTO_SCTP = 132
 KINDS = {
     "tcp": (socket.SOCK_STREAM, 0),
     "udp": (socket.SOCK_DGRAM, 0),
     "sctp": (socket.SOCK_STREAM, IPPROTO_SCTP),
 }
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def place(request: dict[str, Any]) -> str | None:
@@ -48,26 +48,8 @@ def make_socket(request: dict[str, Any], family: int, kind: int, protocol: int =
     path = place(request)
     if path is None:
         return socket.socket(family, kind, protocol)
-    made: list[socket.socket] = []
-    errors: list[OSError] = []
-
-    def visit() -> None:
-        try:
-            with open(path, "rb") as namespace:
-                if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
-                    number = ctypes.get_errno()
-                    raise OSError(number, f"setns {path}: {os.strerror(number)}")
-            made.append(socket.socket(family, kind, protocol))
-        except OSError as error:
-            errors.append(error)
-
-    # setns is the thread's own, and this one ends before it could do anything else.
-    thread = threading.Thread(target=visit)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return made[0]
+    with open(path, "rb") as namespace:
+        return visit(namespace.fileno(), lambda: socket.socket(family, kind, protocol))
 
 
 class Servers:

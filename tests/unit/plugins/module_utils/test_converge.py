@@ -21,20 +21,10 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.comp
     network_lists,
     successors,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import NETWORKS as EXAMPLE
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
 Facts = dict[str, Any]
-
-EXAMPLE: list[Facts] = [
-    {
-        "name": "blue",
-        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
-        "endpoints": [
-            {"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000"]},
-            {"name": "db", "addresses": ["10.20.0.10"]},
-        ],
-    }
-]
 
 
 def new_host() -> MemoryHost:

@@ -25,6 +25,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.comp
     network_lists,
     successors,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import POLICY, PORT
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,
@@ -62,20 +63,10 @@ def read_again(report: HostReport) -> HostReport:
 def test_every_key_that_is_promised() -> None:
     host = new_host({**BLUE, "endpoints": BLUE["endpoints"][:1]})
 
-    port = {
-        "host_port": "8080",
-        "protocol": "tcp",
-        "container_ip": "10.20.0.2",
-        "container_port": "80",
-        "bridge": "br-blue",
-        "allowed_sources": [],
-        "in_interfaces": [],
-        "network": "blue",
-    }
     ports = [
-        {**port, "host_ip": "127.0.0.1", "host_port": "9000", "container_port": "9000"},
-        port,
-        {**port, "container_ip": "fd00:20::2"},
+        {**PORT, "host_ip": "127.0.0.1", "host_port": "9000", "container_port": "9000"},
+        PORT,
+        {**PORT, "container_ip": "fd00:20::2"},
     ]
     masquerade = {"out_interface": "!br-blue", "exclude": [], "random_fully": False, "network": "blue"}
     masquerades = [{**masquerade, "source": source} for source in ("10.20.0.0/24", "fd00:20::/64")]
@@ -91,17 +82,7 @@ def test_every_key_that_is_promised() -> None:
                 "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
                 "subnets": ["10.20.0.0/24", "fd00:20::/64"],
                 "mtu": 1500,
-                "policy": {
-                    "bridge": "br-blue",
-                    "subnets": ["10.20.0.0/24", "fd00:20::/64"],
-                    "internal": False,
-                    "icc": True,
-                    "direct_access": False,
-                    "trusted_interfaces": [],
-                    "host_access": "allow",
-                    "allow": [],
-                    "network": "blue",
-                },
+                "policy": POLICY,
                 "endpoints": [
                     {
                         "veth": "v-blue-web",

@@ -10,19 +10,10 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.dockerless.network.plugins.filter.picture import FilterModule
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils import examples
 
 Facts = dict[str, t.Any]
-POLICY = {
-    "bridge": "br-blue",
-    "network": "blue",
-    "subnets": ["10.20.0.0/24"],
-    "internal": False,
-    "icc": True,
-    "direct_access": False,
-    "trusted_interfaces": [],
-    "host_access": "allow",
-    "allow": [],
-}
+POLICY = {**examples.POLICY, "subnets": ["10.20.0.0/24"]}
 
 
 picture = FilterModule().filters()["picture"]

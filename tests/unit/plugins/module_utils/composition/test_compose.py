@@ -23,20 +23,10 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.comp
     RoleHost,
     compose,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import NETWORKS as EXAMPLE
 
 Facts = dict[str, Any]
 
-# DESIGN.md, part 1, as printed
-EXAMPLE: list[Facts] = [
-    {
-        "name": "blue",
-        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
-        "endpoints": [
-            {"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000"]},
-            {"name": "db", "addresses": ["10.20.0.10"]},
-        ],
-    }
-]
 NOTHING: Facts = {module: [] for module in MODULES}
 
 

@@ -22,6 +22,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     InvalidRequest,
     PortRange,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import POLICY
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,
@@ -177,21 +178,7 @@ def test_a_new_policy() -> None:
     [command] = outcome.commands
     assert command == "nft -f - <<'EOF'\n%sEOF" % host.nft.transactions[0]
     assert outcome.before == ""
-    assert outcome.objects == (
-        {
-            "bridge": "br-blue",
-            "subnets": ["10.20.0.0/24", "fd00:20::/64"],
-            "internal": False,
-            "icc": True,
-            "direct_access": False,
-            "trusted_interfaces": [],
-            "host_access": "allow",
-            "allow": [],
-            "network": "blue",
-            "state": "present",
-            "title": "firewall of bridge br-blue",
-        },
-    )
+    assert outcome.objects == ({**POLICY, "state": "present", "title": "firewall of bridge br-blue"},)
 
 
 @pytest.mark.parametrize(

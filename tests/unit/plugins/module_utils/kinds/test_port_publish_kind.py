@@ -20,6 +20,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     PortRange,
     PublishedPort,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import PORT
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,
@@ -187,20 +188,7 @@ def test_a_new_port() -> None:
     outcome = converge(host, web())
 
     assert outcome.before == ""
-    assert outcome.objects == (
-        {
-            "host_port": "8080",
-            "protocol": "tcp",
-            "container_ip": "10.20.0.2",
-            "container_port": "80",
-            "bridge": "br-blue",
-            "allowed_sources": [],
-            "in_interfaces": [],
-            "network": "blue",
-            "state": "present",
-            "title": "port 8080/tcp (IPv4)",
-        },
-    )
+    assert outcome.objects == ({**PORT, "state": "present", "title": "port 8080/tcp (IPv4)"},)
     assert host.forgotten == []
 
 
