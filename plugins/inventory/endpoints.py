@@ -74,6 +74,7 @@ edge:
         endpoints:
           - name: web
           - name: db
+            addresses: [10.20.0.10]
 
 ---
 # inventory/networks.endpoints.yml
@@ -86,7 +87,7 @@ plugin: dockerless.network.endpoints
   tasks:
     - name: Wait for its port
       ansible.builtin.wait_for:
-        host: "{{ hostvars['db.' ~ endpoint_host].ansible_facts.default_ipv4.address }}"
+        host: 10.20.0.10
         port: 5432
 
 ---
