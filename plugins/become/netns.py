@@ -5,18 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-import os
-import re
-import shlex
-import typing as t
-
-from ansible.errors import AnsibleError
-from ansible.plugins.become import BecomeBase
-from ansible.plugins.loader import become_loader
-from ansible.plugins.strategy import StrategyBase
-
 DOCUMENTATION = r"""
 name: netns
 author: The dockerless.network authors (@dockerless-network)
@@ -150,6 +138,18 @@ EXAMPLES = r"""
       become_user: postgres
       changed_when: false
 """
+
+import inspect
+import json
+import os
+import re
+import shlex
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.plugins.become import BecomeBase
+from ansible.plugins.loader import become_loader
+from ansible.plugins.strategy import StrategyBase
 
 METHOD = "dockerless.network.netns"
 HANDED_ON = ("become_exe", "become_flags", "become_pass")

@@ -5,26 +5,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
-from ansible.errors import AnsibleError, AnsibleParserError
-from ansible.inventory.group import to_safe_group_name
-from ansible.inventory.helpers import get_group_vars
-from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
-from ansible.utils.vars import combine_vars
-from ansible.vars.plugins import get_vars_from_inventory_sources
-
-from ..plugin_utils.endpoints import Declared, Endpoint, Template, declared_endpoints, group_names, host_variables
-
-try:
-    from ansible.template import trust_as_template
-except ImportError:  # before ansible-core 2.19 every text is a template
-
-    def trust_as_template(value: str) -> str:
-        """As it is."""
-        return value
-
-
 DOCUMENTATION = r"""
 name: endpoints
 author: The dockerless.network authors (@dockerless-network)
@@ -98,6 +78,26 @@ keyed_groups:
     prefix: ""
     separator: ""
 """
+
+import typing as t
+
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.group import to_safe_group_name
+from ansible.inventory.helpers import get_group_vars
+from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
+from ansible.utils.vars import combine_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources
+
+from ..plugin_utils.endpoints import Declared, Endpoint, Template, declared_endpoints, group_names, host_variables
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19 every text is a template
+
+    def trust_as_template(value: str) -> str:
+        """As it is."""
+        return value
+
 
 NETWORKS = "bridge_network_networks"
 NO_HOSTS = (
