@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 import yaml
-from fleet import HOSTS, Fleet, Run
+from fleet import HOSTS, Fleet, Run, Settings
 
-# Nothing here depends on the back-end, and everything on ansible-core.
-pytestmark = [pytest.mark.once, pytest.mark.versions]
+# Nothing here depends on the back-end or on pyroute2, and everything on ansible-core.
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.versions,
+    pytest.mark.skipif("target-" in str(Settings().python), reason="this run is for other versions of pyroute2"),
+]
 
 HOST = HOSTS[0]
 # What a login is called in the inventory, how it becomes root, and a port of its own.
