@@ -17,14 +17,6 @@ Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Interface = t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
-COLLECTION = "dockerless.network"
-# Marks every link that we make. Unlike the alias, the kernel takes the group in the request that creates the
-# link, so a crash never leaves an unmarked one.
-LINK_GROUP = 25708
-# Where links of ours are gathered to be deleted by one request; after a crash they are still known as ours.
-DOOMED_GROUP = 25709
-# Marks every route that we add (rtm_protocol, see RTPROT_* in linux/rtnetlink.h; 108 is used by nobody there).
-ROUTE_PROTOCOL = 108
 # The kernel's limits: IFNAMSIZ - 1 bytes, and BR_PORT_BITS = 10 less the unused port 0.
 LINK_NAME_BYTES = 15
 BRIDGE_PORTS = 1023
@@ -36,16 +28,6 @@ class InvalidRequest(ValueError):
 
 class Conflict(Exception):
     """A request that this host cannot carry out as it is now; its text is one sentence for the user."""
-
-
-def alias(network: str) -> str:
-    """The alias of a link that belongs to ``network``, or to none when that is empty."""
-    return "%s:%s" % (COLLECTION, network) if network else COLLECTION
-
-
-def network_of(link_alias: str) -> str:
-    """The network that an alias names; empty when it names none."""
-    return link_alias[len(COLLECTION) + 1 :] if link_alias.startswith(COLLECTION + ":") else ""
 
 
 @dataclass(frozen=True)

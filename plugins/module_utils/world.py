@@ -13,7 +13,8 @@ from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import Link, NamespaceEntry, RouteEntry
-from .model import BRIDGE_PORTS, DOOMED_GROUP, HOST, LINK_GROUP, Conflict, Interface, Network, Place
+from .marks import DOOMED_GROUP, LINK_GROUP
+from .model import BRIDGE_PORTS, HOST, Conflict, Interface, Network, Place
 from .operations import Operation
 
 

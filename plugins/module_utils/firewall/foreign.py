@@ -9,7 +9,8 @@ import json
 import os
 import typing as t
 
-from ..model import COLLECTION, Address, FirewallState, PortRange, PublishedPort
+from ..marks import COLLECTION
+from ..model import Address, FirewallState, PortRange, PublishedPort
 from .backend import CHAIN_PREFIX, FirewallError, Runner
 from .nft_table import FAMILY, NAME
 

@@ -13,7 +13,8 @@ import ipaddress
 import typing as t
 from dataclasses import dataclass, field
 
-from ..model import COLLECTION, LINK_GROUP, Network, PortRange, bracketed
+from ..marks import COLLECTION, LINK_GROUP
+from ..model import Network, PortRange, bracketed
 from .backend import CHAIN_PREFIX
 from .iptables_text import words
 

@@ -15,7 +15,8 @@ import shlex
 import typing as t
 from dataclasses import dataclass, field
 
-from ..model import COLLECTION, LINK_GROUP, FirewallState
+from ..marks import COLLECTION, LINK_GROUP
+from ..model import FirewallState
 from ..operations import LoadRules, Operation, RemoveFile, WriteFile
 from .foreign import UFW_RULES, ZONE_FILE, Base, Foreign, exposed, home, legacy_tables, versions
 from .foreign_rules import OUT, PUBLISHED, WAYS, Packet, Table, fate, options

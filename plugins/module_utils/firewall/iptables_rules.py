@@ -38,9 +38,8 @@ import re
 import socket
 import typing as t
 
+from ..marks import COLLECTION, LINK_GROUP
 from ..model import (
-    COLLECTION,
-    LINK_GROUP,
     Address,
     BridgePolicy,
     FirewallState,

@@ -15,17 +15,8 @@ import ipaddress
 import re
 import typing as t
 
-from ..model import (
-    LINK_GROUP,
-    BridgePolicy,
-    FirewallState,
-    Flow,
-    Masquerade,
-    Network,
-    OutInterface,
-    PortRange,
-    PublishedPort,
-)
+from ..marks import LINK_GROUP
+from ..model import BridgePolicy, FirewallState, Flow, Masquerade, Network, OutInterface, PortRange, PublishedPort
 from .nft_table import Chain, Element, Set, Table, hook
 
 _T = t.TypeVar("_T")

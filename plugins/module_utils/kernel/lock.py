@@ -13,16 +13,16 @@ import threading
 import time
 import typing as t
 
+from ..marks import LOCK_FILE
 from .errors import LockTimeout
 
 _FOLDER = "/run/lock"
-_NAME = "dockerless.network.lock"
 
 
 @contextlib.contextmanager
 def held(timeout: float, what: str) -> t.Iterator[None]:
     """Hold the lock, or raise LockTimeout with its holder after ``timeout`` seconds."""
-    path = os.path.join(_FOLDER if os.path.isdir(_FOLDER) else "/run", _NAME)
+    path = os.path.join(_FOLDER if os.path.isdir(_FOLDER) else "/run", LOCK_FILE)
     fd = _acquire(path, timeout)
     try:
         # flock(2) is for all who have the open file: should we be killed, a tool that we have called holds on until it

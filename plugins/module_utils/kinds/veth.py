@@ -12,22 +12,8 @@ from dataclasses import dataclass, replace
 from .. import parsing as read
 from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, RouteEntry
-from ..model import (
-    HOST,
-    LINK_GROUP,
-    ROUTE_PROTOCOL,
-    Address,
-    Conflict,
-    Interface,
-    InvalidRequest,
-    Network,
-    Peer,
-    Place,
-    Route,
-    Veth,
-    alias,
-    network_of,
-)
+from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, network_of
+from ..model import HOST, Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route, Veth
 from ..operations import AddRoute, AddVeth, Announce, DeleteLinks, Operation, RemoveRoute, SetLink, SetPort
 from ..world import Claims, World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, spelled, sysctl_steps

@@ -14,7 +14,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel import d
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.stack import Stack
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
-from ansible_collections.dockerless.network.plugins.module_utils.model import ROUTE_PROTOCOL
+from ansible_collections.dockerless.network.plugins.module_utils.marks import ROUTE_PROTOCOL
 
 PROMOTE = "net/ipv4/conf/br0/promote_secondaries"
 

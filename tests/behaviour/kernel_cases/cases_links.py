@@ -11,7 +11,8 @@ import os
 from tools_for_cases import HOST, MAC, PEER_MAC, bridge, ip, link_in, netns, process_in_own_namespace, refused, shell
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
-from ansible_collections.dockerless.network.plugins.module_utils.model import LINK_GROUP, Place
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
+from ansible_collections.dockerless.network.plugins.module_utils.model import Place
 
 
 def test_a_bridge_is_born_down_and_marked(host: Host) -> None:

@@ -23,11 +23,10 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.sessio
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry, RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP, ROUTE_PROTOCOL
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
-    LINK_GROUP,
-    ROUTE_PROTOCOL,
     Interface,
     Place,
     Route,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.module_utils.marks import alias, network_of
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     Flow,
@@ -20,9 +21,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Place,
     PortRange,
     PublishedPort,
-    alias,
     bracketed,
-    network_of,
 )
 
 PORTS = st.integers(1, 65535)

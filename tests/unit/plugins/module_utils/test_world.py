@@ -10,13 +10,8 @@ from ipaddress import ip_interface, ip_network
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry
-from ansible_collections.dockerless.network.plugins.module_utils.model import (
-    DOOMED_GROUP,
-    LINK_GROUP,
-    Conflict,
-    Place,
-    Route,
-)
+from ansible_collections.dockerless.network.plugins.module_utils.marks import DOOMED_GROUP, LINK_GROUP
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, Place, Route
 from ansible_collections.dockerless.network.plugins.module_utils.world import described, is_ours
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
