@@ -11,10 +11,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .engine import Kind, Outcome, Request, StepFailed, run
-from .firewall.backend import FirewallError, Runner
-from .firewall.session import CHOICES, FirewallSession
+from .firewall.backend import FirewallError
+from .firewall.choice import CHOICES, package_of
+from .firewall.session import FirewallSession
 from .kernel.errors import HostError, require_privileges
 from .kernel.host import Host
+from .kernel.netfilter import Netfilter, Runner
 from .kernel.programs import call
 from .model import Conflict, InvalidRequest
 from .world import World
@@ -23,7 +25,7 @@ Arguments = dict[str, dict[str, t.Any]]
 _T = t.TypeVar("_T")
 
 _LOCK_SECONDS = 120
-_PACKAGES = {"nft": "nftables", "conntrack": "conntrack", "firewall-cmd": "firewalld", "ufw": "ufw"}
+_PACKAGES = {"firewall-cmd": "firewalld"}
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 NETWORK: Arguments = {"network": {"type": "str"}}
 BACKEND: Arguments = {"backend": {"type": "str", "choices": list(CHOICES), "default": "auto"}}
@@ -96,7 +98,7 @@ def runner(module: AnsibleModule) -> Runner:
     def run_tool(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
         path = module.get_bin_path(argv[0])
         if path is None:
-            package = _PACKAGES.get(argv[0], "iptables")
+            package = package_of(argv[0]) or _PACKAGES.get(argv[0], argv[0])
             raise FirewallError("There is no program %s on this host; install the package %s." % (argv[0], package))
         return call([path, *argv[1:]], text)
 
@@ -107,7 +109,7 @@ def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
     """Do something with the host, under its lock."""
     require_privileges()
     tool = runner(module)
-    session = FirewallSession(tool, module.params.get("backend") or "auto")
+    session = FirewallSession(Netfilter(tool), module.params.get("backend") or "auto")
     with Host(tool) as host, host.lock(_LOCK_SECONDS, str(module._name)):
         return act(World(host, session, module.check_mode))
 

@@ -454,6 +454,23 @@ class LoadRules(Operation):
 
 
 @dataclass(frozen=True)
+class RunTool(Operation):
+    """A command of another program's own, such as a firewall's, and the one that takes it back."""
+
+    argv: tuple[str, ...]
+    reverse: tuple[str, ...] = ()
+
+    def commands(self) -> list[str]:
+        return [shlex.join(self.argv)]
+
+    def apply(self, host: Host) -> None:
+        host.execute(self.argv, "")
+
+    def undo(self) -> list[Operation]:
+        return [RunTool(self.reverse, self.argv)] if self.reverse else []
+
+
+@dataclass(frozen=True)
 class ForgetFlows(Operation):
     """Drop conntrack entries by the host's port: a flow keeps the translation that it began with."""
 

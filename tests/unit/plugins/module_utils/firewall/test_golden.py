@@ -13,9 +13,10 @@ import pytest
 from golden_states import STATES
 from iptables_in_memory import Rules
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall import iptables_rules, nft_layout
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_text import EMPTY, transaction
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_table import Set, Table
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import layout as iptables_layout
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.text import EMPTY, transaction
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft import layout as nft_layout
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import Set, Table
 
 FOLDER = Path(__file__).parent / "golden"
 HEAD = """\
@@ -51,7 +52,7 @@ def _set(known: Set) -> list[str]:
 
 def texts(name: str) -> dict[str, str]:
     """The rulesets of a state by the ending of their files."""
-    rules = iptables_rules.render(STATES[name])
+    rules = iptables_layout.render(STATES[name])
     saved = {version: Rules(transaction(EMPTY, rules[version])).save() for version in (4, 6)}
     return {"nft": nft(nft_layout.render(STATES[name])), "ipv4": saved[4], "ipv6": saved[6]}
 

@@ -13,19 +13,20 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall import foreign, hooks
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import Foreign, home
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign_rules import OUT, PUBLISHED, WAYS
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.hooks import (
-    DockerUser,
-    Firewalld,
-    Measures,
-    Ours,
-    Ufw,
-)
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.obstacles import facts
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist import plan
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.base import Measures, Ours
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.docker import DockerUser
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.firewalld import Firewalld
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.ufw import Ufw
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.obstacles import facts
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.reader import UFW_RULES, Foreign
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.rules import OUT, PUBLISHED, WAYS
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.marks import ZONE_FILE
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -41,13 +42,6 @@ PORT = PublishedPort("tcp", PortRange(8080, 8081), ip_address("10.20.0.2"), 80)
 NOTHING = FirewallState()
 
 
-@pytest.fixture(autouse=True)
-def no_legacy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's own tables are nobody's business."""
-    for module in (foreign, hooks):
-        monkeypatch.setattr(module, "legacy_tables", lambda version: [])
-
-
 @dataclass
 class Machine:
     """A host by what its tools print and its files hold; anything else is not there."""
@@ -57,6 +51,7 @@ class Machine:
     zones: dict[str, str] = field(default_factory=dict)
     refused: str = ""  # a word that iptables-restore does not take
     files: dict[str, str] = field(default_factory=dict)
+    legacy: dict[int, list[str]] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
 
     def run(self, argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
@@ -74,12 +69,13 @@ class Machine:
             raise FirewallError("no such program")
         return 0, self.saved[argv[0]], ""
 
-    def read_file(self, path: str) -> str | None:
-        return self.files.get(path)
+    @property
+    def netfilter(self) -> MemoryNetfilter:
+        return MemoryNetfilter(self.run, self.legacy, self.files)
 
     @property
     def foreign(self) -> Foreign:
-        return Foreign(self.run)
+        return Foreign(self.netfilter)
 
 
 def chain(name: str, policy: str = "", family: str = "ip", table: str = "filter", kind: str = "filter") -> Any:
@@ -99,9 +95,12 @@ def came_by(link: str) -> Any:
     return {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": link}}
 
 
-def planned(hook: Any, state: FirewallState = STATE, **more: Any) -> Measures:
+HOME = IptablesBackend(Machine().netfilter, "nft").home
+
+
+def planned(place: Any, state: FirewallState = STATE, **more: Any) -> Measures:
     result = Measures()
-    hook.plan(Ours(state, **more), result)
+    place.plan(Ours(state, **more), result)
     return result
 
 
@@ -154,7 +153,7 @@ def test_docker_is_left_alone_once_our_rules_are_there() -> None:
     machine = docker(IN_PLACE)
     found = planned(DockerUser(machine.foreign))
     assert (found.first, found.last, found.missing) == ([], [], set())
-    assert found.opened == {(("nft", "ip", "filter", "FORWARD"), way) for way in WAYS}
+    assert found.passed == {(("nft", "ip", "filter", "FORWARD"), way) for way in WAYS}
     assert machine.ran == ["nft -j list chains", "iptables-nft-save -t filter", "nft -j -t list ruleset"]
 
 
@@ -193,7 +192,7 @@ def test_a_bridge_of_somebody_else_is_named_beside_the_group() -> None:
 
 
 def test_docker_user_is_not_used_where_our_own_chain_is_in_the_same_table() -> None:
-    found = planned(DockerUser(docker(IN_PLACE).foreign), own=home("iptables"))
+    found = planned(DockerUser(docker(IN_PLACE).foreign), home=HOME)
     assert len(found.first) == 1 and found.last == []
 
 
@@ -201,7 +200,7 @@ def test_docker_user_that_nobody_jumps_to_helps_nobody() -> None:
     machine = docker()
     machine.saved["iptables-nft-save"] = machine.saved["iptables-nft-save"].replace("-A FORWARD -j DOCKER-USER\n", "")
     found = planned(DockerUser(machine.foreign))
-    assert not found.opened and not found.last
+    assert not found.passed and not found.last
 
 
 # ---- firewalld
@@ -220,7 +219,7 @@ def zone_rules(**zones: str) -> list[Any]:
 
 
 def firewalld(machine: Machine, state: FirewallState = STATE, **more: Any) -> Measures:
-    return planned(Firewalld(machine.foreign, machine), state, **more)  # type: ignore[arg-type]
+    return planned(Firewalld(machine.foreign), state, **more)
 
 
 def test_firewalld_has_our_bridges_in_its_trusted_zone_now_and_in_ours_later() -> None:
@@ -234,10 +233,10 @@ def test_firewalld_has_our_bridges_in_its_trusted_zone_now_and_in_ours_later() -
     assert '<zone target="ACCEPT">' in text and '  <interface name="br-blue"/>\n</zone>' in text
 
     for zone in ("trusted", "dockerless"):
-        machine = Machine(zone_rules(br_blue=zone), files={hooks.ZONE_FILE: text})
+        machine = Machine(zone_rules(br_blue=zone), files={ZONE_FILE: text})
         again = firewalld(machine)
         assert again.first == again.last == [] and not again.missing
-        assert (("nft", "inet", "firewalld", "filter_FORWARD"), OUT) in again.opened
+        assert (("nft", "inet", "firewalld", "filter_FORWARD"), OUT) in again.passed
         assert not [command for command in machine.ran if command.startswith("firewall-cmd")]
         gone = firewalld(machine, NOTHING)
         assert commands(gone.first)[0].startswith("rm -f") and gone.last == []
@@ -246,12 +245,12 @@ def test_firewalld_has_our_bridges_in_its_trusted_zone_now_and_in_ours_later() -
 
 def test_a_bridge_in_a_zone_of_somebodys_choice_stays_there() -> None:
     found = firewalld(Machine(zone_rules(br_blue="block")))
-    assert found.first == found.last == [] and not found.opened
+    assert found.first == found.last == [] and not found.passed
 
 
 def test_our_zone_goes_although_firewalld_is_not_running() -> None:
     text = firewalld(Machine(zone_rules())).last[0].text  # type: ignore[attr-defined]
-    gone = firewalld(Machine(files={hooks.ZONE_FILE: text}), NOTHING)
+    gone = firewalld(Machine(files={ZONE_FILE: text}), NOTHING)
     assert commands(gone.first) == ["rm -f /etc/firewalld/zones/dockerless.xml"]
     assert firewalld(Machine()).last == []
 
@@ -276,11 +275,11 @@ OURS = b"dockerless.network".hex()
 
 def ufw(rules: str = "", active: bool = True) -> Machine:
     listed = [chain("FORWARD", "drop"), chain("ufw-user-forward"), rule("FORWARD", jump("ufw-user-forward"))]
-    return Machine(listed if active else [], files={foreign.UFW_RULES: "*filter\n%sCOMMIT\n" % rules})
+    return Machine(listed if active else [], files={UFW_RULES: "*filter\n%sCOMMIT\n" % rules})
 
 
 def routed(machine: Machine, state: FirewallState = STATE, **more: Any) -> Measures:
-    return planned(Ufw(machine.foreign, machine), state, **more)  # type: ignore[arg-type]
+    return planned(Ufw(machine.foreign), state, **more)
 
 
 def test_ufw_routes_for_our_bridges() -> None:
@@ -290,11 +289,11 @@ def test_ufw_routes_for_our_bridges() -> None:
     assert commands(found.last[0].undo()) == ["ufw route delete allow in on br-blue"]
     there = "".join(TUPLE % (way, OURS) for way in ("in", "out"))
     again = routed(ufw(there))
-    assert again.first == again.last == [] and again.opened and not again.missing
+    assert again.first == again.last == [] and again.passed and not again.missing
     for state, active in ((NOTHING, True), (NOTHING, False), (STATE, False)):
         gone = routed(ufw(there, active), state)
         assert commands(gone.first) == ["ufw route delete allow %s on br-blue" % way for way in ("in", "out")]
-    assert routed(ufw(there), own=home("iptables")).first and not routed(Machine()).last
+    assert routed(ufw(there), home=HOME).first and not routed(Machine()).last
 
 
 def test_a_route_of_the_users_in_ufw_stays_the_users() -> None:
@@ -303,19 +302,54 @@ def test_a_route_of_the_users_in_ufw_stays_the_users() -> None:
 
 
 def test_ufw_has_no_say_where_docker_lets_ours_through() -> None:
-    machine = docker(IN_PLACE, files={foreign.UFW_RULES: ""})
+    machine = docker(IN_PLACE, files={UFW_RULES: ""})
     machine.nft.append(chain("ufw-user-forward"))
     result = Measures()
-    for hook in (DockerUser(machine.foreign), Ufw(machine.foreign, machine)):  # type: ignore[arg-type]
-        hook.plan(Ours(STATE), result)
+    for place in (DockerUser(machine.foreign), Ufw(machine.foreign)):
+        place.plan(Ours(STATE), result)
     assert result.last == []
+
+
+# ---- who is loaded
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        (Machine(), ""),
+        (Machine([chain("FORWARD", "drop")]), ""),
+        (docker(), "docker"),
+        (Machine(legacy={6: ["filter"]}), "docker"),
+        (Machine(zone_rules()), "firewalld"),
+        (Machine(files={ZONE_FILE: ""}), "firewalld"),
+        (ufw(), "ufw"),
+        (ufw(active=False), "ufw"),
+    ],
+)
+def test_only_a_firewall_that_may_be_there_is_loaded(machine: Machine, expected: str) -> None:
+    found = [load().__module__.rpartition(".")[2] for is_there, load in plan.FIREWALLS if is_there(machine.foreign)]
+
+    assert found == ([expected] if expected else [])
+
+
+def test_what_is_there_is_planned_for_all_of_them() -> None:
+    machine = docker(files=ufw().files)
+    machine.nft.append(chain("ufw-user-forward"))
+    found = plan.measures(machine.foreign, NOTHING, STATE, NftablesBackend(machine.netfilter), {})
+
+    assert [command.split()[0] for command in commands(found.last)] == ["iptables-nft-restore"]
+    assert set(found.after) == {"chain DOCKER-USER of table ip filter", "ufw"}
 
 
 # ---- what is said
 
 
-def told(there: Foreign, state: FirewallState, backend: str = "nftables", opened: Any = ()) -> list[str]:
-    return facts(there, state, backend, lambda: ["eth0"], opened)
+def told(there: Foreign, state: FirewallState, variant: str = "", passed: Any = ()) -> list[str]:
+    """What is said with our rules in nftables, or in a variant of iptables."""
+    backend: Backend = NftablesBackend(there.netfilter)
+    if variant:
+        backend = IptablesBackend(there.netfilter, variant)
+    return facts(there, state, backend, lambda: ["eth0"], passed)
 
 
 @pytest.mark.parametrize(
@@ -331,21 +365,20 @@ def told(there: Foreign, state: FirewallState, backend: str = "nftables", opened
 def test_what_is_open_on_purpose_and_closed_by_others(policy: dict[str, Any], ways: str) -> None:
     state = FirewallState(frozenset([replace(BLUE, **policy)]), ports=frozenset([PORT]))
     there = Machine(zone_rules(br_blue="trusted")).foreign
-    opened = {(("nft", "inet", "firewalld", "filter_FORWARD"), way) for way in (OUT, PUBLISHED)}
+    passed = {(("nft", "inet", "firewalld", "filter_FORWARD"), way) for way in (OUT, PUBLISHED)}
     sentence = (
         "chain filter_FORWARD of table inet firewalld (reject in chain filter_FWD_public) drops what our rules accept;"
     )
-    assert told(there, state, opened=opened) == ([f"{sentence} let it accept what passes {ways}"] if ways else [])
+    assert told(there, state, passed=passed) == ([f"{sentence} let it accept what passes {ways}"] if ways else [])
     # where the whole bridge is closed there is no more to say of it
     assert told(there, state) == [f"{sentence} let it accept what enters or leaves br-blue"]
 
     # a zone that accepts what comes by the uplink
     open_there = Machine(zone_rules(eth0="trusted", tun0="trusted", tun1="trusted")).foreign
-    assert told(open_there, state, opened=opened) == []
+    assert told(open_there, state, passed=passed) == []
 
 
-def test_a_host_of_our_own_costs_one_listing_of_chains(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign.os.path, "exists", lambda path: False)
+def test_a_host_of_our_own_costs_one_listing_of_chains() -> None:
     machine = Machine([chain("forward", "accept", "inet", "dockerless")])
     found = machine.foreign
     assert found.is_alone() and found.tables() == [] and told(found, STATE) == []
@@ -372,7 +405,7 @@ def test_one_sentence_for_each_chain_that_is_in_the_way() -> None:
 
 def test_our_own_chain_in_iptables_has_the_last_word_there() -> None:
     nft = [chain("FORWARD", "drop")]
-    assert told(Machine(nft).foreign, STATE, "iptables") == []
+    assert told(Machine(nft).foreign, STATE, "nft") == []
     assert len(told(Machine(nft).foreign, STATE)) == 1
 
 
@@ -405,9 +438,8 @@ def test_who_has_a_port() -> None:
     assert machine.ran.count("iptables-nft-save -t nat") == 1
 
 
-def test_both_kinds_of_translation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign, "legacy_tables", lambda version: ["nat"] if version == 4 else [])
-    machine = Machine(saved={"iptables-legacy-save": NAT})
+def test_both_kinds_of_translation() -> None:
+    machine = Machine(saved={"iptables-legacy-save": NAT}, legacy={4: ["nat"]})
     assert told(machine.foreign, STATE) == []
     state = replace(STATE, masquerades=frozenset([Masquerade(ip_network("10.20.0.0/24"))]))
     (sentence,) = told(machine.foreign, state)

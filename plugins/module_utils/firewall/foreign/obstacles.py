@@ -8,16 +8,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ..model import FirewallState, Flow, Network
-from .foreign import HOOK_CHAINS, Base, Foreign, exposed, home, versions
-from .foreign_rules import DIRECT, OUT, PUBLISHED, Packet, fate
+from ...model import VERSIONS, FirewallState, Flow, Network
+from ..backend import Backend, BaseChain
+from .reader import USER_CHAINS, Foreign
+from .rules import DIRECT, OUT, PUBLISHED, Packet, dropped_by
 
 
 @dataclass(frozen=True)
 class Obstacle:
     """A chain of others that drops what our rules accept."""
 
-    base: Base
+    base: BaseChain
     title: str
     how: str
     packet: Packet
@@ -26,16 +27,16 @@ class Obstacle:
 def facts(
     foreign: Foreign,
     state: FirewallState,
-    backend: str,
+    backend: Backend,
     uplinks: t.Callable[[], t.Iterable[str]],
-    opened: t.Container[tuple[Base, str]] = (),
+    passed: t.Container[tuple[BaseChain, str]] = (),
 ) -> list[str]:
-    """What stands in the way of our rules, a sentence each; ``opened``: base chains and ways that let ours by."""
+    """What stands in the way of our rules, a sentence each; ``passed``: base chains, and ways, that let ours pass."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     direct: dict[tuple[str, str], dict[str, None]] = {}
-    for obstacle in _obstacles(foreign, _packets(state, uplinks), versions(state), home(backend)):
+    for obstacle in _obstacles(foreign, _packets(state, uplinks), state.versions, backend.home):
         packet, what = obstacle.packet, (obstacle.title, obstacle.how)
-        if (obstacle.base, packet.way) in opened:
+        if (obstacle.base, packet.way) in passed:
             continue
         if packet.link:
             direct.setdefault(what, {})["from %s to %s" % (packet.link, packet.bridge)] = None
@@ -46,12 +47,12 @@ def facts(
     sentences = [
         "%s (%s) drops what our rules accept; let it accept what %s" % (*what, passes) for what, passes in advice
     ]
-    mixed = (foreign.both_kinds(version, backend, state) for version in (4, 6))
+    mixed = (_two_stores(foreign, version, backend, state) for version in VERSIONS)
     return sentences + [sentence for sentence in mixed if sentence]
 
 
 def _packets(state: FirewallState, uplinks: t.Callable[[], t.Iterable[str]]) -> list[Packet]:
-    bridges = exposed(state) or ([] if state.policies else [""])
+    bridges = state.exits or ([] if state.policies else [""])
     packets = [Packet(bridge, way) for way in (OUT, *([PUBLISHED] if state.ports else [])) for bridge in bridges]
     subnets = [subnet for policy in state.policies for subnet in policy.subnets]
     for policy in sorted(state.policies, key=lambda policy: policy.bridge):
@@ -67,12 +68,28 @@ def _from_outside(flow: Flow, subnets: t.Iterable[Network]) -> bool:
 
 
 def _obstacles(
-    foreign: Foreign, packets: t.Sequence[Packet], versions: t.Container[int], own: t.Container[Base]
+    foreign: Foreign, packets: t.Sequence[Packet], versions: t.Container[int], home: t.Container[BaseChain]
 ) -> t.Iterator[Obstacle]:
-    """What drops these packets; ``own``: base chains in which our accept holds."""
+    """What drops these packets; ``home``: base chains in which our accept holds."""
     for table, chain in foreign.forwarding(versions):
-        base = (table.store, table.family, table.name, chain.name)
-        for packet in packets if base not in own else ():
-            how = fate(table, chain, packet, HOOK_CHAINS)
+        base = BaseChain(table.store, table.family, table.name, chain.name)
+        for packet in packets if base not in home else ():
+            how = dropped_by(table, chain, packet, USER_CHAINS)
             if how:
                 yield Obstacle(base, "chain %s of %s" % (chain.name, table), how, packet)
+
+
+def _two_stores(foreign: Foreign, version: int, backend: Backend, state: FirewallState) -> str:
+    """A sentence when rules of nf_tables and legacy rules translate addresses side by side."""
+    found: dict[str, list[str]] = {"nft": [], "legacy": []}
+    for table in foreign.nat_tables(version):
+        found[table.store].append(str(table))
+    if state.translates(version):
+        found[backend.store].append("this collection (back-end %s)" % backend.name)
+    if not found["nft"] or not found["legacy"]:
+        return ""
+    return (
+        "%s (nf_tables) and %s (legacy) both translate IPv%d addresses; which of two rules for a packet decides"
+        " depends on which of the two was loaded first, so keep all of them in one"
+        % (" and ".join(found["nft"]), " and ".join(found["legacy"]), version)
+    )

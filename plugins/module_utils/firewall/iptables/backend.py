@@ -9,30 +9,24 @@ place. A table is committed as one (iptables-restore(8)); chains that differ are
 
 from __future__ import annotations
 
-import os
 import re
 import typing as t
 from dataclasses import dataclass
 
-from ..model import FirewallState
-from ..operations import LoadRules, Operation
-from .backend import Backend, FirewallError, Runner
-from .iptables_rules import USERS, render
-from .iptables_state import decode
-from .iptables_text import EMPTY, TABLES, Ruleset, docker_bridges, parse, transaction
+from ...kernel.netfilter import Netfilter
+from ...model import FirewallState
+from ...operations import LoadRules, Operation
+from ..backend import Backend, BaseChain, FirewallError, first_line
+from ..save_text import docker_bridges, restore
+from . import layout
+from .names import USERS
+from .text import EMPTY, TABLES, Ruleset, parse, transaction
 
 VARIANTS = ("auto", "nft", "legacy")
-# Seconds to wait for /run/xtables.lock; without -w, 1.8.9 waits for ever and 1.8.11 not at all.
-LOCK_SECONDS = 10
-# What iptables-restore exits with when it did not get the lock (RESOURCE_PROBLEM in xtables.h).
-LOCKED = 4
 # What a shell exits with when there is no such program.
 _MISSING = 127
 
 _TOOLS = {4: "iptables", 6: "ip6tables"}
-# The tables that legacy iptables has in this network namespace. A look with iptables-legacy would make them.
-_LEGACY_TABLES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
-_IPV6 = "/proc/sys/net/ipv6"
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 
@@ -49,8 +43,8 @@ class Dump:
 class IptablesBackend(Backend):
     """iptables in the host's own variant, or in the one asked for."""
 
-    def __init__(self, run: Runner, variant: str = "auto") -> None:
-        super().__init__(run)
+    def __init__(self, netfilter: Netfilter, variant: str = "auto") -> None:
+        super().__init__(netfilter)
         if variant not in VARIANTS:
             raise FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
         self._variant = variant
@@ -59,8 +53,8 @@ class IptablesBackend(Backend):
         self._judged: dict[int, list[str]] = {}  # bridges of others, who have rules for them in the same table
 
     @property
-    def store(self) -> str:
-        """Where the rules live, ``nft`` or ``legacy``: two back-ends with the same store see the same rules."""
+    def store(self) -> str:  # type: ignore[override]
+        """That of the host's own variant, or of the one asked for."""
         if self._variant != "auto":
             return self._variant
         return "nft" if "nf_tables" in self.version_text() else "legacy"
@@ -70,13 +64,17 @@ class IptablesBackend(Backend):
         """The name of what owns the store: python-iptables and iptables-legacy-restore write the same rules."""
         return "legacy" if self.store == "legacy" else "iptables"
 
+    @property
+    def home(self) -> frozenset[BaseChain]:
+        return frozenset(BaseChain(self.store, family, "filter", "FORWARD") for family in ("ip", "ip6"))
+
     def usable(self) -> str | None:
         rc, out = self._ask_version()
         tool = self.tool(4, "")
         if rc == _MISSING:
             return "%s is not installed; install the package iptables." % tool
         if rc != 0 or not out.startswith("iptables"):
-            return "%s does not work here: %s" % (tool, _first_line(out))
+            return "%s does not work here: %s" % (tool, first_line(out))
         return None
 
     def read(self) -> Dump:
@@ -85,7 +83,7 @@ class IptablesBackend(Backend):
         return Dump(self._found)
 
     def state(self, raw: object) -> FirewallState:
-        return decode(t.cast("Dump", raw).families)
+        return layout.parse(t.cast("Dump", raw).families)
 
     def expected(self, desired: FirewallState) -> Dump:
         wanted = self._wanted(self._found, desired)
@@ -93,10 +91,10 @@ class IptablesBackend(Backend):
 
     def _wanted(self, current: t.Mapping[int, Ruleset], desired: FirewallState) -> dict[int, Ruleset]:
         """What is to be there, with the user's own rules as they are."""
-        rendered = render(desired, self._judged)
+        rendered = layout.render(desired, self._judged)
         return {version: _with_users(current.get(version, EMPTY), rules) for version, rules in rendered.items()}
 
-    def kept(self, raw: object) -> str:
+    def user_rules(self, raw: object) -> str:
         for version, rules in t.cast("Dump", raw).families.items():
             for table, chain in USERS:
                 if rules.chains.get((table, chain)):
@@ -118,7 +116,7 @@ class IptablesBackend(Backend):
 
     def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
         """The transaction from one set of rules to another, whose text is given."""
-        argv = (self.tool(version, "restore"), "--noflush", "-w", str(LOCK_SECONDS))
+        argv = restore(self.tool(version, "restore"))
         return LoadRules(argv, text, reverse=transaction(before=after, after=before))
 
     def tool(self, version: int, verb: str) -> str:
@@ -139,7 +137,7 @@ class IptablesBackend(Backend):
     def _try(self, argv: t.Sequence[str]) -> tuple[int, str, str]:
         """Run a program; a missing one ends like in a shell."""
         try:
-            return self.run(argv, None)
+            return self.netfilter.run(argv, None)
         except FileNotFoundError:
             return _MISSING, "", "not found"
         except FirewallError as error:
@@ -147,16 +145,16 @@ class IptablesBackend(Backend):
 
     def read_family(self, version: int) -> Ruleset | None:
         """What of ours there is for an IP version; None when this host has no such version."""
-        if version == 6 and not os.path.isdir(_IPV6):
+        if version == 6 and not self.netfilter.has_ipv6():
             return None
-        if self.store == "legacy" and not self._legacy_tables(version):
+        if self.store == "legacy" and not self.netfilter.legacy_tables(version):
             return EMPTY
         tool = self.tool(version, "save")
         rc, out, err = self._try([tool])
         if version == 6 and rc == _MISSING:
             return None
         if rc != 0:
-            raise FirewallError("%s cannot read the rules (exit code %d): %s" % (tool, rc, _first_line(err)))
+            raise FirewallError("%s cannot read the rules (exit code %d): %s" % (tool, rc, first_line(err)))
         foreign = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
         if foreign:
             raise FirewallError(
@@ -168,27 +166,12 @@ class IptablesBackend(Backend):
 
     def _refuse_missing(self, version: int, desired: FirewallState) -> None:
         """Rules that speak of IPv6 need it; those that merely hold for IPv6, too, have nothing to do without it."""
-        networks = [entry.source for entry in desired.masquerades]
-        networks += [subnet for policy in desired.policies for subnet in policy.subnets]
-        if all(item.version != version for item in networks + [port.container_ip for port in desired.ports]):
+        if version not in desired.named_versions:
             return
-        what = "has no IPv6" if not os.path.isdir(_IPV6) else "has no %s" % self.tool(version, "save")
+        what = "has no IPv6" if not self.netfilter.has_ipv6() else "has no %s" % self.tool(version, "save")
         raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
-
-    @staticmethod
-    def _legacy_tables(version: int) -> str:
-        try:
-            with open(_LEGACY_TABLES[version]) as names:
-                return names.read().strip()
-        except OSError:
-            return ""
 
 
 def _with_users(current: Ruleset, wanted: Ruleset) -> Ruleset:
     theirs = {place: current.chains[place] for place in USERS if current.chains.get(place)}
     return Ruleset({**wanted.chains, **theirs}, wanted.jumps)
-
-
-def _first_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if not line.startswith("#")]
-    return lines[0] if lines else "it says nothing"

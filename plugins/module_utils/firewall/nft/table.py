@@ -15,8 +15,8 @@ import json
 import typing as t
 from dataclasses import dataclass, field
 
-FAMILY = "inet"
-NAME = "dockerless"
+from ...marks import NFT_FAMILY, NFT_TABLE
+
 _HOOK_PRIORITY = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "srcnat": 100}
 
 Json = t.Any
@@ -61,7 +61,7 @@ class Set:
 
 @dataclass(frozen=True)
 class Table:
-    """A whole table; without chains and sets it is no table at all."""
+    """A whole table; one without chains and sets is the same as none."""
 
     chains: t.Mapping[str, Chain] = field(default_factory=dict)
     sets: t.Mapping[str, Set] = field(default_factory=dict)
@@ -181,7 +181,7 @@ def _match(body: Json) -> str:
 
 
 def _members(value: Json, kind: str) -> list[str]:
-    """An element of an anonymous set. nft merges neighbouring networks there into a range: cut it up again."""
+    """An element of an anonymous set. nft merges adjacent networks there into a range, which is split again."""
     if isinstance(value, dict) and "range" in value:
         first, last = (str(end) for end in value["range"])
         if "." in first or ":" in first:
@@ -229,25 +229,25 @@ def _translation(name: str, body: Json) -> str:
 
 
 def difference(current: Table, desired: Table) -> str:
-    """The commands from one table to the other, for one ``nft -f``; empty when nothing differs.
+    """The commands that turn one table into the other, for one ``nft -f``; empty when nothing differs.
 
-    Every ``add`` in it may be repeated: on a host where the object is there already it changes nothing.
+    Every ``add`` in it may be repeated: where the object is there already, it changes nothing.
     """
     if not desired:
-        return "delete table %s %s\n" % (FAMILY, NAME) if current else ""
+        return "delete table %s %s\n" % (NFT_FAMILY, NFT_TABLE) if current else ""
     lines = _clear_chains(current, desired) + _drop_elements(current, desired) + _drop_objects(current, desired)
     lines += _add_objects(current, desired) + _add_elements(current, desired) + _add_rules(current, desired)
     if not lines:
         return ""
-    return "\n".join(["add table %s %s" % (FAMILY, NAME), *lines]) + "\n"
+    return "\n".join(["add table %s %s" % (NFT_FAMILY, NFT_TABLE), *lines]) + "\n"
 
 
 def _command(verb: str, kind: str, name: str, rest: str = "") -> str:
-    return ("%s %s %s %s %s %s" % (verb, kind, FAMILY, NAME, name, rest)).rstrip()
+    return ("%s %s %s %s %s %s" % (verb, kind, NFT_FAMILY, NFT_TABLE, name, rest)).rstrip()
 
 
 def _stale_chains(current: Table, desired: Table) -> list[str]:
-    """Chains that have to go: not wanted, or hooked elsewhere."""
+    """Chains that have to go: they are not wanted, or have another hook."""
     return [
         name
         for name, chain in current.chains.items()
@@ -331,7 +331,7 @@ def _add_rules(current: Table, desired: Table) -> list[str]:
     for name in sorted(_rewritten(current, desired)):
         known = current.chains.get(name)
         if known is None and desired.chains[name].rules:
-            # pasted on a host where the chain is there already, the rules must not be doubled
+            # a person may paste this on a host where the chain is there already: do not double its rules
             lines.append(_command("flush", "chain", name))
         lines += [_command("add", "rule", name, rule) for rule in desired.chains[name].rules]
     return lines

@@ -3,31 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rules of ours as data: found in what iptables-save prints, compared, and turned into one iptables-restore.
 
-Pure functions. A rule is the tuple of words that iptables-save prints behind ``-A CHAIN``; iptables 1.8.9 and 1.8.11
-print the same for both variants, but quote comments, so words are compared and never text.
+Pure functions.
 """
 
 from __future__ import annotations
 
-import re
 import typing as t
 from collections import Counter
 from dataclasses import dataclass
 
-Rule = tuple[str, ...]
-Place = tuple[str, str]  # a table and a chain
+from ...marks import CHAIN_PREFIX
+from ..save_text import Rule, text_of, words
+from .names import LAST, ChainKey
 
-PREFIX = "DLN-"
 # The order in which a transaction commits its tables, each atomic by itself: what closes before what opens.
 TABLES = ("raw", "mangle", "filter", "nat")
-# Chains that are led to behind the rules of others, not before them.
-LAST = frozenset(("DLN-STRANGERS",))
 BUILTIN = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
-
-_UNQUOTED = re.compile(r"[A-Za-z0-9_-]+")
-_WORDS = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
-_SPACE = re.compile(r"[\s\"]")
-_ESCAPED = re.compile(r"\\(.)")
 
 
 @dataclass(frozen=True)
@@ -48,7 +39,7 @@ class Jump:
 class Ruleset:
     """Everything of ours in one address family: chains by table and name, and the jumps to them from top to bottom."""
 
-    chains: t.Mapping[Place, tuple[Rule, ...]]
+    chains: t.Mapping[ChainKey, tuple[Rule, ...]]
     jumps: tuple[Jump, ...] = ()
 
     def __bool__(self) -> bool:
@@ -60,49 +51,22 @@ EMPTY = Ruleset({})
 
 def parse(dump: str) -> Ruleset:
     """What is ours in the output of iptables-save."""
-    chains: dict[Place, list[Rule]] = {}
+    chains: dict[ChainKey, list[Rule]] = {}
     jumps: list[Jump] = []
     table = ""
     for line in dump.splitlines():
         if line.startswith("*"):
             table = line[1:].strip()
-        elif line.startswith(":" + PREFIX):
+        elif line.startswith(":" + CHAIN_PREFIX):
             chains.setdefault((table, line[1:].split(" ", 1)[0]), [])
-        elif line.startswith("-A " + PREFIX):
+        elif line.startswith("-A " + CHAIN_PREFIX):
             chain, unused, rule = line[len("-A ") :].partition(" ")
             chains.setdefault((table, chain), []).append(words(rule))
-        elif line.startswith("-A ") and PREFIX in line:
+        elif line.startswith("-A ") and CHAIN_PREFIX in line:
             unused, chain, *rule_words = words(line)
-            if len(rule_words) > 1 and rule_words[-2] in ("-j", "-g") and rule_words[-1].startswith(PREFIX):
+            if len(rule_words) > 1 and rule_words[-2] in ("-j", "-g") and rule_words[-1].startswith(CHAIN_PREFIX):
                 jumps.append(Jump(table, chain, tuple(rule_words)))
     return Ruleset({where: tuple(rules) for where, rules in chains.items()}, tuple(jumps))
-
-
-def docker_bridges(dump: str) -> list[str]:
-    """The bridges of Docker's networks in the output of iptables-save: it leads what goes there to its chain DOCKER."""
-    rules = [words(line) for line in dump.splitlines() if line.startswith("-A ") and line.endswith(" -j DOCKER")]
-    return sorted({rule[rule.index("-o") + 1] for rule in rules if "-o" in rule and rule[rule.index("-o") - 1] != "!"})
-
-
-def words(text: str) -> Rule:
-    """The words of a rule; iptables-save puts some in double quotes and escapes with a backslash inside them."""
-    if '"' not in text:
-        return tuple(text.split())
-    return tuple(_ESCAPED.sub(r"\1", inner) if inner else plain for inner, plain in _WORDS.findall(text))
-
-
-def text_of(rule: Rule) -> str:
-    """A rule as iptables-save would print it."""
-    plain = " ".join(rule)
-    if "--comment" not in rule and '"' not in plain and plain.count(" ") == len(rule) - 1:
-        return plain
-    pairs = zip(("", *rule), rule)
-    return " ".join(quoted(word) if before == "--comment" or _SPACE.search(word) else word for before, word in pairs)
-
-
-def quoted(word: str) -> str:
-    """A word as iptables-save quotes it (xtables_save_string)."""
-    return word if _UNQUOTED.fullmatch(word) else '"%s"' % re.sub(r"([\"\\'])", r"\\\1", word)
 
 
 def transaction(before: Ruleset, after: Ruleset) -> str:
@@ -116,7 +80,7 @@ def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
     changed = [chain for chain, rules in new.items() if old.get(chain) != rules]
     removed = [chain for chain in old if chain not in new]
     surplus, missing = _jump_changes(table, before, after, removed)
-    # Declaring a chain makes it or empties it.
+    # declaring a chain makes it, or empties it
     lines = [":%s - [0:0]" % chain for chain in changed + removed]
     lines += ["-D %s %s" % (jump.chain, text_of(jump.rule)) for jump in surplus]
     lines += ["-A %s %s" % (chain, text_of(rule)) for chain in changed for rule in new[chain]]
@@ -131,8 +95,8 @@ def _jump_changes(
 ) -> tuple[list[Jump], list[Jump]]:
     """The jumps to delete and to add; one that others have put into their own chain stays while it leads somewhere.
 
-    A chain gets all of ours anew where that is needed for their order among themselves. Their places among those of
-    others are not looked at.
+    A chain gets all of our jumps anew where that is needed for their order among themselves. Their places among the
+    rules of others do not matter.
     """
     have = [j for j in before.jumps if j.table == table and (j.chain in BUILTIN or j.target in removed)]
     want = [jump for jump in after.jumps if jump.table == table]
