@@ -14,7 +14,7 @@ from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import Link, NamespaceEntry, RouteEntry
 from .marks import DOOMED_GROUP, LINK_GROUP
-from .model import BRIDGE_PORTS, HOST, Conflict, Interface, Network, Place
+from .model import BRIDGE_PORTS, HOST, Conflict, Interface, Place, overlap
 from .operations import Operation
 
 
@@ -185,14 +185,14 @@ class World:
         """Raise Conflict when a subnet is somewhere else on the host already."""
         for link in self.links().values():
             for other in link.addresses:
-                if link.name not in self.claims.addresses | {name} and _overlap(address.network, other.network):
+                if link.name not in self.claims.addresses | {name} and overlap(address.network, other.network):
                     raise Conflict(
                         "Subnet %s of %s overlaps %s, an address of interface %s."
                         % (address.network, name, other, link.name)
                     )
         for entry in self.routes(HOST):
             to = entry.route.to
-            if entry.link not in self.claims.addresses | {name} and to.prefixlen and _overlap(address.network, to):
+            if entry.link not in self.claims.addresses | {name} and to.prefixlen and overlap(address.network, to):
                 raise Conflict(
                     "Subnet %s of %s overlaps the route to %s by interface %s."
                     % (address.network, name, to, entry.link)
@@ -235,7 +235,3 @@ def is_ours(link: Link) -> bool:
 def described(link: Link) -> str:
     """What a link is, for a message."""
     return "a %s" % link.kind if link.kind else "a physical or loopback interface"
-
-
-def _overlap(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.overlaps(other)
