@@ -27,8 +27,8 @@ class Row:
     tools: tuple[str, ...]  # how the names of its programs begin
     package: str  # what they are installed by
     load: t.Callable[[Netfilter], Backend]
-    # What finds and takes away the rules of this one when another one is in use.
-    load_heir: t.Callable[[Netfilter], Backend]
+    # What finds and removes the rules of this one when another one is in use.
+    load_remover: t.Callable[[Netfilter], Backend]
     # Whether this host may have rules of it; the look loads nothing into the kernel.
     may_have_rules: t.Callable[[Netfilter, Foreign], bool]
     automatic: bool = True
@@ -59,7 +59,7 @@ ROWS = (
         ("nft",),
         "nftables",
         _nftables,
-        load_heir=_nftables,
+        load_remover=_nftables,
         may_have_rules=lambda netfilter, foreign: True,
     ),
     Row(
@@ -67,7 +67,7 @@ ROWS = (
         ("iptables", "ip6tables"),
         "iptables",
         _iptables,
-        load_heir=lambda netfilter: _iptables(netfilter, "nft"),
+        load_remover=lambda netfilter: _iptables(netfilter, "nft"),
         # nft, where it works, sees at once what the nf_tables variant of iptables has
         may_have_rules=lambda netfilter, foreign: not foreign.nft_works() or foreign.nft_sees_ours_in_iptables(),
     ),
@@ -76,7 +76,7 @@ ROWS = (
         ("iptables-legacy", "ip6tables-legacy"),
         "iptables",
         _legacy,
-        load_heir=lambda netfilter: _iptables(netfilter, "legacy"),
+        load_remover=lambda netfilter: _iptables(netfilter, "legacy"),
         may_have_rules=lambda netfilter, foreign: any(netfilter.legacy_tables(version) for version in (4, 6)),
         automatic=False,
     ),
@@ -108,6 +108,6 @@ def others(chosen: Backend, netfilter: Netfilter, foreign: Foreign) -> t.Iterato
     """Back-ends beside the chosen one that may have rules of ours."""
     for row in ROWS:
         if row.name != chosen.name and row.may_have_rules(netfilter, foreign):
-            heir = row.load_heir(netfilter)
-            if heir.usable() is None:
-                yield heir
+            backend = row.load_remover(netfilter)
+            if backend.usable() is None:
+                yield backend
