@@ -105,7 +105,7 @@ def package_of(tool: str) -> str | None:
 
 
 def others(chosen: Backend, netfilter: Netfilter, foreign: Foreign) -> t.Iterator[Backend]:
-    """Back-ends beside the chosen one that may have rules of ours."""
+    """Back-ends other than the chosen one that may have rules of ours."""
     for row in ROWS:
         if row.name != chosen.name and row.may_have_rules(netfilter, foreign):
             backend = row.load_remover(netfilter)

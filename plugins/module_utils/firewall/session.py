@@ -102,7 +102,7 @@ class FirewallSession:
             self.revision += 1
 
     def foreign_nat(self, version: int) -> str:
-        """Whose rules translate addresses beside ours, as a clause; empty when nobody's."""
+        """Who else has rules that translate addresses, as a clause; empty when nobody has."""
         found = self.foreign.nat_tables(version)
         return "%s translates addresses" % found[0] if found else ""
 

@@ -53,7 +53,7 @@ class Rule:
     came_by: Links | None = None  # None: any
     goes_by: Links | None = None
     published: bool = False  # only for packets with a translated destination
-    other: bool = False  # only for packets that have some other property, too
+    other: bool = False  # only for packets that also have some other property
     translates: bool = False
     captures: tuple[Capture, ...] = ()
     maps: tuple[tuple[str, Json], ...] = ()  # maps by name that say where a packet is led, with their key

@@ -49,7 +49,7 @@ class IptablesBackend(Backend):
             raise FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
         self._variant = variant
         self._version: tuple[int, str] | None = None
-        self._found: t.Mapping[int, Ruleset] = {4: EMPTY, 6: EMPTY}  # but for the IP versions that this host has not
+        self._found: t.Mapping[int, Ruleset] = {4: EMPTY, 6: EMPTY}  # without the IP versions that this host lacks
         self._judged: dict[int, list[str]] = {}  # bridges of others, who have rules for them in the same table
 
     @property
@@ -165,7 +165,7 @@ class IptablesBackend(Backend):
         return parse(out)
 
     def _refuse_missing(self, version: int, desired: FirewallState) -> None:
-        """Rules that speak of IPv6 need it; those that merely hold for IPv6, too, have nothing to do without it."""
+        """Rules that name IPv6 addresses need IPv6; rules that would merely hold for IPv6 as well do without it."""
         if version not in desired.named_versions:
             return
         what = "has no IPv6" if not self.netfilter.has_ipv6() else "has no %s" % self.tool(version, "save")

@@ -111,7 +111,7 @@ def _render_hairpin(ports: t.Iterable[PublishedPort], draft: Draft) -> None:
 
     By route, the request enters and leaves by the bridge. With bridge-nf-call-iptables the translated frame is
     bridged, POSTROUTING shows no interface that it came in by (br_nf_post_routing), and the answer passes
-    conntrack anyway, but for one that an endpoint sends to itself: it would drop a packet from its own address.
+    conntrack anyway, except for a request of an endpoint to itself: it would drop a packet from its own address.
     iptables refuses -i in POSTROUTING by the chain's name only; the kernel gives it there since 5.7 (28f8bfd1ac94).
     """
     targets = dict.fromkeys((port.bridge, port.container_ip) for port in ports)

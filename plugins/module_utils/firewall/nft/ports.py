@@ -128,7 +128,7 @@ def _put_each(port: PublishedPort, note: str, draft: Draft) -> None:
 
 
 def _where(port: PublishedPort, family: t.Mapping[int, str]) -> tuple[str, str, str]:
-    """The map that a port goes into, the type of its key, and the key but for the number."""
+    """The map that a port goes into, the type of its key, and the key without the number."""
     version = port.container_ip.version
     if port.host_ip is None:
         return family[version], _SERVICE, "%s . " % port.protocol

@@ -32,7 +32,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Element:
-    """What an element of a set or map carries beside its key."""
+    """What an element of a set or map carries besides its key."""
 
     data: str = ""
     comment: str = ""
