@@ -28,12 +28,16 @@ sys.path.insert(0, str(link().parents[2]))
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis.configuration import set_hypothesis_home_dir  # noqa: E402
 
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.layout import render  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.netfilter import Netfilter  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.model import FirewallState  # noqa: E402
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.firewall_states import (  # noqa: E402
     STATES,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.golden_states import (  # noqa: E402
+    STATES as GOLDEN_STATES,
 )
 
 set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
@@ -129,3 +133,19 @@ def test_a_transaction_may_be_pasted_twice(nft: Nft, state: FirewallState) -> No
 
     assert NftablesBackend(Netfilter(nft)).read() == render(state)
     nft.converge(FirewallState())
+
+
+GOLDEN = ROOT / "tests/unit/plugins/module_utils/firewall/golden"
+
+
+@pytest.mark.parametrize("name", GOLDEN_STATES)
+def test_the_rulesets_in_files_can_be_loaded_and_are_what_we_would_write(nft: Nft, name: str) -> None:
+    state = GOLDEN_STATES[name]
+    for tool, ending in (("nft -f", "nft"), ("iptables-nft-restore", "ipv4"), ("ip6tables-nft-restore", "ipv6")):
+        nft.execute([*tool.split(), str(GOLDEN / f"{name}.{ending}")], "")
+
+    for backend in (NftablesBackend(Netfilter(nft)), IptablesBackend(Netfilter(nft), "nft")):
+        there = backend.read()
+        assert backend.state(there) == state
+        assert backend.plan(there, state) == []
+    nft(["nft", "flush", "ruleset"], None)

@@ -52,8 +52,8 @@ STATES = {
             BOTH,
             icc=False,
             allow=(
-                Flow(OFFICE, ip_network("10.20.0.10/32"), "tcp", PortRange(5432, 5432)),
                 Flow(ANYWHERE4, BLUE4, "icmp"),
+                Flow(OFFICE, ip_network("10.20.0.10/32"), "tcp", PortRange(5432, 5432)),
                 Flow(VPN6, BLUE6),
             ),
         )
@@ -66,7 +66,7 @@ STATES = {
         EGRESS,
         EGRESS6,
         replace(EGRESS, out=OutInterface("eth1"), to_source=ip_address("198.51.100.7"), random_fully=True),
-        Masquerade(ip_network("10.20.0.128/25"), OutInterface("eth0"), (OFFICE, ip_network("10.0.0.0/8"))),
+        Masquerade(ip_network("10.20.0.128/25"), OutInterface("eth0"), (ip_network("10.0.0.0/8"), OFFICE)),
         Masquerade(ANYWHERE4, OutInterface("wg0"), (OFFICE,)),
     ),
     "ports-on-one-address": state(

@@ -67,5 +67,11 @@ def test_rulesets_are_as_they_were_when_somebody_last_looked(name: str) -> None:
         assert there == HEAD + text, "look at it; if it is right: REWRITE_GOLDEN=1 pytest %s" % __file__
 
 
+@pytest.mark.parametrize("name", STATES)
+def test_each_of_them_is_read_back_as_its_state(name: str) -> None:
+    assert nft_layout.parse(nft_layout.render(STATES[name])) == STATES[name]
+    assert iptables_layout.parse(iptables_layout.render(STATES[name])) == STATES[name]
+
+
 def test_there_is_no_ruleset_without_its_state() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == set(STATES)
