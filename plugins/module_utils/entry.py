@@ -12,12 +12,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .engine import Kind, Outcome, Request, StepFailed, run
-from .firewall.backend import FirewallError, Runner
-from .firewall.session import CHOICES, FirewallSession
+from .firewall.backend import FirewallError
+from .firewall.choice import CHOICES, package_of
+from .firewall.session import FirewallSession
 from .given import as_given, prune
 from .interpreter import move_to_another
 from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
 from .kernel.host import Host
+from .kernel.netfilter import Netfilter, Runner
 from .kernel.programs import call
 from .model import Conflict, InvalidRequest
 from .world import World
@@ -28,7 +30,7 @@ _T = t.TypeVar("_T")
 _FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
 
 _LOCK_SECONDS = 120
-_PACKAGES = {"nft": "nftables", "conntrack": "conntrack", "firewall-cmd": "firewalld", "ufw": "ufw"}
+_PACKAGES = {"firewall-cmd": "firewalld"}
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 NETWORK: Arguments = {"network": {"type": "str"}}
 BACKEND: Arguments = {"backend": {"type": "str", "choices": list(CHOICES), "default": "auto"}}
@@ -124,7 +126,7 @@ def runner(module: AnsibleModule) -> Runner:
     def run_tool(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
         path = module.get_bin_path(argv[0])
         if path is None:
-            package = _PACKAGES.get(argv[0], "iptables")
+            package = package_of(argv[0]) or _PACKAGES.get(argv[0], argv[0])
             raise FirewallError("There is no program %s on this host; install the package %s." % (argv[0], package))
         try:
             return call([path, *argv[1:]], text)
@@ -138,7 +140,7 @@ def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
     """Do something with the host, under its lock."""
     require_privileges()
     with _host(runner(module)) as host, host.lock(_LOCK_SECONDS, str(module._name)):
-        session = FirewallSession(host.call, module.params.get("backend") or "auto")
+        session = FirewallSession(Netfilter(host.call), module.params.get("backend") or "auto")
         return act(World(host, session, module.check_mode))
 
 

@@ -17,14 +17,9 @@ Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Interface = t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
-COLLECTION = "dockerless.network"
-# Marks every link that we make. Unlike the alias, the kernel takes the group in the request that creates the
-# link, so a crash never leaves an unmarked one.
-LINK_GROUP = 25708
-# Where links of ours are gathered to be deleted by one request; after a crash they are still known as ours.
-DOOMED_GROUP = 25709
-# Marks every route that we add (rtm_protocol, see RTPROT_* in linux/rtnetlink.h; 108 is used by nobody there).
-ROUTE_PROTOCOL = 108
+VERSIONS = (4, 6)
+ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+
 # The kernel's limits: IFNAMSIZ - 1 bytes, and BR_PORT_BITS = 10 less the unused port 0.
 LINK_NAME_BYTES = 15
 BRIDGE_PORTS = 1023
@@ -38,14 +33,9 @@ class Conflict(Exception):
     """A request that this host cannot carry out as it is now; its text is one sentence for the user."""
 
 
-def alias(network: str) -> str:
-    """The alias of a link that belongs to ``network``, or to none when that is empty."""
-    return "%s:%s" % (COLLECTION, network) if network else COLLECTION
-
-
-def network_of(link_alias: str) -> str:
-    """The network that an alias names; empty when it names none."""
-    return link_alias[len(COLLECTION) + 1 :] if link_alias.startswith(COLLECTION + ":") else ""
+def overlap(one: Network, other: Network) -> bool:
+    """Whether an address is in both networks."""
+    return one.version == other.version and one.overlaps(other)
 
 
 @dataclass(frozen=True)
@@ -158,6 +148,15 @@ class Masquerade:
         """What makes two of them the same one: everything else can be changed in place."""
         return (self.source, self.out)
 
+    @property
+    def order(self) -> tuple[int, bytes, int, str]:
+        """Sorts them within an IP version: the first one that matches decides, so the most specific comes first.
+
+        That is the narrowest source; for one source an interface, all but one interface, any interface.
+        """
+        rank = 2 if not self.out.name else 1 if self.out.inverted else 0
+        return (-self.source.prefixlen, self.source.network_address.packed, rank, self.out.name)
+
 
 @dataclass(frozen=True, order=True)
 class PortRange:
@@ -196,6 +195,24 @@ class PublishedPort:
         """What makes two of them the same one: everything else can be changed in place."""
         return (self.container_ip.version, self.host_ip, self.protocol, self.host_ports)
 
+    @property
+    def bound(self) -> bool:
+        """Whether it is served only to packets that come in by the interface with its address.
+
+        The kernel itself takes a packet to any of its addresses on any interface (the weak host model).
+        """
+        return self.host_ip is not None and not self.in_interfaces
+
+    @property
+    def sources(self) -> tuple[Network, ...]:
+        """The sources that it is limited to; one that is everyone makes all of them no limit."""
+        return self.allowed_sources if all(network.prefixlen for network in self.allowed_sources) else ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether some of those outside may not use it."""
+        return bool(self.sources or self.in_interfaces)
+
     def __str__(self) -> str:
         host = "" if self.host_ip is None else "%s:" % bracketed(self.host_ip)
         ports = PortRange(self.container_port, self.container_port + len(self.host_ports) - 1)
@@ -226,6 +243,11 @@ class BridgePolicy:
     allow: tuple[Flow, ...] = ()
     network: str = ""
 
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """All networks that it lets somebody reach."""
+        return self.subnets + tuple(flow.to for flow in self.allow)
+
 
 @dataclass(frozen=True)
 class FirewallState:
@@ -235,6 +257,40 @@ class FirewallState:
     masquerades: frozenset[Masquerade] = frozenset()
     ports: frozenset[PublishedPort] = frozenset()
     drop_foreign: bool = False
+
+    def translates(self, version: int) -> bool:
+        """Whether it translates addresses of an IP version."""
+        sources = (entry.source for entry in self.masquerades)
+        return any(item.version == version for item in (*sources, *(port.container_ip for port in self.ports)))
+
+    @property
+    def named_versions(self) -> frozenset[int]:
+        """The IP versions of the addresses and networks that it names."""
+        translated = (version for version in VERSIONS if self.translates(version))
+        return frozenset((*translated, *(network.version for policy in self.policies for network in policy.networks)))
+
+    @property
+    def policy_versions(self) -> frozenset[int]:
+        """The IP versions in which its policies hold: those that one of them names, both when one names none.
+
+        All of them hold in each: a network without an IPv6 subnet is closed for IPv6 as soon as another one brings
+        IPv6 to the host. This depends on policies alone, so that sections written one by one add up to the whole.
+        """
+        if not all(policy.networks for policy in self.policies):
+            return frozenset(VERSIONS)
+        return frozenset(network.version for policy in self.policies for network in policy.networks)
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """The IP versions that its rules concern; both when it names none."""
+        return self.named_versions | self.policy_versions or frozenset(VERSIONS)
+
+    @property
+    def exits(self) -> list[str]:
+        """The bridges with a way out; one without a name when addresses are translated and there is no policy."""
+        if not self.policies:
+            return [""] if self.masquerades or self.ports else []
+        return sorted(policy.bridge for policy in self.policies if not policy.internal)
 
 
 def bracketed(address: Address) -> str:

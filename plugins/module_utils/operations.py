@@ -14,7 +14,8 @@ import typing as t
 from dataclasses import dataclass
 
 from .kernel.state import Announcement, LinkValue, PortFlows
-from .model import DOOMED_GROUP, HOST, LINK_GROUP, ROUTE_PROTOCOL, Interface, Place, Route
+from .marks import DOOMED_GROUP, LINK_GROUP, NETNS_RECORDS, ROUTE_PROTOCOL
+from .model import HOST, Interface, Place, Route
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host
@@ -95,8 +96,8 @@ class AttachNamespace(Operation):
     def commands(self) -> list[str]:
         return [
             shlex.join(["ip", "netns", "attach", self.name, str(self.pid)]),
-            "mkdir -p /run/dockerless.network/netns",
-            "stat -Lc %%i /run/netns/%s > /run/dockerless.network/netns/%s" % (self.name, self.name),
+            "mkdir -p %s" % NETNS_RECORDS,
+            "stat -Lc %%i /run/netns/%s > %s/%s" % (self.name, NETNS_RECORDS, self.name),
         ]
 
     def apply(self, host: Host) -> None:
@@ -118,8 +119,7 @@ class DeleteNamespace(Operation):
         deletion = shlex.join(["ip", "netns", "delete", self.name])
         if not self.attached:
             return [deletion]
-        records = "/run/dockerless.network/netns"
-        forgetting = "rm -f %s/%s; rmdir -p --ignore-fail-on-non-empty %s" % (records, self.name, records)
+        forgetting = "rm -f %s/%s; rmdir -p --ignore-fail-on-non-empty %s" % (NETNS_RECORDS, self.name, NETNS_RECORDS)
         return [deletion, forgetting]
 
     def apply(self, host: Host) -> None:
@@ -451,6 +451,23 @@ class LoadRules(Operation):
 
     def undo(self) -> list[Operation]:
         return [LoadRules(self.argv, self.reverse, self.text)] if self.reverse else []
+
+
+@dataclass(frozen=True)
+class RunTool(Operation):
+    """A command of another program's own, such as a firewall's, and the one that takes it back."""
+
+    argv: tuple[str, ...]
+    reverse: tuple[str, ...] = ()
+
+    def commands(self) -> list[str]:
+        return [shlex.join(self.argv)]
+
+    def apply(self, host: Host) -> None:
+        host.execute(self.argv, "")
+
+    def undo(self) -> list[Operation]:
+        return [RunTool(self.reverse, self.argv)] if self.reverse else []
 
 
 @dataclass(frozen=True)

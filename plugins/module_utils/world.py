@@ -17,7 +17,8 @@ from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, NamespaceEntry, RouteEntry, VethEnd
-from .model import BRIDGE_PORTS, DOOMED_GROUP, HOST, LINK_GROUP, Address, Conflict, Interface, Network, Place, Route
+from .marks import DOOMED_GROUP, LINK_GROUP
+from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, overlap
 from .operations import Operation
 from .places import Places
 
@@ -359,14 +360,14 @@ class World:
         settled = self.claims.addresses | {name}
         for link in self.links().values():
             for other in link.addresses:
-                if link.name not in settled and _overlap(address.network, other.network):
+                if link.name not in settled and overlap(address.network, other.network):
                     raise Conflict(
                         "Subnet %s of %s overlaps %s, an address of interface %s."
                         % (address.network, name, other, link.name)
                     )
         for entry in self.routes():
             to = entry.route.to
-            if entry.link not in settled and to.prefixlen and _overlap(address.network, to):
+            if entry.link not in settled and to.prefixlen and overlap(address.network, to):
                 raise Conflict(
                     "Subnet %s of %s overlaps the route to %s by interface %s."
                     % (address.network, name, to, entry.link)
@@ -503,7 +504,3 @@ def _link_of(key: str) -> str:
     """The link that a key belongs to; empty when it is not one of a link."""
     parts = key.split("/")
     return parts[3] if parts[2:3] == ["conf"] and parts[3:4] not in (["all"], ["default"], []) else ""
-
-
-def _overlap(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.overlaps(other)

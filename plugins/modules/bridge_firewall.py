@@ -15,7 +15,7 @@ description:
   - The rules name the bridge and need not wait for it, so that they can be in place before its links come up.
   - Packets that connection tracking cannot place (INVALID) never leave the bridge, because they would keep a private
     source.
-  - Rules of your own belong into the chain C(user_forward) of table C(inet dockerless) (back-end nftables). It comes
+  - Rules of your own belong into the chain C(user) of table C(inet dockerless) (back-end nftables). It comes
     first, so that an accept there opens and a drop closes, and no run changes it.
   - Where Docker, firewalld or ufw would drop what these rules accept, they are told to let it through, in the place
     that

@@ -77,7 +77,7 @@ def nft_rules(world: EngineWorld) -> Iterator[Damage]:
     for item in listed:
         (kind, facts), *unused_rest = item.items()
         name = facts.get("name", "")
-        if kind == "chain" and name != "user_forward":
+        if kind == "chain" and name != "user":
             yield Damage("chain", f"nft flush chain {TABLE} {name}", "", rules=True)
             if "hook" in facts:
                 yield Damage("chain", f"nft delete chain {TABLE} {name}", "", rules=True)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from packet_filter_states import EVERYTHING, state_of
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall import legacy
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import legacy, libiptc
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.netfilter import Netfilter
 from ansible_collections.dockerless.network.plugins.module_utils.model import FirewallState
 
 STATES = {
@@ -29,7 +30,7 @@ def run(argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
 
 
 def converge(name: str) -> str:
-    backend = legacy.LegacyBackend(run)
+    backend = legacy.LegacyBackend(Netfilter(run))
     trouble = backend.usable()
     if trouble is not None:
         return trouble
@@ -40,7 +41,7 @@ def converge(name: str) -> str:
 
 
 if __name__ == "__main__":
-    legacy.LOCK_SECONDS = 2
+    libiptc.LOCK_SECONDS = 2
     for wanted in sys.argv[1:]:
         try:
             print(converge(wanted))

@@ -496,15 +496,13 @@ def test_rules_of_the_user_come_before_ours_and_are_never_touched(host: Host) ->
     mine = host.fleet.place("neighbour").question("10.20.0.2", 81)
     out = host.fleet.place(HOST, "web").question("203.0.113.1", 9000)
     if native:
-        host.run("nft add rule inet dockerless user_forward ip saddr 192.0.2.250 tcp dport 81 counter accept")
-        host.run(
-            "nft add rule inet dockerless user_forward iifname br-blue ip daddr 203.0.113.1 limit rate 1000/second drop"
-        )
+        host.run("nft add rule inet dockerless user ip saddr 192.0.2.250 tcp dport 81 counter accept")
+        host.run("nft add rule inet dockerless user iifname br-blue ip daddr 203.0.113.1 limit rate 1000/second drop")
     else:
         for table in ("mangle", "filter"):
             host.run(f"iptables -t {table} -A DLN-USER -s 192.0.2.250 -p tcp --dport 81 -j ACCEPT")
         host.run("iptables -A DLN-USER -i br-blue -d 203.0.113.1 -m limit --limit 1000/second -j DROP")
-    look = "nft -s list chain inet dockerless user_forward" if native else USERS_RULES
+    look = "nft -s list chain inet dockerless user" if native else USERS_RULES
     rules = host.run(look)
     assert len(rules.splitlines()) > 2
     host.fleet.all_open([mine])
@@ -529,9 +527,7 @@ def test_rules_of_the_user_come_before_ours_and_are_never_touched(host: Host) ->
     host.works(versions=(6,))
     host.fleet.all_open([mine])
     host.run(
-        "nft flush chain inet dockerless user_forward"
-        if native
-        else "iptables -F DLN-USER; iptables -t mangle -F DLN-USER"
+        "nft flush chain inet dockerless user" if native else "iptables -F DLN-USER; iptables -t mangle -F DLN-USER"
     )
     host.converge("absent")
     host.nothing_of_ours()

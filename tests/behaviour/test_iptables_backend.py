@@ -35,8 +35,9 @@ sys.path.insert(0, str(TREE))
 from packet_filter_states import BLUE, EGRESS, EGRESS6, EVERYTHING, RED, WEB, WEB6, state_of  # noqa: E402
 from small_world import IMPATIENCE, World  # noqa: E402
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import IptablesBackend  # noqa: E402
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_rules import render  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.layout import render  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.netfilter import Netfilter  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.model import (  # noqa: E402
     BridgePolicy,
     FirewallState,
@@ -73,7 +74,7 @@ class Filter:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.backend = IptablesBackend(world.run)
+        self.backend = IptablesBackend(Netfilter(world.run))
 
     def read(self) -> Any:
         return self.world.host.visit(self.backend.read)
@@ -187,8 +188,8 @@ def test_the_rules_of_others_are_not_touched(rules: Filter, foreign: str) -> Non
     [
         "*nat\n-F\nCOMMIT\n*filter\n-F\nCOMMIT\n",
         "*nat\n-F\n-X\nCOMMIT\n*filter\n-F\n-X\nCOMMIT\n*raw\n-F\n-X\nCOMMIT\n*mangle\n-F\n-X\nCOMMIT\n",
-        "*nat\n-F DLN-ANY\n-D DLN-MASQ 1\n-I DLN-PUBLISH -j RETURN\nCOMMIT\n",
-        "*filter\n-I FORWARD -m comment --comment dockerless.network -j DLN-FORWARD\n-D DLN-IN-br-blue 1\nCOMMIT\n",
+        "*nat\n-F DLN-PUBLISH\n-D DLN-EGRESS 1\n-I DLN-PUBLISH-IN -j RETURN\nCOMMIT\n",
+        "*filter\n-I FORWARD -m comment --comment dockerless.network -j DLN-FORWARD\n-D DLN-INTO-br-blue 1\nCOMMIT\n",
         "*mangle\n:DLN-OLD - [0:0]\n-A DLN-OLD -j DROP\n-A INPUT -j DLN-OLD\n-I INPUT -i up0 -j DLN-GUARD\nCOMMIT\n",
     ],
     ids=["flush", "flush-and-delete", "some-rules", "doubled-jump", "orphans"],

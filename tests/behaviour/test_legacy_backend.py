@@ -26,7 +26,8 @@ sys.path.insert(0, str(TREE))
 from packet_filter_states import EVERYTHING, state_of  # noqa: E402
 from small_world import World  # noqa: E402
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import IptablesBackend  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.netfilter import Netfilter  # noqa: E402
 
 IMPORT = subprocess.run([str(SYSTEM_PYTHON), "-c", "import iptc"], capture_output=True, check=False)
 
@@ -73,7 +74,7 @@ def host() -> Iterator[Host]:
 def test_it_writes_what_iptables_restore_would_write(host: Host) -> None:
     assert host.converge("half", "everything", "everything") == ["2 steps", "2 steps", "0 steps"]
 
-    restoring = IptablesBackend(host.run)
+    restoring = IptablesBackend(Netfilter(host.run))
     assert restoring.plan(host.host.visit(restoring.read), state_of(EVERYTHING, drop_foreign=True)) == []
     for name in ("ip_tables_names", "ip6_tables_names"):
         # a table that nothing is written to is not made either

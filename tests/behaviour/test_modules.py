@@ -376,11 +376,11 @@ NFT_DRIFT = {
 IPTABLES_DRIFT = {
     "all-rules": "for tool in iptables ip6tables; do for table in raw mangle nat filter; do"
     " $tool -t $table -F; $tool -t $table -X; done; done",
-    "rules-of-a-chain": "iptables -t nat -F DLN-MASQ",
+    "rules-of-a-chain": "iptables -t nat -F DLN-EGRESS",
     "more-rules": "iptables -I DLN-FORWARD -j ACCEPT",
     "jump-gone": "iptables -t nat -D PREROUTING 1",
-    "jump-twice": "iptables -t nat -A POSTROUTING -m comment --comment dockerless.network -j DLN-MASQ",
-    "rule-gone": "iptables -t nat -D DLN-MASQ 1",
+    "jump-twice": "iptables -t nat -A POSTROUTING -m comment --comment dockerless.network -j DLN-EGRESS",
+    "rule-gone": "iptables -t nat -D DLN-EGRESS 1",
     "rules-6-gone": "ip6tables -F DLN-FORWARD",
     "table-flushed": "iptables -t mangle -F",
     "chain-more": "iptables -N DLN-STRAY; iptables -A DLN-STRAY -j DROP",

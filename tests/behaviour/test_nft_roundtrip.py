@@ -28,11 +28,16 @@ sys.path.insert(0, str(link().parents[2]))
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis.configuration import set_hypothesis_home_dir  # noqa: E402
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_layout import render  # noqa: E402
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nftables import NftablesBackend  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.layout import render  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.netfilter import Netfilter  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.model import FirewallState  # noqa: E402
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.firewall_states import (  # noqa: E402
     STATES,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.golden_states import (  # noqa: E402
+    STATES as GOLDEN_STATES,
 )
 
 set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
@@ -70,7 +75,7 @@ class Nft:
 
     def converge(self, state: FirewallState) -> list[Any]:
         """What a module does: read, plan, apply; the steps."""
-        backend = NftablesBackend(self)
+        backend = NftablesBackend(Netfilter(self))
         steps = backend.plan(backend.read(), state)
         for step in steps:
             step.apply(self)  # type: ignore[arg-type]
@@ -105,7 +110,7 @@ def test_any_state_is_read_back_and_follows_any_other_by_one_transaction(
         nft.transactions = 0
         steps = nft.converge(state)
         assert nft.transactions <= 1
-        backend = NftablesBackend(nft)
+        backend = NftablesBackend(Netfilter(nft))
         table = backend.read()
         assert table == render(state)
         assert backend.state(table) == state
@@ -113,7 +118,7 @@ def test_any_state_is_read_back_and_follows_any_other_by_one_transaction(
     for step in reversed(steps):
         for undo in step.undo():
             undo.apply(nft)  # type: ignore[arg-type]
-    assert NftablesBackend(nft).read() == render(first)
+    assert NftablesBackend(Netfilter(nft)).read() == render(first)
 
     nft.converge(FirewallState())
 
@@ -126,5 +131,21 @@ def test_a_transaction_may_be_pasted_twice(nft: Nft, state: FirewallState) -> No
     for step in nft.converge(state):
         step.apply(nft)  # type: ignore[arg-type]
 
-    assert NftablesBackend(nft).read() == render(state)
+    assert NftablesBackend(Netfilter(nft)).read() == render(state)
     nft.converge(FirewallState())
+
+
+GOLDEN = ROOT / "tests/unit/plugins/module_utils/firewall/golden"
+
+
+@pytest.mark.parametrize("name", GOLDEN_STATES)
+def test_the_rulesets_in_files_can_be_loaded_and_are_what_we_would_write(nft: Nft, name: str) -> None:
+    state = GOLDEN_STATES[name]
+    for tool, ending in (("nft -f", "nft"), ("iptables-nft-restore", "ipv4"), ("ip6tables-nft-restore", "ipv6")):
+        nft.execute([*tool.split(), str(GOLDEN / f"{name}.{ending}")], "")
+
+    for backend in (NftablesBackend(Netfilter(nft)), IptablesBackend(Netfilter(nft), "nft")):
+        there = backend.read()
+        assert backend.state(there) == state
+        assert backend.plan(there, state) == []
+    nft(["nft", "flush", "ruleset"], None)

@@ -45,17 +45,17 @@ NO_RULES = pytest.mark.parametrize("world", ["nftables"], indirect=True)  # wher
 
 # What to delete, by back-end, to take a protection of the network blue away.
 DIRECT_ACCESS = {
-    "nftables": [("strangers", "direct access"), ("into", "not published")],
-    "iptables": [("mangle DLN-GUARD", "! -i br-blue"), ("filter DLN-IN-br-blue", "-A DLN-IN-br-blue -j DROP")],
+    "nftables": [("direct", "direct access"), ("into", "not published")],
+    "iptables": [("mangle DLN-GUARD", "! -i br-blue"), ("filter DLN-INTO-br-blue", "-A DLN-INTO-br-blue -j DROP")],
 }
-GATEWAY = {"nftables": [("strangers", "direct access")], "iptables": [("mangle DLN-GUARD", "! -i br-blue")]}
+GATEWAY = {"nftables": [("direct", "direct access")], "iptables": [("mangle DLN-GUARD", "! -i br-blue")]}
 LOOPBACK = {
-    "nftables": [("guard", "@closed4"), ("publish_in", "for this host alone")],
+    "nftables": [("guard", "@guarded4"), ("publish_in", "for this host alone")],
     "iptables": [("raw DLN-LOOPBACK", "127.0.0.0/8"), ("mangle DLN-GUARD", "127.0.0.0/8")],
 }
 NOT_PUBLISHED = {
     "nftables": [("into", "not published")],
-    "iptables": [("filter DLN-IN-br-blue", "-A DLN-IN-br-blue -j DROP")],
+    "iptables": [("filter DLN-INTO-br-blue", "-A DLN-INTO-br-blue -j DROP")],
 }
 HOST_ACCESS = {
     "nftables": [("input", "access to the host")],
@@ -67,14 +67,14 @@ NO_WAY_OUT = {
 }
 NO_WAY_IN = {
     "nftables": [*DIRECT_ACCESS["nftables"], ("entering", "no way in"), ("leaving", "no way in")],
-    "iptables": [*DIRECT_ACCESS["iptables"], ("filter DLN-IN-br-blue", "! -i br-blue -j DROP")],
+    "iptables": [*DIRECT_ACCESS["iptables"], ("filter DLN-INTO-br-blue", "! -i br-blue -j DROP")],
 }
-SHORT_WAY = {"nftables": [("short_way", "redirect")], "iptables": [("filter DLN-OUTPUT", "-o br-blue")]}
+SHORT_WAY = {"nftables": [("output", "redirect")], "iptables": [("filter DLN-OUTPUT", "-o br-blue")]}
 PRIVATE_SOURCE = {
     "nftables": [("leaving", "private source")],
     "iptables": [("filter DLN-INVALID", "-i br-blue ! -o br-blue -j DROP")],
 }
-STRAYS = {"nftables": [("stray", "may be of")], "iptables": [("filter DLN-STRAYS", "-A DLN-STRAYS -j DROP")]}
+STRAYS = {"nftables": [("strays", "may be of")], "iptables": [("filter DLN-STRAYS", "-A DLN-STRAYS -j DROP")]}
 
 Protection = dict[str, list[tuple[str, str]]]
 Way = tuple[Any, ...]  # place, address, port, and the source if it matters
@@ -108,8 +108,8 @@ class Lab(EngineWorld):
             self.remove_rules(("publish_in", "publish_bound"))
             return
         for tool in ("iptables", "ip6tables"):
-            if self.run([tool, "-t", "nat", "-S", "DLN-BOUND"])[0] == 0:
-                self.must(tool, "-t", "nat", "-I", "DLN-PUBLISH", "-j", "DLN-BOUND")
+            if self.run([tool, "-t", "nat", "-S", "DLN-PUBLISH-AT"])[0] == 0:
+                self.must(tool, "-t", "nat", "-I", "DLN-PUBLISH-IN", "-j", "DLN-PUBLISH-AT")
 
     def forget_neighbours(self, *places: str) -> None:
         for place in places:

@@ -77,7 +77,8 @@ def test_the_networks_of_the_guide() -> None:
 
 
 def test_the_task_list_of_single_modules_is_complete_and_idempotent() -> None:
-    (play,) = [example[0] for example in examples(PAGES[-1]) if isinstance(example, list)]
+    plays = [example[0] for example in examples(PAGES[-1]) if isinstance(example, list)]
+    (play,) = [play for play in plays if any("dockerless.network.bridge" in task for task in play["tasks"])]
     there = host()
 
     changed = [once(there, *requests(task)).changed for task in play["tasks"]]

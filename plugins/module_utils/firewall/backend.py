@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import typing as t
 
+from ..kernel.netfilter import Netfilter
 from ..model import FirewallState
 from ..operations import Operation
-
-# What the names of our chains in iptables begin with.
-CHAIN_PREFIX = "DLN-"
-# Runs a program with text on its standard input: argv and input to (exit code, standard output, standard error).
-Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
 
 class FirewallError(Exception):
     """The packet filter cannot be read or driven; the text says with which tool and why."""
+
+
+class BaseChain(t.NamedTuple):
+    """A chain that the kernel itself sends packets to."""
+
+    store: str  # nft or legacy
+    family: str  # ip, ip6 or inet
+    table: str
+    chain: str
 
 
 class Backend:
@@ -27,9 +32,16 @@ class Backend:
     """
 
     name: str = ""
+    # What executes the rules: nft (nf_tables, also when iptables wrote them) or legacy (x_tables).
+    store: str = "nft"
 
-    def __init__(self, run: Runner) -> None:
-        self.run = run
+    def __init__(self, netfilter: Netfilter) -> None:
+        self.netfilter = netfilter
+
+    @property
+    def home(self) -> frozenset[BaseChain]:
+        """The base chains of others from which our chains are reached, so that our accept is the last word there."""
+        return frozenset()
 
     def usable(self) -> str | None:
         """Why this back-end cannot work on this host, in one sentence; None when it can."""
@@ -47,7 +59,7 @@ class Backend:
         """What read() will give when ``desired`` is in place."""
         raise NotImplementedError
 
-    def kept(self, raw: object) -> str:
+    def user_rules(self, raw: object) -> str:
         """A sentence when rules of the user's keep a chain of ours from going; empty when none do."""
         return ""
 
@@ -57,3 +69,9 @@ class Backend:
         An empty FirewallState leaves no chain and no table of ours.
         """
         raise NotImplementedError
+
+
+def first_line(text: str) -> str:
+    """What a tool says, for an error message: its first line that is not a warning."""
+    lines = [line for line in text.strip().splitlines() if not line.startswith("#")]
+    return lines[0] if lines else "it says nothing"

@@ -13,55 +13,18 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ..kernel.host import Host
+from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
-from ..model import BridgePolicy, FirewallState, Masquerade
+from ..model import BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
 from ..operations import ForgetFlows, Operation
-from .backend import Backend, FirewallError, Runner
-from .foreign import Foreign
+from .backend import Backend, FirewallError
+from .choice import choose, others
+from .foreign.reader import Foreign
 from .port_table import PortTable
 
 if t.TYPE_CHECKING:
-    from .hooks import Measures
-
-CHOICES = ("auto", "nftables", "iptables", "legacy")
-
-
-# A module is compiled anew on the managed host at each call: what a run does not use is not imported.
-
-
-def _nftables(run: Runner) -> Backend:
-    from .nftables import NftablesBackend
-
-    return NftablesBackend(run)
-
-
-def _iptables(run: Runner, variant: str = "auto") -> Backend:
-    from .iptables import IptablesBackend
-
-    return IptablesBackend(run, variant)
-
-
-def _uplinks(host: Host) -> set[str]:
-    found = (host.default_link(version) for version in (4, 6))
-    return {link for link in found if link is not None}
-
-
-def legacy_is_loaded() -> bool:
-    """Whether the kernel has legacy tables; asking them would load them."""
-    for path in ("/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"):
-        try:
-            with open(path, encoding="ascii") as file:
-                if file.read().strip():
-                    return True
-        except OSError:
-            continue
-    return False
-
-
-def _legacy(run: Runner) -> Backend:
-    from .legacy import LegacyBackend
-
-    return LegacyBackend(run)
+    from .coexist.base import Measures
+    from .foreign.captures import PortHolders
 
 
 @dataclass(frozen=True)
@@ -73,27 +36,27 @@ class _Source:
     state: FirewallState
 
 
-def _beside(policy: BridgePolicy, others: t.Collection[BridgePolicy]) -> BridgePolicy:
-    """A policy without the subnets that another one has by now, in another size: a set takes no two that overlap."""
-    taken = [subnet for other in others for subnet in other.subnets]
-    return replace(
-        policy,
-        subnets=tuple(
-            mine
-            for mine in policy.subnets
-            if not any(mine != theirs and mine.version == theirs.version and mine.overlaps(theirs) for theirs in taken)
-        ),
-    )
+def _without_overlaps(policy: BridgePolicy, coming: t.Collection[BridgePolicy]) -> BridgePolicy:
+    """A policy without the subnets that overlap one of those that are coming: a set takes no two that overlap."""
+    taken = [subnet for other in coming for subnet in other.subnets]
+    free = (mine for mine in policy.subnets if not any(mine != theirs and overlap(mine, theirs) for theirs in taken))
+    return replace(policy, subnets=tuple(free))
+
+
+def _uplinks(host: Host) -> set[str]:
+    found = (host.default_link(version) for version in (4, 6))
+    return {link for link in found if link is not None}
 
 
 class FirewallSession:
     """Where the objects of a run leave what they want of the packet filter."""
 
-    def __init__(self, run: Runner, choice: str = "auto") -> None:
-        self._run = run
+    def __init__(self, netfilter: Netfilter, choice: str = "auto") -> None:
+        self._netfilter = netfilter
         self._choice = choice
-        self.foreign = Foreign(run)
-        self._own: _Source | None = None
+        self.foreign = Foreign(netfilter)
+        self._port_holders: PortHolders | None = None
+        self._chosen: _Source | None = None
         self._others: list[_Source] = []
         self.policies: dict[str, BridgePolicy] = {}
         self.masquerades: dict[t.Any, Masquerade] = {}
@@ -105,12 +68,11 @@ class FirewallSession:
 
     def open(self) -> None:
         """Choose the back-end and read; FirewallError when none works."""
-        if self._own is not None:
+        if self._chosen is not None:
             return
         backend = self._choose()
-        self._own = self._load(backend)
-        others = (self._load(other) for other in self._strangers(backend))
-        self._others = [other for other in others if other.raw]
+        self._chosen = self._load(backend)
+        self._others = [other for other in map(self._load, self._left_behind(backend)) if other.raw]
         current = self.current
         self.policies = {policy.bridge: policy for policy in current.policies}
         self.masquerades = {masquerade.key: masquerade for masquerade in current.masquerades}
@@ -120,7 +82,7 @@ class FirewallSession:
     @property
     def is_open(self) -> bool:
         """Whether anything of this run has looked at the packet filter."""
-        return self._own is not None
+        return self._chosen is not None
 
     def readable(self) -> bool:
         """Open it when that is possible; for those who can do without."""
@@ -141,8 +103,16 @@ class FirewallSession:
             self.drop_foreign = drop
             self.revision += 1
 
+    def port_holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
+        """Whose rule leads a port of the host elsewhere, as a clause; empty when nobody's."""
+        if self._port_holders is None:
+            from .foreign.captures import PortHolders
+
+            self._port_holders = PortHolders(self.foreign)
+        return self._port_holders.of(port, local)
+
     def foreign_nat(self, version: int) -> str:
-        """Whose rules translate addresses beside ours, as a clause; empty when nobody's."""
+        """Who else has rules that translate addresses, as a clause; empty when nobody has."""
         found = self.foreign.nat_tables(version)
         return "%s translates addresses" % found[0] if found else ""
 
@@ -150,30 +120,31 @@ class FirewallSession:
         """What of others overrides our rules as they are now, a sentence each."""
         if self.foreign.is_alone():
             return []
-        from .hooks import measures
-        from .obstacles import facts
+        from .coexist.plan import measures
+        from .foreign.obstacles import facts
 
         state = self.current
-        found = measures(self.foreign, state, state, self.backend, host, links)
-        opened = {(base, way) for base, way in found.opened if base not in found.missing}
-        return facts(self.foreign, state, self.backend, lambda: _uplinks(host), opened)
+        found = measures(self.foreign, state, state, self._holder, links)
+        passed = {(base, way) for base, way in found.passed if base not in found.missing}
+        return facts(self.foreign, state, self._holder, lambda: _uplinks(host), passed)
 
     def coexist(self, host: Host, links: t.Mapping[str, Link], warn: t.Callable[[str], None]) -> Measures | None:
         """What there is to do in the places that other packet filters have for rules like ours; warns of obstacles."""
         self.open()
-        for source in [self._source, *self._others]:
-            kept = source.backend.kept(source.raw) if source is not self._own or not self.policies else ""
-            if kept:
-                warn(kept)
+        for source in self._sources:
+            if source is not self._chosen or not self.policies:
+                staying = source.backend.user_rules(source.raw)
+                if staying:
+                    warn(staying)
         if self.foreign.is_alone():
             return None
-        from .hooks import measures
-        from .obstacles import facts
+        from .coexist.plan import measures
+        from .foreign.obstacles import facts
 
         desired = self.desired
-        found = measures(self.foreign, self.current, desired, self.backend, host, links)
+        found = measures(self.foreign, self.current, desired, self._holder, links)
         if desired.policies or desired.masquerades or desired.ports:
-            for fact in facts(self.foreign, desired, self.backend, lambda: _uplinks(host), found.opened):
+            for fact in facts(self.foreign, desired, self._holder, lambda: _uplinks(host), found.passed):
                 warn(fact + ".")
         return found
 
@@ -181,13 +152,17 @@ class FirewallSession:
     def backend(self) -> str:
         """The name of the back-end that has our rules; of the one that would be used while there are none."""
         self.open()
-        holders = [source for source in [self._source, *self._others] if source.raw]
-        return (holders or [self._source])[0].backend.name
+        return self._holder.name
+
+    @property
+    def _holder(self) -> Backend:
+        holders = [source for source in self._sources if source.raw]
+        return (holders or self._sources)[0].backend
 
     @property
     def current(self) -> FirewallState:
         """What of ours is in the packet filter now, wherever it is."""
-        states = [source.state for source in [self._source, *self._others]]
+        states = [source.state for source in self._sources]
         return FirewallState(
             policies=frozenset().union(*(state.policies for state in states)),
             masquerades=frozenset().union(*(state.masquerades for state in states)),
@@ -213,21 +188,26 @@ class FirewallSession:
         """
         self.open()
         source, desired = self._source, self.desired
-        gone = [policy for policy in self.current.policies if policy.bridge in leaving]
-        kept = [_beside(policy, desired.policies) for policy in gone if policy not in desired.policies]
-        first = replace(desired, policies=desired.policies | frozenset(kept))
+        going = [policy for policy in self.current.policies if policy.bridge in leaving]
+        still = [_without_overlaps(policy, desired.policies) for policy in going if policy not in desired.policies]
+        first = replace(desired, policies=desired.policies | frozenset(still))
         steps = source.backend.plan(source.raw, first)
         for other in self._others:
             steps += other.backend.plan(other.raw, FirewallState())
         if self.stale:
             steps.append(ForgetFlows(tuple(self.stale)))
-        return steps, source.backend.plan(source.backend.expected(first), desired) if kept else []
+        return steps, source.backend.plan(source.backend.expected(first), desired) if still else []
 
     @property
     def _source(self) -> _Source:
-        if self._own is None:
+        if self._chosen is None:
             raise FirewallError("The packet filter has not been read.")
-        return self._own
+        return self._chosen
+
+    @property
+    def _sources(self) -> list[_Source]:
+        """The chosen back-end, and the others that have rules of ours."""
+        return [self._source, *self._others]
 
     @staticmethod
     def _load(backend: Backend) -> _Source:
@@ -235,34 +215,7 @@ class FirewallSession:
         return _Source(backend, raw, backend.state(raw))
 
     def _choose(self) -> Backend:
-        """The back-end asked for, with what it read; a look is also the proof that it works."""
-        if self._choice != "auto":
-            backend = {"nftables": _nftables, "iptables": _iptables, "legacy": _legacy}[self._choice](self._run)
-            trouble = backend.usable()
-            if trouble is not None:
-                raise FirewallError("Back-end %s: %s" % (self._choice, trouble))
-            return backend
-        native = _nftables(self._run)
-        trouble = native.usable()
-        if trouble is None:
-            return native
-        own = _iptables(self._run)
-        if own.usable() is None:
-            return own
-        raise FirewallError(
-            "This host has neither a working nft nor a working iptables (%s); install the package nftables." % trouble
-        )
+        return choose(self._choice, self._netfilter)
 
-    def _strangers(self, backend: Backend) -> list[Backend]:
-        """Back-ends beside the chosen one that have rules of ours; looking loads nothing that is not loaded."""
-        others: list[Backend] = []
-        if backend.name != "nftables":
-            native = _nftables(self._run)
-            others += [native] if native.usable() is None else []
-        # nft, where it works, sees at once what the nf_tables variant of iptables has
-        unseen = backend.name != "nftables" or self.foreign.nft_sees_ours_in_iptables()
-        if backend.name != "iptables" and unseen:
-            others.append(_iptables(self._run, "nft"))
-        if backend.name != "legacy" and legacy_is_loaded():
-            others.append(_iptables(self._run, "legacy"))
-        return [other for other in others if other.usable() is None]
+    def _left_behind(self, chosen: Backend) -> t.Iterable[Backend]:
+        return others(chosen, self._netfilter, self.foreign)

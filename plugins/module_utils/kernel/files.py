@@ -21,6 +21,23 @@ def read(path: str) -> str | None:
         raise OSError(errno.EILSEQ, "it is not text in UTF-8; remove it", path) from error
 
 
+def look(path: str) -> str | None:
+    """The text of a file of somebody else's, None when it cannot be read; what is not UTF-8 in it is replaced."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def names(folder: str) -> list[str]:
+    """The names in a folder; none when it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
 def unfinished(path: str) -> str:
     """What a file is called until it is whole; a run that was killed may leave it, and the next one takes it away.
 

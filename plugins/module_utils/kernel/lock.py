@@ -14,10 +14,10 @@ import threading
 import time
 import typing as t
 
+from ..marks import LOCK_FILE
 from .errors import KernelError, LockTimeout
 
 _FOLDER = "/run/lock"
-_NAME = "dockerless.network.lock"
 
 # Calls a function among the files that the lock is one of.
 Door = t.Callable[[t.Callable[[], t.Any]], t.Any]
@@ -30,7 +30,7 @@ def _here(function: t.Callable[[], t.Any]) -> t.Any:
 @contextlib.contextmanager
 def held(timeout: float, what: str, door: Door = _here) -> t.Iterator[None]:
     """Hold the lock, or raise LockTimeout with its holder after ``timeout`` seconds."""
-    path = os.path.join(_FOLDER if door(lambda: os.path.isdir(_FOLDER)) else "/run", _NAME)
+    path = os.path.join(_FOLDER if door(lambda: os.path.isdir(_FOLDER)) else "/run", LOCK_FILE)
     try:
         fd = _acquire(path, timeout, door)
     except OSError as error:

@@ -12,7 +12,8 @@ import os
 import stat
 import typing as t
 
-from ..model import LINK_GROUP, Place
+from ..marks import LINK_GROUP, NETNS_RECORDS
+from ..model import Place
 from . import files, requests
 from .errors import KernelError
 from .namespaces import MS_BIND, MS_REC, MS_SHARED, OWN_NAMESPACE, Visitor, mount, unmount, unshare_network
@@ -20,8 +21,6 @@ from .netlink import NetlinkSocket
 from .sockets import NETNS_FOLDER, not_entered, path_of
 from .state import NamespaceEntry
 
-# Which process' namespaces we gave a name: a file for each name, with the inode of the namespace.
-RECORDS = "/run/dockerless.network/netns"
 # The mode of the files that we make to mount a namespace on: what a kill leaves of one is known as ours. ip-netns(8)
 # takes 0 for its own.
 _MODE = 0o1000
@@ -175,7 +174,7 @@ def _done(step: t.Callable[[], None]) -> bool:
 
 def _recorded() -> dict[str, int]:
     try:
-        names = os.listdir(RECORDS)
+        names = os.listdir(NETNS_RECORDS)
     except FileNotFoundError:
         return {}
     texts = {name: (files.read(_record(name)) or "").strip() for name in names}
@@ -186,12 +185,12 @@ def _forget(name: str) -> None:
     files.remove(_record(name))
     # What is not empty stays.
     with contextlib.suppress(OSError):
-        os.rmdir(RECORDS)
-        os.rmdir(os.path.dirname(RECORDS))
+        os.rmdir(NETNS_RECORDS)
+        os.rmdir(os.path.dirname(NETNS_RECORDS))
 
 
 def _record(name: str) -> str:
-    return os.path.join(RECORDS, name)
+    return os.path.join(NETNS_RECORDS, name)
 
 
 def _path(name: str) -> str:

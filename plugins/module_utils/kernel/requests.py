@@ -9,7 +9,8 @@ import socket
 import struct
 import typing as t
 
-from ..model import LINK_GROUP, ROUTE_PROTOCOL, Interface, Route
+from ..marks import LINK_GROUP, ROUTE_PROTOCOL
+from ..model import Interface, Route
 from .decode import IFF_UP, RT_TABLE_MAIN, RTN_UNICAST
 from .encode import Attributes, address_message, link_message, route_message
 from .netlink import attribute

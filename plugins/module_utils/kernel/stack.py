@@ -10,7 +10,8 @@ import errno
 import os
 import typing as t
 
-from ..model import BRIDGE_PORTS, DOOMED_GROUP, HOST, Interface, Place, Route
+from ..marks import DOOMED_GROUP
+from ..model import BRIDGE_PORTS, HOST, Interface, Place, Route
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .encode import Attributes

@@ -12,7 +12,8 @@ from dataclasses import replace
 from .. import parsing as read
 from ..engine import Description, StepKind
 from ..kernel.state import BridgeValues, Link
-from ..model import HOST, LINK_GROUP, Bridge, Conflict, InvalidRequest, alias, network_of
+from ..marks import LINK_GROUP, alias, network_of
+from ..model import HOST, Bridge, Conflict, InvalidRequest
 from ..operations import AddBridge, DeleteLinks, Operation, SetLink, SetSysctl
 from ..world import Claims, World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps

@@ -5,19 +5,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 from dataclasses import dataclass
 
 from .. import parsing as read
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
-from ..model import BridgePolicy, Conflict, Flow, InvalidRequest, Network
+from ..model import ANYWHERE, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
 from ..world import Claims, World
 from .common import compact
 from .overlaps import Owned, first_overlap
-
-_ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
     @staticmethod
     def _parse_flow(item: t.Mapping[str, t.Any], bridge: str) -> Flow:
         to = read.network("allow.to", item["to"])
-        source = _ANYWHERE[to.version]
+        source = ANYWHERE[to.version]
         if item.get("from") is not None:
             source = read.network("allow.from", item["from"])
         if source.version != to.version:
@@ -144,7 +141,7 @@ def _lies_in(inner: Network, outer: Network) -> bool:
 def _refuse_overlap(item: BridgePolicy, other: BridgePolicy) -> None:
     for one in item.subnets:
         for two in other.subnets:
-            if one.version == two.version and one.overlaps(two):
+            if overlap(one, two):
                 raise _overlap((one, item.bridge), (two, other.bridge))
 
 

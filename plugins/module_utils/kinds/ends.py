@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from .. import parsing as read
 from ..kernel.state import Link, RouteEntry
-from ..model import ROUTE_PROTOCOL, Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
+from ..marks import ROUTE_PROTOCOL
+from ..model import Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
 from ..operations import AddRoute, Operation, RemoveRoute
 from ..world import World, with_metric
 from .common import address_steps, compact, link_steps, link_values, spelled

@@ -11,7 +11,8 @@ from dataclasses import replace
 from .. import parsing as read
 from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
-from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alias, network_of
+from ..marks import LINK_GROUP, alias, network_of
+from ..model import Conflict, InvalidRequest, Namespace, Place
 from ..operations import AttachNamespace, CreateNamespace, DeleteLinks, DeleteNamespace, Operation
 from ..world import World, is_ours
 from .common import compact, link_steps, link_values, sysctl_steps

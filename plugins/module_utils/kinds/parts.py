@@ -9,7 +9,8 @@ import typing as t
 from dataclasses import replace
 
 from ..kernel.state import Link
-from ..model import HOST, Interface, Network, Place, PublishedPort, network_of
+from ..marks import network_of
+from ..model import HOST, Interface, Network, Place, PublishedPort
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport
 from ..world import World, is_ours
 

@@ -148,7 +148,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
         ports, version = item.host_ports, item.container_ip.version
         holder = world.port_holder(
             item.protocol, ports.first, ports.last, item.host_ip, version
-        ) or world.firewall.foreign.port_holder(item, world.local_addresses)
+        ) or world.firewall.port_holder(item, world.local_addresses)
         if holder:
             raise Conflict("%s is in use: %s." % (what, holder))
 

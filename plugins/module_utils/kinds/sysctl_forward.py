@@ -14,13 +14,13 @@ import typing as t
 from .. import parsing as read
 from ..engine import Description, StepKind
 from ..kernel.files import unfinished
+from ..marks import SYSCTL_FILE as PERSISTENT
+from ..marks import VOLATILE_SYSCTL_FILE as VOLATILE
 from ..model import HOST, Conflict, Forwarding, InvalidRequest
 from ..operations import Operation, SetSysctl, sysctl_name
 from ..world import World, is_ours
 from .common import compact, file_steps, has_ipv6
 
-PERSISTENT = "/etc/sysctl.d/90-dockerless-network.conf"
-VOLATILE = "/run/dockerless.network.sysctl.conf"
 _HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state: absent:\n"
 _FOUND = re.compile(r"^# found: (\S+) = (\S+)$", re.MULTILINE)
 _IPV4 = "net/ipv4/ip_forward"

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from .. import parsing as read
 from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, LinkValue
-from ..model import HOST, LINK_GROUP, Conflict, Interface, InvalidRequest, Veth, alias, network_of
+from ..marks import LINK_GROUP, alias, network_of
+from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
 from ..operations import AddVeth, Announce, DeleteLinks, Operation, SetLink, SetPort
 from ..world import Claims, World, described, is_ours
 from . import ends

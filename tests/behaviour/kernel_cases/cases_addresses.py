@@ -15,7 +15,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.host imp
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.stack import Stack
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import address_steps
-from ansible_collections.dockerless.network.plugins.module_utils.model import ROUTE_PROTOCOL
+from ansible_collections.dockerless.network.plugins.module_utils.marks import ROUTE_PROTOCOL
 
 
 def test_an_address_of_each_family(host: Host) -> None:

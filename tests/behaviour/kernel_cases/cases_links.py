@@ -28,7 +28,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.host imp
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.namespaces import Visitor
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BridgeValues, VethEnd
-from ansible_collections.dockerless.network.plugins.module_utils.model import LINK_GROUP, Place
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
+from ansible_collections.dockerless.network.plugins.module_utils.model import Place
 from ansible_collections.dockerless.network.plugins.module_utils.world import World
 
 

@@ -21,7 +21,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.namespac
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.netlink import NETLINK_ROUTE
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.requests import RTM_DELLINK
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
-from ansible_collections.dockerless.network.plugins.module_utils.model import LINK_GROUP, Place
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
+from ansible_collections.dockerless.network.plugins.module_utils.model import Place
 
 WEB = Place(netns="web")
 RTMGRP_LINK = 1

@@ -40,6 +40,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel import (
     errors,
     files,
     namespaces,
+    netfilter,
     netlink,
     netns,
     programs,
@@ -150,7 +151,7 @@ def carry_out(request: Request, started: int) -> Request:
     begin = time.monotonic()
     answer: Request = {}
     try:
-        session = FirewallSession(programs.call, request.get("backend", "nftables"))
+        session = FirewallSession(netfilter.Netfilter(programs.call), request.get("backend", "nftables"))
         with Host(programs.call) as host, host.lock(request.get("patience", 20), request.get("what", "test")):
             begin = time.monotonic()
             answer["outcome"] = vars(

@@ -16,9 +16,8 @@ from typing import Any
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind, Outcome, Request, run
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import Foreign
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_table import Table
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nftables import NftablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import Table
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
@@ -29,16 +28,18 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     RouteEntry,
     VethEnd,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP, ROUTE_PROTOCOL
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
-    LINK_GROUP,
-    ROUTE_PROTOCOL,
     Interface,
     Place,
     Route,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.world import World
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.netfilter_in_memory import (
+    MemoryNetfilter,
+)
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.nft_in_memory import (
     Memory,
     Refused,
@@ -487,7 +488,7 @@ class MemoryBackend(NftablesBackend):
     """nftables whose table is in memory."""
 
     def __init__(self, host: MemoryHost) -> None:
-        super().__init__(lambda argv, text: (1, "", "this host is in memory"))
+        super().__init__(MemoryNetfilter(lambda argv, text: (1, "", "this host is in memory")))
         self._host = host
 
     def usable(self) -> str | None:
@@ -497,29 +498,25 @@ class MemoryBackend(NftablesBackend):
         return self._host.nft.table()
 
 
-class MemoryForeign(Foreign):
-    """What others have by nftables; never what the machine has that the tests run on."""
-
-    def is_alone(self) -> bool:
-        return not self._in_our_way()
-
-
 class MemoryDesk(FirewallSession):
     """The packet filter of a MemoryHost; ``foreign`` is what ``nft -j list`` prints of others."""
 
     def __init__(self, host: MemoryHost, foreign: Sequence[Any] = (), works: bool = True) -> None:
         listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign]})
-        super().__init__(lambda argv, text: (0, listing, "") if argv[0] == "nft" else (1, "", "no such table"))
-        self.foreign = MemoryForeign(self._run)
+        super().__init__(
+            MemoryNetfilter(
+                lambda argv, text: (0, listing, "") if argv[0] == "nft" else (1, "", "no such table"), files=host.files
+            )
+        )
         self._host = host
         self._works = works
 
     def _choose(self) -> Backend:
         if not self._works:
-            raise FirewallError("This host has neither a working nft nor a working iptables.")
+            raise FirewallError("No packet filter works on this host.")
         return MemoryBackend(self._host)
 
-    def _strangers(self, backend: Backend) -> list[Backend]:
+    def _left_behind(self, chosen: Backend) -> list[Backend]:
         return []
 
 

@@ -406,7 +406,7 @@ def test_a_module_of_links_does_not_look_at_the_packet_filter() -> None:
 
 
 def test_a_module_of_rules_says_that_there_is_no_packet_filter() -> None:
-    with pytest.raises(FirewallError, match="neither a working nft"):
+    with pytest.raises(FirewallError, match="No packet filter works"):
         once(MemoryHost(), FIREWALL, works=False)
 
 

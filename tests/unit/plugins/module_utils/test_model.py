@@ -14,33 +14,21 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
+    FirewallState,
     Flow,
     Masquerade,
     OutInterface,
     Place,
     PortRange,
     PublishedPort,
-    alias,
     bracketed,
-    network_of,
+    overlap,
 )
 
 PORTS = st.integers(1, 65535)
 RANGES = st.tuples(PORTS, PORTS).map(lambda pair: PortRange(min(pair), max(pair)))
 WEB = PublishedPort("tcp", PortRange(8080, 8080), ip_address("10.20.0.2"), 80)
 EGRESS = Masquerade(ip_network("10.20.0.0/24"), OutInterface("eth0"))
-
-
-@pytest.mark.parametrize("network", ["", "blue", "a.b-c_d:e"])
-def test_an_alias_tells_the_network(network: str) -> None:
-    assert network_of(alias(network)) == network
-
-
-@pytest.mark.parametrize(
-    "text", ["", "mine", "dockerless.network", "dockerless.networkx:blue", "x dockerless.network:blue"]
-)
-def test_an_alias_of_others_tells_no_network(text: str) -> None:
-    assert network_of(text) == ""
 
 
 @pytest.mark.parametrize(
@@ -145,3 +133,84 @@ def test_objects_that_ask_for_the_same_are_equal_and_stay_as_they_are() -> None:
 @pytest.mark.parametrize(("address", "text"), [("10.0.0.1", "10.0.0.1"), ("fd00::1", "[fd00::1]")])
 def test_an_address_in_front_of_a_port(address: str, text: str) -> None:
     assert bracketed(ip_address(address)) == text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("10.20.0.0/24", "10.20.0.128/25", True),
+        ("10.20.0.0/24", "10.20.1.0/24", False),
+        ("0.0.0.0/0", "::/0", False),
+        ("fd00::/8", "fd00:20::/64", True),
+    ],
+)
+def test_networks_overlap_within_an_ip_version(one: str, other: str, expected: bool) -> None:
+    assert overlap(ip_network(one), ip_network(other)) is expected
+    assert overlap(ip_network(other), ip_network(one)) is expected
+
+
+def test_the_most_specific_masquerade_comes_first() -> None:
+    ordered = [
+        Masquerade(ip_network("10.20.0.0/25"), OutInterface()),
+        Masquerade(ip_network("10.20.0.0/24"), OutInterface("eth0")),
+        Masquerade(ip_network("10.20.0.0/24"), OutInterface("eth1")),
+        Masquerade(ip_network("10.20.0.0/24"), OutInterface("eth0", inverted=True)),
+        Masquerade(ip_network("10.20.0.0/24"), OutInterface()),
+        Masquerade(ip_network("10.21.0.0/24"), OutInterface("eth0")),
+        Masquerade(ip_network("0.0.0.0/0"), OutInterface("eth0")),
+    ]
+
+    assert sorted(reversed(ordered), key=lambda entry: entry.order) == ordered
+
+
+@pytest.mark.parametrize(
+    ("changes", "bound", "limited"),
+    [
+        ({}, False, False),
+        ({"host_ip": ip_address("192.0.2.1")}, True, False),
+        ({"host_ip": ip_address("192.0.2.1"), "in_interfaces": ("eth0",)}, False, True),
+        ({"allowed_sources": (ip_network("192.0.2.0/24"),)}, False, True),
+        ({"allowed_sources": (ip_network("192.0.2.0/24"), ip_network("0.0.0.0/0"))}, False, False),
+    ],
+)
+def test_who_may_use_a_port(changes: dict[str, Any], bound: bool, limited: bool) -> None:
+    port = replace(WEB, **changes)
+
+    assert (port.bound, port.limited) == (bound, limited)
+
+
+BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"),))
+SIX = BridgePolicy("br-six", (ip_network("fd00:20::/64"),), internal=True)
+BARE = BridgePolicy("br-bare")
+
+
+@pytest.mark.parametrize(
+    ("state", "named", "policies", "versions"),
+    [
+        (FirewallState(), set(), set(), {4, 6}),
+        (FirewallState(drop_foreign=True), set(), set(), {4, 6}),
+        (FirewallState(frozenset([BLUE])), {4}, {4}, {4}),
+        (FirewallState(frozenset([BLUE, SIX])), {4, 6}, {4, 6}, {4, 6}),
+        # a bridge without a subnet may carry both, and so the policy of its neighbour has to hold in both
+        (FirewallState(frozenset([BARE])), set(), {4, 6}, {4, 6}),
+        (FirewallState(frozenset([BLUE, BARE])), {4}, {4, 6}, {4, 6}),
+        (FirewallState(ports=frozenset([WEB])), {4}, set(), {4}),
+        (FirewallState(frozenset([SIX]), frozenset([EGRESS])), {4, 6}, {6}, {4, 6}),
+    ],
+)
+def test_ip_versions_of_a_state(state: FirewallState, named: set[int], policies: set[int], versions: set[int]) -> None:
+    assert (state.named_versions, state.policy_versions, state.versions) == (named, policies, versions)
+
+
+@pytest.mark.parametrize(
+    ("state", "exits"),
+    [
+        (FirewallState(), []),
+        (FirewallState(frozenset([BLUE, SIX, BARE])), ["br-bare", "br-blue"]),
+        (FirewallState(frozenset([SIX]), frozenset([EGRESS])), []),
+        (FirewallState(masquerades=frozenset([EGRESS])), [""]),
+        (FirewallState(ports=frozenset([WEB])), [""]),
+    ],
+)
+def test_the_bridges_with_a_way_out(state: FirewallState, exits: list[str]) -> None:
+    assert state.exits == exits

@@ -34,6 +34,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.operations impo
     RemoveAddress,
     RemoveFile,
     RemoveRoute,
+    RunTool,
     SetLink,
     SetPort,
     SetSysctl,
@@ -143,6 +144,7 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             LoadRules(("nft", "-f", "-"), "add table inet x\n", "delete table inet x\n"),
             ["nft -f - <<'EOF'\nadd table inet x\nEOF"],
         ),
+        (RunTool(("ufw", "a b"), ("ufw", "delete", "a b")), ["ufw 'a b'"]),
         (
             ForgetFlows((PortFlows(4, "udp", 53, 54, "192.0.2.1"), PortFlows(6, "tcp", 80, 80))),
             [
@@ -177,6 +179,7 @@ ODD = "a'b $(x);&|"
         RemoveRoute(HOST, ODD, DEFAULT),
         RemoveFile(ODD, ""),
         LoadRules((ODD, ODD), ""),
+        RunTool((ODD, ODD)),
     ],
     ids=lambda step: type(step).__name__,
 )
@@ -291,6 +294,7 @@ def test_undo_is_the_inverse_and_its_undo_does_it_again(step: Operation) -> None
         ForgetFlows((PortFlows(4, "udp", 53, 53),)),
         Announce((Announcement(WEB, "eth0", (FOUR,), "v0"),)),
         LoadRules(("nft", "-f", "-"), "x"),
+        RunTool(("ufw", "reload")),
     ],
     ids=lambda step: type(step).__name__,
 )
@@ -303,6 +307,21 @@ def test_a_deletion_is_taken_back_by_the_steps_that_came_with_it() -> None:
 
     assert DeleteLinks(("br0",), again).undo() == list(again)
     assert DeleteNamespace("web", again=again).undo() == list(again)
+
+
+def test_a_tool_is_run_without_input_and_taken_back_by_its_reverse() -> None:
+    ran: list[object] = []
+    step = RunTool(("ufw", "route", "allow"), ("ufw", "route", "delete"))
+
+    class Host:
+        def execute(self, argv: object, text: str) -> None:
+            ran.append((argv, text))
+
+    for each in (step, *step.undo()):
+        each.apply(Host())  # type: ignore[arg-type]
+
+    assert ran == [(("ufw", "route", "allow"), ""), (("ufw", "route", "delete"), "")]
+    assert [back.undo() for back in step.undo()] == [[step]]
 
 
 def test_every_operation_is_tested_here() -> None:
@@ -323,6 +342,7 @@ def test_every_operation_is_tested_here() -> None:
         "RemoveAddress",
         "RemoveFile",
         "RemoveRoute",
+        "RunTool",
         "SetLink",
         "SetPort",
         "SetSysctl",

@@ -14,15 +14,8 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry, VethEnd
 from ansible_collections.dockerless.network.plugins.module_utils.kinds import common
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import file_steps, sysctl_steps
-from ansible_collections.dockerless.network.plugins.module_utils.model import (
-    DOOMED_GROUP,
-    HOST,
-    LINK_GROUP,
-    ROUTE_PROTOCOL,
-    Conflict,
-    Place,
-    Route,
-)
+from ansible_collections.dockerless.network.plugins.module_utils.marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Conflict, Place, Route
 from ansible_collections.dockerless.network.plugins.module_utils.operations import RemoveFile, WriteFile
 from ansible_collections.dockerless.network.plugins.module_utils.world import described, is_ours
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world

@@ -9,7 +9,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_text import text_of
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.save_text import text_of
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.netfilter_in_memory import (
+    MemoryNetfilter,
+)
 
 BUILTIN = {
     "raw": ("PREROUTING", "OUTPUT"),
@@ -82,10 +85,11 @@ class Rules:
         return "\n".join([*lines, ""])
 
 
-class Host:
-    """A runner for the back-end: a host whose iptables is the nf_tables variant."""
+class Host(MemoryNetfilter):
+    """A host whose iptables is the nf_tables variant."""
 
     def __init__(self, **families: str) -> None:
+        super().__init__(self)
         self.families = {4: Rules(families.get("v4", "")), 6: Rules(families.get("v6", ""))}
         self.calls: list[str] = []
 

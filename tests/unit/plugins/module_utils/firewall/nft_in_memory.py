@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_table import (
-    FAMILY,
-    NAME,
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import (
     Chain,
     Element,
     Set,
     Table,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.marks import NFT_FAMILY, NFT_TABLE
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _COMMAND = re.compile(r"(add|delete|flush) (table|chain|set|map|element|rule) (\S+) (\S+)(?: (\S+))?(?: (.+))?")
@@ -64,7 +63,7 @@ class Memory:
 
     def _do(self, line: str) -> None:
         found = _COMMAND.fullmatch(line)
-        if found is None or (found[3], found[4]) != (FAMILY, NAME):
+        if found is None or (found[3], found[4]) != (NFT_FAMILY, NFT_TABLE):
             raise Refused("syntax error")
         verb, kind, name, rest = found[1], found[2], found[5] or "", found[6] or ""
         if not self.there and (verb, kind) != ("add", "table"):

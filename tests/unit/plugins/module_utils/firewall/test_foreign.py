@@ -2,27 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How we look at others; what their rules mean, and what to do about them, is in test_foreign_rules and test_hooks."""
+"""How we look at others. What their rules mean, and what to do about it, is in test_foreign_rules and test_coexist."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any
 
 import pytest
+from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall import foreign as module
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import (
-    Foreign,
-    exposed,
-    home,
-    translates,
-    versions,
-)
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.reader import UFW_RULES, Foreign
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.marks import ZONE_FILE
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -49,10 +45,11 @@ NAT = {"type": "nat", "hook": "postrouting", "prio": 100, "policy": "accept"}
 FORWARD = {"type": "filter", "hook": "forward", "prio": 0, "policy": "drop"}
 
 
-class Tools:
+class Tools(MemoryNetfilter):
     """A host whose nft prints this, and which has no other tool."""
 
     def __init__(self, *objects: Any) -> None:
+        super().__init__(self)
         self.objects = objects
         self.calls: list[str] = []
 
@@ -61,13 +58,6 @@ class Tools:
         if argv[0] != "nft":
             raise FirewallError("There is no program %s on this host." % argv[0])
         return 0, json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *self.objects]}), ""
-
-
-@pytest.fixture(autouse=True)
-def _bare_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "_LEGACY_TABLES", {4: str(tmp_path / "4"), 6: str(tmp_path / "6")})
-    monkeypatch.setattr(module, "UFW_RULES", str(tmp_path / "user.rules"))
-    monkeypatch.setattr(module, "ZONE_FILE", str(tmp_path / "zone.xml"))
 
 
 @pytest.mark.parametrize(
@@ -90,23 +80,26 @@ def test_who_forwards_or_translates_is_not_alone(objects: list[Any], alone: bool
 MARK = b"dockerless.network".hex()
 
 
-@pytest.mark.parametrize("name", ["4", "6", "user.rules", "zone.xml"])
-def test_nor_is_a_host_with_legacy_tables_or_another_firewalls_files(tmp_path: Path, name: str) -> None:
-    text = "nat\n"
-    if name == "user.rules":
-        (tmp_path / name).write_text(text)
-        assert Foreign(Tools()).is_alone()  # ufw is off, and has nothing of ours
-        text = "### tuple ### route:allow any any 0.0.0.0/0 any 0.0.0.0/0 in_br-blue comment=%s\n" % MARK
-    (tmp_path / name).write_text(text)
+def beside(**more: Any) -> Foreign:
+    """A host with legacy tables, or with files of another firewall."""
+    return Foreign(MemoryNetfilter(Tools(), **more))
 
-    assert not Foreign(Tools()).is_alone()
+
+def test_nor_is_a_host_with_legacy_tables_or_another_firewalls_files() -> None:
+    theirs = "### tuple ### route:allow any any 0.0.0.0/0 any 0.0.0.0/0 in_br-blue comment=%s\n"
+
+    assert not beside(legacy={4: ["nat"]}).is_alone()
+    assert not beside(legacy={6: ["nat"]}).is_alone()
+    assert not beside(files={ZONE_FILE: ""}).is_alone()
+    assert not beside(files={UFW_RULES: theirs % MARK}).is_alone()
+    assert beside(files={UFW_RULES: theirs % "abcd"}).is_alone()  # ufw is off, and has nothing of ours
 
 
 def test_a_host_without_nft_is_looked_at_without_an_error() -> None:
     def nothing(argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
         raise FirewallError("There is no program %s on this host." % argv[0])
 
-    looked = Foreign(nothing)
+    looked = Foreign(MemoryNetfilter(nothing))
 
     assert looked.is_alone()
     assert looked.tables() == []
@@ -115,7 +108,7 @@ def test_a_host_without_nft_is_looked_at_without_an_error() -> None:
 
 
 def test_nft_that_fails_shows_nothing() -> None:
-    assert Foreign(lambda argv, text: (1, "garbage", "Operation not permitted")).tables() == []
+    assert Foreign(MemoryNetfilter(lambda argv, text: (1, "garbage", "Operation not permitted"))).tables() == []
 
 
 @pytest.mark.parametrize(
@@ -138,7 +131,7 @@ def test_a_nat_chain_without_rules_translates_nothing() -> None:
 
 
 def test_chains_of_ours_in_iptables_are_seen_by_nft() -> None:
-    assert Foreign(Tools(chain("ip", "nat", "DLN-MASQ"))).nft_sees_ours_in_iptables()
+    assert Foreign(Tools(chain("ip", "nat", "DLN-EGRESS"))).nft_sees_ours_in_iptables()
     assert not Foreign(Tools(chain("ip", "nat", "DOCKER"))).nft_sees_ours_in_iptables()
 
 
@@ -167,12 +160,14 @@ def test_it_looks_once() -> None:
 def test_what_of_ours_others_could_be_in_the_way_of(
     state: FirewallState, bridges: list[str], families: set[int], translated: list[int]
 ) -> None:
-    assert exposed(state) == bridges
-    assert versions(state) == families
-    assert [version for version in (4, 6) if translates(state, version)] == translated
+    assert state.exits == bridges
+    assert state.versions == families
+    assert [version for version in (4, 6) if state.translates(version)] == translated
 
 
-@pytest.mark.parametrize(("backend", "store"), [("iptables", "nft"), ("legacy", "legacy")])
-def test_in_iptables_our_accept_has_the_last_word_in_its_own_forward_chains(backend: str, store: str) -> None:
-    assert home(backend) == {(store, "ip", "filter", "FORWARD"), (store, "ip6", "filter", "FORWARD")}
-    assert home("nftables") == frozenset()
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_in_iptables_our_accept_has_the_last_word_in_its_own_forward_chains(variant: str) -> None:
+    found = IptablesBackend(Tools(), variant)
+
+    assert found.home == {(variant, "ip", "filter", "FORWARD"), (variant, "ip6", "filter", "FORWARD")}
+    assert NftablesBackend(Tools()).home == frozenset()

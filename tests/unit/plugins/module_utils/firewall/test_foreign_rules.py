@@ -11,21 +11,18 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign_rules import (
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import from_nft, from_save
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.from_nft import captures_of_map
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.rules import (
     DIRECT,
     PUBLISHED,
     Capture,
     Packet,
     Table,
-    captures_of_map,
-    fate,
-    from_nft,
-    from_save,
-    options,
+    dropped_by,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.model import PortRange
 
-OURS = ("inet", "dockerless")
 OUT = Packet("br-blue")
 IN = Packet("br-blue", PUBLISHED)
 STRAIGHT = Packet("br-blue", DIRECT, "eth0")
@@ -62,12 +59,12 @@ def table_of(policy: str, *rules: list[Any], **chains: list[list[Any]]) -> Table
     for name, body in {"forward": rules, **chains}.items():
         dump += [] if name == "forward" else [{"chain": {**place, "name": name}}]
         dump += [{"rule": {**place, "chain": name, "expr": rule}} for rule in body]
-    (found,) = from_nft(dump, OURS)
+    (found,) = from_nft.tables(dump)
     return found
 
 
 def what(table: Table, packet: Packet, *skip: str) -> str:
-    return fate(table, table.chains["forward"], packet, skip)
+    return dropped_by(table, table.chains["forward"], packet, skip)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +158,7 @@ def test_rules_of_ours_are_not_taken_for_theirs() -> None:
         {"rule": dict(place, expr=[ACCEPT], comment="dockerless.network")},
         {"rule": dict(place, chain="DLN-FORWARD", expr=[ACCEPT])},
     ]
-    (table,) = from_nft(dump, OURS)
+    (table,) = from_nft.tables(dump)
     assert list(table.chains) == ["FORWARD"] and table.chains["FORWARD"].rules == []
     assert str(table) == "table ip filter" and table.concerns(4) and not table.concerns(6)
 
@@ -240,14 +237,17 @@ COMMIT
 
 
 def test_rules_of_iptables() -> None:
-    filters, nat = from_save(SAVED, "legacy", 4)
+    filters, nat = from_save.tables(SAVED, "legacy", 4)
     assert str(filters) == "legacy iptables table filter" and "DLN-FORWARD" not in filters.chains
     forward = filters.chains["FORWARD"]
     assert (forward.kind, forward.hook, forward.policy) == ("filter", "forward", "drop")
-    assert fate(filters, forward, OUT) == "policy drop" and fate(filters, forward, IN) == "policy drop"
-    assert fate(filters, forward, Packet("br-red")) == "" and fate(filters, forward, Packet("br-bad")) == "rule reject"
-    assert fate(filters, forward, Packet("br-pub", PUBLISHED)) == ""
-    assert fate(filters, forward, Packet("br-pub")) == "policy drop"
+    assert dropped_by(filters, forward, OUT) == "policy drop" and dropped_by(filters, forward, IN) == "policy drop"
+    assert (
+        dropped_by(filters, forward, Packet("br-red")) == ""
+        and dropped_by(filters, forward, Packet("br-bad")) == "rule reject"
+    )
+    assert dropped_by(filters, forward, Packet("br-pub", PUBLISHED)) == ""
+    assert dropped_by(filters, forward, Packet("br-pub")) == "policy drop"
     docker = nat.chains["DOCKER"].rules
     assert [rule.captures for rule in docker] == [
         (Capture(PortRange(8080, 8080), "tcp", None, "leads it to 172.17.0.2:80"),),
@@ -260,15 +260,3 @@ def test_rules_of_iptables() -> None:
     ]
     assert docker[0].came_by is not None and docker[0].came_by.take("eth0") and not docker[0].came_by.take("docker0")
     assert all(rule.translates for rule in docker)
-
-
-def test_options_of_a_rule() -> None:
-    rule = ("!", "-i", "docker0", "-m", "comment", "--comment", "-j", "-m", "tcp", "--syn", "-j", "ACCEPT")
-    assert options(rule) == {
-        "! -i": "docker0",
-        "-m comment": "",
-        "--comment": "-j",
-        "-m tcp": "",
-        "--syn": "",
-        "-j": "ACCEPT",
-    }

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from iptables_in_memory import Host, Refused, Rules
+from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall import iptables
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import IptablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -69,9 +69,9 @@ def test_first_run() -> None:
         ' -m comment --comment "dockerless.network" -j DLN-STRAYS\n'
         "COMMIT\n"
         "*nat\n"
-        ":DLN-MASQ - [0:0]\n"
-        '-A DLN-MASQ -s 10.20.0.0/24 ! -o br-blue -m comment --comment "network=blue" -j MASQUERADE\n'
-        '-I POSTROUTING -m comment --comment "dockerless.network" -j DLN-MASQ\n'
+        ":DLN-EGRESS - [0:0]\n"
+        '-A DLN-EGRESS -s 10.20.0.0/24 ! -o br-blue -m comment --comment "network=blue" -j MASQUERADE\n'
+        '-I POSTROUTING -m comment --comment "dockerless.network" -j DLN-EGRESS\n'
         "COMMIT\n"
         "EOF"
     ]
@@ -93,10 +93,10 @@ def test_one_transaction_for_each_family_that_differs() -> None:
     more = dataclasses.replace(ALL, ports=ALL.ports | {dataclasses.replace(WEB, host_ports=PortRange(81, 81))})
     assert text(converge(host, more)) == (
         "*nat\n"
-        ":DLN-ANY - [0:0]\n"
-        '-A DLN-ANY -p tcp -m tcp --dport 81 -m comment --comment "bridge=br-blue network=blue" '
+        ":DLN-PUBLISH - [0:0]\n"
+        '-A DLN-PUBLISH -p tcp -m tcp --dport 81 -m comment --comment "bridge=br-blue network=blue" '
         "-j DNAT --to-destination 10.20.0.2:80\n"
-        '-A DLN-ANY -p tcp -m tcp --dport 8080 -m comment --comment "bridge=br-blue network=blue" '
+        '-A DLN-PUBLISH -p tcp -m tcp --dport 8080 -m comment --comment "bridge=br-blue network=blue" '
         "-j DNAT --to-destination 10.20.0.2:80\n"
         "COMMIT\n"
     )
@@ -116,9 +116,9 @@ def test_a_section_that_becomes_empty_leaves_nothing() -> None:
         "-X DLN-STRAYS\n"
         "COMMIT\n"
         "*nat\n"
-        ":DLN-MASQ - [0:0]\n"
-        '-D POSTROUTING -m comment --comment "dockerless.network" -j DLN-MASQ\n'
-        "-X DLN-MASQ\n"
+        ":DLN-EGRESS - [0:0]\n"
+        '-D POSTROUTING -m comment --comment "dockerless.network" -j DLN-EGRESS\n'
+        "-X DLN-EGRESS\n"
         "COMMIT\n"
     )
 
@@ -128,7 +128,7 @@ def test_what_others_made_stays_as_it_was() -> None:
 
     converge(host, ALL)
     forward = [rule[-1] for rule in host.families[4].tables["filter"]["FORWARD"]]
-    assert forward == ["DLN-FORWARD", "DOCKER-USER", "DROP", "DLN-STRANGERS"]
+    assert forward == ["DLN-FORWARD", "DOCKER-USER", "DROP", "DLN-FOREIGN"]
     converge(host, FirewallState())
 
     for table, chains in Rules(FOREIGN).tables.items():
@@ -151,7 +151,7 @@ def test_rules_of_the_user_are_never_changed_and_outlive_ours() -> None:
     assert host.families[4].save().count(theirs) == 2
     assert "DLN-" not in host.families[6].save()
     backend = IptablesBackend(host)
-    assert backend.kept(backend.read()) == (
+    assert backend.user_rules(backend.read()) == (
         "Chain DLN-USER has rules of yours, and stays; to empty it: iptables -t mangle -F DLN-USER"
     )
     host.families[4].restore("*mangle\n:DLN-USER - [0:0]\nCOMMIT\n*filter\n:DLN-USER - [0:0]\nCOMMIT\n")
@@ -170,9 +170,9 @@ def test_the_place_of_a_jump_among_the_rules_of_others_is_theirs_to_choose() -> 
 @pytest.mark.parametrize(
     "damage",
     [
-        "*nat\n-D DLN-PUBLISH -j DLN-ANY\nCOMMIT\n",
-        "*nat\n-I DLN-ANY -p tcp -m tcp --dport 8080 -j RETURN\nCOMMIT\n",
-        "*nat\n:DLN-ANY - [0:0]\nCOMMIT\n",
+        "*nat\n-D DLN-PUBLISH-IN -j DLN-PUBLISH\nCOMMIT\n",
+        "*nat\n-I DLN-PUBLISH -p tcp -m tcp --dport 8080 -j RETURN\nCOMMIT\n",
+        "*nat\n:DLN-PUBLISH - [0:0]\nCOMMIT\n",
         '*filter\n-I FORWARD -m comment --comment "dockerless.network" -j DLN-FORWARD\nCOMMIT\n',
         '*filter\n-D FORWARD -m comment --comment "dockerless.network" -j DLN-FORWARD\nCOMMIT\n',
         "*mangle\n:DLN-ORPHAN - [0:0]\n-A DLN-ORPHAN -j DROP\n-A INPUT -j DLN-ORPHAN\nCOMMIT\n",
@@ -250,13 +250,13 @@ def test_the_simulator_is_strict() -> None:
 # --- the tools
 
 
-def answering(answers: dict[str, tuple[int, str, str]]) -> Any:
+def answering(answers: dict[str, tuple[int, str, str]]) -> MemoryNetfilter:
     def run(argv: Any, text: str | None) -> tuple[int, str, str]:
         if argv[0] not in answers:
             raise FileNotFoundError(argv[0])
         return answers[argv[0]]
 
-    return run
+    return MemoryNetfilter(run)
 
 
 def version_of(variant: str) -> tuple[int, str, str]:
@@ -276,7 +276,7 @@ def test_a_runner_may_report_a_missing_program_in_its_own_way() -> None:
     def run(argv: Any, text: str | None) -> tuple[int, str, str]:
         raise FirewallError("no such program")
 
-    assert "install" in str(IptablesBackend(run).usable())
+    assert "install" in str(IptablesBackend(MemoryNetfilter(run)).usable())
 
 
 @pytest.mark.parametrize(
@@ -295,10 +295,9 @@ def test_a_chosen_variant_has_tools_of_its_own() -> None:
     assert (backend.store, backend.tool(4, "save")) == ("legacy", "iptables-legacy-save")
 
 
-def test_legacy_tables_are_not_made_by_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_legacy_tables_are_not_made_by_looking() -> None:
     host = answering({name: version_of("legacy") for name in ("iptables-legacy", "ip6tables-legacy")})
     backend = IptablesBackend(host, "legacy")
-    monkeypatch.setattr(iptables.IptablesBackend, "_legacy_tables", staticmethod(lambda version: ""))
 
     assert not backend.read()
 
@@ -318,9 +317,10 @@ def test_a_table_with_rules_of_nft_is_not_taken_for_an_empty_one() -> None:
         IptablesBackend(host).read()
 
 
-def test_without_ipv6_only_what_speaks_of_ipv6_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(iptables, "_IPV6", "/nowhere")
-    backend = IptablesBackend(Host())
+def test_without_ipv6_only_what_speaks_of_ipv6_fails() -> None:
+    host = Host()
+    host.ipv6 = False
+    backend = IptablesBackend(host)
     raw = backend.read()
 
     assert len(backend.plan(raw, FirewallState(drop_foreign=True))) == 1

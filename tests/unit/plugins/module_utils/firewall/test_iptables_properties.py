@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from iptables_in_memory import Host
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import IptablesBackend
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_rules import render
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_state import decode
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import layout
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -125,7 +124,7 @@ STATES = st.builds(
 @settings(max_examples=150, deadline=None, database=None)
 @given(STATES)
 def test_decoding_what_was_rendered_is_the_identity(state: FirewallState) -> None:
-    assert decode(render(state)) == state
+    assert layout.parse(layout.render(state)) == state
 
 
 @settings(max_examples=60, deadline=None, database=None)
@@ -147,5 +146,5 @@ def test_any_state_can_follow_any_other_and_be_taken_back(first: FirewallState, 
 
 
 def test_an_empty_state_has_no_rules() -> None:
-    assert not any(render(FirewallState()).values())
-    assert decode({}) == FirewallState()
+    assert not any(layout.render(FirewallState()).values())
+    assert layout.parse({}) == FirewallState()

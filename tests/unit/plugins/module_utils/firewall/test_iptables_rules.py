@@ -10,14 +10,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_rules import render
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_state import decode
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_text import (
-    LAST,
-    Ruleset,
-    parse,
-    text_of,
-)
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import layout
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.names import LAST
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.text import Ruleset, parse
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.save_text import text_of
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -52,39 +48,39 @@ def jumps(rulesets: dict[int, Ruleset], version: int = 4) -> set[str]:
 def identical(wanted: FirewallState) -> FirewallState:
     """The state after it has been text."""
     dumps = {}
-    for version, rules in render(wanted).items():
+    for version, rules in layout.render(wanted).items():
         lines = [f"*{table}\n:{name} - [0:0]" for table, name in rules.chains]
         lines += [
             f"*{table}\n-A {name} {text_of(rule)}" for (table, name), each in rules.chains.items() for rule in each
         ]
         dumps[version] = parse("\n".join(lines))
         assert dumps[version].chains == rules.chains
-    return decode(dumps)
+    return layout.parse(dumps)
 
 
 # --- policies
 
 
 def test_a_network() -> None:
-    rules = render(state(BLUE))
+    rules = layout.render(state(BLUE))
 
     assert chain(rules, "mangle", "DLN-GUARD") == [
         "-i lo -j RETURN",
         "-d 127.0.0.0/8 -j DROP",
         "-m conntrack --ctdir REPLY -j RETURN",
-        "-d 10.20.0.0/24 ! -i br-blue -j DLN-CLOSED",
+        "-d 10.20.0.0/24 ! -i br-blue -j DLN-DIRECT",
     ]
-    assert chain(rules, "mangle", "DLN-CLOSED") == ["-j DLN-USER", "-j DROP"]
+    assert chain(rules, "mangle", "DLN-DIRECT") == ["-j DLN-USER", "-j DROP"]
     assert chain(rules, "mangle", "DLN-USER") == chain(rules, "filter", "DLN-USER") == []
-    assert chain(rules, "filter", "DLN-ASK") == ["-i br-blue -g DLN-USER", "-o br-blue -g DLN-USER"]
+    assert chain(rules, "filter", "DLN-BRIDGES") == ["-i br-blue -g DLN-USER", "-o br-blue -g DLN-USER"]
     assert chain(rules, "filter", "DLN-FORWARD") == [
-        "-j DLN-ASK",
+        "-j DLN-BRIDGES",
         "-m conntrack --ctstate INVALID -j DLN-INVALID",
-        '-o br-blue -m comment --comment "network=blue" -j DLN-IN-br-blue',
+        '-o br-blue -m comment --comment "network=blue" -j DLN-INTO-br-blue',
         "-i br-blue -j ACCEPT",
     ]
     assert chain(rules, "filter", "DLN-INVALID") == ["-i br-blue ! -o br-blue -j DROP"]
-    assert chain(rules, "filter", "DLN-IN-br-blue") == [
+    assert chain(rules, "filter", "DLN-INTO-br-blue") == [
         "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         "-m conntrack --ctstate DNAT -j ACCEPT",
         "-i br-blue -j ACCEPT",
@@ -99,25 +95,25 @@ def test_a_network() -> None:
 
 def test_what_goes_to_a_network_of_docker_is_left_for_docker_to_judge() -> None:
     internal = dataclasses.replace(BLUE, bridge="br-in", internal=True)
-    rules = render(state(BLUE, internal), {4: ["br-0123456789ab", "docker0"]})
+    rules = layout.render(state(BLUE, internal), {4: ["br-0123456789ab", "docker0"]})
 
     assert chain(rules, "filter", "DLN-FORWARD")[-3:] == [
         "-o br-0123456789ab -j RETURN",
         "-o docker0 -j RETURN",
         "-i br-blue -j ACCEPT",
     ]
-    assert decode(rules) == state(BLUE, internal)
+    assert layout.parse(rules) == state(BLUE, internal)
 
 
 def test_an_internal_network_lets_nothing_in_or_out_whatever_else_it_allows() -> None:
     flow = Flow(ip_network("0.0.0.0/0"), ip_network("10.20.0.1/32"))
     policy = dataclasses.replace(BLUE, internal=True, direct_access=True, trusted_interfaces=("wg0",), allow=(flow,))
-    rules = render(state(policy))
+    rules = layout.render(state(policy))
 
-    assert chain(rules, "mangle", "DLN-GUARD")[3:] == ["-d 10.20.0.0/24 ! -i br-blue -j DLN-CLOSED"]
+    assert chain(rules, "mangle", "DLN-GUARD")[3:] == ["-d 10.20.0.0/24 ! -i br-blue -j DLN-DIRECT"]
     assert chain(rules, "filter", "DLN-FORWARD")[1] == "-i br-blue ! -o br-blue -j DROP"
     assert "-i br-blue -j ACCEPT" not in chain(rules, "filter", "DLN-FORWARD")
-    assert chain(rules, "filter", "DLN-IN-br-blue")[0] == "! -i br-blue -j DROP"
+    assert chain(rules, "filter", "DLN-INTO-br-blue")[0] == "! -i br-blue -j DROP"
     assert identical(state(policy)) == state(policy)
 
 
@@ -125,16 +121,16 @@ def test_trusted_interfaces_and_direct_access() -> None:
     trusting = dataclasses.replace(BLUE, trusted_interfaces=("wg0", "eth1"))
     open_to_all = dataclasses.replace(BLUE, direct_access=True)
 
-    rules = render(state(trusting))
+    rules = layout.render(state(trusting))
     assert chain(rules, "mangle", "DLN-GUARD")[-3:] == [
         "-d 10.20.0.0/24 -i wg0 -j RETURN",
         "-d 10.20.0.0/24 -i eth1 -j RETURN",
-        "-d 10.20.0.0/24 ! -i br-blue -j DLN-CLOSED",
+        "-d 10.20.0.0/24 ! -i br-blue -j DLN-DIRECT",
     ]
-    assert "-i wg0 -j ACCEPT" in chain(rules, "filter", "DLN-IN-br-blue")
-    rules = render(state(open_to_all))
+    assert "-i wg0 -j ACCEPT" in chain(rules, "filter", "DLN-INTO-br-blue")
+    rules = layout.render(state(open_to_all))
     assert chain(rules, "mangle", "DLN-GUARD")[-1] == "-d 10.20.0.0/24 ! -i br-blue -j RETURN"
-    assert "! -i br-blue -j ACCEPT" in chain(rules, "filter", "DLN-IN-br-blue")
+    assert "! -i br-blue -j ACCEPT" in chain(rules, "filter", "DLN-INTO-br-blue")
 
 
 def test_without_icc_only_flows_pass_and_neighbours_still_find_each_other() -> None:
@@ -148,19 +144,19 @@ def test_without_icc_only_flows_pass_and_neighbours_still_find_each_other() -> N
             Flow(ip_network("::/0"), ip_network("::/0")),
         ),
     )
-    rules = render(state(policy))
+    rules = layout.render(state(policy))
 
     assert chain(rules, "mangle", "DLN-GUARD")[3:] == [
         "-s 10.20.0.2/32 -d 10.20.0.3/32 -p tcp -m tcp --dport 80:90 -j RETURN",
         "-d 10.20.0.4/32 -p udp -j RETURN",
-        "-d 10.20.0.0/24 ! -i br-blue -j DLN-CLOSED",
+        "-d 10.20.0.0/24 ! -i br-blue -j DLN-DIRECT",
     ]
-    assert chain(rules, "filter", "DLN-IN-br-blue")[2:] == [
+    assert chain(rules, "filter", "DLN-INTO-br-blue")[2:] == [
         "-s 10.20.0.2/32 -d 10.20.0.3/32 -p tcp -m tcp --dport 80:90 -j ACCEPT",
         "-d 10.20.0.4/32 -p udp -j ACCEPT",
         "-j DROP",
     ]
-    assert chain(rules, "filter", "DLN-IN-br-blue", 6)[2:] == [
+    assert chain(rules, "filter", "DLN-INTO-br-blue", 6)[2:] == [
         "-i br-blue -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
         "-i br-blue -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT",
         "-j ACCEPT",
@@ -172,7 +168,7 @@ def test_without_icc_only_flows_pass_and_neighbours_still_find_each_other() -> N
 
 
 def test_no_access_to_the_host() -> None:
-    rules = render(state(dataclasses.replace(BLUE, host_access=False)))
+    rules = layout.render(state(dataclasses.replace(BLUE, host_access=False)))
 
     assert chain(rules, "filter", "DLN-INPUT") == ["-i br-blue -j DLN-HOST"]
     assert chain(rules, "filter", "DLN-HOST") == [
@@ -184,14 +180,14 @@ def test_no_access_to_the_host() -> None:
 
 def test_once_one_network_has_ipv6_all_are_closed_for_it() -> None:
     six = BridgePolicy("br-six", (ip_network("fd00:6::/64"),))
-    rules = render(state(BLUE, six))
+    rules = layout.render(state(BLUE, six))
 
-    assert chain(rules, "filter", "DLN-IN-br-blue", 6)[-1] == "-j DROP"
-    assert chain(rules, "filter", "DLN-IN-br-six", 4)[-1] == "-j DROP"
+    assert chain(rules, "filter", "DLN-INTO-br-blue", 6)[-1] == "-j DROP"
+    assert chain(rules, "filter", "DLN-INTO-br-six", 4)[-1] == "-j DROP"
     assert chain(rules, "mangle", "DLN-GUARD", 6) == [
         "-i lo -j RETURN",
         "-m conntrack --ctdir REPLY -j RETURN",
-        "-d fd00:6::/64 ! -i br-six -j DLN-CLOSED",
+        "-d fd00:6::/64 ! -i br-six -j DLN-DIRECT",
     ]
     assert identical(state(BLUE, six)) == state(BLUE, six)
 
@@ -200,7 +196,7 @@ def test_once_one_network_has_ipv6_all_are_closed_for_it() -> None:
 
 
 def test_masquerades_are_asked_most_specific_first() -> None:
-    rules = render(
+    rules = layout.render(
         state(
             Masquerade(ip_network("10.0.0.0/8")),
             Masquerade(ip_network("10.20.0.0/24"), to_source=ip_address("192.0.2.7"), random_fully=True),
@@ -209,7 +205,7 @@ def test_masquerades_are_asked_most_specific_first() -> None:
         )
     )
 
-    assert chain(rules, "nat", "DLN-MASQ") == [
+    assert chain(rules, "nat", "DLN-EGRESS") == [
         "-s 10.20.0.0/24 -d 10.0.0.0/8 -o eth0 -j RETURN",
         "-s 10.20.0.0/24 -o eth0 -j MASQUERADE",
         '-s 10.20.0.0/24 ! -o br-blue -m comment --comment "network=blue" -j MASQUERADE',
@@ -219,11 +215,11 @@ def test_masquerades_are_asked_most_specific_first() -> None:
 
 
 def test_strays_of_translated_connections_are_not_answered() -> None:
-    rules = render(state(EGRESS))
+    rules = layout.render(state(EGRESS))
 
     assert chain(rules, "filter", "DLN-STRAYS") == ["-m socket --nowildcard -j RETURN", "-j DROP"]
     assert jumps(rules) == {
-        'nat POSTROUTING -m comment --comment "dockerless.network" -j DLN-MASQ',
+        'nat POSTROUTING -m comment --comment "dockerless.network" -j DLN-EGRESS',
         'filter INPUT -p tcp -m conntrack --ctstate INVALID -m comment --comment "dockerless.network" -j DLN-STRAYS',
     }
 
@@ -232,12 +228,12 @@ def test_strays_of_translated_connections_are_not_answered() -> None:
 
 
 def test_a_published_port() -> None:
-    rules = render(state(WEB))
+    rules = layout.render(state(WEB))
     rule = '-p tcp -m tcp --dport 8080 -m comment --comment "bridge=br-blue network=blue" -j DNAT'
 
-    assert chain(rules, "nat", "DLN-ANY") == [f"{rule} --to-destination 10.20.0.2:80"]
-    assert chain(rules, "nat", "DLN-PUBLISH") == ["-j DLN-ANY"]
-    assert chain(rules, "nat", "DLN-LOCAL") == ["-j DLN-ANY"]
+    assert chain(rules, "nat", "DLN-PUBLISH") == [f"{rule} --to-destination 10.20.0.2:80"]
+    assert chain(rules, "nat", "DLN-PUBLISH-IN") == ["-j DLN-PUBLISH"]
+    assert chain(rules, "nat", "DLN-PUBLISH-OUT") == ["-j DLN-PUBLISH"]
     assert chain(rules, "nat", "DLN-HAIRPIN") == [
         "-m conntrack ! --ctstate DNAT -j RETURN",
         "-i br-blue -o br-blue -j MASQUERADE",
@@ -247,8 +243,8 @@ def test_a_published_port() -> None:
     assert chain(rules, "raw", "DLN-LOOPBACK") == ["-d 127.0.0.0/8 ! -i lo -j DROP"]
     assert jumps(rules) == {
         'raw PREROUTING -m comment --comment "dockerless.network" -j DLN-LOOPBACK',
-        'nat PREROUTING -m addrtype --dst-type LOCAL -m comment --comment "dockerless.network" -j DLN-PUBLISH',
-        'nat OUTPUT -m addrtype --dst-type LOCAL -m comment --comment "dockerless.network" -j DLN-LOCAL',
+        'nat PREROUTING -m addrtype --dst-type LOCAL -m comment --comment "dockerless.network" -j DLN-PUBLISH-IN',
+        'nat OUTPUT -m addrtype --dst-type LOCAL -m comment --comment "dockerless.network" -j DLN-PUBLISH-OUT',
         'nat POSTROUTING -m comment --comment "dockerless.network" -j DLN-HAIRPIN',
     }
 
@@ -268,26 +264,26 @@ def test_a_published_port() -> None:
 )
 def test_where_a_port_leads(first: int, last: int, to: str, container: int, printed: str) -> None:
     port = PublishedPort("udp", PortRange(first, last), ip_address(to), container)
-    rules = render(state(port))
+    rules = layout.render(state(port))
 
-    [rule] = chain(rules, "nat", "DLN-ANY", port.container_ip.version)
+    [rule] = chain(rules, "nat", "DLN-PUBLISH", port.container_ip.version)
 
     assert rule.endswith(f" -j DNAT --to-destination {printed}")
     assert identical(state(port)) == state(port)
 
 
 def test_a_port_on_one_address_is_for_its_interface_and_our_links() -> None:
-    rules = render(state(dataclasses.replace(WEB, host_ip=ip_address("192.0.2.1"), network="")))
+    rules = layout.render(state(dataclasses.replace(WEB, host_ip=ip_address("192.0.2.1"), network="")))
 
-    assert chain(rules, "nat", "DLN-BOUND") == [
+    assert chain(rules, "nat", "DLN-PUBLISH-AT") == [
         '-d 192.0.2.1/32 -p tcp -m tcp --dport 8080 -m comment --comment "bridge=br-blue" '
         "-j DNAT --to-destination 10.20.0.2:80"
     ]
-    assert chain(rules, "nat", "DLN-PUBLISH") == [
-        "-m addrtype --dst-type LOCAL --limit-iface-in -j DLN-BOUND",
-        "-m devgroup --src-group 0x646c -j DLN-BOUND",
+    assert chain(rules, "nat", "DLN-PUBLISH-IN") == [
+        "-m addrtype --dst-type LOCAL --limit-iface-in -j DLN-PUBLISH-AT",
+        "-m devgroup --src-group 0x646c -j DLN-PUBLISH-AT",
     ]
-    assert chain(rules, "nat", "DLN-LOCAL") == ["-j DLN-BOUND"]
+    assert chain(rules, "nat", "DLN-PUBLISH-OUT") == ["-j DLN-PUBLISH-AT"]
 
 
 def test_limits_are_for_others_and_not_for_the_host() -> None:
@@ -298,16 +294,16 @@ def test_limits_are_for_others_and_not_for_the_host() -> None:
         bridge="",
         network="",
     )
-    rules = render(state(port))
+    rules = layout.render(state(port))
     service = "-p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.20.0.2:80"
 
-    assert chain(rules, "nat", "DLN-PUBLISH") == [
+    assert chain(rules, "nat", "DLN-PUBLISH-IN") == [
         f"-s 192.0.2.0/25 -i eth0 {service}",
         f"-s 198.51.100.1/32 -i eth0 {service}",
         f"-s 192.0.2.0/25 -i eth1 {service}",
         f"-s 198.51.100.1/32 -i eth1 {service}",
     ]
-    assert chain(rules, "nat", "DLN-LOCAL") == [service]
+    assert chain(rules, "nat", "DLN-PUBLISH-OUT") == [service]
     assert identical(state(port)) == state(port)
 
 
@@ -315,10 +311,10 @@ def test_allowed_sources_of_a_port_on_one_address() -> None:
     port = dataclasses.replace(
         WEB, host_ip=ip_address("192.0.2.1"), allowed_sources=(ip_network("192.0.2.0/25"),), bridge="", network=""
     )
-    rules = render(state(port))
+    rules = layout.render(state(port))
     match, to = "-s 192.0.2.0/25 -d 192.0.2.1/32 -p tcp -m tcp --dport 8080", "-j DNAT --to-destination 10.20.0.2:80"
 
-    assert chain(rules, "nat", "DLN-PUBLISH") == [
+    assert chain(rules, "nat", "DLN-PUBLISH-IN") == [
         f"{match} -m addrtype --dst-type LOCAL --limit-iface-in {to}",
         f"{match} -m devgroup --src-group 0x646c {to}",
     ]
@@ -326,7 +322,9 @@ def test_allowed_sources_of_a_port_on_one_address() -> None:
 
 
 def test_ipv6_leaves_out_what_cannot_be_forwarded() -> None:
-    rules = render(state(PublishedPort("tcp", PortRange(80, 80), ip_address("fd00:20::2"), 80, bridge="br-blue")))
+    rules = layout.render(
+        state(PublishedPort("tcp", PortRange(80, 80), ip_address("fd00:20::2"), 80, bridge="br-blue"))
+    )
     mark = '-m comment --comment "dockerless.network"'
 
     assert not rules[4]
@@ -335,8 +333,8 @@ def test_ipv6_leaves_out_what_cannot_be_forwarded() -> None:
         "-s fd00:20::2/128 -d fd00:20::2/128 -o br-blue -j MASQUERADE",
     ]
     assert jumps(rules, 6) == {
-        f"nat PREROUTING ! -s fe80::/10 -m addrtype --dst-type LOCAL {mark} -j DLN-PUBLISH",
-        f"nat OUTPUT ! -d ::1/128 -m addrtype --dst-type LOCAL {mark} -j DLN-LOCAL",
+        f"nat PREROUTING ! -s fe80::/10 -m addrtype --dst-type LOCAL {mark} -j DLN-PUBLISH-IN",
+        f"nat OUTPUT ! -d ::1/128 -m addrtype --dst-type LOCAL {mark} -j DLN-PUBLISH-OUT",
         f"nat POSTROUTING {mark} -j DLN-HAIRPIN",
     }
 
@@ -345,10 +343,10 @@ def test_ipv6_leaves_out_what_cannot_be_forwarded() -> None:
 
 
 def test_drop_foreign_comes_last() -> None:
-    rules = render(state(drop_foreign=True))
+    rules = layout.render(state(drop_foreign=True))
 
     for version in (4, 6):
-        assert chain(rules, "filter", "DLN-STRANGERS", version) == [
+        assert chain(rules, "filter", "DLN-FOREIGN", version) == [
             "-m devgroup ! --src-group 0x646c ! --dst-group 0x646c -j DROP"
         ]
         assert [jump.target in LAST for jump in rules[version].jumps] == [True]
@@ -367,18 +365,18 @@ def test_names_that_iptables_would_misread_are_refused(name: str) -> None:
         dataclasses.replace(WEB, in_interfaces=(name,)),
     ):
         with pytest.raises(InvalidRequest):
-            render(state(part))
+            layout.render(state(part))
 
 
 def test_other_requests_without_a_rule_are_refused() -> None:
     four, six = ip_network("10.20.0.0/24"), ip_network("fd00:20::/64")
     for flow in (Flow(four, six), Flow(four, four, "", PortRange(1, 2)), Flow(four, four, "icmp", PortRange(1, 2))):
         with pytest.raises(InvalidRequest):
-            render(state(dataclasses.replace(BLUE, allow=(flow,))))
+            layout.render(state(dataclasses.replace(BLUE, allow=(flow,))))
     with pytest.raises(InvalidRequest, match="comment"):
-        render(state(dataclasses.replace(WEB, network="n" * 300)))
+        layout.render(state(dataclasses.replace(WEB, network="n" * 300)))
     with pytest.raises(InvalidRequest, match="same bridge"):
-        render(state(BLUE, dataclasses.replace(BLUE, icc=False)))
+        layout.render(state(BLUE, dataclasses.replace(BLUE, icc=False)))
 
 
 # --- what somebody changed by hand
@@ -386,42 +384,42 @@ def test_other_requests_without_a_rule_are_refused() -> None:
 
 def damaged(wanted: FirewallState, *places: tuple[str, str], version: int = 4) -> FirewallState:
     """What is read after these chains have been emptied."""
-    rules = render(wanted)
+    rules = layout.render(wanted)
     chains = {where: () if where in places else each for where, each in rules[version].chains.items()}
-    return decode({**rules, version: Ruleset(chains, rules[version].jumps)})
+    return layout.parse({**rules, version: Ruleset(chains, rules[version].jumps)})
 
 
 def test_rules_that_we_would_not_write_say_nothing() -> None:
     strange = parse(
         "*nat\n"
-        "-A DLN-ANY -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1-10.0.0.9\n"
-        "-A DLN-ANY -p tcp -m multiport --dports 80,81 -j DNAT --to-destination 10.0.0.1\n"
-        "-A DLN-PUBLISH -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1\n"
-        "-A DLN-MASQ -s 10.0.0.0/255.0.255.0 -j MASQUERADE\n"
-        "-A DLN-MASQ -j LOG\n"
+        "-A DLN-PUBLISH -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1-10.0.0.9\n"
+        "-A DLN-PUBLISH -p tcp -m multiport --dports 80,81 -j DNAT --to-destination 10.0.0.1\n"
+        "-A DLN-PUBLISH-IN -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.1\n"
+        "-A DLN-EGRESS -s 10.0.0.0/255.0.255.0 -j MASQUERADE\n"
+        "-A DLN-EGRESS -j LOG\n"
         "*mangle\n-A DLN-GUARD -j\n"
     )
 
-    assert decode({4: strange}) == FirewallState()
+    assert layout.parse({4: strange}) == FirewallState()
 
 
 def test_a_limited_port_without_its_limits_does_not_come_back_open() -> None:
     port = dataclasses.replace(WEB, allowed_sources=(ip_network("192.0.2.0/25"),))
 
-    assert damaged(state(port), ("nat", "DLN-PUBLISH")) == FirewallState()
-    assert damaged(state(port), ("nat", "DLN-LOCAL")) == state(port)
+    assert damaged(state(port), ("nat", "DLN-PUBLISH-IN")) == FirewallState()
+    assert damaged(state(port), ("nat", "DLN-PUBLISH-OUT")) == state(port)
 
 
 def test_an_internal_network_stays_one_when_some_of_its_rules_are_gone() -> None:
     policy = dataclasses.replace(BLUE, internal=True)
 
-    for place in (("filter", "DLN-FORWARD"), ("filter", "DLN-IN-br-blue"), ("mangle", "DLN-GUARD")):
+    for place in (("filter", "DLN-FORWARD"), ("filter", "DLN-INTO-br-blue"), ("mangle", "DLN-GUARD")):
         [found] = damaged(state(policy), place).policies
         assert found.internal
 
 
 def test_after_a_flush_a_network_keeps_its_subnet_and_its_endpoints_talk() -> None:
-    flushed = [("filter", name) for name in ("DLN-FORWARD", "DLN-INVALID", "DLN-IN-br-blue")]
+    flushed = [("filter", name) for name in ("DLN-FORWARD", "DLN-INVALID", "DLN-INTO-br-blue")]
 
     assert damaged(state(BLUE), *flushed) == state(dataclasses.replace(BLUE, network=""))
 
@@ -430,11 +428,11 @@ def test_where_the_families_differ_the_stricter_holds() -> None:
     both = dataclasses.replace(
         BLUE, subnets=(ip_network("10.20.0.0/24"), ip_network("fd00:20::/64")), trusted_interfaces=("wg0",)
     )
-    rules = render(state(both))
-    closed = render(
+    rules = layout.render(state(both))
+    closed = layout.render(
         state(dataclasses.replace(both, internal=True, icc=False, host_access=False, trusted_interfaces=()))
     )
 
-    [found] = decode({4: rules[4], 6: closed[6]}).policies
+    [found] = layout.parse({4: rules[4], 6: closed[6]}).policies
 
     assert found == dataclasses.replace(both, internal=True, icc=False, host_access=False, trusted_interfaces=())

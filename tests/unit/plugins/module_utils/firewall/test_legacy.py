@@ -18,11 +18,16 @@ from typing import Any
 
 import pytest
 from iptables_in_memory import Rules
+from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall import iptables, legacy
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables_text import text_of
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.legacy import LegacyBackend, WriteByLibiptc
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import legacy, libiptc
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.legacy import (
+    LegacyBackend,
+    WriteByLibiptc,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.text import EMPTY
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.save_text import text_of
 from ansible_collections.dockerless.network.plugins.module_utils.model import FirewallState, Masquerade, OutInterface
 
 EGRESS = FirewallState(
@@ -146,14 +151,12 @@ class Kernel:
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     found = Kernel(tmp_path / "tables")
     monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "xtables.lock"))
-    monkeypatch.setattr(legacy, "_iptc", found.module)
-    monkeypatch.setattr(iptables, "_IPV6", "/nowhere")
-    monkeypatch.setattr(iptables.IptablesBackend, "_legacy_tables", staticmethod(lambda version: "nat"))
+    monkeypatch.setattr(libiptc, "_iptc", found.module)
     yield found
 
 
 def plan(kernel: Kernel, wanted: FirewallState) -> list[Any]:
-    backend = LegacyBackend(kernel.run)
+    backend = LegacyBackend(MemoryNetfilter(kernel.run, {4: ["nat"]}, ipv6=False))
     return backend.plan(backend.read(), wanted)
 
 
@@ -170,9 +173,9 @@ def test_a_transaction_is_written_by_a_child_and_read_back(kernel: Kernel) -> No
         ' -m comment --comment "dockerless.network" -j DLN-STRAYS\n'
         "COMMIT\n"
         "*nat\n"
-        ":DLN-MASQ - [0:0]\n"
-        "-A DLN-MASQ -s 10.20.0.0/24 ! -o br-blue -j MASQUERADE\n"
-        '-I POSTROUTING -m comment --comment "dockerless.network" -j DLN-MASQ\n'
+        ":DLN-EGRESS - [0:0]\n"
+        "-A DLN-EGRESS -s 10.20.0.0/24 ! -o br-blue -j MASQUERADE\n"
+        '-I POSTROUTING -m comment --comment "dockerless.network" -j DLN-EGRESS\n'
         "COMMIT\n"
         "EOF"
     ]
@@ -209,14 +212,14 @@ def test_a_commit_without_effect_is_noticed(kernel: Kernel) -> None:
 
 def test_a_child_that_dies_is_noticed(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     [step] = plan(kernel, EGRESS)
-    monkeypatch.setattr(legacy, "_commit", lambda version, text: os.kill(os.getpid(), signal.SIGSEGV))
+    monkeypatch.setattr(libiptc, "commit", lambda version, text: os.kill(os.getpid(), signal.SIGSEGV))
 
     with pytest.raises(FirewallError, match="signal 11"):
         step.apply(None)
 
 
 def test_the_lock_of_iptables_is_respected(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(legacy, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(libiptc, "LOCK_SECONDS", 1)
     [step] = plan(kernel, EGRESS)
     with open(os.environ["XTABLES_LOCKFILE"], "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -228,7 +231,12 @@ def test_the_lock_of_iptables_is_respected(kernel: Kernel, monkeypatch: pytest.M
 def test_a_library_that_cannot_be_imported_is_named() -> None:
     if importlib.util.find_spec("iptc") is None:
         with pytest.raises(FirewallError, match="cannot be imported: No module named 'iptc'"):
-            WriteByLibiptc(4, iptables.EMPTY, iptables.EMPTY, LegacyBackend(lambda argv, text: (0, "", ""))).rehearse()
+            WriteByLibiptc(4, EMPTY, EMPTY, LegacyBackend(saying(""))).rehearse()
+
+
+def saying(text: str) -> MemoryNetfilter:
+    """A host whose programs all say this."""
+    return MemoryNetfilter(lambda argv, unused: (0, text, ""))
 
 
 class Table:
@@ -265,7 +273,7 @@ class Foreign:
 def test_where_it_may_be_used(version: str, answer: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(legacy, "Foreign", lambda run: Foreign(Table("legacy")))
-    found = LegacyBackend(lambda argv, text: (0, version, "")).usable()
+    found = LegacyBackend(saying(version)).usable()
 
     assert found is None if answer is None else answer in str(found)
 
@@ -274,15 +282,13 @@ def test_it_does_not_stand_beside_others_that_translate_in_nft(monkeypatch: pyte
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(legacy, "Foreign", lambda run: Foreign(Table("nft")))
 
-    assert "table ip nat translates addresses" in str(
-        LegacyBackend(lambda argv, text: (0, "iptables v1.8.9 (legacy)", "")).usable()
-    )
+    assert "table ip nat translates addresses" in str(LegacyBackend(saying("iptables v1.8.9 (legacy)")).usable())
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
-    found = LegacyBackend(lambda argv, text: (0, "iptables v1.8.9 (legacy)", "")).usable()
+    found = LegacyBackend(saying("iptables v1.8.9 (legacy)")).usable()
 
     assert found is not None
     assert "install the package python3-iptables" in found

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_layout import parse, render
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_table import (
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.layout import parse, render
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import (
     Chain,
     Element,
     Set,
@@ -168,8 +168,8 @@ def test_a_network() -> None:
     table = render(state(BLUE))
 
     assert elements(table, "bridges") == {'"br-blue"': Element(comment="network=blue")}
-    assert set(elements(table, "closed4")) == {"10.20.0.0/24", "127.0.0.0/8"}
-    assert set(elements(table, "closed6")) == {"fd00:20::/64"}
+    assert set(elements(table, "guarded4")) == {"10.20.0.0/24", "127.0.0.0/8"}
+    assert set(elements(table, "guarded6")) == {"fd00:20::/64"}
     assert set(elements(table, "inside4")) == {'"br-blue" . 10.20.0.0/24'}
     assert set(elements(table, "icc")) == {'"br-blue" . "br-blue"'}
     assert table.chains["into"].rules[-1] == 'counter drop comment "not published, not allowed"'
@@ -180,12 +180,12 @@ def test_a_network() -> None:
     [
         ({"icc": False}, "icc", False),
         ({"internal": True}, "internal", True),
-        ({"direct_access": True}, "open", True),
-        ({"direct_access": True}, "closed4", False),
+        ({"direct_access": True}, "direct_access", True),
+        ({"direct_access": True}, "guarded4", False),
         ({"host_access": False}, "host_closed", True),
         ({"trusted_interfaces": ("wg0",)}, "trusted", True),
         ({}, "internal", False),
-        ({}, "open", False),
+        ({}, "direct_access", False),
         ({}, "host_closed", False),
         ({}, "trusted", False),
     ],
@@ -350,7 +350,7 @@ def test_a_port_that_lost_its_interfaces_does_not_come_back_open(name: str) -> N
 def test_an_internal_network_stays_one_when_its_way_among_itself_is_gone() -> None:
     table = render(state(replace(BLUE, internal=True)))
 
-    [found] = parse(without(table, "own")).policies
+    [found] = parse(without(table, "same_bridge")).policies
 
     assert found.internal
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_layout import render
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft_table import (
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.layout import render
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import (
     Chain,
     Element,
     Set,

@@ -10,8 +10,8 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
+from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall import session as module
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
@@ -37,9 +37,9 @@ BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"),), network="blue")
 EGRESS = Masquerade(ip_network("10.20.0.0/24"), OutInterface("br-blue", True), network="blue")
 WEB = PublishedPort("tcp", PortRange(8080, 8080), ip_address("10.20.0.2"), 80, bridge="br-blue", network="blue")
 
-# As nft 1.0.6 prints the table that drops traffic of strangers.
+# As nft 1.0.6 prints the table that drops what neither enters nor leaves a network of ours.
 PLACE = {"family": "inet", "table": "dockerless"}
-STRANGERS = {
+FOREIGN = {
     "nftables": [
         {"table": {"family": "inet", "name": "dockerless", "handle": 1}},
         {"chain": {**PLACE, "name": "foreign", "type": "filter", "hook": "forward", "prio": 0, "policy": "accept"}},
@@ -60,10 +60,11 @@ STRANGERS = {
 }
 
 
-class Tools:
+class Tools(MemoryNetfilter):
     """The programs of a host: nft with a table of ours or without, iptables in memory; None for what is not there."""
 
     def __init__(self, nft: object = "", iptables: Iptables | None = None) -> None:
+        super().__init__(self)
         self.nft, self.iptables = nft, iptables
         self.calls: list[str] = []
 
@@ -85,13 +86,8 @@ class Tools:
             return (0, json.dumps(self.nft), "") if self.nft else (1, "", "Error: No such file or directory")
         chains: list[dict[str, object]] = [{"metainfo": {"version": "1.0.6"}}]
         if self.iptables is not None and "DLN-" in self.iptables.families[4].save():
-            chains.append({"chain": {"family": "ip", "table": "nat", "name": "DLN-MASQ"}})
+            chains.append({"chain": {"family": "ip", "table": "nat", "name": "DLN-EGRESS"}})
         return 0, json.dumps({"nftables": chains}), ""
-
-
-@pytest.fixture(autouse=True)
-def _no_legacy_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "legacy_is_loaded", lambda: False)
 
 
 def with_rules(*parts: object) -> Iptables:
@@ -134,8 +130,8 @@ def test_the_back_end_is_the_one_asked_for_or_the_first_that_works(tools: Tools,
         (
             Tools(None),
             "auto",
-            "This host has neither a working nft nor a working iptables (There is no program nft on this host; install"
-            " the package nftables.); install the package nftables.",
+            "No packet filter works on this host. Back-end nftables: There is no program nft on this host; install the"
+            " package nftables. Back-end iptables: iptables is not installed; install the package iptables.",
         ),
         (
             Tools(None),
@@ -170,7 +166,7 @@ def test_nothing_is_asked_before_somebody_wants_to_know() -> None:
 
 
 def test_a_look_costs_one_listing_however_often_it_is_taken() -> None:
-    tools = Tools(STRANGERS)
+    tools = Tools(FOREIGN)
     session = FirewallSession(tools)
     for unused in range(3):
         session.use()
@@ -184,7 +180,7 @@ def test_a_look_costs_one_listing_however_often_it_is_taken() -> None:
 
 
 def test_what_is_there_is_what_is_wanted_until_somebody_changes_it() -> None:
-    session = FirewallSession(Tools(STRANGERS))
+    session = FirewallSession(Tools(FOREIGN))
     session.open()
 
     assert session.current == session.desired == FirewallState(drop_foreign=True)
@@ -192,7 +188,7 @@ def test_what_is_there_is_what_is_wanted_until_somebody_changes_it() -> None:
 
 
 def test_changes_are_one_transaction() -> None:
-    session = FirewallSession(Tools(STRANGERS))
+    session = FirewallSession(Tools(FOREIGN))
     session.open()
     session.policies[BLUE.bridge] = BLUE
     session.masquerades[EGRESS.key] = EGRESS
@@ -230,11 +226,11 @@ def test_rules_of_the_old_back_end_are_taken_over_and_go_after_the_new_ones_have
     assert session.current == FirewallState(masquerades=frozenset([EGRESS]))
     assert argv(steps)[0] == "nft"
     assert set(argv(steps)[1:]) == {"iptables-nft-restore"}
-    assert "-X DLN-MASQ" in steps[1].text  # type: ignore[attr-defined]
+    assert "-X DLN-EGRESS" in steps[1].text  # type: ignore[attr-defined]
 
 
 def test_and_the_other_way_round() -> None:
-    session = FirewallSession(Tools(STRANGERS, Iptables()), "iptables")
+    session = FirewallSession(Tools(FOREIGN, Iptables()), "iptables")
 
     session.open()
     steps, unused = session.plan()
@@ -246,7 +242,7 @@ def test_and_the_other_way_round() -> None:
 
 def test_what_both_have_is_wanted_once() -> None:
     host = with_rules(EGRESS, BLUE)
-    session = FirewallSession(Tools(STRANGERS, host), "nftables")
+    session = FirewallSession(Tools(FOREIGN, host), "nftables")
 
     session.open()
 
@@ -255,7 +251,7 @@ def test_what_both_have_is_wanted_once() -> None:
 
 def test_the_back_end_that_has_our_rules_is_the_one_in_use() -> None:
     assert FirewallSession(Tools(iptables=with_rules(EGRESS)), "auto").backend == "iptables"
-    assert FirewallSession(Tools(STRANGERS, Iptables()), "iptables").backend == "nftables"
+    assert FirewallSession(Tools(FOREIGN, Iptables()), "iptables").backend == "nftables"
 
 
 # ---- bridges that leave

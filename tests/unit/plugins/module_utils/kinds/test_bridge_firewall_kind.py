@@ -226,7 +226,7 @@ def test_what_somebody_deleted_is_put_back_and_told(drift: str) -> None:
     elif drift == "element":
         host.nft.load('delete element inet dockerless icc { "br-blue" . "br-blue" }')
     elif drift == "set":
-        host.nft.load("flush chain inet dockerless guard\ndelete set inet dockerless closed4")
+        host.nft.load("flush chain inet dockerless guard\ndelete set inet dockerless guarded4")
     else:
         host.nft.load("delete table inet dockerless")
 

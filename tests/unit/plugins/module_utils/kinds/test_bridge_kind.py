@@ -16,9 +16,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import R
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BridgeValues, RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind, stable_mac
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
-    LINK_GROUP,
     Bridge,
     Conflict,
     InvalidRequest,

@@ -13,13 +13,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import R
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import (
-    LINK_GROUP,
-    Conflict,
-    InvalidRequest,
-    Namespace,
-    Place,
-)
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Namespace, Place
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,

@@ -23,9 +23,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
-    LINK_GROUP,
     Conflict,
     InvalidRequest,
     Peer,

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The back-ends that there are, a row for each, and which of them this host is to use.
+
+A module is compiled anew on the managed host at each call, so a row says how to load its back-end, and what a run does
+not use is not imported.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ..kernel.netfilter import Netfilter
+from .backend import Backend, FirewallError
+
+if t.TYPE_CHECKING:
+    from .foreign.reader import Foreign
+
+
+@dataclass(frozen=True)
+class Row:
+    """A back-end before it is loaded."""
+
+    name: str
+    tools: tuple[str, ...]  # how the names of its programs begin
+    package: str  # what they are installed by
+    load: t.Callable[[Netfilter], Backend]
+    # What finds and removes the rules of this one when another one is in use.
+    load_remover: t.Callable[[Netfilter], Backend]
+    # Whether this host may have rules of it; the look loads nothing into the kernel.
+    may_have_rules: t.Callable[[Netfilter, Foreign], bool]
+    automatic: bool = True
+
+
+def _nftables(netfilter: Netfilter) -> Backend:
+    from .nft.backend import NftablesBackend
+
+    return NftablesBackend(netfilter)
+
+
+def _iptables(netfilter: Netfilter, variant: str = "auto") -> Backend:
+    from .iptables.backend import IptablesBackend
+
+    return IptablesBackend(netfilter, variant)
+
+
+def _legacy(netfilter: Netfilter) -> Backend:
+    from .iptables.legacy import LegacyBackend
+
+    return LegacyBackend(netfilter)
+
+
+# In the order in which ``auto`` tries them.
+ROWS = (
+    Row(
+        "nftables",
+        ("nft",),
+        "nftables",
+        _nftables,
+        load_remover=_nftables,
+        may_have_rules=lambda netfilter, foreign: True,
+    ),
+    Row(
+        "iptables",
+        ("iptables", "ip6tables"),
+        "iptables",
+        _iptables,
+        load_remover=lambda netfilter: _iptables(netfilter, "nft"),
+        # nft, where it works, sees at once what the nf_tables variant of iptables has
+        may_have_rules=lambda netfilter, foreign: not foreign.nft_works() or foreign.nft_sees_ours_in_iptables(),
+    ),
+    Row(
+        "legacy",
+        ("iptables-legacy", "ip6tables-legacy"),
+        "iptables",
+        _legacy,
+        load_remover=lambda netfilter: _iptables(netfilter, "legacy"),
+        may_have_rules=lambda netfilter, foreign: any(netfilter.legacy_tables(version) for version in (4, 6)),
+        automatic=False,
+    ),
+)
+CHOICES = ("auto", *(row.name for row in ROWS))
+
+
+def choose(choice: str, netfilter: Netfilter) -> Backend:
+    """The back-end that is asked for; FirewallError when it does not work. It may have read, to prove that it works."""
+    troubles = []
+    for row in ROWS:
+        if choice == row.name or (choice == "auto" and row.automatic):
+            backend = row.load(netfilter)
+            trouble = backend.usable()
+            if trouble is None:
+                return backend
+            troubles.append("Back-end %s: %s" % (row.name, trouble))
+    if len(troubles) > 1:
+        troubles = ["No packet filter works on this host.", *("%s." % trouble.rstrip(".") for trouble in troubles)]
+    raise FirewallError(" ".join(troubles))
+
+
+def package_of(tool: str) -> str | None:
+    """The package that has a back-end's program; None for a program of somebody else."""
+    return next((row.package for row in ROWS if tool.startswith(row.tools)), None)
+
+
+def others(chosen: Backend, netfilter: Netfilter, foreign: Foreign) -> t.Iterator[Backend]:
+    """Back-ends other than the chosen one that may have rules of ours."""
+    for row in ROWS:
+        if row.name != chosen.name and row.may_have_rules(netfilter, foreign):
+            backend = row.load_remover(netfilter)
+            if backend.usable() is None:
+                yield backend

@@ -1,0 +1,139 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""firewalld's zones (firewalld.zone(5))."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ...marks import COLLECTION, FIREWALLD_ZONE, ZONE_FILE
+from ...operations import Operation, RemoveFile, RunTool, WriteFile
+from ..backend import BaseChain
+from ..foreign.reader import Foreign
+from ..foreign.rules import OUT, Table
+from .base import Measures, Ours
+
+_ZONES = ZONE_FILE.rpartition("/")[0]
+_ZONE = """<?xml version="1.0" encoding="utf-8"?>
+<!-- Written by %s: its bridges, for the next reload of firewalld. -->
+<zone target="ACCEPT">
+  <short>%s</short>
+  <description>Networks of %s, whose own rules say what may pass.</description>
+%s</zone>
+"""
+_ZONE_INTERFACE = re.compile(r'<interface name="([^"]+)"\s*/>')
+_ZONE_CHAIN = re.compile(r"(?:filter_)?FWDI?_(.+)")
+
+
+def plan(foreign: Foreign, ours: Ours, result: Measures) -> None:
+    """Bring the zones to what is wanted."""
+    Firewalld(foreign).plan(ours, result)
+
+
+class Firewalld:
+    """Bridges of ours in a zone that accepts: ``trusted`` at once, and one of our own from the next reload on.
+
+    firewalld forgets what was not permanent when it is reloaded, and knows a new zone only after that; a reload by us
+    would lose what others have added at run time. A bridge that somebody has put into another zone is left there.
+    """
+
+    _ACCEPTING = ("trusted", FIREWALLD_ZONE)
+
+    def __init__(self, foreign: Foreign) -> None:
+        self._foreign = foreign
+        self._netfilter = foreign.netfilter
+
+    def plan(self, ours: Ours, result: Measures) -> None:
+        """Bring the zones to what is wanted."""
+        text = self._netfilter.read_file(ZONE_FILE)
+        table = self._table()
+        if table is None and text is None:
+            return
+        listed = set(_ZONE_INTERFACE.findall(text or ""))
+        base = self._base(table)
+        bridges = ours.bridges if base is None or base not in ours.home else []
+        zones = {} if table is None else self._zones(table, {*bridges, *listed, *ours.gone})
+        wanted = [b for b in bridges if zones.get(b, "trusted") in self._ACCEPTING and not self._is_claimed(b)]
+        self._plan_file(text, wanted, result)
+        if table is not None:
+            self._plan_zones(zones, wanted, (listed | ours.gone) - set(bridges), result)
+        if base is not None and bridges and set(wanted) >= set(bridges):
+            result.passed.add((base, OUT))
+            if not set(wanted) <= set(zones):
+                result.missing.add(base)
+        known = listed if table is None else {b for b in {*listed, *wanted} if zones.get(b) in self._ACCEPTING}
+        result.note("firewalld", ["interface %s" % b for b in sorted(known)], ["interface %s" % b for b in wanted])
+
+    def _table(self) -> Table | None:
+        if any(chain["table"] == "firewalld" for chain in self._foreign.chains()):
+            return self._foreign.table("nft", "inet", "firewalld")
+        if any(chain["name"] in ("FORWARD_ZONES", "FORWARD_IN_ZONES") for chain in self._foreign.chains()):
+            return self._foreign.table("nft", "ip", "filter")
+        return None
+
+    @staticmethod
+    def _base(table: Table | None) -> BaseChain | None:
+        for chain in table.chains.values() if table is not None else ():
+            if table is not None and chain.hook == "forward" and chain.kind == "filter":
+                return BaseChain(table.store, table.family, table.name, chain.name)
+        return None
+
+    def _zones(self, table: Table, bridges: t.Iterable[str]) -> dict[str, str]:
+        """The zone that firewalld has each bridge in; none for those in the default zone."""
+        found: dict[str, str] = {}
+        understood = False
+        for chain in table.chains.values():
+            for rule in chain.rules if "FORWARD" in chain.name and "ZONES" in chain.name else ():
+                target = _ZONE_CHAIN.fullmatch(rule.target)
+                if target is None:
+                    continue
+                understood = True
+                for name in rule.came_by.names if rule.came_by is not None else ():
+                    found.setdefault(name, target[1])
+        return {b: found[b] for b in bridges if b in found} if understood else self._asked(bridges)
+
+    def _asked(self, bridges: t.Iterable[str]) -> dict[str, str]:
+        """As before, by asking firewalld itself, which takes long."""
+        found = {}
+        for bridge in sorted(bridges):
+            rc, out, unused = self._netfilter.run(["firewall-cmd", "--get-zone-of-interface=%s" % bridge], None)
+            if rc == 0:
+                found[bridge] = out.strip()
+        return found
+
+    def _is_claimed(self, bridge: str) -> bool:
+        """Whether somebody has put a bridge into a zone for good."""
+        paths = ["%s/%s" % (_ZONES, name) for name in self._netfilter.files_in(_ZONES) if name.endswith(".xml")]
+        texts = (self._netfilter.read_file(path) for path in paths if path != ZONE_FILE)
+        return any(bridge in _ZONE_INTERFACE.findall(text or "") for text in texts)
+
+    @staticmethod
+    def _plan_file(text: str | None, wanted: t.Sequence[str], result: Measures) -> None:
+        if not wanted:
+            if text is not None:
+                result.first.append(RemoveFile(ZONE_FILE, text))
+            return
+        lines = "".join('  <interface name="%s"/>\n' % bridge for bridge in wanted)
+        new = _ZONE % (COLLECTION, FIREWALLD_ZONE, COLLECTION, lines)
+        if new != text:
+            result.last.append(WriteFile(ZONE_FILE, new, text))
+
+    def _plan_zones(
+        self, zones: t.Mapping[str, str], wanted: t.Sequence[str], gone: t.Collection[str], result: Measures
+    ) -> None:
+        for zone in self._ACCEPTING:
+            leaving = sorted(b for b in gone if zones.get(b) == zone and not self._is_claimed(b))
+            if leaving:
+                result.first.append(self._step(zone, "remove", "add", leaving))
+        coming = [bridge for bridge in wanted if bridge not in zones]
+        if coming:
+            result.last.append(self._step("trusted", "add", "remove", coming))
+
+    @staticmethod
+    def _step(zone: str, verb: str, reverse: str, bridges: t.Sequence[str]) -> Operation:
+        def argv(word: str) -> tuple[str, ...]:
+            return ("firewall-cmd", "--zone=" + zone, *("--%s-interface=%s" % (word, b) for b in bridges))
+
+        return RunTool(argv(verb), argv(reverse))

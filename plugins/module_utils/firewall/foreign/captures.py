@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports of the host that rules of others lead elsewhere."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...model import Address, PortRange, PublishedPort
+from .reader import Foreign
+from .rules import Capture, Rule, Table
+
+_Found = tuple[str, Rule, Capture]
+
+
+class PortHolders:
+    """Who has led ports of this host elsewhere; reads what others have no earlier than it is asked for."""
+
+    def __init__(self, foreign: Foreign) -> None:
+        self._foreign = foreign
+        self._known: dict[int, Captures] = {}
+
+    def of(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
+        """Whose rule leads a port elsewhere, as a clause; empty when nobody's."""
+        version = port.container_ip.version
+        if version not in self._known:
+            if self._foreign.nft_works() and not self._foreign.nat_tables(version):
+                return ""
+            self._known[version] = Captures(self._foreign, version)
+        return self._known[version].holder(port, local)
+
+
+class Captures:
+    """The ports that others have taken for an IP version, found by number: Docker may have taken a thousand."""
+
+    def __init__(self, foreign: Foreign, version: int) -> None:
+        self._singles: dict[int, list[_Found]] = {}
+        self._ranges: list[_Found] = []
+        for table in _translating(foreign, version):
+            for chain in table.chains.values():
+                for rule in chain.rules:
+                    for capture in (*rule.captures, *_of_maps(foreign, table, rule)):
+                        self._add(("chain %s of %s" % (chain.name, table), rule, capture))
+
+    def _add(self, item: _Found) -> None:
+        ports = item[2].ports
+        (self._ranges if len(ports) > 1 else self._singles.setdefault(ports.first, [])).append(item)
+
+    def holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
+        """Whose rule leads a port elsewhere, as a clause; ``local`` gives the addresses of this host."""
+        for place, rule, capture in self._near(port.host_ports):
+            if capture.protocol not in ("", port.protocol) or not capture.ports.overlaps(port.host_ports):
+                continue
+            if rule.came_by is not None and port.in_interfaces and not any(map(rule.came_by.take, port.in_interfaces)):
+                continue
+            if _same_address(capture, port.host_ip, local):
+                return "%s %s" % (place, capture.leads)
+        return ""
+
+    def _near(self, ports: PortRange) -> t.Iterator[_Found]:
+        """Those that may have one of these ports."""
+        if len(ports) == 1:
+            yield from self._singles.get(ports.first, ())
+        else:
+            for found in self._singles.values():
+                yield from found
+        yield from self._ranges
+
+
+def _translating(foreign: Foreign, version: int) -> t.Iterator[Table]:
+    """Tables with rules for ports; what iptables alone can read is read by iptables."""
+    for table in foreign.nat_tables(version):
+        yield table
+        if any(rule.opaque for chain in table.chains.values() for rule in chain.rules):
+            yield from foreign.saved_tables("nft", version, table.name)
+    if not foreign.nft_works():
+        yield from foreign.saved_tables("nft", version, "nat")
+
+
+def _of_maps(foreign: Foreign, table: Table, rule: Rule) -> t.Iterator[Capture]:
+    if not rule.maps:
+        return
+    from .from_nft import captures_of_map
+
+    for name, key in rule.maps:
+        for item in foreign.json(["nft", "-j", "list", "map", table.family, table.name, name]):
+            if "map" in item:
+                yield from captures_of_map(key, item["map"].get("elem", []))
+
+
+def _same_address(capture: Capture, host_ip: Address | None, local: t.Callable[[], t.Container[bytes]]) -> bool:
+    if capture.to is None:
+        return True
+    if host_ip is not None:
+        return host_ip.version == capture.to.version and host_ip in capture.to
+    if capture.to.num_addresses > 1:
+        return True
+    return capture.to.network_address.packed in local()

@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of others from what ``nft -j list ruleset`` prints (libnftables-json(5))."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE
+from ...model import Network, PortRange, bracketed
+from .rules import TRANSLATING_TARGETS, Capture, Chain, Json, Links, Rule, Table, group_of, network
+
+_CLOSING_TARGETS = ("DROP", "REJECT")
+_TRANSLATIONS = ("dnat", "snat", "masquerade", "redirect")
+_LINK_KEYS = {"iif": True, "iifname": True, "iifgroup": True, "oif": False, "oifname": False, "oifgroup": False}
+
+
+def tables(ruleset: t.Iterable[Json]) -> list[Table]:
+    """The tables of others in what ``nft -j list ruleset`` printed, without chains of ours and the jumps to them."""
+    found: dict[tuple[str, str], Table] = {}
+    for item in ruleset:
+        kind, body = next(iter(item.items()))
+        if kind not in ("chain", "rule") or body["family"] not in ("ip", "ip6", "inet"):
+            continue
+        place = (body["family"], body["table"])
+        name = body["name"] if kind == "chain" else body["chain"]
+        if place == (NFT_FAMILY, NFT_TABLE) or name.startswith(CHAIN_PREFIX):
+            continue
+        table = found.setdefault(place, Table("nft", *place))
+        chain = table.chains.setdefault(name, Chain(name))
+        if kind == "chain":
+            chain.kind, chain.hook = body.get("type", ""), body.get("hook", "")
+            chain.policy = body.get("policy", "")
+        elif body.get("comment") != COLLECTION:
+            rule = _rule_of_nft(body["expr"])
+            if not rule.target.startswith(CHAIN_PREFIX):
+                chain.rules.append(rule)
+    return list(found.values())
+
+
+def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:
+    known: dict[str, t.Any] = {}
+    fields: list[dict[str, t.Any]] = [{}]
+    for statement in statements:
+        name, body = next(iter(statement.items()))
+        if name == "match":
+            _read_match(body, known, fields)
+        elif name in ("accept", "drop", "reject", "return"):
+            known["verdict"] = name
+        elif name in ("jump", "goto"):
+            known.update(verdict=name, target=body["target"])
+        elif name in _TRANSLATIONS:
+            known["translates"] = True
+            if name in ("dnat", "redirect"):
+                _read_destination(name, body or {}, known, fields)
+        elif name == "xt":
+            _read_xt(body or {}, known)
+        elif name not in ("counter", "log", "comment"):
+            known["other"] = True
+    return Rule(**known)
+
+
+def _read_match(body: Json, known: dict[str, t.Any], fields: list[dict[str, t.Any]]) -> None:
+    left, right = body["left"], body["right"]
+    inverted = body["op"] == "!="
+    key = left.get("meta", {}).get("key") if isinstance(left, dict) else None
+    if key in _LINK_KEYS:
+        names = tuple(_link(value, key) for value in _alternatives(right))
+        known["came_by" if _LINK_KEYS[key] else "goes_by"] = Links(names, inverted)
+    elif isinstance(left, dict) and left.get("ct", {}).get("key") == "status" and right in ("dnat", ["dnat"]):
+        known["published"] = not inverted
+        known["other"] = known.get("other", False) or inverted
+    else:
+        known["other"] = True
+        if not inverted:
+            # each alternative may still hold with each of those found before
+            new = [dict(zip(_names(left), _parts(value))) for value in _alternatives(right)]
+            fields[:] = [{**one, **{k: v for k, v in two.items() if k}} for one in fields for two in new]
+
+
+def _read_destination(name: str, body: Json, known: dict[str, t.Any], fields: list[dict[str, t.Any]]) -> None:
+    address = body.get("addr")
+    if isinstance(address, dict) and "map" in address:
+        key, data = address["map"]["key"], address["map"]["data"]
+        if isinstance(data, str):
+            known["maps"] = ((data.lstrip("@"), key),)
+        else:
+            known["captures"] = captures_of_map(key, data.get("set", []))
+        return
+    where = _target(address, body.get("port"))
+    known["captures"] = tuple(found for one in fields for found in _capture(one, where))
+
+
+def captures_of_map(key: Json, elements: t.Iterable[Json]) -> tuple[Capture, ...]:
+    """What the elements of a map capture, ``key`` being what is looked up in it."""
+    result: list[Capture] = []
+    for element in elements:
+        if not isinstance(element, list):
+            continue
+        wanted, value = element
+        if isinstance(wanted, dict) and "elem" in wanted:
+            wanted = wanted["elem"]["val"]
+        parts = [*_parts(value), None]
+        result += _capture(dict(zip(_names(key), _parts(wanted))), _target(parts[0], parts[1]))
+    return tuple(result)
+
+
+def _read_xt(body: Json, known: dict[str, t.Any]) -> None:
+    name = body.get("name", "")
+    if body.get("type") == "target":
+        if name in _CLOSING_TARGETS:
+            known["verdict"] = "reject" if name == "REJECT" else "drop"
+        known["translates"] = known["opaque"] = name in TRANSLATING_TARGETS
+    elif name != "comment":
+        known["other"] = True
+
+
+def _link(value: Json, key: str) -> str:
+    return group_of(value) if key.endswith("group") else str(value)
+
+
+def _alternatives(value: Json) -> list[Json]:
+    if isinstance(value, dict) and "set" in value:
+        inner = value["set"]
+        return list(inner) if isinstance(inner, list) else [inner]
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _parts(value: Json) -> list[Json]:
+    return list(value["concat"]) if isinstance(value, dict) and "concat" in value else [value]
+
+
+def _names(expression: Json) -> list[str]:
+    """The fields of an expression: protocol, tcp, udp, sctp (a port of it), th (a port of any), to; empty: another."""
+    result = []
+    for part in _parts(expression):
+        payload = part.get("payload", {}) if isinstance(part, dict) else {}
+        if payload.get("field") == "dport":
+            result.append(payload.get("protocol", ""))
+        elif payload.get("field") == "daddr" or (payload.get("field") == "protocol" and payload["protocol"] == "ip"):
+            result.append("to" if payload["field"] == "daddr" else "protocol")
+        elif isinstance(part, dict) and part.get("meta", {}).get("key") == "l4proto":
+            result.append("protocol")
+        else:
+            result.append("")
+    return result
+
+
+def _capture(fields: t.Mapping[str, Json], leads: str) -> t.Iterator[Capture]:
+    """Only rules that name ports count: another one translates whole addresses."""
+    to = _network(fields.get("to"))
+    for name in ("tcp", "udp", "sctp", "th"):
+        ports = _ports(fields.get(name))
+        if ports is not None:
+            yield Capture(ports, str(fields.get("protocol", "")) if name == "th" else name, to, leads)
+
+
+def _ports(value: Json) -> PortRange | None:
+    if isinstance(value, dict) and "range" in value:
+        first, last = value["range"]
+        return PortRange(int(first), int(last))
+    return PortRange(value, value) if isinstance(value, int) else None
+
+
+def _network(value: Json) -> Network | None:
+    if isinstance(value, dict) and "prefix" in value:
+        value = "%s/%s" % (value["prefix"]["addr"], value["prefix"]["len"])
+    return network(value)
+
+
+def _target(address: Json, port: Json) -> str:
+    if isinstance(port, dict) and "range" in port:
+        port = "%s-%s" % tuple(port["range"])
+    if not isinstance(address, str):
+        return "leads it to port %s of this host" % port if port else "leads it elsewhere"
+    try:
+        text = bracketed(ipaddress.ip_address(address)) if port else address
+    except ValueError:
+        text = address
+    return "leads it to %s%s" % (text, ":%s" % port if port else "")

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of others from what iptables-save prints."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...marks import CHAIN_PREFIX, COLLECTION
+from ...model import PortRange
+from ..save_text import by_name, options, words
+from .rules import TRANSLATING_TARGETS, Capture, Chain, Links, Rule, Table, group_of, network
+
+_LAST_PORT = 65535
+_LINK_OPTIONS = {"-i": "came_by", "-o": "goes_by", "--src-group": "came_by", "--dst-group": "goes_by"}
+# What asks nothing of a packet, or nothing beyond the options above.
+_HARMLESS = ("-j", "-g", "--comment", "--reject-with")
+_HARMLESS_MATCHES = ("comment", "devgroup", "conntrack")
+_HOOKS = {"PREROUTING": "prerouting", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}
+
+
+def tables(dump: str, store: str, version: int) -> list[Table]:
+    """The tables in what iptables-save printed, without chains of ours and the jumps to them."""
+    found: list[Table] = []
+    for line in dump.splitlines():
+        if line.startswith("*"):
+            found.append(Table(store, "ip" if version == 4 else "ip6", line[1:].strip()))
+        elif line.startswith(":") and CHAIN_PREFIX not in line:
+            name, policy = line[1:].split()[:2]
+            hooked = policy != "-"
+            kind = ("nat" if found[-1].name == "nat" else "filter") if hooked else ""
+            chain = Chain(name, kind, _HOOKS.get(name, "input") if hooked else "", policy.lower() if hooked else "")
+            found[-1].chains[name] = chain
+        elif line.startswith("-A "):
+            unused, name, *rest = words(line)
+            rule = _rule_of_iptables(rest)
+            if name in found[-1].chains and rule is not None:
+                found[-1].chains[name].rules.append(rule)
+    return found
+
+
+def _rule_of_iptables(rule: t.Sequence[str]) -> Rule | None:
+    """None for a rule of ours."""
+    found = by_name(rule)
+    target = found.get("-g") or found.get("-j", "")
+    if found.get("--comment") == COLLECTION or target.startswith(CHAIN_PREFIX):
+        return None
+    known: dict[str, t.Any] = {}
+    for option in options(rule):
+        if option.name in _LINK_OPTIONS:
+            name = option.value if option.name in ("-i", "-o") else _group(option.value)
+            known[_LINK_OPTIONS[option.name]] = Links((name,), option.inverted)
+        elif str(option) == "--ctstate" and option.value == "DNAT":
+            known["published"] = True
+        elif option.value not in _HARMLESS_MATCHES if option.name == "-m" else str(option) not in _HARMLESS:
+            known["other"] = True
+    if target in ("ACCEPT", "DROP", "REJECT", "RETURN"):
+        known["verdict"] = target.lower()
+    elif target in TRANSLATING_TARGETS:
+        known.update(translates=True, captures=tuple(_captures_of_iptables(found, target)))
+    elif target:
+        known.update(verdict="goto" if "-g" in found else "jump", target=target)
+    return Rule(**known)
+
+
+def _group(value: str) -> str:
+    return group_of(int(value.partition("/")[0], 0))
+
+
+def _captures_of_iptables(found: t.Mapping[str, str], target: str) -> t.Iterator[Capture]:
+    leads = "leads it to %s" % found.get("--to-destination", "elsewhere")
+    if target == "REDIRECT":
+        leads = "leads it to port %s of this host" % found.get("--to-ports", "")
+    elif target != "DNAT":
+        return
+    text = found.get("--dport") or found.get("--dports") or ""
+    for word in text.split(",") if text else ():
+        first, unused, last = word.partition(":")
+        ports = PortRange(int(first or 0), int(last or (first if not unused else _LAST_PORT)))
+        yield Capture(ports, found.get("-p", ""), network(found.get("-d")), leads)

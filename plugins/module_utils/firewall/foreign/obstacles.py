@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of others overrides our rules, in sentences."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ...model import VERSIONS, FirewallState, Flow, Network
+from ..backend import Backend, BaseChain
+from .reader import USER_CHAINS, Foreign
+from .rules import DIRECT, OUT, PUBLISHED, Packet, dropped_by
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """A chain of others that drops what our rules accept."""
+
+    base: BaseChain
+    title: str
+    how: str
+    packet: Packet
+
+
+def facts(
+    foreign: Foreign,
+    state: FirewallState,
+    backend: Backend,
+    uplinks: t.Callable[[], t.Iterable[str]],
+    passed: t.Container[tuple[BaseChain, str]] = (),
+) -> list[str]:
+    """What stands in the way of our rules, a sentence each; ``passed``: base chains, and ways, that let ours pass."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    direct: dict[tuple[str, str], dict[str, None]] = {}
+    for obstacle in _obstacles(foreign, _packets(state, uplinks), state.versions, backend.home):
+        packet, what = obstacle.packet, (obstacle.title, obstacle.how)
+        if (obstacle.base, packet.way) in passed:
+            continue
+        if packet.link:
+            direct.setdefault(what, {})["from %s to %s" % (packet.link, packet.bridge)] = None
+        else:
+            found.setdefault(what, {})[packet.bridge or "our bridges"] = None
+    advice = [(what, "enters or leaves %s" % ", ".join(names)) for what, names in found.items()]
+    advice += [(what, "passes %s" % ", ".join(ways)) for what, ways in direct.items() if what not in found]
+    sentences = [
+        "%s (%s) drops what our rules accept; let it accept what %s" % (*what, passes) for what, passes in advice
+    ]
+    mixed = (_two_stores(foreign, version, backend, state) for version in VERSIONS)
+    return sentences + [sentence for sentence in mixed if sentence]
+
+
+def _packets(state: FirewallState, uplinks: t.Callable[[], t.Iterable[str]]) -> list[Packet]:
+    bridges = state.exits or ([] if state.policies else [""])
+    packets = [Packet(bridge, way) for way in (OUT, *([PUBLISHED] if state.ports else [])) for bridge in bridges]
+    subnets = [subnet for policy in state.policies for subnet in policy.subnets]
+    for policy in sorted(state.policies, key=lambda policy: policy.bridge):
+        links = set(policy.trusted_interfaces)
+        if not policy.internal and (policy.direct_access or any(_from_outside(flow, subnets) for flow in policy.allow)):
+            links.update(uplinks())
+        packets += [Packet(policy.bridge, DIRECT, link) for link in sorted(links)]
+    return packets
+
+
+def _from_outside(flow: Flow, subnets: t.Iterable[Network]) -> bool:
+    return not any(flow.source.network_address in subnet for subnet in subnets)
+
+
+def _obstacles(
+    foreign: Foreign, packets: t.Sequence[Packet], versions: t.Container[int], home: t.Container[BaseChain]
+) -> t.Iterator[Obstacle]:
+    """What drops these packets; ``home``: base chains in which our accept holds."""
+    for table, chain in foreign.forwarding(versions):
+        base = BaseChain(table.store, table.family, table.name, chain.name)
+        for packet in packets if base not in home else ():
+            how = dropped_by(table, chain, packet, USER_CHAINS)
+            if how:
+                yield Obstacle(base, "chain %s of %s" % (chain.name, table), how, packet)
+
+
+def _two_stores(foreign: Foreign, version: int, backend: Backend, state: FirewallState) -> str:
+    """A sentence when rules of nf_tables and legacy rules translate addresses side by side."""
+    found: dict[str, list[str]] = {"nft": [], "legacy": []}
+    for table in foreign.nat_tables(version):
+        found[table.store].append(str(table))
+    if state.translates(version):
+        found[backend.store].append("this collection (back-end %s)" % backend.name)
+    if not found["nft"] or not found["legacy"]:
+        return ""
+    return (
+        "%s (nf_tables) and %s (legacy) both translate IPv%d addresses; which of two rules for a packet decides"
+        " depends on which of the two was loaded first, so keep all of them in one"
+        % (" and ".join(found["nft"]), " and ".join(found["legacy"]), version)
+    )

@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What others have in the packet filter that matters to us. Looks only, loads nothing by looking, and looks once."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ...kernel.netfilter import Netfilter
+from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE, ZONE_FILE
+from ...model import VERSIONS
+from ..backend import FirewallError
+
+if t.TYPE_CHECKING:
+    from .rules import Chain, Table
+
+Json = t.Any
+
+# Where Docker and ufw want the rules of others to be; what is there is judged by who puts ours there.
+USER_CHAINS = ("DOCKER-USER", "ufw-user-forward", "ufw6-user-forward")
+UFW_RULES = "/etc/ufw/user.rules"
+
+
+class Foreign:
+    """What others have in the packet filter of this host."""
+
+    def __init__(self, netfilter: Netfilter) -> None:
+        self.netfilter = netfilter
+        self._chains: list[Json] | None = None
+        self._tables: list[Table] | None = None
+        self._saved: dict[tuple[str, int, str], str] = {}
+        self._nft_works = False
+
+    # ---- what nft sees
+
+    def chains(self) -> list[Json]:
+        """The chains that nft sees, which cost next to nothing to list."""
+        if self._chains is None:
+            listed = self.json(["nft", "-j", "list", "chains"])
+            self._nft_works = bool(listed)  # even of nothing it tells its version
+            self._chains = [item["chain"] for item in listed if "chain" in item]
+        return self._chains
+
+    def nft_works(self) -> bool:
+        """Whether nft can be asked on this host."""
+        self.chains()
+        return self._nft_works
+
+    def nft_sees_ours_in_iptables(self) -> bool:
+        """Whether the nf_tables variant of iptables has chains of ours."""
+        return any(chain["name"].startswith(CHAIN_PREFIX) for chain in self.chains())
+
+    def has_chain(self, family: str, table: str, name: str) -> bool:
+        """Whether nft sees a chain of this name."""
+        return any((c["family"], c["table"], c["name"]) == (family, table, name) for c in self.chains())
+
+    # ---- tables
+
+    def is_alone(self) -> bool:
+        """Whether nobody else on this host can matter to us."""
+        return not (self._has_tables() or self._ufw_has_ours() or self.netfilter.read_file(ZONE_FILE) is not None)
+
+    def _ufw_has_ours(self) -> bool:
+        """Whether ufw, even when it is off, keeps rules of ours; one that is on shows by its chains."""
+        return COLLECTION.encode().hex() in (self.netfilter.read_file(UFW_RULES) or "")
+
+    def tables(self) -> list[Table]:
+        """The tables of others; those of nft only when one of their chains is where our packets pass."""
+        if self._tables is None:
+            self._tables = self._read_tables() if self._has_tables() else []
+        return self._tables
+
+    def table(self, store: str, family: str, name: str) -> Table | None:
+        """One table of others."""
+        for table in self.tables():
+            if (table.store, table.family, table.name) == (store, family, name):
+                return table
+        return None
+
+    def _read_tables(self) -> list[Table]:
+        found: list[Table] = []
+        if self._in_our_way():
+            from . import from_nft
+
+            found += from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"]))
+        for version in VERSIONS:
+            for name in ("filter", "nat"):
+                found += self.saved_tables("legacy", version, name)
+        return found
+
+    def saved_tables(self, store: str, version: int, name: str) -> list[Table]:
+        """A table as iptables sees it; none when it is not there."""
+        text = self.saved(store, version, name)
+        if not text:
+            return []
+        from . import from_save
+
+        return from_save.tables(text, store, version)
+
+    def _has_tables(self) -> bool:
+        return self._in_our_way() or any(self.netfilter.legacy_tables(version) for version in VERSIONS)
+
+    def _in_our_way(self) -> bool:
+        return any(
+            (chain["family"], chain["table"]) != (NFT_FAMILY, NFT_TABLE)
+            and chain["family"] in ("ip", "ip6", "inet")
+            and (chain.get("hook") == "forward" or chain.get("type") == "nat")
+            for chain in self.chains()
+        )
+
+    def saved(self, store: str, version: int, table: str) -> str:
+        """What iptables-save prints of a table; empty when there is none. Listing a legacy table would load it."""
+        key = (store, version, table)
+        if key not in self._saved:
+            there = store == "nft" or table in self.netfilter.legacy_tables(version)
+            tool = "%s-%s-save" % ("iptables" if version == 4 else "ip6tables", store)
+            self._saved[key] = self._output([tool, "-t", table]) if there else ""
+        return self._saved[key]
+
+    def json(self, argv: t.Sequence[str]) -> list[Json]:
+        """What nft lists; nothing when it does not work."""
+        out = self._output(argv)
+        return list(json.loads(out)["nftables"]) if out else []
+
+    def _output(self, argv: t.Sequence[str]) -> str:
+        try:
+            rc, out, unused = self.netfilter.run(argv, None)
+        except (FirewallError, OSError):
+            return ""
+        return out if rc == 0 else ""
+
+    # ---- what their tables do
+
+    def forwarding(self, versions: t.Container[int]) -> t.Iterator[tuple[Table, Chain]]:
+        """The chains of others that judge forwarded packets."""
+        for table in self.tables():
+            if any(version in versions and table.concerns(version) for version in VERSIONS):
+                for chain in table.chains.values():
+                    if chain.hook == "forward" and chain.kind == "filter":
+                        yield table, chain
+
+    def nat_tables(self, version: int) -> list[Table]:
+        """The tables of others with rules that translate addresses of a family."""
+        return [
+            table
+            for table in self.tables()
+            if table.concerns(version) and any(rule.translates for c in table.chains.values() for rule in c.rules)
+        ]

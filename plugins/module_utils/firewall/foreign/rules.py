@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of others as data: as much of them as it takes to tell what becomes of our packets and our ports.
+
+Pure functions. Rules come from nft (from_nft.py), or from iptables-save (from_save.py): nft knows no more than the
+names of matches and targets that iptables has and nft has not ("xt").
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from dataclasses import dataclass, field
+
+from ...marks import LINK_GROUP
+from ...model import Network, PortRange
+
+Json = t.Any
+
+TRANSLATING_TARGETS = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP")
+ANY_LINK_OF_OURS = "*"
+
+
+@dataclass(frozen=True)
+class Links:
+    """A condition on an interface: one of these, or none of them when inverted; a last ``*`` or ``+`` is a wildcard."""
+
+    names: tuple[str, ...]
+    inverted: bool = False
+
+    def take(self, link: str) -> bool:
+        """Whether it holds for a link."""
+        return any(_fits(name, link) for name in self.names) != self.inverted
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Packets to ports that a rule leads elsewhere."""
+
+    ports: PortRange
+    protocol: str = ""  # empty: any
+    to: Network | None = None  # None: any address
+    leads: str = ""  # where to, as a clause
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a rule asks of a packet, and what it does."""
+
+    verdict: str = ""  # accept, drop, reject, return, jump, goto; empty: none that ends anything
+    target: str = ""
+    came_by: Links | None = None  # None: any
+    goes_by: Links | None = None
+    published: bool = False  # only for packets with a translated destination
+    other: bool = False  # only for packets that also have some other property
+    translates: bool = False
+    captures: tuple[Capture, ...] = ()
+    maps: tuple[tuple[str, Json], ...] = ()  # maps by name that say where a packet is led, with their key
+    opaque: bool = False  # what it translates is seen by iptables only
+
+
+@dataclass
+class Chain:
+    """A chain; one without a hook is only jumped to."""
+
+    name: str
+    kind: str = ""  # filter, nat, ...
+    hook: str = ""
+    policy: str = ""
+    rules: list[Rule] = field(default_factory=list)
+
+
+@dataclass
+class Table:
+    """A table of others; ``store`` is ``nft`` or ``legacy``."""
+
+    store: str
+    family: str  # ip, ip6 or inet
+    name: str
+    chains: dict[str, Chain] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if self.store == "legacy":
+            return "legacy %s table %s" % ("iptables" if self.family == "ip" else "ip6tables", self.name)
+        return "table %s %s" % (self.family, self.name)
+
+    def concerns(self, version: int) -> bool:
+        """Whether packets of an IP version pass it."""
+        return self.family in ("inet", "ip" if version == 4 else "ip6")
+
+
+# From an endpoint to the outside, to a published port, and to an endpoint's own address.
+OUT, PUBLISHED, DIRECT = WAYS = ("out", "published", "direct")
+
+
+@dataclass(frozen=True)
+class Packet:
+    """The first one of a connection of ours through the host."""
+
+    bridge: str
+    way: str = OUT
+    link: str = ""  # the other end, where it is known
+
+
+# ---- what becomes of a packet
+
+
+def dropped_by(table: Table, base: Chain, packet: Packet, skip: t.Container[str] = ()) -> str:
+    """What drops the packet, as a clause; empty when nothing is sure to. Chains to ``skip`` are taken as empty."""
+    found = _walk(table, base, packet, True, skip)
+    if found is None:
+        return "policy drop" if base.policy == "drop" else ""
+    verdict, place = found
+    if verdict == "accept":
+        return ""
+    return "rule %s" % verdict if place == base.name else "%s in chain %s" % (verdict, place)
+
+
+def _walk(table: Table, chain: Chain, packet: Packet, sure: bool, skip: t.Container[str]) -> tuple[str, str] | None:
+    """The verdict, and the chain that comes to it; None when there is none. A rule that may accept our packet is taken
+    to be meant for it; one that may drop it is not."""
+    for rule in chain.rules:
+        likely, certain = _meets(rule, packet)
+        certain = certain and sure
+        if not likely:
+            continue
+        if rule.verdict == "accept":
+            return ("accept", chain.name)
+        if rule.verdict in ("jump", "goto") and rule.target in table.chains and rule.target not in skip:
+            found = _walk(table, table.chains[rule.target], packet, certain, skip)
+            if found is not None:
+                return found
+        if not certain:
+            continue
+        if rule.verdict in ("drop", "reject"):
+            return (rule.verdict, chain.name)
+        if rule.verdict in ("return", "goto"):
+            return None
+    return None
+
+
+def _meets(rule: Rule, packet: Packet) -> tuple[bool, bool]:
+    """Whether the rule is likely, and whether it is certain to match."""
+    ours, theirs = (rule.came_by, rule.goes_by) if packet.way == OUT else (rule.goes_by, rule.came_by)
+    strange = rule.other or (rule.published and packet.way != PUBLISHED)
+    if strange or (ours is not None and not ours.take(packet.bridge)):
+        return False, False
+    if packet.link:
+        meets = theirs is None or theirs.take(packet.link)
+        return meets, meets
+    if theirs is None or theirs.inverted:
+        return True, True
+    # A rule that names our bridge and another link may be meant for this packet, unless both ends are ours.
+    return ours is not None and any(name not in (packet.bridge, ANY_LINK_OF_OURS) for name in theirs.names), False
+
+
+def _fits(pattern: str, link: str) -> bool:
+    if pattern == ANY_LINK_OF_OURS:
+        return True
+    return link.startswith(pattern[:-1]) if pattern[-1:] in ("*", "+") else pattern == link
+
+
+# ---- what both readers share
+
+
+def group_of(number: int) -> str:
+    """A group of links as the name of a link: ours stands for any link of ours."""
+    return ANY_LINK_OF_OURS if number == LINK_GROUP else "group %s" % number
+
+
+def network(value: object) -> Network | None:
+    """A network; None when it is not one."""
+    try:
+        return ipaddress.ip_network(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

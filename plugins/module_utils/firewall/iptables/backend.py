@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The iptables back-end: one ``iptables-save`` reads, one ``iptables-restore --noflush`` changes, for each family.
+
+Only chains whose name begins with DLN- and the jumps to them are looked at; rules and chains of others keep their
+place. A table is committed as one (iptables-restore(8)); chains that differ are rebuilt as a whole in that commit.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ...kernel.netfilter import Netfilter
+from ...model import FirewallState
+from ...operations import LoadRules, Operation
+from ..backend import Backend, BaseChain, FirewallError, first_line
+from ..save_text import docker_bridges, restore
+from . import layout
+from .names import USERS
+from .text import EMPTY, TABLES, Ruleset, parse, transaction
+
+VARIANTS = ("auto", "nft", "legacy")
+# What a shell exits with when there is no such program.
+_MISSING = 127
+
+_TOOLS = {4: "iptables", 6: "ip6tables"}
+_INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What of ours is there, by IP version; a family that this host does not have is missing."""
+
+    families: t.Mapping[int, Ruleset]
+
+    def __bool__(self) -> bool:
+        return any(self.families.values())
+
+
+class IptablesBackend(Backend):
+    """iptables in the host's own variant, or in the one asked for."""
+
+    def __init__(self, netfilter: Netfilter, variant: str = "auto") -> None:
+        super().__init__(netfilter)
+        if variant not in VARIANTS:
+            raise FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
+        self._variant = variant
+        self._version: tuple[int, str] | None = None
+        self._found: t.Mapping[int, Ruleset] = {4: EMPTY, 6: EMPTY}  # without the IP versions that this host lacks
+        self._judged: dict[int, list[str]] = {}  # bridges of others, who have rules for them in the same table
+
+    @property
+    def store(self) -> str:  # type: ignore[override]
+        """That of the host's own variant, or of the one asked for."""
+        if self._variant != "auto":
+            return self._variant
+        return "nft" if "nf_tables" in self.version_text() else "legacy"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of what owns the store: python-iptables and iptables-legacy-restore write the same rules."""
+        return "legacy" if self.store == "legacy" else "iptables"
+
+    @property
+    def home(self) -> frozenset[BaseChain]:
+        return frozenset(BaseChain(self.store, family, "filter", "FORWARD") for family in ("ip", "ip6"))
+
+    def usable(self) -> str | None:
+        rc, out = self._ask_version()
+        tool = self.tool(4, "")
+        if rc == _MISSING:
+            return "%s is not installed; install the package iptables." % tool
+        if rc != 0 or not out.startswith("iptables"):
+            return "%s does not work here: %s" % (tool, first_line(out))
+        return None
+
+    def read(self) -> Dump:
+        found = {version: self.read_family(version) for version in (4, 6)}
+        self._found = {version: rules for version, rules in found.items() if rules is not None}
+        return Dump(self._found)
+
+    def state(self, raw: object) -> FirewallState:
+        return layout.parse(t.cast("Dump", raw).families)
+
+    def expected(self, desired: FirewallState) -> Dump:
+        wanted = self._wanted(self._found, desired)
+        return Dump({version: wanted[version] for version in self._found})
+
+    def _wanted(self, current: t.Mapping[int, Ruleset], desired: FirewallState) -> dict[int, Ruleset]:
+        """What is to be there, with the user's own rules as they are."""
+        rendered = layout.render(desired, self._judged)
+        return {version: _with_users(current.get(version, EMPTY), rules) for version, rules in rendered.items()}
+
+    def user_rules(self, raw: object) -> str:
+        for version, rules in t.cast("Dump", raw).families.items():
+            for table, chain in USERS:
+                if rules.chains.get((table, chain)):
+                    words = (chain, self.tool(version, ""), table, chain)
+                    return "Chain %s has rules of yours, and stays; to empty it: %s -t %s -F %s" % words
+        return ""
+
+    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
+        current = t.cast("Dump", raw).families
+        steps: list[Operation] = []
+        for version, wanted in self._wanted(current, desired).items():
+            if version not in current:
+                self._refuse_missing(version, desired)
+                continue
+            text = transaction(current[version], wanted)
+            if text:
+                steps.append(self.step(version, current[version], wanted, text))
+        return steps
+
+    def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
+        """The transaction from one set of rules to another, whose text is given."""
+        argv = restore(self.tool(version, "restore"))
+        return LoadRules(argv, text, reverse=transaction(before=after, after=before))
+
+    def tool(self, version: int, verb: str) -> str:
+        """The program for an IP version: ``save``, ``restore``, or empty for the one that takes single rules."""
+        words = [_TOOLS[version], "" if self._variant == "auto" else self._variant, verb]
+        return "-".join(word for word in words if word)
+
+    def version_text(self) -> str:
+        """What ``iptables -V`` says: a version, and the variant in parentheses."""
+        return self._ask_version()[1]
+
+    def _ask_version(self) -> tuple[int, str]:
+        if self._version is None:
+            rc, out, err = self._try([self.tool(4, ""), "-V"])
+            self._version = (rc, out or err)
+        return self._version
+
+    def _try(self, argv: t.Sequence[str]) -> tuple[int, str, str]:
+        """Run a program; a missing one ends like in a shell."""
+        try:
+            return self.netfilter.run(argv, None)
+        except FileNotFoundError:
+            return _MISSING, "", "not found"
+        except FirewallError as error:
+            return _MISSING, "", str(error)
+
+    def read_family(self, version: int) -> Ruleset | None:
+        """What of ours there is for an IP version; None when this host has no such version."""
+        if version == 6 and not self.netfilter.has_ipv6():
+            return None
+        if self.store == "legacy" and not self.netfilter.legacy_tables(version):
+            return EMPTY
+        tool = self.tool(version, "save")
+        rc, out, err = self._try([tool])
+        if version == 6 and rc == _MISSING:
+            return None
+        if rc != 0:
+            raise FirewallError("%s cannot read the rules (exit code %d): %s" % (tool, rc, first_line(err)))
+        foreign = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
+        if foreign:
+            raise FirewallError(
+                "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
+                % (tool, ", ".join(sorted(foreign)))
+            )
+        self._judged[version] = docker_bridges(out)
+        return parse(out)
+
+    def _refuse_missing(self, version: int, desired: FirewallState) -> None:
+        """Rules that name IPv6 addresses need IPv6; rules that would merely hold for IPv6 as well do without it."""
+        if version not in desired.named_versions:
+            return
+        what = "has no IPv6" if not self.netfilter.has_ipv6() else "has no %s" % self.tool(version, "save")
+        raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
+
+
+def _with_users(current: Ruleset, wanted: Ruleset) -> Ruleset:
+    theirs = {place: current.chains[place] for place in USERS if current.chains.get(place)}
+    return Ruleset({**wanted.chains, **theirs}, wanted.jumps)

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a FirewallState lies in chains of iptables, and back.
+
+Policies, masquerades, ports and the forwarding of others each have chains of their own, which are there only while that
+section has something to say; all chains are there twice, for IPv4 and for IPv6. docs/rules.md tells what each is for.
+A rule that we would not have written says nothing; it goes when its chain is compared with the wanted one. What is left
+of something that was damaged by hand is never read as more open than it is.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...marks import COLLECTION
+from ...model import VERSIONS, BridgePolicy, FirewallState, Masquerade, PublishedPort
+from ..save_text import Rule, by_name
+from . import masquerades, names, policies, ports
+from .text import Jump, Ruleset
+from .words import GROUP, INVALID_STATE, LOCAL_ADDRESS, Draft
+
+
+class _Entry(t.NamedTuple):
+    """How packets come to us: from a built-in chain to a chain of ours, where that is there."""
+
+    builtin: str
+    where: names.ChainKey
+    match: Rule = ()
+    match6: Rule | None = None  # None: the same as for IPv4
+
+
+# For each built-in chain from top to bottom. The kernel forwards no link-local source, and ::1 never leaves the host:
+# do not translate these. Untranslated, they are refused as if nothing were published.
+JUMPS = (
+    _Entry("PREROUTING", names.LOOPBACK),
+    _Entry("PREROUTING", names.GUARD),
+    _Entry("PREROUTING", names.PUBLISH_IN, LOCAL_ADDRESS, ("!", "-s", "fe80::/10", *LOCAL_ADDRESS)),
+    _Entry("OUTPUT", names.PUBLISH_OUT, LOCAL_ADDRESS, ("!", "-d", "::1/128", *LOCAL_ADDRESS)),
+    _Entry("OUTPUT", names.OUTPUT),
+    _Entry("INPUT", names.STRAYS, ("-p", "tcp", *INVALID_STATE)),
+    _Entry("INPUT", names.INPUT),
+    _Entry("FORWARD", names.FORWARD),
+    _Entry("FORWARD", names.FOREIGN),
+    _Entry("POSTROUTING", names.HAIRPIN),
+    _Entry("POSTROUTING", names.EGRESS),
+)
+_MARK: Rule = ("-m", "comment", "--comment", COLLECTION)
+_FOREIGN: Rule = ("-m", "devgroup", "!", "--src-group", GROUP, "!", "--dst-group", GROUP, "-j", "DROP")
+
+
+def render(state: FirewallState, judged: t.Mapping[int, t.Sequence[str]] | None = None) -> dict[int, Ruleset]:
+    """The rules that ``state`` asks for, by IP version; a version with nothing to do has an empty set.
+
+    ``judged`` are bridges of others who have rules for them in the same table.
+    """
+    return {version: _render_family(state, version, (judged or {}).get(version, ())) for version in VERSIONS}
+
+
+def _render_family(state: FirewallState, version: int, judged: t.Sequence[str]) -> Ruleset:
+    draft = Draft(version)
+    if version in state.policy_versions:
+        policies.render(sorted(state.policies, key=lambda policy: policy.bridge), draft, judged)
+    masquerades.render([entry for entry in state.masquerades if entry.source.version == version], draft)
+    ports.render([port for port in state.ports if port.container_ip.version == version], draft)
+    if state.drop_foreign:
+        draft.add(names.FOREIGN, _FOREIGN)
+    chains = {where: tuple(rules) for where, rules in draft.chains.items()}
+    return Ruleset(chains, tuple(_jump(entry, version) for entry in JUMPS if entry.where in chains))
+
+
+def _jump(entry: _Entry, version: int) -> Jump:
+    match = entry.match if version == 4 or entry.match6 is None else entry.match6
+    table, chain = entry.where
+    return Jump(table, entry.builtin, (*match, *_MARK, "-j", chain))
+
+
+def parse(rulesets: t.Mapping[int, Ruleset]) -> FirewallState:
+    """The state that rules amount to, given by IP version."""
+    found: dict[str, BridgePolicy] = {}
+    outgoing: list[Masquerade] = []
+    published: list[PublishedPort] = []
+    drop_foreign = False
+    for version in sorted(rulesets):
+        rules = {where: [by_name(rule) for rule in chain] for where, chain in rulesets[version].chains.items()}
+        for policy in policies.parse(rules, version):
+            known = found.get(policy.bridge)
+            found[policy.bridge] = policy if known is None else policies.merged(known, policy)
+        outgoing += masquerades.parse(rules, version)
+        published += ports.parse(rules)
+        drop_foreign = drop_foreign or any(rule.get("-j") == "DROP" for rule in rules.get(names.FOREIGN, ()))
+    return FirewallState(frozenset(found.values()), frozenset(outgoing), frozenset(published), drop_foreign)

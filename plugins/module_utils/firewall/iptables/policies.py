@@ -1,0 +1,242 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may talk to whom over a bridge, in iptables."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import typing as t
+from dataclasses import replace
+
+from ...model import BridgePolicy, Flow, InvalidRequest, Network
+from ..save_text import Rule
+from . import names
+from .words import (
+    ESTABLISHED,
+    INVALID_STATE,
+    TRANSLATED,
+    Draft,
+    Options,
+    Rules,
+    comment,
+    destination,
+    each,
+    interface,
+    network,
+    notes_of,
+    ports,
+    service,
+    source,
+)
+
+# ---- to rules
+
+
+def render(policies: t.Sequence[BridgePolicy], draft: Draft, judged: t.Sequence[str]) -> None:
+    """The chains of all policies; ``judged`` are bridges of others who have rules for them in the same table."""
+    if len({policy.bridge for policy in policies}) < len(policies):
+        raise InvalidRequest("There is more than one policy for the same bridge.")
+    for policy in policies:
+        for name in (policy.bridge, *policy.trusted_interfaces):
+            interface(name)
+    _render_guard(policies, draft)
+    _render_forward(policies, draft, judged)
+    _render_host_access([policy for policy in policies if not policy.host_access], draft)
+    _render_output([policy for policy in policies if not policy.icc and list(_flows(policy, draft.version))], draft)
+
+
+def _render_guard(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+    """Direct routing and other networks' gateways are closed before the destination is translated, when a packet
+    to a published port still carries the host's own address (Docker: raw PREROUTING).
+
+    The table is mangle and not raw since replies to what left untranslated (``exclude``, ``masquerade: false``) must
+    pass, and only conntrack knows them.
+    """
+    if draft.version == 6 and not any(subnet.version == 6 for policy in policies for subnet in policy.subnets):
+        return
+    draft.add(names.GUARD, ("-i", "lo", "-j", "RETURN"))
+    if draft.version == 4:
+        # route_localnet on a bridge would open every service on the host's 127.0.0.1 to the endpoints
+        draft.add(names.GUARD, ("-d", "127.0.0.0/8", "-j", "DROP"))
+    draft.add(names.GUARD, ("-m", "conntrack", "--ctdir", "REPLY", "-j", "RETURN"))
+    for policy in policies:
+        subnets = [subnet for subnet in policy.subnets if subnet.version == draft.version]
+        if subnets and not policy.internal and not policy.direct_access:
+            for flow in _flows(policy, draft.version):
+                draft.add(names.GUARD, flow, ("-j", "RETURN"))
+        for subnet in subnets:
+            for rule in _guard(policy):
+                draft.add(names.GUARD, destination(subnet), rule)
+    draft.user_chain("mangle")
+    draft.add(names.DIRECT, ("-j", names.USER))
+    draft.add(names.DIRECT, ("-j", "DROP"))
+
+
+def _guard(policy: BridgePolicy) -> t.Iterator[Rule]:
+    if policy.direct_access and not policy.internal:
+        # changes nothing: it keeps the subnet on record
+        yield ("!", "-i", policy.bridge, "-j", "RETURN")
+        return
+    if not policy.internal:
+        for name in _trusted(policy):
+            yield ("-i", name, "-j", "RETURN")
+    yield ("!", "-i", policy.bridge, "-j", names.DIRECT[1])
+
+
+def _trusted(policy: BridgePolicy) -> list[str]:
+    return [name for name in policy.trusted_interfaces if name != policy.bridge]
+
+
+def _render_forward(policies: t.Sequence[BridgePolicy], draft: Draft, judged: t.Sequence[str]) -> None:
+    draft.user_chain("filter")
+    for way, policy in itertools.product(("-i", "-o"), policies):
+        # -g, not -j: a RETURN from the user's chain then goes on behind the jump to this chain, so that a packet from
+        # one bridge to another passes the user's chain once
+        draft.add(names.BRIDGES, (way, policy.bridge, "-g", names.USER))
+    draft.add(names.FORWARD, ("-j", names.BRIDGES[1]))
+    for policy in policies:
+        if policy.internal:
+            draft.add(names.FORWARD, ("-i", policy.bridge, "!", "-o", policy.bridge, "-j", "DROP"))
+    # What conntrack cannot place is not translated either, and would leave with its private source.
+    draft.add(names.FORWARD, INVALID_STATE, ("-j", names.INVALID[1]))
+    for policy in policies:
+        draft.add(names.INVALID, ("-i", policy.bridge, "!", "-o", policy.bridge, "-j", "DROP"))
+        chain = names.INTO + policy.bridge
+        draft.add(names.FORWARD, ("-o", policy.bridge), comment(network=policy.network), ("-j", chain))
+        for rule in _into(policy, draft.version):
+            draft.add(("filter", chain), rule)
+    for name in judged:
+        # Docker closes its containers by the policy of FORWARD. Our accept would open them to our endpoints.
+        draft.add(names.FORWARD, ("-o", name, "-j", "RETURN"))
+    for policy in policies:
+        # also under a FORWARD policy of DROP, which Docker sets
+        if not policy.internal:
+            draft.add(names.FORWARD, ("-i", policy.bridge, "-j", "ACCEPT"))
+
+
+def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
+    """The chain of what leaves the host by this bridge, including frames from port to port where br_netfilter
+    (bridge-nf-call-iptables) shows them; an internal network refuses the rest of the world before all else."""
+    if policy.internal:
+        yield ("!", "-i", policy.bridge, "-j", "DROP")
+    yield (*ESTABLISHED, "-j", "ACCEPT")
+    yield (*TRANSLATED, "-j", "ACCEPT")
+    for name in _trusted(policy):
+        yield ("-i", name, "-j", "ACCEPT")
+    if policy.direct_access:
+        yield ("!", "-i", policy.bridge, "-j", "ACCEPT")
+    if policy.icc:
+        yield ("-i", policy.bridge, "-j", "ACCEPT")
+    elif version == 6:
+        for kind in ("135", "136"):  # neighbour discovery is to IPv6 what ARP, which no rule here filters, is to IPv4
+            yield ("-i", policy.bridge, "-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "ACCEPT")
+    for flow in _flows(policy, version):
+        yield (*flow, "-j", "ACCEPT")
+    yield ("-j", "DROP")
+
+
+def _flows(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
+    for flow in policy.allow:
+        if flow.source.version != flow.to.version:
+            raise InvalidRequest("A flow from %s to %s mixes address families." % (flow.source, flow.to))
+        if flow.to.version == version:
+            yield source(flow.source) + destination(flow.to) + service(flow.protocol, flow.ports)
+
+
+def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+    """Published ports are not concerned: they are translated, and so forwarded."""
+    if not policies:
+        return
+    for policy in policies:
+        draft.add(names.INPUT, ("-i", policy.bridge, "-j", names.HOST[1]))
+    draft.add(names.HOST, ESTABLISHED, ("-j", "RETURN"))
+    if draft.version == 4:
+        draft.add(names.HOST, ("-p", "icmp", "-m", "icmp", "--icmp-type", "8", "-j", "RETURN"))
+    else:
+        for kind in ("128", "135", "136"):  # echo; without neighbour discovery there is no gateway
+            draft.add(names.HOST, ("-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "RETURN"))
+    draft.add(names.HOST, ("-j", "DROP"))
+
+
+def _render_output(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+    """With ``icc: false``, allowed flows between endpoints are routed through the host. Its redirects would tell the
+    endpoints that they share a link."""
+    redirect: Rule = ("-p", "icmp", "-m", "icmp", "--icmp-type", "5")
+    if draft.version == 6:
+        redirect = ("-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", "137")
+    for policy in policies:
+        draft.add(names.OUTPUT, ("-o", policy.bridge), redirect, ("-j", "DROP"))
+
+
+# ---- from rules
+
+
+def parse(rules: Rules, version: int) -> t.Iterator[BridgePolicy]:
+    """The policies that the chains of one address family hold."""
+    forward = rules.get(names.FORWARD, ())
+    labels = {
+        rule.get("-o", ""): notes_of(rule).get("network", "")
+        for rule in forward
+        if rule.get("-j", "").startswith(names.INTO)
+    }
+    no_way_out = {rule.get("-i") for rule in forward if rule.get("-j") == "DROP"}
+    no_host_access = {rule.get("-i") for rule in rules.get(names.INPUT, ())}
+    subnets = _subnets(rules.get(names.GUARD, ()))
+    for (unused, chain), into in rules.items():
+        if chain.startswith(names.INTO):
+            policy = _policy(chain[len(names.INTO) :], into, version)
+            yield replace(
+                policy,
+                subnets=tuple(subnets.get(policy.bridge, ())),
+                internal=policy.internal or policy.bridge in no_way_out,
+                host_access=policy.bridge not in no_host_access,
+                network=labels.get(policy.bridge, ""),
+            )
+
+
+def _subnets(guard: t.Iterable[Options]) -> dict[str, list[Network]]:
+    found: dict[str, list[Network]] = {}
+    for bridge, subnet in each(lambda rule: (rule["! -i"], ipaddress.ip_network(rule["-d"])), guard):
+        found.setdefault(bridge, []).append(subnet)
+    return found
+
+
+def _policy(bridge: str, into: t.Sequence[Options], version: int) -> BridgePolicy:
+    """What the chain of a bridge says; one that somebody has emptied forbids nothing to its endpoints."""
+    came_by = [rule["-i"] for rule in into if _is(rule, "-i", "ACCEPT")]
+    return BridgePolicy(
+        bridge=bridge,
+        internal=any(_is(rule, "! -i", "DROP") for rule in into),
+        icc=not into or bridge in came_by,
+        direct_access=any(_is(rule, "! -i", "ACCEPT") for rule in into),
+        trusted_interfaces=tuple(name for name in came_by if name != bridge),
+        allow=tuple(each(lambda rule: _flow(rule, version), into)),
+    )
+
+
+def _is(rule: Options, option: str, verdict: str) -> bool:
+    return len(rule) == 2 and option in rule and rule.get("-j") == verdict
+
+
+def _flow(rule: Options, version: int) -> Flow | None:
+    if rule.get("-j") != "ACCEPT" or not rule.keys() <= {"-s", "-d", "-p", "--dport", "-j"}:
+        return None
+    wanted = ports(rule) if "--dport" in rule else None
+    return Flow(network(rule, "-s", version), network(rule, "-d", version), rule.get("-p", ""), wanted)
+
+
+def merged(one: BridgePolicy, other: BridgePolicy) -> BridgePolicy:
+    """One policy from its two families; where they differ, because somebody changed one, the stricter holds."""
+    return replace(
+        one,
+        subnets=one.subnets + other.subnets,
+        internal=one.internal or other.internal,
+        icc=one.icc and other.icc,
+        direct_access=one.direct_access and other.direct_access,
+        trusted_interfaces=tuple(name for name in one.trusted_interfaces if name in other.trusted_interfaces),
+        host_access=one.host_access and other.host_access,
+        allow=one.allow + other.allow,
+        network=one.network or other.network,
+    )

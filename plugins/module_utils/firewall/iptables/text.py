@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of ours as data: found in what iptables-save prints, compared, and turned into one iptables-restore.
+
+Pure functions.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections import Counter
+from dataclasses import dataclass
+
+from ...marks import CHAIN_PREFIX
+from ..save_text import Rule, text_of, words
+from .names import LAST, ChainKey
+
+# The order in which a transaction commits its tables, each atomic by itself: what closes before what opens.
+TABLES = ("raw", "mangle", "filter", "nat")
+BUILTIN = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A rule in a chain that is not ours, which leads into one of ours."""
+
+    table: str
+    chain: str
+    rule: Rule
+
+    @property
+    def target(self) -> str:
+        """The chain that it leads to."""
+        return self.rule[-1]
+
+
+@dataclass(frozen=True)
+class Ruleset:
+    """Everything of ours in one address family: chains by table and name, and the jumps to them from top to bottom."""
+
+    chains: t.Mapping[ChainKey, tuple[Rule, ...]]
+    jumps: tuple[Jump, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.chains or self.jumps)
+
+
+EMPTY = Ruleset({})
+
+
+def parse(dump: str) -> Ruleset:
+    """What is ours in the output of iptables-save."""
+    chains: dict[ChainKey, list[Rule]] = {}
+    jumps: list[Jump] = []
+    table = ""
+    for line in dump.splitlines():
+        if line.startswith("*"):
+            table = line[1:].strip()
+        elif line.startswith(":" + CHAIN_PREFIX):
+            chains.setdefault((table, line[1:].split(" ", 1)[0]), [])
+        elif line.startswith("-A " + CHAIN_PREFIX):
+            chain, unused, rule = line[len("-A ") :].partition(" ")
+            chains.setdefault((table, chain), []).append(words(rule))
+        elif line.startswith("-A ") and CHAIN_PREFIX in line:
+            unused, chain, *rule_words = words(line)
+            if len(rule_words) > 1 and rule_words[-2] in ("-j", "-g") and rule_words[-1].startswith(CHAIN_PREFIX):
+                jumps.append(Jump(table, chain, tuple(rule_words)))
+    return Ruleset({where: tuple(rules) for where, rules in chains.items()}, tuple(jumps))
+
+
+def transaction(before: Ruleset, after: Ruleset) -> str:
+    """What iptables-restore --noflush must read to get from one to the other; empty when they are equal."""
+    return "".join(_table_text(table, before, after) for table in TABLES)
+
+
+def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
+    old = {chain: rules for (where, chain), rules in before.chains.items() if where == table}
+    new = {chain: rules for (where, chain), rules in after.chains.items() if where == table}
+    changed = [chain for chain, rules in new.items() if old.get(chain) != rules]
+    removed = [chain for chain in old if chain not in new]
+    surplus, missing = _jump_changes(table, before, after, removed)
+    # declaring a chain makes it, or empties it
+    lines = [":%s - [0:0]" % chain for chain in changed + removed]
+    lines += ["-D %s %s" % (jump.chain, text_of(jump.rule)) for jump in surplus]
+    lines += ["-A %s %s" % (chain, text_of(rule)) for chain in changed for rule in new[chain]]
+    lines += ["-I %s %s" % (jump.chain, text_of(jump.rule)) for jump in reversed(missing) if jump.target not in LAST]
+    lines += ["-A %s %s" % (jump.chain, text_of(jump.rule)) for jump in missing if jump.target in LAST]
+    lines += ["-X %s" % chain for chain in removed]
+    return "\n".join(["*" + table, *lines, "COMMIT", ""]) if lines else ""
+
+
+def _jump_changes(
+    table: str, before: Ruleset, after: Ruleset, removed: t.Collection[str]
+) -> tuple[list[Jump], list[Jump]]:
+    """The jumps to delete and to add; one that others have put into their own chain stays while it leads somewhere.
+
+    A chain gets all of our jumps anew where that is needed for their order among themselves. Their places among the
+    rules of others do not matter.
+    """
+    have = [j for j in before.jumps if j.table == table and (j.chain in BUILTIN or j.target in removed)]
+    want = [jump for jump in after.jumps if jump.table == table]
+    surplus = list((Counter(have) - Counter(want)).elements())
+    left = list(have)
+    for jump in surplus:
+        left.remove(jump)  # the first of equal ones, as -D does
+    torn = {jump.chain for jump in want if _of_chain(left, jump.chain) != _of_chain(want, jump.chain)}
+    old = [jump for jump in surplus if jump.chain not in torn]
+    return [*old, *(j for j in have if j.chain in torn)], [jump for jump in want if jump.chain in torn]
+
+
+def _of_chain(jumps: t.Iterable[Jump], chain: str) -> list[Jump]:
+    return [jump for jump in jumps if jump.chain == chain]

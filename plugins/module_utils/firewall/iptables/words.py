@@ -1,0 +1,143 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of iptables that all sections share, as iptables-save prints them; rules while they are put together.
+
+What no rule needs (the network's name, the bridge behind a published port) travels in comments, since the kernel's
+rules are the only record of what was asked for.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import typing as t
+
+from ...marks import LINK_GROUP
+from ...model import ANYWHERE, Address, InvalidRequest, Network, OutInterface, PortRange
+from .. import notes
+from ..save_text import Rule
+from .names import USER, ChainKey
+
+Options = dict[str, str]  # as save_text.by_name gives them
+Rules = t.Mapping[ChainKey, t.Sequence[Options]]
+Found = t.TypeVar("Found")
+
+GROUP = "0x%x" % LINK_GROUP
+ESTABLISHED: Rule = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
+TRANSLATED: Rule = ("-m", "conntrack", "--ctstate", "DNAT")
+INVALID_STATE: Rule = ("-m", "conntrack", "--ctstate", "INVALID")
+LOCAL_ADDRESS: Rule = ("-m", "addrtype", "--dst-type", "LOCAL")
+_WITH_PORTS = ("tcp", "udp", "sctp")
+_UNSAFE = re.compile(r"[\s\"'\\]")
+# xt_comment holds 256 bytes, the last one a NUL (XT_MAX_COMMENT_LEN in linux/netfilter/xt_comment.h).
+_COMMENT_BYTES = 255
+
+
+class Draft:
+    """The chains of one address family while they are put together."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.chains: dict[ChainKey, list[Rule]] = {}
+
+    def add(self, where: ChainKey, *rule: Rule) -> None:
+        """One rule at the end of a chain of ours, which need not be there yet."""
+        self.chains.setdefault(where, []).append(sum(rule, ()))
+
+    def user_chain(self, table: str) -> None:
+        """A chain for rules of the user."""
+        self.chains.setdefault((table, USER), [])
+
+
+# ---- to words
+
+
+def canonical(address: Address | Network) -> str:
+    """An address or network as iptables-save prints it, a single host with its prefix length."""
+    if isinstance(address, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
+        return "%s/%d" % (host(address), address.max_prefixlen)
+    return "%s/%d" % (host(address.network_address), address.prefixlen)
+
+
+def host(address: Address) -> str:
+    """An address as inet_ntop(3) writes it; Python writes ::ffff:1.2.3.4 in another way."""
+    if address.version == 4:
+        return str(address)
+    return socket.inet_ntop(socket.AF_INET6, address.packed)
+
+
+def interface(name: str) -> str:
+    """The name of an interface, unless iptables would take it for something else."""
+    if name.endswith("+") or name[:1] in ("-", "!") or _UNSAFE.search(name):
+        raise InvalidRequest("iptables cannot name the interface %s: use a name without + ! quotes or spaces." % name)
+    return name
+
+
+def source(network: Network) -> Rule:
+    """From a network; nothing when that is everyone."""
+    return ("-s", canonical(network)) if network.prefixlen else ()
+
+
+def destination(network: Network) -> Rule:
+    """To a network; nothing when that is everyone."""
+    return ("-d", canonical(network)) if network.prefixlen else ()
+
+
+def out_by(out: OutInterface) -> Rule:
+    """Through an interface; nothing when any will do."""
+    if not out.name:
+        return ()
+    return ("!", "-o", interface(out.name)) if out.inverted else ("-o", interface(out.name))
+
+
+def service(protocol: str, ports: PortRange | None) -> Rule:
+    """A protocol, and the ports of the destination."""
+    words: Rule = ("-p", protocol) if protocol else ()
+    if ports is None:
+        return words
+    if protocol not in _WITH_PORTS:
+        raise InvalidRequest("The ports %s need one of the protocols %s." % (ports, ", ".join(_WITH_PORTS)))
+    text = str(ports.first) if len(ports) == 1 else "%d:%d" % (ports.first, ports.last)
+    return (*words, "-m", protocol, "--dport", text)
+
+
+def comment(**values: str) -> Rule:
+    """What no part of the rule says."""
+    text = notes.spell(**values)
+    if not text:
+        return ()
+    if any(_UNSAFE.search(value) for value in values.values()) or len(text.encode()) > _COMMENT_BYTES:
+        raise InvalidRequest("The comment of a rule cannot hold %s: use a short name without spaces or quotes." % text)
+    return ("-m", "comment", "--comment", text)
+
+
+# ---- from words
+
+
+def each(read: t.Callable[[Options], Found | None], rules: t.Iterable[Options]) -> t.Iterator[Found]:
+    """What each rule says; one that somebody has turned into something else says nothing."""
+    for rule in rules:
+        try:
+            found = read(rule)
+        except (KeyError, ValueError):
+            continue
+        if found is not None:
+            yield found
+
+
+def network(rule: Options, option: str, version: int) -> Network:
+    """The network that an option names; everyone without it."""
+    return ipaddress.ip_network(rule[option]) if option in rule else ANYWHERE[version]
+
+
+def ports(rule: Options) -> PortRange:
+    """The ports of the destination."""
+    first, unused, last = rule["--dport"].partition(":")
+    return PortRange(int(first), int(last or first))
+
+
+def notes_of(rule: Options) -> dict[str, str]:
+    """What the comment of a rule says."""
+    return notes.read(rule.get("--comment", ""))

@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The native back-end: one table of ours, read by one ``nft -j list``, changed by one ``nft -f -`` (nft(8))."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...kernel.netfilter import Netfilter
+from ...marks import NFT_FAMILY, NFT_TABLE
+from ...model import FirewallState
+from ...operations import LoadRules, Operation
+from ..backend import Backend, FirewallError, first_line
+from . import layout, names, table
+
+_PLACE = (NFT_FAMILY, NFT_TABLE)
+
+
+class NftablesBackend(Backend):
+    """nftables, through its own tool."""
+
+    name = "nftables"
+
+    def __init__(self, netfilter: Netfilter) -> None:
+        super().__init__(netfilter)
+        self._text: str | None = None
+        self._table: table.Table | None = None
+
+    def usable(self) -> str | None:
+        try:
+            self._listed()
+        except FirewallError as error:
+            return str(error)
+        return None
+
+    def read(self) -> table.Table:
+        if self._table is None:
+            out = self._listed()
+            try:
+                self._table = table.parse(out) if out else table.Table()
+            except ValueError as error:
+                # nft 1.0.6 breaks off in the middle of a table with an owner
+                raise FirewallError(
+                    "nft does not show the whole of table %s %s: another program owns it." % _PLACE
+                ) from error
+        return self._table
+
+    def _listed(self) -> str:
+        """Our table as JSON, empty when there is none. Asked once: a read is also the proof that nft works."""
+        if self._text is None:
+            rc, out, err = self.netfilter.run(["nft", "-j", "list", "table", *_PLACE], None)
+            if rc != 0 and "No such file or directory" not in err:
+                raise FirewallError("nft does not work here: %s" % first_line(err))
+            self._text = out if rc == 0 else ""
+        return self._text
+
+    def state(self, raw: object) -> FirewallState:
+        return layout.parse(t.cast("table.Table", raw))
+
+    def expected(self, desired: FirewallState) -> table.Table:
+        return self._wanted(desired)
+
+    def user_rules(self, raw: object) -> str:
+        if _user_chain(t.cast("table.Table", raw)) is None:
+            return ""
+        return "Chain %s of table %s %s has rules of yours, and stays; to delete it: nft delete table %s %s" % (
+            names.USER,
+            *_PLACE,
+            *_PLACE,
+        )
+
+    def _wanted(self, desired: FirewallState) -> table.Table:
+        """Our table, with the rules of the user as they are, and the sets that those look into."""
+        wanted, current = layout.render(desired), self.read()
+        theirs = _user_chain(current)
+        if theirs is None:
+            return wanted
+        named = {word[1:] for rule in theirs.rules for word in rule.split() if word.startswith("@")}
+        sets = {name: current.sets[name] for name in named if name in current.sets and name not in wanted.sets}
+        return table.Table({**wanted.chains, names.USER: theirs}, {**sets, **wanted.sets})
+
+    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
+        current = t.cast("table.Table", raw)
+        wanted = self._wanted(desired)
+        text = table.difference(current, wanted)
+        if not text:
+            return []
+        return [LoadRules(("nft", "-f", "-"), text, table.difference(wanted, current))]
+
+
+def _user_chain(current: table.Table) -> table.Chain | None:
+    """The user's chain, unless it is empty."""
+    chain = current.chains.get(names.USER)
+    return chain if chain is not None and chain.rules else None

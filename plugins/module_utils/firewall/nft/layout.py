@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a FirewallState lies in one nftables table, and back.
+
+A network, a port or a permission is an element of a set or map; the number of rules does not grow with them, but
+for one rule for each masquerade and each allowed flow. The table has four sections (policies, masquerades, ports,
+forwarding of others), each with its own chains and sets, which are there only when the section has something to say.
+So sections written one after the other add up to the same table as all at once. docs/rules.md tells what each is for.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...marks import LINK_GROUP
+from ...model import FirewallState
+from . import masquerades, names, policies, ports
+from .table import Chain, Table, hook
+from .words import Draft
+
+# Where the kernel comes to us; all other chains are only jumped to.
+BASE_CHAINS = {
+    names.GUARD: hook("filter", "prerouting", "mangle"),
+    names.PUBLISH_IN: hook("nat", "prerouting", "dstnat"),
+    names.FORWARD: hook("filter", "forward", "filter"),
+    names.FOREIGN: hook("filter", "forward", "filter"),
+    names.INPUT: hook("filter", "input", "filter"),
+    names.STRAYS_IN: hook("filter", "input", "filter"),
+    names.PUBLISH_OUT: hook("nat", "output", "dstnat"),
+    names.OUTPUT: hook("filter", "output", "filter"),
+    names.HAIRPIN: hook("nat", "postrouting", "srcnat"),
+    names.EGRESS: hook("nat", "postrouting", "srcnat"),
+}
+_FOREIGN = 'iifgroup != %d oifgroup != %d counter drop comment "neither enters nor leaves a network of ours"' % (
+    LINK_GROUP,
+    LINK_GROUP,
+)
+
+
+def render(state: FirewallState) -> Table:
+    """The table that holds ``state``."""
+    draft = Draft()
+    if state.policies:
+        policies.render(_sorted(state.policies), draft)
+    if state.masquerades:
+        masquerades.render(state.masquerades, draft)
+    if state.ports:
+        ports.render(_sorted(state.ports), draft)
+    if state.drop_foreign:
+        draft.chains[names.FOREIGN] = (_FOREIGN,)
+    chains = {name: Chain(BASE_CHAINS.get(name, ""), rules) for name, rules in draft.chains.items()}
+    return Table(chains, draft.sets)
+
+
+def parse(table: Table) -> FirewallState:
+    """The state that a table holds; what is damaged beyond recognition is left out, and so rewritten."""
+    return FirewallState(
+        policies=frozenset(policies.parse(table)),
+        masquerades=frozenset(masquerades.parse(table)),
+        ports=frozenset(ports.parse(table)),
+        drop_foreign=names.FOREIGN in table.chains,
+    )
+
+
+def _sorted(items: t.Iterable[t.Any]) -> list[t.Any]:
+    return sorted(items, key=str)

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The names of our chains, sets and maps in nftables: a stored format, which iptables/names.py shares where it can."""
+
+from __future__ import annotations
+
+
+def _both(name: str) -> dict[int, str]:
+    """The two names of what exists for each IP version."""
+    return {4: name + "4", 6: name + "6"}
+
+
+# ---- policies: chains
+
+# Holds nothing but rules of the user's. They come before ours: for packets that enter or leave one of our bridges, and
+# for those that the guard is about to drop.
+USER = "user"
+GUARD = "guard"  # every packet before its destination is translated
+GUARDED = "guarded"  # one to an address that the guard watches
+DIRECT = "direct"  # one that goes there by another interface than it should
+FORWARD = "forward"
+LEAVING = "leaving"  # from one of our bridges
+ENTERING = "entering"  # to one of our bridges, from elsewhere
+INTO = "into"  # to one of our bridges, wherever from
+ALLOW = "allow"
+INPUT = "input"
+OUTPUT = "output"
+
+# ---- policies: sets
+
+BRIDGES = "bridges"
+SAME_BRIDGE = "same_bridge"  # each bridge paired with itself: what enters and leaves by one of them
+ICC = "icc"
+INTERNAL = "internal"
+DIRECT_ACCESS = "direct_access"
+TRUSTED = "trusted"
+HOST_CLOSED = "host_closed"
+INSIDE = _both("inside")  # which interfaces lead to a subnet
+WATCHED = _both("guarded")  # the addresses that the guard watches
+
+# ---- masquerades: chains and sets
+
+EGRESS = "egress"
+EGRESS_OF = _both("egress")
+STRAYS_IN = "strays_in"  # what the host itself receives
+STRAYS = "strays"  # what of that connection tracking cannot place
+MASQUERADED = _both("masqueraded")
+
+# ---- published ports: chains
+
+PUBLISH_IN = "publish_in"  # from outside and from endpoints
+PUBLISH_OUT = "publish_out"  # from the host itself
+PUBLISH = "publish"
+HAIRPIN = "hairpin"
+
+# ---- published ports: maps from the host's ports to endpoints, and sets
+
+PORTS = _both("publish")  # on every address
+PORTS_AT = _both("publish_at")  # on one address
+RANGES = _both("publish_range")
+RANGES_AT = _both("publish_range_at")
+BOUND = _both("publish_bound")
+BY_LINK = _both("publish_by_link")
+LINKS = _both("publish_links")
+BY_SOURCE = _both("publish_by_source")
+SOURCES = _both("publish_sources")
+TO_BRIDGE = "publish_to"
+OVER_BRIDGE = "publish_over"
+TO_ITSELF = _both("publish_self")
+
+# ---- forwarding of others
+
+FOREIGN = "foreign"

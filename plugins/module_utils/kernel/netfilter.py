@@ -1,0 +1,41 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the packet filter's back-ends ask of the host: its tools, and what can be seen without loading anything."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from . import files
+
+# Runs a program with text on its standard input: argv and input to (exit code, standard output, standard error).
+Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
+
+# Asking iptables-legacy itself would make the kernel load the tables that are asked for.
+_LEGACY_TABLES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
+_IPV6 = "/proc/sys/net/ipv6"
+
+
+class Netfilter:
+    """The packet filter of the network namespace that the calling thread is in."""
+
+    def __init__(self, run: Runner) -> None:
+        self.run = run
+
+    def legacy_tables(self, version: int) -> list[str]:
+        """The legacy tables that the kernel has loaded for an IP version."""
+        return (files.look(_LEGACY_TABLES[version]) or "").split()
+
+    def has_ipv6(self) -> bool:
+        """Whether the kernel has IPv6 at all."""
+        return os.path.isdir(_IPV6)
+
+    def read_file(self, path: str) -> str | None:
+        """The text of a file of another firewall, None when it cannot be read."""
+        return files.look(path)
+
+    def files_in(self, folder: str) -> list[str]:
+        """The names in a folder of another firewall."""
+        return files.names(folder)

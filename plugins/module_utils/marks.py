@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the collection recognises on a host what it made: the one place for all names and numbers that are stored there.
+
+There is no database. Change one of these, and what an earlier release made is no longer recognised.
+"""
+
+from __future__ import annotations
+
+# In comments of rules that stand among those of others, in files, and at the start of every alias.
+COLLECTION = "dockerless.network"
+
+# Marks every link that we make. Unlike the alias, the kernel takes the group in the request that creates the
+# link, so a crash never leaves an unmarked one.
+LINK_GROUP = 25708
+# Links of ours are gathered in this group to be deleted by one request; after a crash they are still known as ours.
+DOOMED_GROUP = 25709
+
+# Marks every route that we add (rtm_protocol; linux/rtnetlink.h gives 108 to no other program).
+ROUTE_PROTOCOL = 108
+
+# Everything in nftables is in this table; everything in iptables is in chains whose names begin like this.
+NFT_FAMILY = "inet"
+NFT_TABLE = "dockerless"
+CHAIN_PREFIX = "DLN-"
+
+# A file for each name that we gave to the namespace of a process; it holds the inode of that namespace.
+NETNS_RECORDS = "/run/dockerless.network/netns"
+# What forwarding was before us, and what it is to be: after the next boot as well, or until then.
+SYSCTL_FILE = "/etc/sysctl.d/90-dockerless-network.conf"
+VOLATILE_SYSCTL_FILE = "/run/dockerless.network.sysctl.conf"
+# Our zone of firewalld.
+FIREWALLD_ZONE = "dockerless"
+ZONE_FILE = "/etc/firewalld/zones/%s.xml" % FIREWALLD_ZONE
+# In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.
+LOCK_FILE = "dockerless.network.lock"
+
+
+def alias(network: str) -> str:
+    """The alias of a link that belongs to ``network``, or to none when that is empty."""
+    return "%s:%s" % (COLLECTION, network) if network else COLLECTION
+
+
+def network_of(link_alias: str) -> str:
+    """The network that an alias names; empty when it names none."""
+    return link_alias[len(COLLECTION) + 1 :] if link_alias.startswith(COLLECTION + ":") else ""

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whole rulesets, to be looked at: a change of rules shows in review. ``REWRITE_GOLDEN=1 pytest FILE`` writes them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from golden_states import STATES
+from iptables_in_memory import Rules
+
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import layout as iptables_layout
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.text import EMPTY, transaction
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft import layout as nft_layout
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import Set, Table
+
+FOLDER = Path(__file__).parent / "golden"
+HEAD = """\
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""
+
+
+def nft(table: Table) -> str:
+    """A table as ``nft -f`` takes it."""
+    blocks = [_block(known.kind, name, _set(known)) for name, known in table.sets.items()]
+    blocks += [
+        _block("chain", name, [*([chain.hook] if chain.hook else []), *chain.rules])
+        for name, chain in table.chains.items()
+    ]
+    return "table inet dockerless {\n%s}\n" % "\n".join(blocks)
+
+
+def _block(kind: str, name: str, lines: list[str]) -> str:
+    return "\t%s %s {\n%s\t}\n" % (kind, name, "".join("\t\t%s\n" % line for line in lines))
+
+
+def _set(known: Set) -> list[str]:
+    elements = []
+    for key, element in known.elements.items():
+        comment = ' comment "%s"' % element.comment if element.comment else ""
+        elements.append("\t%s%s%s," % (key, comment, " : %s" % element.data if element.data else ""))
+    kind, unused, flags = known.declaration.partition("; ")
+    lines = [kind.rstrip(";"), *([flags.rstrip(";")] if flags else [])]
+    return [*lines, "elements = {", *elements[:-1], elements[-1].rstrip(","), "}"]
+
+
+def texts(name: str) -> dict[str, str]:
+    """The rulesets of a state by the ending of their files."""
+    rules = iptables_layout.render(STATES[name])
+    saved = {version: Rules(transaction(EMPTY, rules[version])).save() for version in (4, 6)}
+    return {"nft": nft(nft_layout.render(STATES[name])), "ipv4": saved[4], "ipv6": saved[6]}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_rulesets_are_as_they_were_when_somebody_last_looked(name: str) -> None:
+    for ending, text in texts(name).items():
+        path = FOLDER / ("%s.%s" % (name, ending))
+        if os.environ.get("REWRITE_GOLDEN"):
+            path.write_text(HEAD + text)
+        there = path.read_text() if path.exists() else HEAD
+        assert there == HEAD + text, "look at it; if it is right: REWRITE_GOLDEN=1 pytest %s" % __file__
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_each_of_them_is_read_back_as_its_state(name: str) -> None:
+    assert nft_layout.parse(nft_layout.render(STATES[name])) == STATES[name]
+    assert iptables_layout.parse(iptables_layout.render(STATES[name])) == STATES[name]
+
+
+def test_there_is_no_ruleset_without_its_state() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == set(STATES)
