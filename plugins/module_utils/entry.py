@@ -10,33 +10,28 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from .arguments import STATE, Arguments, without
 from .engine import Kind, Outcome, Request, StepFailed, run
 from .firewall.backend import FirewallError, Runner
-from .firewall.session import CHOICES, FirewallSession
+from .firewall.session import FirewallSession
 from .kernel.errors import HostError, require_privileges
 from .kernel.host import Host
 from .kernel.programs import call
 from .model import Conflict, InvalidRequest
 from .world import World
 
-Arguments = dict[str, dict[str, t.Any]]
 _T = t.TypeVar("_T")
 
 _LOCK_SECONDS = 120
 _PACKAGES = {"nft": "nftables", "conntrack": "conntrack", "firewall-cmd": "firewalld", "ufw": "ufw"}
-STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
-NETWORK: Arguments = {"network": {"type": "str"}}
-BACKEND: Arguments = {"backend": {"type": "str", "choices": list(CHOICES), "default": "auto"}}
 
 
-def run_module(kind: Kind[t.Any], arguments: Arguments, key: str = "", **constraints: t.Any) -> None:
-    """The whole of a module: one object of ``kind`` by its own options, or a list of them in ``aggregate``.
-
-    ``key`` is the option that one object cannot do without.
-    """
-    item = dict(arguments, **STATE)
-    spec = {name: {k: v for k, v in option.items() if k != "required"} for name, option in item.items()}
+def run_module(kind: Kind[t.Any]) -> None:
+    """The whole of a module: one object of ``kind`` by its own options, or a list of them in ``aggregate``."""
+    item = {**without(kind.ARGUMENTS, "backend"), **STATE}  # a call has one back-end
+    spec = {name: without(option, "required") for name, option in {**kind.ARGUMENTS, **STATE}.items()}
     spec["aggregate"] = {"type": "list", "elements": "dict"}
+    key = next((name for name, option in item.items() if option.get("required")), "")
     module = AnsibleModule(
         argument_spec=spec,
         required_one_of=[(key, "aggregate")] if key else [],
@@ -45,7 +40,7 @@ def run_module(kind: Kind[t.Any], arguments: Arguments, key: str = "", **constra
     )
 
     try:
-        items = _items(module.params, item, constraints)
+        items = _items(module.params, item)
         requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
     except InvalidRequest as error:
         module.fail_json(msg=str(error))
@@ -112,14 +107,12 @@ def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
         return act(World(host, session, module.check_mode))
 
 
-def _items(
-    params: t.Mapping[str, t.Any], arguments: Arguments, constraints: t.Mapping[str, t.Any]
-) -> list[dict[str, t.Any]]:
+def _items(params: t.Mapping[str, t.Any], arguments: Arguments) -> list[dict[str, t.Any]]:
     """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
     defaults = {name: _said(params[name]) for name in arguments if params.get(name) is not None}
     items = [defaults] if params.get("aggregate") is None else [_merge(defaults, item) for item in params["aggregate"]]
     name = "options" if params.get("aggregate") is None else "aggregate"
-    spec = {name: dict(constraints, type="list", elements="dict", options=arguments)}
+    spec = {name: {"type": "list", "elements": "dict", "options": arguments}}
     checked = ArgumentSpecValidator(spec).validate({name: items})
     if checked.error_messages:
         raise InvalidRequest("; ".join(checked.error_messages).replace(" found in options", ""))

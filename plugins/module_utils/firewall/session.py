@@ -23,9 +23,6 @@ from .port_table import PortTable
 if t.TYPE_CHECKING:
     from .hooks import Measures
 
-CHOICES = ("auto", "nftables", "iptables", "legacy")
-
-
 # A module is compiled anew on the managed host at each call: what a run does not use is not imported.
 
 

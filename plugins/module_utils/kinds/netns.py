@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
+from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
 from ..model import LINK_GROUP, Conflict, InvalidRequest, Namespace, Place, alias, network_of
@@ -21,6 +22,13 @@ class NetnsKind(StepKind[Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"
+    ARGUMENTS: t.ClassVar[Arguments] = {
+        "name": {"type": "str", "required": True},
+        "pid": {"type": "int"},
+        "sysctls": {"type": "dict"},
+        **NETWORK,
+        **BACKEND,
+    }
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Namespace:
         return Namespace(

@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .. import parsing as read
+from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, RouteEntry
 from ..model import (
@@ -36,6 +37,21 @@ _DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddre
 # The metric that the kernel gives a route when none is asked for (IP6_RT_PRIO_USER for IPv6).
 _KERNEL_METRIC = {4: 0, 6: 1024}
 
+_ROUTE: Arguments = {
+    "to": {"type": "str", "required": True},
+    "via": {"type": "str"},
+    "metric": {"type": "int"},
+}
+_PEER: Arguments = {
+    "name": {"type": "str"},
+    "netns": {"type": "str"},
+    "pid": {"type": "int"},
+    "mac_address": {"type": "str"},
+    "addresses": {"type": "list", "elements": "str"},
+    "gateways": {"type": "list", "elements": "str"},
+    "routes": {"type": "list", "elements": "dict", "options": _ROUTE},
+}
+
 
 @dataclass(frozen=True)
 class _Ends:
@@ -49,6 +65,16 @@ class VethKind(StepKind[Veth]):
     """A veth pair whose peer is born in its namespace."""
 
     name = "veth"
+    ARGUMENTS: t.ClassVar[Arguments] = {
+        "name": {"type": "str", "required": True},
+        "bridge": {"type": "str"},
+        "isolated": {"type": "bool", "default": False},
+        "mtu": {"type": "int"},
+        "addresses": {"type": "list", "elements": "str", "default": []},
+        "peer": {"type": "dict", "options": _PEER},
+        **NETWORK,
+        **BACKEND,
+    }
 
     # ---- options to model
 
