@@ -11,8 +11,9 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.arguments import without
 from ..module_utils.composition.compose import compose as compose_networks
-from ..module_utils.composition.spec import ARGUMENTS, read
+from ..module_utils.composition.spec import ARGUMENTS
 from ..module_utils.model import InvalidRequest
+from ..module_utils.reading import read
 from ..plugin_utils.module_arguments import arguments
 from ..plugin_utils.reader import read_report
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from .arguments import STATE, Arguments, without
 from .engine import Kind, Outcome, Request, StepFailed, run
@@ -18,6 +17,7 @@ from .kernel.errors import HostError, require_privileges
 from .kernel.host import Host
 from .kernel.programs import call
 from .model import Conflict, InvalidRequest
+from .reading import read
 from .world import World
 
 _T = t.TypeVar("_T")
@@ -110,13 +110,16 @@ def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
 def _items(params: t.Mapping[str, t.Any], arguments: Arguments) -> list[dict[str, t.Any]]:
     """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
     defaults = {name: _said(params[name]) for name in arguments if params.get(name) is not None}
-    items = [defaults] if params.get("aggregate") is None else [_merge(defaults, item) for item in params["aggregate"]]
-    name = "options" if params.get("aggregate") is None else "aggregate"
-    spec = {name: {"type": "list", "elements": "dict", "options": arguments}}
-    checked = ArgumentSpecValidator(spec).validate({name: items})
-    if checked.error_messages:
-        raise InvalidRequest("; ".join(checked.error_messages).replace(" found in options", ""))
-    return list(checked.validated_parameters[name])
+    if params.get("aggregate") is None:
+        return [_complete("", defaults, arguments)]
+    items = enumerate(params["aggregate"], 1)
+    return [_complete("aggregate, item %d" % number, _merge(defaults, item), arguments) for number, item in items]
+
+
+def _complete(title: str, options: t.Mapping[str, t.Any], arguments: Arguments) -> dict[str, t.Any]:
+    """Options as ``arguments`` have them, those that are left out by their defaults."""
+    found = read(title, arguments, options)
+    return {name: arguments[name].get("default") if value is None else value for name, value in found.items()}
 
 
 def _said(value: t.Any) -> t.Any:

@@ -134,8 +134,7 @@ options:
               name.
             type: str
           pid:
-            description: A process in whose namespace the endpoint lives. Mutually exclusive with
-              O(networks[].endpoints[].netns).
+            description: A process in whose namespace the endpoint lives. Mutually exclusive with C(netns).
             type: int
           interface:
             description:
