@@ -18,7 +18,7 @@ import yaml
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome
 from ansible_collections.dockerless.network.plugins.module_utils.entry import result
-from ansible_collections.dockerless.network.plugins.module_utils.info import gather
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.model import Route
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
@@ -97,7 +97,7 @@ def compare(values: Sequence[Mapping[str, Any]], contains: Mapping[str, Any], pl
 
 
 def test_network_info(host: MemoryHost) -> None:
-    compare([gather(world(host))], returned("network_info"), ("network_info",))
+    compare([facts(world(host))], returned("network_info"), ("network_info",))
 
 
 def test_the_objects_of_every_module(host: MemoryHost) -> None:
