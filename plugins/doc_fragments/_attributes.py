@@ -70,7 +70,8 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/dockerless.network.all) in C(module_defaults) to set defaults for this module.
+    description: Use C(group/dockerless.network.all) in C(module_defaults) to set C(backend) for all modules of this
+      collection.
     support: full
     membership:
       - dockerless.network.all

@@ -14,25 +14,26 @@ options:
   state:
     description:
       - Whether the object is there.
-      - With V(absent), only what this collection made goes away. What was there before is left as it is, and the module
-        says so in a warning.
+      - With V(absent), only what this collection created is removed. What was there before is left as it is, and a
+        warning says so.
     type: str
     choices: [present, absent]
     default: present
   aggregate:
     description:
-      - A list of objects, each a dictionary with the options of this module. All of them are handled in one call, which
-        costs little more than a call for a single one.
-      - Options given beside O(aggregate) are the defaults of every item.
+      - A list of objects, each a dictionary with the options of this module, except C(backend). All of them are
+        handled in one call, which costs little more than a call for a single object.
+      - Options that are given beside O(aggregate) are the defaults of every item.
       - The whole list is checked before anything is changed.
     type: list
     elements: dict
 requirements:
-  - Linux, and privileges to configure its network (C(become=true))
+  - Linux, and the privileges to configure its network (C(become=true))
   - pyroute2 >= 0.7.2 on the managed host
 notes:
-  - One run at a time works on a host; another one waits for up to two minutes, then says who is in its way.
-  - Links that this collection makes are in the link group 25708, and their alias begins with C(dockerless.network).
+  - Only one run at a time works on a host. Another one waits for up to two minutes, and then fails and says who holds
+    the lock.
+  - Links that this collection creates are in the link group 25708, and their alias begins with C(dockerless.network).
 """
 
     NETWORK = r"""
@@ -40,8 +41,8 @@ options:
   network:
     description:
       - The name of the network that the object belongs to.
-      - It is noted on the object in the kernel, shown by M(dockerless.network.network_info), and tells the role what it
-        made itself.
+      - It is noted on the object in the kernel and shown by M(dockerless.network.network_info). The role finds by it
+        what it has created.
     type: str
 """
 
@@ -49,16 +50,16 @@ options:
 options:
   backend:
     description:
-      - Which packet filter to use. All of them hold the same rules and protect alike.
-      - V(auto) takes V(nftables) where C(nft) works, else V(iptables).
-      - V(nftables) keeps everything in the one table C(inet dockerless).
+      - The packet filter to use. All of them hold the same rules and protect alike.
+      - Every module takes this option, so that it can be set for all of them with C(module_defaults). It makes no
+        difference to a module that has no rules.
+      - V(auto) takes V(nftables) if C(nft) works, otherwise V(iptables).
+      - V(nftables) keeps everything in the single table C(inet dockerless).
       - V(iptables) keeps everything in chains whose names begin with C(DLN-), in the variant (nf_tables or legacy)
-        that the
-        host's own C(iptables) is.
-      - V(legacy) drives the legacy tables through the library python-iptables. It is refused where that cannot be
-        right; see
-        the collection's documentation.
-      - Rules that this collection made with another back-end move to the chosen one, and none is left behind.
+        that the host's own C(iptables) uses.
+      - V(legacy) drives the legacy tables through the library python-iptables. It is refused where that library is
+        known to be wrong; see the documentation of the collection.
+      - Rules that this collection created with another back-end move to the chosen one, and none is left behind.
     type: str
     choices: [auto, nftables, iptables, legacy]
     default: auto

@@ -9,10 +9,13 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
+from ..module_utils.arguments import without
 from ..module_utils.composition.compose import compose as compose_networks
+from ..module_utils.composition.spec import ARGUMENTS
 from ..module_utils.given import plain
 from ..module_utils.given import prune as read_prune
 from ..module_utils.model import InvalidRequest
+from ..module_utils.reading import read
 from ..plugin_utils.module_arguments import arguments
 from ..plugin_utils.reader import read_report
 
@@ -21,25 +24,25 @@ name: compose
 author: The dockerless.network authors (@dockerless-network)
 short_description: Turn a list of networks into the arguments of the modules
 description:
-  - Used by the role P(dockerless.network.bridge_network#role). Decides addresses, names and what has to go.
+  - Decides on addresses and names, and on what has to be removed. The role P(dockerless.network.bridge_network#role)
+    uses it.
   - The same list and the same host give the same result, so that a second run changes nothing.
 positional: _input, info
 options:
   _input:
-    description: The networks, as the role takes them in C(bridge_network_networks).
-    type: list
-    elements: dict
+    description: The networks, as in O(dockerless.network.bridge_network#module:networks).
+    type: raw
     required: true
   info:
     description: What M(dockerless.network.network_info) returned.
     type: dict
     required: true
   prune:
-    description: Whether what the role made and is no longer in the list goes away.
+    description: Whether to remove what the role created and what is no longer in the list.
     type: bool
     default: true
   state:
-    description: Whether the networks are to be there.
+    description: Whether the networks in the list are there. With V(absent), only their names matter.
     type: str
     choices: [present, absent]
     default: present
@@ -53,23 +56,35 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: For each module a list of what is to be C(present) and C(absent), the options of C(forward), and whether
-    there is anything to C(remove).
+  description: The arguments of the modules.
   type: dict
+  contains:
+    present:
+      description: For each module, a list of the objects that are to be there.
+      type: dict
+    absent:
+      description: For each module, a list of the objects that are to be removed.
+      type: dict
+    forward:
+      description: The options of M(dockerless.network.sysctl_forward).
+      type: dict
+    remove:
+      description: Whether anything is to be removed.
+      type: bool
 """
 
 
 def compose(
-    networks: t.Sequence[t.Mapping[str, t.Any]],
-    info: t.Mapping[str, t.Any],
-    prune: bool = True,
-    state: str = "present",
+    networks: t.Any, info: t.Mapping[str, t.Any], prune: t.Any = True, state: t.Any = "present"
 ) -> dict[str, t.Any]:
     """compose_networks(), from JSON to JSON, with its errors as Ansible shows them."""
-    if state not in ("present", "absent"):
-        raise AnsibleFilterError("state: %r is neither present nor absent." % (state,))
     try:
-        return arguments(compose_networks(plain(networks), read_report(plain(info)), read_prune(prune), state))
+        # Variables from the command line are texts, and to Python the text "false" is true.
+        said = read("", without(ARGUMENTS, "networks", "backend", "prune"), {"state": state})
+        wanted = compose_networks(
+            plain(networks), read_report(plain(info)), read_prune(prune), said["state"] or "present"
+        )
+        return arguments(wanted)
     except InvalidRequest as error:
         raise AnsibleFilterError(str(error)) from None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from .arguments import Arguments
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
@@ -29,6 +30,7 @@ class Kind(t.Generic[Item]):
     """
 
     name = ""
+    ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Item:
         """Options to the model; raises InvalidRequest. Looks at nothing but the options."""

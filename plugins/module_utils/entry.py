@@ -9,11 +9,11 @@ import contextlib
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from .arguments import STATE, Arguments, without
 from .engine import Kind, Outcome, Request, StepFailed, run
 from .firewall.backend import FirewallError
-from .firewall.choice import CHOICES, package_of
+from .firewall.choice import package_of
 from .firewall.session import FirewallSession
 from .given import as_given, prune
 from .interpreter import move_to_another
@@ -22,32 +22,27 @@ from .kernel.host import Host
 from .kernel.netfilter import Netfilter, Runner
 from .kernel.programs import call
 from .model import Conflict, InvalidRequest
+from .reading import read
 from .world import World
 
-Arguments = dict[str, dict[str, t.Any]]
 _T = t.TypeVar("_T")
 # What goes wrong for reasons of the request or of the host, and not for a fault of ours: each is told in one sentence.
 _FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
 
 _LOCK_SECONDS = 120
 _PACKAGES = {"firewall-cmd": "firewalld"}
-STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
-NETWORK: Arguments = {"network": {"type": "str"}}
-BACKEND: Arguments = {"backend": {"type": "str", "choices": list(CHOICES), "default": "auto"}}
 
 
-def run_module(kind: Kind[t.Any], arguments: Arguments, key: str = "", **constraints: t.Any) -> None:
-    """The whole of a module: one object of ``kind`` by its own options, or a list of them in ``aggregate``.
-
-    ``key`` is the option that one object cannot do without.
-    """
-    item = dict(arguments, **STATE)
-    spec = {name: {k: v for k, v in option.items() if k != "required"} for name, option in item.items()}
+def run_module(kind: Kind[t.Any]) -> None:
+    """The whole of a module: one object of ``kind`` by its own options, or a list of them in ``aggregate``."""
+    item = {**without(kind.ARGUMENTS, "backend"), **STATE}  # a call has one back-end
+    spec = {name: without(option, "required") for name, option in {**kind.ARGUMENTS, **STATE}.items()}
     spec["aggregate"] = {"type": "list", "elements": "dict"}
+    key = next((name for name, option in item.items() if option.get("required")), "")
     alone_or_many = [(key, "aggregate")] if key else []
     module = _Module(spec, required_one_of=alone_or_many, mutually_exclusive=alone_or_many, supports_check_mode=True)
     with _telling(module):
-        items = _items(module.params, item, constraints)
+        items = _items(module.params, item)
         requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
     _finish(module, lambda world: run(requests, world))
 
@@ -151,23 +146,19 @@ def _host(tool: Runner) -> Host:
         move_to_another(missing)
 
 
-def _items(
-    params: t.Mapping[str, t.Any], arguments: Arguments, constraints: t.Mapping[str, t.Any]
-) -> list[dict[str, t.Any]]:
+def _items(params: t.Mapping[str, t.Any], arguments: Arguments) -> list[dict[str, t.Any]]:
     """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
     defaults = {name: _said(params[name]) for name in arguments if params.get(name) is not None}
-    given = params.get("aggregate")
-    items = [defaults] if given is None else [_merge(defaults, _item(arguments, *one)) for one in enumerate(given, 1)]
-    name = "options" if params.get("aggregate") is None else "aggregate"
-    spec = {name: dict(constraints, type="list", elements="dict", options=arguments)}
-    checked = ArgumentSpecValidator(spec).validate({name: items})
-    if checked.error_messages:
-        raise InvalidRequest("; ".join(checked.error_messages).replace(" found in options", ""))
-    return list(checked.validated_parameters[name])
+    if params.get("aggregate") is None:
+        return [_complete("", defaults, arguments)]
+    items = enumerate(params["aggregate"], 1)
+    return [_complete("aggregate, item %d" % number, _merge(defaults, item), arguments) for number, item in items]
 
 
-def _item(arguments: Arguments, number: int, item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    return as_given(arguments, item, "aggregate, item %d: " % number)
+def _complete(title: str, options: t.Mapping[str, t.Any], arguments: Arguments) -> dict[str, t.Any]:
+    """Options as ``arguments`` have them, those that are left out by their defaults."""
+    found = read(title, arguments, options)
+    return {name: arguments[name].get("default") if value is None else value for name, value in found.items()}
 
 
 def _said(value: t.Any) -> t.Any:

@@ -9,38 +9,41 @@ DOCUMENTATION = r"""
 module: bridge
 short_description: Manage bridges and the host's addresses on them
 description:
-  - Makes bridges in the kernel, at run time and without a daemon. See bridge(8) and ip-link(8).
-  - A bridge that somebody else made is used as it is. When it has not what is asked for, the module says so and changes
-    nothing.
-  - The bridge ignores router advertisements, which an endpoint could send.
+  - Creates bridges in the kernel, without a daemon. They last until the next boot. See bridge(8) and ip-link(8).
+  - A bridge that something else created is used as it is. If it differs from what is asked for, the module says how
+    and changes nothing.
+  - The bridge ignores router advertisements, because an endpoint could send them.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.backend
 options:
   name:
-    description: The name, at most 15 bytes. Needed unless O(aggregate) is given.
+    description: The name of the bridge, at most 15 bytes. Needed unless O(aggregate) is given.
     type: str
   addresses:
     description:
-      - The host's addresses on the bridge, with prefix lengths; endpoints use them as gateways.
-      - The list is complete, so other addresses on a bridge of ours go away. Without it they are left alone.
-      - A subnet that overlaps another interface's or a route is refused.
+      - The host's addresses on the bridge, with prefix lengths. Endpoints use them as gateways.
+      - The list is complete. Other addresses are removed from a bridge that this collection created. If the option is
+        left out, addresses are left alone.
+      - A subnet that overlaps a route, or the subnet of another interface, is refused.
     type: list
     elements: str
   mtu:
-    description: The maximum transmission unit in bytes. By default that of the default route's interface, else 1500.
+    description:
+      - The maximum transmission unit in bytes, from 68 to 65535.
+      - By default that of the default route's interface, or 1500 if there is no default route.
     type: int
   mac_address:
     description:
-      - The MAC address. By default one that is derived from the machine and the name, so that it does not change as
-        ports
-        come and go.
+      - The MAC address.
+      - By default it is derived from the machine ID and the name, so that it stays the same as ports come and go.
     type: str
   stp:
-    description: Whether the bridge speaks the spanning tree protocol. With it a new port is silent for 30 seconds.
+    description: Whether the bridge runs the spanning tree protocol. If it does, a new port is silent for 30 seconds.
     type: bool
     default: false
 seealso:
@@ -49,12 +52,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: A bridge with an address for each family
+- name: Create a bridge with an address of each family
   dockerless.network.bridge:
     name: br-blue
     addresses: [10.20.0.1/24, "fd00:20::1/64"]
 
-- name: Two bridges in one call
+- name: Create two bridges in one call
   dockerless.network.bridge:
     mtu: 1400
     aggregate:
@@ -63,7 +66,7 @@ EXAMPLES = r"""
       - name: br-green
         addresses: [10.21.0.1/24]
 
-- name: Remove a bridge; its ports stay
+- name: Remove a bridge but not its ports
   dockerless.network.bridge:
     name: br-blue
     state: absent
@@ -71,7 +74,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was done, or in check mode would be done, as commands that a person could type.
+  description: The commands that a person could type to do the same. In check mode, what the module would do.
   returned: success
   type: list
   elements: str
@@ -81,21 +84,27 @@ commands:
     - ip address add 10.20.0.1/24 dev br-blue
     - ip link set dev br-blue alias dockerless.network up
 objects:
-  description: The bridges as they are, or in check mode would be.
+  description:
+    - The bridges after the call. In check mode, as they would be.
+    - An object that is absent has only C(title) and C(state).
   returned: success
   type: list
   elements: dict
   contains:
-    name:
-      description: The name.
+    title:
+      description: What the object is called in the diff.
       type: str
-      sample: br-blue
+      sample: bridge br-blue
     state:
-      description: Whether it is there.
+      description: Whether the object is there after the call.
       type: str
       sample: present
+    name:
+      description: The name of the bridge.
+      type: str
+      sample: br-blue
     addresses:
-      description: The host's addresses on it.
+      description: The host's addresses on the bridge. Left out if O(addresses) is not given.
       type: list
       elements: str
       sample: [10.20.0.1/24]
@@ -108,27 +117,25 @@ objects:
       type: str
       sample: 02:5e:8c:10:2f:3a
     stp:
-      description: Whether it speaks the spanning tree protocol.
+      description: Whether the bridge runs the spanning tree protocol.
       type: bool
+      sample: false
     up:
-      description: Whether it is up.
+      description: Whether the bridge is up.
       type: bool
+      sample: true
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import NETWORK, run_module
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 
 
 def main() -> None:
-    arguments = dict(
-        NETWORK,
-        name=dict(type="str", required=True),
-        addresses=dict(type="list", elements="str"),
-        mtu=dict(type="int"),
-        mac_address=dict(type="str"),
-        stp=dict(type="bool", default=False),
-    )
-    run_module(BridgeKind(), arguments, key="name")
+    run_module(BridgeKind())
 
 
 if __name__ == "__main__":

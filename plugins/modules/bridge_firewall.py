@@ -9,18 +9,19 @@ DOCUMENTATION = r"""
 module: bridge_firewall
 short_description: Decide who may talk to whom over a bridge
 description:
-  - Closes the subnets of a bridge to everyone but its own endpoints. Replies, published ports and what the options
-    open come
-    through.
-  - The rules name the bridge and need not wait for it, so that they can be in place before its links come up.
-  - Packets that connection tracking cannot place (INVALID) never leave the bridge, because they would keep a private
-    source.
-  - Rules of your own belong into the chain C(user) of table C(inet dockerless) (back-end nftables). It comes
-    first, so that an accept there opens and a drop closes, and no run changes it.
-  - Where Docker, firewalld or ufw would drop what these rules accept, they are told to let it through, in the place
-    that
-    each has for that (C(DOCKER-USER), a zone, C(ufw route)). Of others who do, a warning gives the chain.
-  - Sysctls such as C(net.bridge.bridge-nf-call-iptables) are not touched; the rules hold with both of its values.
+  - Closes the subnets of a bridge to everyone but its own endpoints. Replies, published ports and whatever the options
+    open are let through.
+  - The rules refer to the bridge by name and do not need it to exist, so they can be in place before its links come
+    up.
+  - Packets that connection tracking cannot assign to a connection (INVALID) never leave the bridge, because they would
+    keep a private source address.
+  - Rules of your own belong into the chain C(user) of the table C(inet dockerless) with the back-end nftables,
+    or into the chain C(DLN-USER) with iptables. These chains come first, so that an accept there opens something and a
+    drop closes it. No run changes them.
+  - Where Docker, firewalld or ufw would drop what these rules accept, the module tells them to let it through, in the
+    place that each of them provides for this (C(DOCKER-USER), a zone, C(ufw route)). If any other chain drops it, a
+    warning names that chain.
+  - Sysctls such as C(net.bridge.bridge-nf-call-iptables) are not touched. The rules hold whatever their values are.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
@@ -30,50 +31,51 @@ extends_documentation_fragment:
   - dockerless.network._common.backend
 options:
   bridge:
-    description: The bridge. Needed unless O(aggregate) is given.
+    description: The name of the bridge. Needed unless O(aggregate) is given.
     type: str
   subnets:
     description: The subnets behind the bridge. By default those of the host's addresses on it.
     type: list
     elements: str
   internal:
-    description: Whether the network has no way out and no way in; only its endpoints and the host talk to one another.
+    description: Whether the network is closed in both directions, so that only its endpoints and the host can talk to
+      each other.
     type: bool
     default: false
   icc:
     description:
-      - Whether endpoints of the bridge may talk to one another.
-      - Packets between ports of one bridge do not pass the host's rules, so V(false) needs C(isolated) ports as well,
-        see
-        M(dockerless.network.veth); the role sets both.
+      - Whether endpoints of the bridge may talk to each other (inter-container communication).
+      - Packets between two ports of one bridge do not pass the host's rules. V(false) therefore needs ports that are
+        C(isolated) as well, see M(dockerless.network.veth). The role sets both.
     type: bool
     default: true
   direct_access:
-    description: Whether others may route to the endpoints' own addresses.
+    description: Whether other hosts and networks may route to the endpoints' own addresses.
     type: bool
     default: false
   trusted_interfaces:
-    description: Interfaces from which the endpoints' own addresses can be reached, such as a VPN.
+    description: Interfaces, such as that of a VPN, from which the endpoints' own addresses can be reached.
     type: list
     elements: str
     default: []
   host_access:
     description:
-      - Whether endpoints may open connections to the host itself. Published ports and ping work with both.
+      - Whether endpoints may open connections to the host itself.
+      - Published ports and ping work even if this is V(deny).
     type: str
     choices: [allow, deny]
     default: allow
   allow:
-    description: Flows that come in although they would be closed.
+    description: Flows to endpoints that are let through although the other options would close them.
     type: list
     elements: dict
     default: []
     suboptions:
       from:
-        description: Where from, a subnet. By default anywhere.
+        description: The subnet or address from which the flow comes. By default any.
         type: str
       to:
-        description: Where to, a subnet or an endpoint's address.
+        description: The subnet or address of endpoints to which the flow goes.
         type: str
         required: true
       protocol:
@@ -81,7 +83,7 @@ options:
         type: str
         choices: [tcp, udp, sctp]
       port:
-        description: The endpoint's port, or a range V(first-last). By default any.
+        description: The endpoint's port, or a range V(first-last). By default any. Needs O(allow[].protocol).
         type: str
 seealso:
   - module: dockerless.network.bridge
@@ -93,7 +95,7 @@ EXAMPLES = r"""
     bridge: br-blue
     subnets: [10.20.0.0/24, "fd00:20::/64"]
 
-- name: A network that nobody leaves, and one that is open to the VPN
+- name: Close one network completely, and open another one to the VPN
   dockerless.network.bridge_firewall:
     aggregate:
       - bridge: br-vault
@@ -121,62 +123,73 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was done, or in check mode would be done, as commands that a person could type.
+  description: The commands that a person could type to do the same. In check mode, what the module would do.
   returned: success
   type: list
   elements: str
 objects:
-  description: The policies as they are, or in check mode would be, in the words of the options.
+  description:
+    - The policies after the call, in the words of the options. In check mode, as they would be.
+    - An object that is absent has only C(title) and C(state).
   returned: success
   type: list
   elements: dict
   contains:
-    bridge:
-      description: The bridge.
+    title:
+      description: What the object is called in the diff.
       type: str
-      sample: br-blue
+      sample: firewall of bridge br-blue
     state:
-      description: Whether the policy is there.
+      description: Whether the object is there after the call.
       type: str
       sample: present
+    bridge:
+      description: The name of the bridge.
+      type: str
+      sample: br-blue
     subnets:
       description: The subnets behind the bridge.
       type: list
       elements: str
       sample: [10.20.0.0/24]
     internal:
-      description: Whether nobody leaves or enters.
+      description: Whether the network is closed in both directions.
       type: bool
+      sample: false
     icc:
-      description: Whether endpoints may talk to one another.
+      description: Whether endpoints may talk to each other.
       type: bool
+      sample: true
+    direct_access:
+      description: Whether others may route to the endpoints' own addresses.
+      type: bool
+      sample: false
+    trusted_interfaces:
+      description: The interfaces from which the endpoints' own addresses can be reached.
+      type: list
+      elements: str
+      sample: [wg0]
+    host_access:
+      description: Whether endpoints may open connections to the host itself.
+      type: str
+      sample: allow
+    allow:
+      description: The flows that are let through, with the suboptions of O(allow).
+      type: list
+      elements: dict
+      sample: [{from: 192.0.2.50/32, to: 10.20.0.0/24, protocol: tcp, port: "9100"}]
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, NETWORK, run_module
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
-from ansible_collections.dockerless.network.plugins.module_utils.parsing import PROTOCOLS
 
 
 def main() -> None:
-    flow = {
-        "from": dict(type="str"),
-        "to": dict(type="str", required=True),
-        "protocol": dict(type="str", choices=list(PROTOCOLS)),
-        "port": dict(type="str"),
-    }
-    arguments = dict(
-        NETWORK,
-        **BACKEND,
-        bridge=dict(type="str", required=True),
-        subnets=dict(type="list", elements="str"),
-        internal=dict(type="bool", default=False),
-        icc=dict(type="bool", default=True),
-        direct_access=dict(type="bool", default=False),
-        trusted_interfaces=dict(type="list", elements="str", default=[]),
-        host_access=dict(type="str", choices=["allow", "deny"], default="allow"),
-        allow=dict(type="list", elements="dict", options=flow, default=[]),
-    )
-    run_module(BridgeFirewallKind(), arguments, key="bridge")
+    run_module(BridgeFirewallKind())
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@ DOCUMENTATION = r"""
 module: bridge_network
 short_description: Manage whole networks in one call
 description:
-  - Brings a host to a list of bridge networks with their endpoints, ways out and published ports.
-  - It does what the other modules do, in one run of the same engine and with one transaction of the packet filter.
-    Either
-    all of it is done, or what was done is taken back.
-  - The role P(dockerless.network.bridge_network#role) calls it.
+  - Brings a host to a list of bridge networks with their endpoints, masquerades and published ports.
+  - The module does what the other modules of this collection do, in a single run and with a single transaction of the
+    packet filter. If a step fails, those before it are undone.
+  - The role P(dockerless.network.bridge_network#role) calls this module.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
@@ -21,30 +20,195 @@ extends_documentation_fragment:
   - dockerless.network._common.backend
 options:
   networks:
-    description:
-      - The networks, as the role takes them in C(bridge_network_networks).
-    type: list
-    elements: dict
+    description: The networks, as a list of dictionaries with the options below.
+    type: raw
     required: true
+    suboptions:
+      name:
+        description: The name of the network. It consists of letters, digits and C(_ . -), at most 63 of them.
+        type: str
+        required: true
+      bridge:
+        description: The name of the bridge, at most 15 bytes. By default C(br-) and the name of the network.
+        type: str
+      subnets:
+        description: The subnets, at most one of each address family.
+        type: list
+        elements: str
+      gateways:
+        description: The host's addresses in the subnets, at most one of each family. By default the first address of
+          each subnet.
+        type: list
+        elements: str
+      mtu:
+        description:
+          - The maximum transmission unit of the bridge and its endpoints in bytes, from 68 to 65535.
+          - By default that of the default route's interface, or 1500 if there is no default route.
+        type: int
+      masquerade:
+        description:
+          - Whether what leaves the network gets an address of the host, see M(dockerless.network.nat_masquerade).
+          - Either V(true), V(false), or a dictionary with the options below.
+        type: raw
+        default: true
+        suboptions:
+          out_interface:
+            description:
+              - The interface by which traffic must leave to be translated. By default any but the network's own
+                bridge.
+              - This is the name of an interface, or V(default) for the interface of the default route, or C(!) and a
+                name for any interface but that one.
+            type: str
+          exclude:
+            description: Destinations that are never translated, such as networks behind a VPN. Each is used for its
+              own address family.
+            type: list
+            elements: str
+            default: []
+          to_source:
+            description:
+              - The host's address to translate to. By default that of the interface by which a packet leaves.
+              - It is used for its own address family.
+            type: str
+          random_fully:
+            description: Whether source ports are chosen at random instead of being kept where possible.
+            type: bool
+            default: false
+      internal:
+        description: Whether the network is closed in both directions, so that only its endpoints and the host can talk
+          to each other.
+        type: bool
+        default: false
+      icc:
+        description: Whether endpoints of the network may talk to each other (inter-container communication).
+        type: bool
+        default: true
+      direct_access:
+        description: Whether other hosts and networks may route to the endpoints' own addresses.
+        type: bool
+        default: false
+      trusted_interfaces:
+        description: Interfaces, such as that of a VPN, from which the endpoints' own addresses can be reached.
+        type: list
+        elements: str
+        default: []
+      host_access:
+        description:
+          - Whether endpoints may open connections to the host itself.
+          - Published ports and ping work even if this is V(deny).
+        type: str
+        choices: [allow, deny]
+        default: allow
+      allow:
+        description: Flows to endpoints that are let through although the other options would close them.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          from:
+            description: The subnet or address from which the flow comes. By default any.
+            type: str
+          to:
+            description: The subnet or address of endpoints to which the flow goes.
+            type: str
+            required: true
+          protocol:
+            description: The protocol. By default any.
+            type: str
+            choices: [tcp, udp, sctp]
+          port:
+            description: The endpoint's port, or a range V(first-last). By default any. Needs a protocol.
+            type: str
+      endpoints:
+        description: The endpoints of the network.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: The name of the endpoint.
+            type: str
+            required: true
+          netns:
+            description: The namespace in which the endpoint lives. It is created if need be. By default the endpoint's
+              name.
+            type: str
+          pid:
+            description: A process in whose namespace the endpoint lives. Mutually exclusive with C(netns).
+            type: int
+          interface:
+            description:
+              - The name of the interface in the namespace.
+              - By default V(eth0), V(eth1) and so on, in the order of the endpoint's networks in the list.
+            type: str
+          addresses:
+            description:
+              - The addresses, with or without prefix lengths.
+              - For a family that is not listed, the endpoint keeps the address that it has, or gets the lowest free
+                one.
+            type: list
+            elements: str
+          mac_address:
+            description: The MAC address. By default it is derived from the first address.
+            type: str
+          publish:
+            description:
+              - The ports to publish on the host. Each is either a text in Docker's short syntax,
+                C([host_ip:][host_port:]container_port[/protocol]) with ports or ranges, or a dictionary with the
+                options below, which are those of M(dockerless.network.port_publish).
+              - Without a port of the host, a free one is chosen, and kept.
+            type: list
+            elements: raw
+            suboptions:
+              host_port:
+                description:
+                  - The port of the host, or a range V(first-last). By default a free port is chosen, and kept. For a
+                    range of C(container_port), the default is the same range.
+                  - A range for a single port of the endpoint means any free port of the range.
+                type: str
+              container_port:
+                description: The port of the endpoint, or a range of the same length. By default the same as
+                  C(host_port).
+                type: str
+              protocol:
+                description: The protocol.
+                type: str
+                choices: [tcp, udp, sctp]
+                default: tcp
+              host_ip:
+                description: The address of the host on which the port is published. By default all its addresses.
+                type: str
+              allowed_sources:
+                description: The subnets whose clients may use the port. By default all. The host itself always may.
+                type: list
+                elements: str
+                default: []
+              in_interfaces:
+                description: The interfaces by which a client may come in. By default all. The host itself always may
+                  use the port.
+                type: list
+                elements: str
+                default: []
   state:
-    description: Whether the networks are there. With V(absent) only their names matter.
+    description: Whether the networks in the list are there. With V(absent), only their names matter.
     type: str
     choices: [present, absent]
     default: present
   prune:
-    description: Whether endpoints, ports and networks that this module made, and that are no longer in the list, go
-      away.
+    description:
+      - Whether endpoints, ports and networks that this module created, and that are no longer in the list, are
+        removed.
     type: bool
     default: true
 requirements:
-  - Linux, and privileges to configure its network (C(become=true))
+  - Linux, and the privileges to configure its network (C(become=true))
   - pyroute2 >= 0.7.2 on the managed host
 seealso:
   - module: dockerless.network.network_info
 """
 
 EXAMPLES = r"""
-- name: A network with two endpoints
+- name: Create a network with two endpoints
   dockerless.network.bridge_network:
     networks:
       - name: blue
@@ -55,7 +219,25 @@ EXAMPLES = r"""
           - name: db
             addresses: [10.20.0.10]
 
-- name: Take it away
+- name: Create a network that lets the monitoring in, and publishes a port for the office only
+  dockerless.network.bridge_network:
+    networks:
+      - name: green
+        subnets: [10.21.0.0/24]
+        masquerade:
+          out_interface: eth0
+        allow:
+          - from: 192.0.2.50
+            to: 10.21.0.0/24
+            protocol: tcp
+            port: "9100"
+        endpoints:
+          - name: postgres
+            publish:
+              - host_port: "5432"
+                allowed_sources: [198.51.100.0/24]
+
+- name: Remove a network
   dockerless.network.bridge_network:
     state: absent
     networks:
@@ -64,29 +246,61 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was done, or in check mode would be done, as commands that a person could type.
+  description: The commands that a person could type to do the same. In check mode, what the module would do.
   returned: success
   type: list
   elements: str
+  sample:
+    - sysctl -w net.ipv4.ip_forward=1
+    - ip netns add web
 objects:
-  description: Every bridge, namespace, veth pair, rule and port that was looked at, as the single modules return it.
+  description:
+    - Every bridge, namespace, veth pair, policy, masquerade and published port that was asked for or removed, and the
+      forwarding state of the host. In check mode, as they would be.
+    - An object that is absent has only C(title) and C(state). Others also have the values that the object's own module
+      returns, M(dockerless.network.bridge), M(dockerless.network.netns), M(dockerless.network.veth),
+      M(dockerless.network.bridge_firewall), M(dockerless.network.nat_masquerade), M(dockerless.network.port_publish)
+      or M(dockerless.network.sysctl_forward).
   returned: success
   type: list
   elements: dict
+  contains:
+    title:
+      description: What the object is called in the diff.
+      type: str
+      sample: bridge br-blue
+    state:
+      description: Whether the object is there after the call.
+      type: str
+      sample: present
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
+  sample:
+    - title: bridge br-blue
+      state: present
+      name: br-blue
+      addresses: [10.20.0.1/24]
+      mtu: 1500
+      mac_address: 02:5e:8c:10:2f:3a
+      stp: false
+      up: true
+      network: blue
+    - title: namespace web
+      state: present
+      name: web
+      lo: up
+      network: blue
 """
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition.spec import ARGUMENTS
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
-from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, STATE, run_together
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_together
 
 
 def main() -> None:
-    arguments = dict(
-        BACKEND,
-        **STATE,
-        networks=dict(type="list", elements="dict", required=True),
-        prune=dict(type="bool", default=True),
-    )
-    run_together(make_networks, arguments)
+    run_together(make_networks, ARGUMENTS)
 
 
 if __name__ == "__main__":

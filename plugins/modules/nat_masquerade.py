@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: nat_masquerade
 short_description: Give traffic that leaves a subnet an address of the host
 description:
-  - Source NAT for a subnet, IPv4 or IPv6. See nft(8) and iptables-extensions(8).
-  - A masquerade is known by its O(source) and O(out_interface); everything else is changed in place.
+  - Translates the source address of traffic from a subnet, IPv4 or IPv6. See nft(8) and iptables-extensions(8).
+  - A masquerade is identified by its O(source) and O(out_interface). All other options can be changed in place.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
@@ -24,22 +24,20 @@ options:
     type: str
   out_interface:
     description:
-      - By which interface it must leave. A name, V(default) for the interface of the default route, or a name after
-        C(!) for
-        any interface but that one, usually the subnet's own bridge.
-      - By default any interface.
+      - The interface by which the traffic must leave to be translated. By default any.
+      - This is the name of an interface, or V(default) for the interface of the default route, or C(!) and a name for
+        any interface but that one. The last form usually names the subnet's own bridge.
     type: str
   exclude:
-    description: Destinations to which traffic goes untranslated, such as networks behind a VPN.
+    description: Destinations that are never translated, such as networks behind a VPN.
     type: list
     elements: str
     default: []
   to_source:
-    description: Translate to this address of the host. By default the address of the interface by which a packet
-      leaves.
+    description: The host's address to translate to. By default that of the interface by which a packet leaves.
     type: str
   random_fully:
-    description: Whether source ports are chosen at random, rather than kept where possible.
+    description: Whether source ports are chosen at random instead of being kept where possible.
     type: bool
     default: false
 seealso:
@@ -52,7 +50,7 @@ EXAMPLES = r"""
     source: 10.20.0.0/24
     out_interface: default
 
-- name: Both families, by any interface but the bridge, and untranslated to the VPN
+- name: Translate both families on any interface but the bridge, and nothing that goes to the VPN
   dockerless.network.nat_masquerade:
     out_interface: "!br-blue"
     aggregate:
@@ -60,13 +58,13 @@ EXAMPLES = r"""
         exclude: [10.0.0.0/8]
       - source: fd00:20::/64
 
-- name: One fixed address
+- name: Translate to one fixed address
   dockerless.network.nat_masquerade:
     source: 10.20.0.0/24
     out_interface: eth0
     to_source: 192.0.2.7
 
-- name: Remove it
+- name: Remove a masquerade
   dockerless.network.nat_masquerade:
     source: 10.20.0.0/24
     out_interface: eth0
@@ -75,56 +73,59 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was done, or in check mode would be done, as commands that a person could type.
+  description: The commands that a person could type to do the same. In check mode, what the module would do.
   returned: success
   type: list
   elements: str
 objects:
-  description: The masquerades as they are, or in check mode would be, in the words of the options.
+  description:
+    - The masquerades after the call, in the words of the options. In check mode, as they would be.
+    - An object that is absent has only C(title) and C(state).
   returned: success
   type: list
   elements: dict
   contains:
-    source:
-      description: The subnet.
+    title:
+      description: What the object is called in the diff.
       type: str
-      sample: 10.20.0.0/24
+      sample: masquerade of 10.20.0.0/24 by eth0
     state:
-      description: Whether it is there.
+      description: Whether the object is there after the call.
       type: str
       sample: present
+    source:
+      description: The subnet whose traffic is translated.
+      type: str
+      sample: 10.20.0.0/24
     out_interface:
-      description: The interface, V(default) resolved to its name.
+      description: The interface by which the traffic leaves, with V(default) resolved. Left out if it may be any.
       type: str
       sample: eth0
     exclude:
-      description: Destinations that are not translated.
+      description: The destinations that are never translated.
       type: list
       elements: str
+      sample: [10.0.0.0/8]
     to_source:
-      description: The fixed address, if there is one.
+      description: The address to translate to. Left out if it is that of the interface.
       type: str
       sample: 192.0.2.7
     random_fully:
-      description: Whether ports are chosen at random.
+      description: Whether source ports are chosen at random.
       type: bool
+      sample: false
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, NETWORK, run_module
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 
 
 def main() -> None:
-    arguments = dict(
-        NETWORK,
-        **BACKEND,
-        source=dict(type="str", required=True),
-        out_interface=dict(type="str"),
-        exclude=dict(type="list", elements="str", default=[]),
-        to_source=dict(type="str"),
-        random_fully=dict(type="bool", default=False),
-    )
-    run_module(NatMasqueradeKind(), arguments, key="source")
+    run_module(NatMasqueradeKind())
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ DOCUMENTATION = r"""
 module: netns
 short_description: Manage named network namespaces
 description:
-  - Makes network namespaces that C(ip netns) sees, or gives a name to the namespace of a running process.
-  - The loopback interface inside is up.
+  - Creates network namespaces that C(ip netns) lists, or gives a name to the namespace of a running process.
+  - The loopback interface inside is brought up.
   - See ip-netns(8) and network_namespaces(7).
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
@@ -18,21 +18,21 @@ extends_documentation_fragment:
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.backend
 options:
   name:
-    description: The name, a file name below C(/run/netns). Needed unless O(aggregate) is given.
+    description: The name, which is that of a file in C(/run/netns). Needed unless O(aggregate) is given.
     type: str
   pid:
     description:
-      - Give the namespace of this process the name, instead of making one. So a container or a service of systemd can
-        be an
-        endpoint.
-      - With O(state=absent) the name goes away, and the process keeps its namespace.
+      - Gives the name to the namespace of this process instead of creating one. In this way a container or a systemd
+        service can become an endpoint.
+      - With O(state=absent), the name is removed and the process keeps its namespace.
     type: int
   sysctls:
     description:
       - Values of C(net.*) keys inside the namespace.
-      - When an interface's name has a dot, write the key with slashes, as sysctl(8) does.
+      - If the name of an interface in a key contains a dot, write the key with slashes, as for sysctl(8).
     type: dict
 seealso:
   - module: dockerless.network.veth
@@ -40,11 +40,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: A namespace
+- name: Create a namespace
   dockerless.network.netns:
     name: web
 
-- name: Two namespaces in one call, both of which may bind to low ports without privileges
+- name: Create two namespaces in one call, in which low ports need no privileges
   dockerless.network.netns:
     sysctls:
       net.ipv4.ip_unprivileged_port_start: 0
@@ -52,7 +52,7 @@ EXAMPLES = r"""
       - name: web
       - name: db
 
-- name: Give the namespace of a running process a name
+- name: Give a name to the namespace of a running process
   dockerless.network.netns:
     name: postgres
     pid: "{{ postgres_pid }}"
@@ -65,47 +65,51 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was done, or in check mode would be done, as commands that a person could type.
+  description: The commands that a person could type to do the same. In check mode, what the module would do.
   returned: success
   type: list
   elements: str
   sample: [ip netns add web, ip -n web link set lo group 25708 alias dockerless.network up]
 objects:
-  description: The namespaces as they are, or in check mode would be.
+  description:
+    - The namespaces after the call. In check mode, as they would be.
+    - An object that is absent has only C(title) and C(state).
   returned: success
   type: list
   elements: dict
   contains:
-    name:
-      description: The name.
+    title:
+      description: What the object is called in the diff.
       type: str
-      sample: web
+      sample: namespace web
     state:
-      description: Whether it is there.
+      description: Whether the object is there after the call.
       type: str
       sample: present
+    name:
+      description: The name of the namespace.
+      type: str
+      sample: web
     lo:
-      description: Whether the loopback is up or down.
+      description: Whether the loopback interface is V(up) or V(down).
       type: str
       sample: up
     sysctls:
-      description: The values of the keys that were asked for, by key with slashes.
+      description: The values of the keys in O(sysctls). The keys are written with slashes. Left out if none are given.
       type: dict
       sample: {"net/ipv4/ip_unprivileged_port_start": "0"}
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import NETWORK, run_module
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 
 
 def main() -> None:
-    arguments = dict(
-        NETWORK,
-        name=dict(type="str", required=True),
-        pid=dict(type="int"),
-        sysctls=dict(type="dict"),
-    )
-    run_module(NetnsKind(), arguments, key="name")
+    run_module(NetnsKind())
 
 
 if __name__ == "__main__":

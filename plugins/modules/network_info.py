@@ -7,12 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: network_info
-short_description: Tell which networks of this collection are on a host
+short_description: Show the networks of this collection on a host
 description:
   - Reads networks, their endpoints, published ports and masquerades from the kernel, which is the only place where
-    they are
-    kept.
-  - Also tells what others have on the host that gets in the way.
+    they are kept.
+  - Also shows what others have on the host that gets in the way.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.info_module
@@ -20,10 +19,11 @@ extends_documentation_fragment:
   - dockerless.network._common.backend
 options:
   name:
-    description: Tell only of this network, by its name or its bridge's. By default all.
+    description: Show only the network of this name, or the one whose bridge has this name. By default all are shown.
     type: str
 requirements:
-  - Linux, and privileges to look into namespaces (C(become=true))
+  - Linux, and the privileges to look into namespaces (C(become=true))
+  - pyroute2 >= 0.7.2 on the managed host
 """
 
 EXAMPLES = r"""
@@ -44,84 +44,268 @@ networks:
   elements: dict
   contains:
     name:
-      description: The network's name, or the bridge's when the network has none.
+      description: The name of the network, or that of the bridge if the network has none.
+      type: str
+      sample: blue
+    network:
+      description: The name of the network as it is noted on its objects. Empty if it has none.
       type: str
       sample: blue
     bridge:
-      description: The bridge.
+      description: The name of the bridge.
       type: str
       sample: br-blue
     present:
-      description: Whether the bridge is there. Rules may outlive it, or be there first.
+      description: Whether the bridge is there. Rules may be there before it, and after it.
       type: bool
+      sample: true
     ours:
-      description: Whether this collection made the bridge.
+      description: Whether this collection created the bridge.
       type: bool
+      sample: true
     addresses:
       description: The host's addresses on the bridge.
       type: list
       elements: str
       sample: [10.20.0.1/24]
     subnets:
-      description: The subnets behind it.
+      description: The subnets behind the bridge.
       type: list
       elements: str
       sample: [10.20.0.0/24]
     mtu:
-      description: The maximum transmission unit in bytes.
+      description: The maximum transmission unit of the bridge in bytes, or null if there is no bridge.
       type: int
       sample: 1500
     policy:
-      description: The rules of the bridge in the words of M(dockerless.network.bridge_firewall), or null.
+      description: The rules of the bridge, in the words of M(dockerless.network.bridge_firewall), or null if there are
+        none.
       type: dict
+      contains:
+        bridge:
+          description: The name of the bridge.
+          type: str
+          sample: br-blue
+        subnets:
+          description: The subnets behind the bridge.
+          type: list
+          elements: str
+          sample: [10.20.0.0/24]
+        internal:
+          description: Whether the network is closed in both directions.
+          type: bool
+          sample: false
+        icc:
+          description: Whether endpoints may talk to each other.
+          type: bool
+          sample: true
+        direct_access:
+          description: Whether others may route to the endpoints' own addresses.
+          type: bool
+          sample: false
+        trusted_interfaces:
+          description: The interfaces from which the endpoints' own addresses can be reached.
+          type: list
+          elements: str
+          sample: [wg0]
+        host_access:
+          description: Whether endpoints may open connections to the host itself.
+          type: str
+          sample: allow
+        allow:
+          description: The flows that are let through, with the suboptions of
+            O(dockerless.network.bridge_firewall#module:allow).
+          type: list
+          elements: dict
+          sample: [{from: 192.0.2.50/32, to: 10.20.0.0/24, protocol: tcp, port: "9100"}]
+        network:
+          description: The network that the object belongs to. Left out if it belongs to none.
+          type: str
+          sample: blue
     endpoints:
-      description: The ports of the bridge that this collection made, and what is at the other end.
+      description: The ports of the bridge that this collection created, and what is at their other end.
       type: list
       elements: dict
-      sample:
-        - {name: web, netns: web, interface: eth0, veth: v-blue-web, addresses: [10.20.0.2/24], up: true}
-        - {name: null, pid: 4711, interface: eth0, veth: v-blue-vm, addresses: [10.20.0.3/24], up: true}
+      contains:
+        name:
+          description: The name of the namespace, or null if it has none.
+          type: str
+          sample: web
+        netns:
+          description: The same as C(name).
+          type: str
+          sample: web
+        pid:
+          description: A process in the namespace, or null if the namespace has a name.
+          type: int
+          sample: 4711
+        interface:
+          description: The name of the interface in the namespace, or null if it was not found.
+          type: str
+          sample: eth0
+        addresses:
+          description: The addresses of the interface.
+          type: list
+          elements: str
+          sample: [10.20.0.2/24]
+        mac_address:
+          description: The MAC address of the interface, or null if it was not found.
+          type: str
+          sample: 02:42:0a:14:00:02
+        veth:
+          description: The name of the host's end of the veth pair.
+          type: str
+          sample: v-blue-web
+        network:
+          description: The network that the endpoint belongs to. Empty if it belongs to none.
+          type: str
+          sample: blue
+        isolated:
+          description: Whether the port is isolated from other isolated ports.
+          type: bool
+          sample: false
+        up:
+          description: Whether the host's end is up.
+          type: bool
+          sample: true
     ports:
-      description: The published ports in the words of M(dockerless.network.port_publish).
+      description: The published ports that lead to this bridge, as in RV(ports).
       type: list
       elements: dict
     masquerades:
-      description: The masquerades in the words of M(dockerless.network.nat_masquerade).
+      description: The masquerades of the network's subnets, as in RV(masquerades).
       type: list
       elements: dict
 namespaces:
-  description: The named namespaces that this collection made or has an endpoint in.
+  description: The named namespaces that this collection created or in which it has an endpoint.
   returned: success
   type: list
   elements: dict
-  sample: [{name: web, network: blue, ours: true}]
+  contains:
+    name:
+      description: The name of the namespace.
+      type: str
+      sample: web
+    network:
+      description: The network that the namespace belongs to. Empty if it belongs to none.
+      type: str
+      sample: blue
+    ours:
+      description: Whether this collection created the namespace.
+      type: bool
+      sample: true
 ports:
-  description: All published ports.
+  description: All published ports, in the words of M(dockerless.network.port_publish).
   returned: success
   type: list
   elements: dict
+  contains:
+    host_port:
+      description: The port of the host, or the range.
+      type: str
+      sample: "8080"
+    host_ip:
+      description: The address of the host. Left out if the port is published on all of them.
+      type: str
+      sample: 127.0.0.1
+    protocol:
+      description: The protocol.
+      type: str
+      sample: tcp
+    container_ip:
+      description: The address of the endpoint.
+      type: str
+      sample: 10.20.0.2
+    container_port:
+      description: The port of the endpoint, or the range.
+      type: str
+      sample: "80"
+    bridge:
+      description: The interface that leads to the endpoint.
+      type: str
+      sample: br-blue
+    allowed_sources:
+      description: The subnets whose clients may use the port. An empty list stands for all.
+      type: list
+      elements: str
+      sample: [198.51.100.0/24]
+    in_interfaces:
+      description: The interfaces by which a client may come in. An empty list stands for all.
+      type: list
+      elements: str
+      sample: [eth0]
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
 masquerades:
-  description: All masquerades.
+  description: All masquerades, in the words of M(dockerless.network.nat_masquerade).
   returned: success
   type: list
   elements: dict
+  contains:
+    source:
+      description: The subnet whose traffic is translated.
+      type: str
+      sample: 10.20.0.0/24
+    out_interface:
+      description: The interface by which the traffic leaves, with V(default) resolved. Left out if it may be any.
+      type: str
+      sample: eth0
+    exclude:
+      description: The destinations that are never translated.
+      type: list
+      elements: str
+      sample: [10.0.0.0/8]
+    to_source:
+      description: The address to translate to. Left out if it is that of the interface.
+      type: str
+      sample: 192.0.2.7
+    random_fully:
+      description: Whether source ports are chosen at random.
+      type: bool
+      sample: false
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
 forwarding:
   description: What the host forwards.
   returned: success
   type: dict
-  sample: {ipv4: true, ipv6: false, forward_policy: unmanaged}
+  contains:
+    ipv4:
+      description: Whether it forwards IPv4.
+      type: bool
+      sample: true
+    ipv6:
+      description: Whether it forwards IPv6.
+      type: bool
+      sample: false
+    forward_policy:
+      description: V(drop) if what neither enters nor leaves our networks is dropped, otherwise V(unmanaged).
+      type: str
+      sample: unmanaged
 uplinks:
-  description: The interfaces of the default routes, for each address family that has one.
+  description: The interfaces of the default routes.
   returned: success
   type: dict
-  sample: {ipv4: eth0, ipv6: eth0}
+  contains:
+    ipv4:
+      description: The interface of the IPv4 default route. Left out if there is none.
+      type: str
+      sample: eth0
+    ipv6:
+      description: The interface of the IPv6 default route. Left out if there is none.
+      type: str
+      sample: eth0
 backend:
-  description: The packet filter in use, or null where none works.
+  description: The packet filter in use, or null if none works.
   returned: success
   type: str
   sample: nftables
 foreign:
-  description: What of others overrides our rules or may, a clause each.
+  description: What others have on the host that overrides our rules or may do so, one clause each.
   returned: success
   type: list
   elements: str
@@ -131,12 +315,13 @@ foreign:
       br-blue
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, run_info
+from ansible_collections.dockerless.network.plugins.module_utils.arguments import INFO
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_info
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 
 
 def main() -> None:
-    run_info(facts, dict(BACKEND, name=dict(type="str")))
+    run_info(facts, INFO)
 
 
 if __name__ == "__main__":

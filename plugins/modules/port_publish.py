@@ -9,15 +9,14 @@ DOCUMENTATION = r"""
 module: port_publish
 short_description: Publish ports of endpoints on the host
 description:
-  - Leads ports of the host to ports of an endpoint, as C(docker run -p) does, with no proxy process. The server sees
-    the
-    client's own address.
-  - A published port answers from outside, from the host itself (on 127.0.0.1 too, when
-    M(dockerless.network.sysctl_forward) has set C(route_localnet) for the bridge), from other endpoints, and from the
-    endpoint itself.
-  - A port is known by address family, O(host_ip), O(protocol) and O(host_port); everything else is changed in place.
-  - A port that a process listens on, or that is published already, is refused with the name of its holder.
-  - Entries of connection tracking that a change makes stale are removed, by the host's port; other flows live on.
+  - Forwards ports of the host to ports of an endpoint, as C(docker run -p) does, but without a proxy process. The
+    server sees the client's own address.
+  - A published port answers from outside, from the host itself, from other endpoints, and from the endpoint itself. On
+    127.0.0.1 it answers if M(dockerless.network.sysctl_forward) has set C(route_localnet) for the bridge.
+  - A port is identified by address family, O(host_ip), O(protocol) and O(host_port). All other options can be changed
+    in place.
+  - A port on which a process listens, or that is already published, is refused, and the error names its holder.
+  - Connection tracking entries that a change makes stale are removed by their host port. Other flows go on.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
@@ -43,20 +42,19 @@ options:
   host_ip:
     description:
       - The address of the host on which the port is published. By default all local addresses of the family.
-      - A port on one address is served only to what came in by the interface that has the address, to the host
-        itself, and to
-        endpoints of this collection's networks, unless O(in_interfaces) says otherwise.
+      - A port on one address is open only to clients that come in by the interface that has the address, to the host
+        itself, and to endpoints of this collection's networks, unless O(in_interfaces) says otherwise.
     type: str
   bridge:
-    description: The interface that leads to the endpoint. By default the one whose subnet holds O(container_ip).
+    description: The interface that leads to the endpoint. By default the one whose subnet contains O(container_ip).
     type: str
   allowed_sources:
-    description: Who may use the port. By default everyone; the host itself always may.
+    description: The subnets whose clients may use the port. By default all. The host itself always may.
     type: list
     elements: str
     default: []
   in_interfaces:
-    description: By which interfaces a client may come in. By default every one; the host itself always may.
+    description: The interfaces by which a client may come in. By default all. The host itself always may use the port.
     type: list
     elements: str
     default: []
@@ -71,7 +69,7 @@ EXAMPLES = r"""
     container_ip: 10.20.0.2
     container_port: 80
 
-- name: Several ports of one endpoint in one call
+- name: Publish several ports of one endpoint in one call
   dockerless.network.port_publish:
     container_ip: 10.20.0.2
     aggregate:
@@ -82,13 +80,13 @@ EXAMPLES = r"""
       - host_port: 10000-10100
         protocol: udp
 
-- name: For the office only
+- name: Publish a port for the office only
   dockerless.network.port_publish:
     host_port: 5432
     container_ip: 10.20.0.10
     allowed_sources: [198.51.100.0/24]
 
-- name: Take a port back
+- name: Stop publishing a port
   dockerless.network.port_publish:
     host_port: 8080
     container_ip: 10.20.0.2
@@ -97,24 +95,34 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was done, or in check mode would be done, as commands that a person could type.
+  description: The commands that a person could type to do the same. In check mode, what the module would do.
   returned: success
   type: list
   elements: str
 objects:
-  description: The published ports as they are, or in check mode would be, in the words of the options.
+  description:
+    - The published ports after the call, in the words of the options. In check mode, as they would be.
+    - An object that is absent has only C(title) and C(state).
   returned: success
   type: list
   elements: dict
   contains:
-    host_port:
-      description: The port or range of the host.
+    title:
+      description: What the object is called in the diff.
       type: str
-      sample: "8080"
+      sample: port 8080/tcp
     state:
-      description: Whether it is there.
+      description: Whether the object is there after the call.
       type: str
       sample: present
+    host_port:
+      description: The port of the host, or the range.
+      type: str
+      sample: "8080"
+    host_ip:
+      description: The address of the host. Left out if the port is published on all of them.
+      type: str
+      sample: 127.0.0.1
     protocol:
       description: The protocol.
       type: str
@@ -124,34 +132,35 @@ objects:
       type: str
       sample: 10.20.0.2
     container_port:
-      description: The port or range of the endpoint.
+      description: The port of the endpoint, or the range.
       type: str
       sample: "80"
     bridge:
       description: The interface that leads to the endpoint.
       type: str
       sample: br-blue
+    allowed_sources:
+      description: The subnets whose clients may use the port. An empty list stands for all.
+      type: list
+      elements: str
+      sample: [198.51.100.0/24]
+    in_interfaces:
+      description: The interfaces by which a client may come in. An empty list stands for all.
+      type: list
+      elements: str
+      sample: [eth0]
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, NETWORK, run_module
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
-from ansible_collections.dockerless.network.plugins.module_utils.parsing import PROTOCOLS
 
 
 def main() -> None:
-    arguments = dict(
-        NETWORK,
-        **BACKEND,
-        host_port=dict(type="str", required=True),
-        container_ip=dict(type="str", required=True),
-        container_port=dict(type="str"),
-        protocol=dict(type="str", choices=list(PROTOCOLS), default="tcp"),
-        host_ip=dict(type="str"),
-        bridge=dict(type="str"),
-        allowed_sources=dict(type="list", elements="str", default=[]),
-        in_interfaces=dict(type="list", elements="str", default=[]),
-    )
-    run_module(PortPublishKind(), arguments, key="host_port")
+    run_module(PortPublishKind())
 
 
 if __name__ == "__main__":

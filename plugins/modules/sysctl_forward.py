@@ -9,11 +9,11 @@ DOCUMENTATION = r"""
 module: sysctl_forward
 short_description: Let the host forward between its networks
 description:
-  - Turns on forwarding, at once and after the next boot. The two are looked at and repaired separately.
-  - What was found is noted, and O(state=absent) goes back to it, unless something else on the host evidently lives by
-    it (a
-    bridge of others with ports, NAT rules of others). Then the value stays, and a warning says why.
-  - A host has one forwarding, so the options are the whole of what is wanted.
+  - Turns on forwarding, now and for the next boot. The two are checked and repaired separately.
+  - The module notes the values that it finds, and O(state=absent) restores them. If something else on the host
+    evidently relies on forwarding (a bridge of others that has ports, or NAT rules of others), the value stays and a
+    warning says why.
+  - A host has one forwarding state, so the options describe all of it.
   - See the kernel's documentation, networking/ip-sysctl.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
@@ -23,39 +23,38 @@ extends_documentation_fragment:
   - dockerless.network._common.backend
 options:
   ipv4:
-    description: Whether to forward IPv4. With V(false) it is not asked for, and goes back to what was found.
+    description: Whether to forward IPv4. With V(false), the value that was found is restored.
     type: bool
     default: true
   ipv6:
     description:
-      - Whether to forward IPv6. With V(false) it is not asked for, and goes back to what was found.
-      - A host that forwards ignores router advertisements. When its default route came by one, C(accept_ra=2) is set
-        on that
-        interface first, so that the route is kept.
+      - Whether to forward IPv6. With V(false), the value that was found is restored.
+      - A host that forwards IPv6 ignores router advertisements. If its default route came from one, C(accept_ra=2) is
+        set on that interface first, so that the route is kept.
     type: bool
     default: false
   route_localnet:
     description:
-      - Interfaces for which the kernel routes 127.0.0.0/8. It is needed on a bridge so that the host can reach ports
-        published
-        on it by way of 127.0.0.1.
+      - Interfaces for which the kernel routes 127.0.0.0/8. A bridge needs this so that the host can reach its
+        published ports on 127.0.0.1.
       - M(dockerless.network.port_publish) closes what this would open to others.
-      - The list is complete; an interface of which this module had set it, and that is no longer named, goes back to
-        what was
-        found.
+      - The list is complete. On an interface for which the module set this earlier and that is no longer listed, the
+        value that was found is restored.
     type: list
     elements: str
     default: []
   persist:
     description:
-      - Whether forwarding is on after the next boot, too, by the file C(/etc/sysctl.d/90-dockerless-network.conf).
-      - O(route_localnet) is never written there, because the interfaces are made at run time.
+      - Whether forwarding is also turned on at the next boot, by the file C(/etc/sysctl.d/90-dockerless-network.conf).
+      - O(route_localnet) is never written there, because the interfaces do not exist yet at boot.
     type: bool
     default: true
   forward_policy:
     description:
-      - V(unmanaged) leaves alone what else the host forwards.
-      - V(drop) drops, in a chain of ours, what neither enters nor leaves an interface that this collection made.
+      - What happens to other packets that the host forwards.
+      - V(unmanaged) leaves them alone.
+      - V(drop) drops, in a chain of this collection, whatever neither enters nor leaves an interface that this
+        collection created.
     type: str
     choices: [unmanaged, drop]
     default: unmanaged
@@ -67,60 +66,59 @@ EXAMPLES = r"""
 - name: Forward IPv4, now and after the next boot
   dockerless.network.sysctl_forward:
 
-- name: Forward both families, but nothing between other interfaces than ours
+- name: Forward both families, but nothing between other interfaces
   dockerless.network.sysctl_forward:
     ipv6: true
     forward_policy: drop
 
-- name: Go back to what was found
+- name: Restore what was found
   dockerless.network.sysctl_forward:
     state: absent
 """
 
 RETURN = r"""
 commands:
-  description: What was done, or in check mode would be done, as commands that a person could type.
+  description: The commands that a person could type to do the same. In check mode, what the module would do.
   returned: success
   type: list
   elements: str
   sample: [sysctl -w net.ipv4.ip_forward=1]
 objects:
-  description: The forwarding as it is, or in check mode would be; a list of one.
+  description:
+    - The forwarding state after the call, as a list of one. In check mode, as it would be.
+    - An object that is absent has only C(title) and C(state).
   returned: success
   type: list
   elements: dict
   contains:
+    title:
+      description: What the object is called in the diff.
+      type: str
+      sample: forwarding
     state:
-      description: Whether this module keeps it.
+      description: Whether the module keeps the values.
       type: str
       sample: present
     sysctls:
-      description: The keys that this module keeps, and their values.
+      description: The keys that the module keeps, and their values.
       type: dict
       sample: {"net.ipv4.ip_forward": "1"}
     persist:
-      description: Whether they are kept over a boot.
+      description: Whether the values are set again at the next boot.
       type: bool
+      sample: true
     forward_policy:
-      description: What happens to traffic that is not ours.
+      description: What happens to other packets that the host forwards.
       type: str
       sample: unmanaged
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import BACKEND, run_module
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 
 
 def main() -> None:
-    arguments = dict(
-        BACKEND,
-        ipv4=dict(type="bool", default=True),
-        ipv6=dict(type="bool", default=False),
-        route_localnet=dict(type="list", elements="str", default=[]),
-        persist=dict(type="bool", default=True),
-        forward_policy=dict(type="str", choices=["unmanaged", "drop"], default="unmanaged"),
-    )
-    run_module(SysctlForwardKind(), arguments)
+    run_module(SysctlForwardKind())
 
 
 if __name__ == "__main__":

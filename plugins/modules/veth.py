@@ -9,80 +9,80 @@ DOCUMENTATION = r"""
 module: veth
 short_description: Manage veth pairs between the host and a namespace
 description:
-  - Makes veth pairs, see veth(4). The far end (the peer) is born in its namespace under its last name, in one request
-    to the
-    kernel, so there is no moment at which it is somewhere else.
-  - The host's end is a port of a bridge, or has addresses of its own for a link from point to point.
-  - Addresses are usable at once; there is no duplicate address detection for them.
-  - A peer whose O(peer.addresses) are all IPv4 has no IPv6 at all.
+  - Creates veth pairs, see veth(4). The far end (the peer) is created in its namespace and with its final name by a
+    single request to the kernel, so it is never anywhere else.
+  - The host's end is either a port of a bridge, or has addresses of its own for a point-to-point link.
+  - Addresses can be used at once, because duplicate address detection is off for them.
+  - If O(peer.addresses) are all IPv4, IPv6 is disabled on the peer.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.backend
 options:
   name:
     description: The name of the host's end, at most 15 bytes. Needed unless O(aggregate) is given.
     type: str
   bridge:
-    description: The bridge that the host's end is a port of. It must be there; a bridge takes 1023 ports.
+    description: The bridge to which the host's end is attached. It must exist. A bridge takes 1023 ports.
     type: str
   isolated:
-    description: Whether the port can reach only the host and its services, and no other isolated port of the bridge.
+    description: Whether the port can reach only the host and its services, but no other isolated port of the bridge.
     type: bool
     default: false
   mtu:
     description:
-      - The maximum transmission unit of both ends, in bytes.
+      - The maximum transmission unit of both ends in bytes, from 68 to 65535.
       - By default that of the bridge. Without a bridge, the kernel's default of 1500 is left as it is.
     type: int
   addresses:
-    description: Addresses of the host's end with prefix lengths, for a link without a bridge.
+    description: The addresses of the host's end with prefix lengths, for a link without a bridge.
     type: list
     elements: str
     default: []
   peer:
-    description: The end in the namespace.
+    description: The end in the namespace. With O(state=present), its namespace is needed.
     type: dict
     suboptions:
       name:
-        description: The name of the interface inside. By default C(eth0).
+        description: The name of the interface in the namespace. By default C(eth0).
         type: str
       netns:
-        description: The namespace by its name. Mutually exclusive with O(peer.pid).
+        description: The name of the namespace. Mutually exclusive with O(peer.pid).
         type: str
       pid:
-        description: The namespace of this process. Mutually exclusive with O(peer.netns).
+        description: A process in the namespace. Mutually exclusive with O(peer.netns).
         type: int
       mac_address:
         description: The MAC address. By default the kernel chooses one.
         type: str
       addresses:
         description:
-          - Addresses with prefix lengths.
-          - The list is complete, so other addresses on the interface go away. Without it they are left alone.
+          - The addresses with prefix lengths.
+          - The list is complete, so other addresses are removed from the interface. If the option is left out,
+            addresses are left alone.
         type: list
         elements: str
       gateways:
-        description: Default gateways, at most one of each address family.
+        description: The default gateways, at most one of each address family.
         type: list
         elements: str
       routes:
-        description:
-          - Further routes by this interface. Routes of others are left alone.
+        description: Further routes by this interface. Routes that something else added are left alone.
         type: list
         elements: dict
         suboptions:
           to:
-            description: The subnet that the route leads to, or V(default).
+            description: The subnet to which the route leads, or V(default).
             type: str
             required: true
           via:
-            description: The gateway. By default the subnet is taken to be on the link itself.
+            description: The gateway. By default the subnet is on the link itself.
             type: str
           metric:
-            description: The metric; the least one wins. By default the kernel's, 0 for IPv4 and 1024 for IPv6.
+            description: The metric; the lowest one wins. By default the kernel's own, 0 for IPv4 and 1024 for IPv6.
             type: int
 seealso:
   - module: dockerless.network.netns
@@ -90,7 +90,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: An endpoint on a bridge
+- name: Attach an endpoint to a bridge
   dockerless.network.veth:
     name: v-web
     bridge: br-blue
@@ -99,7 +99,7 @@ EXAMPLES = r"""
       addresses: [10.20.0.2/24]
       gateways: [10.20.0.1]
 
-- name: A link from point to point, with no bridge
+- name: Create a point-to-point link without a bridge
   dockerless.network.veth:
     name: v-lab
     addresses: [10.30.0.1/30]
@@ -108,7 +108,7 @@ EXAMPLES = r"""
       addresses: [10.30.0.2/30]
       gateways: [10.30.0.1]
 
-- name: Two endpoints in one call
+- name: Attach two endpoints in one call
   dockerless.network.veth:
     bridge: br-blue
     peer:
@@ -131,76 +131,98 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was done, or in check mode would be done, as commands that a person could type.
+  description: The commands that a person could type to do the same. In check mode, what the module would do.
   returned: success
   type: list
   elements: str
   sample:
-    - ip link add name v-web mtu 1500 group 25708 master br-blue type veth peer name eth0 mtu 1500 group 25708 netns web
+    - ip link add name v-web mtu 1500 group 25708 master br-blue type veth peer name eth0 mtu 1500 group 25708 netns
+      web
     - ip -n web address add 10.20.0.2/24 dev eth0
 objects:
-  description: The veth pairs as they are, or in check mode would be.
+  description:
+    - The veth pairs after the call. In check mode, as they would be.
+    - An object that is absent has only C(title) and C(state).
   returned: success
   type: list
   elements: dict
   contains:
+    title:
+      description: What the object is called in the diff.
+      type: str
+      sample: veth v-web
+    state:
+      description: Whether the object is there after the call.
+      type: str
+      sample: present
     name:
       description: The name of the host's end.
       type: str
       sample: v-web
-    state:
-      description: Whether it is there.
-      type: str
-      sample: present
     bridge:
-      description: The bridge, if it is a port of one.
+      description: The bridge to which the host's end is attached. Left out if there is none.
       type: str
       sample: br-blue
     isolated:
-      description: Whether the port is isolated.
+      description: Whether the port is isolated. Left out if there is no bridge.
       type: bool
+      sample: false
     mtu:
-      description: The maximum transmission unit in bytes.
+      description: The maximum transmission unit of both ends in bytes. Left out if the kernel's default was not
+        touched.
       type: int
       sample: 1500
+    addresses:
+      description: The addresses of the host's end. Left out if it has none.
+      type: list
+      elements: str
+      sample: [10.30.0.1/30]
     up:
       description: Whether both ends are up.
       type: bool
+      sample: true
+    network:
+      description: The network that the object belongs to. Left out if it belongs to none.
+      type: str
+      sample: blue
     peer:
-      description: The end in the namespace, in the words of the options; gateways are among its routes.
+      description: The end in the namespace.
       type: dict
-      sample: {"name": "eth0", "netns": "web", "addresses": ["10.20.0.2/24"], "routes": ["default via 10.20.0.1"]}
+      contains:
+        name:
+          description: The name of the interface in the namespace.
+          type: str
+          sample: eth0
+        netns:
+          description: The name of the namespace. Left out if it was given by a process.
+          type: str
+          sample: web
+        pid:
+          description: The process in the namespace. Left out if the namespace was given by its name.
+          type: int
+          sample: 4711
+        mac_address:
+          description: The MAC address. Left out if O(peer.mac_address) is not given.
+          type: str
+          sample: 02:42:0a:14:00:02
+        addresses:
+          description: The addresses. Left out if O(peer.addresses) is not given.
+          type: list
+          elements: str
+          sample: [10.20.0.2/24]
+        routes:
+          description: The routes by the interface, those of O(peer.gateways) among them. Left out if there are none.
+          type: list
+          elements: str
+          sample: [default via 10.20.0.1]
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import NETWORK, run_module
+from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 
 
 def main() -> None:
-    route = dict(
-        to=dict(type="str", required=True),
-        via=dict(type="str"),
-        metric=dict(type="int"),
-    )
-    peer = dict(
-        name=dict(type="str"),
-        netns=dict(type="str"),
-        pid=dict(type="int"),
-        mac_address=dict(type="str"),
-        addresses=dict(type="list", elements="str"),
-        gateways=dict(type="list", elements="str"),
-        routes=dict(type="list", elements="dict", options=route),
-    )
-    arguments = dict(
-        NETWORK,
-        name=dict(type="str", required=True),
-        bridge=dict(type="str"),
-        isolated=dict(type="bool", default=False),
-        mtu=dict(type="int"),
-        addresses=dict(type="list", elements="str", default=[]),
-        peer=dict(type="dict", options=peer),
-    )
-    run_module(VethKind(), arguments, key="name")
+    run_module(VethKind())
 
 
 if __name__ == "__main__":

@@ -150,3 +150,32 @@ def test_by_the_role(moving: Host, fleet: Fleet) -> None:
     is_open, closed = open_and_closed(host)
     fleet.all_open(is_open)
     fleet.all_closed(closed)
+
+
+def test_the_action_group_sets_the_back_end_of_every_module(host: Host, fleet: Fleet) -> None:
+    objects: dict[str, dict[str, Any]] = {
+        "bridge": {"name": "br-t", "addresses": ["10.60.0.1/24"]},
+        "netns": {"name": "inner"},
+        "veth": {"name": "v-t", "bridge": "br-t", "peer": {"netns": "inner", "addresses": ["10.60.0.2/24"]}},
+        "sysctl_forward": {},
+        "nat_masquerade": {"source": "10.60.0.0/24"},
+        "bridge_firewall": {"bridge": "br-t"},
+        "port_publish": {"host_port": "8081", "container_ip": "10.60.0.2", "container_port": "80"},
+        "bridge_network": {"networks": NETWORKS, "prune": False},
+        "network_info": {},
+    }
+    host.fleet.switch_iptables(host.name, legacy=False)
+    tasks = [{"name": name, f"dockerless.network.{name}": options} for name, options in objects.items()]
+    play = {
+        "name": "All modules",
+        "hosts": "fleet",
+        "become": True,
+        "gather_facts": False,
+        "module_defaults": {"group/dockerless.network.all": {"backend": "iptables"}},
+        "tasks": tasks,
+    }
+    run = fleet.play([play], hosts=host.name).must()
+
+    assert [result.status for result in run.of()] == ["changed"] * (len(tasks) - 1) + ["ok"]
+    assert run.of()[-1].result["backend"].startswith("iptables")
+    assert "inet dockerless" not in host.run("nft list tables")

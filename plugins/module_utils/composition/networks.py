@@ -74,14 +74,14 @@ class BridgeNetwork:
 def read_networks(networks: t.Sequence[Facts], report: HostReport) -> list[BridgeNetwork]:
     """The list as objects; raises InvalidRequest."""
     there = {network.bridge: network for network in report.networks}
-    wanted = [_read_network(options, there) for options in networks]
+    wanted = [_read_network(options, there) for options in spec.read_networks(networks)]
     _refuse_doubles(wanted)
     return wanted
 
 
 def read_names(networks: t.Sequence[Facts]) -> set[str]:
     """The names in the list, whatever else is said of the networks."""
-    return {_read_name(options) for options in networks}
+    return {read.label("name", name) for name in spec.read_names(networks)}
 
 
 def decide(networks: t.Sequence[BridgeNetwork], report: HostReport, prune: bool) -> None:
@@ -101,22 +101,14 @@ def unlisted(networks: t.Sequence[BridgeNetwork], report: HostReport) -> list[En
     return [endpoint for endpoint in found if endpoint.netns and endpoint.veth not in listed]
 
 
-def _read_name(options: t.Any) -> str:
-    name = options.get("name") if isinstance(options, t.Mapping) else None
-    if name in (None, ""):
-        raise InvalidRequest("A network needs a name.")
-    return read.label("name", name)
-
-
-def _read_network(given: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
-    name = _read_name(given)
+def _read_network(options: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
+    name = read.label("name", options["name"])
     with read.about("network %s" % name):
-        return _read_options(name, given, there)
+        return _read_options(name, options, there)
 
 
-def _read_options(name: str, given: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
+def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
     title = "network %s" % name
-    options = spec.read(title, spec.NETWORK, given)
     bridge = _read_bridge(name, options, title)
     subnets = _read_subnets(options, title)
     return BridgeNetwork(
@@ -168,9 +160,7 @@ def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Addres
 
 
 def _read_endpoint(options: Facts, network: str) -> Endpoint:
-    name = options.get("name")
-    if not name:
-        raise InvalidRequest("network %s: an endpoint needs a name." % network)
+    name = options["name"]
     title = "network %s: endpoint %s" % (network, name)
     with read.about(title):
         given = options.get("interface")

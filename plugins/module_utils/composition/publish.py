@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from .. import parsing as read
 from ..model import Address, InvalidRequest, Network, PortRange
-from . import spec
+from ..reading import read as read_options
+from .spec import PUBLISH
 
 # The range from which Docker picks a host port when none is given and the kernel's own range is unknown (docker-run(1),
 # -P).
@@ -60,7 +61,7 @@ def parse(value: t.Any) -> Publish:
 
 
 def _parse_options(value: t.Mapping[str, t.Any]) -> Publish:
-    value = spec.read("publish", spec.PUBLISH, value)
+    value = read_options("publish", PUBLISH, value)
     inside = value.get("container_port") or value.get("host_port")
     if inside is None:
         raise InvalidRequest("publish: say at least container_port.")

@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import replace
 
 from .. import parsing as read
+from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, network_of
@@ -24,6 +25,15 @@ class BridgeKind(StepKind[Bridge]):
     """A bridge: made and kept as asked for, or one that was there, used as it is."""
 
     name = "bridge"
+    ARGUMENTS: t.ClassVar[Arguments] = {
+        "name": {"type": "str", "required": True},
+        "addresses": {"type": "list", "elements": "str"},
+        "mtu": {"type": "int"},
+        "mac_address": {"type": "str"},
+        "stp": {"type": "bool", "default": False},
+        **NETWORK,
+        **BACKEND,
+    }
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Bridge:
         addresses = options.get("addresses")

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .. import parsing as read
+from ..arguments import BACKEND, NETWORK, POLICY, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
 from ..model import ANYWHERE, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
@@ -26,6 +27,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
     """The policy of a bridge."""
 
     name = "bridge_firewall"
+    ARGUMENTS: t.ClassVar[Arguments] = {**POLICY, **NETWORK, **BACKEND}
 
     def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
         bridge = read.link_name("bridge", options["bridge"])

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import replace
 
 from .. import parsing as read
+from ..arguments import BACKEND, MASQUERADE, NETWORK, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
@@ -23,6 +24,7 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
     """A masquerade, or SNAT to one address."""
 
     name = "nat_masquerade"
+    ARGUMENTS: t.ClassVar[Arguments] = {**MASQUERADE, **NETWORK, **BACKEND}
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Masquerade:
         source = read.network("source", options["source"])

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import replace
 
 from .. import parsing as read
+from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
 from ..marks import LINK_GROUP, alias, network_of
@@ -22,6 +23,13 @@ class NetnsKind(StepKind[Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"
+    ARGUMENTS: t.ClassVar[Arguments] = {
+        "name": {"type": "str", "required": True},
+        "pid": {"type": "int"},
+        "sysctls": {"type": "dict"},
+        **NETWORK,
+        **BACKEND,
+    }
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Namespace:
         return Namespace(

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import replace
 
 from .. import parsing as read
+from ..arguments import BACKEND, NETWORK, PORT, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
@@ -22,6 +23,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
     """A published port, or a range of them."""
 
     name = "port_publish"
+    ARGUMENTS: t.ClassVar[Arguments] = {**PORT, **NETWORK, **BACKEND}
 
     def parse(self, options: t.Mapping[str, t.Any]) -> PublishedPort:
         host_ports = read.port_range("host_port", options["host_port"])

@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from .. import parsing as read
+from ..arguments import BACKEND, Arguments
 from ..engine import Description, StepKind
 from ..kernel.files import unfinished
 from ..marks import SYSCTL_FILE as PERSISTENT
@@ -33,6 +34,14 @@ class SysctlForwardKind(StepKind[Forwarding]):
     """The forwarding of the host: there is one of it."""
 
     name = "sysctl_forward"
+    ARGUMENTS: t.ClassVar[Arguments] = {
+        "ipv4": {"type": "bool", "default": True},
+        "ipv6": {"type": "bool", "default": False},
+        "route_localnet": {"type": "list", "elements": "str", "default": []},
+        "persist": {"type": "bool", "default": True},
+        "forward_policy": {"type": "str", "choices": ["unmanaged", "drop"], "default": "unmanaged"},
+        **BACKEND,
+    }
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Forwarding:
         links = {read.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}

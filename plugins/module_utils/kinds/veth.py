@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .. import parsing as read
+from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, LinkValue
 from ..marks import LINK_GROUP, alias, network_of
@@ -17,6 +18,21 @@ from ..operations import AddVeth, Announce, DeleteLinks, Operation, SetLink, Set
 from ..world import Claims, World, described, is_ours
 from . import ends
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps
+
+_ROUTE: Arguments = {
+    "to": {"type": "str", "required": True},
+    "via": {"type": "str"},
+    "metric": {"type": "int"},
+}
+_PEER: Arguments = {
+    "name": {"type": "str"},
+    "netns": {"type": "str"},
+    "pid": {"type": "int"},
+    "mac_address": {"type": "str"},
+    "addresses": {"type": "list", "elements": "str"},
+    "gateways": {"type": "list", "elements": "str"},
+    "routes": {"type": "list", "elements": "dict", "options": _ROUTE},
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,16 @@ class VethKind(StepKind[Veth]):
     """A veth pair whose peer is born in its namespace."""
 
     name = "veth"
+    ARGUMENTS: t.ClassVar[Arguments] = {
+        "name": {"type": "str", "required": True},
+        "bridge": {"type": "str"},
+        "isolated": {"type": "bool", "default": False},
+        "mtu": {"type": "int"},
+        "addresses": {"type": "list", "elements": "str", "default": []},
+        "peer": {"type": "dict", "options": _PEER},
+        **NETWORK,
+        **BACKEND,
+    }
 
     # ---- options to model
 

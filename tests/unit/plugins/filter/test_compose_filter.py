@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +13,10 @@ from ansible.errors import AnsibleFilterError
 from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.dockerless.network.plugins.filter import compose as module
-from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import compose
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
+    RoleHost,
+    compose,
+)
 
 BLUE = {"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web", "publish": ["8080:80"]}]}
 compose_filter = module.FilterModule().filters()["compose"]
@@ -29,6 +33,42 @@ def test_the_sentence_for_the_user_is_the_error() -> None:
 
     assert refused.value.message == "network blue: subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"prune": "false"}, {"prune": False}),
+        ({"prune": "yes"}, {"prune": True}),
+        ({"prune": None, "state": None}, {}),
+        ({"state": "Absent"}, {"state": "absent"}),
+    ],
+)
+def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict[str, Any]) -> None:
+    host = RoleHost()
+    host.run([{"name": "red", "subnets": ["10.21.0.0/24"]}])
+
+    assert compose_filter([BLUE], host.info(), **said) == compose([BLUE], host.info(), **meant)
+
+
+@pytest.mark.parametrize(
+    ("networks", "how", "message"),
+    [
+        ([BLUE], {"prune": "maybe"}, "prune: true or false is needed, not 'maybe'."),
+        ([BLUE], {"state": "gone"}, "state: 'gone' is not one of present, absent."),
+        (["blue"], {}, "networks: item 1 is 'blue'; write it as a dictionary that begins with - name: blue."),
+        (
+            ["blue"],
+            {"state": "absent"},
+            "networks: item 1 is 'blue'; write it as a dictionary that begins with - name: blue.",
+        ),
+    ],
+)
+def test_what_the_role_does_not_check_is_refused_here(networks: Any, how: dict[str, Any], message: str) -> None:
+    with pytest.raises(AnsibleFilterError) as refused:
+        compose_filter(networks, {}, **how)
+
+    assert refused.value.message == message
 
 
 def test_the_documentation_names_the_arguments_with_their_defaults() -> None:

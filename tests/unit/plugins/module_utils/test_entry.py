@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import basic
 
-from ansible_collections.dockerless.network.plugins.module_utils.entry import runner
+from ansible_collections.dockerless.network.plugins.module_utils.arguments import STATE, without
+from ansible_collections.dockerless.network.plugins.module_utils.entry import _items, run_module, runner
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 
 
 class Module:
@@ -50,3 +57,84 @@ def test_a_tool_that_is_missing_is_named_with_its_package(tmp_path: Path) -> Non
 
     with pytest.raises(FirewallError, match="no program nft on this host; install the package nftables"):
         run(["nft"], None)
+
+
+# ---- what a module is asked for
+
+
+Refusal = Callable[[Any, "dict[str, Any]"], str]
+
+
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refusal:
+    """The message of a module that must fail before it looks at the host."""
+
+    def call(kind: Any, options: dict[str, Any]) -> str:
+        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
+        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+        with pytest.raises(SystemExit):
+            run_module(kind)
+        return str(json.loads(capsys.readouterr().out)["msg"])
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (
+            PortPublishKind(),
+            {"host_port": "8080"},
+            "the option container_ip is missing.",
+        ),
+        (
+            PortPublishKind(),
+            {"aggregate": [{"host_port": "8080", "container_ip": "10.20.0.2"}, {"host_port": "8081"}]},
+            "aggregate, item 2: the option container_ip is missing.",
+        ),
+        (
+            VethKind(),
+            {"aggregate": [{"name": "v-web", "birdge": "br-blue"}]},
+            "aggregate, item 1: there is no option birdge; did you mean bridge?",
+        ),
+        (
+            VethKind(),
+            {"aggregate": [{"name": "v-web", "peer": {"routes": [{"via": "10.20.0.1"}]}}]},
+            "aggregate, item 1: peer: routes, item 1: the option to is missing.",
+        ),
+        (
+            VethKind(),
+            {"aggregate": [{"name": "v-web", "peer": "web"}]},
+            "aggregate, item 1: peer: a dictionary of options is needed, not 'web'.",
+        ),
+        (
+            BridgeFirewallKind(),
+            {"aggregate": [{"bridge": "br-blue", "backend": "iptables"}], "backend": "nftables"},
+            "aggregate, item 1: there is no option backend; the options are bridge, subnets, internal, icc,"
+            " direct_access, trusted_interfaces, host_access, allow, network, state.",
+        ),
+        (
+            BridgeFirewallKind(),
+            {"aggregate": [{"bridge": "br-blue", "host_access": "none"}]},
+            "aggregate, item 1: host_access: 'none' is not one of allow, deny.",
+        ),
+    ],
+)
+def test_options_that_are_not_right_are_refused_with_their_item(
+    kind: Any, options: dict[str, Any], message: str, refusal: Refusal
+) -> None:
+    assert refusal(kind, options) == message
+
+
+def test_what_stands_beside_a_list_is_the_default_of_every_item_and_then_comes_the_default_of_the_option() -> None:
+    arguments = {**without(VethKind.ARGUMENTS, "backend"), **STATE}
+    beside = {"bridge": "br-blue", "peer": {"gateways": ["10.20.0.1"], "netns": None}, "mtu": None}
+    items = _items(
+        {**beside, "aggregate": [{"name": "a", "peer": {"netns": "web"}}, {"name": "b", "isolated": "yes"}]}, arguments
+    )
+
+    assert [(item["bridge"], item["isolated"], item["addresses"], item["state"]) for item in items] == [
+        ("br-blue", False, [], "present"),
+        ("br-blue", True, [], "present"),
+    ]
+    assert items[0]["peer"]["netns"] == "web" and items[0]["peer"]["gateways"] == ["10.20.0.1"]

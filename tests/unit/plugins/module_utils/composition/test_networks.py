@@ -42,8 +42,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
 @pytest.mark.parametrize(
     ("networks", "message"),
     [
-        ([{}], "A network needs a name."),
-        ([{"name": ""}], "A network needs a name."),
+        ([{}], "networks, item 1: the option name is missing."),
+        ([{"name": ""}], "networks, item 1: the option name is missing."),
         (
             [{"name": "b/d"}],
             "name: 'b/d' is not a valid network name; use letters, digits and _ . -, at most 63 of them.",
@@ -94,8 +94,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             [red(gateways=["10.21.0.1", "10.21.0.2"])],
             "network red: two gateways of IPv4, 10.21.0.1 and 10.21.0.2; a network takes one of each family.",
         ),
-        ([blue({})], "network blue: an endpoint needs a name."),
-        ([blue({"name": ""})], "network blue: an endpoint needs a name."),
+        ([blue({})], "network blue: endpoints, item 1: the option name is missing."),
+        ([blue({"name": ""})], "network blue: endpoints, item 1: the option name is missing."),
         (
             [blue({"name": "a/b"})],
             "network blue: endpoint a/b: netns: 'a/b' is not a valid namespace name; use letters, digits and _ . @ :"

@@ -144,8 +144,8 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
         ({"host_ip": "192.0.2.1"}, "publish: say at least container_port."),
         (
             {"container_port": 80, "port": 1},
-            "publish: there is no option port; there are allowed_sources, container_port, host_ip, host_port,"
-            " in_interfaces, protocol.",
+            "publish: there is no option port; the options are host_port, container_port, protocol, host_ip,"
+            " allowed_sources, in_interfaces.",
         ),
         ({"container_port": "x"}, "publish: 'x' is not a valid port; write it like 8080 or 8000-8010."),
         (

@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options that more than one object takes, as Ansible's argument specs have them.
+
+Each option stands in one place: here, if several modules or the list of networks take it, otherwise in the
+``ARGUMENTS`` of its kind. The list of networks is read on the controller as well, so this file imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .parsing import PROTOCOLS
+
+Arguments = dict[str, dict[str, t.Any]]
+_Value = t.TypeVar("_Value")
+
+STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+NETWORK: Arguments = {"network": {"type": "str"}}
+# Every module of the action group takes it, so that it can be set in module_defaults.
+BACKEND: Arguments = {
+    "backend": {"type": "str", "choices": ["auto", "nftables", "iptables", "legacy"], "default": "auto"}
+}
+
+FLOW: Arguments = {
+    "from": {"type": "str"},
+    "to": {"type": "str", "required": True},
+    "protocol": {"type": "str", "choices": list(PROTOCOLS)},
+    "port": {"type": "str"},
+}
+POLICY: Arguments = {
+    "bridge": {"type": "str", "required": True},
+    "subnets": {"type": "list", "elements": "str"},
+    "internal": {"type": "bool", "default": False},
+    "icc": {"type": "bool", "default": True},
+    "direct_access": {"type": "bool", "default": False},
+    "trusted_interfaces": {"type": "list", "elements": "str", "default": []},
+    "host_access": {"type": "str", "choices": ["allow", "deny"], "default": "allow"},
+    "allow": {"type": "list", "elements": "dict", "options": FLOW, "default": []},
+}
+MASQUERADE: Arguments = {
+    "source": {"type": "str", "required": True},
+    "out_interface": {"type": "str"},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "to_source": {"type": "str"},
+    "random_fully": {"type": "bool", "default": False},
+}
+PORT: Arguments = {
+    "host_port": {"type": "str", "required": True},
+    "container_ip": {"type": "str", "required": True},
+    "container_port": {"type": "str"},
+    "protocol": {"type": "str", "choices": list(PROTOCOLS), "default": "tcp"},
+    "host_ip": {"type": "str"},
+    "bridge": {"type": "str"},
+    "allowed_sources": {"type": "list", "elements": "str", "default": []},
+    "in_interfaces": {"type": "list", "elements": "str", "default": []},
+}
+INFO: Arguments = {"name": {"type": "str"}, **BACKEND}
+
+
+def without(options: t.Mapping[str, _Value], *names: str) -> dict[str, _Value]:
+    """A dictionary less some of its keys."""
+    return {name: value for name, value in options.items() if name not in names}

@@ -1,0 +1,249 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockerless.network.plugins.module_utils.composition import spec
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
+
+Options = dict[str, Any]
+NETWORK_OPTIONS = ", ".join(spec.NETWORK)
+ENDPOINT_OPTIONS = ", ".join(spec.ENDPOINT)
+
+
+def blue(**options: Any) -> list[Options]:
+    return [{"name": "blue", **options}]
+
+
+def web(**options: Any) -> list[Options]:
+    return blue(endpoints=[{"name": "web", **options}])
+
+
+def refusal(networks: Any) -> str:
+    with pytest.raises(InvalidRequest) as refused:
+        spec.read_networks(networks)
+    return str(refused.value)
+
+
+# ---- what a person may write instead of a list of dictionaries
+
+
+@pytest.mark.parametrize(
+    ("networks", "message"),
+    [
+        (
+            {"front": {"subnets": ["10.20.0.0/24"]}, "back": None},
+            "networks: a list is needed, not a dictionary (front, back); write each of them as an item with its name,"
+            " as in - name: front.",
+        ),
+        (
+            blue()[0],
+            "networks: a list is needed, not a dictionary (name); begin each item with a dash.",
+        ),
+        (
+            {},
+            "networks: a list is needed, not an empty dictionary; write each of them as an item with its name, as in"
+            " - name: NAME.",
+        ),
+        (
+            "blue",
+            "networks: a list is needed, not 'blue'; write each item as a dictionary that begins with - name: blue.",
+        ),
+        (
+            None,
+            "networks: a list is needed, not nothing; write each item as a dictionary that begins with - name: NAME.",
+        ),
+        (
+            [*blue(), "red"],
+            "networks: item 2 is 'red'; write it as a dictionary that begins with - name: red.",
+        ),
+        (
+            [["blue"]],
+            "networks: item 1 is a list; write it as a dictionary that begins with - name: NAME.",
+        ),
+        ([*blue(), None], "networks: item 2 is empty; give it a value, or remove its dash."),
+        (
+            [{"front": {"subnets": ["10.20.0.0/24"]}}],
+            "networks, item 1: there is no option front; if that is the name, write name: front, with the options"
+            " beside it.",
+        ),
+        (
+            blue(endpoints=["web", "db"]),
+            "network blue: endpoints: item 1 is 'web'; write it as a dictionary that begins with - name: web.",
+        ),
+        (
+            blue(endpoints="web"),
+            "network blue: endpoints: a list is needed, not 'web'; write each item as a dictionary that begins with"
+            " - name: web.",
+        ),
+        (
+            blue(endpoints={"web": {"publish": ["80:80"]}, "db": None}),
+            "network blue: endpoints: a list is needed, not a dictionary (web, db); write each of them as an item with"
+            " its name, as in - name: web.",
+        ),
+        (
+            blue(endpoints=[{"web": None}]),
+            "network blue: endpoints, item 1: there is no option web; if that is the name, write name: web, with the"
+            " options beside it.",
+        ),
+        (
+            blue(allow=["10.20.0.2"]),
+            "network blue: allow: item 1 is '10.20.0.2'; write it as a dictionary with the options from, to, protocol,"
+            " port.",
+        ),
+        (
+            blue(allow={"to": "10.20.0.2"}),
+            "network blue: allow: a list is needed, not a dictionary (to); begin each item with a dash.",
+        ),
+        (
+            blue(subnets={"v4": "10.20.0.0/24"}),
+            "network blue: subnets: a list is needed, not a dictionary (v4); write each item on a line of its own that"
+            " begins with a dash.",
+        ),
+        (
+            web(publish={"container_port": 80}),
+            "network blue: endpoint web: publish: a list is needed, not a dictionary (container_port); write each item"
+            " on a line of its own that begins with a dash.",
+        ),
+        (
+            web(publish=[None]),
+            "network blue: endpoint web: publish: item 1 is empty; give it a value, or remove its dash.",
+        ),
+    ],
+)
+def test_what_is_no_list_of_dictionaries_is_refused_with_what_to_write_instead(networks: Any, message: str) -> None:
+    assert refusal(networks) == message
+
+
+# ---- options that there are not, and values that they do not take
+
+
+@pytest.mark.parametrize(
+    ("networks", "message"),
+    [
+        ([{}], "networks, item 1: the option name is missing."),
+        ([{"name": None}], "networks, item 1: the option name is missing."),
+        (blue(subnet="10.20.0.0/24"), "network blue: there is no option subnet; did you mean subnets?"),
+        (web(adresses=[]), "network blue: endpoint web: there is no option adresses; did you mean addresses?"),
+        (blue(colour="red"), "network blue: there is no option colour; the options are %s." % NETWORK_OPTIONS),
+        (
+            web(ports=["80:80"]),
+            "network blue: endpoint web: there is no option ports; the options are %s." % ENDPOINT_OPTIONS,
+        ),
+        ([{True: 1, "name": "blue"}], "network blue: there is no option True; the options are %s." % NETWORK_OPTIONS),
+        (
+            [{"name": True}],
+            "networks, item 1: name: YAML reads this as true; write the text in quotes.",
+        ),
+        (
+            blue(endpoints=[{"name": 1.1}]),
+            "network blue: endpoints, item 1: name: YAML reads this as 1.1; write the text in quotes.",
+        ),
+        (blue(bridge=["br"]), "network blue: bridge: a text is needed, not a list."),
+        (blue(mtu="big"), "network blue: mtu: a whole number is needed, not 'big'."),
+        (blue(mtu=True), "network blue: mtu: a whole number is needed, not true."),
+        (blue(mtu=1400.5), "network blue: mtu: a whole number is needed, not 1400.5."),
+        (blue(mtu="9" * 5000), "network blue: mtu: a whole number is needed, not '%s…'." % ("9" * 60)),
+        (web(pid=[1]), "network blue: endpoint web: pid: a whole number is needed, not a list."),
+        (blue(internal="perhaps"), "network blue: internal: true or false is needed, not 'perhaps'."),
+        (blue(internal=[]), "network blue: internal: true or false is needed, not a list."),
+        (blue(internal=2), "network blue: internal: true or false is needed, not 2."),
+        (blue(host_access="maybe"), "network blue: host_access: 'maybe' is not one of allow, deny."),
+        (blue(host_access=False), "network blue: host_access: false is not one of allow, deny."),
+        (blue(allow=[{"from": "192.0.2.50"}]), "network blue: allow, item 1: the option to is missing."),
+        (
+            blue(allow=[{"to": "10.20.0.2", "protocol": "icmp"}]),
+            "network blue: allow, item 1: protocol: 'icmp' is not one of tcp, udp, sctp.",
+        ),
+    ],
+)
+def test_an_option_that_is_not_right_is_refused_with_its_network_and_endpoint(networks: Any, message: str) -> None:
+    assert refusal(networks) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("maybe", "network blue: masquerade: true, false or a dictionary of options is needed, not 'maybe'."),
+        (["eth0"], "network blue: masquerade: true, false or a dictionary of options is needed, not a list."),
+        ({"interface": "eth0"}, "network blue: masquerade: there is no option interface; did you mean out_interface?"),
+        ({"random_fully": "x"}, "network blue: masquerade: random_fully: true or false is needed, not 'x'."),
+    ],
+)
+def test_a_masquerade_that_is_not_right_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        spec.read_masquerade("network blue", value)
+
+    assert str(refused.value) == message
+
+
+# ---- what is meant is read
+
+
+@pytest.mark.parametrize(
+    ("option", "said", "meant"),
+    [
+        ("name", 5, "5"),
+        ("mtu", "1400", 1400),
+        ("mtu", 1400.0, 1400),
+        ("mtu", "", None),
+        ("icc", "No", False),
+        ("icc", "on", True),
+        ("icc", 0, False),
+        ("icc", "1", True),
+        ("icc", None, None),
+        ("subnets", "10.20.0.0/24, fd00:20::/64", ["10.20.0.0/24", "fd00:20::/64"]),
+        ("subnets", "", None),
+        ("trusted_interfaces", 5, ["5"]),
+        ("trusted_interfaces", [5], ["5"]),
+        ("host_access", "Deny", "deny"),
+        ("endpoints", None, None),
+        ("endpoints", "", None),
+        ("endpoints", [], []),
+        ("allow", None, None),
+    ],
+)
+def test_a_value_means_what_it_means_to_ansible(option: str, said: Any, meant: Any) -> None:
+    [network] = spec.read_networks([{"name": "blue", option: said}])
+
+    assert network[option] == meant
+
+
+def test_what_is_left_out_or_empty_is_none() -> None:
+    [network] = spec.read_networks([{"name": "blue", "bridge": None}])
+
+    assert network == {**dict.fromkeys(spec.NETWORK), "name": "blue"}
+
+
+def test_a_list_may_come_as_json_from_the_command_line() -> None:
+    assert spec.read_networks('[{"name": "blue"}]') == spec.read_networks(blue())
+
+
+def test_only_names_matter_where_names_are_read() -> None:
+    assert spec.read_names([{"name": "blue", "colour": 1}, {"name": 5, "endpoints": "x"}]) == ["blue", "5"]
+    with pytest.raises(InvalidRequest, match=r"^networks, item 1: the option name is missing\.$"):
+        spec.read_names([{"colour": 1}])
+    with pytest.raises(InvalidRequest, match=r"^networks: item 1 is 'blue'"):
+        spec.read_names(["blue"])
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+KEYS = st.sampled_from([*spec.NETWORK, *spec.ENDPOINT, *spec.PUBLISH]) | st.text(max_size=3) | st.booleans()
+ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4))
+
+
+@given(ANYTHING)
+def test_anything_is_a_list_of_networks_or_refused_in_one_sentence(value: Any) -> None:
+    try:
+        found = spec.read_networks(value)
+    except InvalidRequest as error:
+        assert str(error).endswith((".", "?"))
+    else:
+        assert all(network["name"] for network in found)

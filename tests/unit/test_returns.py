@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What modules return is what their documentation says that they return, key by key and type by type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome
+from ansible_collections.dockerless.network.plugins.module_utils.entry import result
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.model import Route
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
+
+Facts = dict[str, Any]
+
+MODULES = Path(__file__).resolve().parents[2] / "plugins" / "modules"
+TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
+# Every option of a network that shows in what is returned.
+NETWORKS: list[Facts] = [
+    {
+        "name": "blue",
+        "subnets": ["10.20.0.0/24"],
+        "mtu": 1400,
+        "icc": False,
+        "direct_access": True,
+        "trusted_interfaces": ["eth9"],
+        "host_access": "deny",
+        "allow": [{"from": "192.0.2.50", "to": "10.20.0.10", "protocol": "tcp", "port": "9100"}],
+        "masquerade": {"out_interface": "eth9", "exclude": ["10.0.0.0/8"], "to_source": "192.0.2.7"},
+        "endpoints": [
+            {
+                "name": "web",
+                "mac_address": "02:00:00:00:00:01",
+                "publish": [
+                    "127.0.0.1:9000:9000",
+                    {"host_port": 8080, "allowed_sources": ["198.51.100.0/24"], "in_interfaces": ["eth9"]},
+                ],
+            }
+        ],
+    }
+]
+# The kind of an object, by the first word of its title.
+KINDS = {
+    "bridge": "bridge",
+    "namespace": "netns",
+    "veth": "veth",
+    "firewall": "bridge_firewall",
+    "masquerade": "nat_masquerade",
+    "port": "port_publish",
+    "forwarding": "sysctl_forward",
+}
+# Only single modules return these; a whole network has none.
+ELSEWHERE = {("veth", "addresses"), ("veth", "peer", "pid"), ("netns", "sysctls")}
+
+
+def returned(module: str) -> Facts:
+    found = re.search(r'RETURN = r"""\n(.*?)"""', (MODULES / f"{module}.py").read_text(), re.DOTALL)
+    assert found is not None
+    return dict(yaml.safe_load(found[1]))
+
+
+@pytest.fixture(scope="module")
+def host() -> MemoryHost:
+    made = MemoryHost()
+    made.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
+    made.uplink("eth9", 1500)
+    make_networks(NETWORKS, world(made))
+    return made
+
+
+def compare(values: Sequence[Mapping[str, Any]], contains: Mapping[str, Any], place: tuple[str, ...]) -> None:
+    """All keys of ``values`` are documented, all that is documented is there, and types are as documented."""
+    keys = {key for value in values for key in value}
+    missing = {key for key in contains if (*place, key) not in ELSEWHERE} - keys
+    assert keys <= set(contains) and not missing, (place, keys ^ set(contains))
+    for key in keys:
+        about, here = contains[key], [value[key] for value in values if value.get(key) is not None]
+        assert all(type(item) is TYPES[about["type"]] for item in here), (place, key)
+        if about["type"] == "list":
+            items = [item for value in here for item in value]
+            assert all(type(item) is TYPES[about["elements"]] for item in items), (place, key)
+        else:
+            items = here
+        if about.get("contains") and about["type"] in ("list", "dict"):
+            compare(items, about["contains"], (*place, key))
+
+
+def test_network_info(host: MemoryHost) -> None:
+    compare([facts(world(host))], returned("network_info"), ("network_info",))
+
+
+def test_the_objects_of_every_module(host: MemoryHost) -> None:
+    objects: dict[str, list[Facts]] = {}
+    for item in make_networks(NETWORKS, world(host)).objects:
+        objects.setdefault(KINDS[item["title"].split()[0]], []).append(item)
+
+    assert set(objects) == set(KINDS.values())
+    for module, items in objects.items():
+        compare(items, returned(module)["objects"]["contains"], (module,))
+        common = returned("bridge_network")["objects"]["contains"]
+        assert {key: about["type"] for key, about in common.items() if key in items[0]} == {
+            key: returned(module)["objects"]["contains"][key]["type"] for key in common if key in items[0]
+        }
+
+
+@pytest.mark.parametrize("module", [*KINDS.values(), "bridge_network"])
+def test_every_module_returns_the_same_things(module: str) -> None:
+    # Ansible itself documents these two.
+    assert set(returned(module)) == set(result(Outcome())) - {"changed", "diff"}
+    assert {"title", "state"} <= set(returned(module)["objects"]["contains"])
