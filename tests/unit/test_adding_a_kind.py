@@ -36,22 +36,12 @@ from ansible.module_utils import basic
 from ansible_collections.dockerless.network.plugins.module_utils import entry
 from ansible_collections.dockerless.network.plugins.module_utils.model import HOST
 from ansible_collections.dockerless.network.plugins.modules import route
-from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryDesk, MemoryHost
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
-class Opened(MemoryHost):
-    def __enter__(self):
-        return self
-    def __exit__(self, *unused):
-        pass
-    def lock(self, *unused):
-        return contextlib.nullcontext()
-
-host = Opened()
+host = MemoryHost()
 host.uplink()
 host.stack(HOST).add_address("eth0", ipaddress.ip_interface("192.0.2.1/24"))
-entry.Host = lambda *unused: host
-entry.FirewallSession = lambda *unused: MemoryDesk(host)
-entry.require_privileges = lambda: None
+entry._in_world = lambda module, act: act(world(host, module.check_mode))
 for options in json.loads(sys.argv[1]):
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode()
     basic._ANSIBLE_PROFILE = "legacy"

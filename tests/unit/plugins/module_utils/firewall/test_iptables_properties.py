@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -23,41 +22,27 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Flow,
     Masquerade,
     OutInterface,
-    PortRange,
     PublishedPort,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.firewall_states import (
+    LABELS,
+    LINKS,
+    PORT_RANGES,
+    PROTOCOLS,
+    VERSIONS,
+    addresses,
+    distinct,
+    networks,
+    several,
 )
 
 set_hypothesis_home_dir(Path(__file__).resolve().parents[5] / ".cache" / "hypothesis")
-
-LINKS = st.sampled_from(["eth0", "eth1", "wg0", "br-blue", "br.7", "br_x@y", "br-grün", "b=r,2", "enp0s31f6"])
-LABELS = st.sampled_from(["", "blue", "a.b-c_d", "x" * 63])
-PORTS = st.tuples(st.integers(1, 65535), st.integers(0, 20)).map(
-    lambda pair: PortRange(pair[0], min(pair[0] + pair[1], 65535))
-)
-PROTOCOLS = st.sampled_from(["tcp", "udp", "sctp"])
-VERSIONS = st.sampled_from([4, 6])
-
-
-def addresses(version: int) -> st.SearchStrategy[Any]:
-    base, bits = (int(ip_address("10.20.0.0")), 16) if version == 4 else (int(ip_address("fd00:20::")), 64)
-    kind = type(ip_address("::" if version == 6 else "0.0.0.0"))
-    return st.integers(1, (1 << bits) - 2).map(lambda low: kind(base + low))
-
-
-def networks(version: int, smallest: int = 0) -> st.SearchStrategy[Any]:
-    kind = IPv4Network if version == 4 else IPv6Network
-    lengths = st.integers(smallest, 32 if version == 4 else 128)
-    return st.builds(lambda address, length: kind((int(address), length), strict=False), addresses(version), lengths)
-
-
-def several(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[Any]:
-    return st.lists(strategy, unique=True, max_size=most).map(tuple)
 
 
 @st.composite
 def flows(draw: Any, version: int) -> Flow:
     protocol = draw(st.sampled_from(["", "tcp", "udp", "sctp"]))
-    ports = draw(st.none() | PORTS) if protocol else None
+    ports = draw(st.none() | PORT_RANGES) if protocol else None
     return Flow(draw(networks(version)), draw(networks(version)), protocol, ports)
 
 
@@ -94,7 +79,7 @@ def masquerades(draw: Any) -> Masquerade:
 @st.composite
 def ports(draw: Any) -> PublishedPort:
     version = draw(VERSIONS)
-    host_ports = draw(PORTS)
+    host_ports = draw(PORT_RANGES)
     return PublishedPort(
         protocol=draw(PROTOCOLS),
         host_ports=host_ports,
@@ -106,10 +91,6 @@ def ports(draw: Any) -> PublishedPort:
         in_interfaces=draw(several(LINKS)),
         network=draw(LABELS),
     )
-
-
-def distinct(strategy: st.SearchStrategy[Any], key: Any, most: int) -> st.SearchStrategy[Any]:
-    return st.lists(strategy, unique_by=key, max_size=most).map(frozenset)
 
 
 STATES = st.builds(
