@@ -189,7 +189,7 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
             observed = dict(observed, needs=_headlines(steps))  # not as it should be in something that is not shown
     plan.before[title] = observed
     plan.after[title] = wanted
-    plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", **_identity(kind, item)))
+    plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", title=title))
     return steps
 
 
@@ -201,10 +201,6 @@ def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operati
         kind.change(item, state, world.firewall, world)
         return []
     raise TypeError("%s is neither a StepKind nor a RuleKind" % type(kind).__name__)
-
-
-def _identity(kind: Kind[Item], item: Item) -> dict[str, t.Any]:
-    return {"title": kind.title(item)}
 
 
 def _document(side: t.Mapping[str, Description], other: t.Mapping[str, Description]) -> str:

@@ -497,7 +497,12 @@ def described(link: Link) -> str:
 
 def with_metric(route: Route) -> Route:
     """A route as the kernel shows it."""
-    return route if route.metric is not None else replace(route, metric=KERNEL_METRIC[route.to.version])
+    return route if route.metric is not None else replace(route, metric=metric_of(route))
+
+
+def metric_of(route: Route) -> int:
+    """The metric that the kernel shows for a route."""
+    return KERNEL_METRIC[route.to.version] if route.metric is None else route.metric
 
 
 def _link_of(key: str) -> str:

@@ -14,11 +14,11 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .. import parsing as read
-from ..kernel.state import Link, RouteEntry
+from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
 from ..model import Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
 from ..operations import AddRoute, Operation, RemoveRoute
-from ..world import World, with_metric
+from ..world import World, metric_of
 from .common import address_steps, compact, link_steps, link_values, spelled
 
 _DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
@@ -51,7 +51,7 @@ def _parse_routes(
     wanted: set[tuple[Network, int | None]] = set()
     for route in routes:
         _require_reachable(route, addresses, owner)
-        key = (route.to, with_metric(route).metric)
+        key = (route.to, metric_of(route))
         if key in wanted:
             raise InvalidRequest("%s: there are two routes to %s with the same metric." % (owner, route.to))
         wanted.add(key)
@@ -119,7 +119,7 @@ class EndChecks:
             self._add_route(route, end.place, kind, name)
 
     def _add_route(self, route: Route, place: Place, kind: str, name: str) -> None:
-        key = (place, route.to, with_metric(route).metric)
+        key = (place, route.to, metric_of(route))
         if key in self._routes:
             raise InvalidRequest(
                 "%s %s and %s both bring a route to %s into %s; leave one out, or give it another metric."
@@ -248,11 +248,11 @@ def end_link(end: Peer, there: Link | None, mtu: int | None) -> Link:
 
 def _without_metric(route: Route) -> Route:
     """A route as a person would ask for it."""
-    return replace(route, metric=None) if with_metric(replace(route, metric=None)) == route else route
+    return replace(route, metric=None) if route.metric == KERNEL_METRIC[route.to.version] else route
 
 
 def _same_route(one: Route, other: Route) -> bool:
-    return one.to == other.to and one.via == other.via and with_metric(one).metric == with_metric(other).metric
+    return one.to == other.to and one.via == other.via and metric_of(one) == metric_of(other)
 
 
 def _is_stale(entry: RouteEntry, wanted: t.Sequence[Route]) -> bool:
@@ -260,7 +260,7 @@ def _is_stale(entry: RouteEntry, wanted: t.Sequence[Route]) -> bool:
 
 
 def _route_order(route: Route) -> tuple[int, str, int]:
-    return (route.to.version, str(route.to), with_metric(route).metric or 0)
+    return (route.to.version, str(route.to), metric_of(route))
 
 
 def _target(route: Route) -> str:
@@ -276,15 +276,16 @@ def _spelled_routes(routes: t.Iterable[Route]) -> list[str] | None:
 
 
 def _spell_route(route: Route) -> str:
-    asked = _without_metric(route)
-    return _target(route) + _via(route) + ("" if asked.metric is None else " metric %d" % asked.metric)
+    metric = metric_of(route)
+    usual = metric == KERNEL_METRIC[route.to.version]
+    return _target(route) + _via(route) + ("" if usual else " metric %d" % metric)
 
 
 def _refuse_taken(owner: str, end: Peer, missing: t.Sequence[Route], world: World) -> None:
     """Raise Conflict when a route of others is in the way: the kernel takes one for each target and metric."""
-    wanted = {(route.to, with_metric(route).metric): route for route in missing}
+    wanted = {(route.to, metric_of(route)): route for route in missing}
     for entry in world.routes(end.place):
-        route = wanted.get((entry.route.to, entry.route.metric))
+        route = wanted.get((entry.route.to, metric_of(entry.route)))
         if route is not None and (entry.link == end.name or not world.may_move(end.place, entry.link)):
             raise Conflict(
                 "%s: there is a route to %s in %s already, by interface %s%s; give this one another metric, or"
