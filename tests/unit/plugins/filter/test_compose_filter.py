@@ -31,6 +31,16 @@ def test_the_sentence_for_the_user_is_the_error() -> None:
     assert refused.value.__cause__ is None
 
 
+@pytest.mark.parametrize("word", [False, "false", "no", "0", ""])
+def test_a_text_that_means_no_does_not_prune(word: object) -> None:
+    assert compose_filter([BLUE], {}, prune=word) == compose_filter([BLUE], {}, prune=False)
+
+
+def test_a_state_that_is_none_removes_nothing() -> None:
+    with pytest.raises(AnsibleFilterError, match="'presnt' is neither present nor absent"):
+        compose_filter([BLUE], {}, state="presnt")
+
+
 def test_the_documentation_names_the_arguments_with_their_defaults() -> None:
     options = yaml.safe_load(module.DOCUMENTATION)["options"]
     parameters = list(inspect.signature(compose_filter).parameters.values())[1:]

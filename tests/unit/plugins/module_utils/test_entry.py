@@ -50,3 +50,13 @@ def test_a_tool_that_is_missing_is_named_with_its_package(tmp_path: Path) -> Non
 
     with pytest.raises(FirewallError, match="no program nft on this host; install the package nftables"):
         run(["nft"], None)
+
+
+def test_a_tool_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nft"
+    path.write_text("no program")
+    path.chmod(0o755)
+    run = runner(Module(tmp_path))  # type: ignore[arg-type]
+
+    with pytest.raises(FirewallError, match=rf"^The program {path} cannot be run: Exec format error\.$"):
+        run(["nft"], None)
