@@ -54,7 +54,7 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
 @pytest.mark.parametrize(
     ("networks", "how", "message"),
     [
-        ([BLUE], {"prune": "maybe"}, "prune: true or false is needed, not 'maybe'."),
+        ([BLUE], {"prune": "maybe"}, "prune: got the text 'maybe'; write true or false."),
         ([BLUE], {"state": "gone"}, "state: 'gone' is not one of present, absent."),
         (["blue"], {}, "networks: item 1 is 'blue'; write it as a dictionary that begins with - name: blue."),
         (
@@ -69,6 +69,11 @@ def test_what_the_role_does_not_check_is_refused_here(networks: Any, how: dict[s
         compose_filter(networks, {}, **how)
 
     assert refused.value.message == message
+
+
+@pytest.mark.parametrize("word", [False, "false", "no", "0", ""])
+def test_a_text_that_means_no_does_not_prune(word: object) -> None:
+    assert compose_filter([BLUE], {}, prune=word) == compose_filter([BLUE], {}, prune=False)
 
 
 def test_the_documentation_names_the_arguments_with_their_defaults() -> None:

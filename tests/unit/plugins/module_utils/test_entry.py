@@ -138,3 +138,13 @@ def test_what_stands_beside_a_list_is_the_default_of_every_item_and_then_comes_t
         ("br-blue", True, [], "present"),
     ]
     assert items[0]["peer"]["netns"] == "web" and items[0]["peer"]["gateways"] == ["10.20.0.1"]
+
+
+def test_a_tool_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "nft"
+    path.write_text("no program")
+    path.chmod(0o755)
+    run = runner(Module(tmp_path))  # type: ignore[arg-type]
+
+    with pytest.raises(FirewallError, match=rf"^The program {path} cannot be run: Exec format error\.$"):
+        run(["nft"], None)

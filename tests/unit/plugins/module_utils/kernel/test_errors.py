@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import errors, files
+
+
+def failed(number: int, *names: str) -> OSError:
+    if len(names) == 2:
+        return OSError(number, os.strerror(number), names[0], None, names[1])
+    return OSError(number, os.strerror(number), *names)
+
+
+@pytest.mark.parametrize(
+    ("error", "uid", "text"),
+    [
+        (
+            failed(errno.ENOSPC, "/run/x"),
+            0,
+            "Cannot use /run/x: No space left on device; make some room in that file system.",
+        ),
+        (
+            failed(errno.ELOOP, "/run/netns"),
+            0,
+            "Cannot use /run/netns: Too many levels of symbolic links; remove the symbolic link, which leads to"
+            " itself.",
+        ),
+        (failed(errno.EACCES, "/etc/x"), 1000, "Cannot use /etc/x: Permission denied; use become: true."),
+        (failed(errno.EACCES, "/etc/x"), 0, "Cannot use /etc/x: Permission denied."),
+        (failed(errno.EXDEV, "/a", "/b"), 0, "Cannot use /a and /b: Invalid cross-device link."),
+        (failed(errno.ENOMEM), 0, "This host refused a system call: Cannot allocate memory."),
+        (OSError(), 0, "This host refused a system call: OSError."),
+    ],
+)
+def test_an_error_of_the_system_is_one_sentence(
+    error: OSError, uid: int, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+
+    assert errors.sentence(error) == text
+
+
+@pytest.mark.parametrize(
+    ("rc", "end"),
+    [(139, "failed with exit code 139"), (-11, "was ended by signal 11 (SIGSEGV)"), (-99, "was ended by signal 99")],
+)
+def test_a_command_says_how_it_ended(rc: int, end: str) -> None:
+    assert str(errors.CommandError(["nft", "-f", "-"], rc, "")) == f"The command 'nft -f -' {end}: it gave no reason"
+
+
+@pytest.mark.parametrize(
+    ("uid", "words"),
+    [(1000, ["CAP_SYS_ADMIN; use become: true."]), (0, ["is root, but lacks CAP_SYS_ADMIN,", "container"])],
+)
+def test_become_is_advised_to_those_who_are_not_root(
+    uid: int, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+
+    text = errors._lacking("CAP_SYS_ADMIN")
+
+    assert all(word in text for word in words) and ("become" in text) == (uid != 0)
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(OSError, match="not text in UTF-8") as refused:
+        files.read(str(path))
+
+    assert errors.sentence(refused.value) == f"Cannot use {path}: it is not text in UTF-8; remove it."
