@@ -19,7 +19,7 @@ from .given import as_given, prune
 from .interpreter import move_to_another
 from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
 from .kernel.host import Host
-from .kernel.netfilter import Netfilter, Runner
+from .kernel.netfilter import Runner
 from .kernel.programs import call
 from .model import Conflict, InvalidRequest
 from .reading import read
@@ -135,7 +135,7 @@ def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
     """Do something with the host, under its lock."""
     require_privileges()
     with _host(runner(module)) as host, host.lock(_LOCK_SECONDS, str(module._name)):
-        session = FirewallSession(Netfilter(host.call), module.params.get("backend") or "auto")
+        session = FirewallSession(host.netfilter(), module.params.get("backend") or "auto")
         return act(World(host, session, module.check_mode))
 
 

@@ -24,7 +24,7 @@ from .port_table import PortTable
 
 if t.TYPE_CHECKING:
     from .coexist.base import Measures
-    from .foreign.captures import PortHolders
+    from .foreign.captures import Captures
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class FirewallSession:
         self._netfilter = netfilter
         self._choice = choice
         self.foreign = Foreign(netfilter)
-        self._port_holders: PortHolders | None = None
+        self._captures: dict[int, Captures] = {}  # what others have taken of the host's ports, by IP version
         self._chosen: _Source | None = None
         self._others: list[_Source] = []
         self.policies: dict[str, BridgePolicy] = {}
@@ -105,11 +105,14 @@ class FirewallSession:
 
     def port_holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
         """Whose rule leads a port of the host elsewhere, as a clause; empty when nobody's."""
-        if self._port_holders is None:
-            from .foreign.captures import PortHolders
+        version = port.container_ip.version
+        if self.foreign.nft_works() and not self.foreign.nat_tables(version):
+            return ""
+        if version not in self._captures:
+            from .foreign.captures import Captures
 
-            self._port_holders = PortHolders(self.foreign)
-        return self._port_holders.of(port, local)
+            self._captures[version] = Captures(self.foreign, version)
+        return self._captures[version].holder(port, local)
 
     def foreign_nat(self, version: int) -> str:
         """Who else has rules that translate addresses, as a clause; empty when nobody has."""

@@ -14,6 +14,7 @@ from . import announce, conntrack, encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
 from .namespaces import Visitor, is_away
+from .netfilter import Netfilter
 from .processes import Listeners, describe, processes_by_namespace
 from .sockets import Sockets
 from .stack import Stack, read_all
@@ -135,6 +136,10 @@ class Host:
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""
         return self._visitor.at_home(lambda: self._run(argv, text))
+
+    def netfilter(self) -> Netfilter:
+        """The packet filter of this host, and the files that other firewalls keep."""
+        return Netfilter(self.call, self._visitor.at_home)
 
     def execute(self, argv: t.Sequence[str], text: str) -> None:
         """Run a command that reads ``text``, or raise CommandError."""

@@ -13,16 +13,24 @@ from . import files
 # Runs a program with text on its standard input: argv and input to (exit code, standard output, standard error).
 Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
+# Calls a function among the files of the host.
+Door = t.Callable[[t.Callable[[], t.Any]], t.Any]
+
 # Asking iptables-legacy itself would make the kernel load the tables that are asked for.
 _LEGACY_TABLES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 _IPV6 = "/proc/sys/net/ipv6"
 
 
+def _here(function: t.Callable[[], t.Any]) -> t.Any:
+    return function()
+
+
 class Netfilter:
     """The packet filter of the network namespace that the calling thread is in."""
 
-    def __init__(self, run: Runner) -> None:
+    def __init__(self, run: Runner, door: Door = _here) -> None:
         self.run = run
+        self._door = door
 
     def legacy_tables(self, version: int) -> list[str]:
         """The legacy tables that the kernel has loaded for an IP version."""
@@ -34,8 +42,10 @@ class Netfilter:
 
     def read_file(self, path: str) -> str | None:
         """The text of a file of another firewall, None when it cannot be read."""
-        return files.look(path)
+        text: str | None = self._door(lambda: files.look(path))
+        return text
 
     def files_in(self, folder: str) -> list[str]:
         """The names in a folder of another firewall."""
-        return files.names(folder)
+        found: list[str] = self._door(lambda: files.names(folder))
+        return found

@@ -26,7 +26,6 @@ from tools_for_cases import (
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.namespaces import Visitor
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BridgeValues, VethEnd
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
 from ansible_collections.dockerless.network.plugins.module_utils.model import Place
@@ -235,7 +234,7 @@ def test_a_foreign_pair_with_the_same_indexes_is_no_pair_of_ours(host: Host) -> 
 
     for surveyed in (False, True):
         host._changes.count += 1
-        world = World(host, FirewallSession(call))
+        world = World(host, FirewallSession(host.netfilter()))
         if surveyed:
             world.survey()
         assert world.peer_of(near) == (Place(netns="db"), far)
@@ -249,7 +248,7 @@ def test_a_namespace_of_a_process_is_known_by_its_number(host: Host) -> None:
     with process_in_own_namespace() as pid:
         host.stack(HOST).add_veth("web0", "eth0", host.stack(Place(pid=pid)), None, None, None)
         host.attach_namespace("web", pid)
-        world = World(host, FirewallSession(call))
+        world = World(host, FirewallSession(host.netfilter()))
         near = world.links()["web0"]
         assert world.peer_of(near) == (Place(netns="web"), world.links(Place(pid=pid))["eth0"])
         assert world.is_same(Place(pid=pid), Place(netns="web"))

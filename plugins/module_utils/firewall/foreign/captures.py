@@ -14,23 +14,6 @@ from .rules import Capture, Rule, Table
 _Found = tuple[str, Rule, Capture]
 
 
-class PortHolders:
-    """Who has led ports of this host elsewhere; reads what others have no earlier than it is asked for."""
-
-    def __init__(self, foreign: Foreign) -> None:
-        self._foreign = foreign
-        self._known: dict[int, Captures] = {}
-
-    def of(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
-        """Whose rule leads a port elsewhere, as a clause; empty when nobody's."""
-        version = port.container_ip.version
-        if version not in self._known:
-            if self._foreign.nft_works() and not self._foreign.nat_tables(version):
-                return ""
-            self._known[version] = Captures(self._foreign, version)
-        return self._known[version].holder(port, local)
-
-
 class Captures:
     """The ports that others have taken for an IP version, found by number: Docker may have taken a thousand."""
 

@@ -253,6 +253,13 @@ class MemoryHost:
         except Refused as error:
             raise CommandError(argv, 1, str(error)) from error
 
+    def netfilter(self, foreign: Sequence[Any] = ()) -> MemoryNetfilter:
+        """What others have by nftables; our own table is asked for by MemoryBackend."""
+        listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign]})
+        return MemoryNetfilter(
+            lambda argv, text: (0, listing, "") if argv[0] == "nft" else (1, "", "no such table"), files=self.files
+        )
+
     def forget_flows(self, flows: Sequence[Any]) -> None:
         self.step("forget flows")
         self.forgotten += flows
@@ -502,12 +509,7 @@ class MemoryDesk(FirewallSession):
     """The packet filter of a MemoryHost; ``foreign`` is what ``nft -j list`` prints of others."""
 
     def __init__(self, host: MemoryHost, foreign: Sequence[Any] = (), works: bool = True) -> None:
-        listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign]})
-        super().__init__(
-            MemoryNetfilter(
-                lambda argv, text: (0, listing, "") if argv[0] == "nft" else (1, "", "no such table"), files=host.files
-            )
-        )
+        super().__init__(host.netfilter(foreign))
         self._host = host
         self._works = works
 

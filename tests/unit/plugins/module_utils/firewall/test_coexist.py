@@ -21,12 +21,12 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexis
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.docker import DockerUser
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.firewalld import Firewalld
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.ufw import Ufw
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.captures import PortHolders
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.obstacles import facts
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.reader import UFW_RULES, Foreign
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.rules import OUT, PUBLISHED, WAYS
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.marks import ZONE_FILE
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
@@ -381,9 +381,10 @@ def test_what_is_open_on_purpose_and_closed_by_others(policy: dict[str, Any], wa
 
 def test_a_host_of_our_own_costs_one_listing_of_chains() -> None:
     machine = Machine([chain("forward", "accept", "inet", "dockerless")])
-    found = machine.foreign
+    session = FirewallSession(machine.netfilter)
+    found = session.foreign
     assert found.is_alone() and found.tables() == [] and told(found, STATE) == []
-    assert PortHolders(found).of(PORT, set) == ""
+    assert session.port_holder(PORT, set) == ""
     assert machine.ran == ["nft -j list chains"]
 
 
@@ -423,11 +424,11 @@ def test_who_has_a_port() -> None:
     target = {"xt": {"type": "target", "name": "DNAT"}}
     nft = [chain("PREROUTING", "accept", table="nat", kind="nat"), rule("PREROUTING", target, table="nat")]
     machine = Machine(nft, saved={"iptables-nft-save": NAT})
-    found = machine.foreign
+    session = FirewallSession(machine.netfilter)
     local = {ip_address("192.0.2.9").packed}
 
     def holder(addresses: set[bytes] | None = None, **options: Any) -> str:
-        return PortHolders(found).of(replace(PORT, **options), lambda: local if addresses is None else addresses)
+        return session.port_holder(replace(PORT, **options), lambda: local if addresses is None else addresses)
 
     assert holder() == "chain DOCKER of table ip nat leads it to 172.17.0.2:80"
     assert holder(protocol="udp") == "" and holder(in_interfaces=("docker0",)) == ""
