@@ -89,8 +89,7 @@ class Sockets:
             return NetlinkSocket()
         return self.with_file(place, lambda fd: self._visitor.visit(fd, NetlinkSocket))
 
-    @staticmethod
-    def with_file(place: Place, function: t.Callable[[int], T]) -> T:
+    def with_file(self, place: Place, function: t.Callable[[int], T]) -> T:
         """What ``function`` returns for the open file of a place's namespace."""
         try:
             fd = self._visitor.at_home(lambda: os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC))
