@@ -13,7 +13,7 @@ import typing as t
 
 from .kernel.errors import KernelError
 from .kernel.host import Host
-from .kernel.state import NamespaceEntry
+from .kernel.state import UNNUMBERED, NamespaceEntry
 from .model import HOST, Place
 
 
@@ -80,8 +80,7 @@ class Places:
         if home == HOST:
             return None
         if self.is_new(home):
-            # -1 is the kernel's word for a namespace without a number
-            return self._numbers.setdefault(home, -2 - len(self._numbers))
+            return self._numbers.setdefault(home, UNNUMBERED - 1 - len(self._numbers))
         return self._host.nsid(home)
 
     def make(self, name: str) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
-from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, NamespaceEntry, RouteEntry, VethEnd
+from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
 from .marks import DOOMED_GROUP, LINK_GROUP
 from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, overlap
 from .operations import Operation
@@ -224,6 +224,7 @@ class World:
             isinstance(one, VethEnd)
             and isinstance(other, VethEnd)
             and (one.peer_index, other.peer_index) == (far.index, near.index)
+            and one.peer_nsid != UNNUMBERED
             and one.peer_nsid == self.places.number(place)
         )
 

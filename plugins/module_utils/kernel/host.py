@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host as the engine sees it: its network stacks, namespaces, files, commands and its lock."""
+"""The host as the engine sees it: its network stacks, namespaces, files, commands and its lock.
+
+What few runs need is imported in the functions that need it.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,17 @@ import os
 import typing as t
 
 from ..model import HOST, Address, Place
-from . import announce, conntrack, encode, files, lock, netns
+from . import encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
 from .namespaces import Visitor, is_away
 from .netfilter import Netfilter
-from .processes import Listeners, describe, processes_by_namespace
 from .sockets import Sockets
 from .stack import Stack, read_all
 from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
+
+if t.TYPE_CHECKING:
+    from .processes import Listeners
 
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
@@ -34,7 +39,7 @@ class Host:
         self._run = run
         self._visitor = Visitor(is_away())
         self._sockets = Sockets(self._visitor)
-        self._listeners = Listeners()
+        self._listeners: Listeners | None = None
         self._processes: t.Mapping[int, t.Sequence[int]] | None = None
         self._changes = Changes()
         self._cache = Cache(self._changes)
@@ -149,24 +154,36 @@ class Host:
 
     def forget_flows(self, flows: t.Iterable[PortFlows]) -> None:
         """Delete entries of connection tracking by the port of the host that they lead to."""
+        from . import conntrack
+
         conntrack.forget(flows, self.stack(HOST).local_addresses())
 
     def port_holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
         """Which process listens on a port of the host, as a clause; empty when none does."""
+        if self._listeners is None:
+            from .processes import Listeners
+
+            self._listeners = Listeners()
         return self._listeners.holder(protocol, first, last, address, version)
 
     def processes_in(self, inode: int) -> t.Sequence[str]:
         """The processes in a network namespace, each as a person would name it."""
+        from .processes import describe
+
         return [describe(pid) for pid in self.tenants().get(inode, ())]
 
     def tenants(self) -> t.Mapping[int, t.Sequence[int]]:
         """The processes that live in each network namespace, by its inode."""
         if self._processes is None:
+            from .processes import processes_by_namespace
+
             self._processes = self._visitor.at_home(processes_by_namespace)
         return self._processes
 
     def announce(self, news: t.Sequence[Announcement]) -> None:
         """Tell neighbours where addresses are now, as soon as the bridge's ports forward what is said."""
+        from . import announce
+
         announce.wait_for_ports([item.port for item in news], _ANNOUNCE_SECONDS)
         for item in news:
             addresses = [address.ip for address in item.addresses]

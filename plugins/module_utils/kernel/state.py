@@ -14,6 +14,8 @@ from ..model import Interface, Place, Route
 LinkValue = t.Union[str, int, bool, None]
 # The metric that the kernel gives a route when none is asked for (IP6_RT_PRIO_USER for IPv6).
 KERNEL_METRIC = {4: 0, 6: 1024}
+# The kernel's word for a namespace that has no number in another one (NETNSA_NSID_NOT_ASSIGNED).
+UNNUMBERED = -1
 # Who added a route (rtm_protocol): RTPROT_KERNEL, for the subnet of an address.
 BY_THE_KERNEL = 2
 

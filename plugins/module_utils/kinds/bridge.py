@@ -15,7 +15,7 @@ from ..engine import Description, StepKind
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, network_of
 from ..model import HOST, Bridge, Conflict, InvalidRequest
-from ..operations import AddBridge, DeleteLinks, Operation, SetLink, SetSysctl
+from ..operations import Operation
 from ..world import Claims, World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps
 from .overlaps import first_overlap
@@ -122,6 +122,8 @@ class BridgeKind(StepKind[Bridge]):
 
     def make(self, item: Bridge, world: World) -> list[Operation]:
         """The steps that make a bridge where there is none."""
+        from ..link_operations import AddBridge, SetLink
+
         steps: list[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
         # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
         steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
@@ -192,6 +194,8 @@ class BridgeKind(StepKind[Bridge]):
         if not is_ours(link):
             world.warn("Bridge %s was not made by this collection, and stays." % item.name)
             return []
+        from ..link_operations import DeleteLinks, SetLink
+
         ports = [port for port in world.links().values() if port.master == item.name]
         strangers = [port.name for port in ports if not is_ours(port)]
         if strangers:
@@ -200,7 +204,7 @@ class BridgeKind(StepKind[Bridge]):
         again += [SetLink(HOST, port.name, (("master", item.name),)) for port in ports]
         local = "net/ipv4/conf/%s/route_localnet" % item.name  # of sysctl_forward, and goes with the link
         if world.sysctl(HOST, local) not in (None, "0"):
-            again.append(SetSysctl(HOST, local, "1"))
+            again += new_sysctls(HOST, [(local, "1")])
         world.drop_link(item.name)
         return [DeleteLinks((item.name,), tuple(again))]
 

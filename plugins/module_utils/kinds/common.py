@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Steps that several kinds of links need: addresses, values of a link, sysctls."""
+"""Steps that several kinds of links need: addresses, values of a link, sysctls.
+
+What links and namespaces are changed by is imported in the functions that need it: most runs find nothing to change.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import typing as t
 
 from ..kernel.state import BridgeValues, Link, LinkValue
 from ..model import HOST, Interface, Place
-from ..operations import AddAddress, Operation, RemoveAddress, RemoveFile, SetLink, SetSysctl, WriteFile
+from ..operations import Operation, RemoveFile, WriteFile
 from ..world import World
 
 
@@ -17,8 +20,10 @@ def address_steps(
     place: Place, link: str, there: t.Sequence[Interface], wanted: t.Sequence[Interface] | None
 ) -> list[Operation]:
     """From the addresses that are there to the wanted ones; None leaves them alone."""
-    if wanted is None:
+    if wanted is None or set(there) == set(wanted):
         return []
+    from ..link_operations import AddAddress, RemoveAddress
+
     gone = [address for address in there if address not in wanted]
     # Deleting the first IPv4 address of a subnet takes those after it in that subnet with it, or does not, as the
     # sysctl promote_secondaries has it: take them away by name, the last one first, and add them again.
@@ -34,8 +39,11 @@ def link_steps(
 ) -> list[Operation]:
     """One step for all values of a link that differ."""
     changes = tuple((key, value) for key, value in wanted.items() if there.get(key) != value)
-    before = tuple((key, there[key]) for key, unused in changes if key in there)
-    return [SetLink(place, name, changes, before)] if changes else []
+    if not changes:
+        return []
+    from ..link_operations import SetLink
+
+    return [SetLink(place, name, changes, tuple((key, there[key]) for key, unused in changes if key in there))]
 
 
 def link_values(link: Link) -> dict[str, LinkValue]:
@@ -57,13 +65,15 @@ def sysctl_steps(place: Place, values: t.Iterable[tuple[str, str]], world: World
     for key, value in values:
         before = world.put_sysctl(place, key, value)
         if before is None or " ".join(before.split()) != value:
-            steps.append(SetSysctl(place, key, value, before))
+            steps += new_sysctls(place, [(key, value)], before)
     return steps
 
 
-def new_sysctls(place: Place, values: t.Iterable[tuple[str, str]]) -> list[Operation]:
-    """Write the keys of a link that is still to be made."""
-    return [SetSysctl(place, key, value) for key, value in values]
+def new_sysctls(place: Place, values: t.Iterable[tuple[str, str]], before: str | None = None) -> list[Operation]:
+    """Write keys whatever they are, such as those of a link that is still to be made."""
+    from ..namespace_operations import SetSysctl
+
+    return [SetSysctl(place, key, value, before) for key, value in values]
 
 
 def file_steps(path: str, text: str | None, world: World) -> list[Operation]:

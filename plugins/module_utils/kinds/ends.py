@@ -17,7 +17,7 @@ from .. import parsing as read
 from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
 from ..model import Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
-from ..operations import AddRoute, Operation, RemoveRoute
+from ..operations import Operation
 from ..world import World, metric_of
 from .common import address_steps, compact, link_steps, link_values, spelled
 
@@ -202,11 +202,19 @@ def _moved(end: Peer, there: Link | None) -> list[Interface]:
 
 def remove_routes(end: Peer, change: RouteChange) -> list[Operation]:
     """The steps before anything else of an end is changed."""
+    if not change.stale:
+        return []
+    from ..link_operations import RemoveRoute
+
     return [RemoveRoute(end.place, end.name, entry.route) for entry in change.stale]
 
 
-def add_routes(end: Peer, routes: t.Iterable[Route]) -> list[Operation]:
+def add_routes(end: Peer, routes: t.Sequence[Route]) -> list[Operation]:
     """The steps that come last, since a route needs its link up and its gateway in reach."""
+    if not routes:
+        return []
+    from ..link_operations import AddRoute
+
     return [AddRoute(end.place, end.name, route) for route in routes]
 
 

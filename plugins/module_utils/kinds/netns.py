@@ -14,7 +14,7 @@ from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
 from ..marks import LINK_GROUP, alias, network_of
 from ..model import Conflict, InvalidRequest, Namespace, Place
-from ..operations import AttachNamespace, CreateNamespace, DeleteLinks, DeleteNamespace, Operation
+from ..operations import Operation
 from ..world import World, is_ours
 from .common import compact, link_steps, link_values, sysctl_steps
 
@@ -83,6 +83,8 @@ class NetnsKind(StepKind[Namespace]):
         return self._plan_there(item, world)
 
     def _plan_new(self, item: Namespace, world: World) -> list[Operation]:
+        from ..namespace_operations import AttachNamespace, CreateNamespace
+
         place = Place(netns=item.name)
         if item.pid is None:
             world.make_namespace(item.name)
@@ -111,6 +113,8 @@ class NetnsKind(StepKind[Namespace]):
                 "The name %s is taken by another namespace than that of process %d; choose another name, or remove it"
                 " with state: absent or 'ip netns delete %s'." % (item.name, pid, item.name)
             )
+        from ..namespace_operations import AttachNamespace, DeleteNamespace
+
         steps: list[Operation] = [DeleteNamespace(item.name, attached=True)]
         steps += [AttachNamespace(item.name, pid), *self._loopback(target, world)]
         world.attach_namespace(item.name, target)
@@ -133,6 +137,8 @@ class NetnsKind(StepKind[Namespace]):
             if lo is None or not is_made_by_us(lo):
                 world.warn("Namespace %s was not made by this collection, and stays." % item.name)
                 return []
+        from ..namespace_operations import CreateNamespace, DeleteNamespace
+
         steps = [] if attached else self._empty(item.name, entry, world)
         again: list[Operation] = []
         if entry.inode and not attached:
@@ -148,6 +154,7 @@ class NetnsKind(StepKind[Namespace]):
             return []  # the kernel takes the veth pairs with it
         shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
         world.warn("Still living in namespace %s, which loses its network: %s." % (name, shown))
+        from ..link_operations import DeleteLinks
         from .veth import remake
 
         place = Place(netns=name)

@@ -18,9 +18,9 @@ from ..kernel.files import unfinished
 from ..marks import SYSCTL_FILE as PERSISTENT
 from ..marks import VOLATILE_SYSCTL_FILE as VOLATILE
 from ..model import HOST, Conflict, Forwarding, InvalidRequest
-from ..operations import Operation, SetSysctl, sysctl_name
+from ..operations import Operation, sysctl_name
 from ..world import World, is_ours
-from .common import compact, file_steps, has_ipv6
+from .common import compact, file_steps, has_ipv6, sysctl_steps
 
 _HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state: absent:\n"
 _FOUND = re.compile(r"^# found: (\S+) = (\S+)$", re.MULTILINE)
@@ -96,11 +96,9 @@ class SysctlForwardKind(StepKind[Forwarding]):
         steps: list[Operation] = []
         if state == "present":
             steps += self._write_steps(item, record, wanted, world)
-        for key, value in {**back, **wanted}.items():
-            there = world.sysctl(HOST, key)
-            if not _same(key, there, value):
-                steps.append(_set(key, value, world))
-        if state == "present" and not any(isinstance(s, SetSysctl) and s.key in (_IPV4, _IPV6) for s in steps):
+        differing = {k: v for k, v in {**back, **wanted}.items() if not _same(k, world.sysctl(HOST, k), v)}
+        steps += sysctl_steps(HOST, differing.items(), world)
+        if state == "present" and not {_IPV4, _IPV6} & differing.keys():
             steps += self._interface_steps(item, world)
         if state == "absent":
             paths = (PERSISTENT, VOLATILE)
@@ -165,7 +163,7 @@ class SysctlForwardKind(StepKind[Forwarding]):
                 key = "net/ipv%d/conf/%s/forwarding" % (version, name)
                 there = world.sysctl(HOST, key)
                 if on and there == "0":
-                    steps.append(_set(key, "1", world))
+                    steps += sysctl_steps(HOST, [(key, "1")], world)
         return steps
 
 
@@ -176,10 +174,6 @@ def _found(world: World) -> _Values:
         if text is not None:
             return dict(_FOUND.findall(text))
     return {}
-
-
-def _set(key: str, value: str, world: World) -> SetSysctl:
-    return SetSysctl(HOST, key, value, world.put_sysctl(HOST, key, value))
 
 
 def _same(key: str, one: str | None, other: str) -> bool:

@@ -14,7 +14,7 @@ from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, LinkValue
 from ..marks import LINK_GROUP, alias, network_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
-from ..operations import AddVeth, Announce, DeleteLinks, Operation, SetLink, SetPort
+from ..operations import Operation
 from ..world import Claims, World, described, is_ours
 from . import ends
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps
@@ -176,8 +176,7 @@ class VethKind(StepKind[Veth]):
     def _plan_new(self, item: Veth, remains: Link | None, world: World) -> list[Operation]:
         steps = self._clear(item, world)
         if remains is not None:
-            steps.append(DeleteLinks((item.name,)))
-            world.drop_link(item.name)
+            steps += _delete(item.name, (), world)
         if item.bridge is not None:
             world.take_port(item.bridge)
         for address in item.addresses:
@@ -207,9 +206,7 @@ class VethKind(StepKind[Veth]):
                 "veth %s and %s would both have %s in %s%s as their peer; give one of them another name."
                 % (near.name, item.name, peer, place, same)
             )
-        again = remake(near, world)
-        world.drop_link(near.name)
-        return [DeleteLinks((near.name,), again)]
+        return _delete(near.name, remake(near, world), world)
 
     def _promise(self, item: Veth, world: World) -> None:
         """Tell the world what will have been made."""
@@ -262,13 +259,13 @@ class VethKind(StepKind[Veth]):
         if not is_ours(link) or link.kind != "veth":
             world.warn("Interface %s was not made by this collection, and stays." % item.name)
             return []
-        again = remake(link, world)
-        world.drop_link(item.name)
-        return [DeleteLinks((item.name,), again)]
+        return _delete(item.name, remake(link, world), world)
 
 
 def make(item: Veth, ipv6: bool) -> list[Operation]:
     """The steps that make a veth pair where there is none."""
+    from ..link_operations import AddVeth, SetLink
+
     end = item.peer
     steps: list[Operation] = [AddVeth(item.name, end.name, end.place, item.mtu, end.mac_address, item.bridge)]
     # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
@@ -301,6 +298,13 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
     return tuple(make(item, has_ipv6(world)))
 
 
+def _delete(name: str, again: tuple[Operation, ...], world: World) -> list[Operation]:
+    from ..link_operations import DeleteLinks
+
+    world.drop_link(name)
+    return [DeleteLinks((name,), again)]
+
+
 def _port_steps(item: Veth, host: Link) -> list[Operation]:
     if item.bridge is None:
         return []
@@ -309,7 +313,11 @@ def _port_steps(item: Veth, host: Link) -> list[Operation]:
     # A port that comes to a bridge begins with neither flag.
     there = {"isolated": host.isolated, "hairpin": host.hairpin} if host.master == item.bridge else {}
     changes = tuple((key, value) for key, value in wanted.items() if there.get(key, False) != value)
-    return [SetPort(item.name, changes)] if changes else []
+    if not changes:
+        return []
+    from ..link_operations import SetPort
+
+    return [SetPort(item.name, changes)]
 
 
 def _host_sysctls(item: Veth, ipv6: bool) -> list[tuple[str, str]]:
@@ -327,5 +335,7 @@ def _announce(item: Veth, addresses: t.Sequence[Interface], world: World) -> Non
     On a bridge that had no port before there are none: the host forgets its own as the bridge loses its carrier.
     """
     if addresses and item.bridge in world.peopled_bridges():
+        from ..link_operations import Announce
+
         news = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name)
         world.afterwards.append(Announce((news,)))

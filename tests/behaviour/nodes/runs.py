@@ -31,7 +31,12 @@ assert SPEC is not None and SPEC.loader is not None
 sys.modules["ansible"] = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(sys.modules["ansible"])
 
-from ansible_collections.dockerless.network.plugins.module_utils import operations, world  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils import (  # noqa: E402
+    link_operations,
+    namespace_operations,
+    operations,
+    world,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.engine import StepFailed  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError  # noqa: E402
@@ -74,6 +79,7 @@ class Faults:
         self.said: list[str] = []
         self.did: list[str] = []
         self._started = started
+        assert link_operations and namespace_operations, "all of them are loaded"
         for kind in subclasses(operations.Operation):
             if "apply" in vars(kind):
                 self._wrap_step(kind)

@@ -27,8 +27,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns imp
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.link_operations import DeleteLinks
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest
-from ansible_collections.dockerless.network.plugins.module_utils.operations import DeleteLinks, Operation
+from ansible_collections.dockerless.network.plugins.module_utils.operations import Operation
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,

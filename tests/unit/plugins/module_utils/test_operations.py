@@ -13,32 +13,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils import operations
-from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
-from ansible_collections.dockerless.network.plugins.module_utils.operations import (
-    HOST,
+from ansible_collections.dockerless.network.plugins.module_utils import (
+    link_operations,
+    namespace_operations,
+    operations,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Announcement, PortFlows
+from ansible_collections.dockerless.network.plugins.module_utils.link_operations import (
     AddAddress,
     AddBridge,
     AddRoute,
     AddVeth,
     Announce,
-    Announcement,
+    DeleteLinks,
+    RemoveAddress,
+    RemoveRoute,
+    SetLink,
+    SetPort,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.namespace_operations import (
     AttachNamespace,
     CreateNamespace,
-    DeleteLinks,
     DeleteNamespace,
+    SetSysctl,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.operations import (
     ForgetFlows,
     LoadRules,
     Operation,
-    PortFlows,
-    RemoveAddress,
     RemoveFile,
-    RemoveRoute,
     RunTool,
-    SetLink,
-    SetPort,
-    SetSysctl,
     WriteFile,
+    inside,
     sysctl_name,
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost
@@ -132,7 +139,7 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             Announce((Announcement(WEB, "eth0", (FOUR, SIX), "v0"), Announcement(PROCESS, "eth1", (FOUR,), "v1"))),
             [
                 "ip netns exec web arping -q -U -c 1 -I eth0 10.20.0.2 || true",
-                "nsenter --net -t 7 arping -q -U -c 1 -I eth1 10.20.0.2 || true",
+                "nsenter --target 7 --net arping -q -U -c 1 -I eth1 10.20.0.2 || true",
             ],
         ),
         (
@@ -324,8 +331,23 @@ def test_a_tool_is_run_without_input_and_taken_back_by_its_reverse() -> None:
     assert [back.undo() for back in step.undo()] == [[step]]
 
 
+@pytest.mark.parametrize(
+    ("place", "of_ip", "of_others"),
+    [
+        (HOST, "ip link", "arping -c 1"),
+        (WEB, "ip -n web link", "ip netns exec web arping -c 1"),
+        (PROCESS, "nsenter --target 7 --net ip link", "nsenter --target 7 --net arping -c 1"),
+    ],
+)
+def test_a_command_acts_in_its_place(place: Place, of_ip: str, of_others: str) -> None:
+    assert inside(place, "ip", "link") == of_ip
+    assert inside(place, "arping", "-c", 1) == of_others
+
+
 def test_every_operation_is_tested_here() -> None:
-    known = {kind for kind in vars(operations).values() if isinstance(kind, type) and issubclass(kind, Operation)}
+    rooms = (operations, link_operations, namespace_operations)
+    kinds = [kind for room in rooms for kind in vars(room).values() if isinstance(kind, type)]
+    known = {kind for kind in kinds if issubclass(kind, Operation)}
 
     assert {kind.__name__ for kind in known - {Operation}} == {
         "AddAddress",

@@ -194,6 +194,16 @@ def test_a_foreign_pair_with_the_same_indexes_is_none_of_ours(host: MemoryHost, 
     assert "up1" in seen.links(Place(netns=name))
 
 
+def test_two_ends_without_a_number_are_no_pair(host: MemoryHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel could not say where the other end is, nor which number the namespace has."""
+    host.change_link(HOST, "v0", details=VethEnd(host.space(WEB).links["eth0"].index, -1))
+    monkeypatch.setattr(host, "nsid", lambda place: -1)
+    seen = world(host)
+
+    assert seen.peer_of(seen.links()["v0"]) is None
+    assert seen.near_end(WEB, seen.links(WEB)["eth0"]) is None
+
+
 def test_two_pairs_that_are_still_to_be_made_are_not_confused(host: MemoryHost) -> None:
     seen = world(host)
     seen.put_pair(Link("v1", 0), Link("eth1", 0), WEB)

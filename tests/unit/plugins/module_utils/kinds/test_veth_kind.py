@@ -708,6 +708,10 @@ def test_check_mode_takes_what_earlier_tasks_would_make_for_granted() -> None:
 
     assert foreseen.commands == once(there, *requests).commands
     assert foreseen.changed
+    assert foreseen.warnings == (
+        "Check mode assumes that bridge br-blue, which is not there yet, is made by an earlier task.",
+        "Check mode assumes that namespace web, which is not there yet, is made by an earlier task.",
+    )
     KIND.plan(KIND.resolve(web().item, "present", checking), "present", checking)
     assert checking.assumptions() == [
         "Check mode assumes that bridge br-blue, which is not there yet, is made by an earlier task.",

@@ -1,0 +1,264 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps that change links, their addresses and their routes."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+from dataclasses import dataclass
+
+from .kernel.state import Announcement, LinkValue
+from .marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL
+from .model import HOST, Interface, Place, Route
+from .operations import Operation, inside
+
+if t.TYPE_CHECKING:
+    from .kernel.host import Host
+
+
+@dataclass(frozen=True)
+class AddBridge(Operation):
+    """Make a bridge, down, with the mark of ours and an address that its ports cannot change."""
+
+    name: str
+    mac_address: str
+    mtu: int | None = None
+    stp: bool = False
+
+    def commands(self) -> list[str]:
+        mtu: tuple[object, ...] = () if self.mtu is None else ("mtu", self.mtu)
+        words = ("link", "add", "name", self.name, "address", self.mac_address, *mtu, "group", LINK_GROUP)
+        return [inside(HOST, "ip", *words, "type", "bridge", "stp_state", int(self.stp))]
+
+    def apply(self, host: Host) -> None:
+        host.stack(HOST).add_bridge(self.name, self.mac_address, self.mtu, self.stp)
+
+    def undo(self) -> list[Operation]:
+        return [DeleteLinks((self.name,))]
+
+
+@dataclass(frozen=True)
+class AddVeth(Operation):
+    """Make a veth in one request: the peer is born in its namespace, under its last name."""
+
+    name: str
+    peer: str
+    place: Place
+    mtu: int | None = None
+    peer_mac_address: str | None = None
+    bridge: str | None = None
+
+    def commands(self) -> list[str]:
+        mtu: tuple[object, ...] = () if self.mtu is None else ("mtu", self.mtu)
+        master: tuple[object, ...] = () if self.bridge is None else ("master", self.bridge)
+        address: tuple[object, ...] = () if self.peer_mac_address is None else ("address", self.peer_mac_address)
+        where = self.place.netns if self.place.netns is not None else self.place.pid
+        netns: tuple[object, ...] = () if where is None else ("netns", where)
+        words = ("link", "add", "name", self.name, *mtu, "group", LINK_GROUP, *master, "type", "veth", "peer")
+        return [inside(HOST, "ip", *words, "name", self.peer, *mtu, "group", LINK_GROUP, *address, *netns)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(HOST).add_veth(
+            self.name, self.peer, host.stack(self.place), self.mtu, self.peer_mac_address, self.bridge
+        )
+
+    def undo(self) -> list[Operation]:
+        return [DeleteLinks((self.name,))]
+
+
+@dataclass(frozen=True)
+class SetLink(Operation):
+    """Change what is said of a link: mtu, address (MAC), alias, master (None: no bridge), up, stp."""
+
+    place: Place
+    name: str
+    changes: tuple[tuple[str, LinkValue], ...]
+    before: tuple[tuple[str, LinkValue], ...] = ()
+
+    def commands(self) -> list[str]:
+        words: list[object] = []
+        for key, value in self.changes:
+            if key == "up":
+                words.append("up" if value else "down")
+            elif key == "master" and value is None:
+                words.append("nomaster")
+            elif key != "stp":
+                words += [key, value]
+        result = [inside(self.place, "ip", "link", "set", "dev", self.name, *words)] if words else []
+        stp = dict(self.changes).get("stp")
+        if stp is not None:
+            result.append(
+                inside(self.place, "ip", "link", "set", "dev", self.name, "type", "bridge", "stp_state", int(stp))
+            )
+        return result
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).set_link(self.name, dict(self.changes))
+
+    def undo(self) -> list[Operation]:
+        return [SetLink(self.place, self.name, self.before, self.changes)] if self.before else []
+
+
+@dataclass(frozen=True)
+class SetPort(Operation):
+    """Change the flags of a bridge's port: isolated, hairpin."""
+
+    name: str
+    changes: tuple[tuple[str, bool], ...]
+
+    def commands(self) -> list[str]:
+        words = [word for key, value in self.changes for word in (key, "on" if value else "off")]
+        return [shlex.join(["bridge", "link", "set", "dev", self.name, *words])]
+
+    def apply(self, host: Host) -> None:
+        host.stack(HOST).set_port(self.name, dict(self.changes))
+
+    def undo(self) -> list[Operation]:
+        return [SetPort(self.name, tuple((key, not value) for key, value in self.changes))]
+
+
+@dataclass(frozen=True)
+class DeleteLinks(Operation):
+    """Delete links of the host; both ends of a veth go at once. One that has just gone by itself is no error."""
+
+    names: tuple[str, ...]
+    again: tuple[Operation, ...] = ()  # the steps that make them anew
+
+    def joined(self, after: Operation) -> DeleteLinks | None:
+        """Both deletions as one, since the kernel waits once for each request, not for each link.
+
+        What goes last comes back first: a bridge before its ports.
+        """
+        if not isinstance(after, DeleteLinks):
+            return None
+        return DeleteLinks(self.names + after.names, after.again + self.again)
+
+    def commands(self) -> list[str]:
+        if len(self.names) == 1:
+            return [inside(HOST, "ip", "link", "delete", "dev", self.names[0])]
+        marked = [inside(HOST, "ip", "link", "set", "dev", name, "group", DOOMED_GROUP) for name in self.names]
+        return [*marked, inside(HOST, "ip", "link", "delete", "group", DOOMED_GROUP)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(HOST).delete_links(self.names)
+
+    def undo(self) -> list[Operation]:
+        return list(self.again)
+
+
+@dataclass(frozen=True)
+class AddAddress(Operation):
+    """Add an address; an IPv6 one without duplicate address detection, which would keep it unusable for 2 s."""
+
+    place: Place
+    link: str
+    address: Interface
+
+    def commands(self) -> list[str]:
+        nodad = ("nodad",) if self.address.version == 6 else ()
+        return [inside(self.place, "ip", "address", "add", self.address, "dev", self.link, *nodad)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).add_address(self.link, self.address)
+
+    def undo(self) -> list[Operation]:
+        return [RemoveAddress(self.place, self.link, self.address)]
+
+
+@dataclass(frozen=True)
+class RemoveAddress(Operation):
+    """Remove an address."""
+
+    place: Place
+    link: str
+    address: Interface
+
+    def commands(self) -> list[str]:
+        return [inside(self.place, "ip", "address", "delete", self.address, "dev", self.link)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).delete_address(self.link, self.address)
+
+    def undo(self) -> list[Operation]:
+        return [AddAddress(self.place, self.link, self.address)]
+
+
+def route_words(link: str, route: Route) -> list[object]:
+    """A route as ip-route(8) wants it."""
+    words: list[object] = ["default" if route.to.prefixlen == 0 else route.to]
+    if route.via is not None:
+        words += ["via", route.via]
+    words += ["dev", link, "proto", ROUTE_PROTOCOL]
+    if route.metric is not None:
+        words += ["metric", route.metric]
+    return ["-6", "route", *words] if route.to.version == 6 else ["route", *words]
+
+
+def route_command(place: Place, verb: str, link: str, route: Route) -> str:
+    """``ip route add`` or ``delete``."""
+    words = route_words(link, route)
+    at = words.index("route") + 1
+    return inside(place, "ip", *words[:at], verb, *words[at:])
+
+
+@dataclass(frozen=True)
+class AddRoute(Operation):
+    """Add a route with the mark of ours."""
+
+    place: Place
+    link: str
+    route: Route
+
+    def commands(self) -> list[str]:
+        return [route_command(self.place, "add", self.link, self.route)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).add_route(self.link, self.route)
+
+    def undo(self) -> list[Operation]:
+        return [RemoveRoute(self.place, self.link, self.route)]
+
+
+@dataclass(frozen=True)
+class RemoveRoute(Operation):
+    """Remove a route of ours; one to the same target may then come by another link."""
+
+    place: Place
+    link: str
+    route: Route
+    clears_the_way = True
+
+    def commands(self) -> list[str]:
+        return [route_command(self.place, "delete", self.link, self.route)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).delete_route(self.link, self.route)
+
+    def undo(self) -> list[Operation]:
+        return [AddRoute(self.place, self.link, self.route)]
+
+
+@dataclass(frozen=True)
+class Announce(Operation):
+    """Tell the neighbours, who may remember another station for an address."""
+
+    news: tuple[Announcement, ...]
+
+    def joined(self, after: Operation) -> Announce | None:
+        """All of it at once: the wait for the bridges' ports is the same for all."""
+        return Announce(self.news + after.news) if isinstance(after, Announce) else None
+
+    def commands(self) -> list[str]:
+        return [command for item in self.news for command in self._commands(item)]
+
+    @staticmethod
+    def _commands(item: Announcement) -> list[str]:
+        # arping(8) is not everywhere, and speaks IPv4 only
+        words = ("arping", "-q", "-U", "-c", "1", "-I", item.link)
+        found = [address.ip for address in item.addresses if address.version == 4]
+        return ["%s || true" % inside(item.place, *words, address) for address in found]
+
+    def apply(self, host: Host) -> None:
+        host.announce(self.news)

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps that change namespaces and their sysctls."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+from dataclasses import dataclass
+
+from .marks import LINK_GROUP, NETNS_RECORDS
+from .model import Place
+from .operations import Operation, inside, sysctl_name
+
+if t.TYPE_CHECKING:
+    from .kernel.host import Host
+
+
+@dataclass(frozen=True)
+class CreateNamespace(Operation):
+    """Make a namespace whose loopback is up and marked before its name appears."""
+
+    name: str
+    alias: str
+
+    def commands(self) -> list[str]:
+        place = Place(netns=self.name)
+        return [
+            shlex.join(["ip", "netns", "add", self.name]),
+            inside(place, "ip", "link", "set", "lo", "group", LINK_GROUP, "alias", self.alias, "up"),
+        ]
+
+    def apply(self, host: Host) -> None:
+        host.create_namespace(self.name, self.alias)
+
+    def undo(self) -> list[Operation]:
+        return [DeleteNamespace(self.name)]
+
+
+@dataclass(frozen=True)
+class AttachNamespace(Operation):
+    """Give a process' namespace a name, and note that the name is ours."""
+
+    name: str
+    pid: int
+
+    def commands(self) -> list[str]:
+        return [
+            shlex.join(["ip", "netns", "attach", self.name, str(self.pid)]),
+            "mkdir -p %s" % NETNS_RECORDS,
+            "stat -Lc %%i /run/netns/%s > %s/%s" % (self.name, NETNS_RECORDS, self.name),
+        ]
+
+    def apply(self, host: Host) -> None:
+        host.attach_namespace(self.name, self.pid)
+
+    def undo(self) -> list[Operation]:
+        return [DeleteNamespace(self.name, attached=True)]
+
+
+@dataclass(frozen=True)
+class DeleteNamespace(Operation):
+    """Take a name away; the namespace itself goes with its last process."""
+
+    name: str
+    attached: bool = False
+    again: tuple[Operation, ...] = ()  # the steps that make it anew
+
+    def commands(self) -> list[str]:
+        deletion = shlex.join(["ip", "netns", "delete", self.name])
+        if not self.attached:
+            return [deletion]
+        records = NETNS_RECORDS
+        forgetting = "rm -f %s/%s; rmdir -p --ignore-fail-on-non-empty %s" % (records, self.name, records)
+        return [deletion, forgetting]
+
+    def apply(self, host: Host) -> None:
+        host.delete_namespace(self.name)
+
+    def undo(self) -> list[Operation]:
+        return list(self.again)
+
+
+@dataclass(frozen=True)
+class SetSysctl(Operation):
+    """Write a key below net/, given with slashes; ``before`` is None when there was no value to go back to."""
+
+    place: Place
+    key: str
+    value: str
+    before: str | None = None
+
+    def commands(self) -> list[str]:
+        return [inside(self.place, "sysctl", "-w", "%s=%s" % (sysctl_name(self.key), self.value))]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).write_sysctl(self.key, self.value)
+
+    def undo(self) -> list[Operation]:
+        return [] if self.before is None else [SetSysctl(self.place, self.key, self.before, self.value)]
