@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from ipaddress import ip_interface, ip_network
 from typing import Any
@@ -18,7 +19,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.converge import
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts, spell
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Conflict, Place, Route
 from ansible_collections.dockerless.network.plugins.module_utils.report import EndpointReport, HostReport
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
@@ -179,7 +180,9 @@ def test_json_says_all_that_the_report_says(data: Any) -> None:
     networks = data.draw(network_lists())
     host = new_host(BLUE) if data.draw(st.booleans()) else new_host()
     make_networks(networks, world(host), prune=not host.names)
-    make_networks(data.draw(successors(networks)), world(host), prune=data.draw(st.booleans()))
+    # without pruning, what stays may be in the way; then the host is as it was
+    with contextlib.suppress(Conflict):
+        make_networks(data.draw(successors(networks)), world(host), prune=data.draw(st.booleans()))
 
     report = gather(world(host))
 
