@@ -86,10 +86,10 @@ def compare(values: Sequence[Mapping[str, Any]], contains: Mapping[str, Any], pl
     assert keys <= set(contains) and not missing, (place, keys ^ set(contains))
     for key in keys:
         about, here = contains[key], [value[key] for value in values if value.get(key) is not None]
-        assert all(type(item) is TYPES[about["type"]] for item in here), (place, key)
+        assert all(item.__class__ is TYPES[about["type"]] for item in here), (place, key)
         if about["type"] == "list":
             items = [item for value in here for item in value]
-            assert all(type(item) is TYPES[about["elements"]] for item in items), (place, key)
+            assert all(item.__class__ is TYPES[about["elements"]] for item in items), (place, key)
         else:
             items = here
         if about.get("contains") and about["type"] in ("list", "dict"):

