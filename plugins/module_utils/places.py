@@ -79,9 +79,11 @@ class Places:
         home = self.home(place)
         if home == HOST:
             return None
-        if self.is_new(home):
-            return self._numbers.setdefault(home, UNNUMBERED - 1 - len(self._numbers))
-        return self._host.nsid(home)
+        found = UNNUMBERED if self.is_new(home) else self._host.nsid(home)
+        if found != UNNUMBERED:
+            return found
+        # No link of the host leads there yet. The links that this run makes need a number to be found again by.
+        return self._numbers.setdefault(home, UNNUMBERED - 1 - len(self._numbers))
 
     def make(self, name: str) -> None:
         """A step of this run makes it."""
