@@ -114,7 +114,7 @@ def second_lists(pid: int) -> dict[int, list[dict[str, Any]]]:
                     "8113-8114:83-84/udp",
                     "8120-8129:80",
                     "127.0.0.1::85",
-                    8116,
+                    "8116",
                     {"host_port": 8115, "container_port": 80, "allowed_sources": ["192.0.2.250", "2001:db8:1::250"]},
                     {"host_port": 8117, "container_port": 80, "in_interfaces": ["mgmt0"]},
                     netns="other-name",
