@@ -96,6 +96,10 @@ def _molecule(scenario: str) -> Part:
     return Part(
         f"molecule-{scenario}",
         ("molecule", "-c", "molecule/config.yml", "test", "--scenario-name", scenario),
-        environment={"MOLECULE_GLOB": "molecule/*/molecule.yml"},
+        # The hosts of all labs have the same names, so two scenarios must not share connections that are kept open.
+        environment={
+            "MOLECULE_GLOB": "molecule/*/molecule.yml",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(CACHE / f"cp-{scenario}"),
+        },
         lab=True,
     )
