@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Between Ansible and the path check: options in, verdict out."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..kernel.errors import HostError, require_privileges
+from ..kernel.host import Host
+from ..kernel.programs import call
+from ..model import Conflict, InvalidRequest
+from .check import Question, check
+
+_NOT_FOUND = 127
+ARGUMENTS: dict[str, dict[str, t.Any]] = {
+    "from": {"type": "str", "required": True},
+    "to": {"type": "str", "required": True},
+    "port": {"type": "int"},
+    "protocol": {"type": "str", "choices": ["tcp", "udp", "icmp"]},
+    "source_address": {"type": "str"},
+    "size": {"type": "int"},
+    "timeout": {"type": "float", "default": 4.0},
+    "inject": {"type": "bool", "default": True},
+    "active": {"type": "bool", "default": True},
+}
+
+
+def run_path_check() -> None:
+    """The whole of the module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    run = _runner(module)
+    try:
+        question = question_of(module.params, module.check_mode)
+        require_privileges()
+        with Host(run) as host:
+            found = check(host, run, question)
+    except (InvalidRequest, Conflict, HostError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **found)
+
+
+def question_of(params: t.Mapping[str, t.Any], check_mode: bool) -> Question:
+    """The options as a question; InvalidRequest when they do not fit together."""
+    port = params["port"] or 0
+    protocol = params["protocol"] or ("tcp" if port else "icmp")
+    if not 0 <= port <= 65535 or (params["port"] == 0):
+        raise InvalidRequest("port: %d is no port; there are 1 to 65535." % params["port"])
+    if (protocol == "icmp") != (not port):
+        raise InvalidRequest("port: %s" % ("icmp has no ports." if port else "%s needs one." % protocol))
+    if params["size"] is not None and not 28 <= params["size"] <= 65535:
+        raise InvalidRequest("size: a packet has 28 to 65535 bytes.")
+    if not 0 < params["timeout"] <= 300:
+        raise InvalidRequest("timeout: say more than 0, and at most 300 seconds.")
+    return Question(
+        origin=params["from"],
+        to=params["to"],
+        port=port,
+        protocol=protocol,
+        source_address=params["source_address"] or "",
+        size=params["size"] or 0,
+        timeout=params["timeout"],
+        inject=params["inject"],
+        active=params["active"] and not check_mode,
+    )
+
+
+def _runner(module: AnsibleModule) -> t.Callable[[t.Sequence[str], str | None], tuple[int, str, str]]:
+    """Runs the programs of the host; one that is not there tells nothing, and that is no error."""
+
+    def run(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
+        path = module.get_bin_path(argv[0])
+        if path is None:
+            return _NOT_FOUND, "", "there is no program %s on this host" % argv[0]
+        return call([path, *argv[1:]], text)
+
+    return run

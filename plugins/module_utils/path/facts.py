@@ -1,0 +1,527 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel says of one network stack, read once and only when the walk gets there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import json
+import os
+import socket
+import struct
+import sys
+import typing as t
+from dataclasses import dataclass, replace
+
+from ..kernel.errors import KernelError
+from ..kernel.host import Host
+from ..kernel.namespaces import Visitor
+from ..kernel.netlink import NETLINK_NETFILTER, NetlinkSocket, attribute, attributes
+from ..model import HOST, LINK_GROUP, Address, Interface, Place
+from .nft_rules import chains_of
+from .packet import Packet
+from .rules import Chain, Filter
+from .save_rules import chains_of_save
+
+Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
+T = t.TypeVar("T")
+
+_RTM_GETLINK, _RTM_GETADDR, _RTM_GETROUTE, _RTM_GETNEIGH = 18, 22, 26, 30
+_NFT_GETTABLE = 10 << 8 | 1
+_LINK = struct.Struct("=BxHiII")
+_ADDRESS = struct.Struct("=BBBBi")
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")
+_IFF_UP = 1
+_OPER_DOWN = (2, 3)  # IF_OPER_DOWN, IF_OPER_LOWERLAYERDOWN
+_NUD_VALID = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80
+NUD_PERMANENT, NUD_FAILED, NUD_INCOMPLETE = 0x80, 0x20, 0x01
+FORWARDING = 3  # BR_STATE_FORWARDING
+PORT_STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
+_TENTATIVE, _DADFAILED = 0x40, 0x08
+ROUTE_KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
+_LISTEN, _UNCONNECTED = "0A", "07"
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A link, with what decides whether it carries a packet."""
+
+    name: str
+    index: int
+    kind: str
+    mac: str
+    mtu: int
+    up: bool
+    carrier: bool
+    group: int
+    alias: str
+    master: int
+    peer_index: int
+    peer_is_elsewhere: bool
+    port_state: int | None = None
+    isolated: bool = False
+    hairpin: bool = False
+    addresses: tuple[Interface, ...] = ()
+    tentative: frozenset[Address] = frozenset()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this collection made it."""
+        return self.group == LINK_GROUP
+
+    @property
+    def network(self) -> str:
+        """The network in its mark."""
+        return self.alias.partition(":")[2]
+
+
+@dataclass(frozen=True)
+class Way:
+    """What the kernel does with a packet by its routes; ``error`` is its number when it does nothing."""
+
+    kind: str = ""
+    link: str = ""
+    gateway: Address | None = None
+    source: Address | None = None
+    error: int = 0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the packet is for this stack itself."""
+        return self.kind == "local"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """What the stack knows of an address on a link."""
+
+    mac: str
+    state: int
+
+    @property
+    def valid(self) -> bool:
+        """Whether packets are sent to it without asking."""
+        return bool(self.state & _NUD_VALID and self.mac)
+
+
+class Node:
+    """One network stack: the host's or an endpoint's."""
+
+    def __init__(self, place: Place, host: Host, visitor: Visitor, run: Run) -> None:
+        self.place = place
+        self._host = host
+        self._visitor = visitor
+        self._run = run
+        self._memory: dict[str, t.Any] = {}
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return "host" if self.place == HOST else self.place.netns or "process %s" % self.place.pid
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is the host's own stack."""
+        return self.place == HOST
+
+    def forget(self) -> None:
+        """Read everything anew."""
+        self._memory.clear()
+
+    def inside(self, function: t.Callable[[], T]) -> T:
+        """What ``function`` returns in this stack's namespace."""
+        if self.is_host:
+            return function()
+        namespace = self._socket().namespace()
+        try:
+            return self._visitor.visit(namespace, function)
+        finally:
+            os.close(namespace)
+
+    def _socket(self) -> NetlinkSocket:
+        return self._host.stack(self.place).socket()
+
+    def _once(self, key: str, read: t.Callable[[], T]) -> T:
+        if key not in self._memory:
+            self._memory[key] = read()
+        value: T = self._memory[key]
+        return value
+
+    # ---- links and addresses
+
+    @property
+    def nics(self) -> dict[str, Nic]:
+        """The links by name."""
+        return self._once("nics", self._read_nics)
+
+    def nic_at(self, index: int) -> Nic | None:
+        """A link by its index."""
+        return next((nic for nic in self.nics.values() if nic.index == index), None)
+
+    def _read_nics(self) -> dict[str, Nic]:
+        addresses, tentative = self._read_addresses()
+        found = {}
+        for message in self._dump(_RTM_GETLINK, bytes(16)):
+            unused, unused, index, flags, unused = _LINK.unpack_from(message)
+            nic = _nic(index, flags, attributes(message, _LINK.size), addresses, tentative)
+            found[nic.name] = nic
+        return found
+
+    def _read_addresses(self) -> tuple[dict[int, list[Interface]], dict[int, set[Address]]]:
+        found: dict[int, list[Interface]] = {}
+        tentative: dict[int, set[Address]] = {}
+        for message in self._dump(_RTM_GETADDR, bytes(8)):
+            family, length, flags, unused, index = _ADDRESS.unpack_from(message)
+            values = attributes(message, _ADDRESS.size)
+            packed = values.get(2) or values.get(1)
+            if packed and family in (socket.AF_INET, socket.AF_INET6):
+                address = ipaddress.ip_interface((packed, length))
+                found.setdefault(index, []).append(address)
+                if flags & (_TENTATIVE | _DADFAILED):
+                    tentative.setdefault(index, set()).add(address.ip)
+        return found, tentative
+
+    def ports(self, bridge: Nic) -> list[Nic]:
+        """The ports of a bridge."""
+        return [nic for nic in self.nics.values() if nic.master == bridge.index]
+
+    def is_local(self, address: Address) -> bool:
+        """Whether the address is one of this stack's."""
+        if address.version == 4 and address.packed[0] == 127:
+            return True
+        return any(address == own.ip for nic in self.nics.values() for own in nic.addresses)
+
+    def holder(self, address: Address) -> Nic | None:
+        """The link with an address."""
+        return next((nic for nic in self.nics.values() if any(address == own.ip for own in nic.addresses)), None)
+
+    def link_group(self, link: str) -> int | None:
+        """The group of a link, None when there is no such link."""
+        nic = self.nics.get(link)
+        return None if nic is None else nic.group
+
+    def own_address(self, link: str, version: int) -> Address | None:
+        """The address that a masquerade or a redirect by this link would put into a packet."""
+        nic = self.nics.get(link)
+        own = [one for one in nic.addresses if one.version == version and not one.is_link_local] if nic else []
+        return own[0].ip if own else None
+
+    # ---- routes and neighbours
+
+    def route(self, packet: Packet, come_by: str = "", to: Address | None = None, checked: bool = True) -> Way:
+        """What the kernel does with a packet; ``come_by`` is the link that brought it, empty for one made here."""
+        request = _route_request(packet, self.nics[come_by].index if come_by else 0, to or packet.to, checked)
+        try:
+            message = self._ask(_RTM_GETROUTE, request)
+        except OSError as error:
+            return Way(error=error.errno or errno.EINVAL)
+        return _way(message, self)
+
+    def neighbour(self, link: str, address: Address) -> Neighbour | None:
+        """What is known of an address on a link."""
+        return self.neighbours.get((self.nics[link].index, address))
+
+    @property
+    def neighbours(self) -> dict[tuple[int, Address], Neighbour]:
+        """The neighbours by link and address."""
+        return self._once("neighbours", self._read_neighbours)
+
+    def _read_neighbours(self) -> dict[tuple[int, Address], Neighbour]:
+        found = {}
+        for message in self._dump(_RTM_GETNEIGH, bytes(12)):
+            family, index, state, unused, unused = _NEIGHBOUR.unpack_from(message)
+            values = attributes(message, _NEIGHBOUR.size)
+            if family in (socket.AF_INET, socket.AF_INET6) and 1 in values:
+                address = ipaddress.ip_address(values[1])
+                found[index, address] = Neighbour(values.get(2, b"").hex(":"), state)
+        return found
+
+    @property
+    def stations(self) -> dict[tuple[int, str], int]:
+        """The ports of bridges on which somebody put an address by hand, by bridge and MAC address."""
+        return self._once("stations", self._read_stations)
+
+    def _read_stations(self) -> dict[tuple[int, str], int]:
+        found = {}
+        for message in self._dump(_RTM_GETNEIGH, struct.pack("=BxxxiHBB", socket.AF_BRIDGE, 0, 0, 0, 0)):
+            family, index, state, unused, unused = _NEIGHBOUR.unpack_from(message)
+            values = attributes(message, _NEIGHBOUR.size)
+            port = self.nic_at(index)
+            if family == socket.AF_BRIDGE and 9 in values and 2 in values and state & (NUD_PERMANENT | 0x40):
+                bridge = struct.unpack("=I", values[9])[0]
+                if port is not None and values[2].hex(":") != port.mac:
+                    found[bridge, values[2].hex(":")] = index
+        return found
+
+    # ---- files
+
+    def sysctl(self, key: str) -> int:
+        """A key below /proc/sys/net as a number, 0 when there is none."""
+        return self._once("sysctl " + key, lambda: self.inside(lambda: _number("/proc/sys/net/" + key)))
+
+    def listeners(self, protocol: str) -> list[tuple[Address, int]]:
+        """The addresses and ports that sockets take from anyone."""
+        return self._once("listeners " + protocol, lambda: self.inside(lambda: list(_listeners(protocol))))
+
+    # ---- the packet filter
+
+    @property
+    def filter(self) -> Filter:
+        """The packet filter, of nf_tables and of legacy iptables."""
+        return self._once("filter", lambda: Filter(self._read_chains()))
+
+    def _read_chains(self) -> list[Chain]:
+        listing = self._json(["nft", "-j", "list", "ruleset"]) if self.inside(_has_tables) else []
+        native = chains_of(listing)
+        own = _tables_of_iptables(listing)
+        chains = [chain for chain in native if (chain.family, chain.table) not in own]
+        for family in sorted({family for family, unused in own}):
+            chains += self._saved("nft", family, {table for one, table in own if one == family})
+        _copy_handles(native, chains)
+        return chains + [c for family in self.inside(_legacy_families) for c in self._saved("legacy", family, None)]
+
+    def _saved(self, store: str, family: str, tables: t.Collection[str] | None) -> list[Chain]:
+        tool = "%s-%s-save" % ("ip6tables" if family == "ip6" else "iptables", store)
+        found = chains_of_save(self._output([tool]), store, 6 if family == "ip6" else 4)
+        return [chain for chain in found if tables is None or chain.table in tables]
+
+    def _json(self, argv: t.Sequence[str]) -> list[t.Any]:
+        out = self._output(argv)
+        try:
+            return list(json.loads(out)["nftables"]) if out else []
+        except ValueError:
+            return []
+
+    def _output(self, argv: t.Sequence[str]) -> str:
+        try:
+            code, out, unused = self.inside(lambda: self._run(argv, None))
+        except Exception:  # a program that is not there has no rules to show
+            return ""
+        return out if code == 0 else ""
+
+    # ---- netlink
+
+    def _dump(self, kind: int, body: bytes) -> list[bytes]:
+        try:
+            return self._socket().dump(kind, body)
+        except OSError as error:
+            raise KernelError("look into %s" % self.name, error) from error
+
+    def _ask(self, kind: int, body: bytes) -> bytes:
+        return self._socket().ask(kind, body)
+
+
+class Facts:
+    """The host and its endpoints, each stack once."""
+
+    def __init__(self, host: Host, run: Run) -> None:
+        self._host = host
+        self.run = run
+        self._visitor = Visitor()
+        self._nodes: dict[Place, Node] = {}
+        self.host = self.node(HOST)
+        self._start()
+
+    def _start(self) -> None:
+        self._ends: dict[tuple[int, int], list[tuple[Node, Nic]]] = {}
+        self._unread = self._places()
+
+    def close(self) -> None:
+        """Let go of every namespace."""
+        self._visitor.close()
+
+    def node(self, place: Place) -> Node:
+        """The stack of a place."""
+        if place not in self._nodes:
+            self._nodes[place] = Node(place, self._host, self._visitor, self.run)
+        return self._nodes[place]
+
+    def known(self) -> list[Node]:
+        """The stacks that were looked into."""
+        return list(self._nodes.values())
+
+    def owner(self, address: Address) -> Node | None:
+        """Whose address it is, of the host and the named namespaces with a link of ours."""
+        for place in [HOST, *(Place(netns=name) for name in sorted(self.names()))]:
+            node = self.node(place)
+            with contextlib.suppress(KernelError):
+                nic = node.holder(address)
+                if nic is not None and (place == HOST or nic.is_ours):
+                    return node
+        return None
+
+    def names(self) -> list[str]:
+        """The named namespaces."""
+        return [name for name, entry in self._host.namespaces().items() if entry.inode]
+
+    def forget(self) -> None:
+        """Read everything anew."""
+        self._start()
+        for node in self._nodes.values():
+            node.forget()
+
+    def peer(self, node: Node, nic: Nic) -> tuple[Node, Nic] | None:
+        """The other end of a veth pair; None when its namespace has neither a name nor a process."""
+        if not nic.peer_index:
+            return None
+        if not nic.peer_is_elsewhere:
+            end = node.nic_at(nic.peer_index)
+            return (node, end) if end is not None else None
+        for other, end in self._ends.get((nic.peer_index, nic.index), ()):
+            if other is not node:
+                return other, end
+        return next(self._more_ends(node, nic), None)
+
+    def _more_ends(self, node: Node, nic: Nic) -> t.Iterator[tuple[Node, Nic]]:
+        """Looks into one namespace after the other: there may be a thousand."""
+        for place in self._unread:
+            other = self.node(place)
+            with contextlib.suppress(KernelError):
+                for end in other.nics.values():
+                    if end.kind == "veth":
+                        self._ends.setdefault((end.index, end.peer_index), []).append((other, end))
+                for found, end in self._ends.get((nic.peer_index, nic.index), ()):
+                    if found is other and other is not node:
+                        yield other, end
+
+    def _places(self) -> t.Iterator[Place]:
+        yield HOST
+        yield from (Place(netns=name) for name in sorted(self.names()))
+        known = {entry.inode for entry in self._host.namespaces().values()} | {self._host.namespace_inode(HOST)}
+        for inode, pids in self._host.tenants().items():
+            if inode not in known:
+                yield Place(pid=min(pids))
+
+
+def _nic(
+    index: int,
+    flags: int,
+    values: t.Mapping[int, bytes],
+    addresses: t.Mapping[int, list[Interface]],
+    tentative: t.Mapping[int, set[Address]],
+) -> Nic:
+    info = attributes(values.get(18, b""))
+    port = attributes(info.get(5, b"")) if _text(info.get(4, b"")) == "bridge" else {}
+    kind = _text(info.get(1, b""))
+    return Nic(
+        name=_text(values[3]),
+        index=index,
+        kind=kind,
+        mac=values.get(1, b"").hex(":"),
+        mtu=_integer(values.get(4)),
+        up=bool(flags & _IFF_UP),
+        carrier=_integer(values.get(16)) not in _OPER_DOWN and values.get(33, b"\1") != b"\0",
+        group=_integer(values.get(27)),
+        alias=_text(values.get(20, b"")),
+        master=_integer(values.get(10)),
+        peer_index=_integer(values.get(5)) if kind == "veth" else 0,
+        peer_is_elsewhere=37 in values,
+        port_state=port[1][0] if 1 in port else None,
+        isolated=any(port.get(33, b"")),
+        hairpin=any(port.get(4, b"")),
+        addresses=tuple(addresses.get(index, ())),
+        tentative=frozenset(tentative.get(index, ())),
+    )
+
+
+def _route_request(packet: Packet, come_by: int, to: Address, checked: bool) -> bytes:
+    family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
+    bits = to.max_prefixlen
+    with_source = checked and not packet.source.is_unspecified
+    header = _ROUTE.pack(family, bits, bits if with_source else 0, 0, 0, 0, 0, 0, 0)
+    body = header + attribute(1, to.packed)
+    if with_source:
+        body += attribute(2, packet.source.packed)
+    if come_by:
+        body += attribute(3, struct.pack("=I", come_by))
+    return body
+
+
+def _way(message: bytes, node: Node) -> Way:
+    header = _ROUTE.unpack_from(message)
+    values = attributes(message, _ROUTE.size)
+    nic = node.nic_at(_integer(values.get(4)))
+    gateway = values.get(5) or values.get(18, b"")[2:]
+    return Way(
+        kind=ROUTE_KINDS.get(header[7], "other"),
+        link=nic.name if nic is not None else "",
+        gateway=ipaddress.ip_address(gateway) if gateway else None,
+        source=ipaddress.ip_address(values[7]) if 7 in values else None,
+    )
+
+
+def _tables_of_iptables(listing: t.Sequence[t.Any]) -> set[tuple[str, str]]:
+    """The tables that iptables of the nf_tables variant made: nft cannot say what is in their extensions."""
+    found = set()
+    for item in listing:
+        rule = item.get("rule")
+        if rule is not None and any("xt" in part for part in rule["expr"] if isinstance(part, dict)):
+            found.add((rule["family"], rule["table"]))
+    return {(family, table) for family, table in found if family in ("ip", "ip6")}
+
+
+def _copy_handles(native: t.Sequence[Chain], chains: t.Sequence[Chain]) -> None:
+    """Let rules that iptables told keep the handles that nft told, by which the kernel names them."""
+    known = {(chain.family, chain.table, chain.name): chain.rules for chain in native}
+    for chain in chains:
+        others = known.get((chain.family, chain.table, chain.name), [])
+        if others is not chain.rules and len(others) == len(chain.rules):
+            chain.rules[:] = [replace(own, handle=other.handle) for own, other in zip(chain.rules, others)]
+
+
+def _has_tables() -> bool:
+    """Whether nf_tables has anything here: most endpoints have nothing, and to ask nft takes a while."""
+    try:
+        with NetlinkSocket(NETLINK_NETFILTER) as opened:
+            return bool(opened.dump(_NFT_GETTABLE, bytes(4)))
+    except OSError:
+        return False
+
+
+def _legacy_families() -> list[str]:
+    """The families of which legacy iptables has a table; to ask it for others would make them."""
+    found = []
+    for family, path in (("ip", "ip_tables_names"), ("ip6", "ip6_tables_names")):
+        with contextlib.suppress(OSError), open("/proc/thread-self/net/" + path, encoding="ascii") as file:
+            if file.read().strip():
+                found.append(family)
+    return found
+
+
+def _listeners(protocol: str) -> t.Iterator[tuple[Address, int]]:
+    state = _LISTEN if protocol == "tcp" else _UNCONNECTED
+    for name in (protocol, protocol + "6"):
+        with contextlib.suppress(OSError), open("/proc/thread-self/net/" + name, encoding="ascii") as file:
+            for row in (line.split() for line in file.readlines()[1:]):
+                if len(row) > 3 and row[3] == state:
+                    host, port = row[1].split(":")
+                    yield _address(host), int(port, 16)
+
+
+def _address(text: str) -> Address:
+    raw = bytes.fromhex(text)
+    words = struct.unpack(">%dI" % (len(raw) // 4), raw)
+    return ipaddress.ip_address(struct.pack("=%dI" % len(words), *words))
+
+
+def _number(path: str) -> int:
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _integer(value: bytes | None) -> int:
+    return int.from_bytes(value, sys.byteorder) if value else 0
+
+
+def _text(value: bytes) -> str:
+    return os.fsdecode(value.split(b"\0", 1)[0])

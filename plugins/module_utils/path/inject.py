@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A packet from outside without anybody outside: put into the host's uplink as if the network had brought it.
+
+A veth pair, one end of it in a namespace that nothing but this process holds, and a filter that turns what comes by the
+other end over to the uplink. When the process ends, however it ends, the namespace goes, and the pair with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+
+from ..kernel.errors import CommandError, KernelError
+from ..kernel.namespaces import OWN_NAMESPACE, Visitor, unshare_network
+from ..kernel.netlink import NEW, NLA_F_NESTED, NetlinkSocket, attribute
+from .checkpoints import Probe
+from .facts import Facts
+from .packet import Packet
+from .sums import checksum
+
+_RTM_NEWLINK, _RTM_DELLINK = 16, 17
+_LINK = struct.Struct("=BxHiII")
+_IFF_UP = 1
+_INSIDE = "probe"
+_PORTS = (32768, 28000)  # the first one, and how many
+_ETHERTYPES = {4: 0x0800, 6: 0x86DD}
+_SYN = 0x02
+_TTL = 64
+
+
+class Injection:
+    """Sends one packet into the uplink; to be closed."""
+
+    def __init__(self, facts: Facts, uplink: str, packet: Packet) -> None:
+        self.errno = 0
+        self._facts = facts
+        self._uplink = facts.host.nics[uplink]
+        self._port = _PORTS[0] + struct.unpack("=I", os.urandom(4))[0] % _PORTS[1]
+        self.packet = packet.at(sport=self._port)
+        self.probe = Probe(packet.number, (self._port,))
+        self._name = "dlnp%d" % os.getpid()
+        self._visitor = Visitor()
+        self._stack = contextlib.ExitStack()
+        self._stack.callback(self._visitor.close)
+        try:
+            self._build()
+        except OSError as error:
+            self.close()
+            raise KernelError("put a packet into %s" % uplink, error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self) -> None:
+        inner, namespace = self._visitor.run(self._room)
+        self._stack.callback(inner.close)
+        outer = self._stack.enter_context(NetlinkSocket())
+        try:
+            outer.request(_RTM_NEWLINK, _pair(self._name, self._uplink.mac, namespace), NEW)
+            self._stack.callback(self._remove, outer)
+            self._frames = self._visitor.visit(namespace, lambda: self._door(inner))
+            self._stack.callback(self._frames.close)
+        finally:
+            os.close(namespace)
+        self._without_ipv6()
+        outer.request(_RTM_NEWLINK, _up(self._name))
+        self._redirect()
+
+    def _room(self) -> tuple[NetlinkSocket, int]:
+        """A namespace of our own."""
+        unshare_network()
+        return NetlinkSocket(), os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _door(self, inner: NetlinkSocket) -> socket.socket:
+        inner.request(_RTM_NEWLINK, _up(_INSIDE))
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        opened.bind((_INSIDE, 0))
+        return opened
+
+    def _without_ipv6(self) -> None:
+        """Nothing must be said by the new link but the probe."""
+        with contextlib.suppress(OSError), open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % self._name, "w") as file:
+            file.write("1")
+
+    def _redirect(self) -> None:
+        match = ["protocol", "ipv6" if self.packet.version == 6 else "ip", "u32", "match", "u32", "0", "0"]
+        action = ["action", "mirred", "ingress", "redirect", "dev", self._uplink.name]
+        for argv in (
+            ["tc", "qdisc", "add", "dev", self._name, "clsact"],
+            ["tc", "filter", "add", "dev", self._name, "ingress", *match, *action],
+        ):
+            code, unused, errors = self._facts.run(argv, None)
+            if code:
+                raise CommandError(argv, code, errors)
+
+    def _remove(self, outer: NetlinkSocket) -> None:
+        with contextlib.suppress(OSError):
+            outer.request(_RTM_DELLINK, _LINK.pack(0, 0, 0, 0, 0) + _name(self._name))
+
+    # ---- as a sender
+
+    def send(self) -> None:
+        """Send it."""
+        mac = bytes.fromhex(self._uplink.mac.replace(":", ""))
+        frame = mac + b"\x02" + os.urandom(5) + struct.pack(">H", _ETHERTYPES[self.packet.version])
+        self._frames.send(frame + built(self.packet))
+
+    def outcome(self) -> str:
+        """The answer goes to somebody else: those who watch will see it."""
+        return "silent"
+
+    def close(self) -> None:
+        """Remove the pair."""
+        self._stack.close()
+
+
+class Listener:
+    """Waits for a packet that somebody outside sends."""
+
+    def __init__(self, packet: Packet, ports: tuple[int, ...]) -> None:
+        self.errno = 0
+        self.packet = packet
+        self.probe = Probe(packet.number, ports, by_destination=True)
+
+    def send(self) -> None:
+        """Somebody else does."""
+
+    def outcome(self) -> str:
+        """Those who watch will see it."""
+        return "silent"
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def _name(name: str) -> bytes:
+    return attribute(3, os.fsencode(name) + b"\0")
+
+
+def _up(name: str) -> bytes:
+    return _LINK.pack(0, 0, 0, _IFF_UP, _IFF_UP) + _name(name)
+
+
+def _pair(name: str, mac: str, namespace: int) -> bytes:
+    far = _LINK.pack(0, 0, 0, 0, 0) + _name(_INSIDE) + attribute(28, struct.pack("=I", namespace))
+    data = attribute(2 | NLA_F_NESTED, attribute(1 | NLA_F_NESTED, far))
+    info = attribute(18 | NLA_F_NESTED, attribute(1, b"veth\0") + data)
+    return _LINK.pack(0, 0, 0, 0, 0) + _name(name) + attribute(1, bytes.fromhex(mac.replace(":", ""))) + info
+
+
+def built(packet: Packet) -> bytes:
+    """The packet as bytes, from the IP header on."""
+    payload = _payload(packet)
+    if packet.version == 6:
+        header = struct.pack(">IHBB", 6 << 28, len(payload), packet.number, _TTL)
+        return header + packet.source.packed + packet.to.packed + payload
+    # An identification, and "don't fragment".
+    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0x4000, _TTL, packet.number, 0)
+    header += packet.source.packed + packet.to.packed
+    return header[:10] + checksum(header) + header[12:] + payload
+
+
+def _payload(packet: Packet) -> bytes:
+    room = max(0, packet.size - (40 if packet.version == 6 else 20))
+    if packet.protocol == "tcp":
+        sequence = os.urandom(4) + bytes(4)
+        text = (
+            struct.pack(">HH", packet.sport, packet.dport) + sequence + struct.pack(">BBHHH", 5 << 4, _SYN, 65535, 0, 0)
+        )
+        return _summed(packet, text, 16)
+    if packet.protocol == "udp":
+        data = os.urandom(8) + bytes(max(0, room - 16))
+        text = struct.pack(">HHHH", packet.sport, packet.dport, 8 + len(data), 0) + data
+        return _summed(packet, text, 6)
+    data = os.urandom(8) + bytes(max(0, room - 16))
+    text = struct.pack(">BBHHH", 128 if packet.version == 6 else 8, 0, 0, packet.sport, 1) + data
+    return _summed(packet, text, 2)
+
+
+def _summed(packet: Packet, text: bytes, at: int) -> bytes:
+    """With its checksum; that of ICMP over IPv4 covers no addresses."""
+    before = packet.source.packed + packet.to.packed + struct.pack(">II", len(text), packet.number)
+    before = b"" if packet.number == socket.IPPROTO_ICMP else before
+    return text[:at] + checksum(before + text) + text[at + 2 :]

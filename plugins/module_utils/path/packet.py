@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packet that the path check follows, as one network stack sees it."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from ..model import Address
+
+PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One packet; ports are 0 where they are not known, or where the protocol has none."""
+
+    source: Address
+    to: Address
+    protocol: str = "tcp"
+    sport: int = 0
+    dport: int = 0
+    size: int = 60
+    iif: str = ""
+    oif: str = ""
+    state: str = "new"  # as connection tracking has it: new, established, untracked
+    answer: bool = False
+    status: frozenset[str] = frozenset()  # of connection tracking: snat, dnat
+    original_to: Address | None = None  # what the flow's first packet was sent to, before any translation
+    original_dport: int = 0
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return self.to.version
+
+    @property
+    def is_arp(self) -> bool:
+        """Whether it asks for a MAC address, or tells one."""
+        return self.protocol == "arp"
+
+    @property
+    def number(self) -> int:
+        """The protocol as the header has it; 0 for one without."""
+        if self.is_arp:
+            return 0
+        return PROTOCOLS["icmpv6" if self.protocol == "icmp" and self.version == 6 else self.protocol]
+
+    def at(self, **changes: t.Any) -> Packet:
+        """The same packet after something was done to it."""
+        return replace(self, **changes)
+
+    def __str__(self) -> str:
+        return "%s > %s" % (_spell(self.source, self.sport), _spell(self.to, self.dport))
+
+
+def _spell(address: Address, port: int) -> str:
+    if not port:
+        return str(address)
+    return "[%s]:%d" % (address, port) if address.version == 6 else "%s:%d" % (address, port)
+
+
+class Surroundings(t.Protocol):
+    """What a rule may ask about the stack that it is in."""
+
+    def is_local(self, address: Address) -> bool:
+        """Whether the address is one of this stack's."""
+
+    def link_group(self, link: str) -> int | None:
+        """The group of a link, None when there is no such link."""
+
+    def own_address(self, link: str, version: int) -> Address | None:
+        """The address that a masquerade or a redirect by this link would put into a packet."""

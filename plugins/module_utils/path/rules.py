@@ -1,0 +1,290 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A packet filter as data, and what becomes of a packet in it: passes, is dropped, is refused, or nobody can tell.
+
+What a rule asks is answered yes, no, or None for "cannot tell". A rule about which nobody can tell only matters when
+the packet's fate depends on it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ..model import Address
+from .packet import Packet, Surroundings
+
+Answer = t.Optional[bool]
+Question = t.Callable[[Packet, Surroundings], Answer]
+# Address and port of a translation; None where the rule leaves one alone.
+Target = tuple[t.Optional[Address], t.Optional[int]]
+
+PASS, DROP, REJECT, UNKNOWN = "pass", "drop", "reject", "unknown"
+_DEPTH = 16
+# Where the kernel translates, among the priorities of a hook's chains.
+_DESTINATION, _SOURCE = -100, 100
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Goes on with the rule only when the answer is yes."""
+
+    question: Question
+
+
+@dataclass(frozen=True)
+class Do:
+    """Ends the rule: accept, drop, reject, return, jump, goto, or unknown."""
+
+    verdict: str
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Choose:
+    """A verdict map: None when it has no such key, a Do of "unknown" when nobody can tell."""
+
+    choice: t.Callable[[Packet, Surroundings], Do | None]
+
+
+@dataclass(frozen=True)
+class Translate:
+    """dnat, redirect, snat or masquerade; the target is None when the rule does not apply, False when unknown."""
+
+    kind: str
+    target: t.Callable[[Packet, Surroundings], Target | bool | None]
+
+    @property
+    def of_source(self) -> bool:
+        """Whether it changes where the packet comes from."""
+        return self.kind in ("snat", "masquerade")
+
+
+@dataclass(frozen=True)
+class Untrack:
+    """Takes the packet out of connection tracking."""
+
+
+Step = t.Union[Ask, Do, Choose, Translate, Untrack]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, in the words of its tool."""
+
+    text: str
+    steps: tuple[Step, ...]
+    handle: int = 0
+
+
+@dataclass
+class Chain:
+    """A chain; ``hook`` is empty for one that others jump to."""
+
+    store: str  # nft or legacy
+    family: str
+    table: str
+    name: str
+    hook: str = ""
+    priority: int = 0
+    kind: str = ""
+    policy: str = "accept"
+    devices: tuple[str, ...] = ()
+    rules: list[Rule] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return "chain %s of table %s %s%s" % (self.name, self.family, self.table, _store(self.store))
+
+
+def _store(store: str) -> str:
+    return " (iptables-legacy)" if store == "legacy" else ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the packet on a hook, and which chain and rule decided; no rule means the policy."""
+
+    kind: str
+    packet: Packet
+    chain: Chain | None = None
+    rule: Rule | None = None
+
+    @property
+    def because(self) -> str:
+        """Who decided, as a clause."""
+        if self.chain is None:
+            return ""
+        if self.rule is None:
+            return "%s: policy %s" % (self.chain, self.chain.policy)
+        return "%s: %s" % (self.chain, self.rule.text)
+
+
+class Filter:
+    """The chains of one network stack."""
+
+    def __init__(self, chains: t.Iterable[Chain] = ()) -> None:
+        self._chains = {(c.store, c.family, c.table, c.name): c for c in chains}
+
+    def __iter__(self) -> t.Iterator[Chain]:
+        return iter(self._chains.values())
+
+    def base_chains(self, hook: str, families: t.Container[str], device: str = "") -> list[Chain]:
+        """The chains that the kernel calls on a hook, in its order."""
+        found = [
+            chain
+            for chain in self._chains.values()
+            if chain.hook == hook and chain.family in families and (not chain.devices or device in chain.devices)
+        ]
+        return sorted(found, key=lambda chain: chain.priority)
+
+    def on_hook(
+        self,
+        hook: str,
+        packet: Packet,
+        around: Surroundings,
+        family: str = "",
+        device: str = "",
+        undo: Target | None = None,
+    ) -> Outcome:
+        """What becomes of a packet on a hook of IP, or of ``family`` (bridge, netdev).
+
+        ``undo`` is what connection tracking puts into an answer where it translated the question.
+        """
+        families = (family,) if family else ("inet", "ip6" if packet.version == 6 else "ip")
+        of_source = hook in ("postrouting", "input")
+        doubt: Outcome | None = None
+        for chain in self.base_chains(hook, families, device):
+            if undo is not None and chain.priority > (_SOURCE if of_source else _DESTINATION):
+                packet, undo = changed(packet, undo, of_source), None
+            if chain.kind == "nat" and not _translatable(packet, hook):
+                continue
+            found = _Walk(self._chains, around).base(chain, packet)
+            if found.kind in (DROP, REJECT):
+                return found
+            if found.kind == UNKNOWN:
+                doubt = doubt or found
+            packet = found.packet
+        if undo is not None:
+            packet = changed(packet, undo, of_source)
+        return Outcome(UNKNOWN, packet, doubt.chain, doubt.rule) if doubt else Outcome(PASS, packet)
+
+
+def _translatable(packet: Packet, hook: str) -> bool:
+    """Whether the translating chains are asked: for the first packet of a flow, until one has translated it."""
+    done = "snat" if hook in ("postrouting", "input") else "dnat"
+    return packet.state == "new" and done not in packet.status
+
+
+class _Walk:
+    """One packet on its way through one base chain."""
+
+    def __init__(self, chains: t.Mapping[tuple[str, str, str, str], Chain], around: Surroundings) -> None:
+        self._chains = chains
+        self._around = around
+        self._doubts: list[Outcome] = []
+
+    def base(self, chain: Chain, packet: Packet) -> Outcome:
+        """The fate of a packet in a base chain, whose policy is the last word."""
+        found, packet = self._chain(chain, packet, 0)
+        if found is None or found.kind == "return":
+            found = Outcome(PASS if chain.policy == "accept" else DROP, packet, chain)
+        for doubt in self._doubts:
+            if doubt.kind != found.kind:
+                return Outcome(UNKNOWN, packet, doubt.chain, doubt.rule)
+        return found
+
+    def _chain(self, chain: Chain, packet: Packet, depth: int) -> tuple[Outcome | None, Packet]:
+        for rule in chain.rules if depth < _DEPTH else ():
+            found, packet = self._rule(chain, rule, packet, depth)
+            if found is not None:
+                return found, packet
+        return None, packet
+
+    def _rule(self, chain: Chain, rule: Rule, packet: Packet, depth: int) -> tuple[Outcome | None, Packet]:
+        sure = True
+        for step in rule.steps:
+            if isinstance(step, Ask):
+                answer = step.question(packet, self._around)
+                if answer is False:
+                    return None, packet
+                sure = sure and answer is True
+            elif isinstance(step, Untrack):
+                packet = packet.at(state="untracked") if sure else packet
+            elif isinstance(step, Translate):
+                return self._translated(chain, rule, step, packet, sure)
+            else:
+                action = step.choice(packet, self._around) if isinstance(step, Choose) else step
+                if action is not None:
+                    return self._done(chain, rule, action, packet, sure, depth)
+        return None, packet
+
+    def _translated(
+        self, chain: Chain, rule: Rule, step: Translate, packet: Packet, sure: bool
+    ) -> tuple[Outcome | None, Packet]:
+        target = step.target(packet, self._around)
+        if target is None:
+            return None, packet
+        if isinstance(target, bool) or not sure:
+            self._doubts.append(Outcome(UNKNOWN, packet, chain, rule))
+            return None, packet
+        target = self._own(step, packet, target)
+        after = translated(packet, target, step.of_source)
+        return Outcome(PASS, after, chain, rule), after
+
+    def _own(self, step: Translate, packet: Packet, target: Target) -> Target:
+        """The target of a rule that names no address, but means the one of the link."""
+        if target[0] is None and step.kind in ("masquerade", "redirect"):
+            link = packet.oif if step.of_source else packet.iif
+            return self._around.own_address(link, packet.version), target[1]
+        return target
+
+    def _done(
+        self, chain: Chain, rule: Rule, action: Do, packet: Packet, sure: bool, depth: int
+    ) -> tuple[Outcome | None, Packet]:
+        if action.verdict in ("jump", "goto"):
+            return self._jump(chain, rule, action, packet, sure, depth)
+        kind = {"accept": PASS, "drop": DROP, "reject": REJECT, "return": "return"}.get(action.verdict, UNKNOWN)
+        found = Outcome(kind, packet, chain, rule)
+        if sure and kind != UNKNOWN:
+            return found, packet
+        # Who may return may as well go on; then the rules below are asked, which are not if it does return.
+        if kind != "return":
+            self._doubts.append(found)
+        elif chain.rules[-1] is not rule:
+            self._doubts.append(Outcome(UNKNOWN, packet, chain, rule))
+        return None, packet
+
+    def _jump(
+        self, chain: Chain, rule: Rule, action: Do, packet: Packet, sure: bool, depth: int
+    ) -> tuple[Outcome | None, Packet]:
+        target = self._chains.get((chain.store, chain.family, chain.table, action.target))
+        if target is None:
+            self._doubts.append(Outcome(UNKNOWN, packet, chain, rule))
+            return None, packet
+        found, after = self._chain(target, packet, depth + 1)
+        if found is not None and found.kind == "return":
+            found = None
+        if not sure:
+            if found is not None:
+                self._doubts.append(found)
+            return None, packet
+        if found is None and action.verdict == "goto":
+            return Outcome("return", after, chain, rule), after
+        return found, after
+
+
+def translated(packet: Packet, target: Target, of_source: bool) -> Packet:
+    """The first packet of a flow with another source, or another destination."""
+    found = changed(packet, target, of_source).at(status=packet.status | {"snat" if of_source else "dnat"})
+    if of_source:
+        return found
+    return found.at(original_to=packet.original_to or packet.to, original_dport=packet.original_dport or packet.dport)
+
+
+def changed(packet: Packet, target: Target, of_source: bool) -> Packet:
+    """A packet with another source, or another destination."""
+    address, port = target
+    if of_source:
+        return packet.at(source=address or packet.source, sport=port or packet.sport)
+    return packet.at(to=address or packet.to, dport=port or packet.dport)

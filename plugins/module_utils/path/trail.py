@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was found on the way, and how the way ended."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .facts import Nic, Node
+from .packet import Packet
+
+LAYERS = (
+    "link",
+    "address",
+    "route",
+    "neighbour",
+    "bridge_port",
+    "forwarding",
+    "reverse_path",
+    "firewall",
+    "masquerade",
+    "publish",
+    "mtu",
+    "conntrack",
+    "uplink",
+    "upstream",
+    "service",
+)
+ARRIVES, REFUSED, LOST, UNANSWERED, UNKNOWN = "arrives", "refused", "lost", "unanswered", "unknown"
+
+
+class Mark(t.NamedTuple):
+    """A point on the way where a real packet can be seen."""
+
+    node: str
+    point: str  # "in eth0", "out eth0", "forward first", "forward last", "bridge forward first"
+    answer: bool
+
+
+class Hop(t.NamedTuple):
+    """One thing that was looked at."""
+
+    place: str
+    answer: bool
+    layer: str
+    object: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How it ended: one layer, the object, why, and what mends it."""
+
+    verdict: str
+    layer: str | None = None
+    place: str = ""
+    reason: str = ""
+    advice: str = ""
+
+
+class Stop(Exception):
+    """The way ends here."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(verdict.reason)
+
+
+class Oracle:
+    """What is known of a real packet; this one knows of none."""
+
+    active = False
+
+    def came(self, mark: Mark) -> bool | None:
+        """Whether the packet was seen at a point; None when nobody watched there."""
+        return None
+
+    def packet_at(self, mark: Mark) -> Packet | None:
+        """The packet as it was seen there."""
+        return None
+
+    def complaint(self, node: Node) -> str:
+        """Who refused the packet that a stack sent out of this host, as a clause; empty when nobody did."""
+        return ""
+
+    def dropped(self, node: Node, answer: bool, families: t.Container[str]) -> tuple[str, str, str, int] | None:
+        """Family, table, chain and handle (0: the policy) of the rule that dropped the packet in a stack."""
+        return None
+
+
+class Hopeful(Oracle):
+    """Takes a packet to come everywhere: what is on the way, whatever stands in it."""
+
+    active = True
+
+    def came(self, mark: Mark) -> bool | None:
+        """Always."""
+        return True
+
+
+class Trail:
+    """Keeps what was found, and compares it with what was seen of a real packet, if one was sent."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+        self.hops: list[Hop] = []
+        self.doubts: list[Verdict] = []
+        self.marks: list[Mark] = []
+        self.ports: list[int] = []  # that the packet went to
+
+    def note(self, node: Node, packet: Packet, layer: str, what: str, found: str) -> None:
+        """Something was looked at and is no obstacle."""
+        self.hops.append(Hop(node.name, packet.answer, layer, what, found))
+
+    def stop(self, verdict: Verdict, packet: Packet, until: Mark | None = None) -> None:
+        """Something ends the way, unless a real packet was seen behind it."""
+        passed = until is not None and self.oracle.came(until)
+        found = verdict.reason + (" (yet the packet passed)" if passed else "")
+        self.hops.append(Hop(verdict.place, packet.answer, verdict.layer or "", "", found))
+        if not passed:
+            raise Stop(verdict)
+
+    def doubt(self, verdict: Verdict, packet: Packet) -> None:
+        """Something may end the way."""
+        self.doubts.append(verdict)
+        self.hops.append(Hop(verdict.place, packet.answer, verdict.layer or "", "", "cannot tell: " + verdict.reason))
+
+    def seen(self, mark: Mark, otherwise: Verdict) -> None:
+        """The way leads over this point: a real packet that was not seen there was lost before."""
+        self.marks.append(mark)
+        came = self.oracle.came(mark)
+        if came:
+            self.doubts.clear()
+        elif came is False:
+            raise Stop(self.doubts[0] if self.doubts else otherwise)
+
+
+def at(node: Node, nic: Nic | None = None) -> str:
+    """Where something is, for a person."""
+    return node.name if nic is None else "%s: %s" % (node.name, nic.name)

@@ -1,0 +1,456 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way of a packet, and of its answer, layer by layer in the kernel's order.
+
+The kernel is asked where it knows best (its routes); what it does not tell is worked out from links, sysctls and rules.
+With an oracle that saw a real packet, what was seen decides, and what is worked out only explains it.
+"""
+
+from __future__ import annotations
+
+import errno
+import typing as t
+
+from ..model import Address
+from .facts import Facts, Nic, Node, Way
+from .packet import Packet
+from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
+from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Mark, Stop, Trail, Verdict, at
+from .trail import UNKNOWN as NOT_KNOWN
+from .wire import Wire, firewall, named_outcome, reverse_path
+
+_HOPS = 12
+_IP_FAMILIES = ("inet", "ip", "ip6")
+
+
+class Walk:
+    """One question and its answer."""
+
+    def __init__(self, facts: Facts, trail: Trail) -> None:
+        self.facts = facts
+        self.trail = trail
+        self.wire = Wire(facts, trail)
+        self._translations: dict[str, list[tuple[Packet, Packet]]] = {}
+        self._entry: Packet | None = None
+        self._start: tuple[Node, Nic | None] = (facts.host, None)
+        self._left = _HOPS
+
+    def from_node(self, node: Node, packet: Packet) -> Verdict:
+        """A packet that a process of a stack sends."""
+        self._start = (node, None)
+        return self._verdict(lambda: self._send(node, packet))
+
+    def from_outside(self, nic: Nic, packet: Packet) -> Verdict:
+        """A packet that comes in by a link of the host."""
+        host = self.facts.host
+        self._start = (host, nic)
+
+        def come() -> None:
+            self.wire._must_be_up(host, nic, packet)
+            self.wire._must_have_carrier(host, nic, packet)
+            self.trail.note(host, packet, "uplink", nic.name, "in %s" % packet)
+            self.wire.hook(
+                host, packet, "netdev", "ingress", nic.name, Mark(host.name, "prerouting first", packet.answer)
+            )
+            self._receive(host, nic, packet)
+
+        return self._verdict(come)
+
+    def _verdict(self, go: t.Callable[[], None]) -> Verdict:
+        try:
+            go()
+        except Stop as stop:
+            found = stop.verdict
+            if found.verdict == ARRIVES and self.trail.doubts and not self.trail.oracle.active:
+                doubt = self.trail.doubts[0]
+                return Verdict(NOT_KNOWN, doubt.layer, doubt.place, "cannot tell: " + doubt.reason, doubt.advice)
+            return found
+        raise AssertionError("a walk ends with a verdict")
+
+    # ---- packets that a stack makes
+
+    def _send(self, node: Node, packet: Packet) -> None:
+        way = self._routed(node, packet)
+        packet = packet.at(oif=way.link)
+        entry = packet
+        packet = self._hook(node, "output", packet)
+        if packet.to != entry.to:
+            way = self._routed(node, packet)
+            packet = packet.at(oif=way.link)
+        self._entry = entry
+        if way.is_local:
+            packet = self._hook(node, "postrouting", packet.at(oif="lo"))
+            self._receive(node, node.nics["lo"], packet.at(iif="lo", oif=""))
+            return
+        self._emit(node, way, packet, entry)
+
+    def _routed(self, node: Node, packet: Packet) -> Way:
+        if not packet.answer and not packet.source.is_unspecified and not node.is_local(packet.source):
+            self._stop(LOST, "address", at(node), "%s has not the address %s" % (node.name, packet.source), "", packet)
+        way = node.route(packet)
+        if way.error:
+            self._no_way(node, None, packet, way)
+        return self._noted_way(node, packet, way)
+
+    def _noted_way(self, node: Node, packet: Packet, way: Way) -> Way:
+        via = " via %s" % way.gateway if way.gateway else ""
+        text = "for itself" if way.is_local else "by %s%s" % (way.link, via)
+        self.trail.note(node, packet, "route", str(packet.to), text)
+        if way.kind in ("blackhole", "unreachable", "prohibit", "throw"):
+            self._dead_route(node, packet, way.kind)
+        return way
+
+    def _emit(self, node: Node, way: Way, packet: Packet, entry: Packet) -> None:
+        """Out by a link: what is common to packets made here and to forwarded ones."""
+        nic = node.nics[way.link]
+        self._must_fit(node, nic, way, packet)
+        packet = self._hook(node, "postrouting", packet)
+        if not packet.answer:
+            self._translations.setdefault(node.name, []).append((entry, packet))
+        hop = way.gateway or packet.to
+        if packet.to == entry.to or not way.gateway:
+            hop = way.gateway or packet.to
+        mac, _here = self.wire.resolve(node, nic, hop, way.gateway is not None, packet)
+        target = self.wire.leave(node, nic, packet, mac, None)
+        if target is None:
+            self._outside(node, nic, packet)
+            return
+        other, far = target
+        self._receive(
+            other, far, packet.at(iif=far.name, oif="", status=packet.status if other is node else frozenset())
+        )
+
+    def _must_fit(self, node: Node, nic: Nic, way: Way, packet: Packet) -> None:
+        if packet.size > nic.mtu:
+            self._stop(
+                LOST,
+                "mtu",
+                at(node, nic),
+                "the packet has %d bytes and must not be cut, %s of %s takes %d"
+                % (packet.size, nic.name, node.name, nic.mtu),
+                "Send less, or raise the MTU: ip link set %s mtu %d" % (nic.name, packet.size),
+                packet,
+                Mark(node.name, "out " + nic.name, packet.answer),
+            )
+
+    # ---- packets that come in
+
+    def _receive(self, node: Node, nic: Nic, packet: Packet) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self._stop(LOST, "route", at(node), "the packet goes round in circles", "", packet)
+        self._must_speak(node, nic, packet)
+        entry = packet.at(iif=nic.name, oif="")
+        if nic.name == "lo" and self._entry is not None:
+            entry = self._entry
+        packet = self._hook(node, "prerouting", packet.at(iif=nic.name, oif=""))
+        way = node.route(packet, "" if nic.name == "lo" else nic.name)
+        if way.error:
+            self._no_way(node, nic, packet, way)
+        way = self._noted_way(node, packet, way)
+        if way.is_local:
+            self._local(node, packet, entry)
+            return
+        self._forward(node, nic, way, packet, entry)
+
+    def _must_speak(self, node: Node, nic: Nic, packet: Packet) -> None:
+        if packet.version == 6 and nic.name != "lo" and node.sysctl("ipv6/conf/%s/disable_ipv6" % nic.name):
+            self._stop(
+                LOST,
+                "address",
+                at(node, nic),
+                "IPv6 is disabled on %s of %s" % (nic.name, node.name),
+                "Give the network an IPv6 subnet, or sysctl -w net.ipv6.conf.%s.disable_ipv6=0" % nic.name,
+                packet,
+            )
+
+    def _forward(self, node: Node, nic: Nic, way: Way, packet: Packet, entry: Packet) -> None:
+        self._must_forward(node, nic, packet)
+        packet = packet.at(oif=way.link)
+        out = node.nics[way.link]
+        self._must_fit(node, out, way, packet)
+        packet = self._hook(node, "forward", packet)
+        self._emit(node, way, packet, entry)
+
+    def _must_forward(self, node: Node, nic: Nic, packet: Packet) -> None:
+        key = "ipv%d/conf/%s/forwarding" % (packet.version, nic.name)
+        everywhere = "ipv4/ip_forward" if packet.version == 4 else "ipv6/conf/all/forwarding"
+        # IPv6 looks at the key for all links as well; IPv4 at the link's alone, which ip_forward sets.
+        off = key if not node.sysctl(key) else everywhere if packet.version == 6 and not node.sysctl(everywhere) else ""
+        if off:
+            wanted = everywhere if not node.sysctl(everywhere) else off
+            self._stop(
+                LOST,
+                "forwarding",
+                at(node, nic),
+                "%s does not forward IPv%d: net/%s is 0" % (node.name, packet.version, wanted),
+                "sysctl -w net.%s=1 (the role and the module sysctl_forward set it)" % wanted.replace("/", "."),
+                packet,
+                Mark(node.name, "forward first", packet.answer),
+            )
+        self.trail.note(node, packet, "forwarding", nic.name, "on")
+
+    def _local(self, node: Node, packet: Packet, entry: Packet) -> None:
+        packet = self._hook(node, "input", packet)
+        if packet.answer:
+            self._arrived(node, packet)
+            return
+        self._translations.setdefault(node.name, []).append((entry, packet))
+        self._served(node, packet)
+        if packet.protocol == "udp" and not self.trail.oracle.came(Mark(node.name, "output first", True)):
+            self._arrived(node, packet)
+        answer = Packet(
+            source=packet.to,
+            to=packet.source,
+            protocol=packet.protocol,
+            sport=packet.dport,
+            dport=packet.sport,
+            state="established",
+            answer=True,
+        )
+        self._left = _HOPS
+        self._send(node, answer)
+
+    def _arrived(self, node: Node, packet: Packet) -> None:
+        what = "the answer comes back to %s" if packet.answer else "it comes to a socket in %s"
+        raise Stop(Verdict(ARRIVES, None, at(node), what % node.name, ""))
+
+    # ---- the service
+
+    def _served(self, node: Node, packet: Packet) -> None:
+        self.trail.ports.append(packet.dport)
+        if packet.protocol == "icmp":
+            self._answers_echo(node, packet)
+            return
+        ports = [address for address, port in node.listeners(packet.protocol) if port == packet.dport]
+        if any(_takes(address, packet.to) for address in ports):
+            self.trail.note(node, packet, "service", "%d/%s" % (packet.dport, packet.protocol), "somebody listens")
+            return
+        known = node.name if node.is_host else "endpoint %s" % node.name
+        if self._is_unpublished(node, packet, ports):
+            return
+        if ports:
+            where = ", ".join(sorted({str(address) for address in ports}))
+            reason = "port %d/%s in %s is served on %s only, not on %s"
+            reason %= (packet.dport, packet.protocol, known, where, packet.to)
+            advice = "Let the service listen on 0.0.0.0 (or ::), or on %s." % packet.to
+        else:
+            reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, known)
+            advice = "Start the service inside %s: ip netns exec %s ..." % (known, node.name)
+            advice = "Start the service on the host." if node.is_host else advice
+        self._stop(REFUSED, "service", at(node), reason, advice, packet)
+
+    def _is_unpublished(self, node: Node, packet: Packet, ports: t.Sequence[Address]) -> bool:
+        """A port of the host that is neither published nor served ends the way as such."""
+        if not node.is_host or ports or "dnat" in packet.status or packet.iif == "lo":
+            return False
+        self._stop(
+            REFUSED,
+            "publish",
+            at(node),
+            "no rule publishes port %d/%s of %s, and nothing on the host itself listens there"
+            % (packet.dport, packet.protocol, packet.to),
+            'Publish it: publish: ["%d:PORT"] of the endpoint, or the module port_publish.' % packet.dport,
+            packet,
+        )
+        return True
+
+    def _answers_echo(self, node: Node, packet: Packet) -> None:
+        key = "ipv4/icmp_echo_ignore_all" if packet.version == 4 else "ipv6/icmp/echo_ignore_all"
+        if node.sysctl(key):
+            self._stop(
+                UNANSWERED,
+                "service",
+                at(node),
+                "%s does not answer ping: net/%s is 1" % (node.name, key),
+                "sysctl -w net.%s=0" % key.replace("/", "."),
+                packet,
+            )
+
+    # ---- out of this host
+
+    def _outside(self, node: Node, nic: Nic, packet: Packet) -> None:
+        _start, came_by = self._start
+        if packet.answer:
+            if came_by is not None and came_by.name != nic.name:
+                reason = "the answer leaves by %s, but the question came by %s" % (nic.name, came_by.name)
+                self.trail.doubt(
+                    Verdict(LOST, "route", at(node, nic), reason, "Look at the routes of the host."), packet
+                )
+            self._arrived(node, packet)
+        mark = Mark(node.name, "in " + nic.name, True)
+        foreign_source = not node.is_local(packet.source)
+        masquerade = Verdict(
+            UNANSWERED,
+            "masquerade",
+            at(node, nic),
+            "the packet leaves by %s with the source %s, which is no address of the host, so no answer finds back"
+            % (nic.name, packet.source),
+            "Masquerade the network: masquerade: true, or the module nat_masquerade.",
+        )
+        silent = Verdict(
+            UNANSWERED,
+            "upstream",
+            at(node, nic),
+            "the packet left the host by %s as %s, and nobody out there answered" % (nic.name, packet),
+            "Look at %s, and at what is between it and this host." % packet.to,
+        )
+        complaint = self.trail.oracle.complaint(node)
+        if complaint:
+            said = "the packet left by %s as %s, and %s" % (nic.name, packet, complaint)
+            layer = "mtu" if "too big" in complaint else "upstream"
+            self._stop(REFUSED, layer, at(node, nic), said, "Ask who is out there.", packet)
+        if foreign_source:
+            self.trail.doubt(masquerade, packet)
+        self.trail.seen(mark, silent)
+        if not self.trail.oracle.active:
+            self._cannot_see(node, nic, packet, masquerade if foreign_source else None)
+        answer = Packet(
+            source=packet.to, to=packet.source, protocol=packet.protocol, sport=packet.dport, dport=packet.sport,
+            state="established", answer=True,
+        )  # fmt: skip
+        self._left = _HOPS
+        self._receive(node, nic, answer)
+
+    def _cannot_see(self, node: Node, nic: Nic, packet: Packet, masquerade: Verdict | None) -> None:
+        if masquerade is not None and packet.to.is_global and not packet.source.is_global:
+            raise Stop(masquerade)
+        found = masquerade or (self.trail.doubts[0] if self.trail.doubts else None)
+        if found is not None:
+            raise Stop(Verdict(NOT_KNOWN, found.layer, found.place, "cannot tell: " + found.reason, found.advice))
+        reason = "nothing on this host is in the way: the packet leaves by %s as %s; what is behind only a packet shows"
+        raise Stop(
+            Verdict(NOT_KNOWN, "upstream", at(node, nic), reason % (nic.name, packet), "Ask again with active: true.")
+        )
+
+    # ---- hooks
+
+    def _hook(self, node: Node, hook: str, packet: Packet) -> Packet:
+        """The packet filter on a hook of IP; what the kernel said of a real packet goes first."""
+        oracle = self.trail.oracle
+        first, last = (Mark(node.name, "%s %s" % (hook, end), packet.answer) for end in ("first", "last"))
+        self.trail.seen(first, self._never_came(node, hook, packet))
+        outcome = node.filter.on_hook(hook, packet, node, undo=self._undo(node, hook, packet))
+        passed = oracle.came(last)
+        if passed is False:
+            named = oracle.dropped(node, packet.answer, _IP_FAMILIES)
+            if named is not None:
+                outcome = named_outcome(node, named, packet)
+            elif outcome.kind == PASS:
+                self._tracked_away(node, hook, packet)
+        self._obey(node, hook, outcome, packet, last)
+        return self._as_seen(node, hook, outcome.packet, passed)
+
+    def _obey(self, node: Node, hook: str, outcome: Outcome, packet: Packet, last: Mark) -> None:
+        if outcome.kind in (DROP, REJECT):
+            self.trail.stop(Verdict(*firewall(node, outcome)), packet, last)
+        elif outcome.kind == UNKNOWN:
+            self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
+            self.trail.seen(last, Verdict(*firewall(node, outcome)))
+        else:
+            changed = "" if str(outcome.packet) == str(packet) else ", as %s from here on" % outcome.packet
+            self.trail.note(node, packet, "firewall", hook, "passes%s" % changed)
+
+    def _as_seen(self, node: Node, hook: str, packet: Packet, passed: bool | None) -> Packet:
+        """The packet as it was seen behind the hook, where translations count that nobody could foretell."""
+        seen = self.trail.oracle.packet_at(Mark(node.name, hook, packet.answer)) if passed else None
+        if seen is None:
+            return packet
+        return packet.at(source=seen.source, to=seen.to, sport=seen.sport, dport=seen.dport)
+
+    def _undo(self, node: Node, hook: str, packet: Packet) -> tuple[Address | None, int | None] | None:
+        """What connection tracking puts into an answer, on the hooks where it does."""
+        if not packet.answer:
+            return None
+        for before, after in self._translations.get(node.name, ()):
+            if hook in ("prerouting", "output") and (packet.to, packet.source) == (after.source, after.to):
+                return before.source, before.sport
+            if hook in ("postrouting", "input") and (packet.source, packet.to) == (after.to, before.source):
+                return before.to, before.dport
+        return None
+
+    def _tracked_away(self, node: Node, hook: str, packet: Packet) -> None:
+        full = node.sysctl("netfilter/nf_conntrack_count") >= max(node.sysctl("netfilter/nf_conntrack_max"), 1)
+        reason = "the packet was lost on the hook %s of %s, and no rule that nft or iptables shows dropped it: " % (
+            hook,
+            node.name,
+        )
+        reason += "the table of connection tracking is full" if full else "connection tracking may have"
+        self._stop(
+            LOST, "conntrack", at(node), reason, "sysctl -w net.netfilter.nf_conntrack_max=...; conntrack -S", packet
+        )
+
+    def _never_came(self, node: Node, hook: str, packet: Packet) -> Verdict:
+        """Why a packet did not get to a hook when nothing that was looked at is wrong."""
+        if hook == "output" and packet.answer:
+            reason = "%s took the packet in, but sends no answer: the service does not accept it, or its queue is full"
+            return Verdict(
+                UNANSWERED, "service", at(node), reason % node.name, "Look at the service and its backlog: ss -ltn"
+            )
+        layer = {"forward": "route", "input": "route"}.get(hook, "link")
+        reason = "the packet did not get to the hook %s of %s, and nothing that was looked at explains it"
+        return Verdict(LOST, layer, at(node), reason % (hook, node.name), "ip xfrm policy; ip rule; tc filter show")
+
+    # ---- no way
+
+    def _no_way(self, node: Node, nic: Nic | None, packet: Packet, way: Way) -> None:
+        """Explain an error of the routes, in the kernel's order."""
+        plain = node.route(packet, "", packet.to, checked=False)
+        dead = {errno.EINVAL: "blackhole", errno.EACCES: "prohibit", errno.EHOSTUNREACH: "unreachable"}
+        if plain.error in dead:
+            self._dead_route(node, packet, dead[plain.error])
+        if plain.error:
+            self._no_route(node, packet)
+        if nic is not None and not plain.is_local:
+            self._must_forward(node, nic, packet)
+        found = reverse_path(node, nic, packet) if nic is not None else None
+        if found is not None:
+            self.trail.stop(Verdict(*found), packet)
+        reason = "the routing of %s refuses %s (%s)" % (node.name, packet, errno.errorcode.get(way.error, way.error))
+        self._stop(LOST, "route", at(node), reason, "ip rule; ip route show table all", packet)
+
+    def _dead_route(self, node: Node, packet: Packet, kind: str) -> None:
+        where = "" if node.is_host else "-n %s " % node.name
+        self._stop(
+            LOST if kind == "blackhole" or node is self._start[0] else REFUSED,
+            "route",
+            at(node),
+            "a route of kind %s (or a rule of that kind) takes what goes to %s" % (kind, packet.to),
+            "ip %sroute show table all type %s; ip %srule" % (where, kind, where),
+            packet,
+        )
+
+    def _no_route(self, node: Node, packet: Packet) -> None:
+        """No route at all: often because a link is down, or has no address."""
+        for nic in node.nics.values():
+            followed = self.wire.is_followed(nic)
+            if nic.name != "lo" and not nic.up and (not node.is_host or not followed or nic.kind == "bridge"):
+                if node.is_host and not nic.addresses:
+                    continue
+                self.wire._must_be_up(node, nic, packet)
+        own = [one for nic in node.nics.values() for one in nic.addresses if not one.is_loopback]
+        own = [one for one in own if one.version == packet.version and not one.is_link_local]
+        where = "" if node.is_host else "-n %s " % node.name
+        if not own:
+            reason = "%s has no IPv%d address" % (node.name, packet.version)
+            advice = "Run the role again, which gives it back: or ip %saddress add ... dev ..." % where
+            self._stop(LOST, "address", at(node), reason, advice, packet)
+        reason = "%s has no route to %s" % (node.name, packet.to)
+        advice = (
+            "Run the role again, which sets the default route of an endpoint; or ip %sroute add default via ..." % where
+        )
+        self._stop(LOST, "route", at(node), reason, advice, packet)
+
+    def _stop(
+        self, verdict: str, layer: str, place: str, reason: str, advice: str, packet: Packet, until: Mark | None = None
+    ) -> None:
+        self.trail.stop(Verdict(verdict, layer, place, reason, advice), packet, until)
+
+
+def _takes(bound: Address, to: Address) -> bool:
+    """Whether a socket takes what is sent to an address. One bound to :: takes IPv4, too."""
+    if bound.is_unspecified:
+        return bound.version == to.version or bound.version == 6
+    mapped = getattr(bound, "ipv4_mapped", None)
+    return to in (bound, mapped)

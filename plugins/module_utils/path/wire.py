@@ -1,0 +1,499 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Links, bridges and neighbours: how a frame gets from one stack to the next."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..model import Address
+from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Nic, Node
+from .packet import Packet
+from .rules import DROP, REJECT, UNKNOWN, Outcome
+from .trail import LOST, Mark, Trail, Verdict, at
+
+Station = tuple[Node, Nic]
+
+
+class Wire:
+    """Carries frames; every obstacle ends the trail."""
+
+    def __init__(self, facts: Facts, trail: Trail) -> None:
+        self.facts = facts
+        self.trail = trail
+
+    # ---- from link to link
+
+    def leave(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
+        """Where a frame gets to that a stack sends by a link; None when that is outside of this host."""
+        self._must_be_up(node, nic, packet)
+        if nic.kind == "bridge":
+            return self._from_bridge(node, nic, packet, mac, target)
+        self._must_lead_on(node, nic, packet)
+        self._must_be_seen(node, "out", nic, packet)
+        return self._along(node, nic, packet, mac, target)
+
+    def _along(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
+        """Through a veth pair."""
+        end = self.other_end(node, nic)
+        if end is None:
+            self._must_have_carrier(node, nic, packet)
+            return None
+        other, far = end
+        self._must_be_up(other, far, packet)
+        self._must_be_seen(other, "in", far, packet)
+        return self._enter(other, far, packet, mac, target)
+
+    def _enter(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
+        self.hook(node, packet, "netdev", "ingress", nic.name, self._after_ingress(node, nic, packet))
+        if not nic.master:
+            return node, nic
+        bridge = node.nic_at(nic.master)
+        if bridge is None or bridge.kind != "bridge":
+            return (node, bridge) if bridge is not None else None
+        return self._into_bridge(node, bridge, nic, packet, mac, target)
+
+    def _after_ingress(self, node: Node, nic: Nic, packet: Packet) -> Mark:
+        bridge = node.nic_at(nic.master) if nic.master else None
+        point = "bridge prerouting first" if bridge is not None else "prerouting first"
+        return Mark(node.name, point, packet.answer)
+
+    # ---- bridges
+
+    def _into_bridge(
+        self, node: Node, bridge: Nic, port: Nic, packet: Packet, mac: str, target: Station | None
+    ) -> Station | None:
+        self._must_be_up(node, bridge, packet)
+        self._must_forward(node, bridge, port, packet)
+        target = target or self._station(node, bridge, mac)
+        local = mac == bridge.mac or (target is not None and target[1] is bridge)
+        onward = Mark(node.name, "bridge %s first" % ("input" if local else "forward"), packet.answer)
+        self.hook(node, packet, "bridge", "prerouting", port.name, onward)
+        if local:
+            after = Mark(node.name, "in " + bridge.name, packet.answer)
+            self.hook(node, packet, "bridge", "input", port.name, after)
+            self._must_be_seen(node, "in", bridge, packet)
+            return self._enter(node, bridge, packet, mac, target)
+        out = self._port_for(node, bridge, target, mac, packet)
+        if out is None:
+            return None
+        self._must_not_be_apart(node, bridge, port, out, packet)
+        self._must_forward(node, bridge, out, packet)
+        self._filtered(node, bridge, packet.at(iif=port.name, oif=out.name), out)
+        return self._by_port(node, out, packet, mac, target)
+
+    def _from_bridge(self, node: Node, bridge: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
+        """What the host itself sends by its bridge."""
+        target = target or self._station(node, bridge, mac)
+        out = self._port_for(node, bridge, target, mac, packet)
+        if out is None:
+            return None
+        self._must_forward(node, bridge, out, packet)
+        after = Mark(node.name, "out " + out.name, packet.answer)
+        self.hook(node, packet.at(iif="", oif=out.name), "bridge", "output", "", after)
+        return self._by_port(node, out, packet, mac, target)
+
+    def _by_port(self, node: Node, out: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
+        self._must_be_up(node, out, packet)
+        self._must_lead_on(node, out, packet)
+        after = Mark(node.name, "out " + out.name, packet.answer)
+        self.hook(node, packet.at(oif=out.name), "bridge", "postrouting", "", after)
+        self._must_be_seen(node, "out", out, packet)
+        return self._along(node, out, packet, mac, target)
+
+    def _filtered(self, node: Node, bridge: Nic, packet: Packet, out: Nic) -> None:
+        """The filters that see what goes from port to port."""
+        after = Mark(node.name, "out " + out.name, packet.answer)
+        self.hook(node, packet, "bridge", "forward", "", after)
+        key = "bridge/bridge-nf-call-ip%stables" % ("6" if packet.version == 6 else "")
+        if not packet.is_arp and node.sysctl(key):
+            self.hook(node, packet.at(iif=bridge.name, oif=bridge.name), "", "forward", "", after)
+
+    def _station(self, node: Node, bridge: Nic, mac: str) -> Station | None:
+        """Who on a bridge has a MAC address."""
+        if mac == bridge.mac:
+            return node, bridge
+        ends = (self.other_end(node, port) for port in node.ports(bridge))
+        return next((end for end in ends if end is not None and end[1].mac == mac), None)
+
+    def _port_for(self, node: Node, bridge: Nic, target: Station | None, mac: str, packet: Packet) -> Nic | None:
+        """The port that leads to a station; None when it leads out of this host."""
+        fixed = node.nic_at(node.stations.get((bridge.index, mac), 0))
+        open_ports = []
+        for port in node.ports(bridge):
+            end = self.other_end(node, port)
+            if end is None:
+                open_ports.append(port)
+            elif target is not None and end[1] is target[1]:
+                self._must_not_be_misled(node, bridge, fixed, port, mac, packet)
+                return port
+        if open_ports:
+            return None
+        self._stop(
+            LOST,
+            "neighbour",
+            at(node, bridge),
+            "frames go to the MAC address %s, which nobody on %s has" % (mac, bridge.name),
+            "Remove the neighbour entry that names it: ip neigh flush dev %s" % bridge.name,
+            packet,
+        )
+        return None
+
+    def _must_not_be_misled(
+        self, node: Node, bridge: Nic, fixed: Nic | None, port: Nic, mac: str, packet: Packet
+    ) -> None:
+        if fixed is not None and fixed.index != port.index:
+            self._stop(
+                LOST,
+                "bridge_port",
+                at(node, bridge),
+                "a forwarding entry sends %s to port %s, but it is behind %s" % (mac, fixed.name, port.name),
+                "bridge fdb del %s dev %s master" % (mac, fixed.name),
+                packet,
+                Mark(node.name, "out " + port.name, packet.answer),
+            )
+
+    # ---- what may be wrong
+
+    def _must_be_up(self, node: Node, nic: Nic, packet: Packet) -> None:
+        if not nic.up:
+            where = "" if node.is_host else "-n %s " % node.name
+            self._stop(
+                LOST,
+                self.layer_of(node, nic),
+                at(node, nic),
+                "interface %s of %s is down" % (nic.name, node.name),
+                "ip %slink set %s up" % (where, nic.name),
+                packet,
+            )
+
+    def _must_lead_on(self, node: Node, nic: Nic, packet: Packet) -> None:
+        """A link whose other end is down sends nothing."""
+        end = self.other_end(node, nic)
+        if end is not None:
+            self._must_be_up(end[0], end[1], packet)
+
+    def _must_have_carrier(self, node: Node, nic: Nic, packet: Packet) -> None:
+        if not nic.carrier and nic.name != "lo":
+            self._stop(
+                LOST,
+                self.layer_of(node, nic),
+                at(node, nic),
+                "interface %s of %s has no carrier: its other end is down, or the cable is out" % (nic.name, node.name),
+                "Set the other end of %s up, or look at its cable." % nic.name,
+                packet,
+            )
+        self.trail.note(node, packet, self.layer_of(node, nic), nic.name, "up, with carrier")
+
+    def layer_of(self, node: Node, nic: Nic) -> str:
+        """What a link is called in a verdict: the host's way out is the uplink."""
+        return "uplink" if node.is_host and not self.is_followed(nic) else "link"
+
+    def is_followed(self, nic: Nic) -> bool:
+        """Whether the other end of a link is looked for: not of a host's uplink, which may be a veth itself."""
+        return bool(nic.master) or nic.is_ours or nic.kind == "bridge"
+
+    def other_end(self, node: Node, nic: Nic) -> Station | None:
+        """The other end of a veth pair, of ours or of a bridge's port."""
+        if nic.kind != "veth" or (node.is_host and not self.is_followed(nic)):
+            return None
+        return self.facts.peer(node, nic)
+
+    def _must_forward(self, node: Node, bridge: Nic, port: Nic, packet: Packet) -> None:
+        if port.port_state not in (None, FORWARDING) and port.carrier:
+            state = PORT_STATES.get(port.port_state or 0, "unknown")
+            self._stop(
+                LOST,
+                "bridge_port",
+                at(node, port),
+                "port %s of %s is %s" % (port.name, bridge.name, state),
+                "bridge link set dev %s state forwarding (or wait, where STP is on)" % port.name,
+                packet,
+            )
+
+    def _must_not_be_apart(self, node: Node, bridge: Nic, port: Nic, out: Nic, packet: Packet) -> None:
+        if port.isolated and out.isolated and port.index != out.index:
+            self._stop(
+                LOST,
+                "bridge_port",
+                at(node, port),
+                "ports %s and %s of %s are isolated from one another" % (port.name, out.name, bridge.name),
+                "Set icc: true for the network, or allow the flow in its `allow`.",
+                packet,
+            )
+        if port.index == out.index and not port.hairpin:
+            self._stop(
+                LOST,
+                "bridge_port",
+                at(node, port),
+                "port %s has hairpin off, so nothing goes back by the port it came from" % port.name,
+                "bridge link set dev %s hairpin on" % port.name,
+                packet,
+            )
+
+    def _must_be_seen(self, node: Node, way: str, nic: Nic, packet: Packet) -> None:
+        if packet.is_arp:
+            return
+        verdict = Verdict(
+            LOST,
+            self.layer_of(node, nic),
+            at(node, nic),
+            "the packet was not seen at %s of %s, and nothing that was looked at explains it" % (nic.name, node.name),
+            "Look at traffic control (tc filter show dev %s ingress, tc qdisc show) and at programs of XDP." % nic.name,
+        )
+        self.trail.seen(Mark(node.name, "%s %s" % (way, nic.name), packet.answer), verdict)
+        self.trail.note(node, packet, self.layer_of(node, nic), nic.name, "%s %s" % (way, packet))
+
+    def hook(self, node: Node, packet: Packet, family: str, hook: str, device: str, after: Mark) -> Outcome:
+        """A hook below IP: the frame was dropped there if it was not seen after it."""
+        seen_by = ("bridge", "inet", "ip", "ip6", "arp") if family in ("bridge", "") else (family, "inet")
+        packet = packet if packet.iif or family == "" else packet.at(iif=device)
+        outcome = node.filter.on_hook(hook, packet, node, family, device)
+        if packet.is_arp:
+            return self._asked(node, outcome, packet)
+        named = self.trail.oracle.dropped(node, packet.answer, seen_by)
+        if named is not None and not self.trail.oracle.came(after):
+            self._stop(*firewall(node, named_outcome(node, named, packet)), packet, after)
+        if outcome.kind in (DROP, REJECT):
+            self._stop(*firewall(node, outcome), packet, after)
+        elif outcome.kind == UNKNOWN:
+            self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
+        return outcome
+
+    def _asked(self, node: Node, outcome: Outcome, packet: Packet) -> Outcome:
+        if outcome.kind in (DROP, REJECT):
+            verdict, unused, place, reason, advice = firewall(node, outcome)
+            self._stop(verdict, "firewall", place, reason + " (it drops ARP)", advice, packet)
+        elif outcome.kind == UNKNOWN:
+            self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
+        return outcome
+
+    # ---- neighbours
+
+    def resolve(self, node: Node, nic: Nic, address: Address, gateway: bool, packet: Packet) -> tuple[str, bool]:
+        """The MAC address for a next hop, and whether somebody on this host has it."""
+        if nic.kind in ("tun", "wireguard", "ipip", "sit") or not nic.mac or nic.name == "lo":
+            return "", False
+        known = node.neighbour(nic.name, address)
+        if known is not None and known.valid:
+            self._note_known(node, nic, address, known.mac, bool(known.state & NUD_PERMANENT), packet)
+            return known.mac, True
+        stations = list(self._segment(node, nic))
+        owner = self._owner(stations, address)
+        if owner is None:
+            self._nobody(node, nic, address, gateway, packet, known is not None and bool(known.state & NUD_FAILED))
+            return "", False
+        self._ask(node, nic, owner, address, packet)
+        self.trail.note(node, packet, "neighbour", str(address), "is at %s (%s)" % (owner[1].mac, at(*owner)))
+        return owner[1].mac, True
+
+    def _note_known(self, node: Node, nic: Nic, address: Address, mac: str, fixed: bool, packet: Packet) -> None:
+        self.trail.note(node, packet, "neighbour", str(address), "is at %s" % mac)
+        stations = list(self._segment(node, nic))
+        owner = self._owner(stations, address)
+        if fixed and owner is not None and owner[1].mac != mac:
+            where = "" if node.is_host else "-n %s " % node.name
+            self._stop(
+                LOST,
+                "neighbour",
+                at(node, nic),
+                "%s has a permanent neighbour entry that says %s is at %s; it is at %s"
+                % (node.name, address, mac, owner[1].mac),
+                "ip %sneigh del %s dev %s" % (where, address, nic.name),
+                packet,
+            )
+
+    def _segment(self, node: Node, nic: Nic) -> t.Iterator[Station]:
+        """Who hears what is said on a link."""
+        if nic.kind == "bridge":
+            yield from self._on_bridge(node, nic)
+            return
+        end = self.other_end(node, nic)
+        if end is None:
+            return
+        other, far = end
+        bridge = other.nic_at(far.master) if far.master else None
+        if bridge is None:
+            yield end
+            return
+        yield other, bridge
+        yield from (station for station in self._on_bridge(other, bridge) if station[1] is not nic)
+
+    def _on_bridge(self, node: Node, bridge: Nic) -> t.Iterator[Station]:
+        for port in node.ports(bridge):
+            end = self.other_end(node, port)
+            if end is not None:
+                yield end
+
+    def _owner(self, stations: t.Sequence[Station], address: Address) -> Station | None:
+        """Who answers for an address: who has it, by whichever link, unless arp_ignore says otherwise."""
+        for node, nic in stations:
+            if any(address == own.ip for own in nic.addresses):
+                return node, nic
+        for node, nic in stations:
+            strict = max(node.sysctl("ipv4/conf/all/arp_ignore"), node.sysctl("ipv4/conf/%s/arp_ignore" % nic.name))
+            if node.is_local(address) and address.version == 4 and not strict:
+                return node, nic
+        return None
+
+    def _nobody(self, node: Node, nic: Nic, address: Address, gateway: bool, packet: Packet, failed: bool) -> None:
+        if not self._leads_out(node, nic):
+            layer = "route" if gateway else "address"
+            reason = "nobody on %s has the address %s" % (self._segment_name(node, nic), address)
+            reason += ", to which the route of %s leads" % node.name if gateway else ""
+            self._stop(LOST, layer, at(node, nic), reason, self._advice_nobody(node, address, gateway), packet)
+        elif failed:
+            self.trail.doubt(
+                Verdict(
+                    LOST,
+                    "uplink",
+                    at(node, nic),
+                    "%s did not answer on %s when it was last asked for its MAC address" % (address, nic.name),
+                    "Look at the cable, the VLAN and the router behind %s." % nic.name,
+                ),
+                packet,
+            )
+
+    def _advice_nobody(self, node: Node, address: Address, gateway: bool) -> str:
+        if gateway:
+            return "Let the route of %s lead to an address that is there: ip -n %s route show" % (node.name, node.name)
+        return "Check the address, or run the role again, which gives endpoints their addresses back."
+
+    def _segment_name(self, node: Node, nic: Nic) -> str:
+        if nic.kind == "bridge":
+            return nic.name
+        end = self.other_end(node, nic)
+        bridge = end[0].nic_at(end[1].master) if end is not None and end[1].master else None
+        return bridge.name if bridge is not None else nic.name
+
+    def _leads_out(self, node: Node, nic: Nic) -> bool:
+        """Whether a segment has links whose other end is not on this host."""
+        if nic.kind == "bridge":
+            return any(self.other_end(node, port) is None for port in node.ports(nic))
+        end = self.other_end(node, nic)
+        if end is None:
+            return True
+        bridge = end[0].nic_at(end[1].master) if end[1].master else None
+        return bridge is not None and self._leads_out(end[0], bridge)
+
+    def _ask(self, node: Node, nic: Nic, owner: Station, address: Address, packet: Packet) -> None:
+        """Follow the question for a MAC address, and its answer."""
+        own = packet.source if node.is_local(packet.source) else node.own_address(nic.name, address.version)
+        if address.version == 6 or own is None:
+            return
+        other, far = owner
+        question = Packet(own, address, "arp", iif="", oif=nic.name, state="untracked")
+        self.hook(node, question, "arp", "output", "", Mark(node.name, "", False))
+        self.leave(node, nic, question, "ff:ff:ff:ff:ff:ff", owner)
+        question = question.at(iif=far.name, oif="")
+        self.hook(other, question, "arp", "input", "", Mark(other.name, "", False))
+        self._must_find_back(other, far, question)
+        answer = Packet(address, own, "arp", oif=far.name, state="untracked", answer=True)
+        self.hook(other, answer, "arp", "output", "", Mark(other.name, "", True))
+        self.leave(other, far, answer, nic.mac, (node, nic))
+        self.hook(node, answer.at(iif=nic.name, oif=""), "arp", "input", "", Mark(node.name, "", True))
+
+    def _must_find_back(self, node: Node, nic: Nic, question: Packet) -> None:
+        """Linux answers ARP only where it has a way back to who asks."""
+        if node.route(question, nic.name).error:
+            found = reverse_path(node, nic, question)
+            if found is not None:
+                self._stop(*found, question)
+
+    def _stop(
+        self, verdict: str, layer: str, place: str, reason: str, advice: str, packet: Packet, until: Mark | None = None
+    ) -> None:
+        if packet.is_arp:
+            reason += ", so ARP is not answered" if layer == "reverse_path" else ""
+        self.trail.stop(Verdict(verdict, layer, place, reason, advice), packet, until)
+
+
+def reverse_path(node: Node, nic: Nic, packet: Packet) -> tuple[str, str, str, str, str] | None:
+    """Why the kernel does not believe that a packet came by this link, None when it does."""
+    strict = max(node.sysctl("ipv4/conf/all/rp_filter"), node.sysctl("ipv4/conf/%s/rp_filter" % nic.name))
+    if packet.version != 4:
+        return None
+    if node.is_local(packet.source) and packet.source.packed[0] != 127:
+        reason = "the source address %s is one of %s itself, so it does not take it from %s" % (
+            packet.source,
+            node.name,
+            nic.name,
+        )
+        return LOST, "reverse_path", at(node, nic), reason, "Give the sender an address of its own."
+    if not strict:
+        return None
+    back = node.route(packet, "", packet.source, checked=False)
+    if strict == 2 and not back.error:
+        return None
+    if not back.error and back.link == nic.name:
+        return None
+    where = "there is no route back to it" if back.error else "its route back is by %s" % back.link
+    reason = "rp_filter of %s drops what comes by %s from %s: %s" % (node.name, nic.name, packet.source, where)
+    advice = "sysctl -w net.ipv4.conf.%s.rp_filter=2 (net.ipv4.conf.all.rp_filter counts, too), or set the route right"
+    return LOST, "reverse_path", at(node, nic), reason, advice % nic.name
+
+
+def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) -> Outcome:
+    """What the kernel said about who dropped a packet, with the rule's text."""
+    family, table, name, handle = named
+    for chain in node.filter:
+        if (chain.store, chain.family, chain.table, chain.name) == ("nft", family, table, name):
+            rule = next((rule for rule in chain.rules if rule.handle == handle and handle), None)
+            refuses = rule is not None and any(getattr(step, "verdict", "") == "reject" for step in rule.steps)
+            return Outcome(REJECT if refuses else DROP, packet, chain, rule)
+    return Outcome(DROP, packet)
+
+
+def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
+    """A drop as a verdict: which rule, whose it is, and what opens it."""
+    verdict = "refused" if outcome.kind == REJECT else LOST
+    ours = outcome.chain is not None and (
+        outcome.chain.table == "dockerless" or (outcome.chain.name.startswith("DLN-"))
+    )
+    whose = "this collection's rules" if ours else "a rule that is not of this collection"
+    verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")
+    reason = "%s %s %s (%s)" % (outcome.because or "the packet filter", verb, outcome.packet, whose)
+    return verdict, "firewall", at(node), reason, _remedy(node, outcome, ours)
+
+
+def _remedy(node: Node, outcome: Outcome, ours: bool) -> str:
+    packet, chain = outcome.packet, outcome.chain
+    port = " dport %d" % packet.dport if packet.dport and not packet.answer else ""
+    if ours:
+        return (
+            "Open the flow in the network's options: `publish` for a port of the host, `allow` for %s%s, `icc`, or"
+            " `direct_access`." % (packet.to, port and ":%d" % packet.dport)
+        )
+    if chain is None:
+        return "nft list ruleset"
+    where = "" if node.is_host else "ip netns exec %s " % node.name
+    if outcome.rule is not None and chain.store == "nft" and outcome.rule.handle:
+        return "Change the rule, or delete it: %snft delete rule %s %s %s handle %d" % (
+            where,
+            chain.family,
+            chain.table,
+            chain.name,
+            outcome.rule.handle,
+        )
+    tool = "ip6tables" if chain.family == "ip6" else "iptables"
+    if chain.store == "legacy":
+        return "Accept it in that chain before: %s%s-legacy -t %s -I %s -s %s -d %s -j ACCEPT" % (
+            where,
+            tool,
+            chain.table,
+            chain.name,
+            packet.source,
+            packet.to,
+        )
+    family = "ip6" if packet.version == 6 else "ip"
+    return "Let that chain accept it: %snft insert rule %s %s %s %s saddr %s %s daddr %s accept" % (
+        where,
+        chain.family,
+        chain.table,
+        chain.name,
+        family,
+        packet.source,
+        family,
+        packet.to,
+    )

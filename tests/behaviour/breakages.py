@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can be broken on the way of a packet: how, on which ways, and which layer that is.
+
+A breakage is a few commands with the names of a flow in them, and those that take it back.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from path_world import PathWorld
+
+NOBODY = {4: "198.18.0.9", 6: "fd00:dead::9"}
+WRONG_MAC = "02:00:00:00:00:99"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A question that is answered while nothing is broken."""
+
+    kind: str  # same, out, other, in, host, self_published, hairpin
+    origin: str  # as the path check is told
+    place: str  # the namespace that a real packet is sent from
+    to: str
+    port: int
+    server: tuple[str, int]  # namespace and port
+    src: str
+    dst: str  # behind all translation
+    src_ns: str = ""  # of an endpoint
+    dst_ns: str = ""
+    src_link: str = ""  # the host's end
+    dst_link: str = ""
+    src_bridge: str = ""
+    dst_bridge: str = ""
+    gateway: str = ""  # of the source
+    back: str = ""  # the source as the server sees it
+    version: int = 4
+    source: str = ""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What a breakage may want of a flow."""
+        found = {self.kind, f"v{self.version}"}
+        found |= {"src"} if self.src_ns else set()
+        found |= {"dst"} if self.dst_ns else set()
+        found |= {"routed"} if self.kind in ("out", "other", "in", "hairpin") else set()
+        found |= {"way_out"} if self.kind in ("out", "other", "hairpin") else set()
+        found |= {"dnat"} if self.kind in ("in", "self_published", "hairpin") else set()
+        found |= {"bridged"} if self.kind == "same" else set()
+        return frozenset(found)
+
+    def fields(self) -> dict[str, object]:
+        """For the commands."""
+        found: dict[str, object] = dict(vars(self))
+        found.update(
+            ip="ip" if self.version == 4 else "ip6",
+            ip_tool="ip" if self.version == 4 else "ip -6",
+            iptables="iptables" if self.version == 4 else "ip6tables",
+            nobody=NOBODY[self.version],
+            mac=WRONG_MAC,
+            serving=self.server[1],
+            hop=self.dst if self.kind == "same" else self.gateway,
+            host=32 if self.version == 4 else 128,
+            bits=24 if self.version == 4 else 64,
+            up_ip="192.0.2.1" if self.version == 4 else "2001:db8::1",
+            far_ip="192.0.2.2" if self.version == 4 else "2001:db8::2",
+            upnet="192.0.2.0/24" if self.version == 4 else "2001:db8::/64",
+        )
+        return found
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """One thing that is wrong."""
+
+    name: str
+    layers: tuple[str, ...]
+    needs: tuple[str, ...]
+    do: tuple[str, ...]
+    undo: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    heals: bool = False  # a run of the engine takes it back
+    server: str = ""  # instead of one that listens: absent, loopback, full
+
+    def fits(self, flow: Flow) -> bool:
+        """Whether it is on the way."""
+        return flow.features.issuperset(self.needs) and not flow.features & set(self.unless)
+
+
+def nft(
+    name: str, hook: str, rule: str, needs: tuple[str, ...], layers: tuple[str, ...] = ("firewall",),
+    family: str = "inet", where: str = "", kind: str = "filter", priority: int = -5, policy: str = "accept",
+    unless: tuple[str, ...] = (), more: tuple[str, ...] = (), device: str = "",
+) -> Breakage:  # fmt: skip
+    """A rule in a table of others, on the host or in a namespace."""
+    inside = f"ip netns exec {where} " if where else ""
+    on = f"device {device} " if device else ""
+    chain = f"'{{{{ type {kind} hook {hook} {on}priority {priority}; policy {policy}; }}}}'"
+    do = [f"{inside}nft add table {family} foreign", *(inside + line for line in more)]
+    do.append(f"{inside}nft add chain {family} foreign mine {chain}")
+    if rule:
+        do.append(f"{inside}nft add rule {family} foreign mine {rule}")
+    return Breakage(name, layers, needs, tuple(do), (f"{inside}nft delete table {family} foreign",), unless)
+
+
+DROPS = [
+    nft("drop in prerouting", "prerouting", "{ip} daddr {to} tcp dport {port} drop", ("routed",), priority=-310),
+    nft("drop in forward", "forward", "{ip} daddr {dst} tcp dport {serving} drop", ("routed",)),
+    nft("policy of forward", "forward", "", ("routed",), policy="drop"),
+    nft("reject in forward", "forward", "{ip} daddr {dst} reject", ("routed",)),
+    nft("drop in postrouting", "postrouting", "{ip} daddr {dst} drop", ("routed",)),
+    nft("drop of the answer", "forward", "{ip} saddr {dst} ct state established drop", ("routed",)),
+    nft("drop by a set", "forward", "tcp dport @bad drop", ("routed",),
+        more=("nft add set inet foreign bad '{{{{ type inet_service; }}}}'",
+              "nft add element inet foreign bad '{{{{ 1, {serving}, 65000 }}}}'")),
+    nft("drop by a verdict map", "forward", "{ip} daddr . tcp dport vmap '{{{{ {dst} . {serving} : drop }}}}'", ("routed",)),
+    nft("drop of what is not named", "forward", "iifname != lo tcp dport != '{{{{ 1-20, 65000 }}}}' drop", ("routed",)),
+    nft("drop by a jump", "forward", "meta l4proto tcp jump more", ("routed",),
+        more=("nft add chain inet foreign more", "nft add rule inet foreign more {ip} daddr {dst} counter drop")),
+    nft("ingress of the source", "ingress", "drop", ("src",), family="netdev", device="{src_link}"),
+    nft("ingress of the uplink", "ingress", "tcp dport {port} drop", ("in",), family="netdev", device="up0"),
+    nft("bridge prerouting", "prerouting", "iifname {src_link} ether type {ip} drop", ("src",), family="bridge"),
+    nft("bridge forward", "forward", "oifname {dst_link} drop", ("bridged",), family="bridge"),
+    nft("bridge postrouting", "postrouting", "oifname {dst_link} drop", ("dst",), family="bridge"),
+    nft("output of the endpoint", "output", "tcp dport {port} drop", ("src",), where="{src_ns}"),
+    nft("input of the endpoint", "input", "tcp dport {serving} drop", ("dst",), where="{dst_ns}"),
+    nft("output of the answer", "output", "tcp sport {serving} drop", ("dst",), where="{dst_ns}"),
+    nft("input of the answer", "input", "tcp sport {port} drop", ("src",), where="{src_ns}"),
+    nft("output of the host", "output", "tcp dport '{{{{ {port}, {serving} }}}}' drop", ("host",)),
+    nft("input of the host", "input", "{ip} saddr {dst} drop", ("host",)),
+    nft("arp of the source", "output", "drop", ("src", "v4"), family="arp", where="{src_ns}"),
+    nft("arp on the bridge", "prerouting", "iifname {src_link} ether type arp drop", ("src", "v4"), family="bridge"),
+    nft("dnat to nobody", "prerouting", "{ip} daddr {to} tcp dport {port} dnat {ip} to {lost_ip}", ("in",),
+        ("publish", "address"), kind="nat", priority=-110),
+    nft("snat to nobody", "postrouting", "{ip} daddr {dst} snat {ip} to {nobody}", ("out",),
+        ("masquerade",), kind="nat", priority=90),
+    nft("not tracked on the way out", "prerouting", "{ip} saddr {src} notrack", ("out",), ("masquerade",), priority=-310),
+    nft("not tracked on the way in", "prerouting", "{ip} daddr {to} tcp dport {port} notrack", ("in",), ("publish",),
+        priority=-310),
+]  # fmt: skip
+
+BREAKAGES = [
+    *DROPS,
+    Breakage("user_forward", ("firewall",), ("routed",), ("nft add rule inet dockerless user_forward {ip} daddr {dst} drop",),
+             ("nft flush chain inet dockerless user_forward",)),
+    Breakage("iptables rule", ("firewall",), ("routed",),
+             ("{iptables}-nft -I FORWARD -p tcp -m multiport --dports 1,{serving} -m comment --comment mine -j DROP",),
+             ("{iptables}-nft -F FORWARD",)),
+    Breakage("iptables policy", ("firewall",), ("routed",), ("{iptables}-nft -P FORWARD DROP",),
+             ("{iptables}-nft -P FORWARD ACCEPT",)),
+    Breakage("legacy rule", ("firewall",), ("routed",),
+             ("{iptables}-legacy -I FORWARD -d {dst} -p tcp -m tcp --dport {serving} -j DROP",),
+             ("{iptables}-legacy -F FORWARD",)),
+    Breakage("legacy policy", ("firewall",), ("routed",), ("{iptables}-legacy -P FORWARD DROP",),
+             ("{iptables}-legacy -P FORWARD ACCEPT",)),
+    Breakage("legacy reject", ("firewall",), ("routed",),
+             ("{iptables}-legacy -I FORWARD -d {dst} -m conntrack --ctstate NEW -j REJECT",),
+             ("{iptables}-legacy -F FORWARD",)),
+    # links
+    Breakage("endpoint's link", ("link",), ("src",), ("ip -n {src_ns} link set eth0 down",), heals=True),
+    Breakage("server's link", ("link",), ("dst",), ("ip -n {dst_ns} link set eth0 down",), heals=True),
+    Breakage("host's end of the source", ("link",), ("src",), ("ip link set {src_link} down",), ("ip link set {src_link} up",)),
+    Breakage("host's end of the server", ("link",), ("dst",), ("ip link set {dst_link} down",), ("ip link set {dst_link} up",)),
+    Breakage("bridge of the source", ("link",), ("src",), ("ip link set {src_bridge} down",), heals=True),
+    Breakage("bridge of the server", ("link",), ("dst",), ("ip link set {dst_bridge} down",), heals=True),
+    Breakage("uplink", ("uplink",), ("out",), ("ip link set up0 down",),
+             ("ip link set up0 up", "ip address replace 2001:db8::1/64 dev up0 nodad")),
+    Breakage("cable", ("uplink",), ("out",), ("ip -n neighbour link set eth0 down",),
+             ("ip -n neighbour link set eth0 up", "ip -n neighbour address replace 2001:db8::2/64 dev eth0 nodad",
+              "ip -n neighbour route replace 198.51.100.0/24 via 192.0.2.1")),
+    Breakage("traffic control", ("link",), ("src",),
+             ("tc qdisc add dev {src_link} clsact",
+              "tc filter add dev {src_link} ingress protocol all u32 match u32 0 0 action mirred egress redirect dev lo"),
+             ("tc qdisc del dev {src_link} clsact",)),
+    # addresses
+    Breakage("address of the source", ("address",), ("src",), ("ip -n {src_ns} address del {src}/{bits} dev eth0",), heals=True),
+    Breakage("address of the server", ("address",), ("dst",), ("ip -n {dst_ns} address del {dst}/{bits} dev eth0",), heals=True),
+    # routes
+    Breakage("no default route", ("route",), ("way_out",), ("{ip_tool} -n {src_ns} route del default",),
+             ("{ip_tool} -n {src_ns} route add default via {gateway}",), heals=True),
+    Breakage("wrong gateway", ("route",), ("way_out", "v4"), ("ip -n {src_ns} route replace default via {lost_ip}",), heals=True),
+    Breakage("blackhole", ("route",), ("routed",), ("{ip_tool} route add blackhole {dst}/{host}",),
+             ("{ip_tool} route del blackhole {dst}/{host}",)),
+    Breakage("prohibit", ("route",), ("routed",), ("{ip_tool} route add prohibit {dst}/{host}",),
+             ("{ip_tool} route del prohibit {dst}/{host}",)),
+    Breakage("unreachable", ("route",), ("routed",), ("{ip_tool} route add unreachable {dst}/{host}",),
+             ("{ip_tool} route del unreachable {dst}/{host}",)),
+    Breakage("rule of routes", ("route",), ("routed",), ("{ip_tool} rule add to {dst} blackhole pref 99",),
+             ("{ip_tool} rule del to {dst} blackhole pref 99",)),
+    Breakage("no way back", ("route",), ("in", "dst"), ("{ip_tool} -n {dst_ns} route del default",), heals=True),
+    Breakage("answer to a blackhole", ("route",), ("dst",), ("{ip_tool} -n {dst_ns} route add blackhole {back}/{host}",),
+             ("{ip_tool} -n {dst_ns} route del blackhole {back}/{host}",)),
+    # neighbours
+    Breakage("wrong MAC at the source", ("neighbour",), ("src",),
+             ("ip -n {src_ns} neigh replace {hop} lladdr {mac} dev eth0 nud permanent",),
+             ("ip -n {src_ns} neigh del {hop} dev eth0",)),
+    Breakage("wrong MAC on the host", ("neighbour",), ("dst",),
+             ("ip neigh replace {dst} lladdr {mac} dev {dst_bridge} nud permanent",),
+             ("ip neigh del {dst} dev {dst_bridge}",), unless=("bridged",)),
+    Breakage("silent router", ("uplink",), ("out", "v4"),
+             ("ip netns exec neighbour sysctl -qw net.ipv4.conf.eth0.arp_ignore=8", "ip neigh flush dev up0"),
+             ("ip netns exec neighbour sysctl -qw net.ipv4.conf.eth0.arp_ignore=0",)),
+    # bridges
+    Breakage("port of the source disabled", ("bridge_port",), ("src",), ("bridge link set dev {src_link} state 0",),
+             ("bridge link set dev {src_link} state 3",)),
+    Breakage("port of the server disabled", ("bridge_port",), ("dst",), ("bridge link set dev {dst_link} state 0",),
+             ("bridge link set dev {dst_link} state 3",)),
+    Breakage("isolated ports", ("bridge_port",), ("bridged",),
+             ("bridge link set dev {src_link} isolated on", "bridge link set dev {dst_link} isolated on"),
+             ("bridge link set dev {src_link} isolated off", "bridge link set dev {dst_link} isolated off")),
+    # forwarding and the way back
+    Breakage("ip_forward", ("forwarding",), ("routed", "v4"), ("sysctl -qw net.ipv4.ip_forward=0",), heals=True),
+    Breakage("forwarding of the bridge", ("forwarding",), ("way_out", "v4"),
+             ("sysctl -qw net.ipv4.conf.{src_bridge}.forwarding=0",), ("sysctl -qw net.ipv4.conf.{src_bridge}.forwarding=1",)),
+    Breakage("forwarding of IPv6", ("forwarding",), ("routed", "v6"), ("sysctl -qw net.ipv6.conf.all.forwarding=0",), heals=True),
+    Breakage("rp_filter of the host", ("reverse_path",), ("way_out", "v4"),
+             ("sysctl -qw net.ipv4.conf.{src_bridge}.rp_filter=1", "ip route add {src}/32 dev up0"),
+             ("ip route del {src}/32 dev up0", "sysctl -qw net.ipv4.conf.{src_bridge}.rp_filter=0")),
+    Breakage("rp_filter of the endpoint", ("reverse_path",), ("dst", "v4"),
+             ("ip netns exec {dst_ns} sysctl -qw net.ipv4.conf.eth0.rp_filter=1", "ip -n {dst_ns} route add {back}/32 dev lo"),
+             ("ip -n {dst_ns} route del {back}/32 dev lo", "ip netns exec {dst_ns} sysctl -qw net.ipv4.conf.eth0.rp_filter=0")),
+    # translation
+    Breakage("no masquerade", ("masquerade",), ("out",), ("nft flush chain inet dockerless egress{four}",), heals=True),
+    Breakage("not published", ("publish",), ("in",), ("nft flush map inet dockerless publish{four}",), heals=True),
+    # outside
+    nft("drop outside", "input", "tcp dport {port} drop", ("out",), ("upstream",), where="neighbour"),
+    nft("reject outside", "input", "tcp dport {port} reject with tcp reset", ("out",), ("upstream",), where="neighbour"),
+    nft("prohibited outside", "input", "tcp dport {port} reject with icmpx type admin-prohibited", ("out",), ("upstream",),
+        where="neighbour"),
+    Breakage("nobody listens outside", ("upstream",), ("out",), (), server="absent"),
+    # services
+    Breakage("nobody listens", ("service",), ("dst",), (), server="absent"),
+    Breakage("loopback only", ("service",), ("dst",), (), server="loopback"),
+    Breakage("queue full", ("service",), ("dst",), (), server="full"),
+]  # fmt: skip
+
+
+@contextmanager
+def broken(world: PathWorld, breakage: Breakage, flow: Flow, heal: Callable[[], None]) -> Iterator[None]:
+    """A world with this wrong in it."""
+    fields = flow.fields()
+    fields["lost_ip"] = flow.dst.rpartition(":" if flow.version == 6 else ".")[0] + (
+        ":99" if flow.version == 6 else ".99"
+    )
+    if flow.kind in ("out", "other", "hairpin"):
+        fields["lost_ip"] = flow.gateway.rpartition(".")[0] + ".99"
+    fields["four"] = flow.version
+    try:
+        run(world, breakage.do, fields)
+        yield
+    finally:
+        run(world, breakage.undo, fields, must=not breakage.heals)
+        if breakage.heals:
+            heal()
+
+
+def run(world: PathWorld, commands: tuple[str, ...], fields: dict[str, object], must: bool = True) -> None:
+    for command in commands:
+        argv = shlex.split(command.format(**fields).replace("{{", "{").replace("}}", "}"))
+        if must:
+            world.must(*argv)
+        else:
+            world.run(argv)

@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Random networks, random breakages, and what a real packet and the path check say of them.
+
+python3 tests/behaviour/path_draws.py DRAWS [SEED] [NAME OF A BREAKAGE]     a long run by hand
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from breakages import BREAKAGES, Breakage, Flow, broken
+from path_world import PathWorld
+
+PATIENCE = 3.0
+IMPATIENCE = 0.3
+DRAWS_OF_ONE_WORLD = 25
+
+
+@dataclass
+class Score:
+    """What came of the draws."""
+
+    draws: int = 0
+    wrong: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)  # where the static walk could not tell
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        said = f"{self.draws} draws of {len(self.kinds)} kinds, {len(self.wrong)} wrong;"
+        return f"{said} the static walk could not tell in {len(self.silent)}"
+
+
+class Networks:
+    """Two or three networks of two or three endpoints."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self.draw = draw
+        octets = draw.sample(range(20, 90), draw.randint(2, 3))
+        names = draw.sample(["blue", "red", "green", "back", "front"], len(octets))
+        ends = iter(draw.sample(["web", "db", "app", "cache", "mail", "proxy", "queue", "auth", "log"], 9))
+        self.nets = [self._net(name, octet, ends) for name, octet in zip(names, octets)]
+        self.port = draw.randint(7000, 9000)
+        web, app = self.nets[0]["endpoints"][0], self.nets[1]["endpoints"][0]
+        web["publish"] = [f"{self.port}:80"]
+        self.nets[1]["allow"] = [
+            {"from": one, "to": other, "protocol": "tcp", "port": "80"}
+            for one, other in zip(web["addresses"], app["addresses"])
+        ]
+
+    def _net(self, name: str, octet: int, ends: Iterator[str]) -> dict[str, Any]:
+        count = self.draw.randint(2, 3)
+        numbers = self.draw.sample(range(2, 90), count)
+        return {
+            "name": name,
+            "subnets": [f"10.{octet}.0.0/24", f"fd00:{octet}::/64"],
+            "endpoints": [
+                {"name": next(ends), "addresses": [f"10.{octet}.0.{number}", f"fd00:{octet}::{number}"]}
+                for number in numbers
+            ],
+        }
+
+    def flow(self) -> Flow:
+        """A question that is answered."""
+        kind = self.draw.choice(["same", "out", "other", "in", "host", "hairpin", "self_published"])
+        version = self.draw.choice([4, 4, 6])
+        return getattr(self, "_" + kind)(version)  # type: ignore[no-any-return]
+
+    def _from(self, end: dict[str, Any], net: dict[str, Any], version: int) -> dict[str, Any]:
+        return {
+            "origin": end["name"],
+            "place": end["name"],
+            "src": end["addresses"][version == 6],
+            "src_ns": end["name"],
+            "src_link": f"v-{net['name']}-{end['name']}",
+            "src_bridge": f"br-{net['name']}",
+            "gateway": gateway(net, version),
+            "version": version,
+        }
+
+    def _to(self, end: dict[str, Any], net: dict[str, Any], version: int) -> dict[str, Any]:
+        return {
+            "dst": end["addresses"][version == 6],
+            "dst_ns": end["name"],
+            "dst_link": f"v-{net['name']}-{end['name']}",
+            "dst_bridge": f"br-{net['name']}",
+            "server": (end["name"], 80),
+        }
+
+    def _same(self, version: int) -> Flow:
+        net = self.draw.choice(self.nets)
+        one, other = self.draw.sample(net["endpoints"], 2)
+        ends = {**self._from(one, net, version), **self._to(other, net, version)}
+        return Flow("same", to=ends["dst"], port=80, back=ends["src"], **ends)
+
+    def _out(self, version: int) -> Flow:
+        net = self.draw.choice(self.nets)
+        to = "192.0.2.2" if version == 4 else "2001:db8::2"
+        start = self._from(self.draw.choice(net["endpoints"]), net, version)
+        return Flow("out", to=to, dst=to, port=99, server=("neighbour", 99), **start)
+
+    def _other(self, version: int) -> Flow:
+        one, other = self.nets[:2]
+        ends = {**self._from(one["endpoints"][0], one, version), **self._to(other["endpoints"][0], other, version)}
+        return Flow("other", to=ends["dst"], port=80, back=gateway(other, version), **ends)
+
+    def _in(self, version: int) -> Flow:
+        net = self.nets[0]
+        source = "192.0.2.2" if version == 4 else "2001:db8::2"
+        end = self._to(net["endpoints"][0], net, version)
+        return Flow("in", origin="outside", place="neighbour", to=up(version), port=self.port, src=source, source=source,
+                    back=source, version=version, **end)  # fmt: skip
+
+    def _host(self, version: int) -> Flow:
+        net = self.draw.choice(self.nets)
+        end = self._to(self.draw.choice(net["endpoints"]), net, version)
+        return Flow("host", origin="host", place="host", to=end["dst"], port=80, src=gateway(net, version),
+                    back=gateway(net, version), version=version, **end)  # fmt: skip
+
+    def _self_published(self, version: int) -> Flow:
+        net = self.nets[0]
+        end = self._to(net["endpoints"][0], net, version)
+        return Flow("self_published", origin="host", place="host", to=up(version), port=self.port, src=up(version),
+                    back=up(version), version=version, **end)  # fmt: skip
+
+    def _hairpin(self, version: int) -> Flow:
+        net = self.nets[0]
+        web, other = net["endpoints"][:2]
+        ends = {**self._from(other, net, version), **self._to(web, net, version)}
+        return Flow("hairpin", to=up(version), port=self.port, back=gateway(net, version), **ends)
+
+
+def gateway(net: dict[str, Any], version: int) -> str:
+    return str(net["subnets"][version == 6]).partition("/")[0][: -1 if version == 4 else None] + "1"
+
+
+def up(version: int) -> str:
+    return "192.0.2.1" if version == 4 else "2001:db8::1"
+
+
+class Draws:
+    """One world after the other, with draws in each."""
+
+    def __init__(self, seed: int, only: str = "", verbose: bool = False) -> None:
+        self.draw = random.Random(seed)
+        self.only = only
+        self.verbose = verbose
+        self.score = Score()
+        self.world = PathWorld("nftables")
+        self.networks = Networks(self.draw)
+        self.world.make(*self.networks.nets)
+
+    def close(self) -> None:
+        self.world.close()
+
+    def run(self, count: int) -> Score:
+        """So many draws."""
+        for number in range(count):
+            if number % DRAWS_OF_ONE_WORLD == DRAWS_OF_ONE_WORLD - 1:
+                self.networks = Networks(self.draw)
+                self.world.make(*self.networks.nets)
+            self.one()
+        return self.score
+
+    def one(self) -> None:
+        """One flow with one thing wrong in it, or nothing."""
+        flow, breakage = self._chosen()
+        self.score.draws += 1
+        self.score.kinds[breakage.name if breakage else "nothing"] += 1
+        if breakage is None:
+            with self._server(flow, "") as server:
+                self._compare(flow, None, server)
+            return
+        with broken(self.world, breakage, flow, self._heal), self._server(flow, breakage.server) as server:
+            self._compare(flow, breakage, server)
+
+    def _chosen(self) -> tuple[Flow, Breakage | None]:
+        while True:
+            flow = self.networks.flow()
+            fitting = [one for one in BREAKAGES if one.fits(flow) and self.only in one.name]
+            if fitting and (self.only or self.draw.random() > 0.05):
+                return flow, self.draw.choice(fitting)
+            if not self.only:
+                return flow, None
+
+    def _heal(self) -> None:
+        self.world.make(*self.networks.nets)
+
+    @contextlib.contextmanager
+    def _server(self, flow: Flow, how: str) -> Iterator[socket.socket]:
+        place, port = flow.server
+        if how == "absent":
+            port = 4
+        address = "" if how != "loopback" else "127.0.0.1" if flow.version == 4 else "::1"
+        with self.world.server(place, port, address=address) as server:
+            if how == "full":
+                server.listen(0)
+                with self._waiting(flow, server):
+                    yield server
+            else:
+                yield server
+
+    @contextlib.contextmanager
+    def _waiting(self, flow: Flow, server: socket.socket) -> Iterator[None]:
+        """Fill the queue of a server."""
+        family = socket.AF_INET6 if flow.version == 6 else socket.AF_INET
+        with contextlib.ExitStack() as stack:
+            for unused in range(3):
+                client = stack.enter_context(self.world[flow.server[0]].socket(family, socket.SOCK_STREAM))
+                client.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    client.connect(("::1" if flow.version == 6 else "127.0.0.1", flow.server[1]))
+            yield
+
+    def _compare(self, flow: Flow, breakage: Breakage | None, server: socket.socket) -> None:
+        patience = PATIENCE if breakage is None else IMPATIENCE
+        arrives = self.world.ask(flow.place, flow.to, flow.port, server, flow.source, patience) is not None
+        for active in (False, True):
+            begin = time.monotonic()
+            options = {"source_address": flow.source, "active": active, "timeout": PATIENCE if arrives else 0.3}
+            found = self.world.check(flow.origin, flow.to, flow.port, **options)
+            self._judge(flow, breakage, arrives, active, found, time.monotonic() - begin)
+
+    def _judge(
+        self, flow: Flow, breakage: Breakage | None, arrives: bool, active: bool, found: dict[str, Any], seconds: float
+    ) -> None:
+        name = breakage.name if breakage else "nothing"
+        how = "active" if active else "static"
+        text = f"{name}, {flow.kind}, IPv{flow.version}, {how}: {'arrives' if arrives else 'is lost'}; said "
+        text += f"{found['verdict']}, {found['layer']}, {found['place']}: {found['reason']}"
+        if self.verbose:
+            print(f"{seconds:.2f}", text, flush=True)
+        if found["verdict"] == "unknown" and not active:
+            self.score.silent.append(text)
+            return
+        right = (found["verdict"] == "arrives") == arrives
+        if right and not arrives:
+            right = breakage is not None and found["layer"] in breakage.layers
+        if not right:
+            hops = [
+                f"{h['direction']} {h['place']} {h['layer']} {h['object']} {h['found']}" for h in found["hops"][-6:]
+            ]
+            self.score.wrong.append("\n      ".join([f"{text} ({flow})", *hops]))
+
+
+def main() -> None:
+    count, seed, *only = sys.argv[1:] + ["1"] * (len(sys.argv) < 3)
+    draws = Draws(int(seed), only[0] if only else "", verbose=True)
+    try:
+        score = draws.run(int(count))
+    finally:
+        draws.close()
+    print("\n".join(f"WRONG {line}" for line in score.wrong))
+    print("\n".join(f"SILENT {line}" for line in score.silent))
+    print(score)
+
+
+if __name__ == "__main__":
+    main()
