@@ -182,9 +182,8 @@ BREAKAGES = [
     Breakage("address of the source", ("address",), ("src",), ("ip -n {src_ns} address del {src}/{bits} dev eth0",), heals=True),
     Breakage("address of the server", ("address",), ("dst",), ("ip -n {dst_ns} address del {dst}/{bits} dev eth0",), heals=True),
     # routes
-    Breakage("no default route", ("route",), ("way_out",), ("{ip_tool} -n {src_ns} route del default",),
-             ("{ip_tool} -n {src_ns} route add default via {gateway}",), heals=True),
-    Breakage("wrong gateway", ("route",), ("way_out", "v4"), ("ip -n {src_ns} route replace default via {lost_ip}",), heals=True),
+    Breakage("no default route", ("route",), ("way_out",), ("{ip_tool} -n {src_ns} route del default",), heals=True),
+    Breakage("wrong gateway", ("route",), ("way_out", "v4"), ("ip -n {src_ns} route replace default via {lost_ip}",), ("ip -n {src_ns} route del default",), heals=True),
     Breakage("blackhole", ("route",), ("routed",), ("{ip_tool} route add blackhole {dst}/{host}",),
              ("{ip_tool} route del blackhole {dst}/{host}",)),
     Breakage("prohibit", ("route",), ("routed",), ("{ip_tool} route add prohibit {dst}/{host}",),

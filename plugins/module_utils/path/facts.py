@@ -30,6 +30,11 @@ Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 T = t.TypeVar("T")
 
 _RTM_GETLINK, _RTM_GETADDR, _RTM_GETROUTE, _RTM_GETNEIGH = 18, 22, 26, 30
+_SOCK_DIAG = 4
+_RTM_GETQDISC, _RTM_GETTFILTER = 38, 46
+_TRAFFIC = struct.Struct("=BxxxiIII")
+# Where filters hang: the ingress and the egress of clsact, and the older qdisc ingress.
+_PARENTS = (0xFFFFFFF2, 0xFFFFFFF3, 0xFFFF0000)
 _NFT_GETTABLE = 10 << 8 | 1
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBi")
@@ -106,6 +111,21 @@ class Neighbour:
     def valid(self) -> bool:
         """Whether packets are sent to it without asking."""
         return bool(self.state & _NUD_VALID and self.mac)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A socket that takes what comes to a port from anyone."""
+
+    address: Address
+    port: int
+    full: bool = False  # its queue of connections that nobody has accepted yet
+
+    def takes(self, to: Address) -> bool:
+        """Whether it takes what is sent to an address. One bound to :: takes IPv4, too."""
+        if self.address.is_unspecified:
+            return self.address.version == to.version or self.address.version == 6
+        return to in (self.address, getattr(self.address, "ipv4_mapped", None))
 
 
 class Node:
@@ -260,15 +280,36 @@ class Node:
                     found[bridge, values[2].hex(":")] = index
         return found
 
+    @property
+    def controlled(self) -> set[int]:
+        """The links, by index, with filters of traffic control."""
+        return self._once("controlled", self._read_controlled)
+
+    def _read_controlled(self) -> set[int]:
+        found = set()
+        for message in self._dump(_RTM_GETQDISC, _TRAFFIC.pack(0, 0, 0, 0, 0)):
+            index = _TRAFFIC.unpack_from(message)[1]
+            if _text(attributes(message, _TRAFFIC.size).get(1, b"")) in ("clsact", "ingress"):
+                parents = (_TRAFFIC.pack(0, index, 0, parent, 0) for parent in _PARENTS)
+                if any(self._filters(body) for body in parents):
+                    found.add(index)
+        return found
+
+    def _filters(self, body: bytes) -> list[bytes]:
+        try:
+            return self._socket().dump(_RTM_GETTFILTER, body)
+        except OSError:
+            return []
+
     # ---- files
 
     def sysctl(self, key: str) -> int:
         """A key below /proc/sys/net as a number, 0 when there is none."""
         return self._once("sysctl " + key, lambda: self.inside(lambda: _number("/proc/sys/net/" + key)))
 
-    def listeners(self, protocol: str) -> list[tuple[Address, int]]:
-        """The addresses and ports that sockets take from anyone."""
-        return self._once("listeners " + protocol, lambda: self.inside(lambda: list(_listeners(protocol))))
+    def listeners(self, protocol: str) -> list[Listener]:
+        """The sockets that take packets from anyone."""
+        return self._once("listeners " + protocol, lambda: self.inside(lambda: _listeners(protocol)))
 
     # ---- the packet filter
 
@@ -495,14 +536,33 @@ def _legacy_families() -> list[str]:
     return found
 
 
-def _listeners(protocol: str) -> t.Iterator[tuple[Address, int]]:
+def _listeners(protocol: str) -> list[Listener]:
+    """By the kernel's own diagnosis, which knows how full a queue is; by /proc where it has none."""
+    if protocol == "tcp":
+        with contextlib.suppress(OSError), NetlinkSocket(_SOCK_DIAG) as opened:
+            return [_diagnosed(message) for family in (2, 10) for message in opened.dump(20, _every_listener(family))]
+    return list(_listed(protocol))
+
+
+def _every_listener(family: int) -> bytes:
+    return struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 0, 1 << 10)
+
+
+def _diagnosed(message: bytes) -> Listener:
+    port = struct.unpack_from(">H", message, 4)[0]
+    packed = message[8:24] if message[0] == socket.AF_INET6 else message[8:12]
+    waiting, room = struct.unpack_from("=II", message, 56)
+    return Listener(ipaddress.ip_address(packed), port, waiting > room)
+
+
+def _listed(protocol: str) -> t.Iterator[Listener]:
     state = _LISTEN if protocol == "tcp" else _UNCONNECTED
     for name in (protocol, protocol + "6"):
         with contextlib.suppress(OSError), open("/proc/thread-self/net/" + name, encoding="ascii") as file:
             for row in (line.split() for line in file.readlines()[1:]):
                 if len(row) > 3 and row[3] == state:
                     host, port = row[1].split(":")
-                    yield _address(host), int(port, 16)
+                    yield Listener(_address(host), int(port, 16))
 
 
 def _address(text: str) -> Address:

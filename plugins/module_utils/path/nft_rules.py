@@ -276,6 +276,8 @@ def _transport(protocol: str, field: str, packet: Packet) -> t.Any:
 
 
 def _icmp(protocol: str, field: str, packet: Packet) -> t.Any:
+    if packet.protocol == "nd" and protocol == "icmpv6":
+        return ("nd-neighbor-advert" if packet.answer else "nd-neighbor-solicit") if field == "type" else UNCERTAIN
     if packet.protocol != "icmp" or (protocol == "icmpv6") != (packet.version == 6):
         return _NO_KEY
     return ("echo-reply" if packet.answer else "echo-request") if field == "type" else UNCERTAIN

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from ..model import Address
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
+_ND = "nd"  # neighbour discovery, what ARP is to IPv4
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,21 @@ class Packet:
 
     @property
     def is_arp(self) -> bool:
-        """Whether it asks for a MAC address, or tells one."""
+        """Whether it is of ARP."""
         return self.protocol == "arp"
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for a MAC address, or tells one."""
+        return self.protocol in ("arp", _ND)
 
     @property
     def number(self) -> int:
         """The protocol as the header has it; 0 for one without."""
         if self.is_arp:
             return 0
-        return PROTOCOLS["icmpv6" if self.protocol == "icmp" and self.version == 6 else self.protocol]
+        six = self.protocol == _ND or (self.protocol == "icmp" and self.version == 6)
+        return PROTOCOLS["icmpv6" if six else self.protocol]
 
     def at(self, **changes: t.Any) -> Packet:
         """The same packet after something was done to it."""

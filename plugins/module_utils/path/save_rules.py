@@ -296,6 +296,9 @@ def _flags(value: str) -> Question:
 
 def _icmp(value: str) -> Question:
     def question(packet: Packet, around: Surroundings) -> Answer:
+        if packet.protocol == "nd":
+            numbers = ("136", "neighbour-advertisement") if packet.answer else ("135", "neighbour-solicitation")
+            return value.split("/")[0] in numbers
         if packet.protocol != "icmp":
             return False
         numbers = ("0", "129") if packet.answer else ("8", "128")

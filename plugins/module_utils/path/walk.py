@@ -13,7 +13,7 @@ import errno
 import typing as t
 
 from ..model import Address
-from .facts import Facts, Nic, Node, Way
+from .facts import Facts, Listener, Nic, Node, Way
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
 from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Mark, Stop, Trail, Verdict, at
@@ -35,6 +35,7 @@ class Walk:
         self._entry: Packet | None = None
         self._start: tuple[Node, Nic | None] = (facts.host, None)
         self._left = _HOPS
+        self._by_gateway = False  # whether the last link was left for a gateway, not for who has the address
 
     def from_node(self, node: Node, packet: Packet) -> Verdict:
         """A packet that a process of a stack sends."""
@@ -91,6 +92,8 @@ class Walk:
         way = node.route(packet)
         if way.error:
             self._no_way(node, None, packet, way)
+        if packet.source.is_link_local and not packet.to.is_link_local and not packet.answer:
+            self._no_address(node, packet)
         return self._noted_way(node, packet, way)
 
     def _noted_way(self, node: Node, packet: Packet, way: Way) -> Way:
@@ -177,6 +180,10 @@ class Walk:
         key = "ipv%d/conf/%s/forwarding" % (packet.version, nic.name)
         everywhere = "ipv4/ip_forward" if packet.version == 4 else "ipv6/conf/all/forwarding"
         # IPv6 looks at the key for all links as well; IPv4 at the link's alone, which ip_forward sets.
+        if not node.is_host and not node.sysctl(everywhere) and not self._by_gateway:
+            reason = "%s has not the address %s, though what is sent to it comes here" % (node.name, packet.to)
+            advice = "Run the role again, which gives endpoints their addresses back."
+            self._stop(LOST, "address", at(node, nic), reason, advice, packet)
         off = key if not node.sysctl(key) else everywhere if packet.version == 6 and not node.sysctl(everywhere) else ""
         if off:
             wanted = everywhere if not node.sysctl(everywhere) else off
@@ -223,8 +230,11 @@ class Walk:
         if packet.protocol == "icmp":
             self._answers_echo(node, packet)
             return
-        ports = [address for address, port in node.listeners(packet.protocol) if port == packet.dport]
-        if any(_takes(address, packet.to) for address in ports):
+        here = [one for one in node.listeners(packet.protocol) if one.port == packet.dport]
+        ports = [one.address for one in here]
+        taking = [one for one in here if one.takes(packet.to)]
+        if taking:
+            self._must_have_room(node, packet, taking)
             self.trail.note(node, packet, "service", "%d/%s" % (packet.dport, packet.protocol), "somebody listens")
             return
         known = node.name if node.is_host else "endpoint %s" % node.name
@@ -240,6 +250,13 @@ class Walk:
             advice = "Start the service inside %s: ip netns exec %s ..." % (known, node.name)
             advice = "Start the service on the host." if node.is_host else advice
         self._stop(REFUSED, "service", at(node), reason, advice, packet)
+
+    def _must_have_room(self, node: Node, packet: Packet, taking: t.Sequence[Listener]) -> None:
+        if all(one.full for one in taking):
+            reason = "the service on port %d/%s in %s accepts no connections, and its queue is full"
+            reason %= (packet.dport, packet.protocol, node.name)
+            advice = "Look at the service, which hangs or is overloaded; ss -ltn shows its queue (Recv-Q)."
+            self._stop(UNANSWERED, "service", at(node), reason, advice, packet, Mark(node.name, "output first", True))
 
     def _is_unpublished(self, node: Node, packet: Packet, ports: t.Sequence[Address]) -> bool:
         """A port of the host that is neither published nor served ends the way as such."""
@@ -338,6 +355,9 @@ class Walk:
             if named is not None:
                 outcome = named_outcome(node, named, packet)
             elif outcome.kind == PASS:
+                # What was translated on its way out is routed once more, and lost in the hook if there is no way.
+                if hook == "output" and outcome.packet.to != packet.to:
+                    self._routed(node, outcome.packet)
                 self._tracked_away(node, hook, packet)
         self._obey(node, hook, outcome, packet, last)
         return self._as_seen(node, hook, outcome.packet, passed)
@@ -433,24 +453,21 @@ class Walk:
         own = [one for one in own if one.version == packet.version and not one.is_link_local]
         where = "" if node.is_host else "-n %s " % node.name
         if not own:
-            reason = "%s has no IPv%d address" % (node.name, packet.version)
-            advice = "Run the role again, which gives it back: or ip %saddress add ... dev ..." % where
-            self._stop(LOST, "address", at(node), reason, advice, packet)
+            self._no_address(node, packet)
         reason = "%s has no route to %s" % (node.name, packet.to)
         advice = (
             "Run the role again, which sets the default route of an endpoint; or ip %sroute add default via ..." % where
         )
         self._stop(LOST, "route", at(node), reason, advice, packet)
 
+    def _no_address(self, node: Node, packet: Packet) -> None:
+        where = "" if node.is_host else "-n %s " % node.name
+        reason = "%s has no IPv%d address" % (node.name, packet.version)
+        reason += " but the link-local one" if packet.version == 6 else ""
+        advice = "Run the role again, which gives it back; or ip %saddress add ... dev ..." % where
+        self._stop(LOST, "address", at(node), reason, advice, packet)
+
     def _stop(
         self, verdict: str, layer: str, place: str, reason: str, advice: str, packet: Packet, until: Mark | None = None
     ) -> None:
         self.trail.stop(Verdict(verdict, layer, place, reason, advice), packet, until)
-
-
-def _takes(bound: Address, to: Address) -> bool:
-    """Whether a socket takes what is sent to an address. One bound to :: takes IPv4, too."""
-    if bound.is_unspecified:
-        return bound.version == to.version or bound.version == 6
-    mapped = getattr(bound, "ipv4_mapped", None)
-    return to in (bound, mapped)

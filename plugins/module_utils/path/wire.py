@@ -46,6 +46,7 @@ class Wire:
         return self._enter(other, far, packet, mac, target)
 
     def _enter(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
+        self._controlled(node, nic, packet)
         self.hook(node, packet, "netdev", "ingress", nic.name, self._after_ingress(node, nic, packet))
         if not nic.master:
             return node, nic
@@ -233,7 +234,9 @@ class Wire:
             )
 
     def _must_be_seen(self, node: Node, way: str, nic: Nic, packet: Packet) -> None:
-        if packet.is_arp:
+        if way == "out":
+            self._controlled(node, nic, packet)
+        if packet.asks:
             return
         verdict = Verdict(
             LOST,
@@ -245,12 +248,27 @@ class Wire:
         self.trail.seen(Mark(node.name, "%s %s" % (way, nic.name), packet.answer), verdict)
         self.trail.note(node, packet, self.layer_of(node, nic), nic.name, "%s %s" % (way, packet))
 
+    def _controlled(self, node: Node, nic: Nic, packet: Packet) -> None:
+        """Filters of traffic control may do anything with a packet; what, only a real one shows."""
+        if nic.index in node.controlled:
+            where = "" if node.is_host else "-n %s " % node.name
+            self.trail.doubt(
+                Verdict(
+                    LOST,
+                    "link",
+                    at(node, nic),
+                    "filters of traffic control at %s of %s may take the packet" % (nic.name, node.name),
+                    "tc %sfilter show dev %s ingress (and egress)" % (where, nic.name),
+                ),
+                packet,
+            )
+
     def hook(self, node: Node, packet: Packet, family: str, hook: str, device: str, after: Mark) -> Outcome:
         """A hook below IP: the frame was dropped there if it was not seen after it."""
         seen_by = ("bridge", "inet", "ip", "ip6", "arp") if family in ("bridge", "") else (family, "inet")
         packet = packet if packet.iif or family == "" else packet.at(iif=device)
         outcome = node.filter.on_hook(hook, packet, node, family, device)
-        if packet.is_arp:
+        if packet.asks:
             return self._asked(node, outcome, packet)
         named = self.trail.oracle.dropped(node, packet.answer, seen_by)
         if named is not None and not self.trail.oracle.came(after):
@@ -264,7 +282,7 @@ class Wire:
     def _asked(self, node: Node, outcome: Outcome, packet: Packet) -> Outcome:
         if outcome.kind in (DROP, REJECT):
             verdict, unused, place, reason, advice = firewall(node, outcome)
-            self._stop(verdict, "firewall", place, reason + " (it drops ARP)", advice, packet)
+            self._stop(verdict, "firewall", place, reason + " (so nobody learns the MAC address)", advice, packet)
         elif outcome.kind == UNKNOWN:
             self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
         return outcome
@@ -380,23 +398,24 @@ class Wire:
     def _ask(self, node: Node, nic: Nic, owner: Station, address: Address, packet: Packet) -> None:
         """Follow the question for a MAC address, and its answer."""
         own = packet.source if node.is_local(packet.source) else node.own_address(nic.name, address.version)
-        if address.version == 6 or own is None:
+        if own is None:
             return
         other, far = owner
-        question = Packet(own, address, "arp", iif="", oif=nic.name, state="untracked")
-        self.hook(node, question, "arp", "output", "", Mark(node.name, "", False))
+        protocol, family = ("arp", "arp") if address.version == 4 else ("nd", "")
+        question = Packet(own, address, protocol, oif=nic.name, state="untracked")
+        self.hook(node, question, family, "output", "", Mark(node.name, "", False))
         self.leave(node, nic, question, "ff:ff:ff:ff:ff:ff", owner)
         question = question.at(iif=far.name, oif="")
-        self.hook(other, question, "arp", "input", "", Mark(other.name, "", False))
+        self.hook(other, question, family, "input", "", Mark(other.name, "", False))
         self._must_find_back(other, far, question)
-        answer = Packet(address, own, "arp", oif=far.name, state="untracked", answer=True)
-        self.hook(other, answer, "arp", "output", "", Mark(other.name, "", True))
-        self.leave(other, far, answer, nic.mac, (node, nic))
-        self.hook(node, answer.at(iif=nic.name, oif=""), "arp", "input", "", Mark(node.name, "", True))
+        reply = Packet(address, own, protocol, oif=far.name, state="untracked", answer=True)
+        self.hook(other, reply, family, "output", "", Mark(other.name, "", True))
+        self.leave(other, far, reply, nic.mac, (node, nic))
+        self.hook(node, reply.at(iif=nic.name, oif=""), family, "input", "", Mark(node.name, "", True))
 
     def _must_find_back(self, node: Node, nic: Nic, question: Packet) -> None:
         """Linux answers ARP only where it has a way back to who asks."""
-        if node.route(question, nic.name).error:
+        if question.is_arp and node.route(question, nic.name).error:
             found = reverse_path(node, nic, question)
             if found is not None:
                 self._stop(*found, question)
