@@ -9,12 +9,12 @@ DOCUMENTATION = r"""
 module: path_check
 short_description: Tell whether a packet arrives, and if not, what is in its way
 description:
-  - Follows a packet from an endpoint, from the host or from outside to an address, an endpoint or a published port, layer
-    by layer in the kernel's order. It follows the answer back in the same way.
-  - The answer is one verdict. It names the layer, the object there, whose it is, and the command or the option that mends
-    it.
-  - With O(active=true) one real packet is sent and watched at every link and on every hook of the packet filter that it
-    passes. So the rule, the route or the setting that ends it is found, whoever made it. In check mode, and with
+  - Follows a packet from an endpoint, from the host or from outside to an address, an endpoint or a published port,
+    layer by layer in the kernel's order. It follows the answer back in the same way.
+  - The answer is one verdict. It names the layer, the object there, whose it is, and the command or the option that
+    mends it.
+  - With O(active=true) one real packet is sent and watched at every link and on every hook of the packet filter that
+    it passes. So the rule, the route or the setting that ends it is found, whoever made it. In check mode, and with
     O(active=false), the way is worked out from what the kernel has (links, addresses, routes, sysctls and rules), and
     nothing is sent.
   - Where nobody can tell, the verdict is V(unknown) (RV(verdict)), and the reason says what could not be told.
@@ -31,8 +31,8 @@ options:
     required: true
   to:
     description:
-      - Where it goes. An address, or the name of an endpoint, for which C(NAME.NETWORK) chooses the address in one of its
-        networks.
+      - Where it goes. An address, or the name of an endpoint, for which C(NAME.NETWORK) chooses the address in one of
+        its networks.
       - For a published port this is an address of the host.
     type: str
     required: true
@@ -52,20 +52,20 @@ options:
   size:
     description:
       - The size of the packet in bytes, from the IP header on. It must not be fragmented on its way.
-      - With V(tcp) (O(protocol)), the packet that is really sent stays small, and the size is compared with the MTU of each
-        link only.
+      - With V(tcp) (O(protocol)), the packet that is really sent stays small, and the size is compared with the MTU
+        of each link only.
     type: int
   timeout:
     description:
       - For how many seconds to wait for an answer.
-      - A packet that has left is waited for one second at most, and one whose next hop does not tell its MAC address for
-        the whole time.
+      - A packet that has left is waited for one second at most, and one whose next hop does not tell its MAC address
+        for the whole time.
     type: float
     default: 4.0
   inject:
     description:
-      - With O(from=outside), put the packet into the host's uplink as if the network had brought it, so nobody outside
-        is needed. This takes C(tc), and a pair of links that exists for a moment.
+      - With O(from=outside), put the packet into the host's uplink as if the network had brought it, so nobody
+        outside is needed. This takes C(tc), and a pair of links that exists for a moment.
       - With V(false), wait for O(timeout) seconds for somebody outside to send one.
     type: bool
     default: true
@@ -80,12 +80,12 @@ requirements:
   - pyroute2 >= 0.7.2 on the managed host
   - nf_tables in the kernel for O(active=true); where it is missing, packets are watched at links only
 notes:
-  - The module changes nothing that lasts. For O(active=true) it adds empty chains in tables of its own, which the kernel
-    removes when the module ends, even if it is killed, and forgets the entry of connection tracking again.
-  - A service sees a connection that is opened and reset at once, or for V(udp) (O(protocol)) a datagram of eight random
-    bytes.
-  - For TCP and ICMP, V(arrives) (RV(verdict)) means that the answer came back. A service need not answer UDP, so there it
-    means that a socket took the packet.
+  - The module changes nothing that lasts. For O(active=true) it adds empty chains in tables of its own, which the
+    kernel removes when the module ends, even if it is killed, and forgets the entry of connection tracking again.
+  - A service sees a connection that is opened and reset at once, or for V(udp) (O(protocol)) a datagram of eight
+    random bytes.
+  - For TCP and ICMP, V(arrives) (RV(verdict)) means that the answer came back. A service need not answer UDP, so
+    there it means that a socket took the packet.
 """
 
 EXAMPLES = r"""
