@@ -118,20 +118,22 @@ class Networks:
         net = self.nets[0]
         source = "192.0.2.2" if version == 4 else "2001:db8::2"
         end = self._to(net["endpoints"][0], net, version)
-        return Flow("in", origin="outside", place="neighbour", to=up(version), port=self.port, src=source, source=source,
-                    back=source, version=version, **end)  # fmt: skip
+        end.update(origin="outside", place="neighbour", to=up(version), port=self.port, version=version)
+        return Flow("in", src=source, source=source, back=source, **end)
 
     def _host(self, version: int) -> Flow:
         net = self.draw.choice(self.nets)
         end = self._to(self.draw.choice(net["endpoints"]), net, version)
-        return Flow("host", origin="host", place="host", to=end["dst"], port=80, src=gateway(net, version),
-                    back=gateway(net, version), version=version, **end)  # fmt: skip
+        own = gateway(net, version)
+        end.update(origin="host", place="host", to=end["dst"], port=80, version=version)
+        return Flow("host", src=own, back=own, **end)
 
     def _self_published(self, version: int) -> Flow:
         net = self.nets[0]
         end = self._to(net["endpoints"][0], net, version)
-        return Flow("self_published", origin="host", place="host", to=up(version), port=self.port, src=up(version),
-                    back=up(version), version=version, **end)  # fmt: skip
+        own = up(version)
+        end.update(origin="host", place="host", to=own, port=self.port, version=version)
+        return Flow("self_published", src=own, back=own, **end)
 
     def _hairpin(self, version: int) -> Flow:
         net = self.nets[0]
@@ -174,7 +176,17 @@ class Draws:
 
     def one(self) -> None:
         """One flow with one thing wrong in it, or nothing."""
-        flow, breakage = self._chosen()
+        self.draw_of(*self._chosen())
+
+    def named(self, breakage: Breakage) -> None:
+        """A flow with this wrong in it."""
+        flow = self.networks.flow()
+        while not breakage.fits(flow):
+            flow = self.networks.flow()
+        self.draw_of(flow, breakage)
+
+    def draw_of(self, flow: Flow, breakage: Breakage | None) -> None:
+        """What a real packet and the path check say."""
         self.score.draws += 1
         self.score.kinds[breakage.name if breakage else "nothing"] += 1
         if breakage is None:

@@ -21,7 +21,11 @@ class PathWorld(EngineWorld):
 
     def __init__(self, backend: str = "nftables") -> None:
         super().__init__(backend)
-        self._paths = subprocess.Popen(
+        self._paths = self.checker()
+
+    def checker(self) -> subprocess.Popen[str]:
+        """A process that checks paths."""
+        return subprocess.Popen(
             self.inside(str(SETTINGS.python), str(PATHS), str(TREE), str(SETTINGS.library)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -42,9 +46,15 @@ class PathWorld(EngineWorld):
 
     def check(self, origin: str, to: str, port: int = 0, **options: Any) -> dict[str, Any]:
         """What the path check says."""
-        assert self._paths.stdin is not None and self._paths.stdout is not None
-        self._paths.stdin.write(json.dumps({"origin": origin, "to": to, "port": port, **options}) + "\n")
-        self._paths.stdin.flush()
+        assert self._paths.stdout is not None
+        tell(self._paths, origin=origin, to=to, port=port, **options)
         found: dict[str, Any] = json.loads(self._paths.stdout.readline())
         assert "error" not in found, found
         return found
+
+
+def tell(process: subprocess.Popen[str], **question: Any) -> None:
+    """Ask, and do not wait for the answer."""
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(question) + "\n")
+    process.stdin.flush()

@@ -153,10 +153,18 @@ def _address(facts: Facts, origin: Node | None, question: Question) -> Address:
 
 def _addresses(facts: Facts, node: Node, name: str) -> list[Address]:
     network = "" if node.is_host or node.name == name else name.partition(".")[2]
-    nics = [nic for nic in node.nics.values() if nic.name != "lo" and (not network or nic.network == network)]
+    nics = [
+        nic for nic in node.nics.values() if nic.name != "lo" and (not network or _is_of(facts, node, nic, network))
+    ]
     if node.is_host:
         nics = [nic for nic in nics if not nic.is_ours]
     return [one.ip for nic in nics for one in nic.addresses if not one.is_link_local]
+
+
+def _is_of(facts: Facts, node: Node, nic: Nic, network: str) -> bool:
+    """Whether a link belongs to a network; the mark is on the host's end."""
+    end = facts.peer(node, nic)
+    return network in (nic.network, end[1].network if end is not None else "")
 
 
 def _own_source(node: Node, packet: Packet) -> Address:

@@ -182,6 +182,8 @@ def _entries(nodes: t.Sequence[Node], sightings: Sightings) -> t.Iterator[dict[s
 def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start) -> Verdict:
     """What was walked, and what the sender was told."""
     outcome = sender.outcome()
+    if outcome == ANSWERED and walked.layer == "mtu":
+        return walked
     if outcome == ANSWERED:
         return Verdict(ARRIVES, None, at(start.node), "the answer came back")
     if outcome == REFUSING and walked.verdict != REFUSED:

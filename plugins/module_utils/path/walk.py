@@ -75,6 +75,8 @@ class Walk:
         way = self._routed(node, packet)
         packet = packet.at(oif=way.link)
         entry = packet
+        if not way.is_local:
+            self._must_fit(node, node.nics[way.link], packet)
         packet = self._hook(node, "output", packet)
         if packet.to != entry.to:
             way = self._routed(node, packet)
@@ -107,7 +109,7 @@ class Walk:
     def _emit(self, node: Node, way: Way, packet: Packet, entry: Packet) -> None:
         """Out by a link: what is common to packets made here and to forwarded ones."""
         nic = node.nics[way.link]
-        self._must_fit(node, nic, way, packet)
+        self._must_fit(node, nic, packet)
         packet = self._hook(node, "postrouting", packet)
         if not packet.answer:
             self._translations.setdefault(node.name, []).append((entry, packet))
@@ -124,18 +126,8 @@ class Walk:
             other, far, packet.at(iif=far.name, oif="", status=packet.status if other is node else frozenset())
         )
 
-    def _must_fit(self, node: Node, nic: Nic, way: Way, packet: Packet) -> None:
-        if packet.size > nic.mtu:
-            self._stop(
-                LOST,
-                "mtu",
-                at(node, nic),
-                "the packet has %d bytes and must not be cut, %s of %s takes %d"
-                % (packet.size, nic.name, node.name, nic.mtu),
-                "Send less, or raise the MTU: ip link set %s mtu %d" % (nic.name, packet.size),
-                packet,
-                Mark(node.name, "out " + nic.name, packet.answer),
-            )
+    def _must_fit(self, node: Node, nic: Nic, packet: Packet) -> None:
+        self.wire.must_fit(node, nic, packet, Mark(node.name, "out " + nic.name, packet.answer))
 
     # ---- packets that come in
 
@@ -172,7 +164,7 @@ class Walk:
         self._must_forward(node, nic, packet)
         packet = packet.at(oif=way.link)
         out = node.nics[way.link]
-        self._must_fit(node, out, way, packet)
+        self._must_fit(node, out, packet)
         packet = self._hook(node, "forward", packet)
         self._emit(node, way, packet, entry)
 

@@ -42,6 +42,7 @@ class Wire:
             return None
         other, far = end
         self._must_be_up(other, far, packet)
+        self.must_fit(other, far, packet, Mark(other.name, "in " + far.name, packet.answer))
         self._must_be_seen(other, "in", far, packet)
         return self._enter(other, far, packet, mac, target)
 
@@ -99,6 +100,7 @@ class Wire:
         self._must_be_up(node, out, packet)
         self._must_lead_on(node, out, packet)
         after = Mark(node.name, "out " + out.name, packet.answer)
+        self.must_fit(node, out, packet, after)
         self.hook(node, packet.at(oif=out.name), "bridge", "postrouting", "", after)
         self._must_be_seen(node, "out", out, packet)
         return self._along(node, out, packet, mac, target)
@@ -174,6 +176,22 @@ class Wire:
         end = self.other_end(node, nic)
         if end is not None:
             self._must_be_up(end[0], end[1], packet)
+
+    def must_fit(self, node: Node, nic: Nic, packet: Packet, until: Mark) -> None:
+        """Neither who sends nor who receives takes more than the MTU of a link."""
+        if packet.size > nic.mtu:
+            where = "" if node.is_host else "-n %s " % node.name
+            self._stop(
+                LOST,
+                "mtu",
+                at(node, nic),
+                "the packet has %d bytes and must not be cut, but %s of %s takes %d"
+                % (packet.size, nic.name, node.name, nic.mtu),
+                "Send less, or raise the MTU: ip %slink set %s mtu %d" % (where, nic.name, packet.size),
+                packet,
+                # what is really sent for TCP is small, however large the packets are that are asked about
+                None if packet.protocol == "tcp" else until,
+            )
 
     def _must_have_carrier(self, node: Node, nic: Nic, packet: Packet) -> None:
         if not nic.carrier and nic.name != "lo":

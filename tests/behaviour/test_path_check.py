@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the path check says is what a real packet does, and the layer that it names is the one that is broken.
+
+A longer run with more draws: python3 tests/behaviour/path_draws.py 1000
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from breakages import BREAKAGES, Breakage
+from engine_world import BACKENDS
+from fleet import eventually
+from path_draws import Draws
+from path_world import PathWorld, tell
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+]
+
+WEB, DB, APP = "10.20.0.2", "10.20.0.3", "10.21.0.2"
+HOST, NEIGHBOUR = "192.0.2.1", "192.0.2.2"
+NETWORKS: list[dict[str, Any]] = [
+    {
+        "name": "blue",
+        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+        "endpoints": [
+            {"name": "web", "addresses": [WEB, "fd00:20::2"], "publish": ["8080:80", "5353:53/udp"]},
+            {"name": "db", "addresses": [DB, "fd00:20::3"]},
+        ],
+    },
+    {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "app", "addresses": [APP]}]},
+]
+
+
+# ---- random networks and flows, each breakage once
+
+
+@pytest.fixture(scope="module")
+def draws() -> Iterator[Draws]:
+    seed = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
+    found = Draws(seed)
+    yield found
+    print(f"\npath check, seed {seed}: {found.score}")
+    found.close()
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)
+def test_breakage(draws: Draws, breakage: Breakage) -> None:
+    draws.score.wrong.clear()
+    draws.named(breakage)
+    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+
+
+def test_nothing_broken(draws: Draws) -> None:
+    draws.score.wrong.clear()
+    for unused in range(5):
+        draws.draw_of(draws.networks.flow(), None)
+    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+
+
+def test_nobody_can_tell_seldom(draws: Draws) -> None:
+    """The static walk knows of nothing behind the uplink, and nothing of traffic control; else it has an answer."""
+    known = (" upstream,", " masquerade,", "traffic control")
+    assert [text for text in draws.score.silent if not any(word in text for word in known)] == []
+
+
+# ---- one by one
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[PathWorld]:
+    found = PathWorld()
+    found.make(*NETWORKS)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=[True, False], ids=["active", "static"])
+def active(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+class TestSize:
+    @pytest.fixture(params=["endpoint", "host's end", "server's port", "bridge", "uplink"])
+    def small(self, request: pytest.FixtureRequest, shared: PathWorld) -> Iterator[str]:
+        """A link that takes less; the address behind it."""
+        links = {
+            "endpoint": (DB, ["-n", "web", "link", "set", "eth0", "mtu"]),
+            "host's end": (DB, ["link", "set", "v-blue-web", "mtu"]),
+            "server's port": (DB, ["link", "set", "v-blue-db", "mtu"]),
+            "bridge": (APP, ["link", "set", "br-red", "mtu"]),
+            "uplink": (NEIGHBOUR, ["link", "set", "up0", "mtu"]),
+        }
+        to, command = links[request.param]
+        shared.must("ip", *command, "1280")
+        shared.must(
+            "nft", "add", "rule", "inet", "dockerless", "user_forward", "icmp", "type", "echo-request", "accept"
+        )
+        yield to
+        shared.must("nft", "flush", "chain", "inet", "dockerless", "user_forward")
+        shared.must("ip", *command, "1500")
+        # IPv4 remembers for ten minutes what it was told of a path
+        shared.must("ip", "-n", "web", "route", "flush", "cache")
+
+    def test_too_large(self, shared: PathWorld, small: str, active: bool) -> None:
+        found = shared.check("web", small, size=1400, active=active, timeout=0.5, protocol="icmp")
+        assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
+
+    def test_tcp_is_compared_only(self, shared: PathWorld, active: bool) -> None:
+        shared.must("ip", "link", "set", "up0", "mtu", "1280")
+        try:
+            with shared.server("neighbour", 99):
+                found = shared.check("web", NEIGHBOUR, 99, size=1400, active=active)
+        finally:
+            shared.must("ip", "link", "set", "up0", "mtu", "1500")
+        assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
+
+    def test_fits(self, shared: PathWorld, active: bool) -> None:
+        found = shared.check("web", DB, size=1500, active=active, protocol="icmp")
+        assert found["verdict"] == "arrives", found
+
+
+class TestWays:
+    def test_ping(self, shared: PathWorld, active: bool) -> None:
+        assert shared.check("web", "db", active=active, protocol="icmp")["verdict"] == "arrives"
+        assert shared.check("web", "fd00:20::3", active=active, protocol="icmp")["verdict"] == "arrives"
+
+    def test_by_name(self, shared: PathWorld, active: bool) -> None:
+        with shared.server("db", 80):
+            assert shared.check("web", "db.blue", 80, active=active)["verdict"] == "arrives"
+
+    def test_udp(self, shared: PathWorld, active: bool) -> None:
+        with shared.server("web", 53, "udp"):
+            for origin, to, port in (("db", WEB, 53), ("host", HOST, 5353), ("outside", HOST, 5353)):
+                source = NEIGHBOUR if origin == "outside" else ""
+                found = shared.check(origin, to, port, protocol="udp", active=active, source_address=source)
+                assert found["verdict"] == "arrives", found
+        found = shared.check("db", WEB, 53, protocol="udp", active=active)
+        assert (found["verdict"], found["layer"]) == ("refused", "service"), found
+
+    def test_not_published(self, shared: PathWorld, active: bool) -> None:
+        found = shared.check("outside", HOST, 8081, active=active, source_address=NEIGHBOUR, timeout=0.5)
+        assert (found["verdict"], found["layer"]) == ("refused", "publish"), found
+
+    def test_other_network(self, shared: PathWorld, active: bool) -> None:
+        found = shared.check("web", APP, 80, active=active, timeout=0.5)
+        assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
+        assert "this collection" in found["reason"] and "allow" in found["advice"]
+
+    def test_the_way_out_shows_the_translation(self, shared: PathWorld) -> None:
+        with shared.server("neighbour", 99):
+            found = shared.check("web", NEIGHBOUR, 99)
+        entry = next(entry for entry in found["conntrack"] if entry["place"] == "host")
+        port = entry["original"].partition(":")[2].partition(" ")[0]
+        assert entry["original"] == f"{WEB}:{port} > {NEIGHBOUR}:99"
+        assert entry["reply"] == f"{NEIGHBOUR}:99 > {HOST}:{port}"
+        outside = [hop["found"] for hop in found["hops"] if hop["object"] == "up0" and hop["layer"] == "uplink"]
+        assert f"out {HOST}:{port} > {NEIGHBOUR}:99" in outside
+
+    def test_somebody_outside_asks(self, shared: PathWorld) -> None:
+        with shared.server("web", 80) as server:
+            timer = threading.Timer(0.7, lambda: shared.ask("neighbour", HOST, 8080, server))
+            timer.start()
+            found = shared.check("outside", HOST, 8080, source_address=NEIGHBOUR, inject=False, timeout=5.0)
+            timer.join()
+        assert found["verdict"] == "arrives", found
+        found = shared.check("outside", HOST, 8080, source_address=NEIGHBOUR, inject=False, timeout=0.2)
+        assert found["verdict"] == "unknown", found
+
+    def test_in_a_crowd(self, shared: PathWorld) -> None:
+        """Others on the same links do not mislead it."""
+        stop = threading.Event()
+
+        def talk() -> None:
+            while not stop.is_set():
+                shared.ask("db", WEB, 80, server, patience=0.05)
+                time.sleep(0.005)
+
+        with shared.server("web", 80) as server:
+            thread = threading.Thread(target=talk)
+            thread.start()
+            try:
+                shared.must(
+                    "nft", "add", "rule", "inet", "dockerless", "user_forward", "ip", "daddr", NEIGHBOUR, "drop"
+                )
+                found = shared.check("web", NEIGHBOUR, 99, timeout=0.5)
+            finally:
+                shared.must("nft", "flush", "chain", "inet", "dockerless", "user_forward")
+                stop.set()
+                thread.join()
+        assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
+        assert "user_forward" in found["reason"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+class TestIptables:
+    @pytest.fixture
+    def world(self, backend: str) -> Iterator[PathWorld]:
+        found = PathWorld(backend)
+        found.make(*NETWORKS)
+        yield found
+        found.close()
+
+    def test_our_own_rules_are_read(self, world: PathWorld) -> None:
+        for active in (True, False):
+            with world.server("web", 80):
+                for origin in ("outside", "host", "db"):
+                    source = NEIGHBOUR if origin == "outside" else ""
+                    found = world.check(origin, HOST, 8080, active=active, source_address=source)
+                    assert found["verdict"] == "arrives", found
+            found = world.check("app", WEB, 80, active=active, timeout=0.5)
+            assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
+            assert "DLN-" in found["reason"], found
+
+
+# ---- what it leaves behind
+
+
+def left(world: PathWorld) -> dict[str, Any]:
+    """Everything that a check may have changed."""
+    tables = [world.must("ip", "netns", "exec", name, "nft", "list", "ruleset") for name in ("web", "db", "neighbour")]
+    return {**world.state(), "tables": tables, "links": world.must("ip", "-br", "link")}
+
+
+class TestNothingIsLeft:
+    @pytest.mark.parametrize("origin", ["web", "outside"])
+    def test_after_a_check(self, shared: PathWorld, origin: str) -> None:
+        before = left(shared)
+        shared.check(origin, APP, 80, source_address=NEIGHBOUR if origin == "outside" else "", timeout=0.3)
+        assert left(shared) == before
+
+    @pytest.mark.parametrize("origin", ["db", "outside"])
+    def test_after_a_kill(self, shared: PathWorld, origin: str) -> None:
+        """Killed while it waits for a neighbour that does not answer."""
+        shared.must("ip", "-n", "web", "address", "del", f"{WEB}/24", "dev", "eth0")
+        for where in ([], ["-n", "db"]):
+            shared.must("ip", *where, "neigh", "flush", "to", WEB)
+        before = left(shared)
+        process = shared.checker()
+        asked = {"to": WEB, "protocol": "icmp"} if origin == "db" else {"to": HOST, "port": 8080}
+        tell(process, origin=origin, timeout=60, source_address=NEIGHBOUR if origin != "db" else "", **asked)
+        try:
+            assert eventually(lambda: "dockerless_path" in shared.must("nft", "list", "tables"))
+            assert origin == "db" or "dlnp" in shared.must("ip", "-br", "link")
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        same = eventually(lambda: left(shared) == before)
+        shared.make(*NETWORKS)
+        assert same, "something is left after a kill"
+
+    def test_nothing_is_sent_by_a_static_walk(self, shared: PathWorld) -> None:
+        with shared.server("db", 81) as server:
+            assert shared.check("web", DB, 81, active=False)["verdict"] == "arrives"
+            server.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                server.accept()
