@@ -34,6 +34,7 @@ options:
       - Where it goes. An address, or the name of an endpoint, for which C(NAME.NETWORK) chooses the address in one of
         its networks.
       - For a published port this is an address of the host.
+      - The port and the protocol may follow, as in C(192.0.2.1:443), C([2001:db8::1]:53/udp) or C(db:5432).
     type: str
     required: true
   port:

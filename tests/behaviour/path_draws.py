@@ -34,11 +34,13 @@ class Score:
     draws: int = 0
     wrong: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)  # where the static walk could not tell
+    repeated: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         said = f"{self.draws} draws of {len(self.kinds)} kinds, {len(self.wrong)} wrong;"
-        return f"{said} the static walk could not tell in {len(self.silent)}"
+        said += f" the static walk could not tell in {len(self.silent)}"
+        return f"{said}, and {self.repeated} real packets were sent again with more time"
 
 
 class Networks:
@@ -241,6 +243,10 @@ class Draws:
             begin = time.monotonic()
             options = {"source_address": flow.source, "active": active, "timeout": PATIENCE if arrives else 0.3}
             found = self.world.check(flow.origin, flow.to, flow.port, **options)
+            if active and found["verdict"] == "unknown":
+                # the time was too short
+                self.score.repeated += 1
+                found = self.world.check(flow.origin, flow.to, flow.port, **{**options, "timeout": PATIENCE})
             self._judge(flow, breakage, arrives, active, found, time.monotonic() - begin)
 
     def _judge(

@@ -1163,3 +1163,21 @@ def test_over_ssh(host: Host) -> None:
     info = run.of(play="again")[-1].result
     assert info["networks"][0]["endpoints"][0]["netns"] == "inner"
     assert remains(nothing, host.dump()) == ""
+
+
+# ---- the path check
+
+
+def test_path_check(host: Host) -> None:
+    """The module itself; what it says is compared with packets in test_path_check.py."""
+    host.do("bridge_network", networks=NETWORK)
+    ping = {"from": "web", "to": "db"}
+    assert host.do("path_check", **ping).data["verdict"] == "arrives"
+    look = host.look("path_check", **ping)
+    assert (look.data["verdict"], look.changed) == ("arrives", False)
+    refused = host.do("path_check", **ping, port=80).data
+    assert (refused["verdict"], refused["layer"]) == ("refused", "service")
+    closed = host.do("path_check", **{"from": "web", "to": "r1"}, port=80, timeout=0.5).data
+    assert (closed["verdict"], closed["layer"], closed["place"]) == ("lost", "firewall", "host")
+    assert "no endpoint nobody" in host.refuse("path_check", **{"from": "nobody", "to": "db"})
+    assert "needs one" in host.refuse("path_check", **ping, protocol="tcp")

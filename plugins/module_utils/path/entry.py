@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -16,11 +17,13 @@ from ..model import Conflict, InvalidRequest
 from .check import Question, check
 
 _NOT_FOUND = 127
+_TARGET = re.compile(r"^(\[[^][]+\]|[^][:/]+)(?::([0-9]+))?(?:/([a-z]+))?$")
+PROTOCOLS = ("tcp", "udp", "icmp")
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "from": {"type": "str", "required": True},
     "to": {"type": "str", "required": True},
     "port": {"type": "int"},
-    "protocol": {"type": "str", "choices": ["tcp", "udp", "icmp"]},
+    "protocol": {"type": "str", "choices": list(PROTOCOLS)},
     "source_address": {"type": "str"},
     "size": {"type": "int"},
     "timeout": {"type": "float", "default": 4.0},
@@ -45,20 +48,25 @@ def run_path_check() -> None:
 
 def question_of(params: t.Mapping[str, t.Any], check_mode: bool) -> Question:
     """The options as a question; InvalidRequest when they do not fit together."""
-    port = params["port"] or 0
-    protocol = params["protocol"] or ("tcp" if port else "icmp")
-    if not 0 <= port <= 65535 or (params["port"] == 0):
-        raise InvalidRequest("port: %d is no port; there are 1 to 65535." % params["port"])
+    to, port, protocol = target(params["to"])
+    if params["port"] is not None and port not in (None, params["port"]):
+        raise InvalidRequest("port: it is %d, but `to` says %d." % (params["port"], port))
+    port = params["port"] if port is None else port
+    if port is not None and not 0 < port <= 65535:
+        raise InvalidRequest("port: %d is not a port; say 1 to 65535." % port)
+    protocol = params["protocol"] or protocol or ("tcp" if port else "icmp")
+    if protocol not in PROTOCOLS:
+        raise InvalidRequest("to: %s is not a protocol that can be followed; say tcp, udp or icmp." % protocol)
     if (protocol == "icmp") != (not port):
-        raise InvalidRequest("port: %s" % ("icmp has no ports." if port else "%s needs one." % protocol))
+        raise InvalidRequest("port: %s" % ("icmp has no ports." if port else "the protocol %s needs one." % protocol))
     if params["size"] is not None and not 28 <= params["size"] <= 65535:
         raise InvalidRequest("size: a packet has 28 to 65535 bytes.")
     if not 0 < params["timeout"] <= 300:
         raise InvalidRequest("timeout: say more than 0, and at most 300 seconds.")
     return Question(
         origin=params["from"],
-        to=params["to"],
-        port=port,
+        to=to,
+        port=port or 0,
         protocol=protocol,
         source_address=params["source_address"] or "",
         size=params["size"] or 0,
@@ -66,6 +74,15 @@ def question_of(params: t.Mapping[str, t.Any], check_mode: bool) -> Question:
         inject=params["inject"],
         active=params["active"] and not check_mode,
     )
+
+
+def target(text: str) -> tuple[str, int | None, str]:
+    """Address or name, port and protocol in ADDRESS:PORT/PROTOCOL; the last two may be left out."""
+    match = _TARGET.match(text)
+    if match is None:
+        return text, None, ""  # an IPv6 address
+    name, port, protocol = match.groups()
+    return name.strip("[]"), int(port) if port else None, protocol or ""
 
 
 def _runner(module: AnsibleModule) -> t.Callable[[t.Sequence[str], str | None], tuple[int, str, str]]:

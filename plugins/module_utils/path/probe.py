@@ -200,7 +200,7 @@ def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start)
             "the answer came back to %s, but not to the socket that asked" % start.node.name,
             "Look at what filters sockets there (cgroup programs, SO_BINDTODEVICE).",
         )
-    if outcome == FAILED and sender.errno and walked.verdict in (LOST, UNANSWERED):
+    if outcome == FAILED and sender.errno and walked.verdict in (LOST, UNANSWERED, NOT_KNOWN):
         return Verdict(
             walked.verdict,
             walked.layer,

@@ -94,7 +94,7 @@ class Walk:
         way = node.route(packet)
         if way.error:
             self._no_way(node, None, packet, way)
-        if packet.source.is_link_local and not packet.to.is_link_local and not packet.answer:
+        if way.gateway is not None and packet.source.is_link_local and not packet.answer:
             self._no_address(node, packet)
         return self._noted_way(node, packet, way)
 
@@ -402,7 +402,9 @@ class Walk:
             )
         layer = {"forward": "route", "input": "route"}.get(hook, "link")
         reason = "the packet did not get to the hook %s of %s, and nothing that was looked at explains it"
-        return Verdict(LOST, layer, at(node), reason % (hook, node.name), "ip xfrm policy; ip rule; tc filter show")
+        return Verdict(
+            NOT_KNOWN, layer, at(node), reason % (hook, node.name), "ip xfrm policy; ip rule; tc filter show"
+        )
 
     # ---- no way
 

@@ -12,6 +12,7 @@ from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Ni
 from .packet import Packet
 from .rules import DROP, REJECT, UNKNOWN, Outcome
 from .trail import LOST, Mark, Trail, Verdict, at
+from .trail import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
 
@@ -22,6 +23,8 @@ class Wire:
     def __init__(self, facts: Facts, trail: Trail) -> None:
         self.facts = facts
         self.trail = trail
+        # What to say if a real packet still waits for the MAC address that was asked for.
+        self._unanswered: Verdict | None = None
 
     # ---- from link to link
 
@@ -257,13 +260,16 @@ class Wire:
         if packet.asks:
             return
         verdict = Verdict(
-            LOST,
+            NOT_KNOWN,
             self.layer_of(node, nic),
             at(node, nic),
             "the packet was not seen at %s of %s, and nothing that was looked at explains it" % (nic.name, node.name),
             "Look at traffic control (tc filter show dev %s ingress, tc qdisc show) and at programs of XDP." % nic.name,
         )
+        if way == "out" and self._unanswered:
+            verdict = self._unanswered
         self.trail.seen(Mark(node.name, "%s %s" % (way, nic.name), packet.answer), verdict)
+        self._unanswered = None
         self.trail.note(node, packet, self.layer_of(node, nic), nic.name, "%s %s" % (way, packet))
 
     def _controlled(self, node: Node, nic: Nic, packet: Packet) -> None:
@@ -322,6 +328,13 @@ class Wire:
             return "", False
         self._ask(node, nic, owner, address, packet)
         self.trail.note(node, packet, "neighbour", str(address), "is at %s (%s)" % (owner[1].mac, at(*owner)))
+        self._unanswered = Verdict(
+            NOT_KNOWN,
+            "neighbour",
+            at(node, nic),
+            "%s asked for the MAC address of %s, and got no answer before the time was up" % (node.name, address),
+            "Ask again with a longer timeout.",
+        )
         return owner[1].mac, True
 
     def _note_known(self, node: Node, nic: Nic, address: Address, mac: str, fixed: bool, packet: Packet) -> None:
@@ -375,6 +388,9 @@ class Wire:
 
     def _nobody(self, node: Node, nic: Nic, address: Address, gateway: bool, packet: Packet, failed: bool) -> None:
         if not self._leads_out(node, nic):
+            # A link that is down has no IPv6 addresses any more.
+            for other, far in self._segment(node, nic) if address.version == 6 else ():
+                self._must_be_up(other, far, packet)
             layer = "route" if gateway else "address"
             reason = "nobody on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
