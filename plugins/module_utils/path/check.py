@@ -17,8 +17,7 @@ from .trail import Oracle, Trail, Verdict
 from .walk import Walk
 
 HOST_NAME, OUTSIDE = "host", "outside"
-_ECHO_BYTES = 28
-_SOURCE_PORT = 40000
+_SYN_BYTES, _ECHO_BYTES = 60, 28
 
 
 @dataclass(frozen=True)
@@ -92,18 +91,19 @@ def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, t.Any]:
 
 
 def find_start(facts: Facts, question: Question) -> Start:
-    """The first packet of the question; InvalidRequest when something in it has no meaning on this host."""
+    """The first packet of the question; InvalidRequest when something in it has no meaning on this host.
+
+    The source port is left to the kernel, so the walk does not know it.
+    """
     origin = None if question.origin == OUTSIDE else _node(facts, question.origin, "from")
     to = _address(facts, origin, question)
     packet = Packet(
         source=ipaddress.ip_address("::" if to.version == 6 else "0.0.0.0"),
         to=to,
         protocol=question.protocol if question.port else "icmp",
-        sport=_SOURCE_PORT if question.port else 0,
         dport=question.port,
-        size=question.size or (_ECHO_BYTES if not question.port else 60),
+        size=question.size or (_SYN_BYTES if question.port else _ECHO_BYTES),
     )
-    packet = packet.at(sport=0)  # the kernel chooses one; rules that ask for it are uncertain
     source = _given_source(question, to)
     if origin is None:
         return _from_outside(facts, packet, source)

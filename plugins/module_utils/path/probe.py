@@ -25,7 +25,7 @@ from .packet import Packet
 from .sightings import Sightings, Watch
 from .sums import checksum
 from .taps import Tap
-from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Hopeful, Mark, Trail, Verdict, at
+from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Hopeful, Mark, Oracle, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 
 ANSWERED, REFUSING, FAILED, SILENT = "answered", "refusing", "failed", "silent"
@@ -81,8 +81,6 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, t.Any]:
 
 def _not_sent(facts: Facts, start: Start, why: Verdict) -> dict[str, t.Any]:
     """Only the static walk is left; what it does not find was in the way of sending."""
-    from .trail import Oracle
-
     trail = Trail(Oracle())
     verdict = start.walk(facts, trail)
     return answer(verdict if verdict.verdict not in (ARRIVES, NOT_KNOWN) else why, trail, start)
@@ -118,13 +116,11 @@ def _is_link(mark: Mark) -> bool:
 
 
 def _watch(node: Node, devices: t.Sequence[str], probe: Probe) -> Watch:
-    tap = Tap(probe)
-    try:
-        checkpoints = Checkpoints("dockerless_path_%d" % os.getpid(), probe, devices)
-    except OSError:
-        # Without nf_tables links are watched alone.
-        return Watch(node, tap, None)
-    return Watch(node, tap, checkpoints)
+    watch = Watch(node, Tap(probe), None)
+    # Without nf_tables links are watched alone.
+    with contextlib.suppress(OSError):
+        watch.checkpoints = Checkpoints("dockerless_path_%d" % os.getpid(), probe, devices)
+    return watch
 
 
 def _send_and_wait(sender: Sender, watches: t.Sequence[Watch], start: Start, timeout: float) -> None:

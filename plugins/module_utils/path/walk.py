@@ -48,8 +48,8 @@ class Walk:
         self._start = (host, nic)
 
         def come() -> None:
-            self.wire._must_be_up(host, nic, packet)
-            self.wire._must_have_carrier(host, nic, packet)
+            self.wire.must_be_up(host, nic, packet)
+            self.wire.must_have_carrier(host, nic, packet)
             self.trail.note(host, packet, "uplink", nic.name, "in %s" % packet)
             self.wire.hook(
                 host, packet, "netdev", "ingress", nic.name, Mark(host.name, "prerouting first", packet.answer)
@@ -442,7 +442,7 @@ class Walk:
             if nic.name != "lo" and not nic.up and (not node.is_host or not followed or nic.kind == "bridge"):
                 if node.is_host and not nic.addresses:
                     continue
-                self.wire._must_be_up(node, nic, packet)
+                self.wire.must_be_up(node, nic, packet)
         own = [one for nic in node.nics.values() for one in nic.addresses if not one.is_loopback]
         own = [one for one in own if one.version == packet.version and not one.is_link_local]
         where = "" if node.is_host else "-n %s " % node.name

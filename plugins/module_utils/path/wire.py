@@ -30,7 +30,7 @@ class Wire:
 
     def leave(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
         """Where a frame gets to that a stack sends by a link; None when that is outside of this host."""
-        self._must_be_up(node, nic, packet)
+        self.must_be_up(node, nic, packet)
         if nic.kind == "bridge":
             return self._from_bridge(node, nic, packet, mac, target)
         self._must_lead_on(node, nic, packet)
@@ -41,10 +41,10 @@ class Wire:
         """Through a veth pair."""
         end = self.other_end(node, nic)
         if end is None:
-            self._must_have_carrier(node, nic, packet)
+            self.must_have_carrier(node, nic, packet)
             return None
         other, far = end
-        self._must_be_up(other, far, packet)
+        self.must_be_up(other, far, packet)
         self.must_fit(other, far, packet, Mark(other.name, "in " + far.name, packet.answer))
         self._must_be_seen(other, "in", far, packet)
         return self._enter(other, far, packet, mac, target)
@@ -69,7 +69,7 @@ class Wire:
     def _into_bridge(
         self, node: Node, bridge: Nic, port: Nic, packet: Packet, mac: str, target: Station | None
     ) -> Station | None:
-        self._must_be_up(node, bridge, packet)
+        self.must_be_up(node, bridge, packet)
         self._must_forward(node, bridge, port, packet)
         target = target or self._station(node, bridge, mac)
         local = mac == bridge.mac or (target is not None and target[1] is bridge)
@@ -100,7 +100,7 @@ class Wire:
         return self._by_port(node, out, packet, mac, target)
 
     def _by_port(self, node: Node, out: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
-        self._must_be_up(node, out, packet)
+        self.must_be_up(node, out, packet)
         self._must_lead_on(node, out, packet)
         after = Mark(node.name, "out " + out.name, packet.answer)
         self.must_fit(node, out, packet, after)
@@ -162,7 +162,7 @@ class Wire:
 
     # ---- what may be wrong
 
-    def _must_be_up(self, node: Node, nic: Nic, packet: Packet) -> None:
+    def must_be_up(self, node: Node, nic: Nic, packet: Packet) -> None:
         if not nic.up:
             where = "" if node.is_host else "-n %s " % node.name
             self._stop(
@@ -178,7 +178,7 @@ class Wire:
         """A link whose other end is down sends nothing."""
         end = self.other_end(node, nic)
         if end is not None:
-            self._must_be_up(end[0], end[1], packet)
+            self.must_be_up(end[0], end[1], packet)
 
     def must_fit(self, node: Node, nic: Nic, packet: Packet, until: Mark) -> None:
         """Neither who sends nor who receives takes more than the MTU of a link."""
@@ -196,7 +196,7 @@ class Wire:
                 None if packet.protocol == "tcp" else until,
             )
 
-    def _must_have_carrier(self, node: Node, nic: Nic, packet: Packet) -> None:
+    def must_have_carrier(self, node: Node, nic: Nic, packet: Packet) -> None:
         if not nic.carrier and nic.name != "lo":
             self._stop(
                 LOST,
@@ -390,7 +390,7 @@ class Wire:
         if not self._leads_out(node, nic):
             # A link that is down has no IPv6 addresses any more.
             for other, far in self._segment(node, nic) if address.version == 6 else ():
-                self._must_be_up(other, far, packet)
+                self.must_be_up(other, far, packet)
             layer = "route" if gateway else "address"
             reason = "nobody on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
