@@ -14,7 +14,8 @@ from ..kernel.errors import HostError, require_privileges
 from ..kernel.host import Host
 from ..kernel.programs import call
 from ..model import Conflict, InvalidRequest
-from .check import Question, check
+from .check import check
+from .question import Question
 
 _NOT_FOUND = 127
 _TARGET = re.compile(r"^(\[[^][]+\]|[^][:/]+)(?::([0-9]+))?(?:/([a-z]+))?$")

@@ -20,7 +20,8 @@ from ..kernel.errors import KernelError
 from ..kernel.host import Host
 from ..kernel.namespaces import Visitor
 from ..kernel.netlink import NETLINK_NETFILTER, NetlinkSocket, attribute, attributes
-from ..model import HOST, LINK_GROUP, Address, Interface, Place
+from ..marks import LINK_GROUP
+from ..model import HOST, Address, Interface, Place
 from .nft_rules import chains_of
 from .packet import Packet
 from .rules import Chain, Filter

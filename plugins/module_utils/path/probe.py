@@ -18,10 +18,10 @@ from dataclasses import replace
 
 from ..kernel.errors import HostError
 from . import flows
-from .check import Question, Start, answer
 from .checkpoints import Checkpoints, Probe
 from .facts import Facts, Nic, Node
 from .packet import Packet
+from .question import Question, Start, answer
 from .sightings import Sightings, Watch
 from .sums import checksum
 from .taps import Tap

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..marks import CHAIN_PREFIX, NFT_TABLE
 from ..model import Address
 from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Nic, Node
 from .packet import Packet
@@ -502,7 +503,7 @@ def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
     """A drop as a verdict: which rule, whose it is, and what opens it."""
     verdict = "refused" if outcome.kind == REJECT else LOST
     ours = outcome.chain is not None and (
-        outcome.chain.table == "dockerless" or (outcome.chain.name.startswith("DLN-"))
+        outcome.chain.table == NFT_TABLE or outcome.chain.name.startswith(CHAIN_PREFIX)
     )
     whose = "this collection's rules" if ours else "a rule that is not of this collection"
     verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")

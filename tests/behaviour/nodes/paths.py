@@ -25,7 +25,8 @@ SPEC.loader.exec_module(sys.modules["ansible"])
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import programs  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host  # noqa: E402
-from ansible_collections.dockerless.network.plugins.module_utils.path.check import Question, check  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.path.check import check  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.path.question import Question  # noqa: E402
 
 
 def answer(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A question, the packet that it stands for, and how its answer is returned."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from dataclasses import dataclass, replace
+
+from ..model import Address, InvalidRequest, Place
+from .facts import Facts, Nic, Node
+from .packet import Packet
+from .trail import Trail, Verdict
+from .walk import Walk
+
+HOST_NAME, OUTSIDE = "host", "outside"
+_SYN_BYTES, _ECHO_BYTES = 60, 28
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, as the user spelt it."""
+
+    origin: str
+    to: str
+    port: int = 0
+    protocol: str = "tcp"
+    source_address: str = ""
+    size: int = 0
+    timeout: float = 4.0
+    inject: bool = True
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the packet comes from: a stack, or from outside a link of the host."""
+
+    node: Node
+    packet: Packet
+    nic: Nic | None = None
+
+    def walk(self, facts: Facts, trail: Trail) -> Verdict:
+        """Follow the packet."""
+        walk = Walk(facts, trail)
+        return walk.from_outside(self.nic, self.packet) if self.nic else walk.from_node(self.node, self.packet)
+
+
+def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, t.Any]:
+    """A verdict and what was found, in plain words."""
+    return {
+        "verdict": verdict.verdict,
+        "layer": verdict.layer,
+        "place": verdict.place,
+        "reason": verdict.reason,
+        "advice": verdict.advice,
+        "packet": "%s/%s" % (start.packet, start.packet.protocol),
+        "hops": [
+            {
+                "place": hop.place,
+                "direction": "back" if hop.answer else "there",
+                "layer": hop.layer,
+                "object": hop.object,
+                "found": hop.found,
+            }
+            for hop in trail.hops
+        ],
+        "conntrack": [],
+    }
+
+
+# ---- from words to a packet
+
+
+def find_start(facts: Facts, question: Question) -> Start:
+    """The first packet of the question; InvalidRequest when something in it has no meaning on this host.
+
+    The source port is left to the kernel, so the walk does not know it.
+    """
+    origin = None if question.origin == OUTSIDE else _node(facts, question.origin, "from")
+    to = _address(facts, origin, question)
+    packet = Packet(
+        source=ipaddress.ip_address("::" if to.version == 6 else "0.0.0.0"),
+        to=to,
+        protocol=question.protocol if question.port else "icmp",
+        dport=question.port,
+        size=question.size or (_SYN_BYTES if question.port else _ECHO_BYTES),
+    )
+    source = _given_source(question, to)
+    if origin is None:
+        return _from_outside(facts, packet, source)
+    return Start(origin, packet.at(source=source or _own_source(origin, packet)))
+
+
+def _node(facts: Facts, name: str, option: str) -> Node:
+    if name == HOST_NAME:
+        return facts.host
+    endpoint = name.partition(".")[0] if name not in facts.names() else name
+    if endpoint not in facts.names():
+        raise InvalidRequest(
+            "%s: there is no endpoint %s on this host; there are %s."
+            % (option, name, ", ".join(sorted(facts.names())[:20]) or "none")
+        )
+    return facts.node(Place(netns=endpoint))
+
+
+def _given_source(question: Question, to: Address) -> Address | None:
+    if not question.source_address:
+        return None
+    try:
+        source = ipaddress.ip_address(question.source_address)
+    except ValueError:
+        raise InvalidRequest("source_address: %s is not an address." % question.source_address) from None
+    if source.version != to.version:
+        raise InvalidRequest("source_address: %s and %s are of different families." % (source, to))
+    return source
+
+
+def _address(facts: Facts, origin: Node | None, question: Question) -> Address:
+    try:
+        return ipaddress.ip_address(question.to)
+    except ValueError:
+        pass
+    node = _node(facts, question.to, "to")
+    own = _addresses(facts, node, question.to)
+    if question.source_address:
+        version = 6 if ":" in question.source_address else 4
+        own = [one for one in own if one.version == version]
+    if not own:
+        raise InvalidRequest("to: %s has no address that could be asked." % question.to)
+    networks = [one.network for nic in origin.nics.values() for one in nic.addresses] if origin is not None else []
+    near = [one for one in own if any(one in network for network in networks if network.version == one.version)]
+    return min(near or own, key=lambda one: one.version)
+
+
+def _addresses(facts: Facts, node: Node, name: str) -> list[Address]:
+    network = "" if node.is_host or node.name == name else name.partition(".")[2]
+    nics = [
+        nic for nic in node.nics.values() if nic.name != "lo" and (not network or _is_of(facts, node, nic, network))
+    ]
+    if node.is_host:
+        nics = [nic for nic in nics if not nic.is_ours]
+    return [one.ip for nic in nics for one in nic.addresses if not one.is_link_local]
+
+
+def _is_of(facts: Facts, node: Node, nic: Nic, network: str) -> bool:
+    """Whether a link belongs to a network; the mark is on the host's end."""
+    end = facts.peer(node, nic)
+    return network in (nic.network, end[1].network if end is not None else "")
+
+
+def _own_source(node: Node, packet: Packet) -> Address:
+    """The address that the kernel would choose; unspecified when there is none, which the walk finds out."""
+    way = node.route(packet)
+    return way.source or packet.source
+
+
+def _from_outside(facts: Facts, packet: Packet, source: Address | None) -> Start:
+    """As if it came by the uplink, from its router where no other source is given."""
+    host = facts.host
+    anywhere = source or ipaddress.ip_address("2000::" if packet.version == 6 else "192.0.2.0")
+    way = host.route(packet.at(to=anywhere))
+    if not source and (way.error or way.gateway is None):
+        raise InvalidRequest(
+            "source_address: this host has no default route for IPv%d, so say which address outside asks."
+            % packet.version
+        )
+    if way.error or way.is_local or not way.link:
+        raise InvalidRequest("source_address: no route leads to %s, so it is not outside of this host." % anywhere)
+    return Start(host, replace(packet, source=source or way.gateway or anywhere), host.nics[way.link])
