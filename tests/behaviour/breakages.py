@@ -149,9 +149,9 @@ DROPS = [
 
 BREAKAGES = [
     *DROPS,
-    Breakage("user_forward", ("firewall",), ("routed",),
-             ("nft add rule inet dockerless user_forward {ip} daddr {dst} drop",),
-             ("nft flush chain inet dockerless user_forward",)),
+    Breakage("rule of the user", ("firewall",), ("routed",),
+             ("nft add rule inet dockerless user {ip} daddr {dst} drop",),
+             ("nft flush chain inet dockerless user",)),
     Breakage("iptables rule", ("firewall",), ("routed",),
              ("{iptables}-nft -I FORWARD -p tcp -m multiport --dports 1,{serving} -m comment --comment mine -j DROP",),
              ("{iptables}-nft -F FORWARD",)),

@@ -105,11 +105,9 @@ class TestSize:
         }
         to, command = links[request.param]
         shared.must("ip", *command, "1280")
-        shared.must(
-            "nft", "add", "rule", "inet", "dockerless", "user_forward", "icmp", "type", "echo-request", "accept"
-        )
+        shared.must("nft", "add", "rule", "inet", "dockerless", "user", "icmp", "type", "echo-request", "accept")
         yield to
-        shared.must("nft", "flush", "chain", "inet", "dockerless", "user_forward")
+        shared.must("nft", "flush", "chain", "inet", "dockerless", "user")
         shared.must("ip", *command, "1500")
         # IPv4 remembers for ten minutes what it was told of a path
         shared.must("ip", "-n", "web", "route", "flush", "cache")
@@ -192,16 +190,14 @@ class TestWays:
             thread = threading.Thread(target=talk)
             thread.start()
             try:
-                shared.must(
-                    "nft", "add", "rule", "inet", "dockerless", "user_forward", "ip", "daddr", NEIGHBOUR, "drop"
-                )
+                shared.must("nft", "add", "rule", "inet", "dockerless", "user", "ip", "daddr", NEIGHBOUR, "drop")
                 found = shared.check("web", NEIGHBOUR, 99, timeout=0.5)
             finally:
-                shared.must("nft", "flush", "chain", "inet", "dockerless", "user_forward")
+                shared.must("nft", "flush", "chain", "inet", "dockerless", "user")
                 stop.set()
                 thread.join()
         assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
-        assert "user_forward" in found["reason"]
+        assert "chain user of" in found["reason"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])

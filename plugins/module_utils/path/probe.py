@@ -245,7 +245,8 @@ class _Socket:
         self.packet = packet
         self.errno = 0
         try:
-            self.socket.bind((str(packet.source), 0))
+            # The kernel takes a link-local address only with its link, and chooses it by itself.
+            self.socket.bind(("" if packet.source.is_link_local else str(packet.source), 0))
         except BaseException:
             self.socket.close()
             raise

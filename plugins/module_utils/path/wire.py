@@ -16,6 +16,8 @@ from .trail import LOST, Mark, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
+# Chains of ours that hold nothing but rules of the user's.
+_USERS_CHAINS = ("user", CHAIN_PREFIX + "USER")
 
 
 class Wire:
@@ -505,6 +507,8 @@ def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
     ours = outcome.chain is not None and (
         outcome.chain.table == NFT_TABLE or outcome.chain.name.startswith(CHAIN_PREFIX)
     )
+    if ours and outcome.chain is not None and outcome.chain.name in _USERS_CHAINS:
+        ours = False  # such a chain is there for rules of the user's
     whose = "this collection's rules" if ours else "a rule that is not of this collection"
     verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")
     reason = "%s %s %s (%s)" % (outcome.because or "the packet filter", verb, outcome.packet, whose)
