@@ -182,6 +182,10 @@ def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start)
         return walked
     if outcome == ANSWERED:
         return Verdict(ARRIVES, None, at(start.node), "the answer came back")
+    if outcome == REFUSING and walked.verdict in (LOST, UNANSWERED):
+        # What is wrong here led the packet to somebody who has no use for it.
+        reason = "%s (%s)" % (walked.reason, sightings.complaint(start.node) or "the connection is refused")
+        return Verdict(REFUSED, walked.layer, walked.place, reason, walked.advice)
     if outcome == REFUSING and walked.verdict != REFUSED:
         reason = sightings.complaint(start.node) or "the connection is refused"
         return Verdict(REFUSED, "upstream", at(start.node), reason, "Ask who is there whether something listens.")
