@@ -30,7 +30,17 @@ _T = t.TypeVar("_T")
 _FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
 
 _LOCK_SECONDS = 120
+_NOT_FOUND = 127
 _PACKAGES = {"firewall-cmd": "firewalld"}
+
+
+class Look(t.NamedTuple):
+    """What a module that only looks is given."""
+
+    host: Host
+    run: Runner
+    params: t.Mapping[str, t.Any]
+    check_mode: bool
 
 
 def run_module(kind: Kind[t.Any]) -> None:
@@ -68,6 +78,17 @@ def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments:
     module = _Module(arguments, supports_check_mode=True)
     with _telling(module):
         facts = _in_world(module, lambda world: tell(world, module.params["name"]))
+    module.exit_json(changed=False, **facts)
+
+
+def run_look(look: t.Callable[[Look], dict[str, t.Any]], arguments: Arguments) -> None:
+    """The whole of a module that looks at the host, and at what others have there, without its lock."""
+    module = _Module(arguments, supports_check_mode=True)
+    with _telling(module):
+        require_privileges()
+        run = _tolerant(module)
+        with _host(run) as host:
+            facts = look(Look(host, run, module.params, module.check_mode))
     module.exit_json(changed=False, **facts)
 
 
@@ -129,6 +150,18 @@ def runner(module: AnsibleModule) -> Runner:
             raise FirewallError("The program %s cannot be run: %s." % (path, error.strerror)) from error
 
     return run_tool
+
+
+def _tolerant(module: AnsibleModule) -> Runner:
+    """Runs the programs of the host; one that is not there tells nothing, and that is no error."""
+
+    def run(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
+        path = module.get_bin_path(argv[0])
+        if path is None:
+            return _NOT_FOUND, "", "there is no program %s on this host" % argv[0]
+        return call([path, *argv[1:]], text)
+
+    return run
 
 
 def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:

@@ -22,6 +22,7 @@ author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.info_module
   - dockerless.network._attributes.actiongroup_all
+  - dockerless.network._common.backend
 options:
   from:
     description:
@@ -213,11 +214,16 @@ conntrack:
       state: answered
 """
 
-from ansible_collections.dockerless.network.plugins.module_utils.path.entry import run_path_check
+from ansible_collections.dockerless.network.plugins.module_utils.entry import Look, run_look
+from ansible_collections.dockerless.network.plugins.module_utils.path.entry import ARGUMENTS, answer
+
+
+def verdict(look: Look) -> dict[str, object]:
+    return answer(look.host, look.run, look.params, look.check_mode)
 
 
 def main() -> None:
-    run_path_check()
+    run_look(verdict, ARGUMENTS)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns imp
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.path.entry import ARGUMENTS as path_options
 
 Options = dict[str, dict[str, Any]]
 
@@ -54,6 +55,7 @@ ARGUMENTS: dict[str, Options] = {
     },
     "bridge_network": spec.ARGUMENTS,
     "network_info": INFO,
+    "path_check": path_options,
 }
 # The tables of the role's README by the line above each, and the list that each shows.
 TABLES: dict[str, Options] = {

@@ -1,26 +1,23 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Between Ansible and the path check: options in, verdict out."""
+"""From the options of the module to a question, and to its verdict."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ..kernel.errors import HostError, require_privileges
+from ..arguments import BACKEND, Arguments
 from ..kernel.host import Host
-from ..kernel.programs import call
-from ..model import Conflict, InvalidRequest
+from ..kernel.netfilter import Runner
+from ..model import InvalidRequest
 from .check import check
 from .question import Question
 
-_NOT_FOUND = 127
 _TARGET = re.compile(r"^(\[[^][]+\]|[^][:/]+)(?::([0-9]+))?(?:/([a-z]+))?$")
 PROTOCOLS = ("tcp", "udp", "icmp")
-ARGUMENTS: dict[str, dict[str, t.Any]] = {
+ARGUMENTS: Arguments = {
     "from": {"type": "str", "required": True},
     "to": {"type": "str", "required": True},
     "port": {"type": "int"},
@@ -30,21 +27,13 @@ ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "timeout": {"type": "float", "default": 4.0},
     "inject": {"type": "bool", "default": True},
     "active": {"type": "bool", "default": True},
+    **BACKEND,
 }
 
 
-def run_path_check() -> None:
-    """The whole of the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    run = _runner(module)
-    try:
-        question = question_of(module.params, module.check_mode)
-        require_privileges()
-        with Host(run) as host:
-            found = check(host, run, question)
-    except (InvalidRequest, Conflict, HostError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **found)
+def answer(host: Host, run: Runner, params: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+    """The verdict on the question that the options ask."""
+    return check(host, run, question_of(params, check_mode))
 
 
 def question_of(params: t.Mapping[str, t.Any], check_mode: bool) -> Question:
@@ -84,15 +73,3 @@ def target(text: str) -> tuple[str, int | None, str]:
         return text, None, ""  # an IPv6 address
     name, port, protocol = match.groups()
     return name.strip("[]"), int(port) if port else None, protocol or ""
-
-
-def _runner(module: AnsibleModule) -> t.Callable[[t.Sequence[str], str | None], tuple[int, str, str]]:
-    """Runs the programs of the host; one that is not there tells nothing, and that is no error."""
-
-    def run(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
-        path = module.get_bin_path(argv[0])
-        if path is None:
-            return _NOT_FOUND, "", "there is no program %s on this host" % argv[0]
-        return call([path, *argv[1:]], text)
-
-    return run
