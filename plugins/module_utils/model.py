@@ -20,6 +20,9 @@ Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 VERSIONS = (4, 6)
 ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
+# The project of a network that names none, and of every network that was made before there were projects.
+DEFAULT_PROJECT = "default"
+
 # The kernel's limits: IFNAMSIZ - 1 bytes, and BR_PORT_BITS = 10 less the unused port 0.
 LINK_NAME_BYTES = 15
 BRIDGE_PORTS = 1023

@@ -13,6 +13,7 @@ import typing as t
 
 from .. import parsing as read
 from ..model import (
+    DEFAULT_PROJECT,
     Bridge,
     BridgePolicy,
     Forwarding,
@@ -35,12 +36,18 @@ from .spec import read_masquerade
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
-def compose(networks: t.Sequence[Facts], report: HostReport, prune: bool = True, state: str = "present") -> Composition:
+def compose(
+    networks: t.Sequence[Facts],
+    report: HostReport,
+    prune: bool = True,
+    state: str = "present",
+    project: str = DEFAULT_PROJECT,
+) -> Composition:
     """What to ask of the host; raises InvalidRequest, whose text is for the user."""
     present, absent = Objects(), Objects()
     wanted: list[BridgeNetwork] = []
     if state == "present":
-        wanted = read_networks(networks, report)
+        wanted = read_networks(networks, report, project)
         decide(wanted, report, prune)
         present = _plan_present(wanted, report, prune)
         names = {network.name for network in wanted}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from .. import parsing as read
 from ..kinds.overlaps import first_overlap
-from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
+from ..model import DEFAULT_PROJECT, LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
 from ..report import EndpointReport, HostReport, NetworkReport
 from . import spec
 from .allocate import Subnet
@@ -43,6 +43,7 @@ class BridgeNetwork:
     """A network of the role's list."""
 
     name: str
+    project: str
     bridge: str
     options: Facts
     mtu: int | None
@@ -71,10 +72,12 @@ class BridgeNetwork:
         return {endpoint.veth: endpoint for endpoint in self.others if endpoint.network == self.name}
 
 
-def read_networks(networks: t.Sequence[Facts], report: HostReport) -> list[BridgeNetwork]:
+def read_networks(
+    networks: t.Sequence[Facts], report: HostReport, project: str = DEFAULT_PROJECT
+) -> list[BridgeNetwork]:
     """The list as objects; raises InvalidRequest."""
     there = {network.bridge: network for network in report.networks}
-    wanted = [_read_network(options, there) for options in spec.read_networks(networks)]
+    wanted = [_read_network(options, there, project) for options in spec.read_networks(networks)]
     _refuse_doubles(wanted)
     return wanted
 
@@ -101,18 +104,19 @@ def unlisted(networks: t.Sequence[BridgeNetwork], report: HostReport) -> list[En
     return [endpoint for endpoint in found if endpoint.netns and endpoint.veth not in listed]
 
 
-def _read_network(options: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
+def _read_network(options: Facts, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
     name = read.label("name", options["name"])
     with read.about("network %s" % name):
-        return _read_options(name, options, there)
+        return _read_options(name, options, there, project)
 
 
-def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
+def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
     title = "network %s" % name
     bridge = _read_bridge(name, options, title)
     subnets = _read_subnets(options, title)
     return BridgeNetwork(
         name=name,
+        project=project,
         bridge=bridge,
         options=options,
         mtu=read.mtu("mtu", options.get("mtu")),

@@ -13,7 +13,7 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import BridgeValues, Link
-from ..marks import LINK_GROUP, alias, network_of
+from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Bridge, Conflict, InvalidRequest
 from ..operations import Operation
 from ..world import Claims, World, described, is_ours
@@ -85,7 +85,7 @@ class BridgeKind(StepKind[Bridge]):
             mac_address=link.mac_address,
             stp=link_values(link)["stp"],
             up=link.up,
-            network=network_of(link.alias) or None,
+            network=label_of(link.alias) or None,
         )
 
     def wanted(self, item: Bridge, observed: Description, world: World) -> Description:
@@ -211,7 +211,7 @@ class BridgeKind(StepKind[Bridge]):
 
 def _as_it_is(link: Link) -> Bridge:
     return Bridge(
-        link.name, link.addresses, link.mtu, link.mac_address, bool(link_values(link)["stp"]), network_of(link.alias)
+        link.name, link.addresses, link.mtu, link.mac_address, bool(link_values(link)["stp"]), label_of(link.alias)
     )
 
 

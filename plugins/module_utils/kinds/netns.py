@@ -12,7 +12,7 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
-from ..marks import LINK_GROUP, alias, network_of
+from ..marks import LINK_GROUP, alias, label_of
 from ..model import Conflict, InvalidRequest, Namespace, Place
 from ..operations import Operation
 from ..world import World, is_ours
@@ -59,7 +59,7 @@ class NetnsKind(StepKind[Namespace]):
             name=item.name,
             lo="up" if lo is None or lo.up else "down",
             sysctls={key: value for key, value in values.items() if value is not None} or None,
-            network=network_of(lo.alias) or None if lo is not None and is_made_by_us(lo) else None,
+            network=label_of(lo.alias) or None if lo is not None and is_made_by_us(lo) else None,
         )
 
     def wanted(self, item: Namespace, observed: Description, world: World) -> Description:

@@ -12,7 +12,7 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, LinkValue
-from ..marks import LINK_GROUP, alias, network_of
+from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
 from ..operations import Operation
 from ..world import Claims, World, described, is_ours
@@ -135,7 +135,7 @@ class VethKind(StepKind[Veth]):
             mtu=link.mtu if item.mtu is not None else None,
             addresses=spelled(link.addresses) or None,
             up=link.up and pair.peer.up,
-            network=network_of(link.alias) or None,
+            network=label_of(link.alias) or None,
             peer=ends.observed_end(item.peer, pair.peer, world),
         )
 
@@ -293,7 +293,7 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
         isolated=link.isolated,
         mtu=link.mtu,
         addresses=link.addresses,
-        network=network_of(link.alias),
+        network=label_of(link.alias),
     )
     return tuple(make(item, has_ipv6(world)))
 
