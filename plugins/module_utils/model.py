@@ -5,6 +5,7 @@
 
 Every object is frozen and hashable; two objects are equal when they ask for the same state of the host.
 A value of ``None`` means "not ours to decide": it is neither set nor compared.
+The ``network`` of an object is what marks.py notes of it, a label of network and project.
 """
 
 from __future__ import annotations
