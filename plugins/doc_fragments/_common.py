@@ -44,6 +44,14 @@ options:
       - It is noted on the object in the kernel and shown by M(dockerless.network.network_info). The role finds by it
         what it has created.
     type: str
+  project:
+    description:
+      - The project that the object belongs to, or its network. It consists of letters, digits and C(_ . -), at most 32
+        of them.
+      - It is noted on the object. What another project owns is neither changed nor used, and V(absent) leaves it. An
+        object with neither a network nor a project is there for all of them.
+    type: str
+    default: default
 """
 
     BACKEND = r"""

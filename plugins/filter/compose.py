@@ -8,14 +8,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible.utils.display import Display
 
-from ..module_utils.arguments import without
 from ..module_utils.composition.compose import compose as compose_networks
-from ..module_utils.composition.spec import ARGUMENTS
+from ..module_utils.composition.scope import read_scope
 from ..module_utils.given import plain
-from ..module_utils.given import prune as read_prune
 from ..module_utils.model import InvalidRequest
-from ..module_utils.reading import read
 from ..plugin_utils.module_arguments import arguments
 from ..plugin_utils.reader import read_report
 
@@ -38,9 +36,15 @@ options:
     type: dict
     required: true
   prune:
-    description: Whether to remove what the role created and what is no longer in the list.
-    type: bool
-    default: true
+    description: What to remove that the role created and that is not in the list, as in
+      O(dockerless.network.bridge_network#module:prune).
+    type: str
+    choices: [listed, project, none]
+    default: listed
+  project:
+    description: The project to which the networks belong.
+    type: str
+    default: default
   state:
     description: Whether the networks in the list are there. With V(absent), only their names matter.
     type: str
@@ -75,15 +79,18 @@ _value:
 
 
 def compose(
-    networks: t.Any, info: t.Mapping[str, t.Any], prune: t.Any = True, state: t.Any = "present"
+    networks: t.Any,
+    info: t.Mapping[str, t.Any],
+    prune: t.Any = "listed",
+    state: t.Any = "present",
+    project: t.Any = "default",
 ) -> dict[str, t.Any]:
     """compose_networks(), from JSON to JSON, with its errors as Ansible shows them."""
     try:
-        # Variables from the command line are texts, and to Python the text "false" is true.
-        said = read("", without(ARGUMENTS, "networks", "backend", "prune"), {"state": state})
-        wanted = compose_networks(
-            plain(networks), read_report(plain(info)), read_prune(prune), said["state"] or "present"
-        )
+        scope = read_scope({"prune": prune, "state": state, "project": project})
+        wanted = compose_networks(plain(networks), read_report(plain(info)), scope)
+        for text in wanted.warnings:
+            Display().warning(text)
         return arguments(wanted)
     except InvalidRequest as error:
         raise AnsibleFilterError(str(error)) from None

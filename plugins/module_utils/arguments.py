@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import typing as t
 
+from .model import DEFAULT_PROJECT
 from .parsing import PROTOCOLS
 
 Arguments = dict[str, dict[str, t.Any]]
 _Value = t.TypeVar("_Value")
 
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
-NETWORK: Arguments = {"network": {"type": "str"}}
+PROJECT: Arguments = {"project": {"type": "str", "default": DEFAULT_PROJECT}}
+NETWORK: Arguments = {"network": {"type": "str"}, **PROJECT}
 # Every module of the action group takes it, so that it can be set in module_defaults.
 BACKEND: Arguments = {
     "backend": {"type": "str", "choices": ["auto", "nftables", "iptables", "legacy"], "default": "auto"}

@@ -9,6 +9,8 @@ import typing as t
 
 from .composition.compose import compose
 from .composition.objects import Composition
+from .composition.scope import BY_DEFAULT, Scope, read_scope
+from .composition.spec import NONE
 from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
@@ -16,12 +18,17 @@ from .model import Namespace
 from .world import World
 
 
-def make_networks(
-    networks: t.Sequence[t.Mapping[str, t.Any]], world: World, prune: bool = True, state: str = "present"
-) -> Outcome:
+def make(options: t.Mapping[str, t.Any], world: World) -> Outcome:
+    """What bridge_network does, by its options."""
+    return make_networks(options["networks"], world, read_scope(options))
+
+
+def make_networks(networks: t.Sequence[t.Mapping[str, t.Any]], world: World, scope: Scope = BY_DEFAULT) -> Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
-    wanted = compose(networks, gather(world), prune, state)
-    if prune or state == "absent":
+    wanted = compose(networks, gather(world), scope)
+    for text in wanted.warnings:
+        world.warn(text)
+    if scope.prune != NONE or scope.state == "absent":
         named = {item.name for side in (wanted.present, wanted.absent) for item in side.netns}
         wanted.absent.netns += [Namespace(name) for name in world.remains() if name not in named]
     return run(_requests(wanted), world)

@@ -16,6 +16,7 @@ from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .operations import Operation
+from .ownership import Holding, first_of_another, owner, refuse, refuse_name
 from .text import to_yaml
 from .world import Claims, World
 
@@ -45,6 +46,14 @@ class Kind(t.Generic[Item]):
 
     def claim(self, item: Item, state: str, claims: Claims) -> None:
         """Note what this run will bring to what is wanted, before anything is planned."""
+
+    def label(self, item: Item) -> str:
+        """The network and the project that the object is for, as marks.py spells them; empty for none."""
+        return str(getattr(item, "network", ""))
+
+    def holdings(self, item: Item, state: str, world: World) -> t.Iterable[Holding]:
+        """What of ours this would change or use, each with the label that it has on the host."""
+        return ()
 
     def resolve(self, item: Item, state: str, world: World) -> Item:
         """Fill in what depends on the host: the uplink's name, the MTU. Raises Conflict."""
@@ -179,6 +188,9 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     item = kind.resolve(request.item, request.state, world)
     title = kind.title(item)
     observed = kind.observed(item, world)
+    if _stays(kind, item, request.state, world):
+        plan.objects.append(dict(observed or {}, state="present", title=title))
+        return []
     revision = world.firewall.revision
     steps = _ask(kind, item, request.state, world)
     wanted = kind.wanted(item, observed, world) if request.state == "present" else None
@@ -191,6 +203,20 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     plan.after[title] = wanted
     plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", title=title))
     return steps
+
+
+def _stays(kind: Kind[Item], item: Item, state: str, world: World) -> bool:
+    """Whether another project has what is to go, so that it stays; raises Conflict when it is wanted."""
+    label = kind.label(item)
+    if state == "present":
+        refuse_name(label, world.projects())
+    holding = first_of_another(label, kind.holdings(item, state, world))
+    if holding is None:
+        return False
+    if state == "present":
+        refuse(label, holding)
+    world.warn("%s belongs to %s, and stays." % (holding[0], owner(holding[1])))
+    return True
 
 
 def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operation]:

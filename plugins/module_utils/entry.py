@@ -15,7 +15,7 @@ from .engine import Kind, Outcome, Request, StepFailed, run
 from .firewall.backend import FirewallError
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
-from .given import as_given, prune
+from .given import as_given
 from .interpreter import move_to_another
 from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
 from .kernel.host import Host
@@ -60,8 +60,7 @@ def run_module(kind: Kind[t.Any]) -> None:
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
     """The whole of the module that takes whole networks."""
     module = _Module(arguments, supports_check_mode=True)
-    params = module.params
-    _finish(module, lambda world: make(params["networks"], world, prune(params["prune"]), params["state"]))
+    _finish(module, lambda world: make(module.params, world))
 
 
 def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome]) -> None:

@@ -40,11 +40,6 @@ def flag(option: str, value: object) -> bool:
         raise InvalidRequest("%s: got %s; write true or false." % (option, kind_of(value))) from None
 
 
-def prune(value: object) -> bool:
-    """The option ``prune``: it deletes, so a text that means no must never be taken for yes. By default yes."""
-    return True if value is None else flag("prune", value)
-
-
 def plain(value: t.Any) -> t.Any:
     """A value with all that it holds in plain dictionaries and lists.
 

@@ -12,6 +12,7 @@ from .kinds.bridge_firewall import BridgeFirewallKind
 from .kinds.common import compact, spelled
 from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
+from .marks import name_of, project_of
 from .report import EndpointReport, HostReport, NetworkReport
 from .world import World
 
@@ -28,7 +29,7 @@ def spell(report: HostReport) -> Facts:
     """A report as JSON has it."""
     return {
         "networks": [_network(network) for network in report.networks],
-        "namespaces": [{"name": item.name, "network": item.network, "ours": item.ours} for item in report.namespaces],
+        "namespaces": [{"name": item.name, **_whose(item.network), "ours": item.ours} for item in report.namespaces],
         "ports": [PortPublishKind.describe(port) for port in report.ports],
         "masquerades": [NatMasqueradeKind.describe(item) for item in report.masquerades],
         "forwarding": {
@@ -42,10 +43,15 @@ def spell(report: HostReport) -> Facts:
     }
 
 
+def _whose(label: str) -> Facts:
+    """The network and the project; what belongs to neither has no project."""
+    return {"network": name_of(label), "project": project_of(label) if label else None}
+
+
 def _network(network: NetworkReport) -> Facts:
     return {
         "name": network.name,
-        "network": network.network,
+        **_whose(network.network),
         "bridge": network.bridge,
         "present": network.present,
         "ours": network.ours,
@@ -63,7 +69,7 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
     place = endpoint.place
     return {
         "veth": endpoint.veth,
-        "network": endpoint.network,
+        **_whose(endpoint.network),
         "isolated": endpoint.isolated,
         "up": endpoint.up,
         "name": endpoint.netns,

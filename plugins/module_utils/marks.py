@@ -8,6 +8,8 @@ There is no database. Change one of these, and what an earlier release made is n
 
 from __future__ import annotations
 
+from . import model
+
 # In comments of rules that stand among those of others, in files, and at the start of every alias.
 COLLECTION = "dockerless.network"
 
@@ -37,11 +39,26 @@ ZONE_FILE = "/etc/firewalld/zones/%s.xml" % FIREWALLD_ZONE
 LOCK_FILE = "dockerless.network.lock"
 
 
-def alias(network: str) -> str:
-    """The alias of a link that belongs to ``network``, or to none when that is empty."""
-    return "%s:%s" % (COLLECTION, network) if network else COLLECTION
+def label(network: str, project: str = model.DEFAULT_PROJECT) -> str:
+    """Whose an object is, as it is noted on links and rules: NETWORK@PROJECT, without the default project."""
+    return network if project == model.DEFAULT_PROJECT else "%s@%s" % (network, project)
 
 
-def network_of(link_alias: str) -> str:
-    """The network that an alias names; empty when it names none."""
+def name_of(noted: str) -> str:
+    """The network that a label names; empty for an object of no network."""
+    return noted.partition("@")[0]
+
+
+def project_of(noted: str) -> str:
+    """The project that a label names."""
+    return noted.partition("@")[2] or model.DEFAULT_PROJECT
+
+
+def alias(noted: str) -> str:
+    """The alias of a link with this label, or with none when that is empty."""
+    return "%s:%s" % (COLLECTION, noted) if noted else COLLECTION
+
+
+def label_of(link_alias: str) -> str:
+    """The label that an alias holds; empty when it holds none."""
     return link_alias[len(COLLECTION) + 1 :] if link_alias.startswith(COLLECTION + ":") else ""

@@ -5,6 +5,7 @@
 
 Every object is frozen and hashable; two objects are equal when they ask for the same state of the host.
 A value of ``None`` means "not ours to decide": it is neither set nor compared.
+The ``network`` of an object is what marks.py notes of it, a label of network and project.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 VERSIONS = (4, 6)
 ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+
+# The project of a network that names none, and of every network that was made before there were projects.
+DEFAULT_PROJECT = "default"
 
 # The kernel's limits: IFNAMSIZ - 1 bytes, and BR_PORT_BITS = 10 less the unused port 0.
 LINK_NAME_BYTES = 15

@@ -10,9 +10,12 @@ import ipaddress
 import re
 import typing as t
 
-from .model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, PortRange
+from . import marks
+from .model import DEFAULT_PROJECT, LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, PortRange
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+# The kernel gives a comment in nftables 127 bytes, and that of a published port may name a bridge, a network and this.
+_PROJECT_BYTES = 32
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _SYSCTL = re.compile(r"net[./][A-Za-z0-9_./@:-]+")
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -95,6 +98,22 @@ def label(option: str, value: object) -> str:
             "%s: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them." % (option, name)
         )
     return name
+
+
+def project(option: str, value: object) -> str:
+    """The name of a project; it has to fit into the comment of a rule, behind the name of a network."""
+    name = text(option, value) if value else DEFAULT_PROJECT
+    if not _LABEL.fullmatch(name) or len(name) > _PROJECT_BYTES:
+        raise InvalidRequest(
+            "%s: %r is not a valid project name; use letters, digits and _ . -, at most %d of them."
+            % (option, name, _PROJECT_BYTES)
+        )
+    return name
+
+
+def owner(options: t.Mapping[str, t.Any]) -> str:
+    """The label of an object, by its options network and project."""
+    return marks.label(label("network", options.get("network")), project("project", options.get("project")))
 
 
 def pid(option: str, value: int | None) -> int | None:

@@ -1,13 +1,17 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of ours is on a host, as data: what network_info returns before it is spelled."""
+"""What of ours is on a host, as data: what network_info returns before it is spelled.
+
+The ``network`` of an object is its label, which tells the project as well (marks.py).
+"""
 
 from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, replace
 
+from .marks import name_of
 from .model import BridgePolicy, Interface, Masquerade, Network, Place, PublishedPort
 
 _T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport")
@@ -51,7 +55,7 @@ class NetworkReport:
     @property
     def name(self) -> str:
         """What a person calls it."""
-        return self.network or self.bridge
+        return name_of(self.network) or self.bridge
 
 
 @dataclass(frozen=True)
@@ -93,4 +97,4 @@ class HostReport:
 
 
 def _of(items: t.Sequence[_T], name: str) -> tuple[_T, ...]:
-    return tuple(item for item in items if item.network == name)
+    return tuple(item for item in items if name_of(item.network) == name)

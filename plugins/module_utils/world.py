@@ -17,7 +17,7 @@ from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
-from .marks import DOOMED_GROUP, LINK_GROUP
+from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, project_of
 from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, overlap
 from .operations import Operation
 from .places import Places
@@ -52,6 +52,7 @@ class World:
         self.claims = Claims()
         self.afterwards: list[Operation] = []  # steps for when all the others are done
         self.places = Places(host)
+        self._projects: dict[bool, dict[str, str]] = {}  # with the rules, and without
         self._links: dict[Place, dict[str, Link]] = {}
         self._routes: dict[Place, list[RouteEntry]] = {}
         self._settled: set[tuple[Place, str]] = set()
@@ -143,6 +144,22 @@ class World:
     def links(self, place: Place = HOST) -> t.Mapping[str, Link]:
         """The links of a place as they will be when the steps planned so far are done."""
         return self._links_of(place)
+
+    def label(self, name: str, place: Place = HOST) -> str:
+        """Whose a link of ours is, by its label; empty when it has none, or is not ours."""
+        if place.netns is not None and not self.has_namespace(place.netns):
+            return ""
+        link = self.links(place).get(name)
+        return label_of(link.alias) if link is not None and is_ours(link) else ""
+
+    def projects(self) -> t.Mapping[str, str]:
+        """The project of each network that has something on the host now, as far as this run has looked."""
+        with_rules = self.firewall.is_open
+        if with_rules not in self._projects:
+            labels = {label_of(link.alias) for link in self.links().values() if is_ours(link)}
+            labels |= self.firewall.labels() if with_rules else set()
+            self._projects[with_rules] = {name_of(label): project_of(label) for label in labels if name_of(label)}
+        return self._projects[with_rules]
 
     def _links_of(self, place: Place) -> dict[str, Link]:
         found = self._links.get(place)

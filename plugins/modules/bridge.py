@@ -128,6 +128,10 @@ objects:
       description: The network that the object belongs to. Left out if it belongs to none.
       type: str
       sample: blue
+    project:
+      description: The project that the object belongs to. Left out if it is the default project.
+      type: str
+      sample: shop
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module

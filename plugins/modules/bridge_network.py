@@ -20,7 +20,9 @@ extends_documentation_fragment:
   - dockerless.network._common.backend
 options:
   networks:
-    description: The networks, as a list of dictionaries with the options below.
+    description:
+      - The networks, as a list of dictionaries with the options below.
+      - An empty list is refused unless O(prune) is V(project).
     type: raw
     required: true
     suboptions:
@@ -194,12 +196,25 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  project:
+    description:
+      - The project to which the networks belong. It consists of letters, digits and C(_ . -), at most 32 of them.
+      - It is noted in the kernel with each network. What another project owns (a network's name, a bridge, a
+        namespace, a port of the host) is refused, with that project's name. With O(state=absent) it stays, and a
+        warning says so.
+    type: str
+    default: default
   prune:
     description:
-      - Whether endpoints, ports and networks that this module created, and that are no longer in the list, are
-        removed.
-    type: bool
-    default: true
+      - What is removed that this module created and that is not in the list. Other projects, and objects that were
+        made one by one without a network, always stay.
+      - With V(listed), the networks in the list have exactly the endpoints and ports in the list. Other networks stay.
+      - With V(project), the networks of O(project) that are not in the list are removed, too.
+      - With V(none), nothing is removed.
+      - It makes no difference with O(state=absent), which removes the networks in the list.
+    type: str
+    choices: [listed, project, none]
+    default: listed
 requirements:
   - Linux, and the privileges to configure its network (C(become=true))
   - pyroute2 >= 0.7.2 on the managed host
@@ -277,6 +292,10 @@ objects:
       description: The network that the object belongs to. Left out if it belongs to none.
       type: str
       sample: blue
+    project:
+      description: The project that the object belongs to. Left out if it is the default project.
+      type: str
+      sample: shop
   sample:
     - title: bridge br-blue
       state: present
@@ -295,12 +314,12 @@ objects:
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.composition.spec import ARGUMENTS
-from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make
 from ansible_collections.dockerless.network.plugins.module_utils.entry import run_together
 
 
 def main() -> None:
-    run_together(make_networks, ARGUMENTS)
+    run_together(make, ARGUMENTS)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ networks:
       description: The name of the network as it is noted on its objects. Empty if it has none.
       type: str
       sample: blue
+    project:
+      description: The project that the network belongs to, or null if the bridge was made without network and project.
+      type: str
+      sample: default
     bridge:
       description: The name of the bridge.
       type: str
@@ -122,6 +126,10 @@ networks:
           description: The network that the object belongs to. Left out if it belongs to none.
           type: str
           sample: blue
+        project:
+          description: The project that the object belongs to. Left out if it is the default project.
+          type: str
+          sample: shop
     endpoints:
       description: The ports of the bridge that this collection created, and what is at their other end.
       type: list
@@ -160,6 +168,10 @@ networks:
           description: The network that the endpoint belongs to. Empty if it belongs to none.
           type: str
           sample: blue
+        project:
+          description: The project that the endpoint belongs to, or null if it belongs to none.
+          type: str
+          sample: default
         isolated:
           description: Whether the port is isolated from other isolated ports.
           type: bool
@@ -190,6 +202,10 @@ namespaces:
       description: The network that the namespace belongs to. Empty if it belongs to none.
       type: str
       sample: blue
+    project:
+      description: The project that the namespace belongs to, or null if it belongs to none.
+      type: str
+      sample: default
     ours:
       description: Whether this collection created the namespace.
       type: bool
@@ -238,6 +254,10 @@ ports:
       description: The network that the object belongs to. Left out if it belongs to none.
       type: str
       sample: blue
+    project:
+      description: The project that the object belongs to. Left out if it is the default project.
+      type: str
+      sample: shop
 masquerades:
   description: All masquerades, in the words of M(dockerless.network.nat_masquerade).
   returned: success
@@ -269,6 +289,10 @@ masquerades:
       description: The network that the object belongs to. Left out if it belongs to none.
       type: str
       sample: blue
+    project:
+      description: The project that the object belongs to. Left out if it is the default project.
+      type: str
+      sample: shop
 forwarding:
   description: What the host forwards.
   returned: success

@@ -185,6 +185,10 @@ objects:
       description: The network that the object belongs to. Left out if it belongs to none.
       type: str
       sample: blue
+    project:
+      description: The project that the object belongs to. Left out if it is the default project.
+      type: str
+      sample: shop
     peer:
       description: The end in the namespace.
       type: dict

@@ -9,7 +9,7 @@ import typing as t
 
 from ..module_utils.composition.objects import Composition
 from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
-from ..module_utils.kinds.common import compact
+from ..module_utils.kinds.common import belongs, compact
 from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ..module_utils.kinds.port_publish import PortPublishKind
 from ..module_utils.model import Bridge, Forwarding, Masquerade, Namespace, PublishedPort, Route, Veth
@@ -23,10 +23,10 @@ def arguments(composition: Composition) -> dict[str, t.Any]:
     forward = [("present", item) for item in present.sysctl_forward]
     forward += [("absent", item) for item in absent.sysctl_forward]
     gone: dict[str, list[Arguments]] = {
-        "bridge": [{"name": item.name} for item in absent.bridge],
-        "netns": [{"name": item.name} for item in absent.netns],
-        "veth": [{"name": item.name} for item in absent.veth],
-        "bridge_firewall": [{"bridge": item.bridge} for item in absent.bridge_firewall],
+        "bridge": [_named(item) for item in absent.bridge],
+        "netns": [_named(item) for item in absent.netns],
+        "veth": [_named(item) for item in absent.veth],
+        "bridge_firewall": [_of_project({"bridge": item.bridge}, item.network) for item in absent.bridge_firewall],
         "nat_masquerade": [_masquerade_key(item) for item in absent.nat_masquerade],
         "port_publish": [_port_key(item) for item in absent.port_publish],
     }
@@ -45,13 +45,22 @@ def arguments(composition: Composition) -> dict[str, t.Any]:
     }
 
 
+def _of_project(item: Arguments, label: str) -> Arguments:
+    """What a module shall take away, and whose it is."""
+    return dict(item, **compact(project=belongs(label)["project"]))
+
+
+def _named(item: Bridge | Namespace | Veth) -> Arguments:
+    return _of_project({"name": item.name}, item.network)
+
+
 def _bridge(item: Bridge) -> Arguments:
     addresses = [str(address) for address in item.addresses or ()]
-    return compact(name=item.name, addresses=addresses, mtu=item.mtu, network=item.network)
+    return compact(name=item.name, addresses=addresses, mtu=item.mtu, **belongs(item.network))
 
 
 def _namespace(item: Namespace) -> Arguments:
-    return {"name": item.name, "network": item.network}
+    return compact(name=item.name, **belongs(item.network))
 
 
 def _veth(item: Veth) -> Arguments:
@@ -61,7 +70,7 @@ def _veth(item: Veth) -> Arguments:
         bridge=item.bridge,
         isolated=item.isolated,
         mtu=item.mtu,
-        network=item.network,
+        **belongs(item.network),
         peer=compact(
             netns=peer.place.netns,
             pid=peer.place.pid,
@@ -87,11 +96,12 @@ def _forward(state: str, item: Forwarding) -> Arguments:
 
 
 def _masquerade_key(item: Masquerade) -> Arguments:
-    return dict(compact(source=str(item.source), out_interface=str(item.out) or None), state="absent")
+    key = compact(source=str(item.source), out_interface=str(item.out) or None)
+    return dict(_of_project(key, item.network), state="absent")
 
 
 def _port_key(item: PublishedPort) -> Arguments:
     """What names a published port, and what its module cannot do without."""
     described = PortPublishKind.describe(item)
-    names = ("host_ip", "host_port", "protocol", "container_ip", "bridge")
+    names = ("host_ip", "host_port", "protocol", "container_ip", "bridge", "project")
     return dict({name: described[name] for name in names if name in described}, state="absent")

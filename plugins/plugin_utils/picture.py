@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils.model import BridgePolicy, Flow, Masquerade, PortRange, PublishedPort, bracketed
+from ..module_utils.marks import project_of
+from ..module_utils.model import DEFAULT_PROJECT, BridgePolicy, Flow, Masquerade, PortRange, PublishedPort, bracketed
 from ..module_utils.report import EndpointReport, HostReport, NetworkReport
 
 # What stands at the left of a branch, and what below it: for the last branch of a node, and for the others.
@@ -94,6 +95,8 @@ def _masquerades_elsewhere(report: HostReport) -> list[Masquerade]:
 def _network(network: NetworkReport) -> Node:
     bridge = network.bridge
     title = "bridge %s" % bridge if network.name == bridge else "%s  bridge %s" % (network.name, bridge)
+    if project_of(network.network) != DEFAULT_PROJECT:
+        title += "  project %s" % project_of(network.network)
     if not network.present:
         title += "  (not there)"
     elif not network.ours:

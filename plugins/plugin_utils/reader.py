@@ -11,7 +11,8 @@ import typing as t
 from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ..module_utils.kinds.port_publish import PortPublishKind
-from ..module_utils.model import BridgePolicy, Interface, Masquerade, Place, PublishedPort
+from ..module_utils.marks import label
+from ..module_utils.model import DEFAULT_PROJECT, BridgePolicy, Interface, Masquerade, Place, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, NamespaceReport, NetworkReport
 
 Facts = t.Mapping[str, t.Any]
@@ -25,7 +26,7 @@ def read_report(info: Facts) -> HostReport:
     return HostReport(
         networks=tuple(_network(item, ports) for item in info.get("networks") or ()),
         namespaces=tuple(
-            NamespaceReport(item["name"], item["network"], item["ours"]) for item in info.get("namespaces") or ()
+            NamespaceReport(item["name"], _label(item), item["ours"]) for item in info.get("namespaces") or ()
         ),
         ports=ports.read(info.get("ports")),
         masquerades=_masquerades(info.get("masquerades")),
@@ -56,7 +57,7 @@ class _Ports:
 def _network(item: Facts, ports: _Ports) -> NetworkReport:
     return NetworkReport(
         bridge=item["bridge"],
-        network=item["network"],
+        network=_label(item),
         present=item["present"],
         ours=item["ours"],
         addresses=_addresses(item["addresses"]),
@@ -67,6 +68,10 @@ def _network(item: Facts, ports: _Ports) -> NetworkReport:
         ports=ports.read(item.get("ports")),
         masquerades=_masquerades(item.get("masquerades")),
     )
+
+
+def _label(item: Facts) -> str:
+    return label(item["network"], item.get("project") or DEFAULT_PROJECT)
 
 
 def _addresses(texts: t.Iterable[str]) -> tuple[Interface, ...]:
@@ -90,7 +95,7 @@ def _endpoint(item: Facts) -> EndpointReport:
     netns, pid = item["netns"], item.get("pid")
     return EndpointReport(
         veth=item["veth"],
-        network=item["network"],
+        network=_label(item),
         isolated=item["isolated"],
         up=item["up"],
         place=None if netns is None and pid is None else Place(netns, pid),

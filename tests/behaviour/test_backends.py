@@ -161,7 +161,7 @@ def test_the_action_group_sets_the_back_end_of_every_module(host: Host, fleet: F
         "nat_masquerade": {"source": "10.60.0.0/24"},
         "bridge_firewall": {"bridge": "br-t"},
         "port_publish": {"host_port": "8081", "container_ip": "10.60.0.2", "container_port": "80"},
-        "bridge_network": {"networks": NETWORKS, "prune": False},
+        "bridge_network": {"networks": NETWORKS, "prune": "none"},
         "network_info": {},
     }
     host.fleet.switch_iptables(host.name, legacy=False)

@@ -360,11 +360,14 @@ def test_role(host: Host, fleet: Fleet) -> None:
         ),
         "type": ([{**blue, "internal": "perhaps"}], {}, ("network blue", "internal", "perhaps")),
         "state": ([blue], {"state": "gone"}, ("state", "gone", "present, absent")),
-        "prune": ([blue], {"prune": "perhaps"}, ("prune", "perhaps")),
+        "prune": ([blue], {"prune": False}, ("prune", "false", "listed, project, none")),
+        "empty": ([], {}, ("networks", "empty", "prune", "project")),
+        "nothing": (None, {}, ("bridge_network_networks", "list of networks")),
         "backend": ([blue], {"backend": "pf"}, ("backend", "pf", "nftables")),
         "steps-texts": (["blue"], steps, ("item 1", "- name: blue")),
         "steps-state": ([blue], {"state": "gone", **steps}, ("state", "gone", "present, absent")),
-        "steps-prune": ([blue], {"prune": "perhaps", **steps}, ("prune", "perhaps")),
+        "steps-prune": ([blue], {"prune": "perhaps", **steps}, ("prune", "'perhaps'", "listed", "project", "none")),
+        "steps-nothing": (None, steps, ("bridge_network_networks", "missing")),
     }
     plays: list[dict[str, Any]] = []
     for name, (networks, variables, unused) in lists.items():

@@ -90,7 +90,7 @@ def test_behind_a_hardened_sshd(hardened: Host) -> None:
     assert seen_by_all(hardened, "web")
     assert not fleet.play([fleet.role([BLUE])]).must().changed
     assert "dockerless" in hardened.run("ls /etc/sysctl.d /run")
-    fleet.play([fleet.role([], name="gone")]).must()
+    fleet.play([fleet.role([], name="gone", prune="project")]).must()
     assert "web" not in hardened.run("ls /run/netns")
     assert "dockerless" not in hardened.run("ls /etc/sysctl.d /run /run/lock")
 
@@ -118,7 +118,9 @@ def test_among_mounts_of_its_own(host: Host, fleet: Fleet) -> None:
     assert seen_by_all(host, "named")
     gone = {"dockerless.network.netns": {"name": "named", "pid": pid, "state": "absent"}}
     run = fleet.play(
-        [{"hosts": "fleet", "gather_facts": False, "tasks": [gone]}, fleet.role([])], hosts="h1", extra=AS_AWAY
+        [{"hosts": "fleet", "gather_facts": False, "tasks": [gone]}, fleet.role([], prune="project")],
+        hosts="h1",
+        extra=AS_AWAY,
     )
     run.must()
     assert differences(before, host.dump()) == ""
@@ -265,15 +267,25 @@ def test_root_without_a_capability(host: Host, fleet: Fleet) -> None:
 
 
 @pytest.mark.versions
-@pytest.mark.parametrize(("word", "stepwise"), [("false", True), ("no", False)], ids=["steps", "one-call"])
-def test_a_text_that_means_no_does_not_prune(host: Host, fleet: Fleet, word: str, stepwise: bool) -> None:
+@pytest.mark.parametrize("stepwise", [True, False], ids=["steps", "one-call"])
+def test_a_second_list_leaves_the_first_one_and_prune_takes_its_words_only(
+    host: Host, fleet: Fleet, stepwise: bool
+) -> None:
+    """Two plays, each with a list of its own: the second one used to take the networks of the first one away."""
     host.do("bridge_network", networks=[BLUE])
     play = fleet.role([GREEN], step_by_step=stepwise)
-    run = fleet.play([play], "-e", f"bridge_network_prune={word}", hosts="h1").must()
-    assert run.changed
-    bridges = host.run("ip -br link show type bridge")
-    assert "br-blue" in bridges and "br-green" in bridges
-    assert seen_by_all(host, "web")
+    for words in ("bridge_network_prune=false", '{"bridge_network_prune": true}'):
+        [failed] = fleet.play([play], "-e", words, hosts="h1").failed
+        assert all(word in str(failed.result["msg"]) for word in ("prune", "listed", "project", "none"))
+    for words in ([], ["-e", "bridge_network_prune=none"]):
+        fleet.play([play], *words, hosts="h1").must()
+        bridges = host.run("ip -br link show type bridge")
+        assert "br-blue" in bridges and "br-green" in bridges
+        assert seen_by_all(host, "web")
+    taken = fleet.play([{**play, "name": "mine"}], "-e", "bridge_network_project=mine", hosts="h1")
+    assert "Network green belongs to project default, and project mine asks for it" in refusal(taken)
+    fleet.play([play], "-e", "bridge_network_prune=project", hosts="h1").must()
+    assert "br-blue" not in host.run("ip -br link show type bridge")
 
 
 CHANGED_BY_YAML = {
@@ -294,7 +306,7 @@ CHANGED_BY_YAML = {
 }
 TASK = """
     - dockerless.network.bridge_network:
-        prune: false
+        prune: none
         networks:
           - %s
       ignore_errors: true

@@ -87,9 +87,9 @@ def story(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[Story]:
     after = {host: fleet.dump(host) for host in HOSTS}
     run = fleet.play([fleet.role(ONE, name="first", **steps)], hosts=FIRST)
     between = fleet.dump(FIRST)
-    more = fleet.play([fleet.role(TWO, name="look", check=True, **steps)], hosts=FIRST)
+    more = fleet.play([fleet.role(TWO, name="look", check=True, prune="project", **steps)], hosts=FIRST)
     looked = fleet.dump(FIRST)
-    last = fleet.play([fleet.role(TWO, name="second", **steps)], hosts=FIRST)
+    last = fleet.play([fleet.role(TWO, name="second", prune="project", **steps)], hosts=FIRST)
     done = fleet.dump(FIRST)
     run = run + more + last
     pasted, copies = [], []
@@ -187,7 +187,7 @@ class TestPasted:
         assert remains(likened(story.done), likened(story.copies[1])) == ""
 
     def test_the_role_finds_nothing_to_do(self, story: Story) -> None:
-        run = story.fleet.play([story.fleet.role(TWO)], hosts=SECOND).must()
+        run = story.fleet.play([story.fleet.role(TWO, prune="project")], hosts=SECOND).must()
         assert [f"{result}: {result.commands}" for result in run.changed] == []
 
     def test_traffic(self, story: Story) -> None:

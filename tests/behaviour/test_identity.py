@@ -86,10 +86,10 @@ def test_a_namespace_with_an_endpoint_that_stays_is_not_deleted_for_a_foreign_pa
     world.make(BLUE, RED)
     collide(world, "v-red-db", name)
 
-    world.make(BLUE, state="absent", prune=False)
+    world.make(BLUE, state="absent", prune="none")
 
     assert links_in(world, "db") == ["eth1", "lo"]
-    assert not any(" link add " in command for command in world.make(RED, prune=False).commands)
+    assert not any(" link add " in command for command in world.make(RED, prune="none").commands)
     assert links_in(world, name) == ["lo", "up1"]
 
 

@@ -1053,8 +1053,8 @@ class TestEndpointsThatMove:
         assert (again.changed, again.commands) == (False, [])
 
     @pytest.mark.once
-    @pytest.mark.parametrize("prune", [True, False])
-    def test_process(self, host: Host, prune: bool) -> None:
+    @pytest.mark.parametrize("prune", ["project", "none"])
+    def test_process(self, host: Host, prune: str) -> None:
         """It keeps its address when others come, also when its namespace gets a name; and others see where it is."""
         pid = host.process()
         vm = {"name": "vm", "pid": pid}
@@ -1091,7 +1091,7 @@ class TestEndpointsThatMove:
         self.settle(host, {"name": "web"})
         again = host.look("bridge_network", networks=self.network({"name": "web"}))
         assert again.data["diff"] == {"before": "", "after": ""}
-        host.do("bridge_network", networks=[])
+        host.do("bridge_network", networks=[], prune="project")
         host.run("ip link delete br-blue")
 
 

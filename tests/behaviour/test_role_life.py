@@ -147,6 +147,7 @@ class Story:
     def play(self, step: int, **variables: Any) -> Run:
         """The role with the lists of a step."""
         lists = {host: self.lists[host][step] for host in HOSTS}
+        variables = {"prune": "project", **variables}
         play = self.fleet.role("{{ lists[inventory_hostname] }}", step_by_step=self.steps, **variables)
         return self.fleet.play([play], extra={"lists": lists})
 
@@ -500,7 +501,7 @@ class TestChangedList:
 
 @pytest.fixture(scope="module")
 def step3(story: Story, step2: Run) -> Run:
-    run = story.play(3, prune=False)
+    run = story.play(3, prune="none")
     story.serve()
     return run
 

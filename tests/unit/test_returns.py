@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome
 from ansible_collections.dockerless.network.plugins.module_utils.entry import result
@@ -26,7 +27,7 @@ Facts = dict[str, Any]
 
 MODULES = Path(__file__).resolve().parents[2] / "plugins" / "modules"
 TYPES = {"str": str, "int": int, "bool": bool, "list": list, "dict": dict}
-# Every option of a network that shows in what is returned.
+# Every option of a network that shows in what is returned; the default project does not.
 NETWORKS: list[Facts] = [
     {
         "name": "blue",
@@ -75,7 +76,7 @@ def host() -> MemoryHost:
     made = MemoryHost()
     made.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
     made.uplink("eth9", 1500)
-    make_networks(NETWORKS, world(made))
+    make_networks(NETWORKS, world(made), Scope("shop"))
     return made
 
 
@@ -102,7 +103,7 @@ def test_network_info(host: MemoryHost) -> None:
 
 def test_the_objects_of_every_module(host: MemoryHost) -> None:
     objects: dict[str, list[Facts]] = {}
-    for item in make_networks(NETWORKS, world(host)).objects:
+    for item in make_networks(NETWORKS, world(host), Scope("shop")).objects:
         objects.setdefault(KINDS[item["title"].split()[0]], []).append(item)
 
     assert set(objects) == set(KINDS.values())

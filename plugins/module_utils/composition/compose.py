@@ -12,10 +12,12 @@ import ipaddress
 import typing as t
 
 from .. import parsing as read
+from ..marks import name_of, project_of
 from ..model import (
     Bridge,
     BridgePolicy,
     Forwarding,
+    InvalidRequest,
     Masquerade,
     Namespace,
     Network,
@@ -26,37 +28,59 @@ from ..model import (
     Veth,
 )
 from ..report import HostReport, NetworkReport
-from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, unlisted
+from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, staying
 from .objects import Composition, Objects
 from .ports import plan_ports
 from .removal import removals, unwanted_masquerades
+from .scope import BY_DEFAULT, Goes, Scope
 from .spec import read_masquerade
 
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
-def compose(networks: t.Sequence[Facts], report: HostReport, prune: bool = True, state: str = "present") -> Composition:
+def compose(networks: t.Sequence[Facts], report: HostReport, scope: Scope = BY_DEFAULT) -> Composition:
     """What to ask of the host; raises InvalidRequest, whose text is for the user."""
-    present, absent = Objects(), Objects()
-    wanted: list[BridgeNetwork] = []
-    if state == "present":
-        wanted = read_networks(networks, report)
-        decide(wanted, report, prune)
-        present = _plan_present(wanted, report, prune)
-        names = {network.name for network in wanted}
-        if prune:
-            absent = removals(present, report, bool)
-        else:
-            # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes all the same.
-            absent.nat_masquerade = unwanted_masquerades(present, report, names.__contains__)
-    else:
-        absent = removals(present, report, read_names(networks).__contains__)
+    wanted = read_networks(networks, report, scope.project) if scope.state == "present" else []
+    names = {network.name for network in wanted} if scope.state == "present" else read_names(networks)
+    if not names and not scope.may_be_empty:
+        raise InvalidRequest(
+            "networks: the list is empty; set prune to project if no network of project %s shall be left."
+            % scope.project
+        )
+    goes = scope.goes(names)
+    _refuse_bridges_of_others(wanted, scope, goes)
+    decide(wanted, report, goes)
+    present = _plan_present(wanted, report, goes)
+    absent = removals(present, report, goes)
+    # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes in any case.
+    listed = scope.labels(names)
+    absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
     forwarding = _plan_forwarding(wanted, present, absent, report)
     (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding())
-    return Composition(present, absent)
+    return Composition(present, absent, tuple(_left_alone(names, report, scope)))
 
 
-def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, prune: bool) -> Objects:
+def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
+    """A bridge of a network that stays and is not in the list would leave that one without."""
+    listed = scope.labels(network.name for network in wanted)
+    for network in wanted:
+        there = network.there.network if network.there is not None and network.there.ours else ""
+        if project_of(there) == scope.project and name_of(there) and there not in listed and not goes(there):
+            raise InvalidRequest(
+                "network %s: bridge %s belongs to network %s, which is not in the list; remove that one first (state:"
+                " absent), or set prune to project." % (network.name, network.bridge, name_of(there))
+            )
+
+
+def _left_alone(names: t.Collection[str], report: HostReport, scope: Scope) -> t.Iterator[str]:
+    """Networks that are to go, and stay because they are another project's."""
+    for network in report.networks if scope.state == "absent" else ():
+        name, project = name_of(network.network), project_of(network.network)
+        if name in names and project != scope.project:
+            yield "Network %s belongs to project %s, not to project %s, and stays." % (name, project, scope.project)
+
+
+def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> Objects:
     plan = Objects()
     for network in networks:
         with read.about("network %s" % network.name):
@@ -65,8 +89,8 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, prune
             with read.about("network %s: masquerade" % network.name):
                 plan.nat_masquerade += _plan_masquerades(network, report)
     plan.port_publish = plan_ports(networks, report.ports)
-    plan.netns = _plan_namespaces(networks)
-    plan.veth = _plan_veths(networks, set() if prune else _served(networks, report))
+    plan.netns = _plan_namespaces(networks, report, goes)
+    plan.veth = _plan_veths(networks, _served(networks, report, goes))
     return plan
 
 
@@ -74,7 +98,7 @@ def _plan_bridge(network: BridgeNetwork) -> Bridge:
     addresses = [subnet.interface(network.gateways[version]) for version, subnet in network.subnets.items()]
     for address in addresses:
         read.usable("addresses", address)
-    return Bridge(network.bridge, tuple(addresses), network.mtu, network=network.name)
+    return Bridge(network.bridge, tuple(addresses), network.mtu, network=network.label)
 
 
 def _plan_policy(network: BridgeNetwork) -> BridgePolicy:
@@ -88,6 +112,7 @@ def _plan_policy(network: BridgeNetwork) -> BridgePolicy:
             internal=network.internal,
             icc=network.icc,
             network=network.name,
+            project=network.project,
         )
     )
 
@@ -114,6 +139,7 @@ def _plan_masquerade(network: BridgeNetwork, version: int, options: Facts, repor
         out_interface=_out_interface(options.get("out_interface"), network, version, report),
         exclude=[str(other) for other in excluded if other.version == version],
         network=network.name,
+        project=network.project,
     )
     if options.get("to_source") and read.address("to_source", options["to_source"]).version == version:
         found["to_source"] = options["to_source"]
@@ -129,14 +155,19 @@ def _out_interface(given: str | None, network: BridgeNetwork, version: int, repo
     return given
 
 
-def _plan_namespaces(networks: t.Sequence[BridgeNetwork]) -> list[Namespace]:
-    """Each namespace once, noted under the first network that needs it."""
+def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[Namespace]:
+    """Each namespace once, noted under the first network that needs it, be that one of the list or one that stays."""
+    listed = {network.label for network in networks}
+    staying = {network.network for network in report.networks} - listed
+    noted = {item.name: item.network for item in report.namespaces if item.network in staying}
     found: dict[str, Namespace] = {}
     for network in networks:
         for endpoint in network.endpoints:
             name = endpoint.place.netns
             if name is not None and name not in found:
-                found[name] = Namespace(name, network=network.name)
+                there = noted.get(name, "")
+                stays = project_of(there) == network.project and not goes(there)
+                found[name] = Namespace(name, network=there if there and stays else network.label)
     return list(found.values())
 
 
@@ -156,12 +187,12 @@ def _plan_veths(networks: t.Sequence[BridgeNetwork], served: set[tuple[Place, in
     return result
 
 
-def _served(networks: t.Sequence[BridgeNetwork], report: HostReport) -> set[tuple[Place, int]]:
-    staying = {endpoint.veth for endpoint in unlisted(networks, report)}
+def _served(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> set[tuple[Place, int]]:
+    kept = {endpoint.veth for endpoint in staying(networks, report, goes)}
     found: set[tuple[Place, int]] = set()
     for network in report.networks:
         versions = [version for version in (4, 6) if _speaks(network, version)]
-        places = [Place(netns=endpoint.netns) for endpoint in network.endpoints if endpoint.veth in staying]
+        places = [Place(netns=endpoint.netns) for endpoint in network.endpoints if endpoint.veth in kept]
         found.update((place, version) for place in places for version in versions)
     return found
 
@@ -176,7 +207,7 @@ def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, routes: tuple[Route, 
         bridge=network.bridge,
         isolated=not network.icc,
         mtu=network.mtu,
-        network=network.name,
+        network=network.label,
     )
 
 

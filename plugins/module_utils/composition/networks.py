@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 
 from .. import parsing as read
 from ..kinds.overlaps import first_overlap
-from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
+from ..marks import label, name_of
+from ..model import DEFAULT_PROJECT, LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
 from ..report import EndpointReport, HostReport, NetworkReport
 from . import spec
 from .allocate import Subnet
 from .publish import Publish, parse
+from .scope import Goes
 
 Facts = t.Mapping[str, t.Any]
 
@@ -43,6 +45,7 @@ class BridgeNetwork:
     """A network of the role's list."""
 
     name: str
+    project: str
     bridge: str
     options: Facts
     mtu: int | None
@@ -50,6 +53,11 @@ class BridgeNetwork:
     gateways: dict[int, Address]
     endpoints: list[Endpoint]
     there: NetworkReport | None  # what is on its bridge now
+
+    @property
+    def label(self) -> str:
+        """Whose its objects are, as that is noted on them."""
+        return label(self.name, self.project)
 
     @property
     def internal(self) -> bool:
@@ -68,13 +76,15 @@ class BridgeNetwork:
 
     def known(self) -> dict[str, EndpointReport]:
         """The endpoints of this network that are on the host now, by the host's end of their veth pair."""
-        return {endpoint.veth: endpoint for endpoint in self.others if endpoint.network == self.name}
+        return {endpoint.veth: endpoint for endpoint in self.others if endpoint.network == self.label}
 
 
-def read_networks(networks: t.Sequence[Facts], report: HostReport) -> list[BridgeNetwork]:
+def read_networks(
+    networks: t.Sequence[Facts], report: HostReport, project: str = DEFAULT_PROJECT
+) -> list[BridgeNetwork]:
     """The list as objects; raises InvalidRequest."""
     there = {network.bridge: network for network in report.networks}
-    wanted = [_read_network(options, there) for options in spec.read_networks(networks)]
+    wanted = [_read_network(options, there, project) for options in spec.read_networks(networks)]
     _refuse_doubles(wanted)
     return wanted
 
@@ -84,35 +94,33 @@ def read_names(networks: t.Sequence[Facts]) -> set[str]:
     return {read.label("name", name) for name in spec.read_names(networks)}
 
 
-def decide(networks: t.Sequence[BridgeNetwork], report: HostReport, prune: bool) -> None:
-    """Give every endpoint its interface's name and its addresses.
-
-    Without ``prune``, what is there and not in the list stays, and keeps its addresses and its interface.
-    """
-    _name_interfaces(networks, [] if prune else unlisted(networks, report))
+def decide(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> None:
+    """Give every endpoint its interface's name and its addresses; what stays beside the list keeps its own."""
+    _name_interfaces(networks, staying(networks, report, goes))
     for network in networks:
-        _allocate(network, prune)
+        _allocate(network, goes)
 
 
-def unlisted(networks: t.Sequence[BridgeNetwork], report: HostReport) -> list[EndpointReport]:
-    """The endpoints on the host that are not in the list and live in a namespace with a name."""
+def staying(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[EndpointReport]:
+    """The endpoints on the host that are not in the list, stay, and live in a namespace with a name."""
     listed = {endpoint.veth for network in networks for endpoint in network.endpoints}
     found = [endpoint for network in report.networks for endpoint in network.endpoints]
-    return [endpoint for endpoint in found if endpoint.netns and endpoint.veth not in listed]
+    return [item for item in found if item.netns and item.veth not in listed and not goes(item.network)]
 
 
-def _read_network(options: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
+def _read_network(options: Facts, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
     name = read.label("name", options["name"])
     with read.about("network %s" % name):
-        return _read_options(name, options, there)
+        return _read_options(name, options, there, project)
 
 
-def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport]) -> BridgeNetwork:
+def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
     title = "network %s" % name
     bridge = _read_bridge(name, options, title)
     subnets = _read_subnets(options, title)
     return BridgeNetwork(
         name=name,
+        project=project,
         bridge=bridge,
         options=options,
         mtu=read.mtu("mtu", options.get("mtu")),
@@ -216,7 +224,7 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
     """eth0, eth1, … by the order of the list; an endpoint keeps the interface that it has."""
     taken: dict[Place, dict[str | None, str]] = {}
     for other in staying:
-        taken.setdefault(Place(netns=other.netns), {})[other.interface] = other.network
+        taken.setdefault(Place(netns=other.netns), {})[other.interface] = name_of(other.network)
     rest = []
     for network in networks:
         known = network.known()
@@ -241,13 +249,12 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
         names[endpoint.interface] = ""
 
 
-def _allocate(network: BridgeNetwork, prune: bool) -> None:
+def _allocate(network: BridgeNetwork, goes: Goes) -> None:
     """Given addresses first, then what endpoints have, then the lowest free ones: nobody is renumbered for another."""
     for endpoint in network.endpoints:
         for address in endpoint.wanted:
             _give(network, endpoint, address)
-    if not prune:
-        _reserve(network)
+    _reserve(network, goes)
     known = network.known()
     for endpoint in network.endpoints:
         if endpoint.veth in known:
@@ -271,11 +278,11 @@ def _keep(network: BridgeNetwork, endpoint: Endpoint, there: EndpointReport) -> 
             endpoint.addresses.append(known if known.network == subnet.network else subnet.interface(known.ip))
 
 
-def _reserve(network: BridgeNetwork) -> None:
+def _reserve(network: BridgeNetwork, goes: Goes) -> None:
     """Leave the addresses of endpoints alone that are not in the list and stay."""
     listed = {endpoint.veth for endpoint in network.endpoints}
     for other in network.others:
-        if other.veth in listed:
+        if other.veth in listed or goes(other.network):
             continue
         for known in other.addresses:
             subnet = network.subnets.get(known.version)

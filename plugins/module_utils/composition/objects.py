@@ -35,3 +35,4 @@ class Composition:
 
     present: Objects
     absent: Objects
+    warnings: tuple[str, ...] = ()

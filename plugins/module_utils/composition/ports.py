@@ -123,5 +123,5 @@ def _plan_family(network: BridgeNetwork, publish: Publish, container_ip: Address
         bridge=network.bridge,
         allowed_sources=() if any(source.prefixlen == 0 for source in sources) else sources,
         in_interfaces=publish.in_interfaces,
-        network=network.name,
+        network=network.label,
     )

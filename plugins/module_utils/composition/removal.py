@@ -5,38 +5,35 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ..model import HOST, Bridge, BridgePolicy, Masquerade, Namespace, OutInterface, Peer, PublishedPort, Veth
 from ..report import HostReport
 from .objects import Objects
+from .scope import Goes
 
 # What goes is named by the host's end of a veth pair alone.
 _ANY_PEER = Peer("eth0", HOST)
-# Whether the label of an object is that of a network whose objects may go.
-Ours = t.Callable[[str], bool]
 
 
-def removals(wanted: Objects, report: HostReport, ours: Ours) -> Objects:
+def removals(wanted: Objects, report: HostReport, goes: Goes) -> Objects:
     """What the role made and nobody wants any more."""
-    veths = unwanted_veths(wanted, report, ours)
+    veths = unwanted_veths(wanted, report, goes)
     return Objects(
-        bridge=unwanted_bridges(wanted, report, ours),
-        netns=unwanted_namespaces(wanted, report, ours, {veth.name for veth in veths}),
+        bridge=unwanted_bridges(wanted, report, goes),
+        netns=unwanted_namespaces(wanted, report, goes, {veth.name for veth in veths}),
         veth=veths,
-        bridge_firewall=unwanted_policies(wanted, report, ours),
-        nat_masquerade=unwanted_masquerades(wanted, report, ours),
-        port_publish=unwanted_ports(wanted, report, ours),
+        bridge_firewall=unwanted_policies(wanted, report, goes),
+        nat_masquerade=unwanted_masquerades(wanted, report, goes),
+        port_publish=unwanted_ports(wanted, report, goes),
     )
 
 
-def unwanted_ports(wanted: Objects, report: HostReport, ours: Ours) -> list[PublishedPort]:
+def unwanted_ports(wanted: Objects, report: HostReport, goes: Goes) -> list[PublishedPort]:
     """Published ports of which no network in the list is the owner; one that leads elsewhere is changed in place."""
     owners = {port.key: port.network for port in wanted.port_publish}
-    return [port for port in report.ports if ours(port.network) and owners.get(port.key) != port.network]
+    return [port for port in report.ports if goes(port.network) and owners.get(port.key) != port.network]
 
 
-def unwanted_masquerades(wanted: Objects, report: HostReport, ours: Ours) -> list[Masquerade]:
+def unwanted_masquerades(wanted: Objects, report: HostReport, goes: Goes) -> list[Masquerade]:
     """Masquerades likewise."""
     owners = {item.key: item.network for item in wanted.nat_masquerade}
 
@@ -44,37 +41,45 @@ def unwanted_masquerades(wanted: Objects, report: HostReport, ours: Ours) -> lis
         # What leaves by the default route is known by the interface's name where there is such a route.
         return owners.get(item.key, owners.get((item.source, OutInterface("default"))))
 
-    return [item for item in report.masquerades if ours(item.network) and owner(item) != item.network]
+    return [item for item in report.masquerades if goes(item.network) and owner(item) != item.network]
 
 
-def unwanted_veths(wanted: Objects, report: HostReport, ours: Ours) -> list[Veth]:
+def unwanted_veths(wanted: Objects, report: HostReport, goes: Goes) -> list[Veth]:
     """Endpoints that are not in the list, by their veth pairs."""
     kept = {veth.name for veth in wanted.veth}
     endpoints = [endpoint for network in report.networks for endpoint in network.endpoints]
-    gone = [endpoint for endpoint in endpoints if ours(endpoint.network) and endpoint.veth not in kept]
-    return [Veth(endpoint.veth, _ANY_PEER) for endpoint in gone]
+    gone = [endpoint for endpoint in endpoints if goes(endpoint.network) and endpoint.veth not in kept]
+    return [Veth(endpoint.veth, _ANY_PEER, network=endpoint.network) for endpoint in gone]
 
 
-def unwanted_bridges(wanted: Objects, report: HostReport, ours: Ours) -> list[Bridge]:
+def unwanted_bridges(wanted: Objects, report: HostReport, goes: Goes) -> list[Bridge]:
     """Bridges that we made for a network that is not in the list."""
     kept = {bridge.name for bridge in wanted.bridge}
-    gone = [network for network in report.networks if network.ours and ours(network.network)]
-    return [Bridge(network.bridge) for network in gone if network.bridge not in kept]
+    gone = [network for network in report.networks if network.ours and goes(network.network)]
+    return [Bridge(network.bridge, network=network.network) for network in gone if network.bridge not in kept]
 
 
-def unwanted_policies(wanted: Objects, report: HostReport, ours: Ours) -> list[BridgePolicy]:
+def unwanted_policies(wanted: Objects, report: HostReport, goes: Goes) -> list[BridgePolicy]:
     """The rules of bridges that no network in the list uses."""
     kept = {policy.bridge for policy in wanted.bridge_firewall}
     there = [network.policy for network in report.networks if network.policy is not None]
-    return [policy for policy in there if ours(policy.network) and policy.bridge not in kept]
+    return [policy for policy in there if goes(policy.network) and policy.bridge not in kept]
 
 
-def unwanted_namespaces(wanted: Objects, report: HostReport, ours: Ours, unplugged: set[str]) -> list[Namespace]:
+def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugged: set[str]) -> list[Namespace]:
     """Namespaces that we made, and that no endpoint lives in any more; ``unplugged`` are the veth pairs that go."""
     # A veth pair in the list counts where it is wanted, not where it is now.
     elsewhere = unplugged | {veth.name for veth in wanted.veth}
     endpoints = [endpoint for network in report.networks for endpoint in network.endpoints]
     needed = {namespace.name for namespace in wanted.netns}
     needed.update(item.netns for item in endpoints if item.netns and item.veth not in elsewhere)
-    gone = [item for item in report.namespaces if item.ours and ours(item.network) and item.name not in needed]
-    return [Namespace(item.name) for item in gone]
+    # One that two networks shared may be noted under the one that went before.
+    left = {item.netns for item in endpoints if item.veth in unplugged}
+    alive = {network.network for network in report.networks}
+    gone = [
+        item
+        for item in report.namespaces
+        if item.ours and item.name not in needed
+        if goes(item.network) or (item.network and item.network not in alive and item.name in left)
+    ]
+    return [Namespace(item.name, network=item.network) for item in gone]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, STATE, Arguments, without
+from ..arguments import PROJECT as _PROJECT
 from ..model import InvalidRequest
 from ..reading import Option, Options, find_flag, read, read_list, shown, titled
 
@@ -33,20 +34,23 @@ NETWORK: Arguments = {
     **without(POLICY, "bridge", "subnets"),
     "endpoints": {"type": "list", "elements": "dict", "options": ENDPOINT, "default": []},
 }
+# What goes that is not in the list: in the networks that are in it; also the other networks of the project; nothing.
+LISTED, PROJECT, NONE = "listed", "project", "none"
 _NETWORKS: Option = {"type": "list", "elements": "dict", "options": NETWORK}
 
 # The options of the module bridge_network. The list is raw for Ansible, so that its errors are those of this file.
 ARGUMENTS: Arguments = {
     "networks": {"type": "raw", "options": NETWORK, "required": True},
     **STATE,
-    "prune": {"type": "bool", "default": True},
+    **_PROJECT,
+    "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     **BACKEND,
 }
 
 
 def read_networks(value: t.Any) -> list[Options]:
     """The networks of a list, each with all its options; raises InvalidRequest. What is left out is None."""
-    return t.cast(list[Options], read_list("", "networks", _NETWORKS, value))
+    return t.cast(list[Options], read_list("", "networks", _NETWORKS, _said(value)))
 
 
 def read_names(value: t.Any) -> list[str]:
@@ -54,8 +58,15 @@ def read_names(value: t.Any) -> list[str]:
     name: Arguments = {"name": NETWORK["name"]}
     return [
         read(title, name, {key: text for key, text in item.items() if key == "name"})["name"]
-        for title, item in titled("", "networks", _NETWORKS, value)
+        for title, item in titled("", "networks", _NETWORKS, _said(value))
     ]
+
+
+def _said(value: t.Any) -> t.Any:
+    """A list that is missing must not be taken for an empty one."""
+    if value is None:
+        raise InvalidRequest("networks: the list of networks is missing (bridge_network_networks of the role).")
+    return value
 
 
 def read_masquerade(title: str, value: t.Any) -> Options | None:

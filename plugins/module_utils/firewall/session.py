@@ -173,6 +173,12 @@ class FirewallSession:
             drop_foreign=any(state.drop_foreign for state in states),
         )
 
+    def labels(self) -> set[str]:
+        """Whose rules of ours are there, by their labels."""
+        state = self.current
+        rules = [item.network for item in state.policies] + [item.network for item in state.masquerades]
+        return {*rules, *(item.network for item in state.ports)}
+
     @property
     def desired(self) -> FirewallState:
         """What is to be there, with the changes of this run."""

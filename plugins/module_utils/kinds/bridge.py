@@ -13,11 +13,22 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import BridgeValues, Link
-from ..marks import LINK_GROUP, alias, network_of
+from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Bridge, Conflict, InvalidRequest
 from ..operations import Operation
+from ..ownership import Holding
 from ..world import Claims, World, described, is_ours
-from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps
+from .common import (
+    address_steps,
+    belongs,
+    compact,
+    has_ipv6,
+    link_steps,
+    link_values,
+    new_sysctls,
+    spelled,
+    sysctl_steps,
+)
 from .overlaps import first_overlap
 
 
@@ -43,7 +54,7 @@ class BridgeKind(StepKind[Bridge]):
             mtu=read.mtu("mtu", options.get("mtu")),
             mac_address=read.mac_address("mac_address", options.get("mac_address")),
             stp=bool(options.get("stp")),
-            network=read.label("network", options.get("network")),
+            network=read.owner(options),
         )
 
     def check(self, items: t.Sequence[Bridge]) -> None:
@@ -67,6 +78,9 @@ class BridgeKind(StepKind[Bridge]):
         if item.addresses is not None:
             claims.addresses.add(item.name)
 
+    def holdings(self, item: Bridge, state: str, world: World) -> t.Iterable[Holding]:
+        return [("Bridge %s" % item.name, world.label(item.name))]
+
     def resolve(self, item: Bridge, state: str, world: World) -> Bridge:
         link = world.links().get(item.name)
         if state == "absent" or (link is not None and not is_ours(link)):
@@ -85,7 +99,7 @@ class BridgeKind(StepKind[Bridge]):
             mac_address=link.mac_address,
             stp=link_values(link)["stp"],
             up=link.up,
-            network=network_of(link.alias) or None,
+            **belongs(label_of(link.alias)),
         )
 
     def wanted(self, item: Bridge, observed: Description, world: World) -> Description:
@@ -97,7 +111,7 @@ class BridgeKind(StepKind[Bridge]):
             mac_address=item.mac_address or there.get("mac_address"),
             stp=item.stp if item.mtu is not None or not there else there.get("stp"),
             up=True if item.mtu is not None or not there else there.get("up"),
-            network=item.network or None,
+            **belongs(item.network),
         )
 
     def plan(self, item: Bridge, state: str, world: World) -> list[Operation]:
@@ -211,7 +225,7 @@ class BridgeKind(StepKind[Bridge]):
 
 def _as_it_is(link: Link) -> Bridge:
     return Bridge(
-        link.name, link.addresses, link.mtu, link.mac_address, bool(link_values(link)["stp"]), network_of(link.alias)
+        link.name, link.addresses, link.mtu, link.mac_address, bool(link_values(link)["stp"]), label_of(link.alias)
     )
 
 

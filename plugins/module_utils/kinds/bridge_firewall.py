@@ -13,8 +13,9 @@ from ..arguments import BACKEND, NETWORK, POLICY, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
 from ..model import ANYWHERE, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
+from ..ownership import Holding
 from ..world import Claims, World
-from .common import compact
+from .common import belongs, compact
 from .overlaps import Owned, first_overlap
 
 
@@ -55,7 +56,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
             trusted_interfaces=tuple(trusted),
             host_access=options.get("host_access") != "deny",
             allow=tuple(sorted(flows, key=str)),
-            network=read.label("network", options.get("network")),
+            network=read.owner(options),
         )
 
     @staticmethod
@@ -97,6 +98,11 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
         subnets = read.networks("subnets", [str(address.network) for address in link.addresses])
         return BridgePolicy(**dict(vars(item), subnets=subnets))
 
+    def holdings(self, item: BridgePolicy, state: str, world: World) -> t.Iterable[Holding]:
+        there = world.firewall.policies.get(item.bridge)
+        found = [("The firewall of bridge %s" % item.bridge, "" if there is None else there.network)]
+        return found if state == "absent" else [*found, ("Bridge %s" % item.bridge, world.label(item.bridge))]
+
     def observed(self, item: BridgePolicy, world: World) -> Description:
         world.firewall.use()
         there = world.firewall.policies.get(item.bridge)
@@ -117,7 +123,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
             trusted_interfaces=list(item.trusted_interfaces),
             host_access="allow" if item.host_access else "deny",
             allow=[_describe_flow(flow) for flow in item.allow],
-            network=item.network or None,
+            **belongs(item.network),
         )
 
     def claim(self, item: BridgePolicy, state: str, claims: Claims) -> None:

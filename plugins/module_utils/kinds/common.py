@@ -11,7 +11,8 @@ from __future__ import annotations
 import typing as t
 
 from ..kernel.state import BridgeValues, Link, LinkValue
-from ..model import HOST, Interface, Place
+from ..marks import name_of, project_of
+from ..model import DEFAULT_PROJECT, HOST, Interface, Place
 from ..operations import Operation, RemoveFile, WriteFile
 from ..world import World
 
@@ -92,6 +93,12 @@ def has_ipv6(world: World) -> bool:
 def spelled(addresses: t.Iterable[Interface]) -> list[str]:
     """Addresses as a person writes them, in an order that does not depend on how they came to be."""
     return [str(address) for address in sorted(addresses, key=lambda address: (address.version, address))]
+
+
+def belongs(label: str) -> dict[str, str | None]:
+    """Whose an object is, in the words of the options; the default project goes without saying."""
+    project = project_of(label)
+    return {"network": name_of(label) or None, "project": None if project == DEFAULT_PROJECT else project}
 
 
 def compact(**values: t.Any) -> dict[str, t.Any]:

@@ -13,8 +13,9 @@ from ..arguments import BACKEND, MASQUERADE, NETWORK, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
+from ..ownership import Holding
 from ..world import World
-from .common import compact
+from .common import belongs, compact
 
 # Cannot be the name of an interface here: the option's word for the interface of the default route.
 _DEFAULT_ROUTE = OutInterface("default")
@@ -41,7 +42,7 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
             exclude=exclude,
             to_source=to_source,
             random_fully=bool(options.get("random_fully")),
-            network=read.label("network", options.get("network")),
+            network=read.owner(options),
         )
 
     @staticmethod
@@ -74,6 +75,10 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
             world.assume("interface", item.out.name, "out_interface takes the name of one that is there")
         return item
 
+    def holdings(self, item: Masquerade, state: str, world: World) -> t.Iterable[Holding]:
+        there = world.firewall.masquerades.get(item.key)
+        return [] if there is None else [(self.title(there).capitalize(), there.network)]
+
     def observed(self, item: Masquerade, world: World) -> Description:
         world.firewall.use()
         there = world.firewall.masquerades.get(item.key)
@@ -91,7 +96,7 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
             exclude=[str(network) for network in item.exclude],
             to_source=None if item.to_source is None else str(item.to_source),
             random_fully=item.random_fully,
-            network=item.network or None,
+            **belongs(item.network),
         )
 
     def change(self, item: Masquerade, state: str, rules: FirewallSession, world: World) -> None:

@@ -12,11 +12,12 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
-from ..marks import LINK_GROUP, alias, network_of
+from ..marks import LINK_GROUP, alias, label_of
 from ..model import Conflict, InvalidRequest, Namespace, Place
 from ..operations import Operation
+from ..ownership import Holding
 from ..world import World, is_ours
-from .common import compact, link_steps, link_values, sysctl_steps
+from .common import belongs, compact, link_steps, link_values, sysctl_steps
 
 
 class NetnsKind(StepKind[Namespace]):
@@ -36,7 +37,7 @@ class NetnsKind(StepKind[Namespace]):
             name=read.namespace_name("name", options["name"]),
             pid=read.pid("pid", options.get("pid")),
             sysctls=read.sysctls("sysctls", options.get("sysctls")),
-            network=read.label("network", options.get("network")),
+            network=read.owner(options),
         )
 
     def check(self, items: t.Sequence[Namespace]) -> None:
@@ -49,6 +50,9 @@ class NetnsKind(StepKind[Namespace]):
     def title(self, item: Namespace) -> str:
         return "namespace %s" % item.name
 
+    def holdings(self, item: Namespace, state: str, world: World) -> t.Iterable[Holding]:
+        return [("Namespace %s" % item.name, world.label("lo", Place(netns=item.name)))]
+
     def observed(self, item: Namespace, world: World) -> Description:
         if not world.has_namespace(item.name):
             return None
@@ -59,7 +63,7 @@ class NetnsKind(StepKind[Namespace]):
             name=item.name,
             lo="up" if lo is None or lo.up else "down",
             sysctls={key: value for key, value in values.items() if value is not None} or None,
-            network=network_of(lo.alias) or None if lo is not None and is_made_by_us(lo) else None,
+            **belongs(label_of(lo.alias) if lo is not None and is_made_by_us(lo) else ""),
         )
 
     def wanted(self, item: Namespace, observed: Description, world: World) -> Description:
@@ -69,7 +73,7 @@ class NetnsKind(StepKind[Namespace]):
             name=item.name,
             lo="up",
             sysctls=dict(item.sysctls) or None,
-            network=item.network or None if ours else None,
+            **belongs(item.network if ours else ""),
         )
 
     def plan(self, item: Namespace, state: str, world: World) -> list[Operation]:

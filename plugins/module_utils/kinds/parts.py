@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import replace
 
 from ..kernel.state import Link
-from ..marks import network_of
+from ..marks import label_of
 from ..model import HOST, Interface, Network, Place, PublishedPort
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport
 from ..world import World, is_ours
@@ -65,7 +65,7 @@ def _network(known: NetworkReport, link: Link | None) -> NetworkReport:
         return known
     # A run that was interrupted may leave a bridge without its alias. Its rules were written before it, so they have
     # the name of the network.
-    label = network_of(link.alias) if is_ours(link) and link.alias else known.network
+    label = label_of(link.alias) if is_ours(link) and link.alias else known.network
     subnets: tuple[Network, ...] = known.subnets if known.policy else tuple(a.network for a in link.addresses)
     return NetworkReport(
         bridge=link.name,
@@ -87,7 +87,7 @@ def namespaces(world: World, report: HostReport) -> HostReport:
         lo = links.get("lo")
         ours = lo is not None and is_ours(lo)
         if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
-            found.append(NamespaceReport(name, network_of(lo.alias) if lo is not None and ours else "", ours))
+            found.append(NamespaceReport(name, label_of(lo.alias) if lo is not None and ours else "", ours))
     return replace(report, namespaces=tuple(found))
 
 
@@ -107,7 +107,7 @@ def endpoints(world: World, report: HostReport) -> HostReport:
 
 def _endpoint(veth: Link, world: World, label: str) -> EndpointReport:
     # A veth pair gets its alias last, like a bridge.
-    network = network_of(veth.alias) if veth.alias else label
+    network = label_of(veth.alias) if veth.alias else label
     found = world.peer_of(veth)
     if found is None:
         return EndpointReport(veth.name, network, veth.isolated, veth.up)

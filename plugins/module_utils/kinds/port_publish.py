@@ -14,9 +14,11 @@ from ..engine import Description, RuleKind
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
+from ..marks import name_of
 from ..model import Conflict, InvalidRequest, PortRange, PublishedPort
+from ..ownership import Holding
 from ..world import World
-from .common import compact
+from .common import belongs, compact
 
 
 class PortPublishKind(RuleKind[PublishedPort]):
@@ -49,7 +51,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
             in_interfaces=tuple(
                 sorted({read.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})
             ),
-            network=read.label("network", options.get("network")),
+            network=read.owner(options),
         )
 
     @staticmethod
@@ -99,6 +101,11 @@ class PortPublishKind(RuleKind[PublishedPort]):
         )
         return item
 
+    def holdings(self, item: PublishedPort, state: str, world: World) -> t.Iterable[Holding]:
+        ports = world.firewall.ports
+        found = (ports.get(item), *(ports.clashes(item) if state == "present" else ()))
+        return [("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port]
+
     def observed(self, item: PublishedPort, world: World) -> Description:
         world.firewall.use()
         there = world.firewall.ports.get(item)
@@ -120,7 +127,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
             bridge=item.bridge or None,
             allowed_sources=[str(source) for source in item.allowed_sources],
             in_interfaces=list(item.in_interfaces),
-            network=item.network or None,
+            **belongs(item.network),
         )
 
     def change(self, item: PublishedPort, state: str, rules: FirewallSession, world: World) -> None:
@@ -142,10 +149,11 @@ class PortPublishKind(RuleKind[PublishedPort]):
     def _refuse_taken(item: PublishedPort, there: PublishedPort | None, world: World) -> None:
         what = "Host port %s/%s" % (item.host_ports, item.protocol)
         for other in world.firewall.ports.clashes(item):
-            raise Conflict("%s is published already: %s." % (what, other))
+            by = ", by network %s" % name_of(other.network) if other.network else ""
+            raise Conflict("%s is published already%s: %s." % (what, by, other))
         if there is not None:
             if there.network and there.network != item.network:
-                raise Conflict("%s is published already, by network %s: %s." % (what, there.network, there))
+                raise Conflict("%s is published already, by network %s: %s." % (what, name_of(there.network), there))
             return
         ports, version = item.host_ports, item.container_ip.version
         holder = world.port_holder(

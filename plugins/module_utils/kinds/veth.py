@@ -12,12 +12,23 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, LinkValue
-from ..marks import LINK_GROUP, alias, network_of
+from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
 from ..operations import Operation
+from ..ownership import Holding
 from ..world import Claims, World, described, is_ours
 from . import ends
-from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps
+from .common import (
+    address_steps,
+    belongs,
+    compact,
+    has_ipv6,
+    link_steps,
+    link_values,
+    new_sysctls,
+    spelled,
+    sysctl_steps,
+)
 
 _ROUTE: Arguments = {
     "to": {"type": "str", "required": True},
@@ -70,7 +81,7 @@ class VethKind(StepKind[Veth]):
             isolated=bool(options.get("isolated")),
             mtu=read.mtu("mtu", options.get("mtu")),
             addresses=read.interfaces("addresses", options.get("addresses") or ()),
-            network=read.label("network", options.get("network")),
+            network=read.owner(options),
         )
 
     def check(self, items: t.Sequence[Veth]) -> None:
@@ -86,6 +97,14 @@ class VethKind(StepKind[Veth]):
         return "veth %s" % item.name
 
     # ---- what is there
+
+    def holdings(self, item: Veth, state: str, world: World) -> t.Iterable[Holding]:
+        found = [("Interface %s" % item.name, world.label(item.name))]
+        if state == "absent":
+            return found
+        if item.bridge is not None:
+            found.append(("Bridge %s" % item.bridge, world.label(item.bridge)))
+        return [*found, ("Namespace %s" % item.peer.place.netns, world.label("lo", item.peer.place))]
 
     def resolve(self, item: Veth, state: str, world: World) -> Veth:
         if state == "absent":
@@ -135,7 +154,7 @@ class VethKind(StepKind[Veth]):
             mtu=link.mtu if item.mtu is not None else None,
             addresses=spelled(link.addresses) or None,
             up=link.up and pair.peer.up,
-            network=network_of(link.alias) or None,
+            **belongs(label_of(link.alias)),
             peer=ends.observed_end(item.peer, pair.peer, world),
         )
 
@@ -147,7 +166,7 @@ class VethKind(StepKind[Veth]):
             mtu=item.mtu,
             addresses=spelled(item.addresses) or None,
             up=True,
-            network=item.network or None,
+            **belongs(item.network),
             peer=ends.wanted_end(item.peer),
         )
 
@@ -293,7 +312,7 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
         isolated=link.isolated,
         mtu=link.mtu,
         addresses=link.addresses,
-        network=network_of(link.alias),
+        network=label_of(link.alias),
     )
     return tuple(make(item, has_ipv6(world)))
 

@@ -37,6 +37,7 @@ from ansible_collections.dockerless.network.plugins.module_utils import (  # noq
     operations,
     world,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.engine import StepFailed  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError  # noqa: E402
@@ -164,8 +165,7 @@ def carry_out(request: Request, started: int) -> Request:
                 make_networks(
                     request["networks"],
                     world.World(host, session, request.get("check", False)),
-                    request.get("prune", True),
-                    request.get("state", "present"),
+                    Scope(prune=request.get("prune", "project"), state=request.get("state", "present")),
                 )
             )
     except EXPECTED as error:

@@ -24,7 +24,7 @@ compose_filter = module.FilterModule().filters()["compose"]
 
 def test_the_filter_gives_what_compose_gives() -> None:
     assert compose_filter([BLUE], {}) == compose([BLUE], {})
-    assert compose_filter([BLUE], {}, prune=False, state="absent") == compose([BLUE], {}, False, "absent")
+    assert compose_filter([BLUE], {}, "none", "absent", "shop") == compose([BLUE], {}, "none", "absent", "shop")
 
 
 def test_the_sentence_for_the_user_is_the_error() -> None:
@@ -38,10 +38,8 @@ def test_the_sentence_for_the_user_is_the_error() -> None:
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        ({"prune": "false"}, {"prune": False}),
-        ({"prune": "yes"}, {"prune": True}),
-        ({"prune": None, "state": None}, {}),
-        ({"state": "Absent"}, {"state": "absent"}),
+        ({"prune": None, "state": None}, {"prune": "listed"}),
+        ({"state": "Absent", "prune": "none"}, {"state": "absent", "prune": "none"}),
     ],
 )
 def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict[str, Any]) -> None:
@@ -54,7 +52,13 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
 @pytest.mark.parametrize(
     ("networks", "how", "message"),
     [
-        ([BLUE], {"prune": "maybe"}, "prune: got the text 'maybe'; write true or false."),
+        ([], {}, "networks: the list is empty; set prune to project if no network of project default shall be left."),
+        (None, {}, "networks: the list of networks is missing (bridge_network_networks of the role)."),
+        (
+            [BLUE],
+            {"project": "a@b"},
+            "project: 'a@b' is not a valid project name; use letters, digits and _ . -, at most 32 of them.",
+        ),
         ([BLUE], {"state": "gone"}, "state: 'gone' is not one of present, absent."),
         (["blue"], {}, "networks: item 1 is 'blue'; write it as a dictionary that begins with - name: blue."),
         (
@@ -71,9 +75,10 @@ def test_what_the_role_does_not_check_is_refused_here(networks: Any, how: dict[s
     assert refused.value.message == message
 
 
-@pytest.mark.parametrize("word", [False, "false", "no", "0", ""])
-def test_a_text_that_means_no_does_not_prune(word: object) -> None:
-    assert compose_filter([BLUE], {}, prune=word) == compose_filter([BLUE], {}, prune=False)
+@pytest.mark.parametrize("word", [False, True, 0, "false", "no", "yes", "", "maybe"])
+def test_what_is_no_word_of_prune_is_refused_with_the_words(word: object) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"^prune: got .*; write listed \(.*\), project \(.*\) or none \("):
+        compose_filter([BLUE], {}, prune=word)
 
 
 def test_the_documentation_names_the_arguments_with_their_defaults() -> None:

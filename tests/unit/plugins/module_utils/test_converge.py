@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, StepFailed
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
@@ -35,7 +36,7 @@ def new_host() -> MemoryHost:
 
 
 def once(host: MemoryHost, networks: list[Facts], check_mode: bool = False, **how: Any) -> Outcome:
-    return make_networks(networks, world(host, check_mode), **how)
+    return make_networks(networks, world(host, check_mode), Scope(**{"prune": "project", **how}))
 
 
 def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
@@ -208,8 +209,8 @@ def test_an_endpoint_in_the_namespace_of_a_process_keeps_its_address_too() -> No
     assert addresses(host, Place(pid=7)) == before
 
 
-@pytest.mark.parametrize("prune", [True, False])
-def test_the_namespace_of_a_process_may_have_a_name_besides(prune: bool) -> None:
+@pytest.mark.parametrize("prune", ["listed", "project", "none"])
+def test_the_namespace_of_a_process_may_have_a_name_besides(prune: str) -> None:
     host = new_host()
     host.start_process(7)
     host.names["vm"] = NamespaceEntry("vm", host.space(Place(pid=7)).inode)

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.given import as_given, flag, plain, prune
+from ansible_collections.dockerless.network.plugins.module_utils.given import as_given, flag, plain
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 
 SPEC: dict[str, dict[str, Any]] = {
@@ -123,19 +123,7 @@ def test_any_options_are_read_or_refused_in_one_sentence(options: dict[str, Any]
     assert repr(options) == repr(before)
 
 
-@pytest.mark.parametrize("word", [False, 0, "false", "False", "no", "off", "0", "", "n"])
-def test_whatever_means_no_does_not_prune(word: object) -> None:
-    assert prune(word) is False
-
-
-@pytest.mark.parametrize("word", [None, True, 1, "true", "yes", "on", "1"])
-def test_whatever_means_yes_prunes_and_so_does_saying_nothing(word: object) -> None:
-    assert prune(word) is True
-
-
-def test_a_word_that_means_nothing_neither_prunes_nor_keeps() -> None:
-    with pytest.raises(InvalidRequest, match=r"^prune: got the text 'maybe'; write true or false.$"):
-        prune("maybe")
+def test_a_flag_is_not_guessed() -> None:
     with pytest.raises(InvalidRequest, match=r"^icc: got a dictionary; write true or false.$"):
         flag("icc", {})
 

@@ -15,11 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts, spell
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Conflict, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    HOST,
+    Conflict,
+    InvalidRequest,
+    Place,
+    Route,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.report import EndpointReport, HostReport
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
@@ -49,7 +56,7 @@ def new_host(*networks: Facts) -> MemoryHost:
     host.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
     host.uplink("eth9", 1500)
     host.start_process(7)
-    make_networks(networks, world(host))
+    make_networks(networks, world(host), Scope(prune="project"))
     return host
 
 
@@ -77,6 +84,7 @@ def test_every_key_that_is_promised() -> None:
             {
                 "name": "blue",
                 "network": "blue",
+                "project": "default",
                 "bridge": "br-blue",
                 "present": True,
                 "ours": True,
@@ -88,6 +96,7 @@ def test_every_key_that_is_promised() -> None:
                     {
                         "veth": "v-blue-web",
                         "network": "blue",
+                        "project": "default",
                         "isolated": False,
                         "up": True,
                         "name": "web",
@@ -102,7 +111,7 @@ def test_every_key_that_is_promised() -> None:
                 "masquerades": masquerades,
             }
         ],
-        "namespaces": [{"name": "web", "network": "blue", "ours": True}],
+        "namespaces": [{"name": "web", "network": "blue", "project": "default", "ours": True}],
         "ports": ports,
         "masquerades": masquerades,
         "forwarding": {"ipv4": True, "ipv6": True, "forward_policy": "unmanaged"},
@@ -179,10 +188,11 @@ def test_what_is_not_in_the_json_is_not_there() -> None:
 def test_json_says_all_that_the_report_says(data: Any) -> None:
     networks = data.draw(network_lists())
     host = new_host(BLUE) if data.draw(st.booleans()) else new_host()
-    make_networks(networks, world(host), prune=not host.names)
-    # without pruning, what stays may be in the way; then the host is as it was
-    with contextlib.suppress(Conflict):
-        make_networks(data.draw(successors(networks)), world(host), prune=data.draw(st.booleans()))
+    make_networks(networks, world(host), Scope(prune="none" if networks and host.names else "project"))
+    prune = st.sampled_from(["listed", "project", "none"])
+    # what stays may be in the way; then the host is as it was
+    with contextlib.suppress(Conflict, InvalidRequest):
+        make_networks(data.draw(successors(networks)), world(host), Scope(prune=data.draw(prune)))
 
     report = gather(world(host))
 

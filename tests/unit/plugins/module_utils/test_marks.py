@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils import marks
-from ansible_collections.dockerless.network.plugins.module_utils.marks import alias, network_of
+from ansible_collections.dockerless.network.plugins.module_utils.marks import (
+    alias,
+    label,
+    label_of,
+    name_of,
+    project_of,
+)
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "design.md").read_text()
 TABLE = re.search(r"\| object \| mark \|\n(.*?)\n\n", PAGE, re.DOTALL)
@@ -47,10 +53,24 @@ def strings(text: str) -> str:
 
 @pytest.mark.parametrize("network", ["", "blue", "a.b-c_d:e"])
 def test_an_alias_names_its_network(network: str) -> None:
-    assert network_of(alias(network)) == network
+    assert label_of(alias(network)) == network
     assert alias(network).startswith(marks.COLLECTION)
+
+
+@pytest.mark.parametrize("project", ["default", "shop", "a.b-c_d"])
+@pytest.mark.parametrize("network", ["", "blue", "a.b-c_d"])
+def test_a_label_tells_network_and_project(network: str, project: str) -> None:
+    noted = label(network, project)
+
+    assert (name_of(noted), project_of(noted)) == (network, project)
+    assert label_of(alias(noted)) == noted
+
+
+def test_the_default_project_is_not_noted_so_that_older_networks_belong_to_it() -> None:
+    assert label("blue") == label("blue", "default") == "blue"
+    assert project_of("blue") == project_of("") == "default"
 
 
 @pytest.mark.parametrize("other", ["", "somebody", "dockerless.networks:blue", "dockerless.network"])
 def test_an_alias_of_somebody_else_names_none(other: str) -> None:
-    assert network_of(other) == ""
+    assert label_of(other) == ""

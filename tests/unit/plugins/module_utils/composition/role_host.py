@@ -14,6 +14,7 @@ from ipaddress import ip_interface
 from typing import Any
 
 from ansible_collections.dockerless.network.plugins.module_utils.composition import compose as composition
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
@@ -22,6 +23,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns imp
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.marks import label, name_of, project_of
 from ansible_collections.dockerless.network.plugins.plugin_utils.module_arguments import arguments
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 
@@ -38,9 +40,11 @@ MODULES = tuple(KINDS)
 UPLINK = "eth0"
 
 
-def compose(networks: Sequence[Facts], info: Facts, prune: bool = True, state: str = "present") -> Facts:
+def compose(
+    networks: Sequence[Facts], info: Facts, prune: str = "project", state: str = "present", project: str = "default"
+) -> Facts:
     """What the role asks the modules for; it must be the same as what it asks for in one call."""
-    found = composition.compose(networks, read_report(info), prune, state)
+    found = composition.compose(networks, read_report(info), Scope(project, prune, state))
     asked = arguments(found)
     for name, kind in KINDS.items():
         assert [kind.parse(item) for item in asked["present"][name]] == list(found.present.of(name))
@@ -55,6 +59,11 @@ def compose(networks: Sequence[Facts], info: Facts, prune: bool = True, state: s
 def named(item: Any) -> Any:
     """What makes an object the same one."""
     return getattr(item, "key", None) or getattr(item, "bridge", None) or item.name
+
+
+def whose(noted: str) -> Facts:
+    """A label in the words of network_info."""
+    return {"network": name_of(noted), "project": project_of(noted) if noted else None}
 
 
 class RoleHost:
@@ -72,9 +81,11 @@ class RoleHost:
         self.masquerades: dict[tuple[str, str], Facts] = {}
         self.ports: dict[Any, Facts] = {}
 
-    def run(self, networks: Sequence[Facts], prune: bool = True, state: str = "present") -> Facts:
+    def run(
+        self, networks: Sequence[Facts], prune: str = "project", state: str = "present", project: str = "default"
+    ) -> Facts:
         """One run of the role; the arguments that it gave to the modules."""
-        asked = compose(networks, self.info(), prune, state)
+        asked = compose(networks, self.info(), prune, state, project)
         self.apply(asked)
         return asked
 
@@ -152,7 +163,7 @@ class RoleHost:
         return {
             "networks": [self._network(name) for name in sorted(names)],
             "namespaces": [
-                dict(facts, name=name)
+                dict(facts, name=name, **whose(facts["network"]))
                 for name, facts in sorted(self.namespaces.items())
                 if facts["ours"] or any(veth["place"].netns == name for veth in self.veths.values())
             ],
@@ -163,11 +174,12 @@ class RoleHost:
     def _network(self, name: str) -> Facts:
         bridge = self.bridges.get(name)
         policy = self.policies.get(name)
-        label = bridge["network"] if bridge and bridge["ours"] else (policy or {}).get("network", "")
+        noted = label((policy or {}).get("network", ""), (policy or {}).get("project", "default"))
+        whole = bridge["network"] if bridge and bridge["ours"] else noted
         addresses = bridge["addresses"] if bridge else []
         return {
-            "name": label or name,
-            "network": label,
+            "name": name_of(whole) or name,
+            **whose(whole),
             "bridge": name,
             "present": bridge is not None,
             "ours": bool(bridge and bridge["ours"]),
@@ -182,7 +194,7 @@ class RoleHost:
 
     def _endpoint(self, name: str) -> Facts:
         veth = self.veths[name]
-        facts = {"veth": name, "network": veth["network"], "isolated": veth["isolated"], "up": True}
+        facts = {"veth": name, **whose(veth["network"]), "isolated": veth["isolated"], "up": True}
         if veth["place"].netns is None:  # network_info looks into named namespaces only
             return dict(facts, name=None, netns=None, interface=None, addresses=[], mac_address=None)
         known = {key: veth[key] for key in ("interface", "addresses", "mac_address")}

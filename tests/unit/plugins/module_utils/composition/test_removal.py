@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition import compose as composition
+from ansible_collections.dockerless.network.plugins.module_utils.composition.objects import Objects
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
+from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
     MODULES,
     RoleHost,
@@ -62,12 +67,72 @@ def test_prune_takes_a_network_that_is_not_in_the_list_but_for_a_namespace_that_
 
 
 def test_without_prune_nothing_goes() -> None:
-    assert absent([RED], host_with(BLUE, RED), prune=False) == NOTHING
-    assert absent([], host_with(BLUE, RED), prune=False) == NOTHING
+    assert absent([{**BLUE, "endpoints": []}], host_with(BLUE, RED), prune="none") == NOTHING
 
 
-@pytest.mark.parametrize("prune", [True, False])
-def test_absent_takes_the_networks_in_the_list_and_no_other(prune: bool) -> None:
+def test_by_default_only_what_the_listed_networks_no_longer_have_goes() -> None:
+    """A second play with a list of its own used to take the networks of the first one away."""
+    both = host_with(BLUE, RED)
+
+    assert absent([RED], both, prune="listed") == NOTHING
+    assert absent([{**BLUE, "endpoints": [{"name": "db"}]}], both, prune="listed") == {
+        **NOTHING,
+        "veth": [{"name": "v-blue-web"}],
+        "port_publish": BLUE_GOES["port_publish"],
+    }
+
+
+@pytest.mark.parametrize("prune", ["listed", "none"])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_an_empty_list_is_refused_unless_the_project_shall_have_no_networks(prune: str, state: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^networks: the list is empty; set prune to project"):
+        absent([], host_with(BLUE), prune=prune, state=state)
+    assert absent([], host_with(BLUE, RED), state="absent") == NOTHING
+
+
+def test_a_namespace_that_networks_of_two_lists_share_goes_with_the_last_one() -> None:
+    host = host_with(BLUE)
+    host.run([RED], prune="listed")
+    second = compose([RED], host.info(), prune="listed")
+    assert [item for item in second["present"]["netns"] if item["name"] == "web"] == [
+        {"name": "web", "network": "blue"}
+    ]
+
+    assert absent([BLUE], host, state="absent")["netns"] == [{"name": "db"}]
+    host.run([BLUE], state="absent")
+    assert absent([RED], host, state="absent")["netns"] == [{"name": "web"}]
+
+
+@pytest.mark.parametrize("prune", ["listed", "project"])
+def test_networks_of_other_projects_stay(prune: str) -> None:
+    host = host_with(BLUE)
+    mine = {**RED, "endpoints": [{"name": "mine"}]}
+
+    asked = host.run([mine], prune=prune, project="shop")
+
+    assert asked["absent"] == NOTHING
+    assert compose([mine], host.info(), prune=prune, project="shop") == asked
+    assert host.info()["networks"][1]["project"] == "shop"
+    assert absent([], host, project="shop")["bridge"] == [{"name": "br-red", "project": "shop"}]
+    assert absent([], host)["bridge"] == [{"name": "br-blue"}]
+
+
+def test_absent_leaves_what_another_project_has_and_says_so() -> None:
+    host = host_with(BLUE)
+
+    found = composition.compose([BLUE], read_report(host.info()), Scope("shop", "listed", "absent"))
+
+    assert found.absent == Objects(sysctl_forward=found.absent.sysctl_forward)
+    assert found.warnings == ("Network blue belongs to project default, not to project shop, and stays.",)
+
+
+def test_a_bridge_is_not_taken_from_a_network_that_stays() -> None:
+    with pytest.raises(InvalidRequest, match=r"^network azure: bridge br-blue belongs to network blue, which"):
+        absent([{**BLUE, "name": "azure", "bridge": "br-blue"}], host_with(BLUE), prune="listed")
+
+
+@pytest.mark.parametrize("prune", ["listed", "project", "none"])
+def test_absent_takes_the_networks_in_the_list_and_no_other(prune: str) -> None:
     assert absent([BLUE], host_with(BLUE, RED), prune=prune, state="absent") == BLUE_GOES
 
 

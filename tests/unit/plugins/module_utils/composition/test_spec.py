@@ -58,7 +58,7 @@ def refusal(networks: Any) -> str:
         ),
         (
             None,
-            "networks: a list is needed, not nothing; write each item as a dictionary that begins with - name: NAME.",
+            "networks: the list of networks is missing (bridge_network_networks of the role).",
         ),
         (
             [*blue(), "red"],

@@ -284,7 +284,9 @@ def test_a_port_that_is_published_already_is_a_conflict() -> None:
     with pytest.raises(Conflict) as conflict:
         once(host, web(container_ip="10.20.0.3"))
 
-    assert str(conflict.value) == ("Host port 8080/tcp is published already: 192.0.2.1:8080:10.20.0.2:80/tcp.")
+    assert str(conflict.value) == (
+        "Host port 8080/tcp is published already, by network blue: 192.0.2.1:8080:10.20.0.2:80/tcp."
+    )
     assert host.snapshot() == before
 
 

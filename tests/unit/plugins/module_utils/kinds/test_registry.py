@@ -49,8 +49,9 @@ LISTS = [
 ]
 RUN = """
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
-make_networks(%r, world(MemoryHost()))
+make_networks(%r, world(MemoryHost()), Scope(prune="project"))
 """
 
 

@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a list of networks is about: whose networks they are, and what goes that is not in the list."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from .. import parsing as read
+from ..arguments import STATE
+from ..marks import label, name_of, project_of
+from ..model import DEFAULT_PROJECT, InvalidRequest
+from ..reading import read as read_options
+from .spec import LISTED, NONE, PROJECT
+
+# Whether an object with this label goes, unless somebody wants it.
+Goes = t.Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The options beside the list."""
+
+    project: str = DEFAULT_PROJECT
+    prune: str = LISTED
+    state: str = "present"
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether no network at all is a sensible list."""
+        return self.prune == PROJECT
+
+    def labels(self, names: t.Iterable[str]) -> frozenset[str]:
+        """What is noted on the objects of networks of these names."""
+        return frozenset(label(name, self.project) for name in names)
+
+    def goes(self, names: t.Iterable[str]) -> Goes:
+        """What goes, when these are the names in the list; never what belongs to another project, or to no network."""
+        if self.state == "present" and self.prune == NONE:
+            return lambda noted: False
+        if self.state == "present" and self.prune == PROJECT:
+            return lambda noted: name_of(noted) != "" and project_of(noted) == self.project
+        return self.labels(names).__contains__
+
+
+BY_DEFAULT = Scope()
+
+
+def read_scope(options: t.Mapping[str, t.Any]) -> Scope:
+    """The scope by the options of bridge_network; raises InvalidRequest."""
+    state = read_options("", STATE, {"state": options.get("state")})["state"]
+    return Scope(read.project("project", options.get("project")), _read_prune(options.get("prune")), state or "present")
+
+
+def _read_prune(value: object) -> str:
+    """It deletes, so nothing but its words will do."""
+    word = LISTED if value is None else value
+    if word not in (LISTED, PROJECT, NONE):
+        raise InvalidRequest(
+            "prune: got %s; write listed (from the networks in the list goes what is not in it), project (networks of"
+            " the project that are not in the list go, too) or none (nothing goes)." % read.kind_of(value)
+        )
+    return str(word)

@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What one project has, another one neither gets nor takes away, whoever asks: whole networks or a single module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict
+from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
+from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    MemoryHost,
+    ask,
+    converge,
+    once,
+    world,
+)
+
+Facts = dict[str, Any]
+SHOP = Scope("shop")
+BLUE: Facts = {
+    "name": "blue",
+    "subnets": ["10.20.0.0/24"],
+    "endpoints": [{"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000"]}],
+}
+PORT = {"host_port": "8070", "container_ip": "10.9.0.2", "bridge": "br0"}
+# An object of the network, by its module's options.
+OBJECTS: list[tuple[Kind[Any], Facts]] = [
+    (BridgeKind(), {"name": "br-blue"}),
+    (NetnsKind(), {"name": "web"}),
+    (VethKind(), {"name": "v-blue-web", "bridge": "br-blue", "peer": {"netns": "web"}}),
+    (BridgeFirewallKind(), {"bridge": "br-blue", "subnets": ["10.20.0.0/24"]}),
+    (NatMasqueradeKind(), {"source": "10.20.0.0/24", "out_interface": "!br-blue"}),
+    (PortPublishKind(), {"host_port": "8080", "container_ip": "10.20.0.2", "bridge": "br-blue"}),
+]
+
+
+@pytest.fixture
+def host() -> MemoryHost:
+    """A host with a network of the project shop."""
+    made = MemoryHost()
+    made.uplink()
+    make_networks([BLUE], world(made), SHOP)
+    return made
+
+
+def refusal(host: MemoryHost, act: Any) -> str:
+    """The sentence; it is the same in check mode, and changes nothing."""
+    before = host.snapshot()
+    with pytest.raises(Conflict) as foreseen:
+        act(True)
+    with pytest.raises(Conflict) as refused:
+        act(False)
+    assert str(foreseen.value) == str(refused.value)
+    assert host.snapshot() == before
+    return str(refused.value)
+
+
+def red(**endpoint: Any) -> Facts:
+    return {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "app", **endpoint}]}
+
+
+@pytest.mark.parametrize("prune", ["listed", "project", "none"])
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({**BLUE, "bridge": "br0", "endpoints": []}, "Network blue belongs to project shop, and project mine asks"),
+        (
+            {**red(), "bridge": "br-blue"},
+            "of bridge br-blue belongs to network blue of project shop, and network red",
+        ),
+        (
+            red(netns="web"),
+            "Namespace web belongs to network blue of project shop, and network red of",
+        ),
+        (red(publish=["8080:80"]), "Host port 8080/tcp belongs to network blue of project shop"),
+        (red(publish=["8000-8100:80-180"]), "Host port 8080/tcp belongs to network blue of project shop"),
+        (red(publish=["9000:9000"]), "Host port 9000/tcp belongs to network blue of project shop"),
+    ],
+)
+def test_what_another_project_has_is_refused_with_its_name(
+    host: MemoryHost, network: Facts, message: str, prune: str
+) -> None:
+    said = refusal(host, lambda check: make_networks([network], world(host, check), Scope("mine", prune)))
+
+    assert message in said
+    assert said.endswith(", or set project to shop if it is the same.")
+
+
+def test_networks_that_were_made_before_there_were_projects_are_of_the_default_one(host: MemoryHost) -> None:
+    old = MemoryHost()
+    old.uplink()
+    make_networks([BLUE], world(old))
+
+    said = refusal(old, lambda check: make_networks([BLUE], world(old, check), SHOP))
+
+    assert said.startswith("Network blue belongs to project default, and project shop asks for it;")
+
+
+@pytest.mark.parametrize(("kind", "options"), OBJECTS, ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize("whose", [{}, {"network": "red", "project": "mine"}, {"project": "mine"}])
+def test_a_single_module_is_refused_likewise(
+    host: MemoryHost, kind: Kind[Any], options: Facts, whose: Mapping[str, str]
+) -> None:
+    asked = ask(kind, {**options, **whose})
+
+    said = refusal(host, lambda check: once(host, asked, check_mode=check))
+
+    assert "belongs to network blue of project shop, and " in said
+
+
+@pytest.mark.parametrize(("kind", "options"), OBJECTS, ids=lambda value: getattr(value, "name", ""))
+def test_absent_by_another_project_takes_nothing_and_says_so(host: MemoryHost, kind: Kind[Any], options: Facts) -> None:
+    before = host.snapshot()
+
+    outcome = once(host, ask(kind, options, "absent"))
+
+    assert (outcome.changed, outcome.commands, outcome.before, outcome.after) == (False, (), "", "")
+    assert host.snapshot() == before
+    assert [text.endswith("belongs to network blue of project shop, and stays.") for text in outcome.warnings] == [True]
+    assert [item["state"] for item in outcome.objects] == ["present"]
+    assert once(host, ask(kind, {**options, "project": "shop"}, "absent")).changed
+
+
+def test_a_veth_pair_does_not_plug_into_what_another_project_has(host: MemoryHost) -> None:
+    once(host, ask(NetnsKind(), {"name": "mine"}))
+    plug = {"name": "v0", "bridge": "br-blue", "peer": {"netns": "mine"}}
+    move_in = {"name": "v0", "peer": {"netns": "web", "name": "eth7"}}
+
+    for options, what in ((plug, "Bridge br-blue"), (move_in, "Namespace web")):
+        asked = ask(VethKind(), options)
+        assert refusal(host, lambda check, asked=asked: once(host, asked, check_mode=check)).startswith(what)
+
+
+@pytest.mark.parametrize(("prune", "left"), [("listed", {"blue", "red", "old"}), ("project", {"blue", "red"})])
+def test_each_project_goes_its_own_way(host: MemoryHost, prune: str, left: set[str]) -> None:
+    mine = Scope("mine", prune)
+    old = {"name": "old", "subnets": ["10.22.0.0/24"]}
+    make_networks([old], world(host), mine)
+    converge(host, ask(PortPublishKind(), PORT))  # by hand
+
+    make_networks([red(publish=["8081:80"])], world(host), mine)
+
+    assert not make_networks([red(publish=["8081:80"])], world(host), mine).changed
+    assert not make_networks([BLUE], world(host), SHOP).changed
+    told = facts(world(host))
+    assert {item["name"] for item in told["networks"]} == left
+    assert {item["name"]: item["project"] for item in told["networks"]}["red"] == "mine"
+    assert sorted((port["host_port"], port.get("project")) for port in told["ports"]) == [
+        ("8070", None),
+        ("8080", "shop"),
+        ("8081", "mine"),
+        ("9000", "shop"),
+    ]
+
+
+def test_a_port_that_moved_is_closed_and_an_endpoint_with_a_new_name_leaves_no_old_one(host: MemoryHost) -> None:
+    moved = {**BLUE, "endpoints": [{"name": "proxy", "publish": ["8090:80"]}]}
+
+    make_networks([moved], world(host), SHOP)
+
+    told = facts(world(host))
+    assert [port["host_port"] for port in told["ports"]] == ["8090"]
+    assert [item["name"] for item in told["namespaces"]] == ["proxy"]
+
+
+def test_absent_takes_the_networks_of_its_own_project(host: MemoryHost) -> None:
+    before = host.snapshot()
+
+    outcome = make_networks([BLUE], world(host), Scope("mine", state="absent"))
+
+    assert host.snapshot() == before
+    assert outcome.warnings == ("Network blue belongs to project shop, not to project mine, and stays.",)
+    assert make_networks([BLUE], world(host), Scope("shop", state="absent")).changed
+    assert facts(world(host))["networks"] == []
+
+
+def test_the_picture_tells_of_a_project(host: MemoryHost) -> None:
+    make_networks([red()], world(host))
+
+    lines = picture(read_report(facts(world(host))))
+
+    assert any(line.endswith("blue  bridge br-blue  project shop") for line in lines)
+    assert any(line.endswith("red  bridge br-red") for line in lines)
