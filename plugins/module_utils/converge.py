@@ -28,6 +28,8 @@ def make_networks(networks: t.Sequence[t.Mapping[str, t.Any]], world: World, sco
     wanted = compose(networks, gather(world), scope)
     for text in wanted.warnings:
         world.warn(text)
+    if scope.everything and world.firewall.readable():
+        world.firewall.use()  # also what is left of ours among the rules of others
     if scope.prune != NONE or scope.state == "absent":
         named = {item.name for side in (wanted.present, wanted.absent) for item in side.netns}
         wanted.absent.netns += [Namespace(name) for name in world.remains() if name not in named]

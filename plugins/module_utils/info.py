@@ -29,6 +29,7 @@ def spell(report: HostReport) -> Facts:
     """A report as JSON has it."""
     return {
         "networks": [_network(network) for network in report.networks],
+        "unplugged": [_endpoint(endpoint) for endpoint in report.unplugged],
         "namespaces": [{"name": item.name, **_whose(item.network), "ours": item.ours} for item in report.namespaces],
         "ports": [PortPublishKind.describe(port) for port in report.ports],
         "masquerades": [NatMasqueradeKind.describe(item) for item in report.masquerades],

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from .marks import name_of
 from .model import BridgePolicy, Interface, Masquerade, Network, Place, PublishedPort
 
-_T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport")
+_T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport", "EndpointReport")
 
 
 @dataclass(frozen=True)
 class EndpointReport:
-    """A port of a bridge that we made, and the other end of its veth pair."""
+    """The host's end of a veth pair that we made, and its other end."""
 
     veth: str
     network: str
@@ -60,7 +60,7 @@ class NetworkReport:
 
 @dataclass(frozen=True)
 class NamespaceReport:
-    """A named namespace that we made, or that has an endpoint of ours in it."""
+    """A named namespace that has an endpoint of ours in it, or that we made, or gave its name to."""
 
     name: str
     network: str = ""
@@ -72,6 +72,7 @@ class HostReport:
     """All of it."""
 
     networks: tuple[NetworkReport, ...] = ()  # by bridge
+    unplugged: tuple[EndpointReport, ...] = ()  # on no bridge: made without one, or outlived it
     namespaces: tuple[NamespaceReport, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     masquerades: tuple[Masquerade, ...] = ()
@@ -80,6 +81,13 @@ class HostReport:
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
     backend: str | None = None  # None: no packet filter works
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
+
+    @property
+    def endpoints(self) -> t.Iterator[EndpointReport]:
+        """All of them, those on no bridge among them."""
+        for network in self.networks:
+            yield from network.endpoints
+        yield from self.unplugged
 
     def uplink(self, version: int) -> str | None:
         """The link of the default route."""
@@ -90,6 +98,7 @@ class HostReport:
         return replace(
             self,
             networks=tuple(network for network in self.networks if name in (network.name, network.bridge)),
+            unplugged=_of(self.unplugged, name),
             namespaces=_of(self.namespaces, name),
             ports=_of(self.ports, name),
             masquerades=_of(self.masquerades, name),

@@ -81,6 +81,11 @@ class World:
         """The names of namespaces that a run of ours was killed over: each stands for nothing."""
         return [name for name, entry in self.places.entries().items() if entry.remains]
 
+    def is_named_by_us(self, name: str) -> bool:
+        """Whether the namespace of a process has this name from us."""
+        entry = self.namespace(name)
+        return entry is not None and entry.recorded != 0 and entry.recorded == entry.inode
+
     def has_namespace(self, name: str) -> bool:
         """Whether there is, or will be, a namespace of this name."""
         return self.places.has_name(name)

@@ -22,7 +22,7 @@ options:
   networks:
     description:
       - The networks, as a list of dictionaries with the options below.
-      - An empty list is refused unless O(prune) is V(project).
+      - An empty list is refused unless O(prune) is V(project), or O(everything) is given.
     type: raw
     required: true
     suboptions:
@@ -204,6 +204,13 @@ options:
         warning says so.
     type: str
     default: default
+  everything:
+    description:
+      - Removes everything that this collection made on the host, in whatever project and by whatever module, with the
+        remains of interrupted runs. What others made stays.
+      - It needs O(state=absent), and O(networks) empty.
+    type: bool
+    default: false
   prune:
     description:
       - What is removed that this module created and that is not in the list. Other projects, and objects that were
@@ -251,6 +258,18 @@ EXAMPLES = r"""
             publish:
               - host_port: "5432"
                 allowed_sources: [198.51.100.0/24]
+
+- name: Have no network of the project shop but those in the list
+  dockerless.network.bridge_network:
+    project: shop
+    prune: project
+    networks: "{{ networks_of_the_shop }}"
+
+- name: Remove everything that this collection made on the host
+  dockerless.network.bridge_network:
+    networks: []
+    state: absent
+    everything: true
 
 - name: Remove a network
   dockerless.network.bridge_network:

@@ -188,8 +188,14 @@ networks:
       description: The masquerades of the network's subnets, as in RV(masquerades).
       type: list
       elements: dict
+unplugged:
+  description: The veth pairs of this collection that are on no bridge, with the keys of C(endpoints). They were made
+    without one, or their bridge is gone.
+  returned: success
+  type: list
+  elements: dict
 namespaces:
-  description: The named namespaces that this collection created or in which it has an endpoint.
+  description: The named namespaces that this collection created or named, or in which it has an endpoint.
   returned: success
   type: list
   elements: dict
@@ -207,7 +213,7 @@ namespaces:
       type: str
       sample: default
     ours:
-      description: Whether this collection created the namespace.
+      description: Whether this collection created the namespace, or gave its name to that of a process.
       type: bool
       sample: true
 ports:

@@ -67,16 +67,17 @@ def _foreign(report: HostReport) -> list[Node]:
 
 
 def _loose_ends(report: HostReport) -> list[Node]:
-    """What belongs to no bridge: namespaces without an endpoint, and rules made by single modules."""
-    children = [Node("namespace %s" % name) for name in _unplugged(report)]
+    """What belongs to no bridge: veth pairs, namespaces without an endpoint, and rules made by single modules."""
+    children = _endpoints(report.unplugged, ())
+    children += [Node("namespace %s" % name) for name in _empty(report)]
     children += [Node("published  %s" % text) for text in _published(_ports_elsewhere(report), True)]
     children += [Node("way out  %s" % text) for text in _ways_out(_masquerades_elsewhere(report), "", True)]
     return [Node("on no bridge", (), children)] if children else []
 
 
-def _unplugged(report: HostReport) -> list[str]:
-    plugged = {endpoint.netns for network in report.networks for endpoint in network.endpoints}
-    return [item.name for item in report.namespaces if item.name not in plugged]
+def _empty(report: HostReport) -> list[str]:
+    lived_in = {endpoint.netns for endpoint in report.endpoints}
+    return [item.name for item in report.namespaces if item.name not in lived_in]
 
 
 def _ports_elsewhere(report: HostReport) -> list[PublishedPort]:

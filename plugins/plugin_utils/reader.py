@@ -25,6 +25,7 @@ def read_report(info: Facts) -> HostReport:
     ports = _Ports()
     return HostReport(
         networks=tuple(_network(item, ports) for item in info.get("networks") or ()),
+        unplugged=tuple(_endpoint(item) for item in info.get("unplugged") or ()),
         namespaces=tuple(
             NamespaceReport(item["name"], _label(item), item["ours"]) for item in info.get("namespaces") or ()
         ),

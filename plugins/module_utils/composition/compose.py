@@ -55,7 +55,7 @@ def compose(networks: t.Sequence[Facts], report: HostReport, scope: Scope = BY_D
     # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes in any case.
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
-    forwarding = _plan_forwarding(wanted, present, absent, report)
+    forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report)
     (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding())
     return Composition(present, absent, tuple(_left_alone(names, report, scope)))
 

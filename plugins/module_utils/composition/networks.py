@@ -104,8 +104,7 @@ def decide(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) 
 def staying(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[EndpointReport]:
     """The endpoints on the host that are not in the list, stay, and live in a namespace with a name."""
     listed = {endpoint.veth for network in networks for endpoint in network.endpoints}
-    found = [endpoint for network in report.networks for endpoint in network.endpoints]
-    return [item for item in found if item.netns and item.veth not in listed and not goes(item.network)]
+    return [item for item in report.endpoints if item.netns and item.veth not in listed and not goes(item.network)]
 
 
 def _read_network(options: Facts, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:

@@ -47,8 +47,7 @@ def unwanted_masquerades(wanted: Objects, report: HostReport, goes: Goes) -> lis
 def unwanted_veths(wanted: Objects, report: HostReport, goes: Goes) -> list[Veth]:
     """Endpoints that are not in the list, by their veth pairs."""
     kept = {veth.name for veth in wanted.veth}
-    endpoints = [endpoint for network in report.networks for endpoint in network.endpoints]
-    gone = [endpoint for endpoint in endpoints if goes(endpoint.network) and endpoint.veth not in kept]
+    gone = [endpoint for endpoint in report.endpoints if goes(endpoint.network) and endpoint.veth not in kept]
     return [Veth(endpoint.veth, _ANY_PEER, network=endpoint.network) for endpoint in gone]
 
 
@@ -70,11 +69,10 @@ def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugg
     """Namespaces that we made, and that no endpoint lives in any more; ``unplugged`` are the veth pairs that go."""
     # A veth pair in the list counts where it is wanted, not where it is now.
     elsewhere = unplugged | {veth.name for veth in wanted.veth}
-    endpoints = [endpoint for network in report.networks for endpoint in network.endpoints]
     needed = {namespace.name for namespace in wanted.netns}
-    needed.update(item.netns for item in endpoints if item.netns and item.veth not in elsewhere)
+    needed.update(item.netns for item in report.endpoints if item.netns and item.veth not in elsewhere)
     # One that two networks shared may be noted under the one that went before.
-    left = {item.netns for item in endpoints if item.veth in unplugged}
+    left = {item.netns for item in report.endpoints if item.veth in unplugged}
     alive = {network.network for network in report.networks}
     gone = [
         item

@@ -26,11 +26,12 @@ class Scope:
     project: str = DEFAULT_PROJECT
     prune: str = LISTED
     state: str = "present"
+    everything: bool = False  # of ours goes, whose and by which module it may be
 
     @property
     def may_be_empty(self) -> bool:
         """Whether no network at all is a sensible list."""
-        return self.prune == PROJECT
+        return self.prune == PROJECT or self.everything
 
     def labels(self, names: t.Iterable[str]) -> frozenset[str]:
         """What is noted on the objects of networks of these names."""
@@ -38,6 +39,8 @@ class Scope:
 
     def goes(self, names: t.Iterable[str]) -> Goes:
         """What goes, when these are the names in the list; never what belongs to another project, or to no network."""
+        if self.everything:
+            return lambda noted: True
         if self.state == "present" and self.prune == NONE:
             return lambda noted: False
         if self.state == "present" and self.prune == PROJECT:
@@ -51,7 +54,11 @@ BY_DEFAULT = Scope()
 def read_scope(options: t.Mapping[str, t.Any]) -> Scope:
     """The scope by the options of bridge_network; raises InvalidRequest."""
     state = read_options("", STATE, {"state": options.get("state")})["state"]
-    return Scope(read.project("project", options.get("project")), _read_prune(options.get("prune")), state or "present")
+    everything = bool(options.get("everything"))
+    if everything and (state != "absent" or options.get("networks")):
+        raise InvalidRequest("everything: it goes with state absent and an empty list of networks only.")
+    prune = _read_prune(options.get("prune"))
+    return Scope(read.project("project", options.get("project")), prune, state or "present", everything)
 
 
 def _read_prune(value: object) -> str:

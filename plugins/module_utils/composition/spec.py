@@ -43,6 +43,7 @@ ARGUMENTS: Arguments = {
     "networks": {"type": "raw", "options": NETWORK, "required": True},
     **STATE,
     **_PROJECT,
+    "everything": {"type": "bool", "default": False},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     **BACKEND,
 }

@@ -30,15 +30,17 @@ def entries() -> dict[str, NamespaceEntry]:
     """Every name, also those that stand for nothing."""
     try:
         with os.scandir(NETNS_FOLDER) as found:
-            names = sorted(entry.name for entry in found)
+            names = {entry.name for entry in found}
     except FileNotFoundError:
-        return {}
+        names = set()
     recorded = _recorded()
     inodes = {name: inode(Place(netns=name)) for name in names}
-    return {
+    there = {
         name: NamespaceEntry(name, inodes[name], recorded.get(name, 0), not inodes[name] and _is_remains(name))
-        for name in names
+        for name in sorted(names)
     }
+    # A note without a name: the name was taken away by others.
+    return {**there, **{name: NamespaceEntry(name, 0, recorded[name], True) for name in sorted(set(recorded) - names)}}
 
 
 def _is_remains(name: str) -> bool:

@@ -135,7 +135,7 @@ class NetnsKind(StepKind[Namespace]):
     def _plan_absent(self, item: Namespace, entry: NamespaceEntry | None, world: World) -> list[Operation]:
         if entry is None:
             return []
-        attached = entry.recorded != 0 and entry.recorded == entry.inode
+        attached = world.is_named_by_us(item.name)
         if entry.inode and not attached:
             lo = world.links(Place(netns=item.name)).get("lo")
             if lo is None or not is_made_by_us(lo):

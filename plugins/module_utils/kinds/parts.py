@@ -80,29 +80,32 @@ def _network(known: NetworkReport, link: Link | None) -> NetworkReport:
 
 
 def namespaces(world: World, report: HostReport) -> HostReport:
-    """The named namespaces with an end of a veth pair of ours in them, or with our mark."""
+    """The named namespaces with an end of a veth pair of ours in them, and those that we made or named."""
     found = []
     for name in world.names():
         links = world.links(Place(netns=name))
         lo = links.get("lo")
         ours = lo is not None and is_ours(lo)
+        ours = ours or world.is_named_by_us(name)
         if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
-            found.append(NamespaceReport(name, label_of(lo.alias) if lo is not None and ours else "", ours))
+            found.append(NamespaceReport(name, world.label("lo", Place(netns=name)), ours))
     return replace(report, namespaces=tuple(found))
 
 
 def endpoints(world: World, report: HostReport) -> HostReport:
-    """The ports of bridges that we made, each with its other end."""
+    """The host's ends of our veth pairs by the bridges that they are ports of, each with its other end."""
     plugged: dict[str, list[Link]] = {}
     for link in world.links().values():
-        if is_ours(link) and link.master:
+        if is_ours(link) and (link.master or link.kind == "veth"):
             plugged.setdefault(link.master, []).append(link)
     networks = []
     for network in report.networks:
         veths = sorted(plugged.get(network.bridge, ()), key=lambda link: link.name)
         found = tuple(_endpoint(veth, world, network.network) for veth in veths)
         networks.append(replace(network, endpoints=found))
-    return replace(report, networks=tuple(networks))
+    loose = sorted(plugged.get("", ()), key=lambda link: link.name)
+    unplugged = tuple(_endpoint(veth, world, "") for veth in loose)
+    return replace(report, networks=tuple(networks), unplugged=unplugged)
 
 
 def _endpoint(veth: Link, world: World, label: str) -> EndpointReport:

@@ -111,6 +111,7 @@ def test_every_key_that_is_promised() -> None:
                 "masquerades": masquerades,
             }
         ],
+        "unplugged": [],
         "namespaces": [{"name": "web", "network": "blue", "project": "default", "ours": True}],
         "ports": ports,
         "masquerades": masquerades,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
-from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make, make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
@@ -20,8 +20,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_fi
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest
 from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
@@ -198,3 +199,75 @@ def test_the_picture_tells_of_a_project(host: MemoryHost) -> None:
 
     assert any(line.endswith("blue  bridge br-blue  project shop") for line in lines)
     assert any(line.endswith("red  bridge br-red") for line in lines)
+
+
+# ---- everything of ours
+
+
+EVERYTHING = {"networks": [], "state": "absent", "everything": True}
+
+
+def by_hand(host: MemoryHost) -> None:
+    """Objects of the single modules, of no network; process 7 has a namespace."""
+    for kind, options in (
+        (BridgeKind(), {"name": "br0", "addresses": ["10.9.0.1/24"]}),
+        (NetnsKind(), {"name": "mine"}),
+        (NetnsKind(), {"name": "vm", "pid": 7}),
+        (VethKind(), {"name": "v0", "bridge": "br0", "peer": {"netns": "mine"}}),
+        (VethKind(), {"name": "v1", "peer": {"netns": "vm", "name": "eth1"}}),
+        (BridgeFirewallKind(), {"bridge": "br0"}),
+        (NatMasqueradeKind(), {"source": "10.9.0.0/24"}),
+        (PortPublishKind(), PORT),
+        (SysctlForwardKind(), {"forward_policy": "drop"}),
+    ):
+        once(host, ask(kind, options))
+
+
+def test_everything_goes_whoever_made_it_and_a_host_without_anything_is_all_right() -> None:
+    host = MemoryHost()
+    host.uplink()
+    host.start_process(7)
+    host.make_link(host.host, "theirs", kind="bridge")
+    pristine = host.snapshot()
+    assert not make(EVERYTHING, world(host)).changed
+    make_networks([BLUE], world(host), SHOP)
+    make_networks([red()], world(host))
+    by_hand(host)
+    host.remove_link(host.host, "br-red")  # its veth pair outlives it
+
+    before = host.snapshot()
+    foreseen = make(EVERYTHING, world(host, check_mode=True))
+    assert host.snapshot() == before
+    outcome = make(EVERYTHING, world(host))
+
+    assert foreseen == outcome
+    assert "bridge br-blue" in outcome.before and outcome.after == ""
+    assert host.snapshot() == pristine
+    assert not make(EVERYTHING, world(host)).changed
+
+
+@pytest.mark.parametrize("more", [{"state": "present"}, {"state": None}, {"networks": [BLUE]}])
+def test_everything_goes_by_no_mistake(host: MemoryHost, more: Facts) -> None:
+    with pytest.raises(InvalidRequest, match=r"^everything: it goes with state absent and an empty list"):
+        make({**EVERYTHING, **more}, world(host))
+
+
+def test_a_veth_pair_that_outlived_its_bridge_is_seen_and_goes_with_its_network(host: MemoryHost) -> None:
+    host.remove_link(host.host, "br-blue")
+
+    told = facts(world(host))
+    assert [(item["veth"], item["network"], item["project"]) for item in told["unplugged"]] == [
+        ("v-blue-web", "blue", "shop")
+    ]
+    assert any("web  eth0  10.20.0.2/24" in line for line in picture(read_report(told)))
+    make_networks([BLUE], world(host), Scope("shop", state="absent"))
+    assert facts(world(host))["unplugged"] == facts(world(host))["namespaces"] == []
+
+
+def test_a_veth_pair_of_a_module_alone_stays_on_no_bridge(host: MemoryHost) -> None:
+    once(host, ask(NetnsKind(), {"name": "mine"}), ask(VethKind(), {"name": "v0", "peer": {"netns": "mine"}}))
+
+    make_networks([], world(host), Scope("shop", "project"))
+
+    assert [item["veth"] for item in facts(world(host))["unplugged"]] == ["v0"]
+    assert [item["name"] for item in facts(world(host))["namespaces"]] == ["mine"]
