@@ -15,10 +15,12 @@ from ..engine import Description, StepKind
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, network_of
 from ..model import HOST, Bridge, Conflict, InvalidRequest
-from ..operations import Operation
 from ..world import Claims, World, described, is_ours
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps
 from .overlaps import first_overlap
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 
 class BridgeKind(StepKind[Bridge]):

@@ -15,12 +15,15 @@ from .. import parsing as read
 from ..arguments import BACKEND, Arguments
 from ..engine import Description, StepKind
 from ..kernel.files import unfinished
+from ..kernel.sysctl import sysctl_name
 from ..marks import SYSCTL_FILE as PERSISTENT
 from ..marks import VOLATILE_SYSCTL_FILE as VOLATILE
 from ..model import HOST, Conflict, Forwarding, InvalidRequest
-from ..operations import Operation, sysctl_name
 from ..world import World, is_ours
 from .common import compact, file_steps, has_ipv6, sysctl_steps
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 _HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state: absent:\n"
 _FOUND = r"(?m)^# found: (\S+) = (\S+)$"

@@ -14,10 +14,12 @@ from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, LinkValue
 from ..marks import LINK_GROUP, alias, network_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
-from ..operations import Operation
 from ..world import Claims, World, described, is_ours
 from . import ends
 from .common import address_steps, compact, has_ipv6, link_steps, link_values, new_sysctls, spelled, sysctl_steps
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 _ROUTE: Arguments = {
     "to": {"type": "str", "required": True},
