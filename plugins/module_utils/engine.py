@@ -15,10 +15,11 @@ from .arguments import Arguments
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
-from .operations import Operation
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
-from .text import to_yaml
 from .world import Claims, World
+
+if t.TYPE_CHECKING:
+    from .operations import Operation
 
 Description = t.Optional[dict[str, t.Any]]
 Item = t.TypeVar("Item")
@@ -232,6 +233,10 @@ def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operati
 def _document(side: t.Mapping[str, Description], other: t.Mapping[str, Description]) -> str:
     """The objects that differ between the two sides, as YAML."""
     shown = {title: value for title, value in side.items() if value != other.get(title) and value is not None}
+    if not shown:
+        return ""
+    from .text import to_yaml
+
     return to_yaml(shown)
 
 

@@ -16,7 +16,6 @@ from .firewall.backend import FirewallError
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
 from .given import as_given
-from .interpreter import move_to_another
 from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
 from .kernel.host import Host
 from .kernel.netfilter import Runner
@@ -175,6 +174,8 @@ def _host(tool: Runner) -> Host:
     try:
         return Host(tool)
     except MissingLibrary as missing:
+        from .interpreter import move_to_another
+
         move_to_another(missing)
 
 

@@ -9,9 +9,10 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
+from .kernel.sysctl import sysctl_name
 from .marks import LINK_GROUP, NETNS_RECORDS
 from .model import Place
-from .operations import Operation, inside, sysctl_name
+from .operations import Operation, inside
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host

@@ -33,11 +33,6 @@ def inside(place: Place, *words: object) -> str:
     return shlex.join(command)
 
 
-def sysctl_name(key: str) -> str:
-    """A key in the form that sysctl(8) takes: with dots, unless an interface's name has one of its own."""
-    return key if "." in key else key.replace("/", ".")
-
-
 def here_document(command: str, text: str) -> str:
     """A command that reads ``text``."""
     return "%s <<'EOF'\n%s\nEOF" % (command, text.rstrip("\n"))

@@ -13,11 +13,11 @@ import typing as t
 from . import marks
 from .model import DEFAULT_PROJECT, LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, PortRange
 
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_LABEL = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 # The kernel gives a comment in nftables 127 bytes, and that of a published port may name a bridge, a network and this.
 _PROJECT_BYTES = 32
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-_SYSCTL = re.compile(r"net[./][A-Za-z0-9_./@:-]+")
+_MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
+_SYSCTL = r"net[./][A-Za-z0-9_./@:-]+"
 PROTOCOLS = ("tcp", "udp", "sctp")
 
 _T = t.TypeVar("_T")
@@ -93,7 +93,7 @@ def namespace_name(option: str, value: object) -> str:
 def label(option: str, value: object) -> str:
     """The name of a network, as it is noted on links and rules."""
     name = "" if value is None else text(option, value)
-    if name and not _LABEL.fullmatch(name):
+    if name and not re.fullmatch(_LABEL, name):
         raise InvalidRequest(
             "%s: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them." % (option, name)
         )
@@ -103,7 +103,7 @@ def label(option: str, value: object) -> str:
 def project(option: str, value: object) -> str:
     """The name of a project; it has to fit into the comment of a rule, behind the name of a network."""
     name = text(option, value) if value else DEFAULT_PROJECT
-    if not _LABEL.fullmatch(name) or len(name) > _PROJECT_BYTES:
+    if not re.fullmatch(_LABEL, name) or len(name) > _PROJECT_BYTES:
         raise InvalidRequest(
             "%s: %r is not a valid project name; use letters, digits and _ . -, at most %d of them."
             % (option, name, _PROJECT_BYTES)
@@ -141,7 +141,7 @@ def mac_address(option: str, value: object) -> str | None:
             ' quotes, "%s".' % (option, given, _sexagesimal(int(given), 6))
         )
     found = given.lower().replace("-", ":")
-    if not _MAC.fullmatch(found) or found == "00:00:00:00:00:00":
+    if not re.fullmatch(_MAC, found) or found == "00:00:00:00:00:00":
         raise InvalidRequest("%s: %r is not a valid MAC address; write it like 02:42:0a:14:00:02." % (option, given))
     if int(found[:2], 16) & 1:
         raise InvalidRequest("%s: %s is a group address; an interface needs one of its own." % (option, found))
@@ -290,7 +290,7 @@ def sysctls(option: str, values: t.Mapping[str, object] | None) -> tuple[tuple[s
     """Keys below net, with slashes: an interface's name may have a dot (sysctl(8))."""
     result = {}
     for key, value in (values or {}).items():
-        if not _SYSCTL.fullmatch(key) or ".." in key or "//" in key:
+        if not re.fullmatch(_SYSCTL, key) or ".." in key or "//" in key:
             raise InvalidRequest(
                 "%s: %r is not a network key; write it like net.ipv4.ip_forward, and with slashes in place of the"
                 " dots when an interface's name has a dot." % (option, key)

@@ -9,7 +9,7 @@ import json
 import re
 import typing as t
 
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:@ -]*[A-Za-z0-9_/]|[A-Za-z_/]")
+_PLAIN = r"[A-Za-z_/][A-Za-z0-9_./:@ -]*[A-Za-z0-9_/]|[A-Za-z_/]"
 _WORDS = ("true", "false", "yes", "no", "on", "off", "null")
 
 
@@ -49,7 +49,7 @@ def _flow(value: t.Any) -> str:
 
 def _scalar(value: t.Any) -> str:
     if isinstance(value, str):
-        plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS and ": " not in value
+        plain = re.fullmatch(_PLAIN, value) and value.lower() not in _WORDS and ": " not in value
         return value if plain else _quoted(value)
     return "null" if value is None else json.dumps(value)
 

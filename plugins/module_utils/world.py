@@ -19,8 +19,10 @@ from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
 from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, project_of
 from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, overlap
-from .operations import Operation
 from .places import Places
+
+if t.TYPE_CHECKING:
+    from .operations import Operation
 
 # Where links are, by the number that the host's links have for their namespace, and their index there.
 _Ends = dict[tuple[t.Optional[int], int], tuple[Place, str]]

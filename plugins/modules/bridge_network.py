@@ -332,6 +332,10 @@ objects:
       network: blue
 """
 
+from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
+
+compile_once()
+
 from ansible_collections.dockerless.network.plugins.module_utils.composition.spec import ARGUMENTS
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make
 from ansible_collections.dockerless.network.plugins.module_utils.entry import run_together

@@ -108,6 +108,10 @@ objects:
       sample: shop
 """
 
+from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
+
+compile_once()
+
 from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 

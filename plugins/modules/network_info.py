@@ -345,6 +345,10 @@ foreign:
       br-blue
 """
 
+from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
+
+compile_once()
+
 from ansible_collections.dockerless.network.plugins.module_utils.arguments import INFO
 from ansible_collections.dockerless.network.plugins.module_utils.entry import run_info
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts

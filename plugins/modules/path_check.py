@@ -214,6 +214,10 @@ conntrack:
       state: answered
 """
 
+from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
+
+compile_once()
+
 from ansible_collections.dockerless.network.plugins.module_utils.entry import Look, run_look
 from ansible_collections.dockerless.network.plugins.module_utils.path.entry import ARGUMENTS, answer
 

@@ -113,6 +113,10 @@ objects:
       sample: unmanaged
 """
 
+from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
+
+compile_once()
+
 from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 

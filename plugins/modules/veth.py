@@ -221,6 +221,10 @@ objects:
           sample: [default via 10.20.0.1]
 """
 
+from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
+
+compile_once()
+
 from ansible_collections.dockerless.network.plugins.module_utils.entry import run_module
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 

@@ -23,7 +23,7 @@ from .scope import Goes
 
 Facts = t.Mapping[str, t.Any]
 
-_WORD = re.compile(r"[A-Za-z0-9_]+")
+_WORD = r"[A-Za-z0-9_]+"
 
 
 @dataclass
@@ -307,7 +307,7 @@ def _version(address: Interface) -> int:
 def veth_name(network: str, endpoint: str) -> str:
     """The host's end of an endpoint's veth pair: readable where that fits and is sure to be unique, else a hash."""
     plain = "v-%s-%s" % (network, endpoint)
-    if len(plain) <= LINK_NAME_BYTES and _WORD.fullmatch(network) and _WORD.fullmatch(endpoint):
+    if len(plain) <= LINK_NAME_BYTES and re.fullmatch(_WORD, network) and re.fullmatch(_WORD, endpoint):
         return plain
     digest = hashlib.sha256(("%s/%s" % (network, endpoint)).encode()).hexdigest()
     return "v-%s-%s" % (re.sub(r"[^A-Za-z0-9_]", "", endpoint)[:4], digest[:8])

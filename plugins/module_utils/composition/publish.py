@@ -18,7 +18,7 @@ from .spec import PUBLISH
 # -P).
 EPHEMERAL = PortRange(49153, 65535)
 
-_SHORT = re.compile(
+_SHORT = (
     r"(?:(?P<host_ip>\[[^\]]+\]|[^:\[\]/]+):)??"
     r"(?:(?P<host_port>[\d-]*):)?"
     r"(?P<container_port>\d[\d-]*)"
@@ -51,7 +51,7 @@ def parse(value: t.Any) -> Publish:
     if isinstance(value, t.Mapping):
         return _parse_options(value)
     text = read.short_syntax("publish", value)
-    found = _SHORT.fullmatch(text)
+    found = re.fullmatch(_SHORT, text)
     if found is None:
         raise InvalidRequest(
             "publish: %r is not a valid published port; write it like 8080:80, 127.0.0.1:8080:80/udp or"

@@ -9,7 +9,9 @@ import typing as t
 
 from ..kernel.netfilter import Netfilter
 from ..model import FirewallState
-from ..operations import Operation
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 
 class FirewallError(Exception):

@@ -16,13 +16,13 @@ from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..model import BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
-from ..operations import ForgetFlows, Operation
 from .backend import Backend, FirewallError
 from .choice import choose, others
 from .foreign.reader import Foreign
 from .port_table import PortTable
 
 if t.TYPE_CHECKING:
+    from ..operations import Operation
     from .coexist.base import Measures
     from .foreign.captures import Captures
 
@@ -204,6 +204,8 @@ class FirewallSession:
         for other in self._others:
             steps += other.backend.plan(other.raw, FirewallState())
         if self.stale:
+            from ..operations import ForgetFlows
+
             steps.append(ForgetFlows(tuple(self.stale)))
         return steps, source.backend.plan(source.backend.expected(first), desired) if still else []
 

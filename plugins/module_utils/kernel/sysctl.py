@@ -37,3 +37,8 @@ def _path(key: str) -> str:
     if ".." in key.split("/"):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     return os.path.join(_ROOT, key)
+
+
+def sysctl_name(key: str) -> str:
+    """A key in the form that sysctl(8) takes: with dots, unless an interface's name has one of its own."""
+    return key if "." in key else key.replace("/", ".")

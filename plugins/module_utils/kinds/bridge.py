@@ -15,7 +15,6 @@ from ..engine import Description, StepKind
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Bridge, Conflict, InvalidRequest
-from ..operations import Operation
 from ..ownership import Holding
 from ..world import Claims, World, described, is_ours
 from .common import (
@@ -30,6 +29,9 @@ from .common import (
     sysctl_steps,
 )
 from .overlaps import first_overlap
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 
 class BridgeKind(StepKind[Bridge]):

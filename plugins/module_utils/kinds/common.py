@@ -13,8 +13,10 @@ import typing as t
 from ..kernel.state import BridgeValues, Link, LinkValue
 from ..marks import name_of, project_of
 from ..model import DEFAULT_PROJECT, HOST, Interface, Place
-from ..operations import Operation, RemoveFile, WriteFile
 from ..world import World
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 
 def address_steps(
@@ -82,6 +84,8 @@ def file_steps(path: str, text: str | None, world: World) -> list[Operation]:
     before = world.put_file(path, text)
     if before == text:
         return []
+    from ..operations import RemoveFile, WriteFile
+
     return [RemoveFile(path, before or "")] if text is None else [WriteFile(path, text, before)]
 
 

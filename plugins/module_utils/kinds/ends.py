@@ -17,9 +17,11 @@ from .. import parsing as read
 from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
 from ..model import Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
-from ..operations import Operation
 from ..world import World, metric_of
 from .common import address_steps, compact, link_steps, link_values, spelled
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 _DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 

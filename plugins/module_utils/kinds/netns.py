@@ -14,10 +14,12 @@ from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import Conflict, InvalidRequest, Namespace, Place
-from ..operations import Operation
 from ..ownership import Holding
 from ..world import World, is_ours
 from .common import belongs, compact, link_steps, link_values, sysctl_steps
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 
 class NetnsKind(StepKind[Namespace]):

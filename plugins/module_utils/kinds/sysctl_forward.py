@@ -15,15 +15,18 @@ from .. import parsing as read
 from ..arguments import BACKEND, Arguments
 from ..engine import Description, StepKind
 from ..kernel.files import unfinished
+from ..kernel.sysctl import sysctl_name
 from ..marks import SYSCTL_FILE as PERSISTENT
 from ..marks import VOLATILE_SYSCTL_FILE as VOLATILE
 from ..model import HOST, Conflict, Forwarding, InvalidRequest
-from ..operations import Operation, sysctl_name
 from ..world import World, is_ours
 from .common import compact, file_steps, has_ipv6, sysctl_steps
 
+if t.TYPE_CHECKING:
+    from ..operations import Operation
+
 _HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state: absent:\n"
-_FOUND = re.compile(r"^# found: (\S+) = (\S+)$", re.MULTILINE)
+_FOUND = r"(?m)^# found: (\S+) = (\S+)$"
 _IPV4 = "net/ipv4/ip_forward"
 _IPV6 = "net/ipv6/conf/all/forwarding"
 
@@ -172,7 +175,7 @@ def _found(world: World) -> _Values:
     for path in (PERSISTENT, VOLATILE):
         text = world.file(path)
         if text is not None:
-            return dict(_FOUND.findall(text))
+            return dict(re.findall(_FOUND, text))
     return {}
 
 

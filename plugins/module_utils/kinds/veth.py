@@ -14,7 +14,6 @@ from ..engine import Description, StepKind
 from ..kernel.state import Announcement, Link, LinkValue
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
-from ..operations import Operation
 from ..ownership import Holding
 from ..world import Claims, World, described, is_ours
 from . import ends
@@ -29,6 +28,9 @@ from .common import (
     spelled,
     sysctl_steps,
 )
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
 
 _ROUTE: Arguments = {
     "to": {"type": "str", "required": True},

@@ -10,9 +10,11 @@ import typing as t
 from ...kernel.netfilter import Netfilter
 from ...marks import NFT_FAMILY, NFT_TABLE
 from ...model import FirewallState
-from ...operations import LoadRules, Operation
 from ..backend import Backend, FirewallError, first_line
 from . import layout, names, table
+
+if t.TYPE_CHECKING:
+    from ...operations import Operation
 
 _PLACE = (NFT_FAMILY, NFT_TABLE)
 
@@ -86,6 +88,8 @@ class NftablesBackend(Backend):
         text = table.difference(current, wanted)
         if not text:
             return []
+        from ...operations import LoadRules
+
         return [LoadRules(("nft", "-f", "-"), text, table.difference(wanted, current))]
 
 

@@ -75,7 +75,7 @@ def parse(table: Table) -> t.Iterator[Masquerade]:
                 yield item
 
 
-_MASQUERADE = re.compile(
+_MASQUERADE = (
     r"(?:ip6? saddr (?P<source>\S+) )?"
     r'(?:oifname (?P<inverted>!= )?"(?P<out>[^"]+)" )?'
     r"(?:ip6? daddr != (?P<exclude>{ [^}]+ }|\S+) )?"
@@ -86,7 +86,7 @@ _MASQUERADE = re.compile(
 
 
 def _masquerade(rule: str, version: int) -> Masquerade | None:
-    found = _MASQUERADE.fullmatch(rule)
+    found = re.fullmatch(_MASQUERADE, rule)
     if found is None:
         return None
     exclude = (found["exclude"] or "").strip("{ }").split(", ")

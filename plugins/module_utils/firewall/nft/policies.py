@@ -207,7 +207,7 @@ def _flows(table: Table) -> dict[str, list[Flow]]:
     return found
 
 
-_FLOW = re.compile(
+_FLOW = (
     r"(?:ip6? saddr (?P<source>\S+) )?ip6? daddr (?P<to>\S+) "
     r"(?:(?P<ported>\w+) dport (?P<ports>\S+) |meta l4proto (?P<protocol>\w+) )?"
     r'accept comment "bridge=(?P<bridge>[^"]+)"'
@@ -215,7 +215,7 @@ _FLOW = re.compile(
 
 
 def _flow(rule: str) -> tuple[str, Flow]:
-    found = _FLOW.fullmatch(rule)
+    found = re.fullmatch(_FLOW, rule)
     if found is None:
         raise ValueError(rule)
     to = ipaddress.ip_network(found["to"])

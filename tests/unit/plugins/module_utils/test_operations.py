@@ -19,6 +19,7 @@ from ansible_collections.dockerless.network.plugins.module_utils import (
     operations,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Announcement, PortFlows
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.sysctl import sysctl_name
 from ansible_collections.dockerless.network.plugins.module_utils.link_operations import (
     AddAddress,
     AddBridge,
@@ -46,7 +47,6 @@ from ansible_collections.dockerless.network.plugins.module_utils.operations impo
     RunTool,
     WriteFile,
     inside,
-    sysctl_name,
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost
 
