@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Several projects on one host, the playbooks that bring networks and take them away, and everything of ours going."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fleet import Fleet, Host, differences
+
+SHOP: dict[str, Any] = {
+    "name": "shop",
+    "subnets": ["10.20.0.0/24"],
+    "endpoints": [{"name": "web", "publish": ["8080:80"]}],
+}
+BLOG: dict[str, Any] = {"name": "blog", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "cms"}]}
+
+
+def blog(*publish: str, **options: Any) -> dict[str, Any]:
+    return {**BLOG, "endpoints": [{"name": "cms", "publish": list(publish), **options}]}
+
+
+def bridges(host: Host) -> set[str]:
+    return {line.split()[0] for line in host.run("ip -br link show type bridge").splitlines()}
+
+
+def test_a_second_project_neither_takes_nor_disturbs_the_first(host: Host) -> None:
+    """By packets: the port of the first project serves all the time, and a port that moved is closed."""
+    assert host.do("bridge_network", networks=[SHOP], project="shop").changed
+    host.place("web").serve("web", 80)
+    neighbour, lan = host.fleet.place("neighbour"), host.fleet.lan(host.name, 4)
+    for networks, words in (
+        ([{**SHOP, "bridge": "br0"}], ("Network shop", "project shop")),
+        ([blog("8080:80")], ("Host port 8080/tcp", "network shop of project shop")),
+        ([blog(netns="web")], ("Namespace web", "network shop of project shop")),
+    ):
+        message = host.refuse("bridge_network", networks=networks, project="blog", prune="project")
+        assert all(word in message for word in words), message
+    assert "project shop" in host.refuse("port_publish", host_port="8080", container_ip="10.9.0.2", bridge="br0")
+    assert "project shop" in host.refuse("netns", name="web")
+
+    assert host.do("bridge_network", networks=[blog("8090:80")], project="blog", prune="project").changed
+    host.place("cms").serve("cms", 80)
+    assert [neighbour.ask(lan, port).label for port in (8080, 8090)] == ["web", "cms"]
+    assert host.do("bridge_network", networks=[blog("8091:80")], project="blog").changed
+    assert [neighbour.ask(lan, port).label for port in (8080, 8091)] == ["web", "cms"]
+    host.fleet.all_closed([neighbour.question(lan, 8090)])
+
+    told = {item["name"]: item["project"] for item in host.do("network_info").data["networks"]}
+    assert told == {"shop": "shop", "blog": "blog"}
+    left = host.do("bridge_network", networks=[SHOP], state="absent", project="blog")
+    assert not left.changed and "belongs to project shop" in str(left.data["warnings"])
+    assert neighbour.ask(lan, 8080).label == "web"
+
+
+def test_everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made(host: Host) -> None:
+    host.run("ip link add theirs type bridge; ip netns add theirs")
+    before = host.dump()
+    assert not host.do("bridge_network", networks=[], state="absent", everything=True).changed
+    pid = host.process()
+    host.do("bridge_network", networks=[SHOP], project="shop")
+    host.do("bridge_network", networks=[BLOG])
+    host.do("bridge", name="br-t", addresses=["10.60.0.1/24"])
+    host.do("netns", aggregate=[{"name": "inner"}, {"name": "vm", "pid": pid}, {"name": "old", "pid": pid}])
+    veths = [
+        {"name": "v-t", "bridge": "br-t", "peer": {"netns": "inner", "addresses": ["10.60.0.2/24"]}},
+        {"name": "v-u", "bridge": "br-t", "peer": {"netns": "theirs"}},
+        {"name": "v-v", "peer": {"netns": "vm", "name": "eth7"}},
+    ]
+    host.do("veth", aggregate=veths)
+    host.do("bridge_firewall", bridge="br-t", subnets=["10.60.0.0/24"])
+    host.do("nat_masquerade", source="10.60.0.0/24")
+    host.do("port_publish", host_port="8081", container_ip="10.60.0.2", bridge="br-t", container_port="80")
+    host.do("sysctl_forward", forward_policy="drop", route_localnet=["theirs"])
+    # a veth pair outlives its bridge, a link is what a kill left of it, and names went by other hands
+    host.run("ip link delete br-blog; ip link set br-shop alias ''; ip netns delete old; : > /run/netns/half")
+    host.run("chmod 1000 /run/netns/half")
+    unplugged = host.do("network_info").data["unplugged"]
+    assert {item["veth"] for item in unplugged} == {"v-blog-cms", "v-v"}
+
+    predicted = host.look("bridge_network", networks=[], state="absent", everything=True)
+    gone = host.do("bridge_network", networks=[], state="absent", everything=True)
+
+    assert (predicted.commands, predicted.data["diff"]) == (gone.commands, gone.data["diff"])
+    assert differences(before, host.dump()) == ""
+    assert host.run("find /etc /run -path /run/lock -prune -o -iname '*dockerless*' -print") == ""
+    assert not host.do("bridge_network", networks=[], state="absent", everything=True).changed
+
+
+@pytest.mark.once
+@pytest.mark.versions
+def test_the_playbooks(host: Host, fleet: Fleet) -> None:
+    def play(name: str, **variables: Any) -> Any:
+        text = "- import_playbook: dockerless.network.%s\n"
+        return fleet.play(text % name, extra={"bridge_network_hosts": "fleet", **variables})
+
+    before = host.dump()
+    lists = {"lists": {"h1": [SHOP], "h2": None}, "bridge_network_networks": "{{ lists[inventory_hostname] }}"}
+    for name in ("up", "down"):
+        run = play(name).must()
+        assert not run.changed and run.output.count("is left out: bridge_network_networks is not set for it") == 2
+    assert differences(before, host.dump()) == ""
+
+    broken = play("up", bridge_network_networks="{{ there_is_no_such_variable }}")
+    assert len(broken.failed) == 2 and "there_is_no_such_variable" in broken.output
+
+    up = play("up", **lists).must()
+    assert {result.host for result in up.changed} == {"h1"} and up.output.count("h2 is left out: ") == 1
+    host.do("bridge_network", networks=[BLOG])
+    play("down", **lists).must()
+    assert "br-shop" not in bridges(host) and "br-blog" in bridges(host)
+    assert {result.host for result in play("purge").must().changed} == {"h1"}
+    assert differences(before, host.dump()) == ""
