@@ -43,6 +43,7 @@ options:
       - The name of the network that the object belongs to.
       - It is noted on the object in the kernel and shown by M(dockerless.network.network_info). The role finds by it
         what it has created.
+      - A link or a namespace that belongs to a network already stays in it if this option is left out.
     type: str
   project:
     description:

@@ -9,12 +9,13 @@ It takes any mixture of kinds in one run; a module is this loop with one kind.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .arguments import Arguments
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
+from .marks import name_of, project_of
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
 from .world import Claims, World
 
@@ -53,7 +54,7 @@ class Kind(t.Generic[Item]):
         return str(getattr(item, "network", ""))
 
     def holdings(self, item: Item, state: str, world: World) -> t.Iterable[Holding]:
-        """What of ours this would change or use, each with the label that it has on the host."""
+        """What of ours this would change or use, itself first, each with the label that it has on the host."""
         return ()
 
     def resolve(self, item: Item, state: str, world: World) -> Item:
@@ -186,7 +187,7 @@ def _check_together(requests: t.Sequence[Request]) -> None:
 
 def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     kind = request.kind
-    item = kind.resolve(request.item, request.state, world)
+    item = _kept(kind, kind.resolve(request.item, request.state, world), request.state, world)
     title = kind.title(item)
     observed = kind.observed(item, world)
     if _stays(kind, item, request.state, world):
@@ -204,6 +205,16 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     plan.after[title] = wanted
     plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", title=title))
     return steps
+
+
+def _kept(kind: Kind[Item], item: Item, state: str, world: World) -> Item:
+    """An object of a network stays in it when a request names no network, or the two would change it for ever."""
+    label = kind.label(item)
+    if state == "absent" or name_of(label) or not isinstance(kind, StepKind):
+        return item
+    there = next((noted for unused, noted in kind.holdings(item, state, world)), "")
+    same = name_of(there) and project_of(there) == project_of(label)
+    return t.cast(Item, replace(t.cast(t.Any, item), network=there)) if same else item
 
 
 def _stays(kind: Kind[Item], item: Item, state: str, world: World) -> bool:

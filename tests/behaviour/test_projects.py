@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fleet import Fleet, Host, differences
+from fleet import Fleet, Host, remains
 
 SHOP: dict[str, Any] = {
     "name": "shop",
@@ -85,7 +85,7 @@ def test_everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made(
     gone = host.do("bridge_network", networks=[], state="absent", everything=True)
 
     assert (predicted.commands, predicted.data["diff"]) == (gone.commands, gone.data["diff"])
-    assert differences(before, host.dump()) == ""
+    assert remains(before, host.dump()) == ""
     assert host.run("find /etc /run -path /run/lock -prune -o -iname '*dockerless*' -print") == ""
     assert not host.do("bridge_network", networks=[], state="absent", everything=True).changed
 
@@ -102,7 +102,7 @@ def test_the_playbooks(host: Host, fleet: Fleet) -> None:
     for name in ("up", "down"):
         run = play(name).must()
         assert not run.changed and run.output.count("is left out: bridge_network_networks is not set for it") == 2
-    assert differences(before, host.dump()) == ""
+    assert remains(before, host.dump()) == ""
 
     broken = play("up", bridge_network_networks="{{ there_is_no_such_variable }}")
     assert len(broken.failed) == 2 and "there_is_no_such_variable" in broken.output
@@ -113,4 +113,4 @@ def test_the_playbooks(host: Host, fleet: Fleet) -> None:
     play("down", **lists).must()
     assert "br-shop" not in bridges(host) and "br-blog" in bridges(host)
     assert {result.host for result in play("purge").must().changed} == {"h1"}
-    assert differences(before, host.dump()) == ""
+    assert remains(before, host.dump()) == ""

@@ -271,3 +271,22 @@ def test_a_veth_pair_of_a_module_alone_stays_on_no_bridge(host: MemoryHost) -> N
 
     assert [item["veth"] for item in facts(world(host))["unplugged"]] == ["v0"]
     assert [item["name"] for item in facts(world(host))["namespaces"]] == ["mine"]
+
+
+@pytest.mark.parametrize(("kind", "options"), OBJECTS[:3], ids=lambda value: getattr(value, "name", ""))
+def test_a_module_that_names_no_network_leaves_an_object_in_its_own(kind: Kind[Any], options: Facts) -> None:
+    """It used to take it out, the next run of the role to take it back, and so on for ever."""
+    host = MemoryHost()
+    host.uplink()
+    make_networks([BLUE], world(host))
+    labels = [(item["name"], item["network"]) for item in facts(world(host))["namespaces"]]
+
+    once(host, ask(kind, options))
+
+    assert [(item["name"], item["network"]) for item in facts(world(host))["namespaces"]] == labels
+    found = {**facts(world(host))["networks"][0], "endpoints": []}
+    assert (found["network"], found["project"]) == ("blue", "default")
+    assert not once(host, ask(kind, options)).changed
+    make_networks([BLUE], world(host))
+    assert make_networks([BLUE], world(host), Scope(state="absent")).changed
+    assert facts(world(host))["networks"] == facts(world(host))["namespaces"] == facts(world(host))["unplugged"] == []
