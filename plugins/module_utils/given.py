@@ -27,6 +27,8 @@ def as_given(spec: Spec, options: t.Mapping[str, t.Any], place: str = "") -> dic
             result[name] = value
         elif value is not None:
             result[name] = _value(place + name, value, spec[name])
+        elif spec[name].get("required"):
+            result[name] = None  # Ansible would call it missing; those who read it can say more
     return result
 
 

@@ -123,6 +123,10 @@ def test_any_options_are_read_or_refused_in_one_sentence(options: dict[str, Any]
     assert repr(options) == repr(before)
 
 
+def test_a_required_option_without_a_value_is_left_to_those_who_read_it() -> None:
+    assert as_given({"networks": {"type": "raw", "required": True}}, {"networks": None}) == {"networks": None}
+
+
 def test_a_flag_is_not_guessed() -> None:
     with pytest.raises(InvalidRequest, match=r"^icc: got a dictionary; write true or false.$"):
         flag("icc", {})
