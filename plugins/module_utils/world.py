@@ -428,15 +428,17 @@ class World:
     # -- sysctls and files
 
     def sysctl(self, place: Place, key: str) -> str | None:
-        """A value as it will be; None for a key that is not there, or whose interface goes or is still to come."""
+        """A value as it will be; None for a key that is not there, or whose interface is not."""
         home, name = self.places.home(place), _link_of(key)
         planned = self._values.get((home, name), {}).get(key)
         if planned is not None:
             return planned
         if name:
             link = self.links(home).get(name)
-            if link is None or link.index < 0:
+            if link is None:
                 return None
+            if link.index < 0:  # still to be made, and born with this
+                return self.sysctl(home, key.replace("/conf/%s/" % name, "/conf/default/"))
         return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
 
     def put_sysctl(self, place: Place, key: str, value: str) -> str | None:
@@ -459,8 +461,9 @@ class World:
         return before
 
     def _spread(self, home: Place, key: str, value: str) -> None:
-        for name in self.links(home) if key in _FOR_ALL else ():
-            self._values.setdefault((home, name), {})["%s%s/forwarding" % (_FOR_ALL[key], name)] = value
+        for name in [*self.links(home), "default"] if key in _FOR_ALL else ():
+            own = "%s%s/forwarding" % (_FOR_ALL[key], name)
+            self._values.setdefault((home, _link_of(own)), {})[own] = value
 
     def file(self, path: str) -> str | None:
         """The text of a file as it will be, such as one of sysctl.d(5) or a unit of systemd; None: there is none."""

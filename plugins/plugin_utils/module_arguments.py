@@ -92,7 +92,14 @@ def _route(route: Route) -> Arguments:
 
 
 def _forward(state: str, item: Forwarding) -> Arguments:
-    return {"state": state, "ipv4": item.ipv4, "ipv6": item.ipv6, "route_localnet": list(item.route_localnet)}
+    return {
+        "state": state,
+        "ipv4": item.ipv4,
+        "ipv6": item.ipv6,
+        "route_localnet": list(item.route_localnet),
+        "forward_policy": item.policy,
+        "asked_by": item.asked_by,
+    }
 
 
 def _masquerade_key(item: Masquerade) -> Arguments:

@@ -14,6 +14,7 @@ import typing as t
 from .. import parsing as read
 from ..marks import name_of, project_of
 from ..model import (
+    EVERYBODY,
     Bridge,
     BridgePolicy,
     Forwarding,
@@ -55,8 +56,9 @@ def compose(networks: t.Sequence[Facts], report: HostReport, scope: Scope = BY_D
     # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes in any case.
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
-    forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report)
-    (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding())
+    forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
+    asker = EVERYBODY if scope.everything else scope.asker
+    (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
     return Composition(present, absent, tuple(_left_alone(names, report, scope)))
 
 
@@ -228,12 +230,13 @@ def _ways_by_host(network: BridgeNetwork) -> tuple[Route, ...]:
 
 
 def _plan_forwarding(
-    networks: t.Sequence[BridgeNetwork], present: Objects, absent: Objects, report: HostReport
+    networks: t.Sequence[BridgeNetwork], present: Objects, absent: Objects, report: HostReport, scope: Scope
 ) -> Forwarding | None:
-    """What the host must forward for all networks of the role; None when no network is left."""
+    """What the host must forward for all networks of the project; None when no network is left."""
     gone = {bridge.name for bridge in absent.bridge} | {policy.bridge for policy in absent.bridge_firewall}
     bridges = gone | {network.bridge for network in networks}
-    left = [network for network in report.networks if network.network and network.bridge not in bridges]
+    known = [item for item in report.networks if item.network and project_of(item.network) == scope.project]
+    left = [network for network in known if network.bridge not in bridges]
     if not networks and not left:
         return None
     versions = {version for network in networks if not network.internal for version in network.subnets}
@@ -243,6 +246,8 @@ def _plan_forwarding(
         ipv4=4 in versions or any(_speaks(network, 4) for network in left),
         ipv6=6 in versions or any(_speaks(network, 6) for network in left),
         route_localnet=tuple(sorted(local)),
+        policy=scope.forward_policy,
+        asked_by=scope.asker,
     )
 
 

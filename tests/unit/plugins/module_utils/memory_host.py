@@ -53,6 +53,13 @@ SYSCTLS = {
     "net/ipv4/ip_local_port_range": "32768\t60999",
     "net/ipv6/conf/all/disable_ipv6": "0",
     IPV6_FORWARD: "0",
+    "net/ipv4/conf/all/accept_redirects": "1",
+    "net/ipv4/conf/default/forwarding": "0",
+    "net/ipv4/conf/default/route_localnet": "0",
+    "net/ipv6/conf/default/accept_dad": "1",
+    "net/ipv6/conf/default/accept_ra": "1",
+    "net/ipv6/conf/default/disable_ipv6": "0",
+    "net/ipv6/conf/default/forwarding": "0",
 }
 LINK_SYSCTLS = {
     "net/ipv4/conf/%s/forwarding": "0",
@@ -122,13 +129,8 @@ class MemoryHost:
             raise KernelError("add link %s" % name, "it is there")
         made = Link(name, space.number(), **{"mtu": 1500, "mac_address": mac(name), **values})
         space.links[name] = made
-        space.sysctls.update({key % name: value for key, value in LINK_SYSCTLS.items()})
-        # what was written for all also counts for those to come
-        for key, general in (
-            ("net/ipv4/conf/%s/forwarding", IPV4_FORWARD),
-            ("net/ipv6/conf/%s/forwarding", IPV6_FORWARD),
-        ):
-            space.sysctls[key % name] = space.sysctls.get(general, "0")
+        born = {key: space.sysctls.get(key % "default", value) for key, value in LINK_SYSCTLS.items()}
+        space.sysctls.update({key % name: value for key, value in born.items()})
         return made
 
     def change_link(self, place: Place, name: str, **values: Any) -> None:
@@ -371,6 +373,8 @@ class MemoryStack:
         for other in sysctls if word and before != value else ():
             if other.startswith(word) and other.endswith("/forwarding"):
                 sysctls[other] = value
+        if key == IPV4_FORWARD and before != value:
+            sysctls["net/ipv4/conf/all/accept_redirects"] = "1" if value == "0" else "0"
         if key.endswith("/disable_ipv6") and value == "1":
             name = key.split("/")[3]
             if name in self._space.links:
