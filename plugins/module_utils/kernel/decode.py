@@ -43,8 +43,10 @@ _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, ind
 _CONF4 = {
     "forwarding": 0,
     "rp_filter": 7,
+    "arp_ignore": 18,
     "promote_secondaries": 19,
     "route_localnet": 25,
+    "drop_gratuitous_arp": 30,
 }
 _CONF6 = {
     "forwarding": 0,
@@ -52,6 +54,8 @@ _CONF6 = {
     "autoconf": 5,
     "disable_ipv6": 26,
     "accept_dad": 27,
+    "drop_unsolicited_na": 41,
+    "addr_gen_mode": 47,
 }
 
 Values = dict[int, bytes]

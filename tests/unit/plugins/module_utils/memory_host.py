@@ -54,15 +54,13 @@ SYSCTLS = {
     "net/ipv6/conf/all/disable_ipv6": "0",
     IPV6_FORWARD: "0",
     "net/ipv4/conf/all/accept_redirects": "1",
-    "net/ipv4/conf/default/forwarding": "0",
-    "net/ipv4/conf/default/route_localnet": "0",
-    "net/ipv6/conf/default/accept_dad": "1",
-    "net/ipv6/conf/default/accept_ra": "1",
-    "net/ipv6/conf/default/disable_ipv6": "0",
-    "net/ipv6/conf/default/forwarding": "0",
 }
 LINK_SYSCTLS = {
+    "net/ipv4/conf/%s/arp_ignore": "0",
+    "net/ipv4/conf/%s/drop_gratuitous_arp": "0",
     "net/ipv4/conf/%s/forwarding": "0",
+    "net/ipv6/conf/%s/addr_gen_mode": "0",
+    "net/ipv6/conf/%s/drop_unsolicited_na": "0",
     "net/ipv4/conf/%s/route_localnet": "0",
     "net/ipv6/conf/%s/accept_ra": "1",
     "net/ipv6/conf/%s/accept_dad": "1",
@@ -78,7 +76,7 @@ class Space:
         self.inode = inode
         self.links: dict[str, Link] = {}
         self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
-        self.sysctls = dict(SYSCTLS)
+        self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
         self._next = first
 
