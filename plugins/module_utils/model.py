@@ -71,6 +71,15 @@ class Route:
     to: Network
     via: Address | None = None
     metric: int | None = None  # None: the kernel's default, 0 for IPv4 and 1024 for IPv6
+    table: int = 0  # 0: the main one
+
+
+@dataclass(frozen=True)
+class SourceRule:
+    """What is sent from an address is routed by this table."""
+
+    source: Address
+    table: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ class Peer:
     mac_address: str | None = None
     addresses: tuple[Interface, ...] | None = None
     routes: tuple[Route, ...] = ()  # gateways are default routes
+    source_gateways: tuple[Address, ...] = ()  # for what is sent from its own addresses
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
 from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, project_of
-from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, overlap
+from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, SourceRule, overlap
 from .places import Places
 
 if t.TYPE_CHECKING:
@@ -343,6 +343,21 @@ class World:
                 found = [] if self.is_new(home) else list(self.host.stack(home).routes())
             self._routes[home] = self._routes[place] = found
         return found
+
+    def source_rules(self, place: Place) -> t.Sequence[SourceRule]:
+        """The rules of ours by which the addresses of a place have routing tables of their own, as they are now."""
+        home = self.places.home(place)
+        return () if self.is_new(home) else self.host.stack(home).source_rules()
+
+    def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
+        """The routes of one routing table of a place, as they are now."""
+        home = self.places.home(place)
+        return () if self.is_new(home) else self.host.stack(home).table_routes(table)
+
+    def had_many_links(self, place: Place) -> bool:
+        """Whether a place has more links than its loopback and one other, before any step of this run."""
+        home = self.places.home(place)
+        return not self.is_new(home) and len(self.host.stack(home).links()) > 2
 
     def put_route(self, place: Place, link: str, route: Route, protocol: int) -> None:
         """A step of this run adds a route."""

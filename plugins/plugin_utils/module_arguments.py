@@ -79,6 +79,7 @@ def _veth(item: Veth) -> Arguments:
             addresses=[str(address) for address in peer.addresses or ()],
             gateways=[str(route.via) for route in peer.routes if _is_gateway(route)],
             routes=[_route(route) for route in peer.routes if not _is_gateway(route)] or None,
+            source_gateways=[str(via) for via in peer.source_gateways] or None,
         ),
     )
 

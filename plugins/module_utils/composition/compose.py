@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
+from collections import Counter
 
 from .. import parsing as read
 from ..marks import name_of, project_of
 from ..model import (
     EVERYBODY,
+    Address,
     Bridge,
     BridgePolicy,
     Forwarding,
@@ -175,6 +177,8 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
 
 def _plan_veths(networks: t.Sequence[BridgeNetwork], served: set[tuple[Place, int]]) -> list[Veth]:
     """``served`` are the namespaces that have a way out, for a version of IP, by a network that is not in the list."""
+    legs = Counter((e.place, v) for n in networks if not n.internal for e in n.endpoints for v in n.subnets)
+    legs.update(served)
     served = set(served)
     result = []
     for network in networks:
@@ -184,8 +188,10 @@ def _plan_veths(networks: t.Sequence[BridgeNetwork], served: set[tuple[Place, in
             # one way out for each version: by the first network that has one
             routes = [way for version, way in ways.items() if (endpoint.place, version) not in served]
             served.update((endpoint.place, version) for version in ways)
+            # where there are several ways out, what was asked by one of them is answered by it
+            sources = [way.via for version, way in ways.items() if way.via and legs[endpoint.place, version] > 1]
             with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
-                result.append(_plan_veth(network, endpoint, (*routes, *by_host)))
+                result.append(_plan_veth(network, endpoint, (*routes, *by_host), sources))
     return result
 
 
@@ -199,13 +205,15 @@ def _served(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes)
     return found
 
 
-def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, routes: tuple[Route, ...]) -> Veth:
+def _plan_veth(
+    network: BridgeNetwork, endpoint: Endpoint, routes: tuple[Route, ...], sources: t.Sequence[Address]
+) -> Veth:
     for address in endpoint.addresses:
         read.usable("addresses", address)
     mac = endpoint.mac_address or (mac_address(endpoint.addresses) if endpoint.addresses else None)
     return Veth(
         name=endpoint.veth,
-        peer=Peer(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes),
+        peer=Peer(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes, tuple(sources)),
         bridge=network.bridge,
         isolated=not network.icc,
         mtu=network.mtu,

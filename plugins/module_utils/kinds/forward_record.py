@@ -20,8 +20,8 @@ IPV6 = "net/ipv6/conf/all/forwarding"
 KEPT = "objects"
 
 _HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to when nobody asks any more:\n"
-_FOUND = re.compile(r"^# found: (\S+) = (\S+)$", re.MULTILINE)
-_ASKED = re.compile(r"^# asked by (\S+):(.*)$", re.MULTILINE)
+_FOUND = r"(?m)^# found: (\S+) = (\S+)$"
+_ASKED = r"(?m)^# asked by (\S+):(.*)$"
 
 Values = dict[str, str]
 
@@ -54,8 +54,8 @@ def load(world: World) -> Record:
 
 def parse(text: str) -> Record:
     """What a file says; a word that we would not have written says nothing."""
-    asks = {asker: _ask(asker, words.split()) for asker, words in _ASKED.findall(text)}
-    return Record(dict(_FOUND.findall(text)), tuple(asks[asker] for asker in sorted(asks)))
+    asks = {asker: _ask(asker, words.split()) for asker, words in re.findall(_ASKED, text)}
+    return Record(dict(re.findall(_FOUND, text)), tuple(asks[asker] for asker in sorted(asks)))
 
 
 def _ask(asker: str, words: t.Sequence[str]) -> Forwarding:

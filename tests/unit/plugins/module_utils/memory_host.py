@@ -35,6 +35,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Interface,
     Place,
     Route,
+    SourceRule,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.world import World
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.netfilter_in_memory import (
@@ -76,6 +77,7 @@ class Space:
         self.inode = inode
         self.links: dict[str, Link] = {}
         self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
+        self.rules: list[SourceRule] = []
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
         self._next = first
@@ -310,6 +312,7 @@ class MemoryHost:
                         for name, link in sorted(space.links.items())
                     },
                     "routes": sorted(map(str, space.routes)),
+                    "rules": sorted(map(str, space.rules)),
                     "sysctls": dict(sorted(space.sysctls.items())),
                 }
                 for place, space in spaces.items()
@@ -345,12 +348,28 @@ class MemoryStack:
 
     def routes(self) -> Sequence[RouteEntry]:
         """Those that somebody added, and one to the subnet of each address."""
-        return self._space.routes + [
+        return [entry for entry in self._space.routes if not entry.route.table] + [
             RouteEntry(Route(address.network, None, 0 if address.version == 4 else 256), link.name, BY_THE_KERNEL)
             for link in self._space.links.values()
             for address in dict.fromkeys(link.addresses)
             if link.up and address.network.num_addresses > 1
         ]
+
+    def source_rules(self) -> Sequence[SourceRule]:
+        return list(self._space.rules)
+
+    def table_routes(self, table: int) -> Sequence[RouteEntry]:
+        return [entry for entry in self._space.routes if entry.route.table == table]
+
+    def add_rule(self, rule: SourceRule) -> None:
+        self._host.step("add rule from %s" % rule.source)
+        if rule in self._space.rules:
+            raise KernelError("add rule from %s" % rule.source, "it is there")
+        self._space.rules.append(rule)
+
+    def delete_rule(self, rule: SourceRule) -> None:
+        self._host.step("delete rule from %s" % rule.source)
+        self._space.rules = [known for known in self._space.rules if known != rule]
 
     def local_addresses(self) -> frozenset[bytes]:
         return frozenset(address.ip.packed for link in self._space.links.values() for address in link.addresses)
@@ -467,7 +486,8 @@ class MemoryStack:
         found, made = self._link(link), plain(route)
         if not found.up:
             raise KernelError("add route to %s" % route.to, "the link is down")
-        if any((e.route.to, e.route.metric) == (made.to, made.metric) for e in self.routes()):
+        known = self.table_routes(made.table) if made.table else self.routes()
+        if any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
         near = [a.network for a in found.addresses if route.via is not None and a.version == route.via.version]
         if route.via is not None and not any(route.via in network for network in near):

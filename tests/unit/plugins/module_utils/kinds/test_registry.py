@@ -21,7 +21,7 @@ UTILS = "ansible_collections.dockerless.network.plugins.module_utils."
 MODULES = {
     "netns": {"netns", "common"},
     "bridge": {"bridge", "common", "overlaps"},
-    "veth": {"veth", "ends", "common"},
+    "veth": {"veth", "ends", "source_routing", "common"},
     "sysctl_forward": {"sysctl_forward", "forward_record", "common"},
     "nat_masquerade": {"nat_masquerade", "common"},
     "port_publish": {"port_publish", "common"},
@@ -40,7 +40,7 @@ LISTS = [
     ),
     (
         [{**RULES_ONLY, "endpoints": [ENDPOINT]}],
-        {"bridge", "bridge_firewall", "sysctl_forward", "forward_record", "netns", "veth"},
+        {"bridge", "bridge_firewall", "sysctl_forward", "forward_record", "netns", "veth", "source_routing"},
     ),
     (
         [{**RULES_ONLY, "internal": False, "endpoints": [{**ENDPOINT, "publish": ["80:80"]}]}],
@@ -53,6 +53,7 @@ LISTS = [
             "port_publish",
             "netns",
             "veth",
+            "source_routing",
         },
     ),
 ]
