@@ -50,6 +50,12 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  forward_policy:
+    description: What happens to other packets that the host forwards, as in
+      O(dockerless.network.bridge_network#module:forward_policy).
+    type: str
+    choices: [unmanaged, auto, drop]
+    default: auto
 """
 
 EXAMPLES = r"""
@@ -84,10 +90,12 @@ def compose(
     prune: t.Any = "listed",
     state: t.Any = "present",
     project: t.Any = "default",
+    forward_policy: t.Any = "auto",
 ) -> dict[str, t.Any]:
     """compose_networks(), from JSON to JSON, with its errors as Ansible shows them."""
     try:
-        scope = read_scope({"prune": prune, "state": state, "project": project})
+        options = {"prune": prune, "state": state, "project": project, "forward_policy": forward_policy}
+        scope = read_scope(options)
         wanted = compose_networks(plain(networks), read_report(plain(info)), scope)
         for text in wanted.warnings:
             Display().warning(text)

@@ -149,7 +149,9 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     for request in requests:
         steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
-    rules, late = world.firewall.plan(world.dropped_bridges) if world.firewall.in_use else ([], [])
+    rules, late = (
+        world.firewall.plan(world.dropped_bridges, [*world.links().values()]) if world.firewall.in_use else ([], [])
+    )
     if rules and plan.before == plan.after:
         plan.before["rules of ours"] = {"needs": _headlines(rules)}
     beside = world.firewall.coexist(world.host, world.links(), world.warn) if world.firewall.in_use else None

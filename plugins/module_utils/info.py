@@ -36,7 +36,7 @@ def spell(report: HostReport) -> Facts:
         "forwarding": {
             "ipv4": 4 in report.forwards,
             "ipv6": 6 in report.forwards,
-            "forward_policy": "drop" if report.drop_foreign else "unmanaged",
+            "forward_policy": report.forward_policy,
         },
         "uplinks": compact(ipv4=report.uplink(4), ipv6=report.uplink(6)),
         "backend": report.backend,

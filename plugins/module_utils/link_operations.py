@@ -10,8 +10,8 @@ import typing as t
 from dataclasses import dataclass
 
 from .kernel.state import Announcement, LinkValue
-from .marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL
-from .model import HOST, Interface, Place, Route
+from .marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
+from .model import HOST, Interface, Place, Route, SourceRule
 from .operations import Operation, inside
 
 if t.TYPE_CHECKING:
@@ -193,6 +193,8 @@ def route_words(link: str, route: Route) -> list[object]:
     words += ["dev", link, "proto", ROUTE_PROTOCOL]
     if route.metric is not None:
         words += ["metric", route.metric]
+    if route.table:
+        words += ["table", route.table]
     return ["-6", "route", *words] if route.to.version == 6 else ["route", *words]
 
 
@@ -238,6 +240,47 @@ class RemoveRoute(Operation):
 
     def undo(self) -> list[Operation]:
         return [AddRoute(self.place, self.link, self.route)]
+
+
+def rule_command(place: Place, verb: str, rule: SourceRule) -> str:
+    """``ip rule add`` or ``delete``."""
+    family = ("-6",) if rule.source.version == 6 else ()
+    marks = ("priority", RULE_PRIORITY, "protocol", ROUTE_PROTOCOL)
+    return inside(place, "ip", *family, "rule", verb, "from", rule.source, "lookup", rule.table, *marks)
+
+
+@dataclass(frozen=True)
+class AddRule(Operation):
+    """Have what is sent from an address routed by a table, with the marks of ours."""
+
+    place: Place
+    rule: SourceRule
+
+    def commands(self) -> list[str]:
+        return [rule_command(self.place, "add", self.rule)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).add_rule(self.rule)
+
+    def undo(self) -> list[Operation]:
+        return [RemoveRule(self.place, self.rule)]
+
+
+@dataclass(frozen=True)
+class RemoveRule(Operation):
+    """Remove such a rule of ours."""
+
+    place: Place
+    rule: SourceRule
+
+    def commands(self) -> list[str]:
+        return [rule_command(self.place, "delete", self.rule)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).delete_rule(self.rule)
+
+    def undo(self) -> list[Operation]:
+        return [AddRule(self.place, self.rule)]
 
 
 @dataclass(frozen=True)

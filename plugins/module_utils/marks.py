@@ -21,6 +21,10 @@ DOOMED_GROUP = 25709
 
 # Marks every route that we add (rtm_protocol; linux/rtnetlink.h gives 108 to no other program).
 ROUTE_PROTOCOL = 108
+# Marks, with the same protocol, every rule by which an end with source_gateways chooses its own routing table.
+RULE_PRIORITY = 25708
+# The first of these tables; the name of the end tells which of them is its own.
+SOURCE_TABLES = 25708000
 
 # Everything in nftables is in this table; everything in iptables is in chains whose names begin like this.
 NFT_FAMILY = "inet"

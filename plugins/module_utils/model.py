@@ -71,6 +71,15 @@ class Route:
     to: Network
     via: Address | None = None
     metric: int | None = None  # None: the kernel's default, 0 for IPv4 and 1024 for IPv6
+    table: int = 0  # 0: the main one
+
+
+@dataclass(frozen=True)
+class SourceRule:
+    """What is sent from an address is routed by this table."""
+
+    source: Address
+    table: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ class Peer:
     mac_address: str | None = None
     addresses: tuple[Interface, ...] | None = None
     routes: tuple[Route, ...] = ()  # gateways are default routes
+    source_gateways: tuple[Address, ...] = ()  # for what is sent from its own addresses
 
 
 @dataclass(frozen=True)
@@ -114,15 +124,23 @@ class Veth:
     network: str = ""
 
 
+# What becomes of packets that neither enter nor leave a network of ours, the strictest last. ``auto`` drops them where
+# the host forwarded nothing before us.
+FORWARD_POLICIES = ("unmanaged", "auto", "drop")
+# Who asks, when everybody's requests are taken back.
+EVERYBODY = "all"
+
+
 @dataclass(frozen=True)
 class Forwarding:
-    """What the host forwards. ``drop_foreign``: nothing but what enters or leaves one of our bridges."""
+    """What somebody asks the host to forward. All that is asked for adds up, until it is taken back."""
 
     ipv4: bool = True
     ipv6: bool = False
     route_localnet: tuple[str, ...] = ()
     persist: bool = True
-    drop_foreign: bool = False
+    policy: str = "unmanaged"
+    asked_by: str = "sysctl_forward"
 
 
 @dataclass(frozen=True)
@@ -260,7 +278,12 @@ class FirewallState:
     policies: frozenset[BridgePolicy] = frozenset()
     masquerades: frozenset[Masquerade] = frozenset()
     ports: frozenset[PublishedPort] = frozenset()
-    drop_foreign: bool = False
+    drop_foreign: bool = False  # drop what neither enters nor leaves a link of ours
+    # The IP versions in which the same is dropped, but not what enters or leaves a bridge, whoever made it.
+    drop_transit: frozenset[int] = frozenset()
+    # The links between which it passes, for a back-end that cannot tell bridges from others; none where it is dropped
+    # nowhere, and none of those that are read back.
+    outsiders: frozenset[str] = frozenset()
 
     def translates(self, version: int) -> bool:
         """Whether it translates addresses of an IP version."""

@@ -20,7 +20,10 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CreateNamespace(Operation):
-    """Make a namespace whose loopback is up and marked before its name appears."""
+    """Make a namespace whose loopback is up and marked before its name appears, and that is no router.
+
+    Where the host forwards, a new namespace would as well, and with ends in two networks join them.
+    """
 
     name: str
     alias: str
@@ -30,6 +33,7 @@ class CreateNamespace(Operation):
         return [
             shlex.join(["ip", "netns", "add", self.name]),
             inside(place, "ip", "link", "set", "lo", "group", LINK_GROUP, "alias", self.alias, "up"),
+            inside(place, "sysctl", "-w", "net.ipv4.ip_forward=0"),
         ]
 
     def apply(self, host: Host) -> None:

@@ -77,7 +77,7 @@ class HostReport:
     ports: tuple[PublishedPort, ...] = ()
     masquerades: tuple[Masquerade, ...] = ()
     forwards: frozenset[int] = frozenset()  # versions of IP
-    drop_foreign: bool = False
+    forward_policy: str = "unmanaged"  # that is in force for what does not concern us
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
     backend: str | None = None  # None: no packet filter works
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each

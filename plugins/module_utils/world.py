@@ -18,7 +18,7 @@ from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
 from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, project_of
-from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, overlap
+from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, SourceRule, overlap
 from .places import Places
 
 if t.TYPE_CHECKING:
@@ -344,6 +344,21 @@ class World:
             self._routes[home] = self._routes[place] = found
         return found
 
+    def source_rules(self, place: Place) -> t.Sequence[SourceRule]:
+        """The rules of ours by which the addresses of a place have routing tables of their own, as they are now."""
+        home = self.places.home(place)
+        return () if self.is_new(home) else self.host.stack(home).source_rules()
+
+    def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
+        """The routes of one routing table of a place, as they are now."""
+        home = self.places.home(place)
+        return () if self.is_new(home) else self.host.stack(home).table_routes(table)
+
+    def had_many_links(self, place: Place) -> bool:
+        """Whether a place has more links than its loopback and one other, before any step of this run."""
+        home = self.places.home(place)
+        return not self.is_new(home) and len(self.host.stack(home).links()) > 2
+
     def put_route(self, place: Place, link: str, route: Route, protocol: int) -> None:
         """A step of this run adds a route."""
         self._routes_of(place).append(RouteEntry(with_metric(route), link, protocol))
@@ -428,15 +443,17 @@ class World:
     # -- sysctls and files
 
     def sysctl(self, place: Place, key: str) -> str | None:
-        """A value as it will be; None for a key that is not there, or whose interface goes or is still to come."""
+        """A value as it will be; None for a key that is not there, or whose interface is not."""
         home, name = self.places.home(place), _link_of(key)
         planned = self._values.get((home, name), {}).get(key)
         if planned is not None:
             return planned
         if name:
             link = self.links(home).get(name)
-            if link is None or link.index < 0:
+            if link is None:
                 return None
+            if link.index < 0:  # still to be made, and born with this
+                return self.sysctl(home, key.replace("/conf/%s/" % name, "/conf/default/"))
         return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
 
     def put_sysctl(self, place: Place, key: str, value: str) -> str | None:
@@ -459,8 +476,9 @@ class World:
         return before
 
     def _spread(self, home: Place, key: str, value: str) -> None:
-        for name in self.links(home) if key in _FOR_ALL else ():
-            self._values.setdefault((home, name), {})["%s%s/forwarding" % (_FOR_ALL[key], name)] = value
+        for name in [*self.links(home), "default"] if key in _FOR_ALL else ():
+            own = "%s%s/forwarding" % (_FOR_ALL[key], name)
+            self._values.setdefault((home, _link_of(own)), {})[own] = value
 
     def file(self, path: str) -> str | None:
         """The text of a file as it will be, such as one of sysctl.d(5) or a unit of systemd; None: there is none."""

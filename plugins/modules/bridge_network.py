@@ -222,6 +222,19 @@ options:
     type: str
     choices: [listed, project, none]
     default: listed
+  forward_policy:
+    description:
+      - What happens to packets that the host forwards and that neither come from nor go to a network of this
+        collection.
+      - V(auto) drops them if the host did not forward before there were networks, so that it does not become a router
+        for its LAN. IPv4 and IPv6 are looked at separately. What enters or leaves a bridge that somebody else made,
+        such as that of a container engine, is not dropped, also when the bridge comes later.
+      - V(drop) drops them on every host, those of other bridges included.
+      - V(unmanaged) leaves them alone.
+      - A stricter policy that M(dockerless.network.sysctl_forward) was asked for has priority.
+    type: str
+    choices: [unmanaged, auto, drop]
+    default: auto
 requirements:
   - Linux, and the privileges to configure its network (C(become=true))
   - pyroute2 >= 0.7.2 on the managed host

@@ -313,7 +313,8 @@ forwarding:
       type: bool
       sample: false
     forward_policy:
-      description: V(drop) if what neither enters nor leaves our networks is dropped, otherwise V(unmanaged).
+      description: V(drop) if what neither enters nor leaves our networks is dropped, V(auto) if bridges of others are
+        spared, otherwise V(unmanaged).
       type: str
       sample: unmanaged
 uplinks:

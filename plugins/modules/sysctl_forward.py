@@ -10,10 +10,13 @@ module: sysctl_forward
 short_description: Let the host forward between its networks
 description:
   - Turns on forwarding, now and for the next boot. The two are checked and repaired separately.
-  - The module notes the values that it finds, and O(state=absent) restores them. If something else on the host
-    evidently relies on forwarding (a bridge of others that has ports, or NAT rules of others), the value stays and a
-    warning says why.
-  - A host has one forwarding state, so the options describe all of it.
+  - What is asked for adds up. The role asks for what its networks need, and a call of this module for what its options
+    say. A request replaces the one by the same O(asked_by), and O(state=absent) takes it back. Neither touches what
+    others asked for.
+  - The module notes the values that it finds. They are restored as soon as nobody asks for anything else, and no object
+    of this collection needs it, such as a masquerade, a published port or a bridge with endpoints. If something else
+    on the host evidently relies on forwarding (a bridge of others that has ports, or NAT rules of others), the value
+    stays. A warning says why.
   - See the kernel's documentation, networking/ip-sysctl.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
@@ -23,14 +26,14 @@ extends_documentation_fragment:
   - dockerless.network._common.backend
 options:
   ipv4:
-    description: Whether to forward IPv4. With V(false), the value that was found is restored.
+    description: Whether to forward IPv4. With V(false), this is not asked for.
     type: bool
     default: true
   ipv6:
     description:
-      - Whether to forward IPv6. With V(false), the value that was found is restored.
-      - A host that forwards IPv6 ignores router advertisements. If its default route came from one, C(accept_ra=2) is
-        set on that interface first, so that the route is kept.
+      - Whether to forward IPv6. With V(false), this is not asked for.
+      - A host that forwards IPv6 ignores router advertisements, unless C(accept_ra) is V(2). So that is set first, on
+        every interface of others that listens to routers and for those that come later. Default routes are kept.
     type: bool
     default: false
   route_localnet:
@@ -38,8 +41,7 @@ options:
       - Interfaces for which the kernel routes 127.0.0.0/8. A bridge needs this so that the host can reach its
         published ports on 127.0.0.1.
       - M(dockerless.network.port_publish) closes what this would open to others.
-      - The list is complete. On an interface for which the module set this earlier and that is no longer listed, the
-        value that was found is restored.
+      - The list is complete. An interface that was listed earlier and is no longer is not asked for any more.
     type: list
     elements: str
     default: []
@@ -47,17 +49,27 @@ options:
     description:
       - Whether forwarding is also turned on at the next boot, by the file C(/etc/sysctl.d/90-dockerless-network.conf).
       - O(route_localnet) is never written there, because the interfaces do not exist yet at boot.
+      - Forwarding that O(forward_policy) limits is not written there either, because the rules that limit it do not
+        exist yet at boot. The next run turns it on.
     type: bool
     default: true
   forward_policy:
     description:
       - What happens to other packets that the host forwards.
       - V(unmanaged) leaves them alone.
-      - V(drop) drops, in a chain of this collection, whatever neither enters nor leaves an interface that this
-        collection created.
+      - V(auto) drops, in a chain of this collection, whatever neither enters nor leaves an interface that this
+        collection created, or a bridge of others. This concerns only IP versions that the host did not forward before.
+      - V(drop) does so on every host, and does not spare bridges of others.
+      - Of several policies that are asked for, the strictest holds. V(drop) is the strictest.
     type: str
-    choices: [unmanaged, drop]
+    choices: [unmanaged, auto, drop]
     default: unmanaged
+  asked_by:
+    description:
+      - Whose request this is. Requests by different names add up.
+      - V(bridge_network) is the role. With O(state=absent), V(all) takes back all requests.
+    type: str
+    default: sysctl_forward
 seealso:
   - module: ansible.posix.sysctl
 """
@@ -111,6 +123,12 @@ objects:
       description: What happens to other packets that the host forwards.
       type: str
       sample: unmanaged
+    asked_by:
+      description: Whose requests have been added up. V(objects) stands for what objects of this collection still need
+        although nobody asks for it any more.
+      type: list
+      elements: str
+      sample: [bridge_network, sysctl_forward]
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once

@@ -84,6 +84,15 @@ options:
           metric:
             description: The metric; the lowest one wins. By default the kernel's own, 0 for IPv4 and 1024 for IPv6.
             type: int
+      source_gateways:
+        description:
+          - The gateways for what is sent from the addresses of this interface, at most one of each address family.
+          - In a namespace with several interfaces, what was asked by one of them is then answered by it, whichever has
+            the default route. The interface gets a routing table of its own with its subnets, O(peer.routes) and these
+            gateways, and for each of its addresses a rule (C(ip rule)) that leads there. This works with a strict
+            C(rp_filter), in the namespace and on the host.
+        type: list
+        elements: str
 seealso:
   - module: dockerless.network.netns
   - module: dockerless.network.bridge
@@ -219,6 +228,11 @@ objects:
           type: list
           elements: str
           sample: [default via 10.20.0.1]
+        source_gateways:
+          description: The gateways for what is sent from the addresses of the interface. Left out if there are none.
+          type: list
+          elements: str
+          sample: [10.20.0.1]
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once

@@ -79,6 +79,7 @@ def _veth(item: Veth) -> Arguments:
             addresses=[str(address) for address in peer.addresses or ()],
             gateways=[str(route.via) for route in peer.routes if _is_gateway(route)],
             routes=[_route(route) for route in peer.routes if not _is_gateway(route)] or None,
+            source_gateways=[str(via) for via in peer.source_gateways] or None,
         ),
     )
 
@@ -92,7 +93,14 @@ def _route(route: Route) -> Arguments:
 
 
 def _forward(state: str, item: Forwarding) -> Arguments:
-    return {"state": state, "ipv4": item.ipv4, "ipv6": item.ipv6, "route_localnet": list(item.route_localnet)}
+    return {
+        "state": state,
+        "ipv4": item.ipv4,
+        "ipv6": item.ipv6,
+        "route_localnet": list(item.route_localnet),
+        "forward_policy": item.policy,
+        "asked_by": item.asked_by,
+    }
 
 
 def _masquerade_key(item: Masquerade) -> Arguments:

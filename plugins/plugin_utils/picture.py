@@ -56,8 +56,10 @@ def _lines(node: Node) -> list[str]:
 def _host(report: HostReport, host: str) -> str:
     families = ["IPv%d" % version for version in sorted(report.forwards)]
     words = ["forwards %s" % " and ".join(families) if families else "forwards nothing"]
-    if report.drop_foreign:
+    if report.forward_policy == "drop":
         words[0] += " for its own networks only"
+    if report.forward_policy == "auto":
+        words[0] += " for its own networks and other bridges"
     words.append("packet filter %s" % report.backend if report.backend else "no packet filter works")
     return "  ".join(([host] if host else []) + [", ".join(words)])
 

@@ -32,7 +32,7 @@ def read_report(info: Facts) -> HostReport:
         ports=ports.read(info.get("ports")),
         masquerades=_masquerades(info.get("masquerades")),
         forwards=frozenset(version for version in (4, 6) if forwarding.get("ipv%d" % version)),
-        drop_foreign=forwarding.get("forward_policy") == "drop",
+        forward_policy=forwarding.get("forward_policy") or "unmanaged",
         uplinks={version: uplinks["ipv%d" % version] for version in (4, 6) if "ipv%d" % version in uplinks},
         backend=info.get("backend"),
         foreign=tuple(info.get("foreign") or ()),

@@ -720,9 +720,11 @@ class TestForwarding:
         host.run("ip -6 route replace default via 2001:db8:1::1 dev eth0 proto ra")
         try:
             host.do("sysctl_forward", ipv6=True)
-            assert host.run("sysctl -n net.ipv6.conf.eth0.accept_ra").strip() == "2"
+            keys = "net.ipv6.conf.eth0.accept_ra net.ipv6.conf.default.accept_ra"
+            assert host.run("sysctl -n %s" % keys).split() == ["2", "2"]
+            assert "\nnet.ipv6.conf.default.accept_ra = 2\n" in host.run("cat /etc/sysctl.d/90-dockerless-network.conf")
             host.do("sysctl_forward", state="absent")
-            assert host.run("sysctl -n net.ipv6.conf.eth0.accept_ra").strip() == "1"
+            assert host.run("sysctl -n %s" % keys).split() == ["1", "1"]
         finally:
             host.run(
                 "ip -6 route delete default; ip -6 route add default via 2001:db8:1::1;"
@@ -730,32 +732,80 @@ class TestForwarding:
             )
 
     def test_forward_policy(self, host: Host) -> None:
-        """With `drop`, the host is no router for others, and still one for our networks."""
+        """By its networks alone the host is no router for others, unless asked for, but for bridges of others."""
         neighbour = host.fleet.place("neighbour")
-        ways = [f"-4 route VERB {host.fleet.internet(4)} via {host.fleet.lan(host.name, 4)}"]
-        ways.append(f"-6 route VERB {host.fleet.internet(6)} via {host.fleet.lan(host.name, 6)}")
+        guest = {4: "10.88.0.2", 6: "fd00:88::2"}
+        ways = [f"-{v} route VERB {host.fleet.internet(v)} via {host.fleet.lan(host.name, v)}" for v in (4, 6)]
+        ways += [f"-{v} route VERB {guest[v]} via {host.fleet.lan(host.name, v)}" for v in (4, 6)]
         through = [neighbour.question(host.fleet.internet(version), 9000) for version in (4, 6)]
+        to_guest = [neighbour.question(guest[version], 80) for version in (4, 6)]
 
         def route(verb: str) -> None:
             host.fleet.lab.run("neighbour", "; ".join(f"ip {way}".replace("VERB", verb) for way in ways))
 
+        def crosses_not() -> None:
+            unanswered = host.fleet.ask_all(through, 0.4)
+            assert [answered for unused, answered, unused_heard in unanswered] == [False, False]
+
         # Without redirects, the neighbour does not find the straight way.
         host.run("sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0")
-        host.do("bridge_network", networks=NETWORK)
+        host.do("bridge_network", networks=NETWORK, forward_policy="unmanaged")
         host.place("web").serve("web", 80)
         ours = [host.place("web").question(host.fleet.internet(version), 9000) for version in (4, 6)]
         ours += [neighbour.question(host.fleet.lan(host.name, version), 8080) for version in (4, 6)]
         route("replace")
         try:
-            host.do("sysctl_forward", ipv6=True, route_localnet=["br-blue", "br-red"])
             host.fleet.all_open(through + ours)
-            host.do("sysctl_forward", ipv6=True, route_localnet=["br-blue", "br-red"], forward_policy="drop")
+            host.do("bridge_network", networks=NETWORK)
             host.fleet.all_open(ours)
-            unanswered = host.fleet.ask_all(through, 0.4)
-            assert [answered for unused, answered, unused_heard in unanswered] == [False, False]
+            crosses_not()
+            host.run(
+                "ip link add virbr9 up type bridge; ip address add 10.88.0.1/24 dev virbr9;"
+                " ip address add fd00:88::1/64 dev virbr9 nodad; ip netns add guest;"
+                " ip link add vnet0 up master virbr9 type veth peer eth0 netns guest; ip -n guest link set eth0 up;"
+                " ip -n guest address add 10.88.0.2/24 dev eth0; ip -n guest address add fd00:88::2/64 dev eth0 nodad;"
+                " ip -n guest route add default via 10.88.0.1; ip -n guest route add default via fd00:88::1"
+            )
+            host.place("guest").serve("guest", 80)
+            host.fleet.all_open(to_guest)
+            host.do("sysctl_forward", forward_policy="drop")
+            assert not host.do("bridge_network", networks=NETWORK).changed
+            assert not host.do("sysctl_forward", forward_policy="drop").changed
+            host.fleet.all_open(ours)
+            crosses_not()
+            host.fleet.all_closed(to_guest)
+            host.do("sysctl_forward")
+            host.fleet.all_open(to_guest)
+            crosses_not()
         finally:
             route("delete")
             host.run("sysctl -qw net.ipv4.conf.all.send_redirects=1 net.ipv4.conf.eth0.send_redirects=1")
+            host.run("ip link delete virbr9 2>/dev/null; ip netns delete guest 2>/dev/null; true")
+
+    def test_a_host_that_forwarded_before_goes_on(self, host: Host) -> None:
+        host.run("sysctl -qw net.ipv4.ip_forward=1")
+        host.do("bridge_network", networks=NETWORK)
+        assert "ip_forward" not in "".join(host.do("bridge_network", networks=[], prune=True).commands)
+        assert host.run("sysctl -n net.ipv4.ip_forward").strip() == "1"
+
+    def test_the_role_leaves_the_forwarding_of_a_stack_made_by_hand(self, host: Host) -> None:
+        """And the other way round."""
+        host.do("bridge", **BRIDGE[1])
+        host.do("netns", name="inner")
+        host.do("veth", name="v-t", bridge="br-t", peer=PEER)
+        host.do("nat_masquerade", source="10.50.0.0/24")
+        host.do("sysctl_forward")
+        blue = [{"name": "blue", "subnets": ["10.52.0.0/24"], "endpoints": [{"name": "web"}]}]
+        host.do("bridge_network", networks=blue)
+        ways = [host.place(name).question(host.fleet.internet(4), 9000) for name in ("inner", "web")]
+        host.fleet.all_open(ways)
+        host.do("sysctl_forward", state="absent")
+        host.fleet.all_open(ways)
+        host.do("sysctl_forward")
+        host.do("bridge_network", networks=blue, state="absent")
+        host.fleet.all_open(ways[:1])
+        assert "stays 1" in host.do("sysctl_forward", state="absent").warnings
+        host.fleet.all_open(ways[:1])
 
 
 class TestMasquerade:

@@ -62,7 +62,12 @@ KINDS = {
     "forwarding": "sysctl_forward",
 }
 # Only single modules return these; a whole network has none.
-ELSEWHERE = {("veth", "addresses"), ("veth", "peer", "pid"), ("netns", "sysctls")}
+ELSEWHERE = {
+    ("veth", "addresses"),
+    ("veth", "peer", "pid"),
+    ("veth", "peer", "source_gateways"),
+    ("netns", "sysctls"),
+}
 
 
 def returned(module: str) -> Facts:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
+from collections import Counter
 
 from .. import parsing as read
 from ..marks import name_of, project_of
 from ..model import (
+    EVERYBODY,
+    Address,
     Bridge,
     BridgePolicy,
     Forwarding,
@@ -55,8 +58,9 @@ def compose(networks: t.Sequence[Facts], report: HostReport, scope: Scope = BY_D
     # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes in any case.
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
-    forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report)
-    (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding())
+    forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
+    asker = EVERYBODY if scope.everything else scope.asker
+    (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
     return Composition(present, absent, tuple(_left_alone(names, report, scope)))
 
 
@@ -173,6 +177,8 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
 
 def _plan_veths(networks: t.Sequence[BridgeNetwork], served: set[tuple[Place, int]]) -> list[Veth]:
     """``served`` are the namespaces that have a way out, for a version of IP, by a network that is not in the list."""
+    legs = Counter((e.place, v) for n in networks if not n.internal for e in n.endpoints for v in n.subnets)
+    legs.update(served)
     served = set(served)
     result = []
     for network in networks:
@@ -182,8 +188,10 @@ def _plan_veths(networks: t.Sequence[BridgeNetwork], served: set[tuple[Place, in
             # one way out for each version: by the first network that has one
             routes = [way for version, way in ways.items() if (endpoint.place, version) not in served]
             served.update((endpoint.place, version) for version in ways)
+            # where there are several ways out, what was asked by one of them is answered by it
+            sources = [way.via for version, way in ways.items() if way.via and legs[endpoint.place, version] > 1]
             with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
-                result.append(_plan_veth(network, endpoint, (*routes, *by_host)))
+                result.append(_plan_veth(network, endpoint, (*routes, *by_host), sources))
     return result
 
 
@@ -197,13 +205,15 @@ def _served(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes)
     return found
 
 
-def _plan_veth(network: BridgeNetwork, endpoint: Endpoint, routes: tuple[Route, ...]) -> Veth:
+def _plan_veth(
+    network: BridgeNetwork, endpoint: Endpoint, routes: tuple[Route, ...], sources: t.Sequence[Address]
+) -> Veth:
     for address in endpoint.addresses:
         read.usable("addresses", address)
     mac = endpoint.mac_address or (mac_address(endpoint.addresses) if endpoint.addresses else None)
     return Veth(
         name=endpoint.veth,
-        peer=Peer(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes),
+        peer=Peer(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes, tuple(sources)),
         bridge=network.bridge,
         isolated=not network.icc,
         mtu=network.mtu,
@@ -228,12 +238,13 @@ def _ways_by_host(network: BridgeNetwork) -> tuple[Route, ...]:
 
 
 def _plan_forwarding(
-    networks: t.Sequence[BridgeNetwork], present: Objects, absent: Objects, report: HostReport
+    networks: t.Sequence[BridgeNetwork], present: Objects, absent: Objects, report: HostReport, scope: Scope
 ) -> Forwarding | None:
-    """What the host must forward for all networks of the role; None when no network is left."""
+    """What the host must forward for all networks of the project; None when no network is left."""
     gone = {bridge.name for bridge in absent.bridge} | {policy.bridge for policy in absent.bridge_firewall}
     bridges = gone | {network.bridge for network in networks}
-    left = [network for network in report.networks if network.network and network.bridge not in bridges]
+    known = [item for item in report.networks if item.network and project_of(item.network) == scope.project]
+    left = [network for network in known if network.bridge not in bridges]
     if not networks and not left:
         return None
     versions = {version for network in networks if not network.internal for version in network.subnets}
@@ -243,6 +254,8 @@ def _plan_forwarding(
         ipv4=4 in versions or any(_speaks(network, 4) for network in left),
         ipv6=6 in versions or any(_speaks(network, 6) for network in left),
         route_localnet=tuple(sorted(local)),
+        policy=scope.forward_policy,
+        asked_by=scope.asker,
     )
 
 

@@ -13,7 +13,9 @@ from ..arguments import STATE
 from ..marks import label, name_of, project_of
 from ..model import DEFAULT_PROJECT, InvalidRequest
 from ..reading import read as read_options
-from .spec import LISTED, NONE, PROJECT
+from .spec import ARGUMENTS, LISTED, NONE, PROJECT
+
+_POLICY = {"forward_policy": ARGUMENTS["forward_policy"]}
 
 # Whether an object with this label goes, unless somebody wants it.
 Goes = t.Callable[[str], bool]
@@ -27,6 +29,12 @@ class Scope:
     prune: str = LISTED
     state: str = "present"
     everything: bool = False  # of ours goes, whose and by which module it may be
+    forward_policy: str = "auto"
+
+    @property
+    def asker(self) -> str:
+        """Who asks for what the networks of the project need of the host's forwarding."""
+        return "bridge_network" if self.project == DEFAULT_PROJECT else "bridge_network.%s" % self.project
 
     @property
     def may_be_empty(self) -> bool:
@@ -58,7 +66,8 @@ def read_scope(options: t.Mapping[str, t.Any]) -> Scope:
     if everything and (state != "absent" or options.get("networks")):
         raise InvalidRequest("everything: it goes with state absent and an empty list of networks only.")
     prune = _read_prune(options.get("prune"))
-    return Scope(read.project("project", options.get("project")), prune, state or "present", everything)
+    policy = read_options("", _POLICY, {"forward_policy": options.get("forward_policy")})["forward_policy"] or "auto"
+    return Scope(read.project("project", options.get("project")), prune, state or "present", everything, policy)
 
 
 def _read_prune(value: object) -> str:

@@ -9,7 +9,7 @@ import typing as t
 
 from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, STATE, Arguments, without
 from ..arguments import PROJECT as _PROJECT
-from ..model import InvalidRequest
+from ..model import FORWARD_POLICIES, InvalidRequest
 from ..reading import Option, Options, find_flag, read, read_list, shown, titled
 
 # What the network fills in is left out of the options of a masquerade, a port and a policy.
@@ -45,6 +45,7 @@ ARGUMENTS: Arguments = {
     **_PROJECT,
     "everything": {"type": "bool", "default": False},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
+    "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "auto"},
     **BACKEND,
 }
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
+from ..marks import DOOMED_GROUP, LINK_GROUP
 from ..model import BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
 from .backend import Backend, FirewallError
 from .choice import choose, others
@@ -43,6 +44,20 @@ def _without_overlaps(policy: BridgePolicy, coming: t.Collection[BridgePolicy]) 
     return replace(policy, subnets=tuple(free))
 
 
+def _with_outsiders(state: FirewallState, links: t.Iterable[Link]) -> FirewallState:
+    """A state with the links that packets of others come in and leave by, if it is to stop them."""
+    if not state.drop_transit:
+        return state
+    return replace(state, outsiders=frozenset(link.name for link in links if _is_outsider(link)))
+
+
+def _is_outsider(link: Link) -> bool:
+    """Whether a link is neither ours nor a bridge; what comes in by a port of a bridge comes in by the bridge."""
+    return (
+        link.group not in (LINK_GROUP, DOOMED_GROUP) and link.name != "lo" and not link.master and link.kind != "bridge"
+    )
+
+
 def _uplinks(host: Host) -> set[str]:
     found = (host.default_link(version) for version in (4, 6))
     return {link for link in found if link is not None}
@@ -62,6 +77,7 @@ class FirewallSession:
         self.masquerades: dict[t.Any, Masquerade] = {}
         self.ports = PortTable()
         self.drop_foreign = False
+        self.drop_transit: frozenset[int] = frozenset()
         self.in_use = False
         self.revision = 0  # goes up when what is wanted changes by something that is not an object of the rules
         self.stale: list[PortFlows] = []  # flows that must not go on as they began
@@ -78,6 +94,7 @@ class FirewallSession:
         self.masquerades = {masquerade.key: masquerade for masquerade in current.masquerades}
         self.ports = PortTable(current.ports)
         self.drop_foreign = current.drop_foreign
+        self.drop_transit = current.drop_transit
 
     @property
     def is_open(self) -> bool:
@@ -97,10 +114,11 @@ class FirewallSession:
         self.open()
         self.in_use = True
 
-    def set_drop_foreign(self, drop: bool) -> None:
-        """Whether what neither enters nor leaves a network of ours is to be dropped."""
-        if drop != self.drop_foreign:
-            self.drop_foreign = drop
+    def set_forward_policy(self, drop: bool, transit: frozenset[int]) -> None:
+        """Whether what neither enters nor leaves a network of ours is to be dropped: all of it; or, in some versions of
+        IP, what concerns no bridge of others either."""
+        if (drop, transit) != (self.drop_foreign, self.drop_transit):
+            self.drop_foreign, self.drop_transit = drop, transit
             self.revision += 1
 
     def port_holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
@@ -171,6 +189,7 @@ class FirewallSession:
             masquerades=frozenset().union(*(state.masquerades for state in states)),
             ports=frozenset().union(*(state.ports for state in states)),
             drop_foreign=any(state.drop_foreign for state in states),
+            drop_transit=frozenset().union(*(state.drop_transit for state in states)),
         )
 
     def labels(self) -> set[str]:
@@ -187,19 +206,28 @@ class FirewallSession:
             frozenset(self.masquerades.values()),
             frozenset(self.ports),
             self.drop_foreign,
+            self.drop_transit,
         )
 
-    def plan(self, leaving: t.Collection[str] = ()) -> tuple[list[Operation], list[Operation]]:
+    def plan(
+        self, leaving: t.Collection[str] = (), links: t.Iterable[Link] = ()
+    ) -> tuple[list[Operation], list[Operation]]:
         """The transactions that come before anything else, and those for when links are gone.
 
-        A bridge that is ``leaving`` keeps its policy until it has left. New rules come before an old back-end's go, so
-        that nothing is open in between.
+        A bridge that is ``leaving`` keeps its policy until it has left, and what is dropped for others is so until the
+        host has ceased to forward. New rules come before an old back-end's go, so that nothing is open in between.
         """
         self.open()
-        source, desired = self._source, self.desired
-        going = [policy for policy in self.current.policies if policy.bridge in leaving]
+        source, current, desired = self._source, self.current, self.desired
+        held = replace(
+            desired,
+            drop_foreign=desired.drop_foreign or current.drop_foreign,
+            drop_transit=desired.drop_transit | current.drop_transit,
+        )
+        held, desired = _with_outsiders(held, links), _with_outsiders(desired, links)
+        going = [policy for policy in current.policies if policy.bridge in leaving]
         still = [_without_overlaps(policy, desired.policies) for policy in going if policy not in desired.policies]
-        first = replace(desired, policies=desired.policies | frozenset(still))
+        first = replace(held, policies=desired.policies | frozenset(still))
         steps = source.backend.plan(source.raw, first)
         for other in self._others:
             steps += other.backend.plan(other.raw, FirewallState())
@@ -207,7 +235,7 @@ class FirewallSession:
             from ..operations import ForgetFlows
 
             steps.append(ForgetFlows(tuple(self.stale)))
-        return steps, source.backend.plan(source.backend.expected(first), desired) if still else []
+        return steps, source.backend.plan(source.backend.expected(first), desired) if first != desired else []
 
     @property
     def _source(self) -> _Source:

@@ -13,12 +13,14 @@ import struct
 import sys
 import typing as t
 
-from ..model import Address, Interface, Network, Route
+from ..marks import ROUTE_PROTOCOL, RULE_PRIORITY
+from ..model import Address, Interface, Network, Route, SourceRule
 from .netlink import attributes
 from .state import BridgeValues, Link, RouteEntry, VethEnd
 
 IFF_UP = 1
 RT_TABLE_MAIN = 254
+RT_TABLE_COMPAT = 252  # one whose number is too large for the header
 RTN_UNICAST = 1
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
@@ -31,6 +33,8 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NETNSA_NSID = 1
+FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL = 2, 6, 15, 21  # linux/fib_rules.h
+FR_ACT_TO_TBL = 1
 
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBi")  # struct ifaddrmsg: family, prefix length, flags, scope, index
@@ -43,8 +47,10 @@ _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, ind
 _CONF4 = {
     "forwarding": 0,
     "rp_filter": 7,
+    "arp_ignore": 18,
     "promote_secondaries": 19,
     "route_localnet": 25,
+    "drop_gratuitous_arp": 30,
 }
 _CONF6 = {
     "forwarding": 0,
@@ -52,6 +58,8 @@ _CONF6 = {
     "autoconf": 5,
     "disable_ipv6": 26,
     "accept_dad": 27,
+    "drop_unsolicited_na": 41,
+    "addr_gen_mode": 47,
 }
 
 Values = dict[int, bytes]
@@ -172,25 +180,37 @@ def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]
             yield index, prefix_length, packed
 
 
-def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int) -> list[RouteEntry]:
-    """The unicast routes of the main table, out of a dump of RTM_GETROUTE; one for each next hop."""
+def source_rules(messages: t.Iterable[bytes], family: int) -> list[SourceRule]:
+    """The rules of ours, out of a dump of RTM_GETRULE."""
+    found: list[SourceRule] = []
+    for message in messages:
+        header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
+        values = attributes(message, _ROUTE.size)
+        marks = (header[0], _number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
+        if marks == (family, RULE_PRIORITY, ROUTE_PROTOCOL) and FRA_SRC in values:
+            found.append(SourceRule(_address(values[FRA_SRC]), _number(values, FRA_TABLE)))
+    return found
+
+
+def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int, table: int = 0) -> list[RouteEntry]:
+    """The unicast routes of a table, by default the main one, out of a dump of RTM_GETROUTE; one for each next hop."""
     found: list[RouteEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)
         values = attributes(message, _ROUTE.size)
         # A kernel that does not filter sends every table; one without IPv6 answers with the IPv4 routes.
-        wanted = (family, RT_TABLE_MAIN, RTN_UNICAST)
+        wanted = (family, table or RT_TABLE_MAIN, RTN_UNICAST)
         if (header[0], _number(values, _RTA_TABLE) or header[4], header[7]) == wanted:
-            found += _route(header, values, names)
+            found += _route(header, values, names, table)
     return found
 
 
-def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str]) -> t.Iterator[RouteEntry]:
+def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str], table: int) -> t.Iterator[RouteEntry]:
     packed = values.get(_RTA_DST) or bytes(4 if header[0] == socket.AF_INET else 16)
     to = _network(packed, header[1])
     for index, hop in _next_hops(values):
         yield RouteEntry(
-            route=Route(to, _gateway(hop), _number(values, _RTA_PRIORITY)),
+            route=Route(to, _gateway(hop), _number(values, _RTA_PRIORITY), table),
             link=names.get(index, ""),
             protocol=header[5],
         )

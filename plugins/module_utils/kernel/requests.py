@@ -9,9 +9,19 @@ import socket
 import struct
 import typing as t
 
-from ..marks import LINK_GROUP, ROUTE_PROTOCOL
-from ..model import Interface, Route
-from .decode import IFF_UP, RT_TABLE_MAIN, RTN_UNICAST
+from ..marks import LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
+from ..model import Interface, Route, SourceRule
+from .decode import (
+    FR_ACT_TO_TBL,
+    FRA_PRIORITY,
+    FRA_PROTOCOL,
+    FRA_SRC,
+    FRA_TABLE,
+    IFF_UP,
+    RT_TABLE_COMPAT,
+    RT_TABLE_MAIN,
+    RTN_UNICAST,
+)
 from .encode import Attributes, address_message, link_message, route_message
 from .netlink import attribute
 from .state import LinkValue
@@ -19,6 +29,7 @@ from .state import LinkValue
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 RTM_GETNSID = 90
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 
@@ -34,10 +45,25 @@ ALL_LINKS = bytes(16) + attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTE
 ALL_ADDRESSES = bytes(8)
 
 
-def main_routes(version: int) -> bytes:
-    """The unicast routes of the main table."""
+def routes_of(version: int, table: int = 0) -> bytes:
+    """The unicast routes of a table, by default of the main one."""
     header = struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0)
-    return header + attribute(_RTA_TABLE, struct.pack("=I", RT_TABLE_MAIN))
+    return header + attribute(_RTA_TABLE, struct.pack("=I", table or RT_TABLE_MAIN))
+
+
+def rules_of(version: int) -> bytes:
+    """The rules that choose a routing table."""
+    return struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def source_rule(rule: SourceRule) -> bytes:
+    """A rule with the marks of ours; written without pyroute2, which has it in a module of its own."""
+    bits = rule.source.max_prefixlen
+    header = struct.pack("=BBBBBBBBI", family(rule.source.version), 0, bits, 0, 0, 0, 0, FR_ACT_TO_TBL, 0)
+    numbers = ((FRA_PRIORITY, RULE_PRIORITY), (FRA_TABLE, rule.table))
+    body = header + attribute(FRA_SRC, rule.source.packed)
+    body += b"".join(attribute(kind, struct.pack("=I", number)) for kind, number in numbers)
+    return body + attribute(FRA_PROTOCOL, bytes([ROUTE_PROTOCOL]))
 
 
 def namespace_number(fd: int) -> bytes:
@@ -118,12 +144,12 @@ def route(wanted: Route, index: int, scope: int) -> bytes:
     fields = {
         "family": family(wanted.to.version),
         "dst_len": wanted.to.prefixlen,
-        "table": RT_TABLE_MAIN,
+        "table": RT_TABLE_COMPAT if wanted.table else RT_TABLE_MAIN,
         "proto": ROUTE_PROTOCOL,
         "scope": scope,
         "type": RTN_UNICAST,
     }
-    values: Attributes = [("RTA_OIF", index)]
+    values: Attributes = [("RTA_OIF", index), *_given(RTA_TABLE=wanted.table or None)]
     if wanted.to.prefixlen:
         values.append(("RTA_DST", str(wanted.to.network_address)))
     if wanted.via is not None and wanted.via.version == wanted.to.version:

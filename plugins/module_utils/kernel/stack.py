@@ -11,7 +11,7 @@ import os
 import typing as t
 
 from ..marks import DOOMED_GROUP
-from ..model import BRIDGE_PORTS, HOST, Interface, Place, Route
+from ..model import BRIDGE_PORTS, HOST, Interface, Place, Route, SourceRule
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .encode import Attributes
@@ -51,6 +51,22 @@ class Stack:
     def routes(self) -> t.Sequence[RouteEntry]:
         """The unicast routes of the main table, IPv4 before IPv6; one entry for each next hop."""
         return self._cache.get("routes", self._read_routes)
+
+    def source_rules(self) -> t.Sequence[SourceRule]:
+        """The rules of ours by which what is sent from an address has a routing table of its own."""
+        return self._cache.get("rules", self._read_rules)
+
+    def _read_rules(self) -> list[SourceRule]:
+        found: list[SourceRule] = []
+        for version in (4, 6):
+            with self._reported("list the rules of routing", gone=(errno.EOPNOTSUPP,)):
+                messages = self.socket().dump(requests.RTM_GETRULE, requests.rules_of(version))
+                found += decode.source_rules(messages, requests.family(version))
+        return found
+
+    def table_routes(self, table: int) -> t.Sequence[RouteEntry]:
+        """The unicast routes of one table."""
+        return self._cache.get("table %d" % table, lambda: self._read_routes(table))
 
     def local_addresses(self) -> frozenset[bytes]:
         """Every address of this stack, link-local ones too, as packed bytes."""
@@ -200,6 +216,17 @@ class Stack:
             body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE)
             self._request(requests.RTM_DELROUTE, body)
 
+    def add_rule(self, rule: SourceRule) -> None:
+        """Have what is sent from an address routed by a table."""
+        hints = {errno.EEXIST: "it is already there", errno.EOPNOTSUPP: "the kernel has no policy routing"}
+        with self._changing("add the rule from %s lookup %d" % (rule.source, rule.table), hints):
+            self._request(requests.RTM_NEWRULE, requests.source_rule(rule), NEW)
+
+    def delete_rule(self, rule: SourceRule) -> None:
+        """Remove such a rule of ours; one that is gone is no error."""
+        with self._changing("delete the rule from %s lookup %d" % (rule.source, rule.table), gone=(errno.ENOENT,)):
+            self._request(requests.RTM_DELRULE, requests.source_rule(rule))
+
     def number_of(self, fd: int) -> int:
         """The number by which links of this stack name the namespace that is open as ``fd``; negative: none."""
         with self._reported("ask for the number of a namespace"):
@@ -220,15 +247,15 @@ class Stack:
         with self._reported("list the addresses"):
             return self.socket().dump(requests.RTM_GETADDR, requests.ALL_ADDRESSES)
 
-    def _read_routes(self) -> list[RouteEntry]:
+    def _read_routes(self, table: int = 0) -> list[RouteEntry]:
         names = {link.index: link.name for link in self.links().values()}
-        dump: Dump | None = self._cache.peek("dump")
+        dump: Dump | None = None if table else self._cache.peek("dump")
         with self._reported("list the routes"):
-            messages = [_dump_routes(self.socket(), version) for version in (4, 6)] if dump is None else dump.routes
+            messages = dump.routes if dump is not None else [_dump_routes(self.socket(), v, table) for v in (4, 6)]
         return [
             entry
             for version, found in zip((4, 6), messages)
-            for entry in decode.routes(found, names, requests.family(version))
+            for entry in decode.routes(found, names, requests.family(version), table)
         ]
 
     def _request(self, kind: int, body: bytes, flags: int = 0) -> None:
@@ -270,11 +297,11 @@ def read_all(opened: NetlinkSocket) -> Dump:
     )
 
 
-def _dump_routes(opened: NetlinkSocket, version: int) -> list[bytes]:
+def _dump_routes(opened: NetlinkSocket, version: int, table: int = 0) -> list[bytes]:
     try:
-        return opened.dump(requests.RTM_GETROUTE, requests.main_routes(version))
+        return opened.dump(requests.RTM_GETROUTE, requests.routes_of(version, table))
     except OSError as error:
-        if error.errno != errno.ENOENT:  # nothing was ever put into the main table
+        if error.errno != errno.ENOENT:  # nothing was ever put into the table
             raise
         return []
 
@@ -282,4 +309,5 @@ def _dump_routes(opened: NetlinkSocket, version: int) -> list[bytes]:
 def _said(link: str, route: Route) -> str:
     via = "" if route.via is None else " via %s" % route.via
     metric = "" if route.metric is None else " with metric %d" % route.metric
+    metric += " in table %d" % route.table if route.table else ""
     return "route to %s%s through link %s%s" % (route.to, via, link, metric)

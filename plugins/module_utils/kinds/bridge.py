@@ -21,6 +21,7 @@ from .common import (
     address_steps,
     belongs,
     compact,
+    foreseen,
     has_ipv6,
     link_steps,
     link_values,
@@ -132,18 +133,20 @@ class BridgeKind(StepKind[Bridge]):
         for address in item.addresses or ():
             world.refuse_overlap(item.name, address)
         world.put_link(self._link(item, Link(item.name, 0, "bridge")))
-        for key, value in self._sysctls(item, world):
+        sysctls = self._sysctls(item, world)
+        for key, value in sysctls:
             world.put_sysctl(HOST, key, value)
-        return self.make(item, world)
+        return self.make(item, sysctls)
 
-    def make(self, item: Bridge, world: World) -> list[Operation]:
+    @staticmethod
+    def make(item: Bridge, sysctls: t.Iterable[tuple[str, str]]) -> list[Operation]:
         """The steps that make a bridge where there is none."""
         from ..link_operations import AddBridge, SetLink
 
         steps: list[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
         # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
         steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
-        steps += new_sysctls(HOST, self._sysctls(item, world))
+        steps += new_sysctls(HOST, sysctls)
         steps += address_steps(HOST, item.name, (), item.addresses)
         return steps + link_steps(HOST, item.name, {}, {"up": True})
 
@@ -174,13 +177,14 @@ class BridgeKind(StepKind[Bridge]):
 
     @staticmethod
     def _sysctls(item: Bridge, world: World) -> list[tuple[str, str]]:
+        needed = foreseen(item.name, item.addresses or (), world)
         if not has_ipv6(world):
-            return []
+            return needed
         conf = "net/ipv6/conf/%s/" % item.name
         # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401). For what it
         # forwards, the host asks for neighbours from its link-local address only, which duplicate address detection
         # would keep it from using for two seconds.
-        return [(conf + "accept_ra", "0"), (conf + "accept_dad", "0")]
+        return [*needed, (conf + "accept_ra", "0"), (conf + "accept_dad", "0")]
 
     @staticmethod
     def _use(item: Bridge, link: Link) -> list[Operation]:
@@ -216,7 +220,8 @@ class BridgeKind(StepKind[Bridge]):
         strangers = [port.name for port in ports if not is_ours(port)]
         if strangers:
             world.warn("Bridge %s had ports of others, now without a bridge: %s." % (item.name, ", ".join(strangers)))
-        again = [*BridgeKind().make(_as_it_is(link), world)]
+        there = _as_it_is(link)
+        again = [*BridgeKind.make(there, BridgeKind._sysctls(there, world))]
         again += [SetLink(HOST, port.name, (("master", item.name),)) for port in ports]
         local = "net/ipv4/conf/%s/route_localnet" % item.name  # of sysctl_forward, and goes with the link
         if world.sysctl(HOST, local) not in (None, "0"):

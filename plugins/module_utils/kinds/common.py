@@ -94,6 +94,23 @@ def has_ipv6(world: World) -> bool:
     return world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") is not None
 
 
+# What a link may have inherited that would cut it off from its neighbours, and what it needs in its place.
+_DEAF = {
+    "net/ipv4/conf/%s/arp_ignore": ("8", "0"),  # answers nobody who asks for the gateway
+    "net/ipv4/conf/%s/drop_gratuitous_arp": ("1", "0"),  # does not listen when an address has moved
+    "net/ipv6/conf/%s/disable_ipv6": ("1", "0"),
+    "net/ipv6/conf/%s/drop_unsolicited_na": ("1", "0"),
+    "net/ipv6/conf/%s/addr_gen_mode": ("1", "0"),  # no link-local address, by which the host asks for neighbours
+}
+
+
+def foreseen(link: str, addresses: t.Sequence[Interface], world: World) -> list[tuple[str, str]]:
+    """The sysctls of a link of the host with addresses, where what it has, or will be born with, does not do."""
+    families = {"ipv%d" % address.version for address in addresses}
+    found = [(key % link, bad, good) for key, (bad, good) in _DEAF.items() if key.split("/")[1] in families]
+    return [(key, good) for key, bad, good in found if world.sysctl(HOST, key) == bad]
+
+
 def spelled(addresses: t.Iterable[Interface]) -> list[str]:
     """Addresses as a person writes them, in an order that does not depend on how they came to be."""
     return [str(address) for address in sorted(addresses, key=lambda address: (address.version, address))]

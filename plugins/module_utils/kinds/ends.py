@@ -18,6 +18,7 @@ from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
 from ..model import Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
 from ..world import World, metric_of
+from . import source_routing
 from .common import address_steps, compact, link_steps, link_values, spelled
 
 if t.TYPE_CHECKING:
@@ -42,7 +43,19 @@ def parse_end(options: t.Mapping[str, t.Any], owner: str) -> Peer:
         mac_address=read.mac_address("peer.mac_address", options.get("mac_address")),
         addresses=given,
         routes=_parse_routes(options, given, owner),
+        source_gateways=_parse_source_gateways(options, given, owner),
     )
+
+
+def _parse_source_gateways(
+    options: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, owner: str
+) -> tuple[Address, ...]:
+    found = _gateways(options, owner, "source_gateways")
+    if found and addresses is None:
+        raise InvalidRequest("%s: peer.source_gateways wants peer.addresses, too." % owner)
+    for via in found:
+        _require_reachable(Route(_DEFAULT[via.version], via), addresses, owner)
+    return tuple(found)
 
 
 def _parse_routes(
@@ -76,10 +89,10 @@ def _parse_route(item: t.Mapping[str, t.Any], owner: str) -> Route:
     return Route(to, via, metric)
 
 
-def _gateways(options: t.Mapping[str, t.Any], owner: str) -> list[Address]:
-    gateways = [read.address("peer.gateways", value) for value in options.get("gateways") or ()]
+def _gateways(options: t.Mapping[str, t.Any], owner: str, name: str = "gateways") -> list[Address]:
+    gateways = [read.address("peer.%s" % name, value) for value in options.get(name) or ()]
     if len({gateway.version for gateway in gateways}) < len(gateways):
-        raise InvalidRequest("%s: peer.gateways takes one gateway for each address family." % owner)
+        raise InvalidRequest("%s: peer.%s takes one gateway for each address family." % (owner, name))
     return gateways
 
 
@@ -142,6 +155,7 @@ def wanted_end(end: Peer) -> dict[str, t.Any]:
         mac_address=end.mac_address,
         addresses=None if end.addresses is None else spelled(end.addresses),
         routes=_spelled_routes(end.routes),
+        source_gateways=sorted(map(str, end.source_gateways)) or None,
     )
 
 
@@ -155,6 +169,7 @@ def observed_end(end: Peer, there: Link, world: World) -> dict[str, t.Any]:
         mac_address=there.mac_address if end.mac_address else None,
         addresses=None if end.addresses is None else spelled(there.addresses),
         routes=_spelled_routes(routes),
+        source_gateways=sorted(map(str, source_routing.gateways(end.place, there, world))) or None,
     )
 
 
@@ -162,7 +177,14 @@ def end_as_it_is(place: Place, there: Link, world: World) -> Peer:
     """What to ask for to get an end as it is."""
     entries = [e for e in world.routes(place) if e.link == there.name and e.protocol == ROUTE_PROTOCOL]
     routes = tuple(_without_metric(entry.route) for entry in entries)
-    return Peer(there.name, place, there.mac_address, there.addresses, routes)
+    return Peer(
+        there.name,
+        place,
+        there.mac_address,
+        there.addresses,
+        routes,
+        source_routing.gateways(place, there, world),
+    )
 
 
 # ---- what to do
@@ -200,6 +222,11 @@ def change_routes(owner: str, end: Peer, there: Link | None, world: World) -> Ro
 def _moved(end: Peer, there: Link | None) -> list[Interface]:
     """The addresses that go: the kernel takes routes with the last one of a family."""
     return [] if there is None or end.addresses is None else [a for a in there.addresses if a not in end.addresses]
+
+
+def change_sources(end: Peer, there: Link | None, world: World) -> source_routing.SourceChange:
+    """From the rules and tables for its own addresses to the wanted ones."""
+    return source_routing.change(end, there, {address.version for address in _moved(end, there)}, world)
 
 
 def remove_routes(end: Peer, change: RouteChange) -> list[Operation]:

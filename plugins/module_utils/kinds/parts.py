@@ -46,8 +46,11 @@ def forwarding(world: World, report: HostReport) -> HostReport:
     """What the host forwards."""
     keys = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
     versions = frozenset(version for version, key in keys.items() if world.sysctl(HOST, key) not in (None, "0"))
-    drop = world.firewall.is_open and world.firewall.drop_foreign
-    return replace(report, forwards=versions, drop_foreign=drop)
+    rules = world.firewall
+    policy = (
+        "unmanaged" if not rules.is_open else "drop" if rules.drop_foreign else "auto" if rules.drop_transit else ""
+    )
+    return replace(report, forwards=versions, forward_policy=policy or "unmanaged")
 
 
 def bridges(world: World, report: HostReport) -> HostReport:

@@ -3,34 +3,76 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the host forwards: now by /proc/sys, and after the next boot by a file in sysctl.d(5).
 
-The file also notes the values that were found, so that ``absent`` can go back to them.
+Several may ask: the role for its networks, and whoever calls the module. What they ask for adds up, and one who takes a
+request back leaves those of the others, and what objects of ours still need. All of it is noted in the file, as are the
+values that were found, so that the host can go back to them.
 """
 
 from __future__ import annotations
 
-import re
 import typing as t
+from dataclasses import dataclass
 
 from .. import parsing as read
 from ..arguments import BACKEND, Arguments
 from ..engine import Description, StepKind
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
-from ..marks import SYSCTL_FILE as PERSISTENT
-from ..marks import VOLATILE_SYSCTL_FILE as VOLATILE
-from ..model import HOST, Conflict, Forwarding, InvalidRequest
+from ..model import EVERYBODY, FORWARD_POLICIES, HOST, Conflict, Forwarding, InvalidRequest
 from ..world import World, is_ours
-from .common import compact, file_steps, has_ipv6, sysctl_steps
+from .common import compact, file_steps, has_ipv6, new_sysctls, sysctl_steps
+from .forward_record import (
+    IPV4,
+    IPV6,
+    KEPT,
+    PERSISTENT,
+    VOLATILE,
+    Record,
+    Values,
+    load,
+    localnet_key,
+    spell,
+    stricter,
+    together,
+)
 
 if t.TYPE_CHECKING:
     from ..operations import Operation
 
-_HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state: absent:\n"
-_FOUND = r"(?m)^# found: (\S+) = (\S+)$"
-_IPV4 = "net/ipv4/ip_forward"
-_IPV6 = "net/ipv6/conf/all/forwarding"
+_KEYS = {4: IPV4, 6: IPV6}
+# The kernel turns it off as it begins to forward IPv4, and on as it ends, whatever it was.
+_REDIRECTS = "net/ipv4/conf/all/accept_redirects"
 
-_Values = dict[str, str]
+
+@dataclass(frozen=True)
+class _Decision:
+    """What comes of all requests."""
+
+    asks: t.Sequence[Forwarding]
+    values: Values  # keys in the order in which they must be written
+    found: Values
+
+    @property
+    def total(self) -> Forwarding:
+        """All requests as one."""
+        return together(self.asks)
+
+    @property
+    def drops(self) -> bool:
+        """Whether all that does not concern us is dropped."""
+        return bool(self.asks) and self.total.policy == "drop"
+
+    @property
+    def transit(self) -> frozenset[int]:
+        """The IP versions in which ``auto`` drops it: those in which the host forwarded nothing before us."""
+        if self.total.policy != "auto":
+            return frozenset()
+        return frozenset(v for v, key in _KEYS.items() if key in self.values and not _is_on(self.found[key]))
+
+    @property
+    def guarded(self) -> frozenset[int]:
+        """The IP versions in which the host must not forward without our rules."""
+        return frozenset(_KEYS) if self.drops else self.transit
 
 
 class SysctlForwardKind(StepKind[Forwarding]):
@@ -42,23 +84,30 @@ class SysctlForwardKind(StepKind[Forwarding]):
         "ipv6": {"type": "bool", "default": False},
         "route_localnet": {"type": "list", "elements": "str", "default": []},
         "persist": {"type": "bool", "default": True},
-        "forward_policy": {"type": "str", "choices": ["unmanaged", "drop"], "default": "unmanaged"},
+        "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "unmanaged"},
+        "asked_by": {"type": "str", "default": "sysctl_forward"},
         **BACKEND,
     }
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Forwarding:
         links = {read.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}
+        asker = read.label("asked_by", options.get("asked_by")) or self.name
+        if asker == KEPT:
+            raise InvalidRequest("asked_by: %s stands for what objects still need; take another name." % KEPT)
         return Forwarding(
             ipv4=options.get("ipv4") is not False,
             ipv6=bool(options.get("ipv6")),
             route_localnet=tuple(sorted(links)),
             persist=options.get("persist") is not False,
-            drop_foreign=options.get("forward_policy") == "drop",
+            policy=options.get("forward_policy") or FORWARD_POLICIES[0],
+            asked_by=asker,
         )
 
     def check(self, items: t.Sequence[Forwarding]) -> None:
         if len(items) > 1:
             raise InvalidRequest("A host has one forwarding; aggregate takes one item here.")
+        if any(item.asked_by == EVERYBODY for item in items):
+            raise InvalidRequest("asked_by: %s is for state: absent only; take another name." % EVERYBODY)
 
     def title(self, item: Forwarding) -> str:
         return "forwarding"
@@ -66,138 +115,196 @@ class SysctlForwardKind(StepKind[Forwarding]):
     # ---- what is there
 
     def observed(self, item: Forwarding, world: World) -> Description:
-        found = _found(world)
-        drop = world.firewall.readable() and world.firewall.drop_foreign
-        if not drop and not any(world.file(path) for path in (PERSISTENT, VOLATILE)):
+        rules = world.firewall
+        dropping = rules.readable() and bool(rules.drop_foreign or rules.drop_transit)
+        if not dropping and not any(world.file(path) for path in (PERSISTENT, VOLATILE)):
             return None
-        keys = dict(found, **self._wanted_values(item, world))
-        values = {key: world.sysctl(HOST, key) for key in keys}
+        record = load(world)
+        wanted = _decide(item, "present", record, world).values
+        values = {key: world.sysctl(HOST, key) for key in {**record.found, **wanted} if key != _REDIRECTS}
+        policy = together(record.asks).policy
         return compact(
             sysctls={sysctl_name(key): value for key, value in sorted(values.items()) if value is not None},
             persist=world.file(PERSISTENT) is not None,
-            forward_policy="drop" if drop else "unmanaged",
+            forward_policy="drop" if rules.drop_foreign else policy if dropping or policy == "auto" else "unmanaged",
+            asked_by=[ask.asked_by for ask in record.asks] or None,
         )
 
     def wanted(self, item: Forwarding, observed: Description, world: World) -> Description:
+        decided = _decide(item, "present", load(world), world)
+        there = {key: value for key, value in decided.values.items() if _can_be_set(key, world)}
         return compact(
-            sysctls={sysctl_name(key): value for key, value in sorted(self._wanted_values(item, world).items())},
-            persist=item.persist,
-            forward_policy="drop" if item.drop_foreign else "unmanaged",
+            sysctls={sysctl_name(key): value for key, value in sorted(there.items())},
+            persist=decided.total.persist,
+            forward_policy=decided.total.policy,
+            asked_by=sorted(ask.asked_by for ask in decided.asks),
         )
 
     # ---- what to do
 
     def plan(self, item: Forwarding, state: str, world: World) -> list[Operation]:
-        drop = item.drop_foreign and state == "present"
-        if drop or (world.firewall.readable() and world.firewall.drop_foreign):
-            world.firewall.use()
-            world.firewall.set_drop_foreign(drop)
-        wanted = self._wanted_values(item, world) if state == "present" else {}
-        found = _found(world)
-        record = {key: found.get(key, world.sysctl(HOST, key) or "0") for key in wanted}
-        back = self._restored(found, wanted, world)
-        steps: list[Operation] = []
-        if state == "present":
-            steps += self._write_steps(item, record, wanted, world)
-        differing = {k: v for k, v in {**back, **wanted}.items() if not _same(k, world.sysctl(HOST, k), v)}
+        record = load(world)
+        decided = _decide(item, state, record, world)
+        _set_policy(decided, world)
+        steps = _write_steps(decided, world) if decided.asks else []
+        there = {key: value for key, value in decided.values.items() if _can_be_set(key, world)}
+        values = {**_restored(record, decided, world), **there}
+        differing = {k: v for k, v in values.items() if not _same(k, world.sysctl(HOST, k), v)}
         steps += sysctl_steps(HOST, differing.items(), world)
-        if state == "present" and not {_IPV4, _IPV6} & differing.keys():
-            steps += self._interface_steps(item, world)
-        if state == "absent":
+        if differing.get(IPV4) == "0" and _REDIRECTS in record.found:
+            steps += new_sysctls(HOST, [(_REDIRECTS, "0")])
+        if decided.asks and not {IPV4, IPV6} & differing.keys():
+            steps += _interface_steps(decided, world)
+        if not decided.asks:
             paths = (PERSISTENT, VOLATILE)
             steps += _remove_steps(world, *paths, *map(unfinished, paths))
         return steps
 
-    def _wanted_values(self, item: Forwarding, world: World) -> _Values:
-        """The keys in the order in which they must be written."""
-        values: _Values = {}
-        if item.ipv6:
-            if not has_ipv6(world):
-                raise Conflict("The kernel of this host has no IPv6; leave ipv6 out, or boot without ipv6.disable=1.")
-            uplink = world.default_link(6)
-            # A host that forwards ignores router advertisements, and would lose the default route that it lives by,
-            # unless accept_ra is 2 (ip-sysctl.rst).
-            key = "net/ipv6/conf/%s/accept_ra" % uplink
-            if uplink is not None and (world.sysctl(HOST, key) == "1" or key in _found(world)):
-                values[key] = "2"
-            values[_IPV6] = "1"
-        if item.ipv4:
-            values[_IPV4] = "1"
+
+# ---- what is decided
+
+
+def _decide(item: Forwarding, state: str, record: Record, world: World) -> _Decision:
+    """All that is asked for, with this request or without it."""
+    asks = record.without(item.asked_by)
+    if state == "present":
+        asks.append(item)
         for link in item.route_localnet:
             if link not in world.links():
                 world.assume("interface", link, "route_localnet takes interfaces that are there")
-            values["net/ipv4/conf/%s/route_localnet" % link] = "1"
-        return values
-
-    @staticmethod
-    def _restored(found: _Values, wanted: _Values, world: World) -> _Values:
-        """Values to go back to: what we changed and nobody wants any more."""
-        result: _Values = {}
-        for key, value in found.items():
-            there = world.sysctl(HOST, key)
-            if key in wanted or there is None or _same(key, there, value):
-                continue
-            holder = _relied_on(world, key)
-            if holder:
-                world.warn("%s stays %s: %s." % (sysctl_name(key), there, holder))
-            else:
-                result[key] = value
-        return result
-
-    @staticmethod
-    def _write_steps(item: Forwarding, record: _Values, wanted: _Values, world: World) -> list[Operation]:
-        """The note of what was found comes before the first change, or a crash in between would lose it."""
-        path, other = (PERSISTENT, VOLATILE) if item.persist else (VOLATILE, PERSISTENT)
-        text = _HEAD + "".join("# found: %s = %s\n" % pair for pair in sorted(record.items()))
-        if item.persist:
-            # of an interface that is made at run time nothing is there to set at boot
-            lasting = {key: value for key, value in wanted.items() if not key.endswith("/route_localnet")}
-            text += "".join("%s = %s\n" % (sysctl_name(key), value) for key, value in lasting.items())
-        return file_steps(path, text, world) + _remove_steps(world, other, unfinished(path), unfinished(other))
-
-    @staticmethod
-    def _interface_steps(item: Forwarding, world: World) -> list[Operation]:
-        """ip_forward says 1 although somebody turned one interface off: writing 1 again would change nothing."""
-        steps: list[Operation] = []
-        for version, on in ((4, item.ipv4), (6, item.ipv6)):
-            uplink = world.default_link(version)
-            names = [link.name for link in world.links().values() if is_ours(link) and not link.master]
-            for name in names + ([uplink] if uplink else []):
-                key = "net/ipv%d/conf/%s/forwarding" % (version, name)
-                there = world.sysctl(HOST, key)
-                if on and there == "0":
-                    steps += sysctl_steps(HOST, [(key, "1")], world)
-        return steps
+    kept = _kept(item, state, record, _values(together(asks), record, world), world)
+    if kept is not None:
+        asks.append(kept)
+    values = _values(together(asks), record, world)
+    found = {key: record.found.get(key) or _as_found(key, world) for key in values}
+    if _REDIRECTS in record.found or (IPV4 not in record.found and world.sysctl(HOST, _REDIRECTS) == "0"):
+        found[_REDIRECTS] = "0"
+    return _Decision(asks, values, found)
 
 
-def _found(world: World) -> _Values:
-    """What our file, or its sister for one boot, says that we found."""
-    for path in (PERSISTENT, VOLATILE):
-        text = world.file(path)
-        if text is not None:
-            return dict(re.findall(_FOUND, text))
-    return {}
+def _as_found(key: str, world: World) -> str:
+    """What to note as the value that was found; where the note is lost, our rules still tell that we forward."""
+    rules = world.firewall
+    if any(key == _KEYS[version] for version in (rules.drop_transit if rules.readable() else ())):
+        return "0"
+    return world.sysctl(HOST, key) or "0"
+
+
+def _values(total: Forwarding, record: Record, world: World) -> Values:
+    """The keys in the order in which they must be written."""
+    values: Values = {}
+    if total.ipv6:
+        if not has_ipv6(world):
+            raise Conflict("The kernel of this host has no IPv6; leave ipv6 out, or boot without ipv6.disable=1.")
+        from .advertisements import listening
+
+        # A host that forwards ignores router advertisements, and would lose the default route that it lives by,
+        # unless accept_ra is 2 (ip-sysctl.rst).
+        values.update(dict.fromkeys(listening(record.found, world), "2"))
+        values[IPV6] = "1"
+    if total.ipv4:
+        values[IPV4] = "1"
+    values.update((localnet_key(link), "1") for link in total.route_localnet)
+    return values
+
+
+def _kept(item: Forwarding, state: str, record: Record, values: Values, world: World) -> Forwarding | None:
+    """What nobody asks for any more, and objects of ours need all the same."""
+    lost = [key for key, value in record.found.items() if key not in values and not _is_on(value)]
+    if not lost:
+        return None
+    from .needs import needs
+
+    needed = needs(world)
+    keys = [key for key in lost if key in needed]
+    if not keys:
+        return None
+    before = together(record.asks)
+    gone = [ask for ask in record.asks if state == "absent" and item.asked_by in (ask.asked_by, EVERYBODY)]
+    for key in keys if gone else ():
+        world.warn("%s stays 1: %s needs it." % (sysctl_name(key), needed[key]))
+    links = [link for link in before.route_localnet if localnet_key(link) in keys]
+    policy = stricter(ask.policy for ask in [*gone, *(ask for ask in record.asks if ask.asked_by == KEPT)])
+    return Forwarding(IPV4 in keys, IPV6 in keys, tuple(links), before.persist, policy, KEPT)
+
+
+def _restored(record: Record, decided: _Decision, world: World) -> Values:
+    """Values to go back to: what we changed and nobody wants any more; forwarding first, since advertised routes
+    would go while the host forwards."""
+    result: Values = {}
+    for key, value in sorted(record.found.items(), key=lambda pair: pair[0] not in (IPV4, IPV6)):
+        there = world.sysctl(HOST, key)
+        if key in decided.values or key == _REDIRECTS or there is None or _same(key, there, value):
+            continue
+        from .needs import relied_on
+
+        holder = relied_on(world, key)
+        if holder:
+            world.warn("%s stays %s: %s." % (sysctl_name(key), there, holder))
+        else:
+            result[key] = value
+    if IPV6 in record.found and IPV6 not in decided.values:
+        from .advertisements import born_listening
+
+        result.update(born_listening(record.found, world))
+    return result
+
+
+def _can_be_set(key: str, world: World) -> bool:
+    """Not so the key of an uplink that is away at the moment."""
+    return not key.endswith("/accept_ra") or world.sysctl(HOST, key) is not None
+
+
+def _is_on(value: str) -> bool:
+    """The kernel takes any number for true, and shows it."""
+    return not value.isdigit() or int(value) != 0
 
 
 def _same(key: str, one: str | None, other: str) -> bool:
     if one is None or not one.isdigit() or not other.isdigit() or key.endswith("/accept_ra"):
         return one == other
-    return bool(int(one)) == bool(int(other))  # the kernel takes any number for true, and shows it
+    return _is_on(one) == _is_on(other)
+
+
+# ---- steps
+
+
+def _set_policy(decided: _Decision, world: World) -> None:
+    rules = world.firewall
+    there = rules.readable() and (rules.drop_foreign or rules.drop_transit)
+    if decided.guarded or there:
+        rules.use()
+        rules.set_forward_policy(decided.drops, decided.transit)
+
+
+def _write_steps(decided: _Decision, world: World) -> list[Operation]:
+    """The note of what was found comes before the first change, or a crash in between would lose it."""
+    path, other = (PERSISTENT, VOLATILE) if decided.total.persist else (VOLATILE, PERSISTENT)
+    text = spell(Record(decided.found, tuple(decided.asks)), _boot_lines(decided) if decided.total.persist else ())
+    return file_steps(path, text, world) + _remove_steps(world, other, unfinished(path), unfinished(other))
+
+
+def _boot_lines(decided: _Decision) -> list[str]:
+    """What is set at the next boot. Our rules are not there then, so that a host which must not forward for everybody
+    waits for the next run; and of an interface that is made at run time there is nothing to set yet."""
+    waiting = [_KEYS[version] for version in sorted(decided.guarded)]
+    lines = ["%s = %s" % (sysctl_name(k), v) for k, v in decided.values.items() if not k.endswith("/route_localnet")]
+    later = ["%s = 1" % sysctl_name(key) for key in waiting if key in decided.values]
+    return ["# not at boot, but with our rules: %s" % line if line in later else line for line in lines]
+
+
+def _interface_steps(decided: _Decision, world: World) -> list[Operation]:
+    """ip_forward says 1 although somebody turned one interface off: writing 1 again would change nothing."""
+    steps: list[Operation] = []
+    for version, key in _KEYS.items():
+        uplink = world.default_link(version)
+        names = [link.name for link in world.links().values() if is_ours(link) and not link.master]
+        for name in names + ([uplink] if uplink else []):
+            own = "net/ipv%d/conf/%s/forwarding" % (version, name)
+            if key in decided.values and world.sysctl(HOST, own) == "0":
+                steps += sysctl_steps(HOST, [(own, "1")], world)
+    return steps
 
 
 def _remove_steps(world: World, *paths: str) -> list[Operation]:
     return [step for path in paths for step in file_steps(path, None, world)]
-
-
-def _relied_on(world: World, key: str) -> str:
-    """Who else on the host evidently lives by a key: somebody's bridge with ports, somebody's NAT."""
-    if key not in (_IPV4, _IPV6):
-        return ""
-    ports: dict[str, list[str]] = {}
-    for link in world.links().values():
-        if link.master and not is_ours(link):
-            ports.setdefault(link.master, []).append(link.name)
-    for bridge in [link for link in world.links().values() if link.kind == "bridge" and not is_ours(link)]:
-        if bridge.name in ports:
-            return "bridge %s, which is not ours, has ports (%s)" % (bridge.name, ", ".join(ports[bridge.name]))
-    return world.firewall.foreign_nat(4 if key == _IPV4 else 6)

@@ -16,7 +16,7 @@ from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
 from ..ownership import Holding
 from ..world import Claims, World, described, is_ours
-from . import ends
+from . import ends, source_routing
 from .common import (
     address_steps,
     belongs,
@@ -45,6 +45,7 @@ _PEER: Arguments = {
     "addresses": {"type": "list", "elements": "str"},
     "gateways": {"type": "list", "elements": "str"},
     "routes": {"type": "list", "elements": "dict", "options": _ROUTE},
+    "source_gateways": {"type": "list", "elements": "str"},
 }
 
 
@@ -202,7 +203,9 @@ class VethKind(StepKind[Veth]):
             world.take_port(item.bridge)
         for address in item.addresses:
             world.refuse_overlap(item.name, address)
-        steps += make(item, has_ipv6(world))
+        sources = ends.change_sources(item.peer, None, world)
+        steps += source_routing.remove(item.peer, sources)
+        steps += make(item, has_ipv6(world)) + source_routing.add(item.peer, sources)
         self._promise(item, world)
         ends.change_routes("veth %s" % item.name, item.peer, None, world)
         _announce(item, item.peer.addresses or (), world)
@@ -250,7 +253,8 @@ class VethKind(StepKind[Veth]):
         if item.bridge is not None and host.master != item.bridge:
             world.take_port(item.bridge)
         routes = ends.change_routes("veth %s" % item.name, item.peer, peer, world)
-        steps = ends.remove_routes(item.peer, routes)
+        sources = ends.change_sources(item.peer, peer, world)
+        steps = source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
         ipv6 = has_ipv6(world)
         steps += sysctl_steps(HOST, _host_sysctls(item, ipv6), world)
         steps += sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world)
@@ -264,7 +268,7 @@ class VethKind(StepKind[Veth]):
             values["mtu"] = item.mtu
         steps += link_steps(HOST, item.name, link_values(host), values)
         steps += ends.raise_end(item.peer, peer, item.mtu)
-        steps += ends.add_routes(item.peer, routes.missing)
+        steps += ends.add_routes(item.peer, routes.missing) + source_routing.add(item.peer, sources)
         if steps:
             world.put_link(self._as_wanted(item, host))
             world.put_link(ends.end_link(item.peer, peer, item.mtu), item.peer.place)
@@ -280,7 +284,9 @@ class VethKind(StepKind[Veth]):
         if not is_ours(link) or link.kind != "veth":
             world.warn("Interface %s was not made by this collection, and stays." % item.name)
             return []
-        return _delete(item.name, remake(link, world), world)
+        found, again = world.peer_of(link), remake(link, world)
+        steps = [] if found is None else source_routing.leave(found[0], found[1].name, world)
+        return steps + _delete(item.name, again, world)
 
 
 def make(item: Veth, ipv6: bool) -> list[Operation]:
@@ -302,7 +308,10 @@ def make(item: Veth, ipv6: bool) -> list[Operation]:
 
 
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
-    """The steps that make a veth pair anew as it is; none when nobody knows where its other end is."""
+    """The steps that make a veth pair anew as it is; none when nobody knows where its other end is.
+
+    The rules for its addresses are no part of it: they are in its namespace, with it and without it.
+    """
     found = world.peer_of(link)
     if found is None:
         return ()
@@ -316,7 +325,8 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
         addresses=link.addresses,
         network=label_of(link.alias),
     )
-    return tuple(make(item, has_ipv6(world)))
+    tables = source_routing.SourceChange(missing_routes=source_routing.routes(item.peer))
+    return (*make(item, has_ipv6(world)), *source_routing.add(item.peer, tables))
 
 
 def _delete(name: str, again: tuple[Operation, ...], world: World) -> list[Operation]:

@@ -179,7 +179,7 @@ def test_the_kernel_sends_what_was_asked_for_and_an_old_one_everything(host: Hos
     shell("ip", "route", "add", "blackhole", "10.6.0.0/16")
     names = {link.index: link.name for link in stack.links().values()}
     for version in (4, 6):
-        body, family = requests.main_routes(version), requests.family(version)
+        body, family = requests.routes_of(version), requests.family(version)
         filtered = stack.socket().dump(requests.RTM_GETROUTE, body)
         everything = stack.socket().dump(requests.RTM_GETROUTE, bytes(12))
         ours = decode.routes(filtered, names, family)

@@ -18,7 +18,7 @@ from ...model import VERSIONS, BridgePolicy, FirewallState, Masquerade, Publishe
 from ..save_text import Rule, by_name
 from . import masquerades, names, policies, ports
 from .text import Jump, Ruleset
-from .words import GROUP, INVALID_STATE, LOCAL_ADDRESS, Draft
+from .words import GROUP, INVALID_STATE, LOCAL_ADDRESS, Draft, can_be_named
 
 
 class _Entry(t.NamedTuple):
@@ -63,10 +63,22 @@ def _render_family(state: FirewallState, version: int, judged: t.Sequence[str]) 
         policies.render(sorted(state.policies, key=lambda policy: policy.bridge), draft, judged)
     masquerades.render([entry for entry in state.masquerades if entry.source.version == version], draft)
     ports.render([port for port in state.ports if port.container_ip.version == version], draft)
+    if version in state.drop_transit:
+        _render_transit(sorted(state.outsiders), draft)
     if state.drop_foreign:
         draft.add(names.FOREIGN, _FOREIGN)
     chains = {where: tuple(rules) for where, rules in draft.chains.items()}
     return Ruleset(chains, tuple(_jump(entry, version) for entry in JUMPS if entry.where in chains))
+
+
+def _render_transit(outsiders: t.Sequence[str], draft: Draft) -> None:
+    """iptables cannot tell a bridge from another link, and one that comes later must not be cut off: so the links of
+    now that are none are named, those that packets come in by and those that they leave by."""
+    for where in (names.FOREIGN, names.TRANSIT):
+        draft.chains.setdefault(where, [])
+    for name in filter(can_be_named, outsiders):
+        draft.add(names.FOREIGN, ("-i", name), ("-j", names.TRANSIT[1]))
+        draft.add(names.TRANSIT, ("-o", name), ("-j", "DROP"))
 
 
 def _jump(entry: _Entry, version: int) -> Jump:
@@ -81,6 +93,8 @@ def parse(rulesets: t.Mapping[int, Ruleset]) -> FirewallState:
     outgoing: list[Masquerade] = []
     published: list[PublishedPort] = []
     drop_foreign = False
+    transit: set[int] = set()
+    outsiders: set[str] = set()
     for version in sorted(rulesets):
         rules = {where: [by_name(rule) for rule in chain] for where, chain in rulesets[version].chains.items()}
         for policy in policies.parse(rules, version):
@@ -89,4 +103,14 @@ def parse(rulesets: t.Mapping[int, Ruleset]) -> FirewallState:
         outgoing += masquerades.parse(rules, version)
         published += ports.parse(rules)
         drop_foreign = drop_foreign or any(rule.get("-j") == "DROP" for rule in rules.get(names.FOREIGN, ()))
-    return FirewallState(frozenset(found.values()), frozenset(outgoing), frozenset(published), drop_foreign)
+        if names.TRANSIT in rules:
+            transit.add(version)
+            outsiders.update(rule["-o"] for rule in rules[names.TRANSIT] if "-o" in rule)
+    return FirewallState(
+        frozenset(found.values()),
+        frozenset(outgoing),
+        frozenset(published),
+        drop_foreign,
+        frozenset(transit),
+        frozenset(outsiders),
+    )

@@ -47,6 +47,7 @@ HAIRPIN = _in("nat", "HAIRPIN")
 # ---- forwarding of others
 
 FOREIGN = _in("filter", "FOREIGN")
+TRANSIT = _in("filter", "TRANSIT")  # what comes in by a link of others that is no bridge
 
 # Chains that are reached behind the rules of others, not before them.
 LAST = frozenset((FOREIGN[1],))

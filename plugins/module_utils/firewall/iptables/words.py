@@ -70,9 +70,14 @@ def host(address: Address) -> str:
 
 def interface(name: str) -> str:
     """The name of an interface, unless iptables would take it for something else."""
-    if name.endswith("+") or name[:1] in ("-", "!") or _UNSAFE.search(name):
+    if not can_be_named(name):
         raise InvalidRequest("iptables cannot name the interface %s: use a name without + ! quotes or spaces." % name)
     return name
+
+
+def can_be_named(name: str) -> bool:
+    """Whether iptables takes the name of an interface for just that."""
+    return not (name.endswith("+") or name[:1] in ("-", "!") or _UNSAFE.search(name))
 
 
 def source(network: Network) -> Rule:

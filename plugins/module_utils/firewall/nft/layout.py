@@ -14,7 +14,7 @@ from __future__ import annotations
 import typing as t
 
 from ...marks import LINK_GROUP
-from ...model import FirewallState
+from ...model import VERSIONS, FirewallState
 from . import masquerades, names, policies, ports
 from .table import Chain, Table, hook
 from .words import Draft
@@ -32,10 +32,14 @@ BASE_CHAINS = {
     names.HAIRPIN: hook("nat", "postrouting", "srcnat"),
     names.EGRESS: hook("nat", "postrouting", "srcnat"),
 }
-_FOREIGN = 'iifgroup != %d oifgroup != %d counter drop comment "neither enters nor leaves a network of ours"' % (
-    LINK_GROUP,
-    LINK_GROUP,
-)
+_ELSEWHERE = "iifgroup != %d oifgroup != %d" % (LINK_GROUP, LINK_GROUP)
+_FOREIGN = '%s counter drop comment "neither enters nor leaves a network of ours"' % _ELSEWHERE
+# A bridge of a container engine or of virtual machines, also one that comes later, has rules of its own.
+_TRANSIT = {
+    version: 'meta nfproto ipv%d %s meta iifkind != "bridge" meta oifkind != "bridge" counter drop comment "%s"'
+    % (version, _ELSEWHERE, "the host is no router for others")
+    for version in VERSIONS
+}
 
 
 def render(state: FirewallState) -> Table:
@@ -47,19 +51,24 @@ def render(state: FirewallState) -> Table:
         masquerades.render(state.masquerades, draft)
     if state.ports:
         ports.render(_sorted(state.ports), draft)
-    if state.drop_foreign:
-        draft.chains[names.FOREIGN] = (_FOREIGN,)
+    foreign = [_TRANSIT[version] for version in sorted(state.drop_transit)] + [_FOREIGN] * state.drop_foreign
+    if foreign:
+        draft.chains[names.FOREIGN] = tuple(foreign)
     chains = {name: Chain(BASE_CHAINS.get(name, ""), rules) for name, rules in draft.chains.items()}
     return Table(chains, draft.sets)
 
 
 def parse(table: Table) -> FirewallState:
     """The state that a table holds; what is damaged beyond recognition is left out, and so rewritten."""
+    foreign = table.chains.get(names.FOREIGN, Chain()).rules
+    transit = frozenset(version for version, rule in _TRANSIT.items() if rule in foreign)
     return FirewallState(
         policies=frozenset(policies.parse(table)),
         masquerades=frozenset(masquerades.parse(table)),
         ports=frozenset(ports.parse(table)),
-        drop_foreign=names.FOREIGN in table.chains,
+        # a rule that somebody altered is not taken for the more open one
+        drop_foreign=_FOREIGN in foreign or (names.FOREIGN in table.chains and not transit),
+        drop_transit=transit,
     )
 
 

@@ -19,6 +19,9 @@ from ...marks import NFT_FAMILY, NFT_TABLE
 
 _HOOK_PRIORITY = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "srcnat": 100}
 
+# What is compared with a text that nft writes in quotes.
+_NAMES = ("iifname", "oifname", "meta iifkind", "meta oifkind")
+
 Json = t.Any
 
 
@@ -170,7 +173,7 @@ def _statement(statement: Json) -> str:
 def _match(body: Json) -> str:
     left = _expression(body["left"])
     right = body["right"]
-    kind = "ifname" if left in ("iifname", "oifname") else ""
+    kind = "ifname" if left in _NAMES else ""
     if isinstance(right, dict) and "set" in right:
         text = "{ %s }" % ", ".join(word for value in right["set"] for word in _members(value, kind))
     elif isinstance(right, list):

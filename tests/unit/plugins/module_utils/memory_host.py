@@ -35,6 +35,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Interface,
     Place,
     Route,
+    SourceRule,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.world import World
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.netfilter_in_memory import (
@@ -53,9 +54,14 @@ SYSCTLS = {
     "net/ipv4/ip_local_port_range": "32768\t60999",
     "net/ipv6/conf/all/disable_ipv6": "0",
     IPV6_FORWARD: "0",
+    "net/ipv4/conf/all/accept_redirects": "1",
 }
 LINK_SYSCTLS = {
+    "net/ipv4/conf/%s/arp_ignore": "0",
+    "net/ipv4/conf/%s/drop_gratuitous_arp": "0",
     "net/ipv4/conf/%s/forwarding": "0",
+    "net/ipv6/conf/%s/addr_gen_mode": "0",
+    "net/ipv6/conf/%s/drop_unsolicited_na": "0",
     "net/ipv4/conf/%s/route_localnet": "0",
     "net/ipv6/conf/%s/accept_ra": "1",
     "net/ipv6/conf/%s/accept_dad": "1",
@@ -71,7 +77,8 @@ class Space:
         self.inode = inode
         self.links: dict[str, Link] = {}
         self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
-        self.sysctls = dict(SYSCTLS)
+        self.rules: list[SourceRule] = []
+        self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
         self._next = first
 
@@ -122,13 +129,8 @@ class MemoryHost:
             raise KernelError("add link %s" % name, "it is there")
         made = Link(name, space.number(), **{"mtu": 1500, "mac_address": mac(name), **values})
         space.links[name] = made
-        space.sysctls.update({key % name: value for key, value in LINK_SYSCTLS.items()})
-        # what was written for all also counts for those to come
-        for key, general in (
-            ("net/ipv4/conf/%s/forwarding", IPV4_FORWARD),
-            ("net/ipv6/conf/%s/forwarding", IPV6_FORWARD),
-        ):
-            space.sysctls[key % name] = space.sysctls.get(general, "0")
+        born = {key: space.sysctls.get(key % "default", value) for key, value in LINK_SYSCTLS.items()}
+        space.sysctls.update({key % name: value for key, value in born.items()})
         return made
 
     def change_link(self, place: Place, name: str, **values: Any) -> None:
@@ -310,6 +312,7 @@ class MemoryHost:
                         for name, link in sorted(space.links.items())
                     },
                     "routes": sorted(map(str, space.routes)),
+                    "rules": sorted(map(str, space.rules)),
                     "sysctls": dict(sorted(space.sysctls.items())),
                 }
                 for place, space in spaces.items()
@@ -345,12 +348,28 @@ class MemoryStack:
 
     def routes(self) -> Sequence[RouteEntry]:
         """Those that somebody added, and one to the subnet of each address."""
-        return self._space.routes + [
+        return [entry for entry in self._space.routes if not entry.route.table] + [
             RouteEntry(Route(address.network, None, 0 if address.version == 4 else 256), link.name, BY_THE_KERNEL)
             for link in self._space.links.values()
             for address in dict.fromkeys(link.addresses)
             if link.up and address.network.num_addresses > 1
         ]
+
+    def source_rules(self) -> Sequence[SourceRule]:
+        return list(self._space.rules)
+
+    def table_routes(self, table: int) -> Sequence[RouteEntry]:
+        return [entry for entry in self._space.routes if entry.route.table == table]
+
+    def add_rule(self, rule: SourceRule) -> None:
+        self._host.step("add rule from %s" % rule.source)
+        if rule in self._space.rules:
+            raise KernelError("add rule from %s" % rule.source, "it is there")
+        self._space.rules.append(rule)
+
+    def delete_rule(self, rule: SourceRule) -> None:
+        self._host.step("delete rule from %s" % rule.source)
+        self._space.rules = [known for known in self._space.rules if known != rule]
 
     def local_addresses(self) -> frozenset[bytes]:
         return frozenset(address.ip.packed for link in self._space.links.values() for address in link.addresses)
@@ -371,6 +390,8 @@ class MemoryStack:
         for other in sysctls if word and before != value else ():
             if other.startswith(word) and other.endswith("/forwarding"):
                 sysctls[other] = value
+        if key == IPV4_FORWARD and before != value:
+            sysctls["net/ipv4/conf/all/accept_redirects"] = "1" if value == "0" else "0"
         if key.endswith("/disable_ipv6") and value == "1":
             name = key.split("/")[3]
             if name in self._space.links:
@@ -465,7 +486,8 @@ class MemoryStack:
         found, made = self._link(link), plain(route)
         if not found.up:
             raise KernelError("add route to %s" % route.to, "the link is down")
-        if any((e.route.to, e.route.metric) == (made.to, made.metric) for e in self.routes()):
+        known = self.table_routes(made.table) if made.table else self.routes()
+        if any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
         near = [a.network for a in found.addresses if route.via is not None and a.version == route.via.version]
         if route.via is not None and not any(route.via in network for network in near):

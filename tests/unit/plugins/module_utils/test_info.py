@@ -115,7 +115,7 @@ def test_every_key_that_is_promised() -> None:
         "namespaces": [{"name": "web", "network": "blue", "project": "default", "ours": True}],
         "ports": ports,
         "masquerades": masquerades,
-        "forwarding": {"ipv4": True, "ipv6": True, "forward_policy": "unmanaged"},
+        "forwarding": {"ipv4": True, "ipv6": True, "forward_policy": "auto"},
         "uplinks": {"ipv4": "eth0", "ipv6": "eth0"},
         "backend": "nftables",
         "foreign": [],

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
+from dataclasses import fields, replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -24,15 +24,17 @@ from ansible_collections.dockerless.network.plugins.module_utils.link_operations
     AddAddress,
     AddBridge,
     AddRoute,
+    AddRule,
     AddVeth,
     Announce,
     DeleteLinks,
     RemoveAddress,
     RemoveRoute,
+    RemoveRule,
     SetLink,
     SetPort,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Place, Route, SourceRule
 from ansible_collections.dockerless.network.plugins.module_utils.namespace_operations import (
     AttachNamespace,
     CreateNamespace,
@@ -66,6 +68,7 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             [
                 "ip netns add web",
                 "ip -n web link set lo group 25708 alias dockerless.network:blue up",
+                "ip netns exec web sysctl -w net.ipv4.ip_forward=0",
             ],
         ),
         (
@@ -135,6 +138,18 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             ["nsenter --target 7 --net ip -6 route add default via fd00:20::1 dev eth0 proto 108 metric 7"],
         ),
         (RemoveRoute(WEB, "eth0", LINK_ROUTE), ["ip -n web route delete 192.0.2.0/24 dev eth0 proto 108"]),
+        (
+            AddRoute(WEB, "eth0", replace(DEFAULT, table=7)),
+            ["ip -n web route add default via 10.20.0.1 dev eth0 proto 108 table 7"],
+        ),
+        (
+            AddRule(WEB, SourceRule(FOUR.ip, 7)),
+            ["ip -n web rule add from 10.20.0.2 lookup 7 priority 25708 protocol 108"],
+        ),
+        (
+            RemoveRule(WEB, SourceRule(SIX.ip, 7)),
+            ["ip -n web -6 rule delete from fd00:20::2 lookup 7 priority 25708 protocol 108"],
+        ),
         (
             Announce((Announcement(WEB, "eth0", (FOUR, SIX), "v0"), Announcement(PROCESS, "eth1", (FOUR,), "v1"))),
             [
@@ -236,6 +251,7 @@ def prepared() -> MemoryHost:
         AddAddress(WEB, "eth0", FOUR),
         AddAddress(WEB, "eth0", SIX),
         AddRoute(WEB, "eth0", LINK_ROUTE),
+        AddRule(WEB, SourceRule(SIX.ip, 7)),
         WriteFile("/etc/there", "old"),
         LoadRules(("nft", "-f", "-"), "add table inet dockerless\nadd chain inet dockerless c\n"),
     ):
@@ -263,6 +279,8 @@ def prepared() -> MemoryHost:
         AddRoute(WEB, "eth0", DEFAULT),
         AddRoute(WEB, "eth0", DEFAULT6),
         RemoveRoute(WEB, "eth0", LINK_ROUTE),
+        AddRule(WEB, SourceRule(FOUR.ip, 7)),
+        RemoveRule(WEB, SourceRule(SIX.ip, 7)),
         WriteFile("/etc/new", "text"),
         WriteFile("/etc/there", "new", "old"),
         RemoveFile("/etc/there", "old"),
@@ -353,6 +371,7 @@ def test_every_operation_is_tested_here() -> None:
         "AddAddress",
         "AddBridge",
         "AddRoute",
+        "AddRule",
         "AddVeth",
         "Announce",
         "AttachNamespace",
@@ -364,6 +383,7 @@ def test_every_operation_is_tested_here() -> None:
         "RemoveAddress",
         "RemoveFile",
         "RemoveRoute",
+        "RemoveRule",
         "RunTool",
         "SetLink",
         "SetPort",

@@ -123,7 +123,14 @@ def test_the_example_of_the_design() -> None:
             ],
         },
         "absent": NOTHING,
-        "forward": {"state": "present", "ipv4": True, "ipv6": True, "route_localnet": ["br-blue"]},
+        "forward": {
+            "state": "present",
+            "ipv4": True,
+            "ipv6": True,
+            "route_localnet": ["br-blue"],
+            "forward_policy": "auto",
+            "asked_by": "bridge_network",
+        },
         "remove": False,
     }
 
@@ -293,7 +300,14 @@ def test_networks_of_other_lists_still_count_for_forwarding() -> None:
 
     forward = host.run([{"name": "quiet", "internal": True, "subnets": ["10.21.0.0/24"]}], prune="none")["forward"]
 
-    assert forward == {"state": "present", "ipv4": True, "ipv6": True, "route_localnet": ["br-lo"]}
+    assert forward == {
+        "state": "present",
+        "ipv4": True,
+        "ipv6": True,
+        "route_localnet": ["br-lo"],
+        "forward_policy": "auto",
+        "asked_by": "bridge_network",
+    }
 
 
 # ---- the second run

@@ -164,14 +164,15 @@ def test_absent_for_networks_that_are_not_there_does_nothing() -> None:
     arguments = compose([BLUE], RoleHost().info(), state="absent")
 
     assert arguments["absent"] == NOTHING
-    assert arguments["forward"] == {"state": "absent", "ipv4": True, "ipv6": False, "route_localnet": []}
+    assert (arguments["forward"]["state"], arguments["forward"]["asked_by"]) == ("absent", "bridge_network")
 
 
 def test_the_host_goes_on_forwarding_for_the_networks_that_are_left() -> None:
     six = {"name": "six", "subnets": ["fd00:20::/64"]}
     forward = compose([BLUE], host_with(BLUE, six).info(), state="absent")["forward"]
 
-    assert forward == {"state": "present", "ipv4": False, "ipv6": True, "route_localnet": []}
+    wanted = {"state": "present", "ipv4": False, "ipv6": True, "route_localnet": []}
+    assert forward == {**wanted, "forward_policy": "auto", "asked_by": "bridge_network"}
 
 
 @pytest.mark.parametrize(("networks", "state"), [([BLUE], "absent"), ([], "present")])

@@ -34,13 +34,13 @@ WEB6 = replace(WEB, container_ip=ip_address("fd00:20::2"))
 DNS = replace(WEB, protocol="udp", host_ports=PortRange(53, 53), container_port=53)
 
 
-def state(*parts: Any, drop_foreign: bool = False) -> FirewallState:
+def state(*parts: Any, drop_foreign: bool = False, **others: Any) -> FirewallState:
     """A state of these policies, masquerades and ports."""
 
     def those(kind: type) -> frozenset[Any]:
         return frozenset(part for part in parts if isinstance(part, kind))
 
-    return FirewallState(those(BridgePolicy), those(Masquerade), those(PublishedPort), drop_foreign)
+    return FirewallState(those(BridgePolicy), those(Masquerade), those(PublishedPort), drop_foreign, **others)
 
 
 STATES = {
@@ -97,4 +97,5 @@ STATES = {
         PublishedPort("sctp", PortRange(9, 9), ip_address("2001:db8::10"), 9),
     ),
     "drop-foreign": state(drop_foreign=True),
+    "drop-transit": state(drop_transit=frozenset([4, 6]), outsiders=frozenset(["eth0", "wg0"])),
 }

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,8 @@ def test_rulesets_are_as_they_were_when_somebody_last_looked(name: str) -> None:
 
 @pytest.mark.parametrize("name", STATES)
 def test_each_of_them_is_read_back_as_its_state(name: str) -> None:
-    assert nft_layout.parse(nft_layout.render(STATES[name])) == STATES[name]
+    # nftables can tell a bridge from other links, and names none of those
+    assert nft_layout.parse(nft_layout.render(STATES[name])) == replace(STATES[name], outsiders=frozenset())
     assert iptables_layout.parse(iptables_layout.render(STATES[name])) == STATES[name]
 
 

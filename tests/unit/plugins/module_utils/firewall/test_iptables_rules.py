@@ -30,11 +30,11 @@ WEB = PublishedPort("tcp", PortRange(8080, 8080), ip_address("10.20.0.2"), 80, b
 EGRESS = Masquerade(ip_network("10.20.0.0/24"), OutInterface("br-blue", inverted=True), network="blue")
 
 
-def state(*parts: Any, drop_foreign: bool = False) -> FirewallState:
+def state(*parts: Any, drop_foreign: bool = False, **others: Any) -> FirewallState:
     def kind(wanted: type) -> frozenset[Any]:
         return frozenset(part for part in parts if isinstance(part, wanted))
 
-    return FirewallState(kind(BridgePolicy), kind(Masquerade), kind(PublishedPort), drop_foreign)
+    return FirewallState(kind(BridgePolicy), kind(Masquerade), kind(PublishedPort), drop_foreign, **others)
 
 
 def chain(rulesets: dict[int, Ruleset], table: str, name: str, version: int = 4) -> list[str]:
@@ -340,6 +340,18 @@ def test_ipv6_leaves_out_what_cannot_be_forwarded() -> None:
 
 
 # --- foreign traffic
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("outsiders", [[], ["eth0", "wg0"]])
+def test_what_passes_between_links_of_others_is_read_back(drop: bool, outsiders: list[str]) -> None:
+    wanted = state(drop_foreign=drop, drop_transit=frozenset([4]), outsiders=frozenset(outsiders))
+
+    rules = layout.render(dataclasses.replace(wanted, outsiders=frozenset([*outsiders, "odd+"])))
+
+    assert layout.parse(rules) == wanted
+    named = [rule for rule in rules[4].chains["filter", "DLN-FOREIGN"] if "-i" in rule]
+    assert named == [("-i", name, "-j", "DLN-TRANSIT") for name in outsiders]  # + is not for iptables to name
 
 
 def test_drop_foreign_comes_last() -> None:

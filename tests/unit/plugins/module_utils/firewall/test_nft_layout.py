@@ -40,11 +40,11 @@ WEB = PublishedPort("tcp", PortRange(8080, 8080), ip_address("10.20.0.2"), 80, b
 WEB6 = replace(WEB, container_ip=ip_address("fd00:20::2"))
 
 
-def state(*parts: Any, drop_foreign: bool = False) -> FirewallState:
+def state(*parts: Any, drop_foreign: bool = False, **others: Any) -> FirewallState:
     def those(kind: type) -> frozenset[Any]:
         return frozenset(part for part in parts if isinstance(part, kind))
 
-    return FirewallState(those(BridgePolicy), those(Masquerade), those(PublishedPort), drop_foreign)
+    return FirewallState(those(BridgePolicy), those(Masquerade), those(PublishedPort), drop_foreign, **others)
 
 
 def elements(table: Table, name: str) -> Mapping[str, Element]:
@@ -264,6 +264,21 @@ def test_only_a_port_on_one_address_is_bound_to_its_interface() -> None:
 def test_traffic_of_strangers_is_dropped_on_request_only() -> None:
     assert "foreign" not in render(state(BLUE, EGRESS, WEB)).chains
     assert set(render(state(drop_foreign=True)).chains) == {"foreign"}
+
+
+@pytest.mark.parametrize("versions", [{4}, {6}, {4, 6}])
+@pytest.mark.parametrize("drop", [False, True])
+def test_what_is_dropped_for_others_is_read_back(versions: set[int], drop: bool) -> None:
+    wanted = state(drop_foreign=drop, drop_transit=frozenset(versions))
+
+    assert parse(render(replace(wanted, outsiders=frozenset(["eth0"])))) == wanted
+
+
+def test_a_rule_for_others_that_somebody_altered_is_not_read_as_more_open() -> None:
+    table = render(state(drop_transit=frozenset([4])))
+    altered = Table({"foreign": Chain(table.chains["foreign"].hook, ('iifname "x" drop',))})
+
+    assert parse(altered) == state(drop_foreign=True)
 
 
 # ---- what somebody changed by hand

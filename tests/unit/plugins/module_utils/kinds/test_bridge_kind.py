@@ -427,3 +427,40 @@ def test_the_mac_address_is_local_and_tells_machines_and_bridges_apart() -> None
     assert len(set(macs)) == 4
     assert all(mac.startswith("02:") and len(mac) == 17 for mac in macs)
     assert stable_mac("a", "br0") == macs[0]
+
+
+# ---- what a new link inherits
+
+INHERITED = {
+    "net/ipv4/conf/%s/arp_ignore": "8",
+    "net/ipv4/conf/%s/drop_gratuitous_arp": "1",
+    "net/ipv6/conf/%s/addr_gen_mode": "1",
+    "net/ipv6/conf/%s/disable_ipv6": "1",
+    "net/ipv6/conf/%s/drop_unsolicited_na": "1",
+}
+
+
+@pytest.mark.parametrize("key", INHERITED)
+def test_what_it_inherits_or_is_given_by_hand_does_not_cut_it_off(key: str) -> None:
+    """As a hardening role sets it, for all and for those to come: the first run is right, check mode foresees it."""
+    request = ask(KIND, {"name": "br-blue", "addresses": ["10.20.0.1/24", "fd00:20::1/64"]})
+    host = MemoryHost()
+    host.uplink("eth0", 1500)
+    host.host.sysctls[key % "default"] = INHERITED[key]
+
+    converge(host, request)
+    assert host.host.sysctls[key % "br-blue"] == "0"
+
+    host.stack(HOST).write_sysctl(key % "br-blue", INHERITED[key])
+    converge(host, request)
+    assert host.host.sysctls[key % "br-blue"] == "0"
+
+
+def test_ipv6_is_not_turned_on_for_a_bridge_without_it() -> None:
+    host = MemoryHost()
+    host.uplink("eth0", 1500)
+    host.host.sysctls["net/ipv6/conf/default/disable_ipv6"] = "1"
+
+    converge(host, ask(KIND, {"name": "br-blue", "addresses": ["10.20.0.1/24"]}))
+
+    assert host.host.sysctls["net/ipv6/conf/br-blue/disable_ipv6"] == "1"

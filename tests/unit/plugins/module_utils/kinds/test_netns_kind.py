@@ -76,6 +76,7 @@ def test_a_new_namespace() -> None:
     assert outcome.commands == (
         "ip netns add web",
         "ip -n web link set lo group 25708 alias dockerless.network:blue up",
+        "ip netns exec web sysctl -w net.ipv4.ip_forward=0",
         "ip netns exec web sysctl -w 'net.ipv4.ip_local_port_range=1024 2048'",
     )
     assert outcome.after == (

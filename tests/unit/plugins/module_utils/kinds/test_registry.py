@@ -21,8 +21,8 @@ UTILS = "ansible_collections.dockerless.network.plugins.module_utils."
 MODULES = {
     "netns": {"netns", "common"},
     "bridge": {"bridge", "common", "overlaps"},
-    "veth": {"veth", "ends", "common"},
-    "sysctl_forward": {"sysctl_forward", "common"},
+    "veth": {"veth", "ends", "source_routing", "common"},
+    "sysctl_forward": {"sysctl_forward", "forward_record", "common"},
     "nat_masquerade": {"nat_masquerade", "common"},
     "port_publish": {"port_publish", "common"},
     "bridge_firewall": {"bridge_firewall", "common", "overlaps"},
@@ -32,19 +32,29 @@ MODULES = {
 RULES_ONLY: dict[str, Any] = {"name": "red", "subnets": ["10.21.0.0/24"], "internal": True}
 ENDPOINT = {"name": "web"}
 LISTS = [
-    ([], {"sysctl_forward"}),
-    ([RULES_ONLY], {"bridge", "bridge_firewall", "sysctl_forward"}),
+    ([], {"sysctl_forward", "forward_record"}),
+    ([RULES_ONLY], {"bridge", "bridge_firewall", "sysctl_forward", "forward_record"}),
     (
         [{**RULES_ONLY, "internal": False}],
-        {"bridge", "bridge_firewall", "sysctl_forward", "nat_masquerade"},
+        {"bridge", "bridge_firewall", "sysctl_forward", "forward_record", "nat_masquerade"},
     ),
     (
         [{**RULES_ONLY, "endpoints": [ENDPOINT]}],
-        {"bridge", "bridge_firewall", "sysctl_forward", "netns", "veth"},
+        {"bridge", "bridge_firewall", "sysctl_forward", "forward_record", "netns", "veth", "source_routing"},
     ),
     (
         [{**RULES_ONLY, "internal": False, "endpoints": [{**ENDPOINT, "publish": ["80:80"]}]}],
-        {"bridge", "bridge_firewall", "sysctl_forward", "nat_masquerade", "port_publish", "netns", "veth"},
+        {
+            "bridge",
+            "bridge_firewall",
+            "sysctl_forward",
+            "forward_record",
+            "nat_masquerade",
+            "port_publish",
+            "netns",
+            "veth",
+            "source_routing",
+        },
     ),
 ]
 RUN = """

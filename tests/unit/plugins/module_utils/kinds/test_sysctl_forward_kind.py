@@ -14,11 +14,16 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import (
     PERSISTENT,
     VOLATILE,
     SysctlForwardKind,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
     Conflict,
@@ -73,7 +78,7 @@ def test_options() -> None:
         "forward_policy": "drop",
     }
 
-    assert KIND.parse(said) == Forwarding(False, True, ("br0", "br1"), False, True)
+    assert KIND.parse(said) == Forwarding(False, True, ("br0", "br1"), False, "drop")
     assert KIND.parse({}) == Forwarding()
     assert KIND.parse({"forward_policy": "unmanaged"}) == Forwarding()
 
@@ -98,9 +103,10 @@ def test_forwarding_now_and_after_the_next_boot() -> None:
 
     assert values(host, IPV4_FORWARD, IPV6_FORWARD) == ["1", "0"]
     assert host.files == {
-        PERSISTENT: "# Written by dockerless.network.sysctl_forward. What it found, and goes back to with state:"
-        " absent:\n"
+        PERSISTENT: "# Written by dockerless.network.sysctl_forward."
+        " What it found, and goes back to when nobody asks any more:\n"
         "# found: net/ipv4/ip_forward = 0\n"
+        "# asked by sysctl_forward: ipv4\n"
         "net.ipv4.ip_forward = 1\n"
     }
     assert outcome.commands == (
@@ -113,6 +119,7 @@ def test_forwarding_now_and_after_the_next_boot() -> None:
             "sysctls": {"net.ipv4.ip_forward": "1"},
             "persist": True,
             "forward_policy": "unmanaged",
+            "asked_by": ["sysctl_forward"],
             "state": "present",
             "title": "forwarding",
         },
@@ -294,6 +301,241 @@ def test_a_file_that_somebody_deleted_is_written_again() -> None:
     converge(host, forward())
 
     assert PERSISTENT in host.files
+
+
+# ---- several who ask
+
+ROLE = {"asked_by": "bridge_network", "ipv6": True, "route_localnet": ["br-blue"], "forward_policy": "auto"}
+BY_HAND = {"forward_policy": "drop"}
+LOCALNET = "net/ipv4/conf/br-blue/route_localnet"
+
+
+@pytest.mark.parametrize("first", [ROLE, BY_HAND])
+@pytest.mark.parametrize("second", [ROLE, BY_HAND])
+def test_what_is_asked_for_adds_up(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """In any order to the same state, which nobody's next run changes."""
+    host = host_with(forward(**first), forward(**second), forward(**ROLE), forward(**BY_HAND))
+
+    assert values(host, IPV4_FORWARD, IPV6_FORWARD, LOCALNET) == ["1", "1", "1"]
+    assert [once(host, forward(**options)).changed for options in (ROLE, BY_HAND)] == [False, False]
+    [told] = once(host, forward(**ROLE)).objects
+    assert told["forward_policy"] == "drop"
+    assert told["asked_by"] == ["bridge_network", "sysctl_forward"]
+
+
+@pytest.mark.parametrize("first", [ROLE, BY_HAND])
+def test_who_takes_a_request_back_leaves_that_of_others(first: dict[str, Any]) -> None:
+    other = BY_HAND if first is ROLE else ROLE
+    host = host_with()
+    before = host.snapshot()
+    once(host, forward(**other))
+    alone = host.snapshot()
+    once(host, forward(**first))
+
+    assert once(host, ask(KIND, first, "absent")).changed
+    assert not once(host, ask(KIND, first, "absent")).changed
+    assert host.snapshot() == alone
+
+    converge(host, ask(KIND, other, "absent"))
+    assert host.snapshot() == before
+
+
+def test_everybodys_requests_can_be_taken_back() -> None:
+    host = host_with()
+    before = host.snapshot()
+    for options in (ROLE, BY_HAND):
+        once(host, forward(**options))
+
+    converge(host, ask(KIND, {"asked_by": "all"}, "absent"))
+
+    assert host.snapshot() == before
+    with pytest.raises(InvalidRequest, match=r"^asked_by: all is for state: absent only"):
+        once(host, forward(asked_by="all"))
+
+
+def test_what_objects_of_ours_need_stays_whoever_made_them() -> None:
+    """The role goes, and what somebody made by hand without a sysctl_forward of its own lives on."""
+    host = host_with(forward(**ROLE))
+    way_out = {"source": "10.40.0.0/24"}
+    once(host, ask(NatMasqueradeKind(), way_out))
+
+    outcome = once(host, ask(KIND, ROLE, "absent"))
+
+    assert values(host, IPV4_FORWARD, IPV6_FORWARD, LOCALNET) == ["1", "0", "0"]
+    assert outcome.warnings == ("net.ipv4.ip_forward stays 1: the masquerade of 10.40.0.0/24 needs it.",)
+    assert "# asked by objects: ipv4 policy=auto\n" in host.files[PERSISTENT]
+    assert "iifkind" in str(host.nft.table())
+    assert not once(host, ask(KIND, ROLE, "absent")).changed
+    once(host, ask(NatMasqueradeKind(), way_out, "absent"))
+    once(host, ask(KIND, ROLE, "absent"))
+    assert (values(host, IPV4_FORWARD), host.files) == (["0"], {})
+
+
+NEEDS: dict[str, tuple[list[Request], list[str]]] = {
+    "port": (
+        [ask(PortPublishKind(), {"host_port": "8080", "container_ip": "10.40.0.2", "bridge": "br-blue"})],
+        ["1", "0", "1"],
+    ),
+    "port-on-loopback": (
+        [
+            ask(
+                PortPublishKind(),
+                {"host_ip": "127.0.0.1", "host_port": "8080", "container_ip": "10.40.0.2", "bridge": "br-blue"},
+            )
+        ],
+        ["0", "0", "1"],
+    ),
+    "masquerade-6": ([ask(NatMasqueradeKind(), {"source": "fd00:40::/64"})], ["0", "1", "0"]),
+    "bridge-without-ports": ([ask(BridgeKind(), {"name": "br-red", "addresses": ["10.40.0.1/24"]})], ["0", "0", "0"]),
+    "bridge": (
+        [
+            ask(BridgeKind(), {"name": "br-red", "addresses": ["10.40.0.1/24"]}),
+            ask(NetnsKind(), {"name": "web"}),
+            ask(VethKind(), {"name": "v-web", "bridge": "br-red", "peer": {"netns": "web"}}),
+        ],
+        ["1", "0", "0"],
+    ),
+    "internal": (
+        [
+            ask(BridgeKind(), {"name": "br-red", "addresses": ["10.40.0.1/24"]}),
+            ask(BridgeFirewallKind(), {"bridge": "br-red", "subnets": ["10.40.0.0/24"], "internal": True}),
+            ask(NetnsKind(), {"name": "web"}),
+            ask(VethKind(), {"name": "v-web", "bridge": "br-red", "peer": {"netns": "web"}}),
+        ],
+        ["0", "0", "0"],
+    ),
+    "point-to-point": (
+        [
+            ask(NetnsKind(), {"name": "web"}),
+            ask(VethKind(), {"name": "v-web", "addresses": ["fd00:40::1/64"], "peer": {"netns": "web"}}),
+        ],
+        ["0", "1", "0"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("objects", "staying"), NEEDS.values(), ids=NEEDS)
+def test_who_needs_what(objects: list[Request], staying: list[str]) -> None:
+    host = host_with(forward(**ROLE))
+    once(host, *objects)
+
+    once(host, ask(KIND, ROLE, "absent"))
+
+    assert values(host, IPV4_FORWARD, IPV6_FORWARD, LOCALNET) == staying
+
+
+# ---- what does not concern us
+
+
+def dropped(host: MemoryHost) -> set[int]:
+    """The IP versions in which auto drops what does not concern us."""
+    return {version for version in (4, 6) if "ipv%d" % version in str(host.nft.table().chains.get("foreign", ""))}
+
+
+@pytest.mark.parametrize("found", [set(), {4}, {6}, {4, 6}])
+def test_auto_drops_what_does_not_concern_us_where_the_host_forwarded_nothing_before(found: set[int]) -> None:
+    host = host_with()
+    for version, key in ((4, IPV4_FORWARD), (6, IPV6_FORWARD)):
+        if version in found:
+            host.stack(HOST).write_sysctl(key, "1")
+    before = host.snapshot()
+
+    converge(host, forward(**ROLE))
+
+    assert dropped(host) == {4, 6} - found
+    assert not once(host, forward(**ROLE)).changed
+    # after a boot our rules are not there
+    assert ("\nnet.ipv4.ip_forward = 1\n" in host.files[PERSISTENT]) == (4 in found)
+    converge(host, ask(KIND, ROLE, "absent"))
+    assert host.snapshot() == before
+
+
+def test_auto_is_for_what_the_host_forwards_by_us() -> None:
+    host = host_with(forward(forward_policy="auto"))
+
+    assert dropped(host) == {4}
+
+
+def test_that_the_host_forwarded_nothing_before_is_known_by_our_rules_when_the_note_is_lost() -> None:
+    host = host_with(forward(**ROLE))
+    host.files.clear()
+
+    once(host, forward(**ROLE))
+
+    assert dropped(host) == {4, 6}
+    assert "# found: net/ipv4/ip_forward = 0\n" in host.files[PERSISTENT]
+
+
+@pytest.mark.parametrize("policy", ["drop", "unmanaged"])
+def test_the_role_may_want_another_policy(policy: str) -> None:
+    host = host_with(forward(**ROLE))
+
+    converge(host, forward(**{**ROLE, "forward_policy": policy}))
+
+    assert dropped(host) == set()
+    assert bool(host.nft.table()) == (policy == "drop")
+
+
+def test_a_module_without_a_policy_does_not_undo_that_of_the_role() -> None:
+    host = host_with(forward(**ROLE))
+
+    converge(host, forward())
+
+    assert dropped(host) == {4, 6}
+
+
+def test_what_the_kernel_changes_with_it_goes_back_too() -> None:
+    """As it ceases to forward, the kernel lets the host take redirects again, hardened or not."""
+    redirects = "net/ipv4/conf/all/accept_redirects"
+    host = host_with()
+    host.host.sysctls[redirects] = "0"
+
+    once(host, forward())
+    converge(host, gone())
+
+    assert values(host, redirects, IPV4_FORWARD) == ["0", "0"]
+
+
+# ---- uplinks
+
+
+def test_every_uplink_keeps_its_routes_by_advertisements_and_those_to_come() -> None:
+    """Also without any route yet, and after a boot."""
+    host = host_with()
+    host.make_link(host.host, "eth1")
+    host.make_link(host.host, "still")
+    host.make_link(host.host, "bond0", kind="bond")
+    host.make_link(host.host, "nic", master="bond0")
+    accepts = {name: "net/ipv6/conf/%s/accept_ra" % name for name in ("eth0", "eth1", "bond0", "default")}
+    host.host.sysctls.update({"net/ipv6/conf/still/accept_ra": "0", accepts["eth1"]: "2"})
+    before = host.snapshot()
+
+    outcome = converge(host, forward(ipv6=True))
+
+    assert values(host, *accepts.values()) == ["2"] * 4
+    assert values(host, *("net/ipv6/conf/%s/accept_ra" % name for name in ("still", "nic", "lo"))) == ["0", "1", "1"]
+    written = [command for command in outcome.commands if command.startswith("sysctl")]
+    assert written[-2:] == ["sysctl -w net.ipv6.conf.all.forwarding=1", "sysctl -w net.ipv4.ip_forward=1"]
+    for name in accepts:
+        assert "\nnet.ipv6.conf.%s.accept_ra = 2\n" % name in host.files[PERSISTENT]
+    converge(host, gone())
+    assert host.snapshot() == before
+
+
+def test_an_uplink_that_comes_goes_and_comes_back() -> None:
+    host = host_with(forward(ipv6=True))
+    host.make_link(host.host, "wwan0")  # born with the value for those to come
+    assert not once(host, forward(ipv6=True)).changed
+    host.remove_link(host.host, "eth0")
+    assert not once(host, forward(ipv6=True)).changed
+    host.uplink("eth0", 1500)
+    host.host.sysctls[UPLINK_RA] = "1"
+    converge(host, forward(ipv6=True))
+    assert values(host, UPLINK_RA) == ["2"]
+
+    converge(host, gone())
+
+    assert values(host, UPLINK_RA, "net/ipv6/conf/wwan0/accept_ra", "net/ipv6/conf/default/accept_ra") == ["1"] * 3
 
 
 # ---- what others rely on

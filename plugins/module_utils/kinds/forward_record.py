@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What our file in sysctl.d(5), or its sister for one boot, keeps in comments: what we found, and who asks for what."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from ..marks import SYSCTL_FILE, VOLATILE_SYSCTL_FILE
+from ..model import EVERYBODY, FORWARD_POLICIES, Forwarding
+from ..world import World
+
+PERSISTENT, VOLATILE = SYSCTL_FILE, VOLATILE_SYSCTL_FILE
+IPV4 = "net/ipv4/ip_forward"
+IPV6 = "net/ipv6/conf/all/forwarding"
+# Asks for what objects of ours still need after whoever asked for it has taken it back.
+KEPT = "objects"
+
+_HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to when nobody asks any more:\n"
+_FOUND = r"(?m)^# found: (\S+) = (\S+)$"
+_ASKED = r"(?m)^# asked by (\S+):(.*)$"
+
+Values = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is on file."""
+
+    found: t.Mapping[str, str] = field(default_factory=dict)
+    asks: tuple[Forwarding, ...] = ()  # by who asks; no two by the same
+
+    def of(self, asker: str) -> Forwarding | None:
+        """What somebody asks for."""
+        return next((ask for ask in self.asks if ask.asked_by == asker), None)
+
+    def without(self, asker: str) -> list[Forwarding]:
+        """What the others ask for, but for what is merely kept."""
+        gone = {ask.asked_by for ask in self.asks} if asker == EVERYBODY else {asker}
+        return [ask for ask in self.asks if ask.asked_by not in gone | {KEPT}]
+
+
+def load(world: World) -> Record:
+    """The record of this host; an empty one when there is none."""
+    for path in (PERSISTENT, VOLATILE):
+        text = world.file(path)
+        if text is not None:
+            return parse(text)
+    return Record()
+
+
+def parse(text: str) -> Record:
+    """What a file says; a word that we would not have written says nothing."""
+    asks = {asker: _ask(asker, words.split()) for asker, words in re.findall(_ASKED, text)}
+    return Record(dict(re.findall(_FOUND, text)), tuple(asks[asker] for asker in sorted(asks)))
+
+
+def _ask(asker: str, words: t.Sequence[str]) -> Forwarding:
+    policies = [word[len("policy=") :] for word in words if word.startswith("policy=")]
+    links = {word[len("route_localnet=") :] for word in words if word.startswith("route_localnet=")}
+    return Forwarding(
+        ipv4="ipv4" in words,
+        ipv6="ipv6" in words,
+        route_localnet=tuple(sorted(links)),
+        persist="for-this-boot" not in words,
+        policy=stricter(policy for policy in policies if policy in FORWARD_POLICIES),
+        asked_by=asker,
+    )
+
+
+def spell(record: Record, boot: t.Sequence[str]) -> str:
+    """The text of the file; ``boot`` are the lines for sysctl(8) at the next boot."""
+    found = "".join("# found: %s = %s\n" % pair for pair in sorted(record.found.items()))
+    asks = sorted(record.asks, key=lambda ask: ask.asked_by)
+    asked = "".join("# asked by %s:%s\n" % (ask.asked_by, "".join(" " + word for word in _words(ask))) for ask in asks)
+    return _HEAD + found + asked + "".join(line + "\n" for line in boot)
+
+
+def _words(ask: Forwarding) -> t.Iterator[str]:
+    if ask.ipv4:
+        yield "ipv4"
+    if ask.ipv6:
+        yield "ipv6"
+    for link in ask.route_localnet:
+        yield "route_localnet=" + link
+    if ask.policy != FORWARD_POLICIES[0]:
+        yield "policy=" + ask.policy
+    if not ask.persist:
+        yield "for-this-boot"
+
+
+def localnet_key(link: str) -> str:
+    """What has the kernel route 127.0.0.0/8 for a link."""
+    return "net/ipv4/conf/%s/route_localnet" % link
+
+
+def stricter(policies: t.Iterable[str]) -> str:
+    """The strictest of some policies."""
+    return max(policies, key=FORWARD_POLICIES.index, default=FORWARD_POLICIES[0])
+
+
+def together(asks: t.Sequence[Forwarding]) -> Forwarding:
+    """All that is asked for, as one request."""
+    return Forwarding(
+        ipv4=any(ask.ipv4 for ask in asks),
+        ipv6=any(ask.ipv6 for ask in asks),
+        route_localnet=tuple(sorted({link for ask in asks for link in ask.route_localnet})),
+        persist=any(ask.persist for ask in asks),
+        policy=stricter(ask.policy for ask in asks),
+    )

@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ends that answer by the way that they were asked, in a namespace with several: a routing table for each, and a rule
+that sends there what comes from its addresses.
+
+Without it an answer leaves by the one default route of the namespace, and a host, or the namespace itself, with a
+strict rp_filter drops one of the two directions.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+import zlib
+from dataclasses import dataclass, replace
+
+from ..kernel.state import Link, RouteEntry
+from ..marks import SOURCE_TABLES
+from ..model import Address, Network, Peer, Place, Route, SourceRule
+from ..world import World, is_ours, metric_of, with_metric
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
+
+_DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+_USUAL = r"eth(\d{1,3})"
+_OTHERS = 1_000_000
+
+
+def table_of(interface: str) -> int:
+    """The number of the table of an end, by its name in the namespace; it lasts when the end is made anew."""
+    usual = re.fullmatch(_USUAL, interface)
+    if usual:
+        return SOURCE_TABLES + int(usual.group(1))
+    return SOURCE_TABLES + 1000 + zlib.crc32(interface.encode()) % _OTHERS
+
+
+def routes(end: Peer) -> list[Route]:
+    """What is in the table of an end: its subnets, its own routes, and its gateway for everything else."""
+    table, versions = table_of(end.name), {via.version for via in end.source_gateways}
+    subnets = dict.fromkeys(a.network for a in end.addresses or () if a.version in versions)
+    found = [Route(subnet) for subnet in subnets if subnet.num_addresses > 1]
+    found += [route for route in end.routes if route.to.prefixlen and route.to.version in versions]
+    found += [Route(_DEFAULT[via.version], via) for via in end.source_gateways]
+    unique = {(route.to, metric_of(route)): replace(route, table=table) for route in found}
+    return list(unique.values())
+
+
+def _rules(end: Peer) -> list[SourceRule]:
+    versions = {via.version for via in end.source_gateways}
+    sources = dict.fromkeys(a.ip for a in end.addresses or () if a.version in versions)
+    return [SourceRule(source, table_of(end.name)) for source in sources]
+
+
+def gateways(place: Place, link: Link, world: World) -> tuple[Address, ...]:
+    """The gateways of an end as it is: of each version of IP in which all of it is there."""
+    if not _may_have_rules(place, world):
+        return ()
+    table = table_of(link.name)
+    entries = [entry.route for entry in _there(place, link.name, world) if entry.route.to.prefixlen == 0]
+    sources = {rule.source for rule in world.source_rules(place) if rule.table == table}
+    ruled = {a.version for a in link.addresses} - {a.version for a in link.addresses if a.ip not in sources}
+    return tuple(route.via for route in entries if route.via is not None and route.to.version in ruled)
+
+
+@dataclass(frozen=True)
+class SourceChange:
+    """What goes, and what comes."""
+
+    stale_rules: t.Sequence[SourceRule] = ()
+    stale_routes: t.Sequence[Route] = ()
+    missing_routes: t.Sequence[Route] = ()
+    missing_rules: t.Sequence[SourceRule] = ()
+
+
+def change(end: Peer, there: Link | None, moved: t.Collection[int], world: World) -> SourceChange:
+    """From what is there to what is wanted; ``there`` is None for an end that is still to be made, and the kernel takes
+    the routes of the versions of IP in ``moved`` with an address that goes.
+    """
+    if not end.source_gateways and not _may_have_rules(end.place, world):
+        return SourceChange()
+    table, wanted_rules = table_of(end.name), _rules(end)
+    rules = [rule for rule in world.source_rules(end.place) if rule.table == table]
+    known = [] if there is None else _there(end.place, end.name, world)
+    wanted = [with_metric(route) for route in routes(end)]
+    stale = [entry.route for entry in known if entry.route not in wanted or entry.route.to.version in moved]
+    return SourceChange(
+        stale_rules=[rule for rule in rules if rule not in wanted_rules],
+        stale_routes=stale,
+        missing_routes=[r for r in routes(end) if with_metric(r) in stale or not _has(known, with_metric(r))],
+        missing_rules=[rule for rule in wanted_rules if rule not in rules],
+    )
+
+
+def _has(entries: t.Iterable[RouteEntry], route: Route) -> bool:
+    return any(entry.route == route for entry in entries)
+
+
+def _there(place: Place, name: str, world: World) -> list[RouteEntry]:
+    return [entry for entry in world.table_routes(place, table_of(name)) if entry.link == name]
+
+
+def remove(end: Peer, change: SourceChange) -> list[Operation]:
+    """The steps before anything else of an end is changed."""
+    if not change.stale_rules and not change.stale_routes:
+        return []
+    from ..link_operations import RemoveRoute, RemoveRule
+
+    steps: list[Operation] = [RemoveRule(end.place, rule) for rule in change.stale_rules]
+    return steps + [RemoveRoute(end.place, end.name, route) for route in change.stale_routes]
+
+
+def add(end: Peer, change: SourceChange) -> list[Operation]:
+    """The steps when an end is up and has its addresses; the rule comes when its table is complete."""
+    if not change.missing_rules and not change.missing_routes:
+        return []
+    from ..link_operations import AddRoute, AddRule
+
+    steps: list[Operation] = [AddRoute(end.place, end.name, route) for route in change.missing_routes]
+    return steps + [AddRule(end.place, rule) for rule in change.missing_rules]
+
+
+def leave(place: Place, name: str, world: World) -> list[Operation]:
+    """The steps for what would stay in a namespace that its end leaves; the routes go with the end."""
+    lo = world.links(place).get("lo")
+    if lo is not None and is_ours(lo) and not _may_have_rules(place, world):
+        return []
+    from ..link_operations import RemoveRule
+
+    return [RemoveRule(place, rule) for rule in world.source_rules(place) if rule.table == table_of(name)]
+
+
+def _may_have_rules(place: Place, world: World) -> bool:
+    """Spares all the namespaces with one end the look."""
+    return world.had_many_links(place)
