@@ -40,11 +40,6 @@ class Backend:
     def __init__(self, netfilter: Netfilter) -> None:
         self.netfilter = netfilter
 
-    @property
-    def home(self) -> frozenset[BaseChain]:
-        """The base chains of others from which our chains are reached, so that our accept is the last word there."""
-        return frozenset()
-
     def usable(self) -> str | None:
         """Why this back-end cannot work on this host, in one sentence; None when it can."""
         raise NotImplementedError
@@ -64,6 +59,10 @@ class Backend:
     def user_rules(self, raw: object) -> str:
         """A sentence when rules of the user's keep a chain of ours from going; empty when none do."""
         return ""
+
+    def jumps(self, raw: object) -> dict[BaseChain, int]:
+        """How many rules of ours stand in base chains of others, before theirs."""
+        return {}
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         """The transaction from what was read to ``desired``; empty when nothing differs.

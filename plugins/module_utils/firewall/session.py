@@ -16,7 +16,7 @@ from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..model import BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
-from .backend import Backend, FirewallError
+from .backend import Backend, BaseChain, FirewallError
 from .choice import choose, others
 from .foreign.reader import Foreign
 from .port_table import PortTable
@@ -127,7 +127,7 @@ class FirewallSession:
         from .foreign.obstacles import facts
 
         state = self.current
-        found = measures(self.foreign, state, state, self._holder, links)
+        found = measures(self.foreign, state, state, self._jumps())
         passed = {(base, way) for base, way in found.passed if base not in found.missing}
         return facts(self.foreign, state, self._holder, lambda: _uplinks(host), passed)
 
@@ -145,7 +145,8 @@ class FirewallSession:
         from .foreign.obstacles import facts
 
         desired = self.desired
-        found = measures(self.foreign, self.current, desired, self._holder, links)
+        backend = self._source.backend
+        found = measures(self.foreign, self.current, desired, backend.jumps(backend.expected(desired)))
         if desired.policies or desired.masquerades or desired.ports:
             for fact in facts(self.foreign, desired, self._holder, lambda: _uplinks(host), found.passed):
                 warn(fact + ".")
@@ -219,6 +220,10 @@ class FirewallSession:
     def _sources(self) -> list[_Source]:
         """The chosen back-end, and the others that have rules of ours."""
         return [self._source, *self._others]
+
+    def _jumps(self) -> dict[BaseChain, int]:
+        """How many rules of ours stand before those of others now."""
+        return {base: n for source in self._sources for base, n in source.backend.jumps(source.raw).items()}
 
     @staticmethod
     def _load(backend: Backend) -> _Source:

@@ -84,11 +84,16 @@ class Foreign:
         if self._in_our_way():
             from . import from_nft
 
-            found += from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"]))
+            for table in from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"])):
+                found += (self._seen_by_iptables(table) if from_nft.is_of_iptables(table) else []) or [table]
         for version in VERSIONS:
             for name in ("filter", "nat"):
                 found += self.saved_tables("legacy", version, name)
         return found
+
+    def _seen_by_iptables(self, table: Table) -> list[Table]:
+        """A table of iptables as iptables has it: nft tells but the names of its matches, and no comment."""
+        return self.saved_tables(table.store, 4 if table.family == "ip" else 6, table.name)
 
     def saved_tables(self, store: str, version: int, name: str) -> list[Table]:
         """A table as iptables sees it; none when it is not there."""
@@ -97,18 +102,23 @@ class Foreign:
             return []
         from . import from_save
 
-        return from_save.tables(text, store, version)
+        return [table for table in from_save.tables(text, store, version) if table.name == name]
 
     def _has_tables(self) -> bool:
         return self._in_our_way() or any(self.netfilter.legacy_tables(version) for version in VERSIONS)
 
+    def chains_of_others(self) -> t.Iterator[Json]:
+        """The chains that nft sees outside our table, in the families that routed packets pass."""
+        for chain in self.chains():
+            if (chain["family"], chain["table"]) != (NFT_FAMILY, NFT_TABLE) and chain["family"] in (
+                "ip",
+                "ip6",
+                "inet",
+            ):
+                yield chain
+
     def _in_our_way(self) -> bool:
-        return any(
-            (chain["family"], chain["table"]) != (NFT_FAMILY, NFT_TABLE)
-            and chain["family"] in ("ip", "ip6", "inet")
-            and (chain.get("hook") == "forward" or chain.get("type") == "nat")
-            for chain in self.chains()
-        )
+        return any(chain.get("hook") == "forward" or chain.get("type") == "nat" for chain in self.chains_of_others())
 
     def saved(self, store: str, version: int, table: str) -> str:
         """What iptables-save prints of a table; empty when there is none. Listing a legacy table would load it."""

@@ -17,7 +17,7 @@ from ...kernel.netfilter import Netfilter
 from ...model import FirewallState
 from ...operations import LoadRules, Operation
 from ..backend import Backend, BaseChain, FirewallError, first_line
-from ..save_text import docker_bridges, restore
+from ..save_text import restore
 from . import layout
 from .names import USERS
 from .text import EMPTY, TABLES, Ruleset, parse, transaction
@@ -50,7 +50,6 @@ class IptablesBackend(Backend):
         self._variant = variant
         self._version: tuple[int, str] | None = None
         self._found: t.Mapping[int, Ruleset] = {4: EMPTY, 6: EMPTY}  # without the IP versions that this host lacks
-        self._judged: dict[int, list[str]] = {}  # bridges of others, who have rules for them in the same table
 
     @property
     def store(self) -> str:  # type: ignore[override]
@@ -63,10 +62,6 @@ class IptablesBackend(Backend):
     def name(self) -> str:  # type: ignore[override]
         """The name of what owns the store: python-iptables and iptables-legacy-restore write the same rules."""
         return "legacy" if self.store == "legacy" else "iptables"
-
-    @property
-    def home(self) -> frozenset[BaseChain]:
-        return frozenset(BaseChain(self.store, family, "filter", "FORWARD") for family in ("ip", "ip6"))
 
     def usable(self) -> str | None:
         rc, out = self._ask_version()
@@ -91,7 +86,7 @@ class IptablesBackend(Backend):
 
     def _wanted(self, current: t.Mapping[int, Ruleset], desired: FirewallState) -> dict[int, Ruleset]:
         """What is to be there, with the user's own rules as they are."""
-        rendered = layout.render(desired, self._judged)
+        rendered = layout.render(desired)
         return {version: _with_users(current.get(version, EMPTY), rules) for version, rules in rendered.items()}
 
     def user_rules(self, raw: object) -> str:
@@ -101,6 +96,15 @@ class IptablesBackend(Backend):
                     words = (chain, self.tool(version, ""), table, chain)
                     return "Chain %s has rules of yours, and stays; to empty it: %s -t %s -F %s" % words
         return ""
+
+    def jumps(self, raw: object) -> dict[BaseChain, int]:
+        families = t.cast("Dump", raw).families
+        return {
+            BaseChain(self.store, "ip" if version == 4 else "ip6", "filter", "FORWARD"): rules.before(
+                "filter", "FORWARD"
+            )
+            for version, rules in families.items()
+        }
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("Dump", raw).families
@@ -161,7 +165,6 @@ class IptablesBackend(Backend):
                 "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
                 % (tool, ", ".join(sorted(foreign)))
             )
-        self._judged[version] = docker_bridges(out)
         return parse(out)
 
     def _refuse_missing(self, version: int, desired: FirewallState) -> None:

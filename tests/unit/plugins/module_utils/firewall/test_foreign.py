@@ -16,8 +16,6 @@ from netfilter_in_memory import MemoryNetfilter
 
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.reader import UFW_RULES, Foreign
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.marks import ZONE_FILE
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
@@ -143,7 +141,7 @@ def test_it_looks_once() -> None:
         looked.tables()
         looked.has_chain("ip", "filter", "FORWARD")
 
-    assert tools.calls == ["nft -j list chains", "nft -j -t list ruleset"]
+    assert tools.calls == ["nft -j list chains", "nft -j -t list ruleset", "iptables-nft-save -t filter"]
 
 
 @pytest.mark.parametrize(
@@ -163,11 +161,3 @@ def test_what_of_ours_others_could_be_in_the_way_of(
     assert state.exits == bridges
     assert state.versions == families
     assert [version for version in (4, 6) if state.translates(version)] == translated
-
-
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_in_iptables_our_accept_has_the_last_word_in_its_own_forward_chains(variant: str) -> None:
-    found = IptablesBackend(Tools(), variant)
-
-    assert found.home == {(variant, "ip", "filter", "FORWARD"), (variant, "ip6", "filter", "FORWARD")}
-    assert NftablesBackend(Tools()).home == frozenset()
