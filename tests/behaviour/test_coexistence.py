@@ -146,13 +146,12 @@ class Host:
             tools += ["iptables-legacy-save", "ip6tables-legacy-save"]
         return sorted(f"{tool} {line}" for tool in tools for line in rules(self.run(f"{tool} 2>/dev/null")))
 
-    def all_of_theirs(self) -> str:
+    def all_of_theirs(self) -> list[str]:
         """All rules, chains and policies of others in their order, without what is ours."""
-        tools = ("nft -s list ruleset", "iptables-legacy-save", "ip6tables-legacy-save")
-        dump = "".join(self.run(f"{tool} 2>/dev/null") for tool in tools)
-        dump = re.sub(r"table inet dockerless .*?\n}\n", "", dump, flags=re.DOTALL)
-        lines = re.sub(r" \[\d+:\d+\]|^#.*", "", dump, flags=re.MULTILINE).splitlines()
-        return "\n".join(line for line in lines if not re.search(f"DLN-|{MARK}|{BRIDGE}", line))
+        tools = [f"{tool}-{variant}-save" for variant in ("nft", "legacy") for tool in ("iptables", "ip6tables")]
+        lines = self.run("nft -s list table inet theirs 2>/dev/null || true").splitlines()
+        found = [line for tool in tools for line in rules(self.run(f"{tool} 2>/dev/null"))]
+        return [line for line in lines if MARK not in line] + found
 
     def nothing_of_ours(self) -> None:
         everything = self.run(

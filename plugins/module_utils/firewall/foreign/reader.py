@@ -11,7 +11,7 @@ import typing as t
 from ...kernel.netfilter import Netfilter
 from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE, ZONE_FILE
 from ...model import VERSIONS
-from ..backend import FirewallError
+from ..backend import FirewallError, NoProgram, first_line
 
 if t.TYPE_CHECKING:
     from .rules import Chain, Table
@@ -32,6 +32,8 @@ class Foreign:
         self._tables: list[Table] | None = None
         self._saved: dict[tuple[str, int, str], str] = {}
         self._nft_works = False
+        self._nft_version = ""
+        self.troubles: dict[str, None] = {}  # what could not be looked at, a sentence each
 
     # ---- what nft sees
 
@@ -40,6 +42,7 @@ class Foreign:
         if self._chains is None:
             listed = self.json(["nft", "-j", "list", "chains"])
             self._nft_works = bool(listed)  # even of nothing it tells its version
+            self._nft_version = next((item["metainfo"].get("version", "") for item in listed if "metainfo" in item), "")
             self._chains = [item["chain"] for item in listed if "chain" in item]
         return self._chains
 
@@ -47,6 +50,11 @@ class Foreign:
         """Whether nft can be asked on this host."""
         self.chains()
         return self._nft_works
+
+    def nft_version(self) -> str:
+        """The version of nft; empty when it does not say."""
+        self.chains()
+        return self._nft_version
 
     def nft_sees_ours_in_iptables(self) -> bool:
         """Whether the nf_tables variant of iptables has chains of ours."""
@@ -136,9 +144,14 @@ class Foreign:
 
     def _output(self, argv: t.Sequence[str]) -> str:
         try:
-            rc, out, unused = self.netfilter.run(argv, None)
-        except (FirewallError, OSError):
+            rc, out, err = self.netfilter.run(argv, None)
+        except (NoProgram, FileNotFoundError):
             return ""
+        except (FirewallError, OSError) as error:
+            rc, out, err = 1, "", str(error)
+        if rc != 0 and "not supported" not in err:
+            told = (" ".join(argv), first_line(err).rstrip("."))
+            self.troubles["%s does not work here: %s; what others have there cannot be told" % told] = None
         return out if rc == 0 else ""
 
     # ---- what their tables do

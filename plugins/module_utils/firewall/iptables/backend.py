@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from ...kernel.netfilter import Netfilter
 from ...model import FirewallState
 from ...operations import LoadRules, Operation
-from ..backend import Backend, BaseChain, FirewallError, first_line
+from ..backend import Backend, BaseChain, FirewallError, NoProgram, Trouble, first_line
 from ..save_text import restore
 from . import layout
 from .names import USERS
 from .text import EMPTY, TABLES, Ruleset, parse, transaction
 
 VARIANTS = ("auto", "nft", "legacy")
-# What a shell exits with when there is no such program.
-_MISSING = 127
+# What a shell exits with when there is no such program, and when it cannot be run.
+_MISSING, _BROKEN = 127, 126
 
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
@@ -63,13 +63,13 @@ class IptablesBackend(Backend):
         """The name of what owns the store: python-iptables and iptables-legacy-restore write the same rules."""
         return "legacy" if self.store == "legacy" else "iptables"
 
-    def usable(self) -> str | None:
+    def usable(self) -> Trouble | None:
         rc, out = self._ask_version()
         tool = self.tool(4, "")
         if rc == _MISSING:
-            return "%s is not installed; install the package iptables." % tool
+            return Trouble("%s is not installed; install the package iptables." % tool, is_absent=True)
         if rc != 0 or not out.startswith("iptables"):
-            return "%s does not work here: %s" % (tool, first_line(out))
+            return Trouble("%s does not work here: %s" % (tool, first_line(out)))
         return None
 
     def read(self) -> Dump:
@@ -142,10 +142,10 @@ class IptablesBackend(Backend):
         """Run a program; a missing one ends like in a shell."""
         try:
             return self.netfilter.run(argv, None)
-        except FileNotFoundError:
+        except (FileNotFoundError, NoProgram):
             return _MISSING, "", "not found"
         except FirewallError as error:
-            return _MISSING, "", str(error)
+            return _BROKEN, "", str(error)
 
     def read_family(self, version: int) -> Ruleset | None:
         """What of ours there is for an IP version; None when this host has no such version."""

@@ -10,7 +10,7 @@ import typing as t
 from ...kernel.netfilter import Netfilter
 from ...marks import NFT_FAMILY, NFT_TABLE
 from ...model import FirewallState
-from ..backend import Backend, FirewallError, first_line
+from ..backend import Backend, FirewallError, NoProgram, Trouble, first_line
 from . import layout, names, table
 
 if t.TYPE_CHECKING:
@@ -29,11 +29,12 @@ class NftablesBackend(Backend):
         self._text: str | None = None
         self._table: table.Table | None = None
 
-    def usable(self) -> str | None:
+    def usable(self) -> Trouble | None:
         try:
             self._listed()
         except FirewallError as error:
-            return str(error)
+            # the second is what nft says of a kernel without nf_tables
+            return Trouble(str(error), isinstance(error, NoProgram) or "not supported" in str(error))
         return None
 
     def read(self) -> table.Table:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import NoProgram
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.reader import UFW_RULES, Foreign
 from ansible_collections.dockerless.network.plugins.module_utils.marks import ZONE_FILE
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
@@ -54,7 +54,7 @@ class Tools(MemoryNetfilter):
     def __call__(self, argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
         self.calls.append(" ".join(argv))
         if argv[0] != "nft":
-            raise FirewallError("There is no program %s on this host." % argv[0])
+            raise NoProgram("There is no program %s on this host." % argv[0])
         return 0, json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *self.objects]}), ""
 
 
@@ -95,7 +95,7 @@ def test_nor_is_a_host_with_legacy_tables_or_another_firewalls_files() -> None:
 
 def test_a_host_without_nft_is_looked_at_without_an_error() -> None:
     def nothing(argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
-        raise FirewallError("There is no program %s on this host." % argv[0])
+        raise NoProgram("There is no program %s on this host." % argv[0])
 
     looked = Foreign(MemoryNetfilter(nothing))
 
@@ -105,8 +105,18 @@ def test_a_host_without_nft_is_looked_at_without_an_error() -> None:
     assert not looked.nft_sees_ours_in_iptables()
 
 
-def test_nft_that_fails_shows_nothing() -> None:
-    assert Foreign(MemoryNetfilter(lambda argv, text: (1, "garbage", "Operation not permitted"))).tables() == []
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ("Operation not permitted", ["nft -j list chains does not work here: Operation not permitted;"]),
+        ("", ["nft -j list chains does not work here: it says nothing;"]),  # it died
+        ("cache initialization failed: Protocol not supported", []),  # a kernel without nf_tables
+    ],
+)
+def test_nft_that_fails_shows_nothing_and_is_told_of(says: str, told: list[str]) -> None:
+    looked = Foreign(MemoryNetfilter(lambda argv, text: (1, "garbage", says)))
+    assert looked.tables() == []
+    assert [sentence.partition(" what others")[0] for sentence in looked.troubles] == told
 
 
 @pytest.mark.parametrize(
