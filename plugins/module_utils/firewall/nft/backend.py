@@ -17,6 +17,9 @@ if t.TYPE_CHECKING:
     from ...operations import Operation
 
 _PLACE = (NFT_FAMILY, NFT_TABLE)
+_OWNED = (
+    "Another program owns table %s %s, which nobody else can change; end that program, and the table goes." % _PLACE
+)
 
 
 class NftablesBackend(Backend):
@@ -40,13 +43,14 @@ class NftablesBackend(Backend):
     def read(self) -> table.Table:
         if self._table is None:
             out = self._listed()
+            # what goes before the chains is of the table itself
+            if '"owner"' in out.partition('{"chain"')[0]:
+                raise FirewallError(_OWNED)
             try:
                 self._table = table.parse(out) if out else table.Table()
             except ValueError as error:
                 # nft 1.0.6 breaks off in the middle of a table with an owner
-                raise FirewallError(
-                    "nft does not show the whole of table %s %s: another program owns it." % _PLACE
-                ) from error
+                raise FirewallError(_OWNED) from error
         return self._table
 
     def _listed(self) -> str:
