@@ -14,14 +14,16 @@ import typing as t
 
 from ...marks import COLLECTION
 from ...model import VERSIONS
-from ...operations import LoadRules, Operation
 from ..backend import BaseChain
 from ..foreign.reader import Foreign
 from ..foreign.rules import WAYS, Chain, End, Links, Table, catch_all, reached
 from ..foreign.rules import Rule as Read
 from ..save_text import Rule, restore, text_of
 from .base import Measures, Ours, is_needed
-from .marked import Marked, Place
+
+if t.TYPE_CHECKING:
+    from ...operations import Operation
+    from .marked import Marked
 
 _MARK: Rule = ("-m", "comment", "--comment", COLLECTION)
 # Who rebuilds chains at each reload, and has a place for rules like ours.
@@ -29,7 +31,7 @@ _ZONES = frozenset(("FORWARD_ZONES", "FORWARD_IN_ZONES"))
 _OF_UFW = ("ufw-", "ufw6-")
 
 _Mine = tuple[Chain, int, Read]
-_Planned = tuple[t.Optional[Operation], list[str]]
+_Planned = tuple[t.Optional["Operation"], list[str]]
 
 
 def plan(foreign: Foreign, ours: Ours, result: Measures) -> None:
@@ -104,6 +106,8 @@ def _by_iptables(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Plann
     back = ["-D %s %s" % (end.chain.name, rule) for rule in spelled] if end is not None else []
     back += ["-A %s %s" % rule for rule in gone]
     new = _inserted(job, end, spelled) if end is not None else []
+    from ...operations import LoadRules
+
     tool = "%s-%s-restore" % ("iptables" if job.base.family == "ip" else "ip6tables", job.base.store)
     text = _restore_text(["-D %s %s" % rule for rule in gone] + new)
     return LoadRules(restore(tool), text, _restore_text(back)), spelled
@@ -146,6 +150,8 @@ def _by_nft(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Planned:
         spelled = [_told(Read("accept", goes_by=names)), _told(Read("accept", came_by=names))]
     if _is_in_place(end, there, spelled):
         return None, spelled
+    from .marked import Marked, Place
+
     old = tuple(Place(chain.name, rule.handle, _told(rule)) for chain, unused, rule in there)
     new: tuple[Place, ...] = ()
     if end is not None:
@@ -174,6 +180,7 @@ def _is_in_place(end: End | None, there: t.Sequence[_Mine], wanted: t.Sequence[s
 
 def _is_taken(job: _Job, step: Operation) -> bool:
     """Whether the kernel would take a step: nobody but its owner may change a table that has one."""
-    if not isinstance(step, Marked):
+    if job.table.by_iptables:
         return True
-    return job.foreign.netfilter.run(["nft", "-c", "-f", "-"], step.text)[0] == 0
+    text = t.cast("Marked", step).text
+    return job.foreign.netfilter.run(["nft", "-c", "-f", "-"], text)[0] == 0
