@@ -20,10 +20,10 @@ _Value = t.TypeVar("_Value")
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 PROJECT: Arguments = {"project": {"type": "str", "default": DEFAULT_PROJECT}}
 NETWORK: Arguments = {"network": {"type": "str"}, **PROJECT}
+# In the order in which ``auto`` tries them; firewall/choice.py tells what is behind each.
+BACKENDS = ("nftables", "iptables", "legacy")
 # Every module of the action group takes it, so that it can be set in module_defaults.
-BACKEND: Arguments = {
-    "backend": {"type": "str", "choices": ["auto", "nftables", "iptables", "legacy"], "default": "auto"}
-}
+BACKEND: Arguments = {"backend": {"type": "str", "choices": ["auto", *BACKENDS], "default": "auto"}}
 
 FLOW: Arguments = {
     "from": {"type": "str"},

@@ -12,7 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .arguments import STATE, Arguments, without
 from .engine import Kind, Outcome, Request, StepFailed, run
-from .firewall.backend import FirewallError
+from .firewall.backend import FirewallError, NoProgram
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
 from .given import as_given
@@ -141,7 +141,7 @@ def runner(module: AnsibleModule) -> Runner:
         path = module.get_bin_path(argv[0])
         if path is None:
             package = package_of(argv[0]) or _PACKAGES.get(argv[0], argv[0])
-            raise FirewallError("There is no program %s on this host; install the package %s." % (argv[0], package))
+            raise NoProgram("There is no program %s on this host; install the package %s." % (argv[0], package))
         try:
             return call([path, *argv[1:]], text)
         except OSError as error:

@@ -211,6 +211,8 @@ class PublishedPort:
     allowed_sources: tuple[Network, ...] = ()  # empty: everyone
     in_interfaces: tuple[str, ...] = ()  # empty: every one
     network: str = ""
+    # host_ip is on a link that no packet comes in by (lo, a dummy), so they come in by any (anycast, LVS)
+    any_way: bool = False
 
     @property
     def key(self) -> tuple[int, Address | None, str, PortRange]:
@@ -223,7 +225,7 @@ class PublishedPort:
 
         The kernel itself takes a packet to any of its addresses on any interface (the weak host model).
         """
-        return self.host_ip is not None and not self.in_interfaces
+        return self.host_ip is not None and not self.in_interfaces and not self.any_way
 
     @property
     def sources(self) -> tuple[Network, ...]:

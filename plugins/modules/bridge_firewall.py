@@ -18,9 +18,9 @@ description:
   - Rules of your own belong into the chain C(user) of the table C(inet dockerless) with the back-end nftables,
     or into the chain C(DLN-USER) with iptables. These chains come first, so that an accept there opens something and a
     drop closes it. No run changes them.
-  - Where Docker, firewalld or ufw would drop what these rules accept, the module tells them to let it through, in the
-    place that each of them provides for this (C(DOCKER-USER), a zone, C(ufw route)). If any other chain drops it, a
-    warning names that chain.
+  - Where chains of others drop everything that no rule is about, by their policy or a last rule, marked rules let
+    through what enters or leaves the bridge, right before that end. firewalld and ufw are told in the place that each
+    of them provides for this (a zone, C(ufw route)). A specific rule of others is obeyed, and a warning names it.
   - Sysctls such as C(net.bridge.bridge-nf-call-iptables) are not touched. The rules hold whatever their values are.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:

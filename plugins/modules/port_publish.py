@@ -44,6 +44,8 @@ options:
       - The address of the host on which the port is published. By default all local addresses of the family.
       - A port on one address is open only to clients that come in by the interface that has the address, to the host
         itself, and to endpoints of this collection's networks, unless O(in_interfaces) says otherwise.
+      - No packet comes in by C(lo) or a dummy interface, so a port on an address there (anycast) is open to clients by
+        any interface. 127.0.0.0/8 stays for the host alone.
     type: str
   bridge:
     description: The interface that leads to the endpoint. By default the one whose subnet contains O(container_ip).

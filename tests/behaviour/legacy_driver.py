@@ -33,7 +33,7 @@ def converge(name: str) -> str:
     backend = legacy.LegacyBackend(Netfilter(run))
     trouble = backend.usable()
     if trouble is not None:
-        return trouble
+        return trouble.text
     steps = backend.plan(backend.read(), STATES[name])
     for step in steps:
         step.apply(None)  # type: ignore[arg-type]

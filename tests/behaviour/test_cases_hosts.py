@@ -255,6 +255,40 @@ def test_a_tool_that_is_no_program(host: Host) -> None:
         host.run(f"rm {NFT}")
 
 
+def test_an_nft_that_dies_is_not_one_that_is_missing(host: Host, fleet: Fleet) -> None:
+    """As nft 1.0.6 does of a table that 1.1.7 has made: what is to be removed is in there."""
+    blue = [{"name": "blue", "subnets": ["10.50.0.0/24"], "endpoints": [{"name": "web", "publish": ["8080:80"]}]}]
+    host.do("bridge_network", networks=blue)
+    there = host.run("nft list table inet dockerless")
+    script(host, NFT, "exit 139")
+    try:
+        for backend in ("auto", "nftables", "iptables"):
+            message = host.refuse("bridge_network", networks=[{"name": "blue"}], state="absent", backend=backend)
+            assert is_one_sentence(message) and "nft does not work here: it says nothing" in message, message
+        assert "nft does not work here" in host.refuse("sysctl_forward", state="absent")
+        assert "nft does not work here" in fleet.module(host.name, "network_info").msg
+    finally:
+        host.run(f"rm {NFT}")
+    assert host.run("nft list table inet dockerless") == there
+    host.do("bridge_network", networks=[{"name": "blue"}], state="absent")
+    assert "dockerless" not in host.run("nft list tables")
+
+
+def test_an_nft_that_is_too_old(host: Host, fleet: Fleet) -> None:
+    old = """sed 's/"version": "[^"]*"/"version": "0.9.8"/'"""
+    script(host, NFT, f'out=$(/usr/sbin/nft "$@"); rc=$?; printf "%s\\n" "$out" | {old}; exit $rc')
+    options = {"source": "10.50.0.0/24"}
+    try:
+        message = host.refuse("nat_masquerade", backend="nftables", **options)
+        assert message == "Back-end nftables: nft 0.9.8 is too old; install nftables 1.0.6 or later."
+        assert fleet.module(host.name, "network_info").data["backend"] == "iptables"
+        done = host.do("nat_masquerade", **options)
+        assert done.commands[0].startswith("iptables-restore") and host.do("nat_masquerade", **options).commands == []
+        host.do("nat_masquerade", state="absent", **options)
+    finally:
+        host.run(f"rm {NFT}")
+
+
 def test_root_without_a_capability(host: Host, fleet: Fleet) -> None:
     """A container that has CAP_NET_ADMIN alone: `become` is not what it lacks."""
     script(host, AWAY, f"exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin {PYTHON}")

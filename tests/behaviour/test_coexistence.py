@@ -146,6 +146,13 @@ class Host:
             tools += ["iptables-legacy-save", "ip6tables-legacy-save"]
         return sorted(f"{tool} {line}" for tool in tools for line in rules(self.run(f"{tool} 2>/dev/null")))
 
+    def all_of_theirs(self) -> list[str]:
+        """All rules, chains and policies of others in their order, without what is ours."""
+        tools = [f"{tool}-{variant}-save" for variant in ("nft", "legacy") for tool in ("iptables", "ip6tables")]
+        lines = self.run("nft -s list table inet theirs 2>/dev/null || true").splitlines()
+        found = [line for tool in tools for line in rules(self.run(f"{tool} 2>/dev/null"))]
+        return [line for line in lines if MARK not in line] + found
+
     def nothing_of_ours(self) -> None:
         everything = self.run(
             "nft list ruleset; iptables-save; ip6tables-save; ls -R /etc/firewalld/zones /etc/ufw || true"
@@ -186,18 +193,13 @@ def test_docker_and_our_network_work_side_by_side(docker: Host) -> None:
     docker.converge()
 
     # without our rules there, Docker's policy drops our packets
-    take_away = "iptables -F DLN-FORWARD"
-    if docker.backend == "nftables":
-        take_away = "iptables-save -t filter | grep dockerless.network | sed s/^-A/iptables\\ -D/ | sh -e"
-    docker.run(take_away)
+    docker.run(IPTABLES_TAKEN.format("legacy" if docker.fleet.settings.legacy_tables else "nft"))
     docker.is_dropped((4,))
-    if docker.backend == "nftables":
-        assert [line for line in docker.foreign if line.startswith("chain FORWARD of table ip filter (policy drop)")]
+    assert [line for line in docker.foreign if re.match("chain FORWARD of .*table (ip )?filter .policy drop.", line)]
     done = docker.repaired()
     docker.works()
-    if docker.backend == "nftables":
-        assert "DOCKER-USER" in done.diff["after"] and "DOCKER-USER" not in done.diff["before"]
-        assert [command for command in done.commands if "-I DOCKER-USER 1" in command]
+    assert "chain FORWARD of" in done.diff["after"] and "chain FORWARD of" not in done.diff["before"]
+    assert [command for command in done.commands if "-A FORWARD -o br-blue" in command]
 
     # a restart of Docker changes nothing
     docker.run(STOP_DOCKER)
@@ -234,7 +236,7 @@ def test_docker_may_use_the_tables_that_we_do_not(host: Host) -> None:
     host.stays_closed()
     docker_works(host)
     assert not host.converge().changed
-    host.run("iptables-save -t filter | grep dockerless.network | sed s/^-A/iptables\\ -D/ | sh -e")
+    host.run(IPTABLES_TAKEN.format("legacy"))
     host.is_dropped((4,))
     host.repaired()
     host.works()
@@ -254,9 +256,7 @@ def test_a_container_of_docker_is_not_opened_to_our_endpoints(docker: Host) -> N
     assert web.run(f"curl -sS --max-time 5 http://{address}:81/index.html") == "theirs\n"
 
 
-def test_a_rule_of_the_user_comes_before_ours_in_docker_user(docker: Host) -> None:
-    if docker.backend != "nftables":
-        pytest.skip("our rules are not in DOCKER-USER here")
+def test_a_rule_in_docker_user_is_obeyed(docker: Host) -> None:
     docker.run("iptables -I DOCKER-USER -d 203.0.113.1 -p tcp --dport 9000 -j DROP")
     docker.converge()
     web = docker.fleet.place(HOST, "web")
@@ -377,14 +377,13 @@ def test_ufw_and_our_network_work_side_by_side(ufw: Host) -> None:
     ufw.run("ufw reload")
     ufw.works()
     assert not ufw.converge().changed
-    if ufw.backend == "nftables":
-        # without our rules there, its policy drops our packets
-        ufw.run(f"ufw route delete allow in on {BRIDGE} && ufw route delete allow out on {BRIDGE}")
-        ufw.is_dropped()
-        assert len([line for line in ufw.foreign if line.startswith("chain FORWARD of table ip")]) == 2
-        done = ufw.repaired()
-        assert f"ufw route allow in on {BRIDGE} comment {MARK}" in done.commands and "ufw:" in done.diff["after"]
-        ufw.works()
+    # without our rules there, its policy drops our packets
+    ufw.run(f"ufw route delete allow in on {BRIDGE} && ufw route delete allow out on {BRIDGE}")
+    ufw.is_dropped()
+    assert len([line for line in ufw.foreign if line.startswith("chain FORWARD of ")]) == 2
+    done = ufw.repaired()
+    assert f"ufw route allow in on {BRIDGE} comment {MARK}" in done.commands and "ufw:" in done.diff["after"]
+    ufw.works()
     ufw.converge("absent")
     ufw.nothing_of_ours()
     assert ufw.run("cat /etc/ufw/*.rules") == files
@@ -393,60 +392,113 @@ def test_ufw_and_our_network_work_side_by_side(ufw: Host) -> None:
 
 # ---- a user's own rules
 
-TABLE = """
+
+def by_iptables(variant: str, *rules: str) -> str:
+    """These rules for both families."""
+    return "\n".join(f"{tool}-{variant} {rule}" for tool in ("iptables", "ip6tables") for rule in rules) + "\n"
+
+
+BEFORE = "-A FORWARD -p tcp --dport 9000 -j DROP"
+BEHIND = "-A FORWARD -p udp --dport 9000 -j DROP"
+REPLIES = "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+NFT_RULES = """
+nft -f - <<'EOF'
 table inet theirs {
     chain forward {
-        type filter hook forward priority 10; policy drop;
+        type filter hook forward priority 10; policy %s;
         ct state established,related accept
+        tcp dport 9000 drop
+        %s
     }
 }
+EOF
 """
+HANDLES = "nft -a list chain inet theirs forward | sed -n 's/.*%s.* # handle //p'"
+NFT_TAKEN = "for h in $(%s); do nft delete rule inet theirs forward handle $h; done" % (HANDLES % MARK)
+IPTABLES_TAKEN = """
+for tool in iptables-{0} ip6tables-{0}; do
+    $tool-save -t filter | grep '^-A FORWARD.*dockerless.network.*-j \\(ACCEPT\\|RETURN\\)' |
+        sed "s/^-A/$tool -D/" | sh -e
+done
+"""
+# Chains that let nothing pass that no rule is about, with an administrator's drop in them; how to add another drop,
+# behind all rules but the last one; and how to delete what we have put there.
+CATCH_ALL = {
+    "nft-policy": (NFT_RULES % ("drop", ""), "nft add rule inet theirs forward udp dport 9000 drop", NFT_TAKEN),
+    "nft-rule": (
+        NFT_RULES % ("accept", "counter drop"),
+        f"nft insert rule inet theirs forward handle $({HANDLES % 'counter'}) udp dport 9000 drop",
+        NFT_TAKEN,
+    ),
+}
+for _variant in ("nft", "legacy"):
+    CATCH_ALL[f"{_variant}-iptables-policy"] = (
+        by_iptables(_variant, REPLIES, BEFORE, "-P FORWARD DROP"),
+        by_iptables(_variant, BEHIND),
+        IPTABLES_TAKEN.format(_variant),
+    )
+    CATCH_ALL[f"{_variant}-iptables-rule"] = (
+        by_iptables(_variant, REPLIES, BEFORE, "-A FORWARD -j REJECT"),
+        by_iptables(_variant, "-D FORWARD -j REJECT", BEHIND, "-A FORWARD -j REJECT"),
+        IPTABLES_TAKEN.format(_variant),
+    )
+
+
+@pytest.mark.parametrize("state", CATCH_ALL)
+def test_a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks(host: Host, state: str) -> None:
+    setup, behind, taken = CATCH_ALL[state]
+    host.run(setup)
+    theirs = host.all_of_theirs()
+    done = host.converge()
+    assert done.warnings == "" and host.foreign == []
+    web, neighbour = host.fleet.place(HOST, "web"), host.fleet.place("neighbour")
+    tcp, udp = ([web.question(host.fleet.internet(v), 9000, kind) for v in BOTH] for kind in ("tcp", "udp"))
+    published = [neighbour.question(host.fleet.lan(HOST, version), 8080) for version in BOTH]
+    host.fleet.all_open([*udp, *published])
+    host.fleet.all_closed([*tcp, *host.direct_questions()])
+    assert not host.converge().changed
+
+    # without what we put there
+    host.run(taken)
+    host.fleet.all_closed([*udp, *published])
+    host.repaired()
+    host.fleet.all_open([*udp, *published])
+
+    # another rule that is about our packets, and that ours have to come after
+    host.run(behind)
+    with_it = host.all_of_theirs()
+    host.repaired()
+    host.fleet.all_closed([*tcp, *udp])
+    host.fleet.all_open(published)
+    host.converge("absent")
+    host.nothing_of_ours()
+    assert host.all_of_theirs() == with_it != theirs
+
+
+def test_a_chain_that_accepts_is_left_alone(host: Host) -> None:
+    host.run(by_iptables("nft", REPLIES) + NFT_RULES % ("accept", ""))
+    before = host.all_of_theirs()
+    host.converge()
+    assert host.all_of_theirs() == before and MARK not in host.run("nft list table inet theirs")
+    host.fleet.all_open(host.questions()[-2:])
 
 
 @pytest.mark.once
-def test_a_policy_without_a_hook_is_named_until_its_owner_lets_us_through(host: Host) -> None:
-    host.fleet.lab.run(HOST, ["nft", "-f", "-"], input=TABLE)
+def test_a_chain_that_cuts_everything_off_is_named_until_its_owner_lets_us_through(host: Host) -> None:
+    """An unconditional drop before all other rules is no catch-all."""
+    host.run(NFT_RULES % ("accept", ""))
+    host.run("nft insert rule inet theirs forward drop")
     done = host.converge()
     sentence = (
-        "chain forward of table inet theirs (policy drop) drops what our rules accept;"
+        "chain forward of table inet theirs (rule drop) drops what our rules accept;"
         " let it accept what enters or leaves br-blue"
     )
     assert sentence in done.warnings and host.foreign == [sentence]
     host.is_dropped()
     for way in ("iifname", "oifname"):
-        host.run(f"nft add rule inet theirs forward {way} {BRIDGE} accept")
+        host.run(f"nft insert rule inet theirs forward {way} {BRIDGE} accept")
     assert host.converge().warnings == "" and host.foreign == []
     host.works()
-
-
-@pytest.mark.once
-def test_a_drop_rule_at_the_end_is_named_as_well(host: Host) -> None:
-    host.fleet.lab.run(
-        HOST,
-        ["nft", "-f", "-"],
-        input=TABLE.replace("policy drop;", "policy accept;").replace("accept\n", "accept\n counter drop\n"),
-    )
-    assert "chain forward of table inet theirs (rule drop) drops what our rules accept" in host.converge().warnings
-    host.is_dropped()
-
-
-def test_a_policy_of_iptables_is_no_obstacle_to_rules_of_ours_in_the_same_chain(host: Host) -> None:
-    host.run("iptables -P FORWARD DROP; ip6tables -P FORWARD DROP")
-    done = host.converge()
-    if host.backend == "nftables":
-        assert "chain FORWARD of table ip filter (policy drop)" in done.warnings
-        assert "chain FORWARD of table ip6 filter (policy drop)" in done.warnings
-        host.is_dropped()
-    else:
-        assert done.warnings == "" and host.foreign == []
-        host.works()
-
-
-@pytest.mark.once
-def test_a_legacy_policy_is_named(host: Host) -> None:
-    host.run("iptables-legacy -P FORWARD DROP")
-    assert "chain FORWARD of legacy iptables table filter (policy drop)" in host.converge().warnings
-    host.is_dropped((4,))
 
 
 @pytest.mark.once

@@ -369,6 +369,27 @@ class TestHostAddress:
             world.shut(server, *ways(["neighbour"], SECOND_UPLINK, 8443), *ways(["neighbour"], LAN, 8443))
             world.open(server, *ways(["far", "host", "web", "db", "app"], SECOND_UPLINK, 8443))
 
+    def test_on_a_link_that_no_packet_comes_in_by(self, world: Lab) -> None:
+        """An address of lo (anycast) is for packets by any interface, until it moves to one that has its own."""
+        anycast = {4: "203.0.113.53", 6: "2001:db8:53::1"}
+        ports = [f"{bracketed(address)}:8443:443" for address in anycast.values()]
+        clients = ways(["neighbour", "host", "web", "db", "app"], anycast, 8443)
+        with world.server("web", 443) as server, contextlib.ExitStack() as stack:
+            for version, address in anycast.items():
+                world.must("ip", "address", "add", address, "dev", "lo")
+                stack.enter_context(world.extra_route("neighbour", address, LAN[version]))
+            world.make(blue(*ports), RED)
+            world.open(server, *clients)
+            world.shut(server, *ways(["neighbour"], LAN, 8443))
+            for address in anycast.values():
+                world.must("ip", "address", "del", address, "dev", "lo")
+                world.must("ip", "address", "add", address, "dev", "up1", *(["nodad"] if ":" in address else []))
+            world.make(blue(*ports), RED)
+            world.shut(server, *ways(["neighbour"], anycast, 8443))
+            world.open(server, *clients[2:])
+            for address in anycast.values():
+                world.must("ip", "address", "del", address, "dev", "up1")
+
     def test_interfaces(self, world: Lab) -> None:
         """Asked for, it is served elsewhere, and only there; the host itself is free."""
 

@@ -18,6 +18,21 @@ class FirewallError(Exception):
     """The packet filter cannot be read or driven; the text says with which tool and why."""
 
 
+class NoProgram(FirewallError):
+    """A tool is not on this host."""
+
+
+class NoPacketFilter(FirewallError):
+    """No packet filter is there that could have rules; nothing of ours can be in it."""
+
+
+class Trouble(t.NamedTuple):
+    """Why a back-end cannot work, in one sentence."""
+
+    text: str
+    is_absent: bool = False  # it is not there at all: nothing of ours is in it, and nothing has to go
+
+
 class BaseChain(t.NamedTuple):
     """A chain that the kernel itself sends packets to."""
 
@@ -40,13 +55,8 @@ class Backend:
     def __init__(self, netfilter: Netfilter) -> None:
         self.netfilter = netfilter
 
-    @property
-    def home(self) -> frozenset[BaseChain]:
-        """The base chains of others from which our chains are reached, so that our accept is the last word there."""
-        return frozenset()
-
-    def usable(self) -> str | None:
-        """Why this back-end cannot work on this host, in one sentence; None when it can."""
+    def usable(self) -> Trouble | None:
+        """Why this back-end cannot work on this host; None when it can."""
         raise NotImplementedError
 
     def read(self) -> object:
@@ -64,6 +74,10 @@ class Backend:
     def user_rules(self, raw: object) -> str:
         """A sentence when rules of the user's keep a chain of ours from going; empty when none do."""
         return ""
+
+    def jumps(self, raw: object) -> dict[BaseChain, int]:
+        """How many rules of ours stand in base chains of others, before theirs."""
+        return {}
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         """The transaction from what was read to ``desired``; empty when nothing differs.

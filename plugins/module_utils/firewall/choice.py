@@ -9,14 +9,20 @@ not use is not imported.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
+from ..arguments import BACKENDS
 from ..kernel.netfilter import Netfilter
-from .backend import Backend, FirewallError
+from .backend import Backend, FirewallError, NoPacketFilter, Trouble
 
 if t.TYPE_CHECKING:
     from .foreign.reader import Foreign
+
+
+# Older ones refuse the types of our sets and maps.
+_OLDEST_NFT = (1, 0, 6)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,8 @@ class Row:
     # Whether this host may have rules of it; the look loads nothing into the kernel.
     may_have_rules: t.Callable[[Netfilter, Foreign], bool]
     automatic: bool = True
+    # Why it is too old to write our rules, although it may read and delete them.
+    too_old: t.Callable[[Foreign], Trouble | None] = lambda foreign: None
 
 
 def _nftables(netfilter: Netfilter) -> Backend:
@@ -52,18 +60,29 @@ def _legacy(netfilter: Netfilter) -> Backend:
     return LegacyBackend(netfilter)
 
 
+def _old_nft(foreign: Foreign) -> Trouble | None:
+    found = foreign.nft_version()
+    numbers = tuple(int(number) for number in re.findall(r"\d+", found))
+    if not numbers or numbers >= _OLDEST_NFT:
+        return None
+    oldest = ".".join(map(str, _OLDEST_NFT))
+    return Trouble("nft %s is too old; install nftables %s or later." % (found, oldest), is_absent=True)
+
+
+_NFTABLES, _IPTABLES, _LEGACY = BACKENDS
 # In the order in which ``auto`` tries them.
 ROWS = (
     Row(
-        "nftables",
+        _NFTABLES,
         ("nft",),
         "nftables",
         _nftables,
         load_remover=_nftables,
         may_have_rules=lambda netfilter, foreign: True,
+        too_old=_old_nft,
     ),
     Row(
-        "iptables",
+        _IPTABLES,
         ("iptables", "ip6tables"),
         "iptables",
         _iptables,
@@ -72,7 +91,7 @@ ROWS = (
         may_have_rules=lambda netfilter, foreign: not foreign.nft_works() or foreign.nft_sees_ours_in_iptables(),
     ),
     Row(
-        "legacy",
+        _LEGACY,
         ("iptables-legacy", "ip6tables-legacy"),
         "iptables",
         _legacy,
@@ -81,22 +100,23 @@ ROWS = (
         automatic=False,
     ),
 )
-CHOICES = ("auto", *(row.name for row in ROWS))
 
 
-def choose(choice: str, netfilter: Netfilter) -> Backend:
+def choose(choice: str, netfilter: Netfilter, foreign: Foreign) -> Backend:
     """The back-end that is asked for; FirewallError when it does not work. It may have read, to prove that it works."""
-    troubles = []
+    troubles: list[str] = []
+    kind: type[FirewallError] = NoPacketFilter
     for row in ROWS:
         if choice == row.name or (choice == "auto" and row.automatic):
             backend = row.load(netfilter)
-            trouble = backend.usable()
+            trouble = backend.usable() or row.too_old(foreign)
             if trouble is None:
                 return backend
-            troubles.append("Back-end %s: %s" % (row.name, trouble))
+            troubles.append("Back-end %s: %s" % (row.name, trouble.text))
+            kind = kind if trouble.is_absent else FirewallError
     if len(troubles) > 1:
         troubles = ["No packet filter works on this host.", *("%s." % trouble.rstrip(".") for trouble in troubles)]
-    raise FirewallError(" ".join(troubles))
+    raise kind(" ".join(troubles))
 
 
 def package_of(tool: str) -> str | None:
@@ -105,9 +125,15 @@ def package_of(tool: str) -> str | None:
 
 
 def others(chosen: Backend, netfilter: Netfilter, foreign: Foreign) -> t.Iterator[Backend]:
-    """Back-ends other than the chosen one that may have rules of ours."""
+    """Back-ends other than the chosen one that may have rules of ours; FirewallError when one fails to tell."""
     for row in ROWS:
         if row.name != chosen.name and row.may_have_rules(netfilter, foreign):
             backend = row.load_remover(netfilter)
-            if backend.usable() is None:
+            trouble = backend.usable()
+            if trouble is None:
                 yield backend
+            elif not trouble.is_absent:
+                raise FirewallError(
+                    "Back-end %s: %s. It may have rules of this collection, which nobody can see or take away until it"
+                    " works." % (row.name, trouble.text.rstrip("."))
+                )

@@ -82,10 +82,3 @@ def options(rule: t.Iterable[str]) -> list[Option]:
 def by_name(rule: t.Iterable[str]) -> dict[str, str]:
     """The values of a rule's options; an inverted one begins with ``! ``. Matches are left out: their options tell."""
     return {str(option): option.value for option in options(rule) if option.name != "-m"}
-
-
-def docker_bridges(dump: str) -> list[str]:
-    """The bridges of Docker's networks in the output of iptables-save: what leaves by them goes to Docker's chain
-    DOCKER."""
-    rules = [words(line) for line in dump.splitlines() if line.startswith("-A ") and line.endswith(" -j DOCKER")]
-    return sorted({rule[rule.index("-o") + 1] for rule in rules if "-o" in rule and rule[rule.index("-o") - 1] != "!"})

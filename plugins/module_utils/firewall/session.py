@@ -17,7 +17,7 @@ from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..marks import DOOMED_GROUP, LINK_GROUP
 from ..model import BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
-from .backend import Backend, FirewallError
+from .backend import Backend, BaseChain, FirewallError, NoPacketFilter
 from .choice import choose, others
 from .foreign.reader import Foreign
 from .port_table import PortTable
@@ -87,8 +87,9 @@ class FirewallSession:
         if self._chosen is not None:
             return
         backend = self._choose()
-        self._chosen = self._load(backend)
+        chosen = self._load(backend)
         self._others = [other for other in map(self._load, self._left_behind(backend)) if other.raw]
+        self._chosen = chosen
         current = self.current
         self.policies = {policy.bridge: policy for policy in current.policies}
         self.masquerades = {masquerade.key: masquerade for masquerade in current.masquerades}
@@ -102,10 +103,10 @@ class FirewallSession:
         return self._chosen is not None
 
     def readable(self) -> bool:
-        """Open it when that is possible; for those who can do without."""
+        """Open it when there is one; FirewallError when it is there and fails: something of ours may be in it."""
         try:
             self.open()
-        except FirewallError:
+        except NoPacketFilter:
             return False
         return True
 
@@ -140,14 +141,15 @@ class FirewallSession:
     def obstacles(self, host: Host, links: t.Mapping[str, Link]) -> list[str]:
         """What of others overrides our rules as they are now, a sentence each."""
         if self.foreign.is_alone():
-            return []
+            return list(self.foreign.troubles)
         from .coexist.plan import measures
         from .foreign.obstacles import facts
 
         state = self.current
-        found = measures(self.foreign, state, state, self._holder, links)
+        found = measures(self.foreign, state, state, self._jumps())
         passed = {(base, way) for base, way in found.passed if base not in found.missing}
-        return facts(self.foreign, state, self._holder, lambda: _uplinks(host), passed)
+        told = facts(self.foreign, state, self._holder, lambda: _uplinks(host), passed)
+        return [*told, *self.foreign.troubles]
 
     def coexist(self, host: Host, links: t.Mapping[str, Link], warn: t.Callable[[str], None]) -> Measures | None:
         """What there is to do in the places that other packet filters have for rules like ours; warns of obstacles."""
@@ -158,16 +160,23 @@ class FirewallSession:
                 if staying:
                     warn(staying)
         if self.foreign.is_alone():
+            self._warn_of_troubles(warn)
             return None
         from .coexist.plan import measures
         from .foreign.obstacles import facts
 
         desired = self.desired
-        found = measures(self.foreign, self.current, desired, self._holder, links)
+        backend = self._source.backend
+        found = measures(self.foreign, self.current, desired, backend.jumps(backend.expected(desired)))
         if desired.policies or desired.masquerades or desired.ports:
             for fact in facts(self.foreign, desired, self._holder, lambda: _uplinks(host), found.passed):
                 warn(fact + ".")
+        self._warn_of_troubles(warn)
         return found
+
+    def _warn_of_troubles(self, warn: t.Callable[[str], None]) -> None:
+        for trouble in self.foreign.troubles:
+            warn(trouble + ".")
 
     @property
     def backend(self) -> str:
@@ -248,13 +257,17 @@ class FirewallSession:
         """The chosen back-end, and the others that have rules of ours."""
         return [self._source, *self._others]
 
+    def _jumps(self) -> dict[BaseChain, int]:
+        """How many rules of ours stand before those of others now."""
+        return {base: n for source in self._sources for base, n in source.backend.jumps(source.raw).items()}
+
     @staticmethod
     def _load(backend: Backend) -> _Source:
         raw = backend.read()
         return _Source(backend, raw, backend.state(raw))
 
     def _choose(self) -> Backend:
-        return choose(self._choice, self._netfilter)
+        return choose(self._choice, self._netfilter, self.foreign)
 
     def _left_behind(self, chosen: Backend) -> t.Iterable[Backend]:
         return others(chosen, self._netfilter, self.foreign)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import signal
 import typing as t
 
 BECOME = "use become: true"
+_LINE_NUMBER = re.compile(r"\bline (\d+)\b")
+_LONGEST_LINE = 200
 # What to do about an error whatever was tried; nothing else than the number says what it is.
 _REMEDIES = {
     errno.ENOSPC: "make some room in that file system",
@@ -46,13 +49,32 @@ class KernelError(HostError):
 class CommandError(HostError):
     """A command of the host failed."""
 
-    def __init__(self, argv: t.Sequence[str], rc: int, stderr: str) -> None:
+    def __init__(self, argv: t.Sequence[str], rc: int, stderr: str, text: str = "") -> None:
         self.argv = tuple(argv)
         self.rc = rc
         self.stderr = stderr
         first = next((line.strip() for line in stderr.splitlines() if line.strip()), "it gave no reason")
         end = "failed with exit code %d" % rc if rc >= 0 else "was ended by %s" % _signal_name(-rc)
-        super().__init__("The command '%s' %s: %s" % (shlex.join(argv), end, first))
+        about = _about(stderr, text)
+        super().__init__(
+            "The command '%s' %s: %s%s" % (shlex.join(argv), end, first, ', in "%s"' % about if about else "")
+        )
+
+
+def _about(stderr: str, text: str) -> str:
+    """The line of ``text`` that a tool does not take; empty when it does not say which."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    # nft shows the line, and underlines a part of it; iptables-restore tells its number
+    if len(lines) > 2 and set(lines[2]) <= set("^~ "):
+        return _shortened(lines[1])
+    number = _LINE_NUMBER.search(lines[0]) if lines else None
+    there = ["", *text.splitlines()]
+    line = there[int(number[1])] if number is not None and int(number[1]) < len(there) else ""
+    return "" if line == "COMMIT" else _shortened(line)
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "..."
 
 
 class LockTimeout(HostError):

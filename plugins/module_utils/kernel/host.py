@@ -150,7 +150,7 @@ class Host:
         """Run a command that reads ``text``, or raise CommandError."""
         rc, _output, errors = self.call(argv, text)
         if rc != 0:
-            raise CommandError(argv, rc, errors)
+            raise CommandError(argv, rc, errors, text)
 
     def forget_flows(self, flows: t.Iterable[PortFlows]) -> None:
         """Delete entries of connection tracking by the port of the host that they lead to."""

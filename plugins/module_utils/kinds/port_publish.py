@@ -91,7 +91,10 @@ class PortPublishKind(RuleKind[PublishedPort]):
         return "port %s%s/%s (IPv%d)" % (host, item.host_ports, item.protocol, item.container_ip.version)
 
     def resolve(self, item: PublishedPort, state: str, world: World) -> PublishedPort:
-        if item.bridge or state == "absent":
+        if state == "absent":
+            return item
+        item = replace(item, any_way=_comes_in_anywhere(item, world))
+        if item.bridge:
             return item
         for link in world.links().values():
             if any(item.container_ip in address.network for address in link.addresses):
@@ -161,6 +164,14 @@ class PortPublishKind(RuleKind[PublishedPort]):
         ) or world.firewall.port_holder(item, world.local_addresses)
         if holder:
             raise Conflict("%s is in use: %s." % (what, holder))
+
+
+def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:
+    """Whether its address is on a link that nothing comes in by; what is for 127.0.0.0/8 never comes in at all."""
+    if item.host_ip is None or item.host_ip.is_loopback:
+        return False
+    nowhere = (link for link in world.links().values() if link.name == "lo" or link.kind == "dummy")
+    return any(item.host_ip == address.ip for link in nowhere for address in link.addresses)
 
 
 def _target(item: PublishedPort) -> tuple[t.Any, int]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from ...model import FirewallState
 from ...operations import Operation
 from ..backend import BaseChain
-from ..foreign.reader import Foreign
-from ..foreign.rules import OUT, PUBLISHED, Packet, dropped_by
+from ..foreign.rules import OUT, PUBLISHED, Chain, Packet, Table, dropped_by
 
 Description = t.Optional[dict[str, t.Any]]
 
@@ -40,9 +39,9 @@ class Ours:
     """What has to be known of us."""
 
     state: FirewallState
-    home: frozenset[BaseChain] = frozenset()  # where our back-end's accept is the last word
+    # how many rules of ours stand before those of others in a base chain, when this run is over
+    jumps: t.Mapping[BaseChain, int] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()  # bridges whose policy goes in this run
-    adopted: tuple[str, ...] = ()  # bridges with a policy that others have made, without our link group
 
     @property
     def bridges(self) -> list[str]:
@@ -50,11 +49,9 @@ class Ours:
         return [bridge for bridge in self.state.exits if bridge]
 
 
-def is_needed(foreign: Foreign, ours: Ours, base: BaseChain, skip: t.Container[str]) -> bool:
+def is_needed(table: Table, chain: Chain, ours: Ours, skip: t.Container[str] = ()) -> bool:
     """Whether a base chain would drop packets of ours if the chains to ``skip``, which have our rules, were empty."""
-    table = foreign.table(base.store, base.family, base.table)
-    chain = None if table is None else table.chains.get(base.chain)
-    if table is None or chain is None or base in ours.home or not any(map(table.concerns, ours.state.versions)):
+    if not any(map(table.concerns, ours.state.versions)):
         return False
     packets = [Packet(bridge, way) for bridge in ours.state.exits for way in (OUT, PUBLISHED)]
     return any(dropped_by(table, chain, packet, skip) for packet in packets)

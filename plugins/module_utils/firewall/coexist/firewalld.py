@@ -53,7 +53,7 @@ class Firewalld:
             return
         listed = set(_ZONE_INTERFACE.findall(text or ""))
         base = self._base(table)
-        bridges = ours.bridges if base is None or base not in ours.home else []
+        bridges = ours.bridges
         zones = {} if table is None else self._zones(table, {*bridges, *listed, *ours.gone})
         wanted = [b for b in bridges if zones.get(b, "trusted") in self._ACCEPTING and not self._is_claimed(b)]
         self._plan_file(text, wanted, result)

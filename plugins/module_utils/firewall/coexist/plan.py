@@ -1,31 +1,28 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Places where other packet filters want foreign rules to be: used while something of ours is there, and left again.
+"""Places among the rules of others where our networks need rules: used while they do, and left again.
 
-What we put there is marked, and recognised by the mark: a comment in DOCKER-USER and in ufw's rules, a zone file of
-our own in firewalld's folder. Nothing else of theirs is touched, and rules of theirs that come first stay first.
-Only the firewalls that are on this host are loaded.
+What we put there is marked, and recognised by the mark: a comment at the end of chains and in ufw's rules, a zone file
+of our own in firewalld's folder. Nothing else of theirs is touched, and rules of theirs that come first stay first.
+Only what this host has is loaded.
 """
 
 from __future__ import annotations
 
 import typing as t
 
-from ...marks import LINK_GROUP, ZONE_FILE
+from ...marks import ZONE_FILE
 from ...model import VERSIONS, FirewallState
-from ..backend import Backend
+from ..backend import BaseChain
 from ..foreign.reader import UFW_RULES, Foreign
 from .base import Measures, Ours
-
-if t.TYPE_CHECKING:
-    from ...kernel.state import Link
 
 _Plan = t.Callable[[Foreign, Ours, Measures], None]
 
 
-def _docker() -> _Plan:
-    from .docker import plan
+def _forward() -> _Plan:
+    from .forward import plan
 
     return plan
 
@@ -42,8 +39,10 @@ def _ufw() -> _Plan:
     return plan
 
 
-def _has_docker(foreign: Foreign) -> bool:
-    in_nft = any(chain["name"] == "DOCKER-USER" for chain in foreign.chains())
+def _forwards(foreign: Foreign) -> bool:
+    in_nft = any(
+        chain.get("hook") == "forward" and chain.get("type") == "filter" for chain in foreign.chains_of_others()
+    )
     return in_nft or any("filter" in foreign.netfilter.legacy_tables(version) for version in VERSIONS)
 
 
@@ -59,8 +58,8 @@ def _has_ufw(foreign: Foreign) -> bool:
 
 # Whether a firewall may be here or have something of ours, and who deals with it.
 FIREWALLS: tuple[tuple[t.Callable[[Foreign], bool], t.Callable[[], _Plan]], ...] = (
-    (_has_docker, _docker),
     (_has_firewalld, _firewalld),
+    (_forwards, _forward),
     (_has_ufw, _ufw),
 )
 
@@ -69,17 +68,11 @@ def measures(
     foreign: Foreign,
     current: FirewallState,
     desired: FirewallState,
-    backend: Backend,
-    links: t.Mapping[str, Link],
+    jumps: t.Mapping[BaseChain, int],
 ) -> Measures:
-    """What there is to do in all these places of this host."""
+    """What there is to do in all these places of this host; for ``jumps`` see Ours."""
     bridges = {policy.bridge for policy in desired.policies}
-    ours = Ours(
-        desired,
-        backend.home,
-        frozenset(policy.bridge for policy in current.policies) - bridges,
-        tuple(sorted(b for b in bridges if b in links and links[b].group != LINK_GROUP)),
-    )
+    ours = Ours(desired, jumps, frozenset(policy.bridge for policy in current.policies) - bridges)
     result = Measures()
     for is_there, load in FIREWALLS:
         if is_there(foreign):

@@ -43,7 +43,7 @@ class Ufw:
         marked, theirs = self._read(text)
         base = self._base()
         wanted: set[tuple[str, str]] = set()
-        if base is not None and (base, OUT) not in result.passed and is_needed(self._foreign, ours, base, self._CHAINS):
+        if base is not None and (base, OUT) not in result.passed and self._is_needed(base, ours):
             wanted = {(way, bridge) for bridge in ours.bridges for way in ("in", "out")}
             bases = {base._replace(family=family) for family in ("ip", "ip6")}
             result.passed |= {(each, way) for each in bases for way in WAYS}
@@ -52,6 +52,10 @@ class Ufw:
         result.note("ufw", self._spell(marked), self._spell(wanted - theirs))
         result.first += [self._step(item, ("delete",), ()) for item in sorted(marked - wanted)]
         result.last += [self._step(item, (), ("delete",)) for item in sorted(wanted - theirs - marked)]
+
+    def _is_needed(self, base: BaseChain, ours: Ours) -> bool:
+        table = self._foreign.table(base.store, base.family, base.table)
+        return table is not None and is_needed(table, table.chains[base.chain], ours, self._CHAINS)
 
     @staticmethod
     def _read(text: str) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
+from dataclasses import replace
 
 from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE
 from ...model import Network, PortRange, bracketed
@@ -33,11 +34,21 @@ def tables(ruleset: t.Iterable[Json]) -> list[Table]:
         if kind == "chain":
             chain.kind, chain.hook = body.get("type", ""), body.get("hook", "")
             chain.policy = body.get("policy", "")
-        elif body.get("comment") != COLLECTION:
-            rule = _rule_of_nft(body["expr"])
-            if not rule.target.startswith(CHAIN_PREFIX):
+        else:
+            rule = replace(_rule_of_nft(body["expr"]), handle=body.get("handle", 0))
+            if body.get("comment") == COLLECTION or rule.target.startswith(CHAIN_PREFIX):
+                chain.ours.append((len(chain.rules), rule))
+            else:
                 chain.rules.append(rule)
     return list(found.values())
+
+
+def is_of_iptables(table: Table) -> bool:
+    """Whether a table with something in it is the one that iptables filters forwarded packets in."""
+    chain = table.chains.get("FORWARD")
+    if table.family == "inet" or table.name != "filter" or chain is None or chain.hook != "forward":
+        return False
+    return chain.policy == "drop" or bool(chain.rules)
 
 
 def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:

@@ -17,6 +17,8 @@ _LINK_OPTIONS = {"-i": "came_by", "-o": "goes_by", "--src-group": "came_by", "--
 # What asks nothing of a packet, or nothing beyond the options above.
 _HARMLESS = ("-j", "-g", "--comment", "--reject-with")
 _HARMLESS_MATCHES = ("comment", "devgroup", "conntrack")
+# What only notes a packet, and lets it go on.
+_NOTING_TARGETS = ("LOG", "NFLOG")
 _HOOKS = {"PREROUTING": "prerouting", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}
 
 
@@ -25,7 +27,7 @@ def tables(dump: str, store: str, version: int) -> list[Table]:
     found: list[Table] = []
     for line in dump.splitlines():
         if line.startswith("*"):
-            found.append(Table(store, "ip" if version == 4 else "ip6", line[1:].strip()))
+            found.append(Table(store, "ip" if version == 4 else "ip6", line[1:].strip(), by_iptables=True))
         elif line.startswith(":") and CHAIN_PREFIX not in line:
             name, policy = line[1:].split()[:2]
             hooked = policy != "-"
@@ -34,19 +36,25 @@ def tables(dump: str, store: str, version: int) -> list[Table]:
             found[-1].chains[name] = chain
         elif line.startswith("-A "):
             unused, name, *rest = words(line)
-            rule = _rule_of_iptables(rest)
-            if name in found[-1].chains and rule is not None:
-                found[-1].chains[name].rules.append(rule)
+            if name in found[-1].chains:
+                _add(found[-1].chains[name], tuple(rest))
     return found
 
 
-def _rule_of_iptables(rule: t.Sequence[str]) -> Rule | None:
-    """None for a rule of ours."""
+def _add(chain: Chain, spelled: tuple[str, ...]) -> None:
+    rule = _rule_of_iptables(spelled)
+    if rule.target.startswith(CHAIN_PREFIX) or (
+        COLLECTION in spelled and by_name(spelled).get("--comment") == COLLECTION
+    ):
+        chain.ours.append((len(chain.rules), rule))
+    else:
+        chain.rules.append(rule)
+
+
+def _rule_of_iptables(rule: tuple[str, ...]) -> Rule:
     found = by_name(rule)
     target = found.get("-g") or found.get("-j", "")
-    if found.get("--comment") == COLLECTION or target.startswith(CHAIN_PREFIX):
-        return None
-    known: dict[str, t.Any] = {}
+    known: dict[str, t.Any] = {"words": rule}
     for option in options(rule):
         if option.name in _LINK_OPTIONS:
             name = option.value if option.name in ("-i", "-o") else _group(option.value)
@@ -59,7 +67,7 @@ def _rule_of_iptables(rule: t.Sequence[str]) -> Rule | None:
         known["verdict"] = target.lower()
     elif target in TRANSLATING_TARGETS:
         known.update(translates=True, captures=tuple(_captures_of_iptables(found, target)))
-    elif target:
+    elif target and target not in _NOTING_TARGETS:
         known.update(verdict="goto" if "-g" in found else "jump", target=target)
     return Rule(**known)
 

@@ -34,7 +34,7 @@ def facts(
     """What stands in the way of our rules, a sentence each; ``passed``: base chains, and ways, that let ours pass."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     direct: dict[tuple[str, str], dict[str, None]] = {}
-    for obstacle in _obstacles(foreign, _packets(state, uplinks), state.versions, backend.home):
+    for obstacle in _obstacles(foreign, _packets(state, uplinks), state.versions):
         packet, what = obstacle.packet, (obstacle.title, obstacle.how)
         if (obstacle.base, packet.way) in passed:
             continue
@@ -67,13 +67,11 @@ def _from_outside(flow: Flow, subnets: t.Iterable[Network]) -> bool:
     return not any(flow.source.network_address in subnet for subnet in subnets)
 
 
-def _obstacles(
-    foreign: Foreign, packets: t.Sequence[Packet], versions: t.Container[int], home: t.Container[BaseChain]
-) -> t.Iterator[Obstacle]:
-    """What drops these packets; ``home``: base chains in which our accept holds."""
+def _obstacles(foreign: Foreign, packets: t.Sequence[Packet], versions: t.Container[int]) -> t.Iterator[Obstacle]:
+    """What drops these packets."""
     for table, chain in foreign.forwarding(versions):
         base = BaseChain(table.store, table.family, table.name, chain.name)
-        for packet in packets if base not in home else ():
+        for packet in packets:
             how = dropped_by(table, chain, packet, USER_CHAINS)
             if how:
                 yield Obstacle(base, "chain %s of %s" % (chain.name, table), how, packet)

@@ -11,7 +11,7 @@ import typing as t
 from ...kernel.netfilter import Netfilter
 from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE, ZONE_FILE
 from ...model import VERSIONS
-from ..backend import FirewallError
+from ..backend import FirewallError, NoProgram, first_line
 
 if t.TYPE_CHECKING:
     from .rules import Chain, Table
@@ -32,6 +32,8 @@ class Foreign:
         self._tables: list[Table] | None = None
         self._saved: dict[tuple[str, int, str], str] = {}
         self._nft_works = False
+        self._nft_version = ""
+        self.troubles: dict[str, None] = {}  # what could not be looked at, a sentence each
 
     # ---- what nft sees
 
@@ -40,6 +42,7 @@ class Foreign:
         if self._chains is None:
             listed = self.json(["nft", "-j", "list", "chains"])
             self._nft_works = bool(listed)  # even of nothing it tells its version
+            self._nft_version = next((item["metainfo"].get("version", "") for item in listed if "metainfo" in item), "")
             self._chains = [item["chain"] for item in listed if "chain" in item]
         return self._chains
 
@@ -47,6 +50,11 @@ class Foreign:
         """Whether nft can be asked on this host."""
         self.chains()
         return self._nft_works
+
+    def nft_version(self) -> str:
+        """The version of nft; empty when it does not say."""
+        self.chains()
+        return self._nft_version
 
     def nft_sees_ours_in_iptables(self) -> bool:
         """Whether the nf_tables variant of iptables has chains of ours."""
@@ -84,11 +92,16 @@ class Foreign:
         if self._in_our_way():
             from . import from_nft
 
-            found += from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"]))
+            for table in from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"])):
+                found += (self._seen_by_iptables(table) if from_nft.is_of_iptables(table) else []) or [table]
         for version in VERSIONS:
             for name in ("filter", "nat"):
                 found += self.saved_tables("legacy", version, name)
         return found
+
+    def _seen_by_iptables(self, table: Table) -> list[Table]:
+        """A table of iptables as iptables has it: nft tells but the names of its matches, and no comment."""
+        return self.saved_tables(table.store, 4 if table.family == "ip" else 6, table.name)
 
     def saved_tables(self, store: str, version: int, name: str) -> list[Table]:
         """A table as iptables sees it; none when it is not there."""
@@ -97,18 +110,23 @@ class Foreign:
             return []
         from . import from_save
 
-        return from_save.tables(text, store, version)
+        return [table for table in from_save.tables(text, store, version) if table.name == name]
 
     def _has_tables(self) -> bool:
         return self._in_our_way() or any(self.netfilter.legacy_tables(version) for version in VERSIONS)
 
+    def chains_of_others(self) -> t.Iterator[Json]:
+        """The chains that nft sees outside our table, in the families that routed packets pass."""
+        for chain in self.chains():
+            if (chain["family"], chain["table"]) != (NFT_FAMILY, NFT_TABLE) and chain["family"] in (
+                "ip",
+                "ip6",
+                "inet",
+            ):
+                yield chain
+
     def _in_our_way(self) -> bool:
-        return any(
-            (chain["family"], chain["table"]) != (NFT_FAMILY, NFT_TABLE)
-            and chain["family"] in ("ip", "ip6", "inet")
-            and (chain.get("hook") == "forward" or chain.get("type") == "nat")
-            for chain in self.chains()
-        )
+        return any(chain.get("hook") == "forward" or chain.get("type") == "nat" for chain in self.chains_of_others())
 
     def saved(self, store: str, version: int, table: str) -> str:
         """What iptables-save prints of a table; empty when there is none. Listing a legacy table would load it."""
@@ -126,9 +144,14 @@ class Foreign:
 
     def _output(self, argv: t.Sequence[str]) -> str:
         try:
-            rc, out, unused = self.netfilter.run(argv, None)
-        except (FirewallError, OSError):
+            rc, out, err = self.netfilter.run(argv, None)
+        except (NoProgram, FileNotFoundError):
             return ""
+        except (FirewallError, OSError) as error:
+            rc, out, err = 1, "", str(error)
+        if rc != 0 and "not supported" not in err:
+            told = (" ".join(argv), first_line(err).rstrip("."))
+            self.troubles["%s does not work here: %s; what others have there cannot be told" % told] = None
         return out if rc == 0 else ""
 
     # ---- what their tables do

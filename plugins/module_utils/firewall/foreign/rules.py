@@ -13,13 +13,15 @@ import ipaddress
 import typing as t
 from dataclasses import dataclass, field
 
-from ...marks import LINK_GROUP
+from ...marks import CHAIN_PREFIX, LINK_GROUP
 from ...model import Network, PortRange
 
 Json = t.Any
 
 TRANSLATING_TARGETS = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP")
 ANY_LINK_OF_OURS = "*"
+# Chains of ours that others' rules are to come before.
+LAST_TARGETS = (CHAIN_PREFIX + "FOREIGN",)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ class Rule:
     captures: tuple[Capture, ...] = ()
     maps: tuple[tuple[str, Json], ...] = ()  # maps by name that say where a packet is led, with their key
     opaque: bool = False  # what it translates is seen by iptables only
+    handle: int = field(default=0, compare=False)  # its own in nft
+    words: tuple[str, ...] = field(default=(), compare=False)  # its own in iptables
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether it is about every packet that comes to it."""
+        return self.came_by is None and self.goes_by is None and not self.published and not self.other
 
 
 @dataclass
@@ -69,6 +78,8 @@ class Chain:
     hook: str = ""
     policy: str = ""
     rules: list[Rule] = field(default_factory=list)
+    # rules of ours, with the number of rules of others that come before
+    ours: list[tuple[int, Rule]] = field(default_factory=list)
 
 
 @dataclass
@@ -79,6 +90,7 @@ class Table:
     family: str  # ip, ip6 or inet
     name: str
     chains: dict[str, Chain] = field(default_factory=dict)
+    by_iptables: bool = False  # read by iptables, and to be changed by it
 
     def __str__(self) -> str:
         if self.store == "legacy":
@@ -153,6 +165,72 @@ def _meets(rule: Rule, packet: Packet) -> tuple[bool, bool]:
         return True, True
     # A rule that names our bridge and another link may be meant for this packet, unless both ends are ours.
     return ours is not None and any(name not in (packet.bridge, ANY_LINK_OF_OURS) for name in theirs.names), False
+
+
+# ---- where a chain drops what no rule is about
+
+
+class End(t.NamedTuple):
+    """The place where an accept leaves every rule its say: in which chain, behind how many rules of others."""
+
+    chain: Chain
+    place: int
+    by_rule: bool  # a last rule drops, and not the policy
+
+
+def catch_all(table: Table, base: Chain) -> End | None:
+    """The end of a base chain that drops what no rule is about; None where there is none that can be told.
+
+    Only a last rule is a catch-all: one with others behind it was put there to cut everything off.
+    """
+    found = _last(table, base, ())
+    if found is not None:
+        return found if found.chain is base or _is_only_for(table, base, found.chain) else None
+    if base.policy != "drop" or any(rule.asks_nothing and rule.verdict in ("accept", "goto") for rule in base.rules):
+        return None
+    return End(base, _before_logs(base, len(base.rules)), False)
+
+
+def _last(table: Table, chain: Chain, above: tuple[str, ...]) -> End | None:
+    place = _before_logs(chain, len(chain.rules)) - 1
+    if place < 0 or chain.name in above:
+        return None
+    rule = chain.rules[place]
+    early = any(other.asks_nothing and other.verdict in ("accept", "return", "goto") for other in chain.rules[:place])
+    late = any(before > place and mine.target not in LAST_TARGETS and mine.target for before, mine in chain.ours)
+    if not rule.asks_nothing or early or late:
+        return None
+    if rule.verdict in ("drop", "reject"):
+        return End(chain, _before_logs(chain, place), True)
+    if rule.verdict in ("jump", "goto") and rule.target in table.chains:
+        return _last(table, table.chains[rule.target], (*above, chain.name))
+    return None
+
+
+def _before_logs(chain: Chain, place: int) -> int:
+    """Back over rules that only note what is about to happen."""
+    while place and not chain.rules[place - 1].verdict and not chain.rules[place - 1].translates:
+        place -= 1
+    return place
+
+
+def _is_only_for(table: Table, base: Chain, chain: Chain) -> bool:
+    """Whether nothing but what this base chain judges comes to a chain: an accept there must not open the host."""
+    return not any(
+        other.hook and other is not base and chain.name in reached(table, other) for other in table.chains.values()
+    )
+
+
+def reached(table: Table, base: Chain) -> set[str]:
+    """The names of the chains that packets of a base chain may come to, its own included."""
+    found: set[str] = set()
+    waiting = [base.name]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in table.chains:
+            found.add(name)
+            waiting += [rule.target for rule in table.chains[name].rules if rule.target]
+    return found
 
 
 def _fits(pattern: str, link: str) -> bool:

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from ...kernel.netfilter import Netfilter
 from ...model import FirewallState
 from ...operations import LoadRules, Operation
-from ..backend import Backend, BaseChain, FirewallError, first_line
-from ..save_text import docker_bridges, restore
+from ..backend import Backend, BaseChain, FirewallError, NoProgram, Trouble, first_line
+from ..save_text import restore
 from . import layout
 from .names import USERS
 from .text import EMPTY, TABLES, Ruleset, parse, transaction
 
 VARIANTS = ("auto", "nft", "legacy")
-# What a shell exits with when there is no such program.
-_MISSING = 127
+# What a shell exits with when there is no such program, and when it cannot be run.
+_MISSING, _BROKEN = 127, 126
 
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
@@ -50,7 +50,6 @@ class IptablesBackend(Backend):
         self._variant = variant
         self._version: tuple[int, str] | None = None
         self._found: t.Mapping[int, Ruleset] = {4: EMPTY, 6: EMPTY}  # without the IP versions that this host lacks
-        self._judged: dict[int, list[str]] = {}  # bridges of others, who have rules for them in the same table
 
     @property
     def store(self) -> str:  # type: ignore[override]
@@ -64,17 +63,13 @@ class IptablesBackend(Backend):
         """The name of what owns the store: python-iptables and iptables-legacy-restore write the same rules."""
         return "legacy" if self.store == "legacy" else "iptables"
 
-    @property
-    def home(self) -> frozenset[BaseChain]:
-        return frozenset(BaseChain(self.store, family, "filter", "FORWARD") for family in ("ip", "ip6"))
-
-    def usable(self) -> str | None:
+    def usable(self) -> Trouble | None:
         rc, out = self._ask_version()
         tool = self.tool(4, "")
         if rc == _MISSING:
-            return "%s is not installed; install the package iptables." % tool
+            return Trouble("%s is not installed; install the package iptables." % tool, is_absent=True)
         if rc != 0 or not out.startswith("iptables"):
-            return "%s does not work here: %s" % (tool, first_line(out))
+            return Trouble("%s does not work here: %s" % (tool, first_line(out)))
         return None
 
     def read(self) -> Dump:
@@ -91,7 +86,7 @@ class IptablesBackend(Backend):
 
     def _wanted(self, current: t.Mapping[int, Ruleset], desired: FirewallState) -> dict[int, Ruleset]:
         """What is to be there, with the user's own rules as they are."""
-        rendered = layout.render(desired, self._judged)
+        rendered = layout.render(desired)
         return {version: _with_users(current.get(version, EMPTY), rules) for version, rules in rendered.items()}
 
     def user_rules(self, raw: object) -> str:
@@ -101,6 +96,15 @@ class IptablesBackend(Backend):
                     words = (chain, self.tool(version, ""), table, chain)
                     return "Chain %s has rules of yours, and stays; to empty it: %s -t %s -F %s" % words
         return ""
+
+    def jumps(self, raw: object) -> dict[BaseChain, int]:
+        families = t.cast("Dump", raw).families
+        return {
+            BaseChain(self.store, "ip" if version == 4 else "ip6", "filter", "FORWARD"): rules.before(
+                "filter", "FORWARD"
+            )
+            for version, rules in families.items()
+        }
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("Dump", raw).families
@@ -138,10 +142,10 @@ class IptablesBackend(Backend):
         """Run a program; a missing one ends like in a shell."""
         try:
             return self.netfilter.run(argv, None)
-        except FileNotFoundError:
+        except (FileNotFoundError, NoProgram):
             return _MISSING, "", "not found"
         except FirewallError as error:
-            return _MISSING, "", str(error)
+            return _BROKEN, "", str(error)
 
     def read_family(self, version: int) -> Ruleset | None:
         """What of ours there is for an IP version; None when this host has no such version."""
@@ -161,7 +165,6 @@ class IptablesBackend(Backend):
                 "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
                 % (tool, ", ".join(sorted(foreign)))
             )
-        self._judged[version] = docker_bridges(out)
         return parse(out)
 
     def _refuse_missing(self, version: int, desired: FirewallState) -> None:

@@ -49,18 +49,15 @@ _MARK: Rule = ("-m", "comment", "--comment", COLLECTION)
 _FOREIGN: Rule = ("-m", "devgroup", "!", "--src-group", GROUP, "!", "--dst-group", GROUP, "-j", "DROP")
 
 
-def render(state: FirewallState, judged: t.Mapping[int, t.Sequence[str]] | None = None) -> dict[int, Ruleset]:
-    """The rules that ``state`` asks for, by IP version; a version with nothing to do has an empty set.
-
-    ``judged`` are bridges of others who have rules for them in the same table.
-    """
-    return {version: _render_family(state, version, (judged or {}).get(version, ())) for version in VERSIONS}
+def render(state: FirewallState) -> dict[int, Ruleset]:
+    """The rules that ``state`` asks for, by IP version; a version with nothing to do has an empty set."""
+    return {version: _render_family(state, version) for version in VERSIONS}
 
 
-def _render_family(state: FirewallState, version: int, judged: t.Sequence[str]) -> Ruleset:
+def _render_family(state: FirewallState, version: int) -> Ruleset:
     draft = Draft(version)
     if version in state.policy_versions:
-        policies.render(sorted(state.policies, key=lambda policy: policy.bridge), draft, judged)
+        policies.render(sorted(state.policies, key=lambda policy: policy.bridge), draft)
     masquerades.render([entry for entry in state.masquerades if entry.source.version == version], draft)
     ports.render([port for port in state.ports if port.container_ip.version == version], draft)
     if version in state.drop_transit:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from ...model import FirewallState
 from ...operations import Operation, here_document
-from ..backend import FirewallError
+from ..backend import FirewallError, Trouble
 from ..foreign.reader import Foreign
 from ..save_text import restore
 from . import libiptc
@@ -42,27 +42,29 @@ class LegacyBackend(IptablesBackend):
 
     name = "legacy"
 
-    def usable(self) -> str | None:
+    def usable(self) -> Trouble | None:
         trouble = super().usable()
         if trouble is not None:
             return trouble
         if self.store != "legacy":
-            return (
+            return Trouble(
                 "The iptables of this host is the nf_tables variant, and would not show what python-iptables writes;"
                 " use the back-end iptables."
             )
         found = _VERSION.search(self.version_text())
         if found is None or tuple(int(part) for part in found.groups()) > _LAST_VERSION:
-            return (
+            return Trouble(
                 "python-iptables cannot write rules correctly with iptables 1.8.11 or later"
                 " (its issue 353); use the back-end iptables."
             )
         if importlib.util.find_spec("iptc") is None:
-            return "python-iptables is not installed for %s; install the package python3-iptables." % sys.executable
+            return Trouble(
+                "python-iptables is not installed for %s; install the package python3-iptables." % sys.executable
+            )
         foreign = Foreign(self.netfilter)
         for table in foreign.nat_tables(4) + foreign.nat_tables(6):
             if table.store == "nft":
-                return (
+                return Trouble(
                     "%s translates addresses as well, and which of two rules for a packet decides depends on which"
                     " was loaded first; use the back-end nftables." % table
                 )

@@ -34,15 +34,15 @@ from .words import (
 # ---- to rules
 
 
-def render(policies: t.Sequence[BridgePolicy], draft: Draft, judged: t.Sequence[str]) -> None:
-    """The chains of all policies; ``judged`` are bridges of others who have rules for them in the same table."""
+def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+    """The chains of all policies. They drop, and accept nothing: who comes after them may know a reason against it."""
     if len({policy.bridge for policy in policies}) < len(policies):
         raise InvalidRequest("There is more than one policy for the same bridge.")
     for policy in policies:
         for name in (policy.bridge, *policy.trusted_interfaces):
             interface(name)
     _render_guard(policies, draft)
-    _render_forward(policies, draft, judged)
+    _render_forward(policies, draft)
     _render_host_access([policy for policy in policies if not policy.host_access], draft)
     _render_output([policy for policy in policies if not policy.icc and list(_flows(policy, draft.version))], draft)
 
@@ -89,7 +89,7 @@ def _trusted(policy: BridgePolicy) -> list[str]:
     return [name for name in policy.trusted_interfaces if name != policy.bridge]
 
 
-def _render_forward(policies: t.Sequence[BridgePolicy], draft: Draft, judged: t.Sequence[str]) -> None:
+def _render_forward(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
     draft.user_chain("filter")
     for way, policy in itertools.product(("-i", "-o"), policies):
         # -g, not -j: a RETURN from the user's chain then goes on behind the jump to this chain, so that a packet from
@@ -104,16 +104,10 @@ def _render_forward(policies: t.Sequence[BridgePolicy], draft: Draft, judged: t.
     for policy in policies:
         draft.add(names.INVALID, ("-i", policy.bridge, "!", "-o", policy.bridge, "-j", "DROP"))
         chain = names.INTO + policy.bridge
-        draft.add(names.FORWARD, ("-o", policy.bridge), comment(network=policy.network), ("-j", chain))
+        # as above: a RETURN from that chain has judged the packet, and goes on to the rules of others
+        draft.add(names.FORWARD, ("-o", policy.bridge), comment(network=policy.network), ("-g", chain))
         for rule in _into(policy, draft.version):
             draft.add(("filter", chain), rule)
-    for name in judged:
-        # Docker closes its containers by the policy of FORWARD. Our accept would open them to our endpoints.
-        draft.add(names.FORWARD, ("-o", name, "-j", "RETURN"))
-    for policy in policies:
-        # also under a FORWARD policy of DROP, which Docker sets
-        if not policy.internal:
-            draft.add(names.FORWARD, ("-i", policy.bridge, "-j", "ACCEPT"))
 
 
 def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
@@ -121,19 +115,19 @@ def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
     (bridge-nf-call-iptables) shows them; an internal network refuses the rest of the world before all else."""
     if policy.internal:
         yield ("!", "-i", policy.bridge, "-j", "DROP")
-    yield (*ESTABLISHED, "-j", "ACCEPT")
-    yield (*TRANSLATED, "-j", "ACCEPT")
+    yield (*ESTABLISHED, "-j", "RETURN")
+    yield (*TRANSLATED, "-j", "RETURN")
     for name in _trusted(policy):
-        yield ("-i", name, "-j", "ACCEPT")
+        yield ("-i", name, "-j", "RETURN")
     if policy.direct_access:
-        yield ("!", "-i", policy.bridge, "-j", "ACCEPT")
+        yield ("!", "-i", policy.bridge, "-j", "RETURN")
     if policy.icc:
-        yield ("-i", policy.bridge, "-j", "ACCEPT")
+        yield ("-i", policy.bridge, "-j", "RETURN")
     elif version == 6:
         for kind in ("135", "136"):  # neighbour discovery is to IPv6 what ARP, which no rule here filters, is to IPv4
-            yield ("-i", policy.bridge, "-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "ACCEPT")
+            yield ("-i", policy.bridge, "-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "RETURN")
     for flow in _flows(policy, version):
-        yield (*flow, "-j", "ACCEPT")
+        yield (*flow, "-j", "RETURN")
     yield ("-j", "DROP")
 
 
@@ -179,7 +173,7 @@ def parse(rules: Rules, version: int) -> t.Iterator[BridgePolicy]:
     labels = {
         rule.get("-o", ""): notes_of(rule).get("network", "")
         for rule in forward
-        if rule.get("-j", "").startswith(names.INTO)
+        if rule.get("-g", "").startswith(names.INTO)
     }
     no_way_out = {rule.get("-i") for rule in forward if rule.get("-j") == "DROP"}
     no_host_access = {rule.get("-i") for rule in rules.get(names.INPUT, ())}
@@ -205,12 +199,12 @@ def _subnets(guard: t.Iterable[Options]) -> dict[str, list[Network]]:
 
 def _policy(bridge: str, into: t.Sequence[Options], version: int) -> BridgePolicy:
     """What the chain of a bridge says; one that somebody has emptied forbids nothing to its endpoints."""
-    came_by = [rule["-i"] for rule in into if _is(rule, "-i", "ACCEPT")]
+    came_by = [rule["-i"] for rule in into if _is(rule, "-i", "RETURN")]
     return BridgePolicy(
         bridge=bridge,
         internal=any(_is(rule, "! -i", "DROP") for rule in into),
         icc=not into or bridge in came_by,
-        direct_access=any(_is(rule, "! -i", "ACCEPT") for rule in into),
+        direct_access=any(_is(rule, "! -i", "RETURN") for rule in into),
         trusted_interfaces=tuple(name for name in came_by if name != bridge),
         allow=tuple(each(lambda rule: _flow(rule, version), into)),
     )
@@ -221,7 +215,7 @@ def _is(rule: Options, option: str, verdict: str) -> bool:
 
 
 def _flow(rule: Options, version: int) -> Flow | None:
-    if rule.get("-j") != "ACCEPT" or not rule.keys() <= {"-s", "-d", "-p", "--dport", "-j"}:
+    if rule.get("-j") != "RETURN" or not rule.keys() <= {"-s", "-d", "-p", "--dport", "-j"}:
         return None
     wanted = ports(rule) if "--dport" in rule else None
     return Flow(network(rule, "-s", version), network(rule, "-d", version), rule.get("-p", ""), wanted)

@@ -45,9 +45,9 @@ def render(ports: t.Collection[PublishedPort], draft: Draft) -> None:
         return
     ordered = sorted(ports, key=_order)
     for port in ordered:
-        if not port.limited:
+        if not _has_own_rules(port):
             draft.add(names.PUBLISH if port.host_ip is None else names.PUBLISH_AT, *_match(port), _redirect(port))
-    limited = [port for port in ordered if port.limited]
+    limited = [port for port in ordered if _has_own_rules(port)]
     # an address before all addresses, and in both what is limited before what is not
     _render_stage([port for port in limited if port.host_ip is not None], names.PUBLISH_AT, _STRICT, draft)
     _render_stage([port for port in limited if port.host_ip is None], names.PUBLISH, _ANY_WAY, draft)
@@ -55,6 +55,11 @@ def render(ports: t.Collection[PublishedPort], draft: Draft) -> None:
     if draft.version == 4:
         # the kernel drops these later than PREROUTING, where they would already be translated
         draft.add(names.LOOPBACK, ("-d", "127.0.0.0/8", "!", "-i", "lo", "-j", "DROP"))
+
+
+def _has_own_rules(port: PublishedPort) -> bool:
+    """Whether what it shares a chain with would serve it to fewer, or to more."""
+    return port.limited or port.any_way
 
 
 def _render_stage(
@@ -90,7 +95,8 @@ def _match(port: PublishedPort) -> tuple[Rule, Rule]:
 
 
 def _redirect(port: PublishedPort) -> Rule:
-    note = comment(bridge=port.bridge, network=port.network)
+    way = ("limited" if port.limited else "any") if port.any_way else ""
+    note = comment(bridge=port.bridge, network=port.network, way=way)
     return (*note, "-j", "DNAT", "--to-destination", _to_destination(port))
 
 
@@ -135,14 +141,20 @@ def parse(rules: Rules) -> t.Iterator[PublishedPort]:
     """The ports that the chains of one address family publish."""
     for where in (names.PUBLISH_AT, names.PUBLISH):
         yield from each(_port, rules.get(where, ()))
-    limited: dict[t.Any, PublishedPort] = {}
+    found: dict[t.Any, PublishedPort] = {}
     for port in each(_port, rules.get(names.PUBLISH_IN, ())):
-        known = limited.setdefault(port.key, port)
+        known = found.setdefault(port.key, port)
         sources = dict.fromkeys(known.allowed_sources + port.allowed_sources)
         interfaces = dict.fromkeys(known.in_interfaces + port.in_interfaces)
-        limited[port.key] = replace(port, allowed_sources=tuple(sources), in_interfaces=tuple(interfaces))
+        found[port.key] = replace(port, allowed_sources=tuple(sources), in_interfaces=tuple(interfaces))
+    free = {port.key for port in each(_free_port, rules.get(names.PUBLISH_IN, ()))}
     # One whose limits are gone is closed to the outside now; on no account may it come back without them.
-    yield from (port for port in limited.values() if port.allowed_sources or port.in_interfaces)
+    yield from (port for port in found.values() if port.allowed_sources or port.in_interfaces or port.key in free)
+
+
+def _free_port(rule: Options) -> PublishedPort | None:
+    """One that has rules of its own for another reason than limits."""
+    return _port(rule) if notes_of(rule).get("way") == "any" else None
 
 
 def _port(rule: Options) -> PublishedPort | None:
@@ -161,6 +173,7 @@ def _port(rule: Options) -> PublishedPort | None:
         allowed_sources=(ipaddress.ip_network(rule["-s"]),) if "-s" in rule else (),
         in_interfaces=(rule["-i"],) if "-i" in rule else (),
         network=notes.get("network", ""),
+        any_way="way" in notes,
     )
 
 

@@ -42,6 +42,10 @@ class Ruleset:
     chains: t.Mapping[ChainKey, tuple[Rule, ...]]
     jumps: tuple[Jump, ...] = ()
 
+    def before(self, table: str, chain: str) -> int:
+        """How many rules of ours stand before those of others in a chain of theirs."""
+        return sum((jump.table, jump.chain) == (table, chain) and jump.target not in LAST for jump in self.jumps)
+
     def __bool__(self) -> bool:
         return bool(self.chains or self.jumps)
 

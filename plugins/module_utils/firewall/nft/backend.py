@@ -10,13 +10,16 @@ import typing as t
 from ...kernel.netfilter import Netfilter
 from ...marks import NFT_FAMILY, NFT_TABLE
 from ...model import FirewallState
-from ..backend import Backend, FirewallError, first_line
+from ..backend import Backend, FirewallError, NoProgram, Trouble, first_line
 from . import layout, names, table
 
 if t.TYPE_CHECKING:
     from ...operations import Operation
 
 _PLACE = (NFT_FAMILY, NFT_TABLE)
+_OWNED = (
+    "Another program owns table %s %s, which nobody else can change; end that program, and the table goes." % _PLACE
+)
 
 
 class NftablesBackend(Backend):
@@ -29,23 +32,25 @@ class NftablesBackend(Backend):
         self._text: str | None = None
         self._table: table.Table | None = None
 
-    def usable(self) -> str | None:
+    def usable(self) -> Trouble | None:
         try:
             self._listed()
         except FirewallError as error:
-            return str(error)
+            # the second is what nft says of a kernel without nf_tables
+            return Trouble(str(error), isinstance(error, NoProgram) or "not supported" in str(error))
         return None
 
     def read(self) -> table.Table:
         if self._table is None:
             out = self._listed()
+            # what goes before the chains is of the table itself
+            if '"owner"' in out.partition('{"chain"')[0]:
+                raise FirewallError(_OWNED)
             try:
                 self._table = table.parse(out) if out else table.Table()
             except ValueError as error:
                 # nft 1.0.6 breaks off in the middle of a table with an owner
-                raise FirewallError(
-                    "nft does not show the whole of table %s %s: another program owns it." % _PLACE
-                ) from error
+                raise FirewallError(_OWNED) from error
         return self._table
 
     def _listed(self) -> str:

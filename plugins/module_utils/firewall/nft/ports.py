@@ -93,7 +93,7 @@ def _hairpins(versions: t.Container[int], draft: Draft) -> t.Iterator[str]:
 
 
 def _put_port(port: PublishedPort, draft: Draft) -> None:
-    note = notes.spell(bridge=port.bridge, network=port.network) or _OURS
+    note = notes.spell(bridge=port.bridge, network=port.network, way="any" if port.any_way else "") or _OURS
     if len(port.host_ports) > 1 and port.host_ports.first == port.container_port:
         _put_range(port, note, draft)
     else:
@@ -216,4 +216,5 @@ def _port(key: t.Sequence[str], element: Element, limits: _Limits) -> PublishedP
         allowed_sources=parsed(sources),
         in_interfaces=tuple(sorted(links)),
         network=found.get("network", ""),
+        any_way=found.get("way") == "any",
     )

@@ -114,12 +114,14 @@ def ports(draw: Any) -> PublishedPort:
     """A published port, or a range of them."""
     version = draw(VERSIONS)
     host_ports = draw(PORT_RANGES)
+    host_ip = draw(st.none() | addresses(version))
     return PublishedPort(
         protocol=draw(PROTOCOLS),
         host_ports=host_ports,
         container_ip=draw(addresses(version)),
         container_port=draw(st.just(host_ports.first) | st.integers(1, 65535 - len(host_ports))),
-        host_ip=draw(st.none() | addresses(version)),
+        host_ip=host_ip,
+        any_way=host_ip is not None and not host_ip.is_loopback and draw(st.booleans()),
         bridge=draw(st.just("") | LINKS),
         allowed_sources=merged(draw(several(networks(version, 1)))),
         in_interfaces=tuple(sorted(draw(several(LINKS)))),

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from golden_states import STATES
 from netfilter_in_memory import MemoryNetfilter
 
+from ansible_collections.dockerless.network.plugins.module_utils.arguments import BACKENDS
 from ansible_collections.dockerless.network.plugins.module_utils.firewall import choice
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, BaseChain
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, NoProgram, Trouble
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice import Row, package_of
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.model import FirewallState
@@ -24,9 +27,8 @@ class Toy(Backend):
     """A back-end that keeps its rules in a list."""
 
     name = "toy"
-    home = frozenset([BaseChain("nft", "ip", "filter", "FORWARD")])
 
-    def usable(self) -> str | None:
+    def usable(self) -> Trouble | None:
         return None
 
     def read(self) -> FirewallState | None:
@@ -39,13 +41,23 @@ class Toy(Backend):
         return [] if self.state(raw) == desired else [RunTool(("toy", "load"))]
 
 
+def test_the_rows_are_the_choices_that_the_option_has() -> None:
+    assert tuple(row.name for row in choice.ROWS) == BACKENDS
+
+
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> MemoryNetfilter:
     """A host with this back-end as well, where nft works and has nothing."""
     row = Row("toy", ("toy",), "toys", Toy, load_remover=Toy, may_have_rules=lambda netfilter, foreign: bool(THERE))
     monkeypatch.setattr(choice, "ROWS", (*choice.ROWS, row))
     THERE.clear()
-    return MemoryNetfilter(lambda argv, text: (1, "", "No such file or directory"))
+    return MemoryNetfilter(_nothing_but_nft)
+
+
+def _nothing_but_nft(argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
+    if argv[0] != "nft":
+        raise NoProgram(argv[0])
+    return (0, '{"nftables": [{"metainfo": {}}]}', "") if argv[-1] == "chains" else (1, "", "No such file or directory")
 
 
 def test_a_row_makes_a_back_end_one_to_choose(toy: MemoryNetfilter) -> None:

@@ -10,15 +10,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, FirewallError
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist import plan
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import (
+    Backend,
+    BaseChain,
+    FirewallError,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist import forward, plan
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.base import Measures, Ours
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.docker import DockerUser
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.firewalld import Firewalld
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.ufw import Ufw
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.obstacles import facts
@@ -50,13 +53,15 @@ class Machine:
     nft: list[Any] = field(default_factory=list)
     saved: dict[str, str] = field(default_factory=dict)  # by tool
     zones: dict[str, str] = field(default_factory=dict)
-    refused: str = ""  # a word that iptables-restore does not take
+    owned: bool = False  # nobody but the owner of a table may change it
     files: dict[str, str] = field(default_factory=dict)
     legacy: dict[int, list[str]] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
 
     def run(self, argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
         self.ran.append(" ".join(argv))
+        if argv[:2] == ["nft", "-c"]:
+            return (1, "", "Operation not permitted") if self.owned else (0, "", "")
         if argv[0] == "nft":
             wanted = ("metainfo", "chain") if argv[-1] == "chains" else ("metainfo", "chain", "rule")
             listed = [item for item in [{"metainfo": {}}, *self.nft] if next(iter(item)) in wanted]
@@ -64,8 +69,6 @@ class Machine:
         if argv[0] == "firewall-cmd":
             zone = self.zones.get(argv[1].partition("=")[2], "")
             return (0, zone + "\n", "") if zone else (2, "", "no zone")
-        if "--test" in argv:
-            return (1, "", "No such match") if self.refused and self.refused in (text or "") else (0, "", "")
         if argv[0] not in self.saved:
             raise FirewallError("no such program")
         return 0, self.saved[argv[0]], ""
@@ -84,8 +87,8 @@ def chain(name: str, policy: str = "", family: str = "ip", table: str = "filter"
     return {"chain": {"family": family, "table": table, "name": name, **base}}
 
 
-def rule(name: str, *expression: Any, family: str = "ip", table: str = "filter") -> Any:
-    return {"rule": {"family": family, "table": table, "chain": name, "expr": list(expression)}}
+def rule(name: str, *expression: Any, family: str = "ip", table: str = "filter", **more: Any) -> Any:
+    return {"rule": {"family": family, "table": table, "chain": name, "expr": list(expression), **more}}
 
 
 def jump(target: str) -> Any:
@@ -94,9 +97,6 @@ def jump(target: str) -> Any:
 
 def came_by(link: str) -> Any:
     return {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": link}}
-
-
-HOME = IptablesBackend(Machine().netfilter, "nft").home
 
 
 def planned(place: Any, state: FirewallState = STATE, **more: Any) -> Measures:
@@ -109,99 +109,191 @@ def commands(steps: Sequence[Any]) -> list[str]:
     return [command for step in steps for command in step.commands()]
 
 
-# ---- Docker
+# ---- chains of others that drop at their end
 
-DOCKER = """*filter
-:FORWARD DROP [0:0]
-:DOCKER-USER - [0:0]
--A FORWARD -j DOCKER-USER
--A FORWARD -o docker0 -j DOCKER
-%s-A DOCKER-USER -j RETURN
-COMMIT
-"""
-IN_PLACE = """-A DOCKER-USER -s 10.9.9.9/32 -j DROP
--A DOCKER-USER -o docker0 -m devgroup --src-group 0x646c -m comment --comment "dockerless.network" -j RETURN
--A DOCKER-USER -m devgroup --src-group 0x646c -m comment --comment "dockerless.network" -j ACCEPT
--A DOCKER-USER -m devgroup --dst-group 0x646c -m comment --comment "dockerless.network" -j ACCEPT
-"""
-THEIR_RULE = IN_PLACE.splitlines(keepends=True)[0]
 MARK = '-m comment --comment "dockerless.network"'
+OURS_THERE = f"""-A FORWARD -o br-blue {MARK} -j ACCEPT
+-A FORWARD -i br-blue {MARK} -j ACCEPT
+"""
+JUMP = f"-A FORWARD {MARK} -j DLN-FORWARD\n"
+SPECIFIC = "-A FORWARD -s 10.9.9.9/32 -j DROP\n-A FORWARD -i eth0 -p tcp -m tcp --dport 80 -j DROP\n"
+LAST = "-A FORWARD -j REJECT --reject-with icmp-port-unreachable\n"
+LOG = "-A FORWARD -m limit --limit 1/sec -j LOG\n"
+BASE = BaseChain("nft", "ip", "filter", "FORWARD")
 
 
-def docker(rules: str = "", policy: str = "drop", **more: Any) -> Machine:
-    listed = [chain("FORWARD", policy), chain("DOCKER-USER"), rule("FORWARD", jump("DOCKER-USER"))]
-    return Machine(nft=listed, saved={"iptables-nft-save": DOCKER % rules}, **more)
+def filtering(rules: str, policy: str = "ACCEPT", chains: str = "", **more: Any) -> Machine:
+    """A host with these rules in the table filter of iptables."""
+    text = f"*filter\n:FORWARD {policy} [0:0]\n{chains}{rules}COMMIT\n"
+    listed = [chain("FORWARD", policy.lower()), rule("FORWARD", {"drop": None})]
+    return Machine(nft=listed, saved={"iptables-nft-save": text}, **more)
 
 
-def test_docker_lets_ours_through_behind_the_users_rules_and_before_the_end() -> None:
-    found = planned(DockerUser(docker(THEIR_RULE).foreign))
-    assert found.first == []
-    assert commands(found.last) == [
-        "iptables-nft-restore --noflush -w 10 <<'EOF'\n*filter\n"
-        f"-I DOCKER-USER 2 -o docker0 -m devgroup --src-group 0x646c {MARK} -j RETURN\n"
-        f"-I DOCKER-USER 3 -m devgroup --src-group 0x646c {MARK} -j ACCEPT\n"
-        f"-I DOCKER-USER 4 -m devgroup --dst-group 0x646c {MARK} -j ACCEPT\n"
-        "COMMIT\nEOF"
-    ]
-    assert found.before == {"chain DOCKER-USER of table ip filter": None}
-    after = next(iter(found.after.values()))
-    assert after is not None and len(after["ours"]) == 3
-    (undo,) = found.last[0].undo()
-    assert "-D DOCKER-USER -o docker0" in undo.commands()[0] and "-I" not in undo.commands()[0]
+def let_through(machine: Machine, state: FirewallState = STATE, **more: Any) -> Measures:
+    result = Measures()
+    forward.plan(machine.foreign, Ours(state, **more), result)
+    return result
 
 
-def test_docker_is_left_alone_once_our_rules_are_there() -> None:
-    machine = docker(IN_PLACE)
-    found = planned(DockerUser(machine.foreign))
+@pytest.mark.parametrize(
+    ("rules", "policy", "lines"),
+    [
+        (SPECIFIC, "DROP", ["-A FORWARD -o", "-A FORWARD -i"]),
+        (SPECIFIC + LAST, "ACCEPT", ["-I FORWARD 3 -o", "-I FORWARD 4 -i"]),
+        (SPECIFIC + LOG + LAST, "ACCEPT", ["-I FORWARD 3 -o", "-I FORWARD 4 -i"]),
+        # ours are not the last any more
+        (OURS_THERE + SPECIFIC, "DROP", ["-D FORWARD -o", "-D FORWARD -i", "-A FORWARD -o", "-A FORWARD -i"]),
+        (LAST + OURS_THERE, "DROP", ["-D FORWARD -o", "-D FORWARD -i", "-I FORWARD 1 -o", "-I FORWARD 2 -i"]),
+        # one of ours is gone
+        (OURS_THERE.splitlines(keepends=True)[1], "DROP", ["-D FORWARD -i", "-A FORWARD -o", "-A FORWARD -i"]),
+    ],
+)
+def test_our_packets_pass_behind_what_is_specific_and_before_the_end(rules: str, policy: str, lines: list[str]) -> None:
+    found = let_through(filtering(rules, policy))
+    assert found.first == [] and found.missing == {BASE} and found.passed == {(BASE, way) for way in WAYS}
+    (text,) = commands(found.last)
+    assert text.startswith("iptables-nft-restore --noflush -w 10 <<'EOF'\n*filter\n")
+    assert text.splitlines()[2:-2] == [f"{line} br-blue {MARK} -j ACCEPT" for line in lines]
+    assert "-I" not in found.last[0].undo()[0].commands()[0]
+
+
+def test_rules_of_our_back_end_that_come_before_are_counted() -> None:
+    (text,) = commands(let_through(filtering(SPECIFIC + LAST), jumps={BASE: 1}).last)
+    assert f"-I FORWARD 4 -o br-blue {MARK} -j ACCEPT\n-I FORWARD 5 -i br-blue" in text
+    behind = f"-A FORWARD {MARK} -j DLN-FOREIGN\n"
+    there = JUMP + SPECIFIC + OURS_THERE + LAST + behind
+    assert let_through(filtering(there, chains=":DLN-FORWARD - [0:0]\n"), jumps={BASE: 1}).last == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "policy"),
+    [
+        (SPECIFIC + OURS_THERE, "DROP"),
+        (SPECIFIC + OURS_THERE + LAST, "ACCEPT"),
+        (SPECIFIC + OURS_THERE + LOG + LAST, "ACCEPT"),
+    ],
+)
+def test_they_are_left_alone_once_they_are_in_place(rules: str, policy: str) -> None:
+    machine = filtering(rules, policy)
+    found = let_through(machine)
     assert (found.first, found.last, found.missing) == ([], [], set())
-    assert found.passed == {(("nft", "ip", "filter", "FORWARD"), way) for way in WAYS}
-    assert machine.ran == ["nft -j list chains", "iptables-nft-save -t filter", "nft -j -t list ruleset"]
+    assert found.passed == {(BASE, way) for way in WAYS} and len(machine.ran) == 3
+    gone = let_through(machine, NOTHING)
+    assert [line[:2] for line in commands(gone.first)[0].splitlines()[2:-2]] == ["-D", "-D"] and not gone.passed
 
 
-@pytest.mark.parametrize("state, policy", [(NOTHING, "drop"), (STATE, "accept")])
-def test_our_rules_leave_docker_when_nothing_needs_them(state: FirewallState, policy: str) -> None:
-    found = planned(DockerUser(docker(IN_PLACE, policy).foreign), state)
-    assert found.last == [] and len(found.first) == 1
-    (text,) = commands(found.first)
-    assert text.count("-D DOCKER-USER") == 3 and "-I" not in text and "10.9.9.9" not in text
-    assert planned(DockerUser(docker(THEIR_RULE, policy).foreign), state).first == []
+@pytest.mark.parametrize(
+    ("rules", "policy"),
+    [
+        (SPECIFIC, "ACCEPT"),
+        (LAST + SPECIFIC, "ACCEPT"),  # somebody has cut everything off
+        ("-A FORWARD -j ACCEPT\n" + LAST, "DROP"),
+        ("-A FORWARD -i br-blue -j ACCEPT\n-A FORWARD -o br-blue -j ACCEPT\n" + LAST, "ACCEPT"),
+        ("-A FORWARD -j ufw-before-forward\n", "DROP"),  # which has a place for this
+        ("-A FORWARD -j FORWARD_ZONES\n", "DROP"),
+    ],
+)
+def test_a_chain_that_does_not_drop_ours_at_its_end_is_left_alone(rules: str, policy: str) -> None:
+    chains = "".join(f":{name} - [0:0]\n" for name in ("ufw-before-forward", "FORWARD_ZONES") if name in rules)
+    found = let_through(filtering(rules, policy, chains))
+    assert (found.first, found.last, found.passed) == ([], [], set())
+    # what an earlier run has put there goes
+    found = let_through(filtering(rules + OURS_THERE, policy, chains))
+    assert [line[:2] for line in commands(found.first)[0].splitlines()[2:-2]] == ["-D", "-D"] and not found.last
 
 
-def test_our_rules_behind_the_end_of_docker_user_are_put_right() -> None:
-    machine = docker()
-    text = machine.saved["iptables-nft-save"]
-    late = "".join(IN_PLACE.splitlines(keepends=True)[1:])
-    machine.saved["iptables-nft-save"] = text.replace("COMMIT", late + "COMMIT")
-    (text,) = commands(planned(DockerUser(machine.foreign)).last)
-    assert text.count("-D DOCKER-USER") == 3 and "-I DOCKER-USER 1 " in text
+def test_a_last_rule_in_another_chain_gets_ours_there_unless_the_host_itself_is_behind_it() -> None:
+    inner = "-A FORWARD -j THEIRS\n-A THEIRS -s 10.9.9.9/32 -j DROP\n-A THEIRS -j DROP\n"
+    machine = filtering(inner, chains=":INPUT ACCEPT [0:0]\n:THEIRS - [0:0]\n")
+    (text,) = commands(let_through(machine).last)
+    assert "-I THEIRS 2 -o br-blue" in text and "-I THEIRS 3 -i br-blue" in text
+    machine = filtering("-A INPUT -j THEIRS\n" + inner, chains=":INPUT ACCEPT [0:0]\n:THEIRS - [0:0]\n")
+    assert let_through(machine).last == []
 
 
-def test_without_the_match_for_groups_our_bridges_are_named() -> None:
-    machine = docker(refused="devgroup")
-    (text,) = commands(planned(DockerUser(machine.foreign)).last)
-    assert "devgroup" not in text
-    assert f"-I DOCKER-USER 1 -i br-blue -o docker0 {MARK} -j RETURN\n" in text
-    assert f"-I DOCKER-USER 2 -i br-blue {MARK} -j ACCEPT\n-I DOCKER-USER 3 -o br-blue {MARK} -j ACCEPT\n" in text
-    there = [line.replace("-I DOCKER-USER ", "-A DOCKER-USER ") for line in text.splitlines() if line.startswith("-I")]
-    there = ["-A DOCKER-USER " + line.split(" ", 3)[3] + "\n" for line in there]
-    assert planned(DockerUser(docker("".join(there), refused="devgroup").foreign)).last == []
+def test_nothing_is_opened_where_no_rule_of_ours_judges() -> None:
+    for state in (
+        FirewallState(ports=frozenset([PORT])),
+        FirewallState(frozenset([replace(BLUE, internal=True)])),
+        FirewallState(frozenset([replace(BLUE, subnets=(ip_network("fd00:20::/64"),))])),
+    ):
+        assert let_through(filtering(LAST), state).last == []
 
 
-def test_a_bridge_of_somebody_else_is_named_beside_the_group() -> None:
-    (text,) = commands(planned(DockerUser(docker().foreign), adopted=("virbr0",)).last)
-    assert "--src-group 0x646c" in text and f"-i virbr0 {MARK} -j ACCEPT" in text and f"-o virbr0 {MARK}" in text
+DOCKER = "-A FORWARD -j DOCKER-USER\n-A FORWARD -o docker0 -j DOCKER\n-A FORWARD -i docker0 ! -o docker0 -j ACCEPT\n"
+DOCKERS = ":DOCKER - [0:0]\n:DOCKER-USER - [0:0]\n"
 
 
-def test_docker_user_is_not_used_where_our_own_chain_is_in_the_same_table() -> None:
-    found = planned(DockerUser(docker(IN_PLACE).foreign), home=HOME)
-    assert len(found.first) == 1 and found.last == []
+@pytest.mark.parametrize(("last", "policy", "verdict"), [("", "DROP", "RETURN"), (LAST, "ACCEPT", "DROP")])
+def test_networks_of_docker_stay_closed_by_the_end_that_closes_them(last: str, policy: str, verdict: str) -> None:
+    users = "-A DOCKER-USER -d 203.0.113.1/32 -j DROP\n-A DOCKER-USER -j RETURN\n"
+    (text,) = commands(let_through(filtering(DOCKER + users + last, policy, DOCKERS)).last)
+    assert [line.partition(" -m")[0].split()[-2:] for line in text.splitlines()[2:-2]] == [
+        ["-o", "br-blue"],
+        ["-o", "docker0"],
+        ["-i", "br-blue"],
+    ]
+    assert f"-o docker0 {MARK} -j {verdict}\n" in text and "DOCKER-USER" not in text
 
 
-def test_docker_user_that_nobody_jumps_to_helps_nobody() -> None:
-    machine = docker()
-    machine.saved["iptables-nft-save"] = machine.saved["iptables-nft-save"].replace("-A FORWARD -j DOCKER-USER\n", "")
-    found = planned(DockerUser(machine.foreign))
-    assert not found.passed and not found.last
+THEIRS = {"family": "inet", "table": "theirs"}
+ACCEPTS = {"accept": None}
+
+
+def native(*rules: Any, policy: str = "drop", **more: Any) -> Machine:
+    return Machine(nft=[chain("forward", policy, **THEIRS), *rules], **more)
+
+
+def came_or_goes(key: str, *links: str) -> Any:
+    return {"match": {"op": "==", "left": {"meta": {"key": key}}, "right": {"set": list(links)}}}
+
+
+def test_in_a_table_of_nft_rules_are_found_by_their_handles() -> None:
+    http = {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}}
+    specific = rule("forward", http, {"drop": None}, handle=7, **THEIRS)
+    last = rule("forward", {"counter": None}, {"drop": None}, handle=9, **THEIRS)
+    (text,) = commands(let_through(native(specific)).last)
+    assert 'add rule inet theirs forward oifname { "br-blue" } accept comment "dockerless.network"\n' in text
+    assert 'add rule inet theirs forward iifname { "br-blue" } accept comment "dockerless.network"\n' in text
+    (text,) = commands(let_through(native(specific, last, policy="accept")).last)
+    assert 'insert rule inet theirs forward handle 9 oifname { "br-blue" } accept' in text
+
+    ours = [
+        rule("forward", came_or_goes(key, "br-blue"), ACCEPTS, handle=n, comment="dockerless.network", **THEIRS)
+        for n, key in ((20, "oifname"), (21, "iifname"))
+    ]
+    for machine in (native(specific, *ours), native(specific, *ours, last, policy="accept")):
+        assert let_through(machine).last == [] and let_through(machine).passed
+        (text,) = commands(let_through(machine, NOTHING).first)
+        assert text.splitlines()[1:-1] == [f"delete rule inet theirs forward handle {n}" for n in (20, 21)]
+    (text,) = commands(let_through(native(*ours, specific)).last)
+    assert text.count("delete rule") == 2 and text.count("add rule") == 2
+
+
+def test_a_table_with_an_owner_is_left_to_its_owner() -> None:
+    found = let_through(native(owned=True))
+    assert (found.first, found.last, found.passed, found.after) == ([], [], set(), {})
+
+
+def test_undoing_finds_the_handles_that_the_kernel_has_given() -> None:
+    class Kernel:
+        ran: ClassVar[list[str]] = []
+
+        def call(self, argv: Sequence[str]) -> tuple[int, str, str]:
+            there = [
+                rule("forward", ACCEPTS, handle=30, comment="dockerless.network", **THEIRS),
+                rule("other", ACCEPTS, handle=31, comment="dockerless.network", **THEIRS),
+                rule("forward", ACCEPTS, handle=32, **THEIRS),
+            ]
+            return 0, json.dumps({"nftables": there}), ""
+
+        def execute(self, argv: Sequence[str], text: str) -> None:
+            self.ran.append(text)
+
+    (step,) = let_through(native()).last
+    (undo,) = step.undo()
+    undo.apply(Kernel())  # type: ignore[arg-type]
+    assert Kernel.ran == ["delete rule inet theirs forward handle 30\n"]
 
 
 # ---- firewalld
@@ -294,7 +386,7 @@ def test_ufw_routes_for_our_bridges() -> None:
     for state, active in ((NOTHING, True), (NOTHING, False), (STATE, False)):
         gone = routed(ufw(there, active), state)
         assert commands(gone.first) == ["ufw route delete allow %s on br-blue" % way for way in ("in", "out")]
-    assert routed(ufw(there), home=HOME).first and not routed(Machine()).last
+    assert not routed(Machine()).last
 
 
 def test_a_route_of_the_users_in_ufw_stays_the_users() -> None:
@@ -302,13 +394,13 @@ def test_a_route_of_the_users_in_ufw_stays_the_users() -> None:
     assert routed(ufw(theirs)).last == [] and routed(ufw(theirs), NOTHING).first == []
 
 
-def test_ufw_has_no_say_where_docker_lets_ours_through() -> None:
-    machine = docker(IN_PLACE, files={UFW_RULES: ""})
-    machine.nft.append(chain("ufw-user-forward"))
+def test_ufw_would_open_networks_of_docker_and_is_not_asked_to() -> None:
+    machine = filtering(DOCKER + "-A FORWARD -j ufw-user-forward\n", "DROP", DOCKERS + ":ufw-user-forward - [0:0]\n")
+    machine.files[UFW_RULES] = ""
     result = Measures()
-    for place in (DockerUser(machine.foreign), Ufw(machine.foreign)):
-        place.plan(Ours(STATE), result)
-    assert result.last == []
+    forward.plan(machine.foreign, Ours(STATE), result)
+    Ufw(machine.foreign).plan(Ours(STATE), result)
+    assert [command.split()[0] for command in commands(result.last)] == ["iptables-nft-restore"]
 
 
 # ---- who is loaded
@@ -318,28 +410,28 @@ def test_ufw_has_no_say_where_docker_lets_ours_through() -> None:
     ("machine", "expected"),
     [
         (Machine(), ""),
-        (Machine([chain("FORWARD", "drop")]), ""),
-        (docker(), "docker"),
-        (Machine(legacy={6: ["filter"]}), "docker"),
-        (Machine(zone_rules()), "firewalld"),
+        (Machine([chain("FORWARD", "drop")]), "forward"),
+        (Machine([chain("pre", "accept", kind="nat")]), ""),
+        (Machine(legacy={6: ["filter"]}), "forward"),
+        (Machine(zone_rules()), "firewalld forward"),
         (Machine(files={ZONE_FILE: ""}), "firewalld"),
-        (ufw(), "ufw"),
+        (ufw(), "forward ufw"),
         (ufw(active=False), "ufw"),
     ],
 )
 def test_only_a_firewall_that_may_be_there_is_loaded(machine: Machine, expected: str) -> None:
     found = [load().__module__.rpartition(".")[2] for is_there, load in plan.FIREWALLS if is_there(machine.foreign)]
 
-    assert found == ([expected] if expected else [])
+    assert found == expected.split()
 
 
 def test_what_is_there_is_planned_for_all_of_them() -> None:
-    machine = docker(files=ufw().files)
-    machine.nft.append(chain("ufw-user-forward"))
-    found = plan.measures(machine.foreign, NOTHING, STATE, NftablesBackend(machine.netfilter), {})
+    machine = ufw()
+    machine.nft.append(chain("f", "drop", "inet", "theirs"))
+    found = plan.measures(machine.foreign, NOTHING, STATE, {})
 
-    assert [command.split()[0] for command in commands(found.last)] == ["iptables-nft-restore"]
-    assert set(found.after) == {"chain DOCKER-USER of table ip filter", "ufw"}
+    assert [command.split()[0] for command in commands(found.last)] == ["nft", "ufw", "ufw"]
+    assert set(found.after) == {"chain f of table inet theirs", "ufw"}
 
 
 # ---- what is said
@@ -403,12 +495,6 @@ def test_one_sentence_for_each_chain_that_is_in_the_way() -> None:
     ]
     internal = FirewallState(frozenset([replace(BLUE, internal=True)]))
     assert told(Machine(nft).foreign, internal) == []
-
-
-def test_our_own_chain_in_iptables_has_the_last_word_there() -> None:
-    nft = [chain("FORWARD", "drop")]
-    assert told(Machine(nft).foreign, STATE, "nft") == []
-    assert len(told(Machine(nft).foreign, STATE)) == 1
 
 
 NAT = """*nat

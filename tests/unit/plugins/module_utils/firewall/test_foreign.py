@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import NoProgram
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.reader import UFW_RULES, Foreign
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.marks import ZONE_FILE
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
@@ -56,7 +54,7 @@ class Tools(MemoryNetfilter):
     def __call__(self, argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
         self.calls.append(" ".join(argv))
         if argv[0] != "nft":
-            raise FirewallError("There is no program %s on this host." % argv[0])
+            raise NoProgram("There is no program %s on this host." % argv[0])
         return 0, json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *self.objects]}), ""
 
 
@@ -97,7 +95,7 @@ def test_nor_is_a_host_with_legacy_tables_or_another_firewalls_files() -> None:
 
 def test_a_host_without_nft_is_looked_at_without_an_error() -> None:
     def nothing(argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
-        raise FirewallError("There is no program %s on this host." % argv[0])
+        raise NoProgram("There is no program %s on this host." % argv[0])
 
     looked = Foreign(MemoryNetfilter(nothing))
 
@@ -107,8 +105,18 @@ def test_a_host_without_nft_is_looked_at_without_an_error() -> None:
     assert not looked.nft_sees_ours_in_iptables()
 
 
-def test_nft_that_fails_shows_nothing() -> None:
-    assert Foreign(MemoryNetfilter(lambda argv, text: (1, "garbage", "Operation not permitted"))).tables() == []
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ("Operation not permitted", ["nft -j list chains does not work here: Operation not permitted;"]),
+        ("", ["nft -j list chains does not work here: it says nothing;"]),  # it died
+        ("cache initialization failed: Protocol not supported", []),  # a kernel without nf_tables
+    ],
+)
+def test_nft_that_fails_shows_nothing_and_is_told_of(says: str, told: list[str]) -> None:
+    looked = Foreign(MemoryNetfilter(lambda argv, text: (1, "garbage", says)))
+    assert looked.tables() == []
+    assert [sentence.partition(" what others")[0] for sentence in looked.troubles] == told
 
 
 @pytest.mark.parametrize(
@@ -143,7 +151,7 @@ def test_it_looks_once() -> None:
         looked.tables()
         looked.has_chain("ip", "filter", "FORWARD")
 
-    assert tools.calls == ["nft -j list chains", "nft -j -t list ruleset"]
+    assert tools.calls == ["nft -j list chains", "nft -j -t list ruleset", "iptables-nft-save -t filter"]
 
 
 @pytest.mark.parametrize(
@@ -163,11 +171,3 @@ def test_what_of_ours_others_could_be_in_the_way_of(
     assert state.exits == bridges
     assert state.versions == families
     assert [version for version in (4, 6) if state.translates(version)] == translated
-
-
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_in_iptables_our_accept_has_the_last_word_in_its_own_forward_chains(variant: str) -> None:
-    found = IptablesBackend(Tools(), variant)
-
-    assert found.home == {(variant, "ip", "filter", "FORWARD"), (variant, "ip6", "filter", "FORWARD")}
-    assert NftablesBackend(Tools()).home == frozenset()

@@ -13,7 +13,11 @@ import pytest
 from iptables_in_memory import Host, Refused, Rules
 from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import (
+    FirewallError,
+    NoProgram,
+    Trouble,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
@@ -264,9 +268,11 @@ def version_of(variant: str) -> tuple[int, str, str]:
 
 
 def test_what_is_missing_is_named() -> None:
-    assert IptablesBackend(answering({})).usable() == "iptables is not installed; install the package iptables."
+    missing = IptablesBackend(answering({})).usable()
+    assert missing == Trouble("iptables is not installed; install the package iptables.", is_absent=True)
     broken = answering({"iptables": (1, "", "iptables v1.8.9: can't initialize\n")})
-    assert IptablesBackend(broken).usable() == "iptables does not work here: iptables v1.8.9: can't initialize"
+    trouble = IptablesBackend(broken).usable()
+    assert trouble == Trouble("iptables does not work here: iptables v1.8.9: can't initialize")
     assert IptablesBackend(answering({"iptables": version_of("nf_tables")})).usable() is None
     with pytest.raises(FirewallError, match="no variant other"):
         IptablesBackend(answering({}), "other")
@@ -274,9 +280,18 @@ def test_what_is_missing_is_named() -> None:
 
 def test_a_runner_may_report_a_missing_program_in_its_own_way() -> None:
     def run(argv: Any, text: str | None) -> tuple[int, str, str]:
-        raise FirewallError("no such program")
+        raise NoProgram("no such program")
 
-    assert "install" in str(IptablesBackend(MemoryNetfilter(run)).usable())
+    found = IptablesBackend(MemoryNetfilter(run)).usable()
+    assert found is not None and found.is_absent and "install" in found.text
+
+
+def test_a_program_that_cannot_be_run_is_not_missing() -> None:
+    def run(argv: Any, text: str | None) -> tuple[int, str, str]:
+        raise FirewallError("The program /sbin/iptables cannot be run: Exec format error.")
+
+    found = IptablesBackend(MemoryNetfilter(run)).usable()
+    assert found is not None and not found.is_absent and "Exec format error" in found.text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+from golden_states import STATES
 
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import layout
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.names import LAST
@@ -76,14 +77,13 @@ def test_a_network() -> None:
     assert chain(rules, "filter", "DLN-FORWARD") == [
         "-j DLN-BRIDGES",
         "-m conntrack --ctstate INVALID -j DLN-INVALID",
-        '-o br-blue -m comment --comment "network=blue" -j DLN-INTO-br-blue',
-        "-i br-blue -j ACCEPT",
+        '-o br-blue -m comment --comment "network=blue" -g DLN-INTO-br-blue',
     ]
     assert chain(rules, "filter", "DLN-INVALID") == ["-i br-blue ! -o br-blue -j DROP"]
     assert chain(rules, "filter", "DLN-INTO-br-blue") == [
-        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-        "-m conntrack --ctstate DNAT -j ACCEPT",
-        "-i br-blue -j ACCEPT",
+        "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        "-m conntrack --ctstate DNAT -j RETURN",
+        "-i br-blue -j RETURN",
         "-j DROP",
     ]
     assert jumps(rules) == {
@@ -93,16 +93,11 @@ def test_a_network() -> None:
     assert not rules[6]
 
 
-def test_what_goes_to_a_network_of_docker_is_left_for_docker_to_judge() -> None:
-    internal = dataclasses.replace(BLUE, bridge="br-in", internal=True)
-    rules = layout.render(state(BLUE, internal), {4: ["br-0123456789ab", "docker0"]})
-
-    assert chain(rules, "filter", "DLN-FORWARD")[-3:] == [
-        "-o br-0123456789ab -j RETURN",
-        "-o docker0 -j RETURN",
-        "-i br-blue -j ACCEPT",
-    ]
-    assert layout.parse(rules) == state(BLUE, internal)
+@pytest.mark.parametrize("version", [4, 6])
+def test_nothing_is_accepted_before_the_rules_of_others_have_had_their_say(version: int) -> None:
+    for wanted in STATES.values():
+        rules = layout.render(wanted)[version].chains
+        assert not [where for where, found in rules.items() for rule in found if "ACCEPT" in rule]
 
 
 def test_an_internal_network_lets_nothing_in_or_out_whatever_else_it_allows() -> None:
@@ -112,7 +107,6 @@ def test_an_internal_network_lets_nothing_in_or_out_whatever_else_it_allows() ->
 
     assert chain(rules, "mangle", "DLN-GUARD")[3:] == ["-d 10.20.0.0/24 ! -i br-blue -j DLN-DIRECT"]
     assert chain(rules, "filter", "DLN-FORWARD")[1] == "-i br-blue ! -o br-blue -j DROP"
-    assert "-i br-blue -j ACCEPT" not in chain(rules, "filter", "DLN-FORWARD")
     assert chain(rules, "filter", "DLN-INTO-br-blue")[0] == "! -i br-blue -j DROP"
     assert identical(state(policy)) == state(policy)
 
@@ -127,10 +121,10 @@ def test_trusted_interfaces_and_direct_access() -> None:
         "-d 10.20.0.0/24 -i eth1 -j RETURN",
         "-d 10.20.0.0/24 ! -i br-blue -j DLN-DIRECT",
     ]
-    assert "-i wg0 -j ACCEPT" in chain(rules, "filter", "DLN-INTO-br-blue")
+    assert "-i wg0 -j RETURN" in chain(rules, "filter", "DLN-INTO-br-blue")
     rules = layout.render(state(open_to_all))
     assert chain(rules, "mangle", "DLN-GUARD")[-1] == "-d 10.20.0.0/24 ! -i br-blue -j RETURN"
-    assert "! -i br-blue -j ACCEPT" in chain(rules, "filter", "DLN-INTO-br-blue")
+    assert "! -i br-blue -j RETURN" in chain(rules, "filter", "DLN-INTO-br-blue")
 
 
 def test_without_icc_only_flows_pass_and_neighbours_still_find_each_other() -> None:
@@ -152,14 +146,14 @@ def test_without_icc_only_flows_pass_and_neighbours_still_find_each_other() -> N
         "-d 10.20.0.0/24 ! -i br-blue -j DLN-DIRECT",
     ]
     assert chain(rules, "filter", "DLN-INTO-br-blue")[2:] == [
-        "-s 10.20.0.2/32 -d 10.20.0.3/32 -p tcp -m tcp --dport 80:90 -j ACCEPT",
-        "-d 10.20.0.4/32 -p udp -j ACCEPT",
+        "-s 10.20.0.2/32 -d 10.20.0.3/32 -p tcp -m tcp --dport 80:90 -j RETURN",
+        "-d 10.20.0.4/32 -p udp -j RETURN",
         "-j DROP",
     ]
     assert chain(rules, "filter", "DLN-INTO-br-blue", 6)[2:] == [
-        "-i br-blue -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
-        "-i br-blue -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT",
-        "-j ACCEPT",
+        "-i br-blue -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j RETURN",
+        "-i br-blue -p ipv6-icmp -m icmp6 --icmpv6-type 136 -j RETURN",
+        "-j RETURN",
         "-j DROP",
     ]
     assert chain(rules, "filter", "DLN-OUTPUT") == ["-o br-blue -p icmp -m icmp --icmp-type 5 -j DROP"]

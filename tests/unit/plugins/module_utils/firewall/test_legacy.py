@@ -291,4 +291,4 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = LegacyBackend(saying("iptables v1.8.9 (legacy)")).usable()
 
     assert found is not None
-    assert "install the package python3-iptables" in found
+    assert "install the package python3-iptables" in found.text

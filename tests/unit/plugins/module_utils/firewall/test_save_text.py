@@ -9,7 +9,6 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.save_text import (
     Option,
     by_name,
-    docker_bridges,
     options,
     restore,
 )
@@ -42,14 +41,3 @@ def test_an_option_may_have_several_values() -> None:
 
 def test_a_transaction_waits_for_the_lock_and_touches_nothing_else() -> None:
     assert restore("iptables-restore") == ("iptables-restore", "--noflush", "-w", "10")
-
-
-def test_bridges_of_docker_are_those_with_a_way_to_its_containers() -> None:
-    dump = """*filter
--A FORWARD -o docker0 -j DOCKER
--A FORWARD ! -o docker1 -j DOCKER
--A FORWARD -o docker2 -j ACCEPT
--A FORWARD -o br-1 -m conntrack --ctstate NEW -j DOCKER
-"""
-
-    assert docker_bridges(dump) == ["br-1", "docker0"]

@@ -12,7 +12,10 @@ from ipaddress import ip_address, ip_network
 import pytest
 from netfilter_in_memory import MemoryNetfilter
 
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import (
+    FirewallError,
+    NoProgram,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
@@ -63,8 +66,9 @@ FOREIGN = {
 class Tools(MemoryNetfilter):
     """The programs of a host: nft with a table of ours or without, iptables in memory; None for what is not there."""
 
-    def __init__(self, nft: object = "", iptables: Iptables | None = None) -> None:
+    def __init__(self, nft: object = "", iptables: Iptables | None = None, version: str = "1.0.6") -> None:
         super().__init__(self)
+        self.version = version
         self.nft, self.iptables = nft, iptables
         self.calls: list[str] = []
 
@@ -73,18 +77,18 @@ class Tools(MemoryNetfilter):
         if argv[0] == "nft":
             return self._nft(argv)
         if self.iptables is None or argv[0].endswith("-legacy-save"):
-            raise FirewallError("There is no program %s on this host; install the package iptables." % argv[0])
+            raise NoProgram("There is no program %s on this host; install the package iptables." % argv[0])
         plain = [word.replace("iptables-nft", "iptables").replace("ip6tables-nft", "ip6tables") for word in argv]
         return self.iptables(plain, text)
 
     def _nft(self, argv: Sequence[str]) -> tuple[int, str, str]:
         if self.nft is None:
-            raise FirewallError("There is no program nft on this host; install the package nftables.")
+            raise NoProgram("There is no program nft on this host; install the package nftables.")
         if isinstance(self.nft, Exception):
             return 1, "", str(self.nft)
         if "table" in argv:
             return (0, json.dumps(self.nft), "") if self.nft else (1, "", "Error: No such file or directory")
-        chains: list[dict[str, object]] = [{"metainfo": {"version": "1.0.6"}}]
+        chains: list[dict[str, object]] = [{"metainfo": {"version": self.version}}]
         if self.iptables is not None and "DLN-" in self.iptables.families[4].save():
             chains.append({"chain": {"family": "ip", "table": "nat", "name": "DLN-EGRESS"}})
         return 0, json.dumps({"nftables": chains}), ""
@@ -118,6 +122,10 @@ def argv(steps: Sequence[Operation]) -> list[str]:
         (Tools(OSError("Operation not supported"), Iptables()), "auto", "iptables"),
         (Tools(iptables=Iptables()), "iptables", "iptables"),
         (Tools(iptables=Iptables()), "nftables", "nftables"),
+        (Tools(iptables=Iptables(), version="0.9.8"), "auto", "iptables"),
+        (Tools(iptables=Iptables(), version="1.0.5"), "auto", "iptables"),
+        (Tools(iptables=Iptables(), version="1.0.10"), "auto", "nftables"),
+        (Tools(iptables=Iptables(), version="2"), "auto", "nftables"),
     ],
 )
 def test_the_back_end_is_the_one_asked_for_or_the_first_that_works(tools: Tools, choice: str, name: str) -> None:
@@ -139,9 +147,9 @@ def test_the_back_end_is_the_one_asked_for_or_the_first_that_works(tools: Tools,
             "Back-end nftables: There is no program nft on this host; install the package nftables.",
         ),
         (
-            Tools(OSError("Operation not permitted")),
+            Tools(version="0.9.8"),
             "nftables",
-            "Back-end nftables: nft does not work here: Operation not permitted",
+            "Back-end nftables: nft 0.9.8 is too old; install nftables 1.0.6 or later.",
         ),
     ],
 )
@@ -153,6 +161,32 @@ def test_when_none_works_the_error_says_why(tools: Tools, choice: str, message: 
         session.open()
     assert str(error.value) == message
     assert not session.is_open
+
+
+@pytest.mark.parametrize(
+    ("choice", "tools"),
+    [
+        ("nftables", Tools(OSError("Operation not permitted"))),
+        ("auto", Tools(OSError("Operation not permitted"))),
+        ("auto", Tools(OSError(""), Iptables())),  # it died
+        ("iptables", Tools(OSError(""), Iptables())),
+    ],
+)
+def test_a_packet_filter_that_fails_is_not_one_that_is_missing(choice: str, tools: Tools) -> None:
+    """What is to be removed may be in there."""
+    session = FirewallSession(tools, choice)
+
+    with pytest.raises(FirewallError, match="Back-end nftables: nft does not work here: "):
+        session.readable()
+    assert not session.is_open
+
+
+def test_an_old_nft_still_takes_away_what_it_has() -> None:
+    session = FirewallSession(Tools(FOREIGN, Iptables(), version="0.9.8"), "auto")
+
+    session.open()
+
+    assert argv(session.plan()[0])[-1] == "nft"
 
 
 def test_nothing_is_asked_before_somebody_wants_to_know() -> None:

@@ -78,3 +78,31 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
         files.read(str(path))
 
     assert errors.sentence(refused.value) == f"Cannot use {path}: it is not text in UTF-8; remove it."
+
+
+NFT_SAYS = """/dev/stdin:2:1-42: Error: Could not process rule: Operation not permitted
+add chain inet dockerless guard { type x }
+^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+"""
+
+
+@pytest.mark.parametrize(
+    ("says", "about"),
+    [
+        (NFT_SAYS, "add chain inet dockerless guard { type x }"),
+        ("iptables-restore v1.8.9 (nf_tables): line 2: CHAIN_ADD failed (Exec format error): chain X\n", ":X - [0:0]"),
+        ("iptables-restore: line 3 failed\n", ""),  # the one that commits: any of them may be wrong
+        ("iptables-restore: line 9 failed\n", ""),
+        ("No such file\n", ""),
+    ],
+)
+def test_a_refused_line_is_told(says: str, about: str) -> None:
+    told = str(errors.CommandError(["restore"], 1, says, "*filter\n:X - [0:0]\nCOMMIT\n"))
+
+    assert told.endswith(', in "%s"' % about if about else says.strip())
+
+
+def test_a_long_line_is_cut() -> None:
+    told = str(errors.CommandError(["nft"], 1, NFT_SAYS.replace("type x", "type x " * 100)))
+
+    assert told.endswith('..."') and len(told) < 400

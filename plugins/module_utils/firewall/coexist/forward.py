@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chains of others that drop at their end what no rule is about: there our networks are let through.
+
+Our own base chain drops what is not allowed, and a packet has to pass every base chain. So an accept in a chain of
+others opens nothing that ours closes. It stands behind all other rules and right before the end, whether that is a
+policy or a last rule that drops everything: a rule of others that is about a packet of ours has its say before.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...marks import COLLECTION
+from ...model import VERSIONS
+from ..backend import BaseChain
+from ..foreign.reader import Foreign
+from ..foreign.rules import WAYS, Chain, End, Links, Table, catch_all, reached
+from ..foreign.rules import Rule as Read
+from ..save_text import Rule, restore, text_of
+from .base import Measures, Ours, is_needed
+
+if t.TYPE_CHECKING:
+    from ...operations import Operation
+    from .marked import Marked
+
+_MARK: Rule = ("-m", "comment", "--comment", COLLECTION)
+# Who rebuilds chains at each reload, and has a place for rules like ours.
+_ZONES = frozenset(("FORWARD_ZONES", "FORWARD_IN_ZONES"))
+_OF_UFW = ("ufw-", "ufw6-")
+
+_Mine = tuple[Chain, int, Read]
+_Planned = tuple[t.Optional["Operation"], list[str]]
+
+
+def plan(foreign: Foreign, ours: Ours, result: Measures) -> None:
+    """Bring our rules at the end of such chains to what is wanted."""
+    for table, chain in foreign.forwarding(VERSIONS):
+        base = BaseChain(table.store, table.family, table.name, chain.name)
+        _plan_one(_Job(foreign, ours, base, table, chain), result)
+
+
+class _Job(t.NamedTuple):
+    """One base chain of others."""
+
+    foreign: Foreign
+    ours: Ours
+    base: BaseChain
+    table: Table
+    chain: Chain
+
+
+def _plan_one(job: _Job, result: Measures) -> None:
+    end, there = _end(job), _there(job)
+    if end is None and not there:
+        return
+    way = _by_iptables if job.table.by_iptables else _by_nft
+    step, spelled = way(job, end, there)
+    if step is not None and end is not None and not _is_taken(job, step):
+        return  # somebody owns the table; the obstacle is told of
+    result.note("chain %s of %s" % (job.base.chain, job.table), [_told(rule) for unused, place, rule in there], spelled)
+    if end is not None:
+        result.passed |= {(job.base, way) for way in WAYS}
+    if step is not None:
+        (result.last if end is not None else result.first).append(step)
+        result.missing.add(job.base)
+
+
+def _end(job: _Job) -> End | None:
+    """Where our rules have to be; None where they are not needed."""
+    judged = any(map(job.table.concerns, job.ours.state.policy_versions)) and job.ours.bridges
+    if _is_managed(job) or not judged or not is_needed(job.table, job.chain, job.ours):
+        return None
+    return catch_all(job.table, job.chain)
+
+
+def _is_managed(job: _Job) -> bool:
+    if job.table.name == "firewalld" or _ZONES & job.table.chains.keys():
+        return True
+    # ufw has no notion of Docker's networks, and would open them to ours
+    return any(rule.target.startswith(_OF_UFW) for rule in job.chain.rules) and not _docker_bridges(job.table)
+
+
+def _chains(job: _Job) -> list[Chain]:
+    """The chains of a table without those that belong to another base chain on the same hook."""
+    bases = [chain for chain in job.table.chains.values() if chain.hook == "forward" and chain is not job.chain]
+    elsewhere = set().union(*(reached(job.table, base) for base in bases)) - reached(job.table, job.chain)
+    return [chain for chain in job.table.chains.values() if chain.name not in elsewhere]
+
+
+def _there(job: _Job) -> list[_Mine]:
+    """Our rules among those of others, but for the jumps to chains of ours, and how many rules come before."""
+    return [(chain, place, rule) for chain in _chains(job) for place, rule in chain.ours if not rule.target]
+
+
+# ---- tables of iptables
+
+
+def _by_iptables(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Planned:
+    wanted = _iptables_rules(job, end) if end is not None else []
+    spelled = [text_of(rule) for rule in wanted]
+    if _is_in_place(end, there, spelled):
+        return None, spelled
+    gone = [(chain.name, text_of(rule.words)) for chain, unused, rule in there]
+    back = ["-D %s %s" % (end.chain.name, rule) for rule in spelled] if end is not None else []
+    back += ["-A %s %s" % rule for rule in gone]
+    new = _inserted(job, end, spelled) if end is not None else []
+    from ...operations import LoadRules
+
+    tool = "%s-%s-restore" % ("iptables" if job.base.family == "ip" else "ip6tables", job.base.store)
+    text = _restore_text(["-D %s %s" % rule for rule in gone] + new)
+    return LoadRules(restore(tool), text, _restore_text(back)), spelled
+
+
+def _iptables_rules(job: _Job, end: End) -> list[Rule]:
+    """What goes to a network of Docker is left to the end: Docker closes its networks by that."""
+    left, bridges = "DROP" if end.by_rule else "RETURN", sorted(job.ours.bridges)
+    rules: list[Rule] = [("-o", bridge, *_MARK, "-j", "ACCEPT") for bridge in bridges]
+    rules += [("-o", name, *_MARK, "-j", left) for name in _docker_bridges(job.table)]
+    return rules + [("-i", bridge, *_MARK, "-j", "ACCEPT") for bridge in bridges]
+
+
+def _docker_bridges(table: Table) -> list[str]:
+    """The bridges of Docker's networks: what leaves by them goes to Docker's chain DOCKER."""
+    rules = [rule for chain in table.chains.values() for rule in chain.rules if rule.target == "DOCKER"]
+    links = [rule.goes_by for rule in rules if rule.goes_by is not None and not rule.goes_by.inverted]
+    return sorted({name for found in links for name in found.names})
+
+
+def _inserted(job: _Job, end: End, rules: t.Sequence[str]) -> list[str]:
+    name = end.chain.name
+    if end.place == len(end.chain.rules):
+        return ["-A %s %s" % (name, rule) for rule in rules]
+    before = end.place + (job.ours.jumps.get(job.base, 0) if name == job.base.chain else 0)
+    return ["-I %s %d %s" % (name, number, rule) for number, rule in enumerate(rules, before + 1)]
+
+
+def _restore_text(lines: t.Sequence[str]) -> str:
+    return "\n".join(["*filter", *lines, "COMMIT", ""])
+
+
+# ---- tables of nft
+
+
+def _by_nft(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Planned:
+    spelled: list[str] = []
+    if end is not None:
+        names = Links(tuple(job.ours.bridges))
+        spelled = [_told(Read("accept", goes_by=names)), _told(Read("accept", came_by=names))]
+    if _is_in_place(end, there, spelled):
+        return None, spelled
+    from .marked import Marked, Place
+
+    old = tuple(Place(chain.name, rule.handle, _told(rule)) for chain, unused, rule in there)
+    new: tuple[Place, ...] = ()
+    if end is not None:
+        before = end.chain.rules[end.place].handle if end.place < len(end.chain.rules) else 0
+        new = tuple(Place(end.chain.name, before, rule) for rule in spelled)
+    return Marked(job.base.family, job.base.table, old, new), spelled
+
+
+# ---- both
+
+
+def _told(rule: Read) -> str:
+    """A rule of ours, in the words of its tool."""
+    if rule.words:
+        return text_of(rule.words)
+    key, links = ("iifname", rule.came_by) if rule.came_by is not None else ("oifname", rule.goes_by)
+    names = ", ".join('"%s"' % name for name in sorted(links.names if links is not None else ()))
+    return '%s { %s } %s comment "%s"' % (key, names, rule.verdict, COLLECTION)
+
+
+def _is_in_place(end: End | None, there: t.Sequence[_Mine], wanted: t.Sequence[str]) -> bool:
+    """Whether these rules of ours, and no others, are where they have to be."""
+    found = [(chain.name, place, _told(rule)) for chain, place, rule in there]
+    return found == ([(end.chain.name, end.place, rule) for rule in wanted] if end is not None else [])
+
+
+def _is_taken(job: _Job, step: Operation) -> bool:
+    """Whether the kernel would take a step: nobody but its owner may change a table that has one."""
+    if job.table.by_iptables:
+        return True
+    text = t.cast("Marked", step).text
+    return job.foreign.netfilter.run(["nft", "-c", "-f", "-"], text)[0] == 0

@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules of ours in a table of others, by nft: it deletes a rule by its handle only, which the kernel gives out."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass
+
+from ...marks import COLLECTION
+from ...operations import LoadRules, Operation
+
+if t.TYPE_CHECKING:
+    from ...kernel.host import Host
+
+
+class Place(t.NamedTuple):
+    """A rule of ours, and its own handle or that of the rule that it comes before; 0: at the end of the chain."""
+
+    chain: str
+    handle: int
+    rule: str
+
+
+@dataclass(frozen=True)
+class Marked(Operation):
+    """The rules of ours in one table of others go, and these come.
+
+    It is here and not among the other operations since only this room knows how such rules are found again.
+    """
+
+    family: str
+    table: str
+    old: tuple[Place, ...]
+    new: tuple[Place, ...]
+
+    @property
+    def text(self) -> str:
+        """The transaction, with the handles that were read."""
+        return self._text([(place.chain, place.handle) for place in self.old])
+
+    def _text(self, gone: t.Iterable[tuple[str, int]]) -> str:
+        where = "%s %s" % (self.family, self.table)
+        lines = ["delete rule %s %s handle %d" % (where, *rule) for rule in gone]
+        for chain, before, rule in self.new:
+            if before:
+                lines.append("insert rule %s %s handle %d %s" % (where, chain, before, rule))
+            else:
+                lines.append("add rule %s %s %s" % (where, chain, rule))
+        return "\n".join(lines) + "\n"
+
+    def commands(self) -> list[str]:
+        return LoadRules(("nft", "-f", "-"), self.text).commands()
+
+    def apply(self, host: Host) -> None:
+        host.execute(("nft", "-f", "-"), self._text(self._there(host)))
+
+    def undo(self) -> list[Operation]:
+        back = tuple(place._replace(handle=0) for place in self.old)
+        return [Marked(self.family, self.table, self.new, back)]
+
+    def _there(self, host: Host) -> list[tuple[str, int]]:
+        rc, out, unused = host.call(["nft", "-j", "-t", "list", "table", self.family, self.table])
+        chains = {place.chain for place in self.old}
+        rules = [item["rule"] for item in json.loads(out)["nftables"] if "rule" in item] if rc == 0 else []
+        mine = (rule for rule in rules if rule.get("comment") == COLLECTION and rule["chain"] in chains)
+        return [(rule["chain"], rule["handle"]) for rule in mine]
