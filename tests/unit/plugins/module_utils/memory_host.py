@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind, Outcome, Request, run
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, NoPacketFilter
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import Table
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
@@ -537,7 +537,7 @@ class MemoryDesk(FirewallSession):
 
     def _choose(self) -> Backend:
         if not self._works:
-            raise FirewallError("No packet filter works on this host.")
+            raise NoPacketFilter("No packet filter works on this host.")
         return MemoryBackend(self._host)
 
     def _left_behind(self, chosen: Backend) -> list[Backend]:
