@@ -53,6 +53,7 @@ class BridgeNetwork:
     gateways: dict[int, Address]
     endpoints: list[Endpoint]
     there: NetworkReport | None  # what is on its bridge now
+    unplugged: t.Sequence[EndpointReport] = ()
 
     @property
     def label(self) -> str:
@@ -71,8 +72,8 @@ class BridgeNetwork:
 
     @property
     def others(self) -> t.Sequence[EndpointReport]:
-        """All endpoints that are on its bridge now."""
-        return self.there.endpoints if self.there else ()
+        """All endpoints that are on its bridge now, and its own whose bridge is gone."""
+        return (*(self.there.endpoints if self.there else ()), *self.unplugged)
 
     def known(self) -> dict[str, EndpointReport]:
         """The endpoints of this network that are on the host now, by the host's end of their veth pair."""
@@ -85,6 +86,8 @@ def read_networks(
     """The list as objects; raises InvalidRequest."""
     there = {network.bridge: network for network in report.networks}
     wanted = [_read_network(options, there, project) for options in spec.read_networks(networks)]
+    for network in wanted:
+        network.unplugged = [endpoint for endpoint in report.unplugged if endpoint.network == network.label]
     _refuse_doubles(wanted)
     return wanted
 

@@ -290,3 +290,17 @@ def test_a_module_that_names_no_network_leaves_an_object_in_its_own(kind: Kind[A
     make_networks([BLUE], world(host))
     assert make_networks([BLUE], world(host), Scope(state="absent")).changed
     assert facts(world(host))["networks"] == facts(world(host))["namespaces"] == facts(world(host))["unplugged"] == []
+
+
+def test_an_endpoint_whose_bridge_is_gone_keeps_its_address(host: MemoryHost) -> None:
+    pinned = {**BLUE, "endpoints": [{"name": "web", "addresses": ["10.20.0.77"]}]}
+    free = {**BLUE, "endpoints": [{"name": "web"}]}
+    for network in (pinned, free):
+        make_networks([network], world(host), SHOP)
+    host.remove_link(host.host, "br-blue")
+
+    make_networks([free], world(host), SHOP)
+
+    [network] = facts(world(host))["networks"]
+    assert [endpoint["addresses"] for endpoint in network["endpoints"]] == [["10.20.0.77/24"]]
+    assert facts(world(host))["unplugged"] == []
