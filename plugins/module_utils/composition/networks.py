@@ -226,7 +226,9 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
     """eth0, eth1, … by the order of the list; an endpoint keeps the interface that it has."""
     taken: dict[Place, dict[str | None, str]] = {}
     for other in staying:
-        taken.setdefault(Place(netns=other.netns), {})[other.interface] = name_of(other.network)
+        network_name = name_of(other.network)
+        holder = "network %s" % network_name if network_name else "veth %s, which no network has" % other.veth
+        taken.setdefault(Place(netns=other.netns), {})[other.interface] = holder
     rest = []
     for network in networks:
         known = network.known()
@@ -238,12 +240,12 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
                 rest.append(endpoint)
             elif name in names:
                 raise InvalidRequest(
-                    "network %s: interface %s of endpoint %s is taken by network %s."
+                    "network %s: interface %s of endpoint %s is taken by %s."
                     % (network.name, name, endpoint.name, names[name])
                 )
             else:
                 endpoint.interface = name
-                names[name] = network.name
+                names[name] = "network %s" % network.name
     for endpoint in rest:
         names = taken[endpoint.place]
         number = next(number for number in range(len(names) + 1) if "eth%d" % number not in names)

@@ -304,3 +304,12 @@ def test_an_endpoint_whose_bridge_is_gone_keeps_its_address(host: MemoryHost) ->
     [network] = facts(world(host))["networks"]
     assert [endpoint["addresses"] for endpoint in network["endpoints"]] == [["10.20.0.77/24"]]
     assert facts(world(host))["unplugged"] == []
+
+
+def test_the_holder_of_an_interface_is_named_also_when_it_is_of_no_network(host: MemoryHost) -> None:
+    hand_made = {"name": "v0", "peer": {"netns": "app", "name": "eth7"}}
+    once(host, ask(NetnsKind(), {"name": "app"}), ask(VethKind(), hand_made))
+
+    with pytest.raises(InvalidRequest, match=r"eth7 of endpoint app is taken by veth v0, which no network has"):
+        make_networks([red(interface="eth7")], world(host))
+    make_networks([red()], world(host))  # by default it gets another one
