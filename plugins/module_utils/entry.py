@@ -53,7 +53,7 @@ def run_module(kind: Kind[t.Any]) -> None:
     with _telling(module):
         items = _items(module.params, item)
         requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
-    _finish(module, lambda world: run(requests, world))
+    _finish(module, lambda world: run(requests, world, alone=True))
 
 
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:

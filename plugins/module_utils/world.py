@@ -516,15 +516,16 @@ class World:
         return [
             "Check mode assumes that %s %s, which %s not there yet, %s made by %s."
             % (
-                (kind, _enumerate(names), "is", "is", "an earlier task")
+                (kind, enumerate_few(names), "is", "is", "an earlier task")
                 if len(names) == 1
-                else (kind + "s", _enumerate(names), "are", "are", "earlier tasks")
+                else (kind + "s", enumerate_few(names), "are", "are", "earlier tasks")
             )
             for kind, names in self._assumed.items()
         ]
 
 
-def _enumerate(names: t.Sequence[str]) -> str:
+def enumerate_few(names: t.Sequence[str]) -> str:
+    """Names in a sentence, if there are many only how many."""
     return ", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else "")
 
 

@@ -117,6 +117,11 @@ class PortPublishKind(RuleKind[PublishedPort]):
     def wanted(self, item: PublishedPort, observed: Description, world: World) -> Description:
         return self.describe(item)
 
+    def doubts(self, item: PublishedPort, world: World) -> t.Iterable[str]:
+        from .doubts import of_port
+
+        return of_port(item, world)
+
     @staticmethod
     def describe(item: PublishedPort) -> dict[str, t.Any]:
         """The object in the words of the options."""
