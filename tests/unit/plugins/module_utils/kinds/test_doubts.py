@@ -71,9 +71,7 @@ def test_what_works_is_not_spoken_of() -> None:
 
 
 def test_loopback_needs_a_setting_of_its_own() -> None:
-    assert warnings(host_with(), port(host_ip="127.0.0.1")) == (
-        LOOPBACK.replace("8080", "127.0.0.1:8080"),
-    )
+    assert warnings(host_with(), port(host_ip="127.0.0.1")) == (LOOPBACK.replace("8080", "127.0.0.1:8080"),)
     assert warnings(host_with(ipv6=True), port(), ask(PortPublishKind(), PORT6)) == (LOOPBACK,)
     assert warnings(host_with(ipv6=True), port(host_ip="192.0.2.1")) == ()
 
