@@ -42,6 +42,18 @@ def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
         yield "127.0.0.1 does not lead there without route_localnet for %s; %s" % (item.bridge, _ADVICE)
 
 
+def warn_of_answers(item: PublishedPort, world: World) -> None:
+    """An answer carries the endpoint's own address while it is routed, so a rule for the host's does not see it."""
+    for source, table, link in world.ways_of_answers():
+        at = item.host_ip is None or item.host_ip in source
+        if at and source.version == item.container_ip.version:
+            world.warn(
+                "Published ports cannot be used from behind %s: the rule 'from %s lookup %d' routes the host's own"
+                " answers there, but those of endpoints leave by the main table; publish on another address, or"
+                " have the clients come in by another interface." % (link, source, table)
+            )
+
+
 def _forwards(version: int, world: World) -> bool:
     return world.sysctl(HOST, _KEYS[version]) not in (None, "0")
 

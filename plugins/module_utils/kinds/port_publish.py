@@ -141,6 +141,10 @@ class PortPublishKind(RuleKind[PublishedPort]):
     def change(self, item: PublishedPort, state: str, rules: FirewallSession, world: World) -> None:
         ports = rules.ports
         there = ports.get(item)
+        if state == "present" and world.ways_of_answers():
+            from .doubts import warn_of_answers
+
+            warn_of_answers(item, world)
         if state == "absent":
             ports.remove(item)
             if there is not None:

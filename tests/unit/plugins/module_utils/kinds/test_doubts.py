@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, run
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import Route
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,
@@ -93,3 +96,39 @@ def test_what_goes_and_what_the_role_looks_after_is_not_spoken_of(state: str) ->
     assert warnings(host, port(network="blue"), way_out(network="blue")) == ()
     assert warnings(host, ask(NatMasqueradeKind(), WAY_OUT, "absent")) == ()
     assert warnings(host, way_out(), alone=False) == ()
+
+
+# ---- answers by another uplink
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ({}, True),
+        ({"host_ip": "198.51.100.11"}, True),
+        ({"host_ip": "192.0.2.11"}, False),
+        ({"container_ip": "fd00:20::2"}, False),
+    ],
+)
+def test_a_second_uplink_whose_answers_a_rule_routes(options: dict[str, Any], warned: bool) -> None:
+    """The rule is for the host's address, and an answer has the endpoint's while it is routed."""
+    host = host_with(ipv6=True, route_localnet=["br-blue"])
+    host.make_link(host.host, "eth1", up=True)
+    anywhere = ip_network("0.0.0.0/0")
+    host.host.routes.append(RouteEntry(Route(anywhere, ip_address("192.0.2.1"), 0), "eth0", 4))
+    host.host.routes.append(RouteEntry(Route(anywhere, ip_address("198.51.100.1"), 0, 100), "eth1", 4))
+    host.host.foreign_rules.append((ip_network("198.51.100.11/32"), 100))
+
+    for alone in (True, False):
+        told = warnings(host, port(network="blue", bridge="br-blue", **options), alone=alone)
+        assert [text.split(":")[0] for text in told] == ["Published ports cannot be used from behind eth1"] * warned
+
+
+def test_a_rule_that_leads_to_the_usual_uplink_is_no_reason() -> None:
+    host = host_with(route_localnet=["br-blue"])
+    anywhere = ip_network("0.0.0.0/0")
+    for table in (0, 100):
+        host.host.routes.append(RouteEntry(Route(anywhere, ip_address("192.0.2.1"), 0, table), "eth0", 4))
+    host.host.foreign_rules.append((ip_network("192.0.2.11/32"), 100))
+
+    assert warnings(host, port()) == ()
