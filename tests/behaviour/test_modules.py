@@ -785,7 +785,7 @@ class TestForwarding:
     def test_a_host_that_forwarded_before_goes_on(self, host: Host) -> None:
         host.run("sysctl -qw net.ipv4.ip_forward=1")
         host.do("bridge_network", networks=NETWORK)
-        assert "ip_forward" not in "".join(host.do("bridge_network", networks=[], prune=True).commands)
+        assert "ip_forward" not in "".join(host.do("bridge_network", networks=[], prune="project").commands)
         assert host.run("sysctl -n net.ipv4.ip_forward").strip() == "1"
 
     def test_the_role_leaves_the_forwarding_of_a_stack_made_by_hand(self, host: Host) -> None:
