@@ -17,7 +17,7 @@ from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .marks import name_of, project_of
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
-from .world import Claims, World
+from .world import Claims, World, enumerate_few
 
 if t.TYPE_CHECKING:
     from .operations import Operation
@@ -69,6 +69,10 @@ class Kind(t.Generic[Item]):
         """The object as it will be, in the same words."""
         raise NotImplementedError
 
+    def doubts(self, item: Item, world: World) -> t.Iterable[str]:
+        """Why the object would not work as the host is, a clause for each reason."""
+        return ()
+
 
 class StepKind(Kind[Item]):
     """A kind whose objects are made, changed and deleted one by one."""
@@ -119,12 +123,15 @@ class _Plan:
     objects: list[dict[str, t.Any]] = field(default_factory=list)
 
 
-def run(requests: t.Sequence[Request], world: World) -> Outcome:
+def run(requests: t.Sequence[Request], world: World, alone: bool = False) -> Outcome:
     """Carry out all of ``requests``, or in check mode say what that would take.
 
     The whole plan is made before its first step is taken, so a request that cannot be carried out changes nothing.
+    Objects that are made ``alone`` need others, which nobody may have made.
     """
     plan = _plan(requests, world)
+    if alone:
+        _doubt(requests, world)
     if not world.check_mode:
         _apply(plan.steps, world)
     changed = bool(plan.steps)
@@ -162,6 +169,19 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     coming.sort(key=lambda step: not step.clears_the_way)
     plan.steps = rules + joined(going) + late + coming + joined(world.afterwards)
     return plan
+
+
+def _doubt(requests: t.Sequence[Request], world: World) -> None:
+    """Warn of what would not work, each reason once."""
+    found: dict[str, list[str]] = {}
+    for request in requests:
+        if request.state == "present":
+            kind = request.kind
+            for reason in kind.doubts(kind.resolve(request.item, request.state, world), world):
+                found.setdefault(reason, []).append(kind.title(request.item))
+    for reason, titles in found.items():
+        text = enumerate_few(titles)
+        world.warn("%s%s: %s." % (text[:1].upper(), text[1:], reason))
 
 
 def _headlines(steps: t.Sequence[Operation]) -> list[str]:

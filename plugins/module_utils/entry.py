@@ -53,7 +53,16 @@ def run_module(kind: Kind[t.Any]) -> None:
     with _telling(module):
         items = _items(module.params, item)
         requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
-    _finish(module, lambda world: run(requests, world))
+    _finish(module, lambda world: run([*requests, *_released(requests, world)], world, alone=True))
+
+
+def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request]:
+    """What goes with objects that go."""
+    if all(request.state == "present" or request.kind.name == "sysctl_forward" for request in requests):
+        return ()
+    from .kinds.release import release
+
+    return release(world)
 
 
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:

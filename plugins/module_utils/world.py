@@ -70,6 +70,7 @@ class World:
         self._peopled: set[str] | None = None
         self._uplinks: dict[int, str | None] = {}
         self._default_mtu: int | None = None
+        self._answers: list[tuple[Network, int, str]] | None = None
         self._machine_id = ""
         self._assumed: dict[str, list[str]] = {}
 
@@ -349,6 +350,18 @@ class World:
         home = self.places.home(place)
         return () if self.is_new(home) else self.host.stack(home).source_rules()
 
+    def ways_of_answers(self) -> t.Sequence[tuple[Network, int, str]]:
+        """For networks of the host's whose answers somebody routes by a table of its own: the table, and the interface
+        of its default route, where that is not the one of the main table."""
+        if self._answers is None:
+            stack, found = self.host.stack(HOST), []
+            for source, table in stack.foreign_rules():
+                usual = self.default_link(source.version)
+                defaults = (e.link for e in stack.table_routes(table) if not e.route.to.prefixlen)
+                found += [(source, table, link) for link in defaults if link != usual]
+            self._answers = found
+        return self._answers
+
     def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
         """The routes of one routing table of a place, as they are now."""
         home = self.places.home(place)
@@ -516,15 +529,16 @@ class World:
         return [
             "Check mode assumes that %s %s, which %s not there yet, %s made by %s."
             % (
-                (kind, _enumerate(names), "is", "is", "an earlier task")
+                (kind, enumerate_few(names), "is", "is", "an earlier task")
                 if len(names) == 1
-                else (kind + "s", _enumerate(names), "are", "are", "earlier tasks")
+                else (kind + "s", enumerate_few(names), "are", "are", "earlier tasks")
             )
             for kind, names in self._assumed.items()
         ]
 
 
-def _enumerate(names: t.Sequence[str]) -> str:
+def enumerate_few(names: t.Sequence[str]) -> str:
+    """Names in a sentence, if there are many only how many."""
     return ", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else "")
 
 

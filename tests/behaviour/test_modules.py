@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fleet import Host, Question, differences, remains
@@ -785,7 +785,7 @@ class TestForwarding:
     def test_a_host_that_forwarded_before_goes_on(self, host: Host) -> None:
         host.run("sysctl -qw net.ipv4.ip_forward=1")
         host.do("bridge_network", networks=NETWORK)
-        assert "ip_forward" not in "".join(host.do("bridge_network", networks=[], prune=True).commands)
+        assert "ip_forward" not in "".join(host.do("bridge_network", networks=[], prune="project").commands)
         assert host.run("sysctl -n net.ipv4.ip_forward").strip() == "1"
 
     def test_the_role_leaves_the_forwarding_of_a_stack_made_by_hand(self, host: Host) -> None:
@@ -806,6 +806,77 @@ class TestForwarding:
         host.fleet.all_open(ways[:1])
         assert "stays 1" in host.do("sysctl_forward", state="absent").warnings
         host.fleet.all_open(ways[:1])
+
+
+class TestInherited:
+    """What the host has set for links to come, or for all: by a hardening role, or by its distribution."""
+
+    TWO: ClassVar[list[dict[str, Any]]] = [
+        {
+            "name": "blue",
+            "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+            "endpoints": [{"name": "web", "publish": ["8081:80"]}, {"name": "app"}],
+        },
+        {
+            "name": "red",
+            "subnets": ["10.30.0.0/24", "fd00:30::/64"],
+            "endpoints": [{"name": "web", "publish": ["8080:80"]}, {"name": "db"}],
+        },
+    ]
+
+    def questions(self, host: Host) -> list[Question]:
+        places = [host.fleet.place("neighbour"), host.place(), host.place("app"), host.place("db")]
+        ways = [(version, port) for version in (4, 6) for port in (8080, 8081)]
+        return [place.question(host.fleet.lan(host.name, version), port) for place in places for version, port in ways]
+
+    def test_an_endpoint_in_two_networks_answers_from_both(self, host: Host) -> None:
+        """Whatever rp_filter says on the host and inside."""
+        host.do("bridge_network", networks=self.TWO)
+        host.place("web").serve("web", 80)
+        inside = "ip netns exec web sysctl -qw net.ipv4.conf.all.rp_filter=%d"
+        try:
+            for outer, inner in ((0, 0), (1, 0), (0, 1), (1, 1), (2, 2)):
+                host.run(f"sysctl -qw net.ipv4.conf.all.rp_filter={outer}; {inside % inner}")
+                host.fleet.all_open(self.questions(host))
+            for family in ("-4", "-6") * 2:  # without the rules it is as it was reported
+                host.run(f"ip -n web {family} rule delete priority 25708")
+            host.run(f"sysctl -qw net.ipv4.conf.all.rp_filter=1; {inside % 1}")
+            host.fleet.all_closed([host.fleet.place("neighbour").question(host.fleet.lan(host.name, 4), 8080)])
+            assert host.do("bridge_network", networks=self.TWO).changed
+            host.fleet.all_open(self.questions(host))
+        finally:
+            host.run("sysctl -qw net.ipv4.conf.all.rp_filter=0")
+
+    @pytest.mark.once
+    def test_an_endpoint_in_two_networks_is_no_router_between_them(self, host: Host) -> None:
+        host.do("bridge_network", networks=self.TWO)
+        assert host.run("ip netns exec web sysctl -n net.ipv4.ip_forward").strip() == "0"
+
+    @pytest.mark.once
+    @pytest.mark.parametrize("which", [("default",), ("all", "default")])
+    def test_ipv6_is_off(self, host: Host, which: tuple[str, ...]) -> None:
+        """On the first run and later; the other links of the host stay as somebody wants them."""
+        off = " ".join(f"net.ipv6.conf.{name}.disable_ipv6=1" for name in which)
+        host.run(f"sysctl -qw {off} net.ipv6.conf.default.addr_gen_mode=1")
+        try:
+            checked = host.look("bridge_network", networks=self.TWO)
+            assert host.do("bridge_network", networks=self.TWO).commands == checked.commands
+            host.place("db").serve("db", 80)
+            inside = host.place("app").question("fd00:20::1", 9000), host.place("web").question("fd00:30::3", 80)
+            host.place().serve("host", 9000)
+            host.fleet.all_open(inside)
+            host.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+            checked = host.look("bridge_network", networks=self.TWO)
+            assert checked.changed
+            assert host.do("bridge_network", networks=self.TWO).commands == checked.commands
+            host.fleet.all_open(inside)
+        finally:
+            host.run(
+                "sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0"
+                " net.ipv6.conf.default.addr_gen_mode=0;"
+                f" ip address add {host.fleet.lan(host.name, 6)}/64 dev eth0 nodad 2>/dev/null;"
+                " ip -6 route replace default via 2001:db8:1::1 dev eth0"
+            )
 
 
 class TestMasquerade:

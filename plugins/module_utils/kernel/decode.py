@@ -14,7 +14,7 @@ import sys
 import typing as t
 
 from ..marks import ROUTE_PROTOCOL, RULE_PRIORITY
-from ..model import Address, Interface, Network, Route, SourceRule
+from ..model import Address, Interface, Network, Route
 from .netlink import attributes
 from .state import BridgeValues, Link, RouteEntry, VethEnd
 
@@ -180,15 +180,25 @@ def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]
             yield index, prefix_length, packed
 
 
-def source_rules(messages: t.Iterable[bytes], family: int) -> list[SourceRule]:
-    """The rules of ours, out of a dump of RTM_GETRULE."""
-    found: list[SourceRule] = []
+class RuleEntry(t.NamedTuple):
+    """A rule that chooses a routing table by the source of a packet."""
+
+    source: Network
+    table: int
+    ours: bool
+
+
+def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
+    """The rules by source, out of a dump of RTM_GETRULE; other conditions that they may have are not looked at."""
+    found: list[RuleEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
         values = attributes(message, _ROUTE.size)
-        marks = (header[0], _number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
-        if marks == (family, RULE_PRIORITY, ROUTE_PROTOCOL) and FRA_SRC in values:
-            found.append(SourceRule(_address(values[FRA_SRC]), _number(values, FRA_TABLE)))
+        if header[0] == family and header[7] == FR_ACT_TO_TBL and FRA_SRC in values:
+            marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
+            source = _network(values[FRA_SRC], header[2])
+            table = _number(values, FRA_TABLE) or header[4]
+            found.append(RuleEntry(source, table, marks == (RULE_PRIORITY, ROUTE_PROTOCOL)))
     return found
 
 

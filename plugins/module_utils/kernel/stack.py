@@ -11,7 +11,7 @@ import os
 import typing as t
 
 from ..marks import DOOMED_GROUP
-from ..model import BRIDGE_PORTS, HOST, Interface, Place, Route, SourceRule
+from ..model import BRIDGE_PORTS, HOST, Interface, Network, Place, Route, SourceRule
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .encode import Attributes
@@ -54,14 +54,21 @@ class Stack:
 
     def source_rules(self) -> t.Sequence[SourceRule]:
         """The rules of ours by which what is sent from an address has a routing table of its own."""
+        return [SourceRule(rule.source.network_address, rule.table) for rule in self._rules() if rule.ours]
+
+    def foreign_rules(self) -> t.Sequence[tuple[Network, int]]:
+        """The rules of others by which what is sent from a network has a routing table of its own."""
+        return [(rule.source, rule.table) for rule in self._rules() if not rule.ours]
+
+    def _rules(self) -> t.Sequence[decode.RuleEntry]:
         return self._cache.get("rules", self._read_rules)
 
-    def _read_rules(self) -> list[SourceRule]:
-        found: list[SourceRule] = []
+    def _read_rules(self) -> list[decode.RuleEntry]:
+        found: list[decode.RuleEntry] = []
         for version in (4, 6):
             with self._reported("list the rules of routing", gone=(errno.EOPNOTSUPP,)):
                 messages = self.socket().dump(requests.RTM_GETRULE, requests.rules_of(version))
-                found += decode.source_rules(messages, requests.family(version))
+                found += decode.rules(messages, requests.family(version))
         return found
 
     def table_routes(self, table: int) -> t.Sequence[RouteEntry]:

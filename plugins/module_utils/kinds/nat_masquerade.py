@@ -87,6 +87,11 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
     def wanted(self, item: Masquerade, observed: Description, world: World) -> Description:
         return self.describe(item)
 
+    def doubts(self, item: Masquerade, world: World) -> t.Iterable[str]:
+        from .doubts import of_masquerade
+
+        return of_masquerade(item, world)
+
     @staticmethod
     def describe(item: Masquerade) -> dict[str, t.Any]:
         """The object in the words of the options."""

@@ -117,6 +117,11 @@ class PortPublishKind(RuleKind[PublishedPort]):
     def wanted(self, item: PublishedPort, observed: Description, world: World) -> Description:
         return self.describe(item)
 
+    def doubts(self, item: PublishedPort, world: World) -> t.Iterable[str]:
+        from .doubts import of_port
+
+        return of_port(item, world)
+
     @staticmethod
     def describe(item: PublishedPort) -> dict[str, t.Any]:
         """The object in the words of the options."""
@@ -136,6 +141,10 @@ class PortPublishKind(RuleKind[PublishedPort]):
     def change(self, item: PublishedPort, state: str, rules: FirewallSession, world: World) -> None:
         ports = rules.ports
         there = ports.get(item)
+        if state == "present" and world.ways_of_answers():
+            from .doubts import warn_of_answers
+
+            warn_of_answers(item, world)
         if state == "absent":
             ports.remove(item)
             if there is not None:

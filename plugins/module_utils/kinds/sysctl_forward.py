@@ -220,7 +220,8 @@ def _kept(item: Forwarding, state: str, record: Record, values: Values, world: W
     if not keys:
         return None
     before = together(record.asks)
-    gone = [ask for ask in record.asks if state == "absent" and item.asked_by in (ask.asked_by, EVERYBODY)]
+    others = [ask for ask in record.asks if ask.asked_by != KEPT]
+    gone = [ask for ask in others if state == "absent" and item.asked_by in (ask.asked_by, EVERYBODY)]
     for key in keys if gone else ():
         world.warn("%s stays 1: %s needs it." % (sysctl_name(key), needed[key]))
     links = [link for link in before.route_localnet if localnet_key(link) in keys]

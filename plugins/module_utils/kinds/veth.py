@@ -21,6 +21,7 @@ from .common import (
     address_steps,
     belongs,
     compact,
+    foreseen,
     has_ipv6,
     link_steps,
     link_values,
@@ -207,6 +208,7 @@ class VethKind(StepKind[Veth]):
         steps += source_routing.remove(item.peer, sources)
         steps += make(item, has_ipv6(world)) + source_routing.add(item.peer, sources)
         self._promise(item, world)
+        steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
         ends.change_routes("veth %s" % item.name, item.peer, None, world)
         _announce(item, item.peer.addresses or (), world)
         return steps
@@ -257,6 +259,7 @@ class VethKind(StepKind[Veth]):
         steps = source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
         ipv6 = has_ipv6(world)
         steps += sysctl_steps(HOST, _host_sysctls(item, ipv6), world)
+        steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
         steps += sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world)
         steps += address_steps(HOST, item.name, host.addresses, item.addresses)
         steps += ends.end_addresses(item.peer, peer)

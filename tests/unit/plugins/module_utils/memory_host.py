@@ -78,6 +78,7 @@ class Space:
         self.links: dict[str, Link] = {}
         self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
         self.rules: list[SourceRule] = []
+        self.foreign_rules: list[tuple[Any, int]] = []
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
         self._next = first
@@ -357,6 +358,9 @@ class MemoryStack:
 
     def source_rules(self) -> Sequence[SourceRule]:
         return list(self._space.rules)
+
+    def foreign_rules(self) -> Sequence[tuple[Any, int]]:
+        return list(self._space.foreign_rules)
 
     def table_routes(self, table: int) -> Sequence[RouteEntry]:
         return [entry for entry in self._space.routes if entry.route.table == table]

@@ -16,6 +16,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import R
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BridgeValues, RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind, stable_mac
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
@@ -454,6 +455,24 @@ def test_what_it_inherits_or_is_given_by_hand_does_not_cut_it_off(key: str) -> N
     host.stack(HOST).write_sysctl(key % "br-blue", INHERITED[key])
     converge(host, request)
     assert host.host.sysctls[key % "br-blue"] == "0"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_link_forwards_where_the_host_does_whatever_it_inherits(version: int) -> None:
+    """Bridges and veth pairs without one alike."""
+    host = MemoryHost()
+    host.uplink("eth0", 1500)
+    key = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}[version]
+    host.stack(HOST).write_sysctl(key, "1")
+    host.host.sysctls["net/ipv%d/conf/default/forwarding" % version] = "0"
+    address = {4: "10.20.0.1/24", 6: "fd00:20::1/64"}[version]
+    other = {4: "10.30.0.1/24", 6: "fd00:30::1/64"}[version]
+    once(host, ask(NetnsKind(), {"name": "web"}))
+
+    bridge = ask(KIND, {"name": "br-blue", "addresses": [address]})
+    converge(host, bridge, ask(VethKind(), {"name": "v-web", "addresses": [other], "peer": {"netns": "web"}}))
+
+    assert [host.host.sysctls["net/ipv%d/conf/%s/forwarding" % (version, n)] for n in ("br-blue", "v-web")] == ["1"] * 2
 
 
 def test_ipv6_is_not_turned_on_for_a_bridge_without_it() -> None:

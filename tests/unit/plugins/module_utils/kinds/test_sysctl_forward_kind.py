@@ -18,6 +18,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_fi
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.release import release
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import (
     PERSISTENT,
     VOLATILE,
@@ -38,6 +39,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memo
     ask,
     converge,
     once,
+    world,
 )
 
 KIND = SysctlForwardKind()
@@ -366,9 +368,12 @@ def test_what_objects_of_ours_need_stays_whoever_made_them() -> None:
     assert "# asked by objects: ipv4 policy=auto\n" in host.files[PERSISTENT]
     assert "iifkind" in str(host.nft.table())
     assert not once(host, ask(KIND, ROLE, "absent")).changed
-    once(host, ask(NatMasqueradeKind(), way_out, "absent"))
-    once(host, ask(KIND, ROLE, "absent"))
-    assert (values(host, IPV4_FORWARD), host.files) == (["0"], {})
+    for options, staying in (({"source": "10.41.0.0/24"}, "1"), (way_out, "0")):
+        request = ask(NatMasqueradeKind(), options, "absent")
+        outcome = once(host, request, *release(world(host)))
+        assert (values(host, IPV4_FORWARD), outcome.warnings) == ([staying], ())
+    assert host.files == {}
+    assert release(world(host)) == ()
 
 
 NEEDS: dict[str, tuple[list[Request], list[str]]] = {

@@ -1,0 +1,22 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When the last object goes that kept the host forwarding, whatever module takes it away, forwarding goes with it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..engine import Request
+from ..model import Forwarding
+from ..world import World
+from .forward_record import KEPT, load
+
+
+def release(world: World) -> t.Sequence[Request]:
+    """The look at what is still needed; none where nobody's request outlived whoever made it."""
+    if load(world).of(KEPT) is None:
+        return ()
+    from .sysctl_forward import SysctlForwardKind
+
+    return (Request(SysctlForwardKind(), Forwarding(asked_by=KEPT), "absent"),)

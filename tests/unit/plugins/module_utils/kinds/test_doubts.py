@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, run
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import Route
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    MemoryHost,
+    ask,
+    once,
+    world,
+)
+
+PORT = {"host_port": "8080", "container_ip": "10.20.0.2"}
+PORT6 = {"host_port": "8080", "container_ip": "fd00:20::2"}
+WAY_OUT = {"source": "10.20.0.0/24"}
+NOT_IN = "the host does not forward IPv%d, so nobody gets in; turn it on with the module sysctl_forward."
+NOT_OUT = "the host does not forward IPv4, so nothing gets out; turn it on with the module sysctl_forward."
+LOOPBACK = (
+    "Port 8080/tcp (IPv4): 127.0.0.1 does not lead there without route_localnet for br-blue; turn it on with the module"
+    " sysctl_forward."
+)
+
+
+def host_with(**forward: Any) -> MemoryHost:
+    host = MemoryHost()
+    host.uplink("eth0", 1500)
+    once(host, ask(BridgeKind(), {"name": "br-blue", "addresses": ["10.20.0.1/24", "fd00:20::1/64"]}))
+    if forward:
+        once(host, ask(SysctlForwardKind(), forward))
+    return host
+
+
+def warnings(host: MemoryHost, *requests: Request, alone: bool = True) -> tuple[str, ...]:
+    seen = run(requests, world(host, check_mode=True), alone=alone).warnings
+    assert run(requests, world(host), alone=alone).warnings == seen
+    return seen
+
+
+def port(**options: Any) -> Request:
+    return ask(PortPublishKind(), {**PORT, **options})
+
+
+def way_out(**options: Any) -> Request:
+    return ask(NatMasqueradeKind(), {**WAY_OUT, **options})
+
+
+def test_a_host_that_does_not_forward_is_named() -> None:
+    six = ask(PortPublishKind(), PORT6)
+
+    assert warnings(host_with(route_localnet=["br-blue"], ipv4=False), port(), port(host_port="81"), six) == (
+        "Port 8080/tcp (IPv4), port 81/tcp (IPv4): " + NOT_IN % 4,
+        "Port 8080/tcp (IPv6): " + NOT_IN % 6,
+    )
+    assert warnings(host_with(), way_out()) == ("Masquerade of 10.20.0.0/24 by any interface: " + NOT_OUT,)
+
+
+def test_what_works_is_not_spoken_of() -> None:
+    host = host_with(ipv6=True, route_localnet=["br-blue"])
+
+    assert warnings(host, port(), ask(PortPublishKind(), PORT6), way_out()) == ()
+
+
+def test_loopback_needs_a_setting_of_its_own() -> None:
+    assert warnings(host_with(), port(host_ip="127.0.0.1")) == (LOOPBACK.replace("8080", "127.0.0.1:8080"),)
+    assert warnings(host_with(ipv6=True), port(), ask(PortPublishKind(), PORT6)) == (LOOPBACK,)
+    assert warnings(host_with(ipv6=True), port(host_ip="192.0.2.1")) == ()
+
+
+def test_a_port_without_a_route_to_its_endpoint() -> None:
+    host = host_with(route_localnet=["br-blue"])
+
+    assert warnings(host, port(container_ip="10.99.0.2", bridge="br-blue")) == (
+        "Port 8080/tcp (IPv4): there is no route to 10.99.0.2 by br-blue; give that interface an address in its"
+        " subnet.",
+    )
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_goes_and_what_the_role_looks_after_is_not_spoken_of(state: str) -> None:
+    host = host_with()
+    once(host, port(network="blue"))
+
+    assert warnings(host, port(network="blue"), way_out(network="blue")) == ()
+    assert warnings(host, ask(NatMasqueradeKind(), WAY_OUT, "absent")) == ()
+    assert warnings(host, way_out(), alone=False) == ()
+
+
+# ---- answers by another uplink
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ({}, True),
+        ({"host_ip": "198.51.100.11"}, True),
+        ({"host_ip": "192.0.2.11"}, False),
+        ({"container_ip": "fd00:20::2"}, False),
+    ],
+)
+def test_a_second_uplink_whose_answers_a_rule_routes(options: dict[str, Any], warned: bool) -> None:
+    """The rule is for the host's address, and an answer has the endpoint's while it is routed."""
+    host = host_with(ipv6=True, route_localnet=["br-blue"])
+    host.make_link(host.host, "eth1", up=True)
+    anywhere = ip_network("0.0.0.0/0")
+    host.host.routes.append(RouteEntry(Route(anywhere, ip_address("192.0.2.1"), 0), "eth0", 4))
+    host.host.routes.append(RouteEntry(Route(anywhere, ip_address("198.51.100.1"), 0, 100), "eth1", 4))
+    host.host.foreign_rules.append((ip_network("198.51.100.11/32"), 100))
+
+    for alone in (True, False):
+        told = warnings(host, port(network="blue", bridge="br-blue", **options), alone=alone)
+        assert [text.split(":")[0] for text in told] == ["Published ports cannot be used from behind eth1"] * warned
+
+
+def test_a_rule_that_leads_to_the_usual_uplink_is_no_reason() -> None:
+    host = host_with(route_localnet=["br-blue"])
+    anywhere = ip_network("0.0.0.0/0")
+    for table in (0, 100):
+        host.host.routes.append(RouteEntry(Route(anywhere, ip_address("192.0.2.1"), 0, table), "eth0", 4))
+    host.host.foreign_rules.append((ip_network("192.0.2.11/32"), 100))
+
+    assert warnings(host, port()) == ()
