@@ -20,6 +20,8 @@ Json = t.Any
 
 # Where Docker and ufw want the rules of others to be; what is there is judged by who puts ours there.
 USER_CHAINS = ("DOCKER-USER", "ufw-user-forward", "ufw6-user-forward")
+# What packets of ours pass on their way through the host.
+_HOOKS = ("prerouting", "forward", "postrouting")
 UFW_RULES = "/etc/ufw/user.rules"
 
 
@@ -95,7 +97,7 @@ class Foreign:
             for table in from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"])):
                 found += (self._seen_by_iptables(table) if from_nft.is_of_iptables(table) else []) or [table]
         for version in VERSIONS:
-            for name in ("filter", "nat"):
+            for name in ("filter", "nat", "raw", "mangle"):
                 found += self.saved_tables("legacy", version, name)
         return found
 
@@ -126,7 +128,7 @@ class Foreign:
                 yield chain
 
     def _in_our_way(self) -> bool:
-        return any(chain.get("hook") == "forward" or chain.get("type") == "nat" for chain in self.chains_of_others())
+        return any(chain.get("hook") in _HOOKS or chain.get("type") == "nat" for chain in self.chains_of_others())
 
     def saved(self, store: str, version: int, table: str) -> str:
         """What iptables-save prints of a table; empty when there is none. Listing a legacy table would load it."""
