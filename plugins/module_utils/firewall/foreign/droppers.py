@@ -20,6 +20,7 @@ from .rules import OUT, PUBLISHED, Chain, Links, Rule, Table
 
 _DESTINATION_NAT = -100
 _MOST = 8
+_INSIDE = "inside"
 _DEEPEST = 20
 # Targets of iptables after which a packet goes on.
 _PASSING = ("MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "CHECKSUM", "SET", "CLASSIFY", "DSCP", "TRACE")
@@ -61,7 +62,7 @@ def droppers(
     for table in foreign.tables():
         for base in table.chains.values():
             if base.hook and base.kind != "nat":
-                for traffic in _passing(base, state, ways, addresses):
+                for traffic in (*_passing(base, state, ways, addresses), *_bridged(base, state, foreign)):
                     hit = _walk(table, base, traffic, False) if table.concerns(traffic.version) else None
                     if isinstance(hit, tuple):
                         found.setdefault(id(hit[1]), Dropper(table, base, hit[0], hit[1], traffic))
@@ -102,6 +103,16 @@ def _passing(
                 what = "what goes from %s to the outside by %s" % (policy.network or policy.bridge, link)
                 traffic = Traffic(policy.bridge, OUT, subnet.version, what, policy.bridge, link, (subnet,))
                 yield from _at(base, traffic)
+
+
+def _bridged(base: Chain, state: FirewallState, foreign: Foreign) -> t.Iterator[Traffic]:
+    """What goes from one endpoint of a network to another, where the packet filter sees it at all."""
+    for policy in sorted(state.policies, key=lambda policy: policy.bridge) if base.hook == "forward" else ():
+        what = "what goes from one endpoint of %s to another" % (policy.network or policy.bridge)
+        for subnet in policy.subnets if policy.icc else ():
+            if foreign.filters_bridged(subnet.version):
+                both = (policy.bridge, policy.bridge, (subnet,), (subnet,))
+                yield Traffic(policy.bridge, _INSIDE, subnet.version, what, *both)
 
 
 def _to_port(base: Chain, port: PublishedPort, link: str, local: t.Sequence[Address]) -> t.Iterator[Traffic]:
@@ -251,12 +262,13 @@ def _ports(asked: tuple[PortRange, ...] | None, there: PortRange | None) -> int:
 
 def _is_about(rule: Rule, traffic: Traffic) -> bool:
     """Whether a rule for some of these packets is about them, and not about whoever is at the other end."""
-    ours, theirs = (rule.came_by, rule.asks.sources) if traffic.way == OUT else (rule.goes_by, rule.asks.targets)
-    if traffic.way == PUBLISHED and rule.asks.ports is not None:
+    inward = traffic.way == PUBLISHED
+    ours, theirs = (rule.goes_by, rule.asks.targets) if inward else (rule.came_by, rule.asks.sources)
+    if inward and rule.asks.ports is not None:
         return True
     if ours is not None and not ours.inverted:
         return True
-    mine = traffic.sources if traffic.way == OUT else traffic.targets
+    mine = traffic.targets if inward else traffic.sources
     return theirs is not None and any(_inside(one, two) for one in theirs for two in mine or ())
 
 

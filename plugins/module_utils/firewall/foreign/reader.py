@@ -20,6 +20,9 @@ Json = t.Any
 
 # Where Docker and ufw want the rules of others to be; what is there is judged by who puts ours there.
 USER_CHAINS = ("DOCKER-USER", "ufw-user-forward", "ufw6-user-forward")
+_BRIDGED = {
+    version: "/proc/sys/net/bridge/bridge-nf-call-%s" % tool for version, tool in ((4, "iptables"), (6, "ip6tables"))
+}
 # What packets of ours pass on their way through the host.
 _HOOKS = ("prerouting", "forward", "postrouting")
 UFW_RULES = "/etc/ufw/user.rules"
@@ -155,6 +158,10 @@ class Foreign:
             told = (" ".join(argv), first_line(err).rstrip("."))
             self.troubles["%s does not work here: %s; what others have there cannot be told" % told] = None
         return out if rc == 0 else ""
+
+    def filters_bridged(self, version: int) -> bool:
+        """Whether frames from port to port of a bridge pass the packet filter (br_netfilter)."""
+        return (self.netfilter.read_file(_BRIDGED[version]) or "").strip() == "1"
 
     # ---- what their tables do
 

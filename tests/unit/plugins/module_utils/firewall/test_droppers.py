@@ -34,8 +34,13 @@ OUT = "what goes from blue to the outside by eth0"
 class Tables:
     """What others have, in place of foreign.reader.Foreign."""
 
+    bridged = False
+
     def __init__(self, *found: Table) -> None:
         self.found = found
+
+    def filters_bridged(self, version: int) -> bool:
+        return self.bridged and version == 4
 
     def tables(self) -> tuple[Table, ...]:
         return self.found
@@ -212,6 +217,26 @@ def test_words_of_nft(expression: list[Any], text: str | None) -> None:
     only = replace(STATE, policies=frozenset())
     found = [sentence.split('"')[1] for sentence in told(native([*expression, DROP]), state=only)]
     assert found == ([text] if text else [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "rule", "hit"),
+    [
+        (BLUE, "-i br-blue -o br-blue -j DROP", True),
+        (BLUE, "-s 10.20.0.0/24 -d 10.20.0.9/32 -j DROP", True),
+        (BLUE, "-s 10.20.0.0/24 -d 10.21.0.0/24 -j DROP", False),
+        (replace(BLUE, icc=False), "-i br-blue -o br-blue -j DROP", False),
+    ],
+)
+def test_between_endpoints_where_frames_are_shown(
+    policy: BridgePolicy, rule: str, hit: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = FirewallState(frozenset([replace(policy, internal=True)]))
+    table = saved("FORWARD " + rule)
+    assert told(table, state=state) == []
+    monkeypatch.setattr(Tables, "bridged", True)
+    inside = "what goes from one endpoint of blue to another"
+    assert [sentence.endswith(inside) for sentence in told(table, state=state)] == [True] * hit
 
 
 def test_who_is_limited_in_any_case() -> None:
