@@ -76,7 +76,7 @@ def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:
             asks["vague"] = asks.get("vague", False) or known.get("other", False)
         elif name not in ("counter", "log", "comment"):
             known["other"] = asks["vague"] = True
-            if name in ("vmap", "queue"):
+            if name == "queue" or (name == "vmap" and not _spares_the_first(body)):
                 known["verdict"] = name
     return Rule(**known, asks=Asks(**asks))
 
@@ -97,6 +97,14 @@ def _read_match(body: Json, known: dict[str, t.Any], fields: list[dict[str, t.An
             # each alternative may still hold with each of those found before
             new = [dict(zip(_names(left), _parts(value))) for value in _alternatives(right)]
             fields[:] = [{**one, **{k: v for k, v in two.items() if k}} for one in fields for two in new]
+
+
+def _spares_the_first(body: Json) -> bool:
+    """Whether a map of verdicts says nothing of the first packet of a connection: ``ct state vmap`` at the top."""
+    key, data = body.get("key"), body.get("data")
+    if not isinstance(key, dict) or key.get("ct", {}).get("key") != "state" or not isinstance(data, dict):
+        return False
+    return all(isinstance(element, list) and element[0] != "new" for element in data.get("set", []))
 
 
 def _understood(body: Json, asks: dict[str, t.Any]) -> bool:

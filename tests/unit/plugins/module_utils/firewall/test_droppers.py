@@ -187,6 +187,13 @@ def test_what_comes_before_counts(rules: list[str], hit: bool) -> None:
     assert len(told(table, state=only)) == hit
 
 
+@pytest.mark.parametrize(("state", "hit"), [("related", True), ("new", False)])
+def test_a_map_of_verdicts_by_state(state: str, hit: bool) -> None:
+    known = [[name, {"accept": None}] for name in ("established", state)]
+    decides = {"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": known}}}
+    assert len(told(native([decides], [ETH0, HTTP, DROP]))) == hit
+
+
 def test_a_map_of_verdicts_may_have_let_them_through() -> None:
     decides = {"vmap": {"key": meta("iifname"), "data": "@ways"}}
     assert told(native([decides], [ETH0, HTTP, DROP])) == []
