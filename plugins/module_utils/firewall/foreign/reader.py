@@ -18,8 +18,8 @@ if t.TYPE_CHECKING:
 
 Json = t.Any
 
-# Where Docker and ufw want the rules of others to be; what is there is judged by who puts ours there.
-USER_CHAINS = ("DOCKER-USER", "ufw-user-forward", "ufw6-user-forward")
+# Where ufw wants the rules of others to be; what is there is judged by who puts ours there.
+USER_CHAINS = ("ufw-user-forward", "ufw6-user-forward")
 _BRIDGED = {
     version: "/proc/sys/net/bridge/bridge-nf-call-%s" % tool for version, tool in ((4, "iptables"), (6, "ip6tables"))
 }
