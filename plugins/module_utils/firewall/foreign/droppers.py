@@ -10,13 +10,14 @@ obstacles.py. A rule that is about certain clients or servers, and not about us,
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 from dataclasses import dataclass, replace
 
 from ...model import Address, FirewallState, Network, PortRange, PublishedPort, overlap
 from ..save_text import text_of
-from .reader import Foreign
-from .rules import OUT, PUBLISHED, Chain, Links, Rule, Table
+from .reader import HOOKS, Foreign
+from .rules import OUT, PUBLISHED, Chain, Links, Rule, Table, reached
 
 _DESTINATION_NAT = -100
 _MOST = 8
@@ -57,16 +58,31 @@ def droppers(
     foreign: Foreign, state: FirewallState, uplinks: t.Iterable[str], local: t.Iterable[Address]
 ) -> list[Dropper]:
     """All of them, each rule with the first of our packets that it hits."""
-    ways, addresses = sorted(uplinks), list(local)
+    ways = sorted(uplinks)
+    subnets = [subnet for policy in state.policies for subnet in policy.subnets]
+    # the guard closes our networks' gateways to the outside
+    addresses = [address for address in local if not any(address in subnet for subnet in subnets)]
     found: dict[int, Dropper] = {}
+    for table, base, rules in _dropping(foreign):
+        for traffic in (*_passing(base, state, ways, addresses), *_bridged(base, state, foreign)):
+            if table.concerns(traffic.version) and any(_meets(rule, traffic) in (_SOME, _ALL) for rule in rules):
+                hit = _walk(table, base, traffic, False)
+                if isinstance(hit, tuple):
+                    found.setdefault(id(hit[1]), Dropper(table, base, *hit, traffic))
+    return list(found.values())
+
+
+def _dropping(foreign: Foreign) -> t.Iterator[tuple[Table, Chain, list[Rule]]]:
+    """Base chains where our packets pass, with the rules that may be named: few, where there may be a thousand."""
     for table in foreign.tables():
         for base in table.chains.values():
-            if base.hook and base.kind != "nat":
-                for traffic in (*_passing(base, state, ways, addresses), *_bridged(base, state, foreign)):
-                    hit = _walk(table, base, traffic, False) if table.concerns(traffic.version) else None
-                    if isinstance(hit, tuple):
-                        found.setdefault(id(hit[1]), Dropper(table, base, hit[0], hit[1], traffic))
-    return list(found.values())
+            if base.hook in HOOKS and base.kind != "nat":
+                rules = [rule for name in reached(table, base) for rule in table.chains[name].rules]
+                yield table, base, [rule for rule in rules if _drops(rule) and not rule.asks_nothing]
+
+
+def _drops(rule: Rule) -> bool:
+    return rule.verdict in ("drop", "reject")
 
 
 def sentences(found: t.Sequence[Dropper]) -> list[str]:
@@ -138,7 +154,7 @@ def _to_port(base: Chain, port: PublishedPort, link: str, local: t.Sequence[Addr
         addresses = [port.host_ip] if port.host_ip is not None else [one for one in local if one.version == version]
         targets = tuple(_alone(address) for address in addresses if not address.is_loopback)
         traffic = replace(traffic, targets=targets, ports=port.host_ports, published=False)
-    if base.hook != "prerouting" or base.priority != _DESTINATION_NAT:
+    if traffic.targets and (base.hook != "prerouting" or base.priority != _DESTINATION_NAT):
         yield from _at(base, traffic)
 
 
@@ -153,8 +169,6 @@ def _at(base: Chain, traffic: Traffic) -> t.Iterator[Traffic]:
 
 
 def _alone(address: Address) -> Network:
-    import ipaddress
-
     return ipaddress.ip_network(address)
 
 
@@ -176,7 +190,7 @@ def _walk(table: Table, chain: Chain, traffic: Traffic, partly: bool, depth: int
         meets = _meets(rule, traffic)
         if meets == _NONE or not rule.verdict or (rule.target in _PASSING and rule.target not in table.chains):
             continue
-        if rule.verdict in ("drop", "reject"):
+        if _drops(rule):
             if rule.asks_nothing:
                 return _PASSED  # told of elsewhere
             if meets == _ALL or (meets == _SOME and not (partly or narrowed) and _is_about(rule, traffic)):

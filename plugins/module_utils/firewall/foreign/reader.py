@@ -24,7 +24,7 @@ _BRIDGED = {
     version: "/proc/sys/net/bridge/bridge-nf-call-%s" % tool for version, tool in ((4, "iptables"), (6, "ip6tables"))
 }
 # What packets of ours pass on their way through the host.
-_HOOKS = ("prerouting", "forward", "postrouting")
+HOOKS = ("prerouting", "forward", "postrouting")
 UFW_RULES = "/etc/ufw/user.rules"
 
 
@@ -131,7 +131,7 @@ class Foreign:
                 yield chain
 
     def _in_our_way(self) -> bool:
-        return any(chain.get("hook") in _HOOKS or chain.get("type") == "nat" for chain in self.chains_of_others())
+        return any(chain.get("hook") in HOOKS or chain.get("type") == "nat" for chain in self.chains_of_others())
 
     def saved(self, store: str, version: int, table: str) -> str:
         """What iptables-save prints of a table; empty when there is none. Listing a legacy table would load it."""

@@ -131,6 +131,7 @@ def test_packets_to_a_published_port_on_their_way_to_the_endpoint(rule: str, hit
         ("-d 192.0.2.12/32 -p tcp -m tcp --dport 8080 -j DROP", False),
         ("-d 172.17.0.2/32 ! -i docker0 -j DROP", False),  # as Docker protects a container
         ("-i lo -p tcp -m tcp --dport 8080 -j DROP", False),
+        ("-d 10.20.0.1/32 -i eth0 -p tcp -m tcp --dport 8080 -j DROP", False),  # our guard does, too
     ],
 )
 def test_packets_to_a_published_port_before_they_are_translated(rule: str, hit: bool) -> None:
@@ -244,6 +245,15 @@ def test_between_endpoints_where_frames_are_shown(
     monkeypatch.setattr(Tables, "bridged", True)
     inside = "what goes from one endpoint of blue to another"
     assert [sentence.endswith(inside) for sentence in told(table, state=state)] == [True] * hit
+
+
+def test_a_host_without_addresses_of_a_family() -> None:
+    six = replace(WEB, container_ip=ip_address("fd00:20::2"))
+    table = saved("PREROUTING -p tcp -m tcp --dport 8080 -j DROP", table="raw", version=6)
+    state = FirewallState(ports=frozenset([six]))
+    assert len(told(table, state=state)) == 1
+    found = droppers(Tables(table), state, ["eth0"], LOCAL[:2])  # type: ignore[arg-type]
+    assert found == []
 
 
 def test_who_is_limited_in_any_case() -> None:
