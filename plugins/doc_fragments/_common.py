@@ -62,7 +62,8 @@ options:
       - The packet filter to use. All of them hold the same rules and protect alike.
       - Every module takes this option, so that it can be set for all of them with C(module_defaults). It makes no
         difference to a module that has no rules.
-      - V(auto) takes V(nftables) if C(nft) works, otherwise V(iptables).
+      - V(auto) takes V(nftables) if C(nft) works and is not older than 1.0.6, otherwise V(iptables).
+      - A back-end that fails is an error and not taken for one that is missing, since it may have rules to be removed.
       - V(nftables) keeps everything in the single table C(inet dockerless).
       - V(iptables) keeps everything in chains whose names begin with C(DLN-), in the variant (nf_tables or legacy)
         that the host's own C(iptables) uses.

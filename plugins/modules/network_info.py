@@ -342,8 +342,8 @@ foreign:
   elements: str
   sample:
     - >-
-      chain forward of table inet mine (policy drop) drops what our rules accept; let it accept what enters or leaves
-      br-blue
+      "iifname eth0 tcp dport 80 drop" in chain forward of table inet mine, handle 7, drops what comes by eth0 to the
+      published port 8080/tcp (blue)
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once

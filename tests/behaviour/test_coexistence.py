@@ -502,6 +502,32 @@ def test_a_chain_that_cuts_everything_off_is_named_until_its_owner_lets_us_throu
 
 
 @pytest.mark.once
+def test_a_single_rule_that_drops_our_packets_is_named_with_its_place(host: Host) -> None:
+    host.run(by_iptables("nft", "-A FORWARD -i eth0 -p tcp --dport 81 -j DROP"))
+    host.run("iptables-nft -t raw -A PREROUTING -i eth0 -p tcp --dport 80 -j DROP")
+    host.run(NFT_RULES % ("accept", "iifname eth0 ip daddr 10.20.0.0/24 tcp dport 80 drop"))
+    done = host.converge()
+    (sentence,) = host.foreign
+    assert re.fullmatch(
+        r'"iifname eth0 ip daddr 10.20.0.0/24 tcp dport 80 drop" in chain forward of table inet theirs, handle \d+,'
+        " drops what comes by eth0 to the published port 8080/tcp .blue.",
+        sentence,
+    )
+    assert sentence in done.warnings and done.warnings.count("drops what") == 1
+    neighbour = host.fleet.place("neighbour")
+    dropped, passes = (neighbour.question(host.fleet.lan(HOST, version), 8080) for version in BOTH)
+    host.fleet.all_closed([dropped])
+    host.fleet.all_open([passes])
+    host.run("nft flush chain inet theirs forward")
+    host.run("iptables-nft -t raw -I PREROUTING -p tcp --dport 8080 -j DROP")
+    host.run("iptables-legacy -I FORWARD -p tcp --dport 80 -j DROP")
+    assert [line.partition(", drops")[0] for line in host.foreign] == [
+        '"-p tcp -m tcp --dport 8080 -j DROP" in chain PREROUTING of table ip raw, rule 1',
+        '"-p tcp -m tcp --dport 80 -j DROP" in chain FORWARD of legacy iptables table filter, rule 1',
+    ]
+
+
+@pytest.mark.once
 def test_nat_rules_of_both_kinds_are_named(host: Host) -> None:
     host.run("iptables-legacy -t nat -A POSTROUTING -s 10.99.0.0/24 -j MASQUERADE")
     done = host.converge()

@@ -66,7 +66,7 @@ def _old_nft(foreign: Foreign) -> Trouble | None:
     if not numbers or numbers >= _OLDEST_NFT:
         return None
     oldest = ".".join(map(str, _OLDEST_NFT))
-    return Trouble("nft %s is too old; install nftables %s or later." % (found, oldest), is_absent=True)
+    return Trouble("nft %s is too old; install nftables %s or later." % (found, oldest))
 
 
 _NFTABLES, _IPTABLES, _LEGACY = BACKENDS

@@ -16,7 +16,7 @@ from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..marks import DOOMED_GROUP, LINK_GROUP
-from ..model import BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
+from ..model import Address, BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter
 from .choice import choose, others
 from .foreign.reader import Foreign
@@ -61,6 +61,10 @@ def _is_outsider(link: Link) -> bool:
 def _uplinks(host: Host) -> set[str]:
     found = (host.default_link(version) for version in (4, 6))
     return {link for link in found if link is not None}
+
+
+def _addresses(links: t.Mapping[str, Link]) -> list[Address]:
+    return [address.ip for link in links.values() for address in link.addresses]
 
 
 class FirewallSession:
@@ -148,7 +152,7 @@ class FirewallSession:
         state = self.current
         found = measures(self.foreign, state, state, self._jumps())
         passed = {(base, way) for base, way in found.passed if base not in found.missing}
-        told = facts(self.foreign, state, self._holder, lambda: _uplinks(host), passed)
+        told = facts(self.foreign, state, self._holder, lambda: _uplinks(host), passed, _addresses(links))
         return [*told, *self.foreign.troubles]
 
     def coexist(self, host: Host, links: t.Mapping[str, Link], warn: t.Callable[[str], None]) -> Measures | None:
@@ -169,7 +173,8 @@ class FirewallSession:
         backend = self._source.backend
         found = measures(self.foreign, self.current, desired, backend.jumps(backend.expected(desired)))
         if desired.policies or desired.masquerades or desired.ports:
-            for fact in facts(self.foreign, desired, self._holder, lambda: _uplinks(host), found.passed):
+            local = _addresses(links)
+            for fact in facts(self.foreign, desired, self._holder, lambda: _uplinks(host), found.passed, local):
                 warn(fact + ".")
         self._warn_of_troubles(warn)
         return found

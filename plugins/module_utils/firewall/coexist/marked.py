@@ -9,6 +9,7 @@ import json
 import typing as t
 from dataclasses import dataclass
 
+from ...kernel.errors import CommandError
 from ...marks import COLLECTION
 from ...operations import LoadRules, Operation
 
@@ -62,8 +63,13 @@ class Marked(Operation):
         return [Marked(self.family, self.table, self.new, back)]
 
     def _there(self, host: Host) -> list[tuple[str, int]]:
-        rc, out, unused = host.call(["nft", "-j", "-t", "list", "table", self.family, self.table])
         chains = {place.chain for place in self.old}
-        rules = [item["rule"] for item in json.loads(out)["nftables"] if "rule" in item] if rc == 0 else []
+        if not chains:
+            return []
+        argv = ["nft", "-j", "-t", "list", "table", self.family, self.table]
+        rc, out, err = host.call(argv)
+        if rc != 0:
+            raise CommandError(argv, rc, err)
+        rules = [item["rule"] for item in json.loads(out)["nftables"] if "rule" in item]
         mine = (rule for rule in rules if rule.get("comment") == COLLECTION and rule["chain"] in chains)
         return [(rule["chain"], rule["handle"]) for rule in mine]

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE
 from ...model import Network, PortRange, bracketed
-from .rules import TRANSLATING_TARGETS, Capture, Chain, Json, Links, Rule, Table, group_of, network
+from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Json, Links, Rule, Table, group_of, network
 
 _CLOSING_TARGETS = ("DROP", "REJECT")
+_WHERE_IPTABLES_DROPS = {"filter": "FORWARD", "raw": "PREROUTING", "mangle": "PREROUTING"}
 _TRANSLATIONS = ("dnat", "snat", "masquerade", "redirect")
 _LINK_KEYS = {"iif": True, "iifname": True, "iifgroup": True, "oif": False, "oifname": False, "oifgroup": False}
 
@@ -34,6 +35,7 @@ def tables(ruleset: t.Iterable[Json]) -> list[Table]:
         if kind == "chain":
             chain.kind, chain.hook = body.get("type", ""), body.get("hook", "")
             chain.policy = body.get("policy", "")
+            chain.priority = body.get("prio", 0)
         else:
             rule = replace(_rule_of_nft(body["expr"]), handle=body.get("handle", 0))
             if body.get("comment") == COLLECTION or rule.target.startswith(CHAIN_PREFIX):
@@ -44,9 +46,10 @@ def tables(ruleset: t.Iterable[Json]) -> list[Table]:
 
 
 def is_of_iptables(table: Table) -> bool:
-    """Whether a table with something in it is the one that iptables filters forwarded packets in."""
-    chain = table.chains.get("FORWARD")
-    if table.family == "inet" or table.name != "filter" or chain is None or chain.hook != "forward":
+    """Whether a table is one that iptables filters our packets in, and has something in it."""
+    name = _WHERE_IPTABLES_DROPS.get(table.name, "")
+    chain = table.chains.get(name)
+    if table.family == "inet" or chain is None or chain.hook != name.lower():
         return False
     return chain.policy == "drop" or bool(chain.rules)
 
@@ -54,10 +57,12 @@ def is_of_iptables(table: Table) -> bool:
 def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:
     known: dict[str, t.Any] = {}
     fields: list[dict[str, t.Any]] = [{}]
+    asks: dict[str, t.Any] = {}
     for statement in statements:
         name, body = next(iter(statement.items()))
         if name == "match":
             _read_match(body, known, fields)
+            asks["vague"] = not _understood(body, asks) or asks.get("vague", False)
         elif name in ("accept", "drop", "reject", "return"):
             known["verdict"] = name
         elif name in ("jump", "goto"):
@@ -68,9 +73,12 @@ def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:
                 _read_destination(name, body or {}, known, fields)
         elif name == "xt":
             _read_xt(body or {}, known)
+            asks["vague"] = asks.get("vague", False) or known.get("other", False)
         elif name not in ("counter", "log", "comment"):
-            known["other"] = True
-    return Rule(**known)
+            known["other"] = asks["vague"] = True
+            if name == "queue" or (name == "vmap" and not _spares_the_first(body)):
+                known["verdict"] = name
+    return Rule(**known, asks=Asks(**asks))
 
 
 def _read_match(body: Json, known: dict[str, t.Any], fields: list[dict[str, t.Any]]) -> None:
@@ -89,6 +97,49 @@ def _read_match(body: Json, known: dict[str, t.Any], fields: list[dict[str, t.An
             # each alternative may still hold with each of those found before
             new = [dict(zip(_names(left), _parts(value))) for value in _alternatives(right)]
             fields[:] = [{**one, **{k: v for k, v in two.items() if k}} for one in fields for two in new]
+
+
+def _spares_the_first(body: Json) -> bool:
+    """Whether a map of verdicts says nothing of the first packet of a connection: ``ct state vmap`` at the top."""
+    key, data = body.get("key"), body.get("data")
+    if not isinstance(key, dict) or key.get("ct", {}).get("key") != "state" or not isinstance(data, dict):
+        return False
+    return all(isinstance(element, list) and element[0] != "new" for element in data.get("set", []))
+
+
+def _understood(body: Json, asks: dict[str, t.Any]) -> bool:
+    """Read a condition; whether that could be done."""
+    left, values = body["left"], _alternatives(body["right"])
+    if not isinstance(left, dict):
+        return False
+    key = left.get("meta", {}).get("key")
+    if key in _LINK_KEYS or (left.get("ct", {}).get("key") == "status" and values == ["dnat"]):
+        return key in _LINK_KEYS or body["op"] != "!="
+    if body["op"] == "!=":
+        return False
+    payload = left.get("payload", {})
+    where = (payload.get("protocol", ""), payload.get("field", ""))
+    if where[1] in ("saddr", "daddr") and where[0] in ("ip", "ip6"):
+        asks["version"] = 4 if where[0] == "ip" else 6
+        return _keep(asks, "sources" if where[1] == "saddr" else "targets", map(_network, values))
+    if where[1] == "dport":
+        known = where[0] == "th" or _keep(asks, "protocols", [where[0]])
+        return known and _keep(asks, "ports", map(_ports, values))
+    if key == "nfproto":
+        asks["version"] = {"ipv4": 4, "ipv6": 6}.get(values[0], 0)
+        return len(values) == 1 and bool(asks["version"])
+    if key == "l4proto" or where in (("ip", "protocol"), ("ip6", "nexthdr")):
+        return _keep(asks, "protocols", (value if isinstance(value, str) else None for value in values))
+    return left.get("ct", {}).get("key") == "state" and _keep(asks, "states", values)
+
+
+def _keep(asks: dict[str, t.Any], name: str, values: t.Iterable[t.Any]) -> bool:
+    """Note what a condition asks for; False when one of the values, or what is asked for twice, is not understood."""
+    found = tuple(values)
+    known = None not in found and asks.get(name, found) == found
+    if known:
+        asks[name] = found
+    return known
 
 
 def _read_destination(name: str, body: Json, known: dict[str, t.Any], fields: list[dict[str, t.Any]]) -> None:

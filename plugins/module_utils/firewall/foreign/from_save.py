@@ -9,16 +9,18 @@ import typing as t
 
 from ...marks import CHAIN_PREFIX, COLLECTION
 from ...model import PortRange
-from ..save_text import by_name, options, words
-from .rules import TRANSLATING_TARGETS, Capture, Chain, Links, Rule, Table, group_of, network
+from ..save_text import Option, by_name, options, words
+from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Links, Rule, Table, group_of, network
 
 _LAST_PORT = 65535
 _LINK_OPTIONS = {"-i": "came_by", "-o": "goes_by", "--src-group": "came_by", "--dst-group": "goes_by"}
 # What asks nothing of a packet, or nothing beyond the options above.
 _HARMLESS = ("-j", "-g", "--comment", "--reject-with")
+_READ_MATCHES = ("tcp", "udp", "sctp", "multiport")
 _HARMLESS_MATCHES = ("comment", "devgroup", "conntrack")
 # What only notes a packet, and lets it go on.
 _NOTING_TARGETS = ("LOG", "NFLOG")
+_PRIORITIES = {"raw": -300, "mangle": -150}
 _HOOKS = {"PREROUTING": "prerouting", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}
 
 
@@ -33,6 +35,7 @@ def tables(dump: str, store: str, version: int) -> list[Table]:
             hooked = policy != "-"
             kind = ("nat" if found[-1].name == "nat" else "filter") if hooked else ""
             chain = Chain(name, kind, _HOOKS.get(name, "input") if hooked else "", policy.lower() if hooked else "")
+            chain.priority = _PRIORITIES.get(found[-1].name, 0)
             found[-1].chains[name] = chain
         elif line.startswith("-A "):
             unused, name, *rest = words(line)
@@ -55,6 +58,7 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> Rule:
     found = by_name(rule)
     target = found.get("-g") or found.get("-j", "")
     known: dict[str, t.Any] = {"words": rule}
+    asks: dict[str, t.Any] = {}
     for option in options(rule):
         if option.name in _LINK_OPTIONS:
             name = option.value if option.name in ("-i", "-o") else _group(option.value)
@@ -63,13 +67,41 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> Rule:
             known["published"] = True
         elif option.value not in _HARMLESS_MATCHES if option.name == "-m" else str(option) not in _HARMLESS:
             known["other"] = True
+            asks["vague"] = not _understood(option, asks) or asks.get("vague", False)
     if target in ("ACCEPT", "DROP", "REJECT", "RETURN"):
         known["verdict"] = target.lower()
     elif target in TRANSLATING_TARGETS:
         known.update(translates=True, captures=tuple(_captures_of_iptables(found, target)))
     elif target and target not in _NOTING_TARGETS:
         known.update(verdict="goto" if "-g" in found else "jump", target=target)
-    return Rule(**known)
+    return Rule(**known, asks=Asks(**asks))
+
+
+def _understood(option: Option, asks: dict[str, t.Any]) -> bool:
+    """Read a condition; whether that could be done."""
+    if option.inverted:
+        return False
+    if option.name == "-m":
+        return option.value in _READ_MATCHES
+    words = option.value.split(",")
+    if option.name in ("-s", "-d"):
+        found = network(option.value)
+        if found is not None:
+            asks["sources" if option.name == "-s" else "targets"] = (found,)
+        return found is not None
+    if option.name == "-p":
+        asks["protocols"] = (option.value,)
+    elif option.name in ("--dport", "--dports"):
+        asks["ports"] = tuple(map(_ports, words))
+    elif option.name == "--ctstate":
+        asks["states"] = tuple(word.lower() for word in words)
+        return "DNAT" not in words and "SNAT" not in words
+    return option.name in ("-p", "--dport", "--dports", "--ctstate")
+
+
+def _ports(word: str) -> PortRange:
+    first, unused, last = word.partition(":")
+    return PortRange(int(first or 0), int(last or (first if not unused else _LAST_PORT)))
 
 
 def _group(value: str) -> str:
@@ -84,6 +116,4 @@ def _captures_of_iptables(found: t.Mapping[str, str], target: str) -> t.Iterator
         return
     text = found.get("--dport") or found.get("--dports") or ""
     for word in text.split(",") if text else ():
-        first, unused, last = word.partition(":")
-        ports = PortRange(int(first or 0), int(last or (first if not unused else _LAST_PORT)))
-        yield Capture(ports, found.get("-p", ""), network(found.get("-d")), leads)
+        yield Capture(_ports(word), found.get("-p", ""), network(found.get("-d")), leads)

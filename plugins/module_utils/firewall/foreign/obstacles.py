@@ -8,10 +8,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ...model import VERSIONS, FirewallState, Flow, Network
+from ...model import VERSIONS, Address, FirewallState, Flow, Network
 from ..backend import Backend, BaseChain
 from .reader import USER_CHAINS, Foreign
-from .rules import DIRECT, OUT, PUBLISHED, Packet, dropped_by
+from .rules import DIRECT, OUT, PUBLISHED, Chain, Packet, Table, dropped_by
+
+if t.TYPE_CHECKING:
+    from .droppers import Dropper
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,19 @@ def facts(
     backend: Backend,
     uplinks: t.Callable[[], t.Iterable[str]],
     passed: t.Container[tuple[BaseChain, str]] = (),
+    local: t.Iterable[Address] = (),
 ) -> list[str]:
-    """What stands in the way of our rules, a sentence each; ``passed``: base chains, and ways, that let ours pass."""
+    """What stands in the way of our rules, a sentence each.
+
+    ``passed``: base chains, and ways, that let ours pass; ``local``: the addresses of this host.
+    """
+    single = _droppers(foreign, state, uplinks, local)
+    named = {(_base(item.table, item.base), item.traffic.bridge, item.traffic.way) for item in single}
     found: dict[tuple[str, str], dict[str, None]] = {}
     direct: dict[tuple[str, str], dict[str, None]] = {}
     for obstacle in _obstacles(foreign, _packets(state, uplinks), state.versions):
         packet, what = obstacle.packet, (obstacle.title, obstacle.how)
-        if (obstacle.base, packet.way) in passed:
+        if (obstacle.base, packet.way) in passed or (obstacle.base, packet.bridge, packet.way) in named:
             continue
         if packet.link:
             direct.setdefault(what, {})["from %s to %s" % (packet.link, packet.bridge)] = None
@@ -47,8 +56,30 @@ def facts(
     sentences = [
         "%s (%s) drops what our rules accept; let it accept what %s" % (*what, passes) for what, passes in advice
     ]
+    if single:
+        from .droppers import sentences as told
+
+        sentences += told(single)
     mixed = (_two_stores(foreign, version, backend, state) for version in VERSIONS)
     return sentences + [sentence for sentence in mixed if sentence]
+
+
+def _droppers(
+    foreign: Foreign, state: FirewallState, uplinks: t.Callable[[], t.Iterable[str]], local: t.Iterable[Address]
+) -> list[Dropper]:
+    """The single rules of others that drop packets of ours; loaded where others have rules that drop at all."""
+    chains = (chain for table in foreign.tables() for chain in table.chains.values())
+    if not any(
+        rule.verdict in ("drop", "reject") and not rule.asks_nothing for chain in chains for rule in chain.rules
+    ):
+        return []
+    from .droppers import droppers
+
+    return droppers(foreign, state, uplinks(), local)
+
+
+def _base(table: Table, chain: Chain) -> BaseChain:
+    return BaseChain(table.store, table.family, table.name, chain.name)
 
 
 def _packets(state: FirewallState, uplinks: t.Callable[[], t.Iterable[str]]) -> list[Packet]:
@@ -70,7 +101,7 @@ def _from_outside(flow: Flow, subnets: t.Iterable[Network]) -> bool:
 def _obstacles(foreign: Foreign, packets: t.Sequence[Packet], versions: t.Container[int]) -> t.Iterator[Obstacle]:
     """What drops these packets."""
     for table, chain in foreign.forwarding(versions):
-        base = BaseChain(table.store, table.family, table.name, chain.name)
+        base = _base(table, chain)
         for packet in packets:
             how = dropped_by(table, chain, packet, USER_CHAINS)
             if how:

@@ -18,8 +18,13 @@ if t.TYPE_CHECKING:
 
 Json = t.Any
 
-# Where Docker and ufw want the rules of others to be; what is there is judged by who puts ours there.
-USER_CHAINS = ("DOCKER-USER", "ufw-user-forward", "ufw6-user-forward")
+# Where ufw wants the rules of others to be; what is there is judged by who puts ours there.
+USER_CHAINS = ("ufw-user-forward", "ufw6-user-forward")
+_BRIDGED = {
+    version: "/proc/sys/net/bridge/bridge-nf-call-%s" % tool for version, tool in ((4, "iptables"), (6, "ip6tables"))
+}
+# What packets of ours pass on their way through the host.
+HOOKS = ("prerouting", "forward", "postrouting")
 UFW_RULES = "/etc/ufw/user.rules"
 
 
@@ -95,7 +100,7 @@ class Foreign:
             for table in from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"])):
                 found += (self._seen_by_iptables(table) if from_nft.is_of_iptables(table) else []) or [table]
         for version in VERSIONS:
-            for name in ("filter", "nat"):
+            for name in ("filter", "nat", "raw", "mangle"):
                 found += self.saved_tables("legacy", version, name)
         return found
 
@@ -126,7 +131,7 @@ class Foreign:
                 yield chain
 
     def _in_our_way(self) -> bool:
-        return any(chain.get("hook") == "forward" or chain.get("type") == "nat" for chain in self.chains_of_others())
+        return any(chain.get("hook") in HOOKS or chain.get("type") == "nat" for chain in self.chains_of_others())
 
     def saved(self, store: str, version: int, table: str) -> str:
         """What iptables-save prints of a table; empty when there is none. Listing a legacy table would load it."""
@@ -153,6 +158,10 @@ class Foreign:
             told = (" ".join(argv), first_line(err).rstrip("."))
             self.troubles["%s does not work here: %s; what others have there cannot be told" % told] = None
         return out if rc == 0 else ""
+
+    def filters_bridged(self, version: int) -> bool:
+        """Whether frames from port to port of a bridge pass the packet filter (br_netfilter)."""
+        return (self.netfilter.read_file(_BRIDGED[version]) or "").strip() == "1"
 
     # ---- what their tables do
 

@@ -47,6 +47,19 @@ class Capture:
 
 
 @dataclass(frozen=True)
+class Asks:
+    """Conditions on addresses, ports and states; None is no condition."""
+
+    version: int = 0  # 0: any
+    sources: tuple[Network, ...] | None = None
+    targets: tuple[Network, ...] | None = None
+    protocols: tuple[str, ...] | None = None
+    ports: tuple[PortRange, ...] | None = None
+    states: tuple[str, ...] | None = None
+    vague: bool = False  # there is something else that is not understood
+
+
+@dataclass(frozen=True)
 class Rule:
     """What a rule asks of a packet, and what it does."""
 
@@ -56,6 +69,7 @@ class Rule:
     goes_by: Links | None = None
     published: bool = False  # only for packets with a translated destination
     other: bool = False  # only for packets that also have some other property
+    asks: Asks = field(default_factory=lambda: Asks(), compare=False)  # as much of that as is understood
     translates: bool = False
     captures: tuple[Capture, ...] = ()
     maps: tuple[tuple[str, Json], ...] = ()  # maps by name that say where a packet is led, with their key
@@ -77,6 +91,7 @@ class Chain:
     kind: str = ""  # filter, nat, ...
     hook: str = ""
     policy: str = ""
+    priority: int = 0
     rules: list[Rule] = field(default_factory=list)
     # rules of ours, with the number of rules of others that come before
     ours: list[tuple[int, Rule]] = field(default_factory=list)

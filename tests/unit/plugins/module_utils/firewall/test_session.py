@@ -146,11 +146,6 @@ def test_the_back_end_is_the_one_asked_for_or_the_first_that_works(tools: Tools,
             "nftables",
             "Back-end nftables: There is no program nft on this host; install the package nftables.",
         ),
-        (
-            Tools(version="0.9.8"),
-            "nftables",
-            "Back-end nftables: nft 0.9.8 is too old; install nftables 1.0.6 or later.",
-        ),
     ],
 )
 def test_when_none_works_the_error_says_why(tools: Tools, choice: str, message: str) -> None:
@@ -179,6 +174,15 @@ def test_a_packet_filter_that_fails_is_not_one_that_is_missing(choice: str, tool
     with pytest.raises(FirewallError, match="Back-end nftables: nft does not work here: "):
         session.readable()
     assert not session.is_open
+
+
+@pytest.mark.parametrize("choice", ["nftables", "auto"])
+def test_an_nft_that_is_too_old_is_told_with_its_version_and_the_one_it_takes(choice: str) -> None:
+    """An error for a removal, too: it may have a table that a newer one has made."""
+    session = FirewallSession(Tools(version="0.9.8"), choice)
+
+    with pytest.raises(FirewallError, match=r"nft 0\.9\.8 is too old; install nftables 1\.0\.6 or later"):
+        session.readable()
 
 
 def test_an_old_nft_still_takes_away_what_it_has() -> None:

@@ -1,0 +1,320 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Single rules of others that drop packets of ours, each with its place and the packets that it hits.
+
+A rule is named only when it is sure to hit something that our rules let through: one with a condition that is not
+understood is not, nor one behind a rule that may have let our packets pass. What drops everything is told of in
+obstacles.py. A rule that is about certain clients or servers, and not about us, was made for them: it is not named.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from dataclasses import dataclass, replace
+
+from ...model import Address, FirewallState, Network, PortRange, PublishedPort, overlap
+from ..save_text import text_of
+from .reader import HOOKS, Foreign
+from .rules import OUT, PUBLISHED, Chain, Links, Rule, Table, reached
+
+_DESTINATION_NAT = -100
+_MOST = 8
+_INSIDE = "inside"
+_DEEPEST = 20
+# Targets of iptables after which a packet goes on.
+_PASSING = ("MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "CHECKSUM", "SET", "CLASSIFY", "DSCP", "TRACE")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """First packets of connections of ours, as they pass a hook."""
+
+    bridge: str
+    way: str
+    version: int
+    what: str  # as a clause: what comes ..., what goes ...
+    came_by: str = ""
+    goes_by: str = ""
+    sources: tuple[Network, ...] | None = None  # None: any
+    targets: tuple[Network, ...] | None = None
+    protocol: str = ""
+    ports: PortRange | None = None
+    published: bool = False
+
+
+class Dropper(t.NamedTuple):
+    """A rule that drops some of it."""
+
+    table: Table
+    base: Chain
+    chain: Chain
+    rule: Rule
+    traffic: Traffic
+
+
+def droppers(
+    foreign: Foreign, state: FirewallState, uplinks: t.Iterable[str], local: t.Iterable[Address]
+) -> list[Dropper]:
+    """All of them, each rule with the first of our packets that it hits."""
+    ways = sorted(uplinks)
+    subnets = [subnet for policy in state.policies for subnet in policy.subnets]
+    # the guard closes our networks' gateways to the outside
+    addresses = [address for address in local if not any(address in subnet for subnet in subnets)]
+    found: dict[int, Dropper] = {}
+    for table, base, rules in _dropping(foreign):
+        for traffic in (*_passing(base, state, ways, addresses), *_bridged(base, state, foreign)):
+            if table.concerns(traffic.version) and any(_meets(rule, traffic) in (_SOME, _ALL) for rule in rules):
+                hit = _walk(table, base, traffic, False)
+                if isinstance(hit, tuple):
+                    found.setdefault(id(hit[1]), Dropper(table, base, *hit, traffic))
+    return list(found.values())
+
+
+def _dropping(foreign: Foreign) -> t.Iterator[tuple[Table, Chain, list[Rule]]]:
+    """Base chains where our packets pass, with the rules that may be named: few, where there may be a thousand."""
+    for table in foreign.tables():
+        for base in table.chains.values():
+            if base.hook in HOOKS and base.kind != "nat":
+                rules = [rule for name in reached(table, base) for rule in table.chains[name].rules]
+                yield table, base, [rule for rule in rules if _drops(rule) and not rule.asks_nothing]
+
+
+def _drops(rule: Rule) -> bool:
+    return rule.verdict in ("drop", "reject")
+
+
+def sentences(found: t.Sequence[Dropper]) -> list[str]:
+    """What to tell of them."""
+    told = [_sentence(dropper) for dropper in found[:_MOST]]
+    rest = len(found) - _MOST
+    return told + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
+
+
+def _sentence(dropper: Dropper) -> str:
+    table, unused, chain, rule, traffic = dropper
+    if rule.words:
+        above = next(number for number, other in enumerate(chain.rules) if other is rule)
+        place = "rule %d" % (above + 1 + sum(before <= above for before, mine in chain.ours))
+        text = text_of(rule.words)
+    else:
+        place, text = "handle %d" % rule.handle, _spelled(rule)
+    return '"%s" in chain %s of %s, %s, drops %s' % (text, chain.name, table, place, traffic.what)
+
+
+# ---- what of ours passes a hook
+
+
+def _passing(
+    base: Chain, state: FirewallState, uplinks: t.Sequence[str], local: t.Sequence[Address]
+) -> t.Iterator[Traffic]:
+    for port in sorted(state.ports, key=str):
+        if port.host_ip is None or not port.host_ip.is_loopback:
+            for link in port.in_interfaces or uplinks:
+                yield from _to_port(base, port, link, local)
+    for policy in sorted(state.policies, key=lambda policy: policy.bridge):
+        for subnet in policy.subnets if not policy.internal else ():
+            for link in uplinks:
+                what = "what goes from %s to the outside by %s" % (policy.network or policy.bridge, link)
+                traffic = Traffic(policy.bridge, OUT, subnet.version, what, policy.bridge, link, (subnet,))
+                yield from _at(base, traffic)
+
+
+def _bridged(base: Chain, state: FirewallState, foreign: Foreign) -> t.Iterator[Traffic]:
+    """What goes from one endpoint of a network to another, where the packet filter sees it at all."""
+    for policy in sorted(state.policies, key=lambda policy: policy.bridge) if base.hook == "forward" else ():
+        what = "what goes from one endpoint of %s to another" % (policy.network or policy.bridge)
+        for subnet in policy.subnets if policy.icc else ():
+            if foreign.filters_bridged(subnet.version):
+                both = (policy.bridge, policy.bridge, (subnet,), (subnet,))
+                yield Traffic(policy.bridge, _INSIDE, subnet.version, what, *both)
+
+
+def _to_port(base: Chain, port: PublishedPort, link: str, local: t.Sequence[Address]) -> t.Iterator[Traffic]:
+    version = port.container_ip.version
+    name = "%s/%s" % (port.host_ports, port.protocol)
+    whose = port.network or port.bridge or port.container_ip
+    what = "what comes by %s to the published port %s (%s)" % (link, name, whose)
+    inside = PortRange(port.container_port, port.container_port + len(port.host_ports) - 1)
+    traffic = Traffic(
+        port.bridge,
+        PUBLISHED,
+        version,
+        what,
+        link,
+        port.bridge,
+        port.sources or None,
+        (_alone(port.container_ip),),
+        port.protocol,
+        inside,
+        True,
+    )
+    if base.hook == "prerouting" and base.priority < _DESTINATION_NAT:
+        addresses = [port.host_ip] if port.host_ip is not None else [one for one in local if one.version == version]
+        targets = tuple(_alone(address) for address in addresses if not address.is_loopback)
+        traffic = replace(traffic, targets=targets, ports=port.host_ports, published=False)
+    if traffic.targets and (base.hook != "prerouting" or base.priority != _DESTINATION_NAT):
+        yield from _at(base, traffic)
+
+
+def _at(base: Chain, traffic: Traffic) -> t.Iterator[Traffic]:
+    """The traffic as a hook knows it."""
+    if base.hook == "prerouting":
+        yield replace(traffic, goes_by="")
+    elif base.hook == "forward":
+        yield traffic
+    elif base.hook == "postrouting" and base.priority < -_DESTINATION_NAT:
+        yield replace(traffic, came_by="")
+
+
+def _alone(address: Address) -> Network:
+    return ipaddress.ip_network(address)
+
+
+# ---- what becomes of it
+
+# How a rule meets packets: none of them, some, all, or nobody can tell.
+_NONE, _SOME, _ALL, _UNSURE = range(4)
+_Hit = tuple[Chain, Rule]
+_PASSED = "passed"  # for sure, or perhaps
+
+
+def _walk(table: Table, chain: Chain, traffic: Traffic, partly: bool, depth: int = 0) -> _Hit | str | None:
+    """The rule that drops; PASSED when others are let through here or nobody can tell; None at the end of the chain.
+
+    ``partly``: only some of the packets come here, so that no other part of them must be spoken of.
+    """
+    narrowed = False  # others have let some of them through
+    for rule in chain.rules if depth < _DEEPEST else ():
+        meets = _meets(rule, traffic)
+        if meets == _NONE or not rule.verdict or (rule.target in _PASSING and rule.target not in table.chains):
+            continue
+        if _drops(rule):
+            if rule.asks_nothing:
+                return _PASSED  # told of elsewhere
+            if meets == _ALL or (meets == _SOME and not (partly or narrowed) and _is_about(rule, traffic)):
+                return chain, rule
+        elif meets == _UNSURE:
+            return _PASSED
+        elif rule.target in table.chains:
+            found = _walk(table, table.chains[rule.target], traffic, partly or meets == _SOME, depth + 1)
+            if isinstance(found, tuple) or (found == _PASSED and meets == _ALL):
+                return found
+            if rule.verdict == "goto" and meets == _ALL:
+                return None
+            narrowed = narrowed or found == _PASSED
+        elif meets == _ALL:
+            return None if rule.verdict == "return" else _PASSED
+        elif partly or rule.verdict not in ("accept", "return"):
+            return _PASSED
+        else:
+            narrowed = True
+    return None
+
+
+def _meets(rule: Rule, traffic: Traffic) -> int:
+    asks = rule.asks
+    if asks.version not in (0, traffic.version) or (asks.states is not None and "new" not in asks.states):
+        return _NONE
+    if rule.published and not traffic.published:
+        return _NONE
+    parts = [
+        _link(rule.came_by, traffic.came_by),
+        _link(rule.goes_by, traffic.goes_by),
+        _networks(asks.sources, traffic.sources),
+        _networks(asks.targets, traffic.targets),
+        _protocol(asks.protocols, traffic.protocol),
+        _ports(asks.ports, traffic.ports),
+        _UNSURE if asks.vague else _ALL,
+    ]
+    for answer in (_NONE, _UNSURE, _SOME):
+        if answer in parts:
+            return answer
+    return _ALL
+
+
+def _link(asked: Links | None, name: str) -> int:
+    if asked is None:
+        return _ALL
+    if not name:
+        return _UNSURE
+    return _ALL if asked.take(name) else _NONE
+
+
+def _networks(asked: tuple[Network, ...] | None, there: tuple[Network, ...] | None) -> int:
+    if asked is None:
+        return _ALL
+    if there is None:
+        return _ALL if any(not network.prefixlen for network in asked) else _SOME
+    if all(any(_inside(one, network) for network in asked) for one in there):
+        return _ALL
+    return _SOME if any(overlap(one, network) for one in there for network in asked) else _NONE
+
+
+def _inside(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
+
+
+def _protocol(asked: tuple[str, ...] | None, there: str) -> int:
+    if asked is None:
+        return _ALL
+    if not there:
+        return _SOME
+    return _ALL if there in asked else _NONE
+
+
+def _ports(asked: tuple[PortRange, ...] | None, there: PortRange | None) -> int:
+    if asked is None:
+        return _ALL
+    if there is None:
+        return _SOME
+    if any(ports.first <= there.first and there.last <= ports.last for ports in asked):
+        return _ALL
+    return _SOME if any(ports.overlaps(there) for ports in asked) else _NONE
+
+
+def _is_about(rule: Rule, traffic: Traffic) -> bool:
+    """Whether a rule for some of these packets is about them, and not about whoever is at the other end."""
+    inward = traffic.way == PUBLISHED
+    ours, theirs = (rule.goes_by, rule.asks.targets) if inward else (rule.came_by, rule.asks.sources)
+    if inward and rule.asks.ports is not None:
+        return True
+    if ours is not None and not ours.inverted:
+        return True
+    mine = traffic.targets if inward else traffic.sources
+    return theirs is not None and any(_inside(one, two) for one in theirs for two in mine or ())
+
+
+# ---- a rule of nft as text
+
+
+def _spelled(rule: Rule) -> str:
+    asks, words = rule.asks, []
+    ip = "ip6" if asks.version == 6 else "ip"
+    for key, links in (("iifname", rule.came_by), ("oifname", rule.goes_by)):
+        if links is not None:
+            words.append("%s %s%s" % (key, "!= " if links.inverted else "", _listed(links.names)))
+    if asks.version and asks.sources is None and asks.targets is None:
+        words.append("meta nfproto ipv%d" % asks.version)
+    for key, networks in (("saddr", asks.sources), ("daddr", asks.targets)):
+        if networks is not None:
+            words.append("%s %s %s" % (ip, key, _listed([_short(network) for network in networks])))
+    if asks.ports is not None:
+        protocol = asks.protocols[0] if asks.protocols is not None and len(asks.protocols) == 1 else "th"
+        words.append("%s dport %s" % (protocol, _listed([str(ports) for ports in asks.ports])))
+    elif asks.protocols is not None:
+        words.append("meta l4proto %s" % _listed(asks.protocols))
+    if asks.states is not None:
+        words.append("ct state %s" % ",".join(asks.states))
+    if rule.published:
+        words.append("ct status dnat")
+    return " ".join([*words, rule.verdict])
+
+
+def _listed(words: t.Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else "{ %s }" % ", ".join(words)
+
+
+def _short(network: Network) -> str:
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
