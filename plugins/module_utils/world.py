@@ -100,6 +100,11 @@ class World:
         """Whether a place is the host's own network namespace, whatever it is called."""
         return self.places.home(place) == HOST
 
+    def owns(self, place: Place) -> bool:
+        """Whether a namespace is one that we made, or will have; the host's own is not."""
+        lo = self.links(place).get("lo")
+        return lo is None or is_ours(lo)
+
     def is_same(self, one: Place, other: Place) -> bool:
         """Whether two places are one network namespace; a place that is not there is like no other."""
         try:
@@ -546,6 +551,21 @@ def with_metric(route: Route) -> Route:
 def metric_of(route: Route) -> int:
     """The metric that the kernel shows for a route."""
     return KERNEL_METRIC[route.to.version] if route.metric is None else route.metric
+
+
+def same_route(one: Route, other: Route) -> bool:
+    """Whether two routes are one to the kernel, on the same link."""
+    return one.to == other.to and one.via == other.via and metric_of(one) == metric_of(other)
+
+
+def target_of(route: Route) -> str:
+    """Where a route leads."""
+    return str(route.to) if route.to.prefixlen else "default"
+
+
+def via_of(route: Route) -> str:
+    """By which gateway, as a clause; empty when it needs none."""
+    return "" if route.via is None else " via %s" % route.via
 
 
 def _link_of(key: str) -> str:

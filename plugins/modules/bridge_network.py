@@ -153,6 +153,13 @@ options:
           mac_address:
             description: The MAC address. By default it is derived from the first address.
             type: str
+          default_route:
+            description:
+              - Whether the endpoint gets its default route by this network. Of several networks that may give one, the
+                first in the list does.
+              - Set it to V(false) for a namespace that has a default route of its own, such as that of a container.
+            type: bool
+            default: true
           publish:
             description:
               - The ports to publish on the host. Each is either a text in Docker's short syntax,

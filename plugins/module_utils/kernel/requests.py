@@ -10,7 +10,7 @@ import struct
 import typing as t
 
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
-from ..model import Interface, Route, SourceRule
+from ..model import Address, Interface, Route, SourceRule
 from .decode import (
     FR_ACT_TO_TBL,
     FRA_PRIORITY,
@@ -139,13 +139,15 @@ def address(interface: Interface, index: int) -> bytes:
     return address_message(fields, [("IFA_LOCAL", text), ("IFA_ADDRESS", text)])
 
 
-def route(wanted: Route, index: int, scope: int) -> bytes:
-    """A route with the mark of ours, through the link ``index``."""
+def route(
+    wanted: Route, index: int, scope: int, protocol: int = ROUTE_PROTOCOL, source: Address | None = None
+) -> bytes:
+    """A route through the link ``index``, with the mark of ours; ``source`` is the address that its packets get."""
     fields = {
         "family": family(wanted.to.version),
         "dst_len": wanted.to.prefixlen,
         "table": RT_TABLE_COMPAT if wanted.table else RT_TABLE_MAIN,
-        "proto": ROUTE_PROTOCOL,
+        "proto": protocol,
         "scope": scope,
         "type": RTN_UNICAST,
     }
@@ -156,7 +158,8 @@ def route(wanted: Route, index: int, scope: int) -> bytes:
         values.append(("RTA_GATEWAY", str(wanted.via)))
     elif wanted.via is not None:
         values.append(("RTA_VIA", {"family": family(wanted.via.version), "addr": str(wanted.via)}))
-    return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric))
+    own = None if source is None else str(source)
+    return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric, RTA_PREFSRC=own))
 
 
 def family(version: int) -> int:

@@ -10,8 +10,8 @@ import errno
 import os
 import typing as t
 
-from ..marks import DOOMED_GROUP
-from ..model import BRIDGE_PORTS, HOST, Interface, Place, Route, SourceRule
+from ..marks import DOOMED_GROUP, ROUTE_PROTOCOL
+from ..model import BRIDGE_PORTS, HOST, Address, Interface, Place, Route, SourceRule
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .encode import Attributes
@@ -200,20 +200,21 @@ class Stack:
         with self._changing(what, gone=_GONE):
             self._request(requests.RTM_DELADDR, requests.address(interface, self._index(link)))
 
-    def add_route(self, link: str, route: Route) -> None:
-        """Add a route with the mark of ours."""
+    def add_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL, source: Address | None = None) -> None:
+        """Add a route, with the mark of ours unless it is the kernel's or somebody else's."""
         hints = {
             errno.EEXIST: "there is another one with this metric",
             errno.ENETUNREACH: "the gateway has to be in a subnet of the link, and the link up",
         }
         scope = requests.RT_SCOPE_UNIVERSE if route.via is not None else requests.RT_SCOPE_LINK
         with self._changing("add %s" % _said(link, route), hints):
-            self._request(requests.RTM_NEWROUTE, requests.route(route, self._index(link), scope), NEW)
+            body = requests.route(route, self._index(link), scope, protocol, source)
+            self._request(requests.RTM_NEWROUTE, body, NEW)
 
-    def delete_route(self, link: str, route: Route) -> None:
-        """Remove a route of ours; one that is gone is no error."""
+    def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
+        """Remove a route, one of ours unless it is said otherwise; one that is gone is no error."""
         with self._changing("delete %s" % _said(link, route), gone=_GONE):
-            body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE)
+            body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE, protocol)
             self._request(requests.RTM_DELROUTE, body)
 
     def add_rule(self, rule: SourceRule) -> None:

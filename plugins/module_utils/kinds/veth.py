@@ -25,6 +25,7 @@ from .common import (
     link_steps,
     link_values,
     new_sysctls,
+    restore_subnets,
     spelled,
     sysctl_steps,
 )
@@ -207,7 +208,7 @@ class VethKind(StepKind[Veth]):
         steps += source_routing.remove(item.peer, sources)
         steps += make(item, has_ipv6(world)) + source_routing.add(item.peer, sources)
         self._promise(item, world)
-        ends.change_routes("veth %s" % item.name, item.peer, None, world)
+        steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
         _announce(item, item.peer.addresses or (), world)
         return steps
 
@@ -221,7 +222,10 @@ class VethKind(StepKind[Veth]):
         if near is not None and near.name == item.name:
             return []
         if near is None or not is_ours(near) or near.name not in world.claims.veths:
-            raise Conflict("Interface %s in %s is there already, and is %s." % (peer, place, described(other)))
+            raise Conflict(
+                "Interface %s in %s is there already, and is %s; choose another name (interface of an endpoint,"
+                " peer.name of a veth)." % (peer, place, described(other))
+            )
         there, name = world.claims.veths[near.name]
         world.require(there)
         if name == peer and world.is_same(there, place):
@@ -268,6 +272,8 @@ class VethKind(StepKind[Veth]):
             values["mtu"] = item.mtu
         steps += link_steps(HOST, item.name, link_values(host), values)
         steps += ends.raise_end(item.peer, peer, item.mtu)
+        steps += restore_subnets("veth %s" % item.name, HOST, host, item.addresses, world)
+        steps += routes.subnets
         steps += ends.add_routes(item.peer, routes.missing) + source_routing.add(item.peer, sources)
         if steps:
             world.put_link(self._as_wanted(item, host))

@@ -77,6 +77,7 @@ class Space:
         self.inode = inode
         self.links: dict[str, Link] = {}
         self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
+        self.flushed: set[tuple[str, Any]] = set()  # of those, by link and subnet, what somebody has removed
         self.rules: list[SourceRule] = []
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
@@ -311,7 +312,7 @@ class MemoryHost:
                         )
                         for name, link in sorted(space.links.items())
                     },
-                    "routes": sorted(map(str, space.routes)),
+                    "routes": sorted(map(str, (*space.routes, *space.flushed))),
                     "rules": sorted(map(str, space.rules)),
                     "sysctls": dict(sorted(space.sysctls.items())),
                 }
@@ -352,7 +353,7 @@ class MemoryStack:
             RouteEntry(Route(address.network, None, 0 if address.version == 4 else 256), link.name, BY_THE_KERNEL)
             for link in self._space.links.values()
             for address in dict.fromkeys(link.addresses)
-            if link.up and address.network.num_addresses > 1
+            if link.up and address.network.num_addresses > 1 and (link.name, address.network) not in self._space.flushed
         ]
 
     def source_rules(self) -> Sequence[SourceRule]:
@@ -481,7 +482,7 @@ class MemoryStack:
         if interface.version == 4 and not any(address.version == 4 for address in rest):
             self._drop_routes(link, (4,))
 
-    def add_route(self, link: str, route: Route) -> None:
+    def add_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL, source: Any = None) -> None:
         self._host.step("add route to %s" % route.to)
         found, made = self._link(link), plain(route)
         if not found.up:
@@ -492,12 +493,16 @@ class MemoryStack:
         near = [a.network for a in found.addresses if route.via is not None and a.version == route.via.version]
         if route.via is not None and not any(route.via in network for network in near):
             raise KernelError("add route to %s" % route.to, "the gateway is in no subnet of the link")
-        self._space.routes.append(RouteEntry(made, link, ROUTE_PROTOCOL))
+        if (link, route.to) in self._space.flushed:
+            self._space.flushed.remove((link, route.to))
+        else:
+            self._space.routes.append(RouteEntry(made, link, protocol))
 
-    def delete_route(self, link: str, route: Route) -> None:
+    def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
         self._host.step("delete route to %s" % route.to)
         self._link(link)
-        self._space.routes = [e for e in self._space.routes if (e.link, e.route) != (link, plain(route))]
+        gone = RouteEntry(plain(route), link, protocol)
+        self._space.routes = [entry for entry in self._space.routes if entry != gone]
 
 
 def plain(route: Route) -> Route:
