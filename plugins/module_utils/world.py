@@ -17,8 +17,8 @@ from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
-from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, project_of
-from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, SourceRule, overlap
+from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, namespace_of, project_of
+from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Process, Route, SourceRule, overlap
 from .places import Places
 
 if t.TYPE_CHECKING:
@@ -50,6 +50,7 @@ class World:
         self.firewall = firewall
         self.check_mode = check_mode
         self.warnings: list[str] = []
+        self.recreated: list[dict[str, t.Any]] = []  # namespaces made anew, with the processes in the old ones
         self.dropped_bridges: set[str] = set()
         self.claims = Claims()
         self.afterwards: list[Operation] = []  # steps for when all the others are done
@@ -62,6 +63,7 @@ class World:
         self._wanted_values: dict[tuple[Place, str], str] = {}
         self._files: dict[str, str | None] = {}
         self._born = 0
+        self._lost: dict[str, list[Place]] | None = None
         self._indexes: dict[int, str] | None = None
         self._ports: dict[str, int] | None = None
         self._peers: _Ends | None = None
@@ -135,10 +137,27 @@ class World:
         self._links.pop(Place(netns=name), None)
         self._routes.pop(Place(netns=name), None)
 
-    def processes_in(self, name: str) -> t.Sequence[str]:
-        """The processes in a named namespace, each as a person would name it."""
-        entry = self.namespace(name)
-        return self.host.processes_in(entry.inode) if entry is not None and entry.inode else ()
+    def processes_in(self, place: Place) -> t.Sequence[Process]:
+        """The processes in a namespace that is there now."""
+        inode = self.places.inode(place)
+        return self.host.processes_in(inode) if inode else ()
+
+    def lost(self, name: str) -> list[Place]:
+        """The namespaces that we made under this name, that have lost it, and that processes live in."""
+        if self._lost is None:
+            self._lost = {}
+            for place in self.nameless():
+                # a process may end before we get to its namespace
+                with contextlib.suppress(KernelError):
+                    lo = self.links(place).get("lo")
+                    if lo is not None and is_ours(lo):
+                        self._lost.setdefault(namespace_of(lo.alias), []).append(place)
+        return self._lost.get(name, [])
+
+    def is_plugged(self, place: Place) -> bool:
+        """Whether a veth pair of ours leads into a namespace."""
+        ends = (self.near_end(place, link) for link in self.links(place).values())
+        return any(is_ours(near) for near in ends if near is not None)
 
     def require(self, place: Place) -> None:
         """Raise Conflict unless the place exists; in check mode a missing name is noted and assumed."""
@@ -276,7 +295,7 @@ class World:
             self._peers = self._ends([HOST, *(Place(netns=name) for name in self.names())])
         if key not in self._peers and not self._has_looked_everywhere:
             self._has_looked_everywhere = True
-            self._peers = {**self._ends(self._nameless()), **self._peers}
+            self._peers = {**self._ends(self.nameless()), **self._peers}
         return self._peers.get(key, (HOST, ""))
 
     def near_end(self, place: Place, far: Link) -> Link | None:
@@ -298,7 +317,7 @@ class World:
                 found.update({(number, link.index): (place, link.name) for link in veths})
         return found
 
-    def _nameless(self) -> list[Place]:
+    def nameless(self) -> list[Place]:
         """The namespaces that are known by their processes only."""
         known = {entry.inode for entry in self.places.entries().values()} | {self.host.namespace_inode(HOST)}
         return [Place(pid=min(pids)) for inode, pids in self.host.tenants().items() if inode not in known]

@@ -12,7 +12,7 @@ import functools
 import os
 import typing as t
 
-from ..model import HOST, Address, Place
+from ..model import HOST, Address, Place, Process
 from . import encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
@@ -116,10 +116,10 @@ class Host:
         self._forget(place)
         self._sockets.put(place, netns.create(self._visitor, name, alias))
 
-    def attach_namespace(self, name: str, pid: int) -> None:
-        """Give the namespace of a process a name, and note that we did."""
+    def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
+        """Give the namespace of a process a name, and note that we did unless it is its own."""
         self._forget(Place(netns=name))
-        self._visitor.at_home(lambda: netns.attach(name, pid))
+        self._visitor.at_home(lambda: netns.attach(name, pid, noted))
 
     def delete_namespace(self, name: str) -> None:
         """Take a name away; one that is gone is no error."""
@@ -166,11 +166,18 @@ class Host:
             self._listeners = Listeners()
         return self._listeners.holder(protocol, first, last, address, version)
 
-    def processes_in(self, inode: int) -> t.Sequence[str]:
-        """The processes in a network namespace, each as a person would name it."""
+    def processes_in(self, inode: int) -> t.Sequence[Process]:
+        """The processes in a network namespace."""
         from .processes import describe
 
-        return [describe(pid) for pid in self.tenants().get(inode, ())]
+        pids = self.tenants().get(inode, ())
+        return self._visitor.at_home(lambda: describe(pids))
+
+    def is_native(self, pid: int) -> bool:
+        """Whether a process is one of the host itself, and not of a container."""
+        from .processes import is_native
+
+        return self._visitor.at_home(lambda: is_native(pid))
 
     def tenants(self) -> t.Mapping[int, t.Sequence[int]]:
         """The processes that live in each network namespace, by its inode."""

@@ -34,6 +34,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
     Interface,
     Place,
+    Process,
     Route,
     SourceRule,
 )
@@ -104,6 +105,8 @@ class MemoryHost:
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
+        self.contained: set[int] = set()  # processes of containers
+        self.units: dict[int, str] = {}
         self.listeners: dict[tuple[str, int], str] = {}
         self.make_link(self.host, "lo", up=True)
         self.steps = 0  # applied so far
@@ -207,12 +210,12 @@ class MemoryHost:
         self.make_namespace(name)
         self.change_link(Place(netns=name), "lo", up=True, group=LINK_GROUP, alias=alias)
 
-    def attach_namespace(self, name: str, pid: int) -> None:
+    def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
         self.step("attach namespace %s" % name)
         if name in self.names and self.names[name].inode:
             raise KernelError("attach namespace %s" % name, "it is there")
         inode = self.space(Place(pid=pid)).inode
-        self.names[name] = NamespaceEntry(name, inode, inode)
+        self.names[name] = NamespaceEntry(name, inode, inode if noted else 0)
 
     def delete_namespace(self, name: str) -> None:
         self.step("delete namespace %s" % name)
@@ -279,8 +282,11 @@ class MemoryHost:
                 return holder
         return ""
 
-    def processes_in(self, inode: int) -> Sequence[str]:
-        return ["process %d (sleep)" % pid for pid in self.spaces[inode].processes]
+    def processes_in(self, inode: int) -> Sequence[Process]:
+        return [Process(pid, "sleep", self.units.get(pid, "")) for pid in self.spaces[inode].processes]
+
+    def is_native(self, pid: int) -> bool:
+        return pid not in self.contained
 
     def tenants(self) -> Mapping[int, Sequence[int]]:
         return {inode: space.processes for inode, space in self.spaces.items() if space.processes}
