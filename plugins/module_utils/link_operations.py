@@ -289,7 +289,7 @@ class RemoveRule(Operation):
 
 @dataclass(frozen=True)
 class Announce(Operation):
-    """Tell the neighbours, who may remember another station for an address."""
+    """Tell the neighbours, who may remember another station, or that there was none."""
 
     news: tuple[Announcement, ...]
 
@@ -304,7 +304,7 @@ class Announce(Operation):
     def _commands(item: Announcement) -> list[str]:
         # arping(8) is not everywhere, and speaks IPv4 only
         words = ("arping", "-q", "-U", "-c", "1", "-I", item.link)
-        found = [address.ip for address in item.addresses if address.version == 4]
+        found = [address.ip for address in item.addresses if address.version == 4 and item.told]
         return ["%s || true" % inside(item.place, *words, address) for address in found]
 
     def apply(self, host: Host) -> None:

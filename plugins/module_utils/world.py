@@ -339,6 +339,10 @@ class World:
             self._peopled = {link.master for link in self.host.stack(HOST).links().values() if link.master}
         return self._peopled
 
+    def had_bridge(self, name: str | None) -> bool:
+        """Whether a bridge was there before this run."""
+        return name in self.host.stack(HOST).links()
+
     def take_port(self, bridge: str) -> None:
         """Raise Conflict when a bridge has no port left for one more link."""
         if self._ports is None:

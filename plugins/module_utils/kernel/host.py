@@ -192,12 +192,25 @@ class Host:
         from . import announce
 
         announce.wait_for_ports([item.port for item in news], _ANNOUNCE_SECONDS)
+        self._answer(news)
         for item in news:
+            if not item.told:
+                continue
             addresses = [address.ip for address in item.addresses]
             try:
                 self._sockets.inside(item.place, functools.partial(announce.announce, item.link, addresses))
             except OSError as error:
                 raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
+
+    def _answer(self, news: t.Sequence[Announcement]) -> None:
+        """Spare the host the second that it waits before it asks again for whom it has asked for in vain."""
+        near = self.stack(HOST)
+        asked = set(near.unanswered())
+        for item in news if asked else ():
+            for address in item.addresses:
+                if (item.bridge, address.ip) in asked:
+                    mac_address = self.stack(item.place).links()[item.link].mac_address
+                    near.tell_neighbour(item.bridge, address.ip, mac_address)
 
     def machine_id(self) -> str:
         """What tells this machine from others; the host's name where there is no machine-id(5)."""

@@ -30,6 +30,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
+RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
 RTM_GETNSID = 90
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 
@@ -37,12 +38,14 @@ _IFA_F_NODAD = 2
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 8
 _RTA_TABLE = 15
 _NETNSA_FD = 3
+_NDA_DST, _NDA_LLADDR, _NUD_STALE = 1, 2, 4
 
 
 # Lists; written without pyroute2, so that a run that changes nothing need not load it.
 
 ALL_LINKS = bytes(16) + attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
 ALL_ADDRESSES = bytes(8)
+ALL_NEIGHBOURS = bytes(12)
 
 
 def routes_of(version: int, table: int = 0) -> bytes:
@@ -160,6 +163,13 @@ def route(
         values.append(("RTA_VIA", {"family": family(wanted.via.version), "addr": str(wanted.via)}))
     own = None if source is None else str(source)
     return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric, RTA_PREFSRC=own))
+
+
+def neighbour(address: Address, index: int, mac_address: str) -> bytes:
+    """Where a neighbour on the link ``index`` is, to be asked whether it still is there."""
+    header = struct.pack("=BxxxiHBB", family(address.version), index, _NUD_STALE, 0, 0)
+    mac = bytes.fromhex(mac_address.replace(":", ""))
+    return header + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
 
 
 def family(version: int) -> int:

@@ -16,7 +16,7 @@ from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .encode import Attributes
 from .errors import KernelError
-from .netlink import NEW, NetlinkSocket
+from .netlink import NEW, NLM_F_REPLACE, NetlinkSocket
 from .sockets import Sockets
 from .state import Link, LinkValue, RouteEntry
 
@@ -227,6 +227,18 @@ class Stack:
         """Remove such a rule of ours; one that is gone is no error."""
         with self._changing("delete the rule from %s lookup %d" % (rule.source, rule.table), gone=(errno.ENOENT,)):
             self._request(requests.RTM_DELRULE, requests.source_rule(rule))
+
+    def unanswered(self) -> list[tuple[str, Address]]:
+        """Link and address of each neighbour that is asked for in vain."""
+        names = {link.index: link.name for link in self.links().values()}
+        with self._reported("list the neighbours"):
+            return decode.unanswered(self.socket().dump(requests.RTM_GETNEIGH, requests.ALL_NEIGHBOURS), names)
+
+    def tell_neighbour(self, link: str, address: Address, mac_address: str) -> None:
+        """Say where a neighbour is that is asked for in vain; what waits for it is sent."""
+        with self._reported("set the neighbour %s on link %s" % (address, link)):
+            body = requests.neighbour(address, self._index(link), mac_address)
+            self._request(requests.RTM_NEWNEIGH, body, NLM_F_REPLACE)
 
     def number_of(self, fd: int) -> int:
         """The number by which links of this stack name the namespace that is open as ``fd``; negative: none."""

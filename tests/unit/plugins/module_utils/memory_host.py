@@ -105,6 +105,7 @@ class MemoryHost:
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
+        self.answered: list[Any] = []  # what the host itself is told, if it asks in vain
         self.contained: set[int] = set()  # processes of containers
         self.units: dict[int, str] = {}
         self.listeners: dict[tuple[str, int], str] = {}
@@ -273,8 +274,10 @@ class MemoryHost:
     def announce(self, news: Sequence[Any]) -> None:
         self.step("announce addresses")
         for item in news:
+            assert item.bridge in self.host.links
             assert item.link in self.space(item.place).links
-        self.announced += news
+        self.answered += news
+        self.announced += [item for item in news if item.told]
 
     def port_holder(self, protocol: str, first: int, last: int, address: Any, version: int) -> str:
         for (kind, port), holder in self.listeners.items():

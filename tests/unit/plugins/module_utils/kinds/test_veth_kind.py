@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
+    BridgeValues,
     Link,
     NamespaceEntry,
     RouteEntry,
@@ -534,6 +535,38 @@ def test_new_addresses_are_announced_where_there_are_neighbours() -> None:
     host.announced.clear()
     once(host, web({"addresses": ["10.20.0.9/24", "fd00:20::2/64"], "mac_address": "02:42:0a:14:00:09"}))
     assert host.announced == []
+
+
+def test_on_a_bridge_without_ports_the_host_alone_is_told() -> None:
+    """It may have asked for a neighbour while nobody was there."""
+    host = host_with(web())
+
+    assert [(item.bridge, item.told) for item in host.answered] == [("br-blue", False)]
+
+
+@pytest.mark.parametrize("drift", ["host-end-down", "peer-down", "no-bridge", "other-bridge"])
+def test_what_is_in_reach_again_is_announced(drift: str) -> None:
+    host = host_with(web())
+    DRIFTS[drift](host)
+
+    outcome = converge(host, web())
+
+    assert [set(map(str, item.addresses)) for item in host.announced] == [{"10.20.0.2/24", "fd00:20::2/64"}]
+    assert outcome.commands[-1] == "ip netns exec web arping -q -U -c 1 -I eth0 10.20.0.2 || true"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_port_that_listens_first_is_told(there: bool) -> None:
+    host = host_with(*([web()] if there else []))
+    host.change_link(HOST, "br-blue", details=BridgeValues(True, 4))
+    if there:
+        DRIFTS["no-bridge"](host)
+
+    assert once(host, web()).warnings == (
+        "Bridge br-blue runs the spanning tree protocol: a new port, such as that of veth v-blue-web, forwards nothing"
+        " for 8 seconds.",
+    )
+    assert once(host, web()).warnings == ()
 
 
 # ---- a veth pair without a bridge, and one into a process' namespace
