@@ -144,6 +144,10 @@ class World:
 
     def lost(self, name: str) -> list[Place]:
         """The namespaces that we made under this name, that have lost it, and that processes live in."""
+        return self.all_lost().get(name, [])
+
+    def all_lost(self) -> t.Mapping[str, list[Place]]:
+        """All of these, by the names that they had."""
         if self._lost is None:
             self._lost = {}
             for place in self.nameless():
@@ -152,7 +156,7 @@ class World:
                     lo = self.links(place).get("lo")
                     if lo is not None and is_ours(lo):
                         self._lost.setdefault(namespace_of(lo.alias), []).append(place)
-        return self._lost.get(name, [])
+        return self._lost
 
     def is_plugged(self, place: Place) -> bool:
         """Whether a veth pair of ours leads into a namespace."""

@@ -20,7 +20,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.converge import
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome
 from ansible_collections.dockerless.network.plugins.module_utils.entry import result
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
-from ansible_collections.dockerless.network.plugins.module_utils.model import Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
 Facts = dict[str, Any]
@@ -82,6 +82,10 @@ def host() -> MemoryHost:
     made.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
     made.uplink("eth9", 1500)
     make_networks(NETWORKS, world(made), Scope("shop"))
+    made.create_namespace("old", "dockerless.network/old")
+    for pid, name in enumerate(("web", "old"), 7):
+        made.space(Place(netns=name)).processes.append(pid)
+    made.delete_namespace("old")
     return made
 
 

@@ -23,6 +23,7 @@ from .stack import Stack, read_all
 from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 if t.TYPE_CHECKING:
+    from .diag import Listener
     from .processes import Listeners
 
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
@@ -178,6 +179,14 @@ class Host:
         from .processes import is_native
 
         return self._visitor.at_home(lambda: is_native(pid))
+
+    def listeners_in(
+        self, places: t.Iterable[Place], protocols: t.Sequence[str]
+    ) -> t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]:
+        """Who listens in these places; a place where the kernel does not tell is left out."""
+        from .diag import listeners
+
+        return self._sockets.visit_all(places, lambda opened, fd: listeners(protocols))
 
     def tenants(self) -> t.Mapping[int, t.Sequence[int]]:
         """The processes that live in each network namespace, by its inode."""

@@ -82,6 +82,7 @@ class Space:
         self.rules: list[SourceRule] = []
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
+        self.listeners: dict[str, list[Any]] = {}
         self._next = first
 
     def number(self) -> int:
@@ -287,6 +288,13 @@ class MemoryHost:
 
     def processes_in(self, inode: int) -> Sequence[Process]:
         return [Process(pid, "sleep", self.units.get(pid, "")) for pid in self.spaces[inode].processes]
+
+    def listeners_in(self, places: Collection[Place], protocols: Sequence[str]) -> Mapping[Place, Any]:
+        """Those of a test, by namespace and protocol."""
+        return {
+            place: {protocol: self.space(place).listeners.get(protocol, []) for protocol in protocols}
+            for place in places
+        }
 
     def is_native(self, pid: int) -> bool:
         return pid not in self.contained
