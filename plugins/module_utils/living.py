@@ -47,10 +47,16 @@ def _endpoint(
         return replace(
             endpoint,
             processes=tuple(world.processes_in(endpoint.place)),
-            troubles=tuple(ways.troubles(endpoint, network)),
+            troubles=(*_lost_name(endpoint.place, world), *ways.troubles(endpoint, network)),
             ports=tuple(_use(port, heard.get(endpoint.place, {})) for port in ports),
         )
     return endpoint
+
+
+def _lost_name(place: Place, world: World) -> list[str]:
+    """A namespace of ours that its processes keep: where its name is given back, nothing is cut."""
+    lost = {} if place.netns is not None else world.all_lost()
+    return ["it was namespace %s" % name for name, places in lost.items() if name and place in places]
 
 
 def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:

@@ -98,7 +98,7 @@ def test_a_namespace_that_has_lost_its_name_is_drawn_with_who_lives_there(host: 
 
     assert endpoint(host)["processes"] == [{"pid": 7, "name": "sleep", "unit": ""}]
     assert facts(world(host))["lost"] == []
-    assert "its namespace has no name" in drawn(host)
+    assert "its namespace has no name, it was namespace web" in drawn(host)
 
 
 # ---- who listens

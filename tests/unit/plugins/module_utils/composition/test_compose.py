@@ -236,6 +236,8 @@ def test_a_default_route_may_be_left_to_another_network_or_to_nobody() -> None:
 
     assert [veth["peer"].get("gateways", []) for veth in alone] == [[]]
     assert [veth["peer"].get("gateways", []) for veth in both] == [[], ["10.21.0.1"]]
+    # what was asked by this network is answered by it all the same
+    assert [veth["peer"].get("source_gateways", []) for veth in alone] == [["10.20.0.1"]]
 
 
 def test_an_endpoint_lives_in_a_namespace_of_its_own_name_in_another_or_in_that_of_a_process() -> None:
