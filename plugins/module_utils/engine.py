@@ -33,6 +33,7 @@ class Kind(t.Generic[Item]):
     """
 
     name = ""
+    remakes = False  # whether its objects may have to be made anew, so that the result says which
     ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Item:
@@ -109,6 +110,7 @@ class Outcome:
     after: str = ""
     objects: tuple[dict[str, t.Any], ...] = ()
     warnings: tuple[str, ...] = ()
+    recreated: tuple[dict[str, t.Any], ...] = ()  # see World
 
 
 class StepFailed(Exception):
@@ -142,6 +144,7 @@ def run(requests: t.Sequence[Request], world: World, alone: bool = False) -> Out
         after=_document(plan.after, plan.before),
         objects=tuple(plan.objects),
         warnings=(*world.warnings, *world.assumptions()),
+        recreated=tuple(world.recreated),
     )
 
 

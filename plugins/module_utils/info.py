@@ -12,8 +12,10 @@ from .kinds.bridge_firewall import BridgeFirewallKind
 from .kinds.common import compact, spelled
 from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
+from .living import look_inside
 from .marks import name_of, project_of
-from .report import EndpointReport, HostReport, NetworkReport
+from .model import Process
+from .report import EndpointReport, HostReport, NetworkReport, PortUse
 from .world import World
 
 Facts = dict[str, t.Any]
@@ -21,7 +23,7 @@ Facts = dict[str, t.Any]
 
 def facts(world: World, name: str | None = None) -> Facts:
     """Everything, or one network by its name or its bridge's."""
-    report = gather(world)
+    report = look_inside(world, gather(world))
     return spell(report if name is None else report.only(name))
 
 
@@ -29,6 +31,7 @@ def spell(report: HostReport) -> Facts:
     """A report as JSON has it."""
     return {
         "networks": [_network(network) for network in report.networks],
+        "lost": [{"name": item.name, "processes": _processes(item.processes)} for item in report.lost],
         "unplugged": [_endpoint(endpoint) for endpoint in report.unplugged],
         "namespaces": [{"name": item.name, **_whose(item.network), "ours": item.ours} for item in report.namespaces],
         "ports": [PortPublishKind.describe(port) for port in report.ports],
@@ -79,4 +82,21 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
         "interface": endpoint.interface,
         "addresses": spelled(endpoint.addresses),
         "mac_address": endpoint.mac_address,
+        "processes": _processes(endpoint.processes),
+        "troubles": list(endpoint.troubles),
+        "ports": [_port_use(use) for use in endpoint.ports],
+    }
+
+
+def _processes(processes: t.Iterable[Process]) -> list[Facts]:
+    return [dict(vars(process)) for process in processes]
+
+
+def _port_use(use: PortUse) -> Facts:
+    return {
+        "container_ip": str(use.address),
+        "container_port": str(use.ports),
+        "protocol": use.protocol,
+        "heard": use.heard,
+        "elsewhere": [str(address) for address in use.elsewhere],
     }

@@ -9,9 +9,9 @@ import shlex
 import typing as t
 from dataclasses import dataclass
 
-from .kernel.state import Announcement, LinkValue
+from .kernel.state import BY_THE_KERNEL, Announcement, LinkValue
 from .marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
-from .model import HOST, Interface, Place, Route, SourceRule
+from .model import HOST, Address, Interface, Place, Route, SourceRule
 from .operations import Operation, inside
 
 if t.TYPE_CHECKING:
@@ -185,12 +185,12 @@ class RemoveAddress(Operation):
         return [AddAddress(self.place, self.link, self.address)]
 
 
-def route_words(link: str, route: Route) -> list[object]:
+def route_words(link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> list[object]:
     """A route as ip-route(8) wants it."""
     words: list[object] = ["default" if route.to.prefixlen == 0 else route.to]
     if route.via is not None:
         words += ["via", route.via]
-    words += ["dev", link, "proto", ROUTE_PROTOCOL]
+    words += ["dev", link, "proto", "kernel" if protocol == BY_THE_KERNEL else protocol]
     if route.metric is not None:
         words += ["metric", route.metric]
     if route.table:
@@ -198,48 +198,52 @@ def route_words(link: str, route: Route) -> list[object]:
     return ["-6", "route", *words] if route.to.version == 6 else ["route", *words]
 
 
-def route_command(place: Place, verb: str, link: str, route: Route) -> str:
+def route_command(place: Place, verb: str, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> str:
     """``ip route add`` or ``delete``."""
-    words = route_words(link, route)
+    words = route_words(link, route, protocol)
     at = words.index("route") + 1
     return inside(place, "ip", *words[:at], verb, *words[at:])
 
 
 @dataclass(frozen=True)
 class AddRoute(Operation):
-    """Add a route with the mark of ours."""
+    """Add a route: with the mark of ours, or as the kernel does it for an address, ``source``."""
 
     place: Place
     link: str
     route: Route
+    protocol: int = ROUTE_PROTOCOL
+    source: Address | None = None
 
     def commands(self) -> list[str]:
-        return [route_command(self.place, "add", self.link, self.route)]
+        source = "" if self.source is None else " src %s" % self.source
+        return [route_command(self.place, "add", self.link, self.route, self.protocol) + source]
 
     def apply(self, host: Host) -> None:
-        host.stack(self.place).add_route(self.link, self.route)
+        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source)
 
     def undo(self) -> list[Operation]:
-        return [RemoveRoute(self.place, self.link, self.route)]
+        return [RemoveRoute(self.place, self.link, self.route, self.protocol)]
 
 
 @dataclass(frozen=True)
 class RemoveRoute(Operation):
-    """Remove a route of ours; one to the same target may then come by another link."""
+    """Remove a route; one to the same target may then come by another link."""
 
     place: Place
     link: str
     route: Route
+    protocol: int = ROUTE_PROTOCOL
     clears_the_way = True
 
     def commands(self) -> list[str]:
-        return [route_command(self.place, "delete", self.link, self.route)]
+        return [route_command(self.place, "delete", self.link, self.route, self.protocol)]
 
     def apply(self, host: Host) -> None:
-        host.stack(self.place).delete_route(self.link, self.route)
+        host.stack(self.place).delete_route(self.link, self.route, self.protocol)
 
     def undo(self) -> list[Operation]:
-        return [AddRoute(self.place, self.link, self.route)]
+        return [AddRoute(self.place, self.link, self.route, self.protocol)]
 
 
 def rule_command(place: Place, verb: str, rule: SourceRule) -> str:
@@ -285,7 +289,7 @@ class RemoveRule(Operation):
 
 @dataclass(frozen=True)
 class Announce(Operation):
-    """Tell the neighbours, who may remember another station for an address."""
+    """Tell the neighbours, who may remember another station, or that there was none."""
 
     news: tuple[Announcement, ...]
 
@@ -300,7 +304,7 @@ class Announce(Operation):
     def _commands(item: Announcement) -> list[str]:
         # arping(8) is not everywhere, and speaks IPv4 only
         words = ("arping", "-q", "-U", "-c", "1", "-I", item.link)
-        found = [address.ip for address in item.addresses if address.version == 4]
+        found = [address.ip for address in item.addresses if address.version == 4 and item.told]
         return ["%s || true" % inside(item.place, *words, address) for address in found]
 
     def apply(self, host: Host) -> None:

@@ -65,4 +65,16 @@ def alias(noted: str) -> str:
 
 def label_of(link_alias: str) -> str:
     """The label that an alias holds; empty when it holds none."""
-    return link_alias[len(COLLECTION) + 1 :] if link_alias.startswith(COLLECTION + ":") else ""
+    noted = link_alias.partition("/")[0]
+    return noted[len(COLLECTION) + 1 :] if noted.startswith(COLLECTION + ":") else ""
+
+
+def namespace_alias(noted: str, name: str) -> str:
+    """The alias of the loopback of a namespace, which is known by it when it has lost its name."""
+    found = "%s/%s" % (alias(noted), name)
+    return found if len(found) <= 255 else alias(noted)  # the kernel takes no longer one (IFALIASZ)
+
+
+def namespace_of(link_alias: str) -> str:
+    """The name of the namespace that an alias of its loopback tells; empty when it tells none."""
+    return link_alias.partition("/")[2] if link_alias.startswith(COLLECTION) else ""

@@ -100,6 +100,18 @@ HOST = Place()
 
 
 @dataclass(frozen=True)
+class Process:
+    """A process, and the unit of systemd that it belongs to."""
+
+    pid: int
+    name: str
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return "process %d (%s)" % (self.pid, ", ".join(filter(None, (self.name, self.unit))))
+
+
+@dataclass(frozen=True)
 class Peer:
     """The far end of a veth."""
 

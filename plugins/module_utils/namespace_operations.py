@@ -45,23 +45,27 @@ class CreateNamespace(Operation):
 
 @dataclass(frozen=True)
 class AttachNamespace(Operation):
-    """Give a process' namespace a name, and note that the name is ours."""
+    """Give a process' namespace a name, and note that the name is ours unless the whole namespace is."""
 
     name: str
     pid: int
+    noted: bool = True
 
     def commands(self) -> list[str]:
+        attachment = shlex.join(["ip", "netns", "attach", self.name, str(self.pid)])
+        if not self.noted:
+            return [attachment]
         return [
-            shlex.join(["ip", "netns", "attach", self.name, str(self.pid)]),
+            attachment,
             "mkdir -p %s" % NETNS_RECORDS,
             "stat -Lc %%i /run/netns/%s > %s/%s" % (self.name, NETNS_RECORDS, self.name),
         ]
 
     def apply(self, host: Host) -> None:
-        host.attach_namespace(self.name, self.pid)
+        host.attach_namespace(self.name, self.pid, self.noted)
 
     def undo(self) -> list[Operation]:
-        return [DeleteNamespace(self.name, attached=True)]
+        return [DeleteNamespace(self.name, attached=self.noted)]
 
 
 @dataclass(frozen=True)

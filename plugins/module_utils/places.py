@@ -68,9 +68,10 @@ class Places:
             return self.home(self._attached[place.netns])
         if not self._by_inode:
             self._by_inode[self._host.namespace_inode(HOST)] = HOST
-        return self._by_inode.setdefault(self._inode(place), place)
+        return self._by_inode.setdefault(self.inode(place), place)
 
-    def _inode(self, place: Place) -> int:
+    def inode(self, place: Place) -> int:
+        """What identifies a namespace that is there now, 0 when there is none of that name."""
         entry = self.entries().get(place.netns) if place.netns is not None else None
         return entry.inode if entry is not None else self._host.namespace_inode(place)
 

@@ -12,9 +12,28 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from .marks import name_of
-from .model import BridgePolicy, Interface, Masquerade, Network, Place, PublishedPort
+from .model import Address, BridgePolicy, Interface, Masquerade, Network, Place, PortRange, Process, PublishedPort
 
 _T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport", "EndpointReport")
+
+
+@dataclass(frozen=True)
+class PortUse:
+    """Who listens where a published port leads to."""
+
+    address: Address
+    protocol: str
+    ports: PortRange
+    heard: bool = True  # by anybody, on one of these ports
+    elsewhere: tuple[Address, ...] = ()  # where somebody listens whom it does not reach
+
+
+@dataclass(frozen=True)
+class LostNamespace:
+    """A namespace that we made, that has lost its name, and that processes live in."""
+
+    name: str  # the one that it had
+    processes: tuple[Process, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,6 +48,10 @@ class EndpointReport:
     interface: str | None = None
     addresses: tuple[Interface, ...] = ()
     mac_address: str | None = None
+    # What lives there, which living.py fills in:
+    processes: tuple[Process, ...] = ()
+    troubles: tuple[str, ...] = ()  # of its link and its routes, a clause each
+    ports: tuple[PortUse, ...] = ()
 
     @property
     def netns(self) -> str | None:
@@ -78,6 +101,7 @@ class HostReport:
     masquerades: tuple[Masquerade, ...] = ()
     forwards: frozenset[int] = frozenset()  # versions of IP
     forward_policy: str = "unmanaged"  # that is in force for what does not concern us
+    lost: tuple[LostNamespace, ...] = ()  # without an endpoint; see living.py
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
     backend: str | None = None  # None: no packet filter works
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each

@@ -17,8 +17,8 @@ from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
-from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, project_of
-from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Route, SourceRule, overlap
+from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, namespace_of, project_of
+from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Process, Route, SourceRule, overlap
 from .places import Places
 
 if t.TYPE_CHECKING:
@@ -50,6 +50,7 @@ class World:
         self.firewall = firewall
         self.check_mode = check_mode
         self.warnings: list[str] = []
+        self.recreated: list[dict[str, t.Any]] = []  # namespaces made anew, with the processes in the old ones
         self.dropped_bridges: set[str] = set()
         self.claims = Claims()
         self.afterwards: list[Operation] = []  # steps for when all the others are done
@@ -62,6 +63,7 @@ class World:
         self._wanted_values: dict[tuple[Place, str], str] = {}
         self._files: dict[str, str | None] = {}
         self._born = 0
+        self._lost: dict[str, list[Place]] | None = None
         self._indexes: dict[int, str] | None = None
         self._ports: dict[str, int] | None = None
         self._peers: _Ends | None = None
@@ -101,6 +103,11 @@ class World:
         """Whether a place is the host's own network namespace, whatever it is called."""
         return self.places.home(place) == HOST
 
+    def owns(self, place: Place) -> bool:
+        """Whether a namespace is one that we made, or will have; the host's own is not."""
+        lo = self.links(place).get("lo")
+        return lo is None or is_ours(lo)
+
     def is_same(self, one: Place, other: Place) -> bool:
         """Whether two places are one network namespace; a place that is not there is like no other."""
         try:
@@ -131,10 +138,31 @@ class World:
         self._links.pop(Place(netns=name), None)
         self._routes.pop(Place(netns=name), None)
 
-    def processes_in(self, name: str) -> t.Sequence[str]:
-        """The processes in a named namespace, each as a person would name it."""
-        entry = self.namespace(name)
-        return self.host.processes_in(entry.inode) if entry is not None and entry.inode else ()
+    def processes_in(self, place: Place) -> t.Sequence[Process]:
+        """The processes in a namespace that is there now."""
+        inode = self.places.inode(place)
+        return self.host.processes_in(inode) if inode else ()
+
+    def lost(self, name: str) -> list[Place]:
+        """The namespaces that we made under this name, that have lost it, and that processes live in."""
+        return self.all_lost().get(name, [])
+
+    def all_lost(self) -> t.Mapping[str, list[Place]]:
+        """All of these, by the names that they had."""
+        if self._lost is None:
+            self._lost = {}
+            for place in self.nameless():
+                # a process may end before we get to its namespace
+                with contextlib.suppress(KernelError):
+                    lo = self.links(place).get("lo")
+                    if lo is not None and is_ours(lo):
+                        self._lost.setdefault(namespace_of(lo.alias), []).append(place)
+        return self._lost
+
+    def is_plugged(self, place: Place) -> bool:
+        """Whether a veth pair of ours leads into a namespace."""
+        ends = (self.near_end(place, link) for link in self.links(place).values())
+        return any(is_ours(near) for near in ends if near is not None)
 
     def require(self, place: Place) -> None:
         """Raise Conflict unless the place exists; in check mode a missing name is noted and assumed."""
@@ -272,7 +300,7 @@ class World:
             self._peers = self._ends([HOST, *(Place(netns=name) for name in self.names())])
         if key not in self._peers and not self._has_looked_everywhere:
             self._has_looked_everywhere = True
-            self._peers = {**self._ends(self._nameless()), **self._peers}
+            self._peers = {**self._ends(self.nameless()), **self._peers}
         return self._peers.get(key, (HOST, ""))
 
     def near_end(self, place: Place, far: Link) -> Link | None:
@@ -294,7 +322,7 @@ class World:
                 found.update({(number, link.index): (place, link.name) for link in veths})
         return found
 
-    def _nameless(self) -> list[Place]:
+    def nameless(self) -> list[Place]:
         """The namespaces that are known by their processes only."""
         known = {entry.inode for entry in self.places.entries().values()} | {self.host.namespace_inode(HOST)}
         return [Place(pid=min(pids)) for inode, pids in self.host.tenants().items() if inode not in known]
@@ -315,6 +343,10 @@ class World:
         if self._peopled is None:
             self._peopled = {link.master for link in self.host.stack(HOST).links().values() if link.master}
         return self._peopled
+
+    def had_bridge(self, name: str | None) -> bool:
+        """Whether a bridge was there before this run."""
+        return name in self.host.stack(HOST).links()
 
     def take_port(self, bridge: str) -> None:
         """Raise Conflict when a bridge has no port left for one more link."""
@@ -560,6 +592,21 @@ def with_metric(route: Route) -> Route:
 def metric_of(route: Route) -> int:
     """The metric that the kernel shows for a route."""
     return KERNEL_METRIC[route.to.version] if route.metric is None else route.metric
+
+
+def same_route(one: Route, other: Route) -> bool:
+    """Whether two routes are one to the kernel, on the same link."""
+    return one.to == other.to and one.via == other.via and metric_of(one) == metric_of(other)
+
+
+def target_of(route: Route) -> str:
+    """Where a route leads."""
+    return str(route.to) if route.to.prefixlen else "default"
+
+
+def via_of(route: Route) -> str:
+    """By which gateway, as a clause; empty when it needs none."""
+    return "" if route.via is None else " via %s" % route.via
 
 
 def _link_of(key: str) -> str:

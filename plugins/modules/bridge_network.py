@@ -153,6 +153,13 @@ options:
           mac_address:
             description: The MAC address. By default it is derived from the first address.
             type: str
+          default_route:
+            description:
+              - Whether the endpoint gets its default route by this network. Of several networks that may give one, the
+                first in the list does.
+              - Set it to V(false) for a namespace that has a default route of its own, such as that of a container.
+            type: bool
+            default: true
           publish:
             description:
               - The ports to publish on the host. Each is either a text in Docker's short syntax,
@@ -343,6 +350,37 @@ objects:
       name: web
       lo: up
       network: blue
+recreated:
+  description:
+    - The namespaces that were there before, have lost their names, and were made anew. A namespace of this collection
+      that has lost its name gets it back instead if a process lives in it and it is still plugged in.
+    - What runs in the old namespace has no network any more and must be restarted. In check mode, as it would be.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the namespace.
+      type: str
+      sample: web
+    processes:
+      description: The processes in the old namespace. Empty if that cannot be found.
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: The ID of the process.
+          type: int
+          sample: 4711
+        name:
+          description: The name of its program.
+          type: str
+          sample: nginx
+        unit:
+          description: The unit of systemd that it belongs to. Empty if there is none.
+          type: str
+          sample: nginx.service
+  sample: []
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once

@@ -69,7 +69,7 @@ commands:
   returned: success
   type: list
   elements: str
-  sample: [ip netns add web, ip -n web link set lo group 25708 alias dockerless.network up]
+  sample: [ip netns add web, ip -n web link set lo group 25708 alias dockerless.network/web up]
 objects:
   description:
     - The namespaces after the call. In check mode, as they would be.
@@ -106,6 +106,37 @@ objects:
       description: The project that the object belongs to. Left out if it is the default project.
       type: str
       sample: shop
+recreated:
+  description:
+    - The namespaces that were there before, have lost their names, and were made anew. A namespace of this collection
+      that has lost its name gets it back instead if a process lives in it and it is still plugged in.
+    - What runs in the old namespace has no network any more and must be restarted. In check mode, as it would be.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the namespace.
+      type: str
+      sample: web
+    processes:
+      description: The processes in the old namespace. Empty if that cannot be found.
+      type: list
+      elements: dict
+      contains:
+        pid:
+          description: The ID of the process.
+          type: int
+          sample: 4711
+        name:
+          description: The name of its program.
+          type: str
+          sample: nginx
+        unit:
+          description: The unit of systemd that it belongs to. Empty if there is none.
+          type: str
+          sample: nginx.service
+  sample: []
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once

@@ -180,12 +180,76 @@ networks:
           description: Whether the host's end is up.
           type: bool
           sample: true
+        processes:
+          description: The processes that live in the namespace.
+          type: list
+          elements: dict
+          contains:
+            pid:
+              description: The ID of the process.
+              type: int
+              sample: 4711
+            name:
+              description: The name of its program.
+              type: str
+              sample: nginx
+            unit:
+              description: The unit of systemd that it belongs to. Empty if there is none.
+              type: str
+              sample: nginx.service
+        troubles:
+          description: What is wrong with the interface in the namespace or with its routes, a clause each. A default
+            route is looked at only in namespaces that this collection created.
+          type: list
+          elements: str
+          sample: ["default by 10.30.0.99, not the gateway"]
+        ports:
+          description: Who listens where the published ports of the endpoint lead to.
+          type: list
+          elements: dict
+          contains:
+            container_ip:
+              description: The address of the endpoint.
+              type: str
+              sample: 10.20.0.2
+            container_port:
+              description: The port of the endpoint, or the range.
+              type: str
+              sample: "80"
+            protocol:
+              description: The protocol.
+              type: str
+              sample: tcp
+            heard:
+              description: Whether anybody listens on one of these ports of the address.
+              type: bool
+              sample: false
+            elsewhere:
+              description: The addresses at which somebody listens whom the published port does not reach.
+              type: list
+              elements: str
+              sample: [127.0.0.1]
     ports:
       description: The published ports that lead to this bridge, as in RV(ports).
       type: list
       elements: dict
     masquerades:
       description: The masquerades of the network's subnets, as in RV(masquerades).
+      type: list
+      elements: dict
+lost:
+  description: The namespaces that this collection created and in which processes still live, though they were removed
+    or made anew. What runs there has no network any more.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name that the namespace had.
+      type: str
+      sample: web
+    processes:
+      description: The processes that live in the namespace, as in RV(networks[].endpoints[].processes).
       type: list
       elements: dict
 unplugged:

@@ -11,13 +11,25 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.marks import project_of
-from ..module_utils.model import DEFAULT_PROJECT, BridgePolicy, Flow, Masquerade, PortRange, PublishedPort, bracketed
-from ..module_utils.report import EndpointReport, HostReport, NetworkReport
+from ..module_utils.model import (
+    DEFAULT_PROJECT,
+    Address,
+    BridgePolicy,
+    Flow,
+    Masquerade,
+    PortRange,
+    Process,
+    PublishedPort,
+    bracketed,
+)
+from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse
 
 # What stands at the left of a branch, and what below it: for the last branch of a node, and for the others.
 _LAST = ("└─ ", "   ")
 _OTHER = ("├─ ", "│  ")
 _ANY = ("0.0.0.0", "[::]")
+_RUNS = 5  # how many processes or units are named
+Uses = t.Mapping[tuple[Address, str, str], str]
 
 
 class Node(t.NamedTuple):
@@ -72,9 +84,16 @@ def _loose_ends(report: HostReport) -> list[Node]:
     """What belongs to no bridge: veth pairs, namespaces without an endpoint, and rules made by single modules."""
     children = _endpoints(report.unplugged, ())
     children += [Node("namespace %s" % name) for name in _empty(report)]
+    children += [
+        Node("namespace %s  (made anew or removed; cut off)" % item.name, _cut_off(item)) for item in report.lost
+    ]
     children += [Node("published  %s" % text) for text in _published(_ports_elsewhere(report), True)]
     children += [Node("way out  %s" % text) for text in _ways_out(_masquerades_elsewhere(report), "", True)]
     return [Node("on no bridge", (), children)] if children else []
+
+
+def _cut_off(item: LostNamespace) -> list[str]:
+    return ["runs       %s" % text for text in _runs(item.processes)]
 
 
 def _empty(report: HostReport) -> list[str]:
@@ -186,7 +205,8 @@ def _endpoints(endpoints: t.Sequence[EndpointReport], ports: t.Sequence[Publishe
     for endpoint, name, link in zip(endpoints, names, links):
         columns = (name.ljust(_width(names)), link.ljust(_width(links)), _spelled(endpoint.addresses))
         title = "  ".join(columns).rstrip() + _remarks(endpoint)
-        nodes.append(Node(title, ["published  %s" % text for text in _published(mine.get(endpoint.veth, ()), False)]))
+        notes = ["published  %s" % text for text in _published(mine.get(endpoint.veth, ()), False, _uses(endpoint))]
+        nodes.append(Node(title, notes + ["runs       %s" % text for text in _runs(endpoint.processes)]))
     stray = _published(mine.get(None, ()), True)
     return nodes + [Node("published  %s  (nobody has this address)" % text) for text in stray]
 
@@ -210,17 +230,40 @@ def _remarks(endpoint: EndpointReport) -> str:
         remarks.append("isolated")
     if not endpoint.up:
         remarks.append("down")
+    remarks += endpoint.troubles
     return "  (%s)" % ", ".join(remarks) if remarks else ""
 
 
-def _published(ports: t.Sequence[PublishedPort], with_address: bool) -> list[str]:
+def _runs(processes: t.Sequence[Process]) -> list[str]:
+    """One line for the processes of an endpoint, the units of systemd first: those are what a person restarts."""
+    if not processes:
+        return []
+    units = list(dict.fromkeys(process.unit for process in processes if process.unit))
+    alone = ["%s (process %d)" % (process.name, process.pid) for process in processes if not process.unit]
+    words = units + alone
+    return [", ".join(words[:_RUNS]) + (" and %d more" % (len(words) - _RUNS) if len(words) > _RUNS else "")]
+
+
+def _uses(endpoint: EndpointReport) -> Uses:
+    """What is wrong where its published ports lead to."""
+    return {(use.address, use.protocol, str(use.ports)): _use(use) for use in endpoint.ports if not use.heard}
+
+
+def _use(use: PortUse) -> str:
+    if not use.elsewhere:
+        return "  (nobody listens)"
+    return "  (listens on %s only)" % _spelled(use.elsewhere, ", ")
+
+
+def _published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses | None = None) -> list[str]:
     """A line for each port; one line for both families when they are published alike."""
     hosts: dict[str, list[str]] = {}
     for port in ports:
         inside = str(PortRange(port.container_port, port.container_port + len(port.host_ports) - 1))
         if with_address:
             inside = "%s port %s" % (port.container_ip, inside)
-        text = ":%s -> %s%s" % (port.host_ports, inside, _restrictions(port))
+        trouble = (uses or {}).get((port.container_ip, port.protocol, inside), "")
+        text = ":%s -> %s%s%s" % (port.host_ports, inside, _restrictions(port), trouble)
         hosts.setdefault(text, []).append(_published_on(port))
     return [host + text for text, names in hosts.items() for host in (["*"] if set(names) == set(_ANY) else names)]
 

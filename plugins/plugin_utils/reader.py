@@ -12,8 +12,9 @@ from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ..module_utils.kinds.port_publish import PortPublishKind
 from ..module_utils.marks import label
-from ..module_utils.model import DEFAULT_PROJECT, BridgePolicy, Interface, Masquerade, Place, PublishedPort
-from ..module_utils.report import EndpointReport, HostReport, NamespaceReport, NetworkReport
+from ..module_utils.model import DEFAULT_PROJECT, BridgePolicy, Interface, Masquerade, Place, Process, PublishedPort
+from ..module_utils.parsing import port_range
+from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NamespaceReport, NetworkReport, PortUse
 
 Facts = t.Mapping[str, t.Any]
 
@@ -25,6 +26,7 @@ def read_report(info: Facts) -> HostReport:
     ports = _Ports()
     return HostReport(
         networks=tuple(_network(item, ports) for item in info.get("networks") or ()),
+        lost=tuple(LostNamespace(item["name"], _processes(item["processes"])) for item in info.get("lost") or ()),
         unplugged=tuple(_endpoint(item) for item in info.get("unplugged") or ()),
         namespaces=tuple(
             NamespaceReport(item["name"], _label(item), item["ours"]) for item in info.get("namespaces") or ()
@@ -92,6 +94,20 @@ def _masquerades(items: t.Iterable[Facts] | None) -> tuple[Masquerade, ...]:
     return tuple(NatMasqueradeKind().parse(item) for item in items or ())
 
 
+def _processes(items: t.Iterable[Facts] | None) -> tuple[Process, ...]:
+    return tuple(Process(item["pid"], item["name"], item["unit"]) for item in items or ())
+
+
+def _port_use(item: Facts) -> PortUse:
+    return PortUse(
+        address=ipaddress.ip_address(item["container_ip"]),
+        protocol=item["protocol"],
+        ports=port_range("container_port", item["container_port"]),
+        heard=item["heard"],
+        elsewhere=tuple(ipaddress.ip_address(address) for address in item["elsewhere"]),
+    )
+
+
 def _endpoint(item: Facts) -> EndpointReport:
     netns, pid = item["netns"], item.get("pid")
     return EndpointReport(
@@ -103,4 +119,7 @@ def _endpoint(item: Facts) -> EndpointReport:
         interface=item["interface"],
         addresses=_addresses(item["addresses"]),
         mac_address=item.get("mac_address"),
+        processes=_processes(item.get("processes")),
+        troubles=tuple(item.get("troubles") or ()),
+        ports=tuple(_port_use(use) for use in item.get("ports") or ()),
     )

@@ -177,6 +177,15 @@ def routes(ours: dict[str, Any]) -> Iterator[Damage]:
             extra = "203.0.113.0/24" if version == "-4" else "2001:db8:99::/64"
             yield Damage("route", f"{ip(place)} {version} route delete {route}", place)
             yield Damage("route", f"{ip(place)} {version} route add {extra} dev eth0 proto 108", place)
+            wrong = "10.99.0.9" if version == "-4" else "fd00:99::9"
+            away = f"{ip(place)} {version} route replace {facts['dst']} via {wrong} dev eth0 onlink"
+            yield Damage("route", away, place)
+            yield Damage("route", f"{ip(place)} {version} route flush dev eth0", place)
+        elif what.startswith("route ") and facts.get("protocol") == "kernel" and facts["dev"] != "lo":
+            version = what.split()[2]
+            if not facts["dst"].startswith("fe80"):
+                route = f"{facts['dst']} dev {facts['dev']}"
+                yield Damage("route", f"{ip(place)} {version} route delete {route}", place or facts["dev"])
 
 
 def sysctls(ours: dict[str, Any]) -> Iterator[Damage]:

@@ -74,6 +74,7 @@ class Outcome:
     before: str = ""
     after: str = ""
     warnings: list[str] = field(default_factory=list)
+    recreated: list[dict[str, Any]] = field(default_factory=list)
     error: str = ""  # the kind of exception
     message: str = ""
     killed: bool = False
@@ -91,7 +92,9 @@ class Outcome:
         if "error" in answer:
             return cls(error=answer["error"][0], message=answer["error"][1], **facts)
         found = answer["outcome"]
-        return cls(**{key: found[key] for key in ("changed", "commands", "before", "after", "warnings")}, **facts)
+        return cls(
+            **{key: found[key] for key in ("changed", "commands", "before", "after", "warnings", "recreated")}, **facts
+        )
 
     def must(self) -> Outcome:
         assert not self.error and not self.killed, f"{self.error}: {self.message}"

@@ -320,7 +320,7 @@ def test_flows_through_an_unchanged_port_lose_nothing(backend: str) -> None:
         assert [stream.sent_again() for stream in streams[::2]] == [0, 0]
     finally:
         for stream in streams:
-            stream.stop()
+            assert stream.stop() == list(range(stream.sent))
             stream.close()
         world.clear()
         world.close()
@@ -553,6 +553,42 @@ def test_who_lives_in_a_namespace_that_goes(world: EngineWorld) -> None:
             )
             assert [link["ifname"] for link in links] == ["lo"]
             assert tenant.poll() is None
+        finally:
+            tenant.kill()
+
+
+@pytest.mark.parametrize("how", ["ip netns delete web", "umount --lazy /run/netns/web"])
+def test_who_lives_in_a_namespace_that_lost_its_name_keeps_everything(world: EngineWorld, how: str) -> None:
+    """Nothing is cut: the namespace gets its name back, and is ours as before."""
+    world.make(*BEFORE)
+    whole = world.state()
+    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
+        try:
+            assert eventually(lambda: lives_in(world, tenant))
+            stream = Stream(world, "192.0.2.1", socket.SOCK_STREAM)
+            world.must(*how.split())
+            predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+            assert predicted.commands == done.commands == [f"ip netns attach web {tenant.pid}"]
+            assert (done.warnings, done.recreated) == ([], [])
+            assert not differences(world.state(), whole)
+            assert stream.stop() == list(range(stream.sent))
+        finally:
+            tenant.kill()
+
+
+def test_who_stays_behind_in_a_namespace_that_is_made_anew_is_told(world: EngineWorld) -> None:
+    world.make(*BEFORE)
+    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
+        try:
+            assert eventually(lambda: lives_in(world, tenant))
+            world.clear()
+            predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+            assert predicted.recreated == done.recreated and predicted.warnings == done.warnings
+            (found,) = done.recreated
+            assert found["name"] == "web"
+            assert {"pid": tenant.pid, "name": "sleep"}.items() <= found["processes"][0].items()
+            assert f"process {tenant.pid} (sleep" in "".join(done.warnings)
+            assert world.make(*BEFORE).recreated == []
         finally:
             tenant.kill()
 

@@ -1235,6 +1235,30 @@ class TestInfo:
         one = host.do("network_info", name="red").data
         assert [network["name"] for network in one["networks"]] == ["red"]
 
+    def test_what_lives_in_an_endpoint(self, host: Host) -> None:
+        """Who lives there, who listens behind a published port, and the routes that are not as they should be."""
+        host.do("bridge_network", networks=NETWORK)
+
+        def web() -> dict[str, Any]:
+            found = host.do("network_info").data["networks"][0]["endpoints"]
+            return next(dict(item) for item in found if item["name"] == "web")
+
+        def heard() -> list[tuple[bool, list[str]]]:
+            return [(use["heard"], use["elsewhere"]) for use in web()["ports"] if use["container_port"] == "80"]
+
+        assert set(map(str, heard())) == {str((False, []))} and web()["processes"] == []
+        serve = "import socket as s, sys; l = s.create_server((sys.argv[1], 80)); print(flush=True); l.accept()"
+        for address, reached, elsewhere in (("127.0.0.1", False, ["127.0.0.1"]), ("0.0.0.0", True, [])):
+            host.run(f"ip netns exec web python3 -c '{serve}' {address} > /tmp/said 2>&1 & echo $! > /tmp/server")
+            host.run("until [ -s /tmp/said ]; do :; done")
+            pid = int(host.run("cat /tmp/server"))
+            assert (reached, elsewhere) in heard()
+            assert [process["pid"] for process in web()["processes"]] == [pid]
+            host.run(f"kill {pid}; rm /tmp/said")
+        assert web()["troubles"] == []
+        host.run("ip -n web route replace default via 10.50.0.99; ip -n web -6 route flush dev eth0")
+        assert web()["troubles"] == ["default by 10.50.0.99, not the gateway", "no way to its gateway fd00:50::1"]
+
     def test_empty_host(self, host: Host) -> None:
         before = host.dump()
         found = host.do("network_info").data

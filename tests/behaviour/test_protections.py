@@ -124,6 +124,14 @@ class Lab(EngineWorld):
         finally:
             self.must("ip", "-n", place, "route", "del", to, "via", via)
 
+    @staticmethod
+    def drain(listener: socket.socket) -> None:
+        """What was held back and has come now does not count."""
+        listener.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                listener.recv(100)
+
     def told(self, listener: socket.socket, act: Callable[[], None]) -> bool:
         """Whether a datagram comes to ``listener`` when something is done."""
         listener.settimeout(IMPATIENCE)
@@ -908,4 +916,24 @@ def test_an_address_moves(world: Lab, told: bool) -> None:
     world.make(moved, **({} if told else {"without": ["announce"]}))
     with world.server("heir", 80, "udp") as server:
         assert [world.hears(server, "web", address, 80) for address in DB.values()] == [told, told]
+    world.clear()
+
+
+@NO_RULES
+@pytest.mark.parametrize("told", [False, True], ids=["not-announced", "announced"])
+@pytest.mark.parametrize("damage", ["ip link set v-blue-db nomaster", "ip -n db link set eth0 down"])
+def test_an_endpoint_is_in_reach_again(world: Lab, damage: str, told: bool) -> None:
+    """Who asked for it in vain would ask again when its timer expires, and hears of it when the run returns."""
+    world.clear()
+    world.make(blue())
+    world.forget_neighbours("web")
+    world.must("sysctl", "-qw", "net.ipv4.neigh.br-blue.retrans_time_ms=60000")
+    world.must("ip", "netns", "exec", "web", "sysctl", "-qw", "net.ipv4.neigh.eth0.retrans_time_ms=60000")
+    world.must(*damage.split())
+    with world.server("db", 80, "udp") as server:
+        for place in ("web", "host"):
+            assert not world.hears(server, place, DB[4], 80)
+        world.make(blue(), **({} if told else {"without": ["announce"]}))
+        world.drain(server)
+        assert [world.hears(server, place, DB[4], 80) for place in ("web", "host")] == [told, told]
     world.clear()

@@ -186,10 +186,12 @@ def _plan_veths(networks: t.Sequence[BridgeNetwork], served: set[tuple[Place, in
         by_host = _ways_by_host(network)
         for endpoint in network.endpoints:
             # one way out for each version: by the first network that has one
-            routes = [way for version, way in ways.items() if (endpoint.place, version) not in served]
-            served.update((endpoint.place, version) for version in ways)
+            own = ways if endpoint.default_route else {}
+            routes = [way for version, way in own.items() if (endpoint.place, version) not in served]
+            served.update((endpoint.place, version) for version in own)
             # where there are several ways out, what was asked by one of them is answered by it
-            sources = [way.via for version, way in ways.items() if way.via and legs[endpoint.place, version] > 1]
+            several = {v for v in ways if legs[endpoint.place, v] > 1 or not endpoint.default_route}
+            sources = [way.via for version, way in ways.items() if way.via and version in several]
             with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
                 result.append(_plan_veth(network, endpoint, (*routes, *by_host), sources))
     return result

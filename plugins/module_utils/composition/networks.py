@@ -37,6 +37,7 @@ class Endpoint:
     mac_address: str | None
     wanted: t.Sequence[Address]
     publish: t.Sequence[Publish]
+    default_route: bool = True  # whether this network may give it one
     addresses: list[Interface] = field(default_factory=list)
 
 
@@ -183,6 +184,7 @@ def _read_endpoint(options: Facts, network: str) -> Endpoint:
             mac_address=read.mac_address("mac_address", options.get("mac_address") or None),
             wanted=[read.address("addresses", text) for text in texts],
             publish=[parse(value) for value in options.get("publish") or ()],
+            default_route=options.get("default_route") is not False,
         )
 
 

@@ -22,6 +22,7 @@ ENDPOINT: Arguments = {
     "interface": {"type": "str"},
     "addresses": {"type": "list", "elements": "str"},
     "mac_address": {"type": "str"},
+    "default_route": {"type": "bool", "default": True},
     "publish": {"type": "list", "elements": "raw", "options": PUBLISH},
 }
 NETWORK: Arguments = {

@@ -27,7 +27,7 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 1
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_LINK_NETNSID = 18, 20, 26, 27, 37
 _IFLA_INET_CONF, _IFLA_INET6_CONF = 1, 2
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
-_IFLA_BR_STP_STATE = 5
+_IFLA_BR_FORWARD_DELAY, _IFLA_BR_STP_STATE = 1, 5
 _IFLA_BRPORT_MODE, _IFLA_BRPORT_ISOLATED = 4, 33
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
@@ -35,10 +35,13 @@ _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NETNSA_NSID = 1
 FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL = 2, 6, 15, 21  # linux/fib_rules.h
 FR_ACT_TO_TBL = 1
+_NDA_DST = 1
+_UNANSWERED = (0x01, 0x20)  # NUD_INCOMPLETE, NUD_FAILED
 
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBi")  # struct ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, index, state, flags, type
 _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
 
 # Where the sysctls of a link are in the arrays that come with it (DEVCONF_* of linux/ipv6.h, which count from 0, and
@@ -131,7 +134,9 @@ def _details(kind: str, values: Values, info: Values) -> VethEnd | BridgeValues 
         nsid = _INT.unpack(values[_IFLA_LINK_NETNSID])[0] if _IFLA_LINK_NETNSID in values else None
         return VethEnd(_number(values, _IFLA_LINK), nsid)
     if kind == "bridge":
-        return BridgeValues(bool(_number(attributes(info.get(_IFLA_INFO_DATA, b"")), _IFLA_BR_STP_STATE)))
+        values = attributes(info.get(_IFLA_INFO_DATA, b""))
+        delay = _number(values, _IFLA_BR_FORWARD_DELAY) // 100  # in hundredths of a second (USER_HZ)
+        return BridgeValues(bool(_number(values, _IFLA_BR_STP_STATE)), delay)
     return None
 
 
@@ -186,6 +191,17 @@ class RuleEntry(t.NamedTuple):
     source: Network
     table: int
     ours: bool
+
+
+def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[tuple[str, Address]]:
+    """Link and address of each neighbour that is asked for in vain, out of a dump of RTM_GETNEIGH."""
+    found = []
+    for message in messages:
+        family, index, state, _flags, _type = _NEIGHBOUR.unpack_from(message)
+        packed = attributes(message, _NEIGHBOUR.size).get(_NDA_DST)
+        if packed and state in _UNANSWERED and family in (socket.AF_INET, socket.AF_INET6):
+            found.append((names.get(index, ""), _address(packed)))
+    return found
 
 
 def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:

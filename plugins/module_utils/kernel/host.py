@@ -12,7 +12,7 @@ import functools
 import os
 import typing as t
 
-from ..model import HOST, Address, Place
+from ..model import HOST, Address, Place, Process
 from . import encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
@@ -23,6 +23,7 @@ from .stack import Stack, read_all
 from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 if t.TYPE_CHECKING:
+    from .diag import Listener
     from .processes import Listeners
 
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
@@ -116,10 +117,10 @@ class Host:
         self._forget(place)
         self._sockets.put(place, netns.create(self._visitor, name, alias))
 
-    def attach_namespace(self, name: str, pid: int) -> None:
-        """Give the namespace of a process a name, and note that we did."""
+    def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
+        """Give the namespace of a process a name, and note that we did unless it is its own."""
         self._forget(Place(netns=name))
-        self._visitor.at_home(lambda: netns.attach(name, pid))
+        self._visitor.at_home(lambda: netns.attach(name, pid, noted))
 
     def delete_namespace(self, name: str) -> None:
         """Take a name away; one that is gone is no error."""
@@ -166,11 +167,26 @@ class Host:
             self._listeners = Listeners()
         return self._listeners.holder(protocol, first, last, address, version)
 
-    def processes_in(self, inode: int) -> t.Sequence[str]:
-        """The processes in a network namespace, each as a person would name it."""
+    def processes_in(self, inode: int) -> t.Sequence[Process]:
+        """The processes in a network namespace."""
         from .processes import describe
 
-        return [describe(pid) for pid in self.tenants().get(inode, ())]
+        pids = self.tenants().get(inode, ())
+        return self._visitor.at_home(lambda: describe(pids))
+
+    def is_native(self, pid: int) -> bool:
+        """Whether a process is one of the host itself, and not of a container."""
+        from .processes import is_native
+
+        return self._visitor.at_home(lambda: is_native(pid))
+
+    def listeners_in(
+        self, places: t.Iterable[Place], protocols: t.Sequence[str]
+    ) -> t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]:
+        """Who listens in these places; a place where the kernel does not tell is left out."""
+        from .diag import listeners
+
+        return self._sockets.visit_all(places, lambda opened, fd: listeners(protocols))
 
     def tenants(self) -> t.Mapping[int, t.Sequence[int]]:
         """The processes that live in each network namespace, by its inode."""
@@ -185,12 +201,25 @@ class Host:
         from . import announce
 
         announce.wait_for_ports([item.port for item in news], _ANNOUNCE_SECONDS)
+        self._answer(news)
         for item in news:
+            if not item.told:
+                continue
             addresses = [address.ip for address in item.addresses]
             try:
                 self._sockets.inside(item.place, functools.partial(announce.announce, item.link, addresses))
             except OSError as error:
                 raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
+
+    def _answer(self, news: t.Sequence[Announcement]) -> None:
+        """Spare the host the second that it waits before it asks again for whom it has asked for in vain."""
+        near = self.stack(HOST)
+        asked = set(near.unanswered())
+        for item in news if asked else ():
+            for address in item.addresses:
+                if (item.bridge, address.ip) in asked:
+                    mac_address = self.stack(item.place).links()[item.link].mac_address
+                    near.tell_neighbour(item.bridge, address.ip, mac_address)
 
     def machine_id(self) -> str:
         """What tells this machine from others; the host's name where there is no machine-id(5)."""

@@ -91,8 +91,8 @@ def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
         return visitor.run(make)
 
 
-def attach(name: str, pid: int) -> None:
-    """Give the namespace of a process a name, and note that we did."""
+def attach(name: str, pid: int, noted: bool = True) -> None:
+    """Give the namespace of a process a name, and note that we did; one of ours that gets its own back is not noted."""
     place = Place(pid=pid)
     try:
         fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
@@ -104,11 +104,13 @@ def attach(name: str, pid: int) -> None:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             # The note comes first: a crash must not leave a name that nobody seems to have given. A note without a
             # name, or for another namespace, means nothing.
-            files.write(_record(name), "%d\n" % os.fstat(fd).st_ino)
+            if noted:
+                files.write(_record(name), "%d\n" % os.fstat(fd).st_ino)
             try:
                 _give_name(name, "/proc/thread-self/fd/%d" % fd)
             except BaseException:
-                _forget(name)
+                if noted:
+                    _forget(name)
                 raise
     finally:
         os.close(fd)

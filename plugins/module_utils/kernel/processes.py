@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import struct
 import typing as t
 from dataclasses import dataclass
 
-from ..model import Address
+from ..model import Address, Process
 
 _LISTEN, _UNCONNECTED = "0A", "07"
+# A slice holds units, and is none that could be restarted.
+_UNITS = (".service", ".scope")
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,28 @@ def processes_by_namespace() -> dict[int, list[int]]:
     return found
 
 
-def describe(pid: int) -> str:
-    """A process as a person would name it: "process 7 (nginx)"."""
-    try:
-        return "process %d (%s)" % (pid, _command(str(pid)))
-    except OSError:
-        return "process %d, which has ended" % pid
+def is_native(pid: int) -> bool:
+    """Whether a process is one of the host itself, and not of a container with processes of its own."""
+    with contextlib.suppress(OSError):
+        return os.stat("/proc/%d/ns/pid" % pid).st_ino == os.stat("/proc/self/ns/pid").st_ino
+    return False
+
+
+def describe(pids: t.Iterable[int]) -> list[Process]:
+    """The processes of these that have not ended."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found.append(Process(pid, _command(str(pid)), _unit(pid)))
+    return found
+
+
+def _unit(pid: int) -> str:
+    """The unit of systemd that a process belongs to, by its cgroup (cgroups(7)); empty when there is none."""
+    with open("/proc/%d/cgroup" % pid, encoding="utf-8", errors="replace") as file:
+        paths = [line.rstrip("\n").split(":", 2)[2] for line in file if line.startswith(("0::", "1:name=systemd:"))]
+    names = [name for path in paths for name in path.split("/") if name.endswith(_UNITS)]
+    return names[-1] if names else ""
 
 
 def _meets(bound: Address, wanted: Address | None, version: int) -> bool:

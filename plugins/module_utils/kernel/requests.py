@@ -10,7 +10,7 @@ import struct
 import typing as t
 
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
-from ..model import Interface, Route, SourceRule
+from ..model import Address, Interface, Route, SourceRule
 from .decode import (
     FR_ACT_TO_TBL,
     FRA_PRIORITY,
@@ -30,6 +30,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
+RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
 RTM_GETNSID = 90
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
 
@@ -37,12 +38,14 @@ _IFA_F_NODAD = 2
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 8
 _RTA_TABLE = 15
 _NETNSA_FD = 3
+_NDA_DST, _NDA_LLADDR, _NUD_STALE = 1, 2, 4
 
 
 # Lists; written without pyroute2, so that a run that changes nothing need not load it.
 
 ALL_LINKS = bytes(16) + attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
 ALL_ADDRESSES = bytes(8)
+ALL_NEIGHBOURS = bytes(12)
 
 
 def routes_of(version: int, table: int = 0) -> bytes:
@@ -139,13 +142,15 @@ def address(interface: Interface, index: int) -> bytes:
     return address_message(fields, [("IFA_LOCAL", text), ("IFA_ADDRESS", text)])
 
 
-def route(wanted: Route, index: int, scope: int) -> bytes:
-    """A route with the mark of ours, through the link ``index``."""
+def route(
+    wanted: Route, index: int, scope: int, protocol: int = ROUTE_PROTOCOL, source: Address | None = None
+) -> bytes:
+    """A route through the link ``index``, with the mark of ours; ``source`` is the address that its packets get."""
     fields = {
         "family": family(wanted.to.version),
         "dst_len": wanted.to.prefixlen,
         "table": RT_TABLE_COMPAT if wanted.table else RT_TABLE_MAIN,
-        "proto": ROUTE_PROTOCOL,
+        "proto": protocol,
         "scope": scope,
         "type": RTN_UNICAST,
     }
@@ -156,7 +161,15 @@ def route(wanted: Route, index: int, scope: int) -> bytes:
         values.append(("RTA_GATEWAY", str(wanted.via)))
     elif wanted.via is not None:
         values.append(("RTA_VIA", {"family": family(wanted.via.version), "addr": str(wanted.via)}))
-    return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric))
+    own = None if source is None else str(source)
+    return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric, RTA_PREFSRC=own))
+
+
+def neighbour(address: Address, index: int, mac_address: str) -> bytes:
+    """Where a neighbour on the link ``index`` is, to be asked whether it still is there."""
+    header = struct.pack("=BxxxiHBB", family(address.version), index, _NUD_STALE, 0, 0)
+    mac = bytes.fromhex(mac_address.replace(":", ""))
+    return header + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
 
 
 def family(version: int) -> int:

@@ -10,13 +10,13 @@ import errno
 import os
 import typing as t
 
-from ..marks import DOOMED_GROUP
-from ..model import BRIDGE_PORTS, HOST, Interface, Network, Place, Route, SourceRule
+from ..marks import DOOMED_GROUP, ROUTE_PROTOCOL
+from ..model import BRIDGE_PORTS, HOST, Address, Interface, Network, Place, Route, SourceRule
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .encode import Attributes
 from .errors import KernelError
-from .netlink import NEW, NetlinkSocket
+from .netlink import NEW, NLM_F_REPLACE, NetlinkSocket
 from .sockets import Sockets
 from .state import Link, LinkValue, RouteEntry
 
@@ -207,20 +207,21 @@ class Stack:
         with self._changing(what, gone=_GONE):
             self._request(requests.RTM_DELADDR, requests.address(interface, self._index(link)))
 
-    def add_route(self, link: str, route: Route) -> None:
-        """Add a route with the mark of ours."""
+    def add_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL, source: Address | None = None) -> None:
+        """Add a route, with the mark of ours unless it is the kernel's or somebody else's."""
         hints = {
             errno.EEXIST: "there is another one with this metric",
             errno.ENETUNREACH: "the gateway has to be in a subnet of the link, and the link up",
         }
         scope = requests.RT_SCOPE_UNIVERSE if route.via is not None else requests.RT_SCOPE_LINK
         with self._changing("add %s" % _said(link, route), hints):
-            self._request(requests.RTM_NEWROUTE, requests.route(route, self._index(link), scope), NEW)
+            body = requests.route(route, self._index(link), scope, protocol, source)
+            self._request(requests.RTM_NEWROUTE, body, NEW)
 
-    def delete_route(self, link: str, route: Route) -> None:
-        """Remove a route of ours; one that is gone is no error."""
+    def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
+        """Remove a route, one of ours unless it is said otherwise; one that is gone is no error."""
         with self._changing("delete %s" % _said(link, route), gone=_GONE):
-            body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE)
+            body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE, protocol)
             self._request(requests.RTM_DELROUTE, body)
 
     def add_rule(self, rule: SourceRule) -> None:
@@ -233,6 +234,18 @@ class Stack:
         """Remove such a rule of ours; one that is gone is no error."""
         with self._changing("delete the rule from %s lookup %d" % (rule.source, rule.table), gone=(errno.ENOENT,)):
             self._request(requests.RTM_DELRULE, requests.source_rule(rule))
+
+    def unanswered(self) -> list[tuple[str, Address]]:
+        """Link and address of each neighbour that is asked for in vain."""
+        names = {link.index: link.name for link in self.links().values()}
+        with self._reported("list the neighbours"):
+            return decode.unanswered(self.socket().dump(requests.RTM_GETNEIGH, requests.ALL_NEIGHBOURS), names)
+
+    def tell_neighbour(self, link: str, address: Address, mac_address: str) -> None:
+        """Say where a neighbour is that is asked for in vain; what waits for it is sent."""
+        with self._reported("set the neighbour %s on link %s" % (address, link)):
+            body = requests.neighbour(address, self._index(link), mac_address)
+            self._request(requests.RTM_NEWNEIGH, body, NLM_F_REPLACE)
 
     def number_of(self, fd: int) -> int:
         """The number by which links of this stack name the namespace that is open as ``fd``; negative: none."""

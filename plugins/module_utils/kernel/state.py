@@ -31,6 +31,7 @@ class BridgeValues(t.NamedTuple):
     """What only a bridge has."""
 
     stp: bool = False
+    forward_delay: int = 15  # seconds in which a port listens, and again learns, before it forwards
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,14 @@ class NamespaceEntry:
 
 @dataclass(frozen=True)
 class Announcement:
-    """Addresses that are new at a link, and the bridge's port that it talks through."""
+    """Addresses that are new at a link, or in reach again, and the bridge's port that it talks through."""
 
     place: Place
     link: str
     addresses: tuple[Interface, ...]
     port: str
+    bridge: str = ""
+    told: bool = True  # whether others than the host may remember something else
 
 
 @dataclass(frozen=True)

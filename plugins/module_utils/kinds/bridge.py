@@ -26,6 +26,7 @@ from .common import (
     link_steps,
     link_values,
     new_sysctls,
+    restore_subnets,
     spelled,
     sysctl_steps,
 )
@@ -165,6 +166,7 @@ class BridgeKind(StepKind[Bridge]):
         steps = sysctl_steps(HOST, self._sysctls(item, world), world)
         steps += address_steps(HOST, item.name, link.addresses, item.addresses)
         steps += link_steps(HOST, item.name, link_values(link), wanted)
+        steps += restore_subnets("bridge %s" % item.name, HOST, link, item.addresses, world)
         world.put_link(self._link(item, link))
         return steps
 

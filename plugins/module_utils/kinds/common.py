@@ -89,6 +89,22 @@ def file_steps(path: str, text: str | None, world: World) -> list[Operation]:
     return [RemoveFile(path, before or "")] if text is None else [WriteFile(path, text, before)]
 
 
+def restore_subnets(
+    owner: str, place: Place, there: Link, wanted: t.Sequence[Interface] | None, world: World
+) -> list[Operation]:
+    """The steps that add the routes to a link's own subnets which somebody has removed.
+
+    The kernel adds them with an address and as the link comes up, and never again.
+    """
+    staying = there.addresses if wanted is None else [address for address in there.addresses if address in wanted]
+    known = {entry.route.to for entry in world.routes(place) if entry.link == there.name} if staying else set()
+    if not there.up or all(a.network in known or a.network.num_addresses == 1 for a in staying):
+        return []
+    from .ways import restore
+
+    return restore(owner, place, there, staying, world)
+
+
 def has_ipv6(world: World) -> bool:
     """Whether the kernel speaks IPv6 at all (ipv6.disable=1 takes its sysctls away)."""
     return world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") is not None

@@ -16,10 +16,17 @@ from dataclasses import dataclass, replace
 from .. import parsing as read
 from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
-from ..model import Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
-from ..world import World, metric_of
+from ..model import Address, Interface, InvalidRequest, Network, Peer, Place, Route
+from ..world import World, metric_of, same_route, target_of, via_of
 from . import source_routing
-from .common import address_steps, compact, link_steps, link_values, spelled
+from .common import (
+    address_steps,
+    compact,
+    link_steps,
+    link_values,
+    restore_subnets,
+    spelled,
+)
 
 if t.TYPE_CHECKING:
     from ..operations import Operation
@@ -138,7 +145,7 @@ class EndChecks:
         if key in self._routes:
             raise InvalidRequest(
                 "%s %s and %s both bring a route to %s into %s; leave one out, or give it another metric."
-                % (kind, self._routes[key], name, _target(route), place)
+                % (kind, self._routes[key], name, target_of(route), place)
             )
         self._routes[key] = name
 
@@ -196,27 +203,40 @@ class RouteChange:
 
     stale: list[RouteEntry]
     missing: list[Route]
+    subnets: list[Operation]  # the steps that add those to its own subnets
 
 
 def change_routes(owner: str, end: Peer, there: Link | None, world: World) -> RouteChange:
     """From the routes that are there to the wanted ones; ``there`` is None for an end that is still to be made.
 
-    Tells the world. Raises Conflict when a route of others is in the way.
+    Tells the world. What is in the way of others goes where the namespace is ours; elsewhere it raises Conflict.
     """
     own = [entry for entry in world.routes(end.place) if there is not None and entry.link == end.name]
     moved = [a.version for a in _moved(end, there)]
     ours = [entry for entry in own if entry.protocol == ROUTE_PROTOCOL]
     stale = [entry for entry in ours if _is_stale(entry, end.routes) or entry.route.to.version in moved]
     kept = [entry for entry in own if entry not in stale]
-    missing = [route for route in end.routes if not any(_same_route(entry.route, route) for entry in kept)]
+    missing = [route for route in end.routes if not any(same_route(entry.route, route) for entry in kept)]
     for entry in stale:
         world.drop_route(end.place, entry)
-    if missing:
-        _refuse_taken(owner, end, missing, world)
+    subnets = [] if there is None else restore_subnets(owner, end.place, there, end.addresses, world)
+    foreign = _clear_the_way(owner, end, missing, world)
     for route in missing:
         world.put_route(end.place, end.name, route, ROUTE_PROTOCOL)
     world.settle_routes(end.place, end.name)
-    return RouteChange(stale, missing)
+    return RouteChange(stale + foreign, missing, subnets)
+
+
+def _clear_the_way(owner: str, end: Peer, missing: t.Sequence[Route], world: World) -> list[RouteEntry]:
+    """The routes of others that go for the wanted ones: the kernel takes one for each target and metric."""
+    wanted = {(route.to, metric_of(route)): route for route in end.routes}
+    for entry in world.routes(end.place):
+        route = wanted.get((entry.route.to, metric_of(entry.route)))
+        if route is not None and not (entry.link == end.name and same_route(entry.route, route)):
+            from .ways import clear
+
+            return clear(owner, end.place, end.name, end.routes, missing, world)
+    return []
 
 
 def _moved(end: Peer, there: Link | None) -> list[Interface]:
@@ -235,7 +255,7 @@ def remove_routes(end: Peer, change: RouteChange) -> list[Operation]:
         return []
     from ..link_operations import RemoveRoute
 
-    return [RemoveRoute(end.place, end.name, entry.route) for entry in change.stale]
+    return [RemoveRoute(end.place, entry.link, entry.route, entry.protocol) for entry in change.stale]
 
 
 def add_routes(end: Peer, routes: t.Sequence[Route]) -> list[Operation]:
@@ -288,24 +308,12 @@ def _without_metric(route: Route) -> Route:
     return replace(route, metric=None) if route.metric == KERNEL_METRIC[route.to.version] else route
 
 
-def _same_route(one: Route, other: Route) -> bool:
-    return one.to == other.to and one.via == other.via and metric_of(one) == metric_of(other)
-
-
 def _is_stale(entry: RouteEntry, wanted: t.Sequence[Route]) -> bool:
-    return not any(_same_route(entry.route, route) for route in wanted)
+    return not any(same_route(entry.route, route) for route in wanted)
 
 
 def _route_order(route: Route) -> tuple[int, str, int]:
     return (route.to.version, str(route.to), metric_of(route))
-
-
-def _target(route: Route) -> str:
-    return str(route.to) if route.to.prefixlen else "default"
-
-
-def _via(route: Route) -> str:
-    return "" if route.via is None else " via %s" % route.via
 
 
 def _spelled_routes(routes: t.Iterable[Route]) -> list[str] | None:
@@ -315,16 +323,4 @@ def _spelled_routes(routes: t.Iterable[Route]) -> list[str] | None:
 def _spell_route(route: Route) -> str:
     metric = metric_of(route)
     usual = metric == KERNEL_METRIC[route.to.version]
-    return _target(route) + _via(route) + ("" if usual else " metric %d" % metric)
-
-
-def _refuse_taken(owner: str, end: Peer, missing: t.Sequence[Route], world: World) -> None:
-    """Raise Conflict when a route of others is in the way: the kernel takes one for each target and metric."""
-    wanted = {(route.to, metric_of(route)): route for route in missing}
-    for entry in world.routes(end.place):
-        route = wanted.get((entry.route.to, metric_of(entry.route)))
-        if route is not None and (entry.link == end.name or not world.may_move(end.place, entry.link)):
-            raise Conflict(
-                "%s: there is a route to %s in %s already, by interface %s%s; give this one another metric, or"
-                " leave it out." % (owner, _target(route), end.place, entry.link, _via(entry.route))
-            )
+    return target_of(route) + via_of(route) + ("" if usual else " metric %d" % metric)

@@ -12,8 +12,8 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
-from ..marks import LINK_GROUP, alias, label_of
-from ..model import Conflict, InvalidRequest, Namespace, Place
+from ..marks import LINK_GROUP, label_of, namespace_alias
+from ..model import Conflict, InvalidRequest, Namespace, Place, Process
 from ..ownership import Holding
 from ..world import World, is_ours
 from .common import belongs, compact, link_steps, link_values, sysctl_steps
@@ -26,6 +26,7 @@ class NetnsKind(StepKind[Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"
+    remakes = True
     ARGUMENTS: t.ClassVar[Arguments] = {
         "name": {"type": "str", "required": True},
         "pid": {"type": "int"},
@@ -93,14 +94,26 @@ class NetnsKind(StepKind[Namespace]):
 
         place = Place(netns=item.name)
         if item.pid is None:
+            old = world.lost(item.name)
+            living = next((found for found in old if world.is_plugged(found)), None)
+            if living is not None:
+                return self._plan_return(item, living, world)
+            _tell_what_is_left(item.name, old, world)
             world.make_namespace(item.name)
-            steps: list[Operation] = [CreateNamespace(item.name, alias(item.network))]
+            steps: list[Operation] = [CreateNamespace(item.name, namespace_alias(item.network, item.name))]
         else:
             place = Place(pid=item.pid)
             world.require(place)
             steps = [AttachNamespace(item.name, item.pid), *self._loopback(place, world)]
             world.attach_namespace(item.name, place)
         return steps + sysctl_steps(place, item.sysctls, world)
+
+    def _plan_return(self, item: Namespace, living: Place, world: World) -> list[Operation]:
+        """Give its name back to a namespace that lives on: what is inside stays, and nothing is cut."""
+        from ..namespace_operations import AttachNamespace
+
+        world.attach_namespace(item.name, living)
+        return [AttachNamespace(item.name, living.pid or 0, noted=False), *self._plan_there(item, world)]
 
     @staticmethod
     def _loopback(place: Place, world: World) -> list[Operation]:
@@ -131,7 +144,7 @@ class NetnsKind(StepKind[Namespace]):
         lo = world.links(place)["lo"]
         wanted: dict[str, t.Any] = {"up": True}
         if is_made_by_us(lo):
-            wanted["alias"] = alias(item.network)
+            wanted["alias"] = namespace_alias(item.network, item.name)
         return _loopback_steps(place, lo, wanted, world) + sysctl_steps(place, item.sysctls, world)
 
     def _plan_absent(self, item: Namespace, entry: NamespaceEntry | None, world: World) -> list[Operation]:
@@ -155,11 +168,10 @@ class NetnsKind(StepKind[Namespace]):
     @staticmethod
     def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
         """Take the network from a namespace: it lives on, veth pairs and all, for as long as a process lives in it."""
-        holders = world.processes_in(name)
+        holders = world.processes_in(Place(netns=name))
         if not holders:
             return []  # the kernel takes the veth pairs with it
-        shown = ", ".join(holders[:5]) + (" and %d more" % (len(holders) - 5) if len(holders) > 5 else "")
-        world.warn("Still living in namespace %s, which loses its network: %s." % (name, shown))
+        world.warn("Still living in namespace %s, which loses its network: %s." % (name, _shown(holders)))
         from ..link_operations import DeleteLinks
         from .veth import remake
 
@@ -170,6 +182,25 @@ class NetnsKind(StepKind[Namespace]):
         for link in ends:
             world.drop_link(link.name)
         return steps
+
+
+def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None:
+    """Say that a namespace is made anew, and who stays behind in the one that it was before."""
+    # a container with networks of this collection has namespaces of the same names
+    old = [place for place in lost if world.host.is_native(place.pid or 0)]
+    cables = [world.links().get(veth) for veth, (place, unused) in world.claims.veths.items() if place.netns == name]
+    cut_off = [veth for veth in cables if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
+    if not old and not cut_off:
+        return
+    left = [process for place in old for process in world.processes_in(place)]
+    world.recreated.append({"name": name, "processes": [vars(process) for process in left]})
+    why = "still living in the old one, without a network: %s" % _shown(left) if left else "the old one is out of reach"
+    world.warn("Namespace %s is made anew; %s." % (name, why))
+
+
+def _shown(processes: t.Sequence[Process]) -> str:
+    words = [str(process) for process in processes[:5]]
+    return ", ".join(words) + (" and %d more" % (len(processes) - 5) if len(processes) > 5 else "")
 
 
 def _loopback_steps(place: Place, lo: Link, wanted: dict[str, t.Any], world: World) -> list[Operation]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
-from ..kernel.state import Announcement, Link, LinkValue
+from ..kernel.state import Announcement, BridgeValues, Link, LinkValue
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
 from ..ownership import Holding
@@ -26,6 +26,7 @@ from .common import (
     link_steps,
     link_values,
     new_sysctls,
+    restore_subnets,
     spelled,
     sysctl_steps,
 )
@@ -201,7 +202,7 @@ class VethKind(StepKind[Veth]):
         if remains is not None:
             steps += _delete(item.name, (), world)
         if item.bridge is not None:
-            world.take_port(item.bridge)
+            _plug(item, item.bridge, world)
         for address in item.addresses:
             world.refuse_overlap(item.name, address)
         sources = ends.change_sources(item.peer, None, world)
@@ -209,7 +210,7 @@ class VethKind(StepKind[Veth]):
         steps += make(item, has_ipv6(world)) + source_routing.add(item.peer, sources)
         self._promise(item, world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
-        ends.change_routes("veth %s" % item.name, item.peer, None, world)
+        steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
         _announce(item, item.peer.addresses or (), world)
         return steps
 
@@ -223,7 +224,10 @@ class VethKind(StepKind[Veth]):
         if near is not None and near.name == item.name:
             return []
         if near is None or not is_ours(near) or near.name not in world.claims.veths:
-            raise Conflict("Interface %s in %s is there already, and is %s." % (peer, place, described(other)))
+            raise Conflict(
+                "Interface %s in %s is there already, and is %s; choose another name (interface of an endpoint,"
+                " peer.name of a veth)." % (peer, place, described(other))
+            )
         there, name = world.claims.veths[near.name]
         world.require(there)
         if name == peer and world.is_same(there, place):
@@ -253,7 +257,7 @@ class VethKind(StepKind[Veth]):
 
     def _plan_change(self, item: Veth, host: Link, peer: Link, world: World) -> list[Operation]:
         if item.bridge is not None and host.master != item.bridge:
-            world.take_port(item.bridge)
+            _plug(item, item.bridge, world)
         routes = ends.change_routes("veth %s" % item.name, item.peer, peer, world)
         sources = ends.change_sources(item.peer, peer, world)
         steps = source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
@@ -271,12 +275,17 @@ class VethKind(StepKind[Veth]):
             values["mtu"] = item.mtu
         steps += link_steps(HOST, item.name, link_values(host), values)
         steps += ends.raise_end(item.peer, peer, item.mtu)
+        steps += restore_subnets("veth %s" % item.name, HOST, host, item.addresses, world)
+        steps += routes.subnets
         steps += ends.add_routes(item.peer, routes.missing) + source_routing.add(item.peer, sources)
         if steps:
             world.put_link(self._as_wanted(item, host))
             world.put_link(ends.end_link(item.peer, peer, item.mtu), item.peer.place)
-        moved_away = item.peer.mac_address not in (None, peer.mac_address)
-        _announce(item, [a for a in item.peer.addresses or () if moved_away or a not in peer.addresses], world)
+        back = host.master != (item.bridge or "") or not (host.up and peer.up)
+        if back or item.peer.mac_address not in (None, peer.mac_address):
+            _announce(item, item.peer.addresses or peer.addresses, world, back)
+        else:
+            _announce(item, [a for a in item.peer.addresses or () if a not in peer.addresses], world)
         return steps
 
     @staticmethod
@@ -363,13 +372,25 @@ def _host_sysctls(item: Veth, ipv6: bool) -> list[tuple[str, str]]:
     return [(conf + "disable_ipv6", "0"), (conf + "accept_ra", "0")]  # the peer could send router advertisements
 
 
-def _announce(item: Veth, addresses: t.Sequence[Interface], world: World) -> None:
-    """Have the neighbours told, if there are any that may remember another station.
+def _plug(item: Veth, bridge: str, world: World) -> None:
+    """Take a port of a bridge, and say when it will not forward at once."""
+    world.take_port(bridge)
+    link = world.links().get(bridge)
+    if link is not None and isinstance(link.details, BridgeValues) and link.details.stp:
+        world.warn(
+            "Bridge %s runs the spanning tree protocol: a new port, such as that of veth %s, forwards nothing for %d"
+            " seconds." % (bridge, item.name, 2 * link.details.forward_delay)
+        )
 
-    On a bridge that had no port before there are none: the host forgets its own as the bridge loses its carrier.
+
+def _announce(item: Veth, addresses: t.Sequence[Interface], world: World, back: bool = False) -> None:
+    """Have the neighbours told, who may remember another station, or for one that is ``back`` that there was none.
+
+    On a bridge that had no port before there is nobody but the host itself, which may have asked in vain.
     """
-    if addresses and item.bridge in world.peopled_bridges():
+    if addresses and item.bridge is not None and world.had_bridge(item.bridge):
         from ..link_operations import Announce
 
-        news = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name)
+        told = back or item.bridge in world.peopled_bridges()
+        news = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, told)
         world.afterwards.append(Announce((news,)))

@@ -34,6 +34,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
     Interface,
     Place,
+    Process,
     Route,
     SourceRule,
 )
@@ -77,10 +78,12 @@ class Space:
         self.inode = inode
         self.links: dict[str, Link] = {}
         self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
+        self.flushed: set[tuple[str, Any]] = set()  # of those, by link and subnet, what somebody has removed
         self.rules: list[SourceRule] = []
         self.foreign_rules: list[tuple[Any, int]] = []
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
+        self.listeners: dict[str, list[Any]] = {}
         self._next = first
 
     def number(self) -> int:
@@ -104,6 +107,9 @@ class MemoryHost:
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
+        self.answered: list[Any] = []  # what the host itself is told, if it asks in vain
+        self.contained: set[int] = set()  # processes of containers
+        self.units: dict[int, str] = {}
         self.listeners: dict[tuple[str, int], str] = {}
         self.make_link(self.host, "lo", up=True)
         self.steps = 0  # applied so far
@@ -207,12 +213,12 @@ class MemoryHost:
         self.make_namespace(name)
         self.change_link(Place(netns=name), "lo", up=True, group=LINK_GROUP, alias=alias)
 
-    def attach_namespace(self, name: str, pid: int) -> None:
+    def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
         self.step("attach namespace %s" % name)
         if name in self.names and self.names[name].inode:
             raise KernelError("attach namespace %s" % name, "it is there")
         inode = self.space(Place(pid=pid)).inode
-        self.names[name] = NamespaceEntry(name, inode, inode)
+        self.names[name] = NamespaceEntry(name, inode, inode if noted else 0)
 
     def delete_namespace(self, name: str) -> None:
         self.step("delete namespace %s" % name)
@@ -270,8 +276,10 @@ class MemoryHost:
     def announce(self, news: Sequence[Any]) -> None:
         self.step("announce addresses")
         for item in news:
+            assert item.bridge in self.host.links
             assert item.link in self.space(item.place).links
-        self.announced += news
+        self.answered += news
+        self.announced += [item for item in news if item.told]
 
     def port_holder(self, protocol: str, first: int, last: int, address: Any, version: int) -> str:
         for (kind, port), holder in self.listeners.items():
@@ -279,8 +287,18 @@ class MemoryHost:
                 return holder
         return ""
 
-    def processes_in(self, inode: int) -> Sequence[str]:
-        return ["process %d (sleep)" % pid for pid in self.spaces[inode].processes]
+    def processes_in(self, inode: int) -> Sequence[Process]:
+        return [Process(pid, "sleep", self.units.get(pid, "")) for pid in self.spaces[inode].processes]
+
+    def listeners_in(self, places: Collection[Place], protocols: Sequence[str]) -> Mapping[Place, Any]:
+        """Those of a test, by namespace and protocol."""
+        return {
+            place: {protocol: self.space(place).listeners.get(protocol, []) for protocol in protocols}
+            for place in places
+        }
+
+    def is_native(self, pid: int) -> bool:
+        return pid not in self.contained
 
     def tenants(self) -> Mapping[int, Sequence[int]]:
         return {inode: space.processes for inode, space in self.spaces.items() if space.processes}
@@ -312,7 +330,7 @@ class MemoryHost:
                         )
                         for name, link in sorted(space.links.items())
                     },
-                    "routes": sorted(map(str, space.routes)),
+                    "routes": sorted(map(str, (*space.routes, *space.flushed))),
                     "rules": sorted(map(str, space.rules)),
                     "sysctls": dict(sorted(space.sysctls.items())),
                 }
@@ -353,7 +371,7 @@ class MemoryStack:
             RouteEntry(Route(address.network, None, 0 if address.version == 4 else 256), link.name, BY_THE_KERNEL)
             for link in self._space.links.values()
             for address in dict.fromkeys(link.addresses)
-            if link.up and address.network.num_addresses > 1
+            if link.up and address.network.num_addresses > 1 and (link.name, address.network) not in self._space.flushed
         ]
 
     def source_rules(self) -> Sequence[SourceRule]:
@@ -485,7 +503,7 @@ class MemoryStack:
         if interface.version == 4 and not any(address.version == 4 for address in rest):
             self._drop_routes(link, (4,))
 
-    def add_route(self, link: str, route: Route) -> None:
+    def add_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL, source: Any = None) -> None:
         self._host.step("add route to %s" % route.to)
         found, made = self._link(link), plain(route)
         if not found.up:
@@ -496,12 +514,16 @@ class MemoryStack:
         near = [a.network for a in found.addresses if route.via is not None and a.version == route.via.version]
         if route.via is not None and not any(route.via in network for network in near):
             raise KernelError("add route to %s" % route.to, "the gateway is in no subnet of the link")
-        self._space.routes.append(RouteEntry(made, link, ROUTE_PROTOCOL))
+        if (link, route.to) in self._space.flushed:
+            self._space.flushed.remove((link, route.to))
+        else:
+            self._space.routes.append(RouteEntry(made, link, protocol))
 
-    def delete_route(self, link: str, route: Route) -> None:
+    def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
         self._host.step("delete route to %s" % route.to)
         self._link(link)
-        self._space.routes = [e for e in self._space.routes if (e.link, e.route) != (link, plain(route))]
+        gone = RouteEntry(plain(route), link, protocol)
+        self._space.routes = [entry for entry in self._space.routes if entry != gone]
 
 
 def plain(route: Route) -> Route:

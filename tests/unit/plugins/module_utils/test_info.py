@@ -76,6 +76,7 @@ def test_every_key_that_is_promised() -> None:
         PORT,
         {**PORT, "container_ip": "fd00:20::2"},
     ]
+    use = {"protocol": "tcp", "heard": False, "elsewhere": []}
     masquerade = {"out_interface": "!br-blue", "exclude": [], "random_fully": False, "network": "blue"}
     masquerades = [{**masquerade, "source": source} for source in ("10.20.0.0/24", "fd00:20::/64")]
     peer = host.space(Place(netns="web")).links["eth0"]
@@ -105,12 +106,19 @@ def test_every_key_that_is_promised() -> None:
                         "interface": "eth0",
                         "addresses": ["10.20.0.2/24", "fd00:20::2/64"],
                         "mac_address": peer.mac_address,
+                        "processes": [],
+                        "troubles": [],
+                        "ports": [
+                            {**use, "container_ip": address, "container_port": port}
+                            for address, port in (("10.20.0.2", "9000"), ("10.20.0.2", "80"), ("fd00:20::2", "80"))
+                        ],
                     }
                 ],
                 "ports": ports,
                 "masquerades": masquerades,
             }
         ],
+        "lost": [],
         "unplugged": [],
         "namespaces": [{"name": "web", "network": "blue", "project": "default", "ours": True}],
         "ports": ports,
@@ -143,6 +151,9 @@ def test_an_endpoint_that_cannot_be_found_has_no_more_than_its_veth_pair() -> No
         "interface",
         "addresses",
         "mac_address",
+        "processes",
+        "troubles",
+        "ports",
     }
 
 

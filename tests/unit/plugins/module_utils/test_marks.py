@@ -15,6 +15,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.marks import (
     label,
     label_of,
     name_of,
+    namespace_alias,
+    namespace_of,
     project_of,
 )
 
@@ -74,3 +76,12 @@ def test_the_default_project_is_not_noted_so_that_older_networks_belong_to_it() 
 @pytest.mark.parametrize("other", ["", "somebody", "dockerless.networks:blue", "dockerless.network"])
 def test_an_alias_of_somebody_else_names_none(other: str) -> None:
     assert label_of(other) == ""
+
+
+@pytest.mark.parametrize("network", ["", "blue", "blue@shop"])
+def test_an_alias_of_a_namespace_tells_its_network_and_its_name(network: str) -> None:
+    found = namespace_alias(network, "a:b@c.d")
+
+    assert (label_of(found), namespace_of(found)) == (network, "a:b@c.d")
+    assert (label_of(alias(network)), namespace_of(alias(network))) == (network, "")
+    assert namespace_of("somebody/web") == ""

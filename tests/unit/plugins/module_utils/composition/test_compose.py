@@ -227,6 +227,19 @@ def test_an_endpoint_in_two_networks_has_one_namespace_two_interfaces_and_one_de
     ]
 
 
+def test_a_default_route_may_be_left_to_another_network_or_to_nobody() -> None:
+    blue = {"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web", "default_route": False}]}
+    red = {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "web"}]}
+
+    alone = RoleHost().run([blue])["present"]["veth"]
+    both = RoleHost().run([blue, red])["present"]["veth"]
+
+    assert [veth["peer"].get("gateways", []) for veth in alone] == [[]]
+    assert [veth["peer"].get("gateways", []) for veth in both] == [[], ["10.21.0.1"]]
+    # what was asked by this network is answered by it all the same
+    assert [veth["peer"].get("source_gateways", []) for veth in alone] == [["10.20.0.1"]]
+
+
 def test_an_endpoint_lives_in_a_namespace_of_its_own_name_in_another_or_in_that_of_a_process() -> None:
     present = compose(
         [network("blue", "10.20.0.0/24", "web", endpoint("db", netns="data"), endpoint("vm", pid=42))], {}

@@ -75,7 +75,7 @@ def test_a_new_namespace() -> None:
 
     assert outcome.commands == (
         "ip netns add web",
-        "ip -n web link set lo group 25708 alias dockerless.network:blue up",
+        "ip -n web link set lo group 25708 alias dockerless.network:blue/web up",
         "ip netns exec web sysctl -w net.ipv4.ip_forward=0",
         "ip netns exec web sysctl -w 'net.ipv4.ip_local_port_range=1024 2048'",
     )
@@ -142,6 +142,112 @@ def test_a_name_that_a_crash_left_is_taken_away() -> None:
     once(host, gone())
 
     assert host.names == {}
+
+
+# ---- a namespace that has lost its name
+
+
+def lost(processes: tuple[int, ...] = (7,), plugged: bool = True) -> MemoryHost:
+    """`ip netns delete web` while somebody lives there."""
+    host = host_with(web(network="blue"))
+    if plugged:
+        once(host, veth_pair())
+    host.space(WEB).processes += processes
+    host.units[7] = "nginx.service"
+    host.delete_namespace("web")
+    return host
+
+
+def test_a_namespace_that_lives_on_gets_its_name_back() -> None:
+    host = lost()
+    inode = host.space(Place(pid=7)).inode
+
+    outcome = converge(host, web(network="blue"))
+
+    assert outcome.commands == ("ip netns attach web 7",)
+    assert outcome.recreated == () and outcome.warnings == ()
+    assert host.names["web"] == NamespaceEntry("web", inode)
+    assert not once(host, veth_pair()).changed
+
+
+def test_what_else_is_wrong_in_it_is_repaired_as_well() -> None:
+    host = lost()
+    host.change_link(Place(pid=7), "lo", up=False)
+
+    outcome = converge(host, web(network="red", sysctls={PORTS: "1 2"}))
+
+    assert outcome.commands == (
+        "ip netns attach web 7",
+        "ip -n web link set dev lo up alias dockerless.network:red/web",
+        "ip netns exec web sysctl -w 'net.ipv4.ip_local_port_range=1 2'",
+    )
+
+
+def test_a_namespace_that_got_its_name_back_is_ours_as_before() -> None:
+    host = lost()
+    once(host, web(network="blue"))
+
+    outcome = converge(host, gone())
+
+    assert "which loses its network: process 7 (sleep, nginx.service)." in outcome.warnings[0]
+    assert set(host.space(Place(pid=7)).links) == {"lo"}
+
+
+def test_who_stays_behind_in_a_namespace_that_is_made_anew_is_told() -> None:
+    host = lost(plugged=False)
+
+    outcome = converge(host, web(network="blue"))
+
+    assert outcome.commands[0] == "ip netns add web"
+    assert outcome.recreated == ({"name": "web", "processes": [{"pid": 7, "name": "sleep", "unit": "nginx.service"}]},)
+    assert outcome.warnings == (
+        "Namespace web is made anew; still living in the old one, without a network: process 7 (sleep, nginx.service).",
+    )
+
+
+def test_a_namespace_of_the_same_name_in_a_container_is_none_of_this_host() -> None:
+    host = lost(plugged=False)
+    host.contained.add(7)
+
+    assert converge(host, web(network="blue")).recreated == ()
+
+
+def test_a_namespace_that_nobody_can_find_is_made_anew_and_told() -> None:
+    """Something holds it, so the veth pair is there; and there is no process by which it could be entered."""
+    host = lost(processes=(7,))
+    host.space(Place(pid=7)).processes.clear()
+
+    outcome = once(host, web(network="blue"), veth_pair())
+
+    assert outcome.recreated == ({"name": "web", "processes": []},)
+    assert outcome.warnings == ("Namespace web is made anew; the old one is out of reach.",)
+    assert once(host, web(network="blue"), veth_pair()).recreated == ()
+
+
+@pytest.mark.parametrize("other", ["db", "web2"])
+def test_the_lost_namespace_of_another_name_is_left_alone(other: str) -> None:
+    host = lost()
+
+    outcome = converge(host, ask(KIND, {"name": other}))
+
+    assert outcome.commands[0] == "ip netns add %s" % other
+    assert outcome.recreated == () and outcome.warnings == ()
+
+
+def test_the_namespace_of_a_container_gets_no_name_of_ours() -> None:
+    host = host_with(processes=(7,))
+    once(host, ask(VethKind(), {"name": "v-web", "peer": {"pid": 7, "name": "eth0", "addresses": ["10.20.0.2/24"]}}))
+
+    outcome = once(host, web(), veth_pair())
+
+    assert outcome.commands[0] == "ip netns add web"
+    assert outcome.recreated == ()
+
+
+def test_a_name_that_is_too_long_for_the_mark_is_left_out_of_it() -> None:
+    host = host_with(ask(KIND, {"name": "w" * 250}))
+
+    assert host.space(Place(netns="w" * 250)).links["lo"].alias == "dockerless.network"
 
 
 # ---- the namespace of a process

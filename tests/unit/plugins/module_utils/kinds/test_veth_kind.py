@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
+    BridgeValues,
     Link,
     NamespaceEntry,
     RouteEntry,
@@ -345,6 +346,32 @@ def other_gateway(host: MemoryHost) -> None:
     space.routes = [replace(e, route=replace(e.route, via=ip_address("10.20.0.254"))) for e in space.routes[:1]]
 
 
+def by_hand(via: str, link: str) -> Callable[[MemoryHost], None]:
+    """What `ip route replace default via` does: ours goes, for there is one of each metric."""
+
+    def change(host: MemoryHost) -> None:
+        space, gateway = host.space(WEB), ip_address(via)
+        if link not in space.links:
+            host.make_link(space, link, up=True)
+        default = Route(ip_network("0.0.0.0/0" if gateway.version == 4 else "::/0"), gateway)
+        space.routes = [entry for entry in space.routes if entry.route.to != default.to]
+        space.routes.append(RouteEntry(plain(default), link, BY_HAND))
+
+    return change
+
+
+def flushed(*subnets: str) -> Callable[[MemoryHost], None]:
+    """What `ip route flush dev eth0` does, for these subnets."""
+
+    def flush(host: MemoryHost) -> None:
+        space = host.space(WEB)
+        versions = {ip_network(subnet).version for subnet in subnets}
+        space.routes = [entry for entry in space.routes if entry.route.to.version not in versions]
+        space.flushed.update(("eth0", ip_network(subnet)) for subnet in subnets)
+
+    return flush
+
+
 DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "host-end-down": lambda host: host.stack(HOST).set_link("v-blue-web", {"up": False}),
     "peer-down": lambda host: host.stack(WEB).set_link("eth0", {"up": False}),
@@ -365,6 +392,10 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "no-ipv6-route": no_routes(6),
     "other-gateway": other_gateway,
     "another-route": lambda host: host.stack(WEB).add_route("eth0", Route(ip_network("192.0.2.0/24"))),
+    "default-by-another-gateway": by_hand("10.20.0.99", "eth0"),
+    "default-by-another-link": by_hand("192.0.2.1", "wg0"),
+    "ipv6-default-by-another-link": by_hand("2001:db8::1", "wg0"),
+    "flushed": flushed("10.20.0.0/24"),
     "ipv6-on-port": sysctl(HOST, "net/ipv6/conf/v-blue-web/disable_ipv6", "0"),
     "accept_ra": sysctl(WEB, "net/ipv6/conf/eth0/accept_ra", "1"),
     "ipv6-off": sysctl(WEB, "net/ipv6/conf/eth0/disable_ipv6", "1"),
@@ -396,9 +427,75 @@ def test_what_somebody_changed_by_hand_is_repaired_and_told(drift: Callable[[Mem
 
     outcome = converge(host, web())
 
+    if "wg0" in host.space(WEB).links:
+        host.remove_link(host.space(WEB), "wg0")  # somebody's own, and so it stays
     assert host.snapshot() == wanted
     assert outcome.changed
     assert outcome.before != outcome.after
+
+
+def test_who_takes_all_ipv6_routes_takes_those_of_neighbours_too() -> None:
+    host = host_with(web())
+    flushed("fd00:20::/64")(host)
+
+    assert converge(host, web()).commands == (
+        "ip -n web -6 route add fd00:20::/64 dev eth0 proto kernel metric 256",
+        "ip -n web -6 route add fe80::/64 dev eth0 proto kernel metric 256",
+        "ip -n web -6 route add default via fd00:20::1 dev eth0 proto 108",
+    )
+
+
+def test_a_default_route_of_others_beside_ours_goes() -> None:
+    """The kernel would use either one, or both in turn."""
+    host = host_with(web())
+    beside = RouteEntry(plain(Route(ip_network("0.0.0.0/0"), ip_address("10.20.0.9"))), "eth0", BY_HAND)
+    host.space(WEB).routes.append(beside)
+
+    outcome = converge(host, web())
+
+    assert outcome.commands == ("ip -n web route delete default via 10.20.0.9 dev eth0 proto 4 metric 0",)
+    assert outcome.before != outcome.after
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    ("place", "enter"), [({"netns": "web"}, "ip -n web"), ({"netns": None, "pid": 7}, "nsenter --target 7 --net ip")]
+)
+def test_a_default_route_in_a_namespace_of_others_is_refused_with_the_command(
+    place: Mapping[str, Any], enter: str, check_mode: bool
+) -> None:
+    host = host_with()
+    host.change_link(WEB, "lo", group=0)
+    host.space(WEB).processes.append(7)
+    by_hand("2001:db8::1", "wg0")(host)
+    before = host.snapshot()
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web(place), check_mode=check_mode)
+
+    assert "remove it with '%s -6 route del default via 2001:db8::1 dev wg0', or" % enter in str(conflict.value)
+    assert host.snapshot() == before
+    assert converge(host, web({**place, "gateways": ["10.20.0.1"]})).changed
+
+
+def test_a_new_endpoint_takes_the_place_of_a_default_route_of_others_in_a_namespace_of_ours() -> None:
+    host = host_with()
+    by_hand("192.0.2.1", "wg0")(host)
+
+    converge(host, web())
+
+    defaults = [entry.link for entry in host.space(WEB).routes if entry.route.to == ip_network("0.0.0.0/0")]
+    assert defaults == ["eth0"]
+
+
+def test_the_route_to_the_subnet_of_a_bridge_is_restored() -> None:
+    wanted = bridge(addresses=["10.20.0.1/24"])
+    host = host_with(wanted)
+    host.host.flushed.add(("br-blue", ip_network("10.20.0.0/24")))
+
+    outcome = converge(host, wanted)
+
+    assert outcome.commands == ("ip route add 10.20.0.0/24 dev br-blue proto kernel src 10.20.0.1",)
 
 
 def test_routes_of_others_stay() -> None:
@@ -438,6 +535,38 @@ def test_new_addresses_are_announced_where_there_are_neighbours() -> None:
     host.announced.clear()
     once(host, web({"addresses": ["10.20.0.9/24", "fd00:20::2/64"], "mac_address": "02:42:0a:14:00:09"}))
     assert host.announced == []
+
+
+def test_on_a_bridge_without_ports_the_host_alone_is_told() -> None:
+    """It may have asked for a neighbour while nobody was there."""
+    host = host_with(web())
+
+    assert [(item.bridge, item.told) for item in host.answered] == [("br-blue", False)]
+
+
+@pytest.mark.parametrize("drift", ["host-end-down", "peer-down", "no-bridge", "other-bridge"])
+def test_what_is_in_reach_again_is_announced(drift: str) -> None:
+    host = host_with(web())
+    DRIFTS[drift](host)
+
+    outcome = converge(host, web())
+
+    assert [set(map(str, item.addresses)) for item in host.announced] == [{"10.20.0.2/24", "fd00:20::2/64"}]
+    assert outcome.commands[-1] == "ip netns exec web arping -q -U -c 1 -I eth0 10.20.0.2 || true"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_port_that_listens_first_is_told(there: bool) -> None:
+    host = host_with(*([web()] if there else []))
+    host.change_link(HOST, "br-blue", details=BridgeValues(True, 4))
+    if there:
+        DRIFTS["no-bridge"](host)
+
+    assert once(host, web()).warnings == (
+        "Bridge br-blue runs the spanning tree protocol: a new port, such as that of veth v-blue-web, forwards nothing"
+        " for 8 seconds.",
+    )
+    assert once(host, web()).warnings == ()
 
 
 # ---- a veth pair without a bridge, and one into a process' namespace
@@ -533,11 +662,13 @@ def test_a_veth_pair_may_take_the_place_of_one_that_goes_in_the_same_run() -> No
         ),
         (
             lambda host: host.make_link(host.space(WEB), "eth0"),
-            "Interface eth0 in namespace web is there already, and is a physical or loopback interface.",
+            "Interface eth0 in namespace web is there already, and is a physical or loopback interface; choose another"
+            " name (interface of an endpoint, peer.name of a veth).",
         ),
         (
             lambda host: host.make_veth("other", WEB, "eth0", LINK_GROUP),
-            "Interface eth0 in namespace web is there already, and is a veth.",
+            "Interface eth0 in namespace web is there already, and is a veth; choose another"
+            " name (interface of an endpoint, peer.name of a veth).",
         ),
         (
             lambda host: host.remove_link(host.host, "br-blue"),
@@ -552,15 +683,10 @@ def test_a_veth_pair_may_take_the_place_of_one_that_goes_in_the_same_run() -> No
             "There is no namespace web on this host; make it with the module netns, or by 'ip netns add'.",
         ),
         (
-            lambda host: (
-                host.space(WEB).routes.append(
-                    RouteEntry(plain(Route(ip_network("0.0.0.0/0"), ip_address("192.0.2.1"))), "wg0", BY_HAND)
-                )
-                or host.make_link(host.space(WEB), "wg0", up=True)
-            ),
-            "veth v-blue-web: there is a route to default in namespace web already, by interface wg0 via"
-            " 192.0.2.1; give"
-            " this one another metric, or leave it out.",
+            lambda host: (host.change_link(WEB, "lo", group=0), by_hand("192.0.2.1", "wg0")(host)),
+            "veth v-blue-web: there is a route to default in namespace web already, by interface wg0 via 192.0.2.1;"
+            " remove it with 'ip -n web route del default via 192.0.2.1 dev wg0', or leave this one out"
+            " (default_route: false of an endpoint, no gateways of a peer).",
         ),
     ],
 )

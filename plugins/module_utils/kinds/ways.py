@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes that somebody else has changed: those in the way of ours, and those to the subnets of our addresses.
+
+In a namespace that we made, what is in the way goes. Elsewhere it is somebody's, and is refused with the command that
+would remove it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, RouteEntry
+from ..marks import ROUTE_PROTOCOL
+from ..model import Address, Conflict, Interface, Network, Place, Route
+from ..operations import Operation, inside
+from ..world import World, metric_of, same_route, target_of, via_of
+
+# What the kernel gives to the routes that it adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
+_SUBNET_METRIC = {4: None, 6: 256}
+_LINK_LOCAL: Network = ipaddress.ip_network("fe80::/64")
+
+
+def clear(
+    owner: str, place: Place, link: str, wanted: t.Sequence[Route], missing: t.Sequence[Route], world: World
+) -> list[RouteEntry]:
+    """The routes of others that go, as the kernel takes one for each target and metric; tells the world.
+
+    Raises Conflict when one that stays is in the way of a missing one.
+    """
+    keys = {(route.to, metric_of(route)): route for route in wanted}
+    going = []
+    for entry in list(world.routes(place)):
+        route = keys.get((entry.route.to, metric_of(entry.route)))
+        if route is None or (entry.link == link and same_route(entry.route, route)):
+            continue
+        if _may_go(entry, place, world):
+            world.drop_route(place, entry)
+            going.append(entry)
+        elif route in missing and not _will_go(entry, place, link, world):
+            raise Conflict(_refusal(owner, place, entry))
+    return going
+
+
+def _may_go(entry: RouteEntry, place: Place, world: World) -> bool:
+    return entry.protocol not in (ROUTE_PROTOCOL, BY_THE_KERNEL) and world.owns(place)
+
+
+def _will_go(entry: RouteEntry, place: Place, link: str, world: World) -> bool:
+    """Whether it is a route of ours that this run will still take from another link."""
+    return entry.protocol == ROUTE_PROTOCOL and entry.link != link and world.may_move(place, entry.link)
+
+
+def _refusal(owner: str, place: Place, entry: RouteEntry) -> str:
+    route = entry.route
+    found = "%s: there is a route to %s in %s already, by interface %s%s" % (
+        *(owner, target_of(route), place, entry.link, via_of(route)),
+    )
+    if entry.protocol == ROUTE_PROTOCOL:
+        return found + "; give this one another metric, or leave it out."
+    instead = " (default_route: false of an endpoint, no gateways of a peer)" if not route.to.prefixlen else ""
+    return found + "; remove it with '%s', or leave this one out%s." % (_removal(place, entry), instead)
+
+
+def _removal(place: Place, entry: RouteEntry) -> str:
+    """The command for a route that we leave alone."""
+    route = entry.route
+    family = ("-6",) if route.to.version == 6 else ()
+    usual = metric_of(route) == KERNEL_METRIC[route.to.version]
+    metric: tuple[object, ...] = () if usual else ("metric", metric_of(route))
+    return inside(
+        place, "ip", *family, "route", "del", target_of(route), *via_of(route).split(), "dev", entry.link, *metric
+    )
+
+
+# ---- the subnets of addresses
+
+
+def restore(owner: str, place: Place, there: Link, wanted: t.Sequence[Interface], world: World) -> list[Operation]:
+    """The steps that add the routes to a link's own subnets which somebody has removed; tells the world."""
+    from ..link_operations import AddRoute, RemoveRoute
+
+    lost = _lost_subnets(place, there, wanted, world)
+    steps: list[Operation] = [
+        RemoveRoute(place, entry.link, entry.route, entry.protocol)
+        for entry in clear(owner, place, there.name, list(lost), list(lost), world)
+    ]
+    for route, source in lost.items():
+        world.put_route(place, there.name, route, BY_THE_KERNEL)
+        steps.append(AddRoute(place, there.name, route, BY_THE_KERNEL, source))
+    return steps
+
+
+def _lost_subnets(
+    place: Place, there: Link, wanted: t.Sequence[Interface], world: World
+) -> dict[Route, Address | None]:
+    """Routes that are missing, and the addresses that packets get which leave by them."""
+    routes = world.routes(place)
+    known = {entry.route.to for entry in routes if entry.link == there.name and entry.route.via is None}
+    known |= {entry.route.to for entry in routes if entry.protocol == BY_THE_KERNEL}
+    lost: dict[Route, Address | None] = {}
+    for address in _staying(there, wanted):
+        version, subnet = address.version, address.network
+        if subnet not in known and subnet.num_addresses > 1:
+            known.add(subnet)
+            lost[Route(subnet, None, _SUBNET_METRIC[version])] = address.ip if version == 4 else None
+    if any(route.to.version == 6 for route in lost) and not _has(there, _LINK_LOCAL, routes):
+        # who takes all IPv6 routes of a link takes the one by which neighbours are answered
+        lost[Route(_LINK_LOCAL, None, _SUBNET_METRIC[6])] = None
+    return lost
+
+
+def _staying(there: Link, wanted: t.Sequence[Interface]) -> list[Interface]:
+    """The addresses that no step takes away; see address_steps for those behind the first one of a subnet."""
+    gone = {address.network: at for at, address in reversed(list(enumerate(there.addresses))) if address not in wanted}
+    return [a for at, a in enumerate(there.addresses) if a in wanted and gone.get(a.network, at) >= at]
+
+
+def _has(link: Link, subnet: Network, routes: t.Iterable[RouteEntry]) -> bool:
+    return any(entry.link == link.name and entry.route.to == subnet for entry in routes)

@@ -1,0 +1,165 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lives in the endpoints of a report: processes, listeners behind published ports, routes as they are.
+
+For network_info alone: a run that makes networks asks for none of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from dataclasses import replace
+
+from .kernel.errors import KernelError
+from .kernel.state import RouteEntry
+from .model import Address, Place, PortRange, PublishedPort
+from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse
+from .world import World
+
+if t.TYPE_CHECKING:
+    from .kernel.diag import Listener
+
+_Heard = t.Mapping[Place, t.Mapping[str, t.Sequence["Listener"]]]
+
+
+def look_inside(world: World, report: HostReport) -> HostReport:
+    """The report with what lives in its endpoints, and the namespaces that have lost their names."""
+    ways = _Ways(world, report)
+    heard = _listeners(world, report)
+    networks = tuple(
+        replace(network, endpoints=tuple(_endpoint(item, network, world, ways, heard) for item in network.endpoints))
+        for network in report.networks
+    )
+    unplugged = tuple(_endpoint(item, None, world, ways, heard) for item in report.unplugged)
+    return replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
+
+
+def _endpoint(
+    endpoint: EndpointReport, network: NetworkReport | None, world: World, ways: _Ways, heard: _Heard
+) -> EndpointReport:
+    if endpoint.place is None:
+        return endpoint
+    # what lives there may go while we look
+    with contextlib.suppress(KernelError):
+        ports = [] if network is None else _ports_of(endpoint, network)
+        return replace(
+            endpoint,
+            processes=tuple(world.processes_in(endpoint.place)),
+            troubles=(*_lost_name(endpoint.place, world), *ways.troubles(endpoint, network)),
+            ports=tuple(_use(port, heard.get(endpoint.place, {})) for port in ports),
+        )
+    return endpoint
+
+
+def _lost_name(place: Place, world: World) -> list[str]:
+    """A namespace of ours that its processes keep: where its name is given back, nothing is cut."""
+    lost = {} if place.netns is not None else world.all_lost()
+    return ["it was namespace %s" % name for name, places in lost.items() if name and place in places]
+
+
+def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:
+    """The namespaces of ours that only their processes keep; those with an endpoint are shown there."""
+    shown = {endpoint.place for endpoint in report.endpoints}
+    for name, places in sorted(world.all_lost().items()):
+        for place in places:
+            if place not in shown and world.host.is_native(place.pid or 0):
+                yield LostNamespace(name, tuple(world.processes_in(place)))
+
+
+# ---- who listens
+
+
+def _ports_of(endpoint: EndpointReport, network: NetworkReport) -> list[PublishedPort]:
+    own = {address.ip for address in endpoint.addresses}
+    return [port for port in network.ports if port.container_ip in own]
+
+
+def _listeners(world: World, report: HostReport) -> _Heard:
+    """The listeners where ports lead to, of the protocols in question: some lists are long on a busy host."""
+    wanted: dict[tuple[str, ...], list[Place]] = {}
+    for network in report.networks:
+        for endpoint in network.endpoints:
+            protocols = sorted({port.protocol for port in _ports_of(endpoint, network)})
+            if protocols and endpoint.place is not None:
+                wanted.setdefault(tuple(protocols), []).append(endpoint.place)
+    found: dict[Place, t.Mapping[str, t.Sequence[Listener]]] = {}
+    for names, places in wanted.items():
+        found.update(world.host.listeners_in(places, names))
+    return found
+
+
+def _use(port: PublishedPort, heard: t.Mapping[str, t.Sequence[Listener]]) -> PortUse:
+    ports = PortRange(port.container_port, port.container_port + len(port.host_ports) - 1)
+    use = PortUse(port.container_ip, port.protocol, ports)
+    if port.protocol not in heard:
+        return use  # the kernel does not tell
+    there = [item for item in heard[port.protocol] if ports.first <= item.port <= ports.last]
+    reached = any(_hears(item, port.container_ip) for item in there)
+    elsewhere = {item.address for item in there if port.container_ip.version in item.versions}
+    return replace(use, heard=reached, elsewhere=() if reached else tuple(sorted(elsewhere, key=str)))
+
+
+def _hears(listener: Listener, address: Address) -> bool:
+    if listener.address.is_unspecified:
+        return address.version in listener.versions
+    return listener.address == address
+
+
+# ---- ways
+
+
+class _Ways:
+    """The routes of each endpoint, beside those that it should have."""
+
+    def __init__(self, world: World, report: HostReport) -> None:
+        self._world = world
+        self._gateways: dict[tuple[Place, int], set[Address]] = {}
+        self._told: set[tuple[Place, int]] = set()
+        for network in report.networks:
+            internal = network.policy is not None and network.policy.internal
+            for endpoint in () if internal else network.endpoints:
+                for address in _gateways(endpoint, network):
+                    place = endpoint.place or Place()
+                    self._gateways.setdefault((place, address.version), set()).add(address)
+
+    def troubles(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
+        """What is wrong with the link of an endpoint, or with its routes."""
+        place = endpoint.place or Place()
+        link = self._world.links(place).get(endpoint.interface or "")
+        if link is None or network is None:
+            return
+        if not link.up:
+            yield "%s is down" % link.name
+            return
+        routes = self._world.routes(place)
+        for gateway in _gateways(endpoint, network):
+            if not any(_leads(entry, link.name, gateway) for entry in routes):
+                yield "no way to its gateway %s" % gateway
+            elif (place, gateway.version) not in self._told and self._world.owns(place):
+                self._told.add((place, gateway.version))
+                yield from self._default(place, gateway.version, routes)
+
+    def _default(self, place: Place, version: int, routes: t.Sequence[RouteEntry]) -> t.Iterator[str]:
+        gateways = self._gateways.get((place, version))
+        found = [entry for entry in routes if entry.route.to.prefixlen == 0 and entry.route.to.version == version]
+        if not gateways:
+            return
+        if not found:
+            yield "no default route for IPv%d" % version
+            return
+        best = min(found, key=lambda entry: entry.route.metric or 0)
+        if best.route.via not in gateways:
+            yield "default by %s, not the gateway" % (best.route.via or best.link)
+
+
+def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[Address]:
+    """The host's addresses on the bridge that lie in a subnet of the endpoint."""
+    subnets = [address.network for address in endpoint.addresses]
+    return [own.ip for own in network.addresses if own.network in subnets]
+
+
+def _leads(entry: RouteEntry, link: str, address: Address) -> bool:
+    to = entry.route.to
+    return entry.link == link and entry.route.via is None and to.version == address.version and address in to

@@ -1,0 +1,215 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What lives in the endpoints: processes, who listens, routes as they are; as network_info tells and show draws it."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.diag import Listener
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
+from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
+from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    BY_HAND,
+    MemoryHost,
+    ask,
+    once,
+    world,
+)
+
+Facts = dict[str, Any]
+WEB = Place(netns="web")
+BLUE: Facts = {
+    "name": "blue",
+    "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+    "endpoints": [{"name": "web", "publish": ["8080:80"]}],
+}
+
+
+@pytest.fixture
+def host() -> MemoryHost:
+    made = MemoryHost()
+    made.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
+    make_networks([BLUE], world(made))
+    return made
+
+
+def endpoint(host: MemoryHost) -> Facts:
+    found: Facts = facts(world(host))["networks"][0]["endpoints"][0]
+    return found
+
+
+def drawn(host: MemoryHost) -> str:
+    """The picture, by way of JSON as on the controller."""
+    return "\n".join(picture(read_report(json.loads(json.dumps(facts(world(host)))))))
+
+
+def listens(host: MemoryHost, *addresses: str, port: int = 80, only6: bool = False) -> None:
+    found = [ip_address(address) for address in addresses]
+    both = [item.version == 6 and item.is_unspecified and not only6 for item in found]
+    host.space(WEB).listeners["tcp"] = [
+        Listener(address, port, (4, 6) if dual else (address.version,)) for address, dual in zip(found, both)
+    ]
+
+
+# ---- processes
+
+
+def test_who_lives_in_an_endpoint(host: MemoryHost) -> None:
+    host.space(WEB).processes += [7, 8]
+    host.units[7] = "nginx.service"
+
+    assert endpoint(host)["processes"] == [
+        {"pid": 7, "name": "sleep", "unit": "nginx.service"},
+        {"pid": 8, "name": "sleep", "unit": ""},
+    ]
+    assert "runs       nginx.service, sleep (process 8)" in drawn(host)
+
+
+def test_who_was_left_behind_when_a_namespace_was_made_anew(host: MemoryHost) -> None:
+    """A second run has nothing to do, and all looks well: the only place where this shows."""
+    host.space(WEB).processes.append(7)
+    host.units[7] = "nginx.service"
+    once(host, ask(NetnsKind(), {"name": "web"}, "absent"))
+    make_networks([BLUE], world(host))
+
+    assert not make_networks([BLUE], world(host)).changed
+    (found,) = facts(world(host))["lost"]
+    assert found == {"name": "web", "processes": [{"pid": 7, "name": "sleep", "unit": "nginx.service"}]}
+    assert endpoint(host)["processes"] == []
+    assert "namespace web  (made anew or removed; cut off)\n" in drawn(host)
+
+
+def test_a_namespace_that_has_lost_its_name_is_drawn_with_who_lives_there(host: MemoryHost) -> None:
+    host.space(WEB).processes.append(7)
+    host.delete_namespace("web")
+
+    assert endpoint(host)["processes"] == [{"pid": 7, "name": "sleep", "unit": ""}]
+    assert facts(world(host))["lost"] == []
+    assert "its namespace has no name, it was namespace web" in drawn(host)
+
+
+# ---- who listens
+
+
+@pytest.mark.parametrize(
+    ("addresses", "heard4", "heard6", "elsewhere"),
+    [
+        ((), False, False, []),
+        (("0.0.0.0",), True, False, []),
+        (("::",), True, True, []),
+        (("10.20.0.2",), True, False, []),
+        (("127.0.0.1",), False, False, ["127.0.0.1"]),
+        (("10.99.0.1", "127.0.0.1"), False, False, ["10.99.0.1", "127.0.0.1"]),
+    ],
+)
+def test_who_listens_behind_a_published_port(
+    host: MemoryHost, addresses: tuple[str, ...], heard4: bool, heard6: bool, elsewhere: list[str]
+) -> None:
+    listens(host, *addresses)
+
+    four, six = endpoint(host)["ports"]
+
+    assert four == {
+        "container_ip": "10.20.0.2",
+        "container_port": "80",
+        "protocol": "tcp",
+        "heard": heard4,
+        "elsewhere": elsewhere,
+    }
+    assert (six["heard"], six["elsewhere"]) == (heard6, [])
+
+
+def test_the_picture_says_so(host: MemoryHost) -> None:
+    assert "published  *:8080 -> 80/tcp  (nobody listens)" in drawn(host)
+
+    listens(host, "127.0.0.1")
+    assert "published  0.0.0.0:8080 -> 80/tcp  (listens on 127.0.0.1 only)" in drawn(host)
+
+    listens(host, "::")
+    assert "published  *:8080 -> 80/tcp\n" in drawn(host) + "\n"
+
+    listens(host, "::", only6=True)
+    assert "published  0.0.0.0:8080 -> 80/tcp  (nobody listens)" in drawn(host)
+
+    listens(host, "::", port=81)
+    assert "(nobody listens)" in drawn(host)
+
+
+# ---- links and routes
+
+
+def test_a_sound_endpoint_has_no_troubles(host: MemoryHost) -> None:
+    assert endpoint(host)["troubles"] == []
+
+
+def test_a_link_that_is_down(host: MemoryHost) -> None:
+    host.stack(WEB).set_link("eth0", {"up": False})
+
+    assert endpoint(host)["troubles"] == ["eth0 is down"]
+    assert "eth0 is down" in drawn(host)
+
+
+def test_no_way_to_the_gateway(host: MemoryHost) -> None:
+    host.space(WEB).flushed.add(("eth0", ip_network("10.20.0.0/24")))
+
+    assert endpoint(host)["troubles"] == ["no way to its gateway 10.20.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("via", "link", "told"),
+    [("10.20.0.99", "eth0", "10.20.0.99"), ("192.0.2.1", "wg0", "192.0.2.1"), (None, "wg0", "wg0")],
+)
+def test_another_default_route(host: MemoryHost, via: str | None, link: str, told: str) -> None:
+    space = host.space(WEB)
+    wrong = Route(ip_network("0.0.0.0/0"), None if via is None else ip_address(via), 0)
+    space.routes = [entry for entry in space.routes if entry.route.to.version == 6]
+    space.routes.append(RouteEntry(wrong, link, BY_HAND))
+
+    assert endpoint(host)["troubles"] == ["default by %s, not the gateway" % told]
+    assert "(default by %s, not the gateway)" % told in drawn(host)
+
+
+def test_no_default_route(host: MemoryHost) -> None:
+    host.space(WEB).routes.clear()
+
+    assert endpoint(host)["troubles"] == ["no default route for IPv4", "no default route for IPv6"]
+
+
+def test_a_namespace_of_others_may_have_a_default_route_of_its_own(host: MemoryHost) -> None:
+    host.change_link(WEB, "lo", group=0)
+    host.space(WEB).routes.clear()
+
+    assert endpoint(host)["troubles"] == []
+
+
+def test_a_network_without_a_way_out_gives_no_default_route(host: MemoryHost) -> None:
+    make_networks([{**BLUE, "internal": True, "endpoints": [{"name": "web"}]}], world(host))
+
+    assert endpoint(host)["troubles"] == []
+
+
+# ---- the price
+
+
+def test_a_run_that_makes_networks_does_not_look_inside(host: MemoryHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*unused: object) -> None:
+        raise AssertionError("a run looks for processes or listeners")
+
+    for name in ("tenants", "processes_in", "listeners_in"):
+        monkeypatch.setattr(host, name, refuse)
+
+    assert not make_networks([BLUE], world(host)).changed
+    assert gather(world(host)).networks[0].endpoints[0].processes == ()

@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the walkthroughs leave behind when the modules themselves are what fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+WALKTHROUGHS = sorted(PLAYBOOKS.glob("walkthrough_*.yml"))
+
+
+def cleanup(path: Path) -> list[dict[str, Any]]:
+    """The tasks that run whatever happens."""
+    (play,) = yaml.safe_load(path.read_text())
+    return [task for block in play["tasks"] for task in block.get("always", ())]
+
+
+@pytest.mark.parametrize("path", WALKTHROUGHS, ids=lambda path: str(path.stem))
+def test_processes_are_stopped_before_a_module_can_fail(path: Path) -> None:
+    tasks = cleanup(path)
+    modules = [number for number, task in enumerate(tasks) if any(key.startswith("dockerless.") for key in task)]
+    stops = [number for number, task in enumerate(tasks) if "ansible.builtin.command" in task]
+
+    assert modules
+    assert all(stop < min(modules) for stop in stops)
+
+
+@pytest.mark.parametrize("path", WALKTHROUGHS, ids=lambda path: str(path.stem))
+def test_every_process_that_is_started_is_stopped(path: Path) -> None:
+    (play,) = yaml.safe_load(path.read_text())
+    started = [task for block in play["tasks"] for task in block.get("block", ()) if "async" in task]
+
+    assert len(started) == sum("stop" in task["name"] for task in cleanup(path))
