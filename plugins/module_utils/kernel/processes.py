@@ -9,8 +9,8 @@ import ipaddress
 import os
 import struct
 import typing as t
-from dataclasses import dataclass
 
+from ..frozen import dataclass
 from ..model import Address
 
 _LISTEN, _UNCONNECTED = "0A", "07"
