@@ -9,11 +9,12 @@ It takes any mixture of kinds in one run; a module is this loop with one kind.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 
 from .arguments import Arguments
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
+from .frozen import dataclass, replace
 from .kernel.errors import HostError
 from .marks import name_of, project_of
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name

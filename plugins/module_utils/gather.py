@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from .firewall.session import FirewallSession
+from .frozen import replace
 from .kinds.registry import ROWS
 from .model import Masquerade, Network, PublishedPort
 from .report import HostReport

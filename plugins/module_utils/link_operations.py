@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import shlex
 import typing as t
-from dataclasses import dataclass
 
+from .frozen import dataclass
 from .kernel.state import BY_THE_KERNEL, Announcement, LinkValue
 from .marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
 from .model import HOST, Address, Interface, Place, Route, SourceRule

@@ -5,13 +5,19 @@
 
 Ansible sends its modules as an archive, and Python's zipimport compiles a file of an archive twice: once to tell its
 path (``get_filename``, by which a module's spec is made), and once to run it.
+
+Likewise the collector of garbage looks through all that was loaded again and again, and a call leaves little behind.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import zipimport
+
+# So many objects that may be part of a circle are made before the collector looks for those that nobody needs.
+_OBJECTS = 50_000
 
 
 class _Archive(zipimport.zipimporter):
@@ -28,6 +34,7 @@ def compile_once() -> None:
     if not isinstance(own, zipimport.zipimporter):
         return
     archive = own.archive
+    gc.set_threshold(_OBJECTS)
 
     def hook(path: str) -> _Archive:
         if not _is_within(path, archive):

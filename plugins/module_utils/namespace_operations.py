@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import shlex
 import typing as t
-from dataclasses import dataclass
 
+from .frozen import dataclass
 from .kernel.sysctl import sysctl_name
 from .marks import LINK_GROUP, NETNS_RECORDS
 from .model import Place

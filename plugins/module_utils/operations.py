@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import shlex
 import typing as t
-from dataclasses import dataclass
 
+from .frozen import dataclass
 from .kernel.state import PortFlows
 from .model import Place
 

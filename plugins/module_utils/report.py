@@ -9,8 +9,8 @@ The ``network`` of an object is its label, which tells the project as well (mark
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
 
+from .frozen import dataclass, replace
 from .marks import name_of
 from .model import Address, BridgePolicy, Interface, Masquerade, Network, Place, PortRange, Process, PublishedPort
 

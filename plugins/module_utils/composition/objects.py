@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..frozen import dataclass
 from ..model import Bridge, BridgePolicy, Forwarding, Masquerade, Namespace, PublishedPort, Veth
 
 

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 from ..firewall.port_table import PortTable
+from ..frozen import replace
 from ..model import Address, InvalidRequest, PortRange, PublishedPort
 from .networks import BridgeNetwork, Endpoint
 from .publish import Publish

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
 
 from .. import parsing as read
+from ..frozen import dataclass
 from ..model import Address, InvalidRequest, Network, PortRange
 from ..reading import read as read_options
 from .spec import PUBLISH

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
 from .. import parsing as read
 from ..arguments import STATE
+from ..frozen import dataclass
 from ..marks import label, name_of, project_of
 from ..model import DEFAULT_PROJECT, InvalidRequest
 from ..reading import read as read_options

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
 
 from ..arguments import BACKENDS
+from ..frozen import dataclass
 from ..kernel.netfilter import Netfilter
 from .backend import Backend, FirewallError, NoPacketFilter, Trouble
 

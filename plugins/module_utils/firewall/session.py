@@ -10,8 +10,8 @@ from one to another leaves no rule of the old one behind.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
 
+from ..frozen import dataclass, replace
 from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows

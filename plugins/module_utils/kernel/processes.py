@@ -10,8 +10,8 @@ import ipaddress
 import os
 import struct
 import typing as t
-from dataclasses import dataclass
 
+from ..frozen import dataclass
 from ..model import Address, Process
 
 _LISTEN, _UNCONNECTED = "0A", "07"

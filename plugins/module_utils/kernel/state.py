@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
+from ..frozen import dataclass
 from ..model import Interface, Place, Route
 
 # A value of a link that can be set, in the words of ip-link(8).

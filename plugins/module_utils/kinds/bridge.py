@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import typing as t
-from dataclasses import replace
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
+from ..frozen import replace
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Bridge, Conflict, InvalidRequest

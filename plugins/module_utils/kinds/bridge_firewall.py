@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, POLICY, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
+from ..frozen import dataclass
 from ..model import ANYWHERE, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
 from ..ownership import Holding
 from ..world import Claims, World

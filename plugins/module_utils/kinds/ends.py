@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import dataclass, replace
 
 from .. import parsing as read
+from ..frozen import dataclass, replace
 from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
 from ..model import Address, Interface, InvalidRequest, Network, Peer, Place, Route

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..frozen import dataclass
 from ..marks import SYSCTL_FILE, VOLATILE_SYSCTL_FILE
 from ..model import EVERYBODY, FORWARD_POLICIES, Forwarding
 from ..world import World

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 from .. import parsing as read
 from ..arguments import BACKEND, MASQUERADE, NETWORK, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
+from ..frozen import replace
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
 from ..ownership import Holding
 from ..world import World

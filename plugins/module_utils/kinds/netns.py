@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
+from ..frozen import replace
 from ..kernel.state import Link, NamespaceEntry
 from ..marks import LINK_GROUP, label_of, namespace_alias
 from ..model import Conflict, InvalidRequest, Namespace, Place, Process

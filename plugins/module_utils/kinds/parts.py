@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
+from ..frozen import replace
 from ..kernel.state import Link
 from ..marks import label_of
 from ..model import HOST, Interface, Network, Place, PublishedPort

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, PORT, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
+from ..frozen import replace
 from ..kernel.state import PortFlows
 from ..marks import name_of
 from ..model import Conflict, InvalidRequest, PortRange, PublishedPort

@@ -14,8 +14,8 @@ import ipaddress
 import re
 import typing as t
 import zlib
-from dataclasses import dataclass, replace
 
+from ..frozen import dataclass, replace
 from ..kernel.state import Link, RouteEntry
 from ..marks import SOURCE_TABLES
 from ..model import Address, Network, Peer, Place, Route, SourceRule

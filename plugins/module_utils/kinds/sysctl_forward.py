@@ -11,11 +11,11 @@ values that were found, so that the host can go back to them.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
 from .. import parsing as read
 from ..arguments import BACKEND, Arguments
 from ..engine import Description, StepKind
+from ..frozen import dataclass
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
 from ..model import EVERYBODY, FORWARD_POLICIES, HOST, Conflict, Forwarding, InvalidRequest

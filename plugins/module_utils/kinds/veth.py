@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, replace
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
+from ..frozen import dataclass, replace
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth

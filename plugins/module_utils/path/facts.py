@@ -14,8 +14,8 @@ import socket
 import struct
 import sys
 import typing as t
-from dataclasses import dataclass, replace
 
+from ..frozen import dataclass, replace
 from ..kernel.errors import KernelError
 from ..kernel.host import Host
 from ..kernel.namespaces import Visitor

@@ -14,8 +14,8 @@ import socket
 import struct
 import time
 import typing as t
-from dataclasses import replace
 
+from ..frozen import replace
 from ..kernel.errors import HostError
 from . import flows
 from .checkpoints import Checkpoints, Probe

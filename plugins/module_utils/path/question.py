@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import dataclass, replace
 
+from ..frozen import dataclass, replace
 from ..model import Address, InvalidRequest, Place
 from .facts import Facts, Nic, Node
 from .packet import Packet

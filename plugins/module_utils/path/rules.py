@@ -10,8 +10,9 @@ the packet's fate depends on it.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..frozen import dataclass
 from ..model import Address
 from .packet import Packet, Surroundings
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
+from ..frozen import dataclass
 from .facts import Nic, Node
 from .packet import Packet
 

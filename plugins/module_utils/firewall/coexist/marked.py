@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import typing as t
-from dataclasses import dataclass
 
+from ...frozen import dataclass
 from ...kernel.errors import CommandError
 from ...marks import COLLECTION
 from ...operations import LoadRules, Operation

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import replace
 
+from ...frozen import replace
 from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE
 from ...model import Network, PortRange, bracketed
 from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Json, Links, Rule, Table, group_of, network

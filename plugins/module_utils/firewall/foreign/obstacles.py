@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
 
+from ...frozen import dataclass
 from ...model import VERSIONS, Address, FirewallState, Flow, Network
 from ..backend import Backend, BaseChain
 from .reader import USER_CHAINS, Foreign

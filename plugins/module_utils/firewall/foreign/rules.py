@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ...frozen import dataclass
 from ...marks import CHAIN_PREFIX, LINK_GROUP
 from ...model import Network, PortRange
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
 
+from ...frozen import dataclass
 from ...kernel.netfilter import Netfilter
 from ...model import FirewallState
 from ...operations import LoadRules, Operation

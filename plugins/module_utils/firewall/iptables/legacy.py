@@ -19,8 +19,9 @@ import importlib.util
 import re
 import sys
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ...frozen import dataclass
 from ...model import FirewallState
 from ...operations import Operation, here_document
 from ..backend import FirewallError, Trouble

@@ -8,8 +8,8 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import typing as t
-from dataclasses import replace
 
+from ...frozen import replace
 from ...model import BridgePolicy, Flow, InvalidRequest, Network
 from ..save_text import Rule
 from . import names

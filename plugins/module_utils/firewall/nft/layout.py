@@ -15,7 +15,7 @@ import typing as t
 
 from ...marks import LINK_GROUP
 from ...model import VERSIONS, FirewallState
-from . import masquerades, names, policies, ports
+from . import names
 from .table import Chain, Table, hook
 from .words import Draft
 
@@ -46,10 +46,16 @@ def render(state: FirewallState) -> Table:
     """The table that holds ``state``."""
     draft = Draft()
     if state.policies:
+        from . import policies
+
         policies.render(_sorted(state.policies), draft)
     if state.masquerades:
+        from . import masquerades
+
         masquerades.render(state.masquerades, draft)
     if state.ports:
+        from . import ports
+
         ports.render(_sorted(state.ports), draft)
     foreign = [_TRANSIT[version] for version in sorted(state.drop_transit)] + [_FOREIGN] * state.drop_foreign
     if foreign:
@@ -62,6 +68,10 @@ def parse(table: Table) -> FirewallState:
     """The state that a table holds; what is damaged beyond recognition is left out, and so rewritten."""
     foreign = table.chains.get(names.FOREIGN, Chain()).rules
     transit = frozenset(version for version, rule in _TRANSIT.items() if rule in foreign)
+    if not table.chains:
+        return FirewallState()
+    from . import masquerades, policies, ports
+
     return FirewallState(
         policies=frozenset(policies.parse(table)),
         masquerades=frozenset(masquerades.parse(table)),

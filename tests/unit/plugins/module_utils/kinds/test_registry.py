@@ -92,6 +92,20 @@ def test_whole_networks_import_the_kinds_that_they_use(networks: list[Any], kind
     assert kinds_in(imported(RUN % networks)) - {"registry", "parts", "common", "overlaps", "ends"} == kinds
 
 
+@pytest.mark.parametrize(
+    ("networks", "sections"),
+    [([], set()), ([RULES_ONLY], {"policies"}), ([{**RULES_ONLY, "internal": False}], {"policies", "masquerades"})],
+    ids=["none", "internal", "open"],
+)
+def test_of_the_rules_the_sections_that_have_something_to_say_are_loaded(
+    networks: list[Any], sections: set[str]
+) -> None:
+    found = imported(RUN % networks)
+
+    every = {"policies", "masquerades", "ports"}
+    assert {name for name in every if "firewall.nft.%s" % name in found} == sections
+
+
 # What a run that finds nothing to do has no use for; a run that finds something has.
 STEPS = {"operations", "link_operations", "namespace_operations", "text"}
 # What only a run has a use for that goes wrong.

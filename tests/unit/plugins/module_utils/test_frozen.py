@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Our frozen dataclasses are those of the standard library in all that we use of them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils import frozen, link_operations, model, operations
+
+
+class _Base:
+    """A class without fields, as Operation is one."""
+
+    mark = True
+
+
+def _classes(how: Any) -> Any:
+    @how(frozen=True)
+    class Point(_Base):
+        """A point."""
+
+        x: int
+        y: int = 2
+        name: str = ""
+
+        @property
+        def both(self) -> tuple[int, int]:
+            return self.x, self.y
+
+    @how(frozen=True)
+    class Alone:
+        """One field."""
+
+        text: str
+
+        def __repr__(self) -> str:
+            return "<%s>" % self.text
+
+    @how(frozen=True)
+    class Place(Point):
+        """With one field more."""
+
+        depth: int = 0
+
+    @how(frozen=True)
+    class Other(Point):
+        """With the same fields, and yet no Point."""
+
+    return SimpleNamespace(Point=Point, Alone=Alone, Place=Place, Other=Other)
+
+
+OURS, THEIRS = _classes(frozen.dataclass), _classes(dataclasses.dataclass)
+BOTH = pytest.mark.parametrize("of", [OURS, THEIRS], ids=["ours", "theirs"])
+
+
+@BOTH
+def test_values_and_defaults(of: Any) -> None:
+    assert vars(of.Point(1)) == {"x": 1, "y": 2, "name": ""}
+    assert of.Point(1, name="a").both == (1, 2)
+    assert vars(of.Place(1, 2, "a", 3)) == {"x": 1, "y": 2, "name": "a", "depth": 3}
+    for words, options in (((), {}), ((1, 2, "a", 3), {}), ((1,), {"z": 1}), ((1,), {"x": 1})):
+        with pytest.raises(TypeError):
+            of.Point(*words, **options)
+
+
+@BOTH
+def test_equal_when_class_and_values_are(of: Any) -> None:
+    assert of.Point(1) == of.Point(1, 2)
+    assert of.Point(1) != of.Point(2)
+    assert of.Point(1) != of.Other(1)
+    assert of.Point(1) != (1, 2, "")
+    assert of.Alone("a") == of.Alone("a") != of.Alone("b")
+    assert of.Alone("a") != "a"
+    assert len({of.Point(1), of.Point(1, 2), of.Point(2), of.Alone("a"), of.Alone("a")}) == 3
+    with pytest.raises(TypeError):
+        hash(of.Point([]))
+
+
+@BOTH
+def test_nothing_can_be_changed(of: Any) -> None:
+    point = of.Point(1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        point.x = 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del point.x
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        point.new = 2
+    assert point == of.Point(1)
+
+
+@BOTH
+@pytest.mark.parametrize("replace", [frozen.replace, dataclasses.replace])
+def test_replacing(of: Any, replace: Any) -> None:
+    assert replace(of.Place(1, depth=3), x=2) == of.Place(2, depth=3)
+    with pytest.raises(TypeError):
+        replace(of.Point(1), z=1)
+
+
+@BOTH
+def test_what_the_standard_library_asks(of: Any) -> None:
+    place = of.Place(1, 2, "a", 3)
+
+    assert [(field.name, field.default) for field in dataclasses.fields(place)[1:]] == [
+        ("y", 2),
+        ("name", ""),
+        ("depth", 0),
+    ]
+    assert dataclasses.asdict(place) == {"x": 1, "y": 2, "name": "a", "depth": 3}
+    assert dataclasses.is_dataclass(of.Alone)
+    assert copy.copy(place) == copy.deepcopy(place) == place
+
+
+def test_it_is_shown_in_the_same_words() -> None:
+    for name in vars(OURS):
+        ours, theirs = (vars(of)[name]("a") for of in (OURS, THEIRS))
+        assert repr(ours) == repr(theirs)
+        assert ours.__doc__ == theirs.__doc__
+
+
+def test_pickled() -> None:
+    place = model.Place(netns="a")
+
+    assert pickle.loads(pickle.dumps(place)) == place
+
+
+def test_what_is_not_simply_frozen_is_left_to_the_standard_library() -> None:
+    @frozen.dataclass
+    class Open:
+        items: list[int] = dataclasses.field(default_factory=list)
+
+    @frozen.dataclass(frozen=True)
+    class Closed:
+        items: list[int] = dataclasses.field(default_factory=list)
+
+    assert Open() == Open([])
+    assert Closed() == Closed([])
+    assert model.PortRange(1, 2) < model.PortRange(1, 3)
+    assert frozen.replace(model.PortRange(1, 2), last=5) == model.PortRange(1, 5)
+
+
+def test_those_of_a_run_are_ours() -> None:
+    for kind in (model.Veth, link_operations.AddVeth, operations.LoadRules):
+        assert "__dataclass_params__" not in vars(kind)
