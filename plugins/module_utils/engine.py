@@ -8,6 +8,7 @@ It takes any mixture of kinds in one run; a module is this loop with one kind.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,7 @@ from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .marks import name_of, project_of
+from .model import Conflict, InvalidRequest
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
 from .world import Claims, World
 
@@ -61,6 +63,9 @@ class Kind(t.Generic[Item]):
         """Fill in what depends on the host: the uplink's name, the MTU. Raises Conflict."""
         return item
 
+    def remark(self, item: Item, world: World) -> None:
+        """Warn of what a wanted object cannot do, when everything of this run is planned."""
+
     def observed(self, item: Item, world: World) -> Description:
         """The object as it is now, in the words of the options; None when it is not there."""
         raise NotImplementedError
@@ -93,6 +98,7 @@ class Request:
     kind: Kind[t.Any]
     item: object
     state: str = "present"
+    owner: str = ""  # where it stands in a list of networks, for refusals
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ def run(requests: t.Sequence[Request], world: World) -> Outcome:
         before=_document(plan.before, plan.after),
         after=_document(plan.after, plan.before),
         objects=tuple(plan.objects),
-        warnings=(*world.warnings, *world.assumptions()),
+        warnings=(*world.warnings, *world.remarks(), *world.assumptions()),
     )
 
 
@@ -147,8 +153,12 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     going: list[Operation] = []
     coming: list[Operation] = []
     for request in requests:
-        steps = _plan_one(request, world, plan)
+        with _naming(request.owner):
+            steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
+    for request in requests:
+        if request.state == "present":
+            request.kind.remark(request.item, world)
     rules, late = (
         world.firewall.plan(world.dropped_bridges, [*world.links().values()]) if world.firewall.in_use else ([], [])
     )
@@ -162,6 +172,23 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     coming.sort(key=lambda step: not step.clears_the_way)
     plan.steps = rules + joined(going) + late + coming + joined(world.afterwards)
     return plan
+
+
+@contextlib.contextmanager
+def _naming(owner: str) -> t.Iterator[None]:
+    """Let a refusal say where in the list the object stands that it is about."""
+    try:
+        yield
+    except (InvalidRequest, Conflict) as error:
+        text = str(error)
+        if not owner or text.startswith(owner):
+            raise
+        raise type(error)("%s: %s" % (owner, _continued(text))) from None
+
+
+def _continued(text: str) -> str:
+    """A sentence as it goes on behind a colon; a word in capitals stays one."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 
 def _headlines(steps: t.Sequence[Operation]) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Interface = t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
@@ -122,6 +122,7 @@ class Veth:
     mtu: int | None = None
     addresses: tuple[Interface, ...] = ()
     network: str = ""
+    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
 
 
 # What becomes of packets that neither enter nor leave a network of ours, the strictest last. ``auto`` drops them where
@@ -213,6 +214,7 @@ class PublishedPort:
     network: str = ""
     # host_ip is on a link that no packet comes in by (lo, a dummy), so they come in by any (anycast, LVS)
     any_way: bool = False
+    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
 
     @property
     def key(self) -> tuple[int, Address | None, str, PortRange]:

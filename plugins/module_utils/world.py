@@ -72,6 +72,8 @@ class World:
         self._default_mtu: int | None = None
         self._machine_id = ""
         self._assumed: dict[str, list[str]] = {}
+        self._local: t.Collection[bytes] | None = None
+        self._remarks: dict[str, dict[t.Hashable, str]] = {}
 
     # -- namespaces
 
@@ -427,6 +429,14 @@ class World:
             self._default_mtu = _ETHERNET_MTU if link is None else link.mtu
         return self._default_mtu
 
+    def has_address(self, address: Address) -> bool:
+        """Whether the host has an address, or will have it when the steps planned so far are done."""
+        if self._local is None:
+            self._local = self.local_addresses()
+        if address.packed in self._local:
+            return True
+        return any(address == other.ip for link in self.links().values() for other in link.addresses)
+
     def local_addresses(self) -> t.Collection[bytes]:
         """Every address of the host, link-local ones too, as packed bytes."""
         return self.host.stack(HOST).local_addresses()
@@ -444,7 +454,7 @@ class World:
 
     def sysctl(self, place: Place, key: str) -> str | None:
         """A value as it will be; None for a key that is not there, or whose interface is not."""
-        home, name = self.places.home(place), _link_of(key)
+        home, name = self.places.home(place), link_of(key)
         planned = self._values.get((home, name), {}).get(key)
         if planned is not None:
             return planned
@@ -461,7 +471,7 @@ class World:
 
         Raises Conflict when the same run wants another value as well: the next one would change it again, for ever.
         """
-        home, name = self.places.home(place), _link_of(key)
+        home, name = self.places.home(place), link_of(key)
         before = self.sysctl(place, key)
         other = self._wanted_values.setdefault((home, key), value)
         if other != value:
@@ -511,6 +521,14 @@ class World:
         if text not in self.warnings:
             self.warnings.append(text)
 
+    def remark(self, text: str, name: str, key: t.Hashable = None) -> None:
+        """A warning about several objects: ``text`` has a place for their names. What has a key is named once."""
+        self._remarks.setdefault(text, {})[key or name] = name
+
+    def remarks(self) -> list[str]:
+        """What was remarked, a sentence for all objects that it is about."""
+        return [text % _enumerate(list(dict.fromkeys(names.values()))) for text, names in self._remarks.items()]
+
     def assumptions(self) -> list[str]:
         """What check mode took for granted, a sentence for each kind."""
         return [
@@ -548,7 +566,7 @@ def metric_of(route: Route) -> int:
     return KERNEL_METRIC[route.to.version] if route.metric is None else route.metric
 
 
-def _link_of(key: str) -> str:
+def link_of(key: str) -> str:
     """The link that a key belongs to; empty when it is not one of a link."""
     parts = key.split("/")
     return parts[3] if parts[2:3] == ["conf"] and parts[3:4] not in (["all"], ["default"], []) else ""

@@ -218,6 +218,7 @@ def _plan_veth(
         isolated=not network.icc,
         mtu=network.mtu,
         network=network.label,
+        endpoint=endpoint.name,
     )
 
 

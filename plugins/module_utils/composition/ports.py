@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import replace
 
 from ..firewall.port_table import PortTable
+from ..marks import name_of
 from ..model import Address, InvalidRequest, PortRange, PublishedPort
 from .networks import BridgeNetwork, Endpoint
 from .publish import Publish
@@ -52,7 +53,11 @@ class Ports:
             if all(self._is_free(_at(wish, number)) for wish in wishes):
                 self._next[lane] = number
                 return number
-        raise InvalidRequest("publish: none of the host ports %s is free for %s." % (out_of, wishes[0].container_ip))
+        wish = wishes[0]
+        raise InvalidRequest(
+            "network %s: endpoint %s: publish: none of the host ports %s is free."
+            % (name_of(wish.network), wish.endpoint, out_of)
+        )
 
     def _is_free(self, wish: PublishedPort) -> bool:
         there = self._taken.get(wish)
@@ -95,7 +100,8 @@ def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
 def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish) -> list[PublishedPort]:
     """For each family that it is meant for; where the number is still open, any stands for it."""
     first = {address.version: address.ip for address in reversed(endpoint.addresses)}
-    found = [_plan_family(network, publish, first[version]) for version in sorted(first) if _is_meant(publish, version)]
+    meant = [version for version in sorted(first) if _is_meant(publish, version)]
+    found = [_plan_family(network, endpoint.name, publish, first[version]) for version in meant]
     if not found:
         raise InvalidRequest(
             "network %s: endpoint %s cannot publish %s: it has no address of that family."
@@ -111,7 +117,7 @@ def _is_meant(publish: Publish, version: int) -> bool:
     return not publish.allowed_sources or any(source.version == version for source in publish.allowed_sources)
 
 
-def _plan_family(network: BridgeNetwork, publish: Publish, container_ip: Address) -> PublishedPort:
+def _plan_family(network: BridgeNetwork, endpoint: str, publish: Publish, container_ip: Address) -> PublishedPort:
     sources = tuple(source for source in publish.allowed_sources if source.version == container_ip.version)
     everywhere = publish.host_ip is None or publish.host_ip.is_unspecified
     return PublishedPort(
@@ -124,4 +130,5 @@ def _plan_family(network: BridgeNetwork, publish: Publish, container_ip: Address
         allowed_sources=() if any(source.prefixlen == 0 for source in sources) else sources,
         in_interfaces=publish.in_interfaces,
         network=network.label,
+        endpoint=endpoint,
     )

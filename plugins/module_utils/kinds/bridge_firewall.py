@@ -12,10 +12,11 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, POLICY, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
+from ..marks import name_of
 from ..model import ANYWHERE, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
 from ..ownership import Holding
 from ..world import Claims, World
-from .common import belongs, compact
+from .common import belongs, compact, remark_internal
 from .overlaps import Owned, first_overlap
 
 
@@ -135,6 +136,23 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
             for bridge in sorted(rules.policies.keys() - world.claims.policies):
                 _refuse_overlap(item, rules.policies[bridge])
             rules.policies[item.bridge] = item
+
+    def remark(self, item: BridgePolicy, world: World) -> None:
+        for link in item.trusted_interfaces:
+            if link not in world.links():
+                text = (
+                    "There is no interface %s on this host now, and these networks name it in trusted_interfaces: %%s."
+                )
+                world.remark(text % link, name_of(item.network) or item.bridge)
+        if item.internal:
+            self._remark_ports(item, world)
+
+    @staticmethod
+    def _remark_ports(item: BridgePolicy, world: World) -> None:
+        """Ports that are published already."""
+        for port in world.firewall.ports:
+            if port.bridge == item.bridge:
+                remark_internal(port, world)
 
 
 def _describe_flow(flow: Flow) -> dict[str, t.Any]:
