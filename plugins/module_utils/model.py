@@ -253,6 +253,7 @@ class Flow:
     to: Network
     protocol: str = ""  # empty: any
     ports: PortRange | None = None  # None: any
+    host: bool = False  # to the host itself by its address on the bridge, from the bridge's endpoints
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,19 @@ class BridgePolicy:
     host_access: bool = True
     allow: tuple[Flow, ...] = ()
     network: str = ""
+    gateways: tuple[Address, ...] | None = field(
+        default=None, compare=False
+    )  # the host's own; the flows to them say so
+
+    @property
+    def inner_flows(self) -> tuple[Flow, ...]:
+        """Those to endpoints."""
+        return tuple(flow for flow in self.allow if not flow.host)
+
+    @property
+    def host_flows(self) -> tuple[Flow, ...]:
+        """Those to the host itself."""
+        return tuple(flow for flow in self.allow if flow.host)
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -488,7 +488,7 @@ class World:
     def _spread(self, home: Place, key: str, value: str) -> None:
         for name in [*self.links(home), "default"] if key in _FOR_ALL else ():
             own = "%s%s/forwarding" % (_FOR_ALL[key], name)
-            self._values.setdefault((home, _link_of(own)), {})[own] = value
+            self._values.setdefault((home, link_of(own)), {})[own] = value
 
     def file(self, path: str) -> str | None:
         """The text of a file as it will be, such as one of sysctl.d(5) or a unit of systemd; None: there is none."""

@@ -37,6 +37,11 @@ options:
     description: The subnets behind the bridge. By default those of the host's addresses on it.
     type: list
     elements: str
+  gateways:
+    description: The host's own addresses on the bridge, which tell the flows in O(allow) that go to the host itself. By
+      default those that the bridge has. Name them when the bridge is created later.
+    type: list
+    elements: str
   internal:
     description: Whether the network is closed in both directions, so that only its endpoints and the host can talk to
       each other.
@@ -66,7 +71,10 @@ options:
     choices: [allow, deny]
     default: allow
   allow:
-    description: Flows to endpoints that are let through although the other options would close them.
+    description:
+      - Flows to endpoints that are let through although the other options would close them.
+      - With O(host_access=deny), also flows from endpoints to the host itself, by one of its addresses on the bridge.
+      - A warning names the entries that open nothing that would be closed.
     type: list
     elements: dict
     default: []
@@ -75,7 +83,8 @@ options:
         description: The subnet or address from which the flow comes. By default any.
         type: str
       to:
-        description: The subnet or address of endpoints to which the flow goes.
+        description: The subnet or address of endpoints to which the flow goes, or one of O(gateways) for the host
+          itself.
         type: str
         required: true
       protocol:

@@ -255,6 +255,17 @@ class TestDirectAccess:
             assert all(world.ping(place, address) for place, address, unused in services)
             world.open(host, *ways(["app"], RED_GATEWAY, 7000))
 
+    def test_access_to_one_port_of_the_host(self, world: Lab) -> None:
+        """Opened to one endpoint on the gateway's address, and neither to others, nor on other addresses and ports."""
+        allow = [{"from": "db", "to": "host", "protocol": "tcp", "port": 7000}]
+        with world.server("host", 7000) as host, world.server("host", 7001) as other:
+            world.make(blue(host_access="deny"), RED)
+            world.shut(host, *ways(["db"], BLUE_GATEWAY, 7000))
+            world.make(blue(host_access="deny", allow=allow), RED)
+            world.open(host, *ways(["db"], BLUE_GATEWAY, 7000))
+            world.shut(host, *ways(["web", "neighbour", "app"], BLUE_GATEWAY, 7000), *ways(["db"], LAN, 7000))
+            world.shut(other, *ways(["db"], BLUE_GATEWAY, 7001))
+
 
 # ---- at no moment
 
