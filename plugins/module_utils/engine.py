@@ -122,6 +122,7 @@ class _Plan:
     steps: list[Operation] = field(default_factory=list)
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)  # for the diff, of what is no object
     objects: list[dict[str, t.Any]] = field(default_factory=list)
 
 
@@ -134,11 +135,12 @@ def run(requests: t.Sequence[Request], world: World) -> Outcome:
     if not world.check_mode:
         _apply(plan.steps, world)
     changed = bool(plan.steps)
+    before, after = _sides(plan)
     return Outcome(
         changed=changed,
         commands=tuple(command for step in plan.steps for command in step.commands()),
-        before=_document(plan.before, plan.after),
-        after=_document(plan.after, plan.before),
+        before=before,
+        after=after,
         objects=tuple(plan.objects),
         warnings=(*world.warnings, *world.remarks(), *world.assumptions()),
     )
@@ -162,8 +164,13 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     rules, late = (
         world.firewall.plan(world.dropped_bridges, [*world.links().values()]) if world.firewall.in_use else ([], [])
     )
-    if rules and plan.before == plan.after:
-        plan.before["rules of ours"] = {"needs": _headlines(rules)}
+    move = world.firewall.move() if world.firewall.in_use else ""
+    if move:
+        plan.notes["packet filter"] = move
+    elif rules and plan.before == plan.after:
+        from .diff import headlines
+
+        plan.before["rules of ours"] = {"needs": headlines(rules)}
     beside = world.firewall.coexist(world.host, world.links(), world.warn) if world.firewall.in_use else None
     if beside is not None:
         rules = [*beside.first, *rules, *beside.last]
@@ -189,12 +196,6 @@ def _naming(owner: str) -> t.Iterator[None]:
 def _continued(text: str) -> str:
     """A sentence as it goes on behind a colon; a word in capitals stays one."""
     return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
-
-
-def _headlines(steps: t.Sequence[Operation]) -> list[str]:
-    """The commands of steps, each by its first line that says something."""
-    lines = [command.splitlines() for step in steps for command in step.commands()]
-    return [line for text in lines for line in (text[1:-1] if len(text) > 2 else text)]
 
 
 def joined(steps: t.Sequence[Operation]) -> list[Operation]:
@@ -229,7 +230,9 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
         if not steps and world.firewall.revision == revision:
             wanted = observed  # as it should be; or not ours, and used or left as it is
         elif steps and wanted == observed:
-            observed = dict(observed, needs=_headlines(steps))  # not as it should be in something that is not shown
+            from .diff import headlines
+
+            observed = dict(observed, needs=headlines(steps))  # not as it should be in something that is not shown
     plan.before[title] = observed
     plan.after[title] = wanted
     plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", title=title))
@@ -270,14 +273,13 @@ def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operati
     raise TypeError("%s is neither a StepKind nor a RuleKind" % type(kind).__name__)
 
 
-def _document(side: t.Mapping[str, Description], other: t.Mapping[str, Description]) -> str:
-    """The objects that differ between the two sides, as YAML."""
-    shown = {title: value for title, value in side.items() if value != other.get(title) and value is not None}
-    if not shown:
-        return ""
-    from .text import to_yaml
+def _sides(plan: _Plan) -> tuple[str, str]:
+    """The two sides of the diff; most runs find nothing that differs."""
+    if plan.before == plan.after and not plan.notes:
+        return "", ""
+    from .diff import sides
 
-    return to_yaml(shown)
+    return sides(plan.before, plan.after, plan.notes)
 
 
 def _apply(steps: t.Sequence[Operation], world: World) -> None:
@@ -308,6 +310,10 @@ def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, worl
     if not done:
         return story + ". Nothing had been changed."
     if left:
-        more = " and %d steps more" % (len(left) - 1) if len(left) > 1 else ""
+        more = " and %s more" % _counted(len(left) - 1) if len(left) > 1 else ""
         return story + ". Taking back what came before it failed, too: %s%s. Run it again." % (left[0], more)
-    return story + ". What came before it in this call (%d steps) was taken back." % len(done)
+    return story + ". What came before it in this call (%s) was taken back." % _counted(len(done))
+
+
+def _counted(steps: int) -> str:
+    return "1 step" if steps == 1 else "%d steps" % steps
