@@ -12,6 +12,7 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
+from ..kernel.sysctl import sysctl_name
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, InvalidRequest, Namespace, Place
 from ..ownership import Holding
@@ -190,8 +191,6 @@ def _refuse_unknown(place: Place, item: Namespace, world: World) -> None:
     """
     for key, unused in item.sysctls:
         if link_of(key) in ("", "lo") and world.sysctl(place, key) is None:
-            from ..operations import sysctl_name
-
             raise Conflict(
                 "Namespace %s: the kernel has no sysctl %s there; leave it out, or load the module that brings it."
                 % (item.name, sysctl_name(key))
