@@ -14,7 +14,7 @@ if t.TYPE_CHECKING:
 
 Side = t.Mapping[str, t.Optional[dict[str, t.Any]]]
 
-_LONG = 20  # objects, above which nobody counts them any more
+_LONG = 8  # objects, above which a diff is longer than a screen
 _HEADLINES = 5
 
 
@@ -51,7 +51,7 @@ def _summary(titles: t.Sequence[str], before: Side, after: Side) -> list[str]:
 
 
 def _owner(found: t.Mapping[str, t.Any]) -> str:
-    return "network %s" % found["network"] if found.get("network") else "no network"
+    return "network %s" % found["network"] if found.get("network") else "others"
 
 
 def _spelled(verb: str, nouns: t.Mapping[str, int]) -> str:

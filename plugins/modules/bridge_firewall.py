@@ -44,7 +44,8 @@ options:
     elements: str
   internal:
     description: Whether the network is closed in both directions, so that only its endpoints and the host can talk to
-      each other.
+      each other. Of what the bridge publishes, only the host itself reaches IPv4 ports, on 127.0.0.1; a warning names
+      the others.
     type: bool
     default: false
   icc:
@@ -59,7 +60,8 @@ options:
     type: bool
     default: false
   trusted_interfaces:
-    description: Interfaces, such as that of a VPN, from which the endpoints' own addresses can be reached.
+    description: Interfaces, such as that of a VPN, from which the endpoints' own addresses can be reached. A warning
+      names those that are not there.
     type: list
     elements: str
     default: []
@@ -187,6 +189,11 @@ objects:
       type: list
       elements: dict
       sample: [{from: 192.0.2.50/32, to: 10.20.0.0/24, protocol: tcp, port: "9100"}]
+    gateways:
+      description: The host's addresses to which flows in C(allow) go. Left out if there are none.
+      type: list
+      elements: str
+      sample: [10.20.0.1]
     network:
       description: The network that the object belongs to. Left out if it belongs to none.
       type: str

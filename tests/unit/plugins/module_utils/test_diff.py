@@ -38,7 +38,7 @@ def test_a_long_diff_begins_with_what_it_comes_to() -> None:
 
     assert after.splitlines()[:3] == [
         "# network blue: new: 25 veths, 1 bridge; changed: 2 veths; removed: 1 veth",
-        "# no network: removed: 1 port",
+        "# others: removed: 1 port",
         "veth v-1:",
     ]
     assert len(yaml.safe_load(after)) == 28 and not before.startswith("#")
