@@ -22,8 +22,9 @@ def sides(before: Side, after: Side, notes: t.Mapping[str, str]) -> tuple[str, s
     """The objects that differ, as they were and as they are; notes are of what is no object."""
     titles = [title for title in {**before, **after} if before.get(title) != after.get(title)]
     lines = _summary(titles, before, after) if len(titles) > _LONG else []
-    head = "".join("# %s\n" % line for line in lines) + to_yaml(notes)
-    return _document(titles, before), head + _document(titles, after)
+    head = "".join("# %s\n" % line for line in lines)
+    was, will_be = _document(titles, before), to_yaml(notes) + _document(titles, after)
+    return (was, head + will_be) if will_be else (head + was, "")
 
 
 def _document(titles: t.Sequence[str], side: Side) -> str:

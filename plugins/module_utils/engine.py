@@ -188,7 +188,7 @@ def _naming(owner: str) -> t.Iterator[None]:
         yield
     except (InvalidRequest, Conflict) as error:
         text = str(error)
-        if not owner or text.startswith(owner):
+        if not owner or text.lower().startswith(owner.lower()):
             raise
         raise type(error)("%s: %s" % (owner, _continued(text))) from None
 

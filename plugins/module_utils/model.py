@@ -50,6 +50,7 @@ class Namespace:
     pid: int | None = None  # name the namespace of this process instead of making one
     sysctls: tuple[tuple[str, str], ...] = ()  # net.* keys and their values inside
     network: str = ""
+    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
 
 
 @dataclass(frozen=True)

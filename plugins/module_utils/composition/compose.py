@@ -178,7 +178,8 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
             if name is not None and name not in found:
                 there = noted.get(name, "")
                 stays = project_of(there) == network.project and not goes(there)
-                found[name] = Namespace(name, network=there if there and stays else network.label)
+                label = there if there and stays else network.label
+                found[name] = Namespace(name, network=label, endpoint=endpoint.name)
     return list(found.values())
 
 

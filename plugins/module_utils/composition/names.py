@@ -27,6 +27,7 @@ class Names:
 
     def __init__(self, networks: t.Sequence[BridgeNetwork]) -> None:
         self._networks = networks
+        self._known: dict[tuple[str, str], Endpoint] | None = None
 
     def addresses(self, option: str, values: t.Iterable[str], home: BridgeNetwork) -> list[str]:
         """The values, each name in its place by the addresses of what it names; raises InvalidRequest."""
@@ -55,13 +56,20 @@ class Names:
         return found
 
     def _of(self, option: str, name: str, home: BridgeNetwork) -> list[str]:
-        for network in (home, *self._networks):
-            for endpoint in network.endpoints:
-                if name == "%s.%s" % (endpoint.name, network.name) or (network is home and name == endpoint.name):
-                    return _addresses([endpoint])
+        found = self._find(name, home)
+        if found is not None:
+            return _addresses([found])
         if name == _GATEWAY:
             return [str(gateway) for gateway in home.gateways.values()]
         return _addresses(self._elsewhere(option, name, home))
+
+    def _find(self, name: str, home: BridgeNetwork) -> Endpoint | None:
+        """An endpoint of the network at home, or one with the name of its network; both names may have dots."""
+        if self._known is None:
+            self._known = {(network.name, item.name): item for network in self._networks for item in network.endpoints}
+        dots = [place for place, letter in enumerate(name) if letter == "."]
+        keys = [(home.name, name), *((name[dot + 1 :], name[:dot]) for dot in dots)]
+        return next((self._known[key] for key in keys if key in self._known), None)
 
     def _elsewhere(self, option: str, name: str, home: BridgeNetwork) -> list[Endpoint]:
         """What other networks call so, if that is one endpoint in several of them."""

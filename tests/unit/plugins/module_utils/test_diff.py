@@ -43,6 +43,8 @@ def test_a_long_diff_begins_with_what_it_comes_to() -> None:
     ]
     assert len(yaml.safe_load(after)) == 28 and not before.startswith("#")
     assert not sides(will_be, will_be, {})[1]
+    gone = sides(endpoints(1, 25), dict.fromkeys(endpoints(1, 25)), {})
+    assert gone[0].startswith("# network blue: removed: 25 veths\n") and gone[1] == ""
 
 
 def test_a_note_is_one_line_whatever_else_changes() -> None:
