@@ -110,7 +110,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
     @staticmethod
     def _without_idle(item: BridgePolicy, world: World) -> BridgePolicy:
         """Less what the rules have no place for: to a host that is open, nothing can be opened."""
-        for flow in item.host_flows:
+        for flow in item.host_flows if item.subnets else ():
             if flow.source.prefixlen and not any(overlap(flow.source, subnet) for subnet in item.subnets):
                 raise InvalidRequest(
                     "Bridge %s: allow.to %s opens the host to the bridge's endpoints, and allow.from %s is none of"
