@@ -44,8 +44,8 @@ options:
     elements: str
   internal:
     description: Whether the network is closed in both directions, so that only its endpoints and the host can talk to
-      each other. Of what the bridge publishes, only the host itself reaches IPv4 ports, on 127.0.0.1; a warning names
-      the others.
+      each other. What the bridge publishes is reached by the host only, on 127.0.0.1 and the gateway's address, and by
+      the endpoints on the latter; a warning names ports that are published for others.
     type: bool
     default: false
   icc:

@@ -585,14 +585,15 @@ class TestIsolation:
             world.shut(server, *asked)
 
     def test_internal_works_within(self, world: Lab, nf_call: bool) -> None:
-        """Neighbour discovery included."""
-        world.make(blue(internal=True), RED)
+        """Neighbour discovery included, and what is published for the host itself."""
+        world.make(blue("8080:80", internal=True), RED)
         world.forget_neighbours("web", "db")
         with world.server("web", 80) as server:
             for version in VERSIONS:
                 assert world.ask("db", WEB[version], 80, server) == DB[version]
                 assert world.ask("host", WEB[version], 80, server) == BLUE_GATEWAY[version]
                 assert world.ping("web", BLUE_GATEWAY[version])
+            world.open(server, ("host", "127.0.0.1", 8080), *ways(["host", "db"], BLUE_GATEWAY, 8080))
 
 
 @NF_CALL

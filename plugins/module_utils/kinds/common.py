@@ -135,12 +135,14 @@ def short_port(item: PublishedPort) -> str:
 
 
 def remark_internal(item: PublishedPort, world: World) -> None:
-    """Warn of a port that nobody outside can reach, unless it is meant for the host itself."""
-    if item.host_ip is not None and item.host_ip.is_loopback:
+    """Warn of a port that nobody outside can reach, unless it is meant for the host and the endpoints themselves."""
+    link = world.links().get(item.bridge)
+    own = () if link is None else [address.ip for address in link.addresses]
+    if item.host_ip is not None and (item.host_ip.is_loopback or item.host_ip in own):
         return
     who = "Network %s" % name_of(item.network) if item.network else "Bridge %s" % item.bridge
     text = (
-        "%s is internal, so nobody from outside reaches the ports that it publishes: %%s. The host itself reaches those"
-        " of IPv4 on 127.0.0.1; publish them there, or leave internal out."
+        "%s is internal, so nobody from outside reaches the ports that it publishes: %%s. The host reaches them on"
+        " 127.0.0.1, and with the endpoints on the gateway's address; publish them there, or leave internal out."
     )
     world.remark(text % who, short_port(item), (item.host_ports, item.protocol, item.bridge))

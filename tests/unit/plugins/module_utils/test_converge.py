@@ -279,7 +279,10 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
     host = new_host()
     port = {"host_port": 81, "container_port": 80, "host_ip": "192.0.2.99", "in_interfaces": ["eth7"]}
     networks = [
-        blue({"name": "web", "publish": ["8080:80", port, "127.0.0.1:82:80"]}, {"name": "db", "publish": ["83:80"]}),
+        blue(
+            {"name": "web", "publish": ["8080:80", port, "127.0.0.1:82:80"]},
+            {"name": "db", "publish": ["83:80", "10.20.0.1:84:80"]},
+        ),
         {"name": "red", "subnets": ["10.21.0.0/24"], "trusted_interfaces": ["wg0", "br-blue"]},
     ]
 
@@ -287,8 +290,8 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
 
     assert set(found) == {
         "Network blue is internal, so nobody from outside reaches the ports that it publishes: 8080/tcp (blue/web),"
-        " 81/tcp (blue/web), 83/tcp (blue/db). The host itself reaches those of IPv4 on 127.0.0.1; publish them there,"
-        " or leave internal out.",
+        " 81/tcp (blue/web), 83/tcp (blue/db). The host reaches them on 127.0.0.1, and with the"
+        " endpoints on the gateway's address; publish them there, or leave internal out.",
         "This host does not have the address 192.0.2.99 now, and these ports are published on it: 81/tcp (blue/web).",
         "There is no interface eth7 on this host now, and in_interfaces limits these ports to it: 81/tcp (blue/web).",
         "There is no interface wg0 on this host now, and these networks name it in trusted_interfaces: red.",
