@@ -10,7 +10,6 @@ KEEP=1 in the environment leaves the hosts up. LAB_NAME (demo) and LAB_STATE are
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -74,8 +73,8 @@ class Demo:
     def draw(self) -> None:
         heading("What is there now")
         output = self._playbook("show", with_recap=False)
-        pictures = re.findall(r"^ok: \[(\w+)\] => (\{.*?^\})", output, re.MULTILINE | re.DOTALL)
-        say("\n\n".join(indented(json.loads(text)["msg"]) for host, text in sorted(pictures)))
+        pictures = re.findall(r"^\w+  forwards.*?(?=^\w+  forwards|^ok: |^\s*$)", output, re.MULTILINE | re.DOTALL)
+        say("\n\n".join(indented(text.splitlines()) for text in sorted(pictures)))
 
     def remove(self) -> None:
         heading("Down again, and nothing is left")

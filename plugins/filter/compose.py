@@ -11,8 +11,10 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
 
 from ..module_utils.composition.compose import compose as compose_networks
+from ..module_utils.composition.objects import Objects
 from ..module_utils.composition.scope import read_scope
 from ..module_utils.given import plain
+from ..module_utils.kinds.registry import ROWS
 from ..module_utils.model import InvalidRequest
 from ..plugin_utils.module_arguments import arguments
 from ..plugin_utils.reader import read_report
@@ -97,11 +99,19 @@ def compose(
         options = {"prune": prune, "state": state, "project": project, "forward_policy": forward_policy}
         scope = read_scope(options)
         wanted = compose_networks(plain(networks), read_report(plain(info)), scope)
+        _check(wanted.present)
         for text in wanted.warnings:
             Display().warning(text)
         return arguments(wanted)
     except InvalidRequest as error:
         raise AnsibleFilterError(str(error)) from None
+
+
+def _check(wanted: Objects) -> None:
+    """The modules would refuse the same, but they do not know the endpoints that it is about."""
+    for row in ROWS:
+        if wanted.of(row.name):
+            row.load().check(wanted.of(row.name))
 
 
 class FilterModule:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door of the playbook show to plugin_utils."""
+"""The picture of a host, for templates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ author: The dockerless.network authors (@dockerless-network)
 short_description: Draw the networks of a host
 description:
   - Draws what M(dockerless.network.network_info) returned as a tree of text.
-  - Used by the playbook C(dockerless.network.show).
+  - To see it in Ansible's output, use the module M(dockerless.network.picture), which prints the lines as they are.
 positional: _input, host
 options:
   _input:
@@ -31,6 +31,7 @@ options:
     type: str
     default: ''
 seealso:
+  - module: dockerless.network.picture
   - plugin: dockerless.network.compose
     plugin_type: filter
 """
@@ -40,9 +41,11 @@ EXAMPLES = r"""
   dockerless.network.network_info:
   register: result
 
-- name: Draw it
-  ansible.builtin.debug:
-    msg: "{{ result | dockerless.network.picture(inventory_hostname) }}"
+- name: Keep a picture of the host on the controller
+  ansible.builtin.copy:
+    content: "{{ result | dockerless.network.picture(inventory_hostname) | join('\n') }}"
+    dest: "pictures/{{ inventory_hostname }}.txt"
+  delegate_to: localhost
 """
 
 RETURN = r"""

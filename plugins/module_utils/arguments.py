@@ -34,6 +34,7 @@ FLOW: Arguments = {
 POLICY: Arguments = {
     "bridge": {"type": "str", "required": True},
     "subnets": {"type": "list", "elements": "str"},
+    "gateways": {"type": "list", "elements": "str"},
     "internal": {"type": "bool", "default": False},
     "icc": {"type": "bool", "default": True},
     "direct_access": {"type": "bool", "default": False},

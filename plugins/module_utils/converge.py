@@ -14,6 +14,7 @@ from .composition.spec import NONE
 from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
+from .marks import name_of
 from .model import Namespace
 from .world import World
 
@@ -42,4 +43,11 @@ def _requests(wanted: Composition) -> list[Request]:
     kinds = {row.name: row.load() for row in used}
     going = sorted(used, key=lambda row: row.leaves)
     requests = [Request(kinds[row.name], item, "absent") for row in going for item in wanted.absent.of(row.name)]
-    return requests + [Request(kinds[row.name], item) for row in used for item in wanted.present.of(row.name)]
+    coming = [(kinds[row.name], item) for row in used for item in wanted.present.of(row.name)]
+    return requests + [Request(kind, item, owner=_owner(item)) for kind, item in coming]
+
+
+def _owner(item: object) -> str:
+    """Where an object stands in the list of networks."""
+    network, endpoint = getattr(item, "network", ""), getattr(item, "endpoint", "")
+    return "network %s" % name_of(network) + (": endpoint %s" % endpoint if endpoint else "") if network else ""

@@ -8,6 +8,7 @@ It takes any mixture of kinds in one run; a module is this loop with one kind.
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from dataclasses import field
 
@@ -17,6 +18,7 @@ from .firewall.session import FirewallSession
 from .frozen import dataclass, replace
 from .kernel.errors import HostError
 from .marks import name_of, project_of
+from .model import Conflict, InvalidRequest
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
 from .world import Claims, World, enumerate_few
 
@@ -63,6 +65,9 @@ class Kind(t.Generic[Item]):
         """Fill in what depends on the host: the uplink's name, the MTU. Raises Conflict."""
         return item
 
+    def remark(self, item: Item, world: World) -> None:
+        """Warn of what a wanted object cannot do, when everything of this run is planned."""
+
     def observed(self, item: Item, world: World) -> Description:
         """The object as it is now, in the words of the options; None when it is not there."""
         raise NotImplementedError
@@ -99,6 +104,7 @@ class Request:
     kind: Kind[t.Any]
     item: object
     state: str = "present"
+    owner: str = ""  # where it stands in a list of networks, for refusals
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ class _Plan:
     steps: list[Operation] = field(default_factory=list)
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)  # for the diff, of what is no object
     objects: list[dict[str, t.Any]] = field(default_factory=list)
 
 
@@ -138,13 +145,14 @@ def run(requests: t.Sequence[Request], world: World, alone: bool = False) -> Out
     if not world.check_mode:
         _apply(plan.steps, world)
     changed = bool(plan.steps)
+    before, after = _sides(plan)
     return Outcome(
         changed=changed,
         commands=tuple(command for step in plan.steps for command in step.commands()),
-        before=_document(plan.before, plan.after),
-        after=_document(plan.after, plan.before),
+        before=before,
+        after=after,
         objects=tuple(plan.objects),
-        warnings=(*world.warnings, *world.assumptions()),
+        warnings=(*world.warnings, *world.remarks(), *world.assumptions()),
         recreated=tuple(world.recreated),
     )
 
@@ -158,13 +166,22 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     going: list[Operation] = []
     coming: list[Operation] = []
     for request in requests:
-        steps = _plan_one(request, world, plan)
+        with _naming(request.owner):
+            steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
+    for request in requests:
+        if request.state == "present":
+            request.kind.remark(request.item, world)
     rules, late = (
         world.firewall.plan(world.dropped_bridges, [*world.links().values()]) if world.firewall.in_use else ([], [])
     )
-    if rules and plan.before == plan.after:
-        plan.before["rules of ours"] = {"needs": _headlines(rules)}
+    move = world.firewall.move() if world.firewall.in_use else ""
+    if move:
+        plan.notes["packet filter"] = move
+    elif rules and plan.before == plan.after:
+        from .diff import headlines
+
+        plan.before["rules of ours"] = {"needs": headlines(rules)}
     beside = world.firewall.coexist(world.host, world.links(), world.warn) if world.firewall.in_use else None
     if beside is not None:
         rules = [*beside.first, *rules, *beside.last]
@@ -188,10 +205,21 @@ def _doubt(requests: t.Sequence[Request], world: World) -> None:
         world.warn("%s%s: %s." % (text[:1].upper(), text[1:], reason))
 
 
-def _headlines(steps: t.Sequence[Operation]) -> list[str]:
-    """The commands of steps, each by its first line that says something."""
-    lines = [command.splitlines() for step in steps for command in step.commands()]
-    return [line for text in lines for line in (text[1:-1] if len(text) > 2 else text)]
+@contextlib.contextmanager
+def _naming(owner: str) -> t.Iterator[None]:
+    """Let a refusal say where in the list the object stands that it is about."""
+    try:
+        yield
+    except (InvalidRequest, Conflict) as error:
+        text = str(error)
+        if not owner or text.lower().startswith(owner.lower()):
+            raise
+        raise type(error)("%s: %s" % (owner, _continued(text))) from None
+
+
+def _continued(text: str) -> str:
+    """A sentence as it goes on behind a colon; a word in capitals stays one."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 
 def joined(steps: t.Sequence[Operation]) -> list[Operation]:
@@ -226,7 +254,9 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
         if not steps and world.firewall.revision == revision:
             wanted = observed  # as it should be; or not ours, and used or left as it is
         elif steps and wanted == observed:
-            observed = dict(observed, needs=_headlines(steps))  # not as it should be in something that is not shown
+            from .diff import headlines
+
+            observed = dict(observed, needs=headlines(steps))  # not as it should be in something that is not shown
     plan.before[title] = observed
     plan.after[title] = wanted
     plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", title=title))
@@ -267,14 +297,13 @@ def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operati
     raise TypeError("%s is neither a StepKind nor a RuleKind" % type(kind).__name__)
 
 
-def _document(side: t.Mapping[str, Description], other: t.Mapping[str, Description]) -> str:
-    """The objects that differ between the two sides, as YAML."""
-    shown = {title: value for title, value in side.items() if value != other.get(title) and value is not None}
-    if not shown:
-        return ""
-    from .text import to_yaml
+def _sides(plan: _Plan) -> tuple[str, str]:
+    """The two sides of the diff; most runs find nothing that differs."""
+    if plan.before == plan.after and not plan.notes:
+        return "", ""
+    from .diff import sides
 
-    return to_yaml(shown)
+    return sides(plan.before, plan.after, plan.notes)
 
 
 def _apply(steps: t.Sequence[Operation], world: World) -> None:
@@ -305,6 +334,10 @@ def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, worl
     if not done:
         return story + ". Nothing had been changed."
     if left:
-        more = " and %d steps more" % (len(left) - 1) if len(left) > 1 else ""
+        more = " and %s more" % _counted(len(left) - 1) if len(left) > 1 else ""
         return story + ". Taking back what came before it failed, too: %s%s. Run it again." % (left[0], more)
-    return story + ". What came before it in this call (%d steps) was taken back." % len(done)
+    return story + ". What came before it in this call (%s) was taken back." % _counted(len(done))
+
+
+def _counted(steps: int) -> str:
+    return "1 step" if steps == 1 else "%d steps" % steps

@@ -38,11 +38,12 @@ class _Fields:
 
 
 def _freeze(cls: t.Any) -> t.Any:
-    if any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
-        return dataclasses.dataclass(frozen=True)(cls)
     inherited = getattr(cls, "__names__", ())
     own = getattr(cls, "__annotations__", {})
-    cls.__names__ = names = (*inherited, *(name for name in own if name not in inherited))
+    names = (*inherited, *(name for name in own if name not in inherited))
+    if not names or any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
+        return dataclasses.dataclass(frozen=True)(cls)
+    cls.__names__ = names
     cls.__dataclass_fields__ = _Fields()
     key = attrgetter(*names)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
+from dataclasses import field
 
 from .frozen import dataclass
 
@@ -51,6 +52,7 @@ class Namespace:
     pid: int | None = None  # name the namespace of this process instead of making one
     sysctls: tuple[tuple[str, str], ...] = ()  # net.* keys and their values inside
     network: str = ""
+    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Veth:
     mtu: int | None = None
     addresses: tuple[Interface, ...] = ()
     network: str = ""
+    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
 
 
 # What becomes of packets that neither enter nor leave a network of ours, the strictest last. ``auto`` drops them where
@@ -226,6 +229,7 @@ class PublishedPort:
     network: str = ""
     # host_ip is on a link that no packet comes in by (lo, a dummy), so they come in by any (anycast, LVS)
     any_way: bool = False
+    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
 
     @property
     def key(self) -> tuple[int, Address | None, str, PortRange]:
@@ -264,6 +268,7 @@ class Flow:
     to: Network
     protocol: str = ""  # empty: any
     ports: PortRange | None = None  # None: any
+    host: bool = False  # to the host itself by its address on the bridge, from the bridge's endpoints
 
 
 @dataclass(frozen=True)
@@ -279,6 +284,19 @@ class BridgePolicy:
     host_access: bool = True
     allow: tuple[Flow, ...] = ()
     network: str = ""
+    gateways: tuple[Address, ...] | None = field(
+        default=None, compare=False
+    )  # the host's own; the flows to them say so
+
+    @property
+    def inner_flows(self) -> tuple[Flow, ...]:
+        """Those to endpoints."""
+        return tuple(flow for flow in self.allow if not flow.host)
+
+    @property
+    def host_flows(self) -> tuple[Flow, ...]:
+        """Those to the host itself."""
+        return tuple(flow for flow in self.allow if flow.host)
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -52,6 +52,10 @@ class Operation:
         """Do it, or raise KernelError, CommandError or OSError."""
         raise NotImplementedError
 
+    def headlines(self) -> list[str]:
+        """What it does, for a person who reads a diff: its commands, each by its first line."""
+        return [command.partition("\n")[0] for command in self.commands()]
+
     def undo(self) -> list[Operation]:
         """The steps that take it back; empty when nothing can or need be taken back."""
         return []
@@ -72,6 +76,9 @@ class WriteFile(Operation):
     def commands(self) -> list[str]:
         folder = self.path.rpartition("/")[0]
         return [shlex.join(["mkdir", "-p", folder]), here_document("cat > " + shlex.quote(self.path), self.text)]
+
+    def headlines(self) -> list[str]:
+        return ["write %s" % self.path]
 
     def apply(self, host: Host) -> None:
         host.write_file(self.path, self.text)
@@ -109,6 +116,11 @@ class LoadRules(Operation):
 
     def commands(self) -> list[str]:
         return [here_document(shlex.join(self.argv), self.text)]
+
+    def headlines(self) -> list[str]:
+        """Its rules, without what declares tables and chains and ends the transaction."""
+        frame = ("*", ":", "#", "COMMIT", "add table ")
+        return [line for line in self.text.splitlines() if line and not line.startswith(frame)]
 
     def apply(self, host: Host) -> None:
         host.execute(self.argv, self.text)

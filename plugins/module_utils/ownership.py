@@ -42,6 +42,11 @@ def refuse_name(label: str, projects: t.Mapping[str, str]) -> None:
         )
 
 
+def named(label: str, endpoint: str) -> str:
+    """What messages call an endpoint of a network."""
+    return "%s/%s" % (name_of(label), endpoint)
+
+
 def owner(label: str) -> str:
     """The network and the project that a label tells."""
     name, project = name_of(label), "project %s" % project_of(label)

@@ -76,6 +76,8 @@ class World:
         self._answers: list[tuple[Network, int, str]] | None = None
         self._machine_id = ""
         self._assumed: dict[str, list[str]] = {}
+        self._local: t.Collection[bytes] | None = None
+        self._remarks: dict[str, dict[t.Hashable, str]] = {}
 
     # -- namespaces
 
@@ -473,6 +475,14 @@ class World:
             self._default_mtu = _ETHERNET_MTU if link is None else link.mtu
         return self._default_mtu
 
+    def has_address(self, address: Address) -> bool:
+        """Whether the host has an address, or will have it when the steps planned so far are done."""
+        if self._local is None:
+            self._local = self.local_addresses()
+        if address.packed in self._local:
+            return True
+        return any(address == other.ip for link in self.links().values() for other in link.addresses)
+
     def local_addresses(self) -> t.Collection[bytes]:
         """Every address of the host, link-local ones too, as packed bytes."""
         return self.host.stack(HOST).local_addresses()
@@ -490,7 +500,7 @@ class World:
 
     def sysctl(self, place: Place, key: str) -> str | None:
         """A value as it will be; None for a key that is not there, or whose interface is not."""
-        home, name = self.places.home(place), _link_of(key)
+        home, name = self.places.home(place), link_of(key)
         planned = self._values.get((home, name), {}).get(key)
         if planned is not None:
             return planned
@@ -507,7 +517,7 @@ class World:
 
         Raises Conflict when the same run wants another value as well: the next one would change it again, for ever.
         """
-        home, name = self.places.home(place), _link_of(key)
+        home, name = self.places.home(place), link_of(key)
         before = self.sysctl(place, key)
         other = self._wanted_values.setdefault((home, key), value)
         if other != value:
@@ -524,7 +534,7 @@ class World:
     def _spread(self, home: Place, key: str, value: str) -> None:
         for name in [*self.links(home), "default"] if key in _FOR_ALL else ():
             own = "%s%s/forwarding" % (_FOR_ALL[key], name)
-            self._values.setdefault((home, _link_of(own)), {})[own] = value
+            self._values.setdefault((home, link_of(own)), {})[own] = value
 
     def file(self, path: str) -> str | None:
         """The text of a file as it will be, such as one of sysctl.d(5) or a unit of systemd; None: there is none."""
@@ -556,6 +566,14 @@ class World:
         """Say something that the user should know, once."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def remark(self, text: str, name: str, key: t.Hashable = None) -> None:
+        """A warning about several objects: ``text`` has a place for their names. What has a key is named once."""
+        self._remarks.setdefault(text, {})[key or name] = name
+
+    def remarks(self) -> list[str]:
+        """What was remarked, a sentence for all objects that it is about."""
+        return [text % enumerate_few(list(dict.fromkeys(names.values()))) for text, names in self._remarks.items()]
 
     def assumptions(self) -> list[str]:
         """What check mode took for granted, a sentence for each kind."""
@@ -610,7 +628,7 @@ def via_of(route: Route) -> str:
     return "" if route.via is None else " via %s" % route.via
 
 
-def _link_of(key: str) -> str:
+def link_of(key: str) -> str:
     """The link that a key belongs to; empty when it is not one of a link."""
     parts = key.split("/")
     return parts[3] if parts[2:3] == ["conf"] and parts[3:4] not in (["all"], ["default"], []) else ""

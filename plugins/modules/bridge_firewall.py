@@ -37,9 +37,15 @@ options:
     description: The subnets behind the bridge. By default those of the host's addresses on it.
     type: list
     elements: str
+  gateways:
+    description: The host's own addresses on the bridge, which tell the flows in O(allow) that go to the host itself. By
+      default those that the bridge has. Name them when the bridge is created later.
+    type: list
+    elements: str
   internal:
     description: Whether the network is closed in both directions, so that only its endpoints and the host can talk to
-      each other.
+      each other. What the bridge publishes is reached by the host only, on 127.0.0.1 and the gateway's address, and by
+      the endpoints on the latter; a warning names ports that are published for others.
     type: bool
     default: false
   icc:
@@ -54,7 +60,8 @@ options:
     type: bool
     default: false
   trusted_interfaces:
-    description: Interfaces, such as that of a VPN, from which the endpoints' own addresses can be reached.
+    description: Interfaces, such as that of a VPN, from which the endpoints' own addresses can be reached. A warning
+      names those that are not there.
     type: list
     elements: str
     default: []
@@ -66,7 +73,10 @@ options:
     choices: [allow, deny]
     default: allow
   allow:
-    description: Flows to endpoints that are let through although the other options would close them.
+    description:
+      - Flows to endpoints that are let through although the other options would close them.
+      - With O(host_access=deny), also flows from endpoints to the host itself, by one of its addresses on the bridge.
+      - A warning names the entries that open nothing that would be closed.
     type: list
     elements: dict
     default: []
@@ -75,7 +85,8 @@ options:
         description: The subnet or address from which the flow comes. By default any.
         type: str
       to:
-        description: The subnet or address of endpoints to which the flow goes.
+        description: The subnet or address of endpoints to which the flow goes, or one of O(gateways) for the host
+          itself.
         type: str
         required: true
       protocol:
@@ -178,6 +189,11 @@ objects:
       type: list
       elements: dict
       sample: [{from: 192.0.2.50/32, to: 10.20.0.0/24, protocol: tcp, port: "9100"}]
+    gateways:
+      description: The host's addresses to which flows in C(allow) go. Left out if there are none.
+      type: list
+      elements: str
+      sample: [10.20.0.1]
     network:
       description: The network that the object belongs to. Left out if it belongs to none.
       type: str

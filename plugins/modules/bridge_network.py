@@ -62,8 +62,8 @@ options:
                 name for any interface but that one.
             type: str
           exclude:
-            description: Destinations that are never translated, such as networks behind a VPN. Each is used for its
-              own address family.
+            description: Destinations that are never translated, such as networks behind a VPN, or endpoints by
+              their names. Each is used for its own address family.
             type: list
             elements: str
             default: []
@@ -102,16 +102,21 @@ options:
         choices: [allow, deny]
         default: allow
       allow:
-        description: Flows to endpoints that are let through although the other options would close them.
+        description:
+          - Flows to endpoints that are let through although the other options would close them.
+          - With C(host_access=deny), also flows from endpoints to the host itself, by its address in the network.
+          - Wherever an address of an endpoint is wanted, its name will do, such as V(db), or V(db.back) for the one in
+            the network C(back).
         type: list
         elements: dict
         default: []
         suboptions:
           from:
-            description: The subnet or address from which the flow comes. By default any.
+            description: The subnet, address or name of an endpoint from which the flow comes. By default any.
             type: str
           to:
-            description: The subnet or address of endpoints to which the flow goes.
+            description: The subnet of endpoints, or the address or name of one, to which the flow goes. The gateway, or
+              V(host), is the host itself.
             type: str
             required: true
           protocol:
@@ -188,7 +193,8 @@ options:
                 description: The address of the host on which the port is published. By default all its addresses.
                 type: str
               allowed_sources:
-                description: The subnets whose clients may use the port. By default all. The host itself always may.
+                description: The subnets, addresses and names of endpoints that may use the port. By default all. The
+                  host itself always may.
                 type: list
                 elements: str
                 default: []

@@ -29,6 +29,7 @@ options:
       - The interface by which the traffic must leave to be translated. By default any.
       - This is the name of an interface, or V(default) for the interface of the default route, or C(!) and a name for
         any interface but that one. The last form usually names the subnet's own bridge.
+      - An interface that is not there is refused, in check mode, too.
     type: str
   exclude:
     description: Destinations that are never translated, such as networks behind a VPN.

@@ -122,6 +122,11 @@ networks:
           type: list
           elements: dict
           sample: [{from: 192.0.2.50/32, to: 10.20.0.0/24, protocol: tcp, port: "9100"}]
+        gateways:
+          description: The host's addresses to which flows in C(allow) go. Left out if there are none.
+          type: list
+          elements: str
+          sample: [10.20.0.1]
         network:
           description: The network that the object belongs to. Left out if it belongs to none.
           type: str

@@ -49,6 +49,8 @@ options:
         itself, and to endpoints of this collection's networks, unless O(in_interfaces) says otherwise.
       - No packet comes in by C(lo) or a dummy interface, so a port on an address there (anycast) is open to clients by
         any interface. 127.0.0.0/8 stays for the host alone.
+      - A warning names ports on an address that the host does not have, unless C(net.ipv4.ip_nonlocal_bind), or that of
+        IPv6, says that it may come later.
     type: str
   bridge:
     description: The interface that leads to the endpoint. By default the one whose subnet contains O(container_ip).
@@ -60,6 +62,7 @@ options:
     default: []
   in_interfaces:
     description: The interfaces by which a client may come in. By default all. The host itself always may use the port.
+      A warning names those that are not there.
     type: list
     elements: str
     default: []

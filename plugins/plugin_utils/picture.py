@@ -162,9 +162,9 @@ def _policy(policy: BridgePolicy | None) -> list[str]:
 
 
 def _flow(flow: Flow) -> str:
-    source = str(flow.source) if flow.source.prefixlen else "anywhere"
+    source = str(flow.source) if flow.source.prefixlen else "endpoints" if flow.host else "anywhere"
     what = "/".join(word for word in (str(flow.ports or ""), flow.protocol) if word)
-    text = "from %s to %s" % (source, flow.to)
+    text = "from %s to %s" % (source, "the host at %s" % flow.to.network_address if flow.host else flow.to)
     return "%s, %s" % (text, what) if what else text
 
 

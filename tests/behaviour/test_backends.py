@@ -102,7 +102,9 @@ def test_move(moving: Host, old: str, new: str) -> None:
     done = put(host, new)
     # python-iptables and iptables-legacy are two ways to the same tables.
     assert done.changed == ({old, new} != {"legacy", "iptables-legacy"})
-    assert predicted.data["commands"] == done.data["commands"]
+    assert predicted.data["commands"] == done.data["commands"] and predicted.diff == done.diff
+    moved = [line for line in str(done.diff["after"]).splitlines() if line.startswith("packet filter: from ")]
+    assert len(moved) == done.changed and "needs" not in str(done.diff)
     assert remains(only_new, rules(host)) == ""
     again = put(host, new)
     assert (again.changed, again.commands) == (False, [])

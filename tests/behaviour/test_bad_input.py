@@ -102,7 +102,7 @@ CASES = [
         setup=(("netns", {"name": "inner"}),),
     ),
     Bad("bridge-of-rules", "bridge_firewall", {"bridge": "br-none"}, ("br-none",), in_earnest=True),
-    Bad("interface", "nat_masquerade", {"source": "10.50.0.0/24", "out_interface": "wan7"}, ("wan7",), in_earnest=True),
+    Bad("interface", "nat_masquerade", {"source": "10.50.0.0/24", "out_interface": "wan7"}, ("wan7",)),
     Bad("interface-localnet", "sysctl_forward", {"route_localnet": ["wan7"]}, ("wan7",), in_earnest=True),
     Bad("endpoint", "port_publish", {**PORT, "container_ip": "10.77.0.2"}, ("10.77.0.2",), in_earnest=True),
     Bad("process", "netns", {"name": "proc", "pid": 4194303}, ("4194303", "process")),
@@ -114,8 +114,13 @@ CASES = [
         "sysctl-unknown",
         "netns",
         {"name": "inner", "sysctls": {"net.ipv4.no_such_key": 1}},
-        ("no_such_key",),
-        in_earnest=True,
+        ("no_such_key", "inner"),
+    ),
+    Bad(
+        "interface-of-a-network",
+        "bridge_network",
+        network(masquerade={"out_interface": "wan7"}),
+        ("network blue", "wan7"),
     ),
     Bad("mtu", "bridge", {"name": "br-t", "mtu": 20}, ("20", "MTU")),
     Bad("mac", "bridge", {"name": "br-t", "mac_address": "02:00:00:00:01"}, ("02:00:00:00:01",)),
@@ -202,7 +207,7 @@ CASES = [
         "ports-of-two",
         "bridge_network",
         network({"name": "web", "publish": ["8080:80"]}, {"name": "db", "publish": ["8080:81"]}),
-        ("8080", "10.50.0.2:80", "10.50.0.3:81"),
+        ("8080", "blue/web", "blue/db", "10.50.0.2:80", "10.50.0.3:81"),
     ),
 ]
 

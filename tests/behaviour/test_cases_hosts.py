@@ -400,3 +400,18 @@ def test_the_filter_copies_nothing_of_ansible_and_warns_of_nothing(fleet: Fleet)
     [result] = run.results
     assert len(result.result["ansible_facts"]["plan"]["present"]["bridge"]) == 60
     assert "DEPRECAT" not in run.output.upper(), run.output
+
+
+# ---- what a person reads
+
+
+@pytest.mark.versions
+def test_show_prints_the_picture_as_a_picture(fleet: Fleet) -> None:
+    """With Ansible's own callback and no configuration: no list in JSON, with quotes and commas."""
+    shown = fleet.play(
+        "- import_playbook: dockerless.network.show", hosts="h1", environment={"ANSIBLE_STDOUT_CALLBACK": "default"}
+    )
+    picture = shown.output.partition("TASK [Draw it]")[2].partition("PLAY RECAP")[0].splitlines()[1:]
+
+    assert picture[0].startswith("h1  forwards ") and picture[1] == "│" and picture[2][:3] in ("├─ ", "└─ ")
+    assert not any(line.strip().startswith(('"', "[")) or line.endswith(",") for line in picture)

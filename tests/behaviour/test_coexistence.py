@@ -269,11 +269,13 @@ def test_a_port_of_docker_is_refused_with_its_holder(docker: Host) -> None:
     docker.run("for proxy in $(pidof docker-proxy); do kill -STOP $proxy; done")  # it listens, too
     endpoint = {"name": "web", "addresses": ["10.20.0.2", "fd00:20::2"], "publish": ["8088:80"]}
     refused = docker.converge(check=True, endpoints=[endpoint])
-    assert refused.failed and "Host port 8088/tcp is in use: " in refused.msg
+    assert refused.failed and "host port 8088/tcp is in use: " in refused.msg
     docker.run("kill -KILL $(pidof docker-proxy); while pidof docker-proxy; do sleep 0.02; done")
     refused = docker.converge(check=True, endpoints=[endpoint])
     table = "legacy iptables table nat" if docker.fleet.settings.legacy_tables else "table ip nat"
-    wanted = f"Host port 8088/tcp is in use: chain DOCKER of {table} leads it to {address}:80."
+    wanted = (
+        f"network blue: endpoint web: host port 8088/tcp is in use: chain DOCKER of {table} leads it to {address}:80."
+    )
     assert refused.failed and refused.msg == wanted
 
 
@@ -556,7 +558,8 @@ def test_a_port_that_a_users_own_table_takes_is_refused(host: Host, rule: str, h
     }"""
     host.fleet.lab.run(HOST, ["nft", "-f", "-"], input=table % rule)
     refused = host.converge(check=True)
-    assert refused.msg == f"Host port 8080/tcp is in use: chain pre of table inet theirs {holder}."
+    words = "network blue: endpoint web: host port 8080/tcp is in use: chain pre of table inet theirs"
+    assert refused.msg == f"{words} {holder}."
     host.run("nft flush chain inet theirs pre")
     host.run("nft add rule inet theirs pre ip daddr 203.0.113.77 tcp dport 8080 dnat ip to 10.9.9.9")
     assert not host.converge(check=True).failed

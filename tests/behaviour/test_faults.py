@@ -412,7 +412,7 @@ def test_a_bridge_is_full(world: EngineWorld) -> None:
     before = world.state()
     failed = world.try_run(crowd, bridge_ports=2)
     assert failed.error == "Conflict"
-    assert "Bridge br-blue is full" in failed.message
+    assert failed.message.startswith("network blue: endpoint e2: bridge br-blue is full")
     assert not differences(world.state(), before)
     world.make(*crowd, bridge_ports=3)
 

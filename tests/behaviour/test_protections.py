@@ -263,6 +263,17 @@ class TestDirectAccess:
             assert all(world.ping(place, address) for place, address, unused in services)
             world.open(host, *ways(["app"], RED_GATEWAY, 7000))
 
+    def test_access_to_one_port_of_the_host(self, world: Lab) -> None:
+        """Opened to one endpoint on the gateway's address, and neither to others, nor on other addresses and ports."""
+        allow = [{"from": "db", "to": "host", "protocol": "tcp", "port": 7000}]
+        with world.server("host", 7000) as host, world.server("host", 7001) as other:
+            world.make(blue(host_access="deny"), RED)
+            world.shut(host, *ways(["db"], BLUE_GATEWAY, 7000))
+            world.make(blue(host_access="deny", allow=allow), RED)
+            world.open(host, *ways(["db"], BLUE_GATEWAY, 7000))
+            world.shut(host, *ways(["web", "neighbour", "app"], BLUE_GATEWAY, 7000), *ways(["db"], LAN, 7000))
+            world.shut(other, *ways(["db"], BLUE_GATEWAY, 7001))
+
 
 # ---- at no moment
 
@@ -582,14 +593,15 @@ class TestIsolation:
             world.shut(server, *asked)
 
     def test_internal_works_within(self, world: Lab, nf_call: bool) -> None:
-        """Neighbour discovery included."""
-        world.make(blue(internal=True), RED)
+        """Neighbour discovery included, and what is published for the host itself."""
+        world.make(blue("8080:80", internal=True), RED)
         world.forget_neighbours("web", "db")
         with world.server("web", 80) as server:
             for version in VERSIONS:
                 assert world.ask("db", WEB[version], 80, server) == DB[version]
                 assert world.ask("host", WEB[version], 80, server) == BLUE_GATEWAY[version]
                 assert world.ping("web", BLUE_GATEWAY[version])
+            world.open(server, ("host", "127.0.0.1", 8080), *ways(["host", "db"], BLUE_GATEWAY, 8080))
 
 
 @NF_CALL

@@ -70,11 +70,12 @@ def host() -> MemoryHost:
 
 
 def test_the_networks_of_the_guide() -> None:
-    (variables,) = [example for example in examples(GUIDE) if "bridge_network_networks" in example]
+    first, named = [example for example in examples(GUIDE) if "bridge_network_networks" in example]
 
-    outcome = make_networks(variables["bridge_network_networks"], world(host()))
+    outcome = make_networks(first["bridge_network_networks"], world(host()))
 
     assert {"ip netns add web", "ip netns add db"} <= set(outcome.commands)
+    assert not make_networks(named["bridge_network_networks"], world(host())).warnings
 
 
 def test_the_task_list_of_single_modules_is_complete_and_idempotent() -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
 UTILS = "ansible_collections.dockerless.network.plugins."
 # What runs on managed hosts, and what calls it.
-FOLDERS = ("module_utils", "modules", "plugin_utils", "filter", "become", "inventory")
+FOLDERS = ("module_utils", "modules", "plugin_utils", "action", "filter", "become", "inventory")
 
 Graph = Mapping[str, frozenset[str]]
 

@@ -37,7 +37,10 @@ NETWORKS: list[Facts] = [
         "direct_access": True,
         "trusted_interfaces": ["eth9"],
         "host_access": "deny",
-        "allow": [{"from": "192.0.2.50", "to": "10.20.0.10", "protocol": "tcp", "port": "9100"}],
+        "allow": [
+            {"from": "192.0.2.50", "to": "10.20.0.10", "protocol": "tcp", "port": "9100"},
+            {"to": "host", "protocol": "udp", "port": "53"},
+        ],
         "masquerade": {"out_interface": "eth9", "exclude": ["10.0.0.0/8"], "to_source": "192.0.2.7"},
         "endpoints": [
             {

@@ -31,6 +31,7 @@ from ..model import (
     Veth,
 )
 from ..report import HostReport, NetworkReport
+from .names import Names
 from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, staying
 from .objects import Composition, Objects
 from .ports import plan_ports
@@ -86,15 +87,17 @@ def _left_alone(names: t.Collection[str], report: HostReport, scope: Scope) -> t
 
 def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> Objects:
     plan = Objects()
+    names = Names(networks)
     for network in networks:
         with read.about("network %s" % network.name):
             plan.bridge.append(_plan_bridge(network))
-            plan.bridge_firewall.append(_plan_policy(network))
+            plan.bridge_firewall.append(_plan_policy(network, names))
             with read.about("network %s: masquerade" % network.name):
-                plan.nat_masquerade += _plan_masquerades(network, report)
-    plan.port_publish = plan_ports(networks, report.ports)
+                plan.nat_masquerade += _plan_masquerades(network, report, names)
+    plan.port_publish = plan_ports(networks, report.ports, names)
     plan.netns = _plan_namespaces(networks, report, goes)
-    plan.veth = _plan_veths(networks, _served(networks, report, goes))
+    routed = {policy.bridge for policy in plan.bridge_firewall if not policy.icc and policy.inner_flows}
+    plan.veth = _plan_veths(networks, routed, _served(networks, report, goes))
     return plan
 
 
@@ -105,13 +108,15 @@ def _plan_bridge(network: BridgeNetwork) -> Bridge:
     return Bridge(network.bridge, tuple(addresses), network.mtu, network=network.label)
 
 
-def _plan_policy(network: BridgeNetwork) -> BridgePolicy:
+def _plan_policy(network: BridgeNetwork, names: Names) -> BridgePolicy:
     from ..kinds.bridge_firewall import BridgeFirewallKind
 
     return BridgeFirewallKind().parse(
         dict(
-            _given(network.options, "direct_access", "trusted_interfaces", "host_access", "allow"),
+            _given(network.options, "direct_access", "trusted_interfaces", "host_access"),
+            allow=names.flows(network.options.get("allow") or (), network),
             bridge=network.bridge,
+            gateways=[str(gateway) for gateway in network.gateways.values()],
             subnets=[str(subnet.network) for subnet in network.subnets.values()],
             internal=network.internal,
             icc=network.icc,
@@ -125,18 +130,20 @@ def _given(options: Facts, *names: str) -> dict[str, t.Any]:
     return {name: options[name] for name in names if options.get(name) is not None}
 
 
-def _plan_masquerades(network: BridgeNetwork, report: HostReport) -> list[Masquerade]:
+def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) -> list[Masquerade]:
     options = read_masquerade("network %s" % network.name, network.options.get("masquerade"))
     if network.internal or options is None:
         return []
-    return [_plan_masquerade(network, version, options, report) for version in network.subnets]
+    excluded = read.networks("exclude", names.addresses("exclude", options.get("exclude") or (), network))
+    return [_plan_masquerade(network, version, options, excluded, report) for version in network.subnets]
 
 
-def _plan_masquerade(network: BridgeNetwork, version: int, options: Facts, report: HostReport) -> Masquerade:
+def _plan_masquerade(
+    network: BridgeNetwork, version: int, options: Facts, excluded: t.Iterable[Network], report: HostReport
+) -> Masquerade:
     """What is said of addresses of the other family is for the network's other masquerade."""
     from ..kinds.nat_masquerade import NatMasqueradeKind
 
-    excluded = read.networks("exclude", options.get("exclude"))
     found = dict(
         _given(options, "random_fully"),
         source=str(network.subnets[version].network),
@@ -171,19 +178,25 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
             if name is not None and name not in found:
                 there = noted.get(name, "")
                 stays = project_of(there) == network.project and not goes(there)
-                found[name] = Namespace(name, network=there if there and stays else network.label)
+                label = there if there and stays else network.label
+                found[name] = Namespace(name, network=label, endpoint=endpoint.name)
     return list(found.values())
 
 
-def _plan_veths(networks: t.Sequence[BridgeNetwork], served: set[tuple[Place, int]]) -> list[Veth]:
-    """``served`` are the namespaces that have a way out, for a version of IP, by a network that is not in the list."""
+def _plan_veths(
+    networks: t.Sequence[BridgeNetwork], routed: t.Collection[str], served: set[tuple[Place, int]]
+) -> list[Veth]:
+    """``routed`` are the bridges whose endpoints talk to one another by way of the host.
+
+    ``served`` are the namespaces that have a way out, for a version of IP, by a network that is not in the list.
+    """
     legs = Counter((e.place, v) for n in networks if not n.internal for e in n.endpoints for v in n.subnets)
     legs.update(served)
     served = set(served)
     result = []
     for network in networks:
         ways = {} if network.internal else {v: Route(_ANYWHERE[v], via) for v, via in network.gateways.items()}
-        by_host = _ways_by_host(network)
+        by_host = _ways_by_host(network) if network.bridge in routed else ()
         for endpoint in network.endpoints:
             # one way out for each version: by the first network that has one
             own = ways if endpoint.default_route else {}
@@ -220,6 +233,7 @@ def _plan_veth(
         isolated=not network.icc,
         mtu=network.mtu,
         network=network.label,
+        endpoint=endpoint.name,
     )
 
 
@@ -228,8 +242,6 @@ def _ways_by_host(network: BridgeNetwork) -> tuple[Route, ...]:
 
     The gateway has a route of its own, or the kernel would find it behind itself and refuse the others.
     """
-    if network.icc or not network.options.get("allow"):
-        return ()
     routes: list[Route] = []
     for version, subnet in network.subnets.items():
         gateway = network.gateways[version]

@@ -218,10 +218,14 @@ def _refuse_double_endpoints(network: BridgeNetwork) -> None:
     places: dict[Place, str] = {}
     for endpoint in network.endpoints:
         if endpoint.place in places:
-            raise InvalidRequest(
-                "network %s: endpoint %s is in the list twice." % (network.name, places[endpoint.place])
-            )
+            raise InvalidRequest(_twice(network.name, places[endpoint.place], endpoint))
         places[endpoint.place] = endpoint.name
+
+
+def _twice(network: str, one: str, other: Endpoint) -> str:
+    if one == other.name:
+        return "network %s: endpoint %s is in the list twice." % (network, one)
+    return "network %s: endpoints %s and %s would both live in %s." % (network, one, other.name, other.place)
 
 
 def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[EndpointReport]) -> None:

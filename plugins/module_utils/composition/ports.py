@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import parsing as read
 from ..firewall.port_table import PortTable
 from ..frozen import replace
-from ..model import Address, InvalidRequest, PortRange, PublishedPort
+from ..marks import name_of
+from ..model import Address, InvalidRequest, Network, PortRange, PublishedPort
+from .names import Names
 from .networks import BridgeNetwork, Endpoint
 from .publish import Publish
 
@@ -52,7 +55,11 @@ class Ports:
             if all(self._is_free(_at(wish, number)) for wish in wishes):
                 self._next[lane] = number
                 return number
-        raise InvalidRequest("publish: none of the host ports %s is free for %s." % (out_of, wishes[0].container_ip))
+        wish = wishes[0]
+        raise InvalidRequest(
+            "network %s: endpoint %s: publish: none of the host ports %s is free."
+            % (name_of(wish.network), wish.endpoint, out_of)
+        )
 
     def _is_free(self, wish: PublishedPort) -> bool:
         there = self._taken.get(wish)
@@ -68,10 +75,12 @@ def _at(port: PublishedPort, number: int) -> PublishedPort:
     return replace(port, host_ports=PortRange(number, number))
 
 
-def plan_ports(networks: t.Iterable[BridgeNetwork], known: t.Sequence[PublishedPort]) -> list[PublishedPort]:
+def plan_ports(
+    networks: t.Iterable[BridgeNetwork], known: t.Sequence[PublishedPort], names: Names
+) -> list[PublishedPort]:
     """What all endpoints publish; ``known`` is what is published now."""
     planned = [
-        (publish.choice, _plan_publish(network, endpoint, publish))
+        (publish.choice, _plan_publish(network, endpoint, publish, names))
         for network in networks
         for endpoint in network.endpoints
         for publish in endpoint.publish
@@ -92,10 +101,13 @@ def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
     return [(choice, ports if choice is None else table.choose(ports, choice)) for choice, ports in planned]
 
 
-def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish) -> list[PublishedPort]:
+def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish, names: Names) -> list[PublishedPort]:
     """For each family that it is meant for; where the number is still open, any stands for it."""
+    with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
+        sources = _sources(publish, network, names)
     first = {address.version: address.ip for address in reversed(endpoint.addresses)}
-    found = [_plan_family(network, publish, first[version]) for version in sorted(first) if _is_meant(publish, version)]
+    meant = [version for version in sorted(first) if _is_meant(publish, sources, version)]
+    found = [_plan_family(network, endpoint.name, publish, sources, first[version]) for version in meant]
     if not found:
         raise InvalidRequest(
             "network %s: endpoint %s cannot publish %s: it has no address of that family."
@@ -104,15 +116,22 @@ def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish) 
     return found
 
 
-def _is_meant(publish: Publish, version: int) -> bool:
+def _sources(publish: Publish, network: BridgeNetwork, names: Names) -> tuple[Network, ...]:
+    values = names.addresses("allowed_sources", publish.allowed_sources, network)
+    return read.networks("allowed_sources", values)
+
+
+def _is_meant(publish: Publish, sources: t.Sequence[Network], version: int) -> bool:
     """A host address, or clients that are named, are of one family; without any restriction all are meant."""
     if publish.host_ip is not None and publish.host_ip.version != version:
         return False
-    return not publish.allowed_sources or any(source.version == version for source in publish.allowed_sources)
+    return not sources or any(source.version == version for source in sources)
 
 
-def _plan_family(network: BridgeNetwork, publish: Publish, container_ip: Address) -> PublishedPort:
-    sources = tuple(source for source in publish.allowed_sources if source.version == container_ip.version)
+def _plan_family(
+    network: BridgeNetwork, endpoint: str, publish: Publish, allowed: t.Sequence[Network], container_ip: Address
+) -> PublishedPort:
+    sources = tuple(source for source in allowed if source.version == container_ip.version)
     everywhere = publish.host_ip is None or publish.host_ip.is_unspecified
     return PublishedPort(
         protocol=publish.protocol,
@@ -124,4 +143,5 @@ def _plan_family(network: BridgeNetwork, publish: Publish, container_ip: Address
         allowed_sources=() if any(source.prefixlen == 0 for source in sources) else sources,
         in_interfaces=publish.in_interfaces,
         network=network.label,
+        endpoint=endpoint,
     )

@@ -10,7 +10,7 @@ import typing as t
 
 from .. import parsing as read
 from ..frozen import dataclass
-from ..model import Address, InvalidRequest, Network, PortRange
+from ..model import Address, InvalidRequest, PortRange
 from ..reading import read as read_options
 from .spec import PUBLISH
 
@@ -35,7 +35,7 @@ class Publish:
     host_ports: PortRange | None = None
     host_ip: Address | None = None
     protocol: str = "tcp"
-    allowed_sources: tuple[Network, ...] = ()
+    allowed_sources: tuple[str, ...] = ()  # subnets, addresses and names of endpoints
     in_interfaces: tuple[str, ...] = ()
 
     @property
@@ -72,7 +72,7 @@ def _parse_options(value: t.Mapping[str, t.Any]) -> Publish:
         value["host_port"],
         value["host_ip"],
         value["protocol"],
-        read.networks("allowed_sources", value["allowed_sources"]),
+        tuple(value["allowed_sources"] or ()),
         tuple(sorted(links)),
     )
 
@@ -83,7 +83,7 @@ def _publish(
     host_port: t.Any,
     host_ip: str | None,
     protocol: str | None,
-    sources: tuple[Network, ...] = (),
+    sources: tuple[str, ...] = (),
     links: tuple[str, ...] = (),
 ) -> Publish:
     inside = read.port_range("publish", container_port)

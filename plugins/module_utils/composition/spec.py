@@ -32,7 +32,7 @@ NETWORK: Arguments = {
     "gateways": {"type": "list", "elements": "str"},
     "mtu": {"type": "int"},
     "masquerade": {"type": "raw", "options": _MASQUERADE, "default": True},
-    **without(POLICY, "bridge", "subnets"),
+    **without(POLICY, "bridge", "subnets", "gateways"),
     "endpoints": {"type": "list", "elements": "dict", "options": ENDPOINT, "default": []},
 }
 # What goes that is not in the list: in the networks that are in it; also the other networks of the project; nothing.

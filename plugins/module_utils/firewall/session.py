@@ -84,6 +84,7 @@ class FirewallSession:
         self.drop_transit: frozenset[int] = frozenset()
         self.in_use = False
         self.revision = 0  # goes up when what is wanted changes by something that is not an object of the rules
+        self.left: list[str] = []  # the back-ends whose rules go by the plan
         self.stale: list[PortFlows] = []  # flows that must not go on as they began
 
     def open(self) -> None:
@@ -183,6 +184,10 @@ class FirewallSession:
         for trouble in self.foreign.troubles:
             warn(trouble + ".")
 
+    def move(self) -> str:
+        """From which back-end to which one rules of ours go by the plan; empty when they stay where they are."""
+        return "from %s to %s" % (" and ".join(self.left), self._source.backend.name) if self.left else ""
+
     @property
     def backend(self) -> str:
         """The name of the back-end that has our rules; of the one that would be used while there are none."""
@@ -244,7 +249,10 @@ class FirewallSession:
         first = replace(held, policies=desired.policies | frozenset(still))
         steps = source.backend.plan(source.raw, first)
         for other in self._others:
-            steps += other.backend.plan(other.raw, FirewallState())
+            gone = other.backend.plan(other.raw, FirewallState())
+            if gone:
+                self.left.append(other.backend.name)
+            steps += gone
         if self.stale:
             from ..operations import ForgetFlows
 

@@ -11,11 +11,12 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, POLICY, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
-from ..frozen import dataclass
-from ..model import ANYWHERE, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
+from ..frozen import dataclass, replace
+from ..marks import name_of
+from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
 from ..ownership import Holding
 from ..world import Claims, World
-from .common import belongs, compact
+from .common import belongs, compact, remark_internal
 from .overlaps import Owned, first_overlap
 
 
@@ -37,10 +38,12 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
         trusted = sorted(
             {read.link_name("trusted_interfaces", name) for name in options.get("trusted_interfaces") or ()}
         )
-        flows = {self._parse_flow(item, bridge) for item in options.get("allow") or ()}
-        for flow in flows:
-            if subnets and not any(_lies_in(flow.to, subnet) for subnet in subnets):
-                raise InvalidRequest("Bridge %s: allow.to %s lies in none of its subnets." % (bridge, flow.to))
+        gateways = None
+        if options.get("gateways") is not None:
+            gateways = tuple(read.address("gateways", value) for value in options["gateways"])
+        flows = _to_host({self._parse_flow(item, bridge) for item in options.get("allow") or ()}, gateways or ())
+        for flow in flows if subnets else ():
+            _require_inside(flow, bridge, subnets, gateways or ())
         internal = bool(options.get("internal"))
         if internal and (trusted or options.get("direct_access")):
             raise InvalidRequest(
@@ -57,6 +60,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
             host_access=options.get("host_access") != "deny",
             allow=tuple(sorted(flows, key=str)),
             network=read.owner(options),
+            gateways=gateways,
         )
 
     @staticmethod
@@ -89,14 +93,34 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
         return "firewall of bridge %s" % item.bridge
 
     def resolve(self, item: BridgePolicy, state: str, world: World) -> BridgePolicy:
-        if not isinstance(item, _ByAddresses) or state == "absent":
+        if state == "absent":
             return item
         link = world.links().get(item.bridge)
-        if link is None:
+        if link is None and isinstance(item, _ByAddresses):
             world.assume("bridge", item.bridge, "make it with the module bridge, or say which subnets it will have")
-            return item
-        subnets = read.networks("subnets", [str(address.network) for address in link.addresses])
-        return BridgePolicy(**dict(vars(item), subnets=subnets))
+        addresses = () if link is None else link.addresses
+        if isinstance(item, _ByAddresses):
+            subnets = read.networks("subnets", [str(address.network) for address in addresses])
+            item = BridgePolicy(**dict(vars(item), subnets=subnets))
+        if item.gateways is None:
+            flows = _to_host(item.allow, [address.ip for address in addresses])
+            item = replace(item, allow=tuple(sorted(flows, key=str)))
+        return self._without_idle(item, world)
+
+    @staticmethod
+    def _without_idle(item: BridgePolicy, world: World) -> BridgePolicy:
+        """Less what the rules have no place for: to a host that is open, nothing can be opened."""
+        for flow in item.host_flows if item.subnets else ():
+            if flow.source.prefixlen and not any(overlap(flow.source, subnet) for subnet in item.subnets):
+                raise InvalidRequest(
+                    "Bridge %s: allow.to %s opens the host to the bridge's endpoints, and allow.from %s is none of"
+                    " them; others reach the host by its other addresses."
+                    % (item.bridge, flow.to.network_address, flow.source)
+                )
+        for flow, reason in idle_flows(item):
+            what = "%s of %s" % (_spell_flow(flow), name_of(item.network) or item.bridge)
+            world.remark("These entries of allow have no effect, for %s: %%s." % reason, what)
+        return replace(item, allow=item.inner_flows) if item.host_access else item
 
     def holdings(self, item: BridgePolicy, state: str, world: World) -> t.Iterable[Holding]:
         there = world.firewall.policies.get(item.bridge)
@@ -123,6 +147,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
             trusted_interfaces=list(item.trusted_interfaces),
             host_access="allow" if item.host_access else "deny",
             allow=[_describe_flow(flow) for flow in item.allow],
+            gateways=sorted({str(flow.to.network_address) for flow in item.host_flows}) or None,
             **belongs(item.network),
         )
 
@@ -136,10 +161,65 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
                 _refuse_overlap(item, rules.policies[bridge])
             rules.policies[item.bridge] = item
 
+    def remark(self, item: BridgePolicy, world: World) -> None:
+        for link in item.trusted_interfaces:
+            if link not in world.links():
+                text = (
+                    "There is no interface %s on this host now, and these networks name it in trusted_interfaces: %%s."
+                )
+                world.remark(text % link, name_of(item.network) or item.bridge)
+        if item.internal:
+            self._remark_ports(item, world)
+
+    @staticmethod
+    def _remark_ports(item: BridgePolicy, world: World) -> None:
+        """Ports that are published already."""
+        for port in world.firewall.ports:
+            if port.bridge == item.bridge:
+                remark_internal(port, world)
+
 
 def _describe_flow(flow: Flow) -> dict[str, t.Any]:
     ends = {"from": str(flow.source), "to": str(flow.to)}
     return dict(ends, **compact(protocol=flow.protocol or None, port=None if flow.ports is None else str(flow.ports)))
+
+
+def _spell_flow(flow: Flow) -> str:
+    ends = "to %s" % _spell_end(flow.to)
+    return "from %s %s" % (_spell_end(flow.source), ends) if flow.source.prefixlen else ends
+
+
+def _spell_end(end: Network) -> str:
+    return str(end.network_address if end.prefixlen == end.max_prefixlen else end)
+
+
+def _to_host(flows: t.Iterable[Flow], gateways: t.Collection[Address]) -> set[Flow]:
+    """The same flows; those to an address of the host say so."""
+    hosts = {flow for flow in flows if flow.to.num_addresses == 1 and flow.to.network_address in gateways}
+    return {replace(flow, host=True) if flow in hosts else flow for flow in flows}
+
+
+def _require_inside(flow: Flow, bridge: str, subnets: t.Sequence[Network], gateways: t.Sequence[Address]) -> None:
+    if any(_lies_in(flow.to, subnet) for subnet in subnets):
+        return
+    host = "; the host itself is reached by %s" % " and ".join(map(str, gateways)) if gateways else ""
+    raise InvalidRequest("Bridge %s: allow.to %s lies in none of its subnets%s." % (bridge, _spell_end(flow.to), host))
+
+
+def idle_flows(item: BridgePolicy) -> t.Iterator[tuple[Flow, str]]:
+    """Entries of ``allow`` that open nothing, each with the reason."""
+    for flow in item.allow:
+        inside = any(_lies_in(flow.source, subnet) for subnet in item.subnets)
+        outside = not any(overlap(flow.source, subnet) for subnet in item.subnets)
+        if flow.host:
+            if item.host_access:
+                yield flow, "host_access lets endpoints reach the host anyway"
+        elif item.icc and inside:
+            yield flow, "icc lets endpoints reach one another anyway"
+        elif item.internal and (item.icc or outside):
+            yield flow, "internal closes the network to everyone else"
+        elif item.direct_access and item.icc:
+            yield flow, "direct_access and icc let everyone in anyway"
 
 
 def _lies_in(inner: Network, outer: Network) -> bool:

@@ -12,7 +12,8 @@ import typing as t
 
 from ..kernel.state import BridgeValues, Link, LinkValue
 from ..marks import name_of, project_of
-from ..model import DEFAULT_PROJECT, HOST, Interface, Place
+from ..model import DEFAULT_PROJECT, HOST, Interface, Place, PublishedPort
+from ..ownership import named
 from ..world import World
 
 if t.TYPE_CHECKING:
@@ -149,3 +150,23 @@ def belongs(label: str) -> dict[str, str | None]:
 def compact(**values: t.Any) -> dict[str, t.Any]:
     """A description without what is not said: None."""
     return {key: value for key, value in values.items() if value is not None}
+
+
+def short_port(item: PublishedPort) -> str:
+    """A port by what is published, and by whom."""
+    owner = named(item.network, item.endpoint) if item.endpoint else str(item.container_ip)
+    return "%s/%s (%s)" % (item.host_ports, item.protocol, owner)
+
+
+def remark_internal(item: PublishedPort, world: World) -> None:
+    """Warn of a port that nobody outside can reach, unless it is meant for the host and the endpoints themselves."""
+    link = world.links().get(item.bridge)
+    own = () if link is None else [address.ip for address in link.addresses]
+    if item.host_ip is not None and (item.host_ip.is_loopback or item.host_ip in own):
+        return
+    who = "Network %s" % name_of(item.network) if item.network else "Bridge %s" % item.bridge
+    text = (
+        "%s is internal, so nobody from outside reaches the ports that it publishes: %%s. The host reaches them on"
+        " 127.0.0.1, and with the endpoints on the gateway's address; publish them there, or leave internal out."
+    )
+    world.remark(text % who, short_port(item), (item.host_ports, item.protocol, item.bridge))

@@ -122,32 +122,31 @@ class EndChecks:
         self._addresses: dict[tuple[str, Address], str] = {}
         self._routes: dict[tuple[Place, Network, int | None], str] = {}
 
-    def add(self, end: Peer, kind: str, name: str, segment: str) -> None:
-        """One more end, of the link ``name``; what is on one segment hears one another. Raises InvalidRequest."""
+    def add(self, end: Peer, owner: str, segment: str) -> None:
+        """One more end; what is on one segment hears one another. Raises InvalidRequest."""
         key = (end.place, end.name)
         if key in self._names:
             raise InvalidRequest(
-                "%s %s and %s would both have %s in %s as their peer."
-                % (kind, self._names[key], name, end.name, end.place)
+                "%s and %s would both have %s in %s as their peer." % (self._names[key], owner, end.name, end.place)
             )
-        self._names[key] = name
+        self._names[key] = owner
         for address in end.addresses or ():
             known = (segment, address.ip)
             if known in self._addresses:
                 other = self._addresses[known]
-                raise InvalidRequest("Address %s is used twice: by %s %s and %s." % (address.ip, kind, other, name))
-            self._addresses[known] = name
+                raise InvalidRequest("Address %s is used twice: by %s and %s." % (address.ip, other, owner))
+            self._addresses[known] = owner
         for route in end.routes:
-            self._add_route(route, end.place, kind, name)
+            self._add_route(route, end.place, owner)
 
-    def _add_route(self, route: Route, place: Place, kind: str, name: str) -> None:
+    def _add_route(self, route: Route, place: Place, owner: str) -> None:
         key = (place, route.to, metric_of(route))
         if key in self._routes:
             raise InvalidRequest(
-                "%s %s and %s both bring a route to %s into %s; leave one out, or give it another metric."
-                % (kind, self._routes[key], name, target_of(route), place)
+                "%s and %s both bring a route to %s into %s; leave one out, or give it another metric."
+                % (self._routes[key], owner, target_of(route), place)
             )
-        self._routes[key] = name
+        self._routes[key] = owner
 
 
 # ---- in the words of the options

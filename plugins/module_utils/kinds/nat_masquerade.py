@@ -72,7 +72,10 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
                 )
             return replace(item, out=OutInterface(uplink))
         if state == "present" and item.out.name and not item.out.inverted and item.out.name not in world.links():
-            world.assume("interface", item.out.name, "out_interface takes the name of one that is there")
+            raise Conflict(
+                "There is no interface %s on this host; out_interface takes the name of one that is there."
+                % item.out.name
+            )
         return item
 
     def holdings(self, item: Masquerade, state: str, world: World) -> t.Iterable[Holding]:

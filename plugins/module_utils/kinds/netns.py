@@ -12,10 +12,11 @@ from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..frozen import replace
 from ..kernel.state import Link, NamespaceEntry
+from ..kernel.sysctl import sysctl_name
 from ..marks import LINK_GROUP, label_of, namespace_alias
-from ..model import Conflict, InvalidRequest, Namespace, Place, Process
+from ..model import HOST, Conflict, InvalidRequest, Namespace, Place, Process
 from ..ownership import Holding
-from ..world import World, is_ours
+from ..world import World, is_ours, link_of
 from .common import belongs, compact, link_steps, link_values, sysctl_steps
 
 if t.TYPE_CHECKING:
@@ -98,12 +99,14 @@ class NetnsKind(StepKind[Namespace]):
             living = next((found for found in old if world.is_plugged(found)), None)
             if living is not None:
                 return self._plan_return(item, living, world)
+            _refuse_unknown(HOST, item, world)
             _tell_what_is_left(item.name, old, world)
             world.make_namespace(item.name)
             steps: list[Operation] = [CreateNamespace(item.name, namespace_alias(item.network, item.name))]
         else:
             place = Place(pid=item.pid)
             world.require(place)
+            _refuse_unknown(place, item, world)
             steps = [AttachNamespace(item.name, item.pid), *self._loopback(place, world)]
             world.attach_namespace(item.name, place)
         return steps + sysctl_steps(place, item.sysctls, world)
@@ -126,6 +129,7 @@ class NetnsKind(StepKind[Namespace]):
         target = Place(pid=pid)
         world.require(target)
         if world.is_same(Place(netns=item.name), target):
+            _refuse_unknown(target, item, world)
             return self._loopback(target, world) + sysctl_steps(target, item.sysctls, world)
         if entry.recorded == 0:
             raise Conflict(
@@ -141,6 +145,7 @@ class NetnsKind(StepKind[Namespace]):
 
     def _plan_there(self, item: Namespace, world: World) -> list[Operation]:
         place = Place(netns=item.name)
+        _refuse_unknown(place, item, world)
         lo = world.links(place)["lo"]
         wanted: dict[str, t.Any] = {"up": True}
         if is_made_by_us(lo):
@@ -208,6 +213,19 @@ def _loopback_steps(place: Place, lo: Link, wanted: dict[str, t.Any], world: Wor
     if steps:
         world.put_link(replace(lo, **wanted), place)
     return steps
+
+
+def _refuse_unknown(place: Place, item: Namespace, world: World) -> None:
+    """Raise Conflict for a key that the kernel does not have; those of a link may come with it.
+
+    Before a namespace is made, the keys of the host tell: a new namespace has none that the host has not.
+    """
+    for key, unused in item.sysctls:
+        if link_of(key) in ("", "lo") and world.sysctl(place, key) is None:
+            raise Conflict(
+                "Namespace %s: the kernel has no sysctl %s there; leave it out, or load the module that brings it."
+                % (item.name, sysctl_name(key))
+            )
 
 
 def is_made_by_us(lo: Link) -> bool:

@@ -15,10 +15,10 @@ from ..firewall.session import FirewallSession
 from ..frozen import replace
 from ..kernel.state import PortFlows
 from ..marks import name_of
-from ..model import Conflict, InvalidRequest, PortRange, PublishedPort
-from ..ownership import Holding
+from ..model import HOST, Address, Conflict, InvalidRequest, PortRange, PublishedPort
+from ..ownership import Holding, named
 from ..world import World
-from .common import belongs, compact
+from .common import belongs, compact, remark_internal, short_port
 
 
 class PortPublishKind(RuleKind[PublishedPort]):
@@ -83,7 +83,8 @@ class PortPublishKind(RuleKind[PublishedPort]):
         for item in items:
             for other in (table.get(item), *table.clashes(item)):
                 if other is not None:
-                    raise InvalidRequest("Host port %s is asked for twice: %s and %s." % (item.host_ports, other, item))
+                    what = (item.host_ports, item.protocol, _asked(other), _asked(item))
+                    raise InvalidRequest("Host port %s/%s is asked for twice: by %s and %s." % what)
             table.add(item)
 
     def title(self, item: PublishedPort) -> str:
@@ -157,6 +158,27 @@ class PortPublishKind(RuleKind[PublishedPort]):
             if moved or (there is None and item.protocol == "udp"):
                 rules.stale.append(_flows(item))
 
+    def remark(self, item: PublishedPort, world: World) -> None:
+        there = world.firewall.ports.get(item) or item
+        policy = world.firewall.policies.get(there.bridge)
+        if policy is not None and policy.internal:
+            remark_internal(replace(item, bridge=there.bridge), world)
+        for link in item.in_interfaces:
+            if link not in world.links():
+                text = "There is no interface %s on this host now, and in_interfaces limits these ports to it: %%s."
+                world.remark(text % link, short_port(item), item.key)
+        if item.host_ip is not None and not item.host_ip.is_loopback:
+            self._remark_address(item, item.host_ip, world)
+
+    @staticmethod
+    def _remark_address(item: PublishedPort, host_ip: Address, world: World) -> None:
+        """One that may come later, by VRRP or so, is what ip_nonlocal_bind is set for."""
+        key = "net/ipv%d/ip_nonlocal_bind" % host_ip.version
+        if world.sysctl(HOST, key) not in (None, "0") or world.has_address(host_ip):
+            return
+        text = "This host does not have the address %s now, and these ports are published on it: %%s."
+        world.remark(text % host_ip, short_port(item), item.key)
+
     @staticmethod
     def _refuse_taken(item: PublishedPort, there: PublishedPort | None, world: World) -> None:
         what = "Host port %s/%s" % (item.host_ports, item.protocol)
@@ -181,6 +203,11 @@ def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:
         return False
     nowhere = (link for link in world.links().values() if link.name == "lo" or link.kind == "dummy")
     return any(item.host_ip == address.ip for link in nowhere for address in link.addresses)
+
+
+def _asked(item: PublishedPort) -> str:
+    """A port, and in front of it the endpoint that it stands in where that is known."""
+    return "%s (%s)" % (named(item.network, item.endpoint), item) if item.endpoint else str(item)
 
 
 def _target(item: PublishedPort) -> tuple[t.Any, int]:

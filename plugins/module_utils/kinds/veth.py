@@ -14,7 +14,7 @@ from ..frozen import dataclass, replace
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
-from ..ownership import Holding
+from ..ownership import Holding, named
 from ..world import Claims, World, described, is_ours
 from . import ends, source_routing
 from .common import (
@@ -96,7 +96,7 @@ class VethKind(StepKind[Veth]):
             if item.name in names:
                 raise InvalidRequest("veth %s is asked for twice." % item.name)
             names.add(item.name)
-            checks.add(item.peer, "veth", item.name, item.bridge or item.name)
+            checks.add(item.peer, _called(item), item.bridge or item.name)
 
     def title(self, item: Veth) -> str:
         return "veth %s" % item.name
@@ -299,6 +299,10 @@ class VethKind(StepKind[Veth]):
         found, again = world.peer_of(link), remake(link, world)
         steps = [] if found is None else source_routing.leave(found[0], found[1].name, world)
         return steps + _delete(item.name, again, world)
+
+
+def _called(item: Veth) -> str:
+    return named(item.network, item.endpoint) if item.endpoint else "veth %s" % item.name
 
 
 def make(item: Veth, ipv6: bool) -> list[Operation]:

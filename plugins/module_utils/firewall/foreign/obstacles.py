@@ -88,7 +88,8 @@ def _packets(state: FirewallState, uplinks: t.Callable[[], t.Iterable[str]]) -> 
     subnets = [subnet for policy in state.policies for subnet in policy.subnets]
     for policy in sorted(state.policies, key=lambda policy: policy.bridge):
         links = set(policy.trusted_interfaces)
-        if not policy.internal and (policy.direct_access or any(_from_outside(flow, subnets) for flow in policy.allow)):
+        allowed = any(_from_outside(flow, subnets) for flow in policy.inner_flows)
+        if not policy.internal and (policy.direct_access or allowed):
             links.update(uplinks())
         packets += [Packet(policy.bridge, DIRECT, link) for link in sorted(links)]
     return packets

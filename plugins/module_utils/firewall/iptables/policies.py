@@ -44,7 +44,9 @@ def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
     _render_guard(policies, draft)
     _render_forward(policies, draft)
     _render_host_access([policy for policy in policies if not policy.host_access], draft)
-    _render_output([policy for policy in policies if not policy.icc and list(_flows(policy, draft.version))], draft)
+    _render_output(
+        [policy for policy in policies if not policy.icc and list(_flows(policy.inner_flows, draft.version))], draft
+    )
 
 
 def _render_guard(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
@@ -64,7 +66,7 @@ def _render_guard(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
     for policy in policies:
         subnets = [subnet for subnet in policy.subnets if subnet.version == draft.version]
         if subnets and not policy.internal and not policy.direct_access:
-            for flow in _flows(policy, draft.version):
+            for flow in _flows(policy.inner_flows, draft.version):
                 draft.add(names.GUARD, flow, ("-j", "RETURN"))
         for subnet in subnets:
             for rule in _guard(policy):
@@ -126,13 +128,13 @@ def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
     elif version == 6:
         for kind in ("135", "136"):  # neighbour discovery is to IPv6 what ARP, which no rule here filters, is to IPv4
             yield ("-i", policy.bridge, "-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "RETURN")
-    for flow in _flows(policy, version):
+    for flow in _flows(policy.inner_flows, version):
         yield (*flow, "-j", "RETURN")
     yield ("-j", "DROP")
 
 
-def _flows(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
-    for flow in policy.allow:
+def _flows(flows: t.Iterable[Flow], version: int) -> t.Iterator[Rule]:
+    for flow in flows:
         if flow.source.version != flow.to.version:
             raise InvalidRequest("A flow from %s to %s mixes address families." % (flow.source, flow.to))
         if flow.to.version == version:
@@ -144,6 +146,8 @@ def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> Non
     if not policies:
         return
     for policy in policies:
+        for flow in _flows(policy.host_flows, draft.version):
+            draft.add(names.INPUT, ("-i", policy.bridge), flow, ("-j", "RETURN"))
         draft.add(names.INPUT, ("-i", policy.bridge, "-j", names.HOST[1]))
     draft.add(names.HOST, ESTABLISHED, ("-j", "RETURN"))
     if draft.version == 4:
@@ -178,14 +182,17 @@ def parse(rules: Rules, version: int) -> t.Iterator[BridgePolicy]:
     no_way_out = {rule.get("-i") for rule in forward if rule.get("-j") == "DROP"}
     no_host_access = {rule.get("-i") for rule in rules.get(names.INPUT, ())}
     subnets = _subnets(rules.get(names.GUARD, ()))
+    to_host = list(each(lambda rule: _host_flow(rule, version), rules.get(names.INPUT, ())))
     for (unused, chain), into in rules.items():
         if chain.startswith(names.INTO):
             policy = _policy(chain[len(names.INTO) :], into, version)
+            allow = tuple(flow for bridge, flow in to_host if bridge == policy.bridge)
             yield replace(
                 policy,
                 subnets=tuple(subnets.get(policy.bridge, ())),
                 internal=policy.internal or policy.bridge in no_way_out,
                 host_access=policy.bridge not in no_host_access,
+                allow=tuple(sorted(policy.allow + allow, key=str)) if allow else policy.allow,
                 network=labels.get(policy.bridge, ""),
             )
 
@@ -219,6 +226,14 @@ def _flow(rule: Options, version: int) -> Flow | None:
         return None
     wanted = ports(rule) if "--dport" in rule else None
     return Flow(network(rule, "-s", version), network(rule, "-d", version), rule.get("-p", ""), wanted)
+
+
+def _host_flow(rule: Options, version: int) -> tuple[str, Flow] | None:
+    """A flow from a bridge to the host itself."""
+    if "-i" not in rule:
+        return None
+    flow = _flow({key: value for key, value in rule.items() if key != "-i"}, version)
+    return None if flow is None else (rule["-i"], replace(flow, host=True))
 
 
 def merged(one: BridgePolicy, other: BridgePolicy) -> BridgePolicy:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import typing as t
+from dataclasses import replace
 
 from ...model import ANYWHERE, BridgePolicy, Flow, Network
 from .. import notes
@@ -25,8 +26,8 @@ _FORWARD = (
 _INPUT = (
     "iifname @%s ct state established,related accept" % names.HOST_CLOSED,
     "iifname @%s meta l4proto { icmp, ipv6-icmp } accept" % names.HOST_CLOSED,
-    'iifname @%s counter drop comment "access to the host"' % names.HOST_CLOSED,
 )
+_NO_HOST = 'iifname @%s counter drop comment "access to the host"' % names.HOST_CLOSED
 # With icc: false, allowed flows between endpoints are routed through the host. Its redirects would tell the endpoints
 # that they share a link.
 _OUTPUT = (
@@ -44,16 +45,18 @@ def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
         _put_policy(policy, draft)
     # route_localnet on a bridge would open every service on the host's 127.0.0.1 to the endpoints
     draft.put(names.WATCHED[4], ADDRESS[4], LOOPBACK, interval=True)
-    flows = sorted(_flow_rule(policy.bridge, flow) for policy in policies for flow in policy.allow)
+    flows = sorted(_flow_rule(policy.bridge, flow) for policy in policies for flow in policy.inner_flows)
     if flows:
         draft.chains[names.ALLOW] = tuple(flows)
     draft.chains[names.USER] = ()
     _render_guard(draft)
     _render_forward(draft)
-    if any(policy.allow and not policy.icc for policy in policies):
+    if any(policy.inner_flows and not policy.icc for policy in policies):
         draft.chains[names.OUTPUT] = _OUTPUT
-    if names.HOST_CLOSED in draft.sets:
-        draft.chains[names.INPUT] = _INPUT
+    closed = [policy for policy in policies if not policy.host_access]
+    if closed:
+        open_to = sorted(_host_rule(policy.bridge, flow) for policy in closed for flow in policy.host_flows)
+        draft.chains[names.INPUT] = (*_INPUT, *open_to, _NO_HOST)
 
 
 def _render_guard(draft: Draft) -> None:
@@ -155,6 +158,11 @@ def _flow_rule(bridge: str, flow: Flow) -> str:
     return '%s accept comment "%s"' % (" ".join(words), notes.spell(bridge=bridge))
 
 
+def _host_rule(bridge: str, flow: Flow) -> str:
+    """A rule for a flow to the host itself, which is nobody's but the endpoints'."""
+    return "iifname %s %s" % (link(bridge), _flow_rule(bridge, flow))
+
+
 # ---- from rules
 
 
@@ -204,6 +212,10 @@ def _flows(table: Table) -> dict[str, list[Flow]]:
         # a rule that does not spell the same again was altered, and is not taken for one of ours
         if flow is not None and _flow_rule(*flow) == rule:
             found.setdefault(flow[0], []).append(flow[1])
+    for rule in table.chains.get(names.INPUT, Chain()).rules:
+        flow = attempt(_host_flow, rule)
+        if flow is not None and _host_rule(*flow) == rule:
+            found.setdefault(flow[0], []).append(flow[1])
     return found
 
 
@@ -225,3 +237,8 @@ def _flow(rule: str) -> tuple[str, Flow]:
         protocol=found["ported"] or found["protocol"] or "",
         ports=ports(found["ports"]) if found["ports"] else None,
     )
+
+
+def _host_flow(rule: str) -> tuple[str, Flow]:
+    bridge, flow = _flow(rule.partition('" ')[2])
+    return bridge, replace(flow, host=True)

@@ -18,7 +18,11 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.comp
     compose,
 )
 
-BLUE = {"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web", "publish": ["8080:80"]}]}
+BLUE: dict[str, Any] = {
+    "name": "blue",
+    "subnets": ["10.20.0.0/24"],
+    "endpoints": [{"name": "web", "publish": ["8080:80"]}],
+}
 compose_filter = module.FilterModule().filters()["compose"]
 
 
@@ -54,6 +58,12 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
     [
         ([], {}, "networks: the list is empty; set prune to project if no network of project default shall be left."),
         (None, {}, "networks: the list of networks is missing (bridge_network_networks of the role)."),
+        (
+            [{**BLUE, "endpoints": [*BLUE["endpoints"], {"name": "db", "publish": ["8080:81"]}]}],
+            {},
+            "Host port 8080/tcp is asked for twice: by blue/web (8080:10.20.0.2:80/tcp) and blue/db"
+            " (8080:10.20.0.3:81/tcp).",
+        ),
         (
             [BLUE],
             {"project": "a@b"},

@@ -266,3 +266,82 @@ def test_an_impossible_list_changes_nothing() -> None:
         once(host, [{"name": "new", "subnets": ["10.22.0.0/24"]}, {"name": "red", "subnets": ["10.21.0.0/24"]}])
 
     assert host.snapshot() == before
+
+
+# ---- what is said of what does not work
+
+
+def blue(*endpoints: Facts, **options: Any) -> Facts:
+    return {"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": list(endpoints), **options}
+
+
+def test_warnings_name_the_network_and_the_endpoints() -> None:
+    host = new_host()
+    port = {"host_port": 81, "container_port": 80, "host_ip": "192.0.2.99", "in_interfaces": ["eth7"]}
+    networks = [
+        blue(
+            {"name": "web", "publish": ["8080:80", port, "127.0.0.1:82:80"]},
+            {"name": "db", "publish": ["83:80", "10.20.0.1:84:80"]},
+        ),
+        {"name": "red", "subnets": ["10.21.0.0/24"], "trusted_interfaces": ["wg0", "br-blue"]},
+    ]
+
+    found = converge(host, [dict(networks[0], internal=True), networks[1]]).warnings
+
+    assert set(found) == {
+        "Network blue is internal, so nobody from outside reaches the ports that it publishes: 8080/tcp (blue/web),"
+        " 81/tcp (blue/web), 83/tcp (blue/db). The host reaches them on 127.0.0.1, and with the"
+        " endpoints on the gateway's address; publish them there, or leave internal out.",
+        "This host does not have the address 192.0.2.99 now, and these ports are published on it: 81/tcp (blue/web).",
+        "There is no interface eth7 on this host now, and in_interfaces limits these ports to it: 81/tcp (blue/web).",
+        "There is no interface wg0 on this host now, and these networks name it in trusted_interfaces: red.",
+    }
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    ("networks", "message"),
+    [
+        (
+            [blue({"name": "ea", "publish": ["8080:80"]}, {"name": "eb", "publish": ["8080:81"]})],
+            "Host port 8080/tcp is asked for twice: by blue/ea (8080:10.20.0.2:80/tcp) and blue/eb"
+            " (8080:10.20.0.3:81/tcp).",
+        ),
+        (
+            [
+                blue({"name": "web", "netns": "ns", "interface": "eth0"}),
+                {
+                    "name": "red",
+                    "subnets": ["10.21.0.0/24"],
+                    "endpoints": [{"name": "db", "netns": "other", "interface": "eth0"}],
+                },
+                {"name": "grey", "subnets": ["10.20.0.0/25"]},
+            ],
+            "Networks blue and grey overlap: 10.20.0.0/24 and 10.20.0.0/25.",
+        ),
+        (
+            [blue({"name": "web", "publish": ["22:22"]})],
+            "network blue: endpoint web: host port 22/tcp is in use: sshd (process 7) listens on 0.0.0.0:22.",
+        ),
+        (
+            [blue(masquerade={"out_interface": "eth7"})],
+            "network blue: there is no interface eth7 on this host; out_interface takes the name of one that is there.",
+        ),
+        (
+            [blue({"name": "web", "pid": 99})],
+            "network blue: endpoint web: there is no process 99 on this host.",
+        ),
+        (
+            [blue(bridge="eth9")],
+            "network blue: eth9 is there already, and is not a bridge but a physical or loopback interface.",
+        ),
+    ],
+)
+def test_refusals_name_the_network_and_the_endpoint(networks: list[Facts], message: str, check_mode: bool) -> None:
+    host = new_host()
+    host.listeners = {("tcp", 22): "sshd (process 7) listens on 0.0.0.0:22"}
+
+    with pytest.raises((Conflict, InvalidRequest)) as refused:
+        once(host, networks, check_mode=check_mode)
+
+    assert str(refused.value) == message

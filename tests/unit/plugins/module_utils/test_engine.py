@@ -219,7 +219,7 @@ def test_when_the_first_step_fails_nothing_had_been_changed() -> None:
     ("stuck", "told"),
     [
         (1, "undo 2 (no way back)"),
-        (2, "undo 2 (no way back) and 1 steps more"),
+        (2, "undo 2 (no way back) and 1 step more"),
     ],
 )
 def test_what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back_all_the_same(stuck: int, told: str) -> None:

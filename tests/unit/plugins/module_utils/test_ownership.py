@@ -88,11 +88,20 @@ def red(**endpoint: Any) -> Facts:
         ),
         (
             red(netns="web"),
-            "Namespace web belongs to network blue of project shop, and network red of",
+            "network red: endpoint app: namespace web belongs to network blue of project shop, and network red of",
         ),
-        (red(publish=["8080:80"]), "Host port 8080/tcp belongs to network blue of project shop"),
-        (red(publish=["8000-8100:80-180"]), "Host port 8080/tcp belongs to network blue of project shop"),
-        (red(publish=["9000:9000"]), "Host port 9000/tcp belongs to network blue of project shop"),
+        (
+            red(publish=["8080:80"]),
+            "network red: endpoint app: host port 8080/tcp belongs to network blue of project shop",
+        ),
+        (
+            red(publish=["8000-8100:80-180"]),
+            "network red: endpoint app: host port 8080/tcp belongs to network blue of project shop",
+        ),
+        (
+            red(publish=["9000:9000"]),
+            "network red: endpoint app: host port 9000/tcp belongs to network blue of project shop",
+        ),
     ],
 )
 def test_what_another_project_has_is_refused_with_its_name(

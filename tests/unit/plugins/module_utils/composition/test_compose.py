@@ -556,7 +556,9 @@ def test_a_chosen_port_is_free_in_both_families() -> None:
 def test_when_no_port_is_free_the_run_says_so() -> None:
     easy = [endpoint("e%d" % number, "8000-8001:80") for number in range(3)]
 
-    with pytest.raises(InvalidRequest, match=r"^publish: none of the host ports 8000-8001 is free for 10\.20\.0\.4\.$"):
+    with pytest.raises(
+        InvalidRequest, match=r"^network blue: endpoint e2: publish: none of the host ports 8000-8001 is free\.$"
+    ):
         compose([network("blue", "10.20.0.0/24", *easy)], {})
 
 

@@ -111,8 +111,14 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             "network blue: endpoint web lives in a namespace by name or by pid, not both.",
         ),
         ([blue(web(), web())], "network blue: endpoint web is in the list twice."),
-        ([blue(web(netns="ns"), {"name": "ns"})], "network blue: endpoint web is in the list twice."),
-        ([blue(web(pid=7), {"name": "ns", "pid": 7})], "network blue: endpoint web is in the list twice."),
+        (
+            [blue(web(netns="ns"), {"name": "ns"})],
+            "network blue: endpoints web and ns would both live in namespace ns.",
+        ),
+        (
+            [blue(web(pid=7), {"name": "ns", "pid": 7})],
+            "network blue: endpoints web and ns would both live in the namespace of process 7.",
+        ),
         (
             [blue(web(addresses=["10.21.0.2"]))],
             "network blue: address 10.21.0.2 of endpoint web is outside the subnet 10.20.0.0/29.",

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -89,9 +89,9 @@ def test_restrictions_have_one_form() -> None:
         }
     )
 
-    assert found.allowed_sources == (ip_network("192.0.2.0/24"), ip_network("fd00::/64"))
+    assert found.allowed_sources == ("fd00::/64", "192.0.2.128/25", "192.0.2.0/25")
     assert found.in_interfaces == ("eth0", "wg0")
-    assert parse({"host_port": 80, "allowed_sources": "192.0.2.0/24"}).allowed_sources == (ip_network("192.0.2.0/24"),)
+    assert parse({"host_port": 80, "allowed_sources": "192.0.2.0/24"}).allowed_sources == ("192.0.2.0/24",)
     assert parse({"host_port": 80, "in_interfaces": "eth0"}).in_interfaces == ("eth0",)
 
 
@@ -148,10 +148,6 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
             " allowed_sources, in_interfaces.",
         ),
         ({"container_port": "x"}, "publish: 'x' is not a valid port; write it like 8080 or 8000-8010."),
-        (
-            {"container_port": 80, "allowed_sources": ["x"]},
-            "allowed_sources: 'x' is not a valid subnet; write it like 10.20.0.0/24.",
-        ),
         ({"container_port": 80, "in_interfaces": ["a b"]}, "in_interfaces: 'a b' is not a valid interface name."),
     ],
 )

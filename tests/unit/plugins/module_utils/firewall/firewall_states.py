@@ -82,6 +82,9 @@ def policies(draw: Any) -> BridgePolicy:
     for flow in draw(several(st.one_of([flows(subnet) for subnet in subnets]))) if subnets else ():
         if not any(_flows_overlap(flow, other) for other in allow):
             allow.append(flow)
+    host_access = draw(st.booleans())
+    if not host_access:
+        allow = [replace(flow, host=draw(st.booleans())) for flow in allow]
     return BridgePolicy(
         bridge=bridge,
         subnets=subnets,
@@ -89,7 +92,7 @@ def policies(draw: Any) -> BridgePolicy:
         icc=draw(st.booleans()),
         direct_access=draw(st.booleans()),
         trusted_interfaces=tuple(sorted(draw(several(LINKS.filter(lambda name: name != bridge))))),
-        host_access=draw(st.booleans()),
+        host_access=host_access,
         allow=tuple(sorted(allow, key=str)),
         network=draw(LABELS),
     )

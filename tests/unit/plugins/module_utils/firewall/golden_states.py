@@ -61,7 +61,17 @@ STATES = {
     "internal": state(replace(BOTH, internal=True), RED),
     "direct-access": state(replace(BOTH, direct_access=True), RED),
     "trusted-interfaces": state(replace(BOTH, trusted_interfaces=("eth1", "wg0"))),
-    "host-access-denied": state(replace(BOTH, host_access=False), RED),
+    "host-access-denied": state(
+        replace(
+            BOTH,
+            host_access=False,
+            allow=(
+                Flow(ANYWHERE4, ip_network("10.20.0.1/32"), "udp", PortRange(53, 53), host=True),
+                Flow(ANYWHERE6, ip_network("fd00:20::1/128"), "tcp", PortRange(80, 90), host=True),
+            ),
+        ),
+        RED,
+    ),
     "masquerades": state(
         EGRESS,
         EGRESS6,

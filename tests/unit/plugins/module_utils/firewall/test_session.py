@@ -269,6 +269,7 @@ def test_rules_of_the_old_back_end_are_taken_over_and_go_after_the_new_ones_have
     assert argv(steps)[0] == "nft"
     assert set(argv(steps)[1:]) == {"iptables-nft-restore"}
     assert "-X DLN-EGRESS" in steps[1].text  # type: ignore[attr-defined]
+    assert session.move() == "from iptables to nftables"
 
 
 def test_and_the_other_way_round() -> None:
@@ -277,7 +278,7 @@ def test_and_the_other_way_round() -> None:
     session.open()
     steps, unused = session.plan()
 
-    assert session.current.drop_foreign
+    assert session.current.drop_foreign and session.move() == "from nftables to iptables"
     assert argv(steps) == ["iptables-restore", "ip6tables-restore", "nft"]
     assert steps[-1].commands() == ["nft -f - <<'EOF'\ndelete table inet dockerless\nEOF"]
 

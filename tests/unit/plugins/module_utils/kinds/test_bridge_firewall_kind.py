@@ -110,7 +110,7 @@ def test_options() -> None:
             {"allow": [{"to": "10.20.0.9", "protocol": "icmp"}]},
             "allow.protocol: 'icmp' is not a valid protocol; write one of tcp, udp, sctp.",
         ),
-        ({"allow": [{"to": "10.21.0.9"}]}, "Bridge br-blue: allow.to 10.21.0.9/32 lies in none of its subnets."),
+        ({"allow": [{"to": "10.21.0.9"}]}, "Bridge br-blue: allow.to 10.21.0.9 lies in none of its subnets."),
         ({"allow": [{"to": "10.0.0.0/8"}]}, "Bridge br-blue: allow.to 10.0.0.0/8 lies in none of its subnets."),
         (
             {"internal": True, "trusted_interfaces": ["wg0"]},
@@ -338,3 +338,92 @@ def test_any_policies_can_follow_any_others(first: list[Request], second: list[R
         converge(host, *second)
     except Conflict as conflict:
         assert "overlaps" in str(conflict)
+
+
+# ---- flows to the host itself, and those that open nothing
+
+
+def kept(host: MemoryHost) -> list[BridgePolicy]:
+    """The policies that the rules of a host hold."""
+    session = world(host).firewall
+    session.open()
+    return list(session.current.policies)
+
+
+DNS = {"to": "10.20.0.1", "protocol": "udp", "port": "53"}
+DNS_FLOW = Flow(ip_network("0.0.0.0/0"), ip_network("10.20.0.1/32"), "udp", PortRange(53, 53), host=True)
+
+
+def test_a_flow_to_the_gateway_is_one_to_the_host() -> None:
+    host = MemoryHost()
+    outcome = converge(host, blue(host_access="deny", allow=[DNS], gateways=["10.20.0.1"]))
+
+    assert outcome.warnings == ()
+    [policy] = kept(host)
+    assert policy.allow == (DNS_FLOW,)
+
+
+def test_without_gateways_those_count_that_the_bridge_has() -> None:
+    host = MemoryHost()
+    once(host, ask(BridgeKind(), {"name": "br-blue", "addresses": ["10.20.0.1/24", "fd00:20::1/64"]}))
+    converge(host, blue(host_access="deny", allow=[DNS]))
+
+    [policy] = kept(host)
+    assert policy.allow == (DNS_FLOW,)
+
+
+def test_to_a_host_that_is_open_nothing_is_opened() -> None:
+    host = MemoryHost()
+    outcome = converge(host, blue(allow=[DNS, {"to": "10.20.0.9", "from": "192.0.2.1"}], gateways=["10.20.0.1"]))
+
+    assert outcome.warnings == (
+        "These entries of allow have no effect, for host_access lets endpoints reach the host anyway: to 10.20.0.1 of"
+        " blue.",
+    )
+    [policy] = kept(host)
+    assert [str(flow.to) for flow in policy.allow] == ["10.20.0.9/32"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"allow": [{"to": "10.20.0.9", "from": "10.20.0.8"}]}, "icc lets endpoints reach one another anyway"),
+        (
+            {"allow": [{"to": "10.20.0.9", "from": "192.0.2.1"}], "internal": True, "icc": False},
+            "internal closes the network to everyone else",
+        ),
+        ({"allow": [{"to": "10.20.0.9"}], "internal": True}, "internal closes the network to everyone else"),
+        ({"allow": [{"to": "10.20.0.9"}], "direct_access": True}, "direct_access and icc let everyone in anyway"),
+        ({"allow": [{"to": "10.20.0.9"}]}, ""),
+        ({"allow": [{"to": "10.20.0.9"}], "icc": False, "internal": True}, ""),
+        ({"allow": [{"to": "10.20.0.9", "from": "10.20.0.8"}], "icc": False}, ""),
+    ],
+)
+def test_flows_that_open_nothing_are_worth_a_warning(options: dict[str, Any], reason: str) -> None:
+    warnings = converge(MemoryHost(), blue(**options)).warnings
+
+    assert [text.partition(", for ")[2].partition(": ")[0] for text in warnings] == ([reason] if reason else [])
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_the_host_is_opened_to_endpoints_only(check_mode: bool) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        once(
+            MemoryHost(),
+            blue(host_access="deny", allow=[{**DNS, "from": "192.0.2.7"}], gateways=["10.20.0.1"]),
+            check_mode=check_mode,
+        )
+
+    assert str(refused.value) == (
+        "Bridge br-blue: allow.to 10.20.0.1 opens the host to the bridge's endpoints, and allow.from 192.0.2.7/32 is"
+        " none of them; others reach the host by its other addresses."
+    )
+
+
+def test_another_address_of_the_host_is_refused_with_the_gateway() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        KIND.parse({**OPTIONS, "allow": [{"to": "192.0.2.9"}], "gateways": ["10.20.0.1"]})
+
+    assert str(refused.value) == (
+        "Bridge br-blue: allow.to 192.0.2.9 lies in none of its subnets; the host itself is reached by 10.20.0.1."
+    )

@@ -85,6 +85,22 @@ def test_a_new_namespace() -> None:
     )
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_sysctl_that_the_kernel_does_not_have_is_a_conflict(there: bool, check_mode: bool) -> None:
+    host = MemoryHost()
+    if there:
+        once(host, web())
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web(sysctls={"net.ipv4.no_such_key": 1}), check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "Namespace web: the kernel has no sysctl net.ipv4.no_such_key there; leave it out, or load the module that"
+        " brings it."
+    )
+
+
 @pytest.mark.parametrize("later", [{"network": "red"}, {"network": "blue", "sysctls": {PORTS: "1 2"}}])
 def test_what_is_said_later_is_changed_in_place(later: dict[str, Any]) -> None:
     host = host_with(web(network="blue"))

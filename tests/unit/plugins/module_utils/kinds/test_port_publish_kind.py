@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import PortFlows
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Conflict,
@@ -142,17 +143,17 @@ def test_a_port_that_cannot_be_is_refused(changes: dict[str, Any], message: str)
         (
             {},
             {"container_ip": "10.20.0.3"},
-            "Host port 8080 is asked for twice: 8080:10.20.0.2:80/tcp and 8080:10.20.0.3:80/tcp.",
+            "Host port 8080/tcp is asked for twice: by 8080:10.20.0.2:80/tcp and 8080:10.20.0.3:80/tcp.",
         ),
         (
             {},
             {"host_ip": "192.0.2.1"},
-            "Host port 8080 is asked for twice: 8080:10.20.0.2:80/tcp and 192.0.2.1:8080:10.20.0.2:80/tcp.",
+            "Host port 8080/tcp is asked for twice: by 8080:10.20.0.2:80/tcp and 192.0.2.1:8080:10.20.0.2:80/tcp.",
         ),
         (
             {"host_port": "8000-8100", "container_port": None},
             {},
-            "Host port 8080 is asked for twice: 8000-8100:10.20.0.2:8000-8100/tcp and 8080:10.20.0.2:80/tcp.",
+            "Host port 8080/tcp is asked for twice: by 8000-8100:10.20.0.2:8000-8100/tcp and 8080:10.20.0.2:80/tcp.",
         ),
     ],
 )
@@ -360,6 +361,60 @@ def test_without_a_bridge_and_a_link_that_leads_there_is_a_conflict() -> None:
         "There is no interface towards 10.20.0.2 on this host; make the endpoint first, or give the option bridge."
     )
     assert once(host_with(), web(bridge=None), check_mode=True).changed
+
+
+# ---- what does not work
+
+
+def test_an_address_and_an_interface_that_the_host_does_not_have_are_worth_a_warning() -> None:
+    host = host_with()
+    host.uplink("eth0")
+
+    outcome = converge(
+        host, web(host_ip="192.0.2.99"), web(host_port="81", in_interfaces=["eth0", "eth7"]), web(host_port="82")
+    )
+
+    assert outcome.warnings == (
+        "This host does not have the address 192.0.2.99 now, and these ports are published on it: 8080/tcp"
+        " (10.20.0.2).",
+        "There is no interface eth7 on this host now, and in_interfaces limits these ports to it: 81/tcp (10.20.0.2).",
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "options"),
+    [
+        (4, {"host_ip": "192.0.2.99"}),
+        (6, {"host_ip": "2001:db8::99", "container_ip": "fd00:20::2"}),
+    ],
+)
+def test_an_address_that_may_come_later_is_not(version: int, options: dict[str, Any]) -> None:
+    host = host_with()
+    host.host.sysctls["net/ipv%d/ip_nonlocal_bind" % version] = "1"
+
+    assert converge(host, web(**options)).warnings == ()
+
+
+def test_an_address_of_the_host_is_not_either() -> None:
+    host = host_with()
+    host.make_link(host.host, "eth0", up=True, addresses=(ip_interface("192.0.2.9/24"),))
+
+    assert converge(host, web(host_ip="192.0.2.9"), web(host_ip="127.0.0.1")).warnings == ()
+
+
+def test_a_port_on_an_internal_bridge_is_worth_a_warning_whichever_comes_first() -> None:
+    host = host_with()
+    policy = ask(BridgeFirewallKind(), {"bridge": "br-blue", "subnets": ["10.20.0.0/24"], "internal": True})
+    told = (
+        "Network blue is internal, so nobody from outside reaches the ports that it publishes: 8080/tcp (10.20.0.2)."
+        " The host reaches them on 127.0.0.1, and with the endpoints on the gateway's address; publish them there, or"
+        " leave internal out.",
+    )
+
+    assert converge(host, policy).warnings == ()
+    assert converge(host, web(host_port="81", host_ip="127.0.0.1")).warnings == ()
+    assert converge(host, web()).warnings == told
+    assert converge(host, policy).warnings == told
 
 
 # ---- what is to go

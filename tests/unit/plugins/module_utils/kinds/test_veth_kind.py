@@ -200,15 +200,15 @@ def test_a_veth_pair_that_cannot_be_is_refused(request_: Request, message: str) 
     ("requests", "message"),
     [
         ([web(), web({"name": "eth1"})], "veth v-blue-web is asked for twice."),
-        ([web(), web(name="v2")], "veth v-blue-web and v2 would both have eth0 in namespace web as their peer."),
+        ([web(), web(name="v2")], "veth v-blue-web and veth v2 would both have eth0 in namespace web as their peer."),
         (
             [web(), web({"netns": "db", "addresses": ["10.20.0.2/25"], "gateways": []}, name="v2")],
-            "Address 10.20.0.2 is used twice: by veth v-blue-web and v2.",
+            "Address 10.20.0.2 is used twice: by veth v-blue-web and veth v2.",
         ),
         (
             [web(), web({"name": "eth1", "addresses": ["10.20.0.3/24"], "gateways": ["10.20.0.1"]}, name="v2")],
-            "veth v-blue-web and v2 both bring a route to default into namespace web; leave one out, or give it another"
-            " metric.",
+            "veth v-blue-web and veth v2 both bring a route to default into namespace web; leave one out, or give it"
+            " another metric.",
         ),
     ],
 )

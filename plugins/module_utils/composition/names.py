@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of endpoints where addresses are wanted: ``db``, or ``db.back`` for the one in the network back."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ..model import InvalidRequest
+from .networks import BridgeNetwork, Endpoint
+
+# What is written like this is no address and no subnet, not even a wrong one.
+_NAME = re.compile(r"(?![\d.]+$)[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
+_GATEWAY = "host"
+_SHOWN = 12
+
+
+def is_name(value: str) -> bool:
+    """Whether a text is meant as a name."""
+    return _NAME.fullmatch(value) is not None
+
+
+class Names:
+    """The endpoints of a list of networks, with the addresses that have been decided for them."""
+
+    def __init__(self, networks: t.Sequence[BridgeNetwork]) -> None:
+        self._networks = networks
+        self._known: dict[tuple[str, str], Endpoint] | None = None
+
+    def addresses(self, option: str, values: t.Iterable[str], home: BridgeNetwork) -> list[str]:
+        """The values, each name in its place by the addresses of what it names; raises InvalidRequest."""
+        found: list[str] = []
+        for value in values:
+            found += self._of(option, value, home) if is_name(value) else [value]
+        return found
+
+    def flows(self, entries: t.Iterable[t.Mapping[str, t.Any]], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+        """Entries of ``allow``, each with a name once for each pair of its addresses."""
+        return [flow for entry in entries for flow in self._flows(entry, home)]
+
+    def _flows(self, entry: t.Mapping[str, t.Any], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+        sources, targets = entry.get("from"), entry["to"]
+        if not (is_name(targets) or (sources is not None and is_name(sources))):
+            return [dict(entry)]
+        to = self.addresses("allow.to", [targets], home)
+        if sources is None:
+            return [dict(entry, to=target) for target in to]
+        pairs = [(one, two) for one in self.addresses("allow.from", [sources], home) for two in to]
+        found = [{**entry, "from": one, "to": two} for one, two in pairs if _family(one) == _family(two)]
+        if not found:
+            raise InvalidRequest(
+                "allow: nothing flows from %s to %s; they share no address family." % (sources, targets)
+            )
+        return found
+
+    def _of(self, option: str, name: str, home: BridgeNetwork) -> list[str]:
+        found = self._find(name, home)
+        if found is not None:
+            return _addresses([found])
+        if name == _GATEWAY:
+            return [str(gateway) for gateway in home.gateways.values()]
+        return _addresses(self._elsewhere(option, name, home))
+
+    def _find(self, name: str, home: BridgeNetwork) -> Endpoint | None:
+        """An endpoint of the network at home, or one with the name of its network; both names may have dots."""
+        if self._known is None:
+            self._known = {(network.name, item.name): item for network in self._networks for item in network.endpoints}
+        dots = [place for place, letter in enumerate(name) if letter == "."]
+        keys = [(home.name, name), *((name[dot + 1 :], name[:dot]) for dot in dots)]
+        return next((self._known[key] for key in keys if key in self._known), None)
+
+    def _elsewhere(self, option: str, name: str, home: BridgeNetwork) -> list[Endpoint]:
+        """What other networks call so, if that is one endpoint in several of them."""
+        found = [(network, item) for network in self._networks for item in network.endpoints if item.name == name]
+        if not found:
+            raise InvalidRequest("%s: there is no endpoint %s in the list; %s." % (option, name, self._choices(home)))
+        if len({item.place for unused, item in found}) > 1:
+            words = " or ".join("%s.%s" % (name, network.name) for network, unused in found)
+            raise InvalidRequest("%s: %s may mean several endpoints; write %s." % (option, name, words))
+        return [item for unused, item in found]
+
+    def _choices(self, home: BridgeNetwork) -> str:
+        names = [item.name for item in home.endpoints]
+        names += [
+            "%s.%s" % (item.name, other.name)
+            for other in self._networks
+            if other is not home
+            for item in other.endpoints
+        ]
+        more = " and %d more" % (len(names) - _SHOWN) if len(names) > _SHOWN else ""
+        shown = ", ".join(names[:_SHOWN]) + more
+        return "it has %s" % shown if names else "it has none"
+
+
+def _addresses(endpoints: t.Iterable[Endpoint]) -> list[str]:
+    return [str(address.ip) for endpoint in endpoints for address in endpoint.addresses]
+
+
+def _family(value: str) -> bool:
+    return ":" in value
