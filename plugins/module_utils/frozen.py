@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 else:
 
     def dataclass(cls=None, **how):
-        """As dataclasses.dataclass(), to which it leaves what is not simply frozen, or has field() in it."""
+        """As dataclasses.dataclass(), to which it leaves what is not simply frozen, or makes its defaults anew."""
         return _freeze if how == {"frozen": True} else dataclasses.dataclass(cls, **how)
 
     def replace(item, **changes):
@@ -41,11 +41,15 @@ def _freeze(cls: t.Any) -> t.Any:
     inherited = getattr(cls, "__names__", ())
     own = getattr(cls, "__annotations__", {})
     names = (*inherited, *(name for name in own if name not in inherited))
-    if not names or any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
+    fields = {name: value for name, value in vars(cls).items() if isinstance(value, dataclasses.Field)}
+    if not names or not all(map(_is_simple, fields.values())):
         return dataclasses.dataclass(frozen=True)(cls)
     cls.__names__ = names
+    cls.__unseen__ = (*getattr(cls, "__unseen__", ()), *(name for name in fields if not fields[name].compare))
+    for name, value in fields.items():
+        setattr(cls, name, value.default)
     cls.__dataclass_fields__ = _Fields()
-    key = attrgetter(*names)
+    key = attrgetter(*(name for name in names if name not in cls.__unseen__))
 
     def equal(self: object, other: object) -> bool:
         return key(self) == key(other) if other.__class__ is self.__class__ else NotImplemented
@@ -59,6 +63,11 @@ def _freeze(cls: t.Any) -> t.Any:
         if name not in cls.__dict__:
             setattr(cls, name, function)
     return cls
+
+
+def _is_simple(value: t.Any) -> bool:
+    """Whether field() says no more than a default, and whether it is compared."""
+    return value.default is not dataclasses.MISSING and value.init and value.repr and value.hash is None
 
 
 def _defaults(cls: t.Any) -> dict[str, t.Any]:

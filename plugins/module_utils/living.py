@@ -64,7 +64,7 @@ def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:
     shown = {endpoint.place for endpoint in report.endpoints}
     for name, places in sorted(world.all_lost().items()):
         for place in places:
-            if place not in shown and world.host.is_native(place.pid or 0):
+            if place not in shown and world.is_native(place):
                 yield LostNamespace(name, tuple(world.processes_in(place)))
 
 

@@ -141,6 +141,10 @@ class World:
         self._links.pop(Place(netns=name), None)
         self._routes.pop(Place(netns=name), None)
 
+    def is_native(self, place: Place) -> bool:
+        """Whether the process by which a namespace is known is one of the host itself, and not of a container."""
+        return self.host.is_native(place.pid or 0)
+
     def processes_in(self, place: Place) -> t.Sequence[Process]:
         """The processes in a namespace that is there now."""
         inode = self.places.inode(place)

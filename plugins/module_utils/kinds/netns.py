@@ -192,7 +192,7 @@ class NetnsKind(StepKind[Namespace]):
 def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None:
     """Say that a namespace is made anew, and who stays behind in the one that it was before."""
     # a container with networks of this collection has namespaces of the same names
-    old = [place for place in lost if world.host.is_native(place.pid or 0)]
+    old = [place for place in lost if world.is_native(place)]
     cables = [world.links().get(veth) for veth, (place, unused) in world.claims.veths.items() if place.netns == name]
     cut_off = [veth for veth in cables if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
     if not old and not cut_off:

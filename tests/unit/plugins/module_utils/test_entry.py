@@ -110,8 +110,8 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (
             BridgeFirewallKind(),
             {"aggregate": [{"bridge": "br-blue", "backend": "iptables"}], "backend": "nftables"},
-            "aggregate, item 1: there is no option backend; the options are bridge, subnets, internal, icc,"
-            " direct_access, trusted_interfaces, host_access, allow, network, project, state.",
+            "aggregate, item 1: there is no option backend; the options are bridge, subnets, gateways,"
+            " internal, icc, direct_access, trusted_interfaces, host_access, allow, network, project, state.",
         ),
         (
             BridgeFirewallKind(),

@@ -52,10 +52,16 @@ def _classes(how: Any) -> Any:
         depth: int = 0
 
     @how(frozen=True)
+    class Owned(Point):
+        """With a field that is not compared."""
+
+        owner: str = dataclasses.field(default="nobody", compare=False)
+
+    @how(frozen=True)
     class Other(Point):
         """With the same fields, and yet no Point."""
 
-    return SimpleNamespace(Point=Point, Alone=Alone, Place=Place, Other=Other)
+    return SimpleNamespace(Point=Point, Alone=Alone, Place=Place, Owned=Owned, Other=Other)
 
 
 OURS, THEIRS = _classes(frozen.dataclass), _classes(dataclasses.dataclass)
@@ -80,6 +86,8 @@ def test_equal_when_class_and_values_are(of: Any) -> None:
     assert of.Point(1) != (1, 2, "")
     assert of.Alone("a") == of.Alone("a") != of.Alone("b")
     assert of.Alone("a") != "a"
+    assert of.Owned(1).owner == "nobody" and of.Owned(1) == of.Owned(1, owner="me") != of.Owned(2)
+    assert len({of.Owned(1), of.Owned(1, owner="me")}) == 1
     assert len({of.Point(1), of.Point(1, 2), of.Point(2), of.Alone("a"), of.Alone("a")}) == 3
     with pytest.raises(TypeError):
         hash(of.Point([]))

@@ -16,7 +16,8 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).resolve().parents[4]
-MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
+# that of an action plugin holds its documentation only
+MODULES = [path for path in sorted((ROOT / "plugins" / "modules").glob("*.py")) if "def main" in path.read_text()]
 LOADING = ROOT / "plugins" / "module_utils" / "loading.py"
 FILES = {
     "ours/__init__.py": "",

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge im
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Route
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,
@@ -37,6 +37,7 @@ LOOPBACK = (
 def host_with(**forward: Any) -> MemoryHost:
     host = MemoryHost()
     host.uplink("eth0", 1500)
+    host.stack(HOST).add_address("eth0", ip_interface("192.0.2.1/24"))
     once(host, ask(BridgeKind(), {"name": "br-blue", "addresses": ["10.20.0.1/24", "fd00:20::1/64"]}))
     if forward:
         once(host, ask(SysctlForwardKind(), forward))
@@ -114,6 +115,8 @@ def test_a_second_uplink_whose_answers_a_rule_routes(options: dict[str, Any], wa
     """The rule is for the host's address, and an answer has the endpoint's while it is routed."""
     host = host_with(ipv6=True, route_localnet=["br-blue"])
     host.make_link(host.host, "eth1", up=True)
+    host.stack(HOST).add_address("eth0", ip_interface("192.0.2.11/24"))
+    host.stack(HOST).add_address("eth1", ip_interface("198.51.100.11/24"))
     anywhere = ip_network("0.0.0.0/0")
     host.host.routes.append(RouteEntry(Route(anywhere, ip_address("192.0.2.1"), 0), "eth0", 4))
     host.host.routes.append(RouteEntry(Route(anywhere, ip_address("198.51.100.1"), 0, 100), "eth1", 4))
