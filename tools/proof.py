@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab.client import INTERNET4, INTERNET6, Lab
 
-WEB4, WEB6 = "10.20.0.2", "fd00:20::2"
+WEB4, WEB6 = "10.20.0.183", "fd00:20::5642:58b7"  # these follow from the names
 DB4 = "10.20.0.10"
 GATEWAY4, GATEWAY6 = "10.20.0.1", "fd00:20::1"
 # 80 and 9000 are published, 81 is not.

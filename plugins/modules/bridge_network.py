@@ -37,6 +37,13 @@ options:
         description: The subnets, at most one of each address family.
         type: list
         elements: str
+      ip_range:
+        description:
+          - The part of a subnet out of which addresses are chosen for endpoints, such as V(10.20.0.128/25), at most
+            one for each address family. By default the whole subnet.
+          - Addresses that are given, and those that endpoints have already, may lie outside.
+        type: list
+        elements: str
       gateways:
         description: The host's addresses in the subnets, at most one of each family. By default the first address of
           each subnet.
@@ -151,8 +158,9 @@ options:
           addresses:
             description:
               - The addresses, with or without prefix lengths.
-              - For a family that is not listed, the endpoint keeps the address that it has, or gets the lowest free
-                one.
+              - For a family that is not listed, the endpoint keeps the address that it has. A new endpoint gets
+                one that follows from the names of the network and the endpoint, or the next free one. It is the same on
+                every host, after every boot, and in any order of the list.
             type: list
             elements: str
           mac_address:

@@ -17,7 +17,14 @@ NETWORKS: list[dict[str, Any]] = [
     {
         "name": "blue",
         "subnets": ["10.50.0.0/24", "fd00:50::/64"],
-        "endpoints": [{"name": "web", "publish": ["8080:80", "8080:80/udp", "127.0.0.1:9000:9000"]}, {"name": "db"}],
+        "endpoints": [
+            {
+                "name": "web",
+                "addresses": ["10.50.0.2", "fd00:50::2"],
+                "publish": ["8080:80", "8080:80/udp", "127.0.0.1:9000:9000"],
+            },
+            {"name": "db"},
+        ],
     },
     {"name": "vault", "subnets": ["10.51.0.0/24"], "internal": True, "icc": False, "endpoints": [{"name": "v1"}]},
 ]

@@ -206,7 +206,10 @@ CASES = [
     Bad(
         "ports-of-two",
         "bridge_network",
-        network({"name": "web", "publish": ["8080:80"]}, {"name": "db", "publish": ["8080:81"]}),
+        network(
+            {"name": "web", "addresses": ["10.50.0.2"], "publish": ["8080:80"]},
+            {"name": "db", "addresses": ["10.50.0.3"], "publish": ["8080:81"]},
+        ),
         ("8080", "blue/web", "blue/db", "10.50.0.2:80", "10.50.0.3:81"),
     ),
 ]

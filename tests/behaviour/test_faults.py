@@ -422,7 +422,7 @@ def test_a_bridge_is_full(world: EngineWorld) -> None:
 
 def named(state: State) -> set[str]:
     """What there is, whichever of its two addresses app has."""
-    return {key.replace("10.21.0.9/", "10.21.0.2/") for key in state}
+    return {key.replace("10.21.0.9/", "10.21.0.14/") for key in state}
 
 
 @EVERYWHERE

@@ -21,7 +21,11 @@ NETWORK = [
         "name": "blue",
         "subnets": ["10.50.0.0/24", "fd00:50::/64"],
         "endpoints": [
-            {"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000", "7000-7002:7100-7102/udp"]},
+            {
+                "name": "web",
+                "addresses": ["10.50.0.2", "fd00:50::2"],
+                "publish": ["8080:80", "127.0.0.1:9000:9000", "7000-7002:7100-7102/udp"],
+            },
             {"name": "db"},
         ],
     },
@@ -1180,29 +1184,31 @@ class TestEndpointsThatMove:
         pid = host.process()
         vm = {"name": "vm", "pid": pid}
         self.settle(host, {"name": "web"}, vm, prune=prune)
-        assert self.where(host)["v-blue-vm"] == (pid, ["10.50.0.3/24"])
+        assert self.where(host)["v-blue-vm"] == (pid, ["10.50.0.37/24"])
         self.settle(host, {"name": "web"}, {"name": "new"}, vm, prune=prune)
-        assert self.where(host)["v-blue-vm"] == (pid, ["10.50.0.3/24"])
+        assert self.where(host)["v-blue-vm"] == (pid, ["10.50.0.37/24"])
         host.run(f"ip netns attach theirs {pid}")
         self.settle(host, {"name": "new"}, vm, {"name": "more"}, prune=prune)
-        assert self.where(host)["v-blue-vm"] == ("theirs", ["10.50.0.3/24"])
+        assert self.where(host)["v-blue-vm"] == ("theirs", ["10.50.0.37/24"])
         host.run("ip netns delete theirs")
 
     @pytest.mark.once
     def test_namespaces_exchanged(self, host: Host) -> None:
         self.settle(host, {"name": "web"}, {"name": "db"})
         self.settle(host, {"name": "web", "netns": "db"}, {"name": "db", "netns": "web"})
-        assert self.where(host) == {"v-blue-web": ("db", ["10.50.0.2/24"]), "v-blue-db": ("web", ["10.50.0.3/24"])}
+        assert self.where(host) == {"v-blue-web": ("db", ["10.50.0.183/24"]), "v-blue-db": ("web", ["10.50.0.194/24"])}
         for name in ("web", "db"):
             host.place(name).serve(name, 80)
-        host.fleet.all_open([host.place("db").question("10.50.0.3", 80), host.place("web").question("10.50.0.2", 80)])
+        host.fleet.all_open(
+            [host.place("db").question("10.50.0.194", 80), host.place("web").question("10.50.0.183", 80)]
+        )
 
     @pytest.mark.once
     def test_another_namespace(self, host: Host) -> None:
         """The one that it leaves goes in the same run."""
         self.settle(host, {"name": "web"}, {"name": "db"})
         self.settle(host, {"name": "web"}, {"name": "db", "netns": "data"})
-        assert self.where(host)["v-blue-db"] == ("data", ["10.50.0.3/24"])
+        assert self.where(host)["v-blue-db"] == ("data", ["10.50.0.194/24"])
         assert {"web", "data"} == set(host.run("ip netns list | cut -d' ' -f1").split())
 
     @pytest.mark.once

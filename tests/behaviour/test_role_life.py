@@ -216,20 +216,20 @@ class TestFirst:
     def test_addresses(self, story: Story, step1: Run) -> None:
         found = {name: story.address(FIRST, name) for name in ("a1", "a2", "multi", "b1", "g1")}
         assert found == {
-            "a1": "10.30.0.2",
-            "a2": "10.30.0.3",
-            "multi": "10.30.0.4",
-            "b1": "10.31.0.3",
-            "g1": "10.32.0.2",
+            "a1": "10.30.0.194",
+            "a2": "10.30.0.113",
+            "multi": "10.30.0.67",
+            "b1": "10.31.0.37",
+            "g1": "10.32.0.89",
         }
 
     def test_an_endpoint_in_two_networks(self, story: Story, step1: Run) -> None:
         multi = story.place(FIRST, "multi")
-        assert story.address(FIRST, "multi", device="eth1") == "10.31.0.2"
+        assert story.address(FIRST, "multi", device="eth1") == "10.31.0.243"
         routes = multi.run("ip -4 route show default").splitlines()
         assert len(routes) == 1 and "via 10.30.0.1 dev eth0" in routes[0]
-        assert multi.ask("10.30.0.2", 80).seen == "10.30.0.4"
-        assert multi.ask("10.31.0.3", 80).seen == "10.31.0.2"
+        assert multi.ask("10.30.0.194", 80).seen == "10.30.0.67"
+        assert multi.ask("10.31.0.37", 80).seen == "10.31.0.243"
         assert multi.ask(story.fleet.internet(4), 9000).seen == story.fleet.lan(FIRST, 4)
 
     def test_published(self, story: Story, step1: Run) -> None:
@@ -371,7 +371,7 @@ class TestOptions:
     def test_ports_by_choice(self, story: Story, step1: Run) -> None:
         """Without a host port, or with a range for one port of the endpoint, a free one is chosen."""
         ports = story.fleet.module(SECOND, "network_info").data["ports"]
-        ours = [port for port in ports if port["container_ip"] == "10.45.0.2"]
+        ours = [port for port in ports if port["container_ip"] == "10.45.0.101"]
         by_inside = {port["container_port"]: port for port in ours}
         free = int(by_inside["81"]["host_port"])
         assert 1024 < free <= 65535
@@ -384,7 +384,7 @@ class TestOptions:
 
     def test_names(self, story: Story, step1: Run) -> None:
         assert "ways0" in story.links(SECOND)
-        assert story.address(SECOND, "other-name", device="net0") == "10.45.0.2"
+        assert story.address(SECOND, "other-name", device="net0") == "10.45.0.101"
         assert "02:00:00:00:45:01" in story.place(SECOND, "other-name").run("ip link show dev net0")
 
 
@@ -464,11 +464,11 @@ class TestChangedList:
 
     def test_addresses_stay(self, story: Story, step2: Run) -> None:
         found = {name: story.address(FIRST, name) for name in ("a1", "a2")}
-        assert found == {"a1": "10.30.0.2", "a2": "10.30.0.3"}
-        assert story.address(FIRST, "multi", device="eth1") == "10.31.0.2"
-        # The lowest that nobody has, or had when the run began.
-        assert story.address(FIRST, "a0") in ("10.30.0.4", "10.30.0.5")
-        assert story.address(FIRST, "b0") in ("10.31.0.3", "10.31.0.4")
+        assert found == {"a1": "10.30.0.194", "a2": "10.30.0.113"}
+        assert story.address(FIRST, "multi", device="eth1") == "10.31.0.243"
+        # As on a host that was set up with this list at once.
+        assert story.address(FIRST, "a0") == "10.30.0.130"
+        assert story.address(FIRST, "b0") == "10.31.0.2"  # the next one that is free behind 10.31.0.255
 
     def test_what_left_the_list_is_gone(self, story: Story, step2: Run) -> None:
         assert story.namespaces(FIRST) == {"a0", "a1", "a2", "b0", "multi", "theirs"}

@@ -116,7 +116,7 @@ class TestExample:
     @pytest.mark.parametrize("host", HOSTS)
     def test_addresses(self, example: Run, fleet: Fleet, host: str) -> None:
         shown = fleet.place(host, "web").run("ip -o -br address show dev eth0")
-        assert "10.20.0.2/24" in shown and "fd00:20::2/64" in shown
+        assert "10.20.0.183/24" in shown and "fd00:20::5642:58b7/64" in shown
         assert "10.20.0.10/24" in fleet.place(host, "db").run("ip -o -br address show dev eth0")
 
     @pytest.mark.parametrize("version", BOTH)

@@ -1,23 +1,27 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which endpoint gets which address: what it was given, else what it has, else the lowest free one."""
+"""Which endpoint gets which address: what it was given, else what it has, else one that follows from its names."""
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 
 from ..model import Address, Interface, InvalidRequest, Network
 
+# Enough for addresses not to meet, and an address that is chosen out of an IPv6 subnet stays short enough to be read.
+_SPAN = 2**32
+
 
 class Subnet:
-    """The addresses of a subnet, each with its holder."""
+    """The addresses of a subnet, each with its holder; out of ``pool``, by default all of it, addresses are chosen."""
 
-    def __init__(self, network: Network, gateway: Address, title: str) -> None:
+    def __init__(self, network: Network, gateway: Address, title: str, pool: Network | None = None) -> None:
         self.network = network
+        self.pool = pool or network
         self.title = title
         self._holders: dict[Address, str] = {}
-        self._next = int(network.network_address)
         self.take(gateway, "the gateway")
 
     def take(self, address: Address, holder: str) -> None:
@@ -40,16 +44,22 @@ class Subnet:
         """Whether an endpoint could have the address."""
         return address in self.network and self._is_host(address) and address not in self._holders
 
-    def lowest(self, holder: str) -> Address:
-        """Give the lowest free address away."""
+    def choose(self, seed: str, holder: str) -> Address:
+        """Give away the address that follows from ``seed``, or the next free one behind it.
+
+        It depends on nothing else, so that a host that is set up anew, or another one, has it again.
+        """
         make = ipaddress.IPv4Address if self.network.version == 4 else ipaddress.IPv6Address
-        for number in range(self._next, int(self.network.broadcast_address) + 1):
-            address = make(number)
+        first, size = int(self.pool.network_address), min(self.pool.num_addresses, _SPAN)
+        begin = stable_number(seed)
+        # one of so many in a row is free
+        for step in range(min(size, len(self._holders) + 3)):
+            address = make(first + (begin + step) % size)
             if self.is_free(address):
-                self._next = number
                 self._holders[address] = holder
                 return address
-        raise InvalidRequest("%s: subnet %s has no address left for %s." % (self.title, self.network, holder))
+        what = "subnet" if self.pool == self.network else "ip_range"
+        raise InvalidRequest("%s: %s %s has no address left for %s." % (self.title, what, self.pool, holder))
 
     def interface(self, address: Address) -> Interface:
         """An address with the prefix length of the subnet."""
@@ -62,3 +72,8 @@ class Subnet:
             return True
         last = self.network.version == 4 and address == self.network.broadcast_address
         return address != self.network.network_address and not last
+
+
+def stable_number(seed: str) -> int:
+    """A number that follows from a text, and is another one for another text."""
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")

@@ -121,13 +121,14 @@ def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport
     title = "network %s" % name
     bridge = _read_bridge(name, options, title)
     subnets = _read_subnets(options, title)
+    pools = _read_ranges(options, {version: subnet for version, (subnet, unused) in subnets.items()}, title)
     return BridgeNetwork(
         name=name,
         project=project,
         bridge=bridge,
         options=options,
         mtu=read.mtu("mtu", options.get("mtu")),
-        subnets={version: Subnet(subnet, gateway, title) for version, (subnet, gateway) in subnets.items()},
+        subnets={v: Subnet(subnet, gateway, title, pools.get(v)) for v, (subnet, gateway) in subnets.items()},
         gateways={version: gateway for version, (unused, gateway) in subnets.items()},
         endpoints=[_read_endpoint(item, name) for item in options.get("endpoints") or ()],
         there=there.get(bridge),
@@ -167,6 +168,25 @@ def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Addres
     for gateway in given:
         if gateway.version not in result:
             raise InvalidRequest("%s: gateway %s has no subnet of its family." % (title, gateway))
+    return result
+
+
+def _read_ranges(options: Facts, subnets: t.Mapping[int, Network], title: str) -> dict[int, Network]:
+    """Out of which part of a subnet addresses are chosen."""
+    result: dict[int, Network] = {}
+    for value in options.get("ip_range") or ():
+        part = read.subnet("ip_range", value)
+        subnet = subnets.get(part.version)
+        if subnet is None:
+            raise InvalidRequest("%s: ip_range %s has no subnet of its family." % (title, part))
+        if part.version in result:
+            raise InvalidRequest(
+                "%s: two ip_ranges of IPv%d, %s and %s; a network takes one of each family."
+                % (title, part.version, result[part.version], part)
+            )
+        if part.prefixlen < subnet.prefixlen or part.network_address not in subnet:
+            raise InvalidRequest("%s: ip_range %s is not inside the subnet %s." % (title, part, subnet))
+        result[part.version] = part
     return result
 
 
@@ -260,7 +280,10 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
 
 
 def _allocate(network: BridgeNetwork, goes: Goes) -> None:
-    """Given addresses first, then what endpoints have, then the lowest free ones: nobody is renumbered for another."""
+    """Given addresses first, then what endpoints have, then what follows from names: nobody is renumbered for another.
+
+    By name, since the order of the list must not decide who gives way where two names lead to one address.
+    """
     for endpoint in network.endpoints:
         for address in endpoint.wanted:
             _give(network, endpoint, address)
@@ -269,12 +292,17 @@ def _allocate(network: BridgeNetwork, goes: Goes) -> None:
     for endpoint in network.endpoints:
         if endpoint.veth in known:
             _keep(network, endpoint, known[endpoint.veth])
-    for endpoint in network.endpoints:
-        held = {address.version for address in endpoint.addresses}
-        for version, subnet in network.subnets.items():
-            if version not in held:
-                endpoint.addresses.append(subnet.interface(subnet.lowest("endpoint %s" % endpoint.name)))
+    for endpoint in sorted(network.endpoints, key=_name):
+        _choose(network, endpoint)
         endpoint.addresses.sort(key=_version)
+
+
+def _choose(network: BridgeNetwork, endpoint: Endpoint) -> None:
+    held = {address.version for address in endpoint.addresses}
+    seed = "/".join((network.project, network.name, endpoint.name))
+    for version, subnet in network.subnets.items():
+        if version not in held:
+            endpoint.addresses.append(subnet.interface(subnet.choose(seed, "endpoint %s" % endpoint.name)))
 
 
 def _keep(network: BridgeNetwork, endpoint: Endpoint, there: EndpointReport) -> None:
@@ -313,6 +341,10 @@ def _give(network: BridgeNetwork, endpoint: Endpoint, address: Address) -> None:
 
 def _version(address: Interface) -> int:
     return address.version
+
+
+def _name(endpoint: Endpoint) -> str:
+    return endpoint.name
 
 
 def veth_name(network: str, endpoint: str) -> str:

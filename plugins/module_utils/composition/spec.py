@@ -29,6 +29,7 @@ NETWORK: Arguments = {
     "name": {"type": "str", "required": True},
     "bridge": {"type": "str"},
     "subnets": {"type": "list", "elements": "str"},
+    "ip_range": {"type": "list", "elements": "str"},
     "gateways": {"type": "list", "elements": "str"},
     "mtu": {"type": "int"},
     "masquerade": {"type": "raw", "options": _MASQUERADE, "default": True},

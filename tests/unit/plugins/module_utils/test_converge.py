@@ -69,7 +69,7 @@ def test_the_example_of_the_design() -> None:
     outcome = converge(host, EXAMPLE)
 
     web = host.space(Place(netns="web"))
-    assert [str(address) for address in web.links["eth0"].addresses] == ["10.20.0.2/24", "fd00:20::2/64"]
+    assert [str(address) for address in web.links["eth0"].addresses] == ["10.20.0.183/24", "fd00:20::5642:58b7/64"]
     assert {str(entry.route.via) for entry in web.routes} == {"10.20.0.1", "fd00:20::1"}
     assert set(host.nft.sets["publish4"].elements) == {"tcp . 8080"}
     assert set(host.nft.sets["publish_at4"].elements) == {"127.0.0.1 . tcp . 9000"}
@@ -104,7 +104,7 @@ def changed(**changes: Any) -> list[Facts]:
         changed(subnets=["10.20.0.0/24"]),
         changed(subnets=["fd00:20::/64", "10.20.0.0/24"]),
         changed(gateways=["10.20.0.254"]),
-        changed(gateways=["10.20.0.2"]),
+        changed(gateways=["10.20.0.183"]),
         changed(mtu=1400),
         changed(internal=True, endpoints=[{"name": "web"}]),
         changed(icc=False, allow=[{"to": "10.20.0.10", "protocol": "tcp", "port": 5432}]),
@@ -113,7 +113,7 @@ def changed(**changes: Any) -> list[Facts]:
         changed(endpoints=[{"name": "db", "publish": ["8080:80"]}, {"name": "web"}]),
         changed(endpoints=[{"name": "web"}, {"name": "db", "netns": "data"}]),
         changed(endpoints=[{"name": "web", "netns": "db"}, {"name": "db", "netns": "web"}]),
-        changed(endpoints=[{"name": "web", "addresses": ["10.20.0.10"]}, {"name": "db", "addresses": ["10.20.0.2"]}]),
+        changed(endpoints=[{"name": "web", "addresses": ["10.20.0.10"]}, {"name": "db", "addresses": ["10.20.0.183"]}]),
         [*EXAMPLE, {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "web"}]}],
         [{"name": "red", "subnets": ["10.21.0.0/24", "fd00:21::/64"], "endpoints": [{"name": "web"}]}, *EXAMPLE],
     ],
@@ -217,7 +217,7 @@ def test_the_namespace_of_a_process_may_have_a_name_besides(prune: str) -> None:
 
     converge(host, with_process("web"), prune=prune)
 
-    assert addresses(host, Place(pid=7)) == ["10.20.0.3/24"]
+    assert addresses(host, Place(pid=7)) == ["10.20.0.37/24"]
 
 
 @settings(max_examples=25)

@@ -46,7 +46,14 @@ Facts = dict[str, Any]
 BLUE: Facts = {
     "name": "blue",
     "subnets": ["10.20.0.0/24", "fd00:20::/64"],
-    "endpoints": [{"name": "web", "publish": ["8080:80", "127.0.0.1:9000:9000"]}, {"name": "vm", "pid": 7}],
+    "endpoints": [
+        {
+            "name": "web",
+            "addresses": ["10.20.0.2", "fd00:20::2"],
+            "publish": ["8080:80", "127.0.0.1:9000:9000"],
+        },
+        {"name": "vm", "pid": 7},
+    ],
 }
 RED: Facts = {"name": "red", "subnets": ["10.21.0.0/24"], "internal": True, "endpoints": [{"name": "web"}]}
 

@@ -31,17 +31,63 @@ def subnet(network: str, gateway: str) -> Subnet:
         ("255.255.255.252/30", "255.255.255.253", ["255.255.255.254"]),
     ],
 )
-def test_the_lowest_free_addresses_in_turn_until_none_is_left(network: str, gateway: str, given: list[str]) -> None:
+@pytest.mark.parametrize("seed", ["default/blue/web", "x"])
+def test_every_address_is_given_away_once_until_none_is_left(
+    network: str, gateway: str, given: list[str], seed: str
+) -> None:
     found = subnet(network, gateway)
 
-    assert [str(found.lowest("web")) for unused in given] == given
+    assert sorted(str(found.choose(seed, "web")) for unused in given) == sorted(given)
     with pytest.raises(InvalidRequest) as refused:
-        found.lowest("endpoint x")
+        found.choose(seed, "endpoint x")
     assert str(refused.value) == "network blue: subnet %s has no address left for endpoint x." % network
 
 
+def test_the_address_follows_from_the_seed_and_the_next_free_one_is_taken_instead() -> None:
+    # These are on hosts already: another choice in a later release would renumber what is set up anew.
+    found = subnet("10.20.0.0/24", "10.20.0.1")
+
+    assert str(found.choose("default/blue/web", "web")) == "10.20.0.183"
+    assert str(found.choose("default/blue/web", "web")) == "10.20.0.184"
+    assert str(subnet("fd00:20::/64", "fd00:20::1").choose("default/blue/web", "web")) == "fd00:20::5642:58b7"
+
+
+def test_behind_the_last_address_comes_the_first() -> None:
+    found = subnet("10.20.0.0/24", "10.20.0.1")
+
+    # that of e1 is 10.20.0.0, which is no host's, and the next one is the gateway
+    assert str(found.choose("default/blue/e1", "web")) == "10.20.0.2"
+    # that of this one is 10.20.0.255
+    assert str(found.choose("596", "web")) == "10.20.0.3"
+
+
+@pytest.mark.parametrize(
+    ("network", "pool"),
+    [("10.20.0.0/24", "10.20.0.128/26"), ("10.20.0.0/24", "10.20.0.0/29"), ("fd00:20::/64", "fd00:20::8000:0/97")],
+)
+def test_addresses_are_chosen_out_of_the_range_alone(network: str, pool: str) -> None:
+    gateway = str(ip_network(network)[1])
+    found = Subnet(ip_network(network), ip_address(gateway), "network blue", ip_network(pool))
+
+    for number in range(5):
+        address = found.choose(str(number), "web")
+        assert address in ip_network(pool)
+        assert address not in (ip_network(network)[0], ip_network(network)[1])
+
+
+def test_a_full_range_is_refused_though_the_subnet_has_more() -> None:
+    found = Subnet(ip_network("10.20.0.0/24"), ip_address("10.20.0.1"), "network blue", ip_network("10.20.0.8/31"))
+    found.choose("a", "endpoint a")
+    found.take(ip_address("10.20.0.77"), "endpoint pinned")
+    found.choose("b", "endpoint b")
+
+    with pytest.raises(InvalidRequest) as refused:
+        found.choose("c", "endpoint c")
+    assert str(refused.value) == "network blue: ip_range 10.20.0.8/31 has no address left for endpoint c."
+
+
 def test_a_large_subnet_is_not_walked_through() -> None:
-    assert str(subnet("fd00::/8", "fd00::1").lowest("web")) == "fd00::2"
+    assert subnet("fd00::/8", "fd00::1").choose("web", "web") in ip_network("fd00::/96")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +121,7 @@ def test_the_last_address_of_an_ipv6_subnet_is_one_as_any_other() -> None:
 
 
 @given(st.data())
-def test_addresses_never_meet_and_are_the_lowest_free_ones(data: Any) -> None:
+def test_addresses_never_meet(data: Any) -> None:
     base, length = int(IPv4Address("10.20.0.0")), data.draw(st.integers(25, 31))
     network = ip_network((base, length))
     hosts = list(network.hosts())
@@ -87,9 +133,9 @@ def test_addresses_never_meet_and_are_the_lowest_free_ones(data: Any) -> None:
         if address not in held and data.draw(st.booleans()):
             found.take(address, "by hand")
         else:
-            free = [host for host in hosts if host not in held]
-            if not free:
+            if len(held) == len(hosts):
                 return
-            address = found.lowest("by itself")
-            assert address == free[0]
+            address = found.choose(str(address), "by itself")
+            assert address in hosts
+            assert address not in held
         held.add(address)

@@ -13,7 +13,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition import compose as composition
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
+from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.chosen import chosen, chosen_ip
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
     successors,
@@ -73,9 +76,9 @@ def test_the_example_of_the_design() -> None:
                     "peer": {
                         "netns": "web",
                         "name": "eth0",
-                        "addresses": ["10.20.0.2/24", "fd00:20::2/64"],
+                        "addresses": ["10.20.0.183/24", "fd00:20::5642:58b7/64"],
                         "gateways": gateways,
-                        "mac_address": "02:42:0a:14:00:02",
+                        "mac_address": "02:42:0a:14:00:b7",
                     },
                 },
                 {
@@ -84,7 +87,7 @@ def test_the_example_of_the_design() -> None:
                     "peer": {
                         "netns": "db",
                         "name": "eth0",
-                        "addresses": ["10.20.0.10/24", "fd00:20::3/64"],
+                        "addresses": ["10.20.0.10/24", "fd00:20::2f57:bec2/64"],
                         "gateways": gateways,
                         "mac_address": "02:42:0a:14:00:0a",
                     },
@@ -111,11 +114,11 @@ def test_the_example_of_the_design() -> None:
                 for source in ("10.20.0.0/24", "fd00:20::/64")
             ],
             "port_publish": [
-                {**published, "container_ip": "10.20.0.2"},
-                {**published, "container_ip": "fd00:20::2"},
+                {**published, "container_ip": "10.20.0.183"},
+                {**published, "container_ip": "fd00:20::5642:58b7"},
                 {
                     **published,
-                    "container_ip": "10.20.0.2",
+                    "container_ip": "10.20.0.183",
                     "container_port": "9000",
                     "host_port": "9000",
                     "host_ip": "127.0.0.1",
@@ -256,8 +259,13 @@ def test_an_endpoint_lives_in_a_namespace_of_its_own_name_in_another_or_in_that_
 def test_a_mac_address_is_given_or_follows_from_the_first_address() -> None:
     present = compose(
         [
-            network("blue", "10.20.0.0/24", endpoint("web", mac_address="02:00:00:00:00:01"), "db"),
-            network("six", "fd00::/64", "db"),
+            network(
+                "blue",
+                "10.20.0.0/24",
+                endpoint("web", mac_address="02:00:00:00:00:01"),
+                endpoint("db", addresses=["10.20.0.3"]),
+            ),
+            network("six", "fd00::/64", endpoint("db", addresses=["fd00::2"])),
             {"name": "bare", "endpoints": [{"name": "x"}]},
         ],
         {},
@@ -441,7 +449,8 @@ def test_a_new_endpoint_does_not_get_the_address_of_one_that_stays_on_the_host()
 
     host.run([network("blue", "10.20.0.0/24", "new")], prune="none")
 
-    assert addresses(host) == {"web": ["10.20.0.2/24"], "db": ["10.20.0.3/24"], "new": ["10.20.0.4/24"]}
+    # new would have the address of db
+    assert addresses(host) == {"web": [chosen("web")], "db": ["10.20.0.194/24"], "new": ["10.20.0.195/24"]}
 
 
 def test_an_endpoint_in_a_network_of_another_list_gets_another_interface_and_no_second_default_route() -> None:
@@ -453,40 +462,39 @@ def test_an_endpoint_in_a_network_of_another_list_gets_another_interface_and_no_
     assert (veth["peer"]["name"], veth["peer"]["gateways"]) == ("eth1", [])
 
 
-def test_the_lowest_free_address_is_given_again() -> None:
+def test_an_address_that_somebody_has_is_not_given_up_for_the_one_that_follows_from_the_name() -> None:
     host = RoleHost()
-    host.run([network("blue", "10.20.0.0/24", "web", "db", "cache")])
+    host.run([network("blue", "10.20.0.0/24", "new")])
+    host.run([network("blue", "10.20.0.0/24", "new", "db")])
 
-    host.run([network("blue", "10.20.0.0/24", "new", "cache", "db")])
-
-    assert addresses(host) == {"new": ["10.20.0.2/24"], "cache": ["10.20.0.4/24"], "db": ["10.20.0.3/24"]}
+    assert addresses(host) == {"new": ["10.20.0.194/24"], "db": ["10.20.0.195/24"]}
 
 
 def test_a_given_address_goes_before_one_that_an_endpoint_has() -> None:
     host = RoleHost()
     host.run([network("blue", "10.20.0.0/24", "web", "db")])
 
-    host.run([network("blue", "10.20.0.0/24", "web", "db", endpoint("new", addresses=["10.20.0.2"]))])
+    host.run([network("blue", "10.20.0.0/24", "web", "db", endpoint("new", addresses=[chosen_ip("web")]))])
 
-    assert addresses(host) == {"web": ["10.20.0.4/24"], "db": ["10.20.0.3/24"], "new": ["10.20.0.2/24"]}
+    assert addresses(host) == {"web": ["10.20.0.184/24"], "db": [chosen("db")], "new": [chosen("web")]}
 
 
-def test_a_changed_subnet_gives_new_addresses() -> None:
+def test_in_a_changed_subnet_an_endpoint_has_the_same_place() -> None:
     host = RoleHost()
     host.run([network("blue", "10.20.0.0/24", "web", "db")])
 
     host.run([network("blue", "10.99.0.0/24", "db", "web")])
 
-    assert addresses(host) == {"db": ["10.99.0.2/24"], "web": ["10.99.0.3/24"]}
+    assert addresses(host) == {"db": [chosen("db", "10.99.0.0/24")], "web": [chosen("web", "10.99.0.0/24")]}
 
 
 def test_an_address_that_is_the_gateway_now_is_given_up() -> None:
     host = RoleHost()
     host.run([network("blue", "10.20.0.0/24", "web")])
 
-    host.run([network("blue", "10.20.0.0/24", "web", gateways=["10.20.0.2"])])
+    host.run([network("blue", "10.20.0.0/24", "web", gateways=[chosen_ip("web")])])
 
-    assert addresses(host) == {"web": ["10.20.0.1/24"]}
+    assert addresses(host) == {"web": ["10.20.0.184/24"]}
 
 
 def test_a_second_family_leaves_the_first_one_alone() -> None:
@@ -495,7 +503,108 @@ def test_a_second_family_leaves_the_first_one_alone() -> None:
 
     host.run([dict(network("blue", "10.20.0.0/24", "db", "web"), subnets=["10.20.0.0/24", "fd00::/64"])])
 
-    assert addresses(host) == {"db": ["10.20.0.3/24", "fd00::2/64"], "web": ["10.20.0.2/24", "fd00::3/64"]}
+    assert addresses(host) == {name: [chosen(name), chosen(name, "fd00::/64")] for name in ("db", "web")}
+
+
+def unpinned(networks: list[Facts]) -> list[Facts]:
+    """Without addresses and ports that are given, so that any order of any of it will do."""
+    return [dict(item, endpoints=[{"name": one["name"]} for one in item["endpoints"]]) for item in networks]
+
+
+def shuffled(data: Any, networks: list[Facts]) -> list[Facts]:
+    inner = [dict(item, endpoints=data.draw(st.permutations(item["endpoints"]))) for item in networks]
+    return list(data.draw(st.permutations(inner)))
+
+
+def placed(host: RoleHost) -> dict[tuple[str, str], list[str]]:
+    return {key: facts["addresses"] for key, facts in host.endpoints().items()}
+
+
+@given(st.data())
+def test_the_order_of_a_list_decides_on_no_address(data: Any) -> None:
+    networks = data.draw(network_lists())
+    one, other = RoleHost(), RoleHost()
+    one.run(networks)
+    other.run(shuffled(data, networks))
+
+    assert placed(one) == placed(other)
+
+
+@given(st.data())
+def test_an_endpoint_that_is_made_anew_has_its_address_again(data: Any) -> None:
+    networks = unpinned(data.draw(network_lists()))
+    host, fresh = RoleHost(), RoleHost()
+    host.run(networks)
+    fresh.run(networks)
+    for gone in data.draw(st.lists(st.sampled_from(sorted(host.veths)), max_size=1)) if host.veths else ():
+        del host.veths[gone]
+
+    host.run(networks)
+
+    assert placed(host) == placed(fresh)
+
+
+def test_other_endpoints_have_their_addresses_whoever_comes_or_goes() -> None:
+    names = ["e%d" % number for number in range(200)]
+    one, other = RoleHost(), RoleHost()
+    one.run([network("blue", "10.20.0.0/16", *names)])
+    other.run([network("blue", "10.20.0.0/16", "an-early-one", *names, "z-late-one")])
+
+    assert [key for key, value in placed(one).items() if placed(other)[key] != value] == []
+
+
+def test_what_was_inserted_while_others_lived_is_where_it_would_be_on_a_new_host() -> None:
+    lived, fresh = RoleHost(), RoleHost()
+    for host, lists in ((lived, (["app", "web"], ["static", "app", "web"])), (fresh, (["static", "app", "web"],))):
+        for names in lists:
+            host.run([network("blue", "10.20.0.0/24", *names)])
+
+    assert addresses(lived) == addresses(fresh)
+
+
+def test_a_project_of_another_name_has_other_addresses() -> None:
+    networks = [network("blue", "10.20.0.0/24", "web")]
+    found = [composition.compose(networks, HostReport(), project=project) for project in ("default", "shop")]
+
+    assert [str(one.present.veth[0].peer.addresses[0]) for one in found if one.present.veth[0].peer.addresses] == [
+        chosen("web"),
+        chosen("web", project="shop"),
+    ]
+
+
+def test_the_address_of_an_endpoint_that_was_plugged_in_by_hand_is_not_chosen() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", endpoint("by-hand", addresses=[chosen_ip("web")]))])
+    for veth in host.veths.values():
+        veth["network"] = ""
+
+    host.run([network("blue", "10.20.0.0/24", "web")])
+
+    assert addresses(host) == {"by-hand": [chosen("web")], "web": ["10.20.0.184/24"]}
+
+
+@pytest.mark.parametrize(
+    ("ranges", "expected"),
+    [
+        ("10.20.0.64/26", ["10.20.0.119/24", chosen("web", "fd00:20::/64")]),
+        (["fd00:20::a:0/112", "10.20.0.64/26"], ["10.20.0.119/24", "fd00:20::a:58b7/64"]),
+    ],
+)
+def test_an_address_is_chosen_out_of_the_range_of_its_family(ranges: Any, expected: list[str]) -> None:
+    both = dict(network("blue", "10.20.0.0/24", "web"), subnets=["10.20.0.0/24", "fd00:20::/64"], ip_range=ranges)
+
+    assert compose([both], {})["present"]["veth"][0]["peer"]["addresses"] == expected
+
+
+def test_what_was_given_or_is_there_may_lie_outside_the_range() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web")])
+
+    host.run(
+        [network("blue", "10.20.0.0/24", "web", endpoint("db", addresses=["10.20.0.9"]), ip_range=["10.20.0.64/26"])]
+    )
+
+    assert addresses(host) == {"web": [chosen("web")], "db": ["10.20.0.9/24"]}
 
 
 def test_an_endpoint_that_loses_a_network_keeps_the_interface_of_the_other() -> None:
@@ -517,10 +626,12 @@ def ports(host: RoleHost) -> dict[str, str]:
 def test_a_chosen_port_is_the_first_free_one_and_stays() -> None:
     host = RoleHost()
     host.run([network("blue", "10.20.0.0/24", endpoint("a", "80"), endpoint("b", "80"), endpoint("c", "81-82:80"))])
-    assert ports(host) == {"10.20.0.2": "49153", "10.20.0.3": "49154", "10.20.0.4": "81"}
+    found = {chosen_ip("a"): "49153", chosen_ip("b"): "49154", chosen_ip("c"): "81"}
+    assert ports(host) == found
 
     host.run([network("blue", "10.20.0.0/24", endpoint("c", "81-82:80"), endpoint("new", "80"), endpoint("b", "80"))])
-    assert ports(host) == {"10.20.0.2": "49153", "10.20.0.3": "49154", "10.20.0.4": "81"}
+    del found[chosen_ip("a")]
+    assert ports(host) == {**found, "10.20.0.195": "49155"}
 
 
 def test_a_chosen_port_is_the_same_in_both_families() -> None:
@@ -554,7 +665,7 @@ def test_a_chosen_port_is_free_in_both_families() -> None:
 
 
 def test_when_no_port_is_free_the_run_says_so() -> None:
-    easy = [endpoint("e%d" % number, "8000-8001:80") for number in range(3)]
+    easy = [endpoint("e%d" % number, "8000-8001:80", addresses=["10.20.0.%d" % (2 + number)]) for number in range(3)]
 
     with pytest.raises(
         InvalidRequest, match=r"^network blue: endpoint e2: publish: none of the host ports 8000-8001 is free\.$"
@@ -573,7 +684,8 @@ def test_when_no_port_is_free_the_run_says_so() -> None:
     ],
 )
 def test_a_port_is_published_in_the_families_that_it_is_meant_for(publish: Any, published: list[str]) -> None:
-    both = {"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [endpoint("web", publish)]}
+    web = endpoint("web", publish, addresses=["10.20.0.2", "fd00:20::2"])
+    both = {"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [web]}
 
     assert [item["container_ip"] for item in compose([both], {})["present"]["port_publish"]] == published
 

@@ -94,6 +94,23 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             [red(gateways=["10.21.0.1", "10.21.0.2"])],
             "network red: two gateways of IPv4, 10.21.0.1 and 10.21.0.2; a network takes one of each family.",
         ),
+        (
+            [blue(ip_range=["10.21.0.0/30"])],
+            "network blue: ip_range 10.21.0.0/30 is not inside the subnet 10.20.0.0/29.",
+        ),
+        (
+            [blue(ip_range=["10.20.0.0/24"])],
+            "network blue: ip_range 10.20.0.0/24 is not inside the subnet 10.20.0.0/29.",
+        ),
+        (
+            [blue(ip_range=["10.20.0.0/30", "10.20.0.4/30"])],
+            "network blue: two ip_ranges of IPv4, 10.20.0.0/30 and 10.20.0.4/30; a network takes one of each family.",
+        ),
+        ([red(ip_range=["fd00:20::/112"])], "network red: ip_range fd00:20::/112 has no subnet of its family."),
+        (
+            [blue({"name": "a"}, {"name": "b"}, {"name": "c"}, ip_range=["10.20.0.4/31"])],
+            "network blue: ip_range 10.20.0.4/31 has no address left for endpoint c.",
+        ),
         ([blue({})], "network blue: endpoints, item 1: the option name is missing."),
         ([blue({"name": ""})], "network blue: endpoints, item 1: the option name is missing."),
         (

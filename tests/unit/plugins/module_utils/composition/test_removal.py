@@ -24,7 +24,10 @@ Facts = dict[str, Any]
 BLUE: Facts = {
     "name": "blue",
     "subnets": ["10.20.0.0/24"],
-    "endpoints": [{"name": "web", "publish": ["8080:80", "127.0.0.1:53:53/udp"]}, {"name": "db"}],
+    "endpoints": [
+        {"name": "web", "addresses": ["10.20.0.2"], "publish": ["8080:80", "127.0.0.1:53:53/udp"]},
+        {"name": "db"},
+    ],
 }
 RED: Facts = {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "web"}, {"name": "vm", "pid": 42}]}
 NOTHING: Facts = {module: [] for module in MODULES}
