@@ -44,6 +44,11 @@ def overlap(one: Network, other: Network) -> bool:
     return one.version == other.version and one.overlaps(other)
 
 
+def lies_in(inner: Network, outer: Network) -> bool:
+    """Whether all addresses of a network are in the other one."""
+    return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
+
+
 @dataclass(frozen=True)
 class Namespace:
     """A named network namespace, as ``ip netns`` sees it (ip-netns(8))."""
@@ -65,6 +70,7 @@ class Bridge:
     mac_address: str | None = None
     stp: bool = False
     network: str = ""
+    allow_overlap: bool = False  # whether its subnets may be somewhere else on the host as well
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,7 @@ class Veth:
     mtu: int | None = None
     addresses: tuple[Interface, ...] = ()
     network: str = ""
+    allow_overlap: bool = False  # as that of a bridge
     endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
 
 

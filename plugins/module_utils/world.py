@@ -19,7 +19,20 @@ from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
 from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, namespace_of, project_of
-from .model import BRIDGE_PORTS, HOST, Address, Conflict, Interface, Network, Place, Process, Route, SourceRule, overlap
+from .model import (
+    BRIDGE_PORTS,
+    HOST,
+    Address,
+    Conflict,
+    Interface,
+    Network,
+    Place,
+    Process,
+    Route,
+    SourceRule,
+    lies_in,
+    overlap,
+)
 from .places import Places
 
 if t.TYPE_CHECKING:
@@ -447,23 +460,30 @@ class World:
                 metric = 0 if network.version == 4 else 256
                 self._routes_of(place).append(RouteEntry(Route(network, None, metric), link.name, BY_THE_KERNEL))
 
-    def refuse_overlap(self, name: str, address: Interface) -> None:
-        """Raise Conflict when a subnet is somewhere else on the host already."""
+    def refuse_overlap(self, name: str, address: Interface, owner: str = "") -> None:
+        """Raise Conflict when a subnet is somewhere else on the host already.
+
+        A route that covers it is none: the kernel takes the most specific one, and that is the subnet's own.
+        """
         settled = self.claims.addresses | {name}
+        for holder in self._holders(address.network, settled):
+            raise Conflict(
+                "Subnet %s of %s overlaps %s; choose another subnet, or insist with the option allow_overlap."
+                % (address.network, owner or name, holder)
+            )
+
+    def _holders(self, subnet: Network, settled: t.Container[str]) -> t.Iterator[str]:
+        """What else on the host has addresses of a subnet, as a person would name it."""
         for link in self.links().values():
             for other in link.addresses:
-                if link.name not in settled and overlap(address.network, other.network):
-                    raise Conflict(
-                        "Subnet %s of %s overlaps %s, an address of interface %s."
-                        % (address.network, name, other, link.name)
-                    )
+                if link.name not in settled and overlap(subnet, other.network):
+                    yield "%s, an address of interface %s" % (other, link.name)
         for entry in self.routes():
-            to = entry.route.to
-            if entry.link not in settled and to.prefixlen and overlap(address.network, to):
-                raise Conflict(
-                    "Subnet %s of %s overlaps the route to %s by interface %s."
-                    % (address.network, name, to, entry.link)
-                )
+            if entry.link not in settled and lies_in(entry.route.to, subnet):
+                yield "the route to %s by interface %s" % (entry.route.to, entry.link)
+        for entry in self.host.stack(HOST).barriers():
+            if lies_in(entry.route.to, subnet):
+                yield "the %s route to %s" % (entry.kind, entry.route.to)
 
     def default_link(self, version: int) -> str | None:
         """The link of the default route with the lowest metric."""

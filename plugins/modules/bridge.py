@@ -29,7 +29,8 @@ options:
       - The host's addresses on the bridge, with prefix lengths. Endpoints use them as gateways.
       - The list is complete. Other addresses are removed from a bridge that this collection created. If the option is
         left out, addresses are left alone.
-      - A subnet that overlaps a route, or the subnet of another interface, is refused.
+      - A subnet that overlaps that of another interface is refused, and one that has a route of somebody else to it, or
+        to a part of it, too. A route that covers it, such as that of a VPN, is in nobody's way. See O(allow_overlap).
     type: list
     elements: str
   mtu:
@@ -44,6 +45,12 @@ options:
     type: str
   stp:
     description: Whether the bridge runs the spanning tree protocol. If it does, a new port is silent for 30 seconds.
+    type: bool
+    default: false
+  allow_overlap:
+    description:
+      - Whether a subnet may overlap what the host has or reaches elsewhere, such as part of the uplink's subnet.
+      - A route that only covers the subnet, such as that of a VPN, is no overlap.
     type: bool
     default: false
 seealso:

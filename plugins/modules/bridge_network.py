@@ -44,6 +44,12 @@ options:
           - Addresses that are given, and those that endpoints have already, may lie outside.
         type: list
         elements: str
+      allow_overlap:
+        description:
+          - Whether a subnet may overlap what the host has or reaches elsewhere, such as part of the uplink's subnet.
+          - A route that only covers the subnet, such as that of a VPN, is no overlap.
+        type: bool
+        default: false
       gateways:
         description: The host's addresses in the subnets, at most one of each family. By default the first address of
           each subnet.

@@ -42,6 +42,12 @@ options:
     type: list
     elements: str
     default: []
+  allow_overlap:
+    description:
+      - Whether a subnet in O(addresses) may overlap what the host has or reaches elsewhere.
+      - A route that only covers the subnet, such as that of a VPN, is no overlap.
+    type: bool
+    default: false
   peer:
     description: The end in the namespace. With O(state=present), its namespace is needed.
     type: dict

@@ -56,7 +56,10 @@ def _named(item: Bridge | Namespace | Veth) -> Arguments:
 
 def _bridge(item: Bridge) -> Arguments:
     addresses = [str(address) for address in item.addresses or ()]
-    return compact(name=item.name, addresses=addresses, mtu=item.mtu, **belongs(item.network))
+    insisted = True if item.allow_overlap else None
+    return compact(
+        name=item.name, addresses=addresses, mtu=item.mtu, allow_overlap=insisted, **belongs(item.network)
+    )
 
 
 def _namespace(item: Namespace) -> Arguments:

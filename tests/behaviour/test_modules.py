@@ -537,9 +537,26 @@ class TestForeign:
     def test_subnet_that_overlaps(self, host: Host) -> None:
         """With an address of the host, and with a route."""
         assert "eth0" in host.refuse("bridge", name="br-t", addresses=["192.0.2.129/25"])
-        host.run("ip route add 10.97.0.0/16 via 192.0.2.250")
-        assert "10.97.0.0/16" in host.refuse("bridge", name="br-t", addresses=["10.97.5.1/24"])
-        host.run("ip route delete 10.97.0.0/16")
+        insist = {"name": "br-t", "addresses": ["192.0.2.129/25"], "allow_overlap": True}
+        assert host.look("bridge", **insist).changed
+        for route in ("10.97.5.128/25 via 192.0.2.250", "blackhole 10.97.5.0/24", "unreachable 10.97.5.7"):
+            host.run(f"ip route add {route}")
+            refused = host.refuse("bridge", name="br-t", addresses=["10.97.5.1/24"])
+            assert "10.97.5." in refused and "allow_overlap" in refused
+            host.run(f"ip route delete {route}")
+
+    @pytest.mark.once
+    def test_a_subnet_that_is_covered_by_a_route(self, host: Host) -> None:
+        """That of a company, those of a VPN, and a blackhole for what is routed nowhere: the subnet's own wins."""
+        routes = ("10.96.0.0/11 via 192.0.2.250", "0.0.0.0/1 via 192.0.2.250", "blackhole 10.97.0.0/16")
+        host.run("; ".join(f"ip route add {route}" for route in routes))
+        blue: Options = {"name": "blue", "subnets": ["10.97.5.0/24"], "endpoints": [{"name": "web"}]}
+        for unused in range(2):
+            host.do("bridge_network", networks=[blue])
+            assert host.place("web").run("ping -c1 -W1 10.97.5.1")
+            host.run("ip link delete br-blue")
+        host.do("bridge_network", networks=[])
+        host.run("; ".join(f"ip route delete {route}" for route in routes))
 
     def test_rules(self, host: Host) -> None:
         """Rules and tables of others are there, byte for byte, after ours came and went."""

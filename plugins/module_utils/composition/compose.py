@@ -105,7 +105,8 @@ def _plan_bridge(network: BridgeNetwork) -> Bridge:
     addresses = [subnet.interface(network.gateways[version]) for version, subnet in network.subnets.items()]
     for address in addresses:
         read.usable("addresses", address)
-    return Bridge(network.bridge, tuple(addresses), network.mtu, network=network.label)
+    insisted = bool(network.options.get("allow_overlap"))
+    return Bridge(network.bridge, tuple(addresses), network.mtu, network=network.label, allow_overlap=insisted)
 
 
 def _plan_policy(network: BridgeNetwork, names: Names) -> BridgePolicy:

@@ -30,6 +30,7 @@ NETWORK: Arguments = {
     "bridge": {"type": "str"},
     "subnets": {"type": "list", "elements": "str"},
     "ip_range": {"type": "list", "elements": "str"},
+    "allow_overlap": {"type": "bool", "default": False},
     "gateways": {"type": "list", "elements": "str"},
     "mtu": {"type": "int"},
     "masquerade": {"type": "raw", "options": _MASQUERADE, "default": True},

@@ -22,6 +22,8 @@ IFF_UP = 1
 RT_TABLE_MAIN = 254
 RT_TABLE_COMPAT = 252  # one whose number is too large for the header
 RTN_UNICAST = 1
+# linux/rtnetlink.h: the types of routes that lead nowhere
+_NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
 _IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_LINK_NETNSID = 18, 20, 26, 27, 37
@@ -219,14 +221,15 @@ def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
 
 
 def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int, table: int = 0) -> list[RouteEntry]:
-    """The unicast routes of a table, by default the main one, out of a dump of RTM_GETROUTE; one for each next hop."""
+    """The routes of a table, by default the main one, out of a dump of RTM_GETROUTE; one for each next hop."""
     found: list[RouteEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)
         values = attributes(message, _ROUTE.size)
         # A kernel that does not filter sends every table; one without IPv6 answers with the IPv4 routes.
-        wanted = (family, table or RT_TABLE_MAIN, RTN_UNICAST)
-        if (header[0], _number(values, _RTA_TABLE) or header[4], header[7]) == wanted:
+        if (header[0], _number(values, _RTA_TABLE) or header[4]) != (family, table or RT_TABLE_MAIN):
+            continue
+        if header[7] == RTN_UNICAST or header[7] in _NOWHERE:
             found += _route(header, values, names, table)
     return found
 
@@ -239,6 +242,7 @@ def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str], 
             route=Route(to, _gateway(hop), _number(values, _RTA_PRIORITY), table),
             link=names.get(index, ""),
             protocol=header[5],
+            kind=_NOWHERE.get(header[7], ""),
         )
 
 

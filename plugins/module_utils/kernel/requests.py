@@ -49,8 +49,8 @@ ALL_NEIGHBOURS = bytes(12)
 
 
 def routes_of(version: int, table: int = 0) -> bytes:
-    """The unicast routes of a table, by default of the main one."""
-    header = struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, RTN_UNICAST, 0)
+    """The routes of a table, by default of the main one."""
+    header = struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
     return header + attribute(_RTA_TABLE, struct.pack("=I", table or RT_TABLE_MAIN))
 
 

@@ -50,7 +50,14 @@ class Stack:
 
     def routes(self) -> t.Sequence[RouteEntry]:
         """The unicast routes of the main table, IPv4 before IPv6; one entry for each next hop."""
-        return self._cache.get("routes", self._read_routes)
+        return self._cache.get("routes", lambda: [entry for entry in self._all_routes() if not entry.kind])
+
+    def barriers(self) -> t.Sequence[RouteEntry]:
+        """The routes of the main table that lead nowhere, such as a blackhole."""
+        return [entry for entry in self._all_routes() if entry.kind]
+
+    def _all_routes(self) -> t.Sequence[RouteEntry]:
+        return self._cache.get("all routes", self._read_routes)
 
     def source_rules(self) -> t.Sequence[SourceRule]:
         """The rules of ours by which what is sent from an address has a routing table of its own."""
@@ -73,7 +80,7 @@ class Stack:
 
     def table_routes(self, table: int) -> t.Sequence[RouteEntry]:
         """The unicast routes of one table."""
-        return self._cache.get("table %d" % table, lambda: self._read_routes(table))
+        return self._cache.get("table %d" % table, lambda: [e for e in self._read_routes(table) if not e.kind])
 
     def local_addresses(self) -> frozenset[bytes]:
         """Every address of this stack, link-local ones too, as packed bytes."""

@@ -55,11 +55,12 @@ class Link:
 
 @dataclass(frozen=True)
 class RouteEntry:
-    """A unicast route of the main table."""
+    """A route of the main table."""
 
     route: Route  # with the metric that the kernel shows, never None
     link: str
     protocol: int
+    kind: str = ""  # blackhole, unreachable, prohibit or throw; empty for a unicast one, which leads somewhere
 
 
 @dataclass(frozen=True)

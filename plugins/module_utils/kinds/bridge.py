@@ -13,8 +13,8 @@ from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
 from ..frozen import replace
 from ..kernel.state import BridgeValues, Link
-from ..marks import LINK_GROUP, alias, label_of
-from ..model import HOST, Bridge, Conflict, InvalidRequest
+from ..marks import LINK_GROUP, alias, label_of, name_of
+from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest
 from ..ownership import Holding
 from ..world import Claims, World, described, is_ours
 from .common import (
@@ -46,6 +46,7 @@ class BridgeKind(StepKind[Bridge]):
         "mtu": {"type": "int"},
         "mac_address": {"type": "str"},
         "stp": {"type": "bool", "default": False},
+        "allow_overlap": {"type": "bool", "default": False},
         **NETWORK,
         **BACKEND,
     }
@@ -59,6 +60,7 @@ class BridgeKind(StepKind[Bridge]):
             mac_address=read.mac_address("mac_address", options.get("mac_address")),
             stp=bool(options.get("stp")),
             network=read.owner(options),
+            allow_overlap=bool(options.get("allow_overlap")),
         )
 
     def check(self, items: t.Sequence[Bridge]) -> None:
@@ -67,7 +69,8 @@ class BridgeKind(StepKind[Bridge]):
             if item.name in names:
                 raise InvalidRequest("Bridge %s is asked for twice." % item.name)
             names.add(item.name)
-        addresses = {(item.name, address.network): address for item in items for address in item.addresses or ()}
+        checked = [item for item in items if not item.allow_overlap]
+        addresses = {(item.name, address.network): address for item in checked for address in item.addresses or ()}
         found = first_overlap((subnet, name) for name, subnet in addresses)
         if found is not None:
             (one, first), (two, second) = found
@@ -131,13 +134,18 @@ class BridgeKind(StepKind[Bridge]):
         return self._plan_ours(item, link, world)
 
     def _plan_new(self, item: Bridge, world: World) -> list[Operation]:
-        for address in item.addresses or ():
-            world.refuse_overlap(item.name, address)
+        self._refuse_overlaps(item, item.addresses or (), world)
         world.put_link(self._link(item, Link(item.name, 0, "bridge")))
         sysctls = self._sysctls(item, world)
         for key, value in sysctls:
             world.put_sysctl(HOST, key, value)
         return self.make(item, sysctls)
+
+    @staticmethod
+    def _refuse_overlaps(item: Bridge, addresses: t.Iterable[Interface], world: World) -> None:
+        owner = item.name + (" of network %s" % name_of(item.network) if item.network else "")
+        for address in () if item.allow_overlap else addresses:
+            world.refuse_overlap(item.name, address, owner)
 
     @staticmethod
     def make(item: Bridge, sysctls: t.Iterable[tuple[str, str]]) -> list[Operation]:
@@ -152,9 +160,7 @@ class BridgeKind(StepKind[Bridge]):
         return steps + link_steps(HOST, item.name, {}, {"up": True})
 
     def _plan_ours(self, item: Bridge, link: Link, world: World) -> list[Operation]:
-        for address in item.addresses or ():
-            if address not in link.addresses:
-                world.refuse_overlap(item.name, address)
+        self._refuse_overlaps(item, [new for new in item.addresses or () if new not in link.addresses], world)
         wanted = {
             "mtu": item.mtu,
             "address": item.mac_address,

@@ -69,6 +69,7 @@ class VethKind(StepKind[Veth]):
         "isolated": {"type": "bool", "default": False},
         "mtu": {"type": "int"},
         "addresses": {"type": "list", "elements": "str", "default": []},
+        "allow_overlap": {"type": "bool", "default": False},
         "peer": {"type": "dict", "options": _PEER},
         **NETWORK,
         **BACKEND,
@@ -87,6 +88,7 @@ class VethKind(StepKind[Veth]):
             mtu=read.mtu("mtu", options.get("mtu")),
             addresses=read.interfaces("addresses", options.get("addresses") or ()),
             network=read.owner(options),
+            allow_overlap=bool(options.get("allow_overlap")),
         )
 
     def check(self, items: t.Sequence[Veth]) -> None:
@@ -203,7 +205,7 @@ class VethKind(StepKind[Veth]):
             steps += _delete(item.name, (), world)
         if item.bridge is not None:
             _plug(item, item.bridge, world)
-        for address in item.addresses:
+        for address in () if item.allow_overlap else item.addresses:
             world.refuse_overlap(item.name, address)
         sources = ends.change_sources(item.peer, None, world)
         steps += source_routing.remove(item.peer, sources)

@@ -185,6 +185,8 @@ def test_the_kernel_sends_what_was_asked_for_and_an_old_one_everything(host: Hos
         ours = decode.routes(filtered, names, family)
         assert len(everything) > len(filtered) == len(ours) > 0
         assert decode.routes(everything, names, family) == ours
+    assert [(entry.kind, str(entry.route.to)) for entry in stack.barriers()] == [("blackhole", "10.6.0.0/16")]
+    assert "10.6.0.0/16" not in [str(entry.route.to) for entry in stack.routes()]
 
 
 def test_each_next_hop_of_a_route_is_listed(host: Host) -> None:

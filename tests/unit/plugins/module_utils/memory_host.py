@@ -365,9 +365,12 @@ class MemoryStack:
     def links(self) -> Mapping[str, Link]:
         return dict(self._space.links)
 
+    def barriers(self) -> Sequence[RouteEntry]:
+        return [entry for entry in self._space.routes if entry.kind]
+
     def routes(self) -> Sequence[RouteEntry]:
         """Those that somebody added, and one to the subnet of each address."""
-        return [entry for entry in self._space.routes if not entry.route.table] + [
+        return [entry for entry in self._space.routes if not entry.route.table and not entry.kind] + [
             RouteEntry(Route(address.network, None, 0 if address.version == 4 else 256), link.name, BY_THE_KERNEL)
             for link in self._space.links.values()
             for address in dict.fromkeys(link.addresses)

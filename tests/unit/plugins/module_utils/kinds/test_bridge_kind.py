@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
@@ -325,9 +326,18 @@ def test_something_else_of_that_name_is_a_conflict(values: dict[str, Any], messa
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("10.20.0.9/25", "Subnet 10.20.0.0/24 of br-blue overlaps 10.20.0.9/25, an address of interface eth1."),
-        ("10.0.0.9/8", "Subnet 10.20.0.0/24 of br-blue overlaps 10.0.0.9/8, an address of interface eth1."),
-        ("fd00::9/16", "Subnet fd00:20::/64 of br-blue overlaps fd00::9/16, an address of interface eth1."),
+        (
+            "10.20.0.9/25",
+            "Subnet 10.20.0.0/24 of br-blue of network blue overlaps 10.20.0.9/25, an address of interface eth1",
+        ),
+        (
+            "10.0.0.9/8",
+            "Subnet 10.20.0.0/24 of br-blue of network blue overlaps 10.0.0.9/8, an address of interface eth1",
+        ),
+        (
+            "fd00::9/16",
+            "Subnet fd00:20::/64 of br-blue of network blue overlaps fd00::9/16, an address of interface eth1",
+        ),
     ],
 )
 @pytest.mark.parametrize("there", [False, True], ids=["new", "more"])
@@ -339,19 +349,50 @@ def test_a_subnet_that_is_elsewhere_on_the_host_is_a_conflict(address: str, mess
     with pytest.raises(Conflict) as conflict:
         once(host, blue())
 
-    assert str(conflict.value) == message
+    assert str(conflict.value) == message + INSIST
     assert host.snapshot() == before
 
 
-def test_a_subnet_that_is_routed_elsewhere_is_a_conflict() -> None:
+INSIST = "; choose another subnet, or insist with the option allow_overlap."
+
+
+@pytest.mark.parametrize("route", ["10.20.0.0/24", "10.20.0.128/25", "10.20.0.7/32", "fd00:20::/64", "fd00:20::/80"])
+@pytest.mark.parametrize("kind", ["", "blackhole", "unreachable"])
+def test_a_subnet_that_is_routed_elsewhere_is_a_conflict(route: str, kind: str) -> None:
     host = host_with()
-    host.make_link(host.host, "wg0", up=True)
-    host.host.routes.append(RouteEntry(plain(Route(ip_network("10.20.0.0/16"))), "wg0", BY_HAND))
+    routed(host, route, kind)
 
     with pytest.raises(Conflict) as conflict:
-        once(host, blue())
+        once(host, blue(network="blue"))
 
-    assert str(conflict.value) == "Subnet 10.20.0.0/24 of br-blue overlaps the route to 10.20.0.0/16 by interface wg0."
+    holder = "the %s route to %s" % (kind, route) if kind else "the route to %s by interface wg0" % route
+    subnet = "10.20.0.0/24" if "." in route else "fd00:20::/64"
+    assert str(conflict.value) == "Subnet %s of br-blue of network blue overlaps %s%s" % (subnet, holder, INSIST)
+
+
+def routed(host: MemoryHost, route: str, kind: str = "") -> None:
+    host.make_link(host.host, "wg0", up=True)
+    host.host.routes.append(RouteEntry(plain(Route(ip_network(route))), "" if kind else "wg0", BY_HAND, kind))
+
+
+@pytest.mark.parametrize("route", ["10.0.0.0/8", "0.0.0.0/1", "10.20.0.0/23", "fd00::/8", "8000::/1"])
+@pytest.mark.parametrize("kind", ["", "blackhole", "unreachable"])
+def test_a_route_that_merely_covers_a_subnet_is_in_nobodys_way(route: str, kind: str) -> None:
+    host = host_with()
+    routed(host, route, kind)
+
+    converge(host, blue())
+    host.host.links["br-blue"] = replace(host.host.links["br-blue"], addresses=())
+
+    assert converge(host, blue()).changed
+
+
+def test_who_insists_gets_a_subnet_that_is_elsewhere_too() -> None:
+    host = host_with()
+    host.make_link(host.host, "eth1", up=True, addresses=(ip_interface("10.0.0.9/8"),))
+    routed(host, "10.20.0.0/24")
+
+    converge(host, blue(allow_overlap=True), blue(name="br-red", addresses=["10.20.0.254/24"], allow_overlap=True))
 
 
 def test_a_subnet_may_move_from_a_bridge_that_goes_in_the_same_run() -> None:
