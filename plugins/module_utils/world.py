@@ -80,6 +80,7 @@ class World:
         self._lost: dict[str, list[Place]] | None = None
         self._indexes: dict[int, str] | None = None
         self._ports: dict[str, int] | None = None
+        self._stations: dict[str, dict[str, str]] = {}
         self._peers: _Ends | None = None
         self._made_peers: _Ends = {}
         self._has_looked_everywhere = False
@@ -368,6 +369,23 @@ class World:
         """Whether a bridge was there before this run."""
         return name in self.host.stack(HOST).links()
 
+    def station(self, bridge: str, address: str) -> str:
+        """Who on a bridge has an IP or a MAC address and is nothing that this run settles; empty when nobody has."""
+        link = self.links().get(bridge)
+        if link is not None and address in _own(link):
+            return "the bridge itself"
+        if bridge not in self._stations:
+            self._stations[bridge] = dict(self._others(bridge))
+        return self._stations[bridge].get(address, "")
+
+    def _others(self, bridge: str) -> t.Iterator[tuple[str, str]]:
+        ports = [link for link in self.links().values() if link.master == bridge]
+        for port in ports:
+            found = self.peer_of(port) if port.name not in self.claims.addresses else None
+            if found is not None:
+                place, far = found
+                yield from ((address, "%s in %s" % (far.name, place)) for address in _own(far))
+
     def take_port(self, bridge: str) -> None:
         """Raise Conflict when a bridge has no port left for one more link."""
         if self._ports is None:
@@ -615,6 +633,10 @@ class World:
 def enumerate_few(names: t.Sequence[str]) -> str:
     """Names in a sentence, if there are many only how many."""
     return ", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else "")
+
+
+def _own(link: Link) -> tuple[str, ...]:
+    return (link.mac_address, *(str(address.ip) for address in link.addresses))
 
 
 def is_ours(link: Link) -> bool:

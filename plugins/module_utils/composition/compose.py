@@ -196,6 +196,7 @@ def _plan_veths(
     served = set(served)
     result = []
     for network in networks:
+        stations: dict[str, str] = {}
         ways = {} if network.internal else {v: Route(_ANYWHERE[v], via) for v, via in network.gateways.items()}
         by_host = _ways_by_host(network) if network.bridge in routed else ()
         for endpoint in network.endpoints:
@@ -208,7 +209,18 @@ def _plan_veths(
             sources = [way.via for version, way in ways.items() if way.via and version in several]
             with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
                 result.append(_plan_veth(network, endpoint, (*routes, *by_host), sources))
+            _refuse_double_mac(network, endpoint, result[-1].peer.mac_address, stations)
     return result
+
+
+def _refuse_double_mac(network: BridgeNetwork, endpoint: Endpoint, mac: str | None, stations: dict[str, str]) -> None:
+    derived = "" if endpoint.mac_address else " (from its address)"
+    other = stations.setdefault(mac, endpoint.name + derived) if mac else ""
+    if other and other != endpoint.name + derived:
+        raise InvalidRequest(
+            "network %s: MAC address %s is used twice: by endpoint %s and endpoint %s%s."
+            % (network.name, mac, other, endpoint.name, derived)
+        )
 
 
 def _served(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> set[tuple[Place, int]]:

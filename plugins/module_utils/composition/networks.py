@@ -236,7 +236,11 @@ def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
 
 def _refuse_double_endpoints(network: BridgeNetwork) -> None:
     places: dict[Place, str] = {}
+    names: set[str] = set()
     for endpoint in network.endpoints:
+        if endpoint.name in names:
+            raise InvalidRequest("network %s: endpoint %s is in the list twice." % (network.name, endpoint.name))
+        names.add(endpoint.name)
         if endpoint.place in places:
             raise InvalidRequest(_twice(network.name, places[endpoint.place], endpoint))
         places[endpoint.place] = endpoint.name

@@ -120,6 +120,7 @@ class EndChecks:
     def __init__(self) -> None:
         self._names: dict[tuple[Place, str], str] = {}
         self._addresses: dict[tuple[str, Address], str] = {}
+        self._stations: dict[tuple[str, str], str] = {}
         self._routes: dict[tuple[Place, Network, int | None], str] = {}
 
     def add(self, end: Peer, owner: str, segment: str) -> None:
@@ -136,6 +137,10 @@ class EndChecks:
                 other = self._addresses[known]
                 raise InvalidRequest("Address %s is used twice: by %s and %s." % (address.ip, other, owner))
             self._addresses[known] = owner
+        if end.mac_address is not None:
+            other = self._stations.setdefault((segment, end.mac_address), owner)
+            if other != owner:
+                raise InvalidRequest("MAC address %s is used twice: by %s and %s." % (end.mac_address, other, owner))
         for route in end.routes:
             self._add_route(route, end.place, owner)
 
@@ -147,6 +152,27 @@ class EndChecks:
                 % (self._routes[key], owner, target_of(route), place)
             )
         self._routes[key] = owner
+
+
+def refuse_taken_addresses(owner: str, end: Peer, there: Link | None, bridge: str, world: World) -> None:
+    """Raise Conflict when somebody else on the bridge has the MAC address or an address of an end.
+
+    Of two stations with one address, the bridge and the neighbours hear now the one and now the other.
+    """
+    kept = () if there is None else (there.mac_address, *map(_ip, there.addresses))
+    wanted = [("MAC address", end.mac_address)] if end.mac_address is not None else []
+    wanted += [("address", _ip(address)) for address in end.addresses or ()]
+    for what, address in wanted:
+        holder = "" if address in kept else world.station(bridge, address)
+        if holder:
+            raise Conflict(
+                "%s, %s in %s: %s has the %s %s on bridge %s already; give one of them another."
+                % (owner, end.name, end.place, holder, what, address, bridge)
+            )
+
+
+def _ip(address: Interface) -> str:
+    return str(address.ip)
 
 
 # ---- in the words of the options

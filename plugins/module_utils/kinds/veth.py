@@ -205,6 +205,7 @@ class VethKind(StepKind[Veth]):
             steps += _delete(item.name, (), world)
         if item.bridge is not None:
             _plug(item, item.bridge, world)
+            ends.refuse_taken_addresses("veth %s" % item.name, item.peer, None, item.bridge, world)
         for address in () if item.allow_overlap else item.addresses:
             world.refuse_overlap(item.name, address)
         sources = ends.change_sources(item.peer, None, world)
@@ -258,8 +259,11 @@ class VethKind(StepKind[Veth]):
         return replace(link, alias=alias(item.network), isolated=item.isolated, hairpin=port, group=LINK_GROUP)
 
     def _plan_change(self, item: Veth, host: Link, peer: Link, world: World) -> list[Operation]:
-        if item.bridge is not None and host.master != item.bridge:
-            _plug(item, item.bridge, world)
+        if item.bridge is not None:
+            if host.master != item.bridge:
+                _plug(item, item.bridge, world)
+            known = peer if host.master == item.bridge else None
+            ends.refuse_taken_addresses("veth %s" % item.name, item.peer, known, item.bridge, world)
         routes = ends.change_routes("veth %s" % item.name, item.peer, peer, world)
         sources = ends.change_sources(item.peer, peer, world)
         steps = source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)

@@ -128,6 +128,16 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             "network blue: endpoint web lives in a namespace by name or by pid, not both.",
         ),
         ([blue(web(), web())], "network blue: endpoint web is in the list twice."),
+        ([blue(web(netns="one"), web(netns="two"))], "network blue: endpoint web is in the list twice."),
+        (
+            [blue(web(mac_address="02:00:00:00:00:01"), {"name": "db", "mac_address": "02-00-00-00-00-01"})],
+            "network blue: MAC address 02:00:00:00:00:01 is used twice: by endpoint web and endpoint db.",
+        ),
+        (
+            [blue(web(mac_address="02:42:0a:14:00:03"), {"name": "db", "addresses": ["10.20.0.3"]})],
+            "network blue: MAC address 02:42:0a:14:00:03 is used twice: by endpoint web and endpoint db (from its"
+            " address).",
+        ),
         (
             [blue(web(netns="ns"), {"name": "ns"})],
             "network blue: endpoints web and ns would both live in namespace ns.",

@@ -206,7 +206,10 @@ def test_a_veth_pair_that_cannot_be_is_refused(request_: Request, message: str) 
             "Address 10.20.0.2 is used twice: by veth v-blue-web and veth v2.",
         ),
         (
-            [web(), web({"name": "eth1", "addresses": ["10.20.0.3/24"], "gateways": ["10.20.0.1"]}, name="v2")],
+            [
+                web({"mac_address": None}),
+                web({"name": "eth1", "addresses": ["10.20.0.3/24"], "gateways": ["10.20.0.1"]}, name="v2"),
+            ],
             "veth v-blue-web and veth v2 both bring a route to default into namespace web; leave one out, or give it"
             " another metric.",
         ),
@@ -521,7 +524,8 @@ def test_new_addresses_are_announced_where_there_are_neighbours() -> None:
     host = host_with(web())
     assert host.announced == []
 
-    once(host, web({"netns": "db", "addresses": ["10.20.0.3/24"], "gateways": []}, name="v-blue-db"))
+    db = {"netns": "db", "addresses": ["10.20.0.3/24"], "gateways": [], "mac_address": None}
+    once(host, web(db, name="v-blue-db"))
     assert [(item.place.netns, item.link, item.port) for item in host.announced] == [("db", "eth0", "v-blue-db")]
 
     host.announced.clear()
@@ -725,7 +729,7 @@ def test_the_last_port_is_not_given_twice_in_one_run() -> None:
     host = host_with()
     for number in range(1022):
         host.make_link(host.host, "p%d" % number, master="br-blue")
-    other = {"netns": "db", "addresses": ["10.20.0.3/24"], "gateways": []}
+    other = {"netns": "db", "addresses": ["10.20.0.3/24"], "gateways": [], "mac_address": None}
 
     with pytest.raises(Conflict, match="is full"):
         once(host, web(), web(other, name="v-blue-db"))
@@ -795,7 +799,7 @@ def test_one_namespace_by_two_names_cannot_have_two_ends_of_one_name(
 ) -> None:
     host = host_with()
     host.space(WEB).processes += [7, 8]
-    other = {"netns": None, "pid": 8, "addresses": ["10.20.0.3/24"], "gateways": []}
+    other = {"netns": None, "pid": 8, "addresses": ["10.20.0.3/24"], "gateways": [], "mac_address": None}
 
     with pytest.raises(Conflict) as conflict:
         once(host, web({"netns": None, **there}), web(other, name="v-blue-db"), check_mode=check_mode)
@@ -810,7 +814,7 @@ def test_one_namespace_by_two_names_has_one_default_route() -> None:
     host = host_with()
     host.space(WEB).processes += [7, 8]
     one = web({"netns": None, "pid": 7, "gateways": ["10.20.0.1"]})
-    other = {"netns": None, "pid": 8, "name": "eth1", "addresses": ["10.20.0.3/24"]}
+    other = {"netns": None, "pid": 8, "name": "eth1", "addresses": ["10.20.0.3/24"], "mac_address": None}
 
     with pytest.raises(
         Conflict, match=r"^veth v-blue-db: there is a route to default in the namespace of process 8 al"
@@ -931,3 +935,71 @@ def test_any_veth_pair_can_be_made_of_any_other(first: Request, second: Request)
     for place in ("web", "db"):
         assert there[place]["routes"] == wanted[place]["routes"]
         assert set(there[place]["links"]) == set(wanted[place]["links"])
+
+
+# ---- who else is on the bridge
+
+
+STATION = "02:42:0a:14:00:02"
+
+
+def other(peer: Mapping[str, Any] | None = None, **options: Any) -> Request:
+    """Another endpoint on the same bridge."""
+    addresses = {"addresses": ["10.20.0.9/24"], "gateways": [], "mac_address": None, "netns": "db"}
+    return web({**addresses, **(peer or {})}, name="v-blue-db", **options)
+
+
+@pytest.mark.parametrize(
+    ("peer", "message"),
+    [
+        (
+            {"mac_address": STATION},
+            "veth v-blue-db, eth0 in namespace db: eth0 in namespace web has the MAC address %s on bridge br-blue"
+            " already; give one of them another." % STATION,
+        ),
+        (
+            {"addresses": ["10.20.0.2/24"]},
+            "veth v-blue-db, eth0 in namespace db: eth0 in namespace web has the address 10.20.0.2 on bridge br-blue"
+            " already; give one of them another.",
+        ),
+        (
+            {"mac_address": "02:00:00:00:00:77"},
+            "veth v-blue-db, eth0 in namespace db: the bridge itself has the MAC address 02:00:00:00:00:77 on bridge"
+            " br-blue already; give one of them another.",
+        ),
+        (
+            {"addresses": ["10.20.0.1/24"]},
+            "veth v-blue-db, eth0 in namespace db: the bridge itself has the address 10.20.0.1 on bridge br-blue"
+            " already; give one of them another.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("there", [False, True], ids=["new", "changed"])
+def test_an_address_of_somebody_else_on_the_bridge_is_a_conflict(
+    peer: dict[str, Any], message: str, there: bool
+) -> None:
+    house = bridge(addresses=["10.20.0.1/24", "fd00:20::1/64"], mac_address="02:00:00:00:00:77")
+    host = host_with(house, web(), *([other()] if there else []))
+    before = host.snapshot()
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, other(peer))
+
+    assert str(conflict.value) == message
+    assert host.snapshot() == before
+    converge(host, other({**peer, "addresses": ["10.20.0.9/24"]}, bridge="br-red"))
+
+
+def test_two_may_exchange_their_addresses_in_one_run() -> None:
+    mine, theirs = {"mac_address": STATION}, {"mac_address": "02:00:00:00:00:09"}
+    host = host_with(web(mine), other(theirs))
+
+    converge(host, web(theirs), other(mine))
+
+
+def test_one_mac_address_for_two_of_a_bridge_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        KIND.check([web().item, other({"mac_address": STATION}).item])  # type: ignore[list-item]
+
+    assert str(refused.value) == "MAC address %s is used twice: by veth v-blue-web and veth v-blue-db." % STATION
+    KIND.check([web().item, other({"mac_address": STATION}, bridge="br-red").item])  # type: ignore[list-item]
