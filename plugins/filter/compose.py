@@ -18,6 +18,7 @@ from ..module_utils.kinds.registry import ROWS
 from ..module_utils.model import InvalidRequest
 from ..plugin_utils.module_arguments import arguments
 from ..plugin_utils.reader import read_report
+from ..plugin_utils.reported import ReportedSurroundings
 
 DOCUMENTATION = r"""
 name: compose
@@ -98,7 +99,8 @@ def compose(
     try:
         options = {"prune": prune, "state": state, "project": project, "forward_policy": forward_policy}
         scope = read_scope(options)
-        wanted = compose_networks(plain(networks), read_report(plain(info)), scope)
+        seen = plain(info)
+        wanted = compose_networks(plain(networks), read_report(seen), scope, ReportedSurroundings(seen))
         _check(wanted.present)
         for text in wanted.warnings:
             Display().warning(text)

@@ -11,11 +11,12 @@ from .composition.compose import compose
 from .composition.objects import Composition
 from .composition.scope import BY_DEFAULT, Scope, read_scope
 from .composition.spec import NONE
+from .composition.surroundings import Surroundings
 from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
 from .marks import name_of
-from .model import Namespace
+from .model import HOST, RESERVED_PORTS, Namespace, PortRange, PublishedPort, port_ranges
 from .world import World
 
 
@@ -26,7 +27,7 @@ def make(options: t.Mapping[str, t.Any], world: World) -> Outcome:
 
 def make_networks(networks: t.Sequence[t.Mapping[str, t.Any]], world: World, scope: Scope = BY_DEFAULT) -> Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
-    wanted = compose(networks, gather(world), scope)
+    wanted = compose(networks, gather(world), scope, _Around(world))
     for text in wanted.warnings:
         world.warn(text)
     if scope.everything and world.firewall.readable():
@@ -35,6 +36,25 @@ def make_networks(networks: t.Sequence[t.Mapping[str, t.Any]], world: World, sco
         named = {item.name for side in (wanted.present, wanted.absent) for item in side.netns}
         wanted.absent.netns += [Namespace(name) for name in world.remains() if name not in named]
     return run(_requests(wanted), world)
+
+
+class _Around(Surroundings):
+    """Looks at the host when it is asked."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._reserved: list[PortRange] | None = None
+
+    def holds(self, port: PublishedPort) -> bool:
+        world, (first, last) = self._world, (port.host_ports.first, port.host_ports.last)
+        if any(listener.takes(port) for listener in world.listening(port.protocol, first, last)):
+            return True
+        return bool(world.firewall.port_holder(port, world.local_addresses))
+
+    def reserves(self, number: int) -> bool:
+        if self._reserved is None:
+            self._reserved = port_ranges(self._world.sysctl(HOST, RESERVED_PORTS) or "")
+        return any(reserved.first <= number <= reserved.last for reserved in self._reserved)
 
 
 def _requests(wanted: Composition) -> list[Request]:

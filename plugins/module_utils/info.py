@@ -14,7 +14,7 @@ from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
 from .living import look_inside
 from .marks import name_of, project_of
-from .model import Process
+from .model import HOST, PROTOCOLS, RESERVED_PORTS, Process
 from .report import EndpointReport, HostReport, NetworkReport, PortUse
 from .world import World
 
@@ -24,7 +24,19 @@ Facts = dict[str, t.Any]
 def facts(world: World, name: str | None = None) -> Facts:
     """Everything, or one network by its name or its bridge's."""
     report = look_inside(world, gather(world))
-    return spell(report if name is None else report.only(name))
+    return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
+
+
+def _surroundings(world: World) -> Facts:
+    """What of others the composition looks at when it chooses ports."""
+    listeners = [found for protocol in PROTOCOLS for found in world.listening(protocol, 1, 65535)]
+    return {
+        "listening": [
+            {"protocol": found.protocol, "port": found.port, "address": str(found.address)}
+            for found in sorted(listeners, key=lambda found: (found.protocol, found.port, str(found.address)))
+        ],
+        "reserved_ports": (world.sysctl(HOST, RESERVED_PORTS) or "").strip(),
+    }
 
 
 def spell(report: HostReport) -> Facts:

@@ -21,6 +21,7 @@ Interface = t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 VERSIONS = (4, 6)
+PROTOCOLS = ("tcp", "udp", "sctp")
 ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 # The project of a network that names none, and of every network that was made before there were projects.
@@ -358,6 +359,34 @@ class FirewallState:
         if not self.policies:
             return [""] if self.masquerades or self.ports else []
         return sorted(policy.bridge for policy in self.policies if not policy.internal)
+
+
+@dataclass(frozen=True)
+class HostListener:
+    """A socket that takes what comes to a port from anyone."""
+
+    protocol: str
+    port: int
+    address: Address
+
+    def takes(self, port: PublishedPort) -> bool:
+        """Whether it takes packets that a published port would. One bound to :: takes IPv4, too."""
+        if self.protocol != port.protocol or not port.host_ports.first <= self.port <= port.host_ports.last:
+            return False
+        version = port.container_ip.version
+        if self.address.is_unspecified:
+            return self.address.version in (version, 6)
+        return self.address.version == version and port.host_ip in (None, self.address)
+
+
+# Ports that the kernel gives to nobody who has not asked for one: proc(5), net/ipv4/ip_local_reserved_ports.
+RESERVED_PORTS = "net/ipv4/ip_local_reserved_ports"
+
+
+def port_ranges(text: str) -> list[PortRange]:
+    """The ranges of a list such as ``8080,9000-9010``."""
+    parts = [part.partition("-") for part in text.split(",") if part.strip()]
+    return [PortRange(int(first), int(last or first)) for first, unused, last in parts]
 
 
 def bracketed(address: Address) -> str:

@@ -24,10 +24,12 @@ from .model import (
     HOST,
     Address,
     Conflict,
+    HostListener,
     Interface,
     Network,
     Place,
     Process,
+    PublishedPort,
     Route,
     SourceRule,
     lies_in,
@@ -529,9 +531,13 @@ class World:
         """Every address of the host, link-local ones too, as packed bytes."""
         return self.host.stack(HOST).local_addresses()
 
-    def port_holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
-        """Which process listens on a port of the host, as a clause; empty when none does."""
-        return self.host.port_holder(protocol, first, last, address, version)
+    def port_holder(self, port: PublishedPort) -> str:
+        """Which process listens where a published port would, as a clause; empty when none does."""
+        return self.host.port_holder(port)
+
+    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[HostListener]:
+        """The sockets that listen on ports of the host."""
+        return self.host.listening(protocol, first, last)
 
     def machine_id(self) -> str:
         """What tells this machine from others."""

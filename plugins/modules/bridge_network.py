@@ -184,7 +184,8 @@ options:
               - The ports to publish on the host. Each is either a text in Docker's short syntax,
                 C([host_ip:][host_port:]container_port[/protocol]) with ports or ranges, or a dictionary with the
                 options below, which are those of M(dockerless.network.port_publish).
-              - Without a port of the host, a free one is chosen, and kept.
+              - Without a port of the host, a free one is chosen, and kept. It is one at which no process of the host
+                listens, and none of those in C(net.ipv4.ip_local_reserved_ports).
             type: list
             elements: raw
             suboptions:

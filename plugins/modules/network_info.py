@@ -404,6 +404,30 @@ backend:
   returned: success
   type: str
   sample: nftables
+listening:
+  description: The ports of the host at which a process listens, outside of endpoints. They are not chosen for a
+    published port without a number.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    protocol:
+      description: The protocol.
+      type: str
+      sample: tcp
+    port:
+      description: The port.
+      type: int
+      sample: 22
+    address:
+      description: The address, V(0.0.0.0) or V(::) for all.
+      type: str
+      sample: 0.0.0.0
+reserved_ports:
+  description: The ports in the sysctl C(net.ipv4.ip_local_reserved_ports), which are not chosen either.
+  returned: success
+  type: str
+  sample: 50000-50100
 foreign:
   description: What others have on the host that overrides our rules or may do so, one clause each.
   returned: success

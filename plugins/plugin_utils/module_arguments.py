@@ -57,9 +57,7 @@ def _named(item: Bridge | Namespace | Veth) -> Arguments:
 def _bridge(item: Bridge) -> Arguments:
     addresses = [str(address) for address in item.addresses or ()]
     insisted = True if item.allow_overlap else None
-    return compact(
-        name=item.name, addresses=addresses, mtu=item.mtu, allow_overlap=insisted, **belongs(item.network)
-    )
+    return compact(name=item.name, addresses=addresses, mtu=item.mtu, allow_overlap=insisted, **belongs(item.network))
 
 
 def _namespace(item: Namespace) -> Arguments:

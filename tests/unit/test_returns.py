@@ -84,6 +84,7 @@ def host() -> MemoryHost:
     made = MemoryHost()
     made.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
     made.uplink("eth9", 1500)
+    made.listeners["tcp", 22] = "sshd"
     make_networks(NETWORKS, world(made), Scope("shop"))
     made.create_namespace("old", "dockerless.network/old")
     for pid, name in enumerate(("web", "old"), 7):

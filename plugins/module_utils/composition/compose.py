@@ -38,11 +38,17 @@ from .ports import plan_ports
 from .removal import removals, unwanted_masquerades
 from .scope import BY_DEFAULT, Goes, Scope
 from .spec import read_masquerade
+from .surroundings import NOTHING_AROUND, Surroundings
 
 _ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
-def compose(networks: t.Sequence[Facts], report: HostReport, scope: Scope = BY_DEFAULT) -> Composition:
+def compose(
+    networks: t.Sequence[Facts],
+    report: HostReport,
+    scope: Scope = BY_DEFAULT,
+    around: Surroundings = NOTHING_AROUND,
+) -> Composition:
     """What to ask of the host; raises InvalidRequest, whose text is for the user."""
     wanted = read_networks(networks, report, scope.project) if scope.state == "present" else []
     names = {network.name for network in wanted} if scope.state == "present" else read_names(networks)
@@ -54,7 +60,7 @@ def compose(networks: t.Sequence[Facts], report: HostReport, scope: Scope = BY_D
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
     decide(wanted, report, goes)
-    present = _plan_present(wanted, report, goes)
+    present = _plan_present(wanted, report, goes, around)
     absent = removals(present, report, goes)
     # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes in any case.
     listed = scope.labels(names)
@@ -85,7 +91,7 @@ def _left_alone(names: t.Collection[str], report: HostReport, scope: Scope) -> t
             yield "Network %s belongs to project %s, not to project %s, and stays." % (name, project, scope.project)
 
 
-def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> Objects:
+def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings) -> Objects:
     plan = Objects()
     names = Names(networks)
     for network in networks:
@@ -94,7 +100,7 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes:
             plan.bridge_firewall.append(_plan_policy(network, names))
             with read.about("network %s: masquerade" % network.name):
                 plan.nat_masquerade += _plan_masquerades(network, report, names)
-    plan.port_publish = plan_ports(networks, report.ports, names)
+    plan.port_publish = plan_ports(networks, report.ports, names, around)
     plan.netns = _plan_namespaces(networks, report, goes)
     routed = {policy.bridge for policy in plan.bridge_firewall if not policy.icc and policy.inner_flows}
     plan.veth = _plan_veths(networks, routed, _served(networks, report, goes))

@@ -14,13 +14,15 @@ from ..marks import name_of
 from ..model import Address, InvalidRequest, Network, PortRange, PublishedPort
 from .names import Names
 from .networks import BridgeNetwork, Endpoint
-from .publish import Publish
+from .publish import EPHEMERAL, Publish
+from .surroundings import Surroundings
 
 
 class Ports:
     """Ports that are published, so that one without a number can be given one, and keep it."""
 
-    def __init__(self, known: t.Sequence[PublishedPort]) -> None:
+    def __init__(self, known: t.Sequence[PublishedPort], around: Surroundings) -> None:
+        self._around = around
         self._taken = PortTable(known)
         self._held = {(port.network, _what(port)): port for port in known if len(port.host_ports) == 1}
         self._next: dict[t.Any, int] = {}
@@ -52,7 +54,9 @@ class Ports:
         # Nothing is given back in a run: a number that was not free for such a wish is not free for the next one.
         lane = (out_of, *((wish.container_ip.version, wish.protocol, wish.host_ip) for wish in wishes))
         for number in range(self._next.get(lane, out_of.first), out_of.last + 1):
-            if all(self._is_free(_at(wish, number)) for wish in wishes):
+            if out_of == EPHEMERAL and self._around.reserves(number):
+                continue
+            if all(self._is_free(at) and not self._around.holds(at) for at in (_at(wish, number) for wish in wishes)):
                 self._next[lane] = number
                 return number
         wish = wishes[0]
@@ -76,7 +80,7 @@ def _at(port: PublishedPort, number: int) -> PublishedPort:
 
 
 def plan_ports(
-    networks: t.Iterable[BridgeNetwork], known: t.Sequence[PublishedPort], names: Names
+    networks: t.Iterable[BridgeNetwork], known: t.Sequence[PublishedPort], names: Names, around: Surroundings
 ) -> list[PublishedPort]:
     """What all endpoints publish; ``known`` is what is published now."""
     planned = [
@@ -86,7 +90,7 @@ def plan_ports(
         for publish in endpoint.publish
     ]
     if any(choice is not None for choice, unused in planned):
-        planned = _with_numbers(planned, Ports(known))
+        planned = _with_numbers(planned, Ports(known, around))
     return [port for unused, ports in planned for port in ports]
 
 

@@ -12,7 +12,7 @@ import functools
 import os
 import typing as t
 
-from ..model import HOST, Address, Place, Process
+from ..model import HOST, HostListener, Place, Process, PublishedPort
 from . import encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
@@ -159,13 +159,20 @@ class Host:
 
         conntrack.forget(flows, self.stack(HOST).local_addresses())
 
-    def port_holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
-        """Which process listens on a port of the host, as a clause; empty when none does."""
+    def port_holder(self, port: PublishedPort) -> str:
+        """Which process listens where a published port would, as a clause; empty when none does."""
+        return self._listening().holder(port)
+
+    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[HostListener]:
+        """The sockets that listen on ports of the host."""
+        return list(self._listening().on(protocol, first, last))
+
+    def _listening(self) -> Listeners:
         if self._listeners is None:
             from .processes import Listeners
 
             self._listeners = Listeners()
-        return self._listeners.holder(protocol, first, last, address, version)
+        return self._listeners
 
     def processes_in(self, inode: int) -> t.Sequence[Process]:
         """The processes in a network namespace."""

@@ -11,37 +11,44 @@ import os
 import struct
 import typing as t
 
-from ..frozen import dataclass
-from ..model import Address, Process
+from ..model import Address, HostListener, Process, PublishedPort
 
 _LISTEN, _UNCONNECTED = "0A", "07"
 # A slice holds units, and is none that could be restarted.
 _UNITS = (".service", ".scope")
 
 
-@dataclass(frozen=True)
-class Listener:
-    """A socket that takes what comes to a port from anyone."""
-
-    address: Address
-    port: int
-    inode: str
-
-
 class Listeners:
     """The listening sockets of the host, read once for each protocol."""
 
     def __init__(self) -> None:
-        self._known: dict[str, list[Listener]] = {}
+        self._known: dict[str, dict[int, list[_Found]]] = {}
 
-    def holder(self, protocol: str, first: int, last: int, address: Address | None, version: int) -> str:
-        """Who listens on a port of the range at that address, as a clause; empty when nobody does."""
-        if protocol not in self._known:
-            self._known[protocol] = list(_read(protocol))
-        for found in self._known[protocol]:
-            if first <= found.port <= last and _meets(found.address, address, version):
-                return "%s listens on port %d of %s" % (_process(found.inode), found.port, _spell(found.address))
+    def on(self, protocol: str, first: int, last: int) -> t.Iterator[HostListener]:
+        """Those that listen on a port of the range."""
+        return (found.listener for found in self._on(protocol, first, last))
+
+    def holder(self, port: PublishedPort) -> str:
+        """Who listens where a published port would, as a clause; empty when nobody does."""
+        for found in self._on(port.protocol, port.host_ports.first, port.host_ports.last):
+            if found.listener.takes(port):
+                where = (_process(found.inode), found.listener.port, _spell(found.listener.address))
+                return "%s listens on port %d of %s" % where
         return ""
+
+    def _on(self, protocol: str, first: int, last: int) -> t.Iterator[_Found]:
+        if protocol not in self._known:
+            self._known[protocol] = {}
+            for found in _read(protocol):
+                self._known[protocol].setdefault(found.listener.port, []).append(found)
+        known = self._known[protocol]
+        for port in (first,) if first == last else sorted(known):
+            yield from known.get(port, ()) if first <= port <= last else ()
+
+
+class _Found(t.NamedTuple):
+    listener: HostListener
+    inode: str
 
 
 def processes_by_namespace() -> dict[int, list[int]]:
@@ -80,14 +87,7 @@ def _unit(pid: int) -> str:
     return names[-1] if names else ""
 
 
-def _meets(bound: Address, wanted: Address | None, version: int) -> bool:
-    """Whether a socket takes packets that a port published on ``wanted`` would. One bound to :: takes IPv4, too."""
-    if bound.is_unspecified:
-        return bound.version == version or bound.version == 6
-    return bound.version == version and wanted in (None, bound)
-
-
-def _read(protocol: str) -> t.Iterator[Listener]:
+def _read(protocol: str) -> t.Iterator[_Found]:
     state = _LISTEN if protocol == "tcp" else _UNCONNECTED
     for path in ("/proc/thread-self/net/%s" % protocol, "/proc/thread-self/net/%s6" % protocol):
         try:
@@ -98,7 +98,7 @@ def _read(protocol: str) -> t.Iterator[Listener]:
         for row in rows:
             if len(row) > 9 and row[3] == state:
                 host, port = row[1].split(":")
-                yield Listener(_address(host), int(port, 16), row[9])
+                yield _Found(HostListener(protocol, int(port, 16), _address(host)), row[9])
 
 
 def _address(text: str) -> Address:

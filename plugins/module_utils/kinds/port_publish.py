@@ -189,10 +189,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
             if there.network and there.network != item.network:
                 raise Conflict("%s is published already, by network %s: %s." % (what, name_of(there.network), there))
             return
-        ports, version = item.host_ports, item.container_ip.version
-        holder = world.port_holder(
-            item.protocol, ports.first, ports.last, item.host_ip, version
-        ) or world.firewall.port_holder(item, world.local_addresses)
+        holder = world.port_holder(item) or world.firewall.port_holder(item, world.local_addresses)
         if holder:
             raise Conflict("%s is in use: %s." % (what, holder))
 

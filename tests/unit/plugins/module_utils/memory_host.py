@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind, Outcome, Request, run
@@ -32,9 +33,11 @@ from ansible_collections.dockerless.network.plugins.module_utils.marks import LI
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
+    HostListener,
     Interface,
     Place,
     Process,
+    PublishedPort,
     Route,
     SourceRule,
 )
@@ -281,11 +284,15 @@ class MemoryHost:
         self.answered += news
         self.announced += [item for item in news if item.told]
 
-    def port_holder(self, protocol: str, first: int, last: int, address: Any, version: int) -> str:
-        for (kind, port), holder in self.listeners.items():
-            if kind == protocol and first <= port <= last:
+    def port_holder(self, port: PublishedPort) -> str:
+        for (kind, number), holder in self.listeners.items():
+            if HostListener(kind, number, ip_address("::")).takes(port):
                 return holder
         return ""
+
+    def listening(self, protocol: str, first: int, last: int) -> Sequence[HostListener]:
+        found = [HostListener(kind, number, ip_address("::")) for kind, number in self.listeners if kind == protocol]
+        return [listener for listener in found if first <= listener.port <= last]
 
     def processes_in(self, inode: int) -> Sequence[Process]:
         return [Process(pid, "sleep", self.units.get(pid, "")) for pid in self.spaces[inode].processes]

@@ -345,3 +345,48 @@ def test_refusals_name_the_network_and_the_endpoint(networks: list[Facts], messa
         once(host, networks, check_mode=check_mode)
 
     assert str(refused.value) == message
+
+
+# ---- ports that are chosen
+
+
+def published_at(host: MemoryHost) -> list[str]:
+    return sorted(host.nft.sets["publish4"].elements)
+
+
+def asks(*publish: str) -> list[Facts]:
+    return [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web", "publish": list(publish)}]}]
+
+
+def test_a_port_is_chosen_at_which_nobody_of_the_host_listens() -> None:
+    host = new_host()
+    host.listeners.update({("tcp", 49153): "sshd", ("udp", 49154): "dns", ("tcp", 8000): "httpd"})
+    host.host.sysctls["net/ipv4/ip_local_reserved_ports"] = "49154,49156-49157"
+
+    converge(host, asks("80", "81", "8000-8001:82"))
+
+    assert published_at(host) == ["tcp . 49155", "tcp . 49158", "tcp . 8001"]
+    host.listeners["tcp", 49155] = "somebody who came later"
+    converge(host, asks("80", "81", "8000-8001:82"))
+    assert published_at(host) == ["tcp . 49155", "tcp . 49158", "tcp . 8001"]
+
+
+def test_ports_that_were_reserved_may_be_named() -> None:
+    host = new_host()
+    host.host.sysctls["net/ipv4/ip_local_reserved_ports"] = "8120-8129"
+
+    converge(host, asks("8120-8129:80"))
+
+    assert published_at(host) == ["tcp . 8120"]
+
+
+def test_when_all_of_a_range_are_taken_by_others_the_endpoint_is_named() -> None:
+    host = new_host()
+    host.listeners["tcp", 8000] = "httpd"
+
+    with pytest.raises(InvalidRequest) as refused:
+        once(host, asks("8000-8001:80", "8000-8001:81"))
+
+    assert str(refused.value).startswith(
+        "network blue: endpoint web: publish: none of the host ports 8000-8001 is free"
+    )

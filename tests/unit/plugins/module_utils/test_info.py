@@ -15,11 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.filter.compose import compose
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts, spell
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
     Conflict,
@@ -134,6 +136,8 @@ def test_every_key_that_is_promised() -> None:
         "uplinks": {"ipv4": "eth0", "ipv6": "eth0"},
         "backend": "nftables",
         "foreign": [],
+        "listening": [],
+        "reserved_ports": "",
     }
 
 
@@ -239,3 +243,17 @@ def test_an_endpoint_nowhere_is_read_as_one() -> None:
 
     assert EndpointReport("v-blue-vm", "blue") in report.networks[0].endpoints
     assert read_again(report) == report
+
+
+def test_a_port_is_chosen_alike_from_what_network_info_returned() -> None:
+    networks = [{**RED, "endpoints": [{"name": "web", "publish": ["80", "81"]}]}]
+    host = new_host()
+    host.listeners.update({("tcp", 49153): "sshd", ("udp", 49154): "dns"})
+    host.host.sysctls["net/ipv4/ip_local_reserved_ports"] = "49155"
+    info = json.loads(json.dumps(facts(world(host))))
+
+    asked = compose(networks, info)["present"]["port_publish"]
+
+    once(host, *[ask(PortPublishKind(), item) for item in asked])
+    assert [item["host_port"] for item in asked] == ["49154", "49156"]
+    assert info["listening"][0] == {"protocol": "tcp", "port": 49153, "address": "::"}

@@ -14,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.composition import compose as composition
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.chosen import chosen, chosen_ip
@@ -564,7 +565,7 @@ def test_what_was_inserted_while_others_lived_is_where_it_would_be_on_a_new_host
 
 def test_a_project_of_another_name_has_other_addresses() -> None:
     networks = [network("blue", "10.20.0.0/24", "web")]
-    found = [composition.compose(networks, HostReport(), project=project) for project in ("default", "shop")]
+    found = [composition.compose(networks, HostReport(), Scope(project)) for project in ("default", "shop")]
 
     assert [str(one.present.veth[0].peer.addresses[0]) for one in found if one.present.veth[0].peer.addresses] == [
         chosen("web"),

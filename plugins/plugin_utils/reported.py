@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of others is on a host, as network_info returned it."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ..module_utils.composition.surroundings import Surroundings
+from ..module_utils.model import HostListener, PublishedPort, port_ranges
+
+
+class ReportedSurroundings(Surroundings):
+    """Reads what it is asked for."""
+
+    def __init__(self, info: t.Mapping[str, t.Any]) -> None:
+        self._listening: dict[tuple[str, int], list[HostListener]] = {}
+        for item in info.get("listening") or ():
+            found = HostListener(item["protocol"], item["port"], ipaddress.ip_address(item["address"]))
+            self._listening.setdefault((found.protocol, found.port), []).append(found)
+        self._reserved = port_ranges(info.get("reserved_ports") or "")
+
+    def holds(self, port: PublishedPort) -> bool:
+        listeners = self._listening.get((port.protocol, port.host_ports.first), ())
+        return any(listener.takes(port) for listener in listeners)
+
+    def reserves(self, number: int) -> bool:
+        return any(reserved.first <= number <= reserved.last for reserved in self._reserved)
