@@ -48,6 +48,11 @@ options:
     description: The project to which the networks belong.
     type: str
     default: default
+  pools:
+    description: Out of which networks without subnets get one, as in O(dockerless.network.bridge_network#module:pools).
+    type: list
+    elements: dict
+    default: null
   state:
     description: Whether the networks in the list are there. With V(absent), only their names matter.
     type: str
@@ -94,11 +99,12 @@ def compose(
     state: t.Any = "present",
     project: t.Any = "default",
     forward_policy: t.Any = "auto",
+    pools: t.Any = None,
 ) -> dict[str, t.Any]:
     """compose_networks(), from JSON to JSON, with its errors as Ansible shows them."""
     try:
         options = {"prune": prune, "state": state, "project": project, "forward_policy": forward_policy}
-        scope = read_scope(options)
+        scope = read_scope({**options, "pools": plain(pools)})
         seen = plain(info)
         wanted = compose_networks(plain(networks), read_report(seen), scope, ReportedSurroundings(seen))
         _check(wanted.present)

@@ -16,7 +16,7 @@ from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
 from .marks import name_of
-from .model import HOST, RESERVED_PORTS, Namespace, PortRange, PublishedPort, port_ranges
+from .model import HOST, RESERVED_PORTS, Namespace, Network, PortRange, PublishedPort, port_ranges
 from .world import World
 
 
@@ -44,6 +44,12 @@ class _Around(Surroundings):
     def __init__(self, world: World) -> None:
         self._world = world
         self._reserved: list[PortRange] | None = None
+
+    def addresses(self) -> t.Sequence[Network]:
+        return self._world.subnets()
+
+    def routes(self) -> t.Sequence[Network]:
+        return self._world.destinations()
 
     def holds(self, port: PublishedPort) -> bool:
         world, (first, last) = self._world, (port.host_ports.first, port.host_ports.last)

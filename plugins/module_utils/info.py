@@ -14,7 +14,7 @@ from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
 from .living import look_inside
 from .marks import name_of, project_of
-from .model import HOST, PROTOCOLS, RESERVED_PORTS, Process
+from .model import HOST, PROTOCOLS, RESERVED_PORTS, Network, Process
 from .report import EndpointReport, HostReport, NetworkReport, PortUse
 from .world import World
 
@@ -28,13 +28,15 @@ def facts(world: World, name: str | None = None) -> Facts:
 
 
 def _surroundings(world: World) -> Facts:
-    """What of others the composition looks at when it chooses ports."""
+    """What of others the composition looks at when it chooses ports and subnets."""
     listeners = [found for protocol in PROTOCOLS for found in world.listening(protocol, 1, 65535)]
     return {
         "listening": [
             {"protocol": found.protocol, "port": found.port, "address": str(found.address)}
             for found in sorted(listeners, key=lambda found: (found.protocol, found.port, str(found.address)))
         ],
+        "occupied_subnets": _private(world.subnets()),
+        "routed_subnets": _private(world.destinations()),
         "reserved_ports": (world.sysctl(HOST, RESERVED_PORTS) or "").strip(),
     }
 
@@ -62,6 +64,15 @@ def spell(report: HostReport) -> Facts:
 def _whose(label: str) -> Facts:
     """The network and the project; what belongs to neither has no project."""
     return {"network": name_of(label), "project": project_of(label) if label else None}
+
+
+def _private(networks: t.Iterable[Network]) -> list[str]:
+    """Those that pools may meet: a router may have the routes of the whole internet."""
+    return [
+        str(network)
+        for network in sorted({network for network in networks if network.version == 4})
+        if network.is_private or network.prefixlen < 8
+    ]
 
 
 def _network(network: NetworkReport) -> Facts:

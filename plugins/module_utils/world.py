@@ -505,6 +505,15 @@ class World:
             if lies_in(entry.route.to, subnet):
                 yield "the %s route to %s" % (entry.kind, entry.route.to)
 
+    def subnets(self) -> list[Network]:
+        """Those of the host's addresses."""
+        return [address.network for link in self.links().values() for address in link.addresses]
+
+    def destinations(self) -> list[Network]:
+        """What routes of the host lead to, or keep from being reached; without default routes."""
+        entries = (*self.routes(), *self.host.stack(HOST).barriers())
+        return [entry.route.to for entry in entries if entry.route.to.prefixlen]
+
     def default_link(self, version: int) -> str | None:
         """The link of the default route with the lowest metric."""
         if version not in self._uplinks:

@@ -34,7 +34,7 @@ options:
         description: The name of the bridge, at most 15 bytes. By default C(br-) and the name of the network.
         type: str
       subnets:
-        description: The subnets, at most one of each address family.
+        description: The subnets, at most one of each address family. By default an IPv4 one of the pools.
         type: list
         elements: str
       ip_range:
@@ -184,8 +184,8 @@ options:
               - The ports to publish on the host. Each is either a text in Docker's short syntax,
                 C([host_ip:][host_port:]container_port[/protocol]) with ports or ranges, or a dictionary with the
                 options below, which are those of M(dockerless.network.port_publish).
-              - Without a port of the host, a free one is chosen, and kept. It is one at which no process of the host
-                listens, and none of those in C(net.ipv4.ip_local_reserved_ports).
+              - Without a port of the host, a free one is chosen, and kept. It is one at which no process of the
+                host listens, and none of those in C(net.ipv4.ip_local_reserved_ports).
             type: list
             elements: raw
             suboptions:
@@ -239,6 +239,24 @@ options:
       - It needs O(state=absent), and O(networks) empty.
     type: bool
     default: false
+  pools:
+    description:
+      - Out of which networks without subnets get one. An empty list stands for Docker's default pools,
+        C(172.17.0.0/16) to C(172.31.0.0/16), and C(192.168.0.0/16) in subnets of 20 bits.
+      - The subnet follows from the name of the network. Those of one size are tried before those of the next. What
+        addresses and routes of the host use, and what other networks have, is left out. A network keeps the subnet
+        that it has.
+    type: raw
+    default: []
+    suboptions:
+      base:
+        description: The network that is cut into subnets, such as V(10.200.0.0/16).
+        type: str
+        required: true
+      size:
+        description: The prefix length of each subnet, at most 30.
+        type: int
+        required: true
   prune:
     description:
       - What is removed that this module created and that is not in the list. Other projects, and objects that were

@@ -423,6 +423,18 @@ listening:
       description: The address, V(0.0.0.0) or V(::) for all.
       type: str
       sample: 0.0.0.0
+occupied_subnets:
+  description: The private IPv4 subnets of the host's addresses. A network without subnets gets none of those.
+  returned: success
+  type: list
+  elements: str
+  sample: [192.168.1.0/24]
+routed_subnets:
+  description: The private IPv4 networks that routes of the host lead to, likewise.
+  returned: success
+  type: list
+  elements: str
+  sample: [10.0.0.0/8]
 reserved_ports:
   description: The ports in the sysctl C(net.ipv4.ip_local_reserved_ports), which are not chosen either.
   returned: success

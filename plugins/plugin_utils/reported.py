@@ -9,18 +9,25 @@ import ipaddress
 import typing as t
 
 from ..module_utils.composition.surroundings import Surroundings
-from ..module_utils.model import HostListener, PublishedPort, port_ranges
+from ..module_utils.model import HostListener, Network, PublishedPort, port_ranges
 
 
 class ReportedSurroundings(Surroundings):
     """Reads what it is asked for."""
 
     def __init__(self, info: t.Mapping[str, t.Any]) -> None:
+        self._info = info
         self._listening: dict[tuple[str, int], list[HostListener]] = {}
         for item in info.get("listening") or ():
             found = HostListener(item["protocol"], item["port"], ipaddress.ip_address(item["address"]))
             self._listening.setdefault((found.protocol, found.port), []).append(found)
         self._reserved = port_ranges(info.get("reserved_ports") or "")
+
+    def addresses(self) -> t.Sequence[Network]:
+        return [ipaddress.ip_network(text) for text in self._info.get("occupied_subnets") or ()]
+
+    def routes(self) -> t.Sequence[Network]:
+        return [ipaddress.ip_network(text) for text in self._info.get("routed_subnets") or ()]
 
     def holds(self, port: PublishedPort) -> bool:
         listeners = self._listening.get((port.protocol, port.host_ports.first), ())

@@ -1239,6 +1239,54 @@ class TestEndpointsThatMove:
         host.run("ip link delete br-blue")
 
 
+@pytest.mark.once
+class TestChoices:
+    """What nobody has given: subnets out of the pools, addresses by name, ports at which nobody of the host listens."""
+
+    NETWORKS: ClassVar[list[Options]] = [
+        {"name": "blue", "endpoints": [{"name": "web", "publish": ["80"]}, {"name": "db"}]},
+        {"name": "vault", "internal": True, "endpoints": [{"name": "safe"}]},
+    ]
+
+    def test_what_is_chosen_works_and_stays(self, host: Host) -> None:
+        host.run("ip route add 172.16.0.0/12 via 192.0.2.250")  # as behind a VPN: the pools begin at 192.168 now
+        host.place().serve("host", 49153)
+        made = host.do("bridge_network", networks=self.NETWORKS)
+        subnets = {network["name"]: network["subnets"] for network in host.do("network_info").data["networks"]}
+        assert subnets == {"blue": ["192.168.192.0/20"], "vault": ["192.168.32.0/20"]}
+        [port] = host.do("network_info").data["ports"]
+        assert port["host_port"] == "49154" and made.changed
+        host.place("web").serve("web", 80)
+        lan = host.fleet.lan(host.name, 4)
+        assert host.fleet.place("neighbour").ask(lan, 49154).label == "web"
+        assert host.fleet.place("neighbour").ask(lan, 49153).label == "host"
+        assert host.place("db").ask(port["container_ip"], 80).label == "web"
+        assert host.place("safe").run("ping -c1 -W1 192.168.32.1")
+        # later the better subnets are free, and somebody takes the port: what lives keeps what it has
+        host.run("ip route delete 172.16.0.0/12")
+        host.place().serve("late", 49154)
+        assert not host.look("bridge_network", networks=self.NETWORKS[::-1]).changed
+        host.run("ip link delete br-blue")
+        host.do("bridge_network", networks=self.NETWORKS)
+        assert not host.do("bridge_network", networks=self.NETWORKS).changed
+        host.fleet.all_open([host.fleet.place("neighbour").question(lan, 49154)])
+        again = {network["name"]: network["subnets"] for network in host.do("network_info").data["networks"]}
+        assert again == subnets
+        host.do("bridge_network", networks=self.NETWORKS, state="absent")
+
+    def test_one_mac_address_for_two_is_refused(self, host: Host) -> None:
+        """Also when the other one is there already, and not in the request."""
+        host.do("netns", aggregate=[{"name": "one"}, {"name": "two"}])
+        host.do("bridge", name="br-t")
+        mac = "02:00:00:00:00:01"
+        host.do("veth", name="v1", bridge="br-t", peer={"netns": "one", "mac_address": mac})
+        refused = host.refuse("veth", name="v2", bridge="br-t", peer={"netns": "two", "mac_address": mac})
+        assert mac in refused and "namespace one" in refused
+        host.do("bridge", name="br-t", state="absent")
+        host.do("veth", name="v1", state="absent")
+        host.do("netns", aggregate=[{"name": "one"}, {"name": "two"}], state="absent")
+
+
 class TestInfo:
     def test_changes_nothing_and_tells(self, host: Host) -> None:
         host.do("bridge_network", networks=NETWORK)

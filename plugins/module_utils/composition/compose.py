@@ -50,7 +50,7 @@ def compose(
     around: Surroundings = NOTHING_AROUND,
 ) -> Composition:
     """What to ask of the host; raises InvalidRequest, whose text is for the user."""
-    wanted = read_networks(networks, report, scope.project) if scope.state == "present" else []
+    wanted = read_networks(networks, report, scope, around) if scope.state == "present" else []
     names = {network.name for network in wanted} if scope.state == "present" else read_names(networks)
     if not names and not scope.may_be_empty:
         raise InvalidRequest(

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from .. import parsing as read
 from ..kinds.overlaps import first_overlap
 from ..marks import label, name_of
-from ..model import DEFAULT_PROJECT, LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
+from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
 from ..report import EndpointReport, HostReport, NetworkReport
 from . import spec
 from .allocate import Subnet
 from .publish import Publish, parse
-from .scope import Goes
+from .scope import Goes, Scope
+from .surroundings import Surroundings
 
 Facts = t.Mapping[str, t.Any]
 
@@ -82,11 +83,16 @@ class BridgeNetwork:
 
 
 def read_networks(
-    networks: t.Sequence[Facts], report: HostReport, project: str = DEFAULT_PROJECT
+    networks: t.Sequence[Facts], report: HostReport, scope: Scope, around: Surroundings
 ) -> list[BridgeNetwork]:
     """The list as objects; raises InvalidRequest."""
     there = {network.bridge: network for network in report.networks}
-    wanted = [_read_network(options, there, project) for options in spec.read_networks(networks)]
+    items = spec.read_networks(networks)
+    if not all(item["subnets"] for item in items):
+        from .pools import give_subnets
+
+        items = give_subnets(items, report, scope.project, scope.pools, around)
+    wanted = [_read_network(options, there, scope.project) for options in items]
     for network in wanted:
         network.unplugged = [endpoint for endpoint in report.unplugged if endpoint.network == network.label]
     _refuse_doubles(wanted)

@@ -17,6 +17,9 @@ from .spec import ARGUMENTS, LISTED, NONE, PROJECT
 
 _POLICY = {"forward_policy": ARGUMENTS["forward_policy"]}
 
+if t.TYPE_CHECKING:
+    from .pools import Pool
+
 # Whether an object with this label goes, unless somebody wants it.
 Goes = t.Callable[[str], bool]
 
@@ -30,6 +33,7 @@ class Scope:
     state: str = "present"
     everything: bool = False  # of ours goes, whose and by which module it may be
     forward_policy: str = "auto"
+    pools: tuple[Pool, ...] = ()  # out of which networks get their subnets; none: those of Docker
 
     @property
     def asker(self) -> str:
@@ -67,7 +71,16 @@ def read_scope(options: t.Mapping[str, t.Any]) -> Scope:
         raise InvalidRequest("everything: it goes with state absent and an empty list of networks only.")
     prune = _read_prune(options.get("prune"))
     policy = read_options("", _POLICY, {"forward_policy": options.get("forward_policy")})["forward_policy"] or "auto"
-    return Scope(read.project("project", options.get("project")), prune, state or "present", everything, policy)
+    project, pools = read.project("project", options.get("project")), _read_pools(options.get("pools"))
+    return Scope(project, prune, state or "present", everything, policy, pools)
+
+
+def _read_pools(value: object) -> tuple[Pool, ...]:
+    if not value:
+        return ()
+    from .pools import read_pools
+
+    return read_pools(value)
 
 
 def _read_prune(value: object) -> str:

@@ -37,6 +37,7 @@ NETWORK: Arguments = {
     **without(POLICY, "bridge", "subnets", "gateways"),
     "endpoints": {"type": "list", "elements": "dict", "options": ENDPOINT, "default": []},
 }
+POOL: Arguments = {"base": {"type": "str", "required": True}, "size": {"type": "int", "required": True}}
 # What goes that is not in the list: in the networks that are in it; also the other networks of the project; nothing.
 LISTED, PROJECT, NONE = "listed", "project", "none"
 _NETWORKS: Option = {"type": "list", "elements": "dict", "options": NETWORK}
@@ -47,6 +48,7 @@ ARGUMENTS: Arguments = {
     **STATE,
     **_PROJECT,
     "everything": {"type": "bool", "default": False},
+    "pools": {"type": "raw", "options": POOL, "default": []},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "auto"},
     **BACKEND,

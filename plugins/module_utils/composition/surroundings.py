@@ -5,11 +5,21 @@
 
 from __future__ import annotations
 
-from ..model import PublishedPort
+import typing as t
+
+from ..model import Network, PublishedPort
 
 
 class Surroundings:
     """A host on which nothing is in the way."""
+
+    def addresses(self) -> t.Sequence[Network]:
+        """The subnets of the host's addresses."""
+        return ()
+
+    def routes(self) -> t.Sequence[Network]:
+        """What routes of the host lead to, but for default routes."""
+        return ()
 
     def holds(self, port: PublishedPort) -> bool:
         """Whether somebody else has a port of the host: a process that listens, or a rule that leads it elsewhere."""

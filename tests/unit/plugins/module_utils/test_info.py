@@ -137,6 +137,8 @@ def test_every_key_that_is_promised() -> None:
         "backend": "nftables",
         "foreign": [],
         "listening": [],
+        "occupied_subnets": ["10.20.0.0/24"],
+        "routed_subnets": ["10.20.0.0/24"],
         "reserved_ports": "",
     }
 

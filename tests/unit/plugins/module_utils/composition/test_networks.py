@@ -187,8 +187,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             "Networks blue and red overlap: 10.20.0.0/29 and 10.20.0.0/16.",
         ),
         (
-            [{"name": "bare", "endpoints": [web(publish=["80:80"])]}],
-            "network bare: endpoint web cannot publish 80:80: it has no address of that family.",
+            [{"name": "bare", "endpoints": [web(publish=["[fd00::1]:80:80"])]}],
+            "network bare: endpoint web cannot publish [fd00::1]:80:80: it has no address of that family.",
         ),
         (
             [red(endpoints=[web(publish=["[fd00::1]:80:80"])])],
