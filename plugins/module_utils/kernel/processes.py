@@ -88,17 +88,26 @@ def _unit(pid: int) -> str:
 
 
 def _read(protocol: str) -> t.Iterator[_Found]:
-    state = _LISTEN if protocol == "tcp" else _UNCONNECTED
     for path in ("/proc/thread-self/net/%s" % protocol, "/proc/thread-self/net/%s6" % protocol):
         try:
             with open(path, encoding="ascii") as file:
-                rows = [line.split() for line in file][1:]
+                rows = list(_rows(file, protocol))
         except OSError:
             continue  # sctp where there is none, IPv6 where it is off
         for row in rows:
-            if len(row) > 9 and row[3] == state:
-                host, port = row[1].split(":")
-                yield _Found(HostListener(protocol, int(port, 16), _address(host)), row[9])
+            host, port = row[1].split(":")
+            yield _Found(HostListener(protocol, int(port, 16), _address(host)), row[9])
+
+
+def _rows(file: t.Iterable[str], protocol: str) -> t.Iterator[list[str]]:
+    """Those of sockets that listen. The kernel prints the ones of TCP first (tcp_get_idx()), and there may be a hundred
+    thousand connections behind them."""
+    for number, line in enumerate(file):
+        row = line.split()
+        if number and len(row) > 9 and row[3] == (_LISTEN if protocol == "tcp" else _UNCONNECTED):
+            yield row
+        elif number and protocol == "tcp":
+            return
 
 
 def _address(text: str) -> Address:

@@ -16,13 +16,16 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
     Flow,
+    HostListener,
     Masquerade,
     OutInterface,
     Place,
     PortRange,
     PublishedPort,
     bracketed,
+    lies_in,
     overlap,
+    port_ranges,
 )
 
 PORTS = st.integers(1, 65535)
@@ -214,3 +217,53 @@ def test_ip_versions_of_a_state(state: FirewallState, named: set[int], policies:
 )
 def test_the_bridges_with_a_way_out(state: FirewallState, exits: list[str]) -> None:
     assert state.exits == exits
+
+
+@pytest.mark.parametrize(
+    ("address", "host_ip", "version", "takes"),
+    [
+        ("0.0.0.0", None, 4, True),
+        ("0.0.0.0", None, 6, False),
+        ("::", None, 4, True),
+        ("::", None, 6, True),
+        ("127.0.0.1", None, 4, True),
+        ("127.0.0.1", "127.0.0.1", 4, True),
+        ("127.0.0.1", "192.0.2.1", 4, False),
+        ("::1", None, 4, False),
+    ],
+)
+def test_who_takes_the_packets_of_a_published_port(
+    address: str, host_ip: str | None, version: int, takes: bool
+) -> None:
+    inside = ip_address("10.20.0.2" if version == 4 else "fd00::2")
+    port = replace(WEB, container_ip=inside, host_ip=None if host_ip is None else ip_address(host_ip))
+
+    assert HostListener("tcp", 8080, ip_address(address)).takes(port) is takes
+    assert not HostListener("udp", 8080, ip_address(address)).takes(port)
+    assert not HostListener("tcp", 8081, ip_address(address)).takes(port)
+    assert (
+        HostListener("tcp", 8081, ip_address(address)).takes(replace(port, host_ports=PortRange(8080, 8090))) is takes
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges"),
+    [("", []), ("\n", []), ("8080", [(8080, 8080)]), ("22,9000-9010\n", [(22, 22), (9000, 9010)])],
+)
+def test_a_list_of_ports_as_the_kernel_prints_it(text: str, ranges: list[tuple[int, int]]) -> None:
+    assert port_ranges(text) == [PortRange(*pair) for pair in ranges]
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "expected"),
+    [
+        ("10.20.0.0/24", "10.20.0.0/24", True),
+        ("10.20.0.7/32", "10.20.0.0/24", True),
+        ("10.20.0.0/23", "10.20.0.0/24", False),
+        ("10.20.1.0/24", "10.20.0.0/24", False),
+        ("fd00::/64", "fd00::/48", True),
+        ("fd00::/64", "0.0.0.0/0", False),
+    ],
+)
+def test_a_network_in_another_one(inner: str, outer: str, expected: bool) -> None:
+    assert lies_in(ip_network(inner), ip_network(outer)) is expected
