@@ -16,7 +16,7 @@ from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
 from .marks import name_of
-from .model import HOST, RESERVED_PORTS, Namespace, Network, PortRange, PublishedPort, port_ranges
+from .model import HOST, RESERVED_PORTS, Interface, Namespace, Network, PortRange, PublishedPort, port_ranges
 from .world import World
 
 
@@ -45,8 +45,8 @@ class _Around(Surroundings):
         self._world = world
         self._reserved: list[PortRange] | None = None
 
-    def addresses(self) -> t.Sequence[Network]:
-        return self._world.subnets()
+    def addresses(self) -> t.Sequence[Interface]:
+        return self._world.addresses()
 
     def routes(self) -> t.Sequence[Network]:
         return self._world.destinations()

@@ -505,9 +505,9 @@ class World:
             if lies_in(entry.route.to, subnet):
                 yield "the %s route to %s" % (entry.kind, entry.route.to)
 
-    def subnets(self) -> list[Network]:
-        """Those of the host's addresses."""
-        return [address.network for link in self.links().values() for address in link.addresses]
+    def addresses(self) -> list[Interface]:
+        """Those of the host, without link-local IPv6 ones."""
+        return [address for link in self.links().values() for address in link.addresses]
 
     def destinations(self) -> list[Network]:
         """What routes of the host lead to, or keep from being reached; without default routes."""

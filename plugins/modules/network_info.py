@@ -423,14 +423,15 @@ listening:
       description: The address, V(0.0.0.0) or V(::) for all.
       type: str
       sample: 0.0.0.0
-occupied_subnets:
-  description: The private IPv4 subnets of the host's addresses. A network without subnets gets none of those.
+addresses:
+  description: The host's addresses, without the link-local ones of IPv6. A network without subnets gets none of their
+    subnets, and an endpoint none of them.
   returned: success
   type: list
   elements: str
-  sample: [192.168.1.0/24]
+  sample: [192.168.1.5/24]
 routed_subnets:
-  description: The private IPv4 networks that routes of the host lead to, likewise.
+  description: The private IPv4 networks that routes of the host lead to. A network without subnets gets none of those.
   returned: success
   type: list
   elements: str

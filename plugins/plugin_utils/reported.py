@@ -9,7 +9,7 @@ import ipaddress
 import typing as t
 
 from ..module_utils.composition.surroundings import Surroundings
-from ..module_utils.model import HostListener, Network, PublishedPort, port_ranges
+from ..module_utils.model import HostListener, Interface, Network, PublishedPort, port_ranges
 
 
 class ReportedSurroundings(Surroundings):
@@ -23,8 +23,8 @@ class ReportedSurroundings(Surroundings):
             self._listening.setdefault((found.protocol, found.port), []).append(found)
         self._reserved = port_ranges(info.get("reserved_ports") or "")
 
-    def addresses(self) -> t.Sequence[Network]:
-        return [ipaddress.ip_network(text) for text in self._info.get("occupied_subnets") or ()]
+    def addresses(self) -> t.Sequence[Interface]:
+        return [ipaddress.ip_interface(text) for text in self._info.get("addresses") or ()]
 
     def routes(self) -> t.Sequence[Network]:
         return [ipaddress.ip_network(text) for text in self._info.get("routed_subnets") or ()]

@@ -59,7 +59,7 @@ def compose(
         )
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
-    decide(wanted, report, goes)
+    decide(wanted, report, goes, around)
     present = _plan_present(wanted, report, goes, around)
     absent = removals(present, report, goes)
     # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes in any case.

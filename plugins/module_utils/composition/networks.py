@@ -20,7 +20,7 @@ from . import spec
 from .allocate import Subnet
 from .publish import Publish, parse
 from .scope import Goes, Scope
-from .surroundings import Surroundings
+from .surroundings import NOTHING_AROUND, Surroundings
 
 Facts = t.Mapping[str, t.Any]
 
@@ -104,11 +104,13 @@ def read_names(networks: t.Sequence[Facts]) -> set[str]:
     return {read.label("name", name) for name in spec.read_names(networks)}
 
 
-def decide(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> None:
+def decide(
+    networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings = NOTHING_AROUND
+) -> None:
     """Give every endpoint its interface's name and its addresses; what stays beside the list keeps its own."""
     _name_interfaces(networks, staying(networks, report, goes))
     for network in networks:
-        _allocate(network, goes)
+        _allocate(network, goes, around)
 
 
 def staying(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[EndpointReport]:
@@ -289,7 +291,7 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
         names[endpoint.interface] = ""
 
 
-def _allocate(network: BridgeNetwork, goes: Goes) -> None:
+def _allocate(network: BridgeNetwork, goes: Goes, around: Surroundings) -> None:
     """Given addresses first, then what endpoints have, then what follows from names: nobody is renumbered for another.
 
     By name, since the order of the list must not decide who gives way where two names lead to one address.
@@ -302,6 +304,10 @@ def _allocate(network: BridgeNetwork, goes: Goes) -> None:
     for endpoint in network.endpoints:
         if endpoint.veth in known:
             _keep(network, endpoint, known[endpoint.veth])
+    for address in around.addresses():
+        subnet = network.subnets.get(address.version)
+        if subnet is not None and subnet.is_free(address.ip):
+            subnet.take(address.ip, "the host")
     for endpoint in sorted(network.endpoints, key=_name):
         _choose(network, endpoint)
         endpoint.addresses.sort(key=_version)

@@ -91,8 +91,8 @@ class _Places:
     def __init__(self, pools: t.Sequence[Pool], around: Surroundings) -> None:
         self._pools = pools or _OF_DOCKER
         self._held, self._routed = _Taken(), _Taken()
-        for network in around.addresses():
-            self._held.add(network)
+        for address in around.addresses():
+            self._held.add(address.network)
         for network in around.routes():
             self._routed.add(network)
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Network, PublishedPort
+from ..model import Interface, Network, PublishedPort
 
 
 class Surroundings:
     """A host on which nothing is in the way."""
 
-    def addresses(self) -> t.Sequence[Network]:
-        """The subnets of the host's addresses."""
+    def addresses(self) -> t.Sequence[Interface]:
+        """The host's addresses."""
         return ()
 
     def routes(self) -> t.Sequence[Network]:

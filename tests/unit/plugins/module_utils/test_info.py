@@ -137,7 +137,7 @@ def test_every_key_that_is_promised() -> None:
         "backend": "nftables",
         "foreign": [],
         "listening": [],
-        "occupied_subnets": ["10.20.0.0/24"],
+        "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
         "routed_subnets": ["10.20.0.0/24"],
         "reserved_ports": "",
     }

@@ -42,7 +42,7 @@ class Around(Surroundings):
         self._addresses, self._routes = addresses, routes
 
     def addresses(self) -> list[Any]:
-        return [ip_network(text) for text in self._addresses]
+        return [ip_interface(text) for text in self._addresses]
 
     def routes(self) -> list[Any]:
         return [ip_network(text) for text in self._routes]
@@ -204,5 +204,17 @@ def test_the_same_is_chosen_from_what_network_info_returned() -> None:
 
     once(host, [network()])
     assert found["present"]["bridge"][0]["addresses"] == [address(host)] == ["172.20.0.1/16"]
-    assert (told["occupied_subnets"], told["routed_subnets"]) == (["172.18.0.0/24"], ["172.18.0.0/24", "172.19.0.0/17"])
+    assert told["addresses"] == ["8.8.8.9/24", "172.18.0.9/24"]
+    assert told["routed_subnets"] == ["172.18.0.0/24", "172.19.0.0/17"]
     assert Scope() == read_scope({"pools": []})
+
+
+@pytest.mark.parametrize("gateway", ["10.20.0.1", "10.20.0.183"])
+def test_an_address_of_the_host_is_chosen_for_no_endpoint(gateway: str) -> None:
+    """Another one on the bridge, or one on the uplink whose subnet the network is a part of."""
+    blue = {"name": "blue", "subnets": ["10.20.0.0/24"], "gateways": [gateway], "endpoints": [{"name": "web"}]}
+    around = Around(["10.20.0.1/24", "10.20.0.183/8", "10.20.0.184/32", "fd00::9/64"])
+
+    [veth] = compose([blue], HostReport(), around=around).present.veth
+
+    assert veth.peer.addresses == (ip_interface("10.20.0.185/24"),)
