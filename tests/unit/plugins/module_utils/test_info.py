@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.filter.compose import compose
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
@@ -34,6 +33,9 @@ from ansible_collections.dockerless.network.plugins.plugin_utils.reader import r
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
     successors,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
+    compose as by_info,
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import POLICY, PORT
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
@@ -254,7 +256,7 @@ def test_a_port_is_chosen_alike_from_what_network_info_returned() -> None:
     host.host.sysctls["net/ipv4/ip_local_reserved_ports"] = "49155"
     info = json.loads(json.dumps(facts(world(host))))
 
-    asked = compose(networks, info)["present"]["port_publish"]
+    asked = by_info(networks, info)["present"]["port_publish"]
 
     once(host, *[ask(PortPublishKind(), item) for item in asked])
     assert [item["host_port"] for item in asked] == ["49154", "49156"]

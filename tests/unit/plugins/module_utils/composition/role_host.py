@@ -26,6 +26,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth impo
 from ansible_collections.dockerless.network.plugins.module_utils.marks import label, name_of, project_of
 from ansible_collections.dockerless.network.plugins.plugin_utils.module_arguments import arguments
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
+from ansible_collections.dockerless.network.plugins.plugin_utils.reported import ReportedSurroundings
 
 Facts = dict[str, Any]
 KINDS: dict[str, Kind[Any]] = {
@@ -44,7 +45,7 @@ def compose(
     networks: Sequence[Facts], info: Facts, prune: str = "project", state: str = "present", project: str = "default"
 ) -> Facts:
     """What the role asks the modules for; it must be the same as what it asks for in one call."""
-    found = composition.compose(networks, read_report(info), Scope(project, prune, state))
+    found = composition.compose(networks, read_report(info), Scope(project, prune, state), ReportedSurroundings(info))
     asked = arguments(found)
     for name, kind in KINDS.items():
         assert [kind.parse(item) for item in asked["present"][name]] == list(found.present.of(name))

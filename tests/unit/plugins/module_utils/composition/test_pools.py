@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.filter.compose import compose as by_filter
 from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope, read_scope
 from ansible_collections.dockerless.network.plugins.module_utils.composition.surroundings import Surroundings
@@ -23,6 +22,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.info import fac
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, Route
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
+    compose as by_info,
+)
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     BY_HAND,
     MemoryHost,
@@ -200,7 +202,7 @@ def test_the_same_is_chosen_from_what_network_info_returned() -> None:
     host.host.routes.append(RouteEntry(plain(Route(ip_network("172.19.0.0/17"))), "", BY_HAND, "blackhole"))
     told = json.loads(json.dumps(facts(world(host))))
 
-    found = by_filter([network()], told, pools=[])
+    found = by_info([network()], told)
 
     once(host, [network()])
     assert found["present"]["bridge"][0]["addresses"] == [address(host)] == ["172.20.0.1/16"]
