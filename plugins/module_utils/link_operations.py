@@ -214,13 +214,15 @@ class AddRoute(Operation):
     route: Route
     protocol: int = ROUTE_PROTOCOL
     source: Address | None = None
+    replaces: bool = False  # also one that is not known of, as it leads nowhere (blackhole, unreachable)
 
     def commands(self) -> list[str]:
         source = "" if self.source is None else " src %s" % self.source
-        return [route_command(self.place, "add", self.link, self.route, self.protocol) + source]
+        verb = "replace" if self.replaces else "add"
+        return [route_command(self.place, verb, self.link, self.route, self.protocol) + source]
 
     def apply(self, host: Host) -> None:
-        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source)
+        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source, self.replaces)
 
     def undo(self) -> list[Operation]:
         return [RemoveRoute(self.place, self.link, self.route, self.protocol)]

@@ -11,6 +11,9 @@ short_description: Manage named network namespaces
 description:
   - Creates network namespaces that C(ip netns) lists, or gives a name to the namespace of a running process.
   - The loopback interface inside is brought up.
+  - A namespace of this collection that has lost its name, for example by C(ip netns delete), gets it back if a process
+    lives in it and a veth pair of this collection leads there. What is inside stays as it is. Otherwise it is created
+    anew, see RV(recreated).
   - See ip-netns(8) and network_namespaces(7).
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:

@@ -72,11 +72,15 @@ options:
         type: list
         elements: str
       gateways:
-        description: The default gateways, at most one of each address family.
+        description:
+          - The default gateways, at most one of each address family.
+          - In a namespace that this collection created, they replace a default route that something else added with the
+            same metric. In other namespaces, such a route is refused.
         type: list
         elements: str
       routes:
-        description: Further routes by this interface. Routes that something else added are left alone.
+        description: Further routes by this interface. Routes that something else added are left alone, unless one has
+          the same target and metric in a namespace that this collection created.
         type: list
         elements: dict
         suboptions:

@@ -178,9 +178,11 @@ def routes(ours: dict[str, Any]) -> Iterator[Damage]:
             yield Damage("route", f"{ip(place)} {version} route delete {route}", place)
             yield Damage("route", f"{ip(place)} {version} route add {extra} dev eth0 proto 108", place)
             wrong = "10.99.0.9" if version == "-4" else "fd00:99::9"
+            nowhere = f"{version} route add blackhole {facts['dst']}"
             away = f"{ip(place)} {version} route replace {facts['dst']} via {wrong} dev eth0 onlink"
             yield Damage("route", away, place)
             yield Damage("route", f"{ip(place)} {version} route flush dev eth0", place)
+            yield Damage("route", f"{ip(place)} {version} route flush dev eth0; {ip(place)} {nowhere}", place)
         elif what.startswith("route ") and facts.get("protocol") == "kernel" and facts["dev"] != "lo":
             version = what.split()[2]
             if not facts["dst"].startswith("fe80"):

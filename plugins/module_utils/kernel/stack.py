@@ -16,7 +16,7 @@ from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .encode import Attributes
 from .errors import KernelError
-from .netlink import NEW, NLM_F_REPLACE, NetlinkSocket
+from .netlink import NEW, NLM_F_REPLACE, REPLACED, NetlinkSocket
 from .sockets import Sockets
 from .state import Link, LinkValue, RouteEntry
 
@@ -214,7 +214,14 @@ class Stack:
         with self._changing(what, gone=_GONE):
             self._request(requests.RTM_DELADDR, requests.address(interface, self._index(link)))
 
-    def add_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL, source: Address | None = None) -> None:
+    def add_route(
+        self,
+        link: str,
+        route: Route,
+        protocol: int = ROUTE_PROTOCOL,
+        source: Address | None = None,
+        replaces: bool = False,
+    ) -> None:
         """Add a route, with the mark of ours unless it is the kernel's or somebody else's."""
         hints = {
             errno.EEXIST: "there is another one with this metric",
@@ -223,7 +230,7 @@ class Stack:
         scope = requests.RT_SCOPE_UNIVERSE if route.via is not None else requests.RT_SCOPE_LINK
         with self._changing("add %s" % _said(link, route), hints):
             body = requests.route(route, self._index(link), scope, protocol, source)
-            self._request(requests.RTM_NEWROUTE, body, NEW)
+            self._request(requests.RTM_NEWROUTE, body, REPLACED if replaces else NEW)
 
     def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
         """Remove a route, one of ours unless it is said otherwise; one that is gone is no error."""

@@ -283,13 +283,16 @@ def remove_routes(end: Peer, change: RouteChange) -> list[Operation]:
     return [RemoveRoute(end.place, entry.link, entry.route, entry.protocol) for entry in change.stale]
 
 
-def add_routes(end: Peer, routes: t.Sequence[Route]) -> list[Operation]:
-    """The steps that come last, since a route needs its link up and its gateway in reach."""
+def add_routes(end: Peer, routes: t.Sequence[Route], replaces: bool = False) -> list[Operation]:
+    """The steps that come last, since a route needs its link up and its gateway in reach.
+
+    In a namespace of ours they replace one that leads nowhere as well; those are not among the routes that we read.
+    """
     if not routes:
         return []
     from ..link_operations import AddRoute
 
-    return [AddRoute(end.place, end.name, route) for route in routes]
+    return [AddRoute(end.place, end.name, route, replaces=replaces) for route in routes]
 
 
 def end_addresses(end: Peer, there: Link | None) -> list[Operation]:

@@ -283,7 +283,8 @@ class VethKind(StepKind[Veth]):
         steps += ends.raise_end(item.peer, peer, item.mtu)
         steps += restore_subnets("veth %s" % item.name, HOST, host, item.addresses, world)
         steps += routes.subnets
-        steps += ends.add_routes(item.peer, routes.missing) + source_routing.add(item.peer, sources)
+        steps += ends.add_routes(item.peer, routes.missing, world.owns(item.peer.place))
+        steps += source_routing.add(item.peer, sources)
         if steps:
             world.put_link(self._as_wanted(item, host))
             world.put_link(ends.end_link(item.peer, peer, item.mtu), item.peer.place)

@@ -81,6 +81,7 @@ class Space:
         self.inode = inode
         self.links: dict[str, Link] = {}
         self.routes: list[RouteEntry] = []  # but for those to the subnets of addresses
+        self.dead_ends: set[Any] = set()  # what leads nowhere (blackhole), by its target
         self.flushed: set[tuple[str, Any]] = set()  # of those, by link and subnet, what somebody has removed
         self.rules: list[SourceRule] = []
         self.foreign_rules: list[tuple[Any, int]] = []
@@ -337,7 +338,7 @@ class MemoryHost:
                         )
                         for name, link in sorted(space.links.items())
                     },
-                    "routes": sorted(map(str, (*space.routes, *space.flushed))),
+                    "routes": sorted(map(str, (*space.routes, *space.flushed, *space.dead_ends))),
                     "rules": sorted(map(str, space.rules)),
                     "sysctls": dict(sorted(space.sysctls.items())),
                 }
@@ -513,7 +514,14 @@ class MemoryStack:
         if interface.version == 4 and not any(address.version == 4 for address in rest):
             self._drop_routes(link, (4,))
 
-    def add_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL, source: Any = None) -> None:
+    def add_route(
+        self,
+        link: str,
+        route: Route,
+        protocol: int = ROUTE_PROTOCOL,
+        source: Any = None,
+        replaces: bool = False,
+    ) -> None:
         self._host.step("add route to %s" % route.to)
         found, made = self._link(link), plain(route)
         if not found.up:
@@ -521,6 +529,9 @@ class MemoryStack:
         known = self.table_routes(made.table) if made.table else self.routes()
         if any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
+        if route.to in self._space.dead_ends and not replaces:
+            raise KernelError("add route to %s" % route.to, "there is another one with this metric")
+        self._space.dead_ends.discard(route.to)
         near = [a.network for a in found.addresses if route.via is not None and a.version == route.via.version]
         if route.via is not None and not any(route.via in network for network in near):
             raise KernelError("add route to %s" % route.to, "the gateway is in no subnet of the link")

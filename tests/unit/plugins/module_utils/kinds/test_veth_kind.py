@@ -375,6 +375,12 @@ def flushed(*subnets: str) -> Callable[[MemoryHost], None]:
     return flush
 
 
+def dead_end(host: MemoryHost) -> None:
+    """`ip route replace blackhole default`."""
+    no_routes(4)(host)
+    host.space(WEB).dead_ends.add(ip_network("0.0.0.0/0"))
+
+
 DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "host-end-down": lambda host: host.stack(HOST).set_link("v-blue-web", {"up": False}),
     "peer-down": lambda host: host.stack(WEB).set_link("eth0", {"up": False}),
@@ -398,6 +404,7 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "default-by-another-gateway": by_hand("10.20.0.99", "eth0"),
     "default-by-another-link": by_hand("192.0.2.1", "wg0"),
     "ipv6-default-by-another-link": by_hand("2001:db8::1", "wg0"),
+    "dead-end": dead_end,
     "flushed": flushed("10.20.0.0/24"),
     "ipv6-on-port": sysctl(HOST, "net/ipv6/conf/v-blue-web/disable_ipv6", "0"),
     "accept_ra": sysctl(WEB, "net/ipv6/conf/eth0/accept_ra", "1"),
@@ -444,7 +451,7 @@ def test_who_takes_all_ipv6_routes_takes_those_of_neighbours_too() -> None:
     assert converge(host, web()).commands == (
         "ip -n web -6 route add fd00:20::/64 dev eth0 proto kernel metric 256",
         "ip -n web -6 route add fe80::/64 dev eth0 proto kernel metric 256",
-        "ip -n web -6 route add default via fd00:20::1 dev eth0 proto 108",
+        "ip -n web -6 route replace default via fd00:20::1 dev eth0 proto 108",
     )
 
 
