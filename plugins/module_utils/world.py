@@ -90,6 +90,7 @@ class World:
         self._uplinks: dict[int, str | None] = {}
         self._default_mtu: int | None = None
         self._answers: list[tuple[Network, int, str]] | None = None
+        self._left_rules: set[tuple[Place, SourceRule]] = set()
         self._machine_id = ""
         self._assumed: dict[str, list[str]] = {}
         self._local: t.Collection[bytes] | None = None
@@ -418,9 +419,14 @@ class World:
         return found
 
     def source_rules(self, place: Place) -> t.Sequence[SourceRule]:
-        """The rules of ours by which the addresses of a place have routing tables of their own, as they are now."""
+        """The rules of ours by which the addresses of a place have routing tables of their own."""
         home = self.places.home(place)
-        return () if self.is_new(home) else self.host.stack(home).source_rules()
+        there = () if self.is_new(home) else self.host.stack(home).source_rules()
+        return [rule for rule in there if (home, rule) not in self._left_rules]
+
+    def drop_source_rule(self, place: Place, rule: SourceRule) -> None:
+        """A step of this run removes such a rule."""
+        self._left_rules.add((self.places.home(place), rule))
 
     def ways_of_answers(self) -> t.Sequence[tuple[Network, int, str]]:
         """For networks of the host's whose answers somebody routes by a table of its own: the table, and the interface

@@ -129,7 +129,10 @@ def leave(place: Place, name: str, world: World) -> list[Operation]:
         return []
     from ..link_operations import RemoveRule
 
-    return [RemoveRule(place, rule) for rule in world.source_rules(place) if rule.table == table_of(name)]
+    left = [rule for rule in world.source_rules(place) if rule.table == table_of(name)]
+    for rule in left:
+        world.drop_source_rule(place, rule)
+    return [RemoveRule(place, rule) for rule in left]
 
 
 def _may_have_rules(place: Place, world: World) -> bool:

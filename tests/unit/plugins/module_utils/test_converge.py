@@ -304,8 +304,8 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
     [
         (
             [blue({"name": "ea", "publish": ["8080:80"]}, {"name": "eb", "publish": ["8080:81"]})],
-            "Host port 8080/tcp is asked for twice: by blue/ea (8080:10.20.0.2:80/tcp) and blue/eb"
-            " (8080:10.20.0.3:81/tcp).",
+            "Host port 8080/tcp is asked for twice: by blue/ea (8080:10.20.0.199:80/tcp) and blue/eb"
+            " (8080:10.20.0.69:81/tcp).",
         ),
         (
             [
@@ -390,3 +390,21 @@ def test_when_all_of_a_range_are_taken_by_others_the_endpoint_is_named() -> None
     assert str(refused.value).startswith(
         "network blue: endpoint web: publish: none of the host ports 8000-8001 is free"
     )
+
+
+def test_an_endpoint_that_moves_to_another_network_leaves_its_rules_once() -> None:
+    """They stay in its namespace when its end goes, and a second removal of one would be undone twice."""
+    host = new_host()
+    ends = [{"name": "web"}]
+    once(
+        host,
+        [
+            {"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": ends},
+            {"name": "red", "subnets": ["10.30.0.0/24"], "endpoints": ends},
+        ],
+    )
+
+    outcome = converge(host, [{"name": "green", "subnets": ["10.40.0.0/24"], "endpoints": ends}])
+
+    removed = [command for command in outcome.commands if " rule delete " in command]
+    assert len(removed) == len(set(removed)) == 2
