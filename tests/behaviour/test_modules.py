@@ -555,7 +555,7 @@ class TestForeign:
             host.do("bridge_network", networks=[blue])
             assert host.place("web").run("ping -c1 -W1 10.97.5.1")
             host.run("ip link delete br-blue")
-        host.do("bridge_network", networks=[])
+        host.do("bridge_network", networks=[blue], state="absent")
         host.run("; ".join(f"ip route delete {route}" for route in routes))
 
     def test_rules(self, host: Host) -> None:

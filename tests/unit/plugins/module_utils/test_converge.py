@@ -303,9 +303,14 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
     ("networks", "message"),
     [
         (
-            [blue({"name": "ea", "publish": ["8080:80"]}, {"name": "eb", "publish": ["8080:81"]})],
-            "Host port 8080/tcp is asked for twice: by blue/ea (8080:10.20.0.199:80/tcp) and blue/eb"
-            " (8080:10.20.0.69:81/tcp).",
+            [
+                blue(
+                    {"name": "ea", "addresses": ["10.20.0.2"], "publish": ["8080:80"]},
+                    {"name": "eb", "addresses": ["10.20.0.3"], "publish": ["8080:81"]},
+                )
+            ],
+            "Host port 8080/tcp is asked for twice: by blue/ea (8080:10.20.0.2:80/tcp) and blue/eb"
+            " (8080:10.20.0.3:81/tcp).",
         ),
         (
             [

@@ -34,7 +34,7 @@ WEB = Place(netns="web")
 BLUE: Facts = {
     "name": "blue",
     "subnets": ["10.20.0.0/24", "fd00:20::/64"],
-    "endpoints": [{"name": "web", "publish": ["8080:80"]}],
+    "endpoints": [{"name": "web", "addresses": ["10.20.0.2", "fd00:20::2"], "publish": ["8080:80"]}],
 }
 
 
