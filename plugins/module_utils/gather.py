@@ -38,7 +38,8 @@ def _foreign(session: FirewallSession, world: World) -> list[str]:
     found = session.obstacles(world.host, world.links()) if session.is_open else []
     for version in (4, 6):
         whose = session.foreign_nat(version)
-        found += ["%s, too (IPv%d); of two rules for a port, the first one decides" % (whose, version)] if whose else []
+        if whose:
+            found.append("%s as well (IPv%d); where two rules match a port, the first one decides" % (whose, version))
     return found
 
 

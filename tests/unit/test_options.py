@@ -23,13 +23,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.dockerless.network.plugins.module_utils.arguments import BACKEND, INFO, STATE
 from ansible_collections.dockerless.network.plugins.module_utils.composition import spec
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.path.entry import ARGUMENTS as path_options
 
 Options = dict[str, dict[str, Any]]
@@ -43,15 +37,7 @@ NETWORKS = PREFIX + "networks"
 OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.
 OF_THE_CONTROLLER = {"picture"}
-KINDS: dict[str, type[Kind[Any]]] = {
-    "bridge": BridgeKind,
-    "bridge_firewall": BridgeFirewallKind,
-    "nat_masquerade": NatMasqueradeKind,
-    "netns": NetnsKind,
-    "port_publish": PortPublishKind,
-    "sysctl_forward": SysctlForwardKind,
-    "veth": VethKind,
-}
+KINDS: dict[str, Kind[Any]] = {row.name: row.load() for row in ROWS}
 ARGUMENTS: dict[str, Options] = {
     **{
         name: {**kind.ARGUMENTS, **STATE, "aggregate": {"type": "list", "elements": "dict"}}
@@ -157,11 +143,11 @@ def test_what_the_action_group_promises_is_taken_by_every_module(module: str) ->
 def test_a_network_takes_what_its_parts_take() -> None:
     """What is named alike in a network and in the module that makes the part is the same option."""
     parts = [
-        (spec.NETWORK, BridgeFirewallKind),
-        (spec.NETWORK["masquerade"]["options"], NatMasqueradeKind),
-        (spec.PUBLISH, PortPublishKind),
-        ({"mtu": spec.NETWORK["mtu"]}, BridgeKind),
-        ({"pid": spec.ENDPOINT["pid"]}, NetnsKind),
+        (spec.NETWORK, KINDS["bridge_firewall"]),
+        (spec.NETWORK["masquerade"]["options"], KINDS["nat_masquerade"]),
+        (spec.PUBLISH, KINDS["port_publish"]),
+        ({"mtu": spec.NETWORK["mtu"]}, KINDS["bridge"]),
+        ({"pid": spec.ENDPOINT["pid"]}, KINDS["netns"]),
     ]
     for options, kind in parts:
         for name in set(options) & set(kind.ARGUMENTS) - {"bridge", "host_port"}:  # these two have a default there
