@@ -15,11 +15,11 @@ from dataclasses import field
 from .arguments import Arguments
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
-from .frozen import dataclass, replace
 from .kernel.errors import HostError
 from .marks import name_of, project_of
 from .model import Conflict, InvalidRequest
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
+from .records import dataclass, replace
 from .world import Claims, World, enumerate_few
 
 if t.TYPE_CHECKING:

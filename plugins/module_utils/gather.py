@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from .firewall.session import FirewallSession
-from .frozen import replace
 from .kinds.registry import ROWS
 from .model import Masquerade, Network, PublishedPort
+from .records import replace
 from .report import HostReport
 from .world import World
 

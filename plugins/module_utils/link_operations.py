@@ -8,11 +8,11 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from .frozen import dataclass
 from .kernel.state import BY_THE_KERNEL, Announcement, LinkValue
 from .marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
 from .model import HOST, Address, Interface, Place, Route, SourceRule
 from .operations import Operation, inside
+from .records import dataclass
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host

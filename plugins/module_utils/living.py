@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from dataclasses import replace
 
 from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
 from .model import Address, Place, PortRange, PublishedPort
+from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse
 from .world import World
 

@@ -14,7 +14,7 @@ import ipaddress
 import typing as t
 from dataclasses import field
 
-from .frozen import dataclass
+from .records import dataclass
 
 Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Interface = t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from .frozen import dataclass
 from .kernel.sysctl import sysctl_name
 from .marks import LINK_GROUP, NETNS_RECORDS
 from .model import Place
 from .operations import Operation, inside
+from .records import dataclass
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host

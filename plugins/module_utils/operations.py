@@ -13,9 +13,9 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from .frozen import dataclass
 from .kernel.state import PortFlows
 from .model import Place
+from .records import dataclass
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .frozen import dataclass, replace
 from .marks import name_of
 from .model import Address, BridgePolicy, Interface, Masquerade, Network, Place, PortRange, Process, PublishedPort
+from .records import dataclass, replace
 
 _T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport", "EndpointReport")
 

@@ -14,7 +14,6 @@ import typing as t
 from dataclasses import field
 
 from .firewall.session import FirewallSession
-from .frozen import dataclass, replace
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
@@ -36,6 +35,7 @@ from .model import (
     overlap,
 )
 from .places import Places
+from .records import dataclass, replace
 
 if t.TYPE_CHECKING:
     from .operations import Operation

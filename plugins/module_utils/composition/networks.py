@@ -9,12 +9,13 @@ import hashlib
 import ipaddress
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from .. import parsing as read
 from ..kinds.overlaps import first_overlap
 from ..marks import label, name_of
 from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
+from ..records import dataclass
 from ..report import EndpointReport, HostReport, NetworkReport
 from . import spec
 from .allocate import Subnet

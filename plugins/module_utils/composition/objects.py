@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import field
 
-from ..frozen import dataclass
 from ..model import Bridge, BridgePolicy, Forwarding, Masquerade, Namespace, PublishedPort, Veth
+from ..records import dataclass
 
 
 @dataclass

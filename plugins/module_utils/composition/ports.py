@@ -9,9 +9,9 @@ import typing as t
 
 from .. import parsing as read
 from ..firewall.port_table import PortTable
-from ..frozen import replace
 from ..marks import name_of
 from ..model import Address, InvalidRequest, Network, PortRange, PublishedPort
+from ..records import replace
 from .names import Names
 from .networks import BridgeNetwork, Endpoint
 from .publish import EPHEMERAL, Publish

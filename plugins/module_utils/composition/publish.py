@@ -9,9 +9,9 @@ import re
 import typing as t
 
 from .. import parsing as read
-from ..frozen import dataclass
 from ..model import Address, InvalidRequest, PortRange
 from ..reading import read as read_options
+from ..records import dataclass
 from .spec import PUBLISH
 
 # The range from which Docker picks a host port when none is given and the kernel's own range is unknown (docker-run(1),

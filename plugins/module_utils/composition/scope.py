@@ -9,10 +9,10 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import STATE
-from ..frozen import dataclass
 from ..marks import label, name_of, project_of
 from ..model import DEFAULT_PROJECT, InvalidRequest
 from ..reading import read as read_options
+from ..records import dataclass
 from .spec import ARGUMENTS, LISTED, NONE, PROJECT
 
 _POLICY = {"forward_policy": ARGUMENTS["forward_policy"]}

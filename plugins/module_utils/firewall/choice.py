@@ -13,8 +13,8 @@ import re
 import typing as t
 
 from ..arguments import BACKENDS
-from ..frozen import dataclass
 from ..kernel.netfilter import Netfilter
+from ..records import dataclass
 from .backend import Backend, FirewallError, NoPacketFilter, Trouble
 
 if t.TYPE_CHECKING:

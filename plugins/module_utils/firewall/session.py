@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ..frozen import dataclass, replace
 from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..marks import DOOMED_GROUP, LINK_GROUP
 from ..model import Address, BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
+from ..records import dataclass, replace
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter
 from .choice import choose, others
 from .foreign.reader import Foreign

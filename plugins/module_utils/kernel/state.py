@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..frozen import dataclass
 from ..model import Interface, Place, Route
+from ..records import dataclass
 
 # A value of a link that can be set, in the words of ip-link(8).
 LinkValue = t.Union[str, int, bool, None]

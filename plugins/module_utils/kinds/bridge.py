@@ -11,11 +11,11 @@ import typing as t
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
-from ..frozen import replace
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of, name_of
 from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest
 from ..ownership import Holding
+from ..records import replace
 from ..world import Claims, World, described, is_ours
 from .common import (
     address_steps,

@@ -11,10 +11,10 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, POLICY, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
-from ..frozen import dataclass, replace
 from ..marks import name_of
 from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
 from ..ownership import Holding
+from ..records import dataclass, replace
 from ..world import Claims, World
 from .common import belongs, compact, remark_internal
 from .overlaps import Owned, first_overlap

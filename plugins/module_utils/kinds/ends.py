@@ -13,10 +13,10 @@ import ipaddress
 import typing as t
 
 from .. import parsing as read
-from ..frozen import dataclass, replace
 from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
 from ..model import Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
+from ..records import dataclass, replace
 from ..world import World, metric_of, same_route, target_of, via_of
 from . import source_routing
 from .common import (

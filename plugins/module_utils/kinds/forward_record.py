@@ -9,9 +9,9 @@ import re
 import typing as t
 from dataclasses import field
 
-from ..frozen import dataclass
 from ..marks import SYSCTL_FILE, VOLATILE_SYSCTL_FILE
 from ..model import EVERYBODY, FORWARD_POLICIES, Forwarding
+from ..records import dataclass
 from ..world import World
 
 PERSISTENT, VOLATILE = SYSCTL_FILE, VOLATILE_SYSCTL_FILE

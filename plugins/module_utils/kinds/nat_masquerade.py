@@ -11,9 +11,9 @@ from .. import parsing as read
 from ..arguments import BACKEND, MASQUERADE, NETWORK, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
-from ..frozen import replace
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
 from ..ownership import Holding
+from ..records import replace
 from ..world import World
 from .common import belongs, compact
 

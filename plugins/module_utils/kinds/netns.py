@@ -10,12 +10,12 @@ import typing as t
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
-from ..frozen import replace
 from ..kernel.state import Link, NamespaceEntry
 from ..kernel.sysctl import sysctl_name
 from ..marks import LINK_GROUP, label_of, namespace_alias
 from ..model import HOST, Conflict, InvalidRequest, Namespace, Place, Process
 from ..ownership import Holding
+from ..records import replace
 from ..world import World, is_ours, link_of
 from .common import belongs, compact, link_steps, link_values, sysctl_steps
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ..frozen import replace
 from ..kernel.state import Link
 from ..marks import label_of
 from ..model import HOST, Interface, Network, Place, PublishedPort
+from ..records import replace
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport
 from ..world import World, is_ours
 

@@ -12,11 +12,11 @@ from ..arguments import BACKEND, NETWORK, PORT, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
-from ..frozen import replace
 from ..kernel.state import PortFlows
 from ..marks import name_of
 from ..model import HOST, Address, Conflict, InvalidRequest, PortRange, PublishedPort
 from ..ownership import Holding, named
+from ..records import replace
 from ..world import World
 from .common import belongs, compact, remark_internal, short_port
 

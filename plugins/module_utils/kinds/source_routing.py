@@ -15,10 +15,10 @@ import re
 import typing as t
 import zlib
 
-from ..frozen import dataclass, replace
 from ..kernel.state import Link, RouteEntry
 from ..marks import SOURCE_TABLES
 from ..model import Address, Network, Peer, Place, Route, SourceRule
+from ..records import dataclass, replace
 from ..world import World, is_ours, metric_of, with_metric
 
 if t.TYPE_CHECKING:

@@ -15,10 +15,10 @@ import typing as t
 from .. import parsing as read
 from ..arguments import BACKEND, Arguments
 from ..engine import Description, StepKind
-from ..frozen import dataclass
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
 from ..model import EVERYBODY, FORWARD_POLICIES, HOST, Conflict, Forwarding, InvalidRequest
+from ..records import dataclass
 from ..world import World, is_ours
 from .common import compact, file_steps, has_ipv6, new_sysctls, sysctl_steps
 from .forward_record import (

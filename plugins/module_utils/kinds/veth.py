@@ -10,11 +10,11 @@ import typing as t
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
-from ..frozen import dataclass, replace
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue
 from ..marks import LINK_GROUP, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
 from ..ownership import Holding, named
+from ..records import dataclass, replace
 from ..world import Claims, World, described, is_ours
 from . import ends, source_routing
 from .common import (

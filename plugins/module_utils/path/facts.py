@@ -15,13 +15,13 @@ import struct
 import sys
 import typing as t
 
-from ..frozen import dataclass, replace
 from ..kernel.errors import KernelError
 from ..kernel.host import Host
 from ..kernel.namespaces import Visitor
 from ..kernel.netlink import NETLINK_NETFILTER, NetlinkSocket, attribute, attributes
 from ..marks import LINK_GROUP
 from ..model import HOST, Address, Interface, Place
+from ..records import dataclass, replace
 from .nft_rules import chains_of
 from .packet import Packet
 from .rules import Chain, Filter

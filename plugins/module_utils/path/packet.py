@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..frozen import dataclass, replace
 from ..model import Address
+from ..records import dataclass, replace
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
 _ND = "nd"  # neighbour discovery, what ARP is to IPv4

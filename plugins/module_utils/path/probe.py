@@ -15,8 +15,8 @@ import struct
 import time
 import typing as t
 
-from ..frozen import replace
 from ..kernel.errors import HostError
+from ..records import replace
 from . import flows
 from .checkpoints import Checkpoints, Probe
 from .facts import Facts, Nic, Node

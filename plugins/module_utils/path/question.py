@@ -8,8 +8,8 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ..frozen import dataclass, replace
 from ..model import Address, InvalidRequest, Place
+from ..records import dataclass, replace
 from .facts import Facts, Nic, Node
 from .packet import Packet
 from .trail import Trail, Verdict

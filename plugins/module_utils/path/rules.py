@@ -12,8 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import field
 
-from ..frozen import dataclass
 from ..model import Address
+from ..records import dataclass
 from .packet import Packet, Surroundings
 
 Answer = t.Optional[bool]

@@ -9,8 +9,9 @@ import ipaddress
 import socket
 import struct
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ..records import dataclass
 from .checkpoints import Checkpoints, Event, Probe
 from .facts import Node
 from .packet import Packet

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..frozen import dataclass
+from ..records import dataclass
 from .facts import Nic, Node
 from .packet import Packet
 

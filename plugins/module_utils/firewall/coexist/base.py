@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import field
 
-from ...frozen import dataclass
 from ...model import FirewallState
 from ...operations import Operation
+from ...records import dataclass
 from ..backend import BaseChain
 from ..foreign.rules import OUT, PUBLISHED, Chain, Packet, Table, dropped_by
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ...frozen import dataclass
 from ...kernel.errors import CommandError
 from ...marks import COLLECTION
 from ...operations import LoadRules, Operation
+from ...records import dataclass
 
 if t.TYPE_CHECKING:
     from ...kernel.host import Host

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from dataclasses import dataclass, replace
 
 from ...model import Address, FirewallState, Network, PortRange, PublishedPort, overlap
+from ...records import dataclass, replace
 from ..save_text import text_of
 from .reader import HOOKS, Foreign
 from .rules import OUT, PUBLISHED, Chain, Links, Rule, Table, reached

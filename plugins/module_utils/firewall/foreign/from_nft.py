@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ...frozen import replace
 from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE
 from ...model import Network, PortRange, bracketed
+from ...records import replace
 from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Json, Links, Rule, Table, group_of, network
 
 _CLOSING_TARGETS = ("DROP", "REJECT")

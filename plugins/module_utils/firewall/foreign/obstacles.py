@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...frozen import dataclass
 from ...model import VERSIONS, Address, FirewallState, Flow, Network
+from ...records import dataclass
 from ..backend import Backend, BaseChain
 from .reader import USER_CHAINS, Foreign
 from .rules import DIRECT, OUT, PUBLISHED, Chain, Packet, Table, dropped_by

@@ -13,9 +13,9 @@ import ipaddress
 import typing as t
 from dataclasses import field
 
-from ...frozen import dataclass
 from ...marks import CHAIN_PREFIX, LINK_GROUP
 from ...model import Network, PortRange
+from ...records import dataclass
 
 Json = t.Any
 

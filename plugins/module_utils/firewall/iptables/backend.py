@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...frozen import dataclass
 from ...kernel.netfilter import Netfilter
 from ...model import FirewallState
 from ...operations import LoadRules, Operation
+from ...records import dataclass
 from ..backend import Backend, BaseChain, FirewallError, NoProgram, Trouble, first_line
 from ..save_text import restore
 from . import layout

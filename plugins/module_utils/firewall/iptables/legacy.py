@@ -21,9 +21,9 @@ import sys
 import typing as t
 from dataclasses import field
 
-from ...frozen import dataclass
 from ...model import FirewallState
 from ...operations import Operation, here_document
+from ...records import dataclass
 from ..backend import FirewallError, Trouble
 from ..foreign.reader import Foreign
 from ..save_text import restore

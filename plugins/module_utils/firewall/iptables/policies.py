@@ -9,8 +9,8 @@ import ipaddress
 import itertools
 import typing as t
 
-from ...frozen import replace
 from ...model import BridgePolicy, Flow, InvalidRequest, Network
+from ...records import replace
 from ..save_text import Rule
 from . import names
 from .words import (

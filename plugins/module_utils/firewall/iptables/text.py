@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from ...frozen import dataclass
 from ...marks import CHAIN_PREFIX
+from ...records import dataclass
 from ..save_text import Rule, text_of, words
 from .names import LAST, ChainKey
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import typing as t
-from dataclasses import replace
 
 from ...model import ANYWHERE, BridgePolicy, Flow, Network
+from ...records import replace
 from .. import notes
 from . import names
 from .table import Chain, Element, Table

@@ -15,8 +15,8 @@ import json
 import typing as t
 from dataclasses import field
 
-from ...frozen import dataclass
 from ...marks import NFT_FAMILY, NFT_TABLE
+from ...records import dataclass
 
 _HOOK_PRIORITY = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "srcnat": 100}
 

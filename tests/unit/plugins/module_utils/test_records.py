@@ -2,19 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Our frozen dataclasses are those of the standard library in all that we use of them."""
+"""Our dataclasses are those of the standard library in all that we use of them."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 import pickle
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils import frozen, link_operations, model, operations
+from ansible_collections.dockerless.network.plugins.module_utils import link_operations, model, operations, records
+
+UTILS = Path(__file__).resolve().parents[4] / "plugins" / "module_utils"
 
 
 class _Base:
@@ -61,10 +65,46 @@ def _classes(how: Any) -> Any:
     class Other(Point):
         """With the same fields, and yet no Point."""
 
-    return SimpleNamespace(Point=Point, Alone=Alone, Place=Place, Owned=Owned, Other=Other)
+    @how(frozen=True)
+    class Bare(_Base):
+        """No field at all."""
+
+    @how
+    class Open:
+        """One that can be changed."""
+
+        name: str
+        items: list[int] = dataclasses.field(default_factory=list)
+        number: int = 3
+
+    @how(frozen=True, order=True)
+    class Ordered:
+        """One that can be sorted."""
+
+        first: int
+        last: int
+
+    @how(frozen=True)
+    class Hidden:
+        """One with a field that does not count."""
+
+        one: int
+        other: int = dataclasses.field(compare=False, repr=False)
+
+    return SimpleNamespace(
+        Bare=Bare,
+        Point=Point,
+        Alone=Alone,
+        Place=Place,
+        Owned=Owned,
+        Other=Other,
+        Open=Open,
+        Ordered=Ordered,
+        Hidden=Hidden,
+    )
 
 
-OURS, THEIRS = _classes(frozen.dataclass), _classes(dataclasses.dataclass)
+OURS, THEIRS = _classes(records.dataclass), _classes(dataclasses.dataclass)
 BOTH = pytest.mark.parametrize("of", [OURS, THEIRS], ids=["ours", "theirs"])
 
 
@@ -89,6 +129,8 @@ def test_equal_when_class_and_values_are(of: Any) -> None:
     assert of.Owned(1).owner == "nobody" and of.Owned(1) == of.Owned(1, owner="me") != of.Owned(2)
     assert len({of.Owned(1), of.Owned(1, owner="me")}) == 1
     assert len({of.Point(1), of.Point(1, 2), of.Point(2), of.Alone("a"), of.Alone("a")}) == 3
+    assert of.Bare() == of.Bare() != of.Alone("a")
+    assert len({of.Bare(), of.Bare()}) == 1
     with pytest.raises(TypeError):
         hash(of.Point([]))
 
@@ -106,7 +148,7 @@ def test_nothing_can_be_changed(of: Any) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("replace", [frozen.replace, dataclasses.replace])
+@pytest.mark.parametrize("replace", [records.replace, dataclasses.replace])
 def test_replacing(of: Any, replace: Any) -> None:
     assert replace(of.Place(1, depth=3), x=2) == of.Place(2, depth=3)
     with pytest.raises(TypeError):
@@ -128,8 +170,8 @@ def test_what_the_standard_library_asks(of: Any) -> None:
 
 
 def test_it_is_shown_in_the_same_words() -> None:
-    for name in vars(OURS):
-        ours, theirs = (vars(of)[name]("a") for of in (OURS, THEIRS))
+    for name, words in (("Bare", ()), ("Point", (1,)), ("Alone", ("a",)), ("Place", (1,)), ("Ordered", (1, 2))):
+        ours, theirs = (vars(of)[name](*words) for of in (OURS, THEIRS))
         assert repr(ours) == repr(theirs)
         assert ours.__doc__ == theirs.__doc__
 
@@ -140,21 +182,44 @@ def test_pickled() -> None:
     assert pickle.loads(pickle.dumps(place)) == place
 
 
-def test_what_is_not_simply_frozen_is_left_to_the_standard_library() -> None:
-    @frozen.dataclass
-    class Open:
-        items: list[int] = dataclasses.field(default_factory=list)
+@BOTH
+def test_what_can_be_changed(of: Any) -> None:
+    item = of.Open("a")
+    assert item == of.Open("a", [], 3) != of.Open("b")
+    item.items.append(1)
+    item.number = 4
+    assert item == of.Open("a", items=[1], number=4)
+    assert of.Open("a").items == []
+    with pytest.raises(TypeError):
+        hash(item)
+    assert dataclasses.replace(item, number=5) == of.Open("a", [1], 5)
+    assert [field.default_factory for field in dataclasses.fields(item)][1] is list
+    assert repr(item).endswith("Open(name='a', items=[1], number=4)")
 
-    @frozen.dataclass(frozen=True)
-    class Closed:
-        items: list[int] = dataclasses.field(default_factory=list)
 
-    assert Open() == Open([])
-    assert Closed() == Closed([])
-    assert model.PortRange(1, 2) < model.PortRange(1, 3)
-    assert frozen.replace(model.PortRange(1, 2), last=5) == model.PortRange(1, 5)
+@BOTH
+def test_order(of: Any) -> None:
+    one, two = of.Ordered(1, 2), of.Ordered(1, 3)
+    assert one < two <= two and two > one >= one
+    assert sorted([two, one]) == [one, two]
+    with pytest.raises(TypeError):
+        assert one < (1, 3)
+
+
+@BOTH
+def test_what_a_field_says_is_heard(of: Any) -> None:
+    assert of.Hidden(1, 2) == of.Hidden(1, 3)
+    assert "other" not in repr(of.Hidden(1, 2))
 
 
 def test_those_of_a_run_are_ours() -> None:
-    for kind in (model.Veth, link_operations.AddVeth, operations.LoadRules):
+    for kind in (model.Veth, model.PortRange, link_operations.AddVeth, operations.LoadRules):
         assert "__dataclass_params__" not in vars(kind)
+
+
+@pytest.mark.parametrize("path", sorted(UTILS.rglob("*.py")), ids=lambda path: path.relative_to(UTILS).as_posix())
+def test_no_other_file_makes_dataclasses_by_the_standard_library(path: Path) -> None:
+    if path.name != "records.py":
+        asked = re.findall(r"(?m)^ *from dataclasses import (.*)$|^ *(import dataclasses)$", path.read_text())
+        names = {name.strip() for line in asked for name in ",".join(line).split(",")} - {""}
+        assert names <= {"field"}, "import dataclass and replace from module_utils/records.py: that costs a fifth"
