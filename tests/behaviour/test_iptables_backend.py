@@ -150,6 +150,7 @@ def foreign(world: World) -> Iterator[str]:
     world.must("iptables-restore", text=FOREIGN)
     yield theirs(world)
     world.must("iptables-restore", text="".join(f"*{table}\nCOMMIT\n" for table in ("raw", "mangle", "filter", "nat")))
+    world.must("iptables", "-P", "FORWARD", "ACCEPT")  # which the legacy variant keeps otherwise
 
 
 def theirs(world: World) -> str:
@@ -257,6 +258,9 @@ def test_a_source_address_of_choice(rules: Filter) -> None:
         assert rules.world.ask("web", "192.0.2.2", 80, server) == "192.0.2.9"
 
 
+NEW = ("-m", "conntrack", "--ctstate", "NEW")
+
+
 def test_a_foreign_forward_policy_of_drop_does_not_stop_us(rules: Filter) -> None:
     """Our chains accept nothing, so that rules of others have their say: what does is at the end of FORWARD."""
     rules.world.must("iptables", "-P", "FORWARD", "DROP")
@@ -269,12 +273,12 @@ def test_a_foreign_forward_policy_of_drop_does_not_stop_us(rules: Filter) -> Non
                 assert rules.world.closed("web", "192.0.2.2", 80, outside) is not passes
                 assert rules.world.closed("neighbour", "192.0.2.1", 8080, inside) is not passes
             assert rules.world.closed("neighbour", "10.20.0.2", 80, inside)
-            rules.world.must("iptables", "-I", "FORWARD", "-d", "192.0.2.2", "-p", "tcp", "-j", "DROP")
+            rules.world.must("iptables", "-I", "FORWARD", *NEW, "-d", "192.0.2.2", "-j", "DROP")
             assert rules.world.closed("web", "192.0.2.2", 80, outside)
             assert not rules.world.closed("neighbour", "192.0.2.1", 8080, inside)
     finally:
         rules.world.must("iptables", "-P", "FORWARD", "ACCEPT")
-        rules.world.run(["iptables", "-D", "FORWARD", "-d", "192.0.2.2", "-p", "tcp", "-j", "DROP"])
+        rules.world.run(["iptables", "-D", "FORWARD", *NEW, "-d", "192.0.2.2", "-j", "DROP"])
         rules.let_through()
 
 
