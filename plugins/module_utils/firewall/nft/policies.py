@@ -183,7 +183,8 @@ def parse(table: Table) -> t.Iterator[BridgePolicy]:
             direct_access=bridge in direct_access,
             trusted_interfaces=tuple(sorted(trusted.get(bridge, []))),
             host_access=bridge not in host_closed,
-            allow=tuple(sorted(flows.get(bridge, []), key=str)),
+            # without that entry a rule that opens the host to somebody opens nothing
+            allow=tuple(sorted((f for f in flows.get(bridge, []) if bridge in host_closed or not f.host), key=str)),
             network=notes.read(element.comment).get("network", ""),
         )
 

@@ -370,6 +370,16 @@ def test_an_internal_network_stays_one_when_its_way_among_itself_is_gone() -> No
     assert found.internal
 
 
+def test_what_opens_the_host_to_a_network_that_is_not_closed_to_it_opens_nothing() -> None:
+    flow = Flow(ip_network("0.0.0.0/0"), ip_network("10.20.0.1/32"), "udp", PortRange(53, 53), host=True)
+    table = render(state(replace(BLUE, host_access=False, allow=(flow,))))
+
+    found = parse(without(table, "host_closed"))
+
+    assert [policy.allow for policy in found.policies] == [()]
+    assert parse(render(found)) == found
+
+
 def test_a_rule_that_was_altered_is_no_masquerade_of_ours() -> None:
     table = render(state(EGRESS))
     [rule] = table.chains["egress4"].rules
