@@ -13,9 +13,10 @@ import dataclasses
 import operator
 import typing as t
 
+__all__ = ("dataclass", "replace")
+
 if t.TYPE_CHECKING:
-    from dataclasses import dataclass as dataclass
-    from dataclasses import replace as replace
+    from dataclasses import dataclass, replace
 else:
 
     def dataclass(cls=None, **how):
@@ -31,9 +32,7 @@ class _Fields:
     """What the standard library's own functions look for, made when one of them looks."""
 
     def __get__(self, item: object, owner: t.Any) -> dict[str, t.Any]:
-        names = owner.__names__
-        factories = {name: dataclasses.field(default_factory=make) for name, make in owner.__factories__.items()}
-        body = {"__annotations__": dict.fromkeys(names, "object"), **_defaults(owner), **factories}
+        body = {"__annotations__": dict.fromkeys(owner.__names__, "object"), **_defaults(owner), **owner.__made__}
         twin: t.Any = type(owner.__name__, (), body)
         owner.__dataclass_fields__ = dataclasses.dataclass(twin).__dataclass_fields__
         return t.cast("dict[str, t.Any]", owner.__dataclass_fields__)
@@ -50,8 +49,8 @@ def _make(cls: t.Any, frozen: bool = False, order: bool = False) -> t.Any:
     inherited = getattr(cls, "__names__", ())
     cls.__names__ = (*inherited, *(name for name in getattr(cls, "__annotations__", {}) if name not in inherited))
     cls.__unseen__ = {*getattr(cls, "__unseen__", ()), *(name for name in fields if not fields[name].compare)}
-    factories = {name: field.default_factory for name, field in fields.items() if _has_factory(field)}
-    cls.__factories__ = {**getattr(cls, "__factories__", {}), **factories}
+    made = {name: field for name, field in fields.items() if _has_factory(field)}
+    cls.__made__ = {**getattr(cls, "__made__", {}), **made}
     cls.__dataclass_fields__ = _Fields()
     for name, function in _methods(cls, frozen, order).items():
         if name not in vars(cls):
@@ -89,12 +88,13 @@ def _defaults(cls: t.Any) -> dict[str, t.Any]:
 
 
 def _init(cls: t.Any) -> t.Callable[..., None]:
-    given = {**_defaults(cls), **dict.fromkeys(cls.__factories__, dataclasses.MISSING)}
+    makers = {name: field.default_factory for name, field in cls.__made__.items()}
+    given = {**_defaults(cls), **dict.fromkeys(makers, dataclasses.MISSING)}
     parameters = ["%s=_given[%r]" % (name, name) if name in given else name for name in cls.__names__]
     lines = ["def __init__(%s):" % ", ".join(["self", *parameters]), " pass"]
-    lines += [" if %s is _none: %s = _make[%r]()" % (name, name, name) for name in cls.__factories__]
+    lines += [" if %s is _none: %s = _make[%r]()" % (name, name, name) for name in makers]
     lines += [" _put(self, %r, %s)" % (name, name) for name in cls.__names__]
-    found: dict[str, t.Any] = {"_given": given, "_none": dataclasses.MISSING, "_make": cls.__factories__}
+    found: dict[str, t.Any] = {"_given": given, "_none": dataclasses.MISSING, "_make": makers}
     found["_put"] = object.__setattr__
     exec("\n".join(lines), found)
     return t.cast("t.Callable[..., None]", found["__init__"])

@@ -194,7 +194,7 @@ def _event(body: bytes) -> Event:
 def _pieces(data: bytes) -> t.Iterator[tuple[int, bytes]]:
     at = 0
     while at + _HEADER.size <= len(data):
-        length, kind, unused, unused, unused = _HEADER.unpack_from(data, at)
+        length, kind = _HEADER.unpack_from(data, at)[:2]
         yield kind, data[at + _HEADER.size : at + length]
         at += max((length + 3) & -4, _HEADER.size)
 

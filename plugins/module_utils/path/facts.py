@@ -190,7 +190,7 @@ class Node:
         addresses, tentative = self._read_addresses()
         found = {}
         for message in self._dump(_RTM_GETLINK, bytes(16)):
-            unused, unused, index, flags, unused = _LINK.unpack_from(message)
+            index, flags = _LINK.unpack_from(message)[2:4]
             nic = _nic(index, flags, attributes(message, _LINK.size), addresses, tentative)
             found[nic.name] = nic
         return found
@@ -257,7 +257,7 @@ class Node:
     def _read_neighbours(self) -> dict[tuple[int, Address], Neighbour]:
         found = {}
         for message in self._dump(_RTM_GETNEIGH, bytes(12)):
-            family, index, state, unused, unused = _NEIGHBOUR.unpack_from(message)
+            family, index, state = _NEIGHBOUR.unpack_from(message)[:3]
             values = attributes(message, _NEIGHBOUR.size)
             if family in (socket.AF_INET, socket.AF_INET6) and 1 in values:
                 address = ipaddress.ip_address(values[1])
@@ -272,7 +272,7 @@ class Node:
     def _read_stations(self) -> dict[tuple[int, str], int]:
         found = {}
         for message in self._dump(_RTM_GETNEIGH, struct.pack("=BxxxiHBB", socket.AF_BRIDGE, 0, 0, 0, 0)):
-            family, index, state, unused, unused = _NEIGHBOUR.unpack_from(message)
+            family, index, state = _NEIGHBOUR.unpack_from(message)[:3]
             values = attributes(message, _NEIGHBOUR.size)
             port = self.nic_at(index)
             if family == socket.AF_BRIDGE and 9 in values and 2 in values and state & (NUD_PERMANENT | 0x40):

@@ -53,7 +53,7 @@ def chains_of(listing: t.Sequence[Json]) -> list[Chain]:
 
 def _items(listing: t.Sequence[Json]) -> t.Iterator[tuple[str, Json]]:
     for item in listing:
-        yield next(iter(item.items()))
+        yield from list(item.items())[:1]
 
 
 def _key(body: Json) -> tuple[str, str, str]:

@@ -140,7 +140,8 @@ def _send_and_wait(sender: Sender, watches: t.Sequence[Watch], start: Start, tim
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline:
         time.sleep(_QUIET)
-        if not any([watch.drain() for watch in watches]):
+        seen = [watch.drain() for watch in watches]
+        if not any(seen):
             break
 
 

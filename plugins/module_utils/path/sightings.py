@@ -245,7 +245,7 @@ def _of_udp(source: bytes, to: bytes, transport: bytes, probe: Probe) -> Seen | 
 
 
 def _of_echo(source: bytes, to: bytes, transport: bytes, probe: Probe) -> Seen | None:
-    kind, unused, unused, identifier = struct.unpack_from(">BBHH", transport)
+    kind, identifier = struct.unpack_from(">BxxxH", transport)
     if kind not in (*_REQUESTS, *_REPLIES) or identifier not in probe.ports:
         return None
     return Seen(_packet(source, to, "icmp", identifier, 0, kind in _REPLIES), 0, False)

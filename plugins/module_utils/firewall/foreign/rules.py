@@ -70,7 +70,7 @@ class Rule:
     goes_by: Links | None = None
     published: bool = False  # only for packets with a translated destination
     other: bool = False  # only for packets that also have some other property
-    asks: Asks = field(default_factory=lambda: Asks(), compare=False)  # as much of that as is understood
+    asks: Asks = field(default_factory=Asks, compare=False)  # as much of that as is understood
     translates: bool = False
     captures: tuple[Capture, ...] = ()
     maps: tuple[tuple[str, Json], ...] = ()  # maps by name that say where a packet is led, with their key

@@ -110,7 +110,7 @@ def test_a_namespace_that_has_lost_its_name_is_drawn_with_who_lives_there(host: 
         ((), False, False, []),
         (("0.0.0.0",), True, False, []),
         (("::",), True, True, []),
-        (("10.20.0.183",), True, False, []),
+        (("10.20.0.2",), True, False, []),
         (("127.0.0.1",), False, False, ["127.0.0.1"]),
         (("10.99.0.1", "127.0.0.1"), False, False, ["10.99.0.1", "127.0.0.1"]),
     ],
@@ -123,7 +123,7 @@ def test_who_listens_behind_a_published_port(
     four, six = endpoint(host)["ports"]
 
     assert four == {
-        "container_ip": "10.20.0.183",
+        "container_ip": "10.20.0.2",
         "container_port": "80",
         "protocol": "tcp",
         "heard": heard4,

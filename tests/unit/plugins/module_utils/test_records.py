@@ -27,7 +27,7 @@ class _Base:
     mark = True
 
 
-def _classes(how: Any) -> Any:
+def _classes(how: Any, field: Any) -> Any:
     @how(frozen=True)
     class Point(_Base):
         """A point."""
@@ -59,7 +59,7 @@ def _classes(how: Any) -> Any:
     class Owned(Point):
         """With a field that is not compared."""
 
-        owner: str = dataclasses.field(default="nobody", compare=False)
+        owner: str = field(default="nobody", compare=False)
 
     @how(frozen=True)
     class Other(Point):
@@ -74,7 +74,7 @@ def _classes(how: Any) -> Any:
         """One that can be changed."""
 
         name: str
-        items: list[int] = dataclasses.field(default_factory=list)
+        items: list[int] = field(default_factory=list)
         number: int = 3
 
     @how(frozen=True, order=True)
@@ -89,7 +89,7 @@ def _classes(how: Any) -> Any:
         """One with a field that does not count."""
 
         one: int
-        other: int = dataclasses.field(compare=False, repr=False)
+        other: int = field(compare=False, repr=False)
 
     return SimpleNamespace(
         Bare=Bare,
@@ -104,7 +104,7 @@ def _classes(how: Any) -> Any:
     )
 
 
-OURS, THEIRS = _classes(records.dataclass), _classes(dataclasses.dataclass)
+OURS, THEIRS = _classes(records.dataclass, dataclasses.field), _classes(dataclasses.dataclass, dataclasses.field)
 BOTH = pytest.mark.parametrize("of", [OURS, THEIRS], ids=["ours", "theirs"])
 
 

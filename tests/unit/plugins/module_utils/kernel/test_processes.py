@@ -32,7 +32,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
             if self.name not in FILES:
                 raise FileNotFoundError(path)
 
-        def __enter__(self) -> File:
+        def __enter__(self) -> Any:
             return self
 
         def __exit__(self, *unused: object) -> None:
