@@ -16,7 +16,7 @@ from ...marks import COLLECTION
 from ...model import VERSIONS
 from ..backend import BaseChain
 from ..foreign.reader import Foreign
-from ..foreign.rules import WAYS, Chain, End, Links, Table, catch_all, reached
+from ..foreign.rules import LAST_TARGETS, WAYS, Chain, End, Links, Table, catch_all, reached
 from ..foreign.rules import Rule as Read
 from ..save_text import Rule, restore, text_of
 from .base import Measures, Ours, is_needed
@@ -132,8 +132,16 @@ def _inserted(job: _Job, end: End, rules: t.Sequence[str]) -> list[str]:
     name = end.chain.name
     if end.place == len(end.chain.rules):
         return ["-A %s %s" % (name, rule) for rule in rules]
-    before = end.place + (job.ours.jumps.get(job.base, 0) if name == job.base.chain else 0)
+    before = end.place + (_jumps_before(job, end) if name == job.base.chain else 0)
     return ["-I %s %d %s" % (name, number, rule) for number, rule in enumerate(rules, before + 1)]
+
+
+def _jumps_before(job: _Job, end: End) -> int:
+    """Our jumps that will stand before the end: those at the top, and a last one that rules of others came behind."""
+    state, version = job.ours.state, 4 if job.base.family == "ip" else 6
+    stays = job.base in job.ours.jumps and (state.drop_foreign or version in state.drop_transit)
+    passed = sum(rule.target in LAST_TARGETS and place <= end.place for place, rule in end.chain.ours)
+    return job.ours.jumps.get(job.base, 0) + (passed if stays else 0)
 
 
 def _restore_text(lines: t.Sequence[str]) -> str:

@@ -165,6 +165,16 @@ def test_rules_of_our_back_end_that_come_before_are_counted() -> None:
     assert let_through(filtering(there, chains=":DLN-FORWARD - [0:0]\n"), jumps={BASE: 1}).last == []
 
 
+def test_a_last_jump_of_ours_that_rules_of_others_came_behind_is_counted_while_it_stays() -> None:
+    there = filtering(JUMP + SPECIFIC + f"-A FORWARD {MARK} -j DLN-FOREIGN\n" + LAST, chains=":DLN-FORWARD - [0:0]\n")
+
+    stays = let_through(there, replace(STATE, drop_transit=frozenset((4,))), jumps={BASE: 1})
+    goes = let_through(there, jumps={BASE: 1})
+
+    assert "-I FORWARD 5 -o br-blue" in commands(stays.last)[0]
+    assert "-I FORWARD 4 -o br-blue" in commands(goes.last)[0]
+
+
 @pytest.mark.parametrize(
     ("rules", "policy"),
     [
