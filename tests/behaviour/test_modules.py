@@ -75,7 +75,13 @@ CASES = [
     Case(
         "veth",
         "veth",
-        {"name": "v-t", "bridge": "br-t", "mtu": 1400, "peer": {**PEER, "mac_address": "02:00:00:00:00:02"}},
+        {
+            "name": "v-t",
+            "bridge": "br-t",
+            "mtu": 1400,
+            "network": "red",
+            "peer": {**PEER, "mac_address": "02:00:00:00:00:02"},
+        },
         {
             "isolated": True,
             "mtu": 1300,
@@ -841,7 +847,10 @@ class TestInherited:
         {
             "name": "red",
             "subnets": ["10.30.0.0/24", "fd00:30::/64"],
-            "endpoints": [{"name": "web", "publish": ["8080:80"]}, {"name": "db"}],
+            "endpoints": [
+                {"name": "web", "publish": ["8080:80"]},
+                {"name": "db", "addresses": ["10.30.0.3", "fd00:30::3"]},
+            ],
         },
     ]
 
