@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,8 @@ def test_the_rulesets_in_files_can_be_loaded_and_are_what_we_would_write(nft: Nf
 
     for backend in (NftablesBackend(Netfilter(nft)), IptablesBackend(Netfilter(nft), "nft")):
         there = backend.read()
-        assert backend.state(there) == state
+        # nftables asks the kernel what is no bridge, so that no names of links are in its rules
+        named = state if isinstance(backend, IptablesBackend) else replace(state, outsiders=frozenset())
+        assert backend.state(there) == named
         assert backend.plan(there, state) == []
     nft(["nft", "flush", "ruleset"], None)

@@ -36,7 +36,7 @@ def test_a_bridge_is_born_down_and_marked(host: Host) -> None:
     stack = host.stack(HOST)
     stack.add_bridge("br0", MAC, 1400, True)
     link = stack.links()["br0"]
-    assert (link.kind, link.mac_address, link.mtu, link.details, link.up) == ("bridge", MAC, 1400, (True,), False)
+    assert (link.kind, link.mac_address, link.mtu, link.details, link.up) == ("bridge", MAC, 1400, (True, 15), False)
     assert (link.group, link.alias, link.master, link.addresses) == (LINK_GROUP, "", "", ())
     shown = link_in(None, "br0")
     assert (shown["group"], shown["operstate"], shown["ifindex"]) == (str(LINK_GROUP), "DOWN", link.index)
@@ -45,7 +45,7 @@ def test_a_bridge_is_born_down_and_marked(host: Host) -> None:
 def test_a_bridge_without_an_mtu_has_ethernets(host: Host) -> None:
     host.stack(HOST).add_bridge("br0", MAC, None, False)
     link = host.stack(HOST).links()["br0"]
-    assert (link.mtu, link.details) == (1500, (False,))
+    assert (link.mtu, link.details) == (1500, (False, 15))
 
 
 def test_a_bridge_keeps_its_mtu_whatever_ports_it_gets(host: Host) -> None:

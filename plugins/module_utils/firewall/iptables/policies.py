@@ -133,12 +133,13 @@ def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
     yield ("-j", "DROP")
 
 
-def _flows(flows: t.Iterable[Flow], version: int) -> t.Iterator[Rule]:
+def _flows(flows: t.Iterable[Flow], version: int, came_by: Rule = ()) -> t.Iterator[Rule]:
+    """What each flow asks of a packet, in the order in which iptables-save spells it."""
     for flow in flows:
         if flow.source.version != flow.to.version:
             raise InvalidRequest("A flow from %s to %s mixes address families." % (flow.source, flow.to))
         if flow.to.version == version:
-            yield source(flow.source) + destination(flow.to) + service(flow.protocol, flow.ports)
+            yield source(flow.source) + destination(flow.to) + came_by + service(flow.protocol, flow.ports)
 
 
 def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
@@ -146,8 +147,8 @@ def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> Non
     if not policies:
         return
     for policy in policies:
-        for flow in _flows(policy.host_flows, draft.version):
-            draft.add(names.INPUT, ("-i", policy.bridge), flow, ("-j", "RETURN"))
+        for flow in _flows(policy.host_flows, draft.version, ("-i", policy.bridge)):
+            draft.add(names.INPUT, flow, ("-j", "RETURN"))
         draft.add(names.INPUT, ("-i", policy.bridge, "-j", names.HOST[1]))
     draft.add(names.HOST, ESTABLISHED, ("-j", "RETURN"))
     if draft.version == 4:

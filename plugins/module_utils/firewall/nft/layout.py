@@ -77,7 +77,7 @@ def parse(table: Table) -> FirewallState:
         masquerades=frozenset(masquerades.parse(table)),
         ports=frozenset(ports.parse(table)),
         # a rule that somebody altered is not taken for the more open one
-        drop_foreign=_FOREIGN in foreign or (names.FOREIGN in table.chains and not transit),
+        drop_foreign=_FOREIGN in foreign or (bool(foreign) and not transit),
         drop_transit=transit,
     )
 
