@@ -184,9 +184,11 @@ class World:
         return self._lost
 
     def is_plugged(self, place: Place) -> bool:
-        """Whether a veth pair of ours leads into a namespace."""
-        ends = (self.near_end(place, link) for link in self.links(place).values())
-        return any(is_ours(near) for near in ends if near is not None)
+        """Whether a veth pair of ours leads into a namespace; not into one whose process has just ended."""
+        with contextlib.suppress(KernelError):
+            ends = (self.near_end(place, link) for link in self.links(place).values())
+            return any(is_ours(near) for near in ends if near is not None)
+        return False
 
     def require(self, place: Place) -> None:
         """Raise Conflict unless the place exists; in check mode a missing name is noted and assumed."""

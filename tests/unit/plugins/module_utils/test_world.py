@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import KernelError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, NamespaceEntry, VethEnd
 from ansible_collections.dockerless.network.plugins.module_utils.kinds import common
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import file_steps, sysctl_steps
@@ -426,3 +427,14 @@ def test_what_was_read_once_is_not_read_again(host: MemoryHost) -> None:
 
     assert "late" not in seen.links()
     assert seen.links()["eth0"] == replace(host.host.links["eth0"], mtu=1500)
+
+
+def test_a_process_may_end_before_its_namespace_is_looked_at(host: MemoryHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = world(host)
+
+    def gone(place: Place, far: Link) -> None:
+        raise KernelError("enter the namespace of process 7", "there is no process 7")
+
+    monkeypatch.setattr(seen, "near_end", gone)
+
+    assert not seen.is_plugged(HOST)
