@@ -17,10 +17,10 @@ from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .marks import name_of, project_of
-from .model import Conflict, InvalidRequest
+from .model import Conflict, InvalidRequest, enumerate_few
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
 from .records import dataclass, replace
-from .world import Claims, World, enumerate_few
+from .world import Claims, World
 
 if t.TYPE_CHECKING:
     from .operations import Operation

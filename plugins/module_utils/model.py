@@ -392,3 +392,8 @@ def port_ranges(text: str) -> list[PortRange]:
 def bracketed(address: Address) -> str:
     """An address in front of a port, the IPv6 one in brackets."""
     return "[%s]" % address if address.version == 6 else str(address)
+
+
+def enumerate_few(names: t.Sequence[str], most: int = 5) -> str:
+    """Names in a sentence, and of those beyond ``most`` how many there are."""
+    return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")

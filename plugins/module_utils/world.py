@@ -31,6 +31,7 @@ from .model import (
     PublishedPort,
     Route,
     SourceRule,
+    enumerate_few,
     lies_in,
     overlap,
 )
@@ -651,11 +652,6 @@ class World:
             )
             for kind, names in self._assumed.items()
         ]
-
-
-def enumerate_few(names: t.Sequence[str]) -> str:
-    """Names in a sentence, if there are many only how many."""
-    return ", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else "")
 
 
 def _own(link: Link) -> tuple[str, ...]:

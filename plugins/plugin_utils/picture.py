@@ -21,6 +21,7 @@ from ..module_utils.model import (
     Process,
     PublishedPort,
     bracketed,
+    enumerate_few,
 )
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse
 
@@ -28,7 +29,6 @@ from ..module_utils.report import EndpointReport, HostReport, LostNamespace, Net
 _LAST = ("└─ ", "   ")
 _OTHER = ("├─ ", "│  ")
 _ANY = ("0.0.0.0", "[::]")
-_RUNS = 5  # how many processes or units are named
 Uses = t.Mapping[tuple[Address, str, str], str]
 
 
@@ -240,8 +240,7 @@ def _runs(processes: t.Sequence[Process]) -> list[str]:
         return []
     units = list(dict.fromkeys(process.unit for process in processes if process.unit))
     alone = ["%s (process %d)" % (process.name, process.pid) for process in processes if not process.unit]
-    words = units + alone
-    return [", ".join(words[:_RUNS]) + (" and %d more" % (len(words) - _RUNS) if len(words) > _RUNS else "")]
+    return [enumerate_few(units + alone)]
 
 
 def _uses(endpoint: EndpointReport) -> Uses:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..model import InvalidRequest
+from ..model import InvalidRequest, enumerate_few
 from .networks import BridgeNetwork, Endpoint
 
 # What is written like this is no address and no subnet, not even a wrong one.
@@ -89,9 +89,7 @@ class Names:
             if other is not home
             for item in other.endpoints
         ]
-        more = " and %d more" % (len(names) - _SHOWN) if len(names) > _SHOWN else ""
-        shown = ", ".join(names[:_SHOWN]) + more
-        return "it has %s" % shown if names else "it has none"
+        return "it has %s" % enumerate_few(names, _SHOWN) if names else "it has none"
 
 
 def _addresses(endpoints: t.Iterable[Endpoint]) -> list[str]:

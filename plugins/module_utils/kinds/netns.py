@@ -13,7 +13,7 @@ from ..engine import Description, StepKind
 from ..kernel.state import Link, NamespaceEntry
 from ..kernel.sysctl import sysctl_name
 from ..marks import LINK_GROUP, label_of, namespace_alias
-from ..model import HOST, Conflict, InvalidRequest, Namespace, Place, Process
+from ..model import HOST, Conflict, InvalidRequest, Namespace, Place, enumerate_few
 from ..ownership import Holding
 from ..records import replace
 from ..world import World, is_ours, link_of
@@ -176,7 +176,8 @@ class NetnsKind(StepKind[Namespace]):
         holders = world.processes_in(Place(netns=name))
         if not holders:
             return []  # the kernel takes the veth pairs with it
-        world.warn("Still living in namespace %s, which loses its network: %s." % (name, _shown(holders)))
+        who = enumerate_few(list(map(str, holders)))
+        world.warn("Still living in namespace %s, which loses its network: %s." % (name, who))
         from ..link_operations import DeleteLinks
         from .veth import remake
 
@@ -199,13 +200,9 @@ def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None
         return
     left = [process for place in old for process in world.processes_in(place)]
     world.recreated.append({"name": name, "processes": [vars(process) for process in left]})
-    why = "still living in the old one, without a network: %s" % _shown(left) if left else "the old one is out of reach"
+    who = enumerate_few(list(map(str, left)))
+    why = "still living in the old one, without a network: %s" % who if left else "the old one is out of reach"
     world.warn("Namespace %s is made anew; %s." % (name, why))
-
-
-def _shown(processes: t.Sequence[Process]) -> str:
-    words = [str(process) for process in processes[:5]]
-    return ", ".join(words) + (" and %d more" % (len(processes) - 5) if len(processes) > 5 else "")
 
 
 def _loopback_steps(place: Place, lo: Link, wanted: dict[str, t.Any], world: World) -> list[Operation]:
