@@ -19,7 +19,7 @@ from ..kernel.errors import KernelError
 from ..kernel.host import Host
 from ..kernel.namespaces import Visitor
 from ..kernel.netlink import NETLINK_NETFILTER, NetlinkSocket, attribute, attributes
-from ..marks import LINK_GROUP
+from ..marks import LINK_GROUP, label_of, name_of
 from ..model import HOST, Address, Interface, Place
 from ..records import dataclass, replace
 from .nft_rules import chains_of
@@ -82,7 +82,7 @@ class Nic:
     @property
     def network(self) -> str:
         """The network in its mark."""
-        return self.alias.partition(":")[2]
+        return name_of(label_of(self.alias))
 
 
 @dataclass(frozen=True)
