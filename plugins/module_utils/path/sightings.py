@@ -24,7 +24,6 @@ _REQUESTS, _REPLIES = (8, 128), (0, 129)
 _ERRORS = {4: {3: "destination unreachable", 11: "time exceeded", 5: "redirect"}, 6: {1: "destination unreachable"}}
 _ERRORS[6].update({2: "packet too big", 3: "time exceeded"})
 _ICMP_HEADER = 8
-_TOO_BIG = {4: (3, 4), 6: (2, 0)}
 
 
 class Seen(t.NamedTuple):

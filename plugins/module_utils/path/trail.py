@@ -11,23 +11,6 @@ from ..records import dataclass
 from .facts import Nic, Node
 from .packet import Packet
 
-LAYERS = (
-    "link",
-    "address",
-    "route",
-    "neighbour",
-    "bridge_port",
-    "forwarding",
-    "reverse_path",
-    "firewall",
-    "masquerade",
-    "publish",
-    "mtu",
-    "conntrack",
-    "uplink",
-    "upstream",
-    "service",
-)
 ARRIVES, REFUSED, LOST, UNANSWERED, UNKNOWN = "arrives", "refused", "lost", "unanswered", "unknown"
 
 

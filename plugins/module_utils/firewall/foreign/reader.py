@@ -65,10 +65,6 @@ class Foreign:
         """Whether the nf_tables variant of iptables has chains of ours."""
         return any(chain["name"].startswith(CHAIN_PREFIX) for chain in self.chains())
 
-    def has_chain(self, family: str, table: str, name: str) -> bool:
-        """Whether nft sees a chain of this name."""
-        return any((c["family"], c["table"], c["name"]) == (family, table, name) for c in self.chains())
-
     # ---- tables
 
     def is_alone(self) -> bool:

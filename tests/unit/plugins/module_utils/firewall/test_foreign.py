@@ -149,7 +149,7 @@ def test_it_looks_once() -> None:
     for unused in range(3):
         looked.is_alone()
         looked.tables()
-        looked.has_chain("ip", "filter", "FORWARD")
+        looked.nft_sees_ours_in_iptables()
 
     assert tools.calls == ["nft -j list chains", "nft -j -t list ruleset", "iptables-nft-save -t filter"]
 
