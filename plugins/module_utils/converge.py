@@ -16,7 +16,7 @@ from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
 from .marks import name_of
-from .model import HOST, RESERVED_PORTS, Interface, Namespace, Network, PortRange, PublishedPort, port_ranges
+from .model import HOST, RESERVED_PORTS, Interface, Namespace, Network, PublishedPort
 from .world import World
 
 
@@ -43,7 +43,6 @@ class _Around(Surroundings):
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._reserved: list[PortRange] | None = None
 
     def addresses(self) -> t.Sequence[Interface]:
         return self._world.addresses()
@@ -57,10 +56,8 @@ class _Around(Surroundings):
             return True
         return bool(world.firewall.port_holder(port, world.local_addresses))
 
-    def reserves(self, number: int) -> bool:
-        if self._reserved is None:
-            self._reserved = port_ranges(self._world.sysctl(HOST, RESERVED_PORTS) or "")
-        return any(reserved.first <= number <= reserved.last for reserved in self._reserved)
+    def reserved_ports(self) -> str:
+        return self._world.sysctl(HOST, RESERVED_PORTS) or ""
 
 
 def _requests(wanted: Composition) -> list[Request]:

@@ -9,7 +9,7 @@ import ipaddress
 import typing as t
 
 from ..module_utils.composition.surroundings import Surroundings
-from ..module_utils.model import HostListener, Interface, Network, PublishedPort, port_ranges
+from ..module_utils.model import HostListener, Interface, Network, PublishedPort
 
 
 class ReportedSurroundings(Surroundings):
@@ -21,7 +21,6 @@ class ReportedSurroundings(Surroundings):
         for item in info.get("listening") or ():
             found = HostListener(item["protocol"], item["port"], ipaddress.ip_address(item["address"]))
             self._listening.setdefault((found.protocol, found.port), []).append(found)
-        self._reserved = port_ranges(info.get("reserved_ports") or "")
 
     def addresses(self) -> t.Sequence[Interface]:
         return [ipaddress.ip_interface(text) for text in self._info.get("addresses") or ()]
@@ -33,5 +32,5 @@ class ReportedSurroundings(Surroundings):
         listeners = self._listening.get((port.protocol, port.host_ports.first), ())
         return any(listener.takes(port) for listener in listeners)
 
-    def reserves(self, number: int) -> bool:
-        return any(reserved.first <= number <= reserved.last for reserved in self._reserved)
+    def reserved_ports(self) -> str:
+        return str(self._info.get("reserved_ports") or "")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Interface, Network, PublishedPort
+from ..model import Interface, Network, PortRange, PublishedPort, port_ranges
 
 
 class Surroundings:
     """A host on which nothing is in the way."""
+
+    _reserved: list[PortRange] | None = None
 
     def addresses(self) -> t.Sequence[Interface]:
         """The host's addresses."""
@@ -25,9 +27,15 @@ class Surroundings:
         """Whether somebody else has a port of the host: a process that listens, or a rule that leads it elsewhere."""
         return False
 
+    def reserved_ports(self) -> str:
+        """The ports that the administrator keeps for services of his own, as the kernel spells them: RESERVED_PORTS."""
+        return ""
+
     def reserves(self, number: int) -> bool:
-        """Whether the administrator keeps a port for a service of his own (net.ipv4.ip_local_reserved_ports)."""
-        return False
+        """Whether a port is one of these."""
+        if self._reserved is None:
+            self._reserved = port_ranges(self.reserved_ports())
+        return any(reserved.first <= number <= reserved.last for reserved in self._reserved)
 
 
 NOTHING_AROUND = Surroundings()
