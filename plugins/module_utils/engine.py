@@ -172,24 +172,28 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
     for request in requests:
         if request.state == "present":
             request.kind.remark(request.item, world)
-    rules, late = (
-        world.firewall.plan(world.dropped_bridges, [*world.links().values()]) if world.firewall.in_use else ([], [])
-    )
-    move = world.firewall.move() if world.firewall.in_use else ""
+    rules, late = _plan_rules(plan, world) if world.firewall.in_use else ([], [])
+    coming.sort(key=lambda step: not step.clears_the_way)
+    plan.steps = rules + joined(going) + late + coming + joined(world.afterwards)
+    return plan
+
+
+def _plan_rules(plan: _Plan, world: World) -> tuple[list[Operation], list[Operation]]:
+    """The transactions that come before all other steps, and those for when links are gone."""
+    rules, late = world.firewall.plan(world.dropped_bridges, [*world.links().values()])
+    move = world.firewall.move()
     if move:
         plan.notes["packet filter"] = move
     elif rules and plan.before == plan.after:
         from .diff import headlines
 
         plan.before["rules of ours"] = {"needs": headlines(rules)}
-    beside = world.firewall.coexist(world.host, world.links(), world.warn) if world.firewall.in_use else None
+    beside = world.firewall.coexist(world.host, world.links(), world.warn)
     if beside is not None:
         rules = [*beside.first, *rules, *beside.last]
         plan.before.update(beside.before)
         plan.after.update(beside.after)
-    coming.sort(key=lambda step: not step.clears_the_way)
-    plan.steps = rules + joined(going) + late + coming + joined(world.afterwards)
-    return plan
+    return rules, late
 
 
 def _doubt(requests: t.Sequence[Request], world: World) -> None:
