@@ -15,6 +15,7 @@ from collections import Counter
 from .. import parsing as read
 from ..marks import name_of, project_of
 from ..model import (
+    ANYWHERE,
     EVERYBODY,
     Address,
     Bridge,
@@ -39,8 +40,6 @@ from .removal import removals, unwanted_masquerades
 from .scope import BY_DEFAULT, Goes, Scope
 from .spec import read_masquerade
 from .surroundings import NOTHING_AROUND, Surroundings
-
-_ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
 def compose(
@@ -203,7 +202,7 @@ def _plan_veths(
     result = []
     for network in networks:
         stations: dict[str, str] = {}
-        ways = {} if network.internal else {v: Route(_ANYWHERE[v], via) for v, via in network.gateways.items()}
+        ways = {} if network.internal else {v: Route(ANYWHERE[v], via) for v, via in network.gateways.items()}
         by_host = _ways_by_host(network) if network.bridge in routed else ()
         for endpoint in network.endpoints:
             # one way out for each version: by the first network that has one

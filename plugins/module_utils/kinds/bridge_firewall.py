@@ -12,7 +12,7 @@ from ..arguments import BACKEND, NETWORK, POLICY, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
 from ..marks import name_of
-from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, overlap
+from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, lies_in, overlap
 from ..ownership import Holding
 from ..records import dataclass, replace
 from ..world import Claims, World
@@ -200,7 +200,7 @@ def _to_host(flows: t.Iterable[Flow], gateways: t.Collection[Address]) -> set[Fl
 
 
 def _require_inside(flow: Flow, bridge: str, subnets: t.Sequence[Network], gateways: t.Sequence[Address]) -> None:
-    if any(_lies_in(flow.to, subnet) for subnet in subnets):
+    if any(lies_in(flow.to, subnet) for subnet in subnets):
         return
     host = "; the host itself is reached by %s" % " and ".join(map(str, gateways)) if gateways else ""
     raise InvalidRequest("Bridge %s: allow.to %s lies in none of its subnets%s." % (bridge, _spell_end(flow.to), host))
@@ -209,7 +209,7 @@ def _require_inside(flow: Flow, bridge: str, subnets: t.Sequence[Network], gatew
 def idle_flows(item: BridgePolicy) -> t.Iterator[tuple[Flow, str]]:
     """Entries of ``allow`` that open nothing, each with the reason."""
     for flow in item.allow:
-        inside = any(_lies_in(flow.source, subnet) for subnet in item.subnets)
+        inside = any(lies_in(flow.source, subnet) for subnet in item.subnets)
         outside = not any(overlap(flow.source, subnet) for subnet in item.subnets)
         if flow.host:
             if item.host_access:
@@ -220,10 +220,6 @@ def idle_flows(item: BridgePolicy) -> t.Iterator[tuple[Flow, str]]:
             yield flow, "internal closes the network to everyone else"
         elif item.direct_access and item.icc:
             yield flow, "direct_access and icc let everyone in anyway"
-
-
-def _lies_in(inner: Network, outer: Network) -> bool:
-    return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
 def _refuse_overlap(item: BridgePolicy, other: BridgePolicy) -> None:

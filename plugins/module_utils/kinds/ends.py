@@ -9,13 +9,12 @@ own business; ``owner`` is what a message calls it, such as "veth v-web".
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from .. import parsing as read
 from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
-from ..model import Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
+from ..model import ANYWHERE, Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
 from ..records import dataclass, replace
 from ..world import World, metric_of, same_route, target_of, via_of
 from . import source_routing
@@ -30,8 +29,6 @@ from .common import (
 
 if t.TYPE_CHECKING:
     from ..operations import Operation
-
-_DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
 
 # ---- options to model
@@ -61,14 +58,14 @@ def _parse_source_gateways(
     if found and addresses is None:
         raise InvalidRequest("%s: peer.source_gateways wants peer.addresses, too." % owner)
     for via in found:
-        _require_reachable(Route(_DEFAULT[via.version], via), addresses, owner)
+        _require_reachable(Route(ANYWHERE[via.version], via), addresses, owner)
     return tuple(found)
 
 
 def _parse_routes(
     options: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, owner: str
 ) -> tuple[Route, ...]:
-    routes = [Route(_DEFAULT[via.version], via) for via in _gateways(options, owner)]
+    routes = [Route(ANYWHERE[via.version], via) for via in _gateways(options, owner)]
     routes += [_parse_route(item, owner) for item in options.get("routes") or ()]
     wanted: set[tuple[Network, int | None]] = set()
     for route in routes:
@@ -85,7 +82,7 @@ def _parse_route(item: t.Mapping[str, t.Any], owner: str) -> Route:
         raise InvalidRequest("%s: a route needs the option to." % owner)
     via = None if item.get("via") is None else read.address("peer.routes.via", item["via"])
     if item["to"] == "default":
-        to = _DEFAULT[4 if via is None else via.version]
+        to = ANYWHERE[4 if via is None else via.version]
     else:
         to = read.network("peer.routes.to", item["to"])
     if via is not None and via.version != to.version:

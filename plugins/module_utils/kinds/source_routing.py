@@ -10,21 +10,19 @@ strict rp_filter drops one of the two directions.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import typing as t
 import zlib
 
 from ..kernel.state import Link, RouteEntry
 from ..marks import SOURCE_TABLES
-from ..model import Address, Network, Peer, Place, Route, SourceRule
+from ..model import ANYWHERE, Address, Peer, Place, Route, SourceRule
 from ..records import dataclass, replace
 from ..world import World, is_ours, metric_of, with_metric
 
 if t.TYPE_CHECKING:
     from ..operations import Operation
 
-_DEFAULT: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 _USUAL = r"eth(\d{1,3})"
 _OTHERS = 1_000_000
 
@@ -43,7 +41,7 @@ def routes(end: Peer) -> list[Route]:
     subnets = dict.fromkeys(a.network for a in end.addresses or () if a.version in versions)
     found = [Route(subnet) for subnet in subnets if subnet.num_addresses > 1]
     found += [route for route in end.routes if route.to.prefixlen and route.to.version in versions]
-    found += [Route(_DEFAULT[via.version], via) for via in end.source_gateways]
+    found += [Route(ANYWHERE[via.version], via) for via in end.source_gateways]
     unique = {(route.to, metric_of(route)): replace(route, table=table) for route in found}
     return list(unique.values())
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ...model import Address, FirewallState, Network, PortRange, PublishedPort, overlap
+from ...model import Address, FirewallState, Network, PortRange, PublishedPort, lies_in, overlap
 from ...records import dataclass, replace
 from ..save_text import text_of
 from .reader import HOOKS, Foreign
@@ -247,13 +247,9 @@ def _networks(asked: tuple[Network, ...] | None, there: tuple[Network, ...] | No
         return _ALL
     if there is None:
         return _ALL if any(not network.prefixlen for network in asked) else _SOME
-    if all(any(_inside(one, network) for network in asked) for one in there):
+    if all(any(lies_in(one, network) for network in asked) for one in there):
         return _ALL
     return _SOME if any(overlap(one, network) for one in there for network in asked) else _NONE
-
-
-def _inside(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
 
 
 def _protocol(asked: tuple[str, ...] | None, there: str) -> int:
@@ -283,7 +279,7 @@ def _is_about(rule: Rule, traffic: Traffic) -> bool:
     if ours is not None and not ours.inverted:
         return True
     mine = traffic.targets if inward else traffic.sources
-    return theirs is not None and any(_inside(one, two) for one in theirs for two in mine or ())
+    return theirs is not None and any(lies_in(one, two) for one in theirs for two in mine or ())
 
 
 # ---- a rule of nft as text
