@@ -379,6 +379,8 @@ class HostListener:
         return self.address.version == version and port.host_ip in (None, self.address)
 
 
+# What turns on forwarding, by version of IP (ip-sysctl.rst).
+FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
 # Ports that the kernel gives to nobody who has not asked for one: proc(5), net/ipv4/ip_local_reserved_ports.
 RESERVED_PORTS = "net/ipv4/ip_local_reserved_ports"
 

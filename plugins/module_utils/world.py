@@ -20,6 +20,7 @@ from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, Namesp
 from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, namespace_of, project_of
 from .model import (
     BRIDGE_PORTS,
+    FORWARDING,
     HOST,
     Address,
     Conflict,
@@ -46,7 +47,7 @@ _Ends = dict[tuple[t.Optional[int], int], tuple[Place, str]]
 
 _ETHERNET_MTU = 1500
 # What is written to these counts for every interface, also for those to come.
-_FOR_ALL = {"net/ipv4/ip_forward": "net/ipv4/conf/", "net/ipv6/conf/all/forwarding": "net/ipv6/conf/"}
+_FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in FORWARDING.items()}
 
 
 @dataclass
@@ -577,6 +578,10 @@ class World:
             if link.index < 0:  # still to be made, and born with this
                 return self.sysctl(home, key.replace("/conf/%s/" % name, "/conf/default/"))
         return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
+
+    def forwards(self, version: int) -> bool:
+        """Whether the host forwards a version of IP, when the steps planned so far are done."""
+        return self.sysctl(HOST, FORWARDING[version]) not in (None, "0")
 
     def put_sysctl(self, place: Place, key: str, value: str) -> str | None:
         """This run wants a key to have this value; returns the one that it will have found, None if there is none.

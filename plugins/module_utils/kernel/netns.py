@@ -13,7 +13,7 @@ import stat
 import typing as t
 
 from ..marks import LINK_GROUP, NETNS_RECORDS
-from ..model import Place
+from ..model import FORWARDING, Place
 from . import files, requests, sysctl
 from .errors import KernelError
 from .namespaces import MS_BIND, MS_REC, MS_SHARED, OWN_NAMESPACE, Visitor, mount, unmount, unshare_network
@@ -24,7 +24,6 @@ from .state import NamespaceEntry
 # The mode of the files that we make to mount a namespace on: what a kill leaves of one is known as ours. ip-netns(8)
 # takes 0 for its own.
 _MODE = 0o1000
-_FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
 
 def entries() -> dict[str, NamespaceEntry]:
@@ -78,7 +77,7 @@ def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
         try:
             opened.request(requests.RTM_NEWLINK, body)
             # It has inherited what the host forwards (devconf_inherit_init_net).
-            for key in _FORWARDING:
+            for key in FORWARDING.values():
                 if sysctl.read(key) not in (None, "0"):
                     sysctl.write(key, "0")
             _give_name(name, OWN_NAMESPACE)

@@ -121,18 +121,14 @@ _DEAF = {
 }
 
 
-_FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
-
-
 def foreseen(link: str, addresses: t.Sequence[Interface], world: World) -> list[tuple[str, str]]:
     """The sysctls of a link of the host with addresses, where what it has, or will be born with, does not do."""
-    families = {"ipv%d" % address.version for address in addresses}
+    versions = sorted({address.version for address in addresses})
+    families = {"ipv%d" % version for version in versions}
     found = [(key % link, bad, good) for key, (bad, good) in _DEAF.items() if key.split("/")[1] in families]
     # turned on for the host as a whole, and off for links to come
-    forward = [
-        key for key in _FORWARDING if key.split("/")[1] in families and world.sysctl(HOST, key) not in (None, "0")
-    ]
-    found += [("net/%s/conf/%s/forwarding" % (key.split("/")[1], link), "0", "1") for key in forward]
+    forwarded = filter(world.forwards, versions)
+    found += [("net/ipv%d/conf/%s/forwarding" % (version, link), "0", "1") for version in forwarded]
     return [(key, good) for key, bad, good in found if world.sysctl(HOST, key) == bad]
 
 

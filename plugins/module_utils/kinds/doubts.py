@@ -12,16 +12,15 @@ import typing as t
 
 from ..model import HOST, Masquerade, PublishedPort
 from ..world import World
-from .forward_record import IPV4, IPV6, localnet_key
+from .forward_record import localnet_key
 from .needs import serves_loopback
 
-_KEYS = {4: IPV4, 6: IPV6}
 _ADVICE = "turn it on with the module sysctl_forward"
 
 
 def of_masquerade(item: Masquerade, world: World) -> t.Iterator[str]:
     """Of what leaves a subnet."""
-    if not item.network and not _forwards(item.source.version, world):
+    if not item.network and not world.forwards(item.source.version):
         yield "the host does not forward IPv%d, so nothing gets out; %s" % (item.source.version, _ADVICE)
 
 
@@ -31,7 +30,7 @@ def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
     if item.network:
         return
     for_the_host = item.host_ip is not None and item.host_ip.is_loopback
-    if not for_the_host and not _forwards(version, world):
+    if not for_the_host and not world.forwards(version):
         yield "the host does not forward IPv%d, so nobody gets in; %s" % (version, _ADVICE)
     if item.bridge and not _leads_to(item, world):
         yield "there is no route to %s by %s; give that interface an address in its subnet" % (
@@ -52,10 +51,6 @@ def warn_of_answers(item: PublishedPort, world: World) -> None:
                 " answers there, but those of endpoints leave by the main table; publish on another address, or"
                 " have the clients come in by another interface." % (link, source, table)
             )
-
-
-def _forwards(version: int, world: World) -> bool:
-    return world.sysctl(HOST, _KEYS[version]) not in (None, "0")
 
 
 def _leads_to(item: PublishedPort, world: World) -> bool:

@@ -10,13 +10,12 @@ import typing as t
 from dataclasses import field
 
 from ..marks import SYSCTL_FILE, VOLATILE_SYSCTL_FILE
-from ..model import EVERYBODY, FORWARD_POLICIES, Forwarding
+from ..model import EVERYBODY, FORWARD_POLICIES, FORWARDING, Forwarding
 from ..records import dataclass
 from ..world import World
 
 PERSISTENT, VOLATILE = SYSCTL_FILE, VOLATILE_SYSCTL_FILE
-IPV4 = "net/ipv4/ip_forward"
-IPV6 = "net/ipv6/conf/all/forwarding"
+IPV4, IPV6 = FORWARDING[4], FORWARDING[6]
 # Asks for what objects of ours still need after whoever asked for it has taken it back.
 KEPT = "objects"
 

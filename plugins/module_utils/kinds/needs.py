@@ -8,11 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ..kernel.state import Link
-from ..model import VERSIONS, PublishedPort
+from ..model import FORWARDING, VERSIONS, PublishedPort
 from ..world import World, is_ours
 from .forward_record import IPV4, IPV6, localnet_key
-
-_KEYS = {4: IPV4, 6: IPV6}
 
 
 def needs(world: World) -> dict[str, str]:
@@ -24,7 +22,7 @@ def needs(world: World) -> dict[str, str]:
     for version in VERSIONS:
         whose = _whose(version, [port for port in ports if port.bridge not in closed], closed, world)
         if whose:
-            found[_KEYS[version]] = whose
+            found[FORWARDING[version]] = whose
     return found
 
 

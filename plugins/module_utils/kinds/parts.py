@@ -9,7 +9,7 @@ import typing as t
 
 from ..kernel.state import Link
 from ..marks import label_of
-from ..model import HOST, Interface, Network, Place, PublishedPort
+from ..model import VERSIONS, Interface, Network, Place, PublishedPort
 from ..records import replace
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport
 from ..world import World, is_ours
@@ -44,13 +44,10 @@ def _port_order(port: PublishedPort) -> tuple[str, int, str]:
 
 def forwarding(world: World, report: HostReport) -> HostReport:
     """What the host forwards."""
-    keys = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
-    versions = frozenset(version for version, key in keys.items() if world.sysctl(HOST, key) not in (None, "0"))
+    versions = frozenset(filter(world.forwards, VERSIONS))
     rules = world.firewall
-    policy = (
-        "unmanaged" if not rules.is_open else "drop" if rules.drop_foreign else "auto" if rules.drop_transit else ""
-    )
-    return replace(report, forwards=versions, forward_policy=policy or "unmanaged")
+    policy = "drop" if rules.drop_foreign else "auto" if rules.drop_transit else "unmanaged"
+    return replace(report, forwards=versions, forward_policy=policy)
 
 
 def bridges(world: World, report: HostReport) -> HostReport:
@@ -88,8 +85,7 @@ def namespaces(world: World, report: HostReport) -> HostReport:
     for name in world.names():
         links = world.links(Place(netns=name))
         lo = links.get("lo")
-        ours = lo is not None and is_ours(lo)
-        ours = ours or world.is_named_by_us(name)
+        ours = (lo is not None and is_ours(lo)) or world.is_named_by_us(name)
         if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
             found.append(NamespaceReport(name, world.label("lo", Place(netns=name)), ours))
     return replace(report, namespaces=tuple(found))

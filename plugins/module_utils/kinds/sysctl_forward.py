@@ -17,7 +17,7 @@ from ..arguments import BACKEND, Arguments
 from ..engine import Description, StepKind
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
-from ..model import EVERYBODY, FORWARD_POLICIES, HOST, Conflict, Forwarding, InvalidRequest
+from ..model import EVERYBODY, FORWARD_POLICIES, FORWARDING, HOST, Conflict, Forwarding, InvalidRequest
 from ..records import dataclass
 from ..world import World, is_ours
 from .common import compact, file_steps, has_ipv6, new_sysctls, sysctl_steps
@@ -39,7 +39,6 @@ from .forward_record import (
 if t.TYPE_CHECKING:
     from ..operations import Operation
 
-_KEYS = {4: IPV4, 6: IPV6}
 # The kernel turns it off as it begins to forward IPv4, and on as it ends, whatever it was.
 _REDIRECTS = "net/ipv4/conf/all/accept_redirects"
 
@@ -67,12 +66,12 @@ class _Decision:
         """The IP versions in which ``auto`` drops it: those in which the host forwarded nothing before us."""
         if self.total.policy != "auto":
             return frozenset()
-        return frozenset(v for v, key in _KEYS.items() if key in self.values and not _is_on(self.found[key]))
+        return frozenset(v for v, key in FORWARDING.items() if key in self.values and not _is_on(self.found[key]))
 
     @property
     def guarded(self) -> frozenset[int]:
         """The IP versions in which the host must not forward without our rules."""
-        return frozenset(_KEYS) if self.drops else self.transit
+        return frozenset(FORWARDING) if self.drops else self.transit
 
 
 class SysctlForwardKind(StepKind[Forwarding]):
@@ -185,7 +184,7 @@ def _decide(item: Forwarding, state: str, record: Record, world: World) -> _Deci
 def _as_found(key: str, world: World) -> str:
     """What to note as the value that was found; where the note is lost, our rules still tell that we forward."""
     rules = world.firewall
-    if any(key == _KEYS[version] for version in (rules.drop_transit if rules.readable() else ())):
+    if any(key == FORWARDING[version] for version in (rules.drop_transit if rules.readable() else ())):
         return "0"
     return world.sysctl(HOST, key) or "0"
 
@@ -288,7 +287,7 @@ def _write_steps(decided: _Decision, world: World) -> list[Operation]:
 def _boot_lines(decided: _Decision) -> list[str]:
     """What is set at the next boot. Our rules are not there then, so that a host which must not forward for everybody
     waits for the next run; and of an interface that is made at run time there is nothing to set yet."""
-    waiting = [_KEYS[version] for version in sorted(decided.guarded)]
+    waiting = [FORWARDING[version] for version in sorted(decided.guarded)]
     lines = ["%s = %s" % (sysctl_name(k), v) for k, v in decided.values.items() if not k.endswith("/route_localnet")]
     later = ["%s = 1" % sysctl_name(key) for key in waiting if key in decided.values]
     return ["# not at boot, but with our rules: %s" % line if line in later else line for line in lines]
@@ -297,7 +296,7 @@ def _boot_lines(decided: _Decision) -> list[str]:
 def _interface_steps(decided: _Decision, world: World) -> list[Operation]:
     """ip_forward says 1 although somebody turned one interface off: writing 1 again would change nothing."""
     steps: list[Operation] = []
-    for version, key in _KEYS.items():
+    for version, key in FORWARDING.items():
         uplink = world.default_link(version)
         names = [link.name for link in world.links().values() if is_ours(link) and not link.master]
         for name in names + ([uplink] if uplink else []):
