@@ -35,7 +35,7 @@ def _surroundings(world: World) -> Facts:
             {"protocol": found.protocol, "port": found.port, "address": str(found.address)}
             for found in sorted(listeners, key=lambda found: (found.protocol, found.port, str(found.address)))
         ],
-        "addresses": spelled(sorted(world.addresses(), key=lambda address: (address.version, address))),
+        "addresses": spelled(world.addresses()),
         "routed_subnets": _private(world.destinations()),
         "reserved_ports": (world.sysctl(HOST, RESERVED_PORTS) or "").strip(),
     }

@@ -13,7 +13,7 @@ import typing as t
 
 from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
-from .model import Address, Place, PortRange, PublishedPort
+from .model import Address, Place, PublishedPort
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse
 from .world import World
@@ -91,7 +91,7 @@ def _listeners(world: World, report: HostReport) -> _Heard:
 
 
 def _use(port: PublishedPort, heard: t.Mapping[str, t.Sequence[Listener]]) -> PortUse:
-    ports = PortRange(port.container_port, port.container_port + len(port.host_ports) - 1)
+    ports = port.container_ports
     use = PortUse(port.container_ip, port.protocol, ports)
     if port.protocol not in heard:
         return use  # the kernel does not tell

@@ -258,14 +258,24 @@ class PublishedPort:
         return self.allowed_sources if all(network.prefixlen for network in self.allowed_sources) else ()
 
     @property
+    def container_ports(self) -> PortRange:
+        """The ports of the endpoint that it leads to."""
+        return PortRange(self.container_port, self.container_port + len(self.host_ports) - 1)
+
+    @property
+    def serves_loopback(self) -> bool:
+        """Whether it answers on 127.0.0.1."""
+        return self.container_ip.version == 4 and (self.host_ip is None or self.host_ip.is_loopback)
+
+    @property
     def limited(self) -> bool:
         """Whether some of those outside may not use it."""
         return bool(self.sources or self.in_interfaces)
 
     def __str__(self) -> str:
         host = "" if self.host_ip is None else "%s:" % bracketed(self.host_ip)
-        ports = PortRange(self.container_port, self.container_port + len(self.host_ports) - 1)
-        return "%s%s:%s:%s/%s" % (host, self.host_ports, bracketed(self.container_ip), ports, self.protocol)
+        inside = "%s:%s" % (bracketed(self.container_ip), self.container_ports)
+        return "%s%s:%s/%s" % (host, self.host_ports, inside, self.protocol)
 
 
 @dataclass(frozen=True)

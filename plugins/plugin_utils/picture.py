@@ -17,7 +17,6 @@ from ..module_utils.model import (
     BridgePolicy,
     Flow,
     Masquerade,
-    PortRange,
     Process,
     PublishedPort,
     bracketed,
@@ -258,7 +257,7 @@ def _published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses 
     """A line for each port; one line for both families when they are published alike."""
     hosts: dict[str, list[str]] = {}
     for port in ports:
-        inside = str(PortRange(port.container_port, port.container_port + len(port.host_ports) - 1))
+        inside = str(port.container_ports)
         if with_address:
             inside = "%s port %s" % (port.container_ip, inside)
         trouble = (uses or {}).get((port.container_ip, port.protocol, inside), "")

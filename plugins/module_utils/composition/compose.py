@@ -27,7 +27,6 @@ from ..model import (
     Network,
     Peer,
     Place,
-    PublishedPort,
     Route,
     Veth,
 )
@@ -280,8 +279,8 @@ def _plan_forwarding(
     if not networks and not left:
         return None
     versions = {version for network in networks if not network.internal for version in network.subnets}
-    local = {port.bridge for port in present.port_publish if _serves_loopback(port)}
-    local |= {network.bridge for network in left if any(map(_serves_loopback, network.ports))}
+    local = {port.bridge for port in present.port_publish if port.serves_loopback}
+    local |= {network.bridge for network in left if any(port.serves_loopback for port in network.ports)}
     return Forwarding(
         ipv4=4 in versions or any(_speaks(network, 4) for network in left),
         ipv6=6 in versions or any(_speaks(network, 6) for network in left),
@@ -295,8 +294,3 @@ def _speaks(network: NetworkReport, version: int) -> bool:
     """Whether a network on the host leads out for a version of IP."""
     internal = network.policy is not None and network.policy.internal
     return not internal and any(subnet.version == version for subnet in network.subnets)
-
-
-def _serves_loopback(port: PublishedPort) -> bool:
-    """Whether a published port answers on 127.0.0.1."""
-    return port.container_ip.version == 4 and (port.host_ip is None or port.host_ip.is_loopback)

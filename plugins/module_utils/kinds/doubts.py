@@ -13,7 +13,6 @@ import typing as t
 from ..model import HOST, Masquerade, PublishedPort
 from ..world import World
 from .forward_record import localnet_key
-from .needs import serves_loopback
 
 _ADVICE = "turn it on with the module sysctl_forward"
 
@@ -37,7 +36,7 @@ def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
             item.container_ip,
             item.bridge,
         )
-    if serves_loopback(item) and not _routes_loopback(item.bridge, world):
+    if item.serves_loopback and not _routes_loopback(item.bridge, world):
         yield "127.0.0.1 does not lead there without route_localnet for %s; %s" % (item.bridge, _ADVICE)
 
 

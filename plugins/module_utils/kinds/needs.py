@@ -18,7 +18,7 @@ def needs(world: World) -> dict[str, str]:
     rules = world.firewall
     ports = [*rules.ports] if rules.readable() else []
     closed = {policy.bridge for policy in rules.policies.values() if policy.internal} if rules.is_open else set()
-    found = {localnet_key(port.bridge): _title(port) for port in ports if port.bridge and serves_loopback(port)}
+    found = {localnet_key(port.bridge): _title(port) for port in ports if port.bridge and port.serves_loopback}
     for version in VERSIONS:
         whose = _whose(version, [port for port in ports if port.bridge not in closed], closed, world)
         if whose:
@@ -53,11 +53,6 @@ def _speaks(link: Link, version: int) -> bool:
 
 def _title(port: PublishedPort) -> str:
     return "published port %s" % port
-
-
-def serves_loopback(port: PublishedPort) -> bool:
-    """Whether a published port answers on 127.0.0.1."""
-    return port.container_ip.version == 4 and (port.host_ip is None or port.host_ip.is_loopback)
 
 
 def relied_on(world: World, key: str) -> str:

@@ -14,7 +14,7 @@ from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
 from ..marks import name_of
-from ..model import HOST, Address, Conflict, InvalidRequest, PortRange, PublishedPort
+from ..model import HOST, Address, Conflict, InvalidRequest, PublishedPort
 from ..ownership import Holding, named
 from ..records import replace
 from ..world import World
@@ -126,13 +126,12 @@ class PortPublishKind(RuleKind[PublishedPort]):
     @staticmethod
     def describe(item: PublishedPort) -> dict[str, t.Any]:
         """The object in the words of the options."""
-        inside = PortRange(item.container_port, item.container_port + len(item.host_ports) - 1)
         return compact(
             host_ip=None if item.host_ip is None else str(item.host_ip),
             host_port=str(item.host_ports),
             protocol=item.protocol,
             container_ip=str(item.container_ip),
-            container_port=str(inside),
+            container_port=str(item.container_ports),
             bridge=item.bridge or None,
             allowed_sources=[str(source) for source in item.allowed_sources],
             in_interfaces=list(item.in_interfaces),

@@ -82,12 +82,13 @@ def change(end: Peer, there: Link | None, moved: t.Collection[int], world: World
     table, wanted_rules = table_of(end.name), _rules(end)
     rules = [rule for rule in world.source_rules(end.place) if rule.table == table]
     known = [] if there is None else _there(end.place, end.name, world)
-    wanted = [with_metric(route) for route in routes(end)]
+    asked = routes(end)
+    wanted = [with_metric(route) for route in asked]
     stale = [entry.route for entry in known if entry.route not in wanted or entry.route.to.version in moved]
     return SourceChange(
         stale_rules=[rule for rule in rules if rule not in wanted_rules],
         stale_routes=stale,
-        missing_routes=[r for r in routes(end) if with_metric(r) in stale or not _has(known, with_metric(r))],
+        missing_routes=[r for r in asked if with_metric(r) in stale or not _has(known, with_metric(r))],
         missing_rules=[rule for rule in wanted_rules if rule not in rules],
     )
 

@@ -136,7 +136,6 @@ def _to_port(base: Chain, port: PublishedPort, link: str, local: t.Sequence[Addr
     name = "%s/%s" % (port.host_ports, port.protocol)
     whose = port.network or port.bridge or port.container_ip
     what = "what comes by %s to the published port %s (%s)" % (link, name, whose)
-    inside = PortRange(port.container_port, port.container_port + len(port.host_ports) - 1)
     traffic = Traffic(
         port.bridge,
         PUBLISHED,
@@ -147,7 +146,7 @@ def _to_port(base: Chain, port: PublishedPort, link: str, local: t.Sequence[Addr
         port.sources or None,
         (_alone(port.container_ip),),
         port.protocol,
-        inside,
+        port.container_ports,
         True,
     )
     if base.hook == "prerouting" and base.priority < _DESTINATION_NAT:
