@@ -15,7 +15,7 @@ import typing as t
 
 from .kernel.state import PortFlows
 from .model import Place
-from .records import dataclass
+from .records import dataclass, replace
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host
@@ -67,26 +67,33 @@ class Operation:
 
 @dataclass(frozen=True)
 class WriteFile(Operation):
-    """Replace a file in one step (rename), mode 0644; ``before`` is None when there was none."""
+    """Give a file its text; ``before`` is None when there was none.
+
+    It is replaced in one step (rename), or updated in place where somebody may have it mounted.
+    """
 
     path: str
     text: str
     before: str | None = None
+    mode: int = 0o644
+    in_place: bool = False
+    own_folder: bool = False  # the folder that it lies in goes when nothing is in it any more
 
     def commands(self) -> list[str]:
-        folder = self.path.rpartition("/")[0]
-        return [shlex.join(["mkdir", "-p", folder]), here_document("cat > " + shlex.quote(self.path), self.text)]
+        folder, path = self.path.rpartition("/")[0], shlex.quote(self.path)
+        lines = [shlex.join(["mkdir", "-p", folder]), here_document("cat > " + path, self.text)]
+        return lines if self.mode == 0o644 else [*lines, "chmod %04o %s" % (self.mode, path)]
 
     def headlines(self) -> list[str]:
         return ["write %s" % self.path]
 
     def apply(self, host: Host) -> None:
-        host.write_file(self.path, self.text)
+        (host.update_file if self.in_place else host.write_file)(self.path, self.text, self.mode)
 
     def undo(self) -> list[Operation]:
         if self.before is None:
-            return [RemoveFile(self.path, self.text)]
-        return [WriteFile(self.path, self.before, self.text)]
+            return [RemoveFile(self.path, self.text, self.mode, self.own_folder)]
+        return [replace(self, text=self.before, before=self.text)]
 
 
 @dataclass(frozen=True)
@@ -95,15 +102,20 @@ class RemoveFile(Operation):
 
     path: str
     before: str
+    mode: int = 0o644
+    own_folder: bool = False
 
     def commands(self) -> list[str]:
-        return [shlex.join(["rm", "-f", self.path])]
+        folder = ["rmdir --ignore-fail-on-non-empty " + shlex.quote(self.path.rpartition("/")[0])]
+        return [shlex.join(["rm", "-f", self.path]), *(folder if self.own_folder else [])]
 
     def apply(self, host: Host) -> None:
         host.remove_file(self.path)
+        if self.own_folder:
+            host.remove_folder(self.path.rpartition("/")[0])
 
     def undo(self) -> list[Operation]:
-        return [WriteFile(self.path, self.before)]
+        return [WriteFile(self.path, self.before, None, self.mode, own_folder=self.own_folder)]
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,14 @@ def unfinished(path: str) -> str:
     return path + ".tmp"
 
 
-def write(path: str, text: str) -> None:
+def write(path: str, text: str, mode: int = 0o644) -> None:
     """Replace a file; whoever reads it sees the old text or the new one, also after a power cut."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
     temporary = unfinished(path)
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -64,10 +64,38 @@ def write(path: str, text: str) -> None:
     _sync(folder)
 
 
+def update(path: str, text: str, mode: int = 0o644) -> None:
+    """Give a file another text and let it stay the same file; one that is not there is made.
+
+    A bind mount is pinned to the inode, so a process that has the file mounted would never see one that replaced it.
+    All of the text is written before the file is cut to its length: a reader never finds it empty.
+    """
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return write(path, text, mode)
+    content = text.encode("utf-8")
+    try:
+        written = 0
+        while written < len(content):
+            written += os.pwrite(fd, content[written:], written)
+        os.ftruncate(fd, len(content))
+        os.fchmod(fd, mode)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def remove(path: str) -> None:
     """Remove a file; one that is gone is no error."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder if nothing is in it."""
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
 
 
 def _sync(folder: str) -> None:

@@ -127,13 +127,21 @@ class Host:
         self._forget(Place(netns=name))
         self._visitor.at_home(lambda: netns.delete(name))
 
-    def write_file(self, path: str, text: str) -> None:
-        """Replace a file in one step, mode 0644."""
-        self._visitor.at_home(lambda: files.write(path, text))
+    def write_file(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Replace a file in one step."""
+        self._visitor.at_home(lambda: files.write(path, text, mode))
+
+    def update_file(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Give a file another text and let it stay the same file, for those who have it mounted."""
+        self._visitor.at_home(lambda: files.update(path, text, mode))
 
     def remove_file(self, path: str) -> None:
         """Remove a file; one that is gone is no error."""
         self._visitor.at_home(lambda: files.remove(path))
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder if nothing is in it."""
+        self._visitor.at_home(lambda: files.remove_folder(path))
 
     def read_file(self, path: str) -> str | None:
         """The text of a file, None when there is none."""

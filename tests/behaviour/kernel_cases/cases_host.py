@@ -153,6 +153,20 @@ def test_a_file_is_replaced_in_one_step(host: Host) -> None:
     assert host.read_file(path) is None
 
 
+def test_a_file_that_is_updated_stays_the_same_file(host: Host) -> None:
+    """For whoever has it bound over another one; it is made if it is missing, and a longer text leaves no rest."""
+    path = "/run/folder/hosts"
+    host.update_file(path, "a longer text\n", 0o600)
+    first = os.stat(path)
+    host.update_file(path, "short\n", 0o600)
+    assert (host.read_file(path), os.stat(path).st_ino, first.st_mode & 0o777) == ("short\n", first.st_ino, 0o600)
+    host.remove_folder("/run/folder")
+    assert os.path.exists(path)
+    host.remove_file(path)
+    host.remove_folder("/run/folder")
+    assert not os.path.exists("/run/folder")
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing(host: Host) -> None:
     os.makedirs("/run/folder/name.conf")
     with refused("Is a directory", kind=OSError):

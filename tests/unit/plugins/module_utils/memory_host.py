@@ -247,13 +247,19 @@ class MemoryHost:
             for link in [link for link in other.links.values() if link.index == gone.details.peer_index]:
                 self.remove_link(other, link.name)
 
-    def write_file(self, path: str, text: str) -> None:
+    def write_file(self, path: str, text: str, mode: int = 0o644) -> None:
         self.step("write %s" % path)
         self.files[path] = text
+
+    def update_file(self, path: str, text: str, mode: int = 0o644) -> None:
+        self.write_file(path, text, mode)
 
     def remove_file(self, path: str) -> None:
         self.step("remove %s" % path)
         self.files.pop(path, None)
+
+    def remove_folder(self, path: str) -> None:
+        pass
 
     def read_file(self, path: str) -> str | None:
         return self.files.get(path)

@@ -161,7 +161,15 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             WriteFile("/etc/sysctl.d/x y", "a\n"),
             ["mkdir -p /etc/sysctl.d", "cat > '/etc/sysctl.d/x y' <<'EOF'\na\nEOF"],
         ),
+        (
+            WriteFile("/etc/x", "a\n", mode=0o600),
+            ["mkdir -p /etc", "cat > /etc/x <<'EOF'\na\nEOF", "chmod 0600 /etc/x"],
+        ),
         (RemoveFile("/etc/x y", "a"), ["rm -f '/etc/x y'"]),
+        (
+            RemoveFile("/etc/a b/x", "a", own_folder=True),
+            ["rm -f '/etc/a b/x'", "rmdir --ignore-fail-on-non-empty '/etc/a b'"],
+        ),
         (
             LoadRules(("nft", "-f", "-"), "add table inet x\n", "delete table inet x\n"),
             ["nft -f - <<'EOF'\nadd table inet x\nEOF"],
@@ -283,6 +291,7 @@ def prepared() -> MemoryHost:
         RemoveRule(WEB, SourceRule(SIX.ip, 7)),
         WriteFile("/etc/new", "text"),
         WriteFile("/etc/there", "new", "old"),
+        WriteFile("/etc/there", "new", "old", in_place=True),
         RemoveFile("/etc/there", "old"),
         LoadRules(
             ("nft", "-f", "-"),
