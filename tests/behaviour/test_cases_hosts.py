@@ -415,3 +415,17 @@ def test_show_prints_the_picture_as_a_picture(fleet: Fleet) -> None:
 
     assert picture[0].startswith("h1  forwards ") and picture[1] == "│" and picture[2][:3] in ("├─ ", "└─ ")
     assert not any(line.strip().startswith(('"', "[")) or line.endswith(",") for line in picture)
+
+
+@pytest.mark.versions
+def test_show_writes_the_map_of_all_hosts_once(fleet: Fleet) -> None:
+    """It is the same file again when nothing has changed."""
+    path = fleet.folder / "map.html"
+    plays = "- import_playbook: dockerless.network.show"
+    run = fleet.play(plays, hosts="h1", extra={"bridge_network_map": str(path)})
+    first = path.read_text()
+
+    assert first.startswith("<!DOCTYPE html>") and "<h2>h1</h2>" in first and "packet filter" in first
+    stamp = path.stat().st_mtime_ns
+    fleet.play(plays, hosts="h1", extra={"bridge_network_map": str(path)})
+    assert (path.read_text(), path.stat().st_mtime_ns) == (first, stamp), run.output

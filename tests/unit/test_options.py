@@ -36,7 +36,7 @@ OF_THE_MODULE = {"everything"}  # for the playbook purge
 NETWORKS = PREFIX + "networks"
 OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.
-OF_THE_CONTROLLER = {"picture"}
+OF_THE_CONTROLLER = {"fleet_map", "picture"}
 KINDS: dict[str, Kind[Any]] = {row.name: row.load() for row in ROWS}
 ARGUMENTS: dict[str, Options] = {
     **{

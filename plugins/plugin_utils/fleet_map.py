@@ -1,0 +1,307 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The map of a fleet: what is on each host, as one page of HTML or as one diagram for Mermaid.
+
+Pure. The same reports give the same text, so a second run writes nothing. A host holds networks and a network holds
+endpoints: boxes inside boxes, which a browser lays out by itself at any size, say that better than lines would. The
+page holds all that it needs and fetches nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+import zlib
+
+from ..module_utils.marks import project_of
+from ..module_utils.model import DEFAULT_PROJECT, PublishedPort, enumerate_few
+from ..module_utils.report import EndpointReport, HostReport, NetworkReport
+from .phrases import place, published, remarks, rules, runs, spelled, uses, ways_out
+
+Reports = t.Mapping[str, t.Union[HostReport, str]]  # by host; a text says why there is no report
+
+
+class Port(t.NamedTuple):
+    """A published port, and what is wrong where it leads to."""
+
+    text: str
+    trouble: str = ""
+
+
+class EndpointRow(t.NamedTuple):
+    """An endpoint: a row of its network."""
+
+    name: str
+    addresses: tuple[str, ...]
+    runs: str
+    ports: tuple[Port, ...]
+    trouble: str
+
+
+class NetworkBox(t.NamedTuple):
+    """A network, with what distinguishes it and its endpoints."""
+
+    name: str
+    hue: int  # the same for networks of one name on all hosts
+    bridge: str
+    project: str
+    gateway: str
+    tags: tuple[str, ...]
+    endpoints: tuple[EndpointRow, ...]
+
+
+class HostBox(t.NamedTuple):
+    """A host, with its networks."""
+
+    name: str
+    facts: str
+    warnings: tuple[str, ...]
+    networks: tuple[NetworkBox, ...]
+
+
+def fleet_map(reports: Reports, path: str) -> str:
+    """The text of the file: HTML if its name ends in .html or .htm, Mermaid if in .mmd or .mermaid."""
+    boxes = [_host(name, report) for name, report in sorted(reports.items())]
+    return _mermaid(boxes) if is_diagram(path) else _html(boxes)
+
+
+def is_diagram(path: str) -> bool:
+    """Whether a file is to hold a diagram for Mermaid."""
+    return path.lower().endswith((".mmd", ".mermaid"))
+
+
+# ---- boxes -------------------------------------------------------------------------------------------------------
+
+
+def _host(name: str, report: HostReport | str) -> HostBox:
+    if isinstance(report, str):
+        return HostBox(name, "", (report,), ())
+    uplinks = dict.fromkeys((report.uplinks or {}).values())
+    facts = ["uplink %s" % spelled(uplinks, ", ")] if uplinks else ["no default route"]
+    facts.append("packet filter %s" % report.backend if report.backend else "no packet filter works")
+    families = ["IPv%d" % version for version in sorted(report.forwards)]
+    facts.append("forwards %s" % " and ".join(families) if families else "forwards nothing")
+    networks = [_network(network) for network in report.networks]
+    loose = tuple(_endpoint(endpoint, ()) for endpoint in report.unplugged)
+    if loose:
+        networks.append(NetworkBox("on no bridge", 0, "", "", "", (), loose))
+    return HostBox(name, ", ".join(facts), (*report.foreign, *map(_lost, report.lost)), tuple(networks))
+
+
+def _lost(item: t.Any) -> str:
+    processes = enumerate_few(runs(item.processes)) or "nothing"
+    return "namespace %s was made anew or removed, and %s runs cut off in the old one" % (item.name, processes)
+
+
+def _network(network: NetworkReport) -> NetworkBox:
+    project = project_of(network.network)
+    return NetworkBox(
+        name=network.name,
+        hue=zlib.crc32(network.name.encode()) % 360,
+        bridge=network.bridge,
+        project="" if project == DEFAULT_PROJECT else project,
+        gateway=spelled(network.addresses or network.subnets),
+        tags=tuple(_tags(network)),
+        endpoints=_endpoints(network),
+    )
+
+
+def _tags(network: NetworkReport) -> t.Iterator[str]:
+    if not network.present:
+        yield "the bridge is not there"
+    elif not network.ours:
+        yield "the bridge was made by others"
+    internal = network.policy is not None and network.policy.internal
+    ways = ways_out(network.masquerades, network.bridge, False)
+    for way in ways or ([] if internal else ["untranslated"]):
+        yield "out %s" % way
+    for rule in rules(network.policy):
+        yield "no rules" if rule == "none" else rule
+
+
+def _endpoints(network: NetworkReport) -> tuple[EndpointRow, ...]:
+    owners = {address.ip: end.veth for end in reversed(network.endpoints) for address in end.addresses}
+    mine: dict[str | None, list[PublishedPort]] = {}
+    for port in network.ports:
+        mine.setdefault(owners.get(port.container_ip), []).append(port)
+    rows = [_endpoint(endpoint, mine.get(endpoint.veth, ())) for endpoint in network.endpoints]
+    stray = tuple(map(Port, published(mine.get(None, ()), True)))
+    return (*rows, *([EndpointRow("?", (), "", stray, "nobody has this address")] if stray else []))
+
+
+def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort]) -> EndpointRow:
+    return EndpointRow(
+        name=place(endpoint),
+        addresses=tuple(str(address.ip) for address in endpoint.addresses),
+        runs=", ".join(runs(endpoint.processes)),
+        ports=tuple(map(_port, published(ports, False, uses(endpoint)))),
+        trouble=remarks(endpoint).strip(" ()"),
+    )
+
+
+def _port(text: str) -> Port:
+    said, unused, trouble = text.partition("  (")
+    return Port(said, trouble.rstrip(")"))
+
+
+# ---- a diagram ---------------------------------------------------------------------------------------------------
+
+
+def _mermaid(hosts: t.Sequence[HostBox]) -> str:
+    """A node for each network, with its endpoints as lines: with a node for each of those, lines cross one another."""
+    lines = ["flowchart LR", "  outside((outside))"]
+    for number, host in enumerate(hosts):
+        lines.append('  subgraph h%d["%s"]' % (number, _safe(host.name)))
+        lines.append("    direction TB")
+        if not host.networks:
+            said = host.warnings[:1] or ("no network of this collection",)
+            lines.append('    h%dn["%s"]' % (number, _safe(said[0])))
+        for place_in_host, network in enumerate(host.networks):
+            lines.append('    h%dn%d["%s"]' % (number, place_in_host, "<br/>".join(_node(network))))
+        lines.append("  end")
+    for number, host in enumerate(hosts):
+        for place_in_host, network in enumerate(host.networks):
+            ports = sum(len(endpoint.ports) for endpoint in network.endpoints)
+            if ports:
+                text = "1 port" if ports == 1 else "%d ports" % ports
+                lines.append("  outside -->|%s| h%dn%d" % (text, number, place_in_host))
+    return "\n".join(lines) + "\n"
+
+
+def _node(network: NetworkBox) -> t.Iterator[str]:
+    yield "<b>%s</b> %s" % (_safe(network.name), _safe(network.gateway))
+    for tag in network.tags:
+        yield "<i>%s</i>" % _safe(tag)
+    for endpoint in network.endpoints:
+        ports = ("%s%s" % (port.text, " (%s)" % port.trouble if port.trouble else "") for port in endpoint.ports)
+        yield _safe("  ".join((endpoint.name, *endpoint.addresses, *ports)))
+
+
+def _safe(text: str) -> str:
+    """A text as it may stand in a label: Mermaid has entities of its own, by number."""
+    return re.sub(r'[&<>"#;`|\[\]{}()\\]', lambda found: "#%d;" % ord(found[0]), re.sub(r"\s", " ", text))
+
+
+# ---- a page ------------------------------------------------------------------------------------------------------
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8881; --warn: #c60; }
+body { font: 14px/1.4 system-ui, sans-serif; margin: 1rem; }
+header { display: flex; flex-wrap: wrap; gap: 1rem; align-items: baseline; margin-bottom: 1rem; }
+h1 { font-size: 1.3rem; margin: 0; }
+header p { margin: 0; opacity: .75; }
+input { font: inherit; padding: .2rem .5rem; min-width: 16rem; }
+main { display: grid; gap: 1rem; align-items: start; }
+main { grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
+section { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; }
+h2 { font-size: 1.1rem; margin: 0; }
+h2 + p { margin: 0 0 .5rem; opacity: .75; }
+.warn { color: var(--warn); margin: .2rem 0; }
+details { background: var(--soft); margin: .5rem 0; padding: .35rem .6rem; border-radius: .2rem; }
+details { border-left: .35rem solid hsl(var(--hue) 60% 50%); }
+summary { cursor: pointer; }
+summary b { font-size: 1.05rem; }
+.tags { margin: .2rem 0; padding: 0; list-style: none; display: flex; flex-wrap: wrap; gap: .3rem; }
+.tags li { border: 1px solid var(--line); border-radius: 1rem; padding: 0 .5rem; font-size: .85em; }
+table { border-collapse: collapse; width: 100%; table-layout: fixed; }
+td, li { overflow-wrap: anywhere; }
+td { padding: .15rem .3rem; border-top: 1px solid var(--line); vertical-align: top; }
+td:first-child { font-weight: 600; }
+td:first-child { width: 27%; }
+td:last-child { text-align: right; width: 43%; }
+small { display: block; opacity: .8; font-weight: 400; }
+small.warn { opacity: 1; }
+code { font: .92em ui-monospace, monospace; }
+[hidden] { display: none !important; }
+@media print { input { display: none; } section { break-inside: avoid; } }
+"""
+
+_SCRIPT = """
+const search = document.querySelector("input");
+search.oninput = () => {
+  const text = search.value.toLowerCase();
+  const has = (node) => node.textContent.toLowerCase().includes(text);
+  for (const host of document.querySelectorAll("section")) {
+    const named = has(host.querySelector("h2"));
+    let any = named;
+    for (const network of host.querySelectorAll("details")) {
+      const head = named || has(network.querySelector("summary"));
+      let rows = false;
+      for (const row of network.querySelectorAll("tr")) { row.hidden = !(head || has(row)); rows ||= !row.hidden; }
+      network.hidden = !(head || rows);
+      any ||= !network.hidden;
+    }
+    host.hidden = !any;
+  }
+};
+"""
+
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Networks of {{ hosts | length }} host{{ "" if hosts | length == 1 else "s" }}</title>
+<style>{{ style }}</style>
+</head>
+<body>
+<header>
+<h1>Networks</h1>
+<p>{{ counts }}</p>
+<input type="search" placeholder="Search names, addresses, ports" aria-label="Search">
+</header>
+<main>
+{%- for host in hosts %}
+<section>
+<h2>{{ host.name }}</h2>
+<p>{{ host.facts }}</p>
+{%- for warning in host.warnings %}
+<p class="warn">⚠ {{ warning }}</p>
+{%- endfor %}
+{%- for network in host.networks %}
+<details open style="--hue: {{ network.hue }}">
+<summary><b>{{ network.name }}</b>{% if network.bridge %} <code>{{ network.bridge }}</code>{% endif -%}
+{% if network.project %} project {{ network.project }}{% endif %}
+{%- if network.gateway %} <code>{{ network.gateway }}</code>{% endif %}</summary>
+{%- if network.tags %}
+<ul class="tags">{% for tag in network.tags %}<li>{{ tag }}</li>{% endfor %}</ul>
+{%- endif %}
+<table>
+{%- for endpoint in network.endpoints %}
+<tr><td>{{ endpoint.name }}{% if endpoint.runs %}<small>{{ endpoint.runs }}</small>{% endif -%}
+{% if endpoint.trouble %}<small class="warn">⚠ {{ endpoint.trouble }}</small>{% endif %}</td>
+<td>{% for address in endpoint.addresses %}<code>{{ address }}</code><br>{% endfor %}</td>
+<td>{% for port in endpoint.ports %}<code>{{ port.text }}</code>
+{%- if port.trouble %}<small class="warn">⚠ {{ port.trouble }}</small>{% else %}<br>{% endif %}{% endfor %}</td></tr>
+{%- endfor %}
+</table>
+</details>
+{%- else %}
+{%- if host.facts %}
+<p>no network of this collection</p>
+{%- endif %}
+{%- endfor %}
+</section>
+{%- endfor %}
+</main>
+<script>{{ script }}</script>
+</body>
+</html>
+"""
+
+
+def _html(hosts: t.Sequence[HostBox]) -> str:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    page = Environment(autoescape=True, keep_trailing_newline=True).from_string(_PAGE)
+    return str(page.render(hosts=hosts, counts=_counts(hosts), style=Markup(_STYLE), script=Markup(_SCRIPT)))
+
+
+def _counts(hosts: t.Sequence[HostBox]) -> str:
+    networks = [network for host in hosts for network in host.networks]
+    endpoints = sum(len(network.endpoints) for network in networks)
+    numbers = ((len(hosts), "host"), (len(networks), "network"), (endpoints, "endpoint"))
+    return ", ".join("%d %s%s" % (number, word, "" if number == 1 else "s") for number, word in numbers)

@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of networks, endpoints and ports, in the few words that the picture and the map have room for."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..module_utils.model import (
+    Address,
+    BridgePolicy,
+    Flow,
+    Masquerade,
+    Process,
+    PublishedPort,
+    bracketed,
+    enumerate_few,
+)
+from ..module_utils.report import EndpointReport, PortUse
+
+_ANY = ("0.0.0.0", "[::]")
+Uses = t.Mapping[tuple[Address, str, str], str]
+
+
+def spelled(values: t.Iterable[object], between: str = "  ") -> str:
+    return between.join(map(str, values))
+
+
+def rules(policy: BridgePolicy | None) -> list[str]:
+    """How the network differs from one that is closed to all others and open inside; nothing when it does not."""
+    if policy is None:
+        return ["none"]
+    words = []
+    if policy.internal:
+        words.append("no way out and no way in")
+    if not policy.icc:
+        words.append("endpoints do not reach one another")
+    if not policy.host_access:
+        words.append("endpoints do not reach the host")
+    if policy.direct_access and not policy.internal:
+        words.append("others may route to the endpoints")
+    if not policy.internal:
+        words += ["open to what comes in by %s" % link for link in policy.trusted_interfaces]
+    return words + ["open %s" % _flow(flow) for flow in policy.allow]
+
+
+def _flow(flow: Flow) -> str:
+    source = str(flow.source) if flow.source.prefixlen else "endpoints" if flow.host else "anywhere"
+    what = "/".join(word for word in (str(flow.ports or ""), flow.protocol) if word)
+    text = "from %s to %s" % (source, "the host at %s" % flow.to.network_address if flow.host else flow.to)
+    return "%s, %s" % (text, what) if what else text
+
+
+def ways_out(masquerades: t.Sequence[Masquerade], bridge: str, with_source: bool) -> list[str]:
+    """One line for all subnets that leave in the same way."""
+    subnets: dict[str, list[str]] = {}
+    for item in masquerades:
+        subnets.setdefault(_way_out(item, bridge), []).append(str(item.source))
+    if not with_source and len(subnets) == 1:
+        return list(subnets)
+    return ["%s  %s" % ("  ".join(sources), way) for way, sources in subnets.items()]
+
+
+def _way_out(item: Masquerade, bridge: str) -> str:
+    words = ["as %s" % (item.to_source or "the host")]
+    if item.out.inverted and item.out.name != bridge:
+        words.append("by any interface but %s" % item.out.name)
+    elif item.out.name and not item.out.inverted:
+        words.append("by %s" % item.out.name)
+    if item.exclude:
+        words.append("untranslated to %s" % spelled(item.exclude, ", "))
+    if item.random_fully:
+        words.append("from random ports")
+    return ", ".join(words)
+
+
+def place(endpoint: EndpointReport) -> str:
+    """Where an endpoint lives: a namespace by its name, or by a process in it."""
+    if endpoint.netns:
+        return endpoint.netns
+    return "process %d" % endpoint.place.pid if endpoint.place is not None and endpoint.place.pid else "?"
+
+
+def remarks(endpoint: EndpointReport) -> str:
+    words = []
+    if not endpoint.netns:
+        words.append("its namespace has no name")
+    if endpoint.isolated:
+        words.append("isolated")
+    if not endpoint.up:
+        words.append("down")
+    words += endpoint.troubles
+    return "  (%s)" % ", ".join(words) if words else ""
+
+
+def runs(processes: t.Sequence[Process]) -> list[str]:
+    """One line for the processes of an endpoint, the units of systemd first: those are what a person restarts."""
+    if not processes:
+        return []
+    units = list(dict.fromkeys(process.unit for process in processes if process.unit))
+    alone = ["%s (process %d)" % (process.name, process.pid) for process in processes if not process.unit]
+    return [enumerate_few(units + alone)]
+
+
+def uses(endpoint: EndpointReport) -> Uses:
+    """What is wrong where its published ports lead to."""
+    return {(use.address, use.protocol, str(use.ports)): _use(use) for use in endpoint.ports if not use.heard}
+
+
+def _use(use: PortUse) -> str:
+    if not use.elsewhere:
+        return "  (nobody listens)"
+    return "  (listens on %s only)" % spelled(use.elsewhere, ", ")
+
+
+def published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses | None = None) -> list[str]:
+    """A line for each port; one line for both families when they are published alike."""
+    hosts: dict[str, list[str]] = {}
+    for port in ports:
+        inside = str(port.container_ports)
+        if with_address:
+            inside = "%s port %s" % (port.container_ip, inside)
+        trouble = (uses or {}).get((port.container_ip, port.protocol, inside), "")
+        text = ":%s -> %s%s%s" % (port.host_ports, inside, _restrictions(port), trouble)
+        hosts.setdefault(text, []).append(_published_on(port))
+    return [host + text for text, names in hosts.items() for host in (["*"] if set(names) == set(_ANY) else names)]
+
+
+def _published_on(port: PublishedPort) -> str:
+    return bracketed(port.host_ip) if port.host_ip is not None else _ANY[port.container_ip.version == 6]
+
+
+def _restrictions(port: PublishedPort) -> str:
+    text = "/%s" % port.protocol
+    if port.allowed_sources:
+        text += "  for %s only" % spelled(port.allowed_sources, ", ")
+    if port.in_interfaces:
+        text += "  by %s only" % ", ".join(port.in_interfaces)
+    return text
