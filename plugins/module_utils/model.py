@@ -93,6 +93,45 @@ class SourceRule:
 
 
 @dataclass(frozen=True)
+class NameEntry:
+    """An address with its names, the one that it is called by first."""
+
+    address: Address
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NamespaceFile:
+    """A file below /etc/netns, for what is started in a namespace in the place of the host's own (ip-netns(8))."""
+
+    netns: str
+    name: str  # hosts, resolv.conf or nsswitch.conf
+    text: str = ""
+    network: str = ""
+    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
+
+
+# Where the DNS server of an endpoint listens, inside of its namespace; its resolv.conf says the same. A process that
+# has the host's resolv.conf, and that names the stub of systemd-resolved, finds this one there.
+NAME_SERVER = ipaddress.IPv4Address("127.0.0.53")
+
+
+@dataclass(frozen=True)
+class NameView:
+    """What the DNS server of an endpoint knows: the names that the endpoint shares a network with."""
+
+    netns: str
+    entries: tuple[NameEntry, ...] = ()
+    # The names of its networks: what is called NAME.NETWORK, and is not among the entries, is nowhere else.
+    domains: tuple[str, ...] = ()
+    subnets: tuple[Network, ...] = ()  # of its networks; who has an address of these is asked nowhere else
+    nameservers: tuple[Address, ...] = ()  # asked from inside; none: those of the host, asked by the host
+    forwards: bool = True  # whether it may ask anybody; not when all its networks are internal
+    network: str = ""
+    endpoint: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class Place:
     """Where the far end of a veth lives: a namespace by name or by the pid of a process in it."""
 

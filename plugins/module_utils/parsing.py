@@ -16,6 +16,9 @@ from .model import DEFAULT_PROJECT, LINK_NAME_BYTES, Address, Interface, Invalid
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 # The kernel gives a comment in nftables 127 bytes, and that of a published port may name a bridge, a network and this.
 _PROJECT_BYTES = 32
+_WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+# What ends in a number would be read as an address.
+_HOST_NAME = r"(?:%s\.)*(?!\d+$)%s" % (_WORD, _WORD)
 _MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 _SYSCTL = r"net[./][A-Za-z0-9_./@:-]+"
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -85,6 +88,22 @@ def namespace_name(option: str, value: object) -> str:
     if not name or name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9_.@:+-]{1,255}", name) or name[0] == "-":
         raise InvalidRequest(
             "%s: %r is not a valid namespace name; use letters, digits and _ . @ : + -, at most 255 of them."
+            % (option, name)
+        )
+    return name
+
+
+def is_host_name(name: str) -> bool:
+    """Whether a text can be the name of a host (RFC 1123, 2.1); with underscores, as those of containers often have."""
+    return len(name) <= 253 and re.fullmatch(_HOST_NAME, name) is not None
+
+
+def host_name(option: str, value: object) -> str:
+    """A name, with or without a domain, that addresses are looked up by."""
+    name = text(option, value)
+    if not is_host_name(name):
+        raise InvalidRequest(
+            "%s: %r is not a valid host name; use letters, digits, - and _, at most 63 of them between two dots."
             % (option, name)
         )
     return name

@@ -11,7 +11,18 @@ from __future__ import annotations
 import typing as t
 
 from .marks import name_of
-from .model import Address, BridgePolicy, Interface, Masquerade, Network, Place, PortRange, Process, PublishedPort
+from .model import (
+    Address,
+    BridgePolicy,
+    Interface,
+    Masquerade,
+    NamespaceFile,
+    Network,
+    Place,
+    PortRange,
+    Process,
+    PublishedPort,
+)
 from .records import dataclass, replace
 
 _T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport", "EndpointReport")
@@ -105,6 +116,7 @@ class HostReport:
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
     backend: str | None = None  # None: no packet filter works
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
+    files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
 
     @property
     def endpoints(self) -> t.Iterator[EndpointReport]:

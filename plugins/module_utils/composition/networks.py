@@ -40,6 +40,7 @@ class Endpoint:
     wanted: t.Sequence[Address]
     publish: t.Sequence[Publish]
     default_route: bool = True  # whether this network may give it one
+    options: Facts = field(default_factory=dict)
     addresses: list[Interface] = field(default_factory=list)
 
 
@@ -214,6 +215,7 @@ def _read_endpoint(options: Facts, network: str) -> Endpoint:
             wanted=[read.address("addresses", text) for text in texts],
             publish=[parse(value) for value in options.get("publish") or ()],
             default_route=options.get("default_route") is not False,
+            options=options,
         )
 
 

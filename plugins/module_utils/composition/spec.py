@@ -23,6 +23,11 @@ ENDPOINT: Arguments = {
     "addresses": {"type": "list", "elements": "str"},
     "mac_address": {"type": "str"},
     "default_route": {"type": "bool", "default": True},
+    "aliases": {"type": "raw"},
+    "resolver": {"type": "bool", "default": True},
+    "nameservers": {"type": "list", "elements": "str"},
+    "search": {"type": "list", "elements": "str"},
+    "extra_hosts": {"type": "list", "elements": "str"},
     "publish": {"type": "list", "elements": "raw", "options": PUBLISH},
 }
 NETWORK: Arguments = {
@@ -35,6 +40,9 @@ NETWORK: Arguments = {
     "mtu": {"type": "int"},
     "masquerade": {"type": "raw", "options": _MASQUERADE, "default": True},
     **without(POLICY, "bridge", "subnets", "gateways"),
+    "names": {"type": "bool", "default": True},
+    "dns": {"type": "bool", "default": False},
+    "nameservers": {"type": "list", "elements": "str"},
     "endpoints": {"type": "list", "elements": "dict", "options": ENDPOINT, "default": []},
 }
 POOL: Arguments = {"base": {"type": "str", "required": True}, "size": {"type": "int", "required": True}}

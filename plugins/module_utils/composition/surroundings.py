@@ -27,6 +27,10 @@ class Surroundings:
         """Whether somebody else has a port of the host: a process that listens, or a rule that leads it elsewhere."""
         return False
 
+    def is_ours(self, netns: str) -> bool:
+        """Whether we made the namespace of this name, or are about to."""
+        return True
+
     def reserved_ports(self) -> str:
         """The ports that the administrator keeps for services of his own, as the kernel spells them: RESERVED_PORTS."""
         return ""

@@ -1,0 +1,248 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which names each endpoint knows: those of all endpoints that it shares a network with."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import parsing as read
+from ..marks import name_of
+from ..model import InvalidRequest, NameEntry, NameView, Network, Place
+from ..reading import Option, read_list
+from ..records import replace
+from ..report import EndpointReport, HostReport
+from . import sections
+from .networks import BridgeNetwork, Endpoint
+from .scope import Goes
+from .sections import Section
+from .surroundings import NOTHING_AROUND, Surroundings
+
+GATEWAY = "host"
+_RESERVED = (GATEWAY, "localhost", "ip6-localhost", "ip6-loopback")
+_LIST: Option = {"type": "list", "elements": "str"}
+
+# The sections of each namespace, in the order of their labels.
+Known = t.Mapping[str, t.Sequence[Section]]
+# By the name of a network and where an endpoint lives.
+Aliases = t.Mapping[tuple[str, Place], t.Sequence[str]]
+
+
+class Noted:
+    """What earlier runs wrote, read when it is asked for."""
+
+    def __init__(self, report: HostReport) -> None:
+        self._texts = {file.netns: file.text for file in report.files if file.name == "hosts"}
+        self._read: dict[str, dict[str, Section]] = {}
+
+    def namespaces(self) -> t.Iterable[str]:
+        """Those that have a hosts file of ours."""
+        return self._texts
+
+    def of(self, netns: str) -> dict[str, Section]:
+        """The sections of a namespace by their labels."""
+        if netns not in self._read:
+            self._read[netns] = sections.parse(self._texts.get(netns, ""))
+        return self._read[netns]
+
+    def names(self, netns: str, label: str, address: object) -> tuple[str, ...]:
+        """How an endpoint is called in a network, by its own file."""
+        section = self.of(netns).get(label)
+        return next((entry.names for entry in section.entries if entry.address == address), ()) if section else ()
+
+
+def known_names(
+    networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings = NOTHING_AROUND
+) -> Known:
+    """The sections of each namespace that this run is about, none where nothing is known any more.
+
+    Only namespaces that we made have any; what lives in others has the files of whoever made it.
+    """
+    noted, aliases, listed = Noted(report), _aliases(networks), {network.label for network in networks}
+    found: dict[str, dict[str, Section]] = {}
+    for netns in noted.namespaces():
+        if any(goes(label) for label in noted.of(netns)):
+            found[netns] = {}
+    for network in networks:
+        for netns, section in _sections(network, aliases, noted, goes):
+            found.setdefault(netns, {})
+            if section is not None and around.is_ours(netns):
+                found[netns][section.label] = section
+    there = {(item.netns, item.network) for item in report.endpoints if item.netns and not goes(item.network)}
+    for netns, own in found.items():
+        kept = noted.of(netns).values()
+        own.update((item.label, item) for item in kept if item.label not in listed and (netns, item.label) in there)
+    return {netns: [own[label] for label in sorted(own)] for netns, own in found.items()}
+
+
+def name_views(known: Known, report: HostReport, networks: t.Sequence[BridgeNetwork]) -> list[NameView]:
+    """What DNS servers are to know, one for each namespace of which a network has ``dns``."""
+    subnets: dict[str, tuple[Network, ...]] = {item.network: item.subnets for item in report.networks}
+    subnets.update((item.label, tuple(subnet.network for subnet in item.subnets.values())) for item in networks)
+    return [_view(netns, own, subnets) for netns, own in sorted(known.items()) if has_server(own)]
+
+
+def has_server(own: t.Sequence[Section]) -> bool:
+    """Whether an endpoint has a DNS server of its own."""
+    return any(section.dns for section in own) and all(section.resolver for section in own)
+
+
+def _view(netns: str, own: t.Sequence[Section], subnets: t.Mapping[str, tuple[Network, ...]]) -> NameView:
+    return NameView(
+        netns=netns,
+        entries=tuple(entry for section in own for entry in (*section.entries, *section.extra)),
+        domains=tuple(name_of(section.label) for section in own),
+        subnets=tuple(subnet for section in own for subnet in subnets.get(section.label, ())),
+        nameservers=tuple(dict.fromkeys(server for section in own for server in section.nameservers)),
+        forwards=not all(section.internal for section in own),
+        network=own[0].label,
+        endpoint=netns,
+    )
+
+
+# ---- one network
+
+
+def _sections(
+    network: BridgeNetwork, aliases: Aliases, noted: Noted, goes: Goes
+) -> t.Iterator[tuple[str, Section | None]]:
+    """The section of each namespace that has an end in a network; None where the network has no names."""
+    names = network.options.get("names") is not False
+    listed = {endpoint.veth for endpoint in network.endpoints}
+    others = [item for item in network.others if item.netns and item.veth not in listed and not goes(item.network)]
+    common = _common(network, aliases, others, noted) if names else None
+    for endpoint in network.endpoints:
+        if endpoint.place.netns is not None:
+            yield endpoint.place.netns, None if common is None else _own(common, endpoint, network)
+    for other in others:
+        there = noted.of(other.netns or "").get(network.label)
+        if there is not None:
+            yield other.netns or "", None if common is None else _kept(common, there)
+
+
+def _common(network: BridgeNetwork, aliases: Aliases, others: t.Sequence[EndpointReport], noted: Noted) -> Section:
+    """What all endpoints of a network have of it."""
+    entries = [NameEntry(gateway, (GATEWAY,)) for gateway in network.gateways.values()]
+    named = [(names, [address.ip for address in item.addresses]) for item, names in _named(network, aliases)]
+    named += [(_names_of_other(other, network, noted), [a.ip for a in other.addresses]) for other in others]
+    entries += [NameEntry(ip, names) for names, own in sorted(named, key=_first_name) for ip in own if names]
+    return Section(network.label, tuple(entries), internal=network.internal, dns=bool(network.options.get("dns")))
+
+
+def _first_name(named: tuple[tuple[str, ...], t.Sequence[object]]) -> tuple[str, ...]:
+    return named[0]
+
+
+def _own(common: Section, endpoint: Endpoint, network: BridgeNetwork) -> Section:
+    """With what one endpoint has for itself."""
+    options = endpoint.options
+    with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
+        servers = options.get("nameservers") or network.options.get("nameservers") or ()
+        given: dict[str, t.Any] = {
+            "extra": tuple(_extra(options.get("extra_hosts") or (), common, network)),
+            "nameservers": tuple(read.address("nameservers", server) for server in servers),
+            "search": tuple(read.host_name("search", domain) for domain in options.get("search") or ()),
+            "resolver": options.get("resolver") is not False,
+        }
+    return replace(common, **given) if given != _NOTHING_OWN else common
+
+
+_NOTHING_OWN: dict[str, t.Any] = {"extra": (), "nameservers": (), "search": (), "resolver": True}
+
+
+def _kept(common: Section, there: Section) -> Section:
+    """That of an endpoint that is not in the list, and stays."""
+    own = {name: getattr(there, name) for name in _NOTHING_OWN}
+    return replace(common, **own)
+
+
+def _extra(values: t.Sequence[str], common: Section, network: BridgeNetwork) -> t.Iterator[NameEntry]:
+    taken = {name.lower(): entry.names[0] for entry in common.entries for name in entry.names}
+    for value in values:
+        name, colon, target = value.partition(":")
+        if not colon or not target:
+            raise InvalidRequest("extra_hosts: %r is not a name with an address; write it like api:192.0.2.7." % value)
+        read.host_name("extra_hosts", name)
+        if name.lower() in _RESERVED or name.lower() in taken:
+            raise InvalidRequest("extra_hosts: %s has a meaning in this network already; choose another name." % name)
+        gateways = target == "host-gateway"
+        found = network.gateways.values() if gateways else [read.address("extra_hosts", target)]
+        yield from (NameEntry(address, (name,)) for address in found)
+
+
+def _names_of_other(other: EndpointReport, network: BridgeNetwork, noted: Noted) -> tuple[str, ...]:
+    """What an endpoint is called that is not in the list: as it was, or like its namespace."""
+    netns = other.netns or ""
+    for address in other.addresses:
+        found = noted.names(netns, network.label, address.ip)
+        if found:
+            return found
+    return _both(netns, network.name) if read.is_host_name(netns) and netns.lower() not in _RESERVED else ()
+
+
+def _both(name: str, network: str) -> tuple[str, ...]:
+    full = "%s.%s" % (name, network)
+    return (name, full) if read.is_host_name(full) else (name,)
+
+
+# ---- names in a list
+
+
+def _named(network: BridgeNetwork, aliases: Aliases) -> t.Iterator[tuple[Endpoint, tuple[str, ...]]]:
+    """The endpoints of a network with their names in it; raises InvalidRequest where one name means two things."""
+    holders: dict[str, str] = {}
+    for endpoint in network.endpoints:
+        for name in names_of(endpoint, network):
+            _refuse_reserved(name, endpoint, network)
+            _hold(holders, name, endpoint, network)
+    for endpoint in network.endpoints:
+        further = aliases.get((network.name, endpoint.place), ())
+        for name in further:
+            _refuse_reserved(name, endpoint, network)
+            if holders.get(name.lower(), endpoint.name) != endpoint.name:
+                _hold(holders, name, endpoint, network)
+        yield endpoint, tuple(dict.fromkeys((*names_of(endpoint, network), *further)))
+
+
+def names_of(endpoint: Endpoint, network: BridgeNetwork) -> tuple[str, ...]:
+    """The name of an endpoint, alone and with that of its network; none when it cannot be the name of a host."""
+    return _both(endpoint.name, network.name) if read.is_host_name(endpoint.name) else ()
+
+
+def _hold(holders: dict[str, str], name: str, endpoint: Endpoint, network: BridgeNetwork) -> None:
+    other = holders.setdefault(name.lower(), endpoint.name)
+    if other != endpoint.name:
+        raise InvalidRequest(
+            "network %s: the name %s means endpoint %s and endpoint %s; only an alias may mean several."
+            % (network.name, name, other, endpoint.name)
+        )
+
+
+def _refuse_reserved(name: str, endpoint: Endpoint, network: BridgeNetwork) -> None:
+    if name.lower() in _RESERVED:
+        meaning = "the gateway" if name.lower() == GATEWAY else "the endpoint itself"
+        raise InvalidRequest(
+            "network %s: endpoint %s: the name %s means %s in every endpoint; choose another one, or set names to false"
+            " for the network." % (network.name, endpoint.name, name, meaning)
+        )
+
+
+def _aliases(networks: t.Sequence[BridgeNetwork]) -> Aliases:
+    """All aliases in a list; an entry may also tell those that its endpoint has in its other networks."""
+    found: dict[tuple[str, Place], list[str]] = {}
+    for network in networks:
+        for endpoint in network.endpoints:
+            value = endpoint.options.get("aliases")
+            if value is not None and value != "":
+                by_network = value if isinstance(value, t.Mapping) else {network.name: value}
+                for name, given in by_network.items():
+                    found.setdefault((str(name), endpoint.place), []).extend(_read_aliases(given, endpoint, network))
+    return found
+
+
+def _read_aliases(value: object, endpoint: Endpoint, network: BridgeNetwork) -> list[str]:
+    title = "network %s: endpoint %s" % (network.name, endpoint.name)
+    names = read_list(title, "aliases", _LIST, value) if value is not None else []
+    with read.about(title):
+        return [read.host_name("aliases", name) for name in names]
