@@ -16,7 +16,7 @@ from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
 from .marks import name_of
-from .model import HOST, RESERVED_PORTS, Interface, Namespace, Network, PublishedPort
+from .model import HOST, RESERVED_PORTS, Interface, Namespace, Network, Place, PublishedPort
 from .world import World
 
 
@@ -55,6 +55,16 @@ class _Around(Surroundings):
         if any(listener.takes(port) for listener in world.listening(port.protocol, first, last)):
             return True
         return bool(world.firewall.port_holder(port, world.local_addresses))
+
+    def is_ours(self, netns: str) -> bool:
+        world = self._world
+        return not world.has_namespace(netns) or world.owns(Place(netns=netns))
+
+    def file(self, path: str) -> str:
+        return self._world.look_file(path) or ""
+
+    def hostname(self) -> str:
+        return self._world.host.hostname()
 
     def reserved_ports(self) -> str:
         return self._world.sysctl(HOST, RESERVED_PORTS) or ""

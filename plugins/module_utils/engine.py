@@ -76,6 +76,10 @@ class Kind(t.Generic[Item]):
         """The object as it will be, in the same words."""
         raise NotImplementedError
 
+    def told(self, found: Description) -> Description:
+        """What of a description is in the result; the diff has all of it."""
+        return found
+
     def doubts(self, item: Item, world: World) -> t.Iterable[str]:
         """Why the object would not work as the host is, a clause for each reason."""
         return ()
@@ -174,7 +178,7 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
             request.kind.remark(request.item, world)
     rules, late = _plan_rules(plan, world) if world.firewall.in_use else ([], [])
     coming.sort(key=lambda step: not step.clears_the_way)
-    plan.steps = rules + joined(going) + late + coming + joined(world.afterwards)
+    plan.steps = rules + joined(going) + late + joined(coming) + joined(world.afterwards)
     return plan
 
 
@@ -249,7 +253,7 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     title = kind.title(item)
     observed = kind.observed(item, world)
     if _stays(kind, item, request.state, world):
-        plan.objects.append(dict(observed or {}, state="present", title=title))
+        plan.objects.append(dict(kind.told(observed) or {}, state="present", title=title))
         return []
     revision = world.firewall.revision
     steps = _ask(kind, item, request.state, world)
@@ -263,7 +267,8 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
             observed = dict(observed, needs=headlines(steps))  # not as it should be in something that is not shown
     plan.before[title] = observed
     plan.after[title] = wanted
-    plan.objects.append(dict(wanted or {}, state="absent" if wanted is None else "present", title=title))
+    told = kind.told(wanted) or {}
+    plan.objects.append(dict(told, state="absent" if wanted is None else "present", title=title))
     return steps
 
 

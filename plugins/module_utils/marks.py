@@ -33,6 +33,8 @@ CHAIN_PREFIX = "DLN-"
 
 # A file for each name that we gave to the namespace of a process; it holds the inode of that namespace.
 NETNS_RECORDS = "/run/dockerless.network/netns"
+# For what is started in a namespace, files in the place of those in /etc: ip-netns(8).
+NETNS_FILES = "/etc/netns"
 # What forwarding was before us, and what it is to be: after the next boot as well, or until then.
 SYSCTL_FILE = "/etc/sysctl.d/90-dockerless-network.conf"
 VOLATILE_SYSCTL_FILE = "/run/dockerless.network.sysctl.conf"
@@ -78,3 +80,14 @@ def namespace_alias(noted: str, name: str) -> str:
 def namespace_of(link_alias: str) -> str:
     """The name of the namespace that an alias of its loopback tells; empty when it tells none."""
     return link_alias.partition("/")[2] if link_alias.startswith(COLLECTION) else ""
+
+
+def file_mark(what: str, noted: str) -> str:
+    """The first line of a file of ours, as a comment."""
+    return "# %s: %s, %s; changes here are lost at the next run\n" % (COLLECTION, what, noted)
+
+
+def label_of_file(text: str) -> str | None:
+    """The label that the first line of a file holds; None when the file is not ours."""
+    first, comma, noted = text.partition("\n")[0].partition(";")[0].rpartition(", ")
+    return noted if comma and first.startswith("# %s: " % COLLECTION) else None

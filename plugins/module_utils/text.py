@@ -22,6 +22,9 @@ def _block(value: t.Any) -> list[str]:
     lines: list[str] = []
     if isinstance(value, t.Mapping):
         for key, item in value.items():
+            if isinstance(item, str) and "\n" in item:
+                lines += ["%s: |" % _scalar(key), *("  " + line for line in item.splitlines())]
+                continue
             nested = _nested(item)
             lines.append("%s:%s" % (_scalar(key), "" if nested else " " + _flow(item)))
             lines += ["  " + line for line in _block(item)] if nested else []

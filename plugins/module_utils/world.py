@@ -17,7 +17,7 @@ from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
-from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, namespace_of, project_of
+from .marks import DOOMED_GROUP, LINK_GROUP, NETNS_FILES, label_of, name_of, namespace_of, project_of
 from .model import (
     BRIDGE_PORTS,
     FORWARDING,
@@ -80,6 +80,7 @@ class World:
         self._values: dict[tuple[Place, str], dict[str, str]] = {}
         self._wanted_values: dict[tuple[Place, str], str] = {}
         self._files: dict[str, str | None] = {}
+        self._looked: dict[str, str | None] = {}
         self._born = 0
         self._lost: dict[str, list[Place]] | None = None
         self._indexes: dict[int, str] | None = None
@@ -613,12 +614,29 @@ class World:
             return self.host.read_file(path)
         return self._files[path]
 
+    def look_file(self, path: str) -> str | None:
+        """The text of a file that may be somebody else's, as it will be; None: there is none that can be read."""
+        if path in self._files:
+            return self._files[path]
+        if path not in self._looked:
+            self._looked[path] = self.host.look_file(path)
+        return self._looked[path]
+
+    def found_file(self, path: str) -> str | None:
+        """The text of a file that has been looked at, as it was before this run."""
+        return self._looked.get(path)
+
+    def namespace_files(self) -> t.Iterator[tuple[str, str]]:
+        """The namespaces with a folder of their own below /etc/netns, and the names of the files there."""
+        for netns in self.host.folder(NETNS_FILES):
+            yield from ((netns, name) for name in self.host.folder("%s/%s" % (NETNS_FILES, netns)))
+
     def put_file(self, path: str, text: str | None) -> str | None:
         """This run wants a file to have this text, None to be gone; returns the text that it will have found.
 
         Raises Conflict when the same run wants another text as well.
         """
-        before = self.file(path)
+        before = self.look_file(path) if path in self._looked else self.file(path)
         if self._files.setdefault(path, text) != text:
             raise Conflict("The file %s cannot have two different texts, and this run asks for both." % path)
         return before

@@ -139,6 +139,26 @@ options:
           port:
             description: The endpoint's port, or a range V(first-last). By default any. Needs a protocol.
             type: str
+      names:
+        description:
+          - Whether the endpoints of the network find one another by name. Each has the names of all of them, alone and
+            with the name of the network (V(db), V(db.blue)), their C(aliases), and V(host) for the gateway.
+          - They are in C(/etc/netns/NAME/hosts), which C(ip netns exec), the become plugin
+            P(dockerless.network.netns#become) and services of an endpoint use in the place of C(/etc/hosts), and
+            C(/etc/netns/NAME/resolv.conf) has the host's name servers. Files there that somebody else made stay as they
+            are. Endpoints by C(pid), and namespaces that this collection did not make, get no files.
+        type: bool
+        default: true
+      dns:
+        description: Whether each endpoint of the network has a DNS server as well, at 127.0.0.53 inside of it, for
+          programs that do not read C(/etc/hosts).
+        type: bool
+        default: false
+      nameservers:
+        description: The name servers that endpoints ask for all other names, by their addresses. By default those of
+          the host, and none if the network is internal.
+        type: list
+        elements: str
       endpoints:
         description: The endpoints of the network.
         type: list
@@ -179,6 +199,31 @@ options:
               - Set it to V(false) for a namespace that has a default route of its own, such as that of a container.
             type: bool
             default: true
+          aliases:
+            description:
+              - Further names of the endpoint, in the network that they are given in. A dictionary with networks as its
+                keys gives those of several networks of the endpoint in one place.
+              - Several endpoints may have the same alias. It then stands for the addresses of all of them.
+            type: raw
+          resolver:
+            description: Whether the endpoint has the DNS server of a network with C(dns). Set it to V(false) for an
+              endpoint that serves DNS itself on all its addresses.
+            type: bool
+            default: true
+          nameservers:
+            description: The name servers that the endpoint asks, in the place of those of the network.
+            type: list
+            elements: str
+          search:
+            description: The domains in which the endpoint looks for short names, after the names of endpoints. By
+              default those of the host.
+            type: list
+            elements: str
+          extra_hosts:
+            description: Names that only this endpoint knows, each as C(name:address). With V(host-gateway) as the
+              address, the name stands for the gateway.
+            type: list
+            elements: str
           publish:
             description:
               - The ports to publish on the host. Each is either a text in Docker's short syntax,
@@ -348,8 +393,8 @@ commands:
     - ip netns add web
 objects:
   description:
-    - Every bridge, namespace, veth pair, policy, masquerade and published port that was asked for or removed, and the
-      forwarding state of the host. In check mode, as they would be.
+    - Every bridge, namespace, veth pair, policy, masquerade, published port and file of names that was asked for or
+      removed, and the forwarding state of the host. In check mode, as they would be.
     - An object that is absent has only C(title) and C(state). Others also have the values that the object's own module
       returns, M(dockerless.network.bridge), M(dockerless.network.netns), M(dockerless.network.veth),
       M(dockerless.network.bridge_firewall), M(dockerless.network.nat_masquerade), M(dockerless.network.port_publish)

@@ -37,7 +37,8 @@ NETWORKS = PREFIX + "networks"
 OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.
 OF_THE_CONTROLLER = {"fleet_map", "picture"}
-KINDS: dict[str, Kind[Any]] = {row.name: row.load() for row in ROWS}
+# What follows from a list of networks alone has no module of its own.
+KINDS: dict[str, Kind[Any]] = {row.name: row.load() for row in ROWS if row.load().ARGUMENTS}
 ARGUMENTS: dict[str, Options] = {
     **{
         name: {**kind.ARGUMENTS, **STATE, "aggregate": {"type": "list", "elements": "dict"}}

@@ -35,7 +35,7 @@ from .names import Names
 from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, staying
 from .objects import Composition, Objects
 from .ports import plan_ports
-from .removal import removals, unwanted_masquerades
+from .removal import removals, unwanted_files, unwanted_masquerades
 from .scope import BY_DEFAULT, Goes, Scope
 from .spec import read_masquerade
 from .surroundings import NOTHING_AROUND, Surroundings
@@ -64,9 +64,10 @@ def compose(
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
     forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
+    told = _plan_names(wanted, present, absent, report, goes, around)
     asker = EVERYBODY if scope.everything else scope.asker
     (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
-    return Composition(present, absent, tuple(_left_alone(names, report, scope)))
+    return Composition(present, absent, (*_left_alone(names, report, scope), *told))
 
 
 def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
@@ -266,6 +267,26 @@ def _ways_by_host(network: BridgeNetwork) -> tuple[Route, ...]:
             routes.append(Route(ipaddress.ip_network(gateway)))
             routes += [Route(half, gateway) for half in subnet.network.subnets(prefixlen_diff=1)]
     return tuple(routes)
+
+
+def _plan_names(
+    networks: t.Sequence[BridgeNetwork],
+    present: Objects,
+    absent: Objects,
+    report: HostReport,
+    goes: Goes,
+    around: Surroundings,
+) -> list[str]:
+    """The files of names, and what to say of them."""
+    if not report.files and not any(network.endpoints and network.named for network in networks):
+        return []
+    from .naming import known_names, without_names
+    from .resolver_files import Writer
+
+    known, writer = known_names(networks, report, goes, around), Writer(around)
+    present.netns_file = writer.files(known)
+    absent.netns_file = unwanted_files(present, absent, known, report, goes)
+    return [*without_names(networks), *writer.warnings()]
 
 
 def _plan_forwarding(

@@ -9,14 +9,13 @@ import typing as t
 
 from .. import parsing as read
 from ..marks import name_of
-from ..model import InvalidRequest, NameEntry, NameView, Network, Place
+from ..model import InvalidRequest, NameEntry, NameView, Network, Place, enumerate_few
 from ..reading import Option, read_list
 from ..records import replace
 from ..report import EndpointReport, HostReport
-from . import sections
 from .networks import BridgeNetwork, Endpoint
 from .scope import Goes
-from .sections import Section
+from .sections import Noted, Section, noted
 from .surroundings import NOTHING_AROUND, Surroundings
 
 GATEWAY = "host"
@@ -29,29 +28,6 @@ Known = t.Mapping[str, t.Sequence[Section]]
 Aliases = t.Mapping[tuple[str, Place], t.Sequence[str]]
 
 
-class Noted:
-    """What earlier runs wrote, read when it is asked for."""
-
-    def __init__(self, report: HostReport) -> None:
-        self._texts = {file.netns: file.text for file in report.files if file.name == "hosts"}
-        self._read: dict[str, dict[str, Section]] = {}
-
-    def namespaces(self) -> t.Iterable[str]:
-        """Those that have a hosts file of ours."""
-        return self._texts
-
-    def of(self, netns: str) -> dict[str, Section]:
-        """The sections of a namespace by their labels."""
-        if netns not in self._read:
-            self._read[netns] = sections.parse(self._texts.get(netns, ""))
-        return self._read[netns]
-
-    def names(self, netns: str, label: str, address: object) -> tuple[str, ...]:
-        """How an endpoint is called in a network, by its own file."""
-        section = self.of(netns).get(label)
-        return next((entry.names for entry in section.entries if entry.address == address), ()) if section else ()
-
-
 def known_names(
     networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings = NOTHING_AROUND
 ) -> Known:
@@ -59,20 +35,20 @@ def known_names(
 
     Only namespaces that we made have any; what lives in others has the files of whoever made it.
     """
-    noted, aliases, listed = Noted(report), _aliases(networks), {network.label for network in networks}
-    found: dict[str, dict[str, Section]] = {}
-    for netns in noted.namespaces():
-        if any(goes(label) for label in noted.of(netns)):
-            found[netns] = {}
+    before, aliases = noted(report), _aliases(networks)
+    namespaces = {file.netns for file in report.files}
+    found: dict[str, dict[str, Section]] = {netns: {} for netns in namespaces if any(map(goes, before.labels(netns)))}
     for network in networks:
-        for netns, section in _sections(network, aliases, noted, goes):
+        for netns, section in _sections(network, aliases, before, goes):
             found.setdefault(netns, {})
             if section is not None and around.is_ours(netns):
                 found[netns][section.label] = section
+    listed = {network.label for network in networks}
     there = {(item.netns, item.network) for item in report.endpoints if item.netns and not goes(item.network)}
     for netns, own in found.items():
-        kept = noted.of(netns).values()
-        own.update((item.label, item) for item in kept if item.label not in listed and (netns, item.label) in there)
+        others = (label for label in before.labels(netns) if label not in listed and (netns, label) in there)
+        kept = (before.section(netns, label) for label in others)
+        own.update((section.label, section) for section in kept if section is not None)
     return {netns: [own[label] for label in sorted(own)] for netns, own in found.items()}
 
 
@@ -105,27 +81,27 @@ def _view(netns: str, own: t.Sequence[Section], subnets: t.Mapping[str, tuple[Ne
 
 
 def _sections(
-    network: BridgeNetwork, aliases: Aliases, noted: Noted, goes: Goes
+    network: BridgeNetwork, aliases: Aliases, before: Noted, goes: Goes
 ) -> t.Iterator[tuple[str, Section | None]]:
     """The section of each namespace that has an end in a network; None where the network has no names."""
-    names = network.options.get("names") is not False
     listed = {endpoint.veth for endpoint in network.endpoints}
     others = [item for item in network.others if item.netns and item.veth not in listed and not goes(item.network)]
-    common = _common(network, aliases, others, noted) if names else None
+    common = _common(network, aliases, others, before) if network.named else None
+    taken = {name.lower() for entry in common.entries for name in entry.names} if common else set()
     for endpoint in network.endpoints:
         if endpoint.place.netns is not None:
-            yield endpoint.place.netns, None if common is None else _own(common, endpoint, network)
+            yield endpoint.place.netns, None if common is None else _own(common, taken, endpoint, network)
     for other in others:
-        there = noted.of(other.netns or "").get(network.label)
+        there = before.section(other.netns or "", network.label)
         if there is not None:
             yield other.netns or "", None if common is None else _kept(common, there)
 
 
-def _common(network: BridgeNetwork, aliases: Aliases, others: t.Sequence[EndpointReport], noted: Noted) -> Section:
+def _common(network: BridgeNetwork, aliases: Aliases, others: t.Sequence[EndpointReport], before: Noted) -> Section:
     """What all endpoints of a network have of it."""
     entries = [NameEntry(gateway, (GATEWAY,)) for gateway in network.gateways.values()]
     named = [(names, [address.ip for address in item.addresses]) for item, names in _named(network, aliases)]
-    named += [(_names_of_other(other, network, noted), [a.ip for a in other.addresses]) for other in others]
+    named += [(_names_of_other(other, network, before), [a.ip for a in other.addresses]) for other in others]
     entries += [NameEntry(ip, names) for names, own in sorted(named, key=_first_name) for ip in own if names]
     return Section(network.label, tuple(entries), internal=network.internal, dns=bool(network.options.get("dns")))
 
@@ -134,13 +110,13 @@ def _first_name(named: tuple[tuple[str, ...], t.Sequence[object]]) -> tuple[str,
     return named[0]
 
 
-def _own(common: Section, endpoint: Endpoint, network: BridgeNetwork) -> Section:
+def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNetwork) -> Section:
     """With what one endpoint has for itself."""
     options = endpoint.options
     with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
         servers = options.get("nameservers") or network.options.get("nameservers") or ()
         given: dict[str, t.Any] = {
-            "extra": tuple(_extra(options.get("extra_hosts") or (), common, network)),
+            "extra": tuple(_extra(options.get("extra_hosts") or (), taken, network)),
             "nameservers": tuple(read.address("nameservers", server) for server in servers),
             "search": tuple(read.host_name("search", domain) for domain in options.get("search") or ()),
             "resolver": options.get("resolver") is not False,
@@ -157,25 +133,24 @@ def _kept(common: Section, there: Section) -> Section:
     return replace(common, **own)
 
 
-def _extra(values: t.Sequence[str], common: Section, network: BridgeNetwork) -> t.Iterator[NameEntry]:
-    taken = {name.lower(): entry.names[0] for entry in common.entries for name in entry.names}
+def _extra(values: t.Sequence[str], taken: set[str], network: BridgeNetwork) -> t.Iterator[NameEntry]:
     for value in values:
         name, colon, target = value.partition(":")
         if not colon or not target:
             raise InvalidRequest("extra_hosts: %r is not a name with an address; write it like api:192.0.2.7." % value)
         read.host_name("extra_hosts", name)
-        if name.lower() in _RESERVED or name.lower() in taken:
+        if name.lower() in taken or name.lower() in _RESERVED:
             raise InvalidRequest("extra_hosts: %s has a meaning in this network already; choose another name." % name)
         gateways = target == "host-gateway"
         found = network.gateways.values() if gateways else [read.address("extra_hosts", target)]
         yield from (NameEntry(address, (name,)) for address in found)
 
 
-def _names_of_other(other: EndpointReport, network: BridgeNetwork, noted: Noted) -> tuple[str, ...]:
+def _names_of_other(other: EndpointReport, network: BridgeNetwork, before: Noted) -> tuple[str, ...]:
     """What an endpoint is called that is not in the list: as it was, or like its namespace."""
     netns = other.netns or ""
     for address in other.addresses:
-        found = noted.names(netns, network.label, address.ip)
+        found = before.names(netns, network.label, address.ip)
         if found:
             return found
     return _both(netns, network.name) if read.is_host_name(netns) and netns.lower() not in _RESERVED else ()
@@ -208,6 +183,17 @@ def _named(network: BridgeNetwork, aliases: Aliases) -> t.Iterator[tuple[Endpoin
 def names_of(endpoint: Endpoint, network: BridgeNetwork) -> tuple[str, ...]:
     """The name of an endpoint, alone and with that of its network; none when it cannot be the name of a host."""
     return _both(endpoint.name, network.name) if read.is_host_name(endpoint.name) else ()
+
+
+def without_names(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[str]:
+    """What to say of endpoints that nobody can look up."""
+    for network in networks:
+        names = [item.name for item in network.endpoints if not names_of(item, network)] if network.named else []
+        if names:
+            yield (
+                "network %s: no host can have the name of these endpoints, so others do not find them by it; give them"
+                " aliases: %s." % (network.name, enumerate_few(names))
+            )
 
 
 def _hold(holders: dict[str, str], name: str, endpoint: Endpoint, network: BridgeNetwork) -> None:

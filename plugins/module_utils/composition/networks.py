@@ -70,6 +70,11 @@ class BridgeNetwork:
         return bool(self.options.get("internal"))
 
     @property
+    def named(self) -> bool:
+        """Whether its endpoints find one another by name."""
+        return self.options.get("names") is not False
+
+    @property
     def icc(self) -> bool:
         """Whether its endpoints may talk to one another."""
         return self.options.get("icc") is not False

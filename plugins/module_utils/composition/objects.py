@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import field
 
-from ..model import Bridge, BridgePolicy, Forwarding, Masquerade, Namespace, PublishedPort, Veth
+from ..model import Bridge, BridgePolicy, Forwarding, Masquerade, Namespace, NamespaceFile, PublishedPort, Veth
 from ..records import dataclass
 
 
@@ -23,6 +23,7 @@ class Objects:
     nat_masquerade: list[Masquerade] = field(default_factory=list)
     port_publish: list[PublishedPort] = field(default_factory=list)
     sysctl_forward: list[Forwarding] = field(default_factory=list)
+    netns_file: list[NamespaceFile] = field(default_factory=list)
 
     def of(self, kind: str) -> t.Sequence[object]:
         """Those of one kind."""

@@ -5,7 +5,21 @@
 
 from __future__ import annotations
 
-from ..model import HOST, Bridge, BridgePolicy, Masquerade, Namespace, OutInterface, Peer, PublishedPort, Veth
+import typing as t
+
+from ..model import (
+    HOST,
+    Bridge,
+    BridgePolicy,
+    Masquerade,
+    Namespace,
+    NamespaceFile,
+    OutInterface,
+    Peer,
+    PublishedPort,
+    Veth,
+)
+from ..records import replace
 from ..report import HostReport
 from .objects import Objects
 from .scope import Goes
@@ -81,3 +95,17 @@ def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugg
         if goes(item.network) or (item.network and item.network not in alive and item.name in left)
     ]
     return [Namespace(item.name, network=item.network) for item in gone]
+
+
+def unwanted_files(
+    wanted: Objects, unwanted: Objects, decided: t.Container[str], report: HostReport, goes: Goes
+) -> list[NamespaceFile]:
+    """The files of namespaces that go, and of those that know no names any more; ``decided`` says of which ones."""
+    kept = {(file.netns, file.name) for file in wanted.netns_file}
+    gone = {namespace.name for namespace in unwanted.netns}
+    return [
+        replace(file, text="")
+        for file in report.files
+        if (file.netns, file.name) not in kept
+        if file.netns in decided or file.netns in gone or goes(file.network)
+    ]

@@ -14,6 +14,7 @@ import typing as t
 
 from ..model import Address, NameEntry
 from ..records import dataclass
+from ..report import HostReport
 
 _NETWORK, _EXTRA = "# network ", "# extra_hosts"
 _FLAGS = ("internal", "dns", "resolver=false")
@@ -33,10 +34,21 @@ class Section:
     search: tuple[str, ...] = ()
 
 
-def spell(section: Section) -> list[str]:
-    """The lines of a section."""
-    extra = [_EXTRA, *map(_line, section.extra)] if section.extra else []
-    return [_head(section), *map(_line, section.entries), *extra]
+class Speller:
+    """Spells sections; what many of them have in common is spelled once."""
+
+    def __init__(self) -> None:
+        self._texts: dict[int, str] = {}
+
+    def spell(self, section: Section) -> str:
+        """A section as it is in the file."""
+        extra = _EXTRA + "\n" + self._lines(section.extra) if section.extra else ""
+        return _head(section) + "\n" + self._lines(section.entries) + extra
+
+    def _lines(self, entries: tuple[NameEntry, ...]) -> str:
+        if id(entries) not in self._texts:
+            self._texts[id(entries)] = "".join(map(_line, entries))
+        return self._texts[id(entries)]
 
 
 def _head(section: Section) -> str:
@@ -48,24 +60,10 @@ def _head(section: Section) -> str:
 
 
 def _line(entry: NameEntry) -> str:
-    return "%s\t%s" % (entry.address, " ".join(entry.names))
+    return "%s %s\n" % (entry.address, " ".join(entry.names))
 
 
-def parse(text: str) -> dict[str, Section]:
-    """The sections of a hosts file of ours, by the labels of their networks; what somebody spoiled is left out."""
-    found: dict[str, Section] = {}
-    for part in ("\n" + text).split("\n" + _NETWORK)[1:]:
-        head, unused, body = part.partition("\n")
-        own, unused, extra = body.partition(_EXTRA)
-        section = _section(head.split(), _entries(own), _entries(extra))
-        if section is not None:
-            found[section.label] = section
-    return found
-
-
-def _section(words: t.Sequence[str], entries: tuple[NameEntry, ...], extra: tuple[NameEntry, ...]) -> Section | None:
-    if not words:
-        return None
+def _section(words: t.Sequence[str], entries: tuple[NameEntry, ...], extra: tuple[NameEntry, ...]) -> Section:
     values = dict(word.split("=", 1) for word in words[1:] if "=" in word)
     return Section(
         label=words[0],
@@ -89,3 +87,54 @@ def _address(text: str) -> Address | None:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
+
+
+class Noted:
+    """What earlier runs wrote, read when it is asked for; many files have the same section, which is read once."""
+
+    def __init__(self, texts: t.Mapping[str, str]) -> None:
+        self._parts = {netns: _parts(text) for netns, text in texts.items()}
+        self._lines: dict[str, tuple[NameEntry, ...]] = {}
+        self._names: dict[str, dict[Address, tuple[str, ...]]] = {}
+
+    def labels(self, netns: str) -> t.Iterable[str]:
+        """The networks that a namespace has sections of."""
+        return self._parts.get(netns, {})
+
+    def section(self, netns: str, label: str) -> Section | None:
+        """One of them; what somebody spoiled in it is left out."""
+        part = self._parts.get(netns, {}).get(label)
+        if part is None:
+            return None
+        head, entries, extra = _cut(part)
+        return _section(head.split(), self._entries(entries), self._entries(extra))
+
+    def names(self, netns: str, label: str, address: Address) -> tuple[str, ...]:
+        """How an address is called in a network, by the file of one namespace."""
+        text = _cut(self._parts.get(netns, {}).get(label, ""))[1]
+        if text not in self._names:
+            self._names[text] = {entry.address: entry.names for entry in self._entries(text)}
+        return self._names[text].get(address, ())
+
+    def _entries(self, text: str) -> tuple[NameEntry, ...]:
+        if text not in self._lines:
+            self._lines[text] = _entries(text)
+        return self._lines[text]
+
+
+def noted(report: HostReport) -> Noted:
+    """What is in the hosts files of a host."""
+    return Noted({file.netns: file.text for file in report.files if file.name == "hosts"})
+
+
+def _parts(text: str) -> dict[str, str]:
+    """The sections of a file as text, by their labels."""
+    parts = ("\n" + text).split("\n" + _NETWORK)[1:]
+    return {words[0]: part for part, words in ((part, part.split(None, 1)) for part in parts) if words}
+
+
+def _cut(part: str) -> tuple[str, str, str]:
+    """The line that a section begins with, its entries, and the extra ones."""
+    head, unused, body = part.partition("\n")
+    entries, unused, extra = body.partition(_EXTRA)
+    return head, entries.strip(), extra.strip()

@@ -31,6 +31,14 @@ class Surroundings:
         """Whether we made the namespace of this name, or are about to."""
         return True
 
+    def file(self, path: str) -> str:
+        """The text of a file of the host; empty when there is none."""
+        return ""
+
+    def hostname(self) -> str:
+        """What the host calls itself; empty when that is not known."""
+        return ""
+
     def reserved_ports(self) -> str:
         """The ports that the administrator keeps for services of his own, as the kernel spells them: RESERVED_PORTS."""
         return ""

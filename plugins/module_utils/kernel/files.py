@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import typing as t
 
 
 def read(path: str) -> str | None:
@@ -46,8 +47,8 @@ def unfinished(path: str) -> str:
     return path + ".tmp"
 
 
-def write(path: str, text: str, mode: int = 0o644) -> None:
-    """Replace a file; whoever reads it sees the old text or the new one, also after a power cut."""
+def write(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
+    """Replace a file; whoever reads it sees the old text or the new one, if ``lasting`` also after a power cut."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
     temporary = unfinished(path)
@@ -56,15 +57,17 @@ def write(path: str, text: str, mode: int = 0o644) -> None:
             os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         os.rename(temporary, path)
     except BaseException:
         remove(temporary)
         raise
-    _sync(folder)
+    if lasting:
+        _sync(folder)
 
 
-def update(path: str, text: str, mode: int = 0o644) -> None:
+def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
     """Give a file another text and let it stay the same file; one that is not there is made.
 
     A bind mount is pinned to the inode, so a process that has the file mounted would never see one that replaced it.
@@ -73,17 +76,29 @@ def update(path: str, text: str, mode: int = 0o644) -> None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return write(path, text, mode)
+        return write(path, text, mode, lasting)
     content = text.encode("utf-8")
     try:
+        # Blank lines over what is left of a longer text: a part of an old line could be taken for a whole one.
+        padded = content.ljust(os.fstat(fd).st_size, b"\n")
         written = 0
-        while written < len(content):
-            written += os.pwrite(fd, content[written:], written)
+        while written < len(padded):
+            written += os.pwrite(fd, padded[written:], written)
         os.ftruncate(fd, len(content))
         os.fchmod(fd, mode)
-        os.fsync(fd)
+        if lasting:
+            os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def spread(paths: t.Iterable[str], text: str, mode: int = 0o644) -> None:
+    """Give many files one text, each as update() does, without waiting for the disk.
+
+    The next run writes anew what a power cut has lost.
+    """
+    for path in paths:
+        update(path, text, mode, False)
 
 
 def remove(path: str) -> None:

@@ -135,6 +135,10 @@ class Host:
         """Give a file another text and let it stay the same file, for those who have it mounted."""
         self._visitor.at_home(lambda: files.update(path, text, mode))
 
+    def spread_file(self, paths: t.Sequence[str], text: str) -> None:
+        """Give many files one text, and let them stay the same files."""
+        self._visitor.at_home(lambda: files.spread(paths, text))
+
     def remove_file(self, path: str) -> None:
         """Remove a file; one that is gone is no error."""
         self._visitor.at_home(lambda: files.remove(path))
@@ -146,6 +150,18 @@ class Host:
     def read_file(self, path: str) -> str | None:
         """The text of a file, None when there is none."""
         return self._visitor.at_home(lambda: files.read(path))
+
+    def look_file(self, path: str) -> str | None:
+        """The text of a file of somebody else's, None when it cannot be read."""
+        return self._visitor.at_home(lambda: files.look(path))
+
+    def folder(self, path: str) -> list[str]:
+        """The names in a folder; none when it cannot be read."""
+        return self._visitor.at_home(lambda: files.names(path))
+
+    def hostname(self) -> str:
+        """What the host calls itself."""
+        return os.uname().nodename
 
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""

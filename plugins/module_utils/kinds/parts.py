@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..kernel.state import Link
-from ..marks import label_of
-from ..model import VERSIONS, Interface, Network, Place, PublishedPort
+from ..marks import NETNS_FILES, label_of, label_of_file
+from ..model import VERSIONS, Interface, NamespaceFile, Network, Place, PublishedPort
 from ..records import replace
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport
 from ..world import World, is_ours
@@ -105,6 +105,17 @@ def endpoints(world: World, report: HostReport) -> HostReport:
     loose = sorted(plugged.get("", ()), key=lambda link: link.name)
     unplugged = tuple(_endpoint(veth, world, "") for veth in loose)
     return replace(report, networks=tuple(networks), unplugged=unplugged)
+
+
+def files(world: World, report: HostReport) -> HostReport:
+    """The files of ours for what is started in a namespace."""
+    found = []
+    for netns, name in world.namespace_files():
+        text = world.look_file("%s/%s/%s" % (NETNS_FILES, netns, name)) or ""
+        label = label_of_file(text)
+        if label is not None:
+            found.append(NamespaceFile(netns, name, text, label))
+    return replace(report, files=tuple(found))
 
 
 def _endpoint(veth: Link, world: World, label: str) -> EndpointReport:

@@ -70,6 +70,12 @@ def _veth() -> Kind[t.Any]:
     return VethKind()
 
 
+def _netns_file() -> Kind[t.Any]:
+    from .netns_file import NetnsFileKind
+
+    return NetnsFileKind()
+
+
 # Rules come before the links that they close. Ports lead nowhere before their endpoints go, and a bridge is closed for
 # as long as it is there.
 ROWS = (
@@ -80,4 +86,5 @@ ROWS = (
     Row("sysctl_forward", _sysctl_forward, 7, parts.forwarding),
     Row("netns", _netns, 3, parts.namespaces),
     Row("veth", _veth, 2, parts.endpoints),
+    Row("netns_file", _netns_file, 8, parts.files),
 )

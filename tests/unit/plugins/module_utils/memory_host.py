@@ -254,6 +254,10 @@ class MemoryHost:
     def update_file(self, path: str, text: str, mode: int = 0o644) -> None:
         self.write_file(path, text, mode)
 
+    def spread_file(self, paths: Sequence[str], text: str) -> None:
+        for path in paths:
+            self.write_file(path, text)
+
     def remove_file(self, path: str) -> None:
         self.step("remove %s" % path)
         self.files.pop(path, None)
@@ -263,6 +267,15 @@ class MemoryHost:
 
     def read_file(self, path: str) -> str | None:
         return self.files.get(path)
+
+    look_file = read_file
+
+    def folder(self, path: str) -> list[str]:
+        inside = [file[len(path) + 1 :] for file in self.files if file.startswith(path + "/")]
+        return sorted({name.partition("/")[0] for name in inside})
+
+    def hostname(self) -> str:
+        return "memory"
 
     def execute(self, argv: Sequence[str], text: str) -> None:
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))

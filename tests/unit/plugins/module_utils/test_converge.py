@@ -60,7 +60,12 @@ def seen(host: MemoryHost) -> Any:
         for place, space in host.snapshot()["spaces"].items()
         for name, (unused, link) in space["links"].items()
     }
-    return links, sorted(host.names), host.files
+    return links, sorted(host.names), files_of(host)
+
+
+def files_of(host: MemoryHost) -> dict[str, str]:
+    """The files of a host; those with the addresses of endpoints by their paths alone."""
+    return {path: "" if path.startswith("/etc/netns/") else text for path, text in host.files.items()}
 
 
 def test_the_example_of_the_design() -> None:
@@ -235,7 +240,7 @@ def test_any_list_can_follow_any_other(data: Any) -> None:
     once(alone, later)
     assert set(host.names) == set(alone.names)
     assert set(host.host.links) == set(alone.host.links)
-    assert host.files == alone.files
+    assert files_of(host) == files_of(alone)
     once(host, [])
     assert host.snapshot() == pristine
 

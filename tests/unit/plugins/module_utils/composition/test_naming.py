@@ -22,7 +22,11 @@ from ansible_collections.dockerless.network.plugins.module_utils.composition.net
     read_networks,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
-from ansible_collections.dockerless.network.plugins.module_utils.composition.sections import Section, parse, spell
+from ansible_collections.dockerless.network.plugins.module_utils.composition.sections import (
+    Noted,
+    Section,
+    Speller,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.composition.surroundings import NOTHING_AROUND
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     InvalidRequest,
@@ -72,7 +76,11 @@ def known(networks: list[Facts], report: HostReport | None = None, scope: Scope 
 
 
 def lines(sections: Any) -> list[str]:
-    return [line.replace("\t", " ") for section in sections for line in spell(section)]
+    return text(sections).splitlines()
+
+
+def text(sections: Any) -> str:
+    return "".join(map(Speller().spell, sections))
 
 
 BLUE = [
@@ -156,14 +164,14 @@ def test_a_section_is_read_as_it_was_written() -> None:
     networks[0].update(internal=True, nameservers=["fd00::53", "192.0.2.53"])
     own = known(networks)["web"]
 
-    text = "# a mark\n127.0.0.1\tlocalhost\n" + "\n".join(line for section in own for line in spell(section)) + "\n"
-    assert list(parse(text).values()) == list(own)
+    before = Noted({"web": "# a mark\n127.0.0.1 localhost\n" + text(own)})
+    assert [before.section("web", label) for label in before.labels("web")] == list(own)
 
 
 def test_what_somebody_spoiled_is_no_error() -> None:
     entry = NameEntry(ipaddress.ip_address("10.20.0.3"), ("db",))
-    spoiled = "# network \n# network blue\nnonsense\n1.2.3 x\n10.20.0.2\n10.20.0.3 db\n"
-    assert parse(spoiled) == {"blue": Section("blue", (entry,))}
+    before = Noted({"web": "# network \n# network blue\nnonsense\n1.2.3 x\n10.20.0.2\n10.20.0.3 db\n"})
+    assert before.section("web", "blue") == Section("blue", (entry,))
 
 
 @pytest.mark.parametrize(
@@ -221,10 +229,7 @@ def on_host(networks: list[Facts], project: str = "default") -> HostReport:
         )
         for network in wanted
     ]
-    files = [
-        NamespaceFile(netns, "hosts", "\n".join(line for section in own for line in spell(section)))
-        for netns, own in made.items()
-    ]
+    files = [NamespaceFile(netns, "hosts", text(own)) for netns, own in made.items()]
     return HostReport(networks=tuple(reports), files=tuple(files))
 
 

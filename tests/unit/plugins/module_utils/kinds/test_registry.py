@@ -40,7 +40,16 @@ LISTS = [
     ),
     (
         [{**RULES_ONLY, "endpoints": [ENDPOINT]}],
-        {"bridge", "bridge_firewall", "sysctl_forward", "forward_record", "netns", "veth", "source_routing"},
+        {
+            "bridge",
+            "bridge_firewall",
+            "sysctl_forward",
+            "forward_record",
+            "netns",
+            "veth",
+            "source_routing",
+            "netns_file",
+        },
     ),
     (
         [{**RULES_ONLY, "internal": False, "endpoints": [{**ENDPOINT, "publish": ["80:80"]}]}],
@@ -54,6 +63,7 @@ LISTS = [
             "netns",
             "veth",
             "source_routing",
+            "netns_file",
         },
     ),
 ]
@@ -107,7 +117,7 @@ def test_of_the_rules_the_sections_that_have_something_to_say_are_loaded(
 
 
 # What a run that finds nothing to do has no use for; a run that finds something has.
-STEPS = {"operations", "link_operations", "namespace_operations", "text"}
+STEPS = {"operations", "link_operations", "namespace_operations", "file_operations", "text"}
 # What only a run has a use for that goes wrong.
 TROUBLE = {"interpreter"}
 SECOND_RUN = """

@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texts of the files below /etc/netns, by which what is started in a namespace looks names up.
+
+hosts(5) has the names of other endpoints, and resolv.conf(5) whom to ask for all others. nsswitch.conf(5) is there
+where the host's own would have a daemon of the host asked instead, round the namespace.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .. import parsing as read
+from ..marks import file_mark
+from ..model import NAME_SERVER, Address, InvalidRequest, NamespaceFile, enumerate_few
+from .naming import Known, has_server
+from .sections import Section, Speller
+from .surroundings import Surroundings
+
+# The first one is what programs of the host read. A daemon in between has the real servers in one of the others.
+_RESOLV = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf")
+_NSSWITCH = "/etc/nsswitch.conf"
+_MOST = 3  # name servers that are asked (resolv.conf(5), MAXNS)
+_WHAT = {"hosts": "names of endpoints", "resolv.conf": "name servers", "nsswitch.conf": "sources of names"}
+# What looks at nothing but files and the name servers of the namespace.
+_INSIDE = ("files", "dns", "myhostname")
+_LOCAL = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+# Where there is nobody to ask, musl would wait for an answer of 127.0.0.1 for ten seconds.
+_NOBODY = "options timeout:1 attempts:1"
+
+
+class _Host(t.NamedTuple):
+    """What the host's own files say."""
+
+    named: list[str]  # all servers
+    servers: list[str]  # those that can be asked from elsewhere
+    search: list[str]
+    options: list[str]
+
+
+class Writer:
+    """Writes the files of one host."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._found: _Host | None = None
+        self._speller = Speller()
+        self._versions: dict[int, set[int]] = {}
+        self.helpless: list[str] = []  # namespaces that no name server of the host can be reached from
+
+    def files(self, known: Known) -> list[NamespaceFile]:
+        """Those of all namespaces that know a name."""
+        switch, found = self._switch(), []
+        same: dict[str, str] = {}  # texts are long, and most of them alike
+        for netns, own in known.items():
+            texts = {"hosts": self._hosts(own), "resolv.conf": self._resolv(netns, own)} if own else {}
+            for name, text in {**texts, **({"nsswitch.conf": switch} if switch and own else {})}.items():
+                text = file_mark(_WHAT[name], own[0].label) + text
+                found.append(NamespaceFile(netns, name, same.setdefault(text, text), own[0].label, netns))
+        # files of one text are next to each other, so that they are written by one step
+        return sorted(found, key=lambda file: (file.name, file.text, file.netns))
+
+    def warnings(self) -> list[str]:
+        """What to say about the host."""
+        if not self.helpless:
+            return []
+        text = (
+            "The host has no name server that is reached from inside of endpoints: %s names %s. These find none but one"
+            " another by name: %s. Give the network nameservers, or set dns to true."
+        )
+        return [text % (_RESOLV[0], " and ".join(self._host().named), enumerate_few(self.helpless))]
+
+    # ---- hosts
+
+    def _hosts(self, own: t.Sequence[Section]) -> str:
+        """Programs look up what the host calls itself, and some do not start without an answer."""
+        text, name = "".join(map(self._speller.spell, own)), self._around.hostname()
+        taken = any(" %s%s" % (name, end) in text for end in (" ", "\n"))
+        itself = "127.0.1.1 %s\n" % name if read.is_host_name(name) and not taken else ""
+        return _LOCAL + itself + text
+
+    # ---- resolv.conf
+
+    def _resolv(self, netns: str, own: t.Sequence[Section]) -> str:
+        host = self._host()
+        internal = all(section.internal for section in own)
+        search = list(dict.fromkeys(domain for section in own for domain in section.search))
+        search = search or ([] if internal else host.search)
+        lines = ["search %s" % " ".join(search)] if search else []
+        options = [word for word in host.options if word != "trust-ad"]
+        if has_server(own):
+            # a short name is an endpoint's first, and only then one of a domain in the search list
+            options = [word for word in options if not word.startswith("ndots:")] + ["ndots:0"]
+            servers = [str(NAME_SERVER)]
+        else:
+            servers = self._servers(netns, own, internal)
+        lines += ["options %s" % " ".join(options)] if options and servers else []
+        lines += [] if servers else [_NOBODY]
+        return "".join(line + "\n" for line in [*("nameserver %s" % server for server in servers), *lines])
+
+    def _servers(self, netns: str, own: t.Sequence[Section], internal: bool) -> list[str]:
+        given = list(dict.fromkeys(str(server) for section in own for server in section.nameservers))
+        if given or internal:
+            return given[:_MOST]
+        versions = set().union(*(self._spoken(section) for section in own if not section.internal))
+        host = self._host()
+        found = [server for server in host.servers if (6 if ":" in server else 4) in versions]
+        if not found and host.named:
+            self.helpless.append(netns)
+        return found[:_MOST]
+
+    def _spoken(self, section: Section) -> set[int]:
+        """The versions of IP in a network, by its gateways."""
+        if id(section.entries) not in self._versions:
+            self._versions[id(section.entries)] = {entry.address.version for entry in section.entries}
+        return self._versions[id(section.entries)]
+
+    def _host(self) -> _Host:
+        if self._found is None:
+            text = self._around.file(_RESOLV[0])
+            named = _words(text, "nameserver")
+            domains = _last(text, "search") or _last(text, "domain")
+            # a search for "." breaks musl
+            search = [domain for domain in domains if read.is_host_name(domain.rstrip("."))]
+            self._found = _Host(named, _usable(named) or self._behind(named), search, _words(text, "options"))
+        return self._found
+
+    def _behind(self, named: t.Sequence[str]) -> list[str]:
+        """The servers that a daemon asks which stands between."""
+        texts = (self._around.file(path) for path in _RESOLV[1:]) if named else ()
+        return next(filter(None, (_usable(_words(text, "nameserver")) for text in texts)), [])
+
+    # ---- nsswitch.conf
+
+    def _switch(self) -> str:
+        """The host's own, without what asks a daemon of the host; empty where it has nothing of that kind."""
+        text = self._around.file(_NSSWITCH)
+        found = re.search(r"^[ \t]*hosts:([^#\n]*)", text, re.MULTILINE)
+        words = re.sub(r"\[[^\]]*\]", " ", found[1]).split() if found else []
+        if found is None or all(word in _INSIDE for word in words):
+            return ""
+        kept = [word for word in _INSIDE if word in words or word != "myhostname"]
+        line = "hosts: %s" % " ".join(kept)
+        text = text[: found.start()] + line + text[found.end() :]
+        return text if text.endswith("\n") else text + "\n"
+
+
+def _words(text: str, key: str) -> list[str]:
+    """The values of all lines that begin with a word."""
+    lines = (line.split() for line in text.splitlines())
+    return [word for words in lines if words[:1] == [key] for word in words[1:]]
+
+
+def _last(text: str, key: str) -> list[str]:
+    """Those of the last one."""
+    lines = [line.split() for line in text.splitlines()]
+    return next((words[1:] for words in reversed(lines) if words[:1] == [key]), [])
+
+
+def _usable(values: t.Iterable[str]) -> list[str]:
+    """The servers that are the same in every namespace: no loopback, and nothing that needs an interface's name."""
+    return [str(found) for found in map(_server, values) if found is not None]
+
+
+def _server(value: str) -> Address | None:
+    try:
+        found = read.address("nameserver", value)
+    except InvalidRequest:
+        return None  # with a zone, or not an address at all
+    return None if found.is_loopback or found.is_link_local or found.is_unspecified else found

@@ -1,0 +1,79 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Steps that write many files at once: the endpoints of a network have files of one text."""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+from .operations import Operation, here_document
+from .records import dataclass
+
+if t.TYPE_CHECKING:
+    from .kernel.host import Host
+
+
+@dataclass(frozen=True)
+class SpreadFile(Operation):
+    """Give files one text, in place where somebody may have them mounted."""
+
+    text: str
+    files: tuple[tuple[str, str | None], ...]  # with the text that each of them had; None: there was none
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path, unused in self.files]
+
+    def joined(self, after: Operation) -> SpreadFile | None:
+        """All files of one text in one step."""
+        same = isinstance(after, SpreadFile) and after.text == self.text
+        return SpreadFile(self.text, self.files + t.cast(SpreadFile, after).files) if same else None
+
+    def commands(self) -> list[str]:
+        folders = list(dict.fromkeys(_folder(path) for path, before in self.files if before is None))
+        lines = [shlex.join(["mkdir", "-p", *folders])] if folders else []
+        return [*lines, here_document("tee %s > /dev/null" % shlex.join(self.paths), self.text)]
+
+    def headlines(self) -> list[str]:
+        return ["write %s" % path for path in self.paths]
+
+    def apply(self, host: Host) -> None:
+        host.spread_file(self.paths, self.text)
+
+    def undo(self) -> list[Operation]:
+        new = tuple((path, self.text) for path, before in self.files if before is None)
+        old = [SpreadFile(before, ((path, self.text),)) for path, before in self.files if before is not None]
+        return [*old, *([RemoveFiles(new)] if new else [])]
+
+
+@dataclass(frozen=True)
+class RemoveFiles(Operation):
+    """Remove files, and the folders that are empty then."""
+
+    files: tuple[tuple[str, str], ...]  # each with its text
+
+    def joined(self, after: Operation) -> RemoveFiles | None:
+        """All of them in one step."""
+        return RemoveFiles(self.files + after.files) if isinstance(after, RemoveFiles) else None
+
+    def commands(self) -> list[str]:
+        paths = [path for path, unused in self.files]
+        folders = list(dict.fromkeys(map(_folder, paths)))
+        return [
+            shlex.join(["rm", "-f", *paths]),
+            shlex.join(["rmdir", "--ignore-fail-on-non-empty", *folders]),
+        ]
+
+    def apply(self, host: Host) -> None:
+        for path, unused in self.files:
+            host.remove_file(path)
+            host.remove_folder(_folder(path))
+
+    def undo(self) -> list[Operation]:
+        return [SpreadFile(text, ((path, None),)) for path, text in self.files]
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]

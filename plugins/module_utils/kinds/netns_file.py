@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files below /etc/netns: by which names what is started in a namespace knows others, and whom it asks for the rest.
+
+They have no module of their own: what is in them follows from a list of networks.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..engine import Description, StepKind
+from ..marks import NETNS_FILES, label_of_file
+from ..model import NamespaceFile
+from ..ownership import Holding
+from ..world import World
+from .common import belongs, compact
+
+if t.TYPE_CHECKING:
+    from ..operations import Operation
+
+# Lines of a file in the diff: in a large network each file names all its endpoints.
+_SHOWN = 20
+
+
+class NetnsFileKind(StepKind[NamespaceFile]):
+    """A file in the place of one in /etc. A process may have it mounted, so it stays the same file."""
+
+    name = "netns_file"
+
+    def title(self, item: NamespaceFile) -> str:
+        return "file %s" % _path(item)
+
+    def holdings(self, item: NamespaceFile, state: str, world: World) -> t.Iterable[Holding]:
+        return [("File %s" % _path(item), label_of_file(world.look_file(_path(item)) or "") or "")]
+
+    def observed(self, item: NamespaceFile, world: World) -> Description:
+        there = world.look_file(_path(item))
+        return None if there is None else _describe(label_of_file(there) or "", there, item.text)
+
+    def wanted(self, item: NamespaceFile, observed: Description, world: World) -> Description:
+        return _describe(item.network, item.text, world.found_file(_path(item)) or "")
+
+    def told(self, found: Description) -> Description:
+        return None if found is None else {name: value for name, value in found.items() if name != "text"}
+
+    def plan(self, item: NamespaceFile, state: str, world: World) -> list[Operation]:
+        path, there = _path(item), world.look_file(_path(item))
+        # what a power cut left of a file is empty
+        if there and label_of_file(there) is None:
+            if state == "present":
+                remark = "Files that this collection did not make stay as they are, and name no endpoints: %s."
+                world.remark(remark, path)
+            return []
+        text = item.text if state == "present" else None
+        if world.put_file(path, text) == text:
+            return []
+        from ..file_operations import RemoveFiles, SpreadFile
+
+        if text is None:
+            return [RemoveFiles(((path, there or ""),))]
+        return [SpreadFile(text, ((path, there),))]
+
+
+def _path(item: NamespaceFile) -> str:
+    return "%s/%s/%s" % (NETNS_FILES, item.netns, item.name)
+
+
+def _describe(label: str, text: str, other: str) -> dict[str, t.Any]:
+    """Whose a file is, and which of its lines the other text has not."""
+    if text == other:
+        return compact(**belongs(label))
+    known = frozenset(other.splitlines())
+    lines = [line for line in text.splitlines() if line and line not in known]
+    more = len(lines) - _SHOWN
+    shown = lines if more <= 0 else [*lines[:_SHOWN], "and %d more" % more]
+    return compact(**belongs(label), text="".join(line + "\n" for line in shown) or None)
