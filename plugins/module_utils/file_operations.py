@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from .kernel.errors import HostError
 from .operations import Operation, here_document
 from .records import dataclass
 
@@ -40,7 +41,16 @@ class SpreadFile(Operation):
         return ["write %s" % path for path in self.paths]
 
     def apply(self, host: Host) -> None:
-        host.spread_file(self.paths, self.text)
+        done: list[tuple[str, str | None]] = []
+        try:
+            for path, before in self.files:
+                # the next run writes anew what a power cut takes
+                host.update_file(path, self.text, lasting=False)
+                done.append((path, before))
+        except (HostError, OSError):
+            for step in SpreadFile(self.text, tuple(done)).undo():
+                step.apply(host)
+            raise
 
     def undo(self) -> list[Operation]:
         new = tuple((path, self.text) for path, before in self.files if before is None)
@@ -60,7 +70,8 @@ class RemoveFiles(Operation):
 
     def commands(self) -> list[str]:
         paths = [path for path, unused in self.files]
-        folders = list(dict.fromkeys(map(_folder, paths)))
+        folders = list(dict.fromkeys(folder for path in paths for folder in _folders(path)))
+        folders.sort(key=len, reverse=True)
         return [
             shlex.join(["rm", "-f", *paths]),
             shlex.join(["rmdir", "--ignore-fail-on-non-empty", *folders]),
@@ -69,7 +80,8 @@ class RemoveFiles(Operation):
     def apply(self, host: Host) -> None:
         for path, unused in self.files:
             host.remove_file(path)
-            host.remove_folder(_folder(path))
+            for folder in _folders(path):
+                host.remove_folder(folder)
 
     def undo(self) -> list[Operation]:
         return [SpreadFile(text, ((path, None),)) for path, text in self.files]
@@ -77,3 +89,8 @@ class RemoveFiles(Operation):
 
 def _folder(path: str) -> str:
     return path.rpartition("/")[0]
+
+
+def _folders(path: str) -> tuple[str, str]:
+    """That of a namespace, and the one that it lies in."""
+    return _folder(path), _folder(_folder(path))

@@ -100,12 +100,15 @@ class NameEntry:
     names: tuple[str, ...]
 
 
+NAMED_FILES = ("hosts", "resolv.conf", "nsswitch.conf")
+
+
 @dataclass(frozen=True)
 class NamespaceFile:
     """A file below /etc/netns, for what is started in a namespace in the place of the host's own (ip-netns(8))."""
 
     netns: str
-    name: str  # hosts, resolv.conf or nsswitch.conf
+    name: str  # one of NAMED_FILES
     text: str = ""
     network: str = ""
     endpoint: str = field(default="", compare=False)  # of a list of networks, for messages

@@ -128,7 +128,9 @@ class EngineWorld(World):
         super().close()
 
     def _build(self) -> None:
-        self.must("mkdir", "/run/lock")
+        self.must("mkdir", "-p", "/run/lock", "/run/etc/upper", "/run/etc/work")
+        layers = "lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work"
+        self.must("mount", "-t", "overlay", "overlay", "-o", layers, "/etc")
         self.must("mount", "-t", "tmpfs", "none", "/etc/sysctl.d")
         self.must("mount", "-t", "sysfs", "none", "/sys")  # that of the machine shows the machine's links
         self.must("ip", "-batch", "-", text="netns add neighbour\nnetns add far\n")

@@ -65,7 +65,7 @@ sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0 net.ipv6.conf.et
 for key in /proc/sys/net/ipv6/conf/*/accept_ra; do [ "$(cat $key)" != 2 ] || echo 1 > $key; done
 for key in iptables ip6tables; do sysctl -qw net.bridge.bridge-nf-call-$key=0 2>/dev/null; done
 conntrack -F 2>/dev/null
-rm -rf /etc/sysctl.d/*dockerless* /run/dockerless.network
+rm -rf /etc/sysctl.d/*dockerless* /etc/netns /run/dockerless.network
 """
 _words = itertools.count(1)
 
@@ -431,7 +431,7 @@ class Fleet:
         for agent in self._agents.values():
             agent.call("forget_all")
         for host in chosen:
-            self.lab.run(host, "rm -f /etc/sysctl.d/*dockerless*")
+            self.lab.run(host, "rm -rf /etc/sysctl.d/*dockerless* /etc/netns")
             self.switch_iptables(host, legacy=self.settings.legacy_tables)
 
     def switch_iptables(self, host: str, legacy: bool) -> None:

@@ -141,8 +141,9 @@ class Writer:
         words = re.sub(r"\[[^\]]*\]", " ", found[1]).split() if found else []
         if found is None or all(word in _INSIDE for word in words):
             return ""
-        kept = [word for word in _INSIDE if word in words or word != "myhostname"]
-        line = "hosts: %s" % " ".join(kept)
+        kept = [word for word in words if word in _INSIDE]
+        kept = [*(["files"] if "files" not in kept else []), *kept, *(["dns"] if "dns" not in kept else [])]
+        line = "hosts: %s " % " ".join(kept)
         text = text[: found.start()] + line + text[found.end() :]
         return text if text.endswith("\n") else text + "\n"
 

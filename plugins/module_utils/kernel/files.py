@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import typing as t
 
 
 def read(path: str) -> str | None:
@@ -90,15 +89,6 @@ def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> Non
             os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def spread(paths: t.Iterable[str], text: str, mode: int = 0o644) -> None:
-    """Give many files one text, each as update() does, without waiting for the disk.
-
-    The next run writes anew what a power cut has lost.
-    """
-    for path in paths:
-        update(path, text, mode, False)
 
 
 def remove(path: str) -> None:

@@ -131,13 +131,12 @@ class Host:
         """Replace a file in one step."""
         self._visitor.at_home(lambda: files.write(path, text, mode))
 
-    def update_file(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Give a file another text and let it stay the same file, for those who have it mounted."""
-        self._visitor.at_home(lambda: files.update(path, text, mode))
+    def update_file(self, path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
+        """Give a file another text and let it stay the same file, for those who have it mounted.
 
-    def spread_file(self, paths: t.Sequence[str], text: str) -> None:
-        """Give many files one text, and let them stay the same files."""
-        self._visitor.at_home(lambda: files.spread(paths, text))
+        What need not be ``lasting`` does not wait for the disk, and a power cut may leave nothing of it.
+        """
+        self._visitor.at_home(lambda: files.update(path, text, mode, lasting))
 
     def remove_file(self, path: str) -> None:
         """Remove a file; one that is gone is no error."""

@@ -48,19 +48,18 @@ class NetnsFileKind(StepKind[NamespaceFile]):
     def plan(self, item: NamespaceFile, state: str, world: World) -> list[Operation]:
         path, there = _path(item), world.look_file(_path(item))
         # what a power cut left of a file is empty
-        if there and label_of_file(there) is None:
-            if state == "present":
-                remark = "Files that this collection did not make stay as they are, and name no endpoints: %s."
-                world.remark(remark, path)
+        if state == "present" and there and label_of_file(there) is None:
+            text = "Files that this collection did not make stay as they are, and name no endpoints: %s."
+            world.remark(text, path)
             return []
-        text = item.text if state == "present" else None
-        if world.put_file(path, text) == text:
+        wanted = item.text if state == "present" else None
+        if world.put_file(path, wanted) == wanted:
             return []
         from ..file_operations import RemoveFiles, SpreadFile
 
-        if text is None:
+        if wanted is None:
             return [RemoveFiles(((path, there or ""),))]
-        return [SpreadFile(text, ((path, there),))]
+        return [SpreadFile(wanted, ((path, there),))]
 
 
 def _path(item: NamespaceFile) -> str:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
+from ..kernel.files import unfinished
 from ..kernel.state import Link
 from ..marks import NETNS_FILES, label_of, label_of_file
-from ..model import VERSIONS, Interface, NamespaceFile, Network, Place, PublishedPort
+from ..model import NAMED_FILES, VERSIONS, Interface, NamespaceFile, Network, Place, PublishedPort
 from ..records import replace
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport
 from ..world import World, is_ours
+
+_REMAINS = tuple(map(unfinished, NAMED_FILES))
 
 
 def policies(world: World, report: HostReport) -> HostReport:
@@ -108,13 +111,13 @@ def endpoints(world: World, report: HostReport) -> HostReport:
 
 
 def files(world: World, report: HostReport) -> HostReport:
-    """The files of ours for what is started in a namespace."""
+    """The files of ours for what is started in a namespace, and what a kill or a power cut has left of them."""
     found = []
     for netns, name in world.namespace_files():
         text = world.look_file("%s/%s/%s" % (NETNS_FILES, netns, name)) or ""
         label = label_of_file(text)
-        if label is not None:
-            found.append(NamespaceFile(netns, name, text, label))
+        if label is not None or name in _REMAINS or (name in NAMED_FILES and not text):
+            found.append(NamespaceFile(netns, name, text, label or ""))
     return replace(report, files=tuple(found))
 
 

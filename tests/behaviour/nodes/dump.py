@@ -31,7 +31,7 @@ def output(*command: str) -> str:
 
 def dump() -> dict[str, str]:
     """By topic; the network of each named namespace is a topic of its own."""
-    found = {"files": files("/etc/sysctl.d", "/run"), **network(), **packet_filter()}
+    found = {"files": files("/etc/sysctl.d", "/etc/netns", "/run"), **network(), **packet_filter()}
     names = sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
     found["namespaces"] = "\n".join(names)
     for name in names:

@@ -355,7 +355,8 @@ def texts(*folders: str) -> dict[str, Any]:
 
 def state() -> dict[str, Any]:
     """Everything on the host that a run may change."""
-    found: dict[str, Any] = {**network(), **rules(), **texts("/etc/sysctl.d", "/run/dockerless.network", "/run/lock")}
+    folders = ("/etc/sysctl.d", "/etc/netns", "/run/dockerless.network", "/run/lock")
+    found: dict[str, Any] = {**network(), **rules(), **texts(*folders)}
     for name in sorted(os.listdir("/run/netns")):
         kept = process_namespace(name)
         found[f"namespace {name}"] = kept

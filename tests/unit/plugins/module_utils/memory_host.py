@@ -251,12 +251,8 @@ class MemoryHost:
         self.step("write %s" % path)
         self.files[path] = text
 
-    def update_file(self, path: str, text: str, mode: int = 0o644) -> None:
+    def update_file(self, path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
         self.write_file(path, text, mode)
-
-    def spread_file(self, paths: Sequence[str], text: str) -> None:
-        for path in paths:
-            self.write_file(path, text)
 
     def remove_file(self, path: str) -> None:
         self.step("remove %s" % path)
