@@ -59,6 +59,11 @@ PORT: Arguments = {
     "allowed_sources": {"type": "list", "elements": "str", "default": []},
     "in_interfaces": {"type": "list", "elements": "str", "default": []},
 }
+ROUTE: Arguments = {
+    "to": {"type": "str", "required": True},
+    "via": {"type": "str"},
+    "metric": {"type": "int"},
+}
 INFO: Arguments = {"name": {"type": "str"}, **BACKEND}
 
 

@@ -13,7 +13,7 @@ from .kinds.common import compact, spelled
 from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
 from .living import look_inside
-from .marks import name_of, project_of
+from .marks import NETNS_FILES, name_of, project_of
 from .model import HOST, PROTOCOLS, RESERVED_PORTS, Network, Process
 from .report import EndpointReport, HostReport, NetworkReport, PortUse
 from .world import World
@@ -48,6 +48,9 @@ def spell(report: HostReport) -> Facts:
         "lost": [{"name": item.name, "processes": _processes(item.processes)} for item in report.lost],
         "unplugged": [_endpoint(endpoint) for endpoint in report.unplugged],
         "namespaces": [{"name": item.name, **_whose(item.network), "ours": item.ours} for item in report.namespaces],
+        "files": [
+            {"path": "%s/%s/%s" % (NETNS_FILES, file.netns, file.name), **_whose(file.network)} for file in report.files
+        ],
         "ports": [PortPublishKind.describe(port) for port in report.ports],
         "masquerades": [NatMasqueradeKind.describe(item) for item in report.masquerades],
         "forwarding": {
@@ -105,6 +108,7 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
         "interface": endpoint.interface,
         "addresses": spelled(endpoint.addresses),
         "mac_address": endpoint.mac_address,
+        "names": list(endpoint.names),
         "processes": _processes(endpoint.processes),
         "troubles": list(endpoint.troubles),
         "ports": [_port_use(use) for use in endpoint.ports],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from .composition.sections import Noted, noted
 from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
 from .model import Address, Place, PublishedPort
@@ -26,10 +27,15 @@ _Heard = t.Mapping[Place, t.Mapping[str, t.Sequence["Listener"]]]
 
 def look_inside(world: World, report: HostReport) -> HostReport:
     """The report with what lives in its endpoints, and the namespaces that have lost their names."""
-    ways = _Ways(world, report)
+    ways, names = _Ways(world, report), noted(report)
     heard = _listeners(world, report)
     networks = tuple(
-        replace(network, endpoints=tuple(_endpoint(item, network, world, ways, heard) for item in network.endpoints))
+        replace(
+            network,
+            endpoints=tuple(
+                _named(_endpoint(item, network, world, ways, heard), network, names) for item in network.endpoints
+            ),
+        )
         for network in report.networks
     )
     unplugged = tuple(_endpoint(item, None, world, ways, heard) for item in report.unplugged)
@@ -51,6 +57,12 @@ def _endpoint(
             ports=tuple(_use(port, heard.get(endpoint.place, {})) for port in ports),
         )
     return endpoint
+
+
+def _named(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> EndpointReport:
+    """With the names that it has by its own file, which is that of all endpoints of the network."""
+    found = (names.names(endpoint.netns or "", network.network, address.ip) for address in endpoint.addresses)
+    return replace(endpoint, names=tuple(dict.fromkeys(name for own in found for name in own)))
 
 
 def _lost_name(place: Place, world: World) -> list[str]:

@@ -89,5 +89,6 @@ def file_mark(what: str, noted: str) -> str:
 
 def label_of_file(text: str) -> str | None:
     """The label that the first line of a file holds; None when the file is not ours."""
-    first, comma, noted = text.partition("\n")[0].partition(";")[0].rpartition(", ")
+    line = text[: max(0, text.find("\n"))]
+    first, comma, noted = line.partition(";")[0].rpartition(", ")
     return noted if comma and first.startswith("# %s: " % COLLECTION) else None

@@ -25,7 +25,7 @@ from .model import (
 )
 from .records import dataclass, replace
 
-_T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport", "EndpointReport")
+_T = t.TypeVar("_T", Masquerade, PublishedPort, NamespaceFile, "NamespaceReport", "EndpointReport")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class EndpointReport:
     processes: tuple[Process, ...] = ()
     troubles: tuple[str, ...] = ()  # of its link and its routes, a clause each
     ports: tuple[PortUse, ...] = ()
+    names: tuple[str, ...] = ()  # by which others of its network find it
 
     @property
     def netns(self) -> str | None:
@@ -138,6 +139,7 @@ class HostReport:
             namespaces=_of(self.namespaces, name),
             ports=_of(self.ports, name),
             masquerades=_of(self.masquerades, name),
+            files=_of(self.files, name),
         )
 
 

@@ -199,6 +199,23 @@ options:
               - Set it to V(false) for a namespace that has a default route of its own, such as that of a container.
             type: bool
             default: true
+          routes:
+            description: Further routes of the endpoint by this network, such as by another endpoint that is a router.
+              Names of endpoints will do.
+            type: list
+            elements: dict
+            suboptions:
+              to:
+                description: The subnet, or the address or name of an endpoint, to which the route leads.
+                type: str
+                required: true
+              via:
+                description: The gateway, an address or the name of an endpoint of the network. By default there is
+                  none, and the target is looked for in the network itself.
+                type: str
+              metric:
+                description: The metric. By default that of the kernel.
+                type: int
           aliases:
             description:
               - Further names of the endpoint, in the network that they are given in. A dictionary with networks as its

@@ -165,6 +165,11 @@ networks:
           description: The MAC address of the interface, or null if it was not found.
           type: str
           sample: 02:42:0a:14:00:02
+        names:
+          description: The names by which other endpoints of the network find it. Empty if the network has none.
+          type: list
+          elements: str
+          sample: [web, web.blue, www]
         veth:
           description: The name of the host's end of the veth pair.
           type: str
@@ -285,6 +290,24 @@ namespaces:
       description: Whether this collection created the namespace, or gave its name to that of a process.
       type: bool
       sample: true
+files:
+  description: The files of names below C(/etc/netns) that this collection wrote.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The path of the file.
+      type: str
+      sample: /etc/netns/web/hosts
+    network:
+      description: The network that the file belongs to. One of several networks belongs to the first.
+      type: str
+      sample: blue
+    project:
+      description: The project that the file belongs to, or null if it belongs to none.
+      type: str
+      sample: default
 ports:
   description: All published ports, in the words of M(dockerless.network.port_publish).
   returned: success

@@ -90,7 +90,7 @@ def _is_gateway(route: Route) -> bool:
 
 
 def _route(route: Route) -> Arguments:
-    return compact(to=str(route.to), via=None if route.via is None else str(route.via))
+    return compact(to=str(route.to), via=None if route.via is None else str(route.via), metric=route.metric)
 
 
 def _forward(state: str, item: Forwarding) -> Arguments:

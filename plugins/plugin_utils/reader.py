@@ -12,7 +12,16 @@ from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ..module_utils.kinds.port_publish import PortPublishKind
 from ..module_utils.marks import label
-from ..module_utils.model import DEFAULT_PROJECT, BridgePolicy, Interface, Masquerade, Place, Process, PublishedPort
+from ..module_utils.model import (
+    DEFAULT_PROJECT,
+    BridgePolicy,
+    Interface,
+    Masquerade,
+    NamespaceFile,
+    Place,
+    Process,
+    PublishedPort,
+)
 from ..module_utils.parsing import port_range
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NamespaceReport, NetworkReport, PortUse
 
@@ -31,6 +40,7 @@ def read_report(info: Facts) -> HostReport:
         namespaces=tuple(
             NamespaceReport(item["name"], _label(item), item["ours"]) for item in info.get("namespaces") or ()
         ),
+        files=tuple(_file(item) for item in info.get("files") or ()),
         ports=ports.read(info.get("ports")),
         masquerades=_masquerades(info.get("masquerades")),
         forwards=frozenset(version for version in (4, 6) if forwarding.get("ipv%d" % version)),
@@ -55,6 +65,12 @@ class _Ports:
         if text not in self._known:
             self._known[text] = PortPublishKind().parse(item)
         return self._known[text]
+
+
+def _file(item: Facts) -> NamespaceFile:
+    """Without its text, which network_info does not return."""
+    netns, name = item["path"].split("/")[-2:]
+    return NamespaceFile(netns, name, network=_label(item))
 
 
 def _network(item: Facts, ports: _Ports) -> NetworkReport:
@@ -120,6 +136,7 @@ def _endpoint(item: Facts) -> EndpointReport:
         addresses=_addresses(item["addresses"]),
         mac_address=item.get("mac_address"),
         processes=_processes(item.get("processes")),
+        names=tuple(item.get("names") or ()),
         troubles=tuple(item.get("troubles") or ()),
         ports=tuple(_port_use(use) for use in item.get("ports") or ()),
     )

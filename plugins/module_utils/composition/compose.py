@@ -102,7 +102,7 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes:
     plan.port_publish = plan_ports(networks, report.ports, names, around)
     plan.netns = _plan_namespaces(networks, report, goes)
     routed = {policy.bridge for policy in plan.bridge_firewall if not policy.icc and policy.inner_flows}
-    plan.veth = _plan_veths(networks, routed, _served(networks, report, goes))
+    plan.veth = _plan_veths(networks, routed, _served(networks, report, goes), names)
     return plan
 
 
@@ -190,7 +190,7 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
 
 
 def _plan_veths(
-    networks: t.Sequence[BridgeNetwork], routed: t.Collection[str], served: set[tuple[Place, int]]
+    networks: t.Sequence[BridgeNetwork], routed: t.Collection[str], served: set[tuple[Place, int]], names: Names
 ) -> list[Veth]:
     """``routed`` are the bridges whose endpoints talk to one another by way of the host.
 
@@ -213,9 +213,23 @@ def _plan_veths(
             several = {v for v in ways if legs[endpoint.place, v] > 1 or not endpoint.default_route}
             sources = [way.via for version, way in ways.items() if way.via and version in several]
             with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
-                result.append(_plan_veth(network, endpoint, (*routes, *by_host), sources))
+                further = _further_routes(network, endpoint, names, routes)
+                result.append(_plan_veth(network, endpoint, (*routes, *by_host, *further), sources))
             _refuse_double_mac(network, endpoint, result[-1].peer.mac_address, stations)
     return result
+
+
+def _further_routes(
+    network: BridgeNetwork, endpoint: Endpoint, names: Names, defaults: t.Sequence[Route]
+) -> tuple[Route, ...]:
+    """The option ``routes`` of an endpoint."""
+    given = names.routes(endpoint.options.get("routes") or (), network)
+    if not given:
+        return ()
+    from ..kinds.ends import parse_routes
+
+    gateways = [str(route.via) for route in defaults]
+    return parse_routes({"gateways": gateways, "routes": given}, endpoint.addresses, "routes")[len(gateways) :]
 
 
 def _refuse_double_mac(network: BridgeNetwork, endpoint: Endpoint, mac: str | None, stations: dict[str, str]) -> None:

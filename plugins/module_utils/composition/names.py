@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ..model import InvalidRequest, enumerate_few
-from .networks import BridgeNetwork, Endpoint
+from .networks import BridgeNetwork, Endpoint, aliases
 
 # What is written like this is no address and no subnet, not even a wrong one.
 _NAME = re.compile(r"(?![\d.]+$)[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
@@ -27,7 +27,7 @@ class Names:
 
     def __init__(self, networks: t.Sequence[BridgeNetwork]) -> None:
         self._networks = networks
-        self._known: dict[tuple[str, str], Endpoint] | None = None
+        self._known: t.Mapping[tuple[str, str], t.Sequence[Endpoint]] | None = None
 
     def addresses(self, option: str, values: t.Iterable[str], home: BridgeNetwork) -> list[str]:
         """The values, each name in its place by the addresses of what it names; raises InvalidRequest."""
@@ -55,31 +55,60 @@ class Names:
             )
         return found
 
+    def routes(self, entries: t.Iterable[t.Mapping[str, t.Any]], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+        """Entries of ``routes`` likewise."""
+        return [route for entry in entries for route in self._routes(entry, home)]
+
+    def _routes(self, entry: t.Mapping[str, t.Any], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+        targets = self.addresses("routes.to", [entry["to"]], home)
+        if entry.get("via") is None:
+            return [dict(entry, to=target) for target in targets]
+        ways = self.addresses("routes.via", [entry["via"]], home)
+        found = [dict(entry, to=to, via=via) for to in targets for via in ways if _family(to) == _family(via)]
+        if not found:
+            raise InvalidRequest(
+                "routes: nothing leads to %s by %s; they share no address family." % (entry["to"], entry["via"])
+            )
+        return found
+
     def _of(self, option: str, name: str, home: BridgeNetwork) -> list[str]:
         found = self._find(name, home)
-        if found is not None:
-            return _addresses([found])
+        if found:
+            return _addresses(found)
         if name == _GATEWAY:
             return [str(gateway) for gateway in home.gateways.values()]
         return _addresses(self._elsewhere(option, name, home))
 
-    def _find(self, name: str, home: BridgeNetwork) -> Endpoint | None:
-        """An endpoint of the network at home, or one with the name of its network; both names may have dots."""
-        if self._known is None:
-            self._known = {(network.name, item.name): item for network in self._networks for item in network.endpoints}
+    def _find(self, name: str, home: BridgeNetwork) -> t.Sequence[Endpoint]:
+        """What a name or an alias means in the network at home, or with the name of its network; they may have dots."""
+        known = self._all()
         dots = [place for place, letter in enumerate(name) if letter == "."]
         keys = [(home.name, name), *((name[dot + 1 :], name[:dot]) for dot in dots)]
-        return next((self._known[key] for key in keys if key in self._known), None)
+        return next((known[key] for key in keys if key in known), ())
+
+    def _all(self) -> t.Mapping[tuple[str, str], t.Sequence[Endpoint]]:
+        """The endpoints by their network and their name, and by their aliases where these are no names."""
+        if self._known is None:
+            given = aliases(self._networks)
+            known: dict[tuple[str, str], list[Endpoint]] = {}
+            for network in self._networks if given else ():
+                for endpoint in network.endpoints:
+                    for alias in given.get((network.name, endpoint.place), ()):
+                        known.setdefault((network.name, alias), []).append(endpoint)
+            named = {(network.name, item.name): [item] for network in self._networks for item in network.endpoints}
+            self._known = {**known, **named}
+        return self._known
 
     def _elsewhere(self, option: str, name: str, home: BridgeNetwork) -> list[Endpoint]:
-        """What other networks call so, if that is one endpoint in several of them."""
-        found = [(network, item) for network in self._networks for item in network.endpoints if item.name == name]
+        """What other networks call so, if that is the same in all of them."""
+        known = self._all()
+        found = [(network, known[network.name, name]) for network in self._networks if (network.name, name) in known]
         if not found:
             raise InvalidRequest("%s: there is no endpoint %s in the list; %s." % (option, name, self._choices(home)))
-        if len({item.place for unused, item in found}) > 1:
+        if len({frozenset(item.place for item in items) for unused, items in found}) > 1:
             words = " or ".join("%s.%s" % (name, network.name) for network, unused in found)
             raise InvalidRequest("%s: %s may mean several endpoints; write %s." % (option, name, words))
-        return [item for unused, item in found]
+        return [item for unused, items in found for item in items]
 
     def _choices(self, home: BridgeNetwork) -> str:
         names = [item.name for item in home.endpoints]

@@ -9,23 +9,20 @@ import typing as t
 
 from .. import parsing as read
 from ..marks import name_of
-from ..model import InvalidRequest, NameEntry, NameView, Network, Place, enumerate_few
-from ..reading import Option, read_list
+from ..model import InvalidRequest, NameEntry, NameView, Network, enumerate_few
 from ..records import replace
 from ..report import EndpointReport, HostReport
-from .networks import BridgeNetwork, Endpoint
+from .names import Names
+from .networks import Aliases, BridgeNetwork, Endpoint, aliases
 from .scope import Goes
 from .sections import Noted, Section, noted
 from .surroundings import NOTHING_AROUND, Surroundings
 
 GATEWAY = "host"
 _RESERVED = (GATEWAY, "localhost", "ip6-localhost", "ip6-loopback")
-_LIST: Option = {"type": "list", "elements": "str"}
 
 # The sections of each namespace, in the order of their labels.
 Known = t.Mapping[str, t.Sequence[Section]]
-# By the name of a network and where an endpoint lives.
-Aliases = t.Mapping[tuple[str, Place], t.Sequence[str]]
 
 
 def known_names(
@@ -35,11 +32,12 @@ def known_names(
 
     Only namespaces that we made have any; what lives in others has the files of whoever made it.
     """
-    before, aliases = noted(report), _aliases(networks)
+    before, given, names = noted(report), aliases(networks), Names(networks)
+    _refuse_unknown(given, networks, report)
     namespaces = {file.netns for file in report.files}
     found: dict[str, dict[str, Section]] = {netns: {} for netns in namespaces if any(map(goes, before.labels(netns)))}
     for network in networks:
-        for netns, section in _sections(network, aliases, before, goes):
+        for netns, section in _sections(network, given, names, before, goes):
             found.setdefault(netns, {})
             if section is not None and around.is_ours(netns):
                 found[netns][section.label] = section
@@ -50,6 +48,14 @@ def known_names(
         kept = (before.section(netns, label) for label in others)
         own.update((section.label, section) for section in kept if section is not None)
     return {netns: [own[label] for label in sorted(own)] for netns, own in found.items()}
+
+
+def _refuse_unknown(given: Aliases, networks: t.Sequence[BridgeNetwork], report: HostReport) -> None:
+    """A network that aliases are given for may be left out of the list, but there has to be one."""
+    known = {network.name for network in networks} | {name_of(network.network) for network in report.networks}
+    for name, place in given:
+        if name not in known:
+            raise InvalidRequest("aliases of the endpoint in %s: there is no network %s." % (place, name))
 
 
 def name_views(known: Known, report: HostReport, networks: t.Sequence[BridgeNetwork]) -> list[NameView]:
@@ -81,7 +87,7 @@ def _view(netns: str, own: t.Sequence[Section], subnets: t.Mapping[str, tuple[Ne
 
 
 def _sections(
-    network: BridgeNetwork, aliases: Aliases, before: Noted, goes: Goes
+    network: BridgeNetwork, aliases: Aliases, names: Names, before: Noted, goes: Goes
 ) -> t.Iterator[tuple[str, Section | None]]:
     """The section of each namespace that has an end in a network; None where the network has no names."""
     listed = {endpoint.veth for endpoint in network.endpoints}
@@ -90,7 +96,7 @@ def _sections(
     taken = {name.lower() for entry in common.entries for name in entry.names} if common else set()
     for endpoint in network.endpoints:
         if endpoint.place.netns is not None:
-            yield endpoint.place.netns, None if common is None else _own(common, taken, endpoint, network)
+            yield endpoint.place.netns, None if common is None else _own(common, taken, endpoint, network, names)
     for other in others:
         there = before.section(other.netns or "", network.label)
         if there is not None:
@@ -110,14 +116,16 @@ def _first_name(named: tuple[tuple[str, ...], t.Sequence[object]]) -> tuple[str,
     return named[0]
 
 
-def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNetwork) -> Section:
+def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNetwork, names: Names) -> Section:
     """With what one endpoint has for itself."""
     options = endpoint.options
     with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
         servers = options.get("nameservers") or network.options.get("nameservers") or ()
         given: dict[str, t.Any] = {
-            "extra": tuple(_extra(options.get("extra_hosts") or (), taken, network)),
-            "nameservers": tuple(read.address("nameservers", server) for server in servers),
+            "extra": tuple(_extra(options.get("extra_hosts") or (), taken, names, network)),
+            "nameservers": tuple(
+                read.address("nameservers", server) for server in names.addresses("nameservers", servers, network)
+            ),
             "search": tuple(read.host_name("search", domain) for domain in options.get("search") or ()),
             "resolver": options.get("resolver") is not False,
         }
@@ -133,7 +141,7 @@ def _kept(common: Section, there: Section) -> Section:
     return replace(common, **own)
 
 
-def _extra(values: t.Sequence[str], taken: set[str], network: BridgeNetwork) -> t.Iterator[NameEntry]:
+def _extra(values: t.Sequence[str], taken: set[str], names: Names, network: BridgeNetwork) -> t.Iterator[NameEntry]:
     for value in values:
         name, colon, target = value.partition(":")
         if not colon or not target:
@@ -141,9 +149,9 @@ def _extra(values: t.Sequence[str], taken: set[str], network: BridgeNetwork) -> 
         read.host_name("extra_hosts", name)
         if name.lower() in taken or name.lower() in _RESERVED:
             raise InvalidRequest("extra_hosts: %s has a meaning in this network already; choose another name." % name)
-        gateways = target == "host-gateway"
-        found = network.gateways.values() if gateways else [read.address("extra_hosts", target)]
-        yield from (NameEntry(address, (name,)) for address in found)
+        targets = ["host"] if target == "host-gateway" else [target]
+        found = names.addresses("extra_hosts", targets, network)
+        yield from (NameEntry(read.address("extra_hosts", address), (name,)) for address in found)
 
 
 def _names_of_other(other: EndpointReport, network: BridgeNetwork, before: Noted) -> tuple[str, ...]:
@@ -212,23 +220,3 @@ def _refuse_reserved(name: str, endpoint: Endpoint, network: BridgeNetwork) -> N
             "network %s: endpoint %s: the name %s means %s in every endpoint; choose another one, or set names to false"
             " for the network." % (network.name, endpoint.name, name, meaning)
         )
-
-
-def _aliases(networks: t.Sequence[BridgeNetwork]) -> Aliases:
-    """All aliases in a list; an entry may also tell those that its endpoint has in its other networks."""
-    found: dict[tuple[str, Place], list[str]] = {}
-    for network in networks:
-        for endpoint in network.endpoints:
-            value = endpoint.options.get("aliases")
-            if value is not None and value != "":
-                by_network = value if isinstance(value, t.Mapping) else {network.name: value}
-                for name, given in by_network.items():
-                    found.setdefault((str(name), endpoint.place), []).extend(_read_aliases(given, endpoint, network))
-    return found
-
-
-def _read_aliases(value: object, endpoint: Endpoint, network: BridgeNetwork) -> list[str]:
-    title = "network %s: endpoint %s" % (network.name, endpoint.name)
-    names = read_list(title, "aliases", _LIST, value) if value is not None else []
-    with read.about(title):
-        return [read.host_name("aliases", name) for name in names]

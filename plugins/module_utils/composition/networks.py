@@ -15,6 +15,7 @@ from .. import parsing as read
 from ..kinds.overlaps import first_overlap
 from ..marks import label, name_of
 from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
+from ..reading import Option, read_list
 from ..records import dataclass
 from ..report import EndpointReport, HostReport, NetworkReport
 from . import spec
@@ -25,6 +26,10 @@ from .surroundings import NOTHING_AROUND, Surroundings
 
 Facts = t.Mapping[str, t.Any]
 
+# By the name of a network and where an endpoint lives.
+Aliases = t.Mapping[tuple[str, Place], t.Sequence[str]]
+
+_NAMES: Option = {"type": "list", "elements": "str"}
 _WORD = r"[A-Za-z0-9_]+"
 
 
@@ -385,3 +390,23 @@ def mac_address(addresses: t.Sequence[Interface]) -> str:
     packed = addresses[0].ip.packed
     tail = packed if len(packed) == 4 else hashlib.sha256(packed).digest()[:4]
     return ":".join("%02x" % byte for byte in (0x02, 0x42, *tail))
+
+
+def aliases(networks: t.Sequence[BridgeNetwork]) -> Aliases:
+    """All aliases in a list; an entry may also tell those that its endpoint has in its other networks."""
+    found: dict[tuple[str, Place], list[str]] = {}
+    for network in networks:
+        for endpoint in network.endpoints:
+            value = endpoint.options.get("aliases")
+            if value is not None and value != "":
+                by_network = value if isinstance(value, t.Mapping) else {network.name: value}
+                for name, given in by_network.items():
+                    found.setdefault((str(name), endpoint.place), []).extend(_read_aliases(given, endpoint, network))
+    return found
+
+
+def _read_aliases(value: object, endpoint: Endpoint, network: BridgeNetwork) -> list[str]:
+    title = "network %s: endpoint %s" % (network.name, endpoint.name)
+    names = read_list(title, "aliases", _NAMES, value) if value is not None else []
+    with read.about(title):
+        return [read.host_name("aliases", name) for name in names]

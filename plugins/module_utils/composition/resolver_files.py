@@ -47,20 +47,27 @@ class Writer:
         self._around = around
         self._found: _Host | None = None
         self._speller = Speller()
+        self._marks: dict[tuple[str, str, str], str] = {}
+        self._spelled: dict[tuple[int, ...], str] = {}
         self._versions: dict[int, set[int]] = {}
         self.helpless: list[str] = []  # namespaces that no name server of the host can be reached from
 
     def files(self, known: Known) -> list[NamespaceFile]:
         """Those of all namespaces that know a name."""
         switch, found = self._switch(), []
-        same: dict[str, str] = {}  # texts are long, and most of them alike
         for netns, own in known.items():
             texts = {"hosts": self._hosts(own), "resolv.conf": self._resolv(netns, own)} if own else {}
             for name, text in {**texts, **({"nsswitch.conf": switch} if switch and own else {})}.items():
-                text = file_mark(_WHAT[name], own[0].label) + text
-                found.append(NamespaceFile(netns, name, same.setdefault(text, text), own[0].label, netns))
+                found.append(NamespaceFile(netns, name, self._marked(name, own[0].label, text), own[0].label, netns))
         # files of one text are next to each other, so that they are written by one step
         return sorted(found, key=lambda file: (file.name, file.text, file.netns))
+
+    def _marked(self, name: str, label: str, text: str) -> str:
+        """With the first line. Texts are long, and most of them alike: these are one and the same."""
+        key = (name, label, text)
+        if key not in self._marks:
+            self._marks[key] = file_mark(_WHAT[name], label) + text
+        return self._marks[key]
 
     def warnings(self) -> list[str]:
         """What to say about the host."""
@@ -75,11 +82,18 @@ class Writer:
     # ---- hosts
 
     def _hosts(self, own: t.Sequence[Section]) -> str:
+        """Most endpoints of a network have one and the same."""
+        key = tuple(map(id, own))
+        if key not in self._spelled:
+            text = "".join(map(self._speller.spell, own))
+            self._spelled[key] = _LOCAL + self._itself(text) + text
+        return self._spelled[key]
+
+    def _itself(self, text: str) -> str:
         """Programs look up what the host calls itself, and some do not start without an answer."""
-        text, name = "".join(map(self._speller.spell, own)), self._around.hostname()
+        name = self._around.hostname()
         taken = any(" %s%s" % (name, end) in text for end in (" ", "\n"))
-        itself = "127.0.1.1 %s\n" % name if read.is_host_name(name) and not taken else ""
-        return _LOCAL + itself + text
+        return "127.0.1.1 %s\n" % name if read.is_host_name(name) and not taken else ""
 
     # ---- resolv.conf
 

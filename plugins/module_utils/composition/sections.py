@@ -93,7 +93,8 @@ class Noted:
     """What earlier runs wrote, read when it is asked for; many files have the same section, which is read once."""
 
     def __init__(self, texts: t.Mapping[str, str]) -> None:
-        self._parts = {netns: _parts(text) for netns, text in texts.items()}
+        known = {text: _parts(text) for text in set(texts.values())}
+        self._parts = {netns: known[text] for netns, text in texts.items()}
         self._lines: dict[str, tuple[NameEntry, ...]] = {}
         self._names: dict[str, dict[Address, tuple[str, ...]]] = {}
 

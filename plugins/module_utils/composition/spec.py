@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, STATE, Arguments, without
+from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, ROUTE, STATE, Arguments, without
 from ..arguments import PROJECT as _PROJECT
 from ..model import FORWARD_POLICIES, InvalidRequest
 from ..reading import Option, Options, find_flag, read, read_list, shown, titled
@@ -23,6 +23,7 @@ ENDPOINT: Arguments = {
     "addresses": {"type": "list", "elements": "str"},
     "mac_address": {"type": "str"},
     "default_route": {"type": "bool", "default": True},
+    "routes": {"type": "list", "elements": "dict", "options": ROUTE},
     "aliases": {"type": "raw"},
     "resolver": {"type": "bool", "default": True},
     "nameservers": {"type": "list", "elements": "str"},

@@ -46,7 +46,7 @@ def parse_end(options: t.Mapping[str, t.Any], owner: str) -> Peer:
         place=Place(None if netns is None else read.namespace_name("peer.netns", netns), pid),
         mac_address=read.mac_address("peer.mac_address", options.get("mac_address")),
         addresses=given,
-        routes=_parse_routes(options, given, owner),
+        routes=parse_routes(options, given, owner),
         source_gateways=_parse_source_gateways(options, given, owner),
     )
 
@@ -62,9 +62,10 @@ def _parse_source_gateways(
     return tuple(found)
 
 
-def _parse_routes(
+def parse_routes(
     options: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, owner: str
 ) -> tuple[Route, ...]:
+    """The options ``gateways`` and ``routes`` of an end with these addresses; raises InvalidRequest."""
     routes = [Route(ANYWHERE[via.version], via) for via in _gateways(options, owner)]
     routes += [_parse_route(item, owner) for item in options.get("routes") or ()]
     wanted: set[tuple[Network, int | None]] = set()

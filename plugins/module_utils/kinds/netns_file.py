@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
     from ..operations import Operation
 
 # Lines of a file in the diff: in a large network each file names all its endpoints.
-_SHOWN = 20
+_SHOWN = 10
 
 
 class NetnsFileKind(StepKind[NamespaceFile]):

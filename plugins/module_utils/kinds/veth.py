@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, Arguments
+from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue
 from ..marks import LINK_GROUP, alias, label_of
@@ -34,11 +34,6 @@ from .common import (
 if t.TYPE_CHECKING:
     from ..operations import Operation
 
-_ROUTE: Arguments = {
-    "to": {"type": "str", "required": True},
-    "via": {"type": "str"},
-    "metric": {"type": "int"},
-}
 _PEER: Arguments = {
     "name": {"type": "str"},
     "netns": {"type": "str"},
@@ -46,7 +41,7 @@ _PEER: Arguments = {
     "mac_address": {"type": "str"},
     "addresses": {"type": "list", "elements": "str"},
     "gateways": {"type": "list", "elements": "str"},
-    "routes": {"type": "list", "elements": "dict", "options": _ROUTE},
+    "routes": {"type": "list", "elements": "dict", "options": ROUTE},
     "source_gateways": {"type": "list", "elements": "str"},
 }
 

@@ -167,3 +167,49 @@ def test_a_name_of_two_different_endpoints_elsewhere_is_refused() -> None:
     assert str(refused.value) == (
         "network third: allow.from: app may mean several endpoints; write app.front or app.back."
     )
+
+
+def test_an_alias_is_as_good_as_a_name() -> None:
+    networks = lists(app={"aliases": ["shop"]}, allow=[{"to": "shop"}])
+    networks[1]["endpoints"][0]["aliases"] = ["sql"]
+    networks[1]["allow"] = [{"to": "sql", "from": "shop"}]
+
+    assert opened(networks) == ["0.0.0.0/0 > 10.30.0.11/32", "::/0 > fd00:30::11/128"]
+    flows = plan(networks).bridge_firewall[1].allow
+    assert [(str(flow.source), str(flow.to)) for flow in flows] == [("10.30.0.11/32", "10.31.0.20/32")]
+
+
+def test_an_alias_of_several_means_all_of_them() -> None:
+    networks = lists(app={"aliases": ["shop"]}, allow=[{"to": "shop", "from": "10.9.0.0/16"}])
+    networks[0]["endpoints"][0]["aliases"] = "shop"
+
+    assert opened(networks) == ["10.9.0.0/16 > 10.30.0.10/32", "10.9.0.0/16 > 10.30.0.11/32"]
+
+
+def test_routes_by_the_names_of_endpoints() -> None:
+    routes = [{"to": "10.9.0.0/16", "via": "web"}, {"to": "db.back", "via": "web.front", "metric": 5}]
+    [veth] = [veth for veth in plan(lists(app={"routes": routes})).veth if veth.name == "v-front-app"]
+
+    assert [(str(r.to), str(r.via), r.metric) for r in veth.peer.routes if r.to.prefixlen] == [
+        ("10.9.0.0/16", "10.30.0.10", None),
+        ("10.31.0.20/32", "10.30.0.10", 5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("route", "message"),
+    [
+        (
+            {"to": "fd00:9::/64", "via": "db"},
+            "routes: nothing leads to fd00:9::/64 by db; they share no address family.",
+        ),
+        ({"to": "10.9.0.0/16", "via": "nobody"}, "endpoint app: routes.via: there is no endpoint nobody in the list"),
+        ({"to": "10.9.0.0/16", "via": "db"}, "10.31.0.20"),
+        ({"to": "0.0.0.0/0", "via": "web"}, "routes: there are two routes to 0.0.0.0/0 with the same metric."),
+    ],
+)
+def test_routes_that_lead_nowhere_are_refused(route: Facts, message: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        plan(lists(app={"routes": [route]}))
+
+    assert str(refused.value).startswith("network front: endpoint app: ") and message in str(refused.value)

@@ -159,6 +159,13 @@ def test_what_an_endpoint_has_for_itself() -> None:
     ]
 
 
+def test_names_of_endpoints_stand_for_their_addresses() -> None:
+    found = known(lists({"extra_hosts": ["master:db"], "nameservers": ["job.red"]}))["web"][0]
+
+    assert ["%s" % entry.address for entry in found.extra] == ["10.20.0.3", "fd00:20::3"]
+    assert list(map(str, found.nameservers)) == ["10.21.0.3"]
+
+
 def test_a_section_is_read_as_it_was_written() -> None:
     networks = lists({"extra_hosts": ["api:192.0.2.7"], "search": ["a", "b"], "resolver": False}, dns=True)
     networks[0].update(internal=True, nameservers=["fd00::53", "192.0.2.53"])
@@ -188,6 +195,8 @@ def test_what_somebody_spoiled_is_no_error() -> None:
         ({"extra_hosts": ["db:192.0.2.1"]}, "endpoint web: extra_hosts: db has a meaning in this network already"),
         ({"extra_hosts": ["host:192.0.2.1"]}, "extra_hosts: host has a meaning"),
         ({"extra_hosts": ["api"]}, "extra_hosts: 'api' is not a name with an address"),
+        ({"aliases": {"bleu": ["www"]}}, "aliases of the endpoint in namespace web: there is no network bleu."),
+        ({"extra_hosts": ["api:nobody"]}, "extra_hosts: there is no endpoint nobody in the list"),
         ({"extra_hosts": ["api:300.0.0.1"]}, "extra_hosts: '300.0.0.1' is not a valid IP address"),
         ({"extra_hosts": [{"api": "192.0.2.1"}]}, "extra_hosts: a text is needed, not a dictionary"),
         ({"nameservers": ["fe80::1%eth0"]}, "nameservers: 'fe80::1%eth0' has a zone ID"),
