@@ -43,7 +43,7 @@ NETWORK: dict[str, Any] = {
     "subnets": ["10.20.0.0/24"],
     "endpoints": [
         {"name": "web", "addresses": ["10.20.0.2"]},
-        {"name": "db", "addresses": ["10.20.0.3"]},
+        {"name": "db", "addresses": ["10.20.0.3"], "aliases": ["database"]},
     ],
 }
 USERS = """
@@ -61,7 +61,6 @@ printf 'op ALL=(ALL) NOPASSWD: ALL\\npw ALL=(ALL) ALL\\n' > /etc/sudoers.d/insid
 chmod 440 /etc/sudoers.d/inside
 mkdir -p /etc/netns/web
 echo 'nameserver 192.0.2.99' > /etc/netns/web/resolv.conf
-printf '127.0.0.1 localhost\\n10.20.0.3 database\\n' > /etc/netns/web/hosts
 """
 NO_MORE_USERS = "rm -rf /etc/netns /etc/sudoers.d/inside; for user in op pw app; do userdel -rf $user; done; true"
 CONTENT = 'it\'s "here" $HOME'
