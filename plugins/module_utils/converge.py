@@ -35,7 +35,7 @@ def make_networks(networks: t.Sequence[t.Mapping[str, t.Any]], world: World, sco
     if scope.prune != NONE or scope.state == "absent":
         named = {item.name for side in (wanted.present, wanted.absent) for item in side.netns}
         wanted.absent.netns += [Namespace(name) for name in world.remains() if name not in named]
-    return run(_requests(wanted), world)
+    return run(_requests(wanted, scope), world)
 
 
 class _Around(Surroundings):
@@ -70,9 +70,10 @@ class _Around(Surroundings):
         return self._world.sysctl(HOST, RESERVED_PORTS) or ""
 
 
-def _requests(wanted: Composition) -> list[Request]:
+def _requests(wanted: Composition, scope: Scope) -> list[Request]:
     """What goes, then what comes, each in its order; only the kinds of these objects are loaded."""
-    used = [row for row in ROWS if wanted.present.of(row.name) or wanted.absent.of(row.name)]
+    rows = [row for row in ROWS if not (scope.rest and row.has_module)]
+    used = [row for row in rows if wanted.present.of(row.name) or wanted.absent.of(row.name)]
     kinds = {row.name: row.load() for row in used}
     going = sorted(used, key=lambda row: row.leaves)
     requests = [Request(kinds[row.name], item, "absent") for row in going for item in wanted.absent.of(row.name)]

@@ -301,6 +301,11 @@ options:
       - It needs O(state=absent), and O(networks) empty.
     type: bool
     default: false
+  rest:
+    description: Makes and removes only what no other module of this collection manages, such as the files of names. The
+      role uses it behind the other modules when it calls them one by one.
+    type: bool
+    default: false
   pools:
     description:
       - Out of which networks without subnets get one. An empty list stands for Docker's default pools,

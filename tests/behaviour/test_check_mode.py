@@ -74,7 +74,7 @@ class Story:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(False, id="one-call"), pytest.param(True, id="eight-steps", marks=pytest.mark.once)],
+    params=[pytest.param(False, id="one-call"), pytest.param(True, id="in-steps", marks=pytest.mark.once)],
 )
 def story(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[Story]:
     steps = {"step_by_step": request.param}

@@ -142,7 +142,7 @@ class Story:
     before: dict[str, dict[str, str]]
     lists: dict[str, dict[int, list[dict[str, Any]]]]
     pid: int
-    steps: bool  # the role takes eight steps, not one
+    steps: bool  # the role takes a step for each module
 
     def play(self, step: int, **variables: Any) -> Run:
         """The role with the lists of a step."""
@@ -179,7 +179,7 @@ class Story:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(False, id="one-call"), pytest.param(True, id="eight-steps", marks=pytest.mark.once)],
+    params=[pytest.param(False, id="one-call"), pytest.param(True, id="in-steps", marks=pytest.mark.once)],
 )
 def story(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[Story]:
     fleet.fresh()
@@ -211,7 +211,7 @@ class TestFirst:
         """It does not grow with the networks."""
         for host in HOSTS:
             actions = [r.action for r in step1.of(host) if r.action.startswith("dockerless.") and r.status != "skipped"]
-            assert len(actions) == len(set(actions)) == (8 if story.steps else 1)
+            assert len(actions) == len(set(actions)) == (9 if story.steps else 1)
 
     def test_addresses(self, story: Story, step1: Run) -> None:
         found = {name: story.address(FIRST, name) for name in ("a1", "a2", "multi", "b1", "g1")}

@@ -32,13 +32,13 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "bridge_network"
 PREFIX = "bridge_network_"
 # What the role alone knows: the modules cannot refuse it, so Ansible must.
-OF_THE_MODULE = {"everything"}  # for the playbook purge
+OF_THE_MODULE = {"everything", "rest"}  # for the playbook purge, and for the role itself
 NETWORKS = PREFIX + "networks"
 OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.
 OF_THE_CONTROLLER = {"fleet_map", "picture"}
 # What follows from a list of networks alone has no module of its own.
-KINDS: dict[str, Kind[Any]] = {row.name: row.load() for row in ROWS if row.load().ARGUMENTS}
+KINDS: dict[str, Kind[Any]] = {row.name: row.load() for row in ROWS if row.has_module}
 ARGUMENTS: dict[str, Options] = {
     **{
         name: {**kind.ARGUMENTS, **STATE, "aggregate": {"type": "list", "elements": "dict"}}

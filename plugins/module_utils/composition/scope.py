@@ -33,6 +33,7 @@ class Scope:
     state: str = "present"
     everything: bool = False  # of ours goes, whose and by which module it may be
     forward_policy: str = "auto"
+    rest: bool = False  # only what has no module of its own
     pools: tuple[Pool, ...] = ()  # out of which networks get their subnets; none: those of Docker
 
     @property
@@ -72,7 +73,8 @@ def read_scope(options: t.Mapping[str, t.Any]) -> Scope:
     prune = _read_prune(options.get("prune"))
     policy = read_options("", _POLICY, {"forward_policy": options.get("forward_policy")})["forward_policy"] or "auto"
     project, pools = read.project("project", options.get("project")), _read_pools(options.get("pools"))
-    return Scope(project, prune, state or "present", everything, policy, pools)
+    rest = bool(options.get("rest"))
+    return Scope(project, prune, state or "present", everything, policy, rest, pools)
 
 
 def _read_pools(value: object) -> tuple[Pool, ...]:

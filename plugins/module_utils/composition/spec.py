@@ -57,6 +57,7 @@ ARGUMENTS: Arguments = {
     **STATE,
     **_PROJECT,
     "everything": {"type": "bool", "default": False},
+    "rest": {"type": "bool", "default": False},
     "pools": {"type": "raw", "options": POOL, "default": []},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "auto"},

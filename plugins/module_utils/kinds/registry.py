@@ -26,6 +26,7 @@ class Row(t.NamedTuple):
     load: t.Callable[[], Kind[t.Any]]
     leaves: int  # what goes, goes in the order of these numbers; what comes, in the order of the rows
     report: t.Callable[[World, HostReport], HostReport]  # is given what the rows above have reported
+    has_module: bool = True  # of its own; what else there is follows from whole networks alone
 
 
 def _bridge_firewall() -> Kind[t.Any]:
@@ -86,5 +87,5 @@ ROWS = (
     Row("sysctl_forward", _sysctl_forward, 7, parts.forwarding),
     Row("netns", _netns, 3, parts.namespaces),
     Row("veth", _veth, 2, parts.endpoints),
-    Row("netns_file", _netns_file, 8, parts.files),
+    Row("netns_file", _netns_file, 8, parts.files, has_module=False),
 )

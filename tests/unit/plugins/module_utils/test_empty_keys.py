@@ -97,4 +97,4 @@ def test_in_a_single_module(kind: str, many: bool) -> None:
         return loaded.parse(found), found["state"]
 
     assert parsed(emptied(ITEMS[kind], item)) == parsed(ITEMS[kind])
-    assert ITEMS.keys() == {row.name for row in ROWS if row.load().ARGUMENTS}
+    assert ITEMS.keys() == {row.name for row in ROWS if row.has_module}
