@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..module_utils.marks import name_of
 from ..module_utils.model import (
     Address,
     BridgePolicy,
@@ -92,6 +93,13 @@ def remarks(endpoint: EndpointReport) -> str:
         words.append("down")
     words += endpoint.troubles
     return "  (%s)" % ", ".join(words) if words else ""
+
+
+def called(endpoint: EndpointReport) -> list[str]:
+    """One line for the names of an endpoint that are not that of its namespace."""
+    usual = (endpoint.netns, "%s.%s" % (endpoint.netns, name_of(endpoint.network)))
+    words = [name for name in endpoint.names if name not in usual]
+    return [enumerate_few(words)] if words else []
 
 
 def runs(processes: t.Sequence[Process]) -> list[str]:

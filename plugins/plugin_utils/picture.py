@@ -13,7 +13,7 @@ import typing as t
 from ..module_utils.marks import project_of
 from ..module_utils.model import DEFAULT_PROJECT, Masquerade, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport
-from .phrases import place, published, remarks, rules, runs, spelled, uses, ways_out
+from .phrases import called, place, published, remarks, rules, runs, spelled, uses, ways_out
 
 # What stands at the left of a branch, and what below it: for the last branch of a node, and for the others.
 _LAST = ("└─ ", "   ")
@@ -142,6 +142,7 @@ def _endpoints(endpoints: t.Sequence[EndpointReport], ports: t.Sequence[Publishe
         columns = (name.ljust(_width(names)), link.ljust(_width(links)), spelled(endpoint.addresses))
         title = "  ".join(columns).rstrip() + remarks(endpoint)
         notes = ["published  %s" % text for text in published(mine.get(endpoint.veth, ()), False, uses(endpoint))]
+        notes += ["called     %s" % text for text in called(endpoint)]
         nodes.append(Node(title, notes + ["runs       %s" % text for text in runs(endpoint.processes)]))
     stray = published(mine.get(None, ()), True)
     return nodes + [Node("published  %s  (nobody has this address)" % text) for text in stray]

@@ -55,7 +55,7 @@ def test_the_whole() -> None:
     blue = a_network(
         addresses=["10.20.0.1/24", "fd00:20::1/64"],
         endpoints=[
-            an_endpoint("db", "10.20.0.10/24"),
+            an_endpoint("db", "10.20.0.10/24", names=["db", "db.blue", "sql", "store"]),
             an_endpoint("web", "10.20.0.2/24", "fd00:20::2/64"),
         ],
         ports=[
@@ -82,6 +82,7 @@ def test_the_whole() -> None:
         "│  │  gateway   10.20.0.1/24  fd00:20::1/64  mtu 1500",
         "│  │  way out   as the host",
         "│  ├─ db   eth0  10.20.0.10/24",
+        "│  │     called     sql, store",
         "│  └─ web  eth0  10.20.0.2/24  fd00:20::2/64",
         "│        published  127.0.0.1:9000 -> 9000/tcp",
         "│        published  *:8080 -> 80/tcp",

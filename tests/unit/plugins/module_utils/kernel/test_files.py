@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Files that somebody reads while they are written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import files
+
+LONG = "127.0.0.1 localhost\n10.20.0.3 db db.blue\n110.20.0.44 cache\n"
+SHORT = "127.0.0.1 localhost\n10.20.0.3 db db.blue\n"
+
+
+@pytest.mark.parametrize("texts", [(LONG, SHORT), (SHORT, LONG), (LONG, "")], ids=["shorter", "longer", "empty"])
+def test_a_file_stays_the_same_one(tmp_path: Path, texts: tuple[str, str]) -> None:
+    path = tmp_path / "hosts"
+    path.write_text(texts[0])
+    inode = path.stat().st_ino
+
+    files.update(str(path), texts[1], 0o640)
+    assert (path.read_text(), path.stat().st_ino, path.stat().st_mode & 0o777) == (texts[1], inode, 0o640)
+
+
+def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
+    files.update(str(tmp_path / "web" / "hosts"), SHORT, lasting=False)
+
+    assert [path.name for path in (tmp_path / "web").iterdir()] == ["hosts"]
+
+
+@pytest.mark.parametrize("cut", range(1, 40, 3))
+def test_a_reader_finds_whole_lines_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
+    """Before the file is cut to its length, too: the end of an old line may be an address of somebody else."""
+    path, seen = tmp_path / "hosts", []
+    text = LONG[:-1] + "0" * cut + "\n"
+    path.write_text(text + text)
+    monkeypatch.setattr(os, "ftruncate", lambda fd, length: seen.append(path.read_text()))
+
+    files.update(str(path), text)
+    assert [line for line in seen[0].splitlines() if line] == text.splitlines()
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("mine\n")
+    (tmp_path / "hosts").symlink_to("theirs")
+
+    with pytest.raises(OSError):
+        files.update(str(tmp_path / "hosts"), SHORT)
+    assert (tmp_path / "theirs").read_text() == "mine\n"
