@@ -29,6 +29,8 @@ Facts = t.Mapping[str, t.Any]
 # By the name of a network and where an endpoint lives.
 Aliases = t.Mapping[tuple[str, Place], t.Sequence[str]]
 
+# Options of an endpoint that stand in its files below /etc/netns.
+_IN_FILES = ("search", "extra_hosts", "nameservers")
 _NAMES: Option = {"type": "list", "elements": "str"}
 _WORD = r"[A-Za-z0-9_]+"
 
@@ -141,6 +143,7 @@ def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport
     title = "network %s" % name
     bridge = _read_bridge(name, options, title)
     subnets = _read_subnets(options, title)
+    _refuse_without_files(options, title)
     pools = _read_ranges(options, {version: subnet for version, (subnet, unused) in subnets.items()}, title)
     return BridgeNetwork(
         name=name,
@@ -153,6 +156,19 @@ def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport
         endpoints=[_read_endpoint(item, name) for item in options.get("endpoints") or ()],
         there=there.get(bridge),
     )
+
+
+def _refuse_without_files(options: Facts, title: str) -> None:
+    """Options that would say something in files that are not written."""
+    named = options.get("names") is not False
+    found = [] if named else [(title, option) for option in ("dns", "nameservers") if options.get(option)]
+    for endpoint in options.get("endpoints") or ():
+        place = "%s: endpoint %s" % (title, endpoint["name"])
+        unwritten = not named or endpoint.get("pid") is not None
+        found += [(place, option) for option in _IN_FILES if unwritten and endpoint.get(option)]
+    for place, option in found:
+        why = "an endpoint by pid has no files of its own" if named else "names is false"
+        raise InvalidRequest("%s: %s: this has no effect, since %s; leave it out." % (place, option, why))
 
 
 def _read_bridge(name: str, options: Facts, title: str) -> str:

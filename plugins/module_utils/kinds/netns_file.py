@@ -20,6 +20,10 @@ from .common import belongs, compact
 if t.TYPE_CHECKING:
     from ..operations import Operation
 
+_NOT_OURS = (
+    "Files that this collection did not make stay as they are: %s. Names of endpoints may not be found by them; remove"
+    " them to have them written."
+)
 # Lines of a file in the diff: in a large network each file names all its endpoints.
 _SHOWN = 10
 
@@ -49,8 +53,7 @@ class NetnsFileKind(StepKind[NamespaceFile]):
         path, there = _path(item), world.look_file(_path(item))
         # what a power cut left of a file is empty
         if state == "present" and there and label_of_file(there) is None:
-            text = "Files that this collection did not make stay as they are, and name no endpoints: %s."
-            world.remark(text, path)
+            world.remark(_NOT_OURS, path)
             return []
         wanted = item.text if state == "present" else None
         if world.put_file(path, wanted) == wanted:

@@ -200,6 +200,10 @@ def test_what_somebody_spoiled_is_no_error() -> None:
         ({"extra_hosts": ["api:300.0.0.1"]}, "extra_hosts: '300.0.0.1' is not a valid IP address"),
         ({"extra_hosts": [{"api": "192.0.2.1"}]}, "extra_hosts: a text is needed, not a dictionary"),
         ({"nameservers": ["fe80::1%eth0"]}, "nameservers: 'fe80::1%eth0' has a zone ID"),
+        (
+            {"pid": 7, "search": ["a"]},
+            "endpoint web: search: this has no effect, since an endpoint by pid has no files",
+        ),
         ({"search": ["."]}, "endpoint web: search: '.' is not a valid host name"),
     ],
 )
@@ -208,6 +212,13 @@ def test_what_is_refused(web: Facts, message: str) -> None:
         known(lists(web))
 
     assert message in str(refused.value)
+
+
+def test_what_would_be_said_in_no_file_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="network blue: dns: this has no effect, since names is false"):
+        known(lists(names=False, dns=True))
+    with pytest.raises(InvalidRequest, match="endpoint web: extra_hosts: this has no effect"):
+        known(lists({"extra_hosts": ["api:192.0.2.1"]}, names=False))
 
 
 # ---- what is not in the list

@@ -105,7 +105,8 @@ def test_what_somebody_else_wrote_stays(host: MemoryHost) -> None:
     outcome = converge(host, blue())
 
     assert outcome.warnings == (
-        "Files that this collection did not make stay as they are, and name no endpoints: %s." % WEB,
+        "Files that this collection did not make stay as they are: %s. Names of endpoints may not be found by them;"
+        " remove them to have them written." % WEB,
     )
     assert RESOLV in files(host)
     converge(host, blue(), state="absent")
