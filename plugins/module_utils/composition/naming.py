@@ -116,29 +116,31 @@ def _first_name(named: tuple[tuple[str, ...], t.Sequence[object]]) -> tuple[str,
     return named[0]
 
 
+_OWN_OPTIONS = ("extra_hosts", "nameservers", "search")
+
+
 def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNetwork, names: Names) -> Section:
     """With what one endpoint has for itself."""
     options = endpoint.options
+    resolver, servers = options.get("resolver") is not False, network.options.get("nameservers") or ()
+    if resolver and not servers and not any(map(options.get, _OWN_OPTIONS)):
+        return common
     with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
-        servers = options.get("nameservers") or network.options.get("nameservers") or ()
-        given: dict[str, t.Any] = {
-            "extra": tuple(_extra(options.get("extra_hosts") or (), taken, names, network)),
-            "nameservers": tuple(
-                read.address("nameservers", server) for server in names.addresses("nameservers", servers, network)
-            ),
-            "search": tuple(read.host_name("search", domain) for domain in options.get("search") or ()),
-            "resolver": options.get("resolver") is not False,
-        }
-    return replace(common, **given) if given != _NOTHING_OWN else common
-
-
-_NOTHING_OWN: dict[str, t.Any] = {"extra": (), "nameservers": (), "search": (), "resolver": True}
+        asked = names.addresses("nameservers", options.get("nameservers") or servers, network)
+        return replace(
+            common,
+            extra=tuple(_extra(options.get("extra_hosts") or (), taken, names, network)),
+            nameservers=tuple(read.address("nameservers", server) for server in asked),
+            search=tuple(read.host_name("search", domain) for domain in options.get("search") or ()),
+            resolver=resolver,
+        )
 
 
 def _kept(common: Section, there: Section) -> Section:
     """That of an endpoint that is not in the list, and stays."""
-    own = {name: getattr(there, name) for name in _NOTHING_OWN}
-    return replace(common, **own)
+    return replace(
+        common, extra=there.extra, nameservers=there.nameservers, search=there.search, resolver=there.resolver
+    )
 
 
 def _extra(values: t.Sequence[str], taken: set[str], names: Names, network: BridgeNetwork) -> t.Iterator[NameEntry]:
@@ -175,17 +177,18 @@ def _both(name: str, network: str) -> tuple[str, ...]:
 def _named(network: BridgeNetwork, aliases: Aliases) -> t.Iterator[tuple[Endpoint, tuple[str, ...]]]:
     """The endpoints of a network with their names in it; raises InvalidRequest where one name means two things."""
     holders: dict[str, str] = {}
-    for endpoint in network.endpoints:
-        for name in names_of(endpoint, network):
+    found = [(endpoint, names_of(endpoint, network)) for endpoint in network.endpoints]
+    for endpoint, names in found:
+        for name in names:
             _refuse_reserved(name, endpoint, network)
             _hold(holders, name, endpoint, network)
-    for endpoint in network.endpoints:
+    for endpoint, names in found:
         further = aliases.get((network.name, endpoint.place), ())
         for name in further:
             _refuse_reserved(name, endpoint, network)
             if holders.get(name.lower(), endpoint.name) != endpoint.name:
                 _hold(holders, name, endpoint, network)
-        yield endpoint, tuple(dict.fromkeys((*names_of(endpoint, network), *further)))
+        yield endpoint, tuple(dict.fromkeys((*names, *further))) if further else names
 
 
 def names_of(endpoint: Endpoint, network: BridgeNetwork) -> tuple[str, ...]:
@@ -196,7 +199,7 @@ def names_of(endpoint: Endpoint, network: BridgeNetwork) -> tuple[str, ...]:
 def without_names(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[str]:
     """What to say of endpoints that nobody can look up."""
     for network in networks:
-        names = [item.name for item in network.endpoints if not names_of(item, network)] if network.named else []
+        names = [item.name for item in network.endpoints if not read.is_host_name(item.name)] if network.named else []
         if names:
             yield (
                 "network %s: no host can have the name of these endpoints, so others do not find them by it; give them"

@@ -49,6 +49,7 @@ class Writer:
         self._speller = Speller()
         self._marks: dict[tuple[str, str, str], str] = {}
         self._spelled: dict[tuple[int, ...], str] = {}
+        self._asked: dict[tuple[int, ...], tuple[str, bool]] = {}
         self._versions: dict[int, set[int]] = {}
         self.helpless: list[str] = []  # namespaces that no name server of the host can be reached from
 
@@ -98,32 +99,37 @@ class Writer:
     # ---- resolv.conf
 
     def _resolv(self, netns: str, own: t.Sequence[Section]) -> str:
+        key = tuple(map(id, own))
+        if key not in self._asked:
+            self._asked[key] = self._ask(own)
+        text, is_helpless = self._asked[key]
+        self.helpless += [netns] if is_helpless else []
+        return text
+
+    def _ask(self, own: t.Sequence[Section]) -> tuple[str, bool]:
+        """Whom to ask, and whether it should be the host's servers and those cannot be asked."""
         host = self._host()
         internal = all(section.internal for section in own)
         search = list(dict.fromkeys(domain for section in own for domain in section.search))
         search = search or ([] if internal else host.search)
-        lines = ["search %s" % " ".join(search)] if search else []
         options = [word for word in host.options if word != "trust-ad"]
+        servers = self._servers(own, internal)
         if has_server(own):
             # a short name is an endpoint's first, and only then one of a domain in the search list
             options = [word for word in options if not word.startswith("ndots:")] + ["ndots:0"]
             servers = [str(NAME_SERVER)]
-        else:
-            servers = self._servers(netns, own, internal)
+        lines = ["nameserver %s" % server for server in servers]
+        lines += ["search %s" % " ".join(search)] if search else []
         lines += ["options %s" % " ".join(options)] if options and servers else []
         lines += [] if servers else [_NOBODY]
-        return "".join(line + "\n" for line in [*("nameserver %s" % server for server in servers), *lines])
+        return "".join(line + "\n" for line in lines), bool(host.named and not servers and not internal)
 
-    def _servers(self, netns: str, own: t.Sequence[Section], internal: bool) -> list[str]:
+    def _servers(self, own: t.Sequence[Section], internal: bool) -> list[str]:
         given = list(dict.fromkeys(str(server) for section in own for server in section.nameservers))
         if given or internal:
             return given[:_MOST]
         versions = set().union(*(self._spoken(section) for section in own if not section.internal))
-        host = self._host()
-        found = [server for server in host.servers if (6 if ":" in server else 4) in versions]
-        if not found and host.named:
-            self.helpless.append(netns)
-        return found[:_MOST]
+        return [server for server in self._host().servers if (6 if ":" in server else 4) in versions][:_MOST]
 
     def _spoken(self, section: Section) -> set[int]:
         """The versions of IP in a network, by its gateways."""

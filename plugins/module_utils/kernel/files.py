@@ -24,8 +24,8 @@ def read(path: str) -> str | None:
 def look(path: str) -> str | None:
     """The text of a file of somebody else's, None when it cannot be read; what is not UTF-8 in it is replaced."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        with open(path, "rb", buffering=0) as file:  # half the price of a file of text
+            return file.read().decode("utf-8", "replace").replace("\r\n", "\n")
     except OSError:
         return None
 
