@@ -34,8 +34,8 @@ class SpreadFile(Operation):
 
     def commands(self) -> list[str]:
         folders = list(dict.fromkeys(_folder(path) for path, before in self.files if before is None))
-        lines = [shlex.join(["mkdir", "-p", *folders])] if folders else []
-        return [*lines, here_document("tee %s > /dev/null" % shlex.join(self.paths), self.text)]
+        first = shlex.join(["mkdir", "-p", *folders]) + " && " if folders else ""
+        return [here_document("%stee %s > /dev/null" % (first, shlex.join(self.paths)), self.text)]
 
     def headlines(self) -> list[str]:
         return ["write %s" % path for path in self.paths]
