@@ -82,6 +82,8 @@ def story(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[Story]:
     # A bridge's MAC address follows from it.
     machine = fleet.lab.run(FIRST, "cat /etc/machine-id").stdout
     fleet.lab.run(SECOND, ["cp", "/dev/stdin", "/etc/machine-id"], input=machine)
+    # What the host calls itself is in the files of names.
+    fleet.lab.run(SECOND, ["hostname", FIRST])
     before = {host: fleet.dump(host) for host in HOSTS}
     check = fleet.play([fleet.role(ONE, check=True, **steps)])
     after = {host: fleet.dump(host) for host in HOSTS}
@@ -97,6 +99,7 @@ def story(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[Story]:
         pasted.append(paste(fleet, commands))
         copies.append(fleet.dump(SECOND))
     yield Story(fleet, check, before, after, run, between, looked, done, pasted, copies)
+    fleet.lab.run(SECOND, ["hostname", SECOND])
 
 
 def paste(fleet: Fleet, commands: list[str]) -> tuple[int, str]:
