@@ -178,7 +178,7 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
             request.kind.remark(request.item, world)
     rules, late = _plan_rules(plan, world) if world.firewall.in_use else ([], [])
     coming.sort(key=lambda step: not step.clears_the_way)
-    plan.steps = rules + joined(going) + late + joined(coming) + joined(world.afterwards)
+    plan.steps = rules + joined(going) + late + joined(coming) + _settling(world.afterwards)
     return plan
 
 
@@ -240,6 +240,11 @@ def joined(steps: t.Sequence[Operation]) -> list[Operation]:
         else:
             result[-1] = both
     return result
+
+
+def _settling(steps: t.Iterable[Operation]) -> list[Operation]:
+    """Steps for the end, in their order there."""
+    return joined(sorted(steps, key=lambda step: step.settles))
 
 
 def _check_together(requests: t.Sequence[Request]) -> None:
@@ -333,14 +338,14 @@ def _told(step: Operation) -> str:
 def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, world: World) -> str:
     """Take back what was done, the last step first, and tell the story."""
     left = []
-    for step in reversed(done):
-        for reverse in step.undo():
-            try:
-                reverse.apply(world.host)
-            except (HostError, FirewallError, OSError) as trouble:
-                left.append("%s (%s)" % (_told(reverse), trouble))
+    taken = [*done, failed] if failed.halves else done
+    for reverse in _settling(reverse for step in reversed(taken) for reverse in step.undo()):
+        try:
+            reverse.apply(world.host)
+        except (HostError, FirewallError, OSError) as trouble:
+            left.append("%s (%s)" % (_told(reverse), trouble))
     story = "%s. The step that failed: %s" % (str(error).rstrip("."), _told(failed))
-    if not done:
+    if not taken:
         return story + ". Nothing had been changed."
     if left:
         more = " and %s more" % _counted(len(left) - 1) if len(left) > 1 else ""

@@ -43,6 +43,10 @@ class Operation:
 
     # Whether it has to come before the steps that make things, as it frees something that one of them may need.
     clears_the_way = False
+    # Its place among the steps that come when all others are done, or taken back: see World.afterwards.
+    settles = 0
+    # Whether a part of it may be done when it fails, and has to be taken back.
+    halves = False
 
     def commands(self) -> list[str]:
         """What a person would type."""

@@ -95,6 +95,7 @@ class World:
         self._answers: list[tuple[Network, int, str]] | None = None
         self._left_rules: set[tuple[Place, SourceRule]] = set()
         self._machine_id = ""
+        self._systemd: bool | None = None
         self._assumed: dict[str, list[str]] = {}
         self._local: t.Collection[bytes] | None = None
         self._remarks: dict[str, dict[t.Hashable, str]] = {}
@@ -563,6 +564,12 @@ class World:
         """What tells this machine from others."""
         self._machine_id = self._machine_id or self.host.machine_id()
         return self._machine_id
+
+    def systemd(self) -> bool:
+        """Whether systemd is PID 1: in a chroot and in most containers there are units, and nobody to run them."""
+        if self._systemd is None:
+            self._systemd = self.host.has_systemd()
+        return self._systemd
 
     # -- sysctls and files
 

@@ -12,6 +12,8 @@ import shlex
 import signal
 import typing as t
 
+from ..model import enumerate_few
+
 BECOME = "use become: true"
 _LINE_NUMBER = re.compile(r"\bline (\d+)\b")
 _LONGEST_LINE = 200
@@ -75,6 +77,18 @@ def _about(stderr: str, text: str) -> str:
 
 def _shortened(line: str) -> str:
     return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "..."
+
+
+class UnitError(HostError):
+    """systemd did not start, stop or restart a unit."""
+
+    def __init__(self, verb: str, units: t.Sequence[str], error: CommandError) -> None:
+        lines = error.stderr.splitlines()
+        # "Job for nginx.service failed because ...": systemctl names each unit that failed, on a line of its own
+        failed = [unit for unit in units if any(unit in line for line in lines)] or [*units]
+        said = next((line.strip() for line in lines if line.strip()), "it gave no reason").rstrip(".")
+        logs = shlex.join(["journalctl", "-n", "20", *(word for unit in failed for word in ("-u", unit))])
+        super().__init__("Cannot %s %s: %s (its own last words: %s)" % (verb, enumerate_few(failed), said, logs))
 
 
 class LockTimeout(HostError):

@@ -162,6 +162,10 @@ class Host:
         """What the host calls itself."""
         return os.uname().nodename
 
+    def has_systemd(self) -> bool:
+        """Whether systemd is PID 1 here (sd_booted(3))."""
+        return self._visitor.at_home(lambda: os.path.isdir("/run/systemd/system"))
+
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""
         return self._visitor.at_home(lambda: self._run(argv, text))

@@ -114,6 +114,8 @@ class MemoryHost:
         self.answered: list[Any] = []  # what the host itself is told, if it asks in vain
         self.contained: set[int] = set()  # processes of containers
         self.units: dict[int, str] = {}
+        self.systemd = False  # whether it is PID 1
+        self.systemctl: list[tuple[str, ...]] = []  # what it was told
         self.listeners: dict[tuple[str, int], str] = {}
         self.make_link(self.host, "lo", up=True)
         self.steps = 0  # applied so far
@@ -273,7 +275,15 @@ class MemoryHost:
     def hostname(self) -> str:
         return "memory"
 
+    def has_systemd(self) -> bool:
+        return self.systemd
+
     def execute(self, argv: Sequence[str], text: str) -> None:
+        if argv[0] == "systemctl":
+            self.step("run systemctl", CommandError(argv, 1, "the test wants it so"))
+            assert self.systemd
+            self.systemctl.append(tuple(argv[1:]))
+            return
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))
         assert tuple(argv) == ("nft", "-f", "-")
         try:

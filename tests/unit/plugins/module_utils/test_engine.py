@@ -237,6 +237,41 @@ def test_what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back_all_the_sa
 
 
 @dataclass(frozen=True)
+class Late(Step):
+    """A step for the end."""
+
+    settles: int = 0
+    halves: bool = False
+
+    def undo(self) -> list[Operation]:
+        return [Late(self.name, undone=True, settles=self.settles)]
+
+    def joined(self, after: Operation) -> Operation | None:
+        return self if after == self else None
+
+
+def test_steps_for_the_end_come_in_their_order_and_what_is_the_same_once() -> None:
+    host = Log()
+    there = world(host)
+    there.afterwards += [Late("start", settles=2), Late("reload", settles=1), Late("tell"), Late("reload", settles=1)]
+
+    run(want(Thing("a", steps=steps("1"))), there)
+
+    assert host.done == ["1", "tell", "reload", "start"]
+
+
+def test_they_are_taken_back_when_all_else_is_and_so_is_half_of_the_one_that_failed() -> None:
+    host = Log()
+    there = world(host)
+    there.afterwards += [Late("reload", settles=1), Late("start", OSError("no"), settles=2, halves=True)]
+
+    with pytest.raises(StepFailed, match=r"What came before it in this call \(2 steps\) was taken back"):
+        run(want(Thing("a", steps=steps("1"))), there)
+
+    assert host.done == ["1", "reload", "undo 1", "undo reload", "undo start"]
+
+
+@dataclass(frozen=True)
 class Silent(Operation):
     """A step that nobody could type, such as telling neighbours of an IPv6 address."""
 

@@ -17,7 +17,9 @@ from ansible_collections.dockerless.network.plugins.module_utils import (
     link_operations,
     namespace_operations,
     operations,
+    unit_operations,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, UnitError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Announcement, PortFlows
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.sysctl import sysctl_name
 from ansible_collections.dockerless.network.plugins.module_utils.link_operations import (
@@ -50,6 +52,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.operations impo
     WriteFile,
     inside,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.unit_operations import DaemonReload, UnitVerb
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost
 
 WEB, PROCESS = Place(netns="web"), Place(pid=7)
@@ -175,6 +178,8 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             ["nft -f - <<'EOF'\nadd table inet x\nEOF"],
         ),
         (RunTool(("ufw", "a b"), ("ufw", "delete", "a b")), ["ufw 'a b'"]),
+        (DaemonReload(), ["systemctl daemon-reload"]),
+        (UnitVerb("restart", ("nginx.service", "a b.service")), ["systemctl restart nginx.service 'a b.service'"]),
         (
             ForgetFlows((PortFlows(4, "udp", 53, 54, "192.0.2.1"), PortFlows(6, "tcp", 80, 80))),
             [
@@ -210,6 +215,7 @@ ODD = "a'b $(x);&|"
         RemoveFile(ODD, ""),
         LoadRules((ODD, ODD), ""),
         RunTool((ODD, ODD)),
+        UnitVerb("start", (ODD,)),
     ],
     ids=lambda step: type(step).__name__,
 )
@@ -329,6 +335,7 @@ def test_undo_is_the_inverse_and_its_undo_does_it_again(step: Operation) -> None
         Announce((Announcement(WEB, "eth0", (FOUR,), "v0"),)),
         LoadRules(("nft", "-f", "-"), "x"),
         RunTool(("ufw", "reload")),
+        UnitVerb("try-restart", ("nginx.service",)),
     ],
     ids=lambda step: type(step).__name__,
 )
@@ -359,6 +366,45 @@ def test_a_tool_is_run_without_input_and_taken_back_by_its_reverse() -> None:
 
 
 @pytest.mark.parametrize(
+    ("verb", "back"), [("start", "stop"), ("stop", "start"), ("enable", "disable"), ("restart", "restart")]
+)
+def test_a_verb_for_units_is_taken_back_by_its_opposite(verb: str, back: str) -> None:
+    host = MemoryHost()
+    host.systemd = True
+
+    step = UnitVerb(verb, ("a.service",))
+    for each in (step, *step.undo()):
+        each.apply(host)  # type: ignore[arg-type]
+
+    assert host.systemctl == [(verb, "a.service"), (back, "a.service")]
+
+
+def test_units_with_the_same_verb_are_told_together_and_systemd_reloads_once() -> None:
+    one, two = UnitVerb("start", ("a.service",)), UnitVerb("start", ("b.service", "a.service"))
+
+    assert one.joined(two) == UnitVerb("start", ("a.service", "b.service"))
+    assert one.joined(UnitVerb("stop", ("b.service",))) is None
+    assert one.joined(DaemonReload()) is None
+    assert DaemonReload().joined(DaemonReload()) == DaemonReload()
+    assert DaemonReload().joined(one) is None
+    assert DaemonReload().undo() == [DaemonReload()]
+
+
+def test_units_that_do_not_start_are_named_with_where_their_own_words_are() -> None:
+    class Host:
+        def execute(self, argv: tuple[str, ...], text: str) -> None:
+            raise CommandError(argv, 1, "Job for b.service failed because of x.\nSee more.\n")
+
+    with pytest.raises(UnitError) as failed:
+        UnitVerb("restart", ("a.service", "b.service")).apply(Host())  # type: ignore[arg-type]
+
+    assert str(failed.value) == (
+        "Cannot restart b.service: Job for b.service failed because of x"
+        " (its own last words: journalctl -n 20 -u b.service)"
+    )
+
+
+@pytest.mark.parametrize(
     ("place", "of_ip", "of_others"),
     [
         (HOST, "ip link", "arping -c 1"),
@@ -372,7 +418,7 @@ def test_a_command_acts_in_its_place(place: Place, of_ip: str, of_others: str) -
 
 
 def test_every_operation_is_tested_here() -> None:
-    rooms = (operations, link_operations, namespace_operations)
+    rooms = (operations, link_operations, namespace_operations, unit_operations)
     kinds = [kind for room in rooms for kind in vars(room).values() if isinstance(kind, type)]
     known = {kind for kind in kinds if issubclass(kind, Operation)}
 
@@ -385,6 +431,7 @@ def test_every_operation_is_tested_here() -> None:
         "Announce",
         "AttachNamespace",
         "CreateNamespace",
+        "DaemonReload",
         "DeleteLinks",
         "DeleteNamespace",
         "ForgetFlows",
@@ -397,6 +444,7 @@ def test_every_operation_is_tested_here() -> None:
         "SetLink",
         "SetPort",
         "SetSysctl",
+        "UnitVerb",
         "WriteFile",
     }
 

@@ -372,6 +372,12 @@ def test_a_file_that_is_to_go(host: MemoryHost) -> None:
     assert seen.file(DNS) is None
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_systemd_runs_or_does_not(host: MemoryHost, runs: bool) -> None:
+    host.systemd = runs
+    assert world(host).systemd() is runs
+
+
 def test_no_kind_reaches_through_to_the_host() -> None:
     """What a kind reads past the world it would read as it is before the steps of this run."""
     for path in sorted(Path(str(common.__file__)).parent.glob("*.py")):

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps that change units of systemd; the files themselves are written by those of operations.py.
+
+They go into ``World.afterwards`` where they may come last, and come there in their order: one reload of systemd for all
+files of a run, then what is started and stopped. What they take back comes in the same order, when the files are as
+they were.
+"""
+
+from __future__ import annotations
+
+import shlex
+import typing as t
+
+from .kernel.errors import CommandError, UnitError
+from .operations import Operation
+from .records import dataclass
+
+if t.TYPE_CHECKING:
+    from .kernel.host import Host
+
+# What takes a verb of systemctl back. To restart is to run with the files as they are now, so it takes itself back.
+_REVERSE = {"enable": "disable", "disable": "enable", "start": "stop", "stop": "start", "restart": "restart"}
+
+
+@dataclass(frozen=True)
+class DaemonReload(Operation):
+    """Let systemd read the files of its units again; one for a whole run."""
+
+    settles = 1
+
+    def commands(self) -> list[str]:
+        return ["systemctl daemon-reload"]
+
+    def apply(self, host: Host) -> None:
+        host.execute(("systemctl", "daemon-reload"), "")
+
+    def undo(self) -> list[Operation]:
+        return [self]
+
+    def joined(self, after: Operation) -> Operation | None:
+        return self if isinstance(after, DaemonReload) else None
+
+
+@dataclass(frozen=True)
+class UnitVerb(Operation):
+    """One verb of systemctl for some units, such as start, restart or enable.
+
+    When it fails it may have done a part of them, which is taken back as well.
+    """
+
+    verb: str
+    units: tuple[str, ...]
+
+    settles = 2
+    halves = True
+
+    def commands(self) -> list[str]:
+        return [shlex.join(self._argv())]
+
+    def apply(self, host: Host) -> None:
+        try:
+            host.execute(self._argv(), "")
+        except CommandError as error:
+            raise UnitError(self.verb, self.units, error) from error
+
+    def undo(self) -> list[Operation]:
+        return [UnitVerb(_REVERSE[self.verb], self.units)] if self.verb in _REVERSE else []
+
+    def joined(self, after: Operation) -> Operation | None:
+        if not isinstance(after, UnitVerb) or after.verb != self.verb:
+            return None
+        return UnitVerb(self.verb, tuple(dict.fromkeys((*self.units, *after.units))))
+
+    def _argv(self) -> tuple[str, ...]:
+        return ("systemctl", self.verb, *self.units)
