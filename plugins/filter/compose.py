@@ -64,6 +64,12 @@ options:
     type: str
     choices: [unmanaged, auto, drop]
     default: auto
+  service_removal:
+    description: What happens to a service that leaves its endpoint, as in
+      O(dockerless.network.bridge_network#module:service_removal).
+    type: str
+    choices: [restart, stop]
+    default: restart
 """
 
 EXAMPLES = r"""
@@ -100,11 +106,12 @@ def compose(
     project: t.Any = "default",
     forward_policy: t.Any = "auto",
     pools: t.Any = None,
+    service_removal: t.Any = "restart",
 ) -> dict[str, t.Any]:
     """compose_networks(), from JSON to JSON, with its errors as Ansible shows them."""
     try:
         options = {"prune": prune, "state": state, "project": project, "forward_policy": forward_policy}
-        scope = read_scope({**options, "pools": plain(pools)})
+        scope = read_scope({**options, "pools": plain(pools), "service_removal": service_removal})
         seen = plain(info)
         wanted = compose_networks(plain(networks), read_report(seen), scope, ReportedSurroundings(seen))
         _check(wanted.present)

@@ -25,6 +25,10 @@ BACKENDS = ("nftables", "iptables", "legacy")
 # Every module of the action group takes it, so that it can be set in module_defaults.
 BACKEND: Arguments = {"backend": {"type": "str", "choices": ["auto", *BACKENDS], "default": "auto"}}
 
+# What happens to a service of systemd that leaves its endpoint while it runs.
+SERVICE_REMOVAL: Arguments = {
+    "service_removal": {"type": "str", "choices": ["restart", "stop"], "default": "restart"},
+}
 FLOW: Arguments = {
     "from": {"type": "str"},
     "to": {"type": "str", "required": True},

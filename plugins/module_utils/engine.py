@@ -36,7 +36,7 @@ class Kind(t.Generic[Item]):
     """
 
     name = ""
-    remakes = False  # whether its objects may have to be made anew, so that the result says which
+    tells: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
     ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Item:
@@ -122,6 +122,7 @@ class Outcome:
     objects: tuple[dict[str, t.Any], ...] = ()
     warnings: tuple[str, ...] = ()
     recreated: tuple[dict[str, t.Any], ...] = ()  # see World
+    services: tuple[dict[str, str], ...] = ()  # see World.moved
 
 
 class StepFailed(Exception):
@@ -158,6 +159,7 @@ def run(requests: t.Sequence[Request], world: World, alone: bool = False) -> Out
         objects=tuple(plan.objects),
         warnings=(*world.warnings, *world.remarks(), *world.assumptions()),
         recreated=tuple(world.recreated),
+        services=tuple(world.moved),
     )
 
 
@@ -178,7 +180,8 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
             request.kind.remark(request.item, world)
     rules, late = _plan_rules(plan, world) if world.firewall.in_use else ([], [])
     coming.sort(key=lambda step: not step.clears_the_way)
-    plan.steps = rules + joined(going) + late + joined(coming) + _settling(world.afterwards)
+    first, last = _settling(world.beforehand), _settling(world.afterwards)
+    plan.steps = rules + first + joined(going) + late + joined(coming) + last
     return plan
 
 
@@ -260,11 +263,11 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     if _stays(kind, item, request.state, world):
         plan.objects.append(dict(kind.told(observed) or {}, state="present", title=title))
         return []
-    revision = world.firewall.revision
+    revision = world.revision
     steps = _ask(kind, item, request.state, world)
     wanted = kind.wanted(item, observed, world) if request.state == "present" else None
     if isinstance(kind, StepKind) and observed is not None:
-        if not steps and world.firewall.revision == revision:
+        if not steps and world.revision == revision:
             wanted = observed  # as it should be; or not ours, and used or left as it is
         elif steps and wanted == observed:
             from .diff import headlines

@@ -53,7 +53,7 @@ def run_module(kind: Kind[t.Any]) -> None:
     with _telling(module):
         items = _items(module.params, item)
         requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
-    _finish(module, lambda world: run([*requests, *_released(requests, world)], world, alone=True), kind.remakes)
+    _finish(module, lambda world: run([*requests, *_released(requests, world)], world, alone=True), kind.tells)
 
 
 def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request]:
@@ -68,16 +68,16 @@ def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
     """The whole of the module that takes whole networks."""
     module = _Module(arguments, supports_check_mode=True)
-    _finish(module, lambda world: make(module.params, world), True)
+    _finish(module, lambda world: make(module.params, world), ("recreated", "services"))
 
 
-def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], remakes: bool) -> None:
+def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], tells: t.Sequence[str]) -> None:
     """Do it, and return to Ansible with the result or with one sentence."""
     with _telling(module):
         outcome = _in_world(module, act)
     for warning in outcome.warnings:
         module.warn(warning)
-    module.exit_json(**result(outcome, remakes))
+    module.exit_json(**result(outcome, tells))
 
 
 def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments: Arguments) -> None:
@@ -133,15 +133,15 @@ def _telling(module: AnsibleModule) -> t.Iterator[None]:
         module.fail_json(msg=sentence(error) if isinstance(error, OSError) else str(error))
 
 
-def result(outcome: Outcome, remakes: bool = False) -> dict[str, t.Any]:
-    """An outcome as a module returns it; ``remakes``: of one that may have to make objects anew."""
+def result(outcome: Outcome, tells: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    """An outcome as a module returns it, with what else it ``tells``: see Kind."""
     found = {
         "changed": outcome.changed,
         "commands": list(outcome.commands),
         "diff": {"before": outcome.before, "after": outcome.after},
         "objects": list(outcome.objects),
     }
-    return {**found, "recreated": list(outcome.recreated)} if remakes else found
+    return {**found, **{name: list(getattr(outcome, name)) for name in tells}}
 
 
 def runner(module: AnsibleModule) -> Runner:

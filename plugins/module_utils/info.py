@@ -15,7 +15,7 @@ from .kinds.port_publish import PortPublishKind
 from .living import look_inside
 from .marks import NETNS_FILES, name_of, project_of
 from .model import HOST, PROTOCOLS, RESERVED_PORTS, Network, Process
-from .report import EndpointReport, HostReport, NetworkReport, PortUse
+from .report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceReport
 from .world import World
 
 Facts = dict[str, t.Any]
@@ -51,6 +51,7 @@ def spell(report: HostReport) -> Facts:
         "files": [
             {"path": "%s/%s/%s" % (NETNS_FILES, file.netns, file.name), **_whose(file.network)} for file in report.files
         ],
+        "services": [_service(item) for item in report.services],
         "ports": [PortPublishKind.describe(port) for port in report.ports],
         "masquerades": [NatMasqueradeKind.describe(item) for item in report.masquerades],
         "forwarding": {
@@ -109,10 +110,16 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
         "addresses": spelled(endpoint.addresses),
         "mac_address": endpoint.mac_address,
         "names": list(endpoint.names),
+        "services": list(endpoint.services),
         "processes": _processes(endpoint.processes),
         "troubles": list(endpoint.troubles),
         "ports": [_port_use(use) for use in endpoint.ports],
     }
+
+
+def _service(item: ServiceReport) -> Facts:
+    found = {"unit": item.unit, "netns": item.netns, **_whose(item.network)}
+    return {**found, "active": item.active, "stale": item.stale}
 
 
 def _processes(processes: t.Iterable[Process]) -> list[Facts]:

@@ -16,7 +16,7 @@ from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
 from .model import Address, Place, PublishedPort
 from .records import replace
-from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse
+from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
 from .world import World
 
 if t.TYPE_CHECKING:
@@ -27,6 +27,7 @@ _Heard = t.Mapping[Place, t.Mapping[str, t.Sequence["Listener"]]]
 
 def look_inside(world: World, report: HostReport) -> HostReport:
     """The report with what lives in its endpoints, and the namespaces that have lost their names."""
+    report = replace(report, services=tuple(_services(world, report)))
     ways, names = _Ways(world, report), noted(report)
     heard = _listeners(world, report)
     networks = tuple(
@@ -39,7 +40,46 @@ def look_inside(world: World, report: HostReport) -> HostReport:
         for network in report.networks
     )
     unplugged = tuple(_endpoint(item, None, world, ways, heard) for item in report.unplugged)
-    return replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
+    found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
+    return _with_services(found) if found.services else found
+
+
+# ---- services
+
+
+def _services(world: World, report: HostReport) -> t.Iterator[ServiceReport]:
+    """What systemd says of the units that are to run in endpoints, asked for all of them at once."""
+    if not world.systemd():
+        yield from report.services
+        return
+    world.claims.units.update(item.unit for item in report.services)
+    for item in report.services:
+        unit = world.unit(item.unit)
+        inside = not unit.pid or world.is_same(Place(pid=unit.pid), Place(netns=item.netns))
+        yield replace(item, active=unit.active, stale=not inside)
+
+
+def _with_services(report: HostReport) -> HostReport:
+    """The report with the units of each endpoint, and those that are not where they should be."""
+    units: dict[str, list[ServiceReport]] = {}
+    for item in report.services:
+        units.setdefault(item.netns, []).append(item)
+
+    def furnished(endpoint: EndpointReport) -> EndpointReport:
+        there = units.get(endpoint.netns or "", ())
+        troubles = (*endpoint.troubles, *filter(None, map(_trouble, there)))
+        return replace(endpoint, services=tuple(item.unit for item in there), troubles=troubles)
+
+    networks = tuple(replace(n, endpoints=tuple(map(furnished, n.endpoints))) for n in report.networks)
+    return replace(report, networks=networks, unplugged=tuple(map(furnished, report.unplugged)))
+
+
+def _trouble(item: ServiceReport) -> str:
+    """What is wrong with a unit, as a clause; empty when nothing is."""
+    if item.stale:
+        told = "%s runs in a namespace that is not %s any more; run the playbook, or systemctl restart %s"
+        return told % (item.unit, item.netns, item.unit)
+    return "%s has failed; see journalctl -u %s" % (item.unit, item.unit) if item.active == "failed" else ""
 
 
 def _endpoint(

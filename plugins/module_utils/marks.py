@@ -8,6 +8,8 @@ There is no database. Change one of these, and what an earlier release made is n
 
 from __future__ import annotations
 
+import re
+
 from . import model
 
 # In comments of rules that stand among those of others, in files, and at the start of every alias.
@@ -41,8 +43,26 @@ VOLATILE_SYSCTL_FILE = "/run/dockerless.network.sysctl.conf"
 # Our zone of firewalld.
 FIREWALLD_ZONE = "dockerless"
 ZONE_FILE = "/etc/firewalld/zones/%s.xml" % FIREWALLD_ZONE
+# Units of systemd, and what is put beside those of others: DROP_IN in the folder UNIT.d.
+UNITS = "/etc/systemd/system/"
+DROP_IN = "dockerless-network.conf"
+# Makes the networks at boot.
+BOOT_UNIT = "dockerless-network.service"
+# What a unit that runs in an endpoint needs and waits for: an instance for each namespace, by its name.
+ENDPOINT_UNIT = "dockerless-endpoint@"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.
 LOCK_FILE = "dockerless.network.lock"
+
+
+def file_mark(what: str, noted: str = "") -> str:
+    """The first line of a file of ours, as a comment; what lacks it is somebody else's."""
+    whose = ", " + noted if noted else ""
+    return "# %s: %s%s; changes here are lost at the next run\n" % (COLLECTION, what, whose)
+
+
+def is_marked(text: str) -> bool:
+    """Whether a file is one of ours."""
+    return text.startswith("# %s: " % COLLECTION)
 
 
 def label(network: str, project: str = model.DEFAULT_PROJECT) -> str:
@@ -82,13 +102,29 @@ def namespace_of(link_alias: str) -> str:
     return link_alias.partition("/")[2] if link_alias.startswith(COLLECTION) else ""
 
 
-def file_mark(what: str, noted: str) -> str:
-    """The first line of a file of ours, as a comment."""
-    return "# %s: %s, %s; changes here are lost at the next run\n" % (COLLECTION, what, noted)
-
-
 def label_of_file(text: str) -> str | None:
     """The label that the first line of a file holds; None when the file is not ours."""
     line = text[: max(0, text.find("\n"))]
     first, comma, noted = line.partition(";")[0].rpartition(", ")
     return noted if comma and first.startswith("# %s: " % COLLECTION) else None
+
+
+def endpoint_unit(netns: str) -> str:
+    """The target that says that a namespace is there."""
+    return "%s%s.target" % (ENDPOINT_UNIT, netns)
+
+
+def drop_in(unit: str) -> str:
+    """Where our drop-in for a unit is."""
+    return "%s%s.d/%s" % (UNITS, unit, DROP_IN)
+
+
+def service_mark(unit: str, netns: str, noted: str) -> str:
+    """The first line of a drop-in by which a unit runs in a namespace."""
+    return file_mark("%s runs in %s" % (unit, netns), noted)
+
+
+def service_of(text: str) -> tuple[str, str] | None:
+    """The namespace and the label that such a line tells; None when it is another file."""
+    found = re.match(r"# %s: \S+ runs in ([^\s,;]+)(?:, ([^\s;]+))?; " % re.escape(COLLECTION), text)
+    return None if found is None else (found[1], found[2] or "")

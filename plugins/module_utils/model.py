@@ -135,6 +135,17 @@ class NameView:
 
 
 @dataclass(frozen=True)
+class EndpointService:
+    """A service of systemd that runs in a namespace."""
+
+    unit: str  # with its suffix
+    netns: str
+    removal: str = "restart"  # what happens to it when it leaves: it is restarted on the host's network, or stopped
+    network: str = ""
+    endpoint: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
 class Place:
     """Where the far end of a veth lives: a namespace by name or by the pid of a process in it."""
 

@@ -19,6 +19,9 @@ _PROJECT_BYTES = 32
 _WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 # What ends in a number would be read as an address.
 _HOST_NAME = r"(?:%s\.)*(?!\d+$)%s" % (_WORD, _WORD)
+# See systemd.unit(5). A name of a unit has at most 255 bytes, and that of a namespace is a part of one.
+_UNIT_TYPES = ("service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope")
+_INSTANCE_BYTES = 200
 _MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 _SYSCTL = r"net[./][A-Za-z0-9_./@:-]+"
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -105,6 +108,34 @@ def host_name(option: str, value: object) -> str:
         raise InvalidRequest(
             "%s: %r is not a valid host name; use letters, digits, - and _, at most 63 of them between two dots."
             % (option, name)
+        )
+    return name
+
+
+def service(option: str, value: object) -> str:
+    """The name of a service of systemd, without its suffix or with it, as systemctl(1) reads it."""
+    name = text(option, value)
+    base, unused, suffix = name.rpartition(".")
+    if suffix not in _UNIT_TYPES or not base:
+        base, suffix = name, "service"
+    if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]{1,247}", base):
+        raise InvalidRequest(
+            "%s: %r is not the name of a unit; one has letters, digits and : _ . @ - only." % (option, name)
+        )
+    if suffix != "service":
+        raise InvalidRequest("%s: %s is no service; name the service that it is for." % (option, name))
+    if base.endswith("@") or base.startswith("@"):
+        raise InvalidRequest("%s: %s is a template; name one of its instances, such as %sone." % (option, name, base))
+    return base + ".service"
+
+
+def service_namespace(option: str, value: object) -> str:
+    """The name of a namespace that units of systemd can name as well (systemd.unit(5))."""
+    name = namespace_name(option, value)
+    if "+" in name or len(name) > _INSTANCE_BYTES:
+        raise InvalidRequest(
+            "%s: services cannot run in namespace %s; its name may have at most %d characters for them, and no +."
+            % (option, name, _INSTANCE_BYTES)
         )
     return name
 

@@ -25,7 +25,7 @@ from .model import (
 )
 from .records import dataclass, replace
 
-_T = t.TypeVar("_T", Masquerade, PublishedPort, NamespaceFile, "NamespaceReport", "EndpointReport")
+_T = t.TypeVar("_T", Masquerade, PublishedPort, NamespaceFile, "NamespaceReport", "EndpointReport", "ServiceReport")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class EndpointReport:
     troubles: tuple[str, ...] = ()  # of its link and its routes, a clause each
     ports: tuple[PortUse, ...] = ()
     names: tuple[str, ...] = ()  # by which others of its network find it
+    services: tuple[str, ...] = ()  # units of systemd that are to run there, wherever they do
 
     @property
     def netns(self) -> str | None:
@@ -103,6 +104,17 @@ class NamespaceReport:
 
 
 @dataclass(frozen=True)
+class ServiceReport:
+    """A unit of systemd that runs in a namespace by a drop-in of ours."""
+
+    unit: str
+    netns: str
+    network: str = ""
+    active: str = ""  # in systemd's own word; this and the next, living.py fills in
+    stale: bool = False  # whether it runs in another namespace than that
+
+
+@dataclass(frozen=True)
 class HostReport:
     """All of it."""
 
@@ -118,6 +130,7 @@ class HostReport:
     backend: str | None = None  # None: no packet filter works
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
     files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
+    services: tuple[ServiceReport, ...] = ()
 
     @property
     def endpoints(self) -> t.Iterator[EndpointReport]:
@@ -140,6 +153,7 @@ class HostReport:
             ports=_of(self.ports, name),
             masquerades=_of(self.masquerades, name),
             files=_of(self.files, name),
+            services=_of(self.services, name),
         )
 
 

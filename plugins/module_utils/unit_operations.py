@@ -47,14 +47,21 @@ class DaemonReload(Operation):
 class UnitVerb(Operation):
     """One verb of systemctl for some units, such as start, restart or enable.
 
-    When it fails it may have done a part of them, which is taken back as well.
+    When it fails it may have done a part of them, which is taken back as well. ``alone``: what the units need is not
+    started with them, and what they wait for is not waited for. It may be a unit that waits for the lock of this run.
     """
 
     verb: str
     units: tuple[str, ...]
+    alone: bool = False
+    advice: str = ""  # what the user can do when it fails
 
-    settles = 2
     halves = True
+
+    @property
+    def settles(self) -> int:  # type: ignore[override]
+        """What others need comes before them."""
+        return 2 if self.alone else 3
 
     def commands(self) -> list[str]:
         return [shlex.join(self._argv())]
@@ -63,15 +70,17 @@ class UnitVerb(Operation):
         try:
             host.execute(self._argv(), "")
         except CommandError as error:
-            raise UnitError(self.verb, self.units, error) from error
+            raise UnitError(self.verb, self.units, error, self.advice) from error
 
     def undo(self) -> list[Operation]:
-        return [UnitVerb(_REVERSE[self.verb], self.units)] if self.verb in _REVERSE else []
+        return [UnitVerb(_REVERSE[self.verb], self.units, self.alone)] if self.verb in _REVERSE else []
 
     def joined(self, after: Operation) -> Operation | None:
-        if not isinstance(after, UnitVerb) or after.verb != self.verb:
+        if not isinstance(after, UnitVerb) or (after.verb, after.alone) != (self.verb, self.alone):
             return None
-        return UnitVerb(self.verb, tuple(dict.fromkeys((*self.units, *after.units))))
+        units = tuple(dict.fromkeys((*self.units, *after.units)))
+        return UnitVerb(self.verb, units, self.alone, self.advice or after.advice)
 
     def _argv(self) -> tuple[str, ...]:
-        return ("systemctl", self.verb, *self.units)
+        mode = ("--job-mode=ignore-dependencies",) if self.alone else ()
+        return ("systemctl", self.verb, *mode, *self.units)

@@ -17,7 +17,18 @@ from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
-from .marks import DOOMED_GROUP, LINK_GROUP, NETNS_FILES, label_of, name_of, namespace_of, project_of
+from .marks import (
+    DOOMED_GROUP,
+    LINK_GROUP,
+    NETNS_FILES,
+    UNITS,
+    drop_in,
+    label_of,
+    name_of,
+    namespace_of,
+    project_of,
+    service_of,
+)
 from .model import (
     BRIDGE_PORTS,
     FORWARDING,
@@ -40,6 +51,7 @@ from .places import Places
 from .records import dataclass, replace
 
 if t.TYPE_CHECKING:
+    from .kernel.units import Unit
     from .operations import Operation
 
 # Where links are, by the number that the host's links have for their namespace, and their index there.
@@ -58,6 +70,8 @@ class Claims:
     policies: set[str] = field(default_factory=set)  # bridges whose policies it settles
     veths: dict[str, tuple[Place, str]] = field(default_factory=dict)  # where it wants the other ends of veth pairs
     routes: set[tuple[Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
+    services: dict[str, str] = field(default_factory=dict)  # units, and the namespaces where it wants them
+    units: set[str] = field(default_factory=set)  # units that it starts, stops or restarts, or may
 
 
 class World:
@@ -71,6 +85,8 @@ class World:
         self.recreated: list[dict[str, t.Any]] = []  # namespaces made anew, with the processes in the old ones
         self.dropped_bridges: set[str] = set()
         self.claims = Claims()
+        self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where
+        self.beforehand: list[Operation] = []  # steps for before anything goes
         self.afterwards: list[Operation] = []  # steps for when all the others are done
         self.places = Places(host)
         self._projects: dict[bool, dict[str, str]] = {}  # with the rules, and without
@@ -96,9 +112,16 @@ class World:
         self._left_rules: set[tuple[Place, SourceRule]] = set()
         self._machine_id = ""
         self._systemd: bool | None = None
+        self._units: dict[str, Unit] = {}
+        self._services: dict[str, tuple[str, str]] | None = None
         self._assumed: dict[str, list[str]] = {}
         self._local: t.Collection[bytes] | None = None
         self._remarks: dict[str, dict[t.Hashable, str]] = {}
+
+    @property
+    def revision(self) -> tuple[int, ...]:
+        """Changes whenever something is planned that is no step of the object itself."""
+        return (self.firewall.revision, len(self.beforehand), len(self.afterwards))
 
     # -- namespaces
 
@@ -170,6 +193,10 @@ class World:
         """The processes in a namespace that is there now."""
         inode = self.places.inode(place)
         return self.host.processes_in(inode) if inode else ()
+
+    def left_in(self, place: Place) -> list[Process]:
+        """Those of them that this run does not take elsewhere, as it does with services of systemd."""
+        return [process for process in self.processes_in(place) if process.unit not in self.claims.units]
 
     def lost(self, name: str) -> list[Place]:
         """The namespaces that we made under this name, that have lost it, and that processes live in."""
@@ -571,6 +598,21 @@ class World:
             self._systemd = self.host.has_systemd()
         return self._systemd
 
+    def unit(self, name: str) -> Unit:
+        """A unit of systemd as it is now; all that this run may have to do with are read at once."""
+        if name not in self._units:
+            self._units.update(self.host.read_units(sorted({name, *self.claims.units} - set(self._units))))
+        return self._units[name]
+
+    def services(self) -> t.Mapping[str, tuple[str, str]]:
+        """The units that run in a namespace by a drop-in of ours, with that namespace and their label; as it is now."""
+        if self._services is None:
+            folders = [name for name in self.host.folder(UNITS[:-1]) if name.endswith(".service.d")]
+            texts = {name[:-2]: self.host.read_file(drop_in(name[:-2])) for name in folders}
+            found = {unit: service_of(text) for unit, text in texts.items() if text is not None}
+            self._services = {unit: service for unit, service in found.items() if service is not None}
+        return self._services
+
     # -- sysctls and files
 
     def sysctl(self, place: Place, key: str) -> str | None:
@@ -637,6 +679,10 @@ class World:
         """The namespaces with a folder of their own below /etc/netns, and the names of the files there."""
         for netns in self.host.folder(NETNS_FILES):
             yield from ((netns, name) for name in self.host.folder("%s/%s" % (NETNS_FILES, netns)))
+
+    def has_folder(self, path: str) -> bool:
+        """Whether there is a folder with something in it."""
+        return bool(self.host.folder(path))
 
     def put_file(self, path: str, text: str | None) -> str | None:
         """This run wants a file to have this text, None to be gone; returns the text that it will have found.

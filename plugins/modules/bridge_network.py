@@ -241,6 +241,15 @@ options:
               address, the name stands for the gateway.
             type: list
             elements: str
+          services:
+            description:
+              - The services of systemd that run in the endpoint, such as V(nginx), see
+                M(dockerless.network.endpoint_service).
+              - A service that runs elsewhere is restarted in the endpoint. One that is left out later leaves it, see
+                O(service_removal).
+            type: list
+            elements: str
+            default: []
           publish:
             description:
               - The ports to publish on the host. Each is either a text in Docker's short syntax,
@@ -294,6 +303,12 @@ options:
         warning says so.
     type: str
     default: default
+  service_removal:
+    description: What happens to a service that runs when it leaves its endpoint. V(restart) restarts it on the host's
+      own network, V(stop) stops it.
+    type: str
+    choices: [restart, stop]
+    default: restart
   everything:
     description:
       - Removes everything that this collection made on the host, in whatever project and by whatever module, with the
@@ -487,6 +502,24 @@ recreated:
           type: str
           sample: nginx.service
   sample: []
+services:
+  description: The services that were started, restarted or stopped. In check mode, that would be.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    unit:
+      description: The unit.
+      type: str
+      sample: nginx.service
+    action:
+      description: What was done, V(started), V(restarted) or V(stopped).
+      type: str
+      sample: restarted
+    netns:
+      description: The namespace in which it runs now. Empty for the host's own network, and when it was stopped.
+      type: str
+      sample: web
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once

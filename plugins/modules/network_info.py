@@ -190,6 +190,11 @@ networks:
           description: Whether the host's end is up.
           type: bool
           sample: true
+        services:
+          description: The units of systemd that M(dockerless.network.endpoint_service) has put into the namespace.
+          type: list
+          elements: str
+          sample: [nginx.service]
         processes:
           description: The processes that live in the namespace.
           type: list
@@ -208,8 +213,8 @@ networks:
               type: str
               sample: nginx.service
         troubles:
-          description: What is wrong with the interface in the namespace or with its routes, a clause each. A default
-            route is looked at only in namespaces that this collection created.
+          description: What is wrong with the interface in the namespace, with its routes or with its services, a clause
+            each. A default route is looked at only in namespaces that this collection created.
           type: list
           elements: str
           sample: ["default by 10.30.0.99, not the gateway"]
@@ -308,6 +313,37 @@ files:
       description: The project that the file belongs to, or null if it belongs to none.
       type: str
       sample: default
+services:
+  description: The units of systemd that run in namespaces, see M(dockerless.network.endpoint_service).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    unit:
+      description: The unit.
+      type: str
+      sample: nginx.service
+    netns:
+      description: The namespace.
+      type: str
+      sample: web
+    network:
+      description: The network that the unit belongs to. Empty if it belongs to none.
+      type: str
+      sample: blue
+    project:
+      description: The project that the unit belongs to, or null if it belongs to none.
+      type: str
+      sample: default
+    active:
+      description: Its state, in systemd's own word, such as V(active), V(inactive) or V(failed). Empty where systemd
+        does not run.
+      type: str
+      sample: active
+    stale:
+      description: Whether it runs in another namespace than that. The next run restarts it.
+      type: bool
+      sample: false
 ports:
   description: All published ports, in the words of M(dockerless.network.port_publish).
   returned: success

@@ -12,7 +12,7 @@ from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ..module_utils.kinds.common import belongs, compact
 from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ..module_utils.kinds.port_publish import PortPublishKind
-from ..module_utils.model import Bridge, Forwarding, Masquerade, Namespace, PublishedPort, Route, Veth
+from ..module_utils.model import Bridge, EndpointService, Forwarding, Masquerade, Namespace, PublishedPort, Route, Veth
 
 Arguments = dict[str, t.Any]
 
@@ -23,6 +23,7 @@ def arguments(composition: Composition) -> dict[str, t.Any]:
     forward = [("present", item) for item in present.sysctl_forward]
     forward += [("absent", item) for item in absent.sysctl_forward]
     gone: dict[str, list[Arguments]] = {
+        "endpoint_service": [_service_key(item) for item in absent.endpoint_service],
         "bridge": [_named(item) for item in absent.bridge],
         "netns": [_named(item) for item in absent.netns],
         "veth": [_named(item) for item in absent.veth],
@@ -38,6 +39,7 @@ def arguments(composition: Composition) -> dict[str, t.Any]:
             "bridge_firewall": [BridgeFirewallKind.describe(item) for item in present.bridge_firewall],
             "nat_masquerade": [NatMasqueradeKind.describe(item) for item in present.nat_masquerade],
             "port_publish": [PortPublishKind.describe(item) for item in present.port_publish],
+            "endpoint_service": [_service(item) for item in present.endpoint_service],
         },
         "absent": gone,
         "forward": _forward(*forward[0]),
@@ -83,6 +85,14 @@ def _veth(item: Veth) -> Arguments:
             source_gateways=[str(via) for via in peer.source_gateways] or None,
         ),
     )
+
+
+def _service(item: EndpointService) -> Arguments:
+    return compact(unit=item.unit, netns=item.netns, **belongs(item.network))
+
+
+def _service_key(item: EndpointService) -> Arguments:
+    return _of_project({"unit": item.unit, "service_removal": item.removal}, item.network)
 
 
 def _is_gateway(route: Route) -> bool:

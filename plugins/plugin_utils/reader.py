@@ -23,7 +23,15 @@ from ..module_utils.model import (
     PublishedPort,
 )
 from ..module_utils.parsing import port_range
-from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NamespaceReport, NetworkReport, PortUse
+from ..module_utils.report import (
+    EndpointReport,
+    HostReport,
+    LostNamespace,
+    NamespaceReport,
+    NetworkReport,
+    PortUse,
+    ServiceReport,
+)
 
 Facts = t.Mapping[str, t.Any]
 
@@ -41,6 +49,7 @@ def read_report(info: Facts) -> HostReport:
             NamespaceReport(item["name"], _label(item), item["ours"]) for item in info.get("namespaces") or ()
         ),
         files=tuple(_file(item) for item in info.get("files") or ()),
+        services=tuple(_service(item) for item in info.get("services") or ()),
         ports=ports.read(info.get("ports")),
         masquerades=_masquerades(info.get("masquerades")),
         forwards=frozenset(version for version in (4, 6) if forwarding.get("ipv%d" % version)),
@@ -110,6 +119,10 @@ def _masquerades(items: t.Iterable[Facts] | None) -> tuple[Masquerade, ...]:
     return tuple(NatMasqueradeKind().parse(item) for item in items or ())
 
 
+def _service(item: Facts) -> ServiceReport:
+    return ServiceReport(item["unit"], item["netns"], _label(item), item["active"], item["stale"])
+
+
 def _processes(items: t.Iterable[Facts] | None) -> tuple[Process, ...]:
     return tuple(Process(item["pid"], item["name"], item["unit"]) for item in items or ())
 
@@ -138,5 +151,6 @@ def _endpoint(item: Facts) -> EndpointReport:
         processes=_processes(item.get("processes")),
         names=tuple(item.get("names") or ()),
         troubles=tuple(item.get("troubles") or ()),
+        services=tuple(item.get("services") or ()),
         ports=tuple(_port_use(use) for use in item.get("ports") or ()),
     )

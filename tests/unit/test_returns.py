@@ -20,6 +20,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.converge import
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome
 from ansible_collections.dockerless.network.plugins.module_utils.entry import result
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
@@ -46,6 +47,7 @@ NETWORKS: list[Facts] = [
             {
                 "name": "web",
                 "mac_address": "02:00:00:00:00:01",
+                "services": ["nginx"],
                 "publish": [
                     "127.0.0.1:9000:9000",
                     {"host_port": 8080, "allowed_sources": ["198.51.100.0/24"], "in_interfaces": ["eth9"]},
@@ -64,6 +66,7 @@ KINDS = {
     "port": "port_publish",
     "forwarding": "sysctl_forward",
     "file": "",  # has no module of its own
+    "unit": "endpoint_service",
 }
 # Only single modules return these; a whole network has none.
 ELSEWHERE = {
@@ -86,6 +89,9 @@ def host() -> MemoryHost:
     made.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
     made.uplink("eth9", 1500)
     made.listeners["tcp", 22] = "sshd"
+    made.systemd = True
+    made.pid1.install("nginx.service", runs=True)
+    made.files.update({"/etc/netns/web/hosts": "", "/etc/hosts": ""})
     make_networks(NETWORKS, world(made), Scope("shop"))
     made.create_namespace("old", "dockerless.network/old")
     for pid, name in enumerate(("web", "old"), 7):
@@ -133,6 +139,6 @@ def test_the_objects_of_every_module(host: MemoryHost) -> None:
 @pytest.mark.parametrize("module", [*filter(None, KINDS.values()), "bridge_network"])
 def test_every_module_returns_the_same_things(module: str) -> None:
     # Ansible itself documents these two.
-    remakes = module in ("netns", "bridge_network")
-    assert set(returned(module)) == set(result(Outcome(), remakes)) - {"changed", "diff"}
+    tells = {row.name: row.load().tells for row in ROWS}.get(module, ("recreated", "services"))
+    assert set(returned(module)) == set(result(Outcome(), tells)) - {"changed", "diff"}
     assert {"title", "state"} <= set(returned(module)["objects"]["contains"])

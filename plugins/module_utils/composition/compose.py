@@ -20,6 +20,7 @@ from ..model import (
     Address,
     Bridge,
     BridgePolicy,
+    EndpointService,
     Forwarding,
     InvalidRequest,
     Masquerade,
@@ -59,7 +60,7 @@ def compose(
     _refuse_bridges_of_others(wanted, scope, goes)
     decide(wanted, report, goes, around)
     present = _plan_present(wanted, report, goes, around)
-    absent = removals(present, report, goes)
+    absent = removals(present, report, goes, scope.service_removal)
     # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes in any case.
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
@@ -103,6 +104,7 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes:
     plan.netns = _plan_namespaces(networks, report, goes)
     routed = {policy.bridge for policy in plan.bridge_firewall if not policy.icc and policy.inner_flows}
     plan.veth = _plan_veths(networks, routed, _served(networks, report, goes), names)
+    plan.endpoint_service = _plan_services(networks, report, goes)
     return plan
 
 
@@ -186,6 +188,21 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
                 stays = project_of(there) == network.project and not goes(there)
                 label = there if there and stays else network.label
                 found[name] = Namespace(name, network=label, endpoint=endpoint.name)
+    return list(found.values())
+
+
+def _plan_services(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[EndpointService]:
+    """Each unit once, noted under the first network in the list that names it, if it is noted under none that stays."""
+    listed = {network.label for network in networks}
+    noted = {item.unit: item.network for item in report.services if item.network not in listed}
+    found: dict[tuple[str, str], EndpointService] = {}
+    for network in networks:
+        for endpoint in network.endpoints:
+            for unit in endpoint.services:
+                netns, there = endpoint.place.netns or "", noted.get(unit, "")
+                label = there if there and project_of(there) == network.project and not goes(there) else network.label
+                item = EndpointService(unit, netns, network=label, endpoint=endpoint.name)
+                found.setdefault((unit, netns), item)
     return list(found.values())
 
 

@@ -48,6 +48,7 @@ class Endpoint:
     publish: t.Sequence[Publish]
     default_route: bool = True  # whether this network may give it one
     options: Facts = field(default_factory=dict)
+    services: t.Sequence[str] = ()  # units of systemd that run in it
     addresses: list[Interface] = field(default_factory=list)
 
 
@@ -242,6 +243,7 @@ def _read_endpoint(options: Facts, network: str) -> Endpoint:
             publish=[parse(value) for value in options.get("publish") or ()],
             default_route=options.get("default_route") is not False,
             options=options,
+            services=_read_services(options, title),
         )
 
 
@@ -252,6 +254,15 @@ def _read_place(options: Facts, name: str, title: str) -> Place:
     if options.get("netns"):
         raise InvalidRequest("%s lives in a namespace by name or by pid, not both." % title)
     return Place(pid=pid)
+
+
+def _read_services(options: Facts, title: str) -> list[str]:
+    units = [read.service("services", unit) for unit in options.get("services") or ()]
+    if units and options.get("pid"):
+        raise InvalidRequest("%s: services need a namespace with a name; give it one by netns, not by pid." % title)
+    if units:
+        read.service_namespace("netns", options.get("netns") or options["name"])
+    return units
 
 
 def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:

@@ -8,7 +8,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import field
 
-from ..model import Bridge, BridgePolicy, Forwarding, Masquerade, Namespace, NamespaceFile, PublishedPort, Veth
+from ..model import (
+    Bridge,
+    BridgePolicy,
+    EndpointService,
+    Forwarding,
+    Masquerade,
+    Namespace,
+    NamespaceFile,
+    PublishedPort,
+    Veth,
+)
 from ..records import dataclass
 
 
@@ -24,6 +34,7 @@ class Objects:
     port_publish: list[PublishedPort] = field(default_factory=list)
     sysctl_forward: list[Forwarding] = field(default_factory=list)
     netns_file: list[NamespaceFile] = field(default_factory=list)
+    endpoint_service: list[EndpointService] = field(default_factory=list)
 
     def of(self, kind: str) -> t.Sequence[object]:
         """Those of one kind."""

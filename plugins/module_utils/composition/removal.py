@@ -11,6 +11,7 @@ from ..model import (
     HOST,
     Bridge,
     BridgePolicy,
+    EndpointService,
     Masquerade,
     Namespace,
     NamespaceFile,
@@ -28,16 +29,18 @@ from .scope import Goes
 _ANY_PEER = Peer("eth0", HOST)
 
 
-def removals(wanted: Objects, report: HostReport, goes: Goes) -> Objects:
+def removals(wanted: Objects, report: HostReport, goes: Goes, service_removal: str = "restart") -> Objects:
     """What the role made and nobody wants any more."""
     veths = unwanted_veths(wanted, report, goes)
+    netns = unwanted_namespaces(wanted, report, goes, {veth.name for veth in veths})
     return Objects(
         bridge=unwanted_bridges(wanted, report, goes),
-        netns=unwanted_namespaces(wanted, report, goes, {veth.name for veth in veths}),
+        netns=netns,
         veth=veths,
         bridge_firewall=unwanted_policies(wanted, report, goes),
         nat_masquerade=unwanted_masquerades(wanted, report, goes),
         port_publish=unwanted_ports(wanted, report, goes),
+        endpoint_service=unwanted_services(wanted, report, goes, {item.name for item in netns}, service_removal),
     )
 
 
@@ -108,4 +111,16 @@ def unwanted_files(
         for file in report.files
         if (file.netns, file.name) not in kept
         if file.netns in decided or file.netns in gone or goes(file.network)
+    ]
+
+
+def unwanted_services(
+    wanted: Objects, report: HostReport, goes: Goes, without: set[str], removal: str
+) -> list[EndpointService]:
+    """Units that leave their endpoints; of a namespace that goes (``without``), whoever put them there."""
+    kept = {item.unit for item in wanted.endpoint_service}
+    return [
+        EndpointService(item.unit, item.netns, removal, item.network)
+        for item in report.services
+        if item.unit not in kept and (goes(item.network) or item.netns in without)
     ]

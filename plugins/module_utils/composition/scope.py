@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import STATE
+from ..arguments import SERVICE_REMOVAL, STATE
 from ..marks import label, name_of, project_of
 from ..model import DEFAULT_PROJECT, InvalidRequest
 from ..reading import read as read_options
@@ -34,6 +34,7 @@ class Scope:
     everything: bool = False  # of ours goes, whose and by which module it may be
     forward_policy: str = "auto"
     rest: bool = False  # only what has no module of its own
+    service_removal: str = "restart"  # what happens to a unit that leaves its endpoint
     pools: tuple[Pool, ...] = ()  # out of which networks get their subnets; none: those of Docker
 
     @property
@@ -74,7 +75,8 @@ def read_scope(options: t.Mapping[str, t.Any]) -> Scope:
     policy = read_options("", _POLICY, {"forward_policy": options.get("forward_policy")})["forward_policy"] or "auto"
     project, pools = read.project("project", options.get("project")), _read_pools(options.get("pools"))
     rest = bool(options.get("rest"))
-    return Scope(project, prune, state or "present", everything, policy, rest, pools)
+    removal = read_options("", SERVICE_REMOVAL, {"service_removal": options.get("service_removal")})["service_removal"]
+    return Scope(project, prune, state or "present", everything, policy, rest, removal or "restart", pools)
 
 
 def _read_pools(value: object) -> tuple[Pool, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, ROUTE, STATE, Arguments, without
+from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE, Arguments, without
 from ..arguments import PROJECT as _PROJECT
 from ..model import FORWARD_POLICIES, InvalidRequest
 from ..reading import Option, Options, find_flag, read, read_list, shown, titled
@@ -29,6 +29,7 @@ ENDPOINT: Arguments = {
     "nameservers": {"type": "list", "elements": "str"},
     "search": {"type": "list", "elements": "str"},
     "extra_hosts": {"type": "list", "elements": "str"},
+    "services": {"type": "list", "elements": "str", "default": []},
     "publish": {"type": "list", "elements": "raw", "options": PUBLISH},
 }
 NETWORK: Arguments = {
@@ -61,6 +62,7 @@ ARGUMENTS: Arguments = {
     "pools": {"type": "raw", "options": POOL, "default": []},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "auto"},
+    **SERVICE_REMOVAL,
     **BACKEND,
 }
 

@@ -82,7 +82,7 @@ def _shortened(line: str) -> str:
 class UnitError(HostError):
     """systemd did not start, stop or restart a unit."""
 
-    def __init__(self, verb: str, units: t.Sequence[str], error: CommandError) -> None:
+    def __init__(self, verb: str, units: t.Sequence[str], error: CommandError, advice: str = "") -> None:
         lines = error.stderr.splitlines()
         # "Job for nginx.service failed because ...": systemctl names each unit that failed, on a line of its own
         failed = [unit for unit in units if any(unit in line for line in lines)] or [*units]

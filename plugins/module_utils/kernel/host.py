@@ -25,6 +25,7 @@ from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 if t.TYPE_CHECKING:
     from .diag import Listener
     from .processes import Listeners
+    from .units import Unit
 
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
@@ -165,6 +166,12 @@ class Host:
     def has_systemd(self) -> bool:
         """Whether systemd is PID 1 here (sd_booted(3))."""
         return self._visitor.at_home(lambda: os.path.isdir("/run/systemd/system"))
+
+    def read_units(self, names: t.Sequence[str]) -> t.Mapping[str, Unit]:
+        """Units of systemd as they are now."""
+        from . import units
+
+        return units.read(self.call, names)
 
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""

@@ -27,7 +27,7 @@ class NetnsKind(StepKind[Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"
-    remakes = True
+    tells = ("recreated",)
     ARGUMENTS: t.ClassVar[Arguments] = {
         "name": {"type": "str", "required": True},
         "pid": {"type": "int"},
@@ -173,11 +173,11 @@ class NetnsKind(StepKind[Namespace]):
     @staticmethod
     def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
         """Take the network from a namespace: it lives on, veth pairs and all, for as long as a process lives in it."""
-        holders = world.processes_in(Place(netns=name))
-        if not holders:
+        if not world.processes_in(Place(netns=name)):
             return []  # the kernel takes the veth pairs with it
-        who = enumerate_few(list(map(str, holders)))
-        world.warn("Still living in namespace %s, which loses its network: %s." % (name, who))
+        who = enumerate_few(list(map(str, world.left_in(Place(netns=name)))))
+        if who:
+            world.warn("Still living in namespace %s, which loses its network: %s." % (name, who))
         from ..link_operations import DeleteLinks
         from .veth import remake
 
@@ -198,8 +198,10 @@ def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None
     cut_off = [veth for veth in cables if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
     if not old and not cut_off:
         return
-    left = [process for place in old for process in world.processes_in(place)]
+    left = [process for place in old for process in world.left_in(place)]
     world.recreated.append({"name": name, "processes": [vars(process) for process in left]})
+    if old and not left:
+        return
     who = enumerate_few(list(map(str, left)))
     why = "still living in the old one, without a network: %s" % who if left else "the old one is out of reach"
     world.warn("Namespace %s is made anew; %s." % (name, why))

@@ -12,7 +12,7 @@ from ..kernel.state import Link
 from ..marks import NETNS_FILES, label_of, label_of_file
 from ..model import NAMED_FILES, VERSIONS, Interface, NamespaceFile, Network, Place, PublishedPort
 from ..records import replace
-from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport
+from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport, ServiceReport
 from ..world import World, is_ours
 
 _REMAINS = tuple(map(unfinished, NAMED_FILES))
@@ -92,6 +92,12 @@ def namespaces(world: World, report: HostReport) -> HostReport:
         if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
             found.append(NamespaceReport(name, world.label("lo", Place(netns=name)), ours))
     return replace(report, namespaces=tuple(found))
+
+
+def services(world: World, report: HostReport) -> HostReport:
+    """The units that run in namespaces by drop-ins of ours."""
+    found = sorted(world.services().items())
+    return replace(report, services=tuple(ServiceReport(unit, netns, label) for unit, (netns, label) in found))
 
 
 def endpoints(world: World, report: HostReport) -> HostReport:

@@ -77,6 +77,12 @@ def _netns_file() -> Kind[t.Any]:
     return NetnsFileKind()
 
 
+def _endpoint_service() -> Kind[t.Any]:
+    from .endpoint_service import EndpointServiceKind
+
+    return EndpointServiceKind()
+
+
 # Rules come before the links that they close. Ports lead nowhere before their endpoints go, and a bridge is closed for
 # as long as it is there.
 ROWS = (
@@ -88,4 +94,5 @@ ROWS = (
     Row("netns", _netns, 3, parts.namespaces),
     Row("veth", _veth, 2, parts.endpoints),
     Row("netns_file", _netns_file, 8, parts.files, has_module=False),
+    Row("endpoint_service", _endpoint_service, 0, parts.services),
 )

@@ -29,6 +29,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     RouteEntry,
     VethEnd,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.units import Unit
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP, ROUTE_PROTOCOL
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
@@ -49,6 +50,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.fire
     Memory,
     Refused,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.systemd_in_memory import MemorySystemd
 
 METRIC = {4: 0, 6: 1024}
 BY_THE_KERNEL, BY_HAND = 2, 4  # rtm_protocol: RTPROT_KERNEL, RTPROT_STATIC
@@ -116,6 +118,7 @@ class MemoryHost:
         self.units: dict[int, str] = {}
         self.systemd = False  # whether it is PID 1
         self.systemctl: list[tuple[str, ...]] = []  # what it was told
+        self.pid1 = MemorySystemd(self)
         self.listeners: dict[tuple[str, int], str] = {}
         self.make_link(self.host, "lo", up=True)
         self.steps = 0  # applied so far
@@ -278,11 +281,16 @@ class MemoryHost:
     def has_systemd(self) -> bool:
         return self.systemd
 
+    def read_units(self, names: Sequence[str]) -> Mapping[str, Unit]:
+        assert self.systemd
+        return {name: self.pid1.show(name) for name in names}
+
     def execute(self, argv: Sequence[str], text: str) -> None:
         if argv[0] == "systemctl":
             self.step("run systemctl", CommandError(argv, 1, "the test wants it so"))
             assert self.systemd
             self.systemctl.append(tuple(argv[1:]))
+            self.pid1.call(argv[1:])
             return
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))
         assert tuple(argv) == ("nft", "-f", "-")
@@ -351,6 +359,7 @@ class MemoryHost:
             for name, link in space.links.items()
         }
         return {
+            "units": self.pid1.snapshot(),
             "names": {name: bool(entry.recorded) for name, entry in self.names.items()},
             "files": dict(self.files),
             "nft": self.nft.table() if self.nft.there else None,

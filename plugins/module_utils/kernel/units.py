@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Units of systemd as they are, by one call of systemctl(1) for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import typing as t
+
+from ..records import dataclass
+from .errors import CommandError
+
+Call = t.Callable[[t.Sequence[str]], tuple[int, str, str]]
+
+# Where the control groups of systemd may be mounted (cgroups(7)).
+_CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
+_RUNNING = ("active", "activating", "reloading", "deactivating", "refreshing")
+# An init script has no state of its own; what enabled it are links that systemd's generator has read.
+_ENABLED = ("enabled", "enabled-runtime", "generated")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What systemd says of a unit, in its own words (org.freedesktop.systemd1(5))."""
+
+    name: str  # the one that it is known by: a name may be an alias
+    load: str = "loaded"  # or not-found, masked, error and the like
+    trouble: str = ""  # why it could not be loaded
+    active: str = "inactive"
+    enabled: str = ""
+    files: tuple[str, ...] = ()  # its own, and its drop-ins
+    kind: str = ""  # simple, forking, oneshot and the like
+    pid: int = 0  # its main process, or another one when it has none; 0: nothing of it runs
+    netns: str = ""  # NetworkNamespacePath= as systemd has read it
+    triggers: tuple[str, ...] = ()  # what starts it
+    parts: tuple[str, ...] = ()  # what is restarted with it
+    joins: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is started, or about to be."""
+        return self.active in _RUNNING
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether it is to be started at boot."""
+        return self.enabled in _ENABLED
+
+
+_PROPERTIES = (
+    "Id,LoadState,LoadError,ActiveState,UnitFileState,FragmentPath,DropInPaths,Type,MainPID,ControlGroup,"
+    "NetworkNamespacePath,TriggeredBy,ConsistsOf,JoinsNamespaceOf,Before"
+)
+
+
+def read(call: Call, names: t.Sequence[str]) -> dict[str, Unit]:
+    """The units of these names, none of which may be a template or a pattern."""
+    argv = ["systemctl", "show", "--no-pager", "--property=" + _PROPERTIES, "--", *names]
+    code, output, errors = call(argv)
+    blocks = [block for block in output.split("\n\n") if block.strip()]
+    if len(blocks) != len(names):
+        raise CommandError(argv, code or 1, errors)
+    return {name: _unit(name, _values(block)) for name, block in zip(names, blocks)}
+
+
+def _values(block: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+
+
+def _unit(name: str, values: t.Mapping[str, str]) -> Unit:
+    def words(key: str) -> tuple[str, ...]:
+        return tuple(values.get(key, "").split())
+
+    active = values.get("ActiveState", "")
+    pid = int(values.get("MainPID") or 0)
+    return Unit(
+        name=values.get("Id") or name,
+        load=values.get("LoadState", ""),
+        trouble=_trouble(values.get("LoadError", "")),
+        active=active,
+        enabled=values.get("UnitFileState", ""),
+        files=(*words("FragmentPath"), *words("DropInPaths")),
+        kind=values.get("Type", ""),
+        pid=pid or (_any_process(values.get("ControlGroup", "")) if active in _RUNNING else 0),
+        netns=values.get("NetworkNamespacePath", ""),
+        triggers=words("TriggeredBy"),
+        parts=words("ConsistsOf"),
+        joins=words("JoinsNamespaceOf"),
+        before=words("Before"),
+    )
+
+
+def _trouble(error: str) -> str:
+    """The message of an error of D-Bus, as systemctl prints it behind the error's name, in quotes."""
+    found = re.search(r'"(.*)"', error)
+    return (found[1] if found else error).rstrip(".")
+
+
+def _any_process(group: str) -> int:
+    """One that lives in a control group: a unit that forks, or whose work is done by others, has no main process."""
+    for top in _CGROUPS if group else ():
+        with (
+            contextlib.suppress(OSError, ValueError),
+            open("%s%s/cgroup.procs" % (top, group), encoding="ascii") as file,
+        ):
+            return int(file.readline())
+    return 0

@@ -1,0 +1,311 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services of systemd that run in a namespace: a drop-in puts each there, and a restart moves it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import parsing as read
+from ..arguments import BACKEND, NETWORK, SERVICE_REMOVAL, Arguments
+from ..engine import Description, StepKind
+from ..marks import BOOT_UNIT, drop_in, endpoint_unit, is_marked, service_of
+from ..model import NAMED_FILES, Conflict, EndpointService, InvalidRequest, Place, enumerate_few
+from ..operations import Operation, RemoveFile, WriteFile
+from ..ownership import Holding
+from ..records import replace
+from ..unit_operations import DaemonReload, UnitVerb
+from ..world import Claims, World
+from . import service_files as files
+from .common import belongs, compact
+
+if t.TYPE_CHECKING:
+    from ..kernel.units import Unit
+
+# Where a unit runs, in a description.
+_INSIDE, _ELSEWHERE, _NOWHERE = "in the endpoint", "elsewhere", "nowhere"
+# What sets up the network of the host would wait for endpoints, and they for it.
+_EARLY = ("network-pre.target", "network.target")
+
+
+class EndpointServiceKind(StepKind[EndpointService]):
+    """A service in a namespace. The unit itself is somebody else's."""
+
+    name = "endpoint_service"
+    tells = ("services",)
+    ARGUMENTS: t.ClassVar[Arguments] = {
+        "unit": {"type": "str", "required": True},
+        "netns": {"type": "str"},
+        **SERVICE_REMOVAL,
+        **NETWORK,
+        **BACKEND,
+    }
+
+    def parse(self, options: t.Mapping[str, t.Any]) -> EndpointService:
+        netns = options.get("netns")
+        return EndpointService(
+            unit=read.service("unit", options["unit"]),
+            netns=read.service_namespace("netns", netns) if netns else "",
+            removal=options.get("service_removal") or "restart",
+            network=read.owner(options),
+        )
+
+    def check(self, items: t.Sequence[EndpointService]) -> None:
+        known: dict[str, EndpointService] = {}
+        for item in items:
+            if not item.netns:
+                raise InvalidRequest("netns: it is needed for unit %s." % item.unit)
+            other = known.setdefault(item.unit, item)
+            if other.netns != item.netns:
+                raise InvalidRequest(
+                    "Unit %s is asked for by %s and by %s; it can run in one of them. For another instance of the same"
+                    " service, make a unit of another name." % (item.unit, _asker(other), _asker(item))
+                )
+
+    def title(self, item: EndpointService) -> str:
+        return "unit %s" % item.unit
+
+    def claim(self, item: EndpointService, state: str, claims: Claims) -> None:
+        claims.units.add(item.unit)
+        if item.netns:
+            claims.units.add(endpoint_unit(item.netns))
+        if state == "present":
+            claims.services[item.unit] = item.netns
+
+    def holdings(self, item: EndpointService, state: str, world: World) -> t.Iterable[Holding]:
+        there = world.services().get(item.unit)
+        yield "Unit %s" % item.unit, "" if there is None else there[1]
+        if state == "present":
+            yield "Namespace %s" % item.netns, world.label("lo", Place(netns=item.netns))
+
+    def resolve(self, item: EndpointService, state: str, world: World) -> EndpointService:
+        """The unit by its own name, which may be given by another one of its names."""
+        if not world.systemd():
+            if state == "present":
+                raise Conflict(
+                    "Unit %s cannot run in %s: systemd is not running as PID 1 on this host. Leave it out, or start the"
+                    " program yourself, as by 'ip netns exec'." % (item.unit, _asker(item))
+                )
+            return item
+        unit = world.unit(item.unit)
+        return replace(item, unit=unit.name) if unit.load == "loaded" else item
+
+    def remark(self, item: EndpointService, world: World) -> None:
+        sockets = [name for name in world.unit(item.unit).triggers if name.endswith(".socket")]
+        if any(world.unit(name).runs for name in sockets):
+            world.warn(
+                "Unit %s is started by %s, whose sockets are the host's, and stay there although the service runs in"
+                " %s; disable that unit if the service is to listen in its endpoint."
+                % (item.unit, enumerate_few(sockets), item.netns)
+            )
+
+    def observed(self, item: EndpointService, world: World) -> Description:
+        text = world.file(drop_in(item.unit)) or ""
+        there = service_of(text)
+        if there is None:
+            return None
+        netns, label = there
+        runs = _runs(world.unit(item.unit), netns, world) if world.systemd() else _NOWHERE
+        return compact(unit=item.unit, netns=netns, runs=runs, names=_bound(text), **belongs(label))
+
+    def wanted(self, item: EndpointService, observed: Description, world: World) -> Description:
+        unit = world.unit(item.unit)
+        moves = any(moved["unit"] == unit.name for moved in world.moved)
+        runs = _INSIDE if moves else _runs(unit, item.netns, world)
+        return compact(
+            unit=item.unit,
+            netns=item.netns,
+            runs=runs,
+            names=_bound(_text(item, world)),
+            **belongs(item.network),
+        )
+
+    def plan(self, item: EndpointService, state: str, world: World) -> list[Operation]:
+        return self._leave(item, world) if state == "absent" else self._enter(item, world)
+
+    # ---- into an endpoint
+
+    def _enter(self, item: EndpointService, world: World) -> list[Operation]:
+        world.require(Place(netns=item.netns))
+        unit = world.unit(item.unit)
+        _refuse(item, unit, world)
+        _refuse_another_name(item, unit, world)
+        before, text = world.file(drop_in(item.unit)) or "", _text(item, world)
+        steps = [*_write(files.TARGET, files.target(), world), *_write(drop_in(item.unit), text, world)]
+        if steps or unit.netns != files.path(item.netns):
+            world.afterwards.append(DaemonReload())
+        was = service_of(before)
+        moved = was is None or was[0] != item.netns
+        verb = self._run_inside(item, unit, moved, world)
+        if not verb and unit.runs and set(_bound(text) or ()) - set(_bound(before) or ()):
+            world.warn("Unit %s sees the names of its endpoint when it is restarted." % item.unit)
+        if was is not None and moved:
+            world.afterwards += _release(was[0], world)
+        return steps
+
+    @staticmethod
+    def _run_inside(item: EndpointService, unit: Unit, moved: bool, world: World) -> str:
+        """Restart a unit that runs elsewhere; start one that is to run at boot, and for which there was no endpoint."""
+        anchor = endpoint_unit(item.netns)
+        place = Place(netns=item.netns)
+        late = moved or world.is_new(place) or not world.unit(anchor).runs
+        verb = ""
+        if unit.runs:
+            inside = world.is_same(Place(pid=unit.pid), place) if unit.pid else not late
+            verb = "" if inside and not world.is_new(place) else "restart"
+        elif late and unit.is_enabled:
+            verb = "start"
+        if verb:
+            world.afterwards += [UnitVerb("start", (anchor,), alone=True), UnitVerb(verb, (unit.name,))]
+            world.moved.append({"unit": unit.name, "netns": item.netns, "action": verb + "ed"})
+        return verb
+
+    # ---- out of it
+
+    def _leave(self, item: EndpointService, world: World) -> list[Operation]:
+        """All of it comes before the namespace goes: a service must not live on in one that is not there any more."""
+        path = drop_in(item.unit)
+        text = world.file(path)
+        there = service_of(text or "")
+        if text is None or there is None or _is_wanted(item.unit, world):
+            return []
+        world.put_file(path, None)
+        world.beforehand.append(RemoveFile(path, text, own_folder=True))
+        world.beforehand += _take_target(world)
+        if world.systemd():
+            world.beforehand += [DaemonReload(), *_release(there[0], world), *self._run_outside(item, there[0], world)]
+        return []
+
+    @staticmethod
+    def _run_outside(item: EndpointService, netns: str, world: World) -> list[Operation]:
+        unit = world.unit(item.unit)
+        if not unit.runs or (unit.pid and world.is_host(Place(pid=unit.pid))):
+            return []
+        world.moved.append({"unit": unit.name, "netns": "", "action": _DONE[item.removal]})
+        if item.removal == "stop":
+            world.warn("Unit %s has left %s and is stopped." % (unit.name, netns))
+        else:
+            world.warn("Unit %s has left %s and is restarted on the host's own network." % (unit.name, netns))
+        advice = "if it cannot run on the host's network, set service_removal to stop"
+        return [UnitVerb(item.removal, (unit.name,), advice="" if item.removal == "stop" else advice)]
+
+
+_DONE = {"restart": "restarted", "stop": "stopped"}
+
+
+def _asker(item: EndpointService) -> str:
+    """Who asks for a unit."""
+    return "endpoint %s" % item.endpoint if item.endpoint else "namespace %s" % item.netns
+
+
+def _runs(unit: Unit, netns: str, world: World) -> str:
+    if not unit.runs:
+        return _NOWHERE
+    inside = not unit.pid or world.is_same(Place(pid=unit.pid), Place(netns=netns))
+    return _INSIDE if inside else _ELSEWHERE
+
+
+def _text(item: EndpointService, world: World) -> str:
+    """The drop-in, with the files of names that will be there; a place for one that the host lacks would be made."""
+    names = [
+        name
+        for name in NAMED_FILES
+        if world.file(files.names_path(item.netns, name)) is not None and world.file("/etc/" + name) is not None
+    ]
+    return files.drop_in_text(item.unit, item.netns, item.network, names, world.has_folder(files.RESOLVED))
+
+
+def _bound(text: str) -> list[str] | None:
+    """The files of names that a drop-in has."""
+    return [name for name in NAMED_FILES if ":/etc/%s\n" % name in text] or None
+
+
+def _write(path: str, text: str, world: World) -> list[Operation]:
+    before = world.put_file(path, text)
+    if before is not None and not is_marked(before):
+        raise Conflict("The file %s is not one of this collection; rename it, or remove it." % path)
+    return [] if before == text else [WriteFile(path, text, before, own_folder=path != files.TARGET)]
+
+
+def _is_wanted(unit: str, world: World) -> bool:
+    """Whether this run wants a unit in an endpoint, maybe by another one of its names."""
+    wanted = world.claims.services
+    return unit in wanted or (world.systemd() and any(world.unit(name).name == unit for name in wanted))
+
+
+def _left(world: World) -> dict[str, str]:
+    """The units that stay in namespaces, and those that come."""
+    there = {unit: netns for unit, (netns, unused) in world.services().items() if world.file(drop_in(unit)) is not None}
+    return {**there, **world.claims.services}
+
+
+def _take_target(world: World) -> list[Operation]:
+    text = world.file(files.TARGET)
+    if text is None or not is_marked(text) or _left(world):
+        return []
+    world.put_file(files.TARGET, None)
+    return [RemoveFile(files.TARGET, text)]
+
+
+def _release(netns: str, world: World) -> list[Operation]:
+    """Nobody waits for an endpoint any more."""
+    anchor = endpoint_unit(netns)
+    if netns in _left(world).values() or not world.unit(anchor).runs:
+        return []
+    return [UnitVerb("stop", (anchor,), alone=True)]
+
+
+# ---- what cannot be
+
+
+def _refuse(item: EndpointService, unit: Unit, world: World) -> None:
+    """Raise Conflict for a unit that cannot run in an endpoint."""
+    if unit.load == "not-found":
+        raise Conflict("There is no unit %s on this host; install what it comes with, or mend its name." % item.unit)
+    if unit.load == "masked":
+        raise Conflict("Unit %s is masked; run 'systemctl unmask %s' first." % (item.unit, item.unit))
+    if unit.load != "loaded":
+        raise Conflict("systemd cannot load unit %s: %s." % (item.unit, unit.trouble or unit.load))
+    if set(unit.before) & set(_EARLY) or unit.name == BOOT_UNIT:
+        raise Conflict(
+            "Unit %s sets up the host's network, which endpoints wait for; it cannot run in one of them." % item.unit
+        )
+    if unit.kind == "oneshot" and not unit.pid and any(part.endswith(".service") for part in unit.parts):
+        raise Conflict(
+            "Unit %s runs nothing itself, but stands for others; name these: %s."
+            % (item.unit, enumerate_few([part for part in unit.parts if part.endswith(".service")]))
+        )
+    _refuse_namespaces_of_others(item, unit, world)
+
+
+def _refuse_another_name(item: EndpointService, unit: Unit, world: World) -> None:
+    """Raise Conflict when two namespaces ask for one unit by different names of it."""
+    for name, netns in world.claims.services.items():
+        if netns != item.netns and world.unit(name).name == unit.name:
+            raise Conflict(
+                "Unit %s is asked for by namespace %s, and as %s by namespace %s; it can run in one of them."
+                % (item.unit, item.netns, name, netns)
+            )
+
+
+def _refuse_namespaces_of_others(item: EndpointService, unit: Unit, world: World) -> None:
+    there = world.services().get(unit.name)
+    known = {files.path(item.netns), files.path(there[0] if there else item.netns)}
+    if unit.netns and unit.netns not in known:
+        raise Conflict(
+            "Unit %s runs in the namespace %s by %s; remove that setting first."
+            % (item.unit, unit.netns, _who_says("NetworkNamespacePath=", unit, world))
+        )
+    if unit.joins:
+        raise Conflict(
+            "Unit %s shares the namespaces of %s by %s; remove that setting first."
+            % (item.unit, enumerate_few(unit.joins), _who_says("JoinsNamespaceOf=", unit, world))
+        )
+
+
+def _who_says(setting: str, unit: Unit, world: World) -> str:
+    """The last of the files of a unit that has a setting, for it counts."""
+    ours = drop_in(unit.name)
+    found = [path for path in unit.files if path != ours and setting in (world.file(path) or "")]
+    return found[-1] if found else "one of its files"

@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The texts of the files by which a service of systemd runs in an endpoint.
+
+Pure functions. See systemd.unit(5) and systemd.exec(5).
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..marks import BOOT_UNIT, NETNS_FILES, UNITS, endpoint_unit, file_mark, service_mark
+from ..model import NAMED_FILES
+
+TARGET = UNITS + endpoint_unit("")
+# systemd-resolved and nscd answer on sockets, for the whole host and past all files of a namespace.
+RESOLVED = "/run/systemd/resolve"
+_NSCD = "/run/nscd"
+
+
+def target() -> str:
+    """The template whose instances services are bound to: it says that an endpoint is there, or why it does not start.
+
+    It only waits for the unit that makes the networks at boot. If it needed that unit, to start a service during a run
+    would start it, and it would wait for the end of the run.
+    """
+    return file_mark("the endpoints that units of systemd run in") + "\n".join(
+        [
+            "[Unit]",
+            "Description=Endpoint %i is in its networks",
+            "After=%s" % BOOT_UNIT,
+            "AssertPathExists=%s" % path("%i"),
+            "",
+        ]
+    )
+
+
+def path(netns: str) -> str:
+    """The file of a namespace."""
+    return "/run/netns/" + netns
+
+
+def names_path(netns: str, name: str) -> str:
+    """The file of a namespace that stands for one in /etc."""
+    return "%s/%s/%s" % (NETNS_FILES, netns, name)
+
+
+def drop_in_text(unit: str, netns: str, label: str, names: t.Collection[str], resolved: bool) -> str:
+    """The drop-in, with those of NAMED_FILES that the namespace has; ``resolved``: whether its folder is on the host."""
+    anchor = endpoint_unit(netns)
+    lines = ["[Unit]", "BindsTo=" + anchor, "After=" + anchor, "", "[Service]", "NetworkNamespacePath=" + path(netns)]
+    return service_mark(unit, netns, label) + "\n".join([*lines, *_mounts(netns, names, resolved), ""])
+
+
+def _mounts(netns: str, names: t.Collection[str], resolved: bool) -> t.Iterator[str]:
+    """The files of the namespace in the places of the host's.
+
+    A missing file makes systemd refuse the service, which is better than one that is looked up elsewhere. What the
+    host's /etc/resolv.conf leads to is replaced by rename now and then, and a mount over it is gone then; one in a
+    folder of the unit's own stays.
+    """
+    for name in NAMED_FILES:
+        if name in names:
+            yield "BindReadOnlyPaths=%s:/etc/%s" % (names_path(netns, name), name)
+    if not names:
+        return
+    yield "InaccessiblePaths=-" + _NSCD
+    if resolved:
+        yield "TemporaryFileSystem=%s:ro" % RESOLVED
+        for name in ("stub-resolv.conf", "resolv.conf") if "resolv.conf" in names else ():
+            yield "BindReadOnlyPaths=%s:%s/%s" % (names_path(netns, "resolv.conf"), RESOLVED, name)
