@@ -95,6 +95,9 @@ def main() -> int:
 UNITS = {
     "docker.io": ("docker.service", "docker.socket", "containerd.service"),
     "firewalld": ("firewalld.service",),
+    "nginx-light": ("nginx.service",),
+    "postgresql": ("postgresql.service",),
+    "redis-server": ("redis-server.service",),
     "ufw": ("ufw.service",),
 }
 

@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Services of systemd in endpoints: Debian's nginx, and units of the tests' own. A neighbour is their client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fleet import Fleet, Host, Lab, Settings, differences, eventually, remains
+
+pytestmark = pytest.mark.once
+
+HOST = "h1"
+# A server that tells where it runs by the hosts file that it finds.
+SERVER = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write((sys.argv[2] + " " + open("/etc/hosts").read()).encode())
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 100
+Server(("", int(sys.argv[1])), Handler).serve_forever()
+"""
+UNIT = """[Service]
+Type=exec
+%s
+ExecStart=/usr/bin/python3 /usr/local/lib/server.py %d %s
+"""
+UNITS = {
+    "app": ("DynamicUser=yes\nPrivateTmp=yes\nProtectSystem=strict\nNoNewPrivileges=yes", 8000),
+    "private": ("PrivateNetwork=yes", 8001),
+    "fails": ("ExecStartPre=/bin/sh -c 'test ! -e /sys/class/net/x && ip address | grep -q 192.0.2.11'", 8002),
+}
+LEFT = "ls -d /etc/netns /etc/systemd/system/*dockerless* /etc/systemd/system/*.d/*dockerless* /run/dockerless* || true"
+
+
+def network(*more: dict[str, Any], **services: list[str]) -> list[dict[str, Any]]:
+    """A network with endpoints web and api, which publish the ports of the servers, and these services in them."""
+    endpoints = [
+        {"name": "web", "publish": ["8080:80", "8001:8001"]},
+        {"name": "api", "publish": ["8000:8000"]},
+    ]
+    for endpoint in endpoints:
+        endpoint["services"] = services.get(str(endpoint["name"]), [])
+    return [{"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [*endpoints, *more]}]
+
+
+class World(Host):
+    """A host with systemd, and who asks its services."""
+
+    def up(self, *more: dict[str, Any], **services: list[str]) -> dict[str, Any]:
+        return self.do("bridge_network", networks=network(*more, **services)).data
+
+    def answers(self, port: int, address: str = "192.0.2.11") -> str:
+        """What a neighbour gets; empty when nobody answers."""
+        command = ["curl", "-sS", "--max-time", "2", f"http://{address}:{port}/"]
+        return self.fleet.lab.run("neighbour", command, check=False).stdout
+
+    def pids(self, *units: str) -> list[str]:
+        return self.run(f"systemctl show -P MainPID {' '.join(units)}").split()
+
+
+@pytest.fixture(scope="module")
+def world(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    from lab.identity import systemd_path
+
+    if os.geteuid() != 0 or systemd_path() is None:
+        pytest.skip("a lab with systemd needs root and systemd")
+    with Lab(name=f"{os.environ.get('LAB_NAME', f'b{os.getpid()}')}-sv") as lab:
+        lab.up(hosts=1, uplink=True, systemd=True, binds=settings.binds())
+        fleet = Fleet(lab, settings, tmp_path_factory.mktemp("services"))
+        fleet.switch_iptables(HOST, legacy=settings.legacy_tables)
+        made = World(fleet, HOST)
+        files = {f"/etc/systemd/system/{name}.service": UNIT % (*values, name) for name, values in UNITS.items()}
+        for path, text in {**files, "/usr/local/lib/server.py": SERVER}.items():
+            lab.run(HOST, ["/bin/sh", "-c", f"cat > {path}"], input=text)
+        made.run("systemctl daemon-reload; systemctl start nginx app private")
+        yield made
+
+
+def test_services_live_in_endpoints(world: World) -> None:
+    before, files = world.dump(), world.run(LEFT)
+    on_host = world.pids("nginx", "app", "private")
+    wanted = {"web": ["nginx", "private"], "api": ["app"]}
+
+    # a mistake is refused before anything is changed
+    typo = world.refuse("bridge_network", networks=network(web=["nginxx"]))
+    assert "network blue: endpoint web: there is no unit nginxx.service" in typo
+    assert world.pids("nginx", "app", "private") == on_host
+
+    # they move in, as check mode foresees
+    foreseen = world.look("bridge_network", networks=network(**wanted))
+    made = world.do("bridge_network", networks=network(**wanted))
+    for key in ("commands", "diff", "objects", "services"):
+        assert made.data[key] == foreseen.data[key], key
+    assert {item["unit"] for item in made.data["services"]} == {"nginx.service", "app.service", "private.service"}
+    assert "runs: in the endpoint" in made.diff["after"]
+    inside = world.pids("nginx", "app", "private")
+    assert not set(inside) & set(on_host)
+    assert "nginx" in world.answers(8080)
+    assert world.answers(8080, "[2001:db8:1::11]") == world.answers(8080)
+    assert world.answers(8000).startswith("app")
+    assert world.answers(8001).startswith("private")
+    assert world.answers(80) == ""
+    again = world.do("bridge_network", networks=network(**wanted))
+    assert (again.changed, again.data["services"]) == (False, [])
+
+    # a change of the network restarts nobody
+    assert world.up({"name": "new"}, **wanted)["services"] == []
+    assert world.pids("nginx", "app", "private") == inside
+
+    # one moves to another endpoint, and nobody else
+    assert [item["unit"] for item in world.up(web=["nginx"], api=["app", "private"])["services"]] == ["private.service"]
+    assert world.pids("nginx", "app") == inside[:2]
+    assert world.answers(8001) == ""
+    assert world.up(**wanted)["changed"]
+    assert world.answers(8001).startswith("private")
+
+    # its namespace goes under it
+    world.run("ip netns delete web; ip link delete v-blue-web")
+    facts = world.do("network_info").data
+    assert {item["unit"] for item in facts["services"] if item["stale"]} == {"nginx.service", "private.service"}
+    repaired = world.up(**wanted)
+    assert {item["unit"] for item in repaired["services"]} == {"nginx.service", "private.service"}
+    assert world.pids("app") == inside[1:2]
+    assert "nginx" in world.answers(8080)
+
+    # one that does not start there leaves all as it was
+    state, running = world.dump(), world.pids("nginx", "app", "private")
+    world.run("systemctl start fails")
+    refused = world.fleet.module(HOST, "bridge_network", networks=network(web=[*wanted["web"], "fails"], api=["app"]))
+    assert "Cannot restart fails.service" in refused.msg
+    assert "journalctl -n 20 -u fails.service" in refused.msg
+    assert differences(state, world.dump()) == ""
+    assert world.pids("nginx", "app", "private") == running
+    assert world.run("systemctl is-active fails; ls /etc/systemd/system/fails.service.d || true") == "active\n"
+
+    # out of the list it is stopped, or runs on the host again; with the network everything goes
+    stopped = world.do("bridge_network", networks=network(web=["nginx"], api=["app"]), service_removal="stop")
+    assert stopped.data["services"] == [{"unit": "private.service", "netns": "", "action": "stopped"}]
+    assert "Unit private.service has left web and is stopped" in stopped.warnings
+    gone = world.do("bridge_network", networks=[{"name": "blue"}], state="absent")
+    assert "nginx.service has left web and is restarted on the host's own network" in gone.warnings
+    assert eventually(lambda: "nginx" in world.answers(80))
+    assert world.answers(8080) == ""
+    assert remains(before, world.dump()) == ""
+    assert world.run(LEFT) == files
+    assert world.run("systemctl list-units --all --plain --no-legend 'dockerless*'") == ""
+
+
+def test_names_of_the_namespace_take_the_place_of_those_of_the_host(world: World) -> None:
+    world.run("mkdir -p /run/systemd/resolve; touch /run/systemd/resolve/io.systemd.Resolve")
+    world.up()
+    world.run("mkdir -p /etc/netns/api; echo '10.20.0.99 db' > /etc/netns/api/hosts")
+    made = world.do("endpoint_service", unit="app", netns="api")
+    assert made.objects[0]["names"][0] == "hosts"
+    assert "10.20.0.99 db" in world.answers(8000)
+    root = f"/proc/{world.pids('app')[0]}/root"
+    assert world.run(f"ls {root}/run/systemd/resolve") == ""
+
+    # the socket of a unit stays where it is, and so says a warning
+    socket = "[Socket]\nListenStream=8003\nAccept=no\n"
+    world.fleet.lab.run(HOST, ["/bin/sh", "-c", "cat > /etc/systemd/system/private.socket"], input=socket)
+    world.run("systemctl daemon-reload; systemctl start private.socket")
+    assert "is started by private.socket" in world.look("endpoint_service", unit="private", netns="api").warnings
+    world.run("systemctl stop private.socket; rm /etc/systemd/system/private.socket; systemctl daemon-reload")
+
+    # the namespace takes its services along, whoever put them there
+    world.do("bridge_network", networks=[{"name": "blue"}], state="absent")
+    assert world.run("ls /etc/systemd/system/app.service.d || true") == ""
+    world.run("rm -rf /etc/netns")
