@@ -580,8 +580,14 @@ class World:
         return self.host.stack(HOST).local_addresses()
 
     def port_holder(self, port: PublishedPort) -> str:
-        """Which process listens where a published port would, as a clause; empty when none does."""
-        return self.host.port_holder(port)
+        """Which process listens where a published port would, as a clause; empty when none does.
+
+        A service that this run takes into an endpoint may be published at the port that it has had on the host.
+        """
+        return self.host.port_holder(port, self._leaving())
+
+    def _leaving(self) -> t.Collection[str]:
+        return [self.unit(name).name for name in self.claims.services if self.systemd()]
 
     def listening(self, protocol: str, first: int, last: int) -> t.Sequence[HostListener]:
         """The sockets that listen on ports of the host."""

@@ -91,7 +91,7 @@ def test_services_live_in_endpoints(world: World) -> None:
     wanted = {"web": ["nginx", "private"], "api": ["app"]}
 
     # a mistake is refused before anything is changed
-    typo = world.refuse("bridge_network", networks=network(web=["nginxx"]))
+    typo = world.refuse("bridge_network", networks=network(web=["nginxx", "private"], api=["app"]))
     assert "network blue: endpoint web: there is no unit nginxx.service" in typo
     assert world.pids("nginx", "app", "private") == on_host
 

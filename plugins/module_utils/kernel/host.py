@@ -193,9 +193,9 @@ class Host:
 
         conntrack.forget(flows, self.stack(HOST).local_addresses())
 
-    def port_holder(self, port: PublishedPort) -> str:
-        """Which process listens where a published port would, as a clause; empty when none does."""
-        return self._listening().holder(port)
+    def port_holder(self, port: PublishedPort, leaving: t.Collection[str] = ()) -> str:
+        """Which process listens where a published port would, as a clause; empty when none does that stays there."""
+        return self._listening().holder(port, leaving)
 
     def listening(self, protocol: str, first: int, last: int) -> t.Sequence[HostListener]:
         """The sockets that listen on ports of the host."""

@@ -28,11 +28,14 @@ class Listeners:
         """Those that listen on a port of the range."""
         return (found.listener for found in self._on(protocol, first, last))
 
-    def holder(self, port: PublishedPort) -> str:
-        """Who listens where a published port would, as a clause; empty when nobody does."""
+    def holder(self, port: PublishedPort, leaving: t.Collection[str] = ()) -> str:
+        """Who listens where a published port would, as a clause; empty when nobody does but units that are leaving."""
         for found in self._on(port.protocol, port.host_ports.first, port.host_ports.last):
-            if found.listener.takes(port):
-                where = (_process(found.inode), found.listener.port, _spell(found.listener.address))
+            if not found.listener.takes(port):
+                continue
+            holders = _holders(found.inode)
+            if not holders or not leaving or not {_unit_of(pid) for pid in holders} <= {*leaving}:
+                where = (_spell_process(holders), found.listener.port, _spell(found.listener.address))
                 return "%s listens on port %d of %s" % where
         return ""
 
@@ -121,16 +124,28 @@ def _spell(address: Address) -> str:
     return "every address" if address.is_unspecified else str(address)
 
 
-def _process(inode: str) -> str:
-    """The process that has a socket open; reads all of /proc, so only for a message."""
-    wanted = "socket:[%s]" % inode
+def _holders(inode: str) -> list[str]:
+    """The processes that have a socket open; reads all of /proc, so only when there may be a conflict."""
+    wanted, found = "socket:[%s]" % inode, []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         folder = "/proc/%s/fd" % pid
-        try:
+        # the process is gone, or is not ours to look into
+        with contextlib.suppress(OSError):
             if any(os.readlink("%s/%s" % (folder, fd)) == wanted for fd in os.listdir(folder)):
-                return "process %s (%s)" % (pid, _command(pid))
-        except OSError:
-            continue  # the process is gone, or is not ours to look into
+                found.append(pid)
+    return found
+
+
+def _unit_of(pid: str) -> str:
+    with contextlib.suppress(OSError):
+        return _unit(int(pid))
+    return ""
+
+
+def _spell_process(pids: t.Iterable[str]) -> str:
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            return "process %s (%s)" % (pid, _command(pid))
     return "a process"
 
 

@@ -47,7 +47,7 @@ def names_path(netns: str, name: str) -> str:
 
 
 def drop_in_text(unit: str, netns: str, label: str, names: t.Collection[str], resolved: bool) -> str:
-    """The drop-in, with those of NAMED_FILES that the namespace has; ``resolved``: whether its folder is on the host."""
+    """The drop-in, with the files of names that the namespace has; ``resolved``: whether its folder is there."""
     anchor = endpoint_unit(netns)
     lines = ["[Unit]", "BindsTo=" + anchor, "After=" + anchor, "", "[Service]", "NetworkNamespacePath=" + path(netns)]
     return service_mark(unit, netns, label) + "\n".join([*lines, *_mounts(netns, names, resolved), ""])

@@ -318,9 +318,9 @@ class MemoryHost:
         self.answered += news
         self.announced += [item for item in news if item.told]
 
-    def port_holder(self, port: PublishedPort) -> str:
+    def port_holder(self, port: PublishedPort, leaving: Collection[str] = ()) -> str:
         for (kind, number), holder in self.listeners.items():
-            if HostListener(kind, number, ip_address("::")).takes(port):
+            if holder not in leaving and HostListener(kind, number, ip_address("::")).takes(port):
                 return holder
         return ""
 

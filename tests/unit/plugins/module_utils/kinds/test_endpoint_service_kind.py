@@ -363,6 +363,17 @@ def test_services_come_and_go_with_endpoints(host: MemoryHost) -> None:
     assert commands.index("systemctl restart nginx.service") < commands.index("ip netns delete www")
 
 
+def test_a_port_that_the_service_itself_has_on_the_host_is_free_for_it(host: MemoryHost) -> None:
+    host.listeners["tcp", 80] = "nginx.service"
+    endpoint = {"name": "www", "publish": ["80:80"]}
+    with pytest.raises(Conflict, match="host port 80/tcp is in use"):
+        make_networks([{**BLUE, "endpoints": [endpoint]}], world(host))
+
+    make_networks([{**BLUE, "endpoints": [{**endpoint, "services": ["nginx"]}]}], world(host))
+
+    assert home(host) == "www"
+
+
 def test_taken_out_of_the_list_it_leaves_or_is_stopped(host: MemoryHost) -> None:
     make_networks([BLUE], world(host))
     make_networks([{**BLUE, "endpoints": [{"name": "www"}]}], world(host), Scope(service_removal="stop"))
