@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fleet import Fleet, Host, Lab, Settings, differences, eventually, remains
+from fleet import ROOT, Fleet, Host, Lab, Settings, differences, eventually, remains
 
 pytestmark = pytest.mark.once
 
@@ -176,3 +176,17 @@ def test_names_of_the_namespace_take_the_place_of_those_of_the_host(world: World
     world.do("bridge_network", networks=[{"name": "blue"}], state="absent")
     assert world.run("ls /etc/systemd/system/app.service.d || true") == ""
     world.run("rm -rf /etc/netns")
+
+
+def test_the_example_of_four_services(world: World) -> None:
+    """From the playbook to a request of the neighbour, by names, and away again."""
+    example = (ROOT / "playbooks" / "example_services.yml").read_text()
+    how = {"hosts": HOST, "extra": {"bridge_network_backend": world.fleet.settings.option}}
+    world.fleet.play(example, "--skip-tags", "packages", **how).must()
+    assert "visit 2, 2 kept" in world.answers(8080)
+    again = world.fleet.play(example, "--skip-tags", "packages", **how).must()
+    assert [result.task for result in again.changed] == []
+    gone = {**how["extra"], "bridge_network_state": "absent", "bridge_network_service_removal": "stop"}
+    world.fleet.play(example, hosts=HOST, extra=gone).must()
+    assert world.answers(8080) == ""
+    assert world.run(LEFT) == ""
