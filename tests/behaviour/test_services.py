@@ -58,6 +58,10 @@ class World(Host):
     def up(self, *more: dict[str, Any], **services: list[str]) -> dict[str, Any]:
         return self.do("bridge_network", networks=network(*more, **services)).data
 
+    def comes_up(self, port: int, words: str) -> bool:
+        """Whether the neighbour gets an answer with these words; a server that was just started takes a moment."""
+        return eventually(lambda: words in self.answers(port))
+
     def answers(self, port: int, address: str = "192.0.2.11") -> str:
         """What a neighbour gets; empty when nobody answers."""
         command = ["curl", "-sS", "--max-time", "2", f"http://{address}:{port}/"]
@@ -104,10 +108,10 @@ def test_services_live_in_endpoints(world: World) -> None:
     assert "runs: in the endpoint" in made.diff["after"]
     inside = world.pids("nginx", "app", "private")
     assert not set(inside) & set(on_host)
-    assert "nginx" in world.answers(8080)
+    assert world.comes_up(8080, "nginx")
     assert world.answers(8080, "[2001:db8:1::11]") == world.answers(8080)
-    assert world.answers(8000).startswith("app")
-    assert world.answers(8001).startswith("private")
+    assert world.comes_up(8000, "app")
+    assert world.comes_up(8001, "private")
     assert world.answers(80) == ""
     again = world.do("bridge_network", networks=network(**wanted))
     assert (again.changed, again.data["services"]) == (False, [])
@@ -121,7 +125,7 @@ def test_services_live_in_endpoints(world: World) -> None:
     assert world.pids("nginx", "app") == inside[:2]
     assert world.answers(8001) == ""
     assert world.up(**wanted)["changed"]
-    assert world.answers(8001).startswith("private")
+    assert world.comes_up(8001, "private")
 
     # its namespace goes under it
     world.run("ip netns delete web; ip link delete v-blue-web")
@@ -130,7 +134,7 @@ def test_services_live_in_endpoints(world: World) -> None:
     repaired = world.up(**wanted)
     assert {item["unit"] for item in repaired["services"]} == {"nginx.service", "private.service"}
     assert world.pids("app") == inside[1:2]
-    assert "nginx" in world.answers(8080)
+    assert world.comes_up(8080, "nginx")
 
     # one that does not start there leaves all as it was
     state, running = world.dump(), world.pids("nginx", "app", "private")
@@ -148,7 +152,7 @@ def test_services_live_in_endpoints(world: World) -> None:
     assert "Unit private.service has left web and is stopped" in stopped.warnings
     gone = world.do("bridge_network", networks=[{"name": "blue"}], state="absent")
     assert "nginx.service has left web and is restarted on the host's own network" in gone.warnings
-    assert eventually(lambda: "nginx" in world.answers(80))
+    assert world.comes_up(80, "nginx")
     assert world.answers(8080) == ""
     assert remains(before, world.dump()) == ""
     assert world.run(LEFT) == files
@@ -161,7 +165,7 @@ def test_names_of_the_namespace_take_the_place_of_those_of_the_host(world: World
     world.run("mkdir -p /etc/netns/api; echo '10.20.0.99 db' > /etc/netns/api/hosts")
     made = world.do("endpoint_service", unit="app", netns="api")
     assert made.objects[0]["names"][0] == "hosts"
-    assert "10.20.0.99 db" in world.answers(8000)
+    assert world.comes_up(8000, "10.20.0.99 db")
     root = f"/proc/{world.pids('app')[0]}/root"
     assert world.run(f"ls {root}/run/systemd/resolve") == ""
 
