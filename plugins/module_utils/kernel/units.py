@@ -33,7 +33,7 @@ class Unit:
     files: tuple[str, ...] = ()  # its own, and its drop-ins
     kind: str = ""  # simple, forking, oneshot and the like
     pid: int = 0  # its main process, or another one when it has none; 0: nothing of it runs
-    netns: str = ""  # NetworkNamespacePath= as systemd has read it
+    netns: str | None = ""  # NetworkNamespacePath= as systemd has read it; None: it knows no such setting
     triggers: tuple[str, ...] = ()  # what starts it
     parts: tuple[str, ...] = ()  # what is restarted with it
     joins: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def _unit(name: str, values: t.Mapping[str, str]) -> Unit:
         files=(*words("FragmentPath"), *words("DropInPaths")),
         kind=values.get("Type", ""),
         pid=pid or (_any_process(values.get("ControlGroup", "")) if active in _RUNNING else 0),
-        netns=values.get("NetworkNamespacePath", ""),
+        netns=values.get("NetworkNamespacePath"),
         triggers=words("TriggeredBy"),
         parts=words("ConsistsOf"),
         joins=words("JoinsNamespaceOf"),

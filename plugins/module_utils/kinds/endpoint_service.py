@@ -267,6 +267,11 @@ def _refuse(item: EndpointService, unit: Unit, world: World) -> None:
         raise Conflict("Unit %s is masked; run 'systemctl unmask %s' first." % (item.unit, item.unit))
     if unit.load != "loaded":
         raise Conflict("systemd cannot load unit %s: %s." % (item.unit, unit.trouble or unit.load))
+    if unit.netns is None:
+        raise Conflict(
+            "Unit %s cannot run in an endpoint: systemd knows no NetworkNamespacePath here, which came with version"
+            " 242; use 'ip netns exec' in a unit of your own." % item.unit
+        )
     if set(unit.before) & set(_EARLY) or unit.name == BOOT_UNIT:
         raise Conflict(
             "Unit %s sets up the host's network, which endpoints wait for; it cannot run in one of them." % item.unit

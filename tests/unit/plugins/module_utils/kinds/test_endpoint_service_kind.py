@@ -256,6 +256,7 @@ def test_one_that_does_not_start_there_leaves_all_as_it_was(host: MemoryHost) ->
         ({"unit": "masked"}, "systemctl unmask masked.service"),
         ({"unit": "bad"}, "systemd cannot load unit bad.service: no ExecStart"),
         ({"unit": "early"}, "sets up the host's network"),
+        ({"unit": "old"}, "systemd knows no NetworkNamespacePath here"),
         ({"unit": "meta"}, "name these: meta@15-main.service"),
         ({"unit": "mine"}, "runs in the namespace /run/netns/other by /etc/systemd/system/mine.service.d/x.conf"),
         ({"unit": "joined"}, "shares the namespaces of other.service by one of its files"),
@@ -266,6 +267,7 @@ def test_what_cannot_run_in_an_endpoint_is_refused(host: MemoryHost, options: di
     install = host.pid1.install
     install("masked.service", load="masked")
     install("bad.service", load="bad-setting", trouble="no ExecStart")
+    install("old.service", netns=None)
     install("early.service", before=("network-pre.target",))
     install("meta.service", kind="oneshot", parts=("meta@15-main.service",))
     install("mine.service", netns="/run/netns/other", files=("/etc/systemd/system/mine.service.d/x.conf",))
