@@ -157,7 +157,10 @@ class EndpointServiceKind(StepKind[EndpointService]):
         elif late and unit.is_enabled:
             verb = "start"
         if verb:
-            world.afterwards += [UnitVerb("start", (anchor,), alone=True), UnitVerb(verb, (unit.name,))]
+            # taken back, the start of one that is there would stop its other services
+            reached = world.unit(anchor).runs
+            world.afterwards += [] if reached else [UnitVerb("start", (anchor,), alone=True)]
+            world.afterwards.append(UnitVerb(verb, (unit.name,)))
             world.moved.append({"unit": unit.name, "netns": item.netns, "action": verb + "ed"})
         return verb
 

@@ -33,6 +33,7 @@ class MemorySystemd:
     machine: Machine
     units: dict[str, Unit] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    bound: dict[str, list[str]] = field(default_factory=dict)  # the units that each one needs
     broken: set[str] = field(default_factory=set)  # units that do not start in an endpoint
     _pids: int = 50000
 
@@ -83,6 +84,7 @@ class MemorySystemd:
             text = self.machine.files.get("%s%s.d/dockerless-network.conf" % (ETC, name), "")
             found = [line.split("=", 1)[1] for line in text.splitlines() if line.startswith("NetworkNamespacePath=")]
             self.units[name] = replace(unit, netns=found[0] if found else "")
+            self.bound[name] = [line.split("=", 1)[1] for line in text.splitlines() if line.startswith("BindsTo=")]
 
     def _start(self, name: str) -> None:
         unit = self.units.setdefault(name, Unit(name))
@@ -104,6 +106,8 @@ class MemorySystemd:
 
     def _stop(self, name: str) -> None:
         unit = self.units[name]
+        for other in [other for other, needs in self.bound.items() if name in needs]:
+            self._stop(other)
         for home in self._homes(unit.pid):
             home.processes.remove(unit.pid)
         self.units[name] = replace(unit, active="inactive", pid=0)

@@ -102,7 +102,7 @@ def test_one_in_a_namespace_that_lost_its_name_is_restarted_in_the_new_one(host:
     outcome = converge(host, ask(NetnsKind(), {"name": "web"}), ask(EndpointServiceKind(), NGINX))
 
     assert home(host) == "web"
-    assert host.systemctl[3:] == [ANCHOR, ("restart", "nginx.service")]
+    assert host.systemctl[3:] == [("restart", "nginx.service")]
     assert not any("still living" in warning for warning in outcome.warnings)
 
 
@@ -247,6 +247,19 @@ def test_one_that_does_not_start_there_leaves_all_as_it_was(host: MemoryHost) ->
         side["units"].pop("dockerless-endpoint@web.target", None)
     assert after == before
     assert home(host) == ""
+
+
+def test_one_that_does_not_start_stops_nobody_else_in_the_endpoint(host: MemoryHost) -> None:
+    service(host)
+    host.pid1.install("fails.service", runs=True)
+    host.pid1.broken.add("fails.service")
+    pid = host.pid1.units["nginx.service"].pid
+
+    with pytest.raises(StepFailed):
+        once(host, ask(EndpointServiceKind(), {"unit": "fails", "netns": "web"}))
+
+    assert host.pid1.units["nginx.service"].pid == pid
+    assert (host.pid1.units["fails.service"].active, home(host, "fails.service")) == ("active", "")
 
 
 @pytest.mark.parametrize(
