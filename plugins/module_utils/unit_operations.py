@@ -84,3 +84,23 @@ class UnitVerb(Operation):
     def _argv(self) -> tuple[str, ...]:
         mode = ("--job-mode=ignore-dependencies",) if self.alone else ()
         return ("systemctl", self.verb, *mode, *self.units)
+
+
+@dataclass(frozen=True)
+class MountFor(Operation):
+    """Mount files in a unit that runs, for reading: by their places, each with its file."""
+
+    unit: str
+    mounts: tuple[tuple[str, str], ...]
+
+    settles = 3
+
+    def commands(self) -> list[str]:
+        return [shlex.join(self._argv(place, path)) for place, path in self.mounts]
+
+    def apply(self, host: Host) -> None:
+        for place, path in self.mounts:
+            host.execute(self._argv(place, path), "")
+
+    def _argv(self, place: str, path: str) -> tuple[str, ...]:
+        return ("systemctl", "bind", "--read-only", self.unit, path, place)

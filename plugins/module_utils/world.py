@@ -610,6 +610,10 @@ class World:
             self._units.update(self.host.read_units(sorted({name, *self.claims.units} - set(self._units))))
         return self._units[name]
 
+    def unmounted(self, unit: Unit, mounts: t.Mapping[str, str]) -> t.Sequence[str]:
+        """The places where a unit that runs should find a file of ``mounts``, and does not; one in check mode, too."""
+        return self.host.unmounted(unit.pid, mounts) if unit.pid else ()
+
     def services(self) -> t.Mapping[str, tuple[str, str]]:
         """The units that run in a namespace by a drop-in of ours, with that namespace and their label; as it is now."""
         if self._services is None:

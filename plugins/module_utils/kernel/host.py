@@ -173,6 +173,12 @@ class Host:
 
         return units.read(self.call, names)
 
+    def unmounted(self, pid: int, mounts: t.Mapping[str, str]) -> t.Sequence[str]:
+        """The places where a process with mounts of its own should find a file and does not."""
+        from . import units
+
+        return self._visitor.at_home(lambda: units.unmounted(pid, mounts) if units.has_own_mounts(pid) else [])
+
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""
         return self._visitor.at_home(lambda: self._run(argv, text))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import typing as t
 
@@ -108,3 +109,28 @@ def _any_process(group: str) -> int:
         ):
             return int(file.readline())
     return 0
+
+
+def unmounted(pid: int, mounts: t.Mapping[str, str]) -> list[str]:
+    """The places of ``mounts``, files by their places, where a process does not find the file.
+
+    A mount is gone when somebody on the host renames another file to its place, as whoever writes it does.
+    """
+    root = "/proc/%d/root" % pid
+    return [place for place, path in mounts.items() if not _is_mounted(root + place, path)]
+
+
+def _is_mounted(place: str, path: str) -> bool:
+    with contextlib.suppress(OSError):
+        if os.path.islink(place) and os.path.isabs(os.readlink(place)):
+            return True  # it would be followed from our root, so nobody can tell
+        return os.path.samefile(place, path)
+    return True
+
+
+def has_own_mounts(pid: int) -> bool:
+    """Whether a process has mounts of its own, so that more can be added for it alone; not in a folder of its own."""
+    with contextlib.suppress(OSError):
+        away = not os.path.samefile("/proc/%d/ns/mnt" % pid, "/proc/1/ns/mnt")
+        return away and os.readlink("/proc/%d/root" % pid) == "/"
+    return False

@@ -15,7 +15,7 @@ from ..model import NAMED_FILES, Conflict, EndpointService, InvalidRequest, Plac
 from ..operations import Operation, RemoveFile, WriteFile
 from ..ownership import Holding
 from ..records import replace
-from ..unit_operations import DaemonReload, UnitVerb
+from ..unit_operations import DaemonReload, MountFor, UnitVerb
 from ..world import Claims, World
 from . import service_files as files
 from .common import belongs, compact
@@ -137,9 +137,8 @@ class EndpointServiceKind(StepKind[EndpointService]):
             world.afterwards.append(DaemonReload())
         was = service_of(before)
         moved = was is None or was[0] != item.netns
-        verb = self._run_inside(item, unit, moved, world)
-        if not verb and unit.runs and set(_bound(text) or ()) - set(_bound(before) or ()):
-            world.warn("Unit %s sees the names of its endpoint when it is restarted." % item.unit)
+        if not self._run_inside(item, unit, moved, world) and unit.runs:
+            self._mend_names(item, unit, text, before, world)
         if was is not None and moved:
             world.afterwards += _release(was[0], world)
         return steps
@@ -163,6 +162,17 @@ class EndpointServiceKind(StepKind[EndpointService]):
             world.afterwards.append(UnitVerb(verb, (unit.name,)))
             world.moved.append({"unit": unit.name, "netns": item.netns, "action": verb + "ed"})
         return verb
+
+    @staticmethod
+    def _mend_names(item: EndpointService, unit: Unit, text: str, before: str, world: World) -> None:
+        """Give a unit that goes on to run the files of names that it has not, or has no more."""
+        there, wanted = set(_bound(before) or ()), _bound(text) or []
+        mounts = {"/etc/" + name: files.names_path(item.netns, name) for name in wanted}
+        gone = world.unmounted(unit, mounts) if mounts else ()
+        if gone:
+            world.afterwards.append(MountFor(unit.name, tuple((place, mounts[place]) for place in gone)))
+        elif set(wanted) - there:
+            world.warn("Unit %s sees the names of its endpoint when it is restarted." % item.unit)
 
     # ---- out of it
 

@@ -281,6 +281,9 @@ class MemoryHost:
     def has_systemd(self) -> bool:
         return self.systemd
 
+    def unmounted(self, pid: int, mounts: Mapping[str, str]) -> Sequence[str]:
+        return [place for place in mounts if (pid, place) in self.pid1.unmounted]
+
     def read_units(self, names: Sequence[str]) -> Mapping[str, Unit]:
         assert self.systemd
         return {name: self.pid1.show(name) for name in names}

@@ -35,6 +35,7 @@ class MemorySystemd:
     aliases: dict[str, str] = field(default_factory=dict)
     bound: dict[str, list[str]] = field(default_factory=dict)  # the units that each one needs
     broken: set[str] = field(default_factory=set)  # units that do not start in an endpoint
+    unmounted: set[tuple[int, str]] = field(default_factory=set)  # what processes have lost
     _pids: int = 50000
 
     # ---- what a test arranges
@@ -61,6 +62,8 @@ class MemorySystemd:
         verbs: dict[str, Callable[[str], None]] = {"start": self._start, "stop": self._stop, "restart": self._restart}
         if verb == "daemon-reload":
             self._reload()
+        if verb == "bind":
+            self.unmounted.discard((self.units[rest[0]].pid, rest[2]))
         for name in rest if verb in verbs else ():
             if name in self.units or name.startswith("dockerless-endpoint@"):
                 verbs[verb](name)

@@ -52,7 +52,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.operations impo
     WriteFile,
     inside,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.unit_operations import DaemonReload, UnitVerb
+from ansible_collections.dockerless.network.plugins.module_utils.unit_operations import DaemonReload, MountFor, UnitVerb
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost
 
 WEB, PROCESS = Place(netns="web"), Place(pid=7)
@@ -179,6 +179,10 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
         ),
         (RunTool(("ufw", "a b"), ("ufw", "delete", "a b")), ["ufw 'a b'"]),
         (DaemonReload(), ["systemctl daemon-reload"]),
+        (
+            MountFor("a.service", (("/etc/hosts", "/etc/netns/a/hosts"),)),
+            ["systemctl bind --read-only a.service /etc/netns/a/hosts /etc/hosts"],
+        ),
         (UnitVerb("restart", ("nginx.service", "a b.service")), ["systemctl restart nginx.service 'a b.service'"]),
         (
             ForgetFlows((PortFlows(4, "udp", 53, 54, "192.0.2.1"), PortFlows(6, "tcp", 80, 80))),
@@ -436,6 +440,7 @@ def test_every_operation_is_tested_here() -> None:
         "DeleteNamespace",
         "ForgetFlows",
         "LoadRules",
+        "MountFor",
         "RemoveAddress",
         "RemoveFile",
         "RemoveRoute",

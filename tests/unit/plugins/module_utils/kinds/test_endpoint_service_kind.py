@@ -185,6 +185,18 @@ def test_new_names_restart_nobody(host: MemoryHost) -> None:
     assert outcome.warnings == ("Unit nginx.service sees the names of its endpoint when it is restarted.",)
 
 
+def test_names_that_it_has_lost_are_mounted_again_while_it_runs(host: MemoryHost) -> None:
+    host.files.update({"/etc/netns/web/hosts": "", "/etc/hosts": ""})
+    service(host)
+    pid = host.pid1.units["nginx.service"].pid
+    host.pid1.unmounted.add((pid, "/etc/hosts"))
+
+    outcome = service(host)
+
+    assert outcome.commands == ("systemctl bind --read-only nginx.service /etc/netns/web/hosts /etc/hosts",)
+    assert host.pid1.units["nginx.service"].pid == pid
+
+
 # ---- out of it
 
 
