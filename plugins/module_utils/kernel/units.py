@@ -39,6 +39,7 @@ class Unit:
     parts: tuple[str, ...] = ()  # what is restarted with it
     joins: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    takes_mounts: bool = True  # while it runs: systemctl bind came with version 248, as did a property of services
 
     @property
     def runs(self) -> bool:
@@ -53,7 +54,7 @@ class Unit:
 
 _PROPERTIES = (
     "Id,LoadState,LoadError,ActiveState,UnitFileState,FragmentPath,DropInPaths,Type,MainPID,ControlGroup,"
-    "NetworkNamespacePath,TriggeredBy,ConsistsOf,JoinsNamespaceOf,Before"
+    "NetworkNamespacePath,TriggeredBy,ConsistsOf,JoinsNamespaceOf,Before,ExtensionImages"
 )
 
 
@@ -91,6 +92,7 @@ def _unit(name: str, values: t.Mapping[str, str]) -> Unit:
         parts=words("ConsistsOf"),
         joins=words("JoinsNamespaceOf"),
         before=words("Before"),
+        takes_mounts="ExtensionImages" in values,
     )
 
 

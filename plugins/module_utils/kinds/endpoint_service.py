@@ -169,9 +169,9 @@ class EndpointServiceKind(StepKind[EndpointService]):
         there, wanted = set(_bound(before) or ()), _bound(text) or []
         mounts = {"/etc/" + name: files.names_path(item.netns, name) for name in wanted}
         gone = world.unmounted(unit, mounts) if mounts else ()
-        if gone:
+        if gone and unit.takes_mounts:
             world.afterwards.append(MountFor(unit.name, tuple((place, mounts[place]) for place in gone)))
-        elif set(wanted) - there:
+        elif gone or set(wanted) - there:
             world.warn("Unit %s sees the names of its endpoint when it is restarted." % item.unit)
 
     # ---- out of it

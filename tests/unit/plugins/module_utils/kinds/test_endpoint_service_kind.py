@@ -447,6 +447,7 @@ def test_mistakes_are_told_with_their_place(host: MemoryHost, endpoint: dict[str
 
 
 SHOWN = """Type=forking
+ExtensionImages=
 MainPID=0
 NetworkNamespacePath=/run/netns/web
 Id=nginx.service
