@@ -152,6 +152,11 @@ class RunTool(Operation):
     argv: tuple[str, ...]
     reverse: tuple[str, ...] = ()
 
+    @property
+    def settles(self) -> int:  # type: ignore[override]
+        """What systemctl is told comes when systemd has read the files of units."""
+        return 3 if self.argv[0] == "systemctl" else 0
+
     def commands(self) -> list[str]:
         return [shlex.join(self.argv)]
 
