@@ -125,6 +125,7 @@ def test_the_example_of_the_design() -> None:
                     "host_ip": "127.0.0.1",
                 },
             ],
+            "endpoint_service": [],
         },
         "absent": NOTHING,
         "forward": {
