@@ -38,6 +38,7 @@ UNITS = {
     "private": ("PrivateNetwork=yes", 8001),
     "fails": ("ExecStartPre=/bin/sh -c 'test ! -e /sys/class/net/x && ip address | grep -q 192.0.2.11'", 8002),
 }
+FILES = "find /etc/netns /etc/sysctl.d /etc/systemd/system -type f 2>/dev/null | sort | xargs -r cksum"
 LEFT = "ls -d /etc/netns /etc/systemd/system/*dockerless* /etc/systemd/system/*.d/*dockerless* /run/dockerless* || true"
 
 
@@ -57,6 +58,10 @@ class World(Host):
 
     def up(self, *more: dict[str, Any], **services: list[str]) -> dict[str, Any]:
         return self.do("bridge_network", networks=network(*more, **services)).data
+
+    def dump(self) -> dict[str, str]:
+        """As of any host; of its files only those that we may write, for systemd has many of its own below /run."""
+        return {**super().dump(), "files": self.run(FILES)}
 
     def comes_up(self, port: int, words: str) -> bool:
         """Whether the neighbour gets an answer with these words; a server that was just started takes a moment."""
