@@ -24,8 +24,8 @@ from .model import (
     HOST,
     Address,
     Conflict,
-    HostListener,
     Interface,
+    Listener,
     Network,
     Place,
     Process,
@@ -554,7 +554,7 @@ class World:
         """Which process listens where a published port would, as a clause; empty when none does."""
         return self.host.port_holder(port)
 
-    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[HostListener]:
+    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[Listener]:
         """The sockets that listen on ports of the host."""
         return self.host.listening(protocol, first, last)
 

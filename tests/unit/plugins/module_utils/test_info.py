@@ -260,4 +260,4 @@ def test_a_port_is_chosen_alike_from_what_network_info_returned() -> None:
 
     once(host, *[ask(PortPublishKind(), item) for item in asked])
     assert [item["host_port"] for item in asked] == ["49154", "49156"]
-    assert info["listening"][0] == {"protocol": "tcp", "port": 49153, "address": "::"}
+    assert info["listening"][0] == {"protocol": "tcp", "port": 49153, "address": "::", "ip_versions": [4, 6]}
