@@ -37,7 +37,10 @@ options:
     elements: str
     default: []
   to_source:
-    description: The host's address to translate to. By default that of the interface by which a packet leaves.
+    description:
+      - The host's address to translate to. By default that of the interface by which a packet leaves.
+      - An address that the host does not have is warned of, unless C(net.ipv4.ip_nonlocal_bind) or
+        C(net.ipv6.ip_nonlocal_bind) is on.
     type: str
   random_fully:
     description: Whether source ports are chosen at random instead of being kept where possible.
