@@ -105,6 +105,7 @@ class Request:
     item: object
     state: str = "present"
     owner: str = ""  # where it stands in a list of networks, for refusals
+    warns: bool = True  # of what cannot work as the host is
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
             steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
     for request in requests:
-        if request.state == "present":
+        if request.state == "present" and request.warns:
             request.kind.remark(request.item, world)
     rules, late = _plan_rules(plan, world) if world.firewall.in_use else ([], [])
     coming.sort(key=lambda step: not step.clears_the_way)
@@ -200,7 +201,7 @@ def _doubt(requests: t.Sequence[Request], world: World) -> None:
     """Warn of what would not work, each reason once."""
     found: dict[str, list[str]] = {}
     for request in requests:
-        if request.state == "present":
+        if request.state == "present" and request.warns:
             kind = request.kind
             for reason in kind.doubts(kind.resolve(request.item, request.state, world), world):
                 found.setdefault(reason, []).append(kind.title(request.item))

@@ -52,7 +52,7 @@ def run_module(kind: Kind[t.Any]) -> None:
     module = _Module(spec, required_one_of=alone_or_many, mutually_exclusive=alone_or_many, supports_check_mode=True)
     with _telling(module):
         items = _items(module.params, item)
-        requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
+        requests = [_request(kind, options, items) for options in items]
     _finish(module, lambda world: run([*requests, *_released(requests, world)], world, alone=True), kind.remakes)
 
 
@@ -221,9 +221,9 @@ def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> dict
     return merged
 
 
-def _parse(kind: Kind[t.Any], options: t.Mapping[str, t.Any], items: t.Sequence[t.Any]) -> t.Any:
+def _request(kind: Kind[t.Any], options: t.Mapping[str, t.Any], items: t.Sequence[t.Any]) -> Request:
     try:
-        return kind.parse(options)
+        return Request(kind, kind.parse(options), options["state"], warns=options.get("warn") is not False)
     except InvalidRequest as error:
         place = " (aggregate, item %d)" % (items.index(options) + 1) if len(items) > 1 else ""
         raise InvalidRequest("%s%s" % (error, place)) from None

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.warn
   - dockerless.network._common.backend
 options:
   bridge:

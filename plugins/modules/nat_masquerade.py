@@ -11,14 +11,14 @@ short_description: Give traffic that leaves a subnet an address of the host
 description:
   - Translates the source address of traffic from a subnet, IPv4 or IPv6. See nft(8) and iptables-extensions(8).
   - A masquerade is identified by its O(source) and O(out_interface). All other options can be changed in place.
-  - A warning says so if the host does not forward, which M(dockerless.network.sysctl_forward) turns on. Masquerades
-    that belong to a O(network) are left to the role.
+  - A warning says so if the host does not forward, which M(dockerless.network.sysctl_forward) turns on.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.warn
   - dockerless.network._common.backend
 options:
   source:

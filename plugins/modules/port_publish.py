@@ -19,13 +19,13 @@ description:
   - Connection tracking entries that a change makes stale are removed by their host port. Other flows go on.
   - A warning says what is missing for the port to work. The host may not forward, may have no route to the endpoint, or
     may not lead 127.0.0.1 there for want of C(route_localnet). M(dockerless.network.sysctl_forward) turns these on.
-    Ports that belong to a O(network) are left to the role.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.warn
   - dockerless.network._common.backend
 options:
   host_port:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from fleet import Fleet, Host, differences
+from fleet import Fleet, Host, TaskResult, differences
 
 Options = dict[str, Any]
 
@@ -374,8 +374,10 @@ def test_role(host: Host, fleet: Fleet) -> None:
         "backend": ([blue], {"backend": "pf"}, ("backend", "pf", "nftables")),
         "steps-texts": (["blue"], steps, ("item 1", "- name: blue")),
         "steps-state": ([blue], {"state": "gone", **steps}, ("state", "gone", "present, absent")),
-        "steps-prune": ([blue], {"prune": "perhaps", **steps}, ("prune", "'perhaps'", "listed", "project", "none")),
+        "steps-prune": ([blue], {"prune": "perhaps", **steps}, ("prune", "perhaps", "listed", "project", "none")),
         "steps-nothing": (None, steps, ("bridge_network_networks", "missing")),
+        "steps-lan": ([{**blue, "subnets": ["192.0.2.0/24"]}], steps, ("network blue", "192.0.2.0/24")),
+        "steps-way": ([{**blue, "masquerade": {"out_interface": "eth7"}}], steps, ("network blue", "eth7")),
     }
     plays: list[dict[str, Any]] = []
     for name, (networks, variables, unused) in lists.items():
@@ -396,3 +398,43 @@ def test_role(host: Host, fleet: Fleet) -> None:
         assert is_one_sentence(message) or name.startswith(("steps", "prune")), (name, message)
         assert "argument_spec_data" not in failed[0].result, name
     assert differences(before, host.dump()) == ""
+
+
+@pytest.mark.once
+def test_the_steps_of_the_role_warn_of_the_same(host: Host, fleet: Fleet) -> None:
+    """The first run in check mode, when nothing is there yet, and the run itself."""
+    port = {"host_port": 8091, "container_port": 80, "host_ip": "192.0.2.99", "in_interfaces": ["eth7"]}
+    lists: list[Options] = [
+        {
+            "name": "vault",
+            "subnets": ["10.50.0.0/24"],
+            "internal": True,
+            "endpoints": [{"name": "hsm", "publish": ["8090:80", "10.50.0.1:8092:80", port]}],
+        },
+        {
+            "name": "red",
+            "subnets": ["10.51.0.0/24"],
+            "trusted_interfaces": ["wg0", "br-vault"],
+            "masquerade": {"to_source": "192.0.2.98"},
+        },
+    ]
+    warned = {}
+    for check in (True, False):
+        for steps in (False, True):
+            run = fleet.play([fleet.role(lists, check=check, step_by_step=steps)], hosts=host.name).must()
+            warned[check, steps] = {text for result in run.of(host.name) for text in warnings_of(result)}
+            if not check:
+                fleet.play([fleet.role(lists, state="absent")], hosts=host.name).must()
+
+    expected = warned[False, False]
+    for word in ("vault is internal", "192.0.2.99", "192.0.2.98", "interface eth7", "interface wg0"):
+        assert sum(word in text for text in expected) == 1, (word, expected)
+    assert len(expected) == 5
+    assert warned[False, True] == warned[True, False] == expected
+    # a module by itself cannot know what the ones before it would have made
+    assert {text for text in warned[True, True] if not text.startswith("Check mode assumes")} == expected
+
+
+def warnings_of(result: TaskResult) -> list[str]:
+    """As ansible-core spelled them before and since 2.19."""
+    return [str(w["msg"] if isinstance(w, dict) else w) for w in result.result.get("warnings", ())]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, MASQUERADE, NETWORK, Arguments
+from ..arguments import BACKEND, MASQUERADE, NETWORK, WARN, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
 from ..marks import name_of
@@ -26,7 +26,7 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
     """A masquerade, or SNAT to one address."""
 
     name = "nat_masquerade"
-    ARGUMENTS: t.ClassVar[Arguments] = {**MASQUERADE, **NETWORK, **BACKEND}
+    ARGUMENTS: t.ClassVar[Arguments] = {**MASQUERADE, **WARN, **NETWORK, **BACKEND}
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Masquerade:
         source = read.network("source", options["source"])

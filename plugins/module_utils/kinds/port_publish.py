@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, PORT, Arguments
+from ..arguments import BACKEND, NETWORK, PORT, WARN, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
@@ -25,7 +25,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
     """A published port, or a range of them."""
 
     name = "port_publish"
-    ARGUMENTS: t.ClassVar[Arguments] = {**PORT, **NETWORK, **BACKEND}
+    ARGUMENTS: t.ClassVar[Arguments] = {**PORT, **WARN, **NETWORK, **BACKEND}
 
     def parse(self, options: t.Mapping[str, t.Any]) -> PublishedPort:
         host_ports = read.port_range("host_port", options["host_port"])
