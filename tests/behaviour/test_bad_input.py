@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet import Fleet, Host, TaskResult, differences
+from fleet import Fleet, Host, Run, TaskResult, differences
 
 Options = dict[str, Any]
 
@@ -398,6 +400,57 @@ def test_role(host: Host, fleet: Fleet) -> None:
         assert is_one_sentence(message) or name.startswith(("steps", "prune")), (name, message)
         assert "argument_spec_data" not in failed[0].result, name
     assert differences(before, host.dump()) == ""
+
+
+INI = """\
+[fleet]
+{host} {beside}
+[fleet:vars]
+bridge_network_networks={networks}
+"""
+STEPS = ("-e", "bridge_network_step_by_step=yes")
+NO_PRUNE = ("-e", "bridge_network_prune=False")
+
+
+@pytest.mark.once
+@pytest.mark.versions
+def test_values_that_arrive_as_texts(host: Host, fleet: Fleet, tmp_path: Path) -> None:
+    """From an inventory in INI and by -e: booleans in words, lists as JSON, and a `no` that must never prune."""
+    inventory = tmp_path / "hosts.ini"
+    listed = [
+        {"name": "blue", "subnets": "10.50.0.0/24", "icc": "no", "endpoints": [{"name": "web", "publish": "8090:80"}]},
+        {"name": "red", "subnets": ["10.51.0.0/24"], "internal": "off", "endpoints": ""},
+    ]
+    play = fleet.role(None)
+    del play["roles"][0]["vars"]["bridge_network_networks"]
+
+    def run(beside: str, networks: str, *arguments: str) -> Run:
+        inventory.write_text(INI.format(host=host.name, beside=beside, networks=networks))
+        return fleet.play([play], "-i", str(inventory), *arguments, hosts=host.name)
+
+    run("bridge_network_prune=project bridge_network_step_by_step=no", json.dumps(listed)).must()
+    made = host.dump()
+    assert host.run("bridge -d link show dev v-blue-web").count("isolated on") == 1
+    assert run("bridge_network_step_by_step=yes", json.dumps(listed)).must().changed == []
+
+    refused = [
+        (run("bridge_network_prune=no", json.dumps(listed[1:])), ("prune", "no", "listed, project, none")),
+        (run("bridge_network_step_by_step=perhaps", json.dumps(listed)), ("step_by_step", "perhaps")),
+        (
+            run("", json.dumps(listed[1:]), "-e", "bridge_network_prune=False", *STEPS),
+            ("prune", "listed, project, none"),
+        ),
+        (run("", ""), ("networks", "list")),
+        (run("", "None", *STEPS), ("networks", "list")),
+    ]
+    for found, words in refused:
+        assert len(found.failed) == 1, found.output[-2000:]
+        assert all(word in str(found.failed[0].result["msg"]) for word in words), found.failed[0]
+    assert differences(made, host.dump()) == ""
+    run("bridge_network_prune=none", json.dumps(listed[1:])).must()
+    assert differences(made, host.dump()) == ""
+    run("bridge_network_prune=project bridge_network_state=absent", json.dumps(listed)).must()
+    assert "br-red" not in host.run("ls /sys/class/net")
 
 
 @pytest.mark.once
