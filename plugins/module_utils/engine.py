@@ -39,6 +39,10 @@ class Kind(t.Generic[Item]):
     remakes = False  # whether its objects may have to be made anew, so that the result says which
     ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
+    # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses.
+    NAMES: t.ClassVar[tuple[str, ...]] = ()
+    FAMILY = ""
+
     def parse(self, options: t.Mapping[str, t.Any]) -> Item:
         """Options to the model; raises InvalidRequest. Looks at nothing but the options."""
         raise NotImplementedError

@@ -52,8 +52,32 @@ def run_module(kind: Kind[t.Any]) -> None:
     module = _Module(spec, required_one_of=alone_or_many, mutually_exclusive=alone_or_many, supports_check_mode=True)
     with _telling(module):
         items = _items(module.params, item)
-        requests = [_request(kind, options, items) for options in items]
-    _finish(module, lambda world: run([*requests, *_released(requests, world)], world, alone=True), kind.remakes)
+        named = any(_has_names(kind, options) for options in items)
+        ready = [] if named else [_request(kind, options, items) for options in items]
+
+    def act(world: World) -> Outcome:
+        requests = _by_addresses(kind, items, world) if named else ready
+        return run([*requests, *_released(requests, world)], world, alone=True)
+
+    _finish(module, act, kind.remakes)
+
+
+def _has_names(kind: Kind[t.Any], options: t.Mapping[str, t.Any]) -> bool:
+    """Whether names of endpoints stand for their addresses; nothing but an address needs no look."""
+    if not any(options.get(option) for option in kind.NAMES):
+        return False
+    from .kinds.endpoint_names import has_names
+
+    return has_names(dict(options), kind.NAMES)
+
+
+def _by_addresses(kind: Kind[t.Any], items: t.Sequence[dict[str, t.Any]], world: World) -> list[Request]:
+    """The requests, with the addresses of the endpoints that are named."""
+    from .kinds.endpoint_names import EndpointNames
+
+    names = EndpointNames(world)
+    found = [names.resolved(options, kind.NAMES, kind.FAMILY) for options in items]
+    return [_request(kind, options, found) for options in found]
 
 
 def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request]:

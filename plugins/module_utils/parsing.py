@@ -17,6 +17,8 @@ _LABEL = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 # The kernel gives a comment in nftables 127 bytes, and that of a published port may name a bridge, a network and this.
 _PROJECT_BYTES = 32
 _MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
+# What is written like this is no address and no subnet, not even a wrong one.
+_ENDPOINT = re.compile(r"(?![\d.]+$)[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
 _SYSCTL = r"net[./][A-Za-z0-9_./@:-]+"
 PROTOCOLS = ("tcp", "udp", "sctp")
 
@@ -49,6 +51,11 @@ def text(option: str, value: object) -> str:
     if isinstance(value, (list, tuple, t.Mapping)):
         raise InvalidRequest("%s: got %s; write a single text." % (option, kind_of(value)))
     return str(value)
+
+
+def is_name(value: object) -> bool:
+    """Whether a value is meant as the name of an endpoint."""
+    return isinstance(value, str) and _ENDPOINT.fullmatch(value) is not None
 
 
 def kind_of(value: object) -> str:

@@ -32,7 +32,8 @@ options:
       - An interface that is not there is refused, in check mode, too.
     type: str
   exclude:
-    description: Destinations that are never translated, such as networks behind a VPN.
+    description: Destinations that are never translated, such as networks behind a VPN. Names of endpoints that are on
+      the host will do, too.
     type: list
     elements: str
     default: []

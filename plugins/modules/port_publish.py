@@ -32,7 +32,9 @@ options:
     description: The port of the host, or a range V(first-last). Needed unless O(aggregate) is given.
     type: str
   container_ip:
-    description: The address of the endpoint, IPv4 or IPv6. Needed with O(host_port).
+    description: The address of the endpoint, IPv4 or IPv6, or its name if it is on the host, such as V(web), or
+      V(web.blue) for its end in the network blue. Of a name, the address of the family of O(host_ip) is taken, or else
+      the IPv4 one. Needed with O(host_port).
     type: str
   container_port:
     description: The port of the endpoint, or a range of the same length. By default the same as O(host_port).
@@ -56,7 +58,8 @@ options:
     description: The interface that leads to the endpoint. By default the one whose subnet contains O(container_ip).
     type: str
   allowed_sources:
-    description: The subnets whose clients may use the port. By default all. The host itself always may.
+    description: The subnets whose clients may use the port, and endpoints that are on the host, by their names. By
+      default all. The host itself always may.
     type: list
     elements: str
     default: []

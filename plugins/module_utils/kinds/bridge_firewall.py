@@ -30,6 +30,7 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
 
     name = "bridge_firewall"
     ARGUMENTS: t.ClassVar[Arguments] = {**POLICY, **WARN, **NETWORK, **BACKEND}
+    NAMES = ("allow",)
 
     def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
         bridge = read.link_name("bridge", options["bridge"])

@@ -27,6 +27,8 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
 
     name = "nat_masquerade"
     ARGUMENTS: t.ClassVar[Arguments] = {**MASQUERADE, **WARN, **NETWORK, **BACKEND}
+    NAMES = ("exclude",)
+    FAMILY = "source"
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Masquerade:
         source = read.network("source", options["source"])

@@ -26,6 +26,8 @@ class PortPublishKind(RuleKind[PublishedPort]):
 
     name = "port_publish"
     ARGUMENTS: t.ClassVar[Arguments] = {**PORT, **WARN, **NETWORK, **BACKEND}
+    NAMES = ("container_ip", "allowed_sources")
+    FAMILY = "container_ip"
 
     def parse(self, options: t.Mapping[str, t.Any]) -> PublishedPort:
         host_ports = read.port_range("host_port", options["host_port"])
