@@ -55,6 +55,17 @@ options:
     default: default
 """
 
+    WARN = r"""
+options:
+  warn:
+    description:
+      - Whether to warn of what cannot work as the host is now, for example because it does not forward, has no route to
+        an endpoint, or lacks an address or an interface that is named.
+      - Turn it off where later tasks bring what is missing.
+    type: bool
+    default: true
+"""
+
     BACKEND = r"""
 options:
   backend:

@@ -24,6 +24,8 @@ NETWORK: Arguments = {"network": {"type": "str"}, **PROJECT}
 BACKENDS = ("nftables", "iptables", "legacy")
 # Every module of the action group takes it, so that it can be set in module_defaults.
 BACKEND: Arguments = {"backend": {"type": "str", "choices": ["auto", *BACKENDS], "default": "auto"}}
+# Of modules whose objects lead nowhere without others.
+WARN: Arguments = {"warn": {"type": "bool", "default": True}}
 
 # What happens to a service of systemd that leaves its endpoint while it runs.
 SERVICE_REMOVAL: Arguments = {

@@ -39,6 +39,10 @@ class Kind(t.Generic[Item]):
     tells: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
     ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
+    # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses.
+    NAMES: t.ClassVar[tuple[str, ...]] = ()
+    FAMILY = ""
+
     def parse(self, options: t.Mapping[str, t.Any]) -> Item:
         """Options to the model; raises InvalidRequest. Looks at nothing but the options."""
         raise NotImplementedError
@@ -109,6 +113,7 @@ class Request:
     item: object
     state: str = "present"
     owner: str = ""  # where it stands in a list of networks, for refusals
+    warns: bool = True  # of what cannot work as the host is
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
             steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
     for request in requests:
-        if request.state == "present":
+        if request.state == "present" and request.warns:
             request.kind.remark(request.item, world)
     rules, late = _plan_rules(plan, world) if world.firewall.in_use else ([], [])
     coming.sort(key=lambda step: not step.clears_the_way)
@@ -207,7 +212,7 @@ def _doubt(requests: t.Sequence[Request], world: World) -> None:
     """Warn of what would not work, each reason once."""
     found: dict[str, list[str]] = {}
     for request in requests:
-        if request.state == "present":
+        if request.state == "present" and request.warns:
             kind = request.kind
             for reason in kind.doubts(kind.resolve(request.item, request.state, world), world):
                 found.setdefault(reason, []).append(kind.title(request.item))

@@ -52,8 +52,32 @@ def run_module(kind: Kind[t.Any]) -> None:
     module = _Module(spec, required_one_of=alone_or_many, mutually_exclusive=alone_or_many, supports_check_mode=True)
     with _telling(module):
         items = _items(module.params, item)
-        requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
-    _finish(module, lambda world: run([*requests, *_released(requests, world)], world, alone=True), kind.tells)
+        named = any(_has_names(kind, options) for options in items)
+        ready = [] if named else [_request(kind, options, items) for options in items]
+
+    def act(world: World) -> Outcome:
+        requests = _by_addresses(kind, items, world) if named else ready
+        return run([*requests, *_released(requests, world)], world, alone=True)
+
+    _finish(module, act, kind.tells)
+
+
+def _has_names(kind: Kind[t.Any], options: t.Mapping[str, t.Any]) -> bool:
+    """Whether names of endpoints stand for their addresses; nothing but an address needs no look."""
+    if not any(options.get(option) for option in kind.NAMES):
+        return False
+    from .kinds.endpoint_names import has_names
+
+    return has_names(dict(options), kind.NAMES)
+
+
+def _by_addresses(kind: Kind[t.Any], items: t.Sequence[dict[str, t.Any]], world: World) -> list[Request]:
+    """The requests, with the addresses of the endpoints that are named."""
+    from .kinds.endpoint_names import EndpointNames
+
+    names = EndpointNames(world)
+    found = [names.resolved(options, kind.NAMES, kind.FAMILY) for options in items]
+    return [_request(kind, options, found) for options in found]
 
 
 def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request]:
@@ -221,9 +245,9 @@ def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> dict
     return merged
 
 
-def _parse(kind: Kind[t.Any], options: t.Mapping[str, t.Any], items: t.Sequence[t.Any]) -> t.Any:
+def _request(kind: Kind[t.Any], options: t.Mapping[str, t.Any], items: t.Sequence[t.Any]) -> Request:
     try:
-        return kind.parse(options)
+        return Request(kind, kind.parse(options), options["state"], warns=options.get("warn") is not False)
     except InvalidRequest as error:
         place = " (aggregate, item %d)" % (items.index(options) + 1) if len(items) > 1 else ""
         raise InvalidRequest("%s%s" % (error, place)) from None

@@ -58,7 +58,8 @@ def _value(option: str, value: t.Any, spec: t.Mapping[str, t.Any]) -> t.Any:
 
 
 def _text(option: str, value: t.Any, spec: t.Mapping[str, t.Any]) -> str:
-    if "choices" in spec and not isinstance(value, str):
+    # a boolean on the command line, or in an inventory in INI, is a text that a template leaves as it is
+    if "choices" in spec and (not isinstance(value, str) or value in ("True", "False")):
         raise InvalidRequest("%s: got %s; write one of %s." % (option, kind_of(value), ", ".join(spec["choices"])))
     return text(option, value)
 

@@ -32,7 +32,12 @@ def _surroundings(world: World) -> Facts:
     listeners = [found for protocol in PROTOCOLS for found in world.listening(protocol, 1, 65535)]
     return {
         "listening": [
-            {"protocol": found.protocol, "port": found.port, "address": str(found.address)}
+            {
+                "protocol": found.protocol,
+                "port": found.port,
+                "address": str(found.address),
+                "ip_versions": list(found.versions),
+            }
             for found in sorted(listeners, key=lambda found: (found.protocol, found.port, str(found.address)))
         ],
         "addresses": spelled(world.addresses()),

@@ -14,15 +14,12 @@ import typing as t
 from .composition.sections import Noted, noted
 from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
-from .model import Address, Place, PublishedPort
+from .model import Address, Listener, Place, PublishedPort
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
 from .world import World
 
-if t.TYPE_CHECKING:
-    from .kernel.diag import Listener
-
-_Heard = t.Mapping[Place, t.Mapping[str, t.Sequence["Listener"]]]
+_Heard = t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]
 
 
 def look_inside(world: World, report: HostReport) -> HostReport:
@@ -148,15 +145,9 @@ def _use(port: PublishedPort, heard: t.Mapping[str, t.Sequence[Listener]]) -> Po
     if port.protocol not in heard:
         return use  # the kernel does not tell
     there = [item for item in heard[port.protocol] if ports.first <= item.port <= ports.last]
-    reached = any(_hears(item, port.container_ip) for item in there)
+    reached = any(item.hears(port.container_ip) for item in there)
     elsewhere = {item.address for item in there if port.container_ip.version in item.versions}
     return replace(use, heard=reached, elsewhere=() if reached else tuple(sorted(elsewhere, key=str)))
-
-
-def _hears(listener: Listener, address: Address) -> bool:
-    if listener.address.is_unspecified:
-        return address.version in listener.versions
-    return listener.address == address
 
 
 # ---- ways

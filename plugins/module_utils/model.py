@@ -425,21 +425,27 @@ class FirewallState:
 
 
 @dataclass(frozen=True)
-class HostListener:
+class Listener:
     """A socket that takes what comes to a port from anyone."""
 
     protocol: str
     port: int
     address: Address
+    versions: tuple[int, ...] = ()  # of IP; one that is bound to :: may take IPv4, too
+    full: bool = False  # its queue of connections that nobody has accepted yet
+    inode: int = field(default=0, compare=False)  # of the socket
+
+    def hears(self, to: Address) -> bool:
+        """Whether it takes what is sent to an address."""
+        return to.version in self.versions if self.address.is_unspecified else to == self.address
 
     def takes(self, port: PublishedPort) -> bool:
-        """Whether it takes packets that a published port would. One bound to :: takes IPv4, too."""
+        """Whether it takes packets that a published port would."""
         if self.protocol != port.protocol or not port.host_ports.first <= self.port <= port.host_ports.last:
             return False
-        version = port.container_ip.version
-        if self.address.is_unspecified:
-            return self.address.version in (version, 6)
-        return self.address.version == version and port.host_ip in (None, self.address)
+        if self.address.is_unspecified or port.host_ip is None:
+            return port.container_ip.version in self.versions
+        return self.address == port.host_ip
 
 
 # What turns on forwarding, by version of IP (ip-sysctl.rst).

@@ -23,6 +23,8 @@ _HOST_NAME = r"(?:%s\.)*(?!\d+$)%s" % (_WORD, _WORD)
 _UNIT_TYPES = ("service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope")
 _INSTANCE_BYTES = 200
 _MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
+# What is written like this is no address and no subnet, not even a wrong one.
+_ENDPOINT = re.compile(r"(?![\d.]+$)[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
 _SYSCTL = r"net[./][A-Za-z0-9_./@:-]+"
 PROTOCOLS = ("tcp", "udp", "sctp")
 
@@ -55,6 +57,11 @@ def text(option: str, value: object) -> str:
     if isinstance(value, (list, tuple, t.Mapping)):
         raise InvalidRequest("%s: got %s; write a single text." % (option, kind_of(value)))
     return str(value)
+
+
+def is_name(value: object) -> bool:
+    """Whether a value is meant as the name of an endpoint."""
+    return isinstance(value, str) and _ENDPOINT.fullmatch(value) is not None
 
 
 def kind_of(value: object) -> str:

@@ -35,8 +35,8 @@ from .model import (
     HOST,
     Address,
     Conflict,
-    HostListener,
     Interface,
+    Listener,
     Network,
     Place,
     Process,
@@ -589,7 +589,7 @@ class World:
     def _leaving(self) -> t.Collection[str]:
         return [self.unit(name).name for name in self.claims.services if self.systemd()]
 
-    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[HostListener]:
+    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[Listener]:
         """The sockets that listen on ports of the host."""
         return self.host.listening(protocol, first, last)
 

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.warn
   - dockerless.network._common.backend
 options:
   bridge:
@@ -75,6 +76,8 @@ options:
   allow:
     description:
       - Flows to endpoints that are let through although the other options would close them.
+      - Instead of an address, the name of an endpoint that is on the host will do, such as V(db), or V(db.back) for its
+        end in the network back. It is looked up when the module runs.
       - With O(host_access=deny), also flows from endpoints to the host itself, by one of its addresses on the bridge.
       - A warning names the entries that open nothing that would be closed.
     type: list

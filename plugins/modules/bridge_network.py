@@ -83,7 +83,7 @@ options:
           to_source:
             description:
               - The host's address to translate to. By default that of the interface by which a packet leaves.
-              - It is used for its own address family.
+              - It is used for its own address family. One that the host does not have is warned of.
             type: str
           random_fully:
             description: Whether source ports are chosen at random instead of being kept where possible.

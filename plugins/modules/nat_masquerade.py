@@ -11,14 +11,14 @@ short_description: Give traffic that leaves a subnet an address of the host
 description:
   - Translates the source address of traffic from a subnet, IPv4 or IPv6. See nft(8) and iptables-extensions(8).
   - A masquerade is identified by its O(source) and O(out_interface). All other options can be changed in place.
-  - A warning says so if the host does not forward, which M(dockerless.network.sysctl_forward) turns on. Masquerades
-    that belong to a O(network) are left to the role.
+  - A warning says so if the host does not forward, which M(dockerless.network.sysctl_forward) turns on.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.warn
   - dockerless.network._common.backend
 options:
   source:
@@ -32,12 +32,16 @@ options:
       - An interface that is not there is refused, in check mode, too.
     type: str
   exclude:
-    description: Destinations that are never translated, such as networks behind a VPN.
+    description: Destinations that are never translated, such as networks behind a VPN. Names of endpoints that are on
+      the host will do, too.
     type: list
     elements: str
     default: []
   to_source:
-    description: The host's address to translate to. By default that of the interface by which a packet leaves.
+    description:
+      - The host's address to translate to. By default that of the interface by which a packet leaves.
+      - An address that the host does not have is warned of, unless C(net.ipv4.ip_nonlocal_bind) or
+        C(net.ipv6.ip_nonlocal_bind) is on.
     type: str
   random_fully:
     description: Whether source ports are chosen at random instead of being kept where possible.

@@ -482,6 +482,11 @@ listening:
       description: The address, V(0.0.0.0) or V(::) for all.
       type: str
       sample: 0.0.0.0
+    ip_versions:
+      description: The versions of IP that it takes; a process at V(::) may take both.
+      type: list
+      elements: int
+      sample: [4]
 addresses:
   description: The host's addresses, without the link-local ones of IPv6. A network without subnets gets none of their
     subnets, and an endpoint none of them.

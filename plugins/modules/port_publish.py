@@ -19,20 +19,22 @@ description:
   - Connection tracking entries that a change makes stale are removed by their host port. Other flows go on.
   - A warning says what is missing for the port to work. The host may not forward, may have no route to the endpoint, or
     may not lead 127.0.0.1 there for want of C(route_localnet). M(dockerless.network.sysctl_forward) turns these on.
-    Ports that belong to a O(network) are left to the role.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
   - dockerless.network._attributes.actiongroup_all
   - dockerless.network._common
   - dockerless.network._common.network
+  - dockerless.network._common.warn
   - dockerless.network._common.backend
 options:
   host_port:
     description: The port of the host, or a range V(first-last). Needed unless O(aggregate) is given.
     type: str
   container_ip:
-    description: The address of the endpoint, IPv4 or IPv6. Needed with O(host_port).
+    description: The address of the endpoint, IPv4 or IPv6, or its name if it is on the host, such as V(web), or
+      V(web.blue) for its end in the network blue. Of a name, the address of the family of O(host_ip) is taken, or else
+      the IPv4 one. Needed with O(host_port).
     type: str
   container_port:
     description: The port of the endpoint, or a range of the same length. By default the same as O(host_port).
@@ -56,7 +58,8 @@ options:
     description: The interface that leads to the endpoint. By default the one whose subnet contains O(container_ip).
     type: str
   allowed_sources:
-    description: The subnets whose clients may use the port. By default all. The host itself always may.
+    description: The subnets whose clients may use the port, and endpoints that are on the host, by their names. By
+      default all. The host itself always may.
     type: list
     elements: str
     default: []

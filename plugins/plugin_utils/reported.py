@@ -9,7 +9,7 @@ import ipaddress
 import typing as t
 
 from ..module_utils.composition.surroundings import Surroundings
-from ..module_utils.model import HostListener, Interface, Network, PublishedPort
+from ..module_utils.model import Interface, Listener, Network, PublishedPort
 
 
 class ReportedSurroundings(Surroundings):
@@ -17,9 +17,10 @@ class ReportedSurroundings(Surroundings):
 
     def __init__(self, info: t.Mapping[str, t.Any]) -> None:
         self._info = info
-        self._listening: dict[tuple[str, int], list[HostListener]] = {}
+        self._listening: dict[tuple[str, int], list[Listener]] = {}
         for item in info.get("listening") or ():
-            found = HostListener(item["protocol"], item["port"], ipaddress.ip_address(item["address"]))
+            address = ipaddress.ip_address(item["address"])
+            found = Listener(item["protocol"], item["port"], address, tuple(item["ip_versions"]))
             self._listening.setdefault((found.protocol, found.port), []).append(found)
 
     def addresses(self) -> t.Sequence[Interface]:

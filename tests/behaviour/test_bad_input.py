@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet import Fleet, Host, differences
+from fleet import Fleet, Host, Run, TaskResult, differences
 
 Options = dict[str, Any]
 
@@ -374,8 +376,10 @@ def test_role(host: Host, fleet: Fleet) -> None:
         "backend": ([blue], {"backend": "pf"}, ("backend", "pf", "nftables")),
         "steps-texts": (["blue"], steps, ("item 1", "- name: blue")),
         "steps-state": ([blue], {"state": "gone", **steps}, ("state", "gone", "present, absent")),
-        "steps-prune": ([blue], {"prune": "perhaps", **steps}, ("prune", "'perhaps'", "listed", "project", "none")),
+        "steps-prune": ([blue], {"prune": "perhaps", **steps}, ("prune", "perhaps", "listed", "project", "none")),
         "steps-nothing": (None, steps, ("bridge_network_networks", "missing")),
+        "steps-lan": ([{**blue, "subnets": ["192.0.2.0/24"]}], steps, ("network blue", "192.0.2.0/24")),
+        "steps-way": ([{**blue, "masquerade": {"out_interface": "eth7"}}], steps, ("network blue", "eth7")),
     }
     plays: list[dict[str, Any]] = []
     for name, (networks, variables, unused) in lists.items():
@@ -396,3 +400,94 @@ def test_role(host: Host, fleet: Fleet) -> None:
         assert is_one_sentence(message) or name.startswith(("steps", "prune")), (name, message)
         assert "argument_spec_data" not in failed[0].result, name
     assert differences(before, host.dump()) == ""
+
+
+INI = """\
+[fleet]
+{host} {beside}
+[fleet:vars]
+bridge_network_networks={networks}
+"""
+STEPS = ("-e", "bridge_network_step_by_step=yes")
+NO_PRUNE = ("-e", "bridge_network_prune=False")
+
+
+@pytest.mark.once
+@pytest.mark.versions
+def test_values_that_arrive_as_texts(host: Host, fleet: Fleet, tmp_path: Path) -> None:
+    """From an inventory in INI and by -e: booleans in words, lists as JSON, and a `no` that must never prune."""
+    inventory = tmp_path / "hosts.ini"
+    listed = [
+        {"name": "blue", "subnets": "10.50.0.0/24", "icc": "no", "endpoints": [{"name": "web", "publish": "8090:80"}]},
+        {"name": "red", "subnets": ["10.51.0.0/24"], "internal": "off", "endpoints": ""},
+    ]
+    play = fleet.role(None)
+    del play["roles"][0]["vars"]["bridge_network_networks"]
+
+    def run(beside: str, networks: str, *arguments: str) -> Run:
+        inventory.write_text(INI.format(host=host.name, beside=beside, networks=networks))
+        return fleet.play([play], "-i", str(inventory), *arguments, hosts=host.name)
+
+    run("bridge_network_prune=project bridge_network_step_by_step=no", json.dumps(listed)).must()
+    made = host.dump()
+    assert host.run("bridge -d link show dev v-blue-web").count("isolated on") == 1
+    assert run("bridge_network_step_by_step=yes", json.dumps(listed)).must().changed == []
+
+    refused = [
+        (run("bridge_network_prune=no", json.dumps(listed[1:])), ("prune", "no", "listed, project, none")),
+        (run("bridge_network_step_by_step=perhaps", json.dumps(listed)), ("step_by_step", "perhaps")),
+        (
+            run("", json.dumps(listed[1:]), "-e", "bridge_network_prune=False", *STEPS),
+            ("prune", "listed, project, none"),
+        ),
+        (run("", ""), ("networks", "list")),
+        (run("", "None", *STEPS), ("networks", "list")),
+    ]
+    for found, words in refused:
+        assert len(found.failed) == 1, found.output[-2000:]
+        assert all(word in str(found.failed[0].result["msg"]) for word in words), found.failed[0]
+    assert differences(made, host.dump()) == ""
+    run("bridge_network_prune=none", json.dumps(listed[1:])).must()
+    assert differences(made, host.dump()) == ""
+    run("bridge_network_prune=project bridge_network_state=absent", json.dumps(listed)).must()
+    assert "br-red" not in host.run("ls /sys/class/net")
+
+
+@pytest.mark.once
+def test_the_steps_of_the_role_warn_of_the_same(host: Host, fleet: Fleet) -> None:
+    """The first run in check mode, when nothing is there yet, and the run itself."""
+    port = {"host_port": 8091, "container_port": 80, "host_ip": "192.0.2.99", "in_interfaces": ["eth7"]}
+    lists: list[Options] = [
+        {
+            "name": "vault",
+            "subnets": ["10.50.0.0/24"],
+            "internal": True,
+            "endpoints": [{"name": "hsm", "publish": ["8090:80", "10.50.0.1:8092:80", port]}],
+        },
+        {
+            "name": "red",
+            "subnets": ["10.51.0.0/24"],
+            "trusted_interfaces": ["wg0", "br-vault"],
+            "masquerade": {"to_source": "192.0.2.98"},
+        },
+    ]
+    warned = {}
+    for check in (True, False):
+        for steps in (False, True):
+            run = fleet.play([fleet.role(lists, check=check, step_by_step=steps)], hosts=host.name).must()
+            warned[check, steps] = {text for result in run.of(host.name) for text in warnings_of(result)}
+            if not check:
+                fleet.play([fleet.role(lists, state="absent")], hosts=host.name).must()
+
+    expected = warned[False, False]
+    for word in ("vault is internal", "192.0.2.99", "192.0.2.98", "interface eth7", "interface wg0"):
+        assert sum(word in text for text in expected) == 1, (word, expected)
+    assert len(expected) == 5
+    assert warned[False, True] == warned[True, False] == expected
+    # a module by itself cannot know what the ones before it would have made
+    assert {text for text in warned[True, True] if not text.startswith("Check mode assumes")} == expected
+
+
+def warnings_of(result: TaskResult) -> list[str]:
+    """As ansible-core spelled them before and since 2.19."""
+    return [str(w["msg"] if isinstance(w, dict) else w) for w in result.result.get("warnings", ())]

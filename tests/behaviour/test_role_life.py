@@ -208,7 +208,7 @@ class TestFirst:
         step1.must()
 
     def test_number_of_calls(self, story: Story, step1: Run) -> None:
-        """It does not grow with the networks."""
+        """It does not grow with the networks; the steps begin with a look at the list as a whole."""
         for host in HOSTS:
             actions = [r.action for r in step1.of(host) if r.action.startswith("dockerless.") and r.status != "skipped"]
             assert len(actions) == len(set(actions)) == (9 if story.steps else 1)

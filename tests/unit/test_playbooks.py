@@ -2,17 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the walkthroughs leave behind when the modules themselves are what fails."""
+"""What the walkthroughs leave behind when the modules themselves are what fails, and names that Ansible keeps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.vars.reserved import get_reserved_names
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+ROLES = PLAYBOOKS.parent / "roles"
 WALKTHROUGHS = sorted(PLAYBOOKS.glob("walkthrough_*.yml"))
 
 
@@ -38,3 +41,19 @@ def test_every_process_that_is_started_is_stopped(path: Path) -> None:
     started = [task for block in play["tasks"] for task in block.get("block", ()) if "async" in task]
 
     assert len(started) == sum("stop" in task["name"] for task in cleanup(path))
+
+
+def variables(value: Any) -> Iterator[str]:
+    """The names of all that is set by `vars`, at any depth."""
+    if isinstance(value, dict):
+        yield from value.get("vars") or ()
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from variables(item)
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*PLAYBOOKS.glob("*.yml"), *ROLES.glob("*/tasks/*.yml")]), ids=lambda path: str(path.stem)
+)
+def test_no_variable_has_a_name_that_ansible_warns_of(path: Path) -> None:
+    assert not set(variables(yaml.safe_load(path.read_text()))) & set(get_reserved_names())

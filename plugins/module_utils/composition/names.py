@@ -5,21 +5,14 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ..model import InvalidRequest, enumerate_few
+from ..parsing import is_name
 from .networks import BridgeNetwork, Endpoint, aliases
 
-# What is written like this is no address and no subnet, not even a wrong one.
-_NAME = re.compile(r"(?![\d.]+$)[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
 _GATEWAY = "host"
 _SHOWN = 12
-
-
-def is_name(value: str) -> bool:
-    """Whether a text is meant as a name."""
-    return _NAME.fullmatch(value) is not None
 
 
 class Names:

@@ -13,45 +13,64 @@ import socket
 import struct
 import typing as t
 
-from ..model import Address
+from ..model import VERSIONS, Address, Listener
 from .netlink import NetlinkSocket, attributes
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20
 _LISTEN, _UNCONNECTED = 1 << 10, 1 << 7
-_STATES = {"tcp": _LISTEN, "udp": _UNCONNECTED, "sctp": _LISTEN}
-_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
+# How the kernel is asked for a protocol: its number, and the states of sockets that take what anyone sends.
+_ASKED = {"tcp": (6, _LISTEN), "udp": (17, _UNCONNECTED)}
 _REQUEST = struct.Struct("=BBBxI48x")  # struct inet_diag_req_v2: family, protocol, extensions, states, and no socket
 _MESSAGE = struct.Struct("=BBxx")  # struct inet_diag_msg: family, state; then the ports and addresses
 _PORT = struct.Struct("!H")
-_ADDRESS_AT, _LENGTH, _ONLY_IPV6 = 8, 72, 11
-
-
-class Listener(t.NamedTuple):
-    """Where a socket takes what anyone sends to it."""
-
-    address: Address
-    port: int
-    versions: tuple[int, ...]  # of IP
+_QUEUES = struct.Struct("=II4xI")  # connections that wait, and room for them; inode
+_ADDRESS_AT, _QUEUES_AT, _LENGTH, _ONLY_IPV6 = 8, 56, 72, 11
 
 
 def listeners(protocols: t.Iterable[str]) -> dict[str, list[Listener]]:
-    """The listeners of each protocol; OSError when the kernel cannot tell of one."""
-    with NetlinkSocket(_SOCK_DIAG) as opened:
-        return {protocol: _listeners(opened, protocol) for protocol in protocols}
+    """The listeners of each protocol."""
+    return {protocol: _listeners(protocol) for protocol in protocols}
 
 
-def _listeners(opened: NetlinkSocket, protocol: str) -> list[Listener]:
-    found = []
-    for family in (socket.AF_INET, socket.AF_INET6):
-        body = _REQUEST.pack(family, _PROTOCOLS[protocol], 0, _STATES[protocol])
-        found += [_listener(message) for message in opened.dump(_BY_FAMILY, body)]
-    return found
+def _listeners(protocol: str) -> list[Listener]:
+    """SCTP tells of one address only, of the many that a socket may have."""
+    if protocol in _ASKED:
+        try:
+            with NetlinkSocket(_SOCK_DIAG) as opened:
+                return [*_ask(opened, protocol, socket.AF_INET), *_ask(opened, protocol, socket.AF_INET6)]
+        except OSError:
+            pass  # a kernel without the module for it
+    from .listed import listed
+
+    return [_made(protocol, port, address, inode=inode) for port, address, inode in listed(protocol)]
 
 
-def _listener(message: bytes) -> Listener:
+def _ask(opened: NetlinkSocket, protocol: str, family: int) -> list[Listener]:
+    number, states = _ASKED[protocol]
+    return [
+        _listener(protocol, message) for message in opened.dump(_BY_FAMILY, _REQUEST.pack(family, number, 0, states))
+    ]
+
+
+def _listener(protocol: str, message: bytes) -> Listener:
     family, _state = _MESSAGE.unpack_from(message)
     length = 16 if family == socket.AF_INET6 else 4
-    address = ipaddress.ip_address(message[_ADDRESS_AT : _ADDRESS_AT + length])
-    only = any(attributes(message, _LENGTH).get(_ONLY_IPV6, b""))
-    both = address.version == 6 and address.is_unspecified and not only
-    return Listener(address, _PORT.unpack_from(message, 4)[0], (4, 6) if both else (address.version,))
+    waiting, room, inode = _QUEUES.unpack_from(message, _QUEUES_AT)
+    return _made(
+        protocol,
+        _PORT.unpack_from(message, 4)[0],
+        ipaddress.ip_address(message[_ADDRESS_AT : _ADDRESS_AT + length]),
+        only6=any(attributes(message, _LENGTH).get(_ONLY_IPV6, b"")),
+        full=protocol == "tcp" and waiting > room,
+        inode=inode,
+    )
+
+
+def _made(
+    protocol: str, port: int, address: Address, only6: bool = False, full: bool = False, inode: int = 0
+) -> Listener:
+    """A socket as the model has it: one that is bound to an IPv4 address the IPv6 way takes IPv4 only."""
+    mapped = getattr(address, "ipv4_mapped", None)
+    bound: Address = mapped or address
+    both = bound.version == 6 and bound.is_unspecified and not only6
+    return Listener(protocol, port, bound, VERSIONS if both else (bound.version,), full, inode)

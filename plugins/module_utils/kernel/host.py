@@ -12,7 +12,7 @@ import functools
 import os
 import typing as t
 
-from ..model import HOST, HostListener, Place, Process, PublishedPort
+from ..model import HOST, Listener, Place, Process, PublishedPort
 from . import encode, files, lock, netns
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
@@ -23,7 +23,6 @@ from .stack import Stack, read_all
 from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 if t.TYPE_CHECKING:
-    from .diag import Listener
     from .processes import Listeners
     from .units import Unit
 
@@ -203,7 +202,7 @@ class Host:
         """Which process listens where a published port would, as a clause; empty when none does that stays there."""
         return self._listening().holder(port, leaving)
 
-    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[HostListener]:
+    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[Listener]:
         """The sockets that listen on ports of the host."""
         return list(self._listening().on(protocol, first, last))
 

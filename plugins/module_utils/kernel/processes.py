@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
-import struct
 import typing as t
 
-from ..model import Address, HostListener, Process, PublishedPort
+from ..model import Address, Listener, Process, PublishedPort
+from .diag import listeners
 
-_LISTEN, _UNCONNECTED = "0A", "07"
 # A slice holds units, and is none that could be restarted.
 _UNITS = (".service", ".scope")
 
@@ -22,36 +20,27 @@ class Listeners:
     """The listening sockets of the host, read once for each protocol."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[int, list[_Found]]] = {}
+        self._known: dict[str, dict[int, list[Listener]]] = {}
 
-    def on(self, protocol: str, first: int, last: int) -> t.Iterator[HostListener]:
+    def on(self, protocol: str, first: int, last: int) -> t.Iterator[Listener]:
         """Those that listen on a port of the range."""
-        return (found.listener for found in self._on(protocol, first, last))
-
-    def holder(self, port: PublishedPort, leaving: t.Collection[str] = ()) -> str:
-        """Who listens where a published port would, as a clause; empty when nobody does but units that are leaving."""
-        for found in self._on(port.protocol, port.host_ports.first, port.host_ports.last):
-            if not found.listener.takes(port):
-                continue
-            holders = _holders(found.inode)
-            if not holders or not leaving or not {_unit_of(pid) for pid in holders} <= {*leaving}:
-                where = (_spell_process(holders), found.listener.port, _spell(found.listener.address))
-                return "%s listens on port %d of %s" % where
-        return ""
-
-    def _on(self, protocol: str, first: int, last: int) -> t.Iterator[_Found]:
         if protocol not in self._known:
             self._known[protocol] = {}
-            for found in _read(protocol):
-                self._known[protocol].setdefault(found.listener.port, []).append(found)
+            for found in listeners([protocol])[protocol]:
+                self._known[protocol].setdefault(found.port, []).append(found)
         known = self._known[protocol]
         for port in (first,) if first == last else sorted(known):
             yield from known.get(port, ()) if first <= port <= last else ()
 
-
-class _Found(t.NamedTuple):
-    listener: HostListener
-    inode: str
+    def holder(self, port: PublishedPort, leaving: t.Collection[str] = ()) -> str:
+        """Who listens where a published port would, as a clause; empty when nobody does but units that are leaving."""
+        for found in self.on(port.protocol, port.host_ports.first, port.host_ports.last):
+            if not found.takes(port):
+                continue
+            holders = _holders(found.inode)
+            if not holders or not leaving or not {_unit_of(pid) for pid in holders} <= {*leaving}:
+                return "%s listens on port %d of %s" % (_spell_process(holders), found.port, _spell(found.address))
+        return ""
 
 
 def processes_by_namespace() -> dict[int, list[int]]:
@@ -90,43 +79,13 @@ def _unit(pid: int) -> str:
     return names[-1] if names else ""
 
 
-def _read(protocol: str) -> t.Iterator[_Found]:
-    for path in ("/proc/thread-self/net/%s" % protocol, "/proc/thread-self/net/%s6" % protocol):
-        try:
-            with open(path, encoding="ascii") as file:
-                rows = list(_rows(file, protocol))
-        except OSError:
-            continue  # sctp where there is none, IPv6 where it is off
-        for row in rows:
-            host, port = row[1].split(":")
-            yield _Found(HostListener(protocol, int(port, 16), _address(host)), row[9])
-
-
-def _rows(file: t.Iterable[str], protocol: str) -> t.Iterator[list[str]]:
-    """Those of sockets that listen. The kernel prints the ones of TCP first (tcp_get_idx()), and there may be a hundred
-    thousand connections behind them."""
-    for number, line in enumerate(file):
-        row = line.split()
-        if number and len(row) > 9 and row[3] == (_LISTEN if protocol == "tcp" else _UNCONNECTED):
-            yield row
-        elif number and protocol == "tcp":
-            return
-
-
-def _address(text: str) -> Address:
-    """An address as the kernel prints it: words of 32 bits in the machine's byte order."""
-    raw = bytes.fromhex(text)
-    words = struct.unpack(">%dI" % (len(raw) // 4), raw)
-    return ipaddress.ip_address(struct.pack("=%dI" % len(words), *words))
-
-
 def _spell(address: Address) -> str:
     return "every address" if address.is_unspecified else str(address)
 
 
-def _holders(inode: str) -> list[str]:
+def _holders(inode: int) -> list[str]:
     """The processes that have a socket open; reads all of /proc, so only when there may be a conflict."""
-    wanted, found = "socket:[%s]" % inode, []
+    wanted, found = "socket:[%d]" % inode, []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         folder = "/proc/%s/fd" % pid
         # the process is gone, or is not ours to look into

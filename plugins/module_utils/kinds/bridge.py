@@ -95,6 +95,17 @@ class BridgeKind(StepKind[Bridge]):
         mtu = item.mtu if item.mtu is not None else world.default_mtu()
         return replace(item, mtu=mtu, mac_address=item.mac_address or stable_mac(world.machine_id(), item.name))
 
+    def remark(self, item: Bridge, world: World) -> None:
+        # the kernel takes the greater one of this and the link's own
+        if world.sysctl(HOST, "net/ipv4/conf/all/arp_ignore") == "8" and any(
+            a.version == 4 for a in item.addresses or ()
+        ):
+            text = (
+                "net.ipv4.conf.all.arp_ignore is 8, so that this host answers nobody who asks for the gateway on these"
+                " bridges, and endpoints do not get out; set it to 2 or less: %s."
+            )
+            world.remark(text, item.name)
+
     def observed(self, item: Bridge, world: World) -> Description:
         link = world.links().get(item.name)
         if link is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, POLICY, Arguments
+from ..arguments import BACKEND, NETWORK, POLICY, WARN, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
 from ..marks import name_of
@@ -29,7 +29,8 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
     """The policy of a bridge."""
 
     name = "bridge_firewall"
-    ARGUMENTS: t.ClassVar[Arguments] = {**POLICY, **NETWORK, **BACKEND}
+    ARGUMENTS: t.ClassVar[Arguments] = {**POLICY, **WARN, **NETWORK, **BACKEND}
+    NAMES = ("allow",)
 
     def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
         bridge = read.link_name("bridge", options["bridge"])

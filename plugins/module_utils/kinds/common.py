@@ -12,7 +12,7 @@ import typing as t
 
 from ..kernel.state import BridgeValues, Link, LinkValue
 from ..marks import name_of, project_of
-from ..model import DEFAULT_PROJECT, HOST, Interface, Place, PublishedPort
+from ..model import DEFAULT_PROJECT, HOST, Address, Interface, Place, PublishedPort
 from ..ownership import named
 from ..world import World
 
@@ -152,6 +152,16 @@ def short_port(item: PublishedPort) -> str:
     """A port by what is published, and by whom."""
     owner = named(item.network, item.endpoint) if item.endpoint else str(item.container_ip)
     return "%s/%s (%s)" % (item.host_ports, item.protocol, owner)
+
+
+def remark_address(address: Address, text: str, what: str, key: t.Hashable, world: World) -> None:
+    """Warn of an address that the host does not have; ``text`` has a place for it, and one for what wants it.
+
+    One that may come later, by VRRP or so, is what ip_nonlocal_bind is set for.
+    """
+    nonlocal_bind = world.sysctl(HOST, "net/ipv%d/ip_nonlocal_bind" % address.version)
+    if nonlocal_bind in (None, "0") and not world.has_address(address):
+        world.remark(text % address, what, key)
 
 
 def remark_internal(item: PublishedPort, world: World) -> None:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why what somebody makes by hand, one object after the other, would not work as the host is: a clause for each reason.
 
-What belongs to a network is looked after by the role, which brings the rest in the same run or in its next steps.
+The role brings the rest in the same run, or in its next steps, of which it asks for no warnings.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ _ADVICE = "turn it on with the module sysctl_forward"
 
 def of_masquerade(item: Masquerade, world: World) -> t.Iterator[str]:
     """Of what leaves a subnet."""
-    if not item.network and not world.forwards(item.source.version):
+    if not world.forwards(item.source.version):
         yield "the host does not forward IPv%d, so nothing gets out; %s" % (item.source.version, _ADVICE)
 
 
 def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
     """Of what comes to an endpoint."""
     version = item.container_ip.version
-    if item.network:
-        return
     for_the_host = item.host_ip is not None and item.host_ip.is_loopback
     if not for_the_host and not world.forwards(version):
         yield "the host does not forward IPv%d, so nobody gets in; %s" % (version, _ADVICE)

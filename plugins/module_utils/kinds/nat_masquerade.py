@@ -8,14 +8,15 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, MASQUERADE, NETWORK, Arguments
+from ..arguments import BACKEND, MASQUERADE, NETWORK, WARN, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.session import FirewallSession
+from ..marks import name_of
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
 from ..ownership import Holding
 from ..records import replace
 from ..world import World
-from .common import belongs, compact
+from .common import belongs, compact, remark_address
 
 # Cannot be the name of an interface here: the option's word for the interface of the default route.
 _DEFAULT_ROUTE = OutInterface("default")
@@ -25,7 +26,9 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
     """A masquerade, or SNAT to one address."""
 
     name = "nat_masquerade"
-    ARGUMENTS: t.ClassVar[Arguments] = {**MASQUERADE, **NETWORK, **BACKEND}
+    ARGUMENTS: t.ClassVar[Arguments] = {**MASQUERADE, **WARN, **NETWORK, **BACKEND}
+    NAMES = ("exclude",)
+    FAMILY = "source"
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Masquerade:
         source = read.network("source", options["source"])
@@ -95,6 +98,11 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
 
         return of_masquerade(item, world)
 
+    def remark(self, item: Masquerade, world: World) -> None:
+        if item.to_source is not None:
+            text = "This host does not have the address %s now, so that no answers come to what leaves with it: %%s."
+            remark_address(item.to_source, text, _from(item), item.key, world)
+
     @staticmethod
     def describe(item: Masquerade) -> dict[str, t.Any]:
         """The object in the words of the options."""
@@ -111,3 +119,8 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
         rules.masquerades.pop(item.key, None)
         if state == "present":
             rules.masquerades[item.key] = item
+
+
+def _from(item: Masquerade) -> str:
+    """Whose packets they are."""
+    return "%s of network %s" % (item.source, name_of(item.network)) if item.network else str(item.source)

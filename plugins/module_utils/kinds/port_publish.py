@@ -8,24 +8,26 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, PORT, Arguments
+from ..arguments import BACKEND, NETWORK, PORT, WARN, Arguments
 from ..engine import Description, RuleKind
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
 from ..marks import name_of
-from ..model import HOST, Address, Conflict, InvalidRequest, PublishedPort
+from ..model import Conflict, InvalidRequest, PublishedPort
 from ..ownership import Holding, named
 from ..records import replace
 from ..world import World
-from .common import belongs, compact, remark_internal, short_port
+from .common import belongs, compact, remark_address, remark_internal, short_port
 
 
 class PortPublishKind(RuleKind[PublishedPort]):
     """A published port, or a range of them."""
 
     name = "port_publish"
-    ARGUMENTS: t.ClassVar[Arguments] = {**PORT, **NETWORK, **BACKEND}
+    ARGUMENTS: t.ClassVar[Arguments] = {**PORT, **WARN, **NETWORK, **BACKEND}
+    NAMES = ("container_ip", "allowed_sources")
+    FAMILY = "container_ip"
 
     def parse(self, options: t.Mapping[str, t.Any]) -> PublishedPort:
         host_ports = read.port_range("host_port", options["host_port"])
@@ -167,16 +169,8 @@ class PortPublishKind(RuleKind[PublishedPort]):
                 text = "There is no interface %s on this host now, and in_interfaces limits these ports to it: %%s."
                 world.remark(text % link, short_port(item), item.key)
         if item.host_ip is not None and not item.host_ip.is_loopback:
-            self._remark_address(item, item.host_ip, world)
-
-    @staticmethod
-    def _remark_address(item: PublishedPort, host_ip: Address, world: World) -> None:
-        """One that may come later, by VRRP or so, is what ip_nonlocal_bind is set for."""
-        key = "net/ipv%d/ip_nonlocal_bind" % host_ip.version
-        if world.sysctl(HOST, key) not in (None, "0") or world.has_address(host_ip):
-            return
-        text = "This host does not have the address %s now, and these ports are published on it: %%s."
-        world.remark(text % host_ip, short_port(item), item.key)
+            text = "This host does not have the address %s now, and these ports are published on it: %%s."
+            remark_address(item.host_ip, text, short_port(item), item.key, world)
 
     @staticmethod
     def _refuse_taken(item: PublishedPort, there: PublishedPort | None, world: World) -> None:

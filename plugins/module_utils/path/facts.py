@@ -15,12 +15,22 @@ import struct
 import sys
 import typing as t
 
+from ..kernel.diag import listeners
 from ..kernel.errors import KernelError
 from ..kernel.host import Host
 from ..kernel.namespaces import Visitor
 from ..kernel.netlink import NETLINK_NETFILTER, NetlinkSocket, attribute, attributes
+from ..kernel.requests import (
+    ALL_ADDRESSES,
+    ALL_LINKS,
+    ALL_NEIGHBOURS,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_GETNEIGH,
+    RTM_GETROUTE,
+)
 from ..marks import LINK_GROUP, label_of, name_of
-from ..model import HOST, Address, Interface, Place
+from ..model import HOST, Address, Interface, Listener, Place
 from ..records import dataclass, replace
 from .nft_rules import chains_of
 from .packet import Packet
@@ -30,8 +40,6 @@ from .save_rules import chains_of_save
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 T = t.TypeVar("T")
 
-_RTM_GETLINK, _RTM_GETADDR, _RTM_GETROUTE, _RTM_GETNEIGH = 18, 22, 26, 30
-_SOCK_DIAG = 4
 _RTM_GETQDISC, _RTM_GETTFILTER = 38, 46
 _TRAFFIC = struct.Struct("=BxxxiIII")
 # Where filters hang: the ingress and the egress of clsact, and the older qdisc ingress.
@@ -49,7 +57,6 @@ FORWARDING = 3  # BR_STATE_FORWARDING
 PORT_STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
 _TENTATIVE, _DADFAILED = 0x40, 0x08
 ROUTE_KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
-_LISTEN, _UNCONNECTED = "0A", "07"
 
 
 @dataclass(frozen=True)
@@ -114,21 +121,6 @@ class Neighbour:
         return bool(self.state & _NUD_VALID and self.mac)
 
 
-@dataclass(frozen=True)
-class Listener:
-    """A socket that takes what comes to a port from anyone."""
-
-    address: Address
-    port: int
-    full: bool = False  # its queue of connections that nobody has accepted yet
-
-    def takes(self, to: Address) -> bool:
-        """Whether it takes what is sent to an address. One bound to :: takes IPv4, too."""
-        if self.address.is_unspecified:
-            return self.address.version == to.version or self.address.version == 6
-        return to in (self.address, getattr(self.address, "ipv4_mapped", None))
-
-
 class Node:
     """One network stack: the host's or an endpoint's."""
 
@@ -189,7 +181,7 @@ class Node:
     def _read_nics(self) -> dict[str, Nic]:
         addresses, tentative = self._read_addresses()
         found = {}
-        for message in self._dump(_RTM_GETLINK, bytes(16)):
+        for message in self._dump(RTM_GETLINK, ALL_LINKS):
             index, flags = _LINK.unpack_from(message)[2:4]
             nic = _nic(index, flags, attributes(message, _LINK.size), addresses, tentative)
             found[nic.name] = nic
@@ -198,7 +190,7 @@ class Node:
     def _read_addresses(self) -> tuple[dict[int, list[Interface]], dict[int, set[Address]]]:
         found: dict[int, list[Interface]] = {}
         tentative: dict[int, set[Address]] = {}
-        for message in self._dump(_RTM_GETADDR, bytes(8)):
+        for message in self._dump(RTM_GETADDR, ALL_ADDRESSES):
             family, length, flags, unused, index = _ADDRESS.unpack_from(message)
             values = attributes(message, _ADDRESS.size)
             packed = values.get(2) or values.get(1)
@@ -240,7 +232,7 @@ class Node:
         """What the kernel does with a packet; ``come_by`` is the link that brought it, empty for one made here."""
         request = _route_request(packet, self.nics[come_by].index if come_by else 0, to or packet.to, checked)
         try:
-            message = self._ask(_RTM_GETROUTE, request)
+            message = self._ask(RTM_GETROUTE, request)
         except OSError as error:
             return Way(error=error.errno or errno.EINVAL)
         return _way(message, self)
@@ -256,7 +248,7 @@ class Node:
 
     def _read_neighbours(self) -> dict[tuple[int, Address], Neighbour]:
         found = {}
-        for message in self._dump(_RTM_GETNEIGH, bytes(12)):
+        for message in self._dump(RTM_GETNEIGH, ALL_NEIGHBOURS):
             family, index, state = _NEIGHBOUR.unpack_from(message)[:3]
             values = attributes(message, _NEIGHBOUR.size)
             if family in (socket.AF_INET, socket.AF_INET6) and 1 in values:
@@ -271,7 +263,7 @@ class Node:
 
     def _read_stations(self) -> dict[tuple[int, str], int]:
         found = {}
-        for message in self._dump(_RTM_GETNEIGH, struct.pack("=BxxxiHBB", socket.AF_BRIDGE, 0, 0, 0, 0)):
+        for message in self._dump(RTM_GETNEIGH, struct.pack("=BxxxiHBB", socket.AF_BRIDGE, 0, 0, 0, 0)):
             family, index, state = _NEIGHBOUR.unpack_from(message)[:3]
             values = attributes(message, _NEIGHBOUR.size)
             port = self.nic_at(index)
@@ -310,7 +302,7 @@ class Node:
 
     def listeners(self, protocol: str) -> list[Listener]:
         """The sockets that take packets from anyone."""
-        return self._once("listeners " + protocol, lambda: self.inside(lambda: _listeners(protocol)))
+        return self._once("listeners " + protocol, lambda: self.inside(lambda: listeners([protocol])[protocol]))
 
     # ---- the packet filter
 
@@ -535,41 +527,6 @@ def _legacy_families() -> list[str]:
             if file.read().strip():
                 found.append(family)
     return found
-
-
-def _listeners(protocol: str) -> list[Listener]:
-    """By the kernel's own diagnosis, which knows how full a queue is; by /proc where it has none."""
-    if protocol == "tcp":
-        with contextlib.suppress(OSError), NetlinkSocket(_SOCK_DIAG) as opened:
-            return [_diagnosed(message) for family in (2, 10) for message in opened.dump(20, _every_listener(family))]
-    return list(_listed(protocol))
-
-
-def _every_listener(family: int) -> bytes:
-    return struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 0, 1 << 10)
-
-
-def _diagnosed(message: bytes) -> Listener:
-    port = struct.unpack_from(">H", message, 4)[0]
-    packed = message[8:24] if message[0] == socket.AF_INET6 else message[8:12]
-    waiting, room = struct.unpack_from("=II", message, 56)
-    return Listener(ipaddress.ip_address(packed), port, waiting > room)
-
-
-def _listed(protocol: str) -> t.Iterator[Listener]:
-    state = _LISTEN if protocol == "tcp" else _UNCONNECTED
-    for name in (protocol, protocol + "6"):
-        with contextlib.suppress(OSError), open("/proc/thread-self/net/" + name, encoding="ascii") as file:
-            for row in (line.split() for line in file.readlines()[1:]):
-                if len(row) > 3 and row[3] == state:
-                    host, port = row[1].split(":")
-                    yield Listener(_address(host), int(port, 16))
-
-
-def _address(text: str) -> Address:
-    raw = bytes.fromhex(text)
-    words = struct.unpack(">%dI" % (len(raw) // 4), raw)
-    return ipaddress.ip_address(struct.pack("=%dI" % len(words), *words))
 
 
 def _number(path: str) -> int:

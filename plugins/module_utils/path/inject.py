@@ -17,12 +17,12 @@ import struct
 from ..kernel.errors import CommandError, KernelError
 from ..kernel.namespaces import OWN_NAMESPACE, Visitor, unshare_network
 from ..kernel.netlink import NEW, NLA_F_NESTED, NetlinkSocket, attribute
+from ..kernel.requests import RTM_DELLINK, RTM_NEWLINK
 from .checkpoints import Probe
 from .facts import Facts
 from .packet import Packet
 from .sums import checksum
 
-_RTM_NEWLINK, _RTM_DELLINK = 16, 17
 _LINK = struct.Struct("=BxHiII")
 _IFF_UP = 1
 _INSIDE = "probe"
@@ -60,14 +60,14 @@ class Injection:
         self._stack.callback(inner.close)
         outer = self._stack.enter_context(NetlinkSocket())
         try:
-            outer.request(_RTM_NEWLINK, _pair(self._name, self._uplink.mac, namespace), NEW)
+            outer.request(RTM_NEWLINK, _pair(self._name, self._uplink.mac, namespace), NEW)
             self._stack.callback(self._remove, outer)
             self._frames = self._visitor.visit(namespace, lambda: self._door(inner))
             self._stack.callback(self._frames.close)
         finally:
             os.close(namespace)
         self._without_ipv6()
-        outer.request(_RTM_NEWLINK, _up(self._name))
+        outer.request(RTM_NEWLINK, _up(self._name))
         self._redirect()
 
     def _room(self) -> tuple[NetlinkSocket, int]:
@@ -76,7 +76,7 @@ class Injection:
         return NetlinkSocket(), os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
 
     def _door(self, inner: NetlinkSocket) -> socket.socket:
-        inner.request(_RTM_NEWLINK, _up(_INSIDE))
+        inner.request(RTM_NEWLINK, _up(_INSIDE))
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         opened.bind((_INSIDE, 0))
         return opened
@@ -99,7 +99,7 @@ class Injection:
 
     def _remove(self, outer: NetlinkSocket) -> None:
         with contextlib.suppress(OSError):
-            outer.request(_RTM_DELLINK, _LINK.pack(0, 0, 0, 0, 0) + _name(self._name))
+            outer.request(RTM_DELLINK, _LINK.pack(0, 0, 0, 0, 0) + _name(self._name))
 
     # ---- as a sender
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import errno
 import typing as t
 
-from ..model import Address
-from .facts import Facts, Listener, Nic, Node, Way
+from ..model import Address, Listener
+from .facts import Facts, Nic, Node, Way
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
 from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Mark, Stop, Trail, Verdict, at
@@ -224,7 +224,7 @@ class Walk:
             return
         here = [one for one in node.listeners(packet.protocol) if one.port == packet.dport]
         ports = [one.address for one in here]
-        taking = [one for one in here if one.takes(packet.to)]
+        taking = [one for one in here if one.hears(packet.to)]
         if taking:
             self._must_have_room(node, packet, taking)
             self.trail.note(node, packet, "service", "%d/%s" % (packet.dport, packet.protocol), "somebody listens")

@@ -34,8 +34,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.marks import LI
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
-    HostListener,
+    VERSIONS,
     Interface,
+    Listener,
     Place,
     Process,
     PublishedPort,
@@ -323,12 +324,14 @@ class MemoryHost:
 
     def port_holder(self, port: PublishedPort, leaving: Collection[str] = ()) -> str:
         for (kind, number), holder in self.listeners.items():
-            if holder not in leaving and HostListener(kind, number, ip_address("::")).takes(port):
+            if holder not in leaving and Listener(kind, number, ip_address("::"), VERSIONS).takes(port):
                 return holder
         return ""
 
-    def listening(self, protocol: str, first: int, last: int) -> Sequence[HostListener]:
-        found = [HostListener(kind, number, ip_address("::")) for kind, number in self.listeners if kind == protocol]
+    def listening(self, protocol: str, first: int, last: int) -> Sequence[Listener]:
+        found = [
+            Listener(kind, number, ip_address("::"), VERSIONS) for kind, number in self.listeners if kind == protocol
+        ]
         return [listener for listener in found if first <= listener.port <= last]
 
     def processes_in(self, inode: int) -> Sequence[Process]:

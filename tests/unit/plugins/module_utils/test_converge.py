@@ -288,7 +288,12 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
             {"name": "web", "publish": ["8080:80", port, "127.0.0.1:82:80"]},
             {"name": "db", "publish": ["83:80", "10.20.0.1:84:80"]},
         ),
-        {"name": "red", "subnets": ["10.21.0.0/24"], "trusted_interfaces": ["wg0", "br-blue"]},
+        {
+            "name": "red",
+            "subnets": ["10.21.0.0/24"],
+            "trusted_interfaces": ["wg0", "br-blue"],
+            "masquerade": {"to_source": "192.0.2.98"},
+        },
     ]
 
     found = converge(host, [dict(networks[0], internal=True), networks[1]]).warnings
@@ -299,6 +304,8 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
         " endpoints on the gateway's address; publish them there, or leave internal out.",
         "This host does not have the address 192.0.2.99 now, and these ports are published on it: 81/tcp (blue/web).",
         "There is no interface eth7 on this host now, and in_interfaces limits these ports to it: 81/tcp (blue/web).",
+        "This host does not have the address 192.0.2.98 now, so that no answers come to what leaves with it:"
+        " 10.21.0.0/24 of network red.",
         "There is no interface wg0 on this host now, and these networks name it in trusted_interfaces: red.",
     }
 

@@ -111,7 +111,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             BridgeFirewallKind(),
             {"aggregate": [{"bridge": "br-blue", "backend": "iptables"}], "backend": "nftables"},
             "aggregate, item 1: there is no option backend; the options are bridge, subnets, gateways,"
-            " internal, icc, direct_access, trusted_interfaces, host_access, allow, network, project, state.",
+            " internal, icc, direct_access, trusted_interfaces, host_access, allow, warn, network, project, state.",
         ),
         (
             BridgeFirewallKind(),

@@ -83,6 +83,7 @@ NO = "got the boolean false, which is what YAML makes of an unquoted no, off or 
         ("{name: [a]}", "name: got a list; write a single text."),
         ("{name: {a: b}}", "name: got a dictionary; write a single text."),
         ("{state: no}", "state: got the boolean false; write one of present, absent."),
+        ("{state: 'False'}", "state: got the text 'False'; write one of present, absent."),
         ("{mtu: yes}", "mtu: got the boolean true; write a whole number."),
         ("{mtu: 1.5}", "mtu: got the number 1.5; write a whole number."),
         ("{mtu: big}", "mtu: got the text 'big'; write a whole number."),

@@ -15,10 +15,9 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.diag import Listener
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import Listener, Place, Route
 from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
@@ -60,7 +59,7 @@ def listens(host: MemoryHost, *addresses: str, port: int = 80, only6: bool = Fal
     found = [ip_address(address) for address in addresses]
     both = [item.version == 6 and item.is_unspecified and not only6 for item in found]
     host.space(WEB).listeners["tcp"] = [
-        Listener(address, port, (4, 6) if dual else (address.version,)) for address, dual in zip(found, both)
+        Listener("tcp", port, address, (4, 6) if dual else (address.version,)) for address, dual in zip(found, both)
     ]
 
 

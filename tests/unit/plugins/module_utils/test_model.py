@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    VERSIONS,
     BridgePolicy,
     FirewallState,
     Flow,
-    HostListener,
+    Listener,
     Masquerade,
     OutInterface,
     Place,
@@ -222,6 +223,8 @@ def test_the_bridges_with_a_way_out(state: FirewallState, exits: list[str]) -> N
 @pytest.mark.parametrize(
     ("address", "host_ip", "version", "takes"),
     [
+        ("::6", None, 4, False),  # IPV6_V6ONLY
+        ("::6", None, 6, True),
         ("0.0.0.0", None, 4, True),
         ("0.0.0.0", None, 6, False),
         ("::", None, 4, True),
@@ -237,13 +240,13 @@ def test_who_takes_the_packets_of_a_published_port(
 ) -> None:
     inside = ip_address("10.20.0.2" if version == 4 else "fd00::2")
     port = replace(WEB, container_ip=inside, host_ip=None if host_ip is None else ip_address(host_ip))
+    at = ip_address(address.replace("::6", "::"))
+    versions = VERSIONS if address == "::" else (at.version,)
 
-    assert HostListener("tcp", 8080, ip_address(address)).takes(port) is takes
-    assert not HostListener("udp", 8080, ip_address(address)).takes(port)
-    assert not HostListener("tcp", 8081, ip_address(address)).takes(port)
-    assert (
-        HostListener("tcp", 8081, ip_address(address)).takes(replace(port, host_ports=PortRange(8080, 8090))) is takes
-    )
+    assert Listener("tcp", 8080, at, versions).takes(port) is takes
+    assert not Listener("udp", 8080, at, versions).takes(port)
+    assert not Listener("tcp", 8081, at, versions).takes(port)
+    assert Listener("tcp", 8081, at, versions).takes(replace(port, host_ports=PortRange(8080, 8090))) is takes
 
 
 @pytest.mark.parametrize(

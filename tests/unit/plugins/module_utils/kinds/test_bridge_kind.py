@@ -498,6 +498,19 @@ def test_what_it_inherits_or_is_given_by_hand_does_not_cut_it_off(key: str) -> N
     assert host.host.sysctls[key % "br-blue"] == "0"
 
 
+@pytest.mark.parametrize(("value", "addresses", "warned"), [("8", 4, True), ("2", 4, False), ("8", 6, False)])
+def test_a_host_that_answers_nobody_whatever_its_links_are_set_to(value: str, addresses: int, warned: bool) -> None:
+    """Tried with every key of conf/all and conf/default: no other one can keep packets of ours back."""
+    host = MemoryHost()
+    host.host.sysctls["net/ipv4/conf/all/arp_ignore"] = value
+
+    found = converge(
+        host, ask(KIND, {"name": "br-blue", "addresses": [{4: "10.20.0.1/24", 6: "fd00::1/64"}[addresses]]})
+    )
+
+    assert ["net.ipv4.conf.all.arp_ignore is 8" in text for text in found.warnings] == [True] * warned
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_link_forwards_where_the_host_does_whatever_it_inherits(version: int) -> None:
     """Bridges and veth pairs without one alike."""

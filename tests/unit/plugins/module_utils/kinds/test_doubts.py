@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, run
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
@@ -89,14 +91,35 @@ def test_a_port_without_a_route_to_its_endpoint() -> None:
     )
 
 
-@pytest.mark.parametrize("state", ["present", "absent"])
-def test_what_goes_and_what_the_role_looks_after_is_not_spoken_of(state: str) -> None:
+def test_what_goes_and_what_the_role_looks_after_is_not_spoken_of() -> None:
     host = host_with()
     once(host, port(network="blue"))
 
-    assert warnings(host, port(network="blue"), way_out(network="blue")) == ()
+    assert warnings(host, quiet(port(network="blue")), quiet(way_out(network="blue"))) == ()
     assert warnings(host, ask(NatMasqueradeKind(), WAY_OUT, "absent")) == ()
     assert warnings(host, way_out(), alone=False) == ()
+
+
+def quiet(request: Request) -> Request:
+    return replace(request, warns=False)
+
+
+def test_what_a_later_step_brings_is_not_missed() -> None:
+    """The steps of the role make the bridge when the ports on its address are there."""
+    host = host_with()
+    early = [port(host_ip="10.99.0.1"), way_out(to_source="10.99.0.1"), port(in_interfaces=["br-red"], host_port="81")]
+    early.append(ask(BridgeFirewallKind(), {"bridge": "br-red", "subnets": [], "trusted_interfaces": ["wg0"]}))
+
+    assert len(warnings(host, *early)) == 7
+    assert warnings(host, *map(quiet, early)) == ()
+
+
+def test_an_object_by_hand_may_belong_to_a_network() -> None:
+    titles = ("Port 192.0.2.1:8080/tcp (IPv4): ", "Masquerade of 10.20.0.0/24 by any interface: ")
+    host = host_with()
+
+    found = warnings(host, port(network="blue", host_ip="192.0.2.1"), way_out(network="blue"))
+    assert found == (titles[0] + NOT_IN % 4, titles[1] + NOT_OUT)
 
 
 # ---- answers by another uplink

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -267,3 +267,30 @@ def test_any_masquerades_can_follow_any_others(first: list[dict[str, Any]], seco
         keys = [KIND.resolve(request.item, "present", looking).key for request in requests]
         if len(set(keys)) == len(keys):
             converge(host, *requests)
+
+
+# ---- what does not work
+
+
+@pytest.mark.parametrize(
+    ("version", "options"),
+    [
+        (4, {"to_source": "192.0.2.99"}),
+        (6, {"to_source": "2001:db8::99", "source": "fd00:20::/64"}),
+    ],
+)
+def test_an_address_that_the_host_does_not_have_is_worth_a_warning(version: int, options: dict[str, Any]) -> None:
+    host = host_with()
+    said = "This host does not have the address %s now, so that no answers come to what leaves with it: %s of network"
+    text = said % (options["to_source"], options.get("source", OPTIONS["source"])) + " blue."
+
+    assert converge(host, blue(**options)).warnings == (text,)
+    host.host.sysctls["net/ipv%d/ip_nonlocal_bind" % version] = "1"
+    assert converge(host, blue(**options)).warnings == ()
+
+
+def test_an_address_of_the_host_is_not() -> None:
+    host = host_with()
+    host.make_link(host.host, "eth1", up=True, addresses=(ip_interface("192.0.2.9/24"),))
+
+    assert converge(host, blue(to_source="192.0.2.9")).warnings == ()

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who listens, from the files below /proc/net (proc_pid_net(5)), where sock_diag(7) cannot tell.
+
+They do not tell whether a socket that is bound to :: takes IPv4, so that it counts as one that does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import struct
+import typing as t
+
+from ..model import Address
+
+_FOLDER = "/proc/thread-self/net/"
+_LISTEN, _UNCONNECTED = "0A", "07"
+_SCTP_LISTENING = "10"  # SCTP_SS_LISTENING, which that file has in decimal
+
+# Port, address, inode.
+Row = tuple[int, Address, int]
+
+
+def listed(protocol: str) -> t.Iterator[Row]:
+    """The listeners of a protocol; none where the kernel does not have it, or where IPv6 is off."""
+    for name in ["sctp/eps"] if protocol == "sctp" else [protocol, protocol + "6"]:
+        with contextlib.suppress(OSError), open(_FOLDER + name, encoding="ascii") as file:
+            yield from _sctp(file) if protocol == "sctp" else _usual(protocol, file)
+
+
+def _usual(protocol: str, file: t.Iterable[str]) -> t.Iterator[Row]:
+    """Of TCP the kernel prints those that listen first (tcp_get_idx()), and there may be a hundred thousand connections
+    behind them."""
+    for number, line in enumerate(file):
+        row = line.split()
+        if number and len(row) > 9 and row[3] == (_LISTEN if protocol == "tcp" else _UNCONNECTED):
+            host, port = row[1].split(":")
+            yield int(port, 16), _address(host), int(row[9])
+        elif number and protocol == "tcp":
+            return
+
+
+def _sctp(file: t.Iterable[str]) -> t.Iterator[Row]:
+    """A row for each socket, at its end one or more addresses (sctp_eps_seq_show())."""
+    for row in [line.split() for line in file][1:]:
+        if len(row) > 8 and row[3] == _SCTP_LISTENING:
+            for text in row[8:]:
+                yield int(row[5]), ipaddress.ip_address(text), int(row[7])
+
+
+def _address(text: str) -> Address:
+    """An address as the kernel prints it: words of 32 bits in the machine's byte order."""
+    raw = bytes.fromhex(text)
+    words = struct.unpack(">%dI" % (len(raw) // 4), raw)
+    return ipaddress.ip_address(struct.pack("=%dI" % len(words), *words))

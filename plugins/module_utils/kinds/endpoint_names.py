@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of endpoints in the options of a module that is called by hand, by the endpoints that the host has now.
+
+``db`` is the endpoint in the namespace of that name; ``db.back`` is its end in the network back.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..marks import label_of, name_of
+from ..model import Address, InvalidRequest, enumerate_few
+from ..parsing import is_name
+from ..world import World, is_ours
+
+_Options = dict[str, t.Any]
+_SHOWN = 12
+
+
+class EndpointNames:
+    """The ends of our veth pairs that are in a namespace with a name."""
+
+    def __init__(self, world: World) -> None:
+        self._known: dict[str, list[tuple[str, tuple[Address, ...]]]] = {}
+        for link in world.links().values():
+            pair = world.peer_of(link) if is_ours(link) and link.kind == "veth" else None
+            if pair is not None and pair[0].netns is not None:
+                addresses = tuple(address.ip for address in pair[1].addresses)
+                self._known.setdefault(pair[0].netns, []).append((name_of(label_of(link.alias)), addresses))
+
+    def resolved(self, options: _Options, names: t.Iterable[str], family: str) -> _Options:
+        """Options with addresses for the names in some of them; ``family`` is the one whose family all others have."""
+        found = dict(options)
+        if is_name(options.get(family)):
+            found[family] = self._single(family, options[family], options.get("host_ip"))
+        for option in names:
+            values = options.get(option) or ()
+            if option == "allow":
+                found[option] = [flow for entry in values for flow in self._flows(entry)]
+            elif option != family:
+                found[option] = self._list(option, values, found.get(family))
+        return found
+
+    def _single(self, option: str, name: str, host_ip: object) -> str:
+        """One address; of two families that of the host's address, or else IPv4."""
+        if host_ip:
+            return self._fitting(option, name, host_ip)[0]
+        return str(min(self._addresses(option, name), key=lambda address: address.version))
+
+    def _fitting(self, option: str, name: str, like: object) -> list[str]:
+        """Never nothing: an empty list stands for everyone."""
+        found = [str(a) for a in self._addresses(option, name) if (a.version == 6) == (":" in str(like))]
+        if not found:
+            raise InvalidRequest("%s: endpoint %s has no address of the family of %s." % (option, name, like))
+        return found
+
+    def _list(self, option: str, values: t.Iterable[t.Any], like: object) -> list[t.Any]:
+        """Of a name what is of the family of the address or subnet ``like``."""
+        found: list[t.Any] = []
+        for value in values:
+            if is_name(value):
+                found += self._fitting(option, value, like)
+            else:
+                found.append(value)
+        return found
+
+    def _flows(self, entry: t.Mapping[str, t.Any]) -> list[_Options]:
+        sides = {side: self._side("allow." + side, entry.get(side)) for side in ("from", "to")}
+        if not any(map(is_name, (entry.get("from"), entry.get("to")))):
+            return [dict(entry)]
+        pairs = [(one, two) for one in sides["from"] for two in sides["to"]]
+        fitting = [pair for pair in pairs if pair[0] is None or (":" in str(pair[0])) == (":" in str(pair[1]))]
+        if not fitting:
+            raise InvalidRequest(
+                "allow: nothing flows from %s to %s; they share no address family." % (entry.get("from"), entry["to"])
+            )
+        return [{**entry, "to": two, **({} if one is None else {"from": one})} for one, two in fitting]
+
+    def _side(self, option: str, value: t.Any) -> list[t.Any]:
+        return [str(address) for address in self._addresses(option, value)] if is_name(value) else [value]
+
+    def _addresses(self, option: str, name: str) -> list[Address]:
+        """All addresses of an endpoint; raises InvalidRequest."""
+        base, unused, network = name.rpartition(".")
+        ends = self._known.get(name) or [end for end in self._known.get(base, ()) if end[0] == network]
+        found = [address for unused_network, addresses in ends for address in addresses]
+        if not found:
+            raise InvalidRequest(
+                "%s: there is no endpoint %s on this host, %s; make it first, or write its address."
+                % (option, name, self._choices())
+            )
+        return found
+
+    def _choices(self) -> str:
+        return "which has %s" % enumerate_few(sorted(self._known), _SHOWN) if self._known else "which has none"
+
+
+def has_names(options: _Options, names: t.Iterable[str]) -> bool:
+    """Whether a name stands in one of these options."""
+    values = [options.get(option) for option in names]
+    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    ends = [item.get(side) for item in flat if isinstance(item, dict) for side in ("from", "to")]
+    return any(map(is_name, (*flat, *ends)))
