@@ -20,6 +20,7 @@ from .kernel.errors import HostError, MissingLibrary, require_privileges, senten
 from .kernel.host import Host
 from .kernel.netfilter import Runner
 from .kernel.programs import call
+from .loading import kept
 from .model import Conflict, InvalidRequest
 from .reading import read
 from .world import World
@@ -74,10 +75,23 @@ def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
 def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], remakes: bool) -> None:
     """Do it, and return to Ansible with the result or with one sentence."""
     with _telling(module):
-        outcome = _in_world(module, act)
+        outcome = _in_world(module, lambda world: _and_keep_byte_code(act(world), world))
     for warning in outcome.warnings:
         module.warn(warning)
     module.exit_json(**result(outcome, remakes))
+
+
+def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
+    """Spare the next call the compiling, while there is something of ours on the host."""
+    code = kept()
+    if code is None or world.check_mode:
+        return outcome
+    if any(item["state"] == "present" for item in outcome.objects) or (code.has_folder and world.has_anything()):
+        if code.compiled:
+            world.host.keep_byte_code(code)
+    elif code.has_folder:
+        world.host.forget_byte_code()
+    return outcome
 
 
 def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments: Arguments) -> None:

@@ -17,13 +17,23 @@ from .firewall.session import FirewallSession
 from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
-from .marks import DOOMED_GROUP, LINK_GROUP, label_of, name_of, namespace_of, project_of
+from .marks import (
+    DOOMED_GROUP,
+    LINK_GROUP,
+    SYSCTL_FILE,
+    VOLATILE_SYSCTL_FILE,
+    label_of,
+    name_of,
+    namespace_of,
+    project_of,
+)
 from .model import (
     BRIDGE_PORTS,
     FORWARDING,
     HOST,
     Address,
     Conflict,
+    FirewallState,
     HostListener,
     Interface,
     Network,
@@ -202,6 +212,16 @@ class World:
     def survey(self) -> None:
         """Read all named namespaces at once, since somebody is about to look into most of them."""
         self.host.survey([Place(netns=name) for name, entry in self.places.entries().items() if entry.inode])
+
+    def has_anything(self) -> bool:
+        """Whether something of ours will be on the host when the steps planned so far are done."""
+        if any(is_ours(link) for link in self.links().values()) or any(
+            self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE)
+        ):
+            return True
+        if any(self.is_named_by_us(name) or self.owns(Place(netns=name)) for name in self.names()):
+            return True
+        return self.firewall.readable() and self.firewall.desired != FirewallState()
 
     # -- links
 

@@ -23,6 +23,7 @@ from .stack import Stack, read_all
 from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 if t.TYPE_CHECKING:
+    from ..byte_code import ByteCode
     from .diag import Listener
     from .processes import Listeners
 
@@ -38,7 +39,8 @@ class Host:
     def __init__(self, run: Run) -> None:
         encode.require()
         self._run = run
-        self._visitor = Visitor(is_away())
+        self._is_away = is_away()
+        self._visitor = Visitor(self._is_away)
         self._sockets = Sockets(self._visitor)
         self._listeners: Listeners | None = None
         self._processes: t.Mapping[int, t.Sequence[int]] | None = None
@@ -146,6 +148,19 @@ class Host:
     def read_file(self, path: str) -> str | None:
         """The text of a file, None when there is none."""
         return self._visitor.at_home(lambda: files.read(path))
+
+    def keep_byte_code(self, code: ByteCode) -> None:
+        """Keep what this call had to compile, where the next one will look."""
+        from . import code_folder
+
+        if not self._is_away:
+            code_folder.keep(code)
+
+    def forget_byte_code(self) -> None:
+        """Keep none of it any more."""
+        from . import code_folder
+
+        self._visitor.at_home(code_folder.forget)
 
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""
