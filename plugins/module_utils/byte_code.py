@@ -24,7 +24,6 @@ from importlib.util import MAGIC_NUMBER
 if t.TYPE_CHECKING:
     from types import CodeType
 
-_TOP, _FOLDERS = "/run", ("dockerless.network", "code")
 _ROOT = 0
 # Each Python has a file of its own, which begins with what changes whenever the meaning of byte code does.
 FILE = "%s.code" % sys.implementation.cache_tag
@@ -36,31 +35,17 @@ _IN_A_FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 Entries = dict[str, tuple[bytes, bytes]]
 
 
-class ByteCode:
-    """What an archive needs, what the host has kept of that, and what had to be compiled in this call."""
+class Sources:
+    """The files of an archive as they stand there, packed to a quarter of their size."""
 
     def __init__(self, archive: str) -> None:
-        self.compiled: dict[str, tuple[bytes, CodeType]] = {}
         self._archive = archive
-        self._packed = b""
-        # Where each file is in the archive. Should Python no longer tell, nothing has a digest, and all is compiled.
+        self._bytes = b""
+        # Where each file is. Should Python no longer tell, nothing has a digest, and everything is compiled.
         self._places: dict[str, t.Any] = getattr(zipimport, "_zip_directory_cache", {}).get(archive, {})
-        self.has_folder, self._entries = _from_host()
-
-    def of(self, name: str, path: str, compiled: t.Callable[[str], CodeType]) -> CodeType:
-        """The code of the module that is at ``path`` in the archive."""
-        digest = self.digest(path)
-        code = self._find(name, digest)
-        if code is not None:
-            _put_path(code, os.path.join(self._archive, path))
-            return code
-        code = compiled(name)
-        if digest:
-            self.compiled[name] = (digest, code)
-        return code
 
     def digest(self, path: str) -> bytes:
-        """What identifies a source by its packed form, which is a quarter of it; empty when that cannot be found."""
+        """What identifies the source at ``path``; empty when it cannot be found."""
         try:
             unused, method, size, full_size, start = self._places[path][:5]
             packed = self._read(start, size)
@@ -69,40 +54,55 @@ class ByteCode:
         return hashlib.sha256(b"%d %d\n%s" % (method, full_size, packed)).digest() if len(packed) == size > 0 else b""
 
     def _read(self, start: int, size: int) -> bytes:
-        if not self._packed:
+        if not self._bytes:
             with open(self._archive, "rb") as file:
-                self._packed = file.read()
+                self._bytes = file.read()
         # A header ends with the lengths of two fields of 16 bits, which stand between it and the file.
-        header = self._packed[start : start + 30]
+        header = self._bytes[start : start + 30]
         begin = start + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-        return self._packed[begin : begin + size]
+        return self._bytes[begin : begin + size]
 
-    def _find(self, name: str, digest: bytes) -> CodeType | None:
+
+class ByteCode:
+    """What the host has kept of what an archive needs."""
+
+    def __init__(self, archive: str, folder: str) -> None:
+        self._before = len(archive) + 1
+        self._sources = Sources(archive)
+        self._entries = _from_host(folder)
+
+    def find(self, name: str, path: str) -> CodeType | None:
+        """The code of the module at ``path``; None when that of its source was not kept."""
         try:
-            source, code = self._entries[name]
-            if digest and source == digest:
-                return t.cast("CodeType", marshal.loads(code))
+            source, text = self._entries[name]
+            if not source or source != self._sources.digest(path[self._before :]):
+                return None
+            code = t.cast("CodeType", marshal.loads(text))
         except (KeyError, TypeError, ValueError, EOFError):
-            pass
-        return None
+            return None
+        # Tracebacks name the archive of this call, as they do when Python finds the byte code of a file that was moved.
+        put_path = getattr(_imp, "_fix_co_filename", None)
+        if put_path is not None:
+            put_path(code, path)
+        return code
 
 
-def _from_host() -> tuple[bool, Entries]:
-    """Whether there is a folder that can be trusted, and what it has for this Python."""
+def _from_host(path: str) -> Entries:
     try:
-        folder = open_folder()
+        folder = open_folder(path)
     except OSError:
-        return False, {}
+        return {}
     try:
-        return True, read(folder)
+        return read(folder)
     finally:
         os.close(folder)
 
 
-def open_folder() -> int:
+def open_folder(path: str) -> int:
     """A descriptor of the folder; OSError if there is none, or if others than root may have put something there."""
-    folder = os.open(_TOP, _IN_A_FOLDER | os.O_DIRECTORY)
-    for name, forbidden in ((".", 0o022), (_FOLDERS[0], 0o022), (_FOLDERS[1], 0o077)):
+    top, parent, last = path.rsplit("/", 2)
+    folder = os.open(top, _IN_A_FOLDER | os.O_DIRECTORY)
+    for name, forbidden in ((".", 0o022), (parent, 0o022), (last, 0o077)):
         above = folder
         try:
             folder = os.open(name, _IN_A_FOLDER | os.O_DIRECTORY, dir_fd=above)
@@ -143,10 +143,3 @@ def read(folder: int) -> Entries:
 def begin(content: bytes) -> bytes:
     """What such a file begins with: for whom it is, and by what damage is noticed."""
     return _HEAD + zlib.crc32(content).to_bytes(4, "little")
-
-
-def _put_path(code: CodeType, path: str) -> None:
-    """Let tracebacks name the archive of this call, as Python does with byte code of a file that was moved."""
-    put = getattr(_imp, "_fix_co_filename", None)
-    if put is not None:
-        put(code, path)

@@ -20,7 +20,7 @@ from .kernel.errors import HostError, MissingLibrary, require_privileges, senten
 from .kernel.host import Host
 from .kernel.netfilter import Runner
 from .kernel.programs import call
-from .loading import kept
+from .loading import this_call
 from .model import Conflict, InvalidRequest
 from .reading import read
 from .world import World
@@ -83,13 +83,13 @@ def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], remakes: b
 
 def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
     """Spare the next call the compiling, while there is something of ours on the host."""
-    code = kept()
-    if code is None or world.check_mode:
+    call = this_call()
+    if call is None or world.check_mode:
         return outcome
-    if any(item["state"] == "present" for item in outcome.objects) or (code.has_folder and world.has_anything()):
-        if code.compiled:
-            world.host.keep_byte_code(code)
-    elif code.has_folder:
+    if any(item["state"] == "present" for item in outcome.objects) or (call.kept and world.has_anything()):
+        if call.compiled:
+            world.host.keep_byte_code(call)
+    elif call.kept:
         world.host.forget_byte_code()
     return outcome
 

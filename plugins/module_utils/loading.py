@@ -5,7 +5,7 @@
 
 Ansible sends its modules as an archive, and Python's zipimport compiles a file of an archive twice: once to tell its
 path (``get_filename``, by which a module's spec is made), and once to run it. Here it is compiled once, and not at all
-where the host has kept the byte code of an earlier call. This file and byte_code.py are short, for they always are.
+where the host has kept the byte code of an earlier call. This file itself is always compiled twice, so it is short.
 
 Likewise the collector of garbage looks through all that was loaded again and again, and a call leaves little behind.
 """
@@ -25,22 +25,33 @@ if t.TYPE_CHECKING:
 
 # So many objects that may be part of a circle are made before the collector looks for those that nobody needs.
 _OBJECTS = 50_000
+CODE_FOLDER = "/run/dockerless.network/code"
+
+
+class Call:
+    """What this call has loaded from its archive."""
+
+    def __init__(self, archive: str) -> None:
+        self.archive = archive
+        self.kept: ByteCode | None = None  # there is none without a folder for it
+        self.compiled: dict[str, CodeType] = {}
 
 
 class _Archive(zipimport.zipimporter):
     """An archive of Python files that tells a path without a look into the file, and whose byte code may be kept."""
 
-    kept: t.ClassVar[ByteCode | None] = None
+    call: t.ClassVar[Call | None] = None
 
     def get_filename(self, fullname: str) -> str:
         ending = os.sep + "__init__.py" if self.is_package(fullname) else ".py"
         return os.path.join(self.archive, self.prefix + fullname.rpartition(".")[2] + ending)
 
     def get_code(self, fullname: str) -> CodeType:
-        make = super().get_code
-        if self.kept is None:
-            return make(fullname)
-        return self.kept.of(fullname, self.get_filename(fullname)[len(self.archive) + 1 :], make)
+        call = t.cast("Call", self.call)
+        code = call.kept.find(fullname, self.get_filename(fullname)) if call.kept is not None else None
+        if code is None:
+            code = call.compiled[fullname] = super().get_code(fullname)
+        return code
 
     if sys.version_info < (3, 10):  # where it would not ask get_code
 
@@ -57,6 +68,7 @@ def compile_once() -> None:
     if not isinstance(own, zipimport.zipimporter):
         return
     archive = own.archive
+    call = _Archive.call = Call(archive)
     gc.set_threshold(_OBJECTS)
 
     def hook(path: str) -> _Archive:
@@ -67,15 +79,17 @@ def compile_once() -> None:
     sys.path_hooks.insert(0, hook)
     for path in [path for path in sys.path_importer_cache if _is_within(path, archive)]:
         del sys.path_importer_cache[path]
-    from .byte_code import ByteCode
+    if os.path.isdir(CODE_FOLDER):
+        from .byte_code import ByteCode
 
-    _Archive.kept = ByteCode(archive)
+        call.compiled.clear()  # of what has just been loaded, which would be of no use
+        call.kept = ByteCode(archive, CODE_FOLDER)
 
 
 def _is_within(path: str, archive: str) -> bool:
     return path == archive or path.startswith(archive + os.sep)
 
 
-def kept() -> ByteCode | None:
-    """The byte code of this call; None when its files come from no archive."""
-    return _Archive.kept
+def this_call() -> Call | None:
+    """What this call has loaded from its archive; None when its files come from none."""
+    return _Archive.call

@@ -8,7 +8,7 @@ There is no database. Change one of these, and what an earlier release made is n
 
 from __future__ import annotations
 
-from . import model
+from . import loading, model
 
 # In comments of rules that stand among those of others, in files, and at the start of every alias.
 COLLECTION = "dockerless.network"
@@ -33,8 +33,8 @@ CHAIN_PREFIX = "DLN-"
 
 # A file for each name that we gave to the namespace of a process; it holds the inode of that namespace.
 NETNS_RECORDS = "/run/dockerless.network/netns"
-# The byte code of our files; byte_code.py opens it part by part, before anything else of ours is loaded.
-CODE_FOLDER = "/run/dockerless.network/code"
+# The byte code of our files. It is looked for before anything else of ours is loaded, this file too.
+CODE_FOLDER = loading.CODE_FOLDER
 # What forwarding was before us, and what it is to be: after the next boot as well, or until then.
 SYSCTL_FILE = "/etc/sysctl.d/90-dockerless-network.conf"
 VOLATILE_SYSCTL_FILE = "/run/dockerless.network.sysctl.conf"

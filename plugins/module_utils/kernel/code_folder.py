@@ -13,21 +13,21 @@ import marshal
 import os
 import sys
 
-from ..byte_code import FILE, LARGEST, ByteCode, Entries, begin, open_folder, read
-from ..marks import CODE_FOLDER
+from ..byte_code import FILE, LARGEST, Entries, Sources, begin, open_folder, read
+from ..loading import CODE_FOLDER, Call
 
 _TEMPORARY = FILE + ".tmp"
 
 
-def keep(code: ByteCode) -> None:
+def keep(call: Call) -> None:
     """Write what this call had to compile, beside what is there and still holds."""
     if sys.dont_write_bytecode or sys.implementation.cache_tag is None:
         return
     with contextlib.suppress(OSError, ValueError):
         _make_folder()
-        folder = open_folder()
+        folder = open_folder(CODE_FOLDER)
         try:
-            _write(folder, _chosen(code, read(folder)))
+            _write(folder, _chosen(call, read(folder)))
         finally:
             os.close(folder)
 
@@ -44,22 +44,22 @@ def _make_folder() -> None:
         os.close(folder)
 
 
-def _chosen(code: ByteCode, there: Entries) -> Entries:
+def _chosen(call: Call, there: Entries) -> Entries:
     """All modules of the collection share the file; what this archive has in another version goes."""
-    new = {name: (digest, marshal.dumps(compiled)) for name, (digest, compiled) in code.compiled.items()}
-    digests = {name: _digest(code, name) for name in there}
+    sources = Sources(call.archive)
+    digests = {name: _digest(sources, name) for name in [*there, *call.compiled]}
     found = {name: entry for name, entry in there.items() if digests[name] in (b"", entry[0])}
-    found.update(new)
+    found.update({name: (digests[name], marshal.dumps(code)) for name, code in call.compiled.items() if digests[name]})
     if sum(len(text) for unused, text in found.values()) <= LARGEST // 2:
         return found
     # What no archive may have any more goes when it has become too much.
-    return {name: entry for name, entry in found.items() if name in new or digests[name]}
+    return {name: entry for name, entry in found.items() if digests[name]}
 
 
-def _digest(code: ByteCode, name: str) -> bytes:
-    """What identifies the source of a module in this archive; empty when there is none."""
+def _digest(sources: Sources, name: str) -> bytes:
+    """What identifies the source of a module in an archive; empty when there is none."""
     path = name.replace(".", os.sep)
-    return code.digest(path + ".py") or code.digest(os.path.join(path, "__init__.py"))
+    return sources.digest(path + ".py") or sources.digest(os.path.join(path, "__init__.py"))
 
 
 def _write(folder: int, entries: Entries) -> None:
@@ -81,7 +81,7 @@ def _write(folder: int, entries: Entries) -> None:
 def forget() -> None:
     """Leave nothing of it on the host; a folder that is not as we make it stays."""
     with contextlib.suppress(OSError):
-        folder = open_folder()
+        folder = open_folder(CODE_FOLDER)
         try:
             for name in os.listdir(folder):
                 os.unlink(name, dir_fd=folder)

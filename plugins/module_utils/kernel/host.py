@@ -23,7 +23,7 @@ from .stack import Stack, read_all
 from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 if t.TYPE_CHECKING:
-    from ..byte_code import ByteCode
+    from ..loading import Call
     from .diag import Listener
     from .processes import Listeners
 
@@ -149,12 +149,12 @@ class Host:
         """The text of a file, None when there is none."""
         return self._visitor.at_home(lambda: files.read(path))
 
-    def keep_byte_code(self, code: ByteCode) -> None:
+    def keep_byte_code(self, call: Call) -> None:
         """Keep what this call had to compile, where the next one will look."""
         from . import code_folder
 
         if not self._is_away:
-            code_folder.keep(code)
+            code_folder.keep(call)
 
     def forget_byte_code(self) -> None:
         """Keep none of it any more."""

@@ -31,7 +31,7 @@ def counted(source, path, *words, **options):
     return genuine(source, path, *words, **options)
 builtins.compile = counted
 sys.path.insert(0, sys.argv[1])
-from ours.loading import compile_once, kept
+from ours.loading import compile_once, this_call
 exec(sys.argv[2])
 compile_once()
 from ours import plain, folder
@@ -40,7 +40,7 @@ print(json.dumps({
     "compiled": [name for name in ("plain.py", "inner.py") if name in compiled],
     "said": [plain.SAID, folder.SAID], "path": plain.said.__code__.co_filename,
 }))
-code_folder.keep(kept())
+code_folder.keep(this_call())
 exec(sys.argv[3])
 """
 BOTH = ["plain.py", "inner.py"]
@@ -58,14 +58,12 @@ class Host:
     calls: int = 0
 
     def __post_init__(self) -> None:
-        own = (UTILS / "byte_code.py").read_text()
-        mine = own.replace('"/run"', repr(str(self.top))).replace("_ROOT = 0", f"_ROOT = {os.getuid()}")
-        assert mine.count(str(self.top)) == 1
+        loading, own = ((UTILS / name).read_text() for name in ("loading.py", "byte_code.py"))
+        assert CODE_FOLDER in loading and "_ROOT = 0" in own
         self.sources = {
             "__init__.py": "",
-            "loading.py": (UTILS / "loading.py").read_text(),
-            "byte_code.py": mine,
-            "marks.py": f"CODE_FOLDER = {str(self.folder)!r}",
+            "loading.py": loading.replace(CODE_FOLDER, str(self.folder)),
+            "byte_code.py": own.replace("_ROOT = 0", f"_ROOT = {os.getuid()}"),
             "kernel/__init__.py": "",
             "kernel/code_folder.py": (UTILS / "kernel" / "code_folder.py").read_text(),
             "plain.py": "SAID = 'one'\ndef said():\n    return SAID\n",
@@ -121,10 +119,6 @@ def forged(said: str) -> Callable[[bytes], bytes]:
     return change
 
 
-def test_the_folder_is_that_of_the_marks() -> None:
-    assert "/".join((byte_code._TOP, *byte_code._FOLDERS)) == CODE_FOLDER
-
-
 @pytest.mark.parametrize("method", [ZIP_DEFLATED, ZIP_STORED])
 def test_a_second_call_compiles_nothing(host: Host, method: int) -> None:
     host.method = method
@@ -151,7 +145,7 @@ def test_a_source_that_has_changed_is_compiled(host: Host) -> None:
 
 def test_the_modules_of_other_archives_stay(host: Host) -> None:
     host.sources["other.py"] = "TEXT = ''"
-    host.call(after="from ours import other; code_folder.keep(kept())")
+    host.call(after="from ours import other; code_folder.keep(this_call())")
     del host.sources["other.py"]
     host.sources["plain.py"] += "#"
     host.call()
@@ -161,7 +155,7 @@ def test_the_modules_of_other_archives_stay(host: Host) -> None:
 
 def test_they_go_when_it_becomes_too_much(host: Host) -> None:
     host.sources["other.py"] = f"TEXT = {'x' * 10_000!r}"
-    host.call(after="from ours import other; code_folder.keep(kept())")
+    host.call(after="from ours import other; code_folder.keep(this_call())")
     assert b"ours.other" in host.file.read_bytes()
     del host.sources["other.py"]
     host.sources["byte_code.py"] = host.sources["byte_code.py"].replace("8 * 1024 * 1024", "24_000")
