@@ -106,6 +106,10 @@ class HostReport:
     backend: str | None = None  # None: no packet filter works
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
 
+    def has_anything(self) -> bool:
+        """Whether anything of ours is in it; what the host itself is like does not count."""
+        return replace(self, forwards=frozenset(), uplinks=None, backend=None, foreign=()) != HostReport()
+
     @property
     def endpoints(self) -> t.Iterator[EndpointReport]:
         """All of them, those on no bridge among them."""

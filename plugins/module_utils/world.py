@@ -219,7 +219,7 @@ class World:
             self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE)
         ):
             return True
-        if any(self.is_named_by_us(name) or self.owns(Place(netns=name)) for name in self.names()):
+        if self.remains() or any(self.is_named_by_us(n) or self.owns(Place(netns=n)) for n in self.names()):
             return True
         return self.firewall.readable() and self.firewall.desired != FirewallState()
 
