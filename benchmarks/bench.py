@@ -133,7 +133,8 @@ RESET = """
 for name in $(ls /run/netns 2>/dev/null); do echo "netns delete $name"; done | ip -batch - 2>/dev/null
 ip link delete group 25708 2>/dev/null
 for l in $(ls /sys/class/net | grep -E '^(v-|br-|c-)'); do ip link delete "$l" 2>/dev/null; done
-nft flush ruleset; rm -f /etc/sysctl.d/90-*; sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; true
+nft flush ruleset; rm -rf /etc/sysctl.d/90-* /run/dockerless.network
+sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; true
 """
 
 

@@ -82,6 +82,7 @@ class Loader(importlib.abc.Loader):
 
     def exec_module(self, module: Any) -> None:
         """As it does, and put what the module has under the clock."""
+        module.__loader__ = self._loader  # by which our code sees that it comes from an archive
         with self._clock.phase("imports, ours" if module.__name__.startswith(OURS) else "imports, Ansible's"):
             self._loader.exec_module(module)
         for path, phase in PHASES.get(module.__name__, {}).items():

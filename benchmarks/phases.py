@@ -19,7 +19,7 @@ PHASES = {
     "interpreter": "start and end of the interpreter",
     "unpacking": "AnsiballZ: unpack, find the module",
     "imports, Ansible's": "import Python's library and Ansible's",
-    "imports, ours": "import our code, which AnsiballZ sends without byte code",
+    "imports, ours": "import our code, which AnsiballZ sends without byte code; a second run finds that of the first",
     "arguments and result": "read the arguments, print the result",
     "options and plan": "options, model, plan, decoding of what was read",
     "dumps": "dumps by netlink: one for each kind and namespace",

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from .composition.compose import compose
-from .composition.objects import Composition
 from .composition.scope import BY_DEFAULT, Scope, read_scope
 from .composition.spec import NONE
 from .composition.surroundings import Surroundings
@@ -19,6 +17,9 @@ from .marks import name_of
 from .model import HOST, RESERVED_PORTS, Interface, Namespace, Network, Place, PublishedPort
 from .world import World
 
+if t.TYPE_CHECKING:
+    from .composition.objects import Composition
+
 
 def make(options: t.Mapping[str, t.Any], world: World) -> Outcome:
     """What bridge_network does, by its options."""
@@ -27,7 +28,12 @@ def make(options: t.Mapping[str, t.Any], world: World) -> Outcome:
 
 def make_networks(networks: t.Sequence[t.Mapping[str, t.Any]], world: World, scope: Scope = BY_DEFAULT) -> Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
-    wanted = compose(networks, gather(world), scope, _Around(world))
+    report = gather(world)
+    if not (networks or scope.everything or world.has_anything() or report.has_anything()) and scope.may_be_empty:
+        return run((), world)
+    from .composition.compose import compose
+
+    wanted = compose(networks, report, scope, _Around(world))
     for text in wanted.warnings:
         world.warn(text)
     if scope.everything and world.firewall.readable():

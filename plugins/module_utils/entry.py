@@ -20,6 +20,7 @@ from .kernel.errors import HostError, MissingLibrary, require_privileges, senten
 from .kernel.host import Host
 from .kernel.netfilter import Runner
 from .kernel.programs import call
+from .loading import this_call
 from .model import Conflict, InvalidRequest
 from .reading import read
 from .world import World
@@ -98,10 +99,23 @@ def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
 def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], tells: t.Sequence[str]) -> None:
     """Do it, and return to Ansible with the result or with one sentence."""
     with _telling(module):
-        outcome = _in_world(module, act)
+        outcome = _in_world(module, lambda world: _and_keep_byte_code(act(world), world))
     for warning in outcome.warnings:
         module.warn(warning)
     module.exit_json(**result(outcome, tells))
+
+
+def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
+    """Spare the next call the compiling, while there is something of ours on the host."""
+    call = this_call()
+    if call is None or world.check_mode:
+        return outcome
+    if any(item["state"] == "present" for item in outcome.objects) or (call.kept and world.has_anything()):
+        if call.compiled:
+            world.host.keep_byte_code(call)
+    elif call.kept:
+        world.host.forget_byte_code()
+    return outcome
 
 
 def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments: Arguments) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from . import model
+from . import loading, model
 
 # In comments of rules that stand among those of others, in files, and at the start of every alias.
 COLLECTION = "dockerless.network"
@@ -37,6 +37,8 @@ CHAIN_PREFIX = "DLN-"
 NETNS_RECORDS = "/run/dockerless.network/netns"
 # For what is started in a namespace, files in the place of those in /etc: ip-netns(8).
 NETNS_FILES = "/etc/netns"
+# The byte code of our files. It is looked for before anything else of ours is loaded, this file too.
+CODE_FOLDER = loading.CODE_FOLDER
 # What forwarding was before us, and what it is to be: after the next boot as well, or until then.
 SYSCTL_FILE = "/etc/sysctl.d/90-dockerless-network.conf"
 VOLATILE_SYSCTL_FILE = "/run/dockerless.network.sysctl.conf"

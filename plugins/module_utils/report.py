@@ -132,6 +132,10 @@ class HostReport:
     files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()
 
+    def has_anything(self) -> bool:
+        """Whether anything of ours is in it; what the host itself is like does not count."""
+        return replace(self, forwards=frozenset(), uplinks=None, backend=None, foreign=()) != HostReport()
+
     @property
     def endpoints(self) -> t.Iterator[EndpointReport]:
         """All of them, those on no bridge among them."""

@@ -21,7 +21,9 @@ from .marks import (
     DOOMED_GROUP,
     LINK_GROUP,
     NETNS_FILES,
+    SYSCTL_FILE,
     UNITS,
+    VOLATILE_SYSCTL_FILE,
     drop_in,
     label_of,
     name_of,
@@ -35,6 +37,7 @@ from .model import (
     HOST,
     Address,
     Conflict,
+    FirewallState,
     Interface,
     Listener,
     Network,
@@ -231,6 +234,16 @@ class World:
     def survey(self) -> None:
         """Read all named namespaces at once, since somebody is about to look into most of them."""
         self.host.survey([Place(netns=name) for name, entry in self.places.entries().items() if entry.inode])
+
+    def has_anything(self) -> bool:
+        """Whether something of ours will be on the host when the steps planned so far are done."""
+        if any(is_ours(link) for link in self.links().values()) or any(
+            self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE)
+        ):
+            return True
+        if self.remains() or any(self.is_named_by_us(n) or self.owns(Place(netns=n)) for n in self.names()):
+            return True
+        return self.firewall.readable() and self.firewall.desired != FirewallState()
 
     # -- links
 

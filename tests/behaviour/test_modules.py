@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -1387,6 +1388,61 @@ def test_over_ssh(host: Host) -> None:
     assert changed == {"check": modules, "make": modules, "again": [], "away": modules[::-1]}
     info = run.of(play="again")[-1].result
     assert info["networks"][0]["endpoints"][0]["netns"] == "inner"
+    assert remains(nothing, host.dump()) == ""
+
+
+# Runs what Ansible has sent, if wanted with one source changed, and tells which of our files are compiled.
+COUNTED = r"""
+import base64, builtins, contextlib, io, json, re, runpy, sys, zipfile
+path, changed = sys.argv[1:]
+text = open(path).read()
+packed = max(re.findall("[A-Za-z0-9+/=]{1000,}", text), key=len)
+archive = io.BytesIO()
+with zipfile.ZipFile(io.BytesIO(base64.b64decode(packed))) as old, zipfile.ZipFile(archive, "w", 8) as new:
+    for name in old.namelist():
+        new.writestr(name, old.read(name) + (b"#" if changed and name.endswith(changed) else b""))
+with open("/root/sent.py", "w") as file:
+    file.write(text.replace(packed, base64.b64encode(archive.getvalue()).decode()))
+compiled, genuine = set(), builtins.compile
+def counted(source, path, *words, **options):
+    if "/module_utils/" in str(path) and "/dockerless/" in str(path):
+        compiled.add(str(path).rpartition("/module_utils/")[2])
+    return genuine(source, path, *words, **options)
+builtins.compile = counted
+sys.argv, told = ["/root/sent.py"], io.StringIO()
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(told):
+    runpy.run_path("/root/sent.py", run_name="__main__")
+print(json.dumps([json.loads(told.getvalue())["changed"], sorted(name for name in compiled if "__init__" not in name)]))
+"""
+
+
+@pytest.mark.once
+def test_what_has_been_compiled_is_kept(host: Host) -> None:
+    """Byte code runs as root: by who sends the same source again, for as long as something of ours is there."""
+    nothing = host.dump()
+
+    def play(**options: Any) -> None:
+        networks = [{"name": "t", "endpoints": [{"name": "e"}]}]
+        task = {"dockerless.network.bridge_network": {"networks": networks, **options}}
+        play = {"hosts": "fleet", "become": True, "gather_facts": False, "tasks": [task]}
+        how = {"ANSIBLE_KEEP_REMOTE_FILES": "1", "ANSIBLE_PIPELINING": "0"}
+        host.run("rm -rf /root/.ansible")
+        host.fleet.play([play], hosts=host.name, environment=how).must()
+
+    def call(changed: str = "") -> Any:
+        sent = host.run("ls /root/.ansible/tmp/*/AnsiballZ_bridge_network.py").strip()
+        python = str(host.fleet.settings.python)
+        return json.loads(host.fleet.lab.run(host.name, [python, "-c", COUNTED, sent, changed]).stdout.splitlines()[-1])
+
+    play()
+    call()  # needs a file or two that the first one did not
+    always = ["byte_code.py", "loading.py"]
+    assert call() == [False, always]
+    assert call("/module_utils/converge.py") == [False, [*always[:1], "converge.py", *always[1:]]]
+    assert call("/module_utils/converge.py") == [False, always]
+    kept = host.run("cd /run/dockerless.network; stat -c '%U %a %n' . code code/*").split()
+    assert (kept[:6], kept[6:8]) == (["root", "755", ".", "root", "700", "code"], ["root", "600"])
+    play(state="absent")
     assert remains(nothing, host.dump()) == ""
 
 

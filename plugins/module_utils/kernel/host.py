@@ -23,6 +23,7 @@ from .stack import Stack, read_all
 from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 if t.TYPE_CHECKING:
+    from ..loading import Call
     from .processes import Listeners
     from .units import Unit
 
@@ -38,7 +39,8 @@ class Host:
     def __init__(self, run: Run) -> None:
         encode.require()
         self._run = run
-        self._visitor = Visitor(is_away())
+        self._is_away = is_away()
+        self._visitor = Visitor(self._is_away)
         self._sockets = Sockets(self._visitor)
         self._listeners: Listeners | None = None
         self._processes: t.Mapping[int, t.Sequence[int]] | None = None
@@ -177,6 +179,19 @@ class Host:
         from . import units
 
         return self._visitor.at_home(lambda: units.unmounted(pid, mounts) if units.has_own_mounts(pid) else [])
+
+    def keep_byte_code(self, call: Call) -> None:
+        """Keep what this call had to compile, where the next one will look."""
+        from . import code_folder
+
+        if not self._is_away:
+            code_folder.keep(call)
+
+    def forget_byte_code(self) -> None:
+        """Keep none of it any more."""
+        from . import code_folder
+
+        self._visitor.at_home(code_folder.forget)
 
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""

@@ -11,7 +11,7 @@ from ...kernel.netfilter import Netfilter
 from ...marks import NFT_FAMILY, NFT_TABLE
 from ...model import FirewallState
 from ..backend import Backend, FirewallError, NoProgram, Trouble, first_line
-from . import layout, names, table
+from . import names, table
 
 if t.TYPE_CHECKING:
     from ...operations import Operation
@@ -63,6 +63,10 @@ class NftablesBackend(Backend):
         return self._text
 
     def state(self, raw: object) -> FirewallState:
+        if not raw:
+            return FirewallState()
+        from . import layout
+
         return layout.parse(t.cast("table.Table", raw))
 
     def expected(self, desired: FirewallState) -> table.Table:
@@ -79,6 +83,8 @@ class NftablesBackend(Backend):
 
     def _wanted(self, desired: FirewallState) -> table.Table:
         """Our table, with the rules of the user as they are, and the sets that those look into."""
+        from . import layout
+
         wanted, current = layout.render(desired), self.read()
         theirs = _user_chain(current)
         if theirs is None:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
@@ -13,11 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition import compose as compose_module
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, StepFailed
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
+from ansible_collections.dockerless.network.plugins.module_utils.world import is_ours
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
     successors,
@@ -425,3 +431,91 @@ def test_an_endpoint_that_moves_to_another_network_leaves_its_rules_once() -> No
 
     removed = [command for command in outcome.commands if " rule delete " in command]
     assert len(removed) == len(set(removed)) == 2
+
+
+# ---- whether anything of ours is there
+
+
+def _a_killed_run(host: MemoryHost) -> None:
+    host.names["half"] = NamespaceEntry("half", 0, 0, True)
+
+
+def _a_record(host: MemoryHost) -> None:
+    once(host, EXAMPLE, project="other")
+    record = dict(host.files)
+    once(host, [], project="other")
+    host.files.update(record)
+
+
+def _rules_of_another_project(host: MemoryHost) -> None:
+    once(host, EXAMPLE, project="other")
+    host.names.clear()
+    host.host.links = {name: link for name, link in host.host.links.items() if not is_ours(link)}
+    host.files.clear()
+
+
+SOMETHING = [
+    pytest.param(lambda host: host.make_link(host.host, "br-x", kind="bridge", group=LINK_GROUP), id="a bridge"),
+    pytest.param(lambda host: host.create_namespace("x", "dockerless.network"), id="a namespace"),
+    pytest.param(_a_killed_run, id="the name that a killed run left"),
+    pytest.param(_a_record, id="a record of forwarding"),
+    pytest.param(_rules_of_another_project, id="rules"),
+]
+
+
+@pytest.mark.parametrize("put", SOMETHING)
+def test_anything_of_ours_is_seen(put: Callable[[MemoryHost], object]) -> None:
+    host = new_host()
+    put(host)
+
+    assert world(host).has_anything()
+
+
+def test_what_others_have_is_nothing_of_ours() -> None:
+    host = new_host()
+    host.make_link(host.host, "docker0", kind="bridge")
+    host.make_namespace("theirs")
+
+    assert not world(host).has_anything()
+
+
+def test_nothing_is_left_of_a_network_that_goes() -> None:
+    """As the run itself sees it, and the next one."""
+    host = new_host()
+    once(host, EXAMPLE)
+    last = world(host)
+    make_networks([], last, Scope(prune="project"))
+
+    assert not last.has_anything() and not world(host).has_anything()
+
+
+def test_nothing_is_composed_where_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = new_host()
+    monkeypatch.setattr(compose_module, "compose", None)
+
+    assert once(host, []) == Outcome()
+
+
+@pytest.mark.parametrize("put", SOMETHING)
+def test_all_is_composed_where_there_is_something(
+    put: Callable[[MemoryHost], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = new_host()
+    put(host)
+    monkeypatch.setattr(compose_module, "compose", None)
+
+    with pytest.raises(TypeError, match="not callable"):
+        once(host, [])
+
+
+def test_a_list_that_is_empty_by_mistake_is_still_refused() -> None:
+    with pytest.raises(InvalidRequest, match="the list is empty"):
+        once(new_host(), [], prune="listed")
+
+
+def test_a_report_counts_whatever_is_no_fact_of_the_host() -> None:
+    """So an object of a new kind, whose part of the report is a field of its own, is not forgotten."""
+    facts = {"forwards": frozenset({4}), "uplinks": {4: "eth0"}, "backend": "nftables", "foreign": ("ufw",)}
+    assert not HostReport(**facts).has_anything()  # type: ignore[arg-type]
+    for name in {item.name for item in fields(HostReport)} - set(facts):
+        assert HostReport(**{**facts, name: ("something",)}).has_anything(), name  # type: ignore[arg-type]

@@ -12,8 +12,16 @@ from typing import Any
 import pytest
 from ansible.module_utils import basic
 
+from ansible_collections.dockerless.network.plugins.module_utils import loading
 from ansible_collections.dockerless.network.plugins.module_utils.arguments import STATE, without
-from ansible_collections.dockerless.network.plugins.module_utils.entry import _items, run_module, runner
+from ansible_collections.dockerless.network.plugins.module_utils.byte_code import ByteCode
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome
+from ansible_collections.dockerless.network.plugins.module_utils.entry import (
+    _and_keep_byte_code,
+    _items,
+    run_module,
+    runner,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
@@ -148,3 +156,57 @@ def test_a_tool_that_cannot_be_run_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(FirewallError, match=rf"^The program {path} cannot be run: Exec format error\.$"):
         run(["nft"], None)
+
+
+# ---- the byte code of a call
+
+
+class World:
+    """As much of a world as the decision looks at, and what was decided."""
+
+    def __init__(self, anything: bool, check_mode: bool) -> None:
+        self.check_mode, self.host = check_mode, self
+        self.has_anything = lambda: anything
+        self.done = ""
+
+    def keep_byte_code(self, call: object) -> None:
+        self.done = "kept"
+
+    def forget_byte_code(self) -> None:
+        self.done = "forgotten"
+
+
+@pytest.mark.parametrize(
+    ("state", "folder", "anything", "compiled", "done"),
+    [
+        ("present", False, True, True, "kept"),
+        ("present", True, True, True, "kept"),
+        ("present", True, True, False, ""),
+        ("absent", False, False, True, ""),
+        ("absent", False, True, True, ""),
+        ("absent", True, True, True, "kept"),
+        ("absent", True, True, False, ""),
+        ("absent", True, False, True, "forgotten"),
+        ("absent", True, False, False, "forgotten"),
+    ],
+)
+def test_byte_code_is_kept_while_there_is_something_of_ours(
+    state: str, folder: bool, anything: bool, compiled: bool, done: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = loading.Call("archive")
+    call.compiled = {"ours": compile("", "", "exec")} if compiled else {}
+    call.kept = ByteCode("archive", "/nowhere/at/all") if folder else None
+    monkeypatch.setattr(loading._Archive, "call", call)
+    outcome = Outcome(objects=({"state": state, "title": "one"},))
+    for check_mode in (True, False):
+        world: Any = World(anything, check_mode)
+        assert _and_keep_byte_code(outcome, world) is outcome
+        assert world.done == ("" if check_mode else done)
+
+
+def test_a_module_that_came_in_no_archive_keeps_nothing() -> None:
+    world: Any = World(True, False)
+
+    _and_keep_byte_code(Outcome(objects=({"state": "present"},)), world)
+
+    assert world.done == ""

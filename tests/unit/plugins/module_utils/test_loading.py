@@ -22,6 +22,7 @@ LOADING = ROOT / "plugins" / "module_utils" / "loading.py"
 FILES = {
     "ours/__init__.py": "",
     "ours/loading.py": LOADING.read_text(),
+    "ours/byte_code.py": LOADING.with_name("byte_code.py").read_text(),
     "ours/before.py": "",
     "ours/plain.py": "WHO = __name__",
     "ours/folder/__init__.py": "from .inner import WHO",

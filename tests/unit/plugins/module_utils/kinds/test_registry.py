@@ -27,13 +27,13 @@ MODULES = {
     "port_publish": {"port_publish", "common"},
     "bridge_firewall": {"bridge_firewall", "common", "overlaps"},
     "endpoint_service": {"endpoint_service", "service_files", "common"},
-    "bridge_network": {"registry", "parts", "overlaps"},
+    "bridge_network": {"registry", "parts"},
     "network_info": {"registry", "parts", "common", "bridge_firewall", "overlaps", "nat_masquerade", "port_publish"},
 }
 RULES_ONLY: dict[str, Any] = {"name": "red", "subnets": ["10.21.0.0/24"], "internal": True}
 ENDPOINT = {"name": "web"}
 LISTS = [
-    ([], {"sysctl_forward", "forward_record"}),
+    ([], set()),
     ([RULES_ONLY], {"bridge", "bridge_firewall", "sysctl_forward", "forward_record"}),
     (
         [{**RULES_ONLY, "internal": False}],

@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps the byte code of a call on the host for the next one, and takes it away with the last object of ours.
+
+It only saves time: that it cannot be written is no error of a run, and whoever removes it breaks nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import sys
+
+from ..byte_code import FILE, LARGEST, Entries, Sources, begin, open_folder, read
+from ..loading import CODE_FOLDER, Call
+
+_TEMPORARY = FILE + ".tmp"
+
+
+def keep(call: Call) -> None:
+    """Write what this call had to compile, beside what is there and still holds."""
+    if sys.dont_write_bytecode or sys.implementation.cache_tag is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        _make_folder()
+        folder = open_folder(CODE_FOLDER)
+        try:
+            _write(folder, _chosen(call, read(folder)))
+        finally:
+            os.close(folder)
+
+
+def _make_folder() -> None:
+    """Others may look into the folder above, where notes of ours are, but not into this one."""
+    above, name = os.path.split(CODE_FOLDER)
+    os.makedirs(above, mode=0o755, exist_ok=True)
+    folder = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, mode=0o700, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _chosen(call: Call, there: Entries) -> Entries:
+    """All modules of the collection share the file; what this archive has in another version goes."""
+    sources = Sources(call.archive)
+    digests = {name: _digest(sources, name) for name in [*there, *call.compiled]}
+    found = {name: entry for name, entry in there.items() if digests[name] in (b"", entry[0])}
+    found.update({name: (digests[name], marshal.dumps(code)) for name, code in call.compiled.items() if digests[name]})
+    if sum(len(text) for unused, text in found.values()) <= LARGEST // 2:
+        return found
+    # What no archive may have any more goes when it has become too much.
+    return {name: entry for name, entry in found.items() if digests[name]}
+
+
+def _digest(sources: Sources, name: str) -> bytes:
+    """What identifies the source of a module in an archive; empty when there is none."""
+    path = name.replace(".", os.sep)
+    return sources.digest(path + ".py") or sources.digest(os.path.join(path, "__init__.py"))
+
+
+def _write(folder: int, entries: Entries) -> None:
+    """Replace the file in one step; a temporary one that a killed run has left goes first."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_TEMPORARY, dir_fd=folder)
+    content = marshal.dumps(entries)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(_TEMPORARY, flags, 0o600, dir_fd=folder), "wb") as file:
+            file.write(begin(content) + content)
+        os.rename(_TEMPORARY, FILE, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_TEMPORARY, dir_fd=folder)
+        raise
+
+
+def forget() -> None:
+    """Leave nothing of it on the host; a folder that is not as we make it stays."""
+    with contextlib.suppress(OSError):
+        folder = open_folder(CODE_FOLDER)
+        try:
+            for name in os.listdir(folder):
+                os.unlink(name, dir_fd=folder)
+        finally:
+            os.close(folder)
+        os.rmdir(CODE_FOLDER)
+        os.rmdir(os.path.dirname(CODE_FOLDER))
