@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis.internal.conjecture import engine
 
 set_hypothesis_home_dir(Path(__file__).resolve().parents[3] / ".cache" / "hypothesis")
 settings.register_profile(
@@ -23,3 +24,5 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("unit")
+# To make a failing example smaller may take five minutes, and there is no setting for it.
+engine.MAX_SHRINKING_SECONDS = 45
