@@ -103,6 +103,11 @@ class Settings:
         command = [str(self.ansible / "python3"), "-c", code]
         return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 
+    def compile(self) -> None:
+        """The collection for the hosts' Python: what runs there sees it read-only, and would do so for each call."""
+        folder = str(self.collections / project.COLLECTION / "plugins")
+        subprocess.run([str(self.python), "-m", "compileall", "-q", folder], check=True)
+
     def binds(self) -> list[str]:
         """What hosts see of this machine: modules for the fast way, and their Python if it is none of /usr."""
         found = [f"{self.library}:{SHARED_LIBRARY}/ansible"]

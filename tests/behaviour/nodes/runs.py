@@ -13,6 +13,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import pkgutil
 import select
 import signal
 import subprocess
@@ -32,6 +33,8 @@ sys.modules["ansible"] = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(sys.modules["ansible"])
 
 from ansible_collections.dockerless.network.plugins.module_utils import (  # noqa: E402
+    firewall,
+    kinds,
     link_operations,
     namespace_operations,
     operations,
@@ -54,6 +57,12 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel import (
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest  # noqa: E402
+
+# What only some runs need is loaded as well, or each child would do so for itself.
+for found in pkgutil.walk_packages(kinds.__path__, f"{kinds.__name__}."):
+    __import__(found.name)
+for found in pkgutil.walk_packages(firewall.__path__, f"{firewall.__name__}."):
+    __import__(found.name)
 
 Request = dict[str, Any]
 EXPECTED = (InvalidRequest, Conflict, StepFailed, errors.HostError, FirewallError)
