@@ -27,7 +27,9 @@ from fleet import HOSTS, Fleet, Host, Lab, Settings
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    return Settings()
+    settings = Settings()
+    settings.compile()
+    return settings
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +37,6 @@ def fleet(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Two hosts on a LAN, with a neighbour and the internet; each test module begins with fresh hosts."""
     if os.geteuid() != 0:
         pytest.skip("a lab needs root")
-    settings.compile()
     name = os.environ.get("LAB_NAME", f"b{os.getpid()}")
     with Lab(name=name) as lab:
         lab.up(hosts=2, uplink=True, binds=settings.binds())
