@@ -62,8 +62,8 @@ for tool in iptables ip6tables; do
     for table in $(cat $names); do $tool-legacy -t $table -F; $tool-legacy -t $table -X; done
 done
 sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0 net.ipv6.conf.eth0.accept_ra=1
-for key in /proc/sys/net/ipv6/conf/*/accept_ra; do [ "$(cat $key)" != 2 ] || echo 1 > $key; done
-for key in iptables ip6tables; do sysctl -qw net.bridge.bridge-nf-call-$key=0 2>/dev/null; done
+for key in /proc/sys/net/ipv6/conf/*/accept_ra; do read -r value < $key; [ $value != 2 ] || echo 1 > $key; done
+for key in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do [ ! -e $key ] || echo 0 > $key; done
 conntrack -F 2>/dev/null
 rm -rf /etc/sysctl.d/*dockerless* /run/dockerless.network
 """
