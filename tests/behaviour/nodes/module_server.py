@@ -136,6 +136,10 @@ def main() -> None:
     from ansible.module_utils import basic  # noqa: F401
 
     load(f"{COLLECTION}.module_utils")
+    from ansible_collections.dockerless.network.plugins.module_utils.kernel import encode
+
+    # loads what it needs of pyroute2
+    encode.route_message({}, ())
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)
 
