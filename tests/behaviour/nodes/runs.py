@@ -287,13 +287,23 @@ def visit(name: str, function: Callable[[], dict[str, str]]) -> dict[str, str]:
 
 
 def sysctls() -> dict[str, str]:
-    found = {"net/ipv4/ip_forward": Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()}
+    keys = ["net/ipv4/ip_forward"]
     for version in (4, 6):
-        for folder in Path(f"/proc/sys/net/ipv{version}/conf").iterdir():
-            for key in CONF_KEYS:
-                with contextlib.suppress(OSError):
-                    found[f"net/ipv{version}/conf/{folder.name}/{key}"] = (folder / key).read_text().strip()
+        for link in os.listdir(f"/proc/sys/net/ipv{version}/conf"):
+            keys += [f"net/ipv{version}/conf/{link}/{key}" for key in CONF_KEYS]
+    found: dict[str, str] = {}
+    for key in keys:
+        with contextlib.suppress(OSError):
+            found[key] = sysctl_value(key)
     return found
+
+
+def sysctl_value(key: str) -> str:
+    fd = os.open(f"/proc/sys/{key}", os.O_RDONLY)
+    try:
+        return os.read(fd, 4096).decode().strip()
+    finally:
+        os.close(fd)
 
 
 def network(name: str = "") -> dict[str, Any]:
