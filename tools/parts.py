@@ -46,16 +46,23 @@ class Part:
 
 
 def all_parts() -> list[Part]:
-    """Those that take longest first, so that two at a time end together."""
+    """Those that take longest first, so that all workers end together."""
     return [
+        *(_behaviour(name, "once", files=[_test_file(word) for word in words]) for name, words in _OF_ONCE.items()),
         _tool("sanity-newest", sys.executable, "-m", "tools.sanity", NEWEST),
-        _tool("sanity-oldest", sys.executable, "-m", "tools.sanity", OLDEST, *_ONCE_IS_ENOUGH),
+        _behaviour("once", "once", files=[BEHAVIOUR, *(f"--ignore={_test_file(word)}" for word in _named())]),
+        # The others on every back-end, with Debian's own pyroute2.
+        *(_behaviour(backend, _MARKED.get(backend, "not once"), backend) for backend in reversed(BACKENDS)),
+        # The tests marked `versions` once more with other versions.
+        _behaviour("newest-pyroute2", "versions", target="target-newest"),
+        _behaviour("oldest-ansible", "versions", venv=OLDEST),
+        *(_molecule(scenario) for scenario in reversed(SCENARIOS)),
+        # Only what runs on managed hosts has to run on the oldest Python.
+        _unit("target-oldest-python", "tests/unit/plugins/module_utils"),
         _unit("newest"),
         # What is pure code of ours does the same with any ansible-core; what speaks to Ansible need not.
         _unit("oldest", *_BESIDE_ANSIBLE),
-        # Only what runs on managed hosts has to run on the oldest Python.
-        _unit("target-oldest-python", "tests/unit/plugins/module_utils"),
-        _tool("lint-mypy", "mypy"),
+        _tool("sanity-oldest", sys.executable, "-m", "tools.sanity", OLDEST, *_ONCE_IS_ENOUGH),
         _tool("lint-ansible", "ansible-lint", "--offline", "--profile", "production"),
         _tool(
             "lint-docs",
@@ -65,20 +72,13 @@ def all_parts() -> list[Part]:
             "--plugin-docs",
             "--validate-collection-refs=all",
         ),
+        _tool("lint-mypy", "mypy"),
         # What an image for AWX gets from the collection, and the example of such an image.
         _tool("lint-ee-metadata", "ansible-builder", "introspect", str(TREE)),
         _tool("lint-ee-example", "ansible-builder", "create", "--file", EE_EXAMPLE, "--context", str(CACHE / "ee")),
         _tool("lint-ruff", "ruff", "check", "--output-format=concise"),
         _tool("lint-changelog", "antsibull-changelog", "lint"),
         _tool("lint-reuse", "reuse", "lint", "--lines"),
-        *(_behaviour(name, "once", files=[_test_file(word) for word in words]) for name, words in _OF_ONCE.items()),
-        _behaviour("once", "once", files=[BEHAVIOUR, *(f"--ignore={_test_file(word)}" for word in _named())]),
-        # The others on every back-end, with Debian's own pyroute2.
-        *(_behaviour(backend, _MARKED.get(backend, "not once"), backend) for backend in reversed(BACKENDS)),
-        # The tests marked `versions` once more with other versions.
-        _behaviour("newest-pyroute2", "versions", target="target-newest"),
-        _behaviour("oldest-ansible", "versions", venv=OLDEST),
-        *(_molecule(scenario) for scenario in SCENARIOS),
     ]
 
 
