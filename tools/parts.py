@@ -20,7 +20,7 @@ SCENARIOS = ("default", "fleet")
 _ONCE_IS_ENOUGH = ("--skip-test", "pylint", "--skip-test", "import")
 # It has the rules of `legacy` in the kernel, written by the means of `iptables`: both of them run all tests.
 _MARKED = {"iptables-legacy": "versions and not once"}
-_OF_PURE_CODE = ("firewall", "kernel", "kinds", "path")
+_OF_PURE_CODE = ("composition", "firewall", "kernel", "kinds", "path")
 _BESIDE_ANSIBLE = ("tests/unit", *(f"--ignore=tests/unit/plugins/module_utils/{room}" for room in _OF_PURE_CODE))
 # What is tested once takes longest, so it is more than one part; `once` has the files that none of these names.
 _OF_ONCE = {
