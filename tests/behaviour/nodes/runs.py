@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +261,14 @@ def shown(*argv: str) -> Any:
     return json.loads(output(*argv) or "[]")
 
 
+def all_shown(*words: str, commands: Sequence[str]) -> list[Any]:
+    """What several commands of ip show, by one call of it; nothing where one fails."""
+    text = "".join(f"{command}\n" for command in commands)
+    argv = ["ip", "-j", *words, "-batch", "-"]
+    lines = subprocess.run(argv, input=text, capture_output=True, text=True, check=False).stdout.splitlines()
+    return [json.loads(line or "[]") for line in [*lines, *[""] * len(commands)][: len(commands)]]
+
+
 def plain(value: Any) -> Any:
     """Without what goes by itself."""
     if isinstance(value, dict):
@@ -311,7 +319,10 @@ def network(name: str = "") -> dict[str, Any]:
     where = ["-n", name] if name else []
     at = f"{name}: " if name else ""
     found: dict[str, Any] = {}
-    for link in shown("ip", "-j", "-d", *where, "address"):
+    routes = "route show table main"
+    links, routes4 = all_shown("-d", *where, commands=("address show", routes))
+    (routes6,) = all_shown(*where, "-6", commands=(routes,))
+    for link in links:
         info = link.get("linkinfo", {})
         facts = {key: link.get(key) for key in LINK_KEYS}
         facts.update(up="UP" in link["flags"], kind=info.get("info_kind"))
@@ -326,8 +337,8 @@ def network(name: str = "") -> dict[str, Any]:
             if address.get("scope") != "link":
                 own = f"{address['local']}/{address['prefixlen']}"
                 found[f"{at}address {own} on {link['ifname']}"] = bool(address.get("tentative"))
-    for version in ("-4", "-6"):
-        for route in shown("ip", "-j", version, *where, "route", "show", "table", "main"):
+    for version, there in (("-4", routes4), ("-6", routes6)):
+        for route in there:
             if not str(route["dst"]).startswith(("fe80", "ff00", "multicast")):
                 route.pop("flags", None)
                 key = f"{at}route {route['dst']} {version} {route.get('metric', 0)} {route['dev']}"
