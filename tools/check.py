@@ -7,8 +7,8 @@
 python3 -m tools.check [PART]...     all parts, or these: a name, or what names begin with (`lint`, `behaviour`)
 python3 -m tools.check --list
 
-JOBS (2) parts without lab hosts run at the same time, then LAB_JOBS (2) parts with lab hosts. Each part's output is in
-.cache/check/PART.log; that of a part that failed is printed.
+JOBS parts run at the same time, by default one more than there are processors: a part now and then waits for a packet
+that must not come. Each part's output is in .cache/check/PART.log; that of a part that failed is printed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from tools.project import CACHE, ROOT, environment
 
 LOGS = CACHE / "check"
 LABS = Path("/run/lab-check")
-# The longest part takes up to half an hour beside another one on two slow cores; one that hangs must end some time.
-LONGEST_PART = 55 * 60
+METER = str(Path(__file__).with_name("meter.py"))
+# The longest part takes some ten minutes beside another one on two cores; one that hangs must end some time.
+LONGEST_PART = 25 * 60
 SHOWN_LINES = 300
 
 
@@ -82,8 +83,12 @@ class Runner:
         start = time.monotonic()
         log = LOGS / f"{part.name}.log"
         junit = LOGS / f"{part.name}.xml"
-        junit.unlink(missing_ok=True)
-        command = [*part.command, f"--junitxml={junit}"] if part.tests else part.command
+        used = LOGS / f"{part.name}.cpu"
+        for path in (junit, used):
+            path.unlink(missing_ok=True)
+        command = [sys.executable, "-I", METER, str(used), *part.command]
+        if part.tests:
+            command.append(f"--junitxml={junit}")
         lab = lab_name(part)
         env = {**environment(part.venv), **part.environment, "LAB_NAME": lab, "LAB_STATE": str(LABS / lab)}
         env |= {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
@@ -100,9 +105,9 @@ class Runner:
         if code != 0 and counted.failed == 0:
             counted.failed += 1
         with self._mutex:
-            self._report(part, log, counted, code, time.monotonic() - start)
+            self._report(part, log, counted, code, f"{time.monotonic() - start:.1f} s{processor(used)}")
 
-    def _execute(self, command: list[str] | tuple[str, ...], env: dict[str, str], output: int) -> int:
+    def _execute(self, command: list[str], env: dict[str, str], output: int) -> int:
         try:
             process = subprocess.Popen(
                 command,
@@ -126,19 +131,24 @@ class Runner:
         finally:
             self._running.discard(process)
 
-    def _report(self, part: Part, log: Path, counted: Sum, code: int, seconds: float) -> None:
+    def _report(self, part: Part, log: Path, counted: Sum, code: int, took: str) -> None:
         self.total.passed += counted.passed
         self.total.failed += counted.failed
         self.total.skipped += counted.skipped
         word = "ok" if code == 0 else "FAILED"
         numbers = f" ({counted})" if part.tests else ""
-        print(f"== {part.name}: {word}{numbers} [{seconds:.1f} s]", flush=True)
+        print(f"== {part.name}: {word}{numbers} [{took}]", flush=True)
         if code != 0:
             self.failed.append(part.name)
             lines = log.read_text(errors="replace").splitlines()
             if len(lines) > SHOWN_LINES:
                 print(f"... the last {SHOWN_LINES} of {len(lines)} lines of {log.relative_to(ROOT)}:")
             print("\n".join(lines[-SHOWN_LINES:]), flush=True)
+
+
+def processor(used: Path) -> str:
+    """What the part cost wherever it runs: on a machine that does other things as well it only takes longer."""
+    return f", {float(used.read_text()):.1f} s of CPU" if used.exists() else ""
 
 
 def count(junit: Path) -> Sum:
@@ -201,8 +211,7 @@ def main() -> int:
     runner = Runner()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: runner.stop())
-    runner.run([part for part in parts if not part.lab], int(os.environ.get("JOBS", "2")))
-    runner.run([part for part in parts if part.lab], int(os.environ.get("LAB_JOBS", "2")))
+    runner.run(parts, int(os.environ.get("JOBS") or (os.cpu_count() or 1) + 1))
     with contextlib.suppress(OSError):
         LABS.rmdir()
     print()

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tools.project import CACHE, SYSTEM_PYTHON, TREE, VENVS
@@ -20,8 +20,16 @@ SCENARIOS = ("default", "fleet")
 _ONCE_IS_ENOUGH = ("--skip-test", "pylint", "--skip-test", "import")
 # It has the rules of `legacy` in the kernel, written by the means of `iptables`: both of them run all tests.
 _MARKED = {"iptables-legacy": "versions and not once"}
-_OF_PURE_CODE = ("firewall", "kernel", "kinds", "path")
+_OF_PURE_CODE = ("composition", "firewall", "kernel", "kinds", "path")
 _BESIDE_ANSIBLE = ("tests/unit", *(f"--ignore=tests/unit/plugins/module_utils/{room}" for room in _OF_PURE_CODE))
+# What is tested once takes longest, so it is more than one part; `once` has the files that none of these names.
+_OF_ONCE = {
+    # whole networks in bare namespaces: a world of another part would find their processes, which are the machine's
+    "once-engine": ("faults", "identity", "path_check", "protections"),
+    # playbooks
+    "once-plays": ("backends", "cases_hosts", "check_mode", "inside", "projects", "role_life"),
+}
+BEHAVIOUR = "tests/behaviour"
 EE_EXAMPLE = "docs/execution-environment/execution-environment.yml"
 
 
@@ -38,16 +46,23 @@ class Part:
 
 
 def all_parts() -> list[Part]:
-    """Those that take longest first, so that two at a time end together; those that need the lab last."""
+    """Those that take longest first, so that all workers end together."""
     return [
+        *(_behaviour(name, "once", files=[_test_file(word) for word in words]) for name, words in _OF_ONCE.items()),
         _tool("sanity-newest", sys.executable, "-m", "tools.sanity", NEWEST),
-        _tool("sanity-oldest", sys.executable, "-m", "tools.sanity", OLDEST, *_ONCE_IS_ENOUGH),
+        _behaviour("once", "once", files=[BEHAVIOUR, *(f"--ignore={_test_file(word)}" for word in _named())]),
+        # The others on every back-end, with Debian's own pyroute2.
+        *(_behaviour(backend, _MARKED.get(backend, "not once"), backend) for backend in reversed(BACKENDS)),
+        # The tests marked `versions` once more with other versions.
+        _behaviour("newest-pyroute2", "versions", target="target-newest"),
+        _behaviour("oldest-ansible", "versions", venv=OLDEST),
+        *(_molecule(scenario) for scenario in reversed(SCENARIOS)),
+        # Only what runs on managed hosts has to run on the oldest Python.
+        _unit("target-oldest-python", "tests/unit/plugins/module_utils"),
         _unit("newest"),
         # What is pure code of ours does the same with any ansible-core; what speaks to Ansible need not.
         _unit("oldest", *_BESIDE_ANSIBLE),
-        # Only what runs on managed hosts has to run on the oldest Python.
-        _unit("target-oldest-python", "tests/unit/plugins/module_utils"),
-        _tool("lint-mypy", "mypy"),
+        _tool("sanity-oldest", sys.executable, "-m", "tools.sanity", OLDEST, *_ONCE_IS_ENOUGH),
         _tool("lint-ansible", "ansible-lint", "--offline", "--profile", "production"),
         _tool(
             "lint-docs",
@@ -57,19 +72,13 @@ def all_parts() -> list[Part]:
             "--plugin-docs",
             "--validate-collection-refs=all",
         ),
+        _tool("lint-mypy", "mypy"),
         # What an image for AWX gets from the collection, and the example of such an image.
         _tool("lint-ee-metadata", "ansible-builder", "introspect", str(TREE)),
         _tool("lint-ee-example", "ansible-builder", "create", "--file", EE_EXAMPLE, "--context", str(CACHE / "ee")),
         _tool("lint-ruff", "ruff", "check", "--output-format=concise"),
         _tool("lint-changelog", "antsibull-changelog", "lint"),
         _tool("lint-reuse", "reuse", "lint", "--lines"),
-        _behaviour("once", "once"),
-        # The others on every back-end, with Debian's own pyroute2.
-        *(_behaviour(backend, _MARKED.get(backend, "not once"), backend) for backend in reversed(BACKENDS)),
-        # The tests marked `versions` once more with other versions.
-        _behaviour("newest-pyroute2", "versions", target="target-newest"),
-        _behaviour("oldest-ansible", "versions", venv=OLDEST),
-        *(_molecule(scenario) for scenario in SCENARIOS),
     ]
 
 
@@ -81,12 +90,27 @@ def _unit(venv: str, *paths: str) -> Part:
     return Part(f"unit-{venv}", ("pytest", *(paths or ["tests/unit"])), venv=venv, tests=True)
 
 
-def _behaviour(name: str, marked: str, backend: str = "nftables", venv: str = NEWEST, target: str = "") -> Part:
+def _test_file(word: str) -> str:
+    return f"{BEHAVIOUR}/test_{word}.py"
+
+
+def _named() -> list[str]:
+    return [word for words in _OF_ONCE.values() for word in words]
+
+
+def _behaviour(
+    name: str,
+    marked: str,
+    backend: str = "nftables",
+    venv: str = NEWEST,
+    target: str = "",
+    files: Sequence[str] = (BEHAVIOUR,),
+) -> Part:
     python = VENVS / target / "bin" / "python3" if target else SYSTEM_PYTHON
     return Part(
         f"behaviour-{name}",
         # pytest is always the newest; what is tested is the ansible-playbook of the environment below.
-        (str(VENVS / NEWEST / "bin" / "pytest"), "tests/behaviour", "-m", marked),
+        (str(VENVS / NEWEST / "bin" / "pytest"), *files, "-m", marked),
         venv=venv,
         environment={
             "DOCKERLESS_ANSIBLE": str(VENVS / venv / "bin"),

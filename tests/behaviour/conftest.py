@@ -27,7 +27,9 @@ from fleet import HOSTS, Fleet, Host, Lab, Settings
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    return Settings()
+    settings = Settings()
+    settings.compile()
+    return settings
 
 
 @pytest.fixture(scope="session")

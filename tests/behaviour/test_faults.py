@@ -36,7 +36,10 @@ pytestmark = [
 T = TypeVar("T")
 State = dict[str, Any]
 NOTE = "/etc/sysctl.d/90-dockerless-network.conf"
-KILLS = 50
+# Whatever the back-end, links and namespaces are made by the same steps: with iptables, runs are killed less often, but
+# always next to each of its own steps, and of the others every fifth one fails.
+KILLS = {"nftables": 50, "iptables": 25}
+TOOLS = ("nft ", "iptables-", "ip6tables-")
 # Runs mostly wait for the kernel, so more of them than there are processors go on at the same time.
 WORLDS = 4
 
@@ -124,8 +127,9 @@ def differences(one: State, other: State) -> str:
 # ---- 12. killed
 
 
-def kills(seed: int, whole: Outcome) -> list[dict[str, Any]]:
-    """Points of a run to be killed at: between its steps, inside of them, and whenever a timer happens to expire."""
+def kills(seed: int, whole: Outcome, backend: str) -> list[dict[str, Any]]:
+    """Points of a run to be killed at: around the packet filter's steps, between others, inside of them, and whenever a
+    timer happens to expire."""
     chance = random.Random(seed)
     choices: list[Callable[[], dict[str, Any]]] = [
         lambda: {"kill_before": chance.randrange(whole.steps)},
@@ -134,7 +138,15 @@ def kills(seed: int, whole: Outcome) -> list[dict[str, Any]]:
         lambda: {"kill_action": chance.randint(1, whole.actions)},
         lambda: {"kill_seconds": chance.uniform(0, whole.seconds)},
     ]
-    return [choices[number % len(choices)]() for number in range(KILLS)]
+    around = [{moment: number} for number in rule_steps(whole) for moment in ("kill_before", "kill_after")]
+    return around + [choices[number % len(choices)]() for number in range(KILLS[backend] - len(around))]
+
+
+def rule_steps(whole: Outcome) -> list[int]:
+    """The steps of a run that the packet filter's tools carry out."""
+    found = [number for number, command in enumerate(whole.said) if command.startswith(TOOLS)]
+    assert found, whole.said
+    return found
 
 
 @EVERYWHERE
@@ -153,9 +165,10 @@ def test_killed_in_the_first_run_and_in_the_removal(worlds: list[EngineWorld]) -
             assert not differences(world.state(), reached), fault
             assert not world.make(*networks).changed, fault
 
-    share(worlds, list(zip(kills(1, first), kills(2, removal))), check)
+    backend = worlds[0].backend
+    share(worlds, list(zip(kills(1, first, backend), kills(2, removal, backend))), check)
     # a timer may expire when all is done
-    assert counts[True] >= 0.8 * 2 * KILLS
+    assert counts[True] >= 0.8 * 2 * KILLS[backend]
 
 
 def test_killed_with_a_file_half_written(world: EngineWorld) -> None:
@@ -202,8 +215,8 @@ def test_killed_in_a_change(worlds: list[EngineWorld]) -> None:
         assert not differences(world.state(), reached), fault
         assert not world.make(*AFTER).changed, fault
 
-    share(worlds, kills(3, change), check)
-    assert counts[True] >= 0.8 * KILLS
+    share(worlds, kills(3, change, worlds[0].backend), check)
+    assert counts[True] >= 0.8 * KILLS[worlds[0].backend]
 
 
 # ---- 12. flows live on
@@ -336,6 +349,14 @@ def test_flows_through_an_unchanged_port_lose_nothing(backend: str) -> None:
 # ---- 13. failure in the middle
 
 
+def failing(whole: Outcome, backend: str) -> Sequence[int]:
+    """The steps that are made to fail in turn."""
+    if backend == "nftables":
+        return range(whole.steps)
+    near = {step + more for step in rule_steps(whole) for more in (0, 1)}
+    return sorted({*near, *range(0, whole.steps, 5)} & {*range(whole.steps)})
+
+
 @EVERYWHERE
 @pytest.mark.parametrize(
     ("there", "wanted"), [([], BEFORE), (BEFORE, AFTER), (BEFORE, [])], ids=["creation", "change", "removal"]
@@ -344,7 +365,7 @@ def test_each_step_fails_in_turn(worlds: list[EngineWorld], there: Networks, wan
     """The host is as it was, and the message says which step it was."""
     worlds[0].make(*there)
     before = worlds[0].state()
-    steps = worlds[0].make(*wanted).steps
+    numbers = failing(worlds[0].make(*wanted), worlds[0].backend)
     worlds[0].clear()  # or endpoints would keep the addresses that they have now
     kinds = ["kernel", "command", "disk"]
     troubles: list[str] = []
@@ -359,8 +380,8 @@ def test_each_step_fails_in_turn(worlds: list[EngineWorld], there: Networks, wan
         if found:
             troubles.append(f"step {number}, {step}: {failed.message}\n{found}")
 
-    share(worlds, range(steps), check)
-    assert not troubles, f"{len(troubles)} of {steps} steps\n" + "\n\n".join(troubles)
+    share(worlds, numbers, check)
+    assert not troubles, f"{len(troubles)} of {len(numbers)} steps\n" + "\n\n".join(troubles)
 
 
 def test_a_full_disk(world: EngineWorld) -> None:
@@ -468,11 +489,12 @@ def test_who_will_not_wait_is_told_who_holds_the_lock(world: EngineWorld) -> Non
 
 @EVERYWHERE
 def test_every_object_is_repaired(worlds: list[EngineWorld]) -> None:
-    """Each is deleted or altered, one at a time: check mode says so, the next run repairs that, the third has nothing
-    to do."""
+    """Each is deleted or altered, one at a time: check mode says so, the next run repairs that, and the host is as it
+    was when a third run had nothing to do."""
     empty = worlds[0].state()
     for world in worlds:
         world.make(*BEFORE)
+        assert not world.make(*BEFORE).changed
     whole = worlds[0].state()
     damages = drift.damages(worlds[0], empty)
     assert {damage.sort for damage in damages} == drift.SORTS[worlds[0].backend]
@@ -495,7 +517,8 @@ def test_every_object_is_repaired(worlds: list[EngineWorld]) -> None:
         # with the note of what was found there goes what only it knew
         note = f"file {NOTE}: " if damage.command == f"rm {NOTE}" else "none"
         found += [line for line in differences(world.state(), whole).splitlines() if not line.startswith(note)]
-        if world.make(*BEFORE).changed:
+        # in case there is something to do that the state of the host does not show
+        if damages.index(damage) % 8 == 0 and world.make(*BEFORE).changed:
             found.append("the third run has something to do")
         if NOTE in damage.command:
             world.clear()

@@ -254,7 +254,7 @@ class TestFirst:
     def test_no_router_advertisements(self, story: Story, step1: Run) -> None:
         sysctls = story.fleet.dump(FIRST)
         assert "net/ipv6/conf/br-alpha/accept_ra = 0" in sysctls["sysctls"]
-        assert "net/ipv6/conf/eth0/accept_ra:0" in sysctls["sysctls in a1"]
+        assert "net/ipv6/conf/eth0/accept_ra = 0" in sysctls["sysctls in a1"]
 
 
 class TestOptions:

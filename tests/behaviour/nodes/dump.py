@@ -11,12 +11,15 @@ import re
 import subprocess
 from collections.abc import Iterator
 
+from lab.namespace import visit
+
 # What goes by itself: counts of packets, timers, carriers, what a bridge learns of its first port's device.
 _COUNTS = re.compile(r"\[\d+:\d+\]|counter packets \d+ bytes \d+")
 _TIMERS = re.compile(r"\b(\w+_timer|tcn_timer)\s+\S+")
 _EXPIRY = re.compile(r"\s*expires \S+| linkdown\b")
 _CARRIER = re.compile(r"NO-CARRIER,|,LOWER_UP|,M-DOWN| state (UP|DOWN|UNKNOWN|LOWERLAYERDOWN)\b| tso_max_\w+ \d+")
 _LINK_LOCAL = re.compile(r"fe80:|ff00::/8")
+_SYSCTLS_INSIDE = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/ip_forward", "net/ipv4/ip_unprivileged_port_start")
 _SELF_COUNTED = ("net/netfilter/nf_conntrack_count",)
 # Files for mutual exclusion are never deleted, or the exclusion would not be mutual.
 _LOCKS = ("/run/xtables.lock", "/run/lock/dockerless.network.lock")
@@ -58,26 +61,38 @@ def network(netns: str = "") -> dict[str, str]:
         "rules": output(*ip, "-4", "rule") + output(*ip, "-6", "rule"),
     }
     if netns:
-        keys = "net/ipv4/conf net/ipv6/conf net/ipv4/ip_forward net/ipv4/ip_unprivileged_port_start"
-        script = f"cd /proc/sys; grep -rs . {keys} || true"
-        found["sysctls"] = "".join(sorted(output("ip", "netns", "exec", netns, "sh", "-c", script).splitlines(True)))
+        fd = os.open(f"/run/netns/{netns}", os.O_RDONLY)
+        try:
+            found["sysctls"] = "\n".join(visit(fd, lambda: list(sysctls(*_SYSCTLS_INSIDE))))
+        finally:
+            os.close(fd)
     else:
-        found["sysctls"] = "\n".join(sysctls())
+        found["sysctls"] = "\n".join(sysctls("net"))
     return found
 
 
-def sysctls() -> Iterator[str]:
-    for folder, folders, names in os.walk("/proc/sys/net"):
-        folders.sort()
-        for name in sorted(names):
-            path = os.path.join(folder, name)
-            key = path[len("/proc/sys/") :]
-            if key not in _SELF_COUNTED:
-                try:
-                    with open(path, encoding="utf-8", errors="replace") as file:
-                        yield f"{key} = {file.read().strip()}"
-                except OSError as error:
-                    yield f"{key}: {error.strerror}"
+def sysctls(*below: str) -> Iterator[str]:
+    for top in below:
+        if os.path.isfile(f"/proc/sys/{top}"):
+            yield sysctl(top)
+        for folder, folders, names in os.walk(f"/proc/sys/{top}"):
+            folders.sort()
+            for name in sorted(names):
+                key = f"{folder[len('/proc/sys/') :]}/{name}"
+                if key not in _SELF_COUNTED:
+                    yield sysctl(key)
+
+
+def sysctl(key: str) -> str:
+    """There are a thousand, and files of Python's own would take twice as long."""
+    try:
+        fd = os.open(f"/proc/sys/{key}", os.O_RDONLY)
+        try:
+            return f"{key} = {os.read(fd, 65536).decode(errors='replace').strip()}"
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return f"{key}: {error.strerror}"
 
 
 def packet_filter() -> dict[str, str]:

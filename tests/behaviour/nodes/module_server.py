@@ -15,12 +15,14 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import pkgutil
 import runpy
 import struct
 import sys
 import tempfile
 from typing import Any
 
+COLLECTION = "ansible_collections.dockerless.network.plugins"
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
@@ -68,6 +70,8 @@ def in_child(request: dict[str, Any]) -> None:
     try:
         if request.get("missing"):
             hide(request["missing"])
+        if request.get("missing") or request.get("path"):
+            forget(COLLECTION)
         sys.path[:0] = request.get("path", [])
         if request.get("tables_stay"):
             forbid_replacing_tables()
@@ -77,9 +81,7 @@ def in_child(request: dict[str, Any]) -> None:
             os.setuid(request["uid"])
         os.environ.update(request.get("environment", {}))
         give_arguments(request["arguments"])
-        runpy.run_module(
-            "ansible_collections.dockerless.network.plugins.modules." + request["module"], None, "__main__"
-        )
+        runpy.run_module(f"{COLLECTION}.modules.{request['module']}", None, "__main__")
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
@@ -93,11 +95,22 @@ def in_child(request: dict[str, Any]) -> None:
         os._exit(code)
 
 
+def load(package: str) -> None:
+    """Import all of it, so that no child has to: a call would spend most of its time on that."""
+    for found in pkgutil.walk_packages(__import__(package, fromlist=["here"]).__path__, f"{package}."):
+        __import__(found.name)
+
+
+def forget(package: str) -> None:
+    """Have it imported again by who needs it."""
+    for name in list(sys.modules):
+        if name == package or name.startswith(f"{package}."):
+            del sys.modules[name]
+
+
 def hide(library: str) -> None:
     """Make a library that is there look as if it were not."""
-    for name in list(sys.modules):
-        if name.split(".")[0] == library:
-            del sys.modules[name]
+    forget(library)
     sys.path[:] = [folder for folder in sys.path if not os.path.isdir(os.path.join(folder, library))]
     sys.path_importer_cache.clear()
 
@@ -122,8 +135,11 @@ def main() -> None:
     sys.dont_write_bytecode = True
     from ansible.module_utils import basic  # noqa: F401
 
-    from ansible_collections.dockerless.network.plugins.module_utils import entry  # noqa: F401
+    load(f"{COLLECTION}.module_utils")
+    from ansible_collections.dockerless.network.plugins.module_utils.kernel import encode
 
+    # loads what it needs of pyroute2
+    encode.route_message({}, ())
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)
 

@@ -13,13 +13,15 @@ import contextlib
 import importlib.util
 import json
 import os
+import pkgutil
+import re
 import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ sys.modules["ansible"] = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(sys.modules["ansible"])
 
 from ansible_collections.dockerless.network.plugins.module_utils import (  # noqa: E402
+    firewall,
+    kinds,
     link_operations,
     namespace_operations,
     operations,
@@ -43,6 +47,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import S
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import (  # noqa: E402
+    encode,
     errors,
     files,
     namespaces,
@@ -54,6 +59,12 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel import (
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest  # noqa: E402
+
+# What only some runs need is loaded as well, or each child would do so for itself: a quarter of what a run costs.
+for package in (kinds, firewall):
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        __import__(found.name)
+encode.route_message({}, ())
 
 Request = dict[str, Any]
 EXPECTED = (InvalidRequest, Conflict, StepFailed, errors.HostError, FirewallError)
@@ -194,6 +205,7 @@ class Child:
             status = 1
             try:
                 answer = carry_out(request, starting)
+                answer["patterns"] = [(pattern, flags) for kind, pattern, flags in _compiled() if kind is str]
                 with os.fdopen(writing, "w") as out:
                     json.dump(answer, out, default=str)
                 status = 0
@@ -227,7 +239,15 @@ class Child:
             return {"signal": os.WTERMSIG(status)}
         if not text:
             return {"error": ["Crash", "a run ended without a word, see standard error"]}
-        return dict(json.loads(text))
+        answer = dict(json.loads(text))
+        for pattern, flags in answer.pop("patterns", ()):
+            re.compile(pattern, flags)
+        return answer
+
+
+def _compiled() -> Iterator[Any]:
+    """The regular expressions that are compiled by now: later children inherit what this process compiles."""
+    yield from list(getattr(re, "_cache", ()))
 
 
 # ---- what is there
@@ -239,6 +259,14 @@ def output(*argv: str) -> str:
 
 def shown(*argv: str) -> Any:
     return json.loads(output(*argv) or "[]")
+
+
+def all_shown(*words: str, commands: Sequence[str]) -> list[Any]:
+    """What several commands of ip show, by one call of it; nothing where one fails."""
+    text = "".join(f"{command}\n" for command in commands)
+    argv = ["ip", "-j", *words, "-batch", "-"]
+    lines = subprocess.run(argv, input=text, capture_output=True, text=True, check=False).stdout.splitlines()
+    return [json.loads(line or "[]") for line in [*lines, *[""] * len(commands)][: len(commands)]]
 
 
 def plain(value: Any) -> Any:
@@ -267,13 +295,23 @@ def visit(name: str, function: Callable[[], dict[str, str]]) -> dict[str, str]:
 
 
 def sysctls() -> dict[str, str]:
-    found = {"net/ipv4/ip_forward": Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()}
+    keys = ["net/ipv4/ip_forward"]
     for version in (4, 6):
-        for folder in Path(f"/proc/sys/net/ipv{version}/conf").iterdir():
-            for key in CONF_KEYS:
-                with contextlib.suppress(OSError):
-                    found[f"net/ipv{version}/conf/{folder.name}/{key}"] = (folder / key).read_text().strip()
+        for link in os.listdir(f"/proc/sys/net/ipv{version}/conf"):
+            keys += [f"net/ipv{version}/conf/{link}/{key}" for key in CONF_KEYS]
+    found: dict[str, str] = {}
+    for key in keys:
+        with contextlib.suppress(OSError):
+            found[key] = sysctl_value(key)
     return found
+
+
+def sysctl_value(key: str) -> str:
+    fd = os.open(f"/proc/sys/{key}", os.O_RDONLY)
+    try:
+        return os.read(fd, 4096).decode().strip()
+    finally:
+        os.close(fd)
 
 
 def network(name: str = "") -> dict[str, Any]:
@@ -281,7 +319,10 @@ def network(name: str = "") -> dict[str, Any]:
     where = ["-n", name] if name else []
     at = f"{name}: " if name else ""
     found: dict[str, Any] = {}
-    for link in shown("ip", "-j", "-d", *where, "address"):
+    routes = "route show table main"
+    links, routes4 = all_shown("-d", *where, commands=("address show", routes))
+    (routes6,) = all_shown(*where, "-6", commands=(routes,))
+    for link in links:
         info = link.get("linkinfo", {})
         facts = {key: link.get(key) for key in LINK_KEYS}
         facts.update(up="UP" in link["flags"], kind=info.get("info_kind"))
@@ -296,8 +337,8 @@ def network(name: str = "") -> dict[str, Any]:
             if address.get("scope") != "link":
                 own = f"{address['local']}/{address['prefixlen']}"
                 found[f"{at}address {own} on {link['ifname']}"] = bool(address.get("tentative"))
-    for version in ("-4", "-6"):
-        for route in shown("ip", "-j", version, *where, "route", "show", "table", "main"):
+    for version, there in (("-4", routes4), ("-6", routes6)):
+        for route in there:
             if not str(route["dst"]).startswith(("fe80", "ff00", "multicast")):
                 route.pop("flags", None)
                 key = f"{at}route {route['dst']} {version} {route.get('metric', 0)} {route['dev']}"

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tools import check
-from tools.parts import Part, all_parts
+from tools.parts import BEHAVIOUR, Part, all_parts
+from tools.project import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +61,19 @@ def test_names_of_parts_and_labs_are_unique() -> None:
     assert len({check.lab_name(part) for part in parts}) == len(parts)
 
 
+def test_every_file_of_what_is_tested_once_is_in_one_part() -> None:
+    """A file that is renamed or added must not fall between the parts."""
+    files = {str(path.relative_to(ROOT)) for path in ROOT.glob(f"{BEHAVIOUR}/test_*.py")}
+    run: list[str] = []
+    for part in all_parts():
+        if part.name.startswith("behaviour-once"):
+            words = part.command[1 : part.command.index("-m")]
+            named, left_out = [[word for word in words if word.startswith(start)] for start in (BEHAVIOUR, "--ignore=")]
+            all_but = files - {word.partition("=")[2] for word in left_out}
+            run += sorted(all_but) if named == [BEHAVIOUR] else named
+    assert sorted(run) == sorted(files)
+
+
 @pytest.fixture
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> check.Runner:
     monkeypatch.setattr(check, "LOGS", tmp_path)
@@ -75,6 +90,14 @@ def test_a_part_that_fails_is_shown_with_its_output(runner: check.Runner, capsys
     printed = capsys.readouterr().out
     assert "because" in printed
     assert "secret" not in printed
+
+
+def test_a_part_is_told_with_what_it_cost(runner: check.Runner, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also what its processes leave behind, as a lab is: it is no child of those any more."""
+    orphan = "i=0; while [ $i -lt 99999 ]; do i=$((i+1)); done"
+    runner.run([Part("busy", ("sh", "-c", f"({orphan}) & exit 0"))], jobs=1)
+    found = re.search(r"== busy: ok \[[\d.]+ s, ([\d.]+) s of CPU\]", capsys.readouterr().out)
+    assert found and float(found[1]) >= 0.1
 
 
 def test_a_part_that_cannot_start_fails(runner: check.Runner) -> None:

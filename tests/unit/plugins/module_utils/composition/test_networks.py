@@ -235,7 +235,7 @@ LISTS = st.lists(
 )
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(LISTS)
 def test_any_list_leads_to_arguments_that_the_modules_can_read_or_is_refused_in_a_sentence(
     networks: list[Facts],
