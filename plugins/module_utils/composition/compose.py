@@ -56,6 +56,7 @@ def compose(
             "networks: the list is empty; set prune to project if no network of project %s shall be left."
             % scope.project
         )
+    _refuse_servers(wanted)
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
     decide(wanted, report, goes, around)
@@ -69,6 +70,16 @@ def compose(
     asker = EVERYBODY if scope.everything else scope.asker
     (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
     return Composition(present, absent, (*_left_alone(names, report, scope), *told))
+
+
+def _refuse_servers(networks: t.Sequence[BridgeNetwork]) -> None:
+    """Nothing would answer at the address that a resolv.conf named."""
+    for network in networks:
+        if network.options.get("dns"):
+            raise InvalidRequest(
+                "network %s: dns: there is no DNS server for endpoints yet; leave it out. Whatever reads /etc/hosts"
+                " finds the endpoints by their names." % network.name
+            )
 
 
 def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
