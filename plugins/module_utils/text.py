@@ -22,8 +22,8 @@ def _block(value: t.Any) -> list[str]:
     lines: list[str] = []
     if isinstance(value, t.Mapping):
         for key, item in value.items():
-            if isinstance(item, str) and "\n" in item:
-                lines += ["%s: |" % _scalar(key), *("  " + line for line in item.splitlines())]
+            if isinstance(item, str) and _is_lines(item):
+                lines += ["%s: |" % _scalar(key), *("  " + line if line else "" for line in item.split("\n")[:-1])]
                 continue
             nested = _nested(item)
             lines.append("%s:%s" % (_scalar(key), "" if nested else " " + _flow(item)))
@@ -33,6 +33,14 @@ def _block(value: t.Any) -> list[str]:
             inner = _block(item)
             lines += ["- " + inner[0]] + ["  " + line for line in inner[1:]]
     return lines
+
+
+def _is_lines(value: str) -> bool:
+    """Whether a text may stand line by line as it is: a block begins with no blank and has one line end at its end."""
+    lines = value.split("\n")
+    if len(lines) < 2 or lines.pop() or not lines[0] or not lines[-1] or lines[0][0] in " \t":
+        return False
+    return all(line.replace("\t", "").isprintable() and line == line.rstrip() for line in lines)
 
 
 def _nested(value: t.Any) -> bool:

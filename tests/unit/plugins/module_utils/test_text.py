@@ -65,6 +65,9 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
+@example({"a": "# one\n\n  two\tthree\n"})
+@example({"a": " one\ntwo\n"})
+@example({"a": "one \ntwo\n\n"})
 @example({"a": "\x85"})
 @example({"a": "\ufeff\u2028"})
 @example({"a": "\U0001f600"})

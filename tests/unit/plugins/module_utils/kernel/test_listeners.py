@@ -103,7 +103,8 @@ def test_the_listeners_of_sctp_by_every_address_that_they_have() -> None:
 def test_a_published_port_of_sctp_is_held_by_who_listens_there(
     files: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "_process", "process of socket {}".format)
+    monkeypatch.setattr(processes, "_holders", lambda inode: [str(inode)])
+    monkeypatch.setattr(processes, "_spell_process", lambda holders: "process of socket %s" % holders[0])
     port = replace(WEB, protocol="sctp", host_ports=PortRange(36412, 36412))
 
     holder = processes.Listeners().holder(port)
