@@ -64,6 +64,8 @@ class RemoveFiles(Operation):
 
     files: tuple[tuple[str, str], ...]  # each with its text
 
+    halves = True
+
     def joined(self, after: Operation) -> RemoveFiles | None:
         """All of them in one step."""
         return RemoveFiles(self.files + after.files) if isinstance(after, RemoveFiles) else None

@@ -166,18 +166,19 @@ def test_a_namespace_that_is_gone_leaves_no_files(host: MemoryHost) -> None:
     assert not files(host)
 
 
-def test_a_step_that_fails_leaves_the_files_as_they_were(host: MemoryHost) -> None:
+@pytest.mark.parametrize("names", [("web", "db", "new"), ("job",)], ids=["one more", "others"])
+def test_a_step_that_fails_leaves_the_files_as_they_were(host: MemoryHost, names: tuple[str, ...]) -> None:
     once(host, blue())
     before = host.snapshot()
     total = MemoryHost()
     total.uplink()
     once(total, blue())
     start = total.steps
-    once(total, blue("web", "db", "new"))
+    once(total, blue(*names))
     for step in range(1, total.steps - start + 1):
         host.steps, host.fail_at = 0, step
         with pytest.raises(StepFailed):
-            once(host, blue("web", "db", "new"))
+            once(host, blue(*names))
         host.fail_at = None
         assert host.snapshot() == before, step
 
