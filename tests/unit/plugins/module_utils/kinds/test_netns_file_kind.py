@@ -210,3 +210,16 @@ def test_what_has_no_module_of_its_own_alone(host: MemoryHost) -> None:
 
     once(host, blue("web"), rest=True)
     assert " db" not in host.files[WEB] and "db" in host.names and DB not in files(host)
+
+
+@pytest.mark.parametrize("left", ["hosts", ""], ids=["with a file", "empty"])
+def test_a_folder_that_was_on_its_way_out_goes_with_the_next_run(host: MemoryHost, left: str) -> None:
+    """Whoever asks for what: it is known by its name."""
+    once(host, blue())
+    folder = "/etc/netns/.dockerless.network-job"
+    host.folders.append(folder)
+    host.files.update({"%s/%s" % (folder, left): "# text\n"} if left else {})
+
+    assert once(host, blue()).changed
+    assert not any(path.startswith(folder) for path in (*host.files, *host.folders))
+    assert not once(host, blue()).changed
