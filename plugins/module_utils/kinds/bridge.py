@@ -54,7 +54,7 @@ class BridgeKind(StepKind[Bridge]):
     def parse(self, options: t.Mapping[str, t.Any]) -> Bridge:
         addresses = options.get("addresses")
         return Bridge(
-            name=read.link_name("name", options["name"]),
+            name=read.new_link_name("name", options["name"]),
             addresses=None if addresses is None else read.interfaces("addresses", addresses),
             mtu=read.mtu("mtu", options.get("mtu")),
             mac_address=read.mac_address("mac_address", options.get("mac_address")),

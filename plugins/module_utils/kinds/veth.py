@@ -78,7 +78,7 @@ class VethKind(StepKind[Veth]):
     # ---- options to model
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Veth:
-        name = read.link_name("name", options["name"])
+        name = read.new_link_name("name", options["name"])
         bridge = options.get("bridge")
         return Veth(
             name=name,
