@@ -60,6 +60,7 @@ SYSCTLS = {
     IPV6_FORWARD: "0",
     "net/ipv4/conf/all/accept_redirects": "1",
 }
+IPV6_MTU = 1280
 LINK_SYSCTLS = {
     "net/ipv4/conf/%s/arp_ignore": "0",
     "net/ipv4/conf/%s/drop_gratuitous_arp": "0",
@@ -142,12 +143,24 @@ class MemoryHost:
         space.links[name] = made
         born = {key: space.sysctls.get(key % "default", value) for key, value in LINK_SYSCTLS.items()}
         space.sysctls.update({key % name: value for key, value in born.items()})
+        self._settle_ipv6(space, made)
         return made
+
+    @staticmethod
+    def _settle_ipv6(space: Space, link: Link, before: int = IPV6_MTU) -> None:
+        """The kernel has no IPv6 on a link with less than the least MTU for it, and begins anew with more."""
+        keys = {key: value for key, value in LINK_SYSCTLS.items() if key.startswith("net/ipv6/")}
+        if link.mtu < IPV6_MTU:
+            for key in keys:
+                space.sysctls.pop(key % link.name, None)
+        elif before < IPV6_MTU:
+            space.sysctls.update({key % link.name: value for key, value in keys.items()})
 
     def change_link(self, place: Place, name: str, **values: Any) -> None:
         """Somebody changes an interface."""
         links = self.space(place).links
-        links[name] = replace(links[name], **values)
+        before, links[name] = links[name], replace(links[name], **values)
+        self._settle_ipv6(self.space(place), links[name], before.mtu)
 
     def make_veth(self, name: str, place: Place, peer: str, group: int = 0, **values: Any) -> None:
         """Somebody makes a veth."""
@@ -467,7 +480,8 @@ class MemoryStack:
         return self._space.links[name]
 
     def _change(self, name: str, **values: Any) -> None:
-        self._space.links[name] = replace(self._link(name), **values)
+        self._link(name)
+        self._host.change_link(self.place, name, **values)
 
     def set_link(self, name: str, changes: Mapping[str, Any]) -> None:
         self._host.step("change link %s" % name)

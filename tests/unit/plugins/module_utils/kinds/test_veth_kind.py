@@ -323,6 +323,23 @@ def test_what_is_said_later_is_changed(peer: Mapping[str, Any], options: Mapping
     assert host.snapshot()["spaces"] == host_with(web(peer, **options)).snapshot()["spaces"]
 
 
+def test_a_veth_pair_that_gets_ipv6_is_made_anew_so_that_nothing_comes_in_before_its_sysctls() -> None:
+    host = host_with()
+    peer = {"netns": "web", "addresses": ["10.20.0.2/24"], "gateways": []}
+    once(host, web(peer, mtu=1200))
+    assert "net/ipv6/conf/eth0/disable_ipv6" not in host.space(WEB).sysctls
+
+    outcome = once(host, web(peer, mtu=1500))
+
+    assert "ip link delete dev v-blue-web" in outcome.commands
+    assert host.space(WEB).sysctls["net/ipv6/conf/eth0/disable_ipv6"] == "1"
+
+
+def test_ipv6_on_a_veth_pair_that_is_too_narrow_for_it_is_refused() -> None:
+    with pytest.raises(Conflict, match=r"^veth v-blue-web: IPv6 needs an MTU of at least 1280, and this one is 1200;"):
+        once(host_with(), web(mtu=1200))
+
+
 def test_addresses_and_a_mac_that_are_not_spoken_of_are_left_alone() -> None:
     host = host_with(web())
 
