@@ -215,14 +215,15 @@ class AddRoute(Operation):
     protocol: int = ROUTE_PROTOCOL
     source: Address | None = None
     replaces: bool = False  # also one that is not known of, as it leads nowhere (blackhole, unreachable)
+    beside: bool = False  # those of other links to the same target, such as that to the neighbours (fe80::/64)
 
     def commands(self) -> list[str]:
         source = "" if self.source is None else " src %s" % self.source
-        verb = "replace" if self.replaces else "add"
+        verb = "replace" if self.replaces else "append" if self.beside else "add"
         return [route_command(self.place, verb, self.link, self.route, self.protocol) + source]
 
     def apply(self, host: Host) -> None:
-        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source, self.replaces)
+        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source, self.replaces, self.beside)
 
     def undo(self) -> list[Operation]:
         return [RemoveRoute(self.place, self.link, self.route, self.protocol)]

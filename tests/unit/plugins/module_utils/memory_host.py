@@ -541,13 +541,14 @@ class MemoryStack:
         protocol: int = ROUTE_PROTOCOL,
         source: Any = None,
         replaces: bool = False,
+        beside: bool = False,
     ) -> None:
         self._host.step("add route to %s" % route.to)
         found, made = self._link(link), plain(route)
         if not found.up:
             raise KernelError("add route to %s" % route.to, "the link is down")
         known = self.table_routes(made.table) if made.table else self.routes()
-        if any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
+        if not beside and any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
         if route.to in self._space.dead_ends and not replaces:
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
+    BY_THE_KERNEL,
     BridgeValues,
     Link,
     NamespaceEntry,
@@ -468,9 +469,23 @@ def test_who_takes_all_ipv6_routes_takes_those_of_neighbours_too() -> None:
 
     assert converge(host, web()).commands == (
         "ip -n web -6 route add fd00:20::/64 dev eth0 proto kernel metric 256",
-        "ip -n web -6 route add fe80::/64 dev eth0 proto kernel metric 256",
+        "ip -n web -6 route append fe80::/64 dev eth0 proto kernel metric 256",
         "ip -n web -6 route replace default via fd00:20::1 dev eth0 proto 108",
     )
+
+
+def test_the_route_to_the_neighbours_of_a_bridge_comes_beside_those_of_other_links() -> None:
+    """Every link has one to fe80::/64: that of the uplink is in nobody's way."""
+    wanted = bridge(addresses=["fd00:20::1/64"])
+    host = host_with(wanted)
+    uplink = Route(ip_network("fe80::/64"), None, 256)
+    host.host.routes.append(RouteEntry(uplink, "eth0", BY_THE_KERNEL))
+    host.host.flushed.add(("br-blue", ip_network("fd00:20::/64")))
+
+    commands = converge(host, wanted).commands
+
+    assert commands[-1] == "ip -6 route append fe80::/64 dev br-blue proto kernel metric 256"
+    assert uplink in [entry.route for entry in host.host.routes if entry.link == "eth0"]
 
 
 def test_a_default_route_of_others_beside_ours_goes() -> None:
