@@ -121,28 +121,29 @@ class SetPort(Operation):
 
 @dataclass(frozen=True)
 class DeleteLinks(Operation):
-    """Delete links of the host; both ends of a veth go at once. One that has just gone by itself is no error."""
+    """Delete links; both ends of a veth go at once. One that has just gone by itself is no error."""
 
     names: tuple[str, ...]
     again: tuple[Operation, ...] = ()  # the steps that make them anew
+    place: Place = HOST
 
     def joined(self, after: Operation) -> DeleteLinks | None:
         """Both deletions as one, since the kernel waits once for each request, not for each link.
 
         What goes last comes back first: a bridge before its ports.
         """
-        if not isinstance(after, DeleteLinks):
+        if not isinstance(after, DeleteLinks) or after.place != self.place:
             return None
-        return DeleteLinks(self.names + after.names, after.again + self.again)
+        return DeleteLinks(self.names + after.names, after.again + self.again, self.place)
 
     def commands(self) -> list[str]:
         if len(self.names) == 1:
-            return [inside(HOST, "ip", "link", "delete", "dev", self.names[0])]
-        marked = [inside(HOST, "ip", "link", "set", "dev", name, "group", DOOMED_GROUP) for name in self.names]
-        return [*marked, inside(HOST, "ip", "link", "delete", "group", DOOMED_GROUP)]
+            return [inside(self.place, "ip", "link", "delete", "dev", self.names[0])]
+        marked = [inside(self.place, "ip", "link", "set", "dev", name, "group", DOOMED_GROUP) for name in self.names]
+        return [*marked, inside(self.place, "ip", "link", "delete", "group", DOOMED_GROUP)]
 
     def apply(self, host: Host) -> None:
-        host.stack(HOST).delete_links(self.names)
+        host.stack(self.place).delete_links(self.names)
 
     def undo(self) -> list[Operation]:
         return list(self.again)

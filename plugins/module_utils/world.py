@@ -280,6 +280,10 @@ class World:
             place, peer = other
             self._drop(peer, place)
 
+    def drop_end(self, place: Place, link: Link) -> None:
+        """A step of this run deletes an end whose other end is not on the host."""
+        self._drop(link, place)
+
     def _drop(self, link: Link, place: Place) -> None:
         self._routes_of(place)[:] = [entry for entry in self._routes_of(place) if entry.link != link.name]
         home = self.places.home(place)

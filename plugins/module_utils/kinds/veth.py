@@ -10,9 +10,9 @@ import typing as t
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import Description, StepKind
-from ..kernel.state import Announcement, BridgeValues, Link, LinkValue
+from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, alias, label_of
-from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
+from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
 from ..ownership import Holding, named
 from ..records import dataclass, replace
 from ..world import Claims, World, described, is_ours
@@ -230,6 +230,8 @@ class VethKind(StepKind[Veth]):
         near = world.near_end(place, other)
         if near is not None and near.name == item.name:
             return []
+        if near is None and isinstance(other.details, VethEnd) and is_ours(other) and world.owns(place):
+            return _delete_end(place, other, world)
         if near is None or not is_ours(near) or near.name not in world.claims.veths:
             raise Conflict(
                 "Interface %s in %s is there already, and is %s; choose another name (interface of an endpoint,"
@@ -361,6 +363,14 @@ def _delete(name: str, again: tuple[Operation, ...], world: World) -> list[Opera
 
     world.drop_link(name)
     return [DeleteLinks((name,), again)]
+
+
+def _delete_end(place: Place, end: Link, world: World) -> list[Operation]:
+    """The step for an end of ours in a namespace of ours whose other end somebody moved away from the host."""
+    from ..link_operations import DeleteLinks
+
+    world.drop_end(place, end)
+    return [DeleteLinks((end.name,), (), place)]
 
 
 def _port_steps(item: Veth, host: Link) -> list[Operation]:

@@ -400,7 +400,15 @@ def dead_end(host: MemoryHost) -> None:
     host.space(WEB).dead_ends.add(ip_network("0.0.0.0/0"))
 
 
+def moved_away(host: MemoryHost) -> None:
+    """`ip link set v-blue-web netns other`."""
+    host.change_link(WEB, "eth0", details=VethEnd(99, 5))
+    host.change_link(HOST, "v-blue-web", details=VethEnd(99, 6))
+    host.remove_link(host.host, "v-blue-web")
+
+
 DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
+    "host-end-elsewhere": moved_away,
     "host-end-down": lambda host: host.stack(HOST).set_link("v-blue-web", {"up": False}),
     "peer-down": lambda host: host.stack(WEB).set_link("eth0", {"up": False}),
     "mtu": link(HOST, "v-blue-web", mtu=1400),
@@ -828,6 +836,16 @@ def test_the_hosts_own_namespace_is_refused_however_it_is_called(check_mode: boo
             "veth v-blue-web: %s is the host's own, and the peer needs another one; name a namespace, or a process that"
             " has one of its own." % said
         )
+
+
+def test_an_end_without_the_other_is_taken_away_in_a_namespace_of_ours_only() -> None:
+    host = host_with(web())
+    moved_away(host)
+    assert once(host, web(), check_mode=True).commands[0] == "ip -n web link delete dev eth0"
+
+    host.change_link(WEB, "lo", group=0)
+    with pytest.raises(Conflict, match=r"^Interface eth0 in namespace web is there already, and is a veth; choose"):
+        once(host, web())
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
