@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the walkthroughs leave behind when the modules themselves are what fails."""
+"""What the walkthroughs leave behind when the modules themselves are what fails, and what check asks of its module."""
 
 from __future__ import annotations
 
@@ -38,3 +38,10 @@ def test_every_process_that_is_started_is_stopped(path: Path) -> None:
     started = [task for block in play["tasks"] for task in block.get("block", ()) if "async" in task]
 
     assert len(started) == sum("stop" in task["name"] for task in cleanup(path))
+
+
+def test_what_nobody_said_of_a_path_is_left_for_the_module_to_miss_in_one_sentence() -> None:
+    (play,) = yaml.safe_load((PLAYBOOKS / "check.yml").read_text())
+
+    asked = play["tasks"][0]["dockerless.network.path_check"]
+    assert [name for name, value in asked.items() if "omit" not in value] == []

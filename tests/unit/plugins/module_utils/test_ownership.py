@@ -89,7 +89,8 @@ def red(**endpoint: Any) -> Facts:
         ),
         (
             red(netns="web"),
-            "network red: endpoint app: namespace web belongs to network blue of project shop, and network red of",
+            "network red: endpoint app: namespace web belongs to network blue of project shop, and network red of"
+            " project mine asks for it; choose another name or number (netns of an endpoint), or set",
         ),
         (
             red(publish=["8080:80"]),
