@@ -257,6 +257,17 @@ def test_everything_goes_whoever_made_it_and_a_host_without_anything_is_all_righ
     assert not make(EVERYTHING, world(host)).changed
 
 
+def test_rules_that_nothing_on_the_host_can_take_away_are_told_of(host: MemoryHost) -> None:
+    assert make(EVERYTHING, world(MemoryHost(), works=False)).warnings == ()
+
+    outcome = make(EVERYTHING, world(host, works=False))
+
+    assert "br-blue" not in host.host.links
+    assert [text.partition(";")[0] for text in outcome.warnings] == [
+        "No packet filter works on this host, so the rules of what goes stay in the kernel until the next boot"
+    ]
+
+
 @pytest.mark.parametrize("more", [{"state": "present"}, {"state": None}, {"networks": [BLUE]}])
 def test_everything_goes_by_no_mistake(host: MemoryHost, more: Facts) -> None:
     with pytest.raises(InvalidRequest, match=r"^everything: it goes with state absent and an empty list"):
