@@ -708,7 +708,8 @@ class World:
         for netns in self.host.folder(NETNS_FILES):
             yield from ((netns, name) for name in self.host.folder("%s/%s" % (NETNS_FILES, netns)))
         if self.host.is_folder(RETIRED):
-            yield RETIRED, "hosts"  # whether that is still in it or not: it is the folder that has to go
+            # an empty one has to go as well, so it is told of by a file that it had
+            yield from ((RETIRED, name) for name in self.host.folder(RETIRED) or ("hosts",))
 
     def has_folder(self, path: str) -> bool:
         """Whether there is a folder with something in it."""
