@@ -17,6 +17,7 @@ from .model import (
     Interface,
     Masquerade,
     NamespaceFile,
+    NameView,
     Network,
     Place,
     PortRange,
@@ -131,6 +132,7 @@ class HostReport:
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
     files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()
+    views: tuple[NameView, ...] = ()  # of the endpoints that have a DNS server, without the names in them
 
     def has_anything(self) -> bool:
         """Whether anything of ours is in it; what the host itself is like does not count."""

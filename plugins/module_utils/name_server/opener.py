@@ -18,7 +18,7 @@ import sys
 import typing as t
 
 VIEWS = "/etc/dockerless.network/names.json"
-# A line for each namespace that has a server: its inode.
+# A line for each endpoint that has a server, with the inode of its namespace.
 SERVED = "/run/dockerless.network/names"
 NETNS_FOLDER = "/run/netns"
 
@@ -119,10 +119,10 @@ def open_in(endpoint: str, systemd: Systemd, kept: t.Container[str]) -> int:
 
 
 def main() -> None:
-    systemd, kept, served = Systemd(), kept_by_systemd(), []
+    systemd, kept, served = Systemd(), kept_by_systemd(), {}
     for endpoint in endpoints():
         try:
-            served.append(open_in(endpoint, systemd, kept))
+            served[endpoint] = open_in(endpoint, systemd, kept)
         except FileNotFoundError:
             continue  # a namespace that is still to be made; the server watches for it
         except OSError as error:
@@ -131,11 +131,11 @@ def main() -> None:
     write_served(served)
 
 
-def write_served(served: t.Sequence[int]) -> None:
+def write_served(served: t.Mapping[str, int]) -> None:
     """Note who has a server, for the next run."""
     os.makedirs(os.path.dirname(SERVED), mode=0o755, exist_ok=True)
-    with open(SERVED + ".tmp", "w", encoding="ascii") as file:
-        file.writelines("%d\n" % inode for inode in served)
+    with open(SERVED + ".tmp", "w", encoding="utf-8") as file:
+        file.writelines("%d %s\n" % (inode, endpoint) for endpoint, inode in served.items())
     os.rename(SERVED + ".tmp", SERVED)
 
 

@@ -39,6 +39,8 @@ with contextlib.suppress(ImportError):
 VIEWS = "/etc/dockerless.network/names.json"
 RESOLV_CONF = "/etc/resolv.conf"
 NETNS_FOLDER = "/run/netns"
+# Who has sockets: a line for each endpoint with the inode of its namespace, as the opener has just found it.
+SERVED = "/run/dockerless.network/names"
 
 # Nobody keeps a name of ours, for it may be another's in a moment.
 TTL = 0
@@ -629,6 +631,13 @@ def notify(text: str) -> None:
             told.send(text.encode())
 
 
+def served(path: str = SERVED) -> dict[int, str]:
+    """The endpoints that have sockets, by the inodes of their namespaces."""
+    with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
+        return {int(inode): endpoint for inode, endpoint in map(str.split, file)}
+    return {}
+
+
 def inode_of(endpoint: str) -> int:
     """What identifies the namespace of an endpoint now, 0 when there is none."""
     with contextlib.suppress(OSError):
@@ -645,7 +654,7 @@ async def serve(book: Book, upstream: Upstream, kept: Kept) -> None:
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
-    server, wanted = Server(book, upstream), {inode_of(endpoint): endpoint for endpoint in book.endpoints()}
+    server, wanted = Server(book, upstream), served()
     for inode in [inode for inode in kept.by_inode if inode not in wanted]:
         kept.drop(inode)
     for inode, sockets in kept.by_inode.items():
