@@ -4,7 +4,7 @@
 
 """Asks a DNS server for one name at an even rate until its input ends, and tells what became of the questions.
 
-python3 asker.py NAME [RATE [SERVER]]
+python3 asker.py NAME RATE
 """
 
 from __future__ import annotations
@@ -25,22 +25,20 @@ _SO_RCVBUFFORCE = 33
 
 
 def main() -> None:
-    name, rate, server = [*sys.argv[1:], "500", "127.0.0.53"][:3] if len(sys.argv) < 4 else sys.argv[1:4]
-    if len(sys.argv) == 3:
-        rate, server = sys.argv[2], "127.0.0.53"
+    name, rate = sys.argv[1], float(sys.argv[2])
     question = dns.message.make_query(name, "A").to_wire()[2:]
     asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     # One socket stands for many askers, and has to take the answers to all of them at once.
     asker.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 23)
     asker.setblocking(False)
-    asker.connect((server, 53))
+    asker.connect(("127.0.0.53", 53))
     sent: dict[int, float] = {}
     answers: Counter[bytes] = Counter()
     asked, worst, start, end = 0, 0.0, time.monotonic(), None
     print("asking", flush=True)
     while end is None or (sent and time.monotonic() < end + _PATIENCE):
         now = time.monotonic()
-        while end is None and asked < (now - start) * float(rate):
+        while end is None and asked < (now - start) * rate:
             number = asked % 65536
             sent[number] = now
             asker.send(number.to_bytes(2, "big") + question)
