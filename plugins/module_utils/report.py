@@ -66,6 +66,7 @@ class EndpointReport:
     ports: tuple[PortUse, ...] = ()
     names: tuple[str, ...] = ()  # by which others of its network find it
     services: tuple[str, ...] = ()  # units of systemd that are to run there, wherever they do
+    dns: bool = False  # whether it is to have a DNS server of its own
 
     @property
     def netns(self) -> str | None:

@@ -14,6 +14,7 @@ from ..model import NAME_SERVER, Conflict, Place, PortRange, PublishedPort
 from ..operations import Operation, RemoveFile, WriteFile
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
+from .name_views import with_sockets
 
 if t.TYPE_CHECKING:
     # Never imported on a managed host, but sent there: their texts are what is installed.
@@ -162,7 +163,7 @@ class Service:
 
     def _is_unserved(self, netns: t.Iterable[str]) -> bool:
         """Whether the service would find sockets to open."""
-        served = _parse(self._world.file(NAMES_SERVED) or "")
+        served = with_sockets(self._world.file(NAMES_SERVED))
         found = False
         for name in netns:
             place = Place(netns=name)
@@ -206,9 +207,3 @@ def removal_steps(world: World) -> list[Operation]:
             world.put_file(path, None)
             steps.append(RemoveFile(path, before, own_folder=path not in (UNIT, _WANTED)))
     return steps
-
-
-def _parse(text: str) -> dict[str, int]:
-    """Whom the opener found sockets for, with the inodes of their namespaces."""
-    rows = [line.split(" ", 1) for line in text.splitlines()]
-    return {row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdigit()}

@@ -98,3 +98,9 @@ def _spelled(about: About) -> str:
     rows = ["  %s: %s" % (json.dumps(key), json.dumps(value)) for key, value in about.items() if key != "names"]
     names = ["    %s: %s" % (json.dumps(name), json.dumps(found)) for name, found in about["names"].items()]
     return ",\n".join([*rows, '  "names": {\n%s}' % ",\n".join(names)])
+
+
+def with_sockets(text: str | None) -> dict[str, int]:
+    """The endpoints that the opener found sockets for, with the inodes of their namespaces."""
+    rows = [line.split(" ", 1) for line in (text or "").splitlines()]
+    return {row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdigit()}
