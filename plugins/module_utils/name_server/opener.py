@@ -3,6 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Opens the sockets of the DNS server in the network namespaces of endpoints, and has systemd keep them.
 
+    open_sockets.py VIEWS SERVED UNIT
+
+VIEWS is the file of what is answered whom; SERVED becomes the list of who has sockets, a line with the inode of the
+namespace for each endpoint.
+
 Only this part is run by root, before the server starts; the kind ``dns`` writes its text on the host.
 """
 
@@ -11,15 +16,15 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
+import errno
+import functools
 import json
 import os
 import socket
+import subprocess
 import sys
 import typing as t
 
-VIEWS = "/etc/dockerless.network/names.json"
-# A line for each endpoint that has a server, with the inode of its namespace.
-SERVED = "/run/dockerless.network/names"
 NETNS_FOLDER = "/run/netns"
 
 _ADDRESS = ("127.0.0.53", 53)
@@ -31,13 +36,13 @@ _BUFFER = 1 << 20
 _BACKLOG = 128
 
 
-def endpoints() -> list[str]:
+def endpoints(path: str) -> list[str]:
     """The endpoints that are to have a server."""
     try:
-        with open(VIEWS, encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file:
             return [endpoint for about in json.load(file)["views"] for endpoint in about["endpoints"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        _say("%s cannot be read: %s" % (VIEWS, error))
+        _say("%s cannot be read: %s" % (path, error))
         return []
 
 
@@ -64,14 +69,16 @@ def opened() -> list[socket.socket]:
     return sockets
 
 
-def is_kept(kept: t.Container[str]) -> bool:
+def is_kept() -> bool:
     """Whether the socket that has our address in this namespace is one that systemd keeps for us."""
     with open("/proc/thread-self/net/udp", encoding="ascii") as file:
         rows = [line.split() for line in file]
     wanted = "%08X:%04X" % (int.from_bytes(socket.inet_aton(_ADDRESS[0]), sys.byteorder), _ADDRESS[1])
+    kept = kept_by_systemd()
     return any(row[1] == wanted and "socket:[%s]" % row[9] in kept for row in rows if len(row) > 9)
 
 
+@functools.lru_cache(maxsize=1)
 def kept_by_systemd() -> set[str]:
     """The sockets of PID 1, as its open files are called."""
     found = set()
@@ -105,38 +112,72 @@ class Systemd:
         self._socket.sendmsg([text.encode()], [rights])
 
 
-def open_in(endpoint: str, systemd: Systemd, kept: t.Container[str]) -> int:
+def open_in(endpoint: str, systemd: Systemd) -> int:
     """See to the sockets of one endpoint; the inode of its namespace."""
     namespace = os.open(os.path.join(NETNS_FOLDER, endpoint), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        inode = os.fstat(namespace).st_ino
         enter(namespace)
-        if not is_kept(kept):
+        inode = os.fstat(namespace).st_ino
+        try:
             systemd.keep(inode, opened())
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not is_kept():
+                raise
         return inode
     finally:
         os.close(namespace)
 
 
 def main() -> None:
-    systemd, kept, served = Systemd(), kept_by_systemd(), {}
-    for endpoint in endpoints():
+    views, path, unit = sys.argv[1:]
+    known = read_served(path)
+    # All of them are there still, unless somebody stopped the service, or has lost the list.
+    if number_kept(unit) != 2 * len(known):
+        known = {}
+    write_served(path, open_all(endpoints(views), known))
+
+
+def open_all(names: t.Iterable[str], known: t.Mapping[str, int]) -> dict[str, int]:
+    """See to the sockets of these endpoints but for those that have theirs; the endpoints with their inodes."""
+    served: dict[str, int] = {}
+    systemd: Systemd | None = None
+    for endpoint in names:
         try:
-            served[endpoint] = open_in(endpoint, systemd, kept)
+            inode = os.stat(os.path.join(NETNS_FOLDER, endpoint)).st_ino
+            if known.get(endpoint) != inode:
+                systemd = systemd or Systemd()
+                inode = open_in(endpoint, systemd)
+            served[endpoint] = inode
         except FileNotFoundError:
             continue  # a namespace that is still to be made; the server watches for it
         except OSError as error:
             _say("endpoint %s has no server on %s: %s" % (endpoint, _ADDRESS[0], error))
-    systemd.wait()
-    write_served(served)
+    if systemd is not None:
+        systemd.wait()
+    return served
 
 
-def write_served(served: t.Mapping[str, int]) -> None:
-    """Note who has a server, for the next run."""
-    os.makedirs(os.path.dirname(SERVED), mode=0o755, exist_ok=True)
-    with open(SERVED + ".tmp", "w", encoding="utf-8") as file:
+def number_kept(unit: str) -> int:
+    """How many sockets systemd keeps for us."""
+    command = ["systemctl", "show", "--property=NFileDescriptorStore", unit]
+    shown = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout.decode()
+    number = shown.strip().partition("=")[2]
+    return int(number) if number.isdigit() else -1
+
+
+def read_served(path: str) -> dict[str, int]:
+    """Whom an earlier start found sockets for."""
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
+        return {endpoint: int(inode) for inode, endpoint in map(str.split, file)}
+    return {}
+
+
+def write_served(path: str, served: t.Mapping[str, int]) -> None:
+    """Note who has sockets, for the server, the next start and the next run."""
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with open(path + ".tmp", "w", encoding="utf-8") as file:
         file.writelines("%d %s\n" % (inode, endpoint) for endpoint, inode in served.items())
-    os.rename(SERVED + ".tmp", SERVED)
+    os.rename(path + ".tmp", path)
 
 
 def _say(text: str) -> None:

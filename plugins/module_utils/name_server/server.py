@@ -3,6 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The DNS server of endpoints: a program of its own, whose text the kind ``dns`` writes on the host.
 
+    name_server.py VIEWS SERVED
+
+VIEWS is the file of what is answered whom, and SERVED the list of who has sockets.
+
 It has no right but to be asked. systemd keeps its sockets, one for UDP and one for TCP in the network namespace of each
 endpoint; the socket tells who asks, and so what may be answered. Nothing is remembered of what other servers answer.
 """
@@ -36,11 +40,8 @@ with contextlib.suppress(ImportError):
     import dns.reversename
     import dns.rrset
 
-VIEWS = "/etc/dockerless.network/names.json"
 RESOLV_CONF = "/etc/resolv.conf"
 NETNS_FOLDER = "/run/netns"
-# Who has sockets: a line for each endpoint with the inode of its namespace, as the opener has just found it.
-SERVED = "/run/dockerless.network/names"
 
 # Nobody keeps a name of ours, for it may be another's in a moment.
 TTL = 0
@@ -145,7 +146,7 @@ def _reverse_zones(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> lis
 class Book:
     """The views of all endpoints, as the file has them at the moment."""
 
-    def __init__(self, path: str = VIEWS) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._all: list[t.Any] = []
@@ -631,8 +632,8 @@ def notify(text: str) -> None:
             told.send(text.encode())
 
 
-def served(path: str = SERVED) -> dict[int, str]:
-    """The endpoints that have sockets, by the inodes of their namespaces."""
+def served(path: str) -> dict[int, str]:
+    """The endpoints that have sockets, by the inodes of their namespaces, as the opener has just found them."""
     with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
         return {int(inode): endpoint for inode, endpoint in map(str.split, file)}
     return {}
@@ -649,12 +650,12 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-async def serve(book: Book, upstream: Upstream, kept: Kept) -> None:
+async def serve(book: Book, upstream: Upstream, kept: Kept, wanted: t.Mapping[int, str]) -> None:
     """Serve until we are told to end, or a namespace is there that we have no socket in."""
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
-    server, wanted = Server(book, upstream), served()
+    server = Server(book, upstream)
     for inode in [inode for inode in kept.by_inode if inode not in wanted]:
         kept.drop(inode)
     for inode, sockets in kept.by_inode.items():
@@ -680,7 +681,8 @@ async def _until_changed(book: Book, over: asyncio.Event) -> None:
 def main() -> None:
     if "dns" not in globals():
         sys.exit("the library dnspython is missing: install the package python3-dnspython")
-    asyncio.run(serve(Book(), Upstream(), Kept.take()))
+    views, sockets = sys.argv[1:]
+    asyncio.run(serve(Book(views), Upstream(), Kept.take(), served(sockets)))
 
 
 if __name__ == "__main__":
