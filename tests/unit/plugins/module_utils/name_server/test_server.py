@@ -15,17 +15,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-pytest.importorskip("dns", reason="dnspython is in the requirements: make setup")
-
 import dns.flags
 import dns.message
 import dns.opcode
 import dns.rcode
 import dns.reversename
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.name_server import server
 
