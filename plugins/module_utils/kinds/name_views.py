@@ -72,13 +72,24 @@ def _about(view: NameView) -> About:
     }
 
 
-def _names(entries: t.Iterable[NameEntry]) -> dict[str, list[str]]:
+def _names(entries: t.Sequence[NameEntry]) -> dict[str, list[str]]:
+    """Addresses by names; names that come first in an entry precede all aliases, so that an address leads to them."""
     found: dict[str, dict[str, None]] = {}
+    for name, address in (*_first_names(entries), *sorted(_other_names(entries))):
+        found.setdefault(name, {})[address] = None
+    return {name: list(addresses) for name, addresses in found.items()}
+
+
+def _first_names(entries: t.Iterable[NameEntry]) -> t.Iterator[tuple[str, str]]:
     for entry in entries:
-        address = str(entry.address)
-        for name in entry.names:
-            found.setdefault(name.lower(), {})[address] = None
-    return {name: list(found[name]) for name in sorted(found)}
+        for name in entry.names[:1]:
+            yield name.lower(), str(entry.address)
+
+
+def _other_names(entries: t.Iterable[NameEntry]) -> t.Iterator[tuple[str, str]]:
+    for entry in entries:
+        for name in entry.names[1:]:
+            yield name.lower(), str(entry.address)
 
 
 def spell(views: t.Mapping[str, Served]) -> str:

@@ -328,7 +328,8 @@ def _fill_own(answer: dns.message.Message, asked: dns.rrset.RRset, view: View) -
 def spell(answer: dns.message.Message, question: dns.message.Message, longest: int) -> bytes:
     """A message as it is sent, cut to nothing when the asker could not take it; then it asks again by TCP."""
     try:
-        wire: bytes = answer.to_wire(max_size=longest or room(question))
+        # in our order: the first name of an address is the one that programs take
+        wire: bytes = answer.to_wire(max_size=longest or room(question), want_shuffle=False)
     except dns.exception.TooBig:
         wire = _cut(question)
     return wire

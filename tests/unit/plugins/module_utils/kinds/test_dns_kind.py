@@ -144,6 +144,16 @@ def test_names_change_without_a_word_to_the_service(host: SystemdHost) -> None:
     assert sorted(netns for item in views(host) for netns in item["endpoints"]) == ["db", "web"]
 
 
+def test_what_an_endpoint_is_called_comes_before_all_aliases(host: SystemdHost) -> None:
+    """Also before those that others share with it."""
+    job, web = entry("10.20.0.4", "job", "job.blue", "a"), entry("10.20.0.2", "a-web", "a-web.blue", "jobs", "a")
+    converge(host, *wanted(view("web", web, job, entry("fd00:20::4", "job", "job.blue"))))
+    (found,) = views(host)
+    assert list(found["names"]) == ["a-web", "job", "a", "a-web.blue", "job.blue", "jobs"]
+    assert found["names"]["job"] == ["10.20.0.4", "fd00:20::4"]
+    assert found["names"]["a"] == ["10.20.0.2", "10.20.0.4"]
+
+
 def test_a_server_more_or_less_is_a_restart(host: SystemdHost) -> None:
     once(host, *wanted(view("web")))
     host.told()

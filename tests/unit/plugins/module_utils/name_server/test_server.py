@@ -92,6 +92,17 @@ def test_an_address_of_the_view_has_its_names(address: str) -> None:
     assert data(name, "A") == []
 
 
+def test_an_address_leads_to_the_first_of_its_names_first() -> None:
+    """Who lets hosts in by name takes one alone, and must not get another each time."""
+    names = ["job", "zeta", "alpha", "beta", "gamma"]
+    view = server.View({"names": {name: ["10.20.0.4"] for name in names}})
+    question = dns.message.make_query("4.0.20.10.in-addr.arpa", "PTR")
+    reply = server.own_reply(question.to_wire(), view)
+    assert isinstance(reply, server.Reply)
+    (rrset,) = dns.message.from_wire(reply.wire).answer
+    assert [str(item) for item in rrset] == [name + "." for name in names]
+
+
 @pytest.mark.parametrize("name", ["web", "db.vault", "x.y.blue", "com", "localhost.blue", "a.localhost"])
 def test_what_can_only_be_ours_goes_nowhere(name: str) -> None:
     assert is_unknown(name)
