@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
 import json
 import os
 import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +34,27 @@ GETADDRINFO = (
     ' print(" ".join(sorted({i[4][0] for i in socket.getaddrinfo(sys.argv[1], 80)})))\' '
 )
 DNSMASQ = "dnsmasq --port=53 --conf-file=/dev/null --no-resolv --no-hosts --pid-file=/run/dnsmasq-test.pid"
+# Proxies to an endpoint by the name that it looks up itself, for each request.
+NGINX = """
+events {}
+http {
+    access_log off;
+    server {
+        listen 8080;
+        location / { resolver 127.0.0.53 ipv6=off; set $to http://jobs:8081; proxy_pass $to; }
+    }
+    server { listen 8081; return 200 "$server_addr"; }
+}
+"""
+# A cluster that lets in the endpoint job by its name alone: PostgreSQL looks up who an address is, and that name again.
+POSTGRES = """
+folder=/usr/lib/postgresql/$(ls /usr/lib/postgresql)/bin
+mkdir -p /tmp/pg && chown postgres /tmp/pg && cd /tmp/pg
+runuser -u postgres -- $folder/initdb --no-sync -A trust data >/dev/null
+echo 'host all all job trust' > data/pg_hba.conf
+how="-c listen_addresses='*' -c unix_socket_directories="
+runuser -u postgres -- $folder/pg_ctl -s -w -l /tmp/pg/log -D data -o "$how" start
+"""
 MALFORMED = """
 import os, socket
 asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -94,10 +118,18 @@ class World(Host):
         status = output.partition("status: ")[2].partition(",")[0]
         return " ".join(sorted(found)) or (status if status != "NOERROR" else "nothing") or output
 
-    def find(self, netns: str, name: str) -> str:
+    def find(self, netns: str, name: str, program: str = GETADDRINFO) -> str:
         """What getaddrinfo finds, by the resolv.conf of the endpoint alone."""
-        command = shlex.quote(f"mount --bind /dev/null /etc/hosts && {GETADDRINFO} {name}")
-        return self.run(f"ip netns exec {netns} sh -c {command}", check=False).strip()
+        return " ".join(sorted(set(self.by_dns(netns, f"{program} {name}", check=False).split())))
+
+    def by_dns(self, netns: str, command: str, check: bool = True) -> str:
+        """What a program prints that has the resolv.conf of the endpoint alone."""
+        command = shlex.quote(f"mount --bind /dev/null /etc/hosts && {command}")
+        return self.run(f"ip netns exec {netns} sh -c {command}", check=check).strip()
+
+    def is_proxied_to(self, address: str) -> bool:
+        """Whether nginx in web has found job there."""
+        return self.run("ip netns exec web curl -s 127.0.0.1:8080", check=False) == address
 
     def asked(self) -> set[str]:
         """The names that the server outside was asked for."""
@@ -202,6 +234,34 @@ def test_each_endpoint_asks_a_server_of_its_own(world: World) -> None:
     assert world.dig("web", "later.outside.example") == "203.0.113.80"
     world.do("bridge_network", networks=networks(), state="absent")
     assert world.run(LEFT) == before
+
+
+@pytest.mark.once
+def test_programs_that_have_a_resolver_of_their_own(world: World, musl: str) -> None:
+    """musl's; nginx's, in a process that has no file of ours; and PostgreSQL's, which lets in a host by its name."""
+    world.up()
+    put = ["/bin/sh", "-c", "base64 -d > /tmp/look_up && chmod +x /tmp/look_up"]
+    world.fleet.lab.run(HOST, put, input=base64.b64encode(Path(musl).read_bytes()).decode())
+    found = [world.find("db", name, "/tmp/look_up") for name in ("jobs", "job.blue", "hsm", "www.outside.example", "x")]
+    assert found == ["10.20.0.4 fd00:20::4", "10.20.0.4 fd00:20::4", "10.22.0.3", "203.0.113.80", ""]
+    assert world.find("hsm", "www.outside.example", "/tmp/look_up") == ""
+
+    world.fleet.lab.run(HOST, ["/bin/sh", "-c", "cat > /tmp/nginx.conf"], input=NGINX)
+    for netns in ("web", "job"):
+        nginx = f"nginx -c /tmp/nginx.conf -g 'pid /run/nginx-{netns}.pid;'"
+        world.run(f"nsenter --net=/run/netns/{netns} {nginx} 2>/tmp/nginx.log")
+    for address in ("10.20.0.4", "10.20.0.44"):
+        world.up(job=address)
+        assert eventually(functools.partial(world.is_proxied_to, address))
+
+    world.by_dns("db", POSTGRES)
+    asks = "psql -h db -U postgres -Atc 'select inet_client_addr()'"
+    for unused in range(3):
+        assert world.by_dns("job", asks) in ("10.20.0.44", "fd00:20::4")
+    assert world.by_dns("web", asks, check=False) == ""
+    assert "no pg_hba.conf entry" in world.run("cat /tmp/pg/log")
+    world.run("kill $(cat /run/nginx-web.pid /run/nginx-job.pid) $(head -n 1 /tmp/pg/data/postmaster.pid)")
+    world.do("bridge_network", networks=networks(), state="absent")
 
 
 @pytest.mark.once
