@@ -14,11 +14,13 @@ import typing as t
 from .composition.sections import Noted, noted
 from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
+from .marks import NAMES_SERVED, NAMES_UNIT
 from .model import Address, Listener, Place, PublishedPort
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
 from .world import World
 
+_SILENT = "its DNS server does not answer; run the playbook, or systemctl restart %s" % NAMES_UNIT
 _Heard = t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]
 
 
@@ -38,7 +40,8 @@ def look_inside(world: World, report: HostReport) -> HostReport:
     )
     unplugged = tuple(_endpoint(item, None, world, ways, heard) for item in report.unplugged)
     found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
-    return _with_services(found) if found.services else found
+    found = _with_services(found) if found.services else found
+    return _with_servers(found, world) if found.views else found
 
 
 # ---- services
@@ -66,6 +69,26 @@ def _with_services(report: HostReport) -> HostReport:
         there = units.get(endpoint.netns or "", ())
         troubles = (*endpoint.troubles, *filter(None, map(_trouble, there)))
         return replace(endpoint, services=tuple(item.unit for item in there), troubles=troubles)
+
+    networks = tuple(replace(n, endpoints=tuple(map(furnished, n.endpoints))) for n in report.networks)
+    return replace(report, networks=networks, unplugged=tuple(map(furnished, report.unplugged)))
+
+
+def _with_servers(report: HostReport, world: World) -> HostReport:
+    """The report with the DNS servers of endpoints, and those that do not answer."""
+    from .kinds.name_views import with_sockets
+
+    runs = world.systemd() and world.unit(NAMES_UNIT).active == "active"
+    sockets = with_sockets(world.file(NAMES_SERVED)) if runs else {}
+    wanted = {view.netns for view in report.views}
+
+    def furnished(endpoint: EndpointReport) -> EndpointReport:
+        netns = endpoint.netns
+        if netns is None or netns not in wanted:
+            return endpoint
+        answers = sockets.get(netns, -1) == world.inode(Place(netns=netns))
+        troubles = endpoint.troubles if answers else (*endpoint.troubles, _SILENT)
+        return replace(endpoint, dns=True, troubles=troubles)
 
     networks = tuple(replace(n, endpoints=tuple(map(furnished, n.endpoints))) for n in report.networks)
     return replace(report, networks=networks, unplugged=tuple(map(furnished, report.unplugged)))

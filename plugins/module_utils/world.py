@@ -41,6 +41,7 @@ from .model import (
     FirewallState,
     Interface,
     Listener,
+    NameView,
     Network,
     Place,
     Process,
@@ -76,6 +77,8 @@ class Claims:
     routes: set[tuple[Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
     services: dict[str, str] = field(default_factory=dict)  # units, and the namespaces where it wants them
     units: set[str] = field(default_factory=set)  # units that it starts, stops or restarts, or may
+    # What DNS servers are to know, by the namespace of their endpoint; None: it has no server any more.
+    views: dict[str, NameView | None] = field(default_factory=dict)
 
 
 class World:
@@ -606,6 +609,24 @@ class World:
 
     def _leaving(self) -> t.Collection[str]:
         return [self.unit(name).name for name in self.claims.services if self.systemd()]
+
+    def port_holder_in(self, place: Place, port: PublishedPort) -> str:
+        """The same in a namespace that is there now."""
+        return self.host.port_holder_in(place, port)
+
+    def inode(self, place: Place) -> int:
+        """What identifies a namespace as it will be; 0 when it is still to be made, or not there."""
+        if place.netns is None or not self.has_namespace(place.netns):
+            return 0
+        return 0 if self.is_new(place) else self.places.inode(self.places.home(place))
+
+    def says(self, *argv: str) -> str | None:
+        """What a program of the host prints that changes nothing; None when it fails."""
+        try:
+            rc, output, unused = self.host.call(argv)
+        except FileNotFoundError:
+            return None
+        return output if rc == 0 else None
 
     def listening(self, protocol: str, first: int, last: int) -> t.Sequence[Listener]:
         """The sockets that listen on ports of the host."""

@@ -170,6 +170,10 @@ networks:
           type: list
           elements: str
           sample: [web, web.blue, www]
+        dns:
+          description: Whether the endpoint has a DNS server of its own. One that does not answer is among the troubles.
+          type: bool
+          sample: false
         veth:
           description: The name of the host's end of the veth pair.
           type: str

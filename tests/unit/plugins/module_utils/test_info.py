@@ -124,6 +124,7 @@ def test_every_key_that_is_promised() -> None:
                         "addresses": ["10.20.0.2/24", "fd00:20::2/64"],
                         "mac_address": peer.mac_address,
                         "names": ["web", "web.blue"],
+                        "dns": False,
                         "services": [],
                         "processes": [],
                         "troubles": [],
