@@ -479,13 +479,24 @@ class World:
         """For networks of the host's whose answers somebody routes by a table of its own: the table, and the interface
         of its default route, where that is not the one of the main table."""
         if self._answers is None:
-            stack, found = self.host.stack(HOST), []
-            for source, table in stack.foreign_rules():
-                usual = self.default_link(source.version)
-                defaults = (e.link for e in stack.table_routes(table) if not e.route.to.prefixlen)
-                found += [(source, table, link) for link in defaults if link != usual]
-            self._answers = found
+            found = [(source, table, self._leaves_by(source.version, table)) for source, table in self._ruled()]
+            self._answers = [way for way in found if way[2] and way[2] != self.default_link(way[0].version)]
         return self._answers
+
+    def _leaves_by(self, version: int, table: int) -> str:
+        """The interface of a table's default route; empty when it has none."""
+        routes = [
+            e for e in self.table_routes(HOST, table) if (e.route.to.version, e.route.to.prefixlen) == (version, 0)
+        ]
+        return min(routes, key=lambda entry: entry.route.metric or 0).link if routes else ""
+
+    def _ruled(self) -> list[tuple[Network, int]]:
+        """Networks with a table of their own by a rule of others, but for tables that marks lead to as well: who marks
+        packets has seen to translated answers, which no rule by source sees."""
+        stack = self.host.stack(HOST)
+        rules = stack.foreign_rules()
+        marked = stack.marked_tables() if rules else ()
+        return [(source, table) for source, table in rules if (source.version, table) not in marked]
 
     def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
         """The routes of one routing table of a place, as they are now."""

@@ -35,8 +35,9 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NETNSA_NSID = 1
-FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL = 2, 6, 15, 21  # linux/fib_rules.h
+FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_PROTOCOL = 2, 6, 10, 15, 21  # linux/fib_rules.h
 FR_ACT_TO_TBL = 1
+_FIB_RULE_INVERT = 2
 _NDA_DST = 1
 _UNANSWERED = (0x01, 0x20)  # NUD_INCOMPLETE, NUD_FAILED
 
@@ -188,11 +189,12 @@ def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]
 
 
 class RuleEntry(t.NamedTuple):
-    """A rule that chooses a routing table by the source of a packet."""
+    """A rule that chooses a routing table by the source of a packet, or by its mark."""
 
     source: Network
     table: int
     ours: bool
+    by_mark: bool = False
 
 
 def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[tuple[str, Address]]:
@@ -207,16 +209,19 @@ def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[
 
 
 def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
-    """The rules by source, out of a dump of RTM_GETRULE; other conditions that they may have are not looked at."""
+    """The rules by source or mark, out of a dump of RTM_GETRULE; other conditions they may have are not looked at."""
     found: list[RuleEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
         values = attributes(message, _ROUTE.size)
-        if header[0] == family and header[7] == FR_ACT_TO_TBL and FRA_SRC in values:
+        if (header[0], header[7]) != (family, FR_ACT_TO_TBL) or header[8] & _FIB_RULE_INVERT:
+            continue
+        if FRA_SRC in values or FRA_FWMARK in values:
             marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
-            source = _network(values[FRA_SRC], header[2])
+            packed = values.get(FRA_SRC) or bytes(4 if family == socket.AF_INET else 16)
             table = _number(values, FRA_TABLE) or header[4]
-            found.append(RuleEntry(source, table, marks == (RULE_PRIORITY, ROUTE_PROTOCOL)))
+            ours = marks == (RULE_PRIORITY, ROUTE_PROTOCOL)
+            found.append(RuleEntry(_network(packed, header[2]), table, ours, FRA_FWMARK in values))
     return found
 
 

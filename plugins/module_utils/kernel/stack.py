@@ -61,11 +61,17 @@ class Stack:
 
     def source_rules(self) -> t.Sequence[SourceRule]:
         """The rules of ours by which what is sent from an address has a routing table of its own."""
-        return [SourceRule(rule.source.network_address, rule.table) for rule in self._rules() if rule.ours]
+        ours = [rule for rule in self._rules() if rule.ours and not rule.by_mark]
+        return [SourceRule(rule.source.network_address, rule.table) for rule in ours]
 
     def foreign_rules(self) -> t.Sequence[tuple[Network, int]]:
         """The rules of others by which what is sent from a network has a routing table of its own."""
-        return [(rule.source, rule.table) for rule in self._rules() if not rule.ours]
+        found = [rule for rule in self._rules() if not rule.ours and not rule.by_mark]
+        return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]
+
+    def marked_tables(self) -> t.Container[tuple[int, int]]:
+        """IP version and number of the tables that somebody's mark leads to."""
+        return {(rule.source.version, rule.table) for rule in self._rules() if rule.by_mark}
 
     def _rules(self) -> t.Sequence[decode.RuleEntry]:
         return self._cache.get("rules", self._read_rules)

@@ -88,6 +88,7 @@ class Space:
         self.flushed: set[tuple[str, Any]] = set()  # of those, by link and subnet, what somebody has removed
         self.rules: list[SourceRule] = []
         self.foreign_rules: list[tuple[Any, int]] = []
+        self.marked_tables: set[tuple[int, int]] = set()
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
         self.listeners: dict[str, list[Any]] = {}
@@ -437,6 +438,9 @@ class MemoryStack:
 
     def foreign_rules(self) -> Sequence[tuple[Any, int]]:
         return list(self._space.foreign_rules)
+
+    def marked_tables(self) -> set[tuple[int, int]]:
+        return set(self._space.marked_tables)
 
     def table_routes(self, table: int) -> Sequence[RouteEntry]:
         return [entry for entry in self._space.routes if entry.route.table == table]
