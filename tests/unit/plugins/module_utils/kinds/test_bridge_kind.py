@@ -129,6 +129,10 @@ def test_the_mtu_is_that_of_the_uplink_unless_it_is_given() -> None:
     once(host, blue())
     assert host.host.links["br-blue"].mtu == 9000
 
+    host.stack(HOST).set_link("eth0", {"mtu": 1400})
+    once(host, blue())
+    assert host.host.links["br-blue"].mtu == 1400
+
     once(host, blue(mtu=1280))
     assert host.host.links["br-blue"].mtu == 1280
 
