@@ -661,8 +661,17 @@ class World:
             if link is None:
                 return None
             if link.index < 0:  # still to be made, and born with this
-                return self.sysctl(home, key.replace("/conf/%s/" % name, "/conf/default/"))
+                # for all namespaces there is one default of what concerns neighbours
+                return self.sysctl(HOST if "/neigh/" in key else home, key.replace("/%s/" % name, "/default/"))
         return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
+
+    def sysctl_of_link(self, place: Place, key: str) -> str | None:
+        """As ``sysctl``, also for a link in a place that is still to be made: that begins with what the host has
+        (net.core.devconf_inherit_init_net)."""
+        found = self.sysctl(place, key)
+        if found is None and self.is_new(place):
+            return self.sysctl(HOST, key.replace("/%s/" % link_of(key), "/default/"))
+        return found
 
     def forwards(self, version: int) -> bool:
         """Whether the host forwards a version of IP, when the steps planned so far are done."""
@@ -811,4 +820,4 @@ def via_of(route: Route) -> str:
 def link_of(key: str) -> str:
     """The link that a key belongs to; empty when it is not one of a link."""
     parts = key.split("/")
-    return parts[3] if parts[2:3] == ["conf"] and parts[3:4] not in (["all"], ["default"], []) else ""
+    return parts[3] if parts[2:3] in (["conf"], ["neigh"]) and parts[3:4] not in (["all"], ["default"], []) else ""

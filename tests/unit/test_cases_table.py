@@ -291,7 +291,7 @@ NEW_USERS = {
     ),
     "one advice twice in one sentence, and one step in the plural": (
         "session::when_none_works_the_error_says_why",
-        "engine::what_was_done_is_taken_back_last_step_first",
+        "engine::what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back_all_the_same",
     ),
     "nothing removes what was made by hand": (
         "projects::everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made",

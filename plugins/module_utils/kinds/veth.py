@@ -208,6 +208,7 @@ class VethKind(StepKind[Veth]):
         steps += make(item, has_ipv6(world)) + source_routing.add(item.peer, sources)
         self._promise(item, world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
+        steps += ends.foreseen_inside(item.peer, None, world)
         steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
         _announce(item, item.peer.addresses or (), world)
         return steps
@@ -266,6 +267,7 @@ class VethKind(StepKind[Veth]):
         steps += sysctl_steps(HOST, _host_sysctls(item, ipv6), world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
         steps += sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world)
+        steps += ends.foreseen_inside(item.peer, peer, world)
         steps += address_steps(HOST, item.name, host.addresses, item.addresses)
         steps += ends.end_addresses(item.peer, peer)
         # a port has flags only while it is one
