@@ -11,11 +11,11 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
 from ..engine import Description, StepKind
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue
-from ..marks import LINK_GROUP, alias, label_of
-from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
+from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
+from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
 from ..ownership import Holding, named
 from ..records import dataclass, replace
-from ..world import Claims, World, described, is_ours
+from ..world import Claims, World, described, is_ours, metric_of
 from . import ends, source_routing
 from .common import (
     address_steps,
@@ -195,9 +195,9 @@ class VethKind(StepKind[Veth]):
         return self._plan_new(item, pair.host, world)
 
     def _plan_new(self, item: Veth, remains: Link | None, world: World) -> list[Operation]:
-        steps = self._clear(item, world)
+        steps = self._clear(item, world) + _clear_way(item, world)
         if remains is not None:
-            steps += _delete(item.name, (), world)
+            steps += _take(remains, world)
         if item.bridge is not None:
             _plug(item, item.bridge, world)
             ends.refuse_taken_addresses("veth %s" % item.name, item.peer, None, item.bridge, world)
@@ -235,7 +235,7 @@ class VethKind(StepKind[Veth]):
                 "veth %s and %s would both have %s in %s%s as their peer; give one of them another name."
                 % (near.name, item.name, peer, place, same)
             )
-        return _delete(near.name, remake(near, world), world)
+        return _take(near, world)
 
     def _promise(self, item: Veth, world: World) -> None:
         """Tell the world what will have been made."""
@@ -260,9 +260,10 @@ class VethKind(StepKind[Veth]):
                 _plug(item, item.bridge, world)
             known = peer if host.master == item.bridge else None
             ends.refuse_taken_addresses("veth %s" % item.name, item.peer, known, item.bridge, world)
+        steps = _clear_way(item, world)
         routes = ends.change_routes("veth %s" % item.name, item.peer, peer, world)
         sources = ends.change_sources(item.peer, peer, world)
-        steps = source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
+        steps += source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
         ipv6 = has_ipv6(world)
         steps += sysctl_steps(HOST, _host_sysctls(item, ipv6), world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
@@ -300,9 +301,7 @@ class VethKind(StepKind[Veth]):
         if not is_ours(link) or link.kind != "veth":
             world.warn("Interface %s was not made by this collection, and stays." % item.name)
             return []
-        found, again = world.peer_of(link), remake(link, world)
-        steps = [] if found is None else source_routing.leave(found[0], found[1].name, world)
-        return steps + _delete(item.name, again, world)
+        return _take(link, world)
 
 
 def _called(item: Veth) -> str:
@@ -349,11 +348,35 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
     return (*make(item, has_ipv6(world)), *source_routing.add(item.peer, tables))
 
 
-def _delete(name: str, again: tuple[Operation, ...], world: World) -> list[Operation]:
+def _clear_way(item: Veth, world: World) -> list[Operation]:
+    """The steps that take away other ends of ours which have a route that this one wants, and which the same run makes
+    anew elsewhere or by another name."""
+    place, keys = item.peer.place, {(route.to, metric_of(route)) for route in item.peer.routes}
+    entries = [entry for entry in world.routes(place) if entry.protocol == ROUTE_PROTOCOL]
+    found = {entry.link for entry in entries if (entry.route.to, metric_of(entry.route)) in keys}
+    steps: list[Operation] = []
+    for name in sorted(found - {item.peer.name}):
+        link = world.links(place).get(name)
+        near = None if link is None else world.near_end(place, link)
+        if near is not None and is_ours(near) and near.name != item.name and _leaves(near.name, place, name, world):
+            steps += _take(near, world)
+    return steps
+
+
+def _leaves(veth: str, place: Place, name: str, world: World) -> bool:
+    """Whether this run wants the other end of a veth pair somewhere else than it is."""
+    there, wanted = world.claims.veths.get(veth, (place, name))
+    return wanted != name or not world.is_same(there, place)
+
+
+def _take(link: Link, world: World) -> list[Operation]:
+    """The steps that take a veth pair away, with what would stay in the namespace of its other end."""
     from ..link_operations import DeleteLinks
 
-    world.drop_link(name)
-    return [DeleteLinks((name,), again)]
+    found, again = world.peer_of(link), remake(link, world)
+    steps = [] if found is None else source_routing.leave(found[0], found[1].name, world)
+    world.drop_link(link.name)
+    return [*steps, DeleteLinks((link.name,), again)]
 
 
 def _port_steps(item: Veth, host: Link) -> list[Operation]:
