@@ -25,7 +25,7 @@ _FORWARD = (
 )
 _INPUT = (
     "iifname @%s ct state established,related accept" % names.HOST_CLOSED,
-    "iifname @%s meta l4proto { icmp, ipv6-icmp } accept" % names.HOST_CLOSED,
+    "iifname @%s meta l4proto { icmp, icmpv6 } accept" % names.HOST_CLOSED,
 )
 _NO_HOST = 'iifname @%s counter drop comment "access to the host"' % names.HOST_CLOSED
 # With icc: false, allowed flows between endpoints are routed through the host. Its redirects would tell the endpoints
