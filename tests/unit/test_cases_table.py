@@ -285,6 +285,10 @@ NEW_USERS = {
         "given::anything_else_is_refused_with_the_option_and_what_to_write",
         "parsing::a_pair_of_ports_that_yaml_has_read_as_a_number_is_never_published",
     ),
+    "a number with a zero before it is decimal to one and octal to another": (
+        "parsing::a_bad_value_gets_one_sentence_with_the_option_and_the_value[10.20.0.010]",
+        "parsing::any_text_is_a_value_in_its_one_form_or_refused",
+    ),
     "an empty key is an error": (
         "empty_keys::in_a_list_of_networks",
         "cases_hosts::a_key_without_a_value_is_absent",
@@ -336,6 +340,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS)) == (30, 34)
-    assert len(CASES) == 64
+    assert (len(REPORTS), len(NEW_USERS)) == (30, 35)
+    assert len(CASES) == 65
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")
