@@ -502,6 +502,14 @@ class World:
         marked = stack.marked_tables() if rules else ()
         return [(source, table) for source, table in rules if (source.version, table) not in marked]
 
+    def versions_by_main(self, place: Place) -> t.Container[int]:
+        """The IP versions in which packets of a place come to its main routing table."""
+        return self.host.stack(self.places.home(place)).versions_by_main()
+
+    def taken(self, place: Place) -> t.Container[Address]:
+        """The addresses whose packets a place takes for its own."""
+        return self.host.stack(self.places.home(place)).taken()
+
     def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
         """The routes of one routing table of a place, as they are now."""
         home = self.places.home(place)

@@ -1354,6 +1354,15 @@ class TestInfo:
         assert web()["troubles"] == []
         host.run("ip -n web route replace default via 10.50.0.99; ip -n web -6 route flush dev eth0")
         assert web()["troubles"] == ["default by 10.50.0.99, not the gateway", "no way to its gateway fd00:50::1"]
+        host.do("bridge_network", networks=NETWORK)
+        host.run("ip -n web rule flush; ip -n web route flush table local")
+        rule, local = web()["troubles"]
+        assert "no rule leads to its main routing table (IPv4)" in rule and "table local lacks 10.50.0." in local
+        host.run("ip -n web rule add lookup main; ip -n web -4 address flush dev eth0")
+        host.do("bridge_network", networks=NETWORK)
+        assert web()["troubles"] == []
+        host.place("web").serve("web", 80)
+        host.fleet.all_open([host.place().question(web()["addresses"][0].split("/")[0], 80)])
 
     def test_empty_host(self, host: Host) -> None:
         before = host.dump()

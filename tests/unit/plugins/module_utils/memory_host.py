@@ -92,6 +92,8 @@ class Space:
         self.rules: list[SourceRule] = []
         self.foreign_rules: list[tuple[Any, int]] = []
         self.marked_tables: set[tuple[int, int]] = set()
+        self.ruleless: set[int] = set()  # IP versions in which somebody has flushed the rules
+        self.not_taken: set[Any] = set()  # addresses whose routes somebody has flushed in the table local
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
         self.listeners: dict[str, list[Any]] = {}
@@ -465,6 +467,13 @@ class MemoryStack:
 
     def foreign_rules(self) -> Sequence[tuple[Any, int]]:
         return list(self._space.foreign_rules)
+
+    def versions_by_main(self) -> set[int]:
+        return {4, 6} - self._space.ruleless
+
+    def taken(self) -> set[Any]:
+        own = {address.ip for link in self._space.links.values() for address in link.addresses}
+        return own - self._space.not_taken
 
     def marked_tables(self) -> set[tuple[int, int]]:
         return set(self._space.marked_tables)
