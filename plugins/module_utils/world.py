@@ -112,6 +112,7 @@ class World:
         self._peopled: set[str] | None = None
         self._uplinks: dict[int, str | None] = {}
         self._default_mtu: int | None = None
+        self._defaults: dict[str, str | None] = {}
         self._answers: list[tuple[Network, int, str]] | None = None
         self._left_rules: set[tuple[Place, SourceRule]] = set()
         self._machine_id = ""
@@ -684,6 +685,12 @@ class World:
         if found is None and self.is_new(place):
             return self.sysctl(HOST, key.replace("/%s/" % link_of(key), "/default/"))
         return found
+
+    def begins_with(self, key: str) -> str | None:
+        """What the host had for links to come before any step of this run; read once for all who ask."""
+        if key not in self._defaults:
+            self._defaults[key] = self.host.stack(HOST).read_sysctl(key)
+        return self._defaults[key]
 
     def forwards(self, version: int) -> bool:
         """Whether the host forwards a version of IP, when the steps planned so far are done."""

@@ -150,12 +150,14 @@ def foreseen(
 ) -> list[tuple[str, str]]:
     """The sysctls of a link with addresses, where what it has, or will be born with, does not do.
 
-    Of an end that is there already, those in files of their own are not read: there may be a thousand.
+    Of ends that are there already there may be a thousand, so only those are looked at that the host's own default
+    would have spoilt.
     """
     versions = sorted({address.version for address in addresses})
+    if is_there and not any(world.begins_with(key % "default") == bad for key, (bad, unused) in _DEAF.items()):
+        return []
     families = {"ipv%d" % version for version in versions}
-    keys = [key for key in _DEAF if key.split("/")[1] in families and not (is_there and "/neigh/" in key)]
-    found = [(key % link, *_DEAF[key]) for key in keys]
+    found = [(key % link, *_DEAF[key]) for key in _DEAF if key.split("/")[1] in families]
     if place == HOST:  # turned on for the host as a whole, and off for links to come
         forwarded = filter(world.forwards, versions)
         found += [("net/ipv%d/conf/%s/forwarding" % (version, link), "0", "1") for version in forwarded]
