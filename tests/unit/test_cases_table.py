@@ -285,10 +285,6 @@ NEW_USERS = {
         "given::anything_else_is_refused_with_the_option_and_what_to_write",
         "parsing::a_pair_of_ports_that_yaml_has_read_as_a_number_is_never_published",
     ),
-    "a number with a zero before it is decimal to one and octal to another": (
-        "parsing::a_bad_value_gets_one_sentence_with_the_option_and_the_value[10.20.0.010]",
-        "parsing::any_text_is_a_value_in_its_one_form_or_refused",
-    ),
     "an empty key is an error": (
         "empty_keys::in_a_list_of_networks",
         "cases_hosts::a_key_without_a_value_is_absent",
@@ -310,7 +306,39 @@ NEW_USERS = {
         "errors::become_is_advised_to_those_who_are_not_root",
     ),
 }
-CASES = {**REPORTS, **NEW_USERS}
+# From those who tried to break it.
+BREAKERS = {
+    "a number with a zero before it is decimal to one and octal to another": (
+        "parsing::a_bad_value_gets_one_sentence_with_the_option_and_the_value[10.20.0.010]",
+        "parsing::any_text_is_a_value_in_its_one_form_or_refused",
+    ),
+    "a list is refused for a default route of an end that it moves": (
+        "converge::the_way_out_of_an_end_that_moves_or_gets_another_name_is_free",
+        "converge::no_rule_of_an_end_that_moves_or_gets_another_name_stays",
+    ),
+    "a sysctl keeps a host or an endpoint from asking for its neighbours": (
+        "modules::TestInherited::a_host_that_asks_nobody_where_its_neighbours_are",
+        "bridge_kind::an_end_inside_is_not_cut_off_either",
+        "bridge_kind::a_host_that_answers_nobody_whatever_its_links_are_set_to",
+    ),
+    "a host has IPv6 off, and a network with IPv6 leads nowhere": (
+        "bridge_kind::a_host_without_ipv6_on_any_other_interface",
+        "modules::TestInherited::ipv6_is_off",
+    ),
+    "somebody flushes the rules of routing, or the table local": (
+        "living::rules_of_routing_and_a_table_local_that_somebody_has_flushed",
+        "modules::TestInfo::what_lives_in_an_endpoint",
+    ),
+    "an endpoint is called like a word of the path check": (
+        "path_question::an_endpoint_that_is_called_like_the_host_is_meant_with_its_network",
+        "path_question::who_is_not_there_is_told_with_who_is",
+    ),
+    "a gateway outside of the subnets that it should serve": (
+        "bad_input::bad_input[gateway-stray]",
+        "bad_input::bad_input[gateway-outside]",
+    ),
+}
+CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
 
 
 def found_in(path: Path) -> set[str]:
@@ -340,6 +368,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS)) == (30, 35)
-    assert len(CASES) == 65
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (30, 34, 7)
+    assert len(CASES) == 71
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")
