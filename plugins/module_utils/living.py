@@ -199,6 +199,7 @@ class _Ways:
         if not link.up:
             yield "%s is down" % link.name
             return
+        yield from self._flushed(place, endpoint)
         routes = self._world.routes(place)
         for gateway in _gateways(endpoint, network):
             if not any(_leads(entry, link.name, gateway) for entry in routes):
@@ -206,6 +207,19 @@ class _Ways:
             elif (place, gateway.version) not in self._told and self._world.owns(place):
                 self._told.add((place, gateway.version))
                 yield from self._default(place, gateway.version, routes)
+
+    def _flushed(self, place: Place, endpoint: EndpointReport) -> t.Iterator[str]:
+        """What the kernel makes once for a namespace or an address, and what no run looks after."""
+        asked, taken = self._world.versions_by_main(place), self._world.taken(place)
+        for version in sorted({address.version for address in endpoint.addresses}):
+            if version not in asked:
+                yield "no rule leads to its main routing table (IPv%d); ip rule add lookup main does" % version
+        for address in endpoint.addresses:
+            if address.ip not in taken:
+                yield (
+                    "its table local lacks %s, so that it answers nobody; remove the address, and run again"
+                    % address.ip
+                )
 
     def _default(self, place: Place, version: int, routes: t.Sequence[RouteEntry]) -> t.Iterator[str]:
         gateways = self._gateways.get((place, version))
