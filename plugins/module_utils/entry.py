@@ -20,6 +20,7 @@ from .kernel.errors import HostError, MissingLibrary, require_privileges, senten
 from .kernel.host import Host
 from .kernel.netfilter import Runner
 from .kernel.programs import call
+from .marks import BOOT_UNIT, UNITS
 from .model import Conflict, InvalidRequest
 from .reading import read
 from .world import World
@@ -53,7 +54,11 @@ def run_module(kind: Kind[t.Any]) -> None:
     with _telling(module):
         items = _items(module.params, item)
         requests = [Request(kind, _parse(kind, options, items), options["state"]) for options in items]
-    _finish(module, lambda world: run([*requests, *_released(requests, world)], world, alone=True), kind.remakes)
+    _finish(
+        module,
+        lambda world: run([*requests, *_released(requests, world), *_kept(world)], world, alone=True),
+        kind.remakes,
+    )
 
 
 def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request]:
@@ -63,6 +68,15 @@ def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request
     from .kinds.release import release
 
     return release(world)
+
+
+def _kept(world: World) -> t.Sequence[Request]:
+    """What keeps all of it for the next boot, where something is kept."""
+    if world.file(UNITS + BOOT_UNIT) is None:
+        return ()
+    from .kinds.boot import Boot, BootKind
+
+    return (Request(BootKind(), Boot()),)
 
 
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:

@@ -39,8 +39,26 @@ VOLATILE_SYSCTL_FILE = "/run/dockerless.network.sysctl.conf"
 # Our zone of firewalld.
 FIREWALLD_ZONE = "dockerless"
 ZONE_FILE = "/etc/firewalld/zones/%s.xml" % FIREWALLD_ZONE
+# What is made again at boot: the objects, the rules as they were, and the program that makes them.
+BOOT_FOLDER = "/etc/dockerless.network"
+BOOT_OBJECTS = BOOT_FOLDER + "/objects.yml"
+BOOT_RULES = BOOT_FOLDER + "/rules."
+BOOT_ENGINE = BOOT_FOLDER + "/engine.zip"
+UNITS = "/etc/systemd/system/"
+BOOT_UNIT = "dockerless-network.service"
+DROP_IN = "dockerless-network.conf"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.
 LOCK_FILE = "dockerless.network.lock"
+
+
+def file_mark(what: str) -> str:
+    """The first line of a file of ours whose comments begin with #; what lacks it is somebody else's."""
+    return "# %s: %s; changes here are lost at the next run\n" % (COLLECTION, what)
+
+
+def is_marked(text: str) -> bool:
+    """Whether a file is one of ours."""
+    return text.startswith("# %s: " % COLLECTION)
 
 
 def label(network: str, project: str = model.DEFAULT_PROJECT) -> str:

@@ -71,6 +71,8 @@ class World:
         self.recreated: list[dict[str, t.Any]] = []  # namespaces made anew, with the processes in the old ones
         self.dropped_bridges: set[str] = set()
         self.claims = Claims()
+        self.settled: list[tuple[t.Any, t.Any, str]] = []  # kind, object and state of what has been planned
+        self.restoring = False  # what was there before is made again, so nobody's word is needed that it can be
         self.afterwards: list[Operation] = []  # steps for when all the others are done
         self.places = Places(host)
         self._projects: dict[bool, dict[str, str]] = {}  # with the rules, and without
@@ -94,6 +96,7 @@ class World:
         self._answers: list[tuple[Network, int, str]] | None = None
         self._left_rules: set[tuple[Place, SourceRule]] = set()
         self._machine_id = ""
+        self._systemd: bool | None = None
         self._assumed: dict[str, list[str]] = {}
         self._local: t.Collection[bytes] | None = None
         self._remarks: dict[str, dict[t.Hashable, str]] = {}
@@ -562,6 +565,12 @@ class World:
         """What tells this machine from others."""
         self._machine_id = self._machine_id or self.host.machine_id()
         return self._machine_id
+
+    def systemd(self) -> bool:
+        """Whether systemd is PID 1: in a chroot and in most containers there are units, and nobody to run them."""
+        if self._systemd is None:
+            self._systemd = self.host.has_systemd()
+        return self._systemd
 
     # -- sysctls and files
 

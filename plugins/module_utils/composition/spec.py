@@ -51,6 +51,7 @@ ARGUMENTS: Arguments = {
     "pools": {"type": "raw", "options": POOL, "default": []},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "auto"},
+    "boot": {"type": "raw", "default": "auto"},
     **BACKEND,
 }
 

@@ -127,7 +127,7 @@ class Host:
         self._forget(Place(netns=name))
         self._visitor.at_home(lambda: netns.delete(name))
 
-    def write_file(self, path: str, text: str, mode: int = 0o644) -> None:
+    def write_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         """Replace a file in one step."""
         self._visitor.at_home(lambda: files.write(path, text, mode))
 
@@ -146,6 +146,14 @@ class Host:
     def read_file(self, path: str) -> str | None:
         """The text of a file, None when there is none."""
         return self._visitor.at_home(lambda: files.read(path))
+
+    def has_systemd(self) -> bool:
+        """Whether systemd is PID 1 here (sd_booted(3))."""
+        return self._visitor.at_home(lambda: os.path.isdir("/run/systemd/system"))
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """The content of a file that is no text, None when there is none."""
+        return self._visitor.at_home(lambda: files.read_bytes(path))
 
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""
