@@ -129,8 +129,11 @@ class Site:
         found = {topic: text for topic, text in self.fleet.dump(HOST).items() if topic != "files"}
         for topic in found:
             if topic.startswith("links"):
-                text = re.sub(r"(?m)^\d+: |@if\d+|link-netnsid \d+|\bif\d+\b", "", found[topic])
-                text = re.sub(r"(designated_root|bridge_id|root_port|portid?|designated_\w+) \S+|no \S+ ", "", text)
+                text = re.sub(
+                    r"(?m)^\d+: |@if\d+|link-netnsid \d+|\bport_(id|no) \S+|\bdesignated_port \S+", "", found[topic]
+                )
+                # the host's end of a pair, which nobody sees, has an address by chance
+                text = re.sub(r"(?m)^(v-.*link/ether) \S+", r"\1", text)
                 found[topic] = "".join(sorted(text.splitlines(True)))
             elif topic.startswith("addresses"):
                 found[topic] = "".join(sorted(re.sub(r"(?m)^\d+: ", "", found[topic]).splitlines(True)))
@@ -174,14 +177,10 @@ def networks(site: Site) -> Site:
 def test_all_of_it_is_there_again_after_a_boot(networks: Site) -> None:
     site = networks
     site.answers()
-    assert eventually(lambda: site.run(f"systemctl is-active {UNIT}", check=False) == "active\n"), site.run(
-        f"systemctl status {UNIT}; journalctl -u {UNIT} -n 40", check=False
-    )
+    assert eventually(lambda: site.run(f"systemctl is-active {UNIT}", check=False) == "active\n")
     before = site.state()
-    assert site.run("grep -c '\"veth ' " + FOLDER + "/objects.yml; stat -c %a " + FOLDER + "/objects.yml").split() == [
-        "3",
-        "600",
-    ]
+    kept = f"{FOLDER}/objects.yml"
+    assert site.run(f"grep -c '\"veth ' {kept}; stat -c %a {kept}").split() == ["3", "600"]
 
     for boot in (site.power_loss, site.shutdown):
         boot()
@@ -223,7 +222,6 @@ def test_rules_are_back_when_another_firewall_has_emptied_the_packet_filter(netw
     site.run(f"systemctl {verb} nftables")
 
     told = json.loads(probe.communicate()[0])
-    print(verb, told)
     assert told["longest"] < GAP, told
     again = neighbour.ask(lan, 8081, keep="kept")
     assert again.own_port == kept.own_port
@@ -234,7 +232,6 @@ def test_rules_are_back_when_another_firewall_has_emptied_the_packet_filter(netw
 
 
 def test_nothing_of_it_stays(site: Site) -> None:
-    site.run("true")
     site.role(boot=False)
     assert FOLDER not in site.left() and UNIT not in site.left()
     site.role()
