@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .gather import gather
+from .kinds.boot_report import at_boot
 from .kinds.bridge_firewall import BridgeFirewallKind
 from .kinds.common import compact, spelled
 from .kinds.nat_masquerade import NatMasqueradeKind
@@ -15,6 +16,7 @@ from .kinds.port_publish import PortPublishKind
 from .living import look_inside
 from .marks import name_of, project_of
 from .model import HOST, PROTOCOLS, RESERVED_PORTS, Network, Process
+from .records import replace
 from .report import EndpointReport, HostReport, NetworkReport, PortUse
 from .world import World
 
@@ -24,6 +26,7 @@ Facts = dict[str, t.Any]
 def facts(world: World, name: str | None = None) -> Facts:
     """Everything, or one network by its name or its bridge's."""
     report = look_inside(world, gather(world))
+    report = replace(report, at_boot=at_boot(world, report))
     return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
 
 
@@ -57,6 +60,7 @@ def spell(report: HostReport) -> Facts:
         },
         "uplinks": compact(ipv4=report.uplink(4), ipv6=report.uplink(6)),
         "backend": report.backend,
+        "at_boot": report.at_boot,
         "foreign": list(report.foreign),
     }
 
