@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The step that keeps this collection's own program on a host, for the next boot."""
+"""The steps that keep this collection's own program on a host, and other managers of networks from its links."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .operations import Operation
+from .operations import Operation, RunTool, WriteFile
 from .records import dataclass
 
 if t.TYPE_CHECKING:
@@ -40,3 +40,15 @@ class WriteProgram(Operation):
 
     def undo(self) -> list[Operation]:
         return [WriteProgram(self.path, self.before, self.content)]
+
+
+class WriteFirst(WriteFile):
+    """A file that has to be there before the links that it is about."""
+
+    clears_the_way = True
+
+
+class TellFirst(RunTool):
+    """A program that has to have read its files before the links come that they are about."""
+
+    clears_the_way = True

@@ -44,6 +44,8 @@ BOOT_FOLDER = "/etc/dockerless.network"
 BOOT_OBJECTS = BOOT_FOLDER + "/objects.yml"
 BOOT_RULES = BOOT_FOLDER + "/rules."
 BOOT_ENGINE = BOOT_FOLDER + "/engine.zip"
+# What keeps systemd-networkd from our links.
+UNMANAGED = "/etc/systemd/network/00-dockerless.network"
 UNITS = "/etc/systemd/system/"
 BOOT_UNIT = "dockerless-network.service"
 DROP_IN = "dockerless-network.conf"

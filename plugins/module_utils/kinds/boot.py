@@ -15,7 +15,7 @@ import typing as t
 
 from ..engine import A_PROCESS, Description, StepKind
 from ..kernel import archive
-from ..marks import BOOT_ENGINE, BOOT_OBJECTS, BOOT_RULES, BOOT_UNIT, file_mark, is_marked
+from ..marks import BOOT_ENGINE, BOOT_OBJECTS, BOOT_RULES, BOOT_UNIT, UNMANAGED, file_mark, is_marked
 from ..model import Forwarding, enumerate_few
 from ..operations import Operation, RemoveFile, RunTool, WriteFile
 from ..records import dataclass, replace
@@ -35,6 +35,7 @@ main()
 """
 _SNAPSHOTS = tuple(BOOT_RULES + name for name in ("nft", "v4", "v6"))
 _UNIT_FOLDERS = ("/etc/systemd/system/", "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
+_NETWORKD = "/run/systemd/netif/state"  # there while systemd-networkd runs
 _START = ("systemctl", "--no-block", "start", BOOT_UNIT)
 
 
@@ -102,7 +103,7 @@ class BootKind(StepKind[Boot]):
 
             steps.append(WriteProgram(BOOT_ENGINE, now, was))
         for path, (before, after) in decided.files.items():
-            steps.append(_file_step(path, before, after))
+            steps += _unmanaged_steps(before, after) if path == UNMANAGED else [_file_step(path, before, after)]
             world.put_file(path, after)
         if any(path.endswith((".service", ".conf")) for path in decided.files):
             world.afterwards.append(DaemonReload())
@@ -129,6 +130,7 @@ def _decide(item: Boot, world: World) -> _Decision:
         new, texts = _with_rules(new, world)
         texts[BOOT_OBJECTS] = spell(new)
         texts.update(_units(new, world))
+        texts.update(_unmanaged(new, world))
     files = {path: (world.file(path), texts.get(path)) for path in (*_ours(), *texts)}
     files = {path: pair for path, pair in files.items() if pair[0] != pair[1] and _may_write(path, pair, world)}
     return _Decision(old, new, files, _program(item, new.makes_anything, world))
@@ -230,8 +232,20 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
     return found
 
 
+def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
+    """Where systemd-networkd runs: a file of the administrator's that is for all links (Type=ether) would have it take
+    our ports off their bridges."""
+    if world.file(_NETWORKD) is None:
+        return {}
+    names = sorted(
+        {options["name"] for (kind, unused), options in record.objects.items() if kind in ("bridge", "veth")}
+    )
+    head = file_mark("keeps systemd-networkd from the links of this host's networks")
+    return {UNMANAGED: "%s[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n" % (head, " ".join(names))} if names else {}
+
+
 def _ours() -> list[str]:
-    return [BOOT_OBJECTS, *_SNAPSHOTS, UNIT_PATH, *map(drop_in_path, CALLERS)]
+    return [BOOT_OBJECTS, UNMANAGED, *_SNAPSHOTS, UNIT_PATH, *map(drop_in_path, CALLERS)]
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:
@@ -282,6 +296,16 @@ def _file_step(path: str, before: str | None, after: str | None) -> Operation:
     if after is None:
         return RemoveFile(path, before or "", mode, own_folder)
     return WriteFile(path, after, before, mode, own_folder=own_folder)
+
+
+def _unmanaged_steps(before: str | None, after: str | None) -> list[Operation]:
+    """Before our links come, or when they are to be somebody else's."""
+    reread = ("sh", "-c", "networkctl reload || true")  # it may have been stopped
+    if after is None:
+        return [RemoveFile(UNMANAGED, before or ""), RunTool(reread, reread)]
+    from ..boot_operations import TellFirst, WriteFirst
+
+    return [WriteFirst(UNMANAGED, after, before), TellFirst(reread, reread)]
 
 
 def _warn_of_waiting(decided: _Decision, world: World) -> None:

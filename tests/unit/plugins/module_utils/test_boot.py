@@ -191,6 +191,22 @@ def test_an_endpoint_of_a_process_waits_with_its_ports_and_is_told_once() -> Non
     assert sorted(again.names) == ["db", "web"]
 
 
+def test_networkd_is_kept_from_our_links_before_they_come() -> None:
+    host = booted()
+    host.files["/run/systemd/netif/state"] = "OPER_STATE=routable\n"
+    path = "/etc/systemd/network/00-dockerless.network"
+
+    commands = list(converge(host, NETWORKS).commands)
+
+    assert "Name=br-blue v-blue-db v-blue-web\n" in host.files[path] and "Unmanaged=yes" in host.files[path]
+    told, made = [
+        next(n for n, command in enumerate(commands) if word in command) for word in ("networkctl", "ip link add")
+    ]
+    assert path in commands[told - 1] and told < made
+    converge(host, [])
+    assert path not in host.files
+
+
 def test_what_is_newer_than_what_is_kept_is_told() -> None:
     host = booted()
     assert facts(world(host))["at_boot"] == ""
