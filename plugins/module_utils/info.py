@@ -8,7 +8,6 @@ from __future__ import annotations
 import typing as t
 
 from .gather import gather
-from .kinds.boot_report import at_boot
 from .kinds.bridge_firewall import BridgeFirewallKind
 from .kinds.common import compact, spelled
 from .kinds.nat_masquerade import NatMasqueradeKind
@@ -26,8 +25,14 @@ Facts = dict[str, t.Any]
 def facts(world: World, name: str | None = None) -> Facts:
     """Everything, or one network by its name or its bridge's."""
     report = look_inside(world, gather(world))
-    report = replace(report, at_boot=at_boot(world, report))
+    report = replace(report, at_boot=_at_boot(world, report))
     return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
+
+
+def _at_boot(world: World, report: HostReport) -> str:
+    from .kinds.boot_report import at_boot
+
+    return at_boot(world, report)
 
 
 def _surroundings(world: World) -> Facts:
