@@ -175,9 +175,12 @@ _FORWARDING = ("sysctl_forward", "forwarding")
 
 
 def _forwarding(world: World) -> Objects:
-    """What sysctl(8) leaves to us, for the host must not forward before our rules are there."""
+    """What sysctl(8) leaves to us: a host must not forward before our rules are there, and of a link of ours there is
+    nothing to set before it is made."""
     text = world.file(PERSISTENT)
-    asks = [ask for ask in load(world).asks if ask.persist] if text and _is_guarded(text) else []
+    asks = [ask for ask in load(world).asks if ask.persist] if text else []
+    if not _is_guarded(text or "") and not any(ask.route_localnet for ask in asks):
+        return {}
     return {_FORWARDING: _spell_ask(min(asks, key=lambda ask: ask.asked_by == KEPT))} if asks else {}
 
 

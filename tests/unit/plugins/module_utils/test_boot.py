@@ -93,7 +93,7 @@ def boot(host: MemoryHost) -> str:
     return restore(parse(host.files[OBJECTS]), host, lambda: MemoryDesk(host))[1]  # type: ignore[arg-type]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(network_lists())
 def test_any_list_is_there_again_after_a_boot_without_its_default_route(networks: list[Facts]) -> None:
     host = booted()
@@ -274,6 +274,17 @@ def test_a_guarded_host_forwards_only_when_its_rules_are_there() -> None:
 
     assert again.host.sysctls["net/ipv4/ip_forward"] == "1"
     assert again.nft.table().chains == host.nft.table().chains
+
+
+@pytest.mark.parametrize("how", [{"internal": True}, {"masquerade": True}])
+def test_an_internal_or_unguarded_network_is_reached_on_loopback_after_a_boot(how: Facts) -> None:
+    host = booted()
+    once(host, [dict(NETWORKS[0], **how)], forward_policy="unmanaged")
+
+    again = booted(host.files)
+    assert boot(again) == ""
+
+    assert again.host.sysctls["net/ipv4/conf/br-blue/route_localnet"] == "1"
 
 
 def test_forwarding_alone_is_kept_while_it_is_guarded() -> None:
