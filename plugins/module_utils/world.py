@@ -622,6 +622,10 @@ class World:
             return self.host.read_file(path)
         return self._files[path]
 
+    def program(self, path: str) -> bytes | None:
+        """The content of a file that is no text, as it is now; None when there is none."""
+        return self.host.read_bytes(path)
+
     def put_file(self, path: str, text: str | None) -> str | None:
         """This run wants a file to have this text, None to be gone; returns the text that it will have found.
 

@@ -15,7 +15,7 @@ import typing as t
 
 from ..engine import A_PROCESS, Description, StepKind
 from ..kernel import archive
-from ..marks import BOOT_ENGINE, BOOT_OBJECTS, BOOT_RULES, BOOT_UNIT, UNMANAGED, file_mark, is_marked
+from ..marks import BOOT_ENGINE, BOOT_OBJECTS, BOOT_RULES, BOOT_UNIT, UNITS, UNMANAGED, file_mark, is_marked
 from ..model import Forwarding, enumerate_few
 from ..operations import Operation, RemoveFile, RunTool, WriteFile
 from ..records import dataclass, replace
@@ -34,7 +34,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.boot import mai
 main()
 """
 _SNAPSHOTS = tuple(BOOT_RULES + name for name in ("nft", "v4", "v6"))
-_UNIT_FOLDERS = ("/etc/systemd/system/", "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
+_UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 _NETWORKD = "/run/systemd/netif/state"  # there while systemd-networkd runs
 _START = ("systemctl", "--no-block", "start", BOOT_UNIT)
 
@@ -261,7 +261,7 @@ def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> 
 
 
 def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | None]:
-    there = world.host.read_bytes(BOOT_ENGINE)
+    there = world.program(BOOT_ENGINE)
     if not on:
         return there, None
     if not item.writes_program:
