@@ -128,6 +128,7 @@ class HostReport:
     lost: tuple[LostNamespace, ...] = ()  # without an endpoint; see living.py
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
     backend: str | None = None  # None: no packet filter works
+    at_boot: str = ""  # whether all of it will be there after a boot, and why not
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
     files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()

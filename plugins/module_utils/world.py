@@ -90,6 +90,8 @@ class World:
         self.claims = Claims()
         self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where
         self.beforehand: list[Operation] = []  # steps for before anything goes
+        self.settled: list[tuple[t.Any, t.Any, str]] = []  # kind, object and state of what has been planned
+        self.restoring = False  # what was there before is made again, so nobody's word is needed that it can be
         self.afterwards: list[Operation] = []  # steps for when all the others are done
         self.places = Places(host)
         self._projects: dict[bool, dict[str, str]] = {}  # with the rules, and without
@@ -706,6 +708,10 @@ class World:
     def has_folder(self, path: str) -> bool:
         """Whether there is a folder with something in it."""
         return bool(self.host.folder(path))
+
+    def program(self, path: str) -> bytes | None:
+        """The content of a file that is no text, as it is now; None when there is none."""
+        return self.host.read_bytes(path)
 
     def put_file(self, path: str, text: str | None) -> str | None:
         """This run wants a file to have this text, None to be gone; returns the text that it will have found.

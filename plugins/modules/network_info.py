@@ -458,6 +458,13 @@ uplinks:
       description: The interface of the IPv6 default route. Left out if there is none.
       type: str
       sample: eth0
+at_boot:
+  description:
+    - Whether all of it will be there after a boot, V(yes) or V(no), with the reason or what is left out behind it.
+    - It is empty if there is nothing of this collection.
+  returned: success
+  type: str
+  sample: "yes"
 backend:
   description: The packet filter in use, or null if none works.
   returned: success

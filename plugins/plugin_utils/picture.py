@@ -61,6 +61,8 @@ def _host(report: HostReport, host: str) -> str:
     if report.forward_policy == "auto":
         words[0] += " for its own networks and other bridges"
     words.append("packet filter %s" % report.backend if report.backend else "no packet filter works")
+    if report.at_boot:
+        words.append("there after a boot: %s" % report.at_boot)
     return "  ".join(([host] if host else []) + [", ".join(words)])
 
 

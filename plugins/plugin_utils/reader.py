@@ -54,6 +54,7 @@ def read_report(info: Facts) -> HostReport:
         masquerades=_masquerades(info.get("masquerades")),
         forwards=frozenset(version for version in (4, 6) if forwarding.get("ipv%d" % version)),
         forward_policy=forwarding.get("forward_policy") or "unmanaged",
+        at_boot=info.get("at_boot") or "",
         uplinks={version: uplinks["ipv%d" % version] for version in (4, 6) if "ipv%d" % version in uplinks},
         backend=info.get("backend"),
         foreign=tuple(info.get("foreign") or ()),

@@ -86,6 +86,21 @@ class Backend:
         """
         raise NotImplementedError
 
+    def snapshot(self, desired: FirewallState) -> list[Snapshot]:
+        """The whole of it as files, for a host where no rule of ours is; none when there is nothing to load."""
+        raise NotImplementedError
+
+
+class Snapshot(t.NamedTuple):
+    """Rules as a file: what it is called, the command that loads it, and its text.
+
+    It begins with what fails when rules of ours are there, so that it never adds to them.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    text: str
+
 
 def first_line(text: str) -> str:
     """What a tool says, for an error message: its first line that is not a warning."""

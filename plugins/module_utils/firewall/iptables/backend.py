@@ -16,7 +16,7 @@ from ...kernel.netfilter import Netfilter
 from ...model import FirewallState
 from ...operations import LoadRules, Operation
 from ...records import dataclass
-from ..backend import Backend, BaseChain, FirewallError, NoProgram, Trouble, first_line
+from ..backend import Backend, BaseChain, FirewallError, NoProgram, Snapshot, Trouble, first_line
 from ..save_text import restore
 from . import layout
 from .names import USERS
@@ -27,6 +27,7 @@ VARIANTS = ("auto", "nft", "legacy")
 _MISSING, _BROKEN = 127, 126
 
 _TOOLS = {4: "iptables", 6: "ip6tables"}
+_DECLARED = re.compile(r"^:(\S+) - \[0:0\]$", re.MULTILINE)
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 
@@ -117,6 +118,16 @@ class IptablesBackend(Backend):
             if text:
                 steps.append(self.step(version, current[version], wanted, text))
         return steps
+
+    def snapshot(self, desired: FirewallState) -> list[Snapshot]:
+        wanted = self._wanted(self._found, desired)
+        texts = {version: transaction(EMPTY, wanted[version]) for version in self._found}
+        return [
+            # to declare a chain that is there empties it, and its jumps would double; to make one that is there fails
+            Snapshot("v%d" % version, restore(self.tool(version, "restore")), _DECLARED.sub(r"-N \1", text))
+            for version, text in texts.items()
+            if text
+        ]
 
     def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
         """The transaction from one set of rules to another, whose text is given."""

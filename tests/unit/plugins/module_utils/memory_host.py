@@ -110,7 +110,9 @@ class MemoryHost:
         self.host = Space(self._number(), first=100)  # so that no index of the host's is one of a namespace
         self.spaces: dict[int, Space] = {self.host.inode: self.host}
         self.names: dict[str, NamespaceEntry] = {}
-        self.files: dict[str, str] = {}
+        self.files: dict[str, Any] = {}
+        self.systemd = False
+        self.verbs: list[Sequence[str]] = []  # what systemctl was called with
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
@@ -253,7 +255,13 @@ class MemoryHost:
             for link in [link for link in other.links.values() if link.index == gone.details.peer_index]:
                 self.remove_link(other, link.name)
 
-    def write_file(self, path: str, text: str, mode: int = 0o644) -> None:
+    def has_systemd(self) -> bool:
+        return self.systemd
+
+    def read_bytes(self, path: str) -> bytes | None:
+        return self.files.get(path)
+
+    def write_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         self.step("write %s" % path)
         self.files[path] = text
 
@@ -279,9 +287,6 @@ class MemoryHost:
     def hostname(self) -> str:
         return "memory"
 
-    def has_systemd(self) -> bool:
-        return self.systemd
-
     def unmounted(self, pid: int, mounts: Mapping[str, str]) -> Sequence[str]:
         return [place for place in mounts if (pid, place) in self.pid1.unmounted]
 
@@ -295,13 +300,23 @@ class MemoryHost:
             assert self.systemd
             self.systemctl.append(tuple(argv[1:]))
             self.pid1.call(argv[1:])
-            return
+            return self._systemctl(argv)
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))
+        if argv[0] == "sh":
+            return self._systemctl(argv)
         assert tuple(argv) == ("nft", "-f", "-")
         try:
             self.nft.load(text)
         except Refused as error:
             raise CommandError(argv, 1, str(error)) from error
+
+    def _systemctl(self, argv: Sequence[str]) -> None:
+        self.verbs.append(argv[1:])
+        path = "/etc/systemd/system/multi-user.target.wants/%s" % argv[-1]
+        if argv[1] == "enable":
+            self.files[path] = self.files["/etc/systemd/system/%s" % argv[-1]]
+        elif argv[1] == "disable":
+            self.files.pop(path, None)
 
     def netfilter(self, foreign: Sequence[Any] = ()) -> MemoryNetfilter:
         """What others have by nftables; our own table is asked for by MemoryBackend."""

@@ -150,6 +150,7 @@ def test_every_key_that_is_promised() -> None:
         "forwarding": {"ipv4": True, "ipv6": True, "forward_policy": "auto"},
         "uplinks": {"ipv4": "eth0", "ipv6": "eth0"},
         "backend": "nftables",
+        "at_boot": "no: nothing is kept for it",
         "foreign": [],
         "listening": [],
         "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
