@@ -14,7 +14,7 @@ from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
 from .living import look_inside
 from .marks import name_of, project_of
-from .model import HOST, PROTOCOLS, RESERVED_PORTS, Network, Process
+from .model import HOST, PROTOCOLS, RESERVED_PORTS, Drop, Network, Process
 from .report import EndpointReport, HostReport, NetworkReport, PortUse
 from .world import World
 
@@ -58,6 +58,7 @@ def spell(report: HostReport) -> Facts:
         "uplinks": compact(ipv4=report.uplink(4), ipv6=report.uplink(6)),
         "backend": report.backend,
         "foreign": list(report.foreign),
+        "drops": _drops(report.drops),
     }
 
 
@@ -89,7 +90,12 @@ def _network(network: NetworkReport) -> Facts:
         "endpoints": [_endpoint(endpoint) for endpoint in network.endpoints],
         "ports": [PortPublishKind.describe(port) for port in network.ports],
         "masquerades": [NatMasqueradeKind.describe(item) for item in network.masquerades],
+        "drops": _drops(network.drops),
     }
+
+
+def _drops(drops: t.Iterable[Drop]) -> list[Facts]:
+    return [{"reason": drop.reason, "packets": drop.packets} for drop in drops]
 
 
 def _endpoint(endpoint: EndpointReport) -> Facts:

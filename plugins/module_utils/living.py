@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lives in the endpoints of a report: processes, listeners behind published ports, routes as they are.
+"""What lives in the endpoints of a report: processes, listeners behind published ports, routes as they are; and what
+was dropped on the way there.
 
 For network_info alone: a run that makes networks asks for none of it.
 """
@@ -13,7 +14,7 @@ import typing as t
 
 from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
-from .model import Address, Place, PublishedPort
+from .model import Address, Drop, Place, PublishedPort
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse
 from .world import World
@@ -33,7 +34,21 @@ def look_inside(world: World, report: HostReport) -> HostReport:
         for network in report.networks
     )
     unplugged = tuple(_endpoint(item, None, world, ways, heard) for item in report.unplugged)
-    return replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
+    report = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
+    return _with_drops(report, world.firewall.drops() if world.firewall.is_open else ())
+
+
+def _with_drops(report: HostReport, drops: t.Iterable[Drop]) -> HostReport:
+    """The packets of each reason added up: IPv4 and IPv6, and several subnets, may have rules of their own."""
+    sums: dict[tuple[str, str], int] = {}
+    for drop in drops:
+        sums[drop.bridge, drop.reason] = sums.get((drop.bridge, drop.reason), 0) + drop.packets
+    told: dict[str, list[Drop]] = {}
+    for (bridge, reason), packets in sorted(sums.items()):
+        if packets:
+            told.setdefault(bridge, []).append(Drop(bridge, reason, packets))
+    networks = [replace(network, drops=tuple(told.pop(network.bridge, ()))) for network in report.networks]
+    return replace(report, networks=tuple(networks), drops=tuple(told.get("", ())))
 
 
 def _endpoint(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .marks import name_of
-from .model import Address, BridgePolicy, Interface, Masquerade, Network, Place, PortRange, Process, PublishedPort
+from .model import Address, BridgePolicy, Drop, Interface, Masquerade, Network, Place, PortRange, Process, PublishedPort
 from .records import dataclass, replace
 
 _T = t.TypeVar("_T", Masquerade, PublishedPort, "NamespaceReport", "EndpointReport")
@@ -74,6 +74,7 @@ class NetworkReport:
     endpoints: tuple[EndpointReport, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     masquerades: tuple[Masquerade, ...] = ()
+    drops: tuple[Drop, ...] = ()  # packets that our rules have dropped, by reason
 
     @property
     def name(self) -> str:
@@ -105,6 +106,7 @@ class HostReport:
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
     backend: str | None = None  # None: no packet filter works
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
+    drops: tuple[Drop, ...] = ()  # that concern no network more than another
 
     @property
     def endpoints(self) -> t.Iterator[EndpointReport]:

@@ -12,7 +12,16 @@ from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ..module_utils.kinds.port_publish import PortPublishKind
 from ..module_utils.marks import label
-from ..module_utils.model import DEFAULT_PROJECT, BridgePolicy, Interface, Masquerade, Place, Process, PublishedPort
+from ..module_utils.model import (
+    DEFAULT_PROJECT,
+    BridgePolicy,
+    Drop,
+    Interface,
+    Masquerade,
+    Place,
+    Process,
+    PublishedPort,
+)
 from ..module_utils.parsing import port_range
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NamespaceReport, NetworkReport, PortUse
 
@@ -38,6 +47,7 @@ def read_report(info: Facts) -> HostReport:
         uplinks={version: uplinks["ipv%d" % version] for version in (4, 6) if "ipv%d" % version in uplinks},
         backend=info.get("backend"),
         foreign=tuple(info.get("foreign") or ()),
+        drops=_drops("", info.get("drops")),
     )
 
 
@@ -70,7 +80,12 @@ def _network(item: Facts, ports: _Ports) -> NetworkReport:
         endpoints=tuple(_endpoint(endpoint) for endpoint in item["endpoints"]),
         ports=ports.read(item.get("ports")),
         masquerades=_masquerades(item.get("masquerades")),
+        drops=_drops(item["bridge"], item.get("drops")),
     )
+
+
+def _drops(bridge: str, items: t.Iterable[Facts] | None) -> tuple[Drop, ...]:
+    return tuple(Drop(bridge, item["reason"], item["packets"]) for item in items or ())
 
 
 def _label(item: Facts) -> str:

@@ -9,7 +9,7 @@ import typing as t
 
 from ...kernel.netfilter import Netfilter
 from ...marks import NFT_FAMILY, NFT_TABLE
-from ...model import FirewallState
+from ...model import Drop, FirewallState
 from ..backend import Backend, FirewallError, NoProgram, Trouble, first_line
 from . import layout, names, table
 
@@ -64,6 +64,11 @@ class NftablesBackend(Backend):
 
     def state(self, raw: object) -> FirewallState:
         return layout.parse(t.cast("table.Table", raw))
+
+    def drops(self, raw: object) -> list[Drop]:
+        from .drops import read
+
+        return list(read(t.cast("table.Table", raw)))
 
     def expected(self, desired: FirewallState) -> table.Table:
         return self._wanted(desired)

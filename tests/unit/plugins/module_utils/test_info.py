@@ -127,6 +127,7 @@ def test_every_key_that_is_promised() -> None:
                 ],
                 "ports": ports,
                 "masquerades": masquerades,
+                "drops": [],
             }
         ],
         "lost": [],
@@ -138,6 +139,7 @@ def test_every_key_that_is_promised() -> None:
         "uplinks": {"ipv4": "eth0", "ipv6": "eth0"},
         "backend": "nftables",
         "foreign": [],
+        "drops": [],
         "listening": [],
         "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
         "routed_subnets": ["10.20.0.0/24"],
