@@ -14,7 +14,7 @@ from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
 from .living import look_inside
 from .marks import NETNS_FILES, name_of, project_of
-from .model import HOST, PROTOCOLS, RESERVED_PORTS, Network, Process
+from .model import HOST, PROTOCOLS, RESERVED_PORTS, Drop, Network, Process
 from .records import replace
 from .report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceReport
 from .world import World
@@ -76,6 +76,7 @@ def spell(report: HostReport) -> Facts:
         "backend": report.backend,
         "at_boot": report.at_boot,
         "foreign": list(report.foreign),
+        "drops": _drops(report.drops),
     }
 
 
@@ -107,7 +108,12 @@ def _network(network: NetworkReport) -> Facts:
         "endpoints": [_endpoint(endpoint) for endpoint in network.endpoints],
         "ports": [PortPublishKind.describe(port) for port in network.ports],
         "masquerades": [NatMasqueradeKind.describe(item) for item in network.masquerades],
+        "drops": _drops(network.drops),
     }
+
+
+def _drops(drops: t.Iterable[Drop]) -> list[Facts]:
+    return [{"reason": drop.reason, "packets": drop.packets} for drop in drops]
 
 
 def _endpoint(endpoint: EndpointReport) -> Facts:

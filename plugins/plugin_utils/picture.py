@@ -13,7 +13,7 @@ import typing as t
 from ..module_utils.marks import project_of
 from ..module_utils.model import DEFAULT_PROJECT, Masquerade, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport
-from .phrases import called, place, published, remarks, rules, runs, spelled, uses, ways_out
+from .phrases import called, dropped, place, published, remarks, rules, runs, spelled, uses, ways_out
 
 # What stands at the left of a branch, and what below it: for the last branch of a node, and for the others.
 _LAST = ("└─ ", "   ")
@@ -34,7 +34,8 @@ def picture(report: HostReport, host: str = "") -> list[str]:
     children = [_network(network) for network in report.networks] + _loose_ends(report) + _foreign(report)
     if not children:
         children = [Node("no network of this collection")]
-    return _lines(Node(_host(report, host), (), children, spaced=True))
+    notes = ["dropped   %s" % text for text in dropped(report.drops)]
+    return _lines(Node(_host(report, host), notes, children, spaced=True))
 
 
 def _lines(node: Node) -> list[str]:
@@ -126,7 +127,8 @@ def _notes(network: NetworkReport) -> list[str]:
     if not ways and network.policy is not None and not network.policy.internal:
         ways = ["untranslated"]
     notes += ["way out   %s" % text for text in ways]
-    return notes + ["rules     %s" % text for text in rules(network.policy)]
+    notes += ["rules     %s" % text for text in rules(network.policy)]
+    return notes + ["dropped   %s" % text for text in dropped(network.drops)]
 
 
 # ---- endpoints and their ports -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..kernel.netfilter import Netfilter
-from ..model import FirewallState
+from ..model import Drop, FirewallState
 
 if t.TYPE_CHECKING:
     from ..operations import Operation
@@ -65,6 +65,10 @@ class Backend:
 
     def state(self, raw: object) -> FirewallState:
         """What the rules that were read amount to."""
+        raise NotImplementedError
+
+    def drops(self, raw: object) -> list[Drop]:
+        """How many packets our rules have dropped since they were written, for each reason and network."""
         raise NotImplementedError
 
     def expected(self, desired: FirewallState) -> object:

@@ -15,7 +15,7 @@ from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..marks import DOOMED_GROUP, LINK_GROUP
-from ..model import Address, BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
+from ..model import Address, BridgePolicy, Drop, FirewallState, Masquerade, PublishedPort, overlap
 from ..records import dataclass, replace
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter, Snapshot
 from .choice import choose, others
@@ -215,6 +215,10 @@ class FirewallSession:
             drop_foreign=any(state.drop_foreign for state in states),
             drop_transit=frozenset().union(*(state.drop_transit for state in states)),
         )
+
+    def drops(self) -> list[Drop]:
+        """How many packets our rules have dropped, for each reason and network."""
+        return [drop for source in self._sources for drop in source.backend.drops(source.raw)]
 
     def labels(self) -> set[str]:
         """Whose rules of ours are there, by their labels."""

@@ -13,7 +13,7 @@ import re
 import typing as t
 
 from ...kernel.netfilter import Netfilter
-from ...model import FirewallState
+from ...model import Drop, FirewallState
 from ...operations import LoadRules, Operation
 from ...records import dataclass
 from ..backend import Backend, BaseChain, FirewallError, NoProgram, Snapshot, Trouble, first_line
@@ -80,6 +80,13 @@ class IptablesBackend(Backend):
 
     def state(self, raw: object) -> FirewallState:
         return layout.parse(t.cast("Dump", raw).families)
+
+    def drops(self, raw: object) -> list[Drop]:
+        from .drops import read
+
+        tools = [self.tool(version, "save") for version, rules in t.cast("Dump", raw).families.items() if rules]
+        answers = [self._try([tool, "-c"]) for tool in tools]
+        return [drop for rc, out, unused in answers if rc == 0 for drop in read(out)]
 
     def expected(self, desired: FirewallState) -> Dump:
         wanted = self._wanted(self._found, desired)

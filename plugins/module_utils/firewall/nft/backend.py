@@ -9,7 +9,7 @@ import typing as t
 
 from ...kernel.netfilter import Netfilter
 from ...marks import NFT_FAMILY, NFT_TABLE
-from ...model import FirewallState
+from ...model import Drop, FirewallState
 from ..backend import Backend, FirewallError, NoProgram, Snapshot, Trouble, first_line
 from . import names, table
 
@@ -68,6 +68,11 @@ class NftablesBackend(Backend):
         from . import layout
 
         return layout.parse(t.cast("table.Table", raw))
+
+    def drops(self, raw: object) -> list[Drop]:
+        from .drops import read
+
+        return list(read(t.cast("table.Table", raw)))
 
     def expected(self, desired: FirewallState) -> table.Table:
         return self._wanted(desired)

@@ -135,6 +135,7 @@ def test_every_key_that_is_promised() -> None:
                 ],
                 "ports": ports,
                 "masquerades": masquerades,
+                "drops": [],
             }
         ],
         "lost": [],
@@ -152,6 +153,7 @@ def test_every_key_that_is_promised() -> None:
         "backend": "nftables",
         "at_boot": "no: nothing is kept for it",
         "foreign": [],
+        "drops": [],
         "listening": [],
         "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
         "routed_subnets": ["10.20.0.0/24"],
