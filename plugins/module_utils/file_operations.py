@@ -64,6 +64,8 @@ class RemoveFiles(Operation):
 
     files: tuple[tuple[str, str], ...]  # each with its text
 
+    halves = True
+
     def joined(self, after: Operation) -> RemoveFiles | None:
         """All of them in one step."""
         return RemoveFiles(self.files + after.files) if isinstance(after, RemoveFiles) else None
@@ -78,10 +80,16 @@ class RemoveFiles(Operation):
         ]
 
     def apply(self, host: Host) -> None:
+        names: dict[str, list[str]] = {}
         for path, unused in self.files:
-            host.remove_file(path)
-            for folder in _folders(path):
-                host.remove_folder(folder)
+            names.setdefault(_folder(path), []).append(path.rpartition("/")[2])
+        for folder, going in names.items():
+            if not set(host.folder(folder)) <= set(going):
+                for name in going:
+                    host.remove_file("%s/%s" % (folder, name))
+            else:
+                host.clear_folder(folder)
+                host.remove_folder(_folder(folder))
 
     def undo(self) -> list[Operation]:
         return [SpreadFile(text, ((path, None),)) for path, text in self.files]

@@ -21,6 +21,7 @@ from .marks import (
     DOOMED_GROUP,
     LINK_GROUP,
     NETNS_FILES,
+    RETIRED,
     SYSCTL_FILE,
     UNITS,
     VOLATILE_SYSCTL_FILE,
@@ -703,7 +704,11 @@ class World:
     def namespace_files(self) -> t.Iterator[tuple[str, str]]:
         """The namespaces with a folder of their own below /etc/netns, and the names of the files there."""
         for netns in self.host.folder(NETNS_FILES):
-            yield from ((netns, name) for name in self.host.folder("%s/%s" % (NETNS_FILES, netns)))
+            names = self.host.folder("%s/%s" % (NETNS_FILES, netns))
+            if netns.startswith(RETIRED):
+                yield netns, "hosts"  # whether it is still there or not: it is the folder that has to go
+            else:
+                yield from ((netns, name) for name in names)
 
     def has_folder(self, path: str) -> bool:
         """Whether there is a folder with something in it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..marks import RETIRED
 from ..model import (
     HOST,
     Bridge,
@@ -110,7 +111,7 @@ def unwanted_files(
         replace(file, text="")
         for file in report.files
         if (file.netns, file.name) not in kept
-        if file.netns in decided or file.netns in gone or goes(file.network)
+        if file.netns in decided or file.netns in gone or file.netns.startswith(RETIRED) or goes(file.network)
     ]
 
 

@@ -9,6 +9,8 @@ import contextlib
 import errno
 import os
 
+from ..marks import RETIRED
+
 
 def read(path: str) -> str | None:
     """The text of a file, None when there is none."""
@@ -110,6 +112,26 @@ def remove_folder(path: str) -> None:
     """Remove a folder if nothing is in it."""
     with contextlib.suppress(OSError):
         os.rmdir(path)
+
+
+def clear_folder(path: str) -> None:
+    """Remove a folder and the files in it.
+
+    It gets the name of what is on its way out first: after a kill in the middle an empty folder would be nobody's.
+    """
+    folder, unused, name = path.rpartition("/")
+    retired = path if name.startswith(RETIRED) else "%s/%s%s" % (folder, RETIRED, name)
+    with contextlib.suppress(FileNotFoundError):
+        if retired != path:
+            _clear(retired)  # of a run that was killed
+            os.rename(path, retired)
+        _clear(retired)
+
+
+def _clear(path: str) -> None:
+    for name in names(path):
+        remove("%s/%s" % (path, name))
+    remove_folder(path)
 
 
 def _sync(folder: str) -> None:

@@ -148,6 +148,10 @@ class Host:
         """Remove a folder if nothing is in it."""
         self._visitor.at_home(lambda: files.remove_folder(path))
 
+    def clear_folder(self, path: str) -> None:
+        """Remove a folder and the files in it."""
+        self._visitor.at_home(lambda: files.clear_folder(path))
+
     def read_file(self, path: str) -> str | None:
         """The text of a file, None when there is none."""
         return self._visitor.at_home(lambda: files.read(path))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ..engine import Description, StepKind
-from ..marks import NETNS_FILES, label_of_file
+from ..marks import NETNS_FILES, RETIRED, label_of_file
 from ..model import NamespaceFile
 from ..ownership import Holding
 from ..world import World
@@ -56,7 +56,7 @@ class NetnsFileKind(StepKind[NamespaceFile]):
             world.remark(_NOT_OURS, path)
             return []
         wanted = item.text if state == "present" else None
-        if world.put_file(path, wanted) == wanted:
+        if world.put_file(path, wanted) == wanted and not item.netns.startswith(RETIRED):
             return []
         from ..file_operations import RemoveFiles, SpreadFile
 

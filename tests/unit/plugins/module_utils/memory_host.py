@@ -110,9 +110,14 @@ class MemoryHost:
         self.host = Space(self._number(), first=100)  # so that no index of the host's is one of a namespace
         self.spaces: dict[int, Space] = {self.host.inode: self.host}
         self.names: dict[str, NamespaceEntry] = {}
+<<<<<<< HEAD
         self.files: dict[str, Any] = {}
         self.systemd = False
         self.verbs: list[Sequence[str]] = []  # what systemctl was called with
+=======
+        self.files: dict[str, str] = {}
+        self.folders: list[str] = []  # empty ones
+>>>>>>> w-fin
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
@@ -275,13 +280,19 @@ class MemoryHost:
     def remove_folder(self, path: str) -> None:
         pass
 
+    def clear_folder(self, path: str) -> None:
+        self.step("clear %s" % path)
+        for file in [file for file in self.files if file.startswith(path + "/")]:
+            del self.files[file]
+        self.folders = [folder for folder in self.folders if folder != path]
+
     def read_file(self, path: str) -> str | None:
         return self.files.get(path)
 
     look_file = read_file
 
     def folder(self, path: str) -> list[str]:
-        inside = [file[len(path) + 1 :] for file in self.files if file.startswith(path + "/")]
+        inside = [file[len(path) + 1 :] for file in (*self.files, *self.folders) if file.startswith(path + "/")]
         return sorted({name.partition("/")[0] for name in inside})
 
     def hostname(self) -> str:

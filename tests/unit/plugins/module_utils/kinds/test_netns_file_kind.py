@@ -166,18 +166,19 @@ def test_a_namespace_that_is_gone_leaves_no_files(host: MemoryHost) -> None:
     assert not files(host)
 
 
-def test_a_step_that_fails_leaves_the_files_as_they_were(host: MemoryHost) -> None:
+@pytest.mark.parametrize("names", [("web", "db", "new"), ("job",)], ids=["one more", "others"])
+def test_a_step_that_fails_leaves_the_files_as_they_were(host: MemoryHost, names: tuple[str, ...]) -> None:
     once(host, blue())
     before = host.snapshot()
     total = MemoryHost()
     total.uplink()
     once(total, blue())
     start = total.steps
-    once(total, blue("web", "db", "new"))
+    once(total, blue(*names))
     for step in range(1, total.steps - start + 1):
         host.steps, host.fail_at = 0, step
         with pytest.raises(StepFailed):
-            once(host, blue("web", "db", "new"))
+            once(host, blue(*names))
         host.fail_at = None
         assert host.snapshot() == before, step
 
@@ -209,3 +210,16 @@ def test_what_has_no_module_of_its_own_alone(host: MemoryHost) -> None:
 
     once(host, blue("web"), rest=True)
     assert " db" not in host.files[WEB] and "db" in host.names and DB not in files(host)
+
+
+@pytest.mark.parametrize("left", ["hosts", ""], ids=["with a file", "empty"])
+def test_a_folder_that_was_on_its_way_out_goes_with_the_next_run(host: MemoryHost, left: str) -> None:
+    """Whoever asks for what: it is known by its name."""
+    once(host, blue())
+    folder = "/etc/netns/.dockerless.network-job"
+    host.folders.append(folder)
+    host.files.update({"%s/%s" % (folder, left): "# text\n"} if left else {})
+
+    assert once(host, blue()).changed
+    assert not any(path.startswith(folder) for path in (*host.files, *host.folders))
+    assert not once(host, blue()).changed
