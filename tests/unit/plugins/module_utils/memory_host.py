@@ -110,14 +110,11 @@ class MemoryHost:
         self.host = Space(self._number(), first=100)  # so that no index of the host's is one of a namespace
         self.spaces: dict[int, Space] = {self.host.inode: self.host}
         self.names: dict[str, NamespaceEntry] = {}
-<<<<<<< HEAD
         self.files: dict[str, Any] = {}
         self.systemd = False
         self.verbs: list[Sequence[str]] = []  # what systemctl was called with
-=======
         self.files: dict[str, str] = {}
         self.folders: list[str] = []  # empty ones
->>>>>>> w-fin
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
