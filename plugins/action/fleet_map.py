@@ -14,10 +14,8 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.given import plain
 from ..module_utils.model import InvalidRequest
 from ..module_utils.report import HostReport
-from ..plugin_utils.fleet_map import Reports, fleet_map
-from ..plugin_utils.reader import read_report
-
-_ENDINGS = (".html", ".htm", ".mmd", ".mermaid")
+from ..plugin_utils.fleet_map import Reports, fleet_map, is_a_map
+from ..plugin_utils.reader import is_report, read_report
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
@@ -32,7 +30,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         """Draw, write if that changes anything, and return the path."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         dest, infos = self._task.args.get("dest"), plain(self._task.args.get("infos"))
-        if not isinstance(dest, str) or not dest.lower().endswith(_ENDINGS):
+        if not isinstance(dest, str) or not is_a_map(dest):
             raise AnsibleActionFail(
                 "dest: %s; write a file name that ends in .html or .mmd." % (dest or "it is missing")
             )
@@ -40,9 +38,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             raise AnsibleActionFail("infos: map each host to what dockerless.network.network_info returned for it.")
         path = os.path.abspath(os.path.expanduser(dest))
         text = fleet_map(_reports(infos), path)
-        changed = _read(path) != text
-        if changed and not self._task.check_mode:
-            _write(path, text)
+        try:
+            changed = _read(path) != text
+            if changed and not self._task.check_mode:
+                _write(path, text)
+        except OSError as error:
+            raise AnsibleActionFail("The map cannot be written to %s: %s." % (path, error.strerror)) from None
         return {**result, "changed": changed, "dest": path}
 
 
@@ -51,7 +52,7 @@ def _reports(infos: t.Mapping[str, t.Any]) -> Reports:
 
 
 def _report(host: str, info: t.Any) -> HostReport | str:
-    if not isinstance(info, t.Mapping) or "networks" not in info:
+    if not is_report(info):
         return "nothing is known of this host: it was not reached"
     try:
         return read_report(info)
@@ -65,13 +66,8 @@ def _read(path: str) -> str | None:
             return file.read()
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise AnsibleActionFail("The map cannot be written to %s: %s." % (path, error.strerror)) from None
 
 
 def _write(path: str, text: str) -> None:
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise AnsibleActionFail("The map cannot be written to %s: %s." % (path, error.strerror)) from None
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)

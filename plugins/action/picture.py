@@ -15,7 +15,7 @@ from ansible.utils.display import Display
 from ..module_utils.given import plain
 from ..module_utils.model import InvalidRequest
 from ..plugin_utils.picture import picture
-from ..plugin_utils.reader import read_report
+from ..plugin_utils.reader import is_report, read_report
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
@@ -38,7 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
 
 
 def _draw(info: t.Any, host: str) -> list[str]:
-    if not isinstance(info, t.Mapping) or "networks" not in info:
+    if not is_report(info):
         raise AnsibleActionFail("dockerless.network.picture draws what dockerless.network.network_info returned.")
     try:
         return picture(read_report(plain(info)), host)

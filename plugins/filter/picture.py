@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.model import InvalidRequest
 from ..plugin_utils.picture import picture as draw
-from ..plugin_utils.reader import read_report
+from ..plugin_utils.reader import is_report, read_report
 
 DOCUMENTATION = r"""
 name: picture
@@ -58,7 +58,7 @@ _value:
 
 def picture(info: t.Mapping[str, t.Any], host: str = "") -> list[str]:
     """draw(), for what network_info returned and for nothing else."""
-    if not isinstance(info, t.Mapping) or "networks" not in info:
+    if not is_report(info):
         raise AnsibleFilterError("dockerless.network.picture draws what dockerless.network.network_info returned.")
     try:
         return draw(read_report(info), host)

@@ -40,6 +40,11 @@ def make_networks(
     wanted = compose(networks, report, scope, _Around(world))
     for text in wanted.warnings:
         world.warn(text)
+    if wanted.absent.of("bridge") and not world.firewall.is_open:
+        world.warn(
+            "No packet filter works on this host, so the rules of what goes stay in the kernel until the next boot;"
+            " install the one that made them, and remove everything by 'ansible-playbook dockerless.network.purge'."
+        )
     if scope.everything and world.firewall.readable():
         world.firewall.use()  # also what is left of ours among the rules of others
     if scope.prune != NONE or scope.state == "absent":

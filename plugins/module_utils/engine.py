@@ -15,7 +15,7 @@ from dataclasses import field
 from .arguments import Arguments
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
-from .kernel.errors import HostError
+from .kernel.errors import HostError, told
 from .marks import name_of, project_of
 from .model import Conflict, InvalidRequest, enumerate_few
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
@@ -368,8 +368,8 @@ def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, worl
         try:
             reverse.apply(world.host)
         except (HostError, FirewallError, OSError) as trouble:
-            left.append("%s (%s)" % (_told(reverse), trouble))
-    story = "%s. The step that failed: %s" % (str(error).rstrip("."), _told(failed))
+            left.append("%s (%s)" % (_told(reverse), told(trouble).rstrip(".")))
+    story = "%s. The step that failed: %s" % (told(error).rstrip("."), _told(failed))
     if not taken:
         return story + ". Nothing had been changed."
     if left:

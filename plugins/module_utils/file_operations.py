@@ -9,6 +9,7 @@ import shlex
 import typing as t
 
 from .kernel.errors import HostError
+from .marks import NETNS_FILES
 from .operations import Operation, here_document
 from .records import dataclass
 
@@ -88,8 +89,7 @@ class RemoveFiles(Operation):
                 for name in going:
                     host.remove_file("%s/%s" % (folder, name))
             else:
-                host.clear_folder(folder)
-                host.remove_folder(_folder(folder))
+                host.retire_folder(folder)
 
     def undo(self) -> list[Operation]:
         return [SpreadFile(text, ((path, None),)) for path, text in self.files]
@@ -101,4 +101,4 @@ def _folder(path: str) -> str:
 
 def _folders(path: str) -> tuple[str, str]:
     """That of a namespace, and the one that it lies in."""
-    return _folder(path), _folder(_folder(path))
+    return _folder(path), NETNS_FILES

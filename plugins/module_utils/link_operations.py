@@ -121,28 +121,29 @@ class SetPort(Operation):
 
 @dataclass(frozen=True)
 class DeleteLinks(Operation):
-    """Delete links of the host; both ends of a veth go at once. One that has just gone by itself is no error."""
+    """Delete links; both ends of a veth go at once. One that has just gone by itself is no error."""
 
     names: tuple[str, ...]
     again: tuple[Operation, ...] = ()  # the steps that make them anew
+    place: Place = HOST
 
     def joined(self, after: Operation) -> DeleteLinks | None:
         """Both deletions as one, since the kernel waits once for each request, not for each link.
 
         What goes last comes back first: a bridge before its ports.
         """
-        if not isinstance(after, DeleteLinks):
+        if not isinstance(after, DeleteLinks) or after.place != self.place:
             return None
-        return DeleteLinks(self.names + after.names, after.again + self.again)
+        return DeleteLinks(self.names + after.names, after.again + self.again, self.place)
 
     def commands(self) -> list[str]:
         if len(self.names) == 1:
-            return [inside(HOST, "ip", "link", "delete", "dev", self.names[0])]
-        marked = [inside(HOST, "ip", "link", "set", "dev", name, "group", DOOMED_GROUP) for name in self.names]
-        return [*marked, inside(HOST, "ip", "link", "delete", "group", DOOMED_GROUP)]
+            return [inside(self.place, "ip", "link", "delete", "dev", self.names[0])]
+        marked = [inside(self.place, "ip", "link", "set", "dev", name, "group", DOOMED_GROUP) for name in self.names]
+        return [*marked, inside(self.place, "ip", "link", "delete", "group", DOOMED_GROUP)]
 
     def apply(self, host: Host) -> None:
-        host.stack(HOST).delete_links(self.names)
+        host.stack(self.place).delete_links(self.names)
 
     def undo(self) -> list[Operation]:
         return list(self.again)
@@ -215,14 +216,15 @@ class AddRoute(Operation):
     protocol: int = ROUTE_PROTOCOL
     source: Address | None = None
     replaces: bool = False  # also one that is not known of, as it leads nowhere (blackhole, unreachable)
+    beside: bool = False  # those of other links to the same target, such as that to the neighbours (fe80::/64)
 
     def commands(self) -> list[str]:
         source = "" if self.source is None else " src %s" % self.source
-        verb = "replace" if self.replaces else "add"
+        verb = "replace" if self.replaces else "append" if self.beside else "add"
         return [route_command(self.place, verb, self.link, self.route, self.protocol) + source]
 
     def apply(self, host: Host) -> None:
-        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source, self.replaces)
+        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source, self.replaces, self.beside)
 
     def undo(self) -> list[Operation]:
         return [RemoveRoute(self.place, self.link, self.route, self.protocol)]

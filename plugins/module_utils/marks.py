@@ -37,8 +37,8 @@ CHAIN_PREFIX = "DLN-"
 NETNS_RECORDS = "/run/dockerless.network/netns"
 # For what is started in a namespace, files in the place of those in /etc: ip-netns(8).
 NETNS_FILES = "/etc/netns"
-# What the name of a folder there begins with while it is removed.
-RETIRED = ".%s-" % COLLECTION
+# The name that a folder of those has while it is removed: in the middle of that it is nobody else's, and empty.
+RETIRED = "/etc/.%s.netns" % COLLECTION
 # The byte code of our files. It is looked for before anything else of ours is loaded, this file too.
 CODE_FOLDER = loading.CODE_FOLDER
 # What forwarding was before us, and what it is to be: after the next boot as well, or until then.

@@ -25,9 +25,11 @@ def first_of_another(label: str, holdings: t.Iterable[Holding]) -> Holding | Non
 def refuse(label: str, holding: Holding) -> t.NoReturn:
     """Raise Conflict for a request with this label, since another project has what it asks for."""
     what, noted = holding
+    # an endpoint may keep its name
+    where = " (netns of an endpoint)" if what.startswith("Namespace ") else ""
     raise Conflict(
-        "%s belongs to %s, and %s asks for it; choose another name or number, or set project to %s if it is the same."
-        % (what, owner(noted), owner(label), project_of(noted))
+        "%s belongs to %s, and %s asks for it; choose another name or number%s, or set project to %s if it is the same."
+        % (what, owner(noted), owner(label), where, project_of(noted))
     )
 
 

@@ -92,6 +92,18 @@ def link_name(option: str, value: object) -> str:
     return name
 
 
+def new_link_name(option: str, value: object) -> str:
+    """The name of an interface that is to be made: not one of the places that sysctls of all interfaces have."""
+    name = link_name(option, value)
+    if name in ("all", "default"):
+        raise InvalidRequest(
+            "%s: no interface can be called %s, since the kernel has settings by that name." % (option, name)
+        )
+    if name == "lo":
+        raise InvalidRequest("%s: lo is the loopback interface; choose another name." % option)
+    return name
+
+
 def namespace_name(option: str, value: object) -> str:
     """The name of a namespace: a file name below /run/netns."""
     name = text(option, value)

@@ -325,6 +325,10 @@ class World:
             place, peer = other
             self._drop(peer, place)
 
+    def drop_end(self, place: Place, link: Link) -> None:
+        """A step of this run deletes an end whose other end is not on the host."""
+        self._drop(link, place)
+
     def _drop(self, link: Link, place: Place) -> None:
         self._routes_of(place)[:] = [entry for entry in self._routes_of(place) if entry.link != link.name]
         home = self.places.home(place)
@@ -704,11 +708,10 @@ class World:
     def namespace_files(self) -> t.Iterator[tuple[str, str]]:
         """The namespaces with a folder of their own below /etc/netns, and the names of the files there."""
         for netns in self.host.folder(NETNS_FILES):
-            names = self.host.folder("%s/%s" % (NETNS_FILES, netns))
-            if netns.startswith(RETIRED):
-                yield netns, "hosts"  # whether it is still there or not: it is the folder that has to go
-            else:
-                yield from ((netns, name) for name in names)
+            yield from ((netns, name) for name in self.host.folder("%s/%s" % (NETNS_FILES, netns)))
+        if self.host.is_folder(RETIRED):
+            # an empty one has to go as well, so it is told of by a file that it had
+            yield from ((RETIRED, name) for name in self.host.folder(RETIRED) or ("hosts",))
 
     def has_folder(self, path: str) -> bool:
         """Whether there is a folder with something in it."""

@@ -57,7 +57,7 @@ options:
         elements: str
       mtu:
         description:
-          - The maximum transmission unit of the bridge and its endpoints in bytes, from 68 to 65535.
+          - The maximum transmission unit of the bridge and its endpoints in bytes, from 68 to 65535; IPv6 needs 1280.
           - By default that of the default route's interface, or 1500 if there is no default route.
         type: int
       masquerade:

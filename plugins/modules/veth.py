@@ -34,7 +34,7 @@ options:
     default: false
   mtu:
     description:
-      - The maximum transmission unit of both ends in bytes, from 68 to 65535.
+      - The maximum transmission unit of both ends in bytes, from 68 to 65535; IPv6 needs 1280.
       - By default that of the bridge. Without a bridge, the kernel's default of 1500 is left as it is.
     type: int
   addresses:

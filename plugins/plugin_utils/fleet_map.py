@@ -15,18 +15,26 @@ import typing as t
 import zlib
 
 from ..module_utils.marks import project_of
-from ..module_utils.model import DEFAULT_PROJECT, PublishedPort, enumerate_few
+from ..module_utils.model import DEFAULT_PROJECT, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, NetworkReport
-from .phrases import dropped, place, published, remarks, rules, runs, spelled, uses, ways_out
+from .phrases import (
+    Text,
+    by_endpoint,
+    dropped,
+    forwards,
+    packet_filter,
+    place,
+    published,
+    remarks,
+    rules,
+    runs,
+    spelled,
+    uses,
+    ways_out,
+)
 
+_PAGES, _DIAGRAMS = (".html", ".htm"), (".mmd", ".mermaid")
 Reports = t.Mapping[str, t.Union[HostReport, str]]  # by host; a text says why there is no report
-
-
-class Port(t.NamedTuple):
-    """A published port, and what is wrong where it leads to."""
-
-    text: str
-    trouble: str = ""
 
 
 class EndpointRow(t.NamedTuple):
@@ -35,7 +43,7 @@ class EndpointRow(t.NamedTuple):
     name: str
     addresses: tuple[str, ...]
     runs: str
-    ports: tuple[Port, ...]
+    ports: tuple[Text, ...]
     trouble: str
 
 
@@ -65,12 +73,12 @@ class HostBox(t.NamedTuple):
 def fleet_map(reports: Reports, path: str) -> str:
     """The text of the file: HTML if its name ends in .html or .htm, Mermaid if in .mmd or .mermaid."""
     boxes = [_host(name, report) for name, report in sorted(reports.items())]
-    return _mermaid(boxes) if is_diagram(path) else _html(boxes)
+    return _mermaid(boxes) if path.lower().endswith(_DIAGRAMS) else _html(boxes)
 
 
-def is_diagram(path: str) -> bool:
-    """Whether a file is to hold a diagram for Mermaid."""
-    return path.lower().endswith((".mmd", ".mermaid"))
+def is_a_map(path: str) -> bool:
+    """Whether the name of a file tells what it is to hold."""
+    return path.lower().endswith(_PAGES + _DIAGRAMS)
 
 
 # ---- boxes -------------------------------------------------------------------------------------------------------
@@ -81,9 +89,7 @@ def _host(name: str, report: HostReport | str) -> HostBox:
         return HostBox(name, "", (report,), ())
     uplinks = dict.fromkeys((report.uplinks or {}).values())
     facts = ["uplink %s" % spelled(uplinks, ", ")] if uplinks else ["no default route"]
-    facts.append("packet filter %s" % report.backend if report.backend else "no packet filter works")
-    families = ["IPv%d" % version for version in sorted(report.forwards)]
-    facts.append("forwards %s" % " and ".join(families) if families else "forwards nothing")
+    facts += [packet_filter(report), forwards(report)]
     networks = [_network(network) for network in report.networks]
     loose = tuple(_endpoint(endpoint, ()) for endpoint in report.unplugged)
     if loose:
@@ -93,7 +99,7 @@ def _host(name: str, report: HostReport | str) -> HostBox:
 
 
 def _lost(item: t.Any) -> str:
-    processes = enumerate_few(runs(item.processes)) or "nothing"
+    processes = "".join(runs(item.processes)) or "nothing"
     return "namespace %s was made anew or removed, and %s runs cut off in the old one" % (item.name, processes)
 
 
@@ -125,12 +131,9 @@ def _tags(network: NetworkReport) -> t.Iterator[str]:
 
 
 def _endpoints(network: NetworkReport) -> tuple[EndpointRow, ...]:
-    owners = {address.ip: end.veth for end in reversed(network.endpoints) for address in end.addresses}
-    mine: dict[str | None, list[PublishedPort]] = {}
-    for port in network.ports:
-        mine.setdefault(owners.get(port.container_ip), []).append(port)
+    mine = by_endpoint(network.endpoints, network.ports)
     rows = [_endpoint(endpoint, mine.get(endpoint.veth, ())) for endpoint in network.endpoints]
-    stray = tuple(map(Port, published(mine.get(None, ()), True)))
+    stray = tuple(published(mine.get(None, ()), True))
     return (*rows, *([EndpointRow("?", (), "", stray, "nobody has this address")] if stray else []))
 
 
@@ -139,14 +142,9 @@ def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort]) -> End
         name=place(endpoint),
         addresses=tuple(str(address.ip) for address in endpoint.addresses),
         runs=", ".join(runs(endpoint.processes)),
-        ports=tuple(map(_port, published(ports, False, uses(endpoint)))),
-        trouble=remarks(endpoint).strip(" ()"),
+        ports=tuple(published(ports, False, uses(endpoint))),
+        trouble=remarks(endpoint),
     )
-
-
-def _port(text: str) -> Port:
-    said, unused, trouble = text.partition("  (")
-    return Port(said, trouble.rstrip(")"))
 
 
 # ---- a diagram ---------------------------------------------------------------------------------------------------
@@ -178,8 +176,11 @@ def _node(network: NetworkBox) -> t.Iterator[str]:
     for tag in network.tags:
         yield "<i>%s</i>" % _safe(tag)
     for endpoint in network.endpoints:
-        ports = ("%s%s" % (port.text, " (%s)" % port.trouble if port.trouble else "") for port in endpoint.ports)
-        yield _safe("  ".join((endpoint.name, *endpoint.addresses, *ports)))
+        yield _safe("  ".join((endpoint.name, *endpoint.addresses, *map(_on_one_line, endpoint.ports))))
+
+
+def _on_one_line(port: Text) -> str:
+    return "%s (%s)" % (port.said, port.trouble) if port.trouble else port.said
 
 
 def _safe(text: str) -> str:
@@ -280,7 +281,7 @@ _PAGE = """\
 <tr><td>{{ endpoint.name }}{% if endpoint.runs %}<small>{{ endpoint.runs }}</small>{% endif -%}
 {% if endpoint.trouble %}<small class="warn">⚠ {{ endpoint.trouble }}</small>{% endif %}</td>
 <td>{% for address in endpoint.addresses %}<code>{{ address }}</code><br>{% endfor %}</td>
-<td>{% for port in endpoint.ports %}<code>{{ port.text }}</code>
+<td>{% for port in endpoint.ports %}<code>{{ port.said }}</code>
 {%- if port.trouble %}<small class="warn">⚠ {{ port.trouble }}</small>{% else %}<br>{% endif %}{% endfor %}</td></tr>
 {%- endfor %}
 </table>

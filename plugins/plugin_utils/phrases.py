@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 
 from ..module_utils.marks import name_of
 from ..module_utils.model import (
@@ -19,10 +20,32 @@ from ..module_utils.model import (
     bracketed,
     enumerate_few,
 )
-from ..module_utils.report import EndpointReport, PortUse
+from ..module_utils.report import EndpointReport, HostReport, PortUse
 
 _ANY = ("0.0.0.0", "[::]")
 Uses = t.Mapping[tuple[Address, str, str], str]
+
+
+@dataclass(frozen=True)
+class Text:
+    """What is said of something, and what is wrong with it; empty when nothing is."""
+
+    said: str
+    trouble: str = ""
+
+    def __str__(self) -> str:
+        return "%s  (%s)" % (self.said, self.trouble) if self.trouble else self.said
+
+
+def forwards(report: HostReport) -> str:
+    """What the host forwards."""
+    families = ["IPv%d" % version for version in sorted(report.forwards)]
+    return "forwards %s" % (" and ".join(families) or "nothing")
+
+
+def packet_filter(report: HostReport) -> str:
+    """The packet filter in use."""
+    return "packet filter %s" % report.backend if report.backend else "no packet filter works"
 
 
 def spelled(values: t.Iterable[object], between: str = "  ") -> str:
@@ -85,6 +108,7 @@ def place(endpoint: EndpointReport) -> str:
 
 
 def remarks(endpoint: EndpointReport) -> str:
+    """What is out of the ordinary with an endpoint; empty when nothing is."""
     words = []
     if not endpoint.netns:
         words.append("its namespace has no name")
@@ -93,7 +117,7 @@ def remarks(endpoint: EndpointReport) -> str:
     if not endpoint.up:
         words.append("down")
     words += endpoint.troubles
-    return "  (%s)" % ", ".join(words) if words else ""
+    return ", ".join(words)
 
 
 def called(endpoint: EndpointReport) -> list[str]:
@@ -119,21 +143,36 @@ def uses(endpoint: EndpointReport) -> Uses:
 
 def _use(use: PortUse) -> str:
     if not use.elsewhere:
-        return "  (nobody listens)"
-    return "  (listens on %s only)" % spelled(use.elsewhere, ", ")
+        return "nobody listens"
+    return "listens on %s only" % spelled(use.elsewhere, ", ")
 
 
-def published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses | None = None) -> list[str]:
-    """A line for each port; one line for both families when they are published alike."""
-    hosts: dict[str, list[str]] = {}
+def by_endpoint(
+    endpoints: t.Sequence[EndpointReport], ports: t.Iterable[PublishedPort]
+) -> dict[str | None, list[PublishedPort]]:
+    """Ports by the veth pair of the endpoint that they lead to; under None those to an address that nobody has."""
+    owners = {address.ip: endpoint.veth for endpoint in reversed(endpoints) for address in endpoint.addresses}
+    found: dict[str | None, list[PublishedPort]] = {}
+    for port in ports:
+        found.setdefault(owners.get(port.container_ip), []).append(port)
+    return found
+
+
+def published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses | None = None) -> list[Text]:
+    """One for each port; one for both families when they are published alike."""
+    hosts: dict[Text, list[str]] = {}
     for port in ports:
         inside = str(port.container_ports)
         if with_address:
             inside = "%s port %s" % (port.container_ip, inside)
         trouble = (uses or {}).get((port.container_ip, port.protocol, inside), "")
-        text = ":%s -> %s%s%s" % (port.host_ports, inside, _restrictions(port), trouble)
+        text = Text(":%s -> %s%s" % (port.host_ports, inside, _restrictions(port)), trouble)
         hosts.setdefault(text, []).append(_published_on(port))
-    return [host + text for text, names in hosts.items() for host in (["*"] if set(names) == set(_ANY) else names)]
+    return [
+        Text(host + text.said, text.trouble)
+        for text, names in hosts.items()
+        for host in (["*"] if set(names) == set(_ANY) else names)
+    ]
 
 
 def _published_on(port: PublishedPort) -> str:

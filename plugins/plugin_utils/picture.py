@@ -13,7 +13,22 @@ import typing as t
 from ..module_utils.marks import project_of
 from ..module_utils.model import DEFAULT_PROJECT, Masquerade, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport
-from .phrases import called, dropped, place, published, remarks, rules, runs, spelled, uses, ways_out
+from .phrases import (
+    Text,
+    by_endpoint,
+    called,
+    dropped,
+    forwards,
+    packet_filter,
+    place,
+    published,
+    remarks,
+    rules,
+    runs,
+    spelled,
+    uses,
+    ways_out,
+)
 
 # What stands at the left of a branch, and what below it: for the last branch of a node, and for the others.
 _LAST = ("└─ ", "   ")
@@ -55,13 +70,12 @@ def _lines(node: Node) -> list[str]:
 
 
 def _host(report: HostReport, host: str) -> str:
-    families = ["IPv%d" % version for version in sorted(report.forwards)]
-    words = ["forwards %s" % " and ".join(families) if families else "forwards nothing"]
+    words = [forwards(report)]
     if report.forward_policy == "drop":
         words[0] += " for its own networks only"
     if report.forward_policy == "auto":
         words[0] += " for its own networks and other bridges"
-    words.append("packet filter %s" % report.backend if report.backend else "no packet filter works")
+    words.append(packet_filter(report))
     if report.at_boot:
         words.append("there after a boot: %s" % report.at_boot)
     return "  ".join(([host] if host else []) + [", ".join(words)])
@@ -135,16 +149,13 @@ def _notes(network: NetworkReport) -> list[str]:
 
 
 def _endpoints(endpoints: t.Sequence[EndpointReport], ports: t.Sequence[PublishedPort]) -> list[Node]:
-    owners = {address.ip: endpoint.veth for endpoint in reversed(endpoints) for address in endpoint.addresses}
-    mine: dict[str | None, list[PublishedPort]] = {}
-    for port in ports:
-        mine.setdefault(owners.get(port.container_ip), []).append(port)
+    mine = by_endpoint(endpoints, ports)
     nodes = []
     names = [place(endpoint) for endpoint in endpoints]
     links = [endpoint.interface or endpoint.veth for endpoint in endpoints]
     for endpoint, name, link in zip(endpoints, names, links):
         columns = (name.ljust(_width(names)), link.ljust(_width(links)), spelled(endpoint.addresses))
-        title = "  ".join(columns).rstrip() + remarks(endpoint)
+        title = str(Text("  ".join(columns).rstrip(), remarks(endpoint)))
         notes = ["published  %s" % text for text in published(mine.get(endpoint.veth, ()), False, uses(endpoint))]
         notes += ["called     %s" % text for text in called(endpoint)]
         nodes.append(Node(title, notes + ["runs       %s" % text for text in runs(endpoint.processes)]))

@@ -37,6 +37,11 @@ from ..module_utils.report import (
 Facts = t.Mapping[str, t.Any]
 
 
+def is_report(info: t.Any) -> bool:
+    """Whether this may be what network_info returned."""
+    return isinstance(info, t.Mapping) and "networks" in info
+
+
 def read_report(info: Facts) -> HostReport:
     """What is not in ``info`` is not on the host; raises InvalidRequest for what network_info cannot have returned."""
     forwarding = info.get("forwarding") or {}

@@ -35,7 +35,7 @@ def test_a_second_project_neither_takes_nor_disturbs_the_first(host: Host) -> No
     for networks, words in (
         ([{**SHOP, "bridge": "br0"}], ("Network shop", "project shop")),
         ([blog("8080:80")], ("host port 8080/tcp", "network shop of project shop")),
-        ([blog(netns="web")], ("amespace web", "network shop of project shop")),
+        ([blog(netns="web")], ("namespace web", "network shop of project shop")),
     ):
         message = host.refuse("bridge_network", networks=networks, project="blog", prune="project")
         assert all(word in message for word in words), message

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the walkthroughs leave behind when the modules themselves are what fails, and names that Ansible keeps."""
+"""What walkthroughs leave behind when modules fail, names that Ansible keeps, and what check asks of its module."""
 
 from __future__ import annotations
 
@@ -57,3 +57,10 @@ def variables(value: Any) -> Iterator[str]:
 )
 def test_no_variable_has_a_name_that_ansible_warns_of(path: Path) -> None:
     assert not set(variables(yaml.safe_load(path.read_text()))) & set(get_reserved_names())
+
+
+def test_what_nobody_said_of_a_path_is_left_for_the_module_to_miss_in_one_sentence() -> None:
+    (play,) = yaml.safe_load((PLAYBOOKS / "check.yml").read_text())
+
+    asked = play["tasks"][0]["dockerless.network.path_check"]
+    assert [name for name, value in asked.items() if "omit" not in value] == []

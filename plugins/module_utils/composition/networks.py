@@ -179,7 +179,7 @@ def _read_bridge(name: str, options: Facts, title: str) -> str:
             "%s: the name of its bridge, %s, would be too long (%d bytes, and the kernel takes %d); give a shorter one"
             " with the option bridge." % (title, bridge, len(bridge.encode()), LINK_NAME_BYTES)
         )
-    return read.link_name("bridge", bridge)
+    return read.new_link_name("bridge", bridge)
 
 
 def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Address]]:
@@ -237,7 +237,7 @@ def _read_endpoint(options: Facts, network: str) -> Endpoint:
             name=name,
             place=_read_place(options, name, title),
             veth=veth_name(network, name),
-            interface=read.link_name("interface", given) if given else "",
+            interface=read.new_link_name("interface", given) if given else "",
             mac_address=read.mac_address("mac_address", options.get("mac_address") or None),
             wanted=[read.address("addresses", text) for text in texts],
             publish=[parse(value) for value in options.get("publish") or ()],

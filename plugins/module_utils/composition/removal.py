@@ -111,7 +111,7 @@ def unwanted_files(
         replace(file, text="")
         for file in report.files
         if (file.netns, file.name) not in kept
-        if file.netns in decided or file.netns in gone or file.netns.startswith(RETIRED) or goes(file.network)
+        if file.netns in decided or file.netns in gone or file.netns == RETIRED or goes(file.network)
     ]
 
 

@@ -135,6 +135,11 @@ def sentence(error: OSError) -> str:
     return "%s: %s%s." % (what, _reason(error), "; %s" % remedy if remedy else "")
 
 
+def told(error: Exception) -> str:
+    """What went wrong, as one sentence."""
+    return sentence(error) if isinstance(error, OSError) and error.errno is not None else str(error)
+
+
 def _remedy(number: int | None) -> str:
     if number in (errno.EPERM, errno.EACCES):
         return BECOME if os.geteuid() != 0 else ""

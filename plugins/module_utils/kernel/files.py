@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 
-from ..marks import RETIRED
+from ..marks import NETNS_FILES, RETIRED
 
 
 def read(path: str) -> str | None:
@@ -114,18 +114,23 @@ def remove_folder(path: str) -> None:
         os.rmdir(path)
 
 
-def clear_folder(path: str) -> None:
-    """Remove a folder and the files in it.
+def is_folder(path: str) -> bool:
+    """Whether there is a folder, with something in it or not."""
+    return os.path.isdir(path)
 
-    It gets the name of what is on its way out first: after a kill in the middle an empty folder would be nobody's.
+
+def retire(path: str) -> None:
+    """Remove a folder and the files in it, and the folder that it lies in if nothing is left there.
+
+    It leaves its place in one step, for one that is ours: a run that is killed in the middle would leave an empty
+    folder that is nobody's.
     """
-    folder, unused, name = path.rpartition("/")
-    retired = path if name.startswith(RETIRED) else "%s/%s%s" % (folder, RETIRED, name)
-    with contextlib.suppress(FileNotFoundError):
-        if retired != path:
-            _clear(retired)  # of a run that was killed
-            os.rename(path, retired)
-        _clear(retired)
+    if path != RETIRED:
+        _clear(RETIRED)  # of a run that was killed
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, RETIRED)
+    remove_folder(NETNS_FILES)
+    _clear(RETIRED)
 
 
 def _clear(path: str) -> None:

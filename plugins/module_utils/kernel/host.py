@@ -148,9 +148,13 @@ class Host:
         """Remove a folder if nothing is in it."""
         self._visitor.at_home(lambda: files.remove_folder(path))
 
-    def clear_folder(self, path: str) -> None:
-        """Remove a folder and the files in it."""
-        self._visitor.at_home(lambda: files.clear_folder(path))
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder, with something in it or not."""
+        return self._visitor.at_home(lambda: files.is_folder(path))
+
+    def retire_folder(self, path: str) -> None:
+        """Remove a folder of a namespace and the files in it, and the folder of all of them if it was the last one."""
+        self._visitor.at_home(lambda: files.retire(path))
 
     def read_file(self, path: str) -> str | None:
         """The text of a file, None when there is none."""

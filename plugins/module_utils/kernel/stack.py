@@ -16,7 +16,7 @@ from . import decode, requests, sysctl
 from .cache import Cache, Changes
 from .encode import Attributes
 from .errors import KernelError
-from .netlink import NEW, NLM_F_REPLACE, REPLACED, NetlinkSocket
+from .netlink import APPENDED, NEW, NLM_F_REPLACE, REPLACED, NetlinkSocket
 from .sockets import Sockets
 from .state import Link, LinkValue, RouteEntry
 
@@ -221,16 +221,18 @@ class Stack:
         protocol: int = ROUTE_PROTOCOL,
         source: Address | None = None,
         replaces: bool = False,
+        beside: bool = False,
     ) -> None:
         """Add a route, with the mark of ours unless it is the kernel's or somebody else's."""
         hints = {
             errno.EEXIST: "there is another one with this metric",
-            errno.ENETUNREACH: "the gateway has to be in a subnet of the link, and the link up",
+            errno.ENETUNREACH: "the gateway has to be in a subnet of the link, the link up, and the table main among"
+            " those that 'ip rule' shows",
         }
         scope = requests.RT_SCOPE_UNIVERSE if route.via is not None else requests.RT_SCOPE_LINK
         with self._changing("add %s" % _said(link, route), hints):
             body = requests.route(route, self._index(link), scope, protocol, source)
-            self._request(requests.RTM_NEWROUTE, body, REPLACED if replaces else NEW)
+            self._request(requests.RTM_NEWROUTE, body, REPLACED if replaces else APPENDED if beside else NEW)
 
     def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
         """Remove a route, one of ours unless it is said otherwise; one that is gone is no error."""

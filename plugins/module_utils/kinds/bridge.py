@@ -22,11 +22,13 @@ from .common import (
     belongs,
     compact,
     foreseen,
+    gets_ipv6,
     has_ipv6,
     link_steps,
     link_values,
     new_sysctls,
     options_of,
+    refuse_narrow,
     restore_subnets,
     spelled,
     sysctl_steps,
@@ -55,7 +57,7 @@ class BridgeKind(StepKind[Bridge]):
     def parse(self, options: t.Mapping[str, t.Any]) -> Bridge:
         addresses = options.get("addresses")
         return Bridge(
-            name=read.link_name("name", options["name"]),
+            name=read.new_link_name("name", options["name"]),
             addresses=None if addresses is None else read.interfaces("addresses", addresses),
             mtu=read.mtu("mtu", options.get("mtu")),
             mac_address=read.mac_address("mac_address", options.get("mac_address")),
@@ -94,6 +96,8 @@ class BridgeKind(StepKind[Bridge]):
         if state == "absent" or (link is not None and not is_ours(link)):
             return item
         mtu = item.mtu if item.mtu is not None else world.default_mtu()
+        kept = () if link is None else link.addresses
+        refuse_narrow(self.title(item), mtu, kept if item.addresses is None else item.addresses)
         return replace(item, mtu=mtu, mac_address=item.mac_address or stable_mac(world.machine_id(), item.name))
 
     def remark(self, item: Bridge, world: World) -> None:
@@ -195,7 +199,13 @@ class BridgeKind(StepKind[Bridge]):
             "stp": item.stp,
             "up": True,
         }
-        steps = sysctl_steps(HOST, self._sysctls(item, world), world)
+        steps: list[Operation] = []
+        if gets_ipv6(link, item.mtu):
+            # nothing comes in by IPv6 before its sysctls are set
+            steps += link_steps(HOST, item.name, link_values(link), {"up": False})
+            steps += link_steps(HOST, item.name, link_values(link), {"mtu": item.mtu})
+            link = replace(link, up=False, mtu=item.mtu or link.mtu)
+        steps += sysctl_steps(HOST, self._sysctls(item, world), world)
         steps += address_steps(HOST, item.name, link.addresses, item.addresses)
         steps += link_steps(HOST, item.name, link_values(link), wanted)
         steps += restore_subnets("bridge %s" % item.name, HOST, link, item.addresses, world)
@@ -212,7 +222,7 @@ class BridgeKind(StepKind[Bridge]):
     @staticmethod
     def _sysctls(item: Bridge, world: World) -> list[tuple[str, str]]:
         needed = foreseen(item.name, item.addresses or (), world)
-        if not has_ipv6(world):
+        if not has_ipv6(world, item.mtu):
             return needed
         conf = "net/ipv6/conf/%s/" % item.name
         # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401). For what it

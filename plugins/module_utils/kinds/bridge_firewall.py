@@ -13,7 +13,7 @@ from ..engine import Description, RuleKind, Stored
 from ..firewall.session import FirewallSession
 from ..marks import name_of
 from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, lies_in, overlap
-from ..ownership import Holding
+from ..ownership import Holding, owner
 from ..records import dataclass, replace
 from ..world import Claims, World
 from .common import belongs, compact, remark_internal
@@ -230,8 +230,9 @@ def _refuse_overlap(item: BridgePolicy, other: BridgePolicy) -> None:
     for one in item.subnets:
         for two in other.subnets:
             if overlap(one, two):
-                raise _overlap((one, item.bridge), (two, other.bridge))
+                raise _overlap((one, item.bridge), (two, other.bridge), other.network)
 
 
-def _overlap(one: Owned, other: Owned) -> Conflict:
-    return Conflict("Subnet %s of bridge %s overlaps %s of bridge %s." % (*one, *other))
+def _overlap(one: Owned, other: Owned, label: str = "") -> Conflict:
+    whose = " (%s)" % owner(label) if label else ""
+    return Conflict("Subnet %s of bridge %s overlaps %s of bridge %s%s; choose another subnet." % (*one, *other, whose))

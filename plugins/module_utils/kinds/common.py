@@ -12,7 +12,7 @@ import typing as t
 
 from ..kernel.state import BridgeValues, Link, LinkValue
 from ..marks import name_of, project_of
-from ..model import DEFAULT_PROJECT, HOST, Address, Interface, Place, PublishedPort
+from ..model import DEFAULT_PROJECT, HOST, Address, Conflict, Interface, Place, PublishedPort
 from ..ownership import named
 from ..world import World
 
@@ -106,9 +106,31 @@ def restore_subnets(
     return restore(owner, place, there, staying, world)
 
 
-def has_ipv6(world: World) -> bool:
-    """Whether the kernel speaks IPv6 at all (ipv6.disable=1 takes its sysctls away)."""
-    return world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") is not None
+# The least that a link needs for IPv6 (RFC 8200): with less the kernel takes it off, and with it its sysctls.
+_IPV6_MTU = 1280
+
+
+def has_ipv6(world: World, mtu: int | None = None) -> bool:
+    """Whether the kernel speaks IPv6 on a link of this MTU, or at all (ipv6.disable=1 takes its sysctls away)."""
+    return not _is_narrow(mtu) and world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") is not None
+
+
+def _is_narrow(mtu: int | None) -> bool:
+    return mtu is not None and mtu < _IPV6_MTU
+
+
+def gets_ipv6(link: Link, mtu: int | None) -> bool:
+    """Whether a link comes to an MTU with which the kernel speaks IPv6 from one with which it does not."""
+    return mtu is not None and _is_narrow(link.mtu) and not _is_narrow(mtu)
+
+
+def refuse_narrow(owner: str, mtu: int | None, addresses: t.Iterable[Interface]) -> None:
+    """Raise Conflict for IPv6 on a link that the kernel would take it from."""
+    if _is_narrow(mtu) and any(address.version == 6 for address in addresses):
+        raise Conflict(
+            "%s: IPv6 needs an MTU of at least %d, and this one is %s; set mtu, or leave IPv6 out."
+            % (owner, _IPV6_MTU, mtu)
+        )
 
 
 # What a link may have inherited that would cut it off from its neighbours, and what it needs in its place.

@@ -43,7 +43,7 @@ def parse_end(options: t.Mapping[str, t.Any], owner: str) -> Peer:
     addresses = options.get("addresses")
     given = None if addresses is None else read.interfaces("peer.addresses", addresses)
     return Peer(
-        name=read.link_name("peer.name", options.get("name") or "eth0"),
+        name=read.new_link_name("peer.name", options.get("name") or "eth0"),
         place=Place(None if netns is None else read.namespace_name("peer.netns", netns), pid),
         mac_address=read.mac_address("peer.mac_address", options.get("mac_address")),
         addresses=given,

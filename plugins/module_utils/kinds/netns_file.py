@@ -56,7 +56,7 @@ class NetnsFileKind(StepKind[NamespaceFile]):
             world.remark(_NOT_OURS, path)
             return []
         wanted = item.text if state == "present" else None
-        if world.put_file(path, wanted) == wanted and not item.netns.startswith(RETIRED):
+        if world.put_file(path, wanted) == wanted and item.netns != RETIRED:
             return []
         from ..file_operations import RemoveFiles, SpreadFile
 
@@ -66,7 +66,8 @@ class NetnsFileKind(StepKind[NamespaceFile]):
 
 
 def _path(item: NamespaceFile) -> str:
-    return "%s/%s/%s" % (NETNS_FILES, item.netns, item.name)
+    folder = RETIRED if item.netns == RETIRED else "%s/%s" % (NETNS_FILES, item.netns)
+    return "%s/%s" % (folder, item.name)
 
 
 def _describe(label: str, text: str, other: str) -> dict[str, t.Any]:

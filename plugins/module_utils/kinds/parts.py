@@ -122,7 +122,7 @@ def files(world: World, report: HostReport) -> HostReport:
     for netns, name in world.namespace_files():
         text = world.look_file("%s/%s/%s" % (NETNS_FILES, netns, name)) or ""
         label = label_of_file(text)
-        if label is not None or name in _REMAINS or netns.startswith(RETIRED) or (name in NAMED_FILES and not text):
+        if label is not None or name in _REMAINS or netns == RETIRED or (name in NAMED_FILES and not text):
             found.append(NamespaceFile(netns, name, text, label or ""))
     return replace(report, files=tuple(found))
 

@@ -10,9 +10,9 @@ import typing as t
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
 from ..engine import A_PROCESS, Description, StepKind, Stored
-from ..kernel.state import Announcement, BridgeValues, Link, LinkValue
+from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, alias, label_of
-from ..model import HOST, Conflict, Interface, InvalidRequest, Veth
+from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
 from ..ownership import Holding, named
 from ..records import dataclass, replace
 from ..world import Claims, World, described, is_ours
@@ -22,11 +22,13 @@ from .common import (
     belongs,
     compact,
     foreseen,
+    gets_ipv6,
     has_ipv6,
     link_steps,
     link_values,
     new_sysctls,
     options_of,
+    refuse_narrow,
     restore_subnets,
     spelled,
     sysctl_steps,
@@ -74,7 +76,7 @@ class VethKind(StepKind[Veth]):
     # ---- options to model
 
     def parse(self, options: t.Mapping[str, t.Any]) -> Veth:
-        name = read.link_name("name", options["name"])
+        name = read.new_link_name("name", options["name"])
         bridge = options.get("bridge")
         return Veth(
             name=name,
@@ -120,9 +122,10 @@ class VethKind(StepKind[Veth]):
                 "veth %s: %s is the host's own, and the peer needs another one; name a namespace, or a process that has"
                 " one of its own." % (item.name, item.peer.place)
             )
-        if item.bridge is None or item.mtu is not None:
-            return item
-        return replace(item, mtu=bridge.mtu if bridge is not None else world.default_mtu())
+        if item.bridge is not None and item.mtu is None:
+            item = replace(item, mtu=bridge.mtu if bridge is not None else world.default_mtu())
+        refuse_narrow(self.title(item), item.mtu, (*item.addresses, *(item.peer.addresses or ())))
+        return item
 
     @staticmethod
     def _refuse_contradictions(item: Veth) -> None:
@@ -204,14 +207,15 @@ class VethKind(StepKind[Veth]):
                 "Interface %s is there already, and is %s that this collection did not make; choose another name."
                 % (item.name, described(there))
             )
-        if pair.host is not None and pair.peer is not None:
+        # one that gets IPv6 is made anew: as it is born down, nothing comes in before its sysctls are set
+        if pair.host is not None and pair.peer is not None and not gets_ipv6(pair.peer, item.mtu):
             return self._plan_change(item, pair.host, pair.peer, world)
         return self._plan_new(item, pair.host, world)
 
     def _plan_new(self, item: Veth, remains: Link | None, world: World) -> list[Operation]:
         steps = self._clear(item, world)
         if remains is not None:
-            steps += _delete(item.name, (), world)
+            steps += _delete(item.name, remake(remains, world), world)
         if item.bridge is not None:
             _plug(item, item.bridge, world)
             ends.refuse_taken_addresses("veth %s" % item.name, item.peer, None, item.bridge, world)
@@ -219,7 +223,7 @@ class VethKind(StepKind[Veth]):
             world.refuse_overlap(item.name, address)
         sources = ends.change_sources(item.peer, None, world)
         steps += source_routing.remove(item.peer, sources)
-        steps += make(item, has_ipv6(world)) + source_routing.add(item.peer, sources)
+        steps += make(item, has_ipv6(world, item.mtu)) + source_routing.add(item.peer, sources)
         self._promise(item, world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
         steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
@@ -235,6 +239,8 @@ class VethKind(StepKind[Veth]):
         near = world.near_end(place, other)
         if near is not None and near.name == item.name:
             return []
+        if near is None and isinstance(other.details, VethEnd) and is_ours(other) and world.owns(place):
+            return _delete_end(place, other, world)
         if near is None or not is_ours(near) or near.name not in world.claims.veths:
             raise Conflict(
                 "Interface %s in %s is there already, and is %s; choose another name (interface of an endpoint,"
@@ -255,7 +261,7 @@ class VethKind(StepKind[Veth]):
         host = Link(item.name, 0, mtu=item.mtu or 1500, up=True, group=LINK_GROUP, alias=alias(item.network))
         host = replace(host, master=item.bridge or "", addresses=item.addresses)
         world.put_pair(self._as_wanted(item, host), ends.end_link(item.peer, None, item.mtu), item.peer.place)
-        ipv6 = has_ipv6(world)
+        ipv6 = has_ipv6(world, item.mtu)
         for key, value in _host_sysctls(item, ipv6):
             world.put_sysctl(HOST, key, value)
         for key, value in ends.end_sysctls(item.peer, ipv6):
@@ -276,7 +282,7 @@ class VethKind(StepKind[Veth]):
         routes = ends.change_routes("veth %s" % item.name, item.peer, peer, world)
         sources = ends.change_sources(item.peer, peer, world)
         steps = source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
-        ipv6 = has_ipv6(world)
+        ipv6 = has_ipv6(world, item.mtu)
         steps += sysctl_steps(HOST, _host_sysctls(item, ipv6), world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
         steps += sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world)
@@ -358,7 +364,7 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
         network=label_of(link.alias),
     )
     tables = source_routing.SourceChange(missing_routes=source_routing.routes(item.peer))
-    return (*make(item, has_ipv6(world)), *source_routing.add(item.peer, tables))
+    return (*make(item, has_ipv6(world, item.mtu)), *source_routing.add(item.peer, tables))
 
 
 def _delete(name: str, again: tuple[Operation, ...], world: World) -> list[Operation]:
@@ -366,6 +372,14 @@ def _delete(name: str, again: tuple[Operation, ...], world: World) -> list[Opera
 
     world.drop_link(name)
     return [DeleteLinks((name,), again)]
+
+
+def _delete_end(place: Place, end: Link, world: World) -> list[Operation]:
+    """The step for an end of ours in a namespace of ours whose other end somebody moved away from the host."""
+    from ..link_operations import DeleteLinks
+
+    world.drop_end(place, end)
+    return [DeleteLinks((end.name,), (), place)]
 
 
 def _port_steps(item: Veth, host: Link) -> list[Operation]:

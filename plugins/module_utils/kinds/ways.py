@@ -83,13 +83,15 @@ def restore(owner: str, place: Place, there: Link, wanted: t.Sequence[Interface]
     from ..link_operations import AddRoute, RemoveRoute
 
     lost = _lost_subnets(place, there, wanted, world)
+    alone = [route for route in lost if route.to != _LINK_LOCAL]
     steps: list[Operation] = [
         RemoveRoute(place, entry.link, entry.route, entry.protocol)
-        for entry in clear(owner, place, there.name, list(lost), list(lost), world)
+        for entry in clear(owner, place, there.name, alone, alone, world)
     ]
     for route, source in lost.items():
         world.put_route(place, there.name, route, BY_THE_KERNEL)
-        steps.append(AddRoute(place, there.name, route, BY_THE_KERNEL, source))
+        # to its neighbours each link has a route of its own
+        steps.append(AddRoute(place, there.name, route, BY_THE_KERNEL, source, beside=route.to == _LINK_LOCAL))
     return steps
 
 

@@ -99,9 +99,10 @@ def _node(facts: Facts, name: str, option: str) -> Node:
         return facts.host
     endpoint = name.partition(".")[0] if name not in facts.names() else name
     if endpoint not in facts.names():
+        others = "; host is the host itself, and outside is everybody else" if option == "from" else ""
         raise InvalidRequest(
-            "%s: there is no endpoint %s on this host; there are %s."
-            % (option, name, ", ".join(sorted(facts.names())[:20]) or "none")
+            "%s: there is no endpoint %s on this host; there are %s%s."
+            % (option, name, ", ".join(sorted(facts.names())[:20]) or "none", others)
         )
     return facts.node(Place(netns=endpoint))
 

@@ -298,18 +298,19 @@ class Walk:
             % (nic.name, packet.source),
             "Masquerade the network: masquerade: true, or the module nat_masquerade.",
         )
+        advice = "Look at %s, and at what is between it and this host." % packet.to
         silent = Verdict(
             UNANSWERED,
             "upstream",
             at(node, nic),
             "the packet left the host by %s as %s, and nobody out there answered" % (nic.name, packet),
-            "Look at %s, and at what is between it and this host." % packet.to,
+            advice,
         )
         complaint = self.trail.oracle.complaint(node)
         if complaint:
             said = "the packet left by %s as %s, and %s" % (nic.name, packet, complaint)
             layer = "mtu" if "too big" in complaint else "upstream"
-            self._stop(REFUSED, layer, at(node, nic), said, "Ask who is out there.", packet)
+            self._stop(REFUSED, layer, at(node, nic), said, advice, packet)
         if foreign_source:
             self.trail.doubt(masquerade, packet)
         self.trail.seen(mark, silent)

@@ -13,7 +13,7 @@ from tools_for_cases import HOST, addresses_of, bridge, interface, ip, link_in, 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import decode, requests
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.stack import Stack
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BY_THE_KERNEL, RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import address_steps
 from ansible_collections.dockerless.network.plugins.module_utils.marks import ROUTE_PROTOCOL
 
@@ -143,6 +143,19 @@ def test_a_route_is_deleted_by_all_that_was_said(host: Host) -> None:
         stack.add_route("br0", wanted)
         stack.delete_route("br0", wanted)
     assert not entries(stack, "fd05::/48", "10.6.0.0/16")
+
+
+def test_a_route_may_come_beside_that_of_another_link(host: Host) -> None:
+    stack, to = bridge(host, "br0"), route("fe80::/64", metric=256)
+    bridge(host, "br1")
+    for link in ("br0", "br1"):
+        stack.set_link(link, {"up": True})
+        stack.delete_route(link, to, BY_THE_KERNEL)
+    stack.add_route("br0", to, BY_THE_KERNEL)
+    with refused("Cannot add route to fe80::/64 through link br1", "another one with this metric"):
+        stack.add_route("br1", to, BY_THE_KERNEL)
+    stack.add_route("br1", to, BY_THE_KERNEL, beside=True)
+    assert {entry["dev"] for entry in ip("-6", "route", "show", "fe80::/64")} == {"br0", "br1"}
 
 
 def test_a_route_of_others_is_not_deleted(host: Host) -> None:

@@ -167,6 +167,24 @@ def test_a_file_that_is_updated_stays_the_same_file(host: Host) -> None:
     assert not os.path.exists("/run/folder")
 
 
+def test_a_folder_of_names_leaves_its_place_in_one_step(host: Host) -> None:
+    """What a run that was killed had begun to remove goes as well, and the folder of all goes with the last one."""
+    for path in ("/etc/.dockerless.network.netns/hosts", "/etc/netns/web/hosts", "/etc/netns/web/resolv.conf"):
+        host.write_file(path, "text\n")
+    host.write_file("/etc/netns/db/hosts", "text\n")
+
+    host.retire_folder("/etc/netns/web")
+    assert (os.listdir("/etc/netns"), os.path.exists("/etc/.dockerless.network.netns")) == (["db"], False)
+    host.retire_folder("/etc/netns/db")
+    assert not os.path.exists("/etc/netns")
+
+    os.mkdir("/etc/.dockerless.network.netns")
+    os.mkdir("/etc/netns")
+    assert host.is_folder("/etc/.dockerless.network.netns")
+    host.retire_folder("/etc/.dockerless.network.netns")
+    assert not host.is_folder("/etc/.dockerless.network.netns") and not os.path.exists("/etc/netns")
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing(host: Host) -> None:
     os.makedirs("/run/folder/name.conf")
     with refused("Is a directory", kind=OSError):

@@ -37,7 +37,7 @@ def dump() -> dict[str, str]:
     found = {"files": files("/etc/sysctl.d", "/etc/netns", "/run"), **network(), **packet_filter()}
     names = sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
     found["namespaces"] = "\n".join(names)
-    for name in names:
+    for name in filter(lambda name: os.path.exists(f"/run/netns/{name}"), names):  # a link may lead nowhere
         for topic, text in network(name).items():
             found[f"{topic} in {name}"] = text
     return found

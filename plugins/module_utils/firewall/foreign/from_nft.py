@@ -11,6 +11,7 @@ import typing as t
 from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE
 from ...model import Network, PortRange, bracketed
 from ...records import replace
+from ..protocols import protocol_name
 from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Json, Links, Rule, Table, group_of, network
 
 _CLOSING_TARGETS = ("DROP", "REJECT")
@@ -129,7 +130,7 @@ def _understood(body: Json, asks: dict[str, t.Any]) -> bool:
         asks["version"] = {"ipv4": 4, "ipv6": 6}.get(values[0], 0)
         return len(values) == 1 and bool(asks["version"])
     if key == "l4proto" or where in (("ip", "protocol"), ("ip6", "nexthdr")):
-        return _keep(asks, "protocols", (value if isinstance(value, str) else None for value in values))
+        return _keep(asks, "protocols", (None if isinstance(value, dict) else protocol_name(value) for value in values))
     return left.get("ct", {}).get("key") == "state" and _keep(asks, "states", values)
 
 
@@ -216,7 +217,7 @@ def _capture(fields: t.Mapping[str, Json], leads: str) -> t.Iterator[Capture]:
     for name in ("tcp", "udp", "sctp", "th"):
         ports = _ports(fields.get(name))
         if ports is not None:
-            yield Capture(ports, str(fields.get("protocol", "")) if name == "th" else name, to, leads)
+            yield Capture(ports, protocol_name(fields.get("protocol", "")) if name == "th" else name, to, leads)
 
 
 def _ports(value: Json) -> PortRange | None:

@@ -141,7 +141,15 @@ class Foreign:
     def json(self, argv: t.Sequence[str]) -> list[Json]:
         """What nft lists; nothing when it does not work."""
         out = self._output(argv)
-        return list(json.loads(out)["nftables"]) if out else []
+        try:
+            return list(json.loads(out)["nftables"]) if out else []
+        except ValueError:
+            self._note(argv, "what it prints is no JSON")
+            return []
+
+    def _note(self, argv: t.Sequence[str], why: str) -> None:
+        told = (" ".join(argv), why)
+        self.troubles["%s does not work here: %s; what others have there cannot be told" % told] = None
 
     def _output(self, argv: t.Sequence[str]) -> str:
         try:
@@ -151,8 +159,7 @@ class Foreign:
         except (FirewallError, OSError) as error:
             rc, out, err = 1, "", str(error)
         if rc != 0 and "not supported" not in err:
-            told = (" ".join(argv), first_line(err).rstrip("."))
-            self.troubles["%s does not work here: %s; what others have there cannot be told" % told] = None
+            self._note(argv, first_line(err).rstrip("."))
         return out if rc == 0 else ""
 
     def filters_bridged(self, version: int) -> bool:

@@ -24,7 +24,7 @@ _FORWARD = (
 )
 _INPUT = (
     "iifname @%s ct state established,related accept" % names.HOST_CLOSED,
-    "iifname @%s meta l4proto { icmp, ipv6-icmp } accept" % names.HOST_CLOSED,
+    "iifname @%s meta l4proto { icmp, icmpv6 } accept" % names.HOST_CLOSED,
 )
 # With icc: false, allowed flows between endpoints are routed through the host. Its redirects would tell the endpoints
 # that they share a link.

@@ -17,6 +17,7 @@ from dataclasses import field
 
 from ...marks import NFT_FAMILY, NFT_TABLE
 from ...records import dataclass
+from ..protocols import protocol_name
 
 _HOOK_PRIORITY = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "srcnat": 100}
 
@@ -177,6 +178,8 @@ def _value(value: Json, kind: str) -> str:
         return json.dumps(value, sort_keys=True)
     if kind == "ifname":
         return '"%s"' % value
+    if kind == "inet_proto":
+        return protocol_name(value)
     text = str(value)
     # nft and Python spell some IPv6 addresses differently (::ffff:1.2.3.4)
     return str(ipaddress.IPv6Address(text)) if ":" in text else text
@@ -207,7 +210,7 @@ def _statement(statement: Json) -> str:
 def _match(body: Json) -> str:
     left = _expression(body["left"])
     right = body["right"]
-    kind = "ifname" if left in _NAMES else ""
+    kind = "ifname" if left in _NAMES else "inet_proto" if left == "meta l4proto" else ""
     if isinstance(right, dict) and "set" in right:
         text = "{ %s }" % ", ".join(word for value in right["set"] for word in _members(value, kind))
     elif isinstance(right, list):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -192,7 +193,7 @@ def test_what_is_of_others_stays_and_is_said_to_be_there() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [KernelError("add link", "no"), CommandError(["nft"], 1, "no"), FirewallError("no"), OSError(28, "no space")],
+    [KernelError("add link", "no"), CommandError(["nft"], 1, "no"), FirewallError("no"), OSError("no space")],
 )
 def test_what_was_done_is_taken_back_last_step_first(error: Exception) -> None:
     host = Log()
@@ -206,6 +207,19 @@ def test_what_was_done_is_taken_back_last_step_first(error: Exception) -> None:
         "%s. The step that failed: 4. What came before it in this call (3 steps) was taken back." % error
     )
     assert failed.value.__cause__ is error
+
+
+def test_a_file_system_that_refuses_is_told_of_in_a_sentence() -> None:
+    error = OSError(errno.EROFS, "Read-only file system", "/etc/x")
+
+    with pytest.raises(StepFailed) as failed:
+        run(want(Thing("a", steps=(Step("1", undo_error=error), Step("2", error)))), world(Log()))
+
+    sentence = "Cannot use /etc/x: Read-only file system; mount that file system read-write"
+    assert str(failed.value) == (
+        "%s. The step that failed: 2. Taking back what came before it failed, too: undo 1 (%s). Run it again."
+        % (sentence, sentence)
+    )
 
 
 def test_when_the_first_step_fails_nothing_had_been_changed() -> None:

@@ -89,7 +89,8 @@ def red(**endpoint: Any) -> Facts:
         ),
         (
             red(netns="web"),
-            "network red: endpoint app: namespace web belongs to network blue of project shop, and network red of",
+            "network red: endpoint app: namespace web belongs to network blue of project shop, and network red of"
+            " project mine asks for it; choose another name or number (netns of an endpoint), or set",
         ),
         (
             red(publish=["8080:80"]),
@@ -254,6 +255,17 @@ def test_everything_goes_whoever_made_it_and_a_host_without_anything_is_all_righ
     assert "bridge br-blue" in outcome.before and outcome.after == ""
     assert host.snapshot() == pristine
     assert not make(EVERYTHING, world(host)).changed
+
+
+def test_rules_that_nothing_on_the_host_can_take_away_are_told_of(host: MemoryHost) -> None:
+    assert make(EVERYTHING, world(MemoryHost(), works=False)).warnings == ()
+
+    outcome = make(EVERYTHING, world(host, works=False))
+
+    assert "br-blue" not in host.host.links
+    assert [text.partition(";")[0] for text in outcome.warnings] == [
+        "No packet filter works on this host, so the rules of what goes stay in the kernel until the next boot"
+    ]
 
 
 @pytest.mark.parametrize("more", [{"state": "present"}, {"state": None}, {"networks": [BLUE]}])

@@ -79,6 +79,7 @@ PAIRS = 'the number %d is also what YAML makes of an unquoted %s; write it in qu
         (read.port_range, "80:90", PortRange(80, 90)),
         # what YAML makes of an unquoted name that can only mean one thing
         (read.link_name, 7, "7"),
+        (read.link_name, "lo", "lo"),  # to come in by
         (read.namespace_name, 1, "1"),
         (read.label, 10, "10"),
         (read.short_syntax, "22:22", "22:22"),
@@ -119,6 +120,13 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
         (read.link_name, "a\x7f", "'a\\x7f' is not a valid interface name."),
         (read.link_name, "eth*", "'eth*' is not a valid interface name."),
         (read.link_name, "$(x)", "'$(x)' is not a valid interface name."),
+        (read.new_link_name, "all", "no interface can be called all, since the kernel has settings by that name."),
+        (
+            read.new_link_name,
+            "default",
+            "no interface can be called default, since the kernel has settings by that name.",
+        ),
+        (read.new_link_name, "lo", "lo is the loopback interface; choose another name."),
         (read.link_name, "-a", "the name of an interface cannot begin with a dash: '-a'."),
         (
             read.link_name,

@@ -119,6 +119,14 @@ def test_nft_that_fails_shows_nothing_and_is_told_of(says: str, told: list[str])
     assert [sentence.partition(" what others")[0] for sentence in looked.troubles] == told
 
 
+def test_nft_that_prints_something_else_is_told_of() -> None:
+    looked = Foreign(MemoryNetfilter(lambda argv, text: (0, "hello", "")))
+    assert looked.tables() == []
+    assert list(looked.troubles) == [
+        "nft -j list chains does not work here: what it prints is no JSON; what others have there cannot be told"
+    ]
+
+
 @pytest.mark.parametrize(
     ("family", "table", "expected"),
     [

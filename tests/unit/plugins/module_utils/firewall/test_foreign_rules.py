@@ -206,6 +206,8 @@ def test_translations_by_maps_of_nft() -> None:
     key = {"concat": [{"meta": {"key": "l4proto"}}, {"payload": {"protocol": "th", "field": "dport"}}]}
     elements = [[{"elem": {"val": {"concat": ["udp", 53]}, "comment": "x"}}, "10.0.0.3"], "no pair"]
     assert captures_of_map(key, elements) == (Capture(PortRange(53, 53), "udp", None, "leads it to 10.0.0.3"),)
+    # on a host without /etc/protocols, nft prints their numbers
+    assert captures_of_map(key, [[{"concat": [17, 53]}, "10.0.0.3"]])[0].protocol == "udp"
     (rule,) = table_of("accept", [{"dnat": {"addr": {"map": {"key": TCP, "data": "@m"}}}}]).chains["forward"].rules
     assert rule.maps == (("m", TCP),)
 

@@ -111,8 +111,11 @@ PORT = [meta("l4proto"), field("th", "dport")]
         ),
         (
             [match(meta("l4proto"), {"set": ["icmp", "ipv6-icmp"]}), {"accept": None}],
-            "meta l4proto { icmp, ipv6-icmp } accept",
+            "meta l4proto { icmp, icmpv6 } accept",
         ),
+        # the same on a host without /etc/protocols
+        ([match(meta("l4proto"), {"set": [1, 58]}), {"accept": None}], "meta l4proto { icmp, icmpv6 } accept"),
+        ([match(meta("l4proto"), 6), {"jump": {"target": "strays"}}], "meta l4proto tcp jump strays"),
         (
             [match({"fib": {"result": "type", "flags": ["daddr"]}}, "local"), {"jump": {"target": "publish"}}],
             "fib daddr type local jump publish",
@@ -337,6 +340,16 @@ def test_sets_and_maps(item: dict[str, Any], expected: Set) -> None:
     body = {"family": "inet", "table": "dockerless", "name": "s", "handle": 3, **body}
 
     assert parse(listing({kind: body})).sets == {"s": expected}
+
+
+def test_a_port_is_the_same_on_a_host_without_a_file_of_protocols() -> None:
+    def ports(tcp: Any) -> Table:
+        key = {"elem": {"val": {"concat": ["127.0.0.1", tcp, 9000]}, "comment": "bridge=br-blue"}}
+        kinds = ["ipv4_addr", "inet_proto", "inet_service"]
+        item = {"name": "publish_at4", "type": kinds, "map": "ipv4_addr . inet_service"}
+        return parse(listing({"map": {**item, "elem": [[key, {"concat": ["10.20.0.2", 80]}]]}}))
+
+    assert ports(6) == ports("tcp")
 
 
 def test_chains_may_come_before_sets_or_after_and_what_is_neither_is_passed_over() -> None:

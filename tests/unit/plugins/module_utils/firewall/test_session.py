@@ -165,6 +165,7 @@ def test_when_none_works_the_error_says_why(tools: Tools, choice: str, message: 
         ("auto", Tools(OSError("Operation not permitted"))),
         ("auto", Tools(OSError(""), Iptables())),  # it died
         ("iptables", Tools(OSError(""), Iptables())),
+        ("auto", Tools("no table", Iptables())),  # it ends well, and prints something else
     ],
 )
 def test_a_packet_filter_that_fails_is_not_one_that_is_missing(choice: str, tools: Tools) -> None:

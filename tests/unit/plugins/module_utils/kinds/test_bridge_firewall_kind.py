@@ -136,7 +136,7 @@ def test_a_policy_that_cannot_be_is_refused(changes: dict[str, Any], message: st
         (
             [blue(), blue(bridge="br-red", subnets=["10.20.0.0/16"])],
             Conflict,
-            "Subnet 10.20.0.0/16 of bridge br-red overlaps 10.20.0.0/24 of bridge br-blue.",
+            "Subnet 10.20.0.0/16 of bridge br-red overlaps 10.20.0.0/24 of bridge br-blue; choose another subnet.",
         ),
     ],
 )
@@ -156,7 +156,10 @@ def test_a_subnet_of_another_bridge_of_ours_is_a_conflict() -> None:
     with pytest.raises(Conflict) as conflict:
         once(host, blue(bridge="br-red", subnets=["fd00:20::/60"]))
 
-    assert str(conflict.value) == "Subnet fd00:20::/60 of bridge br-red overlaps fd00:20::/64 of bridge br-blue."
+    assert str(conflict.value) == (
+        "Subnet fd00:20::/60 of bridge br-red overlaps fd00:20::/64 of bridge br-blue (network blue of project"
+        " default); choose another subnet."
+    )
     assert host.snapshot() == before
 
 

@@ -150,6 +150,31 @@ def test_without_ipv6_in_the_kernel_there_is_no_key_to_write() -> None:
     assert not any("sysctl" in command for command in outcome.commands)
 
 
+def test_a_link_too_narrow_for_ipv6_does_without_it_and_gets_its_sysctls_when_it_is_widened() -> None:
+    host = host_with()
+    once(host, blue(addresses=["10.20.0.1/24"], mtu=576))
+    assert "net/ipv6/conf/br-blue/accept_ra" not in host.host.sysctls
+
+    commands = list(once(host, blue(addresses=["10.20.0.1/24"], mtu=1500)).commands)
+
+    assert host.host.sysctls["net/ipv6/conf/br-blue/accept_ra"] == "0"
+    raised = next(at for at, command in enumerate(commands) if "mtu 1500" in command)
+    assert "ip link set dev br-blue down" in commands[:raised]
+    assert "ip link set dev br-blue up" in commands[raised:]
+
+    once(host, blue(addresses=["10.20.0.1/24"], mtu=576))
+    assert host.host.links["br-blue"].mtu == 576
+
+
+def test_ipv6_on_a_link_that_is_too_narrow_for_it_is_refused() -> None:
+    with pytest.raises(Conflict) as refused:
+        once(host_with(), blue(mtu=1200))
+
+    assert str(refused.value) == (
+        "bridge br-blue: IPv6 needs an MTU of at least 1280, and this one is 1200; set mtu, or leave IPv6 out."
+    )
+
+
 @pytest.mark.parametrize(
     "later",
     [
@@ -227,7 +252,12 @@ BRIDGES = st.fixed_dictionaries(
 )
 
 
-@given(BRIDGES, BRIDGES)
+def has_room(options: dict[str, Any]) -> bool:
+    """Whether the addresses are sure to be possible with the MTU."""
+    return options.get("mtu") != 68 or all(":" not in address for address in options["addresses"] or ["::"])
+
+
+@given(BRIDGES.filter(has_room), BRIDGES.filter(has_room))
 def test_any_bridge_can_be_made_of_any_other(first: dict[str, Any], second: dict[str, Any]) -> None:
     host = host_with()
     converge(host, ask(KIND, first))

@@ -14,6 +14,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.composition.sco
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, StepFailed
 from ansible_collections.dockerless.network.plugins.module_utils.file_operations import SpreadFile
+from ansible_collections.dockerless.network.plugins.module_utils.marks import RETIRED
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
@@ -216,7 +217,7 @@ def test_what_has_no_module_of_its_own_alone(host: MemoryHost) -> None:
 def test_a_folder_that_was_on_its_way_out_goes_with_the_next_run(host: MemoryHost, left: str) -> None:
     """Whoever asks for what: it is known by its name."""
     once(host, blue())
-    folder = "/etc/netns/.dockerless.network-job"
+    folder = RETIRED
     host.folders.append(folder)
     host.files.update({"%s/%s" % (folder, left): "# text\n"} if left else {})
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
+    BY_THE_KERNEL,
     BridgeValues,
     Link,
     NamespaceEntry,
@@ -168,6 +169,7 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
         ({"routes": [{"to": "10.0.0.1/8"}]}, "peer.routes.to: 10.0.0.1/8 has host bits set; did you mean 10.0.0.0/8?"),
         ({"routes": [{}]}, "veth v-blue-web: a route needs the option to."),
         ({"name": "a/b"}, "peer.name: 'a/b' is not a valid interface name."),
+        ({"name": "lo"}, "peer.name: lo is the loopback interface; choose another name."),
         ({"mac_address": "x"}, "peer.mac_address: 'x' is not a valid MAC address; write it like 02:42:0a:14:00:02."),
     ],
 )
@@ -322,6 +324,23 @@ def test_what_is_said_later_is_changed(peer: Mapping[str, Any], options: Mapping
     assert host.snapshot()["spaces"] == host_with(web(peer, **options)).snapshot()["spaces"]
 
 
+def test_a_veth_pair_that_gets_ipv6_is_made_anew_so_that_nothing_comes_in_before_its_sysctls() -> None:
+    host = host_with()
+    peer = {"netns": "web", "addresses": ["10.20.0.2/24"], "gateways": []}
+    once(host, web(peer, mtu=1200))
+    assert "net/ipv6/conf/eth0/disable_ipv6" not in host.space(WEB).sysctls
+
+    outcome = once(host, web(peer, mtu=1500))
+
+    assert "ip link delete dev v-blue-web" in outcome.commands
+    assert host.space(WEB).sysctls["net/ipv6/conf/eth0/disable_ipv6"] == "1"
+
+
+def test_ipv6_on_a_veth_pair_that_is_too_narrow_for_it_is_refused() -> None:
+    with pytest.raises(Conflict, match=r"^veth v-blue-web: IPv6 needs an MTU of at least 1280, and this one is 1200;"):
+        once(host_with(), web(mtu=1200))
+
+
 def test_addresses_and_a_mac_that_are_not_spoken_of_are_left_alone() -> None:
     host = host_with(web())
 
@@ -381,7 +400,15 @@ def dead_end(host: MemoryHost) -> None:
     host.space(WEB).dead_ends.add(ip_network("0.0.0.0/0"))
 
 
+def moved_away(host: MemoryHost) -> None:
+    """`ip link set v-blue-web netns other`."""
+    host.change_link(WEB, "eth0", details=VethEnd(99, 5))
+    host.change_link(HOST, "v-blue-web", details=VethEnd(99, 6))
+    host.remove_link(host.host, "v-blue-web")
+
+
 DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
+    "host-end-elsewhere": moved_away,
     "host-end-down": lambda host: host.stack(HOST).set_link("v-blue-web", {"up": False}),
     "peer-down": lambda host: host.stack(WEB).set_link("eth0", {"up": False}),
     "mtu": link(HOST, "v-blue-web", mtu=1400),
@@ -450,9 +477,23 @@ def test_who_takes_all_ipv6_routes_takes_those_of_neighbours_too() -> None:
 
     assert converge(host, web()).commands == (
         "ip -n web -6 route add fd00:20::/64 dev eth0 proto kernel metric 256",
-        "ip -n web -6 route add fe80::/64 dev eth0 proto kernel metric 256",
+        "ip -n web -6 route append fe80::/64 dev eth0 proto kernel metric 256",
         "ip -n web -6 route replace default via fd00:20::1 dev eth0 proto 108",
     )
+
+
+def test_the_route_to_the_neighbours_of_a_bridge_comes_beside_those_of_other_links() -> None:
+    """Every link has one to fe80::/64: that of the uplink is in nobody's way."""
+    wanted = bridge(addresses=["fd00:20::1/64"])
+    host = host_with(wanted)
+    uplink = Route(ip_network("fe80::/64"), None, 256)
+    host.host.routes.append(RouteEntry(uplink, "eth0", BY_THE_KERNEL))
+    host.host.flushed.add(("br-blue", ip_network("fd00:20::/64")))
+
+    commands = converge(host, wanted).commands
+
+    assert commands[-1] == "ip -6 route append fe80::/64 dev br-blue proto kernel metric 256"
+    assert uplink in [entry.route for entry in host.host.routes if entry.link == "eth0"]
 
 
 def test_a_default_route_of_others_beside_ours_goes() -> None:
@@ -795,6 +836,16 @@ def test_the_hosts_own_namespace_is_refused_however_it_is_called(check_mode: boo
             "veth v-blue-web: %s is the host's own, and the peer needs another one; name a namespace, or a process that"
             " has one of its own." % said
         )
+
+
+def test_an_end_without_the_other_is_taken_away_in_a_namespace_of_ours_only() -> None:
+    host = host_with(web())
+    moved_away(host)
+    assert once(host, web(), check_mode=True).commands[0] == "ip -n web link delete dev eth0"
+
+    host.change_link(WEB, "lo", group=0)
+    with pytest.raises(Conflict, match=r"^Interface eth0 in namespace web is there already, and is a veth; choose"):
+        once(host, web())
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
