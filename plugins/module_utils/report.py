@@ -138,7 +138,8 @@ class HostReport:
 
     def has_anything(self) -> bool:
         """Whether anything of ours is in it; what the host itself is like does not count."""
-        return replace(self, forwards=frozenset(), uplinks=None, backend=None, foreign=(), drops=()) != HostReport()
+        facts = replace(self, forwards=frozenset(), uplinks=None, backend=None, foreign=())
+        return replace(facts, at_boot="", drops=()) != HostReport()
 
     @property
     def endpoints(self) -> t.Iterator[EndpointReport]:

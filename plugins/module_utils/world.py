@@ -18,6 +18,7 @@ from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
 from .marks import (
+    BOOT_OBJECTS,
     DOOMED_GROUP,
     LINK_GROUP,
     NETNS_FILES,
@@ -241,7 +242,7 @@ class World:
     def has_anything(self) -> bool:
         """Whether something of ours will be on the host when the steps planned so far are done."""
         if any(is_ours(link) for link in self.links().values()) or any(
-            self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE)
+            self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE, BOOT_OBJECTS)
         ):
             return True
         if self.remains() or any(self.is_named_by_us(n) or self.owns(Place(netns=n)) for n in self.names()):

@@ -112,9 +112,6 @@ class MemoryHost:
         self.spaces: dict[int, Space] = {self.host.inode: self.host}
         self.names: dict[str, NamespaceEntry] = {}
         self.files: dict[str, Any] = {}
-        self.systemd = False
-        self.verbs: list[Sequence[str]] = []  # what systemctl was called with
-        self.files: dict[str, str] = {}
         self.folders: list[str] = []  # empty ones
         self.nft = Memory()
         self.forgotten: list[Any] = []
@@ -324,23 +321,23 @@ class MemoryHost:
             assert self.systemd
             self.systemctl.append(tuple(argv[1:]))
             self.pid1.call(argv[1:])
-            return self._systemctl(argv)
+            return self._enable(argv)
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))
-        if argv[0] == "sh":
-            return self._systemctl(argv)
+        if argv[0] == "sh":  # tells networkd, which is not here
+            return None
         assert tuple(argv) == ("nft", "-f", "-")
         try:
             self.nft.load(text)
         except Refused as error:
             raise CommandError(argv, 1, str(error)) from error
 
-    def _systemctl(self, argv: Sequence[str]) -> None:
-        self.verbs.append(argv[1:])
-        path = "/etc/systemd/system/multi-user.target.wants/%s" % argv[-1]
-        if argv[1] == "enable":
-            self.files[path] = self.files["/etc/systemd/system/%s" % argv[-1]]
+    def _enable(self, argv: Sequence[str]) -> None:
+        """What systemctl leaves of a unit that is to be there after a boot."""
+        unit, link = ("/etc/systemd/system/%s%s" % (wants, argv[-1]) for wants in ("", "multi-user.target.wants/"))
+        if argv[1] == "enable" and unit in self.files:
+            self.files[link] = self.files[unit]
         elif argv[1] == "disable":
-            self.files.pop(path, None)
+            self.files.pop(link, None)
 
     def netfilter(self, foreign: Sequence[Any] = ()) -> MemoryNetfilter:
         """What others have by nftables; our own table is asked for by MemoryBackend."""

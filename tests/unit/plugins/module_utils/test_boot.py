@@ -134,16 +134,16 @@ def test_what_is_written_and_that_nothing_of_it_stays() -> None:
         *["ExecReload"] * 2,
         *["ExecStopPost"] * 2,
     ]
-    assert [verb[0] for verb in host.verbs] == ["daemon-reload", "enable", "--no-block"]
+    assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "enable", "--no-block"]
     assert "kept: [" in first.after
 
-    host.verbs.clear()
+    host.systemctl.clear()
     converge(host, [dict(NETWORKS[0], mtu=1400)])
-    assert host.verbs == []
+    assert host.systemctl == []
 
     gone = converge(host, [], prune="project")
     assert host.snapshot() == before
-    assert [verb[0] for verb in host.verbs] == ["stop", "disable", "daemon-reload"]
+    assert [verb[0] for verb in host.systemctl] == ["stop", "disable", "daemon-reload"]
     assert gone.changed
 
 
