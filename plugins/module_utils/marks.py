@@ -59,6 +59,8 @@ BOOT_FOLDER = "/etc/dockerless.network"
 BOOT_OBJECTS = BOOT_FOLDER + "/objects.yml"
 BOOT_RULES = BOOT_FOLDER + "/rules."
 BOOT_ENGINE = BOOT_FOLDER + "/engine.zip"
+# Beside units of others, that may run in an endpoint as well.
+BOOT_DROP_IN = "dockerless-network-rules.conf"
 # What keeps systemd-networkd from our links.
 UNMANAGED = "/etc/systemd/network/00-dockerless.network"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.

@@ -718,6 +718,10 @@ class World:
         """Whether there is a folder with something in it."""
         return bool(self.host.folder(path))
 
+    def inside(self, path: str) -> t.Collection[str]:
+        """The names of what is in a folder, as it is now; none when it is not there."""
+        return self.host.folder(path)
+
     def program(self, path: str) -> bytes | None:
         """The content of a file that is no text, as it is now; None when there is none."""
         return self.host.read_bytes(path)

@@ -15,14 +15,36 @@ import typing as t
 
 from ..engine import A_PROCESS, Description, StepKind
 from ..kernel import archive
-from ..marks import BOOT_ENGINE, BOOT_OBJECTS, BOOT_RULES, BOOT_UNIT, UNITS, UNMANAGED, file_mark, is_marked
+from ..marks import (
+    BOOT_DROP_IN,
+    BOOT_ENGINE,
+    BOOT_OBJECTS,
+    BOOT_RULES,
+    BOOT_UNIT,
+    DROP_IN,
+    UNITS,
+    UNMANAGED,
+    file_mark,
+    is_marked,
+)
 from ..model import Forwarding, enumerate_few
 from ..operations import Operation, RemoveFile, RunTool, WriteFile
 from ..records import dataclass, replace
 from ..unit_operations import DaemonReload
 from ..world import World
 from .boot_record import WAITS, BootRecord, Objects, Options, Unusable, label_of, parse, spell
-from .boot_units import CALLERS, ENABLED, UNIT_PATH, drop_in, drop_in_path, unit
+from .boot_units import (
+    CALLERS,
+    ENABLED,
+    JOINT_PATHS,
+    UNIT_PATH,
+    drop_in,
+    drop_in_path,
+    joint_of,
+    joint_path,
+    joint_text,
+    unit,
+)
 from .forward_record import KEPT, PERSISTENT, load
 
 MAIN = """from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
@@ -231,8 +253,16 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
     for name in CALLERS:
         theirs = next(filter(None, (world.file(folder + name) for folder in _UNIT_FOLDERS)), None)
         if theirs is not None:
-            found[drop_in_path(name)] = drop_in(name, "\nExecReload=" in theirs, record.rules)
+            joint = joint_of(theirs, record.rules) if not _is_changed(name, world) else {}
+            found[drop_in_path(name)] = drop_in(name, "\nExecReload=" in theirs, record.rules, joint)
+            found.update({joint_path(verb): joint_text(words) for verb, words in joint.items()})
     return found
+
+
+def _is_changed(name: str, world: World) -> bool:
+    """Whether somebody else has a drop-in for a unit, which may say that it does something else."""
+    folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
+    return any(set(world.inside(folder)) - {BOOT_DROP_IN, DROP_IN} for folder in folders)
 
 
 def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
@@ -248,7 +278,7 @@ def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
 
 
 def _ours() -> list[str]:
-    return [BOOT_OBJECTS, UNMANAGED, *_SNAPSHOTS, UNIT_PATH, *map(drop_in_path, CALLERS)]
+    return [BOOT_OBJECTS, UNMANAGED, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS)]
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:

@@ -8,10 +8,11 @@ Pure functions. See systemd.unit(5) and systemd.service(5).
 
 from __future__ import annotations
 
+import re
 import shlex
 import typing as t
 
-from ..marks import BOOT_ENGINE, BOOT_UNIT, DROP_IN, UNITS, file_mark
+from ..marks import BOOT_DROP_IN, BOOT_ENGINE, BOOT_FOLDER, BOOT_RULES, BOOT_UNIT, UNITS, file_mark
 
 Loads = t.Mapping[str, t.Sequence[str]]
 
@@ -73,15 +74,64 @@ def _loading(loads: Loads) -> list[str]:
 
 def drop_in_path(name: str) -> str:
     """Where the drop-in for a unit is."""
-    return "%s%s.d/%s" % (UNITS, name, DROP_IN)
+    return "%s%s.d/%s" % (UNITS, name, BOOT_DROP_IN)
 
 
-def drop_in(name: str, has_reload: bool, loads: Loads) -> str:
+def drop_in(name: str, has_reload: bool, loads: Loads, joint: Joint) -> str:
     """What a firewall's unit calls, so that our rules are back when it has emptied the packet filter: first the rules
     as they were, which takes a few milliseconds, then a look at everything. A unit that cannot reload must not seem to.
     """
-    commands = _loading(loads) if name in _LOADERS else []
+    commands = _loading(loads) if name in _LOADERS and not joint else []
     commands.append("systemctl --no-block reload %s" % BOOT_UNIT)
     verbs = [verb for verb in CALLERS[name] if verb != _RELOAD or has_reload]
-    lines = ["%s=-%s" % (verb, command) for verb in verbs for command in commands]
+    lines = [line for verb, theirs in joint.items() for line in (verb + "=", "%s=%s" % (verb, _instead(verb, theirs)))]
+    lines += ["%s=-%s" % (verb, command) for verb in verbs for command in commands]
     return file_mark("brings back the rules that %s takes away" % name) + "\n".join(["[Service]", *lines, ""])
+
+
+# ---- one transaction for theirs and ours
+
+# What a unit calls nft(8) for, by the verb of systemd: the words of each command.
+Joint = t.Mapping[str, t.Sequence[str]]
+_JOINABLE = ("ExecStart", "ExecReload", "ExecStop")
+_NFT = re.compile(r"(/\S+/)?nft")
+
+
+def joint_path(verb: str) -> str:
+    """The file that a unit loads for a verb: what it loads by itself, and our rules."""
+    return "%s/nftables.%s" % (BOOT_FOLDER, verb[len("Exec") :].lower())
+
+
+JOINT_PATHS = tuple(map(joint_path, _JOINABLE))
+
+
+def joint_of(theirs: str, loads: Loads) -> Joint:
+    """What of a unit can be had in one transaction with our rules; empty if it is more than a few calls of nft."""
+    found: dict[str, t.Sequence[str]] = {}
+    for verb, command in re.findall(r"(?m)^(Exec\w+)=(.*)$", theirs):
+        words = _words(command)
+        if verb not in _JOINABLE or verb in found or len(words) < 2 or not _NFT.fullmatch(words[0]):
+            return {}
+        found[verb] = words
+    return found if BOOT_RULES + "nft" in loads else {}
+
+
+def _words(command: str) -> list[str]:
+    """Those of a command, if it is so plain that a shell and systemd take it alike."""
+    try:
+        return [] if re.search(r"[$%\\]", command) else shlex.split(command)
+    except ValueError:
+        return []
+
+
+def joint_text(words: t.Sequence[str]) -> str:
+    """What is loaded in place of a call of nft; it is refused as a whole when that does not take our rules away."""
+    theirs = 'include "%s"' % words[2] if words[1] == "-f" else " ".join(words[1:])
+    head = file_mark("what nftables.service loads, and our rules in the same transaction")
+    return '%s%s\ninclude "%snft"\n' % (head, theirs, BOOT_RULES)
+
+
+def _instead(verb: str, words: t.Sequence[str]) -> str:
+    """The command with our rules; without them, should they be refused."""
+    script = "%s -f %s 2>/dev/null || %s" % (words[0], joint_path(verb), shlex.join(words))
+    return '/bin/sh -c "%s"' % script.replace('"', '\\"')

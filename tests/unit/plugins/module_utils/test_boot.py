@@ -19,6 +19,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import O
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot import Boot, BootKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, parse
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_units import joint_of, joint_text
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
@@ -128,12 +129,13 @@ def test_what_is_written_and_that_nothing_of_it_stays() -> None:
     assert host.files[OBJECTS].startswith("# dockerless.network: ")
     assert host.files[RULES].splitlines()[1] == "create table inet dockerless"
     assert "ExecStartPre=-nft -f %s" % RULES in host.files[UNIT]
-    drop_in = host.files["/etc/systemd/system/nftables.service.d/dockerless-network.conf"]
+    drop_in = host.files["/etc/systemd/system/nftables.service.d/dockerless-network-rules.conf"]
     assert [line.partition("=-")[0] for line in drop_in.splitlines()[2:]] == [
-        *["ExecStartPost"] * 2,
-        *["ExecReload"] * 2,
-        *["ExecStopPost"] * 2,
+        "ExecReload=",
+        'ExecReload=/bin/sh -c "nft -f /etc/dockerless.network/nftables.reload 2>/dev/null || nft -f x"',
+        *("ExecStartPost", "ExecReload", "ExecStopPost"),
     ]
+    assert host.files[FOLDER + "nftables.reload"].splitlines()[1:] == ['include "x"', 'include "%s"' % RULES]
     assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "enable", "--no-block"]
     assert "kept: [" in first.after
 
@@ -327,3 +329,40 @@ def test_a_file_that_is_damaged_is_written_anew_or_left_to_its_owner(text: str) 
 
 def test_what_waits_is_no_option() -> None:
     assert not any(WAITS in row.load().ARGUMENTS for row in ROWS)
+
+
+RULES_LOADED = {RULES: ["nft", "-f"]}
+
+
+@pytest.mark.parametrize(
+    ("unit", "verbs"),
+    [
+        (
+            "ExecStart=/usr/sbin/nft -f /etc/a\nExecReload=nft -f /etc/a\nExecStop=nft flush ruleset\n",
+            3,
+        ),
+        ("ExecStart=/sbin/nft -f /etc/a\nExecReload=/sbin/nft 'flush ruleset; include \"/etc/a\";'\n", 2),
+        ("ExecStart=/usr/sbin/nft -f /etc/a\nExecStartPost=/usr/bin/tell\n", 0),
+        ("ExecStart=-/usr/sbin/nft -f /etc/a\n", 0),
+        ("ExecStart=/usr/sbin/nft -f $FILE\n", 0),
+        ("ExecStart=/usr/sbin/nft -f '/etc/a\n", 0),
+        ("ExecStart=/usr/local/bin/load\n", 0),
+    ],
+)
+def test_a_unit_is_joined_with_our_rules_only_where_all_it_does_is_known(unit: str, verbs: int) -> None:
+    joint = joint_of(unit, RULES_LOADED)
+
+    assert len(joint) == verbs
+    assert joint_of(unit, {}) == {}
+    told = {joint_text(words).splitlines()[1] for words in joint.values()}
+    assert told <= {'include "/etc/a"', "flush ruleset", 'flush ruleset; include "/etc/a";'}
+
+
+def test_a_unit_that_somebody_else_has_changed_is_left_to_do_what_it_does() -> None:
+    host = booted()
+    host.files["/etc/systemd/system/nftables.service.d/mine.conf"] = "[Service]\nExecReload=\n"
+
+    once(host, NETWORKS)
+
+    drop_in = host.files["/etc/systemd/system/nftables.service.d/dockerless-network-rules.conf"]
+    assert "ExecReload=\n" not in drop_in and "ExecReload=-nft -f %s\n" % RULES in drop_in
