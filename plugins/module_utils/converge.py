@@ -8,25 +8,29 @@ from __future__ import annotations
 import typing as t
 
 from .composition.scope import BY_DEFAULT, Scope, read_scope
-from .composition.spec import NONE
+from .composition.spec import NONE, read_names
 from .composition.surroundings import Surroundings
 from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
-from .marks import name_of
-from .model import HOST, RESERVED_PORTS, Interface, Namespace, Network, Place, PublishedPort
+from .marks import BOOT_OBJECTS, BOOT_UNIT, UNITS, name_of
+from .model import HOST, RESERVED_PORTS, Conflict, Interface, InvalidRequest, Namespace, Network, Place, PublishedPort
+from .reading import find_flag, shown
 from .world import World
 
 if t.TYPE_CHECKING:
+    from . import boot  # noqa: F401  # Ansible sends what is imported, and BootKind leaves it to the unit of systemd
     from .composition.objects import Composition
 
 
 def make(options: t.Mapping[str, t.Any], world: World) -> Outcome:
     """What bridge_network does, by its options."""
-    return make_networks(options["networks"], world, read_scope(options))
+    return make_networks(options["networks"], world, read_scope(options), options.get("boot"))
 
 
-def make_networks(networks: t.Sequence[t.Mapping[str, t.Any]], world: World, scope: Scope = BY_DEFAULT) -> Outcome:
+def make_networks(
+    networks: t.Sequence[t.Mapping[str, t.Any]], world: World, scope: Scope = BY_DEFAULT, at_boot: object = False
+) -> Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
     report = gather(world)
     if not (networks or scope.everything or world.has_anything() or report.has_anything()) and scope.may_be_empty:
@@ -46,7 +50,32 @@ def make_networks(networks: t.Sequence[t.Mapping[str, t.Any]], world: World, sco
     if scope.prune != NONE or scope.state == "absent":
         named = {item.name for side in (wanted.present, wanted.absent) for item in side.netns}
         wanted.absent.netns += [Namespace(name) for name in world.remains() if name not in named]
-    return run(_requests(wanted, scope), world)
+    return run([*_requests(wanted, scope), *_at_boot(networks, scope, at_boot, world)], world)
+
+
+def _at_boot(
+    networks: t.Sequence[t.Mapping[str, t.Any]], scope: Scope, option: object, world: World
+) -> t.Sequence[Request]:
+    """What keeps all of it for the next boot; or takes that away, where it was kept."""
+    wanted = _is_kept(option, world)
+    if not wanted and all(world.file(path) is None for path in (UNITS + BOOT_UNIT, BOOT_OBJECTS)):
+        return ()
+    from .kinds.boot import Boot, BootKind
+
+    is_whole = scope.goes(read_names(networks))
+    return (Request(BootKind(), Boot(wanted, is_whole, writes_program=True)),)
+
+
+def _is_kept(option: object, world: World) -> bool:
+    """What the option boot comes to on this host."""
+    if option in (None, "", "auto"):
+        return world.systemd()
+    wanted = find_flag(option)
+    if wanted is None:
+        raise InvalidRequest("boot: auto, true or false is needed, not %s." % shown(option))
+    if wanted and not world.systemd():
+        raise Conflict("boot: it needs systemd, which is not PID 1 here; leave it out, or set it to false.")
+    return wanted
 
 
 class _Around(Surroundings):

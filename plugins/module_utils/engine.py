@@ -29,6 +29,18 @@ Description = t.Optional[dict[str, t.Any]]
 Item = t.TypeVar("Item")
 
 
+# What an object waits for that cannot be made at boot.
+A_PROCESS, OTHERS = "its process", "whoever makes it"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as it is kept for the next boot: options of which its kind's parse() makes the same one."""
+
+    options: t.Mapping[str, t.Any]
+    waits: str = ""  # for what it waits, if it cannot be made at boot
+
+
 class Kind(t.Generic[Item]):
     """One kind of object: how to read it, and how it differs from what is there.
 
@@ -71,6 +83,10 @@ class Kind(t.Generic[Item]):
 
     def remark(self, item: Item, world: World) -> None:
         """Warn of what a wanted object cannot do, when everything of this run is planned."""
+
+    def stored(self, item: Item, world: World) -> Stored | None:
+        """What to keep of a wanted object so that it can be made again at boot; None when it is in files anyway."""
+        return None
 
     def observed(self, item: Item, world: World) -> Description:
         """The object as it is now, in the words of the options; None when it is not there."""
@@ -268,6 +284,7 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     if _stays(kind, item, request.state, world):
         plan.objects.append(dict(kind.told(observed) or {}, state="present", title=title))
         return []
+    world.settled.append((kind, item, request.state))
     revision = world.revision
     steps = _ask(kind, item, request.state, world)
     wanted = kind.wanted(item, observed, world) if request.state == "present" else None

@@ -21,6 +21,7 @@ from .kernel.host import Host
 from .kernel.netfilter import Runner
 from .kernel.programs import call
 from .loading import this_call
+from .marks import BOOT_UNIT, UNITS
 from .model import Conflict, InvalidRequest
 from .reading import read
 from .world import World
@@ -58,7 +59,7 @@ def run_module(kind: Kind[t.Any]) -> None:
 
     def act(world: World) -> Outcome:
         requests = _by_addresses(kind, items, world) if named else ready
-        return run([*requests, *_released(requests, world)], world, alone=True)
+        return run([*requests, *_released(requests, world), *_kept(world)], world, alone=True)
 
     _finish(module, act, kind.tells)
 
@@ -88,6 +89,15 @@ def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request
     from .kinds.release import release
 
     return release(world)
+
+
+def _kept(world: World) -> t.Sequence[Request]:
+    """What keeps all of it for the next boot, where something is kept."""
+    if world.file(UNITS + BOOT_UNIT) is None:
+        return ()
+    from .kinds.boot import Boot, BootKind
+
+    return (Request(BootKind(), Boot()),)
 
 
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:

@@ -14,7 +14,8 @@ from .kinds.nat_masquerade import NatMasqueradeKind
 from .kinds.port_publish import PortPublishKind
 from .living import look_inside
 from .marks import NETNS_FILES, name_of, project_of
-from .model import HOST, PROTOCOLS, RESERVED_PORTS, Network, Process
+from .model import HOST, PROTOCOLS, RESERVED_PORTS, Drop, Network, Process
+from .records import replace
 from .report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceReport
 from .world import World
 
@@ -24,7 +25,14 @@ Facts = dict[str, t.Any]
 def facts(world: World, name: str | None = None) -> Facts:
     """Everything, or one network by its name or its bridge's."""
     report = look_inside(world, gather(world))
+    report = replace(report, at_boot=_at_boot(world, report))
     return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
+
+
+def _at_boot(world: World, report: HostReport) -> str:
+    from .kinds.boot_report import at_boot
+
+    return at_boot(world, report)
 
 
 def _surroundings(world: World) -> Facts:
@@ -66,7 +74,9 @@ def spell(report: HostReport) -> Facts:
         },
         "uplinks": compact(ipv4=report.uplink(4), ipv6=report.uplink(6)),
         "backend": report.backend,
+        "at_boot": report.at_boot,
         "foreign": list(report.foreign),
+        "drops": _drops(report.drops),
     }
 
 
@@ -98,7 +108,12 @@ def _network(network: NetworkReport) -> Facts:
         "endpoints": [_endpoint(endpoint) for endpoint in network.endpoints],
         "ports": [PortPublishKind.describe(port) for port in network.ports],
         "masquerades": [NatMasqueradeKind.describe(item) for item in network.masquerades],
+        "drops": _drops(network.drops),
     }
+
+
+def _drops(drops: t.Iterable[Drop]) -> list[Facts]:
+    return [{"reason": drop.reason, "packets": drop.packets} for drop in drops]
 
 
 def _endpoint(endpoint: EndpointReport) -> Facts:

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lives in the endpoints of a report: processes, listeners behind published ports, routes as they are.
+"""What lives in the endpoints of a report: processes, listeners behind published ports, routes as they are; and what
+was dropped on the way there.
 
 For network_info alone: a run that makes networks asks for none of it.
 """
@@ -15,7 +16,7 @@ from .composition.sections import Noted, noted
 from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
 from .marks import NAMES_SERVED, NAMES_UNIT
-from .model import Address, Listener, Place, PublishedPort
+from .model import Address, Drop, Listener, Place, PublishedPort
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
 from .world import World
@@ -41,7 +42,21 @@ def look_inside(world: World, report: HostReport) -> HostReport:
     unplugged = tuple(_endpoint(item, None, world, ways, heard) for item in report.unplugged)
     found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
     found = _with_services(found) if found.services else found
-    return _with_servers(found, world) if found.views else found
+    found = _with_servers(found, world) if found.views else found
+    return _with_drops(found, world.firewall.drops() if world.firewall.is_open else ())
+
+
+def _with_drops(report: HostReport, drops: t.Iterable[Drop]) -> HostReport:
+    """The packets of each reason added up: IPv4 and IPv6, and several subnets, may have rules of their own."""
+    sums: dict[tuple[str, str], int] = {}
+    for drop in drops:
+        sums[drop.bridge, drop.reason] = sums.get((drop.bridge, drop.reason), 0) + drop.packets
+    told: dict[str, list[Drop]] = {}
+    for (bridge, reason), packets in sorted(sums.items()):
+        if packets:
+            told.setdefault(bridge, []).append(Drop(bridge, reason, packets))
+    networks = [replace(network, drops=tuple(told.pop(network.bridge, ()))) for network in report.networks]
+    return replace(report, networks=tuple(networks), drops=tuple(told.get("", ())))
 
 
 # ---- services

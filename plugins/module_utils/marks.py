@@ -59,6 +59,15 @@ DROP_IN = "dockerless-network.conf"
 BOOT_UNIT = "dockerless-network.service"
 # What a unit that runs in an endpoint needs and waits for: an instance for each namespace, by its name.
 ENDPOINT_UNIT = "dockerless-endpoint@"
+# What is made again at boot: the objects, the rules as they were, and the program that makes them.
+BOOT_FOLDER = "/etc/dockerless.network"
+BOOT_OBJECTS = BOOT_FOLDER + "/objects.yml"
+BOOT_RULES = BOOT_FOLDER + "/rules."
+BOOT_ENGINE = BOOT_FOLDER + "/engine.zip"
+# Beside units of others, that may run in an endpoint as well.
+BOOT_DROP_IN = "dockerless-network-rules.conf"
+# What keeps systemd-networkd from our links.
+UNMANAGED = "/etc/systemd/network/00-dockerless.network"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.
 LOCK_FILE = "dockerless.network.lock"
 

@@ -376,6 +376,15 @@ class BridgePolicy:
 
 
 @dataclass(frozen=True)
+class Drop:
+    """How many packets rules of ours have dropped for one reason."""
+
+    bridge: str  # empty: of no network more than of another
+    reason: str  # see firewall/reasons.py
+    packets: int
+
+
+@dataclass(frozen=True)
 class FirewallState:
     """Everything of ours in the packet filter of a host."""
 

@@ -14,6 +14,7 @@ from .marks import name_of
 from .model import (
     Address,
     BridgePolicy,
+    Drop,
     Interface,
     Masquerade,
     NamespaceFile,
@@ -89,6 +90,7 @@ class NetworkReport:
     endpoints: tuple[EndpointReport, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     masquerades: tuple[Masquerade, ...] = ()
+    drops: tuple[Drop, ...] = ()  # packets that our rules have dropped, by reason
 
     @property
     def name(self) -> str:
@@ -130,14 +132,17 @@ class HostReport:
     lost: tuple[LostNamespace, ...] = ()  # without an endpoint; see living.py
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
     backend: str | None = None  # None: no packet filter works
+    at_boot: str = ""  # whether all of it will be there after a boot, and why not
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
+    drops: tuple[Drop, ...] = ()  # that concern no network more than another
     files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()
     views: tuple[NameView, ...] = ()  # of the endpoints that have a DNS server, without the names in them
 
     def has_anything(self) -> bool:
         """Whether anything of ours is in it; what the host itself is like does not count."""
-        return replace(self, forwards=frozenset(), uplinks=None, backend=None, foreign=()) != HostReport()
+        facts = replace(self, forwards=frozenset(), uplinks=None, backend=None, foreign=())
+        return replace(facts, at_boot="", drops=()) != HostReport()
 
     @property
     def endpoints(self) -> t.Iterator[EndpointReport]:

@@ -18,6 +18,7 @@ from .kernel.errors import KernelError
 from .kernel.host import Host
 from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
 from .marks import (
+    BOOT_OBJECTS,
     DOOMED_GROUP,
     LINK_GROUP,
     NETNS_FILES,
@@ -94,6 +95,8 @@ class World:
         self.claims = Claims()
         self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where
         self.beforehand: list[Operation] = []  # steps for before anything goes
+        self.settled: list[tuple[t.Any, t.Any, str]] = []  # kind, object and state of what has been planned
+        self.restoring = False  # what was there before is made again, so nobody's word is needed that it can be
         self.afterwards: list[Operation] = []  # steps for when all the others are done
         self.places = Places(host)
         self._projects: dict[bool, dict[str, str]] = {}  # with the rules, and without
@@ -243,7 +246,7 @@ class World:
     def has_anything(self) -> bool:
         """Whether something of ours will be on the host when the steps planned so far are done."""
         if any(is_ours(link) for link in self.links().values()) or any(
-            self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE)
+            self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE, BOOT_OBJECTS)
         ):
             return True
         if self.remains() or any(self.is_named_by_us(n) or self.owns(Place(netns=n)) for n in self.names()):
@@ -770,6 +773,14 @@ class World:
     def has_folder(self, path: str) -> bool:
         """Whether there is a folder with something in it."""
         return bool(self.host.folder(path))
+
+    def inside(self, path: str) -> t.Collection[str]:
+        """The names of what is in a folder, as it is now; none when it is not there."""
+        return self.host.folder(path)
+
+    def program(self, path: str) -> bytes | None:
+        """The content of a file that is no text, as it is now; None when there is none."""
+        return self.host.read_bytes(path)
 
     def put_file(self, path: str, text: str | None) -> str | None:
         """This run wants a file to have this text, None to be gone; returns the text that it will have found.

@@ -364,6 +364,17 @@ options:
     type: str
     choices: [unmanaged, auto, drop]
     default: auto
+  boot:
+    description:
+      - Whether the networks are there again after a boot, and rules of theirs after another firewall has taken them
+        away, with no run of a playbook. V(auto) is V(true) where systemd is PID 1.
+      - A unit C(dockerless-network.service) makes what is kept in C(/etc/dockerless.network), which this module and
+        those of single objects bring up to date at each change. It does so before C(network.target), and each time
+        that C(nftables.service) or another firewall's unit is started, reloaded or stopped.
+      - An endpoint in the namespace of a process, and what depends on it, waits for the next run.
+      - With V(false), all of that is removed, and what the other projects of the host have is not kept either.
+    type: raw
+    default: auto
 requirements:
   - Linux, and the privileges to configure its network (C(become=true))
   - pyroute2 >= 0.7.2 on the managed host

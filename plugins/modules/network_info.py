@@ -256,6 +256,19 @@ networks:
       description: The masquerades of the network's subnets, as in RV(masquerades).
       type: list
       elements: dict
+    drops:
+      description: Packets from or to this network that our rules have dropped, for each reason.
+      type: list
+      elements: dict
+      contains:
+        reason:
+          description: The reason.
+          type: str
+          sample: direct access
+        packets:
+          description: The number of packets.
+          type: int
+          sample: 12
 lost:
   description: The namespaces that this collection created and in which processes still live, though they were removed
     or made anew. What runs there has no network any more.
@@ -462,6 +475,13 @@ uplinks:
       description: The interface of the IPv6 default route. Left out if there is none.
       type: str
       sample: eth0
+at_boot:
+  description:
+    - Whether all of it will be there after a boot, V(yes) or V(no), with the reason or what is left out behind it.
+    - It is empty if there is nothing of this collection.
+  returned: success
+  type: str
+  sample: "yes"
 backend:
   description: The packet filter in use, or null if none works.
   returned: success
@@ -518,6 +538,21 @@ foreign:
     - >-
       "iifname eth0 tcp dport 80 drop" in chain forward of table inet mine, handle 7, drops what comes by eth0 to the
       published port 8080/tcp (blue)
+drops:
+  description: Packets that our rules have dropped and that concern no network more than another, for each reason. Rules
+    count from the run that wrote them.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    reason:
+      description: The reason.
+      type: str
+      sample: the host is no router for others
+    packets:
+      description: The number of packets.
+      type: int
+      sample: 12
 """
 
 from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once

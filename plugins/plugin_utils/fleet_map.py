@@ -20,6 +20,7 @@ from ..module_utils.report import EndpointReport, HostReport, NetworkReport
 from .phrases import (
     Text,
     by_endpoint,
+    dropped,
     forwards,
     packet_filter,
     place,
@@ -56,6 +57,7 @@ class NetworkBox(t.NamedTuple):
     gateway: str
     tags: tuple[str, ...]
     endpoints: tuple[EndpointRow, ...]
+    drops: tuple[str, ...] = ()
 
 
 class HostBox(t.NamedTuple):
@@ -65,6 +67,7 @@ class HostBox(t.NamedTuple):
     facts: str
     warnings: tuple[str, ...]
     networks: tuple[NetworkBox, ...]
+    drops: tuple[str, ...] = ()
 
 
 def fleet_map(reports: Reports, path: str) -> str:
@@ -91,7 +94,8 @@ def _host(name: str, report: HostReport | str) -> HostBox:
     loose = tuple(_endpoint(endpoint, ()) for endpoint in report.unplugged)
     if loose:
         networks.append(NetworkBox("on no bridge", 0, "", "", "", (), loose))
-    return HostBox(name, ", ".join(facts), (*report.foreign, *map(_lost, report.lost)), tuple(networks))
+    warnings = (*report.foreign, *map(_lost, report.lost))
+    return HostBox(name, ", ".join(facts), warnings, tuple(networks), tuple(dropped(report.drops)))
 
 
 def _lost(item: t.Any) -> str:
@@ -109,6 +113,7 @@ def _network(network: NetworkReport) -> NetworkBox:
         gateway=spelled(network.addresses or network.subnets),
         tags=tuple(_tags(network)),
         endpoints=_endpoints(network),
+        drops=tuple(dropped(network.drops)),
     )
 
 
@@ -260,6 +265,9 @@ _PAGE = """\
 {%- for warning in host.warnings %}
 <p class="warn">⚠ {{ warning }}</p>
 {%- endfor %}
+{%- for drop in host.drops %}
+<small>{{ drop }}</small>
+{%- endfor %}
 {%- for network in host.networks %}
 <details open style="--hue: {{ network.hue }}">
 <summary><b>{{ network.name }}</b>{% if network.bridge %} <code>{{ network.bridge }}</code>{% endif -%}
@@ -277,6 +285,9 @@ _PAGE = """\
 {%- if port.trouble %}<small class="warn">⚠ {{ port.trouble }}</small>{% else %}<br>{% endif %}{% endfor %}</td></tr>
 {%- endfor %}
 </table>
+{%- for drop in network.drops %}
+<small>{{ drop }}</small>
+{%- endfor %}
 </details>
 {%- else %}
 {%- if host.facts %}

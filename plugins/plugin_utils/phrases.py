@@ -12,6 +12,7 @@ from ..module_utils.marks import name_of
 from ..module_utils.model import (
     Address,
     BridgePolicy,
+    Drop,
     Flow,
     Masquerade,
     Process,
@@ -185,3 +186,9 @@ def _restrictions(port: PublishedPort) -> str:
     if port.in_interfaces:
         text += "  by %s only" % ", ".join(port.in_interfaces)
     return text
+
+
+def dropped(drops: t.Iterable[Drop]) -> list[str]:
+    """A line for each reason, the one with most packets first."""
+    found = sorted(drops, key=lambda drop: (-drop.packets, drop.reason))
+    return ["%s: %d packet%s dropped" % (drop.reason, drop.packets, "" if drop.packets == 1 else "s") for drop in found]

@@ -17,6 +17,7 @@ from .phrases import (
     Text,
     by_endpoint,
     called,
+    dropped,
     forwards,
     packet_filter,
     place,
@@ -48,7 +49,8 @@ def picture(report: HostReport, host: str = "") -> list[str]:
     children = [_network(network) for network in report.networks] + _loose_ends(report) + _foreign(report)
     if not children:
         children = [Node("no network of this collection")]
-    return _lines(Node(_host(report, host), (), children, spaced=True))
+    notes = ["dropped   %s" % text for text in dropped(report.drops)]
+    return _lines(Node(_host(report, host), notes, children, spaced=True))
 
 
 def _lines(node: Node) -> list[str]:
@@ -74,6 +76,8 @@ def _host(report: HostReport, host: str) -> str:
     if report.forward_policy == "auto":
         words[0] += " for its own networks and other bridges"
     words.append(packet_filter(report))
+    if report.at_boot:
+        words.append("there after a boot: %s" % report.at_boot)
     return "  ".join(([host] if host else []) + [", ".join(words)])
 
 
@@ -137,7 +141,8 @@ def _notes(network: NetworkReport) -> list[str]:
     if not ways and network.policy is not None and not network.policy.internal:
         ways = ["untranslated"]
     notes += ["way out   %s" % text for text in ways]
-    return notes + ["rules     %s" % text for text in rules(network.policy)]
+    notes += ["rules     %s" % text for text in rules(network.policy)]
+    return notes + ["dropped   %s" % text for text in dropped(network.drops)]
 
 
 # ---- endpoints and their ports -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from ..module_utils.marks import label
 from ..module_utils.model import (
     DEFAULT_PROJECT,
     BridgePolicy,
+    Drop,
     Interface,
     Masquerade,
     NamespaceFile,
@@ -59,9 +60,11 @@ def read_report(info: Facts) -> HostReport:
         masquerades=_masquerades(info.get("masquerades")),
         forwards=frozenset(version for version in (4, 6) if forwarding.get("ipv%d" % version)),
         forward_policy=forwarding.get("forward_policy") or "unmanaged",
+        at_boot=info.get("at_boot") or "",
         uplinks={version: uplinks["ipv%d" % version] for version in (4, 6) if "ipv%d" % version in uplinks},
         backend=info.get("backend"),
         foreign=tuple(info.get("foreign") or ()),
+        drops=_drops("", info.get("drops")),
     )
 
 
@@ -100,7 +103,12 @@ def _network(item: Facts, ports: _Ports) -> NetworkReport:
         endpoints=tuple(_endpoint(endpoint) for endpoint in item["endpoints"]),
         ports=ports.read(item.get("ports")),
         masquerades=_masquerades(item.get("masquerades")),
+        drops=_drops(item["bridge"], item.get("drops")),
     )
+
+
+def _drops(bridge: str, items: t.Iterable[Facts] | None) -> tuple[Drop, ...]:
+    return tuple(Drop(bridge, item["reason"], item["packets"]) for item in items or ())
 
 
 def _label(item: Facts) -> str:

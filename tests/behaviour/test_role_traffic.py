@@ -390,6 +390,12 @@ def route_to(fleet: Fleet, host: str) -> None:
     fleet.lab.run("neighbour", "; ".join(f"ip {route}" for route in via(fleet, "replace", host)))
 
 
+def drops(fleet: Fleet, host: str) -> dict[tuple[str, str], int]:
+    """The packets that were dropped, by network and reason."""
+    networks = fleet.module(host, "network_info").data["networks"]
+    return {(item["name"], drop["reason"]): drop["packets"] for item in networks for drop in item["drops"]}
+
+
 def send_loopback_frames(fleet: Fleet, host: str, port: int) -> tuple[str, str]:
     """To 127.0.0.1 by the LAN and by an endpoint's cable; the words that they carry."""
     neighbour, app = fleet.place("neighbour"), fleet.place(host, "app")
@@ -413,6 +419,17 @@ class TestClosed:
     def test_endpoints_and_gateways(self, fleet: Fleet, host: str) -> None:
         route_to(fleet, host)
         fleet.all_closed(direct_questions(fleet, host))
+
+    def test_what_is_dropped_is_counted(self, fleet: Fleet, host: str) -> None:
+        """By reason and by the network that it was for; what passes is not counted."""
+        route_to(fleet, host)
+        before = drops(fleet, host)
+        fleet.place("neighbour").ask(fleet.lan(host, 4), 8080)
+        assert drops(fleet, host) == before
+        fleet.all_closed(direct_questions(fleet, host))
+        after = drops(fleet, host)
+        more = {key for key, packets in after.items() if packets > before.get(key, 0)}
+        assert more >= {("blue", "direct access"), ("red", "direct access")}, after
 
     def test_loopback_by_frames(self, fleet: Fleet, host: str) -> None:
         """Neither a port that is published on 127.0.0.1 nor a service of the host's own is reached."""

@@ -74,6 +74,11 @@ ELSEWHERE = {
     ("veth", "peer", "pid"),
     ("veth", "peer", "source_gateways"),
     ("netns", "sysctls"),
+    *(
+        (*place, "drops", key)
+        for place in (("network_info",), ("network_info", "networks"))
+        for key in ("reason", "packets")
+    ),
 }
 
 

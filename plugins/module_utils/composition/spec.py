@@ -63,6 +63,7 @@ ARGUMENTS: Arguments = {
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "auto"},
     **SERVICE_REMOVAL,
+    "boot": {"type": "raw", "default": "auto"},
     **BACKEND,
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..kernel.netfilter import Netfilter
-from ..model import FirewallState
+from ..model import Drop, FirewallState
 
 if t.TYPE_CHECKING:
     from ..operations import Operation
@@ -67,6 +67,10 @@ class Backend:
         """What the rules that were read amount to."""
         raise NotImplementedError
 
+    def drops(self, raw: object) -> list[Drop]:
+        """How many packets our rules have dropped since they were written, for each reason and network."""
+        raise NotImplementedError
+
     def expected(self, desired: FirewallState) -> object:
         """What read() will give when ``desired`` is in place."""
         raise NotImplementedError
@@ -85,6 +89,21 @@ class Backend:
         An empty FirewallState leaves no chain and no table of ours.
         """
         raise NotImplementedError
+
+    def snapshot(self, desired: FirewallState) -> list[Snapshot]:
+        """The whole of it as files, for a host where no rule of ours is; none when there is nothing to load."""
+        raise NotImplementedError
+
+
+class Snapshot(t.NamedTuple):
+    """Rules as a file: what it is called, the command that loads it, and its text.
+
+    It begins with what fails when rules of ours are there, so that it never adds to them.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    text: str
 
 
 def first_line(text: str) -> str:

@@ -15,9 +15,9 @@ from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..marks import DOOMED_GROUP, LINK_GROUP
-from ..model import Address, BridgePolicy, FirewallState, Masquerade, PublishedPort, overlap
+from ..model import Address, BridgePolicy, Drop, FirewallState, Masquerade, PublishedPort, overlap
 from ..records import dataclass, replace
-from .backend import Backend, BaseChain, FirewallError, NoPacketFilter
+from .backend import Backend, BaseChain, FirewallError, NoPacketFilter, Snapshot
 from .choice import choose, others
 from .foreign.reader import Foreign
 from .port_table import PortTable
@@ -195,6 +195,11 @@ class FirewallSession:
         return self._holder.name
 
     @property
+    def chosen(self) -> str:
+        """The name of the back-end that this run writes with."""
+        return self._source.backend.name
+
+    @property
     def _holder(self) -> Backend:
         holders = [source for source in self._sources if source.raw]
         return (holders or self._sources)[0].backend
@@ -210,6 +215,10 @@ class FirewallSession:
             drop_foreign=any(state.drop_foreign for state in states),
             drop_transit=frozenset().union(*(state.drop_transit for state in states)),
         )
+
+    def drops(self) -> list[Drop]:
+        """How many packets our rules have dropped, for each reason and network."""
+        return [drop for source in self._sources for drop in source.backend.drops(source.raw)]
 
     def labels(self) -> set[str]:
         """Whose rules of ours are there, by their labels."""
@@ -258,6 +267,10 @@ class FirewallSession:
 
             steps.append(ForgetFlows(tuple(self.stale)))
         return steps, source.backend.plan(source.backend.expected(first), desired) if first != desired else []
+
+    def snapshot(self, links: t.Iterable[Link]) -> list[Snapshot]:
+        """What is to be there as files."""
+        return self._source.backend.snapshot(_with_outsiders(self.desired, links))
 
     @property
     def _source(self) -> _Source:

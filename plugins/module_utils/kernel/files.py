@@ -23,6 +23,15 @@ def read(path: str) -> str | None:
         raise OSError(errno.EILSEQ, "it is not text in UTF-8; remove it", path) from error
 
 
+def read_bytes(path: str) -> bytes | None:
+    """The content of a file, None when there is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
 def look(path: str) -> str | None:
     """The text of a file of somebody else's, None when it cannot be read; what is not UTF-8 in it is replaced."""
     try:
@@ -48,15 +57,15 @@ def unfinished(path: str) -> str:
     return path + ".tmp"
 
 
-def write(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
+def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True) -> None:
     """Replace a file; whoever reads it sees the old text or the new one, if ``lasting`` also after a power cut."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
     temporary = unfinished(path)
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(text)
+            file.write(text if isinstance(text, bytes) else text.encode("utf-8"))
             file.flush()
             if lasting:
                 os.fsync(file.fileno())

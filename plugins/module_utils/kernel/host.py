@@ -129,7 +129,7 @@ class Host:
         self._forget(Place(netns=name))
         self._visitor.at_home(lambda: netns.delete(name))
 
-    def write_file(self, path: str, text: str, mode: int = 0o644) -> None:
+    def write_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         """Replace a file in one step."""
         self._visitor.at_home(lambda: files.write(path, text, mode))
 
@@ -200,6 +200,10 @@ class Host:
         from . import code_folder
 
         self._visitor.at_home(code_folder.forget)
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """The content of a file that is no text, None when there is none."""
+        return self._visitor.at_home(lambda: files.read_bytes(path))
 
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""

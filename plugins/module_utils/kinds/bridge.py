@@ -10,7 +10,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
-from ..engine import Description, StepKind
+from ..engine import OTHERS, Description, StepKind, Stored
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of, name_of
 from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest
@@ -27,6 +27,7 @@ from .common import (
     link_steps,
     link_values,
     new_sysctls,
+    options_of,
     refuse_narrow,
     restore_subnets,
     spelled,
@@ -115,6 +116,20 @@ class BridgeKind(StepKind[Bridge]):
                 " out: %s."
             )
             world.remark(text, item.name)
+
+    def stored(self, item: Bridge, world: World) -> Stored:
+        options = options_of(
+            name=item.name,
+            mtu=item.mtu,
+            mac_address=item.mac_address,
+            stp=item.stp,
+            allow_overlap=item.allow_overlap,
+            **belongs(item.network),
+        )
+        if item.addresses is not None:  # none is not the same as no word of it
+            options["addresses"] = list(map(str, item.addresses))
+        link = world.links().get(item.name)
+        return Stored(options, "" if link is None or is_ours(link) else OTHERS)
 
     def observed(self, item: Bridge, world: World) -> Description:
         link = world.links().get(item.name)

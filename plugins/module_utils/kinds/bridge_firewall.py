@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, POLICY, WARN, Arguments
-from ..engine import Description, RuleKind
+from ..engine import Description, RuleKind, Stored
 from ..firewall.session import FirewallSession
 from ..marks import name_of
 from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, lies_in, overlap
@@ -127,6 +127,9 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
         there = world.firewall.policies.get(item.bridge)
         found = [("The firewall of bridge %s" % item.bridge, "" if there is None else there.network)]
         return found if state == "absent" else [*found, ("Bridge %s" % item.bridge, world.label(item.bridge))]
+
+    def stored(self, item: BridgePolicy, world: World) -> Stored:
+        return Stored(self.describe(item))
 
     def observed(self, item: BridgePolicy, world: World) -> Description:
         world.firewall.use()

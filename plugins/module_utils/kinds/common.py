@@ -175,6 +175,11 @@ def belongs(label: str) -> dict[str, str | None]:
     return {"network": name_of(label) or None, "project": None if project == DEFAULT_PROJECT else project}
 
 
+def options_of(**values: t.Any) -> dict[str, t.Any]:
+    """Options as they are kept for the next boot, without those that say what goes without saying."""
+    return {key: value for key, value in values.items() if value not in (None, False, [], {})}
+
+
 def compact(**values: t.Any) -> dict[str, t.Any]:
     """A description without what is not said: None."""
     return {key: value for key, value in values.items() if value is not None}

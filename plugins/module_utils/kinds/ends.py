@@ -24,6 +24,7 @@ from .common import (
     foreseen,
     link_steps,
     link_values,
+    options_of,
     restore_subnets,
     spelled,
     sysctl_steps,
@@ -189,6 +190,20 @@ def wanted_end(end: Peer) -> dict[str, t.Any]:
         routes=_spelled_routes(end.routes),
         source_gateways=sorted(map(str, end.source_gateways)) or None,
     )
+
+
+def stored_end(end: Peer) -> dict[str, t.Any]:
+    """The option ``peer`` of which parse_end() makes the same end; a process is another one after a boot."""
+    options = options_of(
+        name=end.name,
+        netns=end.place.netns,
+        mac_address=end.mac_address,
+        routes=[compact(to=str(r.to), via=r.via and str(r.via), metric=r.metric) for r in end.routes],
+        source_gateways=list(map(str, end.source_gateways)),
+    )
+    if end.addresses is not None:
+        options["addresses"] = list(map(str, end.addresses))
+    return options
 
 
 def observed_end(end: Peer, there: Link, world: World) -> dict[str, t.Any]:

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, MASQUERADE, NETWORK, WARN, Arguments
-from ..engine import Description, RuleKind
+from ..engine import Description, RuleKind, Stored
 from ..firewall.session import FirewallSession
 from ..marks import name_of
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
@@ -74,7 +74,8 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
                     " interface; give its name." % (item.source, item.source.version)
                 )
             return replace(item, out=OutInterface(uplink))
-        if state == "present" and item.out.name and not item.out.inverted and item.out.name not in world.links():
+        named = state == "present" and item.out.name and not item.out.inverted
+        if named and item.out.name not in world.links() and not world.restoring:  # at boot it may come after us
             raise Conflict(
                 "There is no interface %s on this host; out_interface takes the name of one that is there."
                 % item.out.name
@@ -84,6 +85,9 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
     def holdings(self, item: Masquerade, state: str, world: World) -> t.Iterable[Holding]:
         there = world.firewall.masquerades.get(item.key)
         return [] if there is None else [(self.title(there).capitalize(), there.network)]
+
+    def stored(self, item: Masquerade, world: World) -> Stored:
+        return Stored(self.describe(item))
 
     def observed(self, item: Masquerade, world: World) -> Description:
         world.firewall.use()

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
-from ..engine import Description, StepKind
+from ..engine import A_PROCESS, OTHERS, Description, StepKind, Stored
 from ..kernel.state import Link, NamespaceEntry
 from ..kernel.sysctl import sysctl_name
 from ..marks import LINK_GROUP, label_of, namespace_alias
@@ -56,6 +56,13 @@ class NetnsKind(StepKind[Namespace]):
 
     def holdings(self, item: Namespace, state: str, world: World) -> t.Iterable[Holding]:
         return [("Namespace %s" % item.name, world.label("lo", Place(netns=item.name)))]
+
+    def stored(self, item: Namespace, world: World) -> Stored:
+        options = compact(name=item.name, sysctls=dict(item.sysctls) or None, **belongs(item.network))
+        if item.pid is not None or world.is_named_by_us(item.name):
+            return Stored(options, A_PROCESS)
+        lo = world.links(Place(netns=item.name)).get("lo")
+        return Stored(options, "" if lo is None or is_made_by_us(lo) else OTHERS)
 
     def observed(self, item: Namespace, world: World) -> Description:
         if not world.has_namespace(item.name):

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, PORT, WARN, Arguments
-from ..engine import Description, RuleKind
+from ..engine import Description, RuleKind, Stored
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
@@ -54,6 +54,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
                 sorted({read.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})
             ),
             network=read.owner(options),
+            any_way=bool(options.get("any_way")),  # no option of the user's, but one of stored()
         )
 
     @staticmethod
@@ -96,7 +97,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
     def resolve(self, item: PublishedPort, state: str, world: World) -> PublishedPort:
         if state == "absent":
             return item
-        item = replace(item, any_way=_comes_in_anywhere(item, world))
+        item = replace(item, any_way=item.any_way or _comes_in_anywhere(item, world))
         if item.bridge:
             return item
         for link in world.links().values():
@@ -111,6 +112,10 @@ class PortPublishKind(RuleKind[PublishedPort]):
         ports = world.firewall.ports
         found = (ports.get(item), *(ports.clashes(item) if state == "present" else ()))
         return [("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port]
+
+    def stored(self, item: PublishedPort, world: World) -> Stored:
+        # what is told from a link that may come after us
+        return Stored(dict(self.describe(item), **compact(any_way=item.any_way or None)))
 
     def observed(self, item: PublishedPort, world: World) -> Description:
         world.firewall.use()
@@ -183,6 +188,8 @@ class PortPublishKind(RuleKind[PublishedPort]):
             if there.network and there.network != item.network:
                 raise Conflict("%s is published already, by network %s: %s." % (what, name_of(there.network), there))
             return
+        if world.restoring:
+            return  # it was ours before
         holder = world.port_holder(item) or world.firewall.port_holder(item, world.local_addresses)
         if holder:
             raise Conflict("%s is in use: %s." % (what, holder))

@@ -169,7 +169,7 @@ def _decide(item: Forwarding, state: str, record: Record, world: World) -> _Deci
     if state == "present":
         asks.append(item)
         for link in item.route_localnet:
-            if link not in world.links():
+            if link not in world.links() and not world.restoring:
                 world.assume("interface", link, "route_localnet takes interfaces that are there")
     kept = _kept(item, state, record, _values(together(asks), record, world), world)
     if kept is not None:
@@ -251,8 +251,8 @@ def _restored(record: Record, decided: _Decision, world: World) -> Values:
 
 
 def _can_be_set(key: str, world: World) -> bool:
-    """Not so the key of an uplink that is away at the moment."""
-    return not key.endswith("/accept_ra") or world.sysctl(HOST, key) is not None
+    """Not so the key of an interface that is away at the moment."""
+    return not key.endswith(("/accept_ra", "/route_localnet")) or world.sysctl(HOST, key) is not None
 
 
 def _is_on(value: str) -> bool:

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
-from ..engine import Description, StepKind
+from ..engine import A_PROCESS, Description, StepKind, Stored
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
@@ -27,6 +27,7 @@ from .common import (
     link_steps,
     link_values,
     new_sysctls,
+    options_of,
     refuse_narrow,
     restore_subnets,
     spelled,
@@ -144,6 +145,19 @@ class VethKind(StepKind[Veth]):
         if peer is None or not world.is_pair(host, item.peer.place, peer):
             return _Pair(host, None)
         return _Pair(host, peer)
+
+    def stored(self, item: Veth, world: World) -> Stored:
+        options = options_of(
+            name=item.name,
+            bridge=item.bridge,
+            isolated=item.isolated,
+            mtu=item.mtu,
+            addresses=list(map(str, item.addresses)),
+            allow_overlap=item.allow_overlap,
+            peer=ends.stored_end(item.peer),
+            **belongs(item.network),
+        )
+        return Stored(options, "" if item.peer.place.pid is None else A_PROCESS)
 
     def observed(self, item: Veth, world: World) -> Description:
         pair = self._pair(item, world)

@@ -21,6 +21,12 @@ _CARRIER = re.compile(r"NO-CARRIER,|,LOWER_UP|,M-DOWN| state (UP|DOWN|UNKNOWN|LO
 _LINK_LOCAL = re.compile(r"fe80:|ff00::/8")
 _SYSCTLS_INSIDE = ("net/ipv4/conf", "net/ipv6/conf", "net/ipv4/ip_forward", "net/ipv4/ip_unprivileged_port_start")
 _SELF_COUNTED = ("net/netfilter/nf_conntrack_count",)
+_FOLDERS = (
+    *("/etc/sysctl.d", "/etc/netns", "/etc/dockerless.network", "/etc/systemd", "/etc/NetworkManager"),
+    *("/run", "/var/cache/dockerless.network", "/var/lib/dockerless.network"),
+)
+# What systemd as PID 1 and its like write while they run.
+_THEIRS = {"/run/%s" % name for name in ("systemd", "udev", "log", "credentials", "user", "dbus", "NetworkManager")}
 # Files for mutual exclusion are never deleted, or the exclusion would not be mutual.
 _LOCKS = ("/run/xtables.lock", "/run/lock/dockerless.network.lock")
 OWN_CHAINS = "iptables' own chains"
@@ -34,7 +40,7 @@ def output(*command: str) -> str:
 
 def dump() -> dict[str, str]:
     """By topic; the network of each named namespace is a topic of its own."""
-    found = {"files": files("/etc/sysctl.d", "/etc/netns", "/run"), **network(), **packet_filter()}
+    found = {"files": files(*_FOLDERS), **network(), **packet_filter()}
     names = sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
     found["namespaces"] = "\n".join(names)
     for name in filter(lambda name: os.path.exists(f"/run/netns/{name}"), names):  # a link may lead nowhere
@@ -165,7 +171,7 @@ def files(*folders: str) -> str:
     lines = []
     for top in folders:
         for folder, inside, names in os.walk(top):
-            inside.sort()
+            inside[:] = sorted(name for name in inside if os.path.join(folder, name) not in _THEIRS)
             for name in sorted(inside + names):
                 path = os.path.join(folder, name)
                 if path in _LOCKS:

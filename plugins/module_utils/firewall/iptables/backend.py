@@ -13,10 +13,10 @@ import re
 import typing as t
 
 from ...kernel.netfilter import Netfilter
-from ...model import FirewallState
+from ...model import Drop, FirewallState
 from ...operations import LoadRules, Operation
 from ...records import dataclass
-from ..backend import Backend, BaseChain, FirewallError, NoProgram, Trouble, first_line
+from ..backend import Backend, BaseChain, FirewallError, NoProgram, Snapshot, Trouble, first_line
 from ..save_text import restore
 from . import layout
 from .names import USERS
@@ -27,6 +27,7 @@ VARIANTS = ("auto", "nft", "legacy")
 _MISSING, _BROKEN = 127, 126
 
 _TOOLS = {4: "iptables", 6: "ip6tables"}
+_DECLARED = re.compile(r"^:(\S+) - \[0:0\]$", re.MULTILINE)
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 
@@ -80,6 +81,13 @@ class IptablesBackend(Backend):
     def state(self, raw: object) -> FirewallState:
         return layout.parse(t.cast("Dump", raw).families)
 
+    def drops(self, raw: object) -> list[Drop]:
+        from .drops import read
+
+        tools = [self.tool(version, "save") for version, rules in t.cast("Dump", raw).families.items() if rules]
+        answers = [self._try([tool, "-c"]) for tool in tools]
+        return [drop for rc, out, unused in answers if rc == 0 for drop in read(out)]
+
     def expected(self, desired: FirewallState) -> Dump:
         wanted = self._wanted(self._found, desired)
         return Dump({version: wanted[version] for version in self._found})
@@ -117,6 +125,16 @@ class IptablesBackend(Backend):
             if text:
                 steps.append(self.step(version, current[version], wanted, text))
         return steps
+
+    def snapshot(self, desired: FirewallState) -> list[Snapshot]:
+        wanted = self._wanted(self._found, desired)
+        texts = {version: transaction(EMPTY, wanted[version]) for version in self._found}
+        return [
+            # to declare a chain that is there empties it, and its jumps would double; to make one that is there fails
+            Snapshot("v%d" % version, restore(self.tool(version, "restore")), _DECLARED.sub(r"-N \1", text))
+            for version, text in texts.items()
+            if text
+        ]
 
     def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
         """The transaction from one set of rules to another, whose text is given."""

@@ -73,6 +73,10 @@ def _render_guard(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
                 draft.add(names.GUARD, destination(subnet), rule)
     draft.user_chain("mangle")
     draft.add(names.DIRECT, ("-j", names.USER))
+    for policy in policies:
+        for subnet in policy.subnets:
+            if subnet.version == draft.version and (policy.internal or not policy.direct_access):
+                draft.add(names.DIRECT, destination(subnet), ("-j", "DROP"))  # counts for this network
     draft.add(names.DIRECT, ("-j", "DROP"))
 
 
@@ -156,6 +160,8 @@ def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> Non
     else:
         for kind in ("128", "135", "136"):  # echo; without neighbour discovery there is no gateway
             draft.add(names.HOST, ("-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "RETURN"))
+    for policy in policies:
+        draft.add(names.HOST, ("-i", policy.bridge, "-j", "DROP"))  # counts for this network
     draft.add(names.HOST, ("-j", "DROP"))
 
 

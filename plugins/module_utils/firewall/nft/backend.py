@@ -9,8 +9,8 @@ import typing as t
 
 from ...kernel.netfilter import Netfilter
 from ...marks import NFT_FAMILY, NFT_TABLE
-from ...model import FirewallState
-from ..backend import Backend, FirewallError, NoProgram, Trouble, first_line
+from ...model import Drop, FirewallState
+from ..backend import Backend, FirewallError, NoProgram, Snapshot, Trouble, first_line
 from . import names, table
 
 if t.TYPE_CHECKING:
@@ -71,6 +71,11 @@ class NftablesBackend(Backend):
 
         return layout.parse(t.cast("table.Table", raw))
 
+    def drops(self, raw: object) -> list[Drop]:
+        from .drops import read
+
+        return list(read(t.cast("table.Table", raw)))
+
     def expected(self, desired: FirewallState) -> table.Table:
         return self._wanted(desired)
 
@@ -104,6 +109,11 @@ class NftablesBackend(Backend):
         from ...operations import LoadRules
 
         return [LoadRules(("nft", "-f", "-"), text, table.difference(wanted, current))]
+
+    def snapshot(self, desired: FirewallState) -> list[Snapshot]:
+        text = table.difference(table.Table(), self._wanted(desired))
+        # unlike "add", which is content with a table that is there
+        return [Snapshot("nft", ("nft", "-f"), "create" + text[len("add") :])] if text else []
 
 
 def _user_chain(current: table.Table) -> table.Chain | None:

@@ -15,6 +15,7 @@ import typing as t
 
 from ...marks import LINK_GROUP
 from ...model import VERSIONS, FirewallState
+from .. import reasons
 from . import names
 from .table import Chain, Table, hook
 from .words import Draft
@@ -33,11 +34,11 @@ BASE_CHAINS = {
     names.EGRESS: hook("nat", "postrouting", "srcnat"),
 }
 _ELSEWHERE = "iifgroup != %d oifgroup != %d" % (LINK_GROUP, LINK_GROUP)
-_FOREIGN = '%s counter drop comment "neither enters nor leaves a network of ours"' % _ELSEWHERE
+_FOREIGN = '%s counter drop comment "%s"' % (_ELSEWHERE, reasons.FOREIGN)
 # A bridge of a container engine or of virtual machines, also one that comes later, has rules of its own.
 _TRANSIT = {
     version: 'meta nfproto ipv%d %s meta iifkind != "bridge" meta oifkind != "bridge" counter drop comment "%s"'
-    % (version, _ELSEWHERE, "the host is no router for others")
+    % (version, _ELSEWHERE, reasons.TRANSIT)
     for version in VERSIONS
 }
 

@@ -10,7 +10,7 @@ import re
 import typing as t
 
 from ...model import ANYWHERE, Masquerade, OutInterface
-from .. import notes
+from .. import notes, reasons
 from . import names
 from .table import Chain, Table
 from .words import ADDRESS, IP, Draft, attempt, link, spell
@@ -20,7 +20,7 @@ from .words import ADDRESS, IP, Draft, attempt, link, spell
 _STRAYS_IN = ("ct state invalid meta l4proto tcp jump %s" % names.STRAYS,)
 _STRAYS = (
     "socket transparent { 0, 1 } return",
-    'counter drop comment "may be of a translated connection"',
+    'counter drop comment "%s"' % reasons.STRAY,
 )
 
 

@@ -39,6 +39,15 @@ HOST_CLOSED = "host_closed"
 INSIDE = _both("inside")  # which interfaces lead to a subnet
 WATCHED = _both("guarded")  # the addresses that the guard watches
 
+# ---- policies: sets in which packets are counted that are dropped, by bridge, and the chains that do both
+
+DROPPED_DIRECT = "dropped_direct"
+DROPPED_PRIVATE = "dropped_private"
+DROPPED_OUT = "dropped_out"
+DROPPED_IN = "dropped_in"
+DROPPED_CLOSED = "dropped_closed"
+DROPPED_HOST = "dropped_host"
+
 # ---- masquerades: chains and sets
 
 EGRESS = "egress"

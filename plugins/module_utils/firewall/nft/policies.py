@@ -11,13 +11,12 @@ import typing as t
 
 from ...model import ANYWHERE, BridgePolicy, Flow, Network
 from ...records import replace
-from .. import notes
+from .. import notes, reasons
 from . import names
 from .table import Chain, Element, Table
 from .words import ADDRESS, IP, LOOPBACK, NOT_LOOPBACK, Draft, attempt, keys, link, ordered, ports, spell
 
 _JUMP_USER = "jump %s" % names.USER
-_DIRECT = (_JUMP_USER, 'counter drop comment "direct access"')
 # A packet that concerns none of our networks costs two set look-ups.
 _FORWARD = (
     "iifname @%s goto %s" % (names.BRIDGES, names.LEAVING),
@@ -27,7 +26,6 @@ _INPUT = (
     "iifname @%s ct state established,related accept" % names.HOST_CLOSED,
     "iifname @%s meta l4proto { icmp, icmpv6 } accept" % names.HOST_CLOSED,
 )
-_NO_HOST = 'iifname @%s counter drop comment "access to the host"' % names.HOST_CLOSED
 # With icc: false, allowed flows between endpoints are routed through the host. Its redirects would tell the endpoints
 # that they share a link.
 _OUTPUT = (
@@ -56,7 +54,8 @@ def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
     closed = [policy for policy in policies if not policy.host_access]
     if closed:
         open_to = sorted(_host_rule(policy.bridge, flow) for policy in closed for flow in policy.host_flows)
-        draft.chains[names.INPUT] = (*_INPUT, *open_to, _NO_HOST)
+        no_host = draft.dropping_if("iifname @%s" % names.HOST_CLOSED, names.DROPPED_HOST, "iifname", reasons.HOST)
+        draft.chains[names.INPUT] = (*_INPUT, *open_to, no_host)
 
 
 def _render_guard(draft: Draft) -> None:
@@ -71,7 +70,9 @@ def _render_guard(draft: Draft) -> None:
             guarded.append("iifname . %s daddr != @%s jump %s" % (ip, names.INSIDE[version], names.DIRECT))
     draft.chains[names.GUARD] = tuple(guard)
     draft.chains[names.GUARDED] = tuple(guarded)
-    draft.chains[names.DIRECT] = _DIRECT
+    # before routing only a look at the routes tells which bridge it would have gone to
+    no_route = draft.dropping(names.DROPPED_DIRECT, "fib daddr oif", reasons.DIRECT)
+    draft.chains[names.DIRECT] = (_JUMP_USER, *no_route)
 
 
 def _render_forward(draft: Draft) -> None:
@@ -84,17 +85,21 @@ def _render_forward(draft: Draft) -> None:
 def _leaving(draft: Draft) -> tuple[str, ...]:
     """What comes from a bridge, be it for another one or for the same."""
     elsewhere = "iifname . oifname != @%s" % names.SAME_BRIDGE
-    rules = [_JUMP_USER, 'ct state invalid %s counter drop comment "would leave with a private source"' % elsewhere]
+    private = draft.dropping_if("ct state invalid %s" % elsewhere, names.DROPPED_PRIVATE, "iifname", reasons.PRIVATE)
+    rules = [_JUMP_USER, private]
     if names.INTERNAL in draft.sets:
-        rules.append('iifname @%s %s counter drop comment "no way out"' % (names.INTERNAL, elsewhere))
-        rules.append('oifname @%s %s counter drop comment "no way in"' % (names.INTERNAL, elsewhere))
+        way_out, way_in = ("%s @%s %s" % (name, names.INTERNAL, elsewhere) for name in ("iifname", "oifname"))
+        rules.append(draft.dropping_if(way_out, names.DROPPED_OUT, "iifname", reasons.OUT))
+        rules.append(draft.dropping_if(way_in, names.DROPPED_IN, "oifname", reasons.IN))
     return (*rules, "oifname @%s goto %s" % (names.BRIDGES, names.INTO))
 
 
 def _entering(draft: Draft) -> tuple[str, ...]:
     """What comes to a bridge from elsewhere."""
-    closed = 'oifname @%s counter drop comment "no way in"' % names.INTERNAL
-    return (_JUMP_USER, *([closed] if names.INTERNAL in draft.sets else []), "goto %s" % names.INTO)
+    if names.INTERNAL not in draft.sets:
+        return _JUMP_USER, "goto %s" % names.INTO
+    closed = draft.dropping_if("oifname @%s" % names.INTERNAL, names.DROPPED_IN, "oifname", reasons.IN)
+    return (_JUMP_USER, closed, "goto %s" % names.INTO)
 
 
 def _into(draft: Draft) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ def _into(draft: Draft) -> tuple[str, ...]:
             rules.append("%s @%s accept" % (key, name))
     if names.ALLOW in draft.chains:
         rules.append("jump %s" % names.ALLOW)
-    return (*rules, 'counter drop comment "not published, not allowed"')
+    return (*rules, *draft.dropping(names.DROPPED_CLOSED, "oifname", reasons.CLOSED))
 
 
 def _put_policy(policy: BridgePolicy, draft: Draft) -> None:

@@ -21,6 +21,9 @@ from ..protocols import protocol_name
 
 _HOOK_PRIORITY = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "srcnat": 100}
 
+# Elements of a set that counts; where there is no room for another one, the rule ends there.
+_MOST_COUNTED = 1024
+
 # What is compared with a text that nft writes in quotes.
 _NAMES = ("iifname", "oifname", "meta iifkind", "meta oifkind")
 
@@ -51,6 +54,7 @@ class Set:
     data_type: str = ""
     interval: bool = False
     elements: t.Mapping[str, Element] = field(default_factory=dict)
+    counts: bool = False  # packets put its elements there, each with a counter, so they are not ours to compare
 
     @property
     def kind(self) -> str:
@@ -60,6 +64,8 @@ class Set:
     @property
     def declaration(self) -> str:
         """Its type and flags, as ``add set`` wants them."""
+        if self.counts:
+            return "type %s; size %d; flags dynamic; counter;" % (self.key_type, _MOST_COUNTED)
         data = " : %s" % self.data_type if self.data_type else ""
         return "type %s%s;%s" % (self.key_type, data, " flags interval;" if self.interval else "")
 
@@ -70,6 +76,8 @@ class Table:
 
     chains: t.Mapping[str, Chain] = field(default_factory=dict)
     sets: t.Mapping[str, Set] = field(default_factory=dict)
+    # Packets that a rule with a comment has counted, by chain and comment; those of a set that counts, by set and key.
+    packets: t.Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.chains or self.sets)
@@ -87,16 +95,37 @@ def parse(text: str) -> Table:
     """The table in what ``nft -j list table`` printed."""
     chains: dict[str, tuple[str, list[str]]] = {}
     sets: dict[str, Set] = {}
+    packets: dict[tuple[str, str], int] = {}
     for item in json.loads(text)["nftables"]:
         if "chain" in item:
             chains[item["chain"]["name"]] = (_hook(item["chain"]), [])
         elif "set" in item:
             sets[item["set"]["name"]] = _set(item["set"])
+            packets.update(_counted(item["set"]))
         elif "map" in item:
             sets[item["map"]["name"]] = _set(item["map"])
         elif "rule" in item:
             chains[item["rule"]["chain"]][1].append(_rule(item["rule"]))
-    return Table({name: Chain(head, tuple(rules)) for name, (head, rules) in chains.items()}, sets)
+            packets.update(_met(item["rule"]))
+    return Table({name: Chain(head, tuple(rules)) for name, (head, rules) in chains.items()}, sets, packets)
+
+
+def _met(rule: Json) -> dict[tuple[str, str], int]:
+    """How many packets a rule has counted."""
+    counters = [statement["counter"] for statement in rule["expr"] if "counter" in statement]
+    if not counters or not rule.get("comment"):
+        return {}
+    return {(rule["chain"], rule["comment"]): sum((counter or {}).get("packets", 0) for counter in counters)}
+
+
+def _counted(item: Json) -> dict[tuple[str, str], int]:
+    """How many packets each element of a set has counted."""
+    elements = [entry["elem"] for entry in item.get("elem", []) if isinstance(entry, dict) and "elem" in entry]
+    return {
+        (item["name"], str(element["val"])): element["counter"].get("packets", 0)
+        for element in elements
+        if isinstance(element.get("counter"), dict)
+    }
 
 
 def _hook(chain: Json) -> str:
@@ -115,6 +144,8 @@ def _set(item: Json) -> Set:
     data_type = item.get("map", "")
     data_type = " . ".join(data_type) if isinstance(data_type, list) else data_type
     flags = item.get("flags", [])
+    if {"counter": None} in item.get("stmt", []):
+        return Set(" . ".join(types), data_type, counts=True)
     elements = dict(_element(entry, types) for entry in item.get("elem", []))
     return Set(" . ".join(types), data_type, "interval" in flags, elements)
 
@@ -171,6 +202,8 @@ def _statement(statement: Json) -> str:
         return "%s %s" % (name, body["target"])
     if name in ("masquerade", "snat", "dnat"):
         return _translation(name, body or {})
+    if name == "set" and set(body) == {"op", "elem", "set"}:
+        return "%s %s { %s }" % (body["op"], body["set"], _expression(body["elem"]))
     return json.dumps(statement, sort_keys=True)
 
 

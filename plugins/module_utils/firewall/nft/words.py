@@ -9,6 +9,7 @@ import ipaddress
 import typing as t
 
 from ...model import Network, PortRange
+from .. import reasons
 from .table import Element, Set, Table
 
 Found = t.TypeVar("Found")
@@ -16,7 +17,7 @@ Found = t.TypeVar("Found")
 IP = {4: "ip", 6: "ip6"}
 ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
 LOOPBACK = "127.0.0.0/8"
-NOT_LOOPBACK = 'ip daddr %s counter drop comment "loopback is for this host alone"' % LOOPBACK
+NOT_LOOPBACK = 'ip daddr %s counter drop comment "%s"' % (LOOPBACK, reasons.LOOPBACK)
 _PLAIN = Element()
 
 
@@ -31,6 +32,16 @@ class Draft:
         """Add an element, and the set itself when this is its first one."""
         known = self.sets.setdefault(name, Set(key_type, elements={}, **options))
         t.cast("dict[str, Element]", known.elements)[key] = element
+
+    def dropping(self, by: str, key: str, reason: str) -> tuple[str, str]:
+        """Two rules: one counts a packet by ``key`` in the set ``by``, if that has room for it, the other drops it."""
+        self.sets[by] = Set("iface_index" if key.startswith("fib ") else "ifname", elements={}, counts=True)
+        return "update @%s { %s }" % (by, key), 'counter drop comment "%s"' % reason
+
+    def dropping_if(self, condition: str, by: str, key: str, reason: str) -> str:
+        """A rule that leads to those two, so that other packets meet only one."""
+        self.chains[by] = self.dropping(by, key, reason)
+        return "%s goto %s" % (condition, by)
 
 
 def link(name: str) -> str:

@@ -116,7 +116,7 @@ class MemoryHost:
         self.host = Space(self._number(), first=100)  # so that no index of the host's is one of a namespace
         self.spaces: dict[int, Space] = {self.host.inode: self.host}
         self.names: dict[str, NamespaceEntry] = {}
-        self.files: dict[str, str] = {}
+        self.files: dict[str, Any] = {}
         self.folders: list[str] = []  # empty ones
         self.nft = Memory()
         self.forgotten: list[Any] = []
@@ -281,7 +281,13 @@ class MemoryHost:
             for link in [link for link in other.links.values() if link.index == gone.details.peer_index]:
                 self.remove_link(other, link.name)
 
-    def write_file(self, path: str, text: str, mode: int = 0o644) -> None:
+    def has_systemd(self) -> bool:
+        return self.systemd
+
+    def read_bytes(self, path: str) -> bytes | None:
+        return self.files.get(path)
+
+    def write_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         self.step("write %s" % path)
         self.files[path] = text
 
@@ -316,9 +322,6 @@ class MemoryHost:
     def hostname(self) -> str:
         return "memory"
 
-    def has_systemd(self) -> bool:
-        return self.systemd
-
     def unmounted(self, pid: int, mounts: Mapping[str, str]) -> Sequence[str]:
         return [place for place in mounts if (pid, place) in self.pid1.unmounted]
 
@@ -332,13 +335,23 @@ class MemoryHost:
             assert self.systemd
             self.systemctl.append(tuple(argv[1:]))
             self.pid1.call(argv[1:])
-            return
+            return self._enable(argv)
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))
+        if argv[0] == "sh":  # tells networkd, which is not here
+            return None
         assert tuple(argv) == ("nft", "-f", "-")
         try:
             self.nft.load(text)
         except Refused as error:
             raise CommandError(argv, 1, str(error)) from error
+
+    def _enable(self, argv: Sequence[str]) -> None:
+        """What systemctl leaves of a unit that is to be there after a boot."""
+        unit, link = ("/etc/systemd/system/%s%s" % (wants, argv[-1]) for wants in ("", "multi-user.target.wants/"))
+        if argv[1] == "enable" and unit in self.files:
+            self.files[link] = self.files[unit]
+        elif argv[1] == "disable":
+            self.files.pop(link, None)
 
     def netfilter(self, foreign: Sequence[Any] = ()) -> MemoryNetfilter:
         """What others have by nftables; our own table is asked for by MemoryBackend."""

@@ -136,6 +136,7 @@ def test_every_key_that_is_promised() -> None:
                 ],
                 "ports": ports,
                 "masquerades": masquerades,
+                "drops": [],
             }
         ],
         "lost": [],
@@ -151,7 +152,9 @@ def test_every_key_that_is_promised() -> None:
         "forwarding": {"ipv4": True, "ipv6": True, "forward_policy": "auto"},
         "uplinks": {"ipv4": "eth0", "ipv6": "eth0"},
         "backend": "nftables",
+        "at_boot": "no: nothing is kept for it",
         "foreign": [],
+        "drops": [],
         "listening": [],
         "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
         "routed_subnets": ["10.20.0.0/24"],

@@ -21,7 +21,10 @@ from ansible_collections.dockerless.network.plugins.module_utils.marks import NF
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _COMMAND = re.compile(r"(add|delete|flush) (table|chain|set|map|element|rule) (\S+) (\S+)(?: (\S+))?(?: (.+))?")
-_DECLARATION = re.compile(r"\{ type (?P<key>[^:;]+?)(?: : (?P<data>[^;]+))?;(?P<interval> flags interval;)? \}")
+_DECLARATION = re.compile(
+    r"\{ type (?P<key>[^:;]+?)(?: : (?P<data>[^;]+))?;(?P<interval> flags interval;)?"
+    r"(?P<counts> size \d+; flags dynamic; counter;)? \}"
+)
 _ELEMENT = re.compile(r'(?P<key>.+?)(?: comment "(?P<comment>[^"]*)")?(?: : (?P<data>[^"]+))?')
 
 
@@ -114,7 +117,7 @@ class Memory:
         found = _DECLARATION.fullmatch(rest)
         if found is None or (kind == "map") != bool(found["data"]):
             raise Refused("syntax error")
-        wanted = Set(found["key"], found["data"] or "", bool(found["interval"]), {})
+        wanted = Set(found["key"], found["data"] or "", bool(found["interval"]), {}, bool(found["counts"]))
         known = self.sets.setdefault(name, wanted)
         if known.declaration != wanted.declaration:
             raise Refused("there is another set of that name")
@@ -185,7 +188,7 @@ def _without_texts(rule: str) -> str:
 
 
 def _copy(known: Set) -> Set:
-    return Set(known.key_type, known.data_type, known.interval, dict(known.elements))
+    return Set(known.key_type, known.data_type, known.interval, dict(known.elements), known.counts)
 
 
 def _elements(known: Set) -> dict[str, Element]:

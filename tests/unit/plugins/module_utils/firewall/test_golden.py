@@ -46,8 +46,9 @@ def _set(known: Set) -> list[str]:
     for key, element in known.elements.items():
         comment = ' comment "%s"' % element.comment if element.comment else ""
         elements.append("\t%s%s%s," % (key, comment, " : %s" % element.data if element.data else ""))
-    kind, unused, flags = known.declaration.partition("; ")
-    lines = [kind.rstrip(";"), *([flags.rstrip(";")] if flags else [])]
+    lines = known.declaration.rstrip(";").split("; ")
+    if known.counts:
+        return lines
     return [*lines, "elements = {", *elements[:-1], elements[-1].rstrip(","), "}"]
 
 

@@ -71,7 +71,7 @@ def test_a_network() -> None:
         "-m conntrack --ctdir REPLY -j RETURN",
         "-d 10.20.0.0/24 ! -i br-blue -j DLN-DIRECT",
     ]
-    assert chain(rules, "mangle", "DLN-DIRECT") == ["-j DLN-USER", "-j DROP"]
+    assert chain(rules, "mangle", "DLN-DIRECT") == ["-j DLN-USER", "-d 10.20.0.0/24 -j DROP", "-j DROP"]
     assert chain(rules, "mangle", "DLN-USER") == chain(rules, "filter", "DLN-USER") == []
     assert chain(rules, "filter", "DLN-BRIDGES") == ["-i br-blue -g DLN-USER", "-o br-blue -g DLN-USER"]
     assert chain(rules, "filter", "DLN-FORWARD") == [
@@ -168,6 +168,7 @@ def test_no_access_to_the_host() -> None:
     assert chain(rules, "filter", "DLN-HOST") == [
         "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
         "-p icmp -m icmp --icmp-type 8 -j RETURN",
+        "-i br-blue -j DROP",
         "-j DROP",
     ]
 

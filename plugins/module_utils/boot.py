@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The other door to the engine: dockerless-network.service comes in by it, with no Ansible and no controller.
+
+It makes what the last run has kept. Should one network not be had as the host is now, the others are made all the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import typing as t
+
+from .engine import Request, StepFailed, run
+from .firewall.backend import FirewallError, NoProgram
+from .firewall.choice import package_of
+from .firewall.session import FirewallSession
+from .kernel.errors import HostError
+from .kernel.host import Host
+from .kernel.programs import call
+from .kinds.boot_record import WAITS, BootRecord, Options, Unusable, label_of, parse
+from .kinds.forward_record import KEPT, load
+from .kinds.registry import ROWS
+from .marks import BOOT_OBJECTS, BOOT_UNIT
+from .model import HOST, Conflict, Forwarding, InvalidRequest, enumerate_few
+from .world import World
+
+_FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
+# A run may make a thousand endpoints first.
+_LOCK_SECONDS = 600
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_FORWARDING = "sysctl_forward"
+
+
+def main() -> t.NoReturn:
+    """What the unit runs; the exit code says whether all is there."""
+    try:
+        with Host(_run_tool) as host, host.lock(_LOCK_SECONDS, BOOT_UNIT):
+            text = host.read_file(BOOT_OBJECTS)
+            record = BootRecord() if text is None else parse(text)
+            lines, trouble = restore(record, host, lambda: FirewallSession(host.netfilter(), record.backend))
+    except Unusable as error:
+        lines, trouble = [], "%s: %s" % (BOOT_OBJECTS, error)
+    except _FAILURES as error:
+        lines, trouble = [], str(error)
+    for line in lines:
+        print(line)
+    if trouble:
+        print(trouble, file=sys.stderr)
+    sys.exit(bool(trouble))
+
+
+def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSession]) -> tuple[list[str], str]:
+    """Make what is on record: what there is to say of it, and what went wrong."""
+    there, waiting = _split(record, host)
+    lines = []
+    if waiting:
+        lines.append("Waiting for others, or for their processes: %s." % enumerate_few(waiting))
+    try:
+        return [*_make(there, World(host, session())), *lines], ""
+    except _FAILURES as error:
+        groups = _by_network(there)
+        if len(groups) < 2:
+            return lines, str(error)
+    troubles = []
+    for group in groups:
+        try:
+            lines = [*_make(group, World(host, session())), *lines]
+        except _FAILURES as error:
+            troubles.append(str(error))
+    return lines, "\n".join(troubles)
+
+
+def _make(there: t.Mapping[tuple[str, str], Options], world: World) -> list[str]:
+    """One run of the engine, in a line."""
+    world.restoring = True
+    outcome = run(_requests(there, world), world)
+    return ["%d objects, %d commands." % (len(outcome.objects), len(outcome.commands))]
+
+
+def _requests(there: t.Mapping[tuple[str, str], Options], world: World) -> list[Request]:
+    found: list[Request] = []
+    for row in ROWS:
+        wanted = [options for (kind, unused), options in there.items() if kind == row.name]
+        kind = row.load() if wanted else None
+        if kind is not None and row.name == _FORWARDING:
+            found.append(_forwarding(wanted[0], world, kind))
+        elif kind is not None:
+            found += [Request(kind, kind.parse(options)) for options in wanted]
+    return found
+
+
+def _forwarding(options: Options, world: World, kind: t.Any) -> Request:
+    """Whoever asks in the file of sysctl(8): asking for one of them again brings about what all of them ask for."""
+    asks = [ask for ask in load(world).asks if ask.asked_by != KEPT]
+    if asks:
+        return Request(kind, asks[0])
+    if options["asked_by"] == KEPT:
+        return Request(kind, Forwarding(asked_by=KEPT), "absent")  # looks what is still needed
+    return Request(kind, kind.parse(options))
+
+
+def _split(record: BootRecord, host: Host) -> tuple[dict[tuple[str, str], Options], list[str]]:
+    """What can be made as the host is now, and the titles of what has to wait."""
+    needs = _Needs(record, host)
+    there = {key: options for key, options in record.objects.items() if needs.met(key[0], options)}
+    return there, [title for kind, title in record.objects if (kind, title) not in there]
+
+
+class _Needs:
+    """What objects need of others. What waits for a process may be there, too: when this is no boot."""
+
+    def __init__(self, record: BootRecord, host: Host) -> None:
+        objects = record.objects.items()
+        links = set(host.stack(HOST).links())
+        self._namespaces = {name for name, entry in host.namespaces().items() if entry.inode}
+        self._links = links | {o["name"] for (kind, unused), o in objects if kind == "bridge" and WAITS not in o}
+        self._coming = {o["name"] for (kind, unused), o in objects if kind == "netns" and WAITS not in o}
+        ends = [o["peer"] for (kind, unused), o in objects if kind == "veth" and o["name"] in links]
+        self._addresses = {a.partition("/")[0] for end in ends for a in end.get("addresses", ())}
+
+    def met(self, kind: str, options: Options) -> bool:
+        """Whether an object can be made."""
+        if kind == "veth":
+            here = options["peer"].get("netns") in self._namespaces | self._coming
+            return here and options.get("bridge") in (None, *self._links)
+        if WAITS not in options:
+            return True
+        if kind == "netns":
+            return options["name"] in self._namespaces
+        return options["container_ip"] in self._addresses if kind == "port_publish" else options["name"] in self._links
+
+
+def _by_network(there: t.Mapping[tuple[str, str], Options]) -> list[dict[tuple[str, str], Options]]:
+    """The same, a group for each network; what the host forwards comes last, when the rules are there."""
+    groups: dict[str, dict[tuple[str, str], Options]] = {}
+    for key, options in there.items():
+        groups.setdefault("forwarding" if key[0] == _FORWARDING else "network " + label_of(options), {})[key] = options
+    return [groups[name] for name in sorted(groups, key=lambda name: (name == "forwarding", name))]
+
+
+def _run_tool(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
+    path = shutil.which(argv[0], path=_PATH)
+    if path is None:
+        raise NoProgram("There is no program %s on this host; install the package %s." % (argv[0], package_of(argv[0])))
+    return call([path, *argv[1:]], text)

@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps that keep this collection's own program on a host, and other managers of networks from its links."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .operations import Operation, RunTool, WriteFile
+from .records import dataclass
+
+if t.TYPE_CHECKING:
+    from .kernel.host import Host
+
+
+@dataclass(frozen=True)
+class WriteProgram(Operation):
+    """Give an archive of Python files its content, or take it away."""
+
+    path: str
+    content: bytes | None
+    before: bytes | None
+
+    def commands(self) -> list[str]:
+        folder = self.path.rpartition("/")[0]
+        if self.content is None:
+            return ["rm -f %s" % self.path, "rmdir --ignore-fail-on-non-empty %s" % folder]
+        return ["# the collection's own files, %d KiB, to %s" % (len(self.content) // 1024, self.path)]
+
+    def headlines(self) -> list[str]:
+        return ["%s %s" % ("remove" if self.content is None else "write", self.path)]
+
+    def apply(self, host: Host) -> None:
+        if self.content is None:
+            host.remove_file(self.path)
+            host.remove_folder(self.path.rpartition("/")[0])
+        else:
+            host.write_file(self.path, self.content)
+
+    def undo(self) -> list[Operation]:
+        return [WriteProgram(self.path, self.before, self.content)]
+
+
+class WriteFirst(WriteFile):
+    """A file that has to be there before the links that it is about."""
+
+    clears_the_way = True
+
+
+class TellFirst(RunTool):
+    """A program that has to have read its files before the links come that they are about."""
+
+    clears_the_way = True

@@ -1,0 +1,351 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes everything again at boot, and when another firewall has taken our rules away: a unit of systemd, the
+program that it runs, the objects that this makes, and the rules as they were.
+
+It is planned as the last object of a run, and keeps what the others have come to. A kind tells in ``stored`` what there
+is to keep of an object; what is in files anyway, such as a sysctl, needs nothing of this.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+from ..engine import A_PROCESS, Description, StepKind
+from ..kernel import archive
+from ..marks import (
+    BOOT_DROP_IN,
+    BOOT_ENGINE,
+    BOOT_OBJECTS,
+    BOOT_RULES,
+    BOOT_UNIT,
+    DROP_IN,
+    UNITS,
+    UNMANAGED,
+    file_mark,
+    is_marked,
+)
+from ..model import Forwarding, enumerate_few
+from ..operations import Operation, RemoveFile, RunTool, WriteFile
+from ..records import dataclass, replace
+from ..unit_operations import DaemonReload
+from ..world import World
+from .boot_record import WAITS, BootRecord, Objects, Options, Unusable, label_of, parse, spell
+from .boot_units import (
+    CALLERS,
+    ENABLED,
+    JOINT_PATHS,
+    UNIT_PATH,
+    drop_in,
+    drop_in_path,
+    joint_of,
+    joint_path,
+    joint_text,
+    unit,
+)
+from .forward_record import KEPT, PERSISTENT, load
+
+MAIN = """from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
+
+compile_once()
+
+from ansible_collections.dockerless.network.plugins.module_utils.boot import main
+
+main()
+"""
+_SNAPSHOTS = tuple(BOOT_RULES + name for name in ("nft", "v4", "v6"))
+_UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
+_NETWORKD = "/run/systemd/netif/state"  # there while systemd-networkd runs
+_START = ("systemctl", "--no-block", "start", BOOT_UNIT)
+
+
+@dataclass(frozen=True)
+class Boot:
+    """Whether everything is made again at boot."""
+
+    wanted: bool = True
+    # Whether all that is wanted with a label is asked for in this run, so that nothing else of it is kept.
+    is_whole: t.Callable[[str], bool] = lambda noted: False
+    writes_program: bool = False  # a module that has all kinds with it
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """What is there, and what is to be."""
+
+    old: BootRecord
+    new: BootRecord
+    files: t.Mapping[str, tuple[str | None, str | None]]  # those that change: before and after
+    program: tuple[bytes | None, bytes | None]  # the same twice where it stays
+
+    @property
+    def on(self) -> bool:
+        """Whether there is anything to make."""
+        return self.new.makes_anything
+
+
+class BootKind(StepKind[Boot]):
+    """The one of the host."""
+
+    name = "boot"
+
+    def __init__(self) -> None:
+        self._decided: tuple[World, _Decision] | None = None
+
+    def title(self, item: Boot) -> str:
+        return "restore at boot"
+
+    def observed(self, item: Boot, world: World) -> Description:
+        decided = self._decide(item, world)
+        if world.file(UNIT_PATH) is None and not decided.old.objects:
+            return None
+        return _described(decided.old, decided.new, [path for path, (was, unused) in decided.files.items() if was])
+
+    def wanted(self, item: Boot, observed: Description, world: World) -> Description:
+        decided = self._decide(item, world)
+        if not decided.on:
+            return None
+        return _described(decided.new, decided.old, [path for path, (unused, now) in decided.files.items() if now])
+
+    def plan(self, item: Boot, state: str, world: World) -> list[Operation]:
+        decided = self._decide(item, world)
+        fresh = decided.on and world.file(UNIT_PATH) is None
+        enabled = world.file(ENABLED) is not None
+        _warn_of_waiting(decided, world)
+        steps: list[Operation] = []
+        if not decided.on and world.file(UNIT_PATH) is not None:
+            steps.append(RunTool(("systemctl", "stop", BOOT_UNIT), _START))
+            if enabled:
+                steps.append(RunTool(("systemctl", "disable", BOOT_UNIT), ("systemctl", "enable", BOOT_UNIT)))
+        was, now = decided.program
+        if was != now:
+            from ..boot_operations import WriteProgram
+
+            steps.append(WriteProgram(BOOT_ENGINE, now, was))
+        for path, (before, after) in decided.files.items():
+            steps += _unmanaged_steps(before, after) if path == UNMANAGED else [_file_step(path, before, after)]
+            world.put_file(path, after)
+        if any(path.endswith((".service", ".conf")) for path in decided.files):
+            world.afterwards.append(DaemonReload())
+        if decided.on and not enabled:
+            world.afterwards.append(RunTool(("systemctl", "enable", BOOT_UNIT), ("systemctl", "disable", BOOT_UNIT)))
+        if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
+            world.afterwards.append(RunTool(_START, ("systemctl", "stop", BOOT_UNIT)))
+        return steps
+
+    # ---- what is decided
+
+    def _decide(self, item: Boot, world: World) -> _Decision:
+        if self._decided is None or self._decided[0] is not world:
+            self._decided = (world, _decide(item, world))
+        return self._decided[1]
+
+
+def _decide(item: Boot, world: World) -> _Decision:
+    old = _load(world)
+    objects = _objects(item, old, world) if item.wanted else {}
+    new = replace(old, objects=objects)
+    texts: dict[str, str] = {}
+    if new.makes_anything:
+        new, texts = _with_rules(new, world)
+        texts[BOOT_OBJECTS] = spell(new)
+        texts.update(_units(new, world))
+        texts.update(_unmanaged(new, world))
+    files = {path: (world.file(path), texts.get(path)) for path in (*_ours(), *texts)}
+    files = {path: pair for path, pair in files.items() if pair[0] != pair[1] and _may_write(path, pair, world)}
+    return _Decision(old, new, files, _program(item, new.makes_anything, world))
+
+
+def _load(world: World) -> BootRecord:
+    text = world.file(BOOT_OBJECTS)
+    if text is None:
+        return BootRecord()
+    try:
+        return parse(text)
+    except Unusable as error:
+        world.warn(
+            "%s is written anew with what this run is about, for %s; run the other playbooks of this host again."
+            % (BOOT_OBJECTS, error)
+        )
+        return BootRecord()
+
+
+def _objects(item: Boot, old: BootRecord, world: World) -> Objects:
+    """What was kept, with what this run wants, and without what it takes away."""
+    settled: Objects = {}
+    gone = set()
+    for kind, wanted, state in world.settled:
+        key = (kind.name, kind.title(wanted))
+        stored = kind.stored(wanted, world) if state == "present" else None
+        if stored is None:
+            gone.add(key)
+        else:
+            settled[key] = {**stored.options, WAITS: stored.waits} if stored.waits else stored.options
+            gone.discard(key)
+    kept = {
+        key: options
+        for key, options in old.objects.items()
+        if key not in gone and key not in settled and not item.is_whole(label_of(options))
+    }
+    kept.pop(_FORWARDING, None)
+    return _with_waiting({**kept, **settled, **_forwarding(world)})
+
+
+_FORWARDING = ("sysctl_forward", "forwarding")
+
+
+def _forwarding(world: World) -> Objects:
+    """What sysctl(8) leaves to us: a host must not forward before our rules are there, and of a link of ours there is
+    nothing to set before it is made."""
+    text = world.file(PERSISTENT)
+    asks = [ask for ask in load(world).asks if ask.persist] if text else []
+    if not _is_guarded(text or "") and not any(ask.route_localnet for ask in asks):
+        return {}
+    return {_FORWARDING: _spell_ask(min(asks, key=lambda ask: ask.asked_by == KEPT))} if asks else {}
+
+
+def _is_guarded(text: str) -> bool:
+    return "\n# not at boot, but with our rules: " in text
+
+
+def _spell_ask(ask: Forwarding) -> Options:
+    return {
+        "ipv4": ask.ipv4,
+        "ipv6": ask.ipv6,
+        "route_localnet": list(ask.route_localnet),
+        "forward_policy": ask.policy,
+        "asked_by": ask.asked_by,
+    }
+
+
+def _with_waiting(objects: Objects) -> Objects:
+    """What depends on the namespace of a process waits with it: ends in it, and ports that lead to those."""
+    found = dict(objects)
+    lost = {o["name"] for (kind, unused), o in objects.items() if kind == "netns" and o.get(WAITS) == A_PROCESS}
+    addresses: set[str] = set()
+    for key, options in objects.items():
+        if key[0] == "veth" and (options.get(WAITS) == A_PROCESS or options["peer"].get("netns") in lost):
+            found[key] = {**options, WAITS: A_PROCESS}
+            addresses.update(address.partition("/")[0] for address in options["peer"].get("addresses", ()))
+    for key, options in objects.items():
+        if key[0] == "port_publish" and options["container_ip"] in addresses:
+            found[key] = {**options, WAITS: A_PROCESS}
+    return found
+
+
+def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str, str]]:
+    """The rules as files. A run that has nothing to do with the packet filter leaves them as they are."""
+    if not world.firewall.in_use:
+        there = {path: world.file(path) for path in record.rules}
+        return record, {path: text for path, text in there.items() if text is not None}
+    head = file_mark("the rules of this host's networks, for when somebody takes them away")
+    found = world.firewall.snapshot([*world.links().values()])
+    rules = {BOOT_RULES + item.name: list(item.argv) for item in found}
+    texts = {BOOT_RULES + item.name: head + item.text for item in found}
+    return replace(record, rules=rules, backend=world.firewall.chosen), texts
+
+
+def _units(record: BootRecord, world: World) -> dict[str, str]:
+    """The unit, and the drop-ins for those units of others that are there."""
+    found = {UNIT_PATH: unit(sys.executable or "/usr/bin/python3", record.rules)}
+    for name in CALLERS:
+        theirs = next(filter(None, (world.file(folder + name) for folder in _UNIT_FOLDERS)), None)
+        if theirs is not None:
+            joint = joint_of(theirs, record.rules) if not _is_changed(name, world) else {}
+            found[drop_in_path(name)] = drop_in(name, "\nExecReload=" in theirs, record.rules, joint)
+            found.update({joint_path(verb): joint_text(words) for verb, words in joint.items()})
+    return found
+
+
+def _is_changed(name: str, world: World) -> bool:
+    """Whether somebody else has a drop-in for a unit, which may say that it does something else."""
+    folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
+    return any(set(world.inside(folder)) - {BOOT_DROP_IN, DROP_IN} for folder in folders)
+
+
+def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
+    """Where systemd-networkd runs: a file of the administrator's that is for all links (Type=ether) would have it take
+    our ports off their bridges."""
+    if world.file(_NETWORKD) is None:
+        return {}
+    names = sorted(
+        {options["name"] for (kind, unused), options in record.objects.items() if kind in ("bridge", "veth")}
+    )
+    head = file_mark("keeps systemd-networkd from the links of this host's networks")
+    return {UNMANAGED: "%s[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n" % (head, " ".join(names))} if names else {}
+
+
+def _ours() -> list[str]:
+    return [BOOT_OBJECTS, UNMANAGED, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS)]
+
+
+def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:
+    """Whether a file is ours; one of somebody else stays."""
+    if pair[0] is None or is_marked(pair[0]):
+        return True
+    if pair[1] is not None:
+        world.warn("%s was not written by this collection, and stays as it is." % path)
+    return False
+
+
+def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | None]:
+    there = world.program(BOOT_ENGINE)
+    if not on:
+        return there, None
+    if not item.writes_program:
+        return there, there
+    try:
+        source = archive.own()
+    except archive.Unreadable as error:
+        world.warn("The program that makes the networks at boot is not brought up to date, for %s." % error)
+        return there, there
+    if there is not None and archive.sums(there) == archive.expected(source, MAIN):
+        return there, there
+    return there, archive.pack(source, MAIN)
+
+
+# ---- in words and steps
+
+
+def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) -> dict[str, t.Any]:
+    """One side of the diff: how much is kept, and what differs from the other side."""
+    counted = {"objects": len(record.objects)} if record.objects else {}
+    differing = [
+        title for (kind, title), options in record.objects.items() if other.objects.get((kind, title)) != options
+    ]
+    return {
+        **counted,
+        **({"kept": sorted(differing)} if differing else {}),
+        **({"files": sorted(files)} if files else {}),
+    }
+
+
+def _file_step(path: str, before: str | None, after: str | None) -> Operation:
+    """The objects are nobody's business, and a folder of ours or of a drop-in goes with the last file in it."""
+    mode = 0o600 if path == BOOT_OBJECTS else 0o644
+    own_folder = path != UNIT_PATH
+    if after is None:
+        return RemoveFile(path, before or "", mode, own_folder)
+    return WriteFile(path, after, before, mode, own_folder=own_folder)
+
+
+def _unmanaged_steps(before: str | None, after: str | None) -> list[Operation]:
+    """Before our links come, or when they are to be somebody else's."""
+    reread = ("sh", "-c", "networkctl reload || true")  # it may have been stopped
+    if after is None:
+        return [RemoveFile(UNMANAGED, before or ""), RunTool(reread, reread)]
+    from ..boot_operations import TellFirst, WriteFirst
+
+    return [WriteFirst(UNMANAGED, after, before), TellFirst(reread, reread)]
+
+
+def _warn_of_waiting(decided: _Decision, world: World) -> None:
+    """Say once of what cannot be had after a boot."""
+    known = decided.old.waiting()
+    new = [title for (kind, title), what in decided.new.waiting().items() if (kind, title) not in known]
+    if new:
+        world.warn(
+            "Not there after a boot until the playbook runs again, for want of a process: %s." % enumerate_few(new)
+        )

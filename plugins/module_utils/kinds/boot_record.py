@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file of what is made again at boot: each object by its kind and title, with the options that make it.
+
+Pure functions. Behind its first line the file is JSON with an object on each line, which is YAML as well.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import field
+
+from ..marks import BOOT_UNIT, file_mark, is_marked, label
+from ..model import DEFAULT_PROJECT
+from ..records import dataclass
+
+VERSION = 1
+_HEAD = file_mark("what %s makes at boot" % BOOT_UNIT)
+
+Options = t.Mapping[str, t.Any]
+# Objects by kind and title.
+Objects = dict[tuple[str, str], Options]
+# In the options of an object: for what it waits, as it cannot be made at boot. No kind has an option of this name.
+WAITS = "waits"
+
+
+@dataclass(frozen=True)
+class BootRecord:
+    """What is on file."""
+
+    objects: Objects = field(default_factory=dict)
+    backend: str = "auto"
+    # The files of rules, each with the command that loads it.
+    rules: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
+    version: int = VERSION
+
+    @property
+    def makes_anything(self) -> bool:
+        """Whether there is an object that can be made at boot."""
+        return any(WAITS not in options for options in self.objects.values())
+
+    def waiting(self) -> dict[tuple[str, str], str]:
+        """The objects that cannot be made at boot, and for what they wait."""
+        return {key: options[WAITS] for key, options in self.objects.items() if WAITS in options}
+
+
+class Unusable(Exception):
+    """The file is none of ours, or of another version; the text is a clause."""
+
+
+def parse(text: str) -> BootRecord:
+    """What a file says; raises Unusable."""
+    if not is_marked(text):
+        raise Unusable("its first line is not that of this collection")
+    try:
+        found = json.loads(text.partition("\n")[2])
+        objects = {
+            (kind, title): options for kind, titles in found["objects"].items() for title, options in titles.items()
+        }
+        record = BootRecord(objects, found["backend"], found["rules"], found["version"])
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise Unusable("it is damaged (%s)" % (error or type(error).__name__)) from error
+    if record.version != VERSION:
+        raise Unusable("it was written by another version of this collection")
+    return record
+
+
+def spell(record: BootRecord) -> str:
+    """The text of the file."""
+    kinds: dict[str, list[str]] = {}
+    for (kind, title), options in sorted(record.objects.items()):
+        kinds.setdefault(kind, []).append("%s: %s" % (json.dumps(title), json.dumps(options)))
+    sections = ["%s: {\n%s}" % (json.dumps(kind), ",\n".join(lines)) for kind, lines in kinds.items()]
+    head = {"version": record.version, "backend": record.backend, "rules": record.rules}
+    lines = ["%s: %s" % (json.dumps(key), json.dumps(value)) for key, value in head.items()]
+    return "%s{%s}\n" % (_HEAD, ",\n".join([*lines, '"objects": {%s}' % ",\n".join(sections)]))
+
+
+def label_of(options: Options) -> str:
+    """Whose an object is."""
+    return label(options.get("network") or "", options.get("project") or DEFAULT_PROJECT)

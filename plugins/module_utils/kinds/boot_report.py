@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether what is on a host will be there after a boot."""
+
+from __future__ import annotations
+
+from ..marks import BOOT_OBJECTS
+from ..model import enumerate_few
+from ..report import HostReport
+from ..world import World
+from .boot_record import BootRecord, Unusable, parse
+from .boot_units import ENABLED
+
+
+def at_boot(world: World, report: HostReport) -> str:
+    """Yes or no, and why; empty when there is nothing of ours."""
+    if not report.networks and not any(item.ours for item in report.namespaces):
+        return ""
+    text = world.file(BOOT_OBJECTS)
+    if text is None:
+        return "no: nothing is kept for it"
+    if world.file(ENABLED) is None:
+        return "no: its unit is not enabled"
+    try:
+        record = parse(text)
+    except Unusable as error:
+        return "no: %s: %s" % (BOOT_OBJECTS, error)
+    newer = _newer(record, report)
+    waiting = [title for unused, title in record.waiting()]
+    doubts = ["without what is newer (%s)" % enumerate_few(newer)] if newer else []
+    doubts += ["without what waits for others or for their processes (%s)" % enumerate_few(waiting)] if waiting else []
+    return ", ".join(["yes", *doubts])
+
+
+def _newer(record: BootRecord, report: HostReport) -> list[str]:
+    """What is there, and not on record: made while nothing was kept, or by an older release."""
+    titles = {title for unused, title in record.objects}
+    found = ["bridge %s" % network.bridge for network in report.networks if network.present and network.ours]
+    found += ["namespace %s" % item.name for item in report.namespaces if item.ours]
+    found += ["veth %s" % endpoint.veth for endpoint in report.endpoints]
+    return [title for title in found if title not in titles]

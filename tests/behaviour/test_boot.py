@@ -1,0 +1,270 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host with systemd that loses its power, and whose own firewall empties the packet filter: no controller helps.
+
+Each test begins with a host whose networks are as the role made them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fleet import Fleet, Lab, Place, Run, Settings, differences, eventually, remains
+
+from lab.client import LabError
+from lab.identity import systemd_path
+
+HOST = "h1"
+UNIT = "dockerless-network.service"
+FOLDER = "/etc/dockerless.network"
+NETWORKS: list[dict[str, Any]] = [
+    {
+        "name": "blue",
+        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+        "endpoints": [
+            {"name": "web", "addresses": ["10.20.0.2", "fd00:20::2"], "publish": ["8080:80", "8081:81"]},
+            {"name": "db"},
+        ],
+    },
+    {
+        "name": "vault",
+        "subnets": ["10.21.0.0/24"],
+        "internal": True,
+        "masquerade": {"out_interface": "default"},
+        "endpoints": [{"name": "db"}],
+    },
+]
+# Debian's own file empties everything first.
+NFTABLES = """
+cat >/etc/nftables.conf <<'END'
+#!/usr/sbin/nft -f
+flush ruleset
+table inet theirs { chain input { type filter hook input priority 0; }; }
+END
+systemctl enable --now nftables
+"""
+# How long a neighbour that connects all the time may be without an answer.
+GAP = 1.0
+# What it is told: how long it was without an answer at most, and how often it got one.
+PROBE = """
+import json, socket, sys, time
+longest, last, answered = 0.0, time.monotonic(), 0
+print("ready", flush=True)
+end = last + float(sys.argv[3])
+while time.monotonic() < end:
+    try:
+        socket.create_connection((sys.argv[1], int(sys.argv[2])), 0.02).close()
+        last = time.monotonic()
+        answered += 1
+    except OSError:
+        pass
+    longest = max(longest, time.monotonic() - last)
+    time.sleep(0.005)
+print(json.dumps({"longest": longest, "answered": answered}))
+"""
+
+
+class Site:
+    """The host, and those around it."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.is_serving = False
+        self.bare: dict[str, str] = {}  # as it was before us
+
+    def run(self, command: str, check: bool = True) -> str:
+        return self.fleet.lab.run(HOST, command, check=check).stdout
+
+    def role(self, networks: list[dict[str, Any]] = NETWORKS, **options: Any) -> Run:
+        return self.fleet.play([self.fleet.role(networks, **options)]).must()
+
+    def power_loss(self) -> None:
+        """Returns when the host is up again."""
+        self.fleet.lab.reboot(HOST)
+        self.settled()
+
+    def settled(self) -> None:
+        self.fleet._agents.pop(HOST, None)
+        self.fleet._module_servers.pop(HOST, None)
+        self.is_serving = False
+        self.run("systemctl is-system-running --wait", check=False)
+
+    def shutdown(self) -> None:
+        """As power_loss(), by systemctl reboot."""
+        boot_id = "cat /proc/sys/kernel/random/boot_id"
+        before = self.run(boot_id)
+        self.run("systemctl reboot", check=False)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(LabError):
+                if self.run(boot_id) != before:
+                    break
+            time.sleep(0.05)
+        self.settled()
+
+    @property
+    def is_nftables(self) -> bool:
+        return self.fleet.settings.backend == "nftables"
+
+    def probe(self, address: str, port: int) -> subprocess.Popen[str]:
+        """A neighbour that connects all the time."""
+        command = ["python3", "-c", PROBE, address, str(port), "2"]
+        probe = self.fleet.lab.popen("neighbour", command, stdout=subprocess.PIPE, text=True)
+        assert probe.stdout is not None and probe.stdout.readline() == "ready\n"
+        return probe
+
+    def failed_units(self) -> str:
+        return self.run("systemctl --failed --plain --no-legend")
+
+    def serve(self) -> None:
+        """The endpoint's own service, which nobody starts after a boot."""
+        if not self.is_serving:
+            self.web.serve("web", 80, 81)
+        self.is_serving = True
+
+    @property
+    def web(self) -> Place:
+        return self.fleet.place(HOST, "web")
+
+    def answers(self) -> None:
+        """The published port answers, and the endpoint reaches the internet."""
+        neighbour, web = self.fleet.place("neighbour"), self.web
+        for version in (4, 6):
+            neighbour.ask(self.fleet.lan(HOST, version), 8080)
+            web.ask(self.fleet.internet(version), 9000)
+
+    def state(self) -> dict[str, str]:
+        """All of the kernel's that the collection could have changed, without numbers that the kernel gives anew."""
+        return self.comparable({topic: text for topic, text in self.fleet.dump(HOST).items() if topic != "files"})
+
+    def all(self) -> dict[str, str]:
+        """With files, but for those of the daemons of systemd and of others."""
+        found = self.fleet.dump(HOST)
+        lines = [line for line in found["files"].splitlines(True) if re.match(r"/etc/|\S*(dockerless|netns)", line)]
+        return self.comparable({**found, "files": "".join(lines)})
+
+    @staticmethod
+    def comparable(found: dict[str, str]) -> dict[str, str]:
+        for topic in found:
+            if topic == "nft":  # theirs may be gone, and tables stand as they came
+                tables = re.split(r"(?m)^(?=table )", found[topic])
+                found[topic] = "".join(sorted(t for t in tables if not t.startswith("table inet theirs ")))
+            elif topic.startswith("links"):
+                text = re.sub(
+                    r"(?m)^\d+: |@if\d+|link-netnsid \d+|\bport_(id|no) \S+|\bdesignated_port \S+", "", found[topic]
+                )
+                # the host's end of a pair, which nobody sees, has an address by chance
+                text = re.sub(r"(?m)^(v-.*link/ether) \S+", r"\1", text)
+                found[topic] = "".join(sorted(text.splitlines(True)))
+            elif topic.startswith("addresses"):
+                found[topic] = "".join(sorted(re.sub(r"(?m)^\d+: ", "", found[topic]).splitlines(True)))
+            elif topic.startswith(("routes", "sysctls")):
+                found[topic] = "".join(sorted(found[topic].splitlines(True)))
+        return found
+
+
+@pytest.fixture(scope="module")
+def site(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    if os.geteuid() != 0:
+        pytest.skip("a lab needs root")
+    if systemd_path() is None:
+        pytest.skip("systemd is not installed")
+    with Lab(name=os.environ.get("LAB_NAME", f"b{os.getpid()}") + "s") as lab:
+        lab.up(hosts=1, uplink=True, systemd=True, binds=settings.binds())
+        fleet = Fleet(lab, settings, tmp_path_factory.mktemp("boot"))
+        fleet.switch_iptables(HOST, legacy=settings.legacy_tables)
+        made = Site(fleet)
+        made.settled()
+        made.run(NFTABLES)
+        made.bare = made.all()
+        yield made
+
+
+@pytest.fixture
+def networks(site: Site) -> Site:
+    """As the role makes them; it has nothing to do where the test before left all well."""
+    site.role()
+    site.serve()
+    return site
+
+
+def test_all_of_it_is_there_again_after_a_boot(networks: Site) -> None:
+    site = networks
+    site.answers()
+    assert eventually(lambda: site.run(f"systemctl is-active {UNIT}", check=False) == "active\n")
+    before = site.state()
+    kept = f"{FOLDER}/objects.yml"
+    assert site.run(f"grep -c '\"veth ' {kept}; stat -c %a {kept}").split() == ["3", "600"]
+
+    site.shutdown()
+
+    assert site.failed_units() == ""
+    assert differences(before, site.state()) == ""
+    site.serve()
+    site.answers()
+    assert not site.role().changed
+
+
+def test_what_the_engine_cannot_make_after_a_power_loss_is_closed(networks: Site) -> None:
+    site = networks
+    before = site.state()
+    site.run(f"mv {FOLDER}/engine.zip /root")
+
+    site.power_loss()
+
+    assert UNIT in site.failed_units()
+    for topic in ("nft", "iptables-legacy", "ip6tables-legacy"):
+        assert site.state()[topic] == before[topic]
+    assert site.run("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding").split() == ["0", "0"]
+    site.run(f"mv /root/engine.zip {FOLDER}; systemctl start {UNIT}")
+    assert differences(before, site.state()) == ""
+    site.serve()
+    site.answers()
+
+
+def test_rules_are_back_when_another_firewall_has_emptied_the_packet_filter(networks: Site) -> None:
+    """And what was closed is never open in between, where that firewall and we can be had in one transaction."""
+    site = networks
+    lan, web = site.fleet.lan(HOST, 4), "10.20.0.2"
+    site.fleet.lab.run("neighbour", f"ip route replace 10.20.0.0/24 via {lan}")
+    neighbour = site.fleet.place("neighbour")
+    kept = neighbour.ask(lan, 8081, keep="kept")
+    before = site.state()
+    for verb in ("reload", "restart", "stop", "start"):
+        probes = [site.probe(lan, 8080), site.probe(web, 80)]
+
+        site.run(f"systemctl {verb} nftables")
+
+        published, direct = (json.loads(probe.communicate()[0]) for probe in probes)
+        assert published["longest"] < GAP, (verb, published)
+        assert not direct["answered"] or not site.is_nftables, (verb, direct)
+        assert neighbour.ask(lan, 8081, keep="kept").own_port == kept.own_port
+        assert eventually(lambda: differences(before, site.state()) == ""), differences(before, site.state())
+    assert not site.role().changed
+
+    if site.is_nftables:
+        site.run("nft flush ruleset")  # by hand, which nobody is told of
+        neighbour.ask(web, 80)
+        site.run(f"systemctl reload {UNIT}")
+        assert differences(before, site.state()) == ""
+
+
+def test_nothing_of_it_stays(site: Site) -> None:
+    site.role(boot=False)
+    assert UNIT not in site.all()["files"]
+    assert site.run(f"test -e {FOLDER} || echo gone") == "gone\n"
+    site.role()
+    assert UNIT in site.all()["files"]
+    site.role([{"name": network["name"]} for network in NETWORKS], state="absent")
+    assert remains(site.bare, site.all()) == ""
+    assert site.run(f"systemctl list-units --all --plain --no-legend {UNIT}") == ""

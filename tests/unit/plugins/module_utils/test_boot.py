@@ -1,0 +1,368 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is kept for the next boot, and what is made of it, on a host in memory."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from ansible_collections.dockerless.network.plugins.module_utils.boot import restore
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, Request, run
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot import Boot, BootKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, parse
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_units import joint_of, joint_text
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, Route
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
+    network_lists,
+)
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import NETWORKS
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    MemoryDesk,
+    MemoryHost,
+    ask,
+    world,
+)
+
+Facts = dict[str, Any]
+
+FOLDER = "/etc/dockerless.network/"
+OBJECTS, PROGRAM, RULES = FOLDER + "objects.yml", FOLDER + "engine.zip", FOLDER + "rules.nft"
+UNIT = "/etc/systemd/system/dockerless-network.service"
+KEPT = Request(BootKind(), Boot())
+NFTABLES = "/lib/systemd/system/nftables.service"
+
+
+def booted(files: Facts | None = None, gateways: bool = True, mtu: int = 1500) -> MemoryHost:
+    """A host as it comes up: with its uplinks, its files, and what sysctl(8) reads of those."""
+    host = MemoryHost()
+    host.systemd = True
+    host.files = {NFTABLES: "[Service]\nExecReload=nft -f x\n", **(files or {})}
+    routes = (Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0"))) if gateways else ()
+    host.uplink("eth0", mtu, *routes)
+    host.uplink("eth9", 1500)
+    for line in host.files.get("/etc/sysctl.d/90-dockerless-network.conf", "").splitlines():
+        key, unused, value = line.partition(" = ")
+        if value and not line.startswith("#"):
+            names = key.replace(".", "/")
+            host.host.sysctls[names] = value
+            host.host.sysctls.update(
+                {
+                    other: value
+                    for other in host.host.sysctls
+                    if names in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+                    and other.startswith("net/ipv%s/conf/" % names[8])
+                    and other.endswith("/forwarding")
+                }
+            )
+            if names == "net/ipv4/ip_forward" and value == "1":
+                host.host.sysctls["net/ipv4/conf/all/accept_redirects"] = "0"
+    return host
+
+
+def once(host: MemoryHost, networks: list[Facts], check: bool = False, boot: object = "auto", **how: Any) -> Outcome:
+    return make_networks(networks, world(host, check), Scope(**{"prune": "project", **how}), boot)
+
+
+def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
+    """A run; check mode must have said the same, and a second run must find nothing to do."""
+    before = host.snapshot()
+    foreseen = once(host, networks, check=True, **how)
+    assert host.snapshot() == before
+    outcome = once(host, networks, **how)
+    assert outcome == foreseen
+    again = once(host, networks, **how)
+    assert (again.changed, again.commands, again.before, again.after) == (False, (), "", "")
+    return outcome
+
+
+def boot(host: MemoryHost) -> str:
+    """What the unit does; what went wrong."""
+    return restore(parse(host.files[OBJECTS]), host, lambda: MemoryDesk(host))[1]  # type: ignore[arg-type]
+
+
+@settings(max_examples=60, deadline=None)
+@given(network_lists())
+def test_any_list_is_there_again_after_a_boot_without_its_default_route(networks: list[Facts]) -> None:
+    host = booted()
+    once(host, networks)
+    if not networks:
+        assert OBJECTS not in host.files
+        return
+    for (kind, unused), options in parse(host.files[OBJECTS]).objects.items():
+        if kind != "sysctl_forward":  # which is in a file of its own
+            loaded = next(row for row in ROWS if row.name == kind).load()
+            item = loaded.parse(options)
+            stored = loaded.stored(item, world(host))
+            assert stored is not None and loaded.parse(stored.options) == item
+
+    again = booted(host.files, gateways=False)
+    trouble = boot(again)
+    again.host.routes += host.host.routes  # the uplink comes late
+
+    assert trouble == ""
+    assert again.snapshot() == host.snapshot()
+    assert not once(again, networks).changed
+    assert boot(again) == ""  # as after a reload of another firewall
+    assert again.snapshot() == host.snapshot()
+
+
+def test_what_is_written_and_that_nothing_of_it_stays() -> None:
+    host = booted()
+    before = host.snapshot()
+
+    first = converge(host, NETWORKS)
+
+    assert host.files[OBJECTS].startswith("# dockerless.network: ")
+    assert host.files[RULES].splitlines()[1] == "create table inet dockerless"
+    assert "ExecStartPre=-nft -f %s" % RULES in host.files[UNIT]
+    drop_in = host.files["/etc/systemd/system/nftables.service.d/dockerless-network-rules.conf"]
+    assert [line.partition("=-")[0] for line in drop_in.splitlines()[2:]] == [
+        "ExecReload=",
+        'ExecReload=/bin/sh -c "nft -f /etc/dockerless.network/nftables.reload 2>/dev/null || nft -f x"',
+        *("ExecStartPost", "ExecReload", "ExecStopPost"),
+    ]
+    assert host.files[FOLDER + "nftables.reload"].splitlines()[1:] == ['include "x"', 'include "%s"' % RULES]
+    assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "enable", "--no-block"]
+    assert "kept: [" in first.after
+
+    host.systemctl.clear()
+    converge(host, [dict(NETWORKS[0], mtu=1400)])
+    assert host.systemctl == []
+
+    gone = converge(host, [], prune="project")
+    assert host.snapshot() == before
+    assert [verb[0] for verb in host.systemctl] == ["stop", "disable", "daemon-reload"]
+    assert gone.changed
+
+
+@pytest.mark.parametrize("how", [{"boot": False}, {"state": "absent", "everything": True}])
+def test_it_can_be_left_out_and_taken_away(how: Facts) -> None:
+    host = booted()
+    converge(host, NETWORKS, boot=False)
+    without = dict(host.files)
+    converge(host, NETWORKS)
+    assert OBJECTS in host.files and OBJECTS not in without
+
+    converge(host, [] if "everything" in how else NETWORKS, **how)
+
+    assert not [path for path in host.files if "dockerless" in path and path not in without]
+
+
+def test_without_systemd_nothing_is_kept() -> None:
+    host = booted()
+    host.systemd = False
+
+    converge(host, NETWORKS)
+
+    assert OBJECTS not in host.files
+    with pytest.raises(Conflict, match="boot: it needs systemd"):
+        once(host, NETWORKS, boot=True)
+
+
+def test_an_endpoint_of_a_process_waits_with_its_ports_and_is_told_once() -> None:
+    host = booted()
+    host.start_process(4711)
+    pod = {"name": "pod", "pid": 4711, "publish": ["8081:80"]}
+    networks = [dict(NETWORKS[0], endpoints=[*NETWORKS[0]["endpoints"], pod])]
+
+    [warning] = [text for text in once(host, networks).warnings if "boot" in text]
+    assert "port 8081/tcp (IPv4)" in warning and "veth" in warning and "8080" not in warning
+    assert not [text for text in once(host, networks).warnings if "boot" in text]
+    assert boot(host) == ""
+    told = facts(world(host))["at_boot"]
+    assert told.startswith("yes, without what waits") and "veth" in told
+    again = booted(host.files)
+    assert boot(again) == ""
+
+    assert "tcp . 8081" in host.nft.sets["publish4"].elements
+    assert set(again.nft.sets["publish4"].elements) == {"tcp . 8080"}
+    assert sorted(again.names) == ["db", "web"]
+
+
+def test_networkd_is_kept_from_our_links_before_they_come() -> None:
+    host = booted()
+    host.files["/run/systemd/netif/state"] = "OPER_STATE=routable\n"
+    path = "/etc/systemd/network/00-dockerless.network"
+
+    commands = list(converge(host, NETWORKS).commands)
+
+    assert "Name=br-blue v-blue-db v-blue-web\n" in host.files[path] and "Unmanaged=yes" in host.files[path]
+    told, made = [
+        next(n for n, command in enumerate(commands) if word in command) for word in ("networkctl", "ip link add")
+    ]
+    assert path in commands[told - 1] and told < made
+    converge(host, [])
+    assert path not in host.files
+
+
+def test_what_is_newer_than_what_is_kept_is_told() -> None:
+    host = booted()
+    assert facts(world(host))["at_boot"] == ""
+    once(host, NETWORKS)
+    assert facts(world(host))["at_boot"] == "yes"
+    run([ask(NetnsKind(), {"name": "mine"})], world(host))
+    assert facts(world(host))["at_boot"] == "yes, without what is newer (namespace mine)"
+    once(host, NETWORKS, boot=False)
+    assert facts(world(host))["at_boot"] == "no: nothing is kept for it"
+
+
+def test_what_others_make_is_waited_for() -> None:
+    host = booted()
+    host.make_link(host.host, "virbr0", kind="bridge", up=True)
+    host.make_namespace("theirs")
+    veth = {"name": "v-x", "bridge": "virbr0", "peer": {"netns": "theirs", "addresses": ["192.168.122.9/24"]}}
+    once(host, NETWORKS)
+
+    run([ask(VethKind(), veth), KEPT], world(host))
+    again = booted(host.files)
+
+    assert boot(again) == ""
+    assert "virbr0" not in again.host.links and "v-x" not in again.host.links
+    again.make_link(again.host, "virbr0", kind="bridge", up=True)
+    again.make_namespace("theirs")
+    assert boot(again) == ""
+    assert again.host.links["v-x"].master == "virbr0"
+
+
+def test_single_modules_bring_what_is_kept_up_to_date() -> None:
+    host = booted()
+    once(host, NETWORKS)
+    program = host.files[PROGRAM]
+    port = {"host_port": "8082", "container_ip": "10.20.0.10", "bridge": "br-blue"}
+
+    run([ask(NetnsKind(), {"name": "mine"}), KEPT], world(host))
+    run([ask(PortPublishKind(), port), KEPT], world(host))
+
+    assert host.files[PROGRAM] is program
+    assert "8082" in host.files[RULES]
+    titles = [title for unused, title in parse(host.files[OBJECTS]).objects]
+    assert {"namespace mine", "port 8082/tcp (IPv4)", "namespace web"} <= set(titles)
+    run([ask(NetnsKind(), {"name": "mine"}, "absent"), KEPT], world(host))
+    assert "namespace mine" not in host.files[OBJECTS]
+
+
+def test_what_is_gone_by_hand_and_not_wanted_any_more_does_not_come_back() -> None:
+    host = booted()
+    once(host, NETWORKS)
+    host.delete_namespace("web")
+
+    converge(host, [dict(NETWORKS[0], endpoints=[{"name": "db"}])])
+
+    assert "namespace web" not in host.files[OBJECTS]
+
+
+def test_a_guarded_host_forwards_only_when_its_rules_are_there() -> None:
+    host = booted()
+    once(host, NETWORKS, forward_policy="auto")
+    assert host.host.sysctls["net/ipv4/ip_forward"] == "1"
+
+    again = booted(host.files)
+    assert again.host.sysctls["net/ipv4/ip_forward"] == "0"
+    assert boot(again) == ""
+
+    assert again.host.sysctls["net/ipv4/ip_forward"] == "1"
+    assert again.nft.table().chains == host.nft.table().chains
+
+
+@pytest.mark.parametrize("how", [{"internal": True}, {"masquerade": True}])
+def test_an_internal_or_unguarded_network_is_reached_on_loopback_after_a_boot(how: Facts) -> None:
+    host = booted()
+    once(host, [dict(NETWORKS[0], **how)], forward_policy="unmanaged")
+
+    again = booted(host.files)
+    assert boot(again) == ""
+
+    assert again.host.sysctls["net/ipv4/conf/br-blue/route_localnet"] == "1"
+
+
+def test_forwarding_alone_is_kept_while_it_is_guarded() -> None:
+    host = booted()
+    once(host, NETWORKS)
+    mine = ask(SysctlForwardKind(), {"ipv4": True, "forward_policy": "drop"})
+    run([mine, KEPT], world(host))
+    once(host, [])
+
+    again = booted(host.files)
+    assert boot(again) == ""
+
+    assert again.host.sysctls["net/ipv4/ip_forward"] == "1"
+    assert again.nft.there
+
+
+def test_one_network_that_cannot_be_had_keeps_no_other_from_coming() -> None:
+    host = booted()
+    red = {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "job"}]}
+    once(host, [*NETWORKS, red])
+    again = booted(host.files)
+    again.make_link(again.host, "br-red", kind="dummy")
+
+    trouble = boot(again)
+
+    assert "br-red is there already" in trouble
+    assert sorted(again.names)[-1] == "web" and again.host.sysctls["net/ipv4/ip_forward"] == "1"
+
+
+@pytest.mark.parametrize("text", ["mine\n", "# dockerless.network: x\n{", "# dockerless.network: x\n[]"])
+def test_a_file_that_is_damaged_is_written_anew_or_left_to_its_owner(text: str) -> None:
+    host = booted()
+    host.files[OBJECTS] = text
+
+    outcome = once(host, NETWORKS)
+
+    assert any(OBJECTS in warning for warning in outcome.warnings)
+    assert (host.files[OBJECTS] == text) == (text == "mine\n")
+
+
+def test_what_waits_is_no_option() -> None:
+    assert not any(WAITS in row.load().ARGUMENTS for row in ROWS)
+
+
+RULES_LOADED = {RULES: ["nft", "-f"]}
+
+
+@pytest.mark.parametrize(
+    ("unit", "verbs"),
+    [
+        (
+            "ExecStart=/usr/sbin/nft -f /etc/a\nExecReload=nft -f /etc/a\nExecStop=nft flush ruleset\n",
+            3,
+        ),
+        ("ExecStart=/sbin/nft -f /etc/a\nExecReload=/sbin/nft 'flush ruleset; include \"/etc/a\";'\n", 2),
+        ("ExecStart=/usr/sbin/nft -f /etc/a\nExecStartPost=/usr/bin/tell\n", 0),
+        ("ExecStart=-/usr/sbin/nft -f /etc/a\n", 0),
+        ("ExecStart=/usr/sbin/nft -f $FILE\n", 0),
+        ("ExecStart=/usr/sbin/nft -f '/etc/a\n", 0),
+        ("ExecStart=/usr/local/bin/load\n", 0),
+    ],
+)
+def test_a_unit_is_joined_with_our_rules_only_where_all_it_does_is_known(unit: str, verbs: int) -> None:
+    joint = joint_of(unit, RULES_LOADED)
+
+    assert len(joint) == verbs
+    assert joint_of(unit, {}) == {}
+    told = {joint_text(words).splitlines()[1] for words in joint.values()}
+    assert told <= {'include "/etc/a"', "flush ruleset", 'flush ruleset; include "/etc/a";'}
+
+
+def test_a_unit_that_somebody_else_has_changed_is_left_to_do_what_it_does() -> None:
+    host = booted()
+    host.files["/etc/systemd/system/nftables.service.d/mine.conf"] = "[Service]\nExecReload=\n"
+
+    once(host, NETWORKS)
+
+    drop_in = host.files["/etc/systemd/system/nftables.service.d/dockerless-network-rules.conf"]
+    assert "ExecReload=\n" not in drop_in and "ExecReload=-nft -f %s\n" % RULES in drop_in
