@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`make demo`: two hosts, networks on them by one playbook over ssh, proof that they work, and all of it down again.
+"""`make demo`: two hosts, networks on them by one playbook over ssh, proof, a reboot, and all down again.
 
 KEEP=1 in the environment leaves the hosts up. LAB_NAME (demo) and LAB_STATE are the lab's.
 """
@@ -41,10 +41,12 @@ class Demo:
 
     def start(self) -> None:
         heading("Two Linux hosts on a LAN, made of namespaces on this machine")
-        self._lab.up(hosts=len(HOSTS), uplink=True)
+        self._lab.up(hosts=len(HOSTS), uplink=True, systemd=True)
         for host in HOSTS:
             node = self._lab.node(host)
             say(f"  {host}  {node.lan4}  {node.lan6}")
+            proof.install_service(self._lab, host)
+        say(f"\n  systemd runs {proof.SERVICE} on each: a server on port 5000 that knows of no network")
         self._before = proof.traces(self._lab, HOSTS)
 
     def build(self) -> None:
@@ -63,8 +65,19 @@ class Demo:
             say(f"\n  {title}")
             self._show(self._questioner.ask(questions))
 
+    def reboot(self) -> None:
+        heading("Both hosts lose their power, and boot. Nobody runs a playbook")
+        begun = time.monotonic()
+        self._lab.reboot(*HOSTS)
+        for host in HOSTS:
+            self._lab.run(host, "systemctl is-system-running --wait", check=False)
+        say(f"  ({time.monotonic() - begun:.1f} s)")
+        say(f"  {proof.header(HOSTS)}\n")
+        self._show(self._questioner.ask(proof.AFTER_BOOT))
+        self._questioner.start_servers()
+
     def repeat(self) -> None:
-        heading("A second run has nothing to do")
+        heading("A run after that has nothing to do")
         output = self._playbook("up")
         if re.findall(r"changed=(\d+)", output) != ["0"] * len(HOSTS):
             say("  It had something to do. WRONG")
@@ -147,6 +160,7 @@ def main() -> int:
             demo.start()
             demo.build()
             demo.prove()
+            demo.reboot()
             demo.repeat()
             demo.draw()
             if keep:

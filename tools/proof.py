@@ -60,6 +60,10 @@ CHAPTERS: Mapping[str, Sequence[Question]] = {
         Question("the host asks 127.0.0.1", HOST, "http://127.0.0.1:9000/", GATEWAY4),
         Question("a neighbour asks the host", NEIGHBOUR, "http://{lan4}:9000/", CLOSED),
     ),
+    "Names, and a service of systemd in db": (
+        Question("web asks for db by its name, IPv6", "web", "http://db:5000/", WEB6),
+        Question("a neighbour on the LAN asks, port 5000", NEIGHBOUR, "http://{lan4}:5000/", "{neighbour4}"),
+    ),
     "What is not published serves its own network alone": (
         Question("db asks web, port 80", "db", f"http://{WEB4}/", DB4),
         Question("db asks web, port 81", "db", f"http://{WEB4}:81/", DB4),
@@ -69,7 +73,24 @@ CHAPTERS: Mapping[str, Sequence[Question]] = {
         Question("a neighbour with a route asks web", NEIGHBOUR, f"http://{WEB4}/", CLOSED),
     ),
 }
+AFTER_BOOT: Sequence[Question] = (
+    Question("web asks for db by its name, IPv6", "web", "http://db:5000/", WEB6),
+    Question("a neighbour on the LAN asks, port 5000", NEIGHBOUR, "http://{lan4}:5000/", "{neighbour4}"),
+    Question("web asks, IPv4", "web", f"http://{INTERNET4}/", "{lan4}"),
+    Question("a neighbour with a route asks db", NEIGHBOUR, f"http://{DB4}:5000/", CLOSED),
+)
 # fmt: on
+
+# The service of the demo, as any other that knows nothing of networks of ours.
+SERVICE = "stock.service"
+UNIT = """\
+[Service]
+Type=forking
+ExecStart=/usr/bin/python3 /usr/local/lib/whoami.py 5000
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 @dataclass(frozen=True)
@@ -92,11 +113,21 @@ def table(lines: Sequence[Line]) -> list[str]:
 
 
 def _row(*cells: str) -> str:
-    widths = (40, *[18 for unused in cells[1:]])
+    widths = (42, *[20 for unused in cells[1:]])
     return "".join(f"{cell:<{width}}" for cell, width in zip(cells, widths)).rstrip()
 
 
 # ---- packets ----
+
+
+WHOAMI = Path(__file__).with_name("whoami.py")
+
+
+def install_service(lab: Lab, host: str) -> None:
+    """Before any network is there, so it runs on the host itself."""
+    lab.run(host, ["cp", "/dev/stdin", "/usr/local/lib/whoami.py"], input=WHOAMI.read_text())
+    lab.run(host, ["cp", "/dev/stdin", f"/etc/systemd/system/{SERVICE}"], input=UNIT)
+    lab.run(host, ["systemctl", "enable", "--quiet", "--now", SERVICE])
 
 
 class Questioner:
@@ -110,7 +141,7 @@ class Questioner:
         self._route = threading.Lock()
 
     def start_servers(self) -> None:
-        source = Path(__file__).with_name("whoami.py").read_text()
+        source = WHOAMI.read_text()
         command = ["ip", "netns", "exec", "web", "/usr/bin/python3", "-", *WEB_PORTS]
         for host in self._hosts:
             self._servers[host] = self._lab.run(host, command, input=source).stdout.strip()
@@ -136,12 +167,13 @@ class Questioner:
         inside = [] if question.who in (NEIGHBOUR, HOST) else ["ip", "netns", "exec", question.who]
         seconds = "1.5" if question.expected == CLOSED else "10"
         curl = ["curl", "--silent", "--globoff", "--noproxy", "*", "--max-time", seconds, url]
-        if question.who == NEIGHBOUR and WEB4 in url:
+        endpoint = next((address for address in (WEB4, DB4) if address in url), None)
+        if question.who == NEIGHBOUR and endpoint:
             # Both hosts have this subnet, so the neighbour can have a route to one of them at a time.
             with self._route:
-                self._lab.run(NEIGHBOUR, ["ip", "route", "replace", WEB4, "via", self._names[host]["lan4"]])
+                self._lab.run(NEIGHBOUR, ["ip", "route", "replace", endpoint, "via", self._names[host]["lan4"]])
                 done = self._lab.run(NEIGHBOUR, curl, check=False)
-                self._lab.run(NEIGHBOUR, ["ip", "route", "delete", WEB4])
+                self._lab.run(NEIGHBOUR, ["ip", "route", "delete", endpoint])
         else:
             done = self._lab.run(node, [*inside, *curl], check=False)
         # 7: refused, 28: no answer in time.
@@ -158,7 +190,7 @@ def _addresses(lab: Lab, host: str) -> dict[str, str]:
 
 # Without the lock, an empty file that stays as xtables.lock does.
 _TRACES = {
-    "interfaces and addresses": "ip -brief address show",
+    "interfaces and addresses": "ip -brief address show | sed 's/@[^ ]*//'",
     "routes": "ip -4 route show table all; ip -6 route show table all",
     "network namespaces": "ls -1A /run/netns",
     "packet filter rules": "nft list ruleset",
