@@ -36,6 +36,10 @@ def _uplinks(world: World) -> dict[int, str]:
 def _foreign(session: FirewallSession, world: World) -> list[str]:
     """What of others overrides our rules, or may."""
     found = session.obstacles(world.host, world.links()) if session.is_open else []
+    if session.is_open and session.current.ports and world.ways_of_answers():
+        from .kinds.doubts import lost_by_port
+
+        found += lost_by_port(sorted(session.current.ports, key=str), world)
     for version in (4, 6):
         whose = session.foreign_nat(version)
         if whose:

@@ -130,6 +130,7 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
         "addresses": spelled(endpoint.addresses),
         "mac_address": endpoint.mac_address,
         "names": list(endpoint.names),
+        "dns": endpoint.dns,
         "services": list(endpoint.services),
         "processes": _processes(endpoint.processes),
         "troubles": list(endpoint.troubles),

@@ -15,11 +15,13 @@ import typing as t
 from .composition.sections import Noted, noted
 from .kernel.errors import KernelError
 from .kernel.state import RouteEntry
+from .marks import NAMES_SERVED, NAMES_UNIT
 from .model import Address, Drop, Listener, Place, PublishedPort
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
 from .world import World
 
+_SILENT = "its DNS server does not answer; run the playbook, or systemctl restart %s" % NAMES_UNIT
 _Heard = t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]
 
 
@@ -40,6 +42,7 @@ def look_inside(world: World, report: HostReport) -> HostReport:
     unplugged = tuple(_endpoint(item, None, world, ways, heard) for item in report.unplugged)
     found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
     found = _with_services(found) if found.services else found
+    found = _with_servers(found, world) if found.views else found
     return _with_drops(found, world.firewall.drops() if world.firewall.is_open else ())
 
 
@@ -81,6 +84,26 @@ def _with_services(report: HostReport) -> HostReport:
         there = units.get(endpoint.netns or "", ())
         troubles = (*endpoint.troubles, *filter(None, map(_trouble, there)))
         return replace(endpoint, services=tuple(item.unit for item in there), troubles=troubles)
+
+    networks = tuple(replace(n, endpoints=tuple(map(furnished, n.endpoints))) for n in report.networks)
+    return replace(report, networks=networks, unplugged=tuple(map(furnished, report.unplugged)))
+
+
+def _with_servers(report: HostReport, world: World) -> HostReport:
+    """The report with the DNS servers of endpoints, and those that do not answer."""
+    from .kinds.name_views import with_sockets
+
+    runs = world.systemd() and world.unit(NAMES_UNIT).active == "active"
+    sockets = with_sockets(world.file(NAMES_SERVED)) if runs else {}
+    wanted = {view.netns for view in report.views}
+
+    def furnished(endpoint: EndpointReport) -> EndpointReport:
+        netns = endpoint.netns
+        if netns is None or netns not in wanted:
+            return endpoint
+        answers = sockets.get(netns, -1) == world.inode(Place(netns=netns))
+        troubles = endpoint.troubles if answers else (*endpoint.troubles, _SILENT)
+        return replace(endpoint, dns=True, troubles=troubles)
 
     networks = tuple(replace(n, endpoints=tuple(map(furnished, n.endpoints))) for n in report.networks)
     return replace(report, networks=networks, unplugged=tuple(map(furnished, report.unplugged)))
@@ -191,6 +214,7 @@ class _Ways:
         if not link.up:
             yield "%s is down" % link.name
             return
+        yield from self._flushed(place, endpoint)
         routes = self._world.routes(place)
         for gateway in _gateways(endpoint, network):
             if not any(_leads(entry, link.name, gateway) for entry in routes):
@@ -198,6 +222,19 @@ class _Ways:
             elif (place, gateway.version) not in self._told and self._world.owns(place):
                 self._told.add((place, gateway.version))
                 yield from self._default(place, gateway.version, routes)
+
+    def _flushed(self, place: Place, endpoint: EndpointReport) -> t.Iterator[str]:
+        """What the kernel makes once for a namespace or an address, and what no run looks after."""
+        asked, taken = self._world.versions_by_main(place), self._world.taken(place)
+        for version in sorted({address.version for address in endpoint.addresses}):
+            if version not in asked:
+                yield "no rule leads to its main routing table (IPv%d); ip rule add lookup main does" % version
+        for address in endpoint.addresses:
+            if address.ip not in taken:
+                yield (
+                    "its table local lacks %s, so that it answers nobody; remove the address, and run again"
+                    % address.ip
+                )
 
     def _default(self, place: Place, version: int, routes: t.Sequence[RouteEntry]) -> t.Iterator[str]:
         gateways = self._gateways.get((place, version))

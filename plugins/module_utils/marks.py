@@ -41,6 +41,11 @@ NETNS_FILES = "/etc/netns"
 RETIRED = "/etc/.%s.netns" % COLLECTION
 # The byte code of our files. It is looked for before anything else of ours is loaded, this file too.
 CODE_FOLDER = loading.CODE_FOLDER
+# What the DNS server of endpoints may answer whom, its unit and its programs, and in whose namespaces it listens.
+NAMES_FILE = "/etc/dockerless.network/names.json"
+NAMES_UNIT = "dockerless-names.service"
+NAMES_PROGRAMS = "/usr/local/lib/dockerless.network"
+NAMES_SERVED = "/run/dockerless.network/names"
 # What forwarding was before us, and what it is to be: after the next boot as well, or until then.
 SYSCTL_FILE = "/etc/sysctl.d/90-dockerless-network.conf"
 VOLATILE_SYSCTL_FILE = "/run/dockerless.network.sysctl.conf"

@@ -128,7 +128,7 @@ class NameView:
     # The names of its networks: what is called NAME.NETWORK, and is not among the entries, is nowhere else.
     domains: tuple[str, ...] = ()
     subnets: tuple[Network, ...] = ()  # of its networks; who has an address of these is asked nowhere else
-    nameservers: tuple[Address, ...] = ()  # asked from inside; none: those of the host, asked by the host
+    nameservers: tuple[Address, ...] = ()  # asked by the host in the place of its own
     forwards: bool = True  # whether it may ask anybody; not when all its networks are internal
     network: str = ""
     endpoint: str = field(default="", compare=False)

@@ -123,6 +123,22 @@ class RemoveFile(Operation):
 
 
 @dataclass(frozen=True)
+class Together(Operation):
+    """What an object needs that is done by the step of another one, as they share a file."""
+
+    title: str
+
+    def commands(self) -> list[str]:
+        return []
+
+    def headlines(self) -> list[str]:
+        return []
+
+    def apply(self, host: Host) -> None:
+        pass
+
+
+@dataclass(frozen=True)
 class LoadRules(Operation):
     """One transaction of the packet filter: a command that reads its rules from standard input."""
 

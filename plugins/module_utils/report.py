@@ -18,6 +18,7 @@ from .model import (
     Interface,
     Masquerade,
     NamespaceFile,
+    NameView,
     Network,
     Place,
     PortRange,
@@ -66,6 +67,7 @@ class EndpointReport:
     ports: tuple[PortUse, ...] = ()
     names: tuple[str, ...] = ()  # by which others of its network find it
     services: tuple[str, ...] = ()  # units of systemd that are to run there, wherever they do
+    dns: bool = False  # whether it is to have a DNS server of its own
 
     @property
     def netns(self) -> str | None:
@@ -135,6 +137,7 @@ class HostReport:
     drops: tuple[Drop, ...] = ()  # that concern no network more than another
     files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()
+    views: tuple[NameView, ...] = ()  # of the endpoints that have a DNS server, without the names in them
 
     def has_anything(self) -> bool:
         """Whether anything of ours is in it; what the host itself is like does not count."""

@@ -42,6 +42,7 @@ from .model import (
     FirewallState,
     Interface,
     Listener,
+    NameView,
     Network,
     Place,
     Process,
@@ -77,6 +78,8 @@ class Claims:
     routes: set[tuple[Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
     services: dict[str, str] = field(default_factory=dict)  # units, and the namespaces where it wants them
     units: set[str] = field(default_factory=set)  # units that it starts, stops or restarts, or may
+    # What DNS servers are to know, by the namespace of their endpoint; None: it has no server any more.
+    views: dict[str, NameView | None] = field(default_factory=dict)
 
 
 class World:
@@ -115,6 +118,7 @@ class World:
         self._peopled: set[str] | None = None
         self._uplinks: dict[int, str | None] = {}
         self._default_mtu: int | None = None
+        self._defaults: dict[str, str | None] = {}
         self._answers: list[tuple[Network, int, str]] | None = None
         self._left_rules: set[tuple[Place, SourceRule]] = set()
         self._machine_id = ""
@@ -486,13 +490,32 @@ class World:
         """For networks of the host's whose answers somebody routes by a table of its own: the table, and the interface
         of its default route, where that is not the one of the main table."""
         if self._answers is None:
-            stack, found = self.host.stack(HOST), []
-            for source, table in stack.foreign_rules():
-                usual = self.default_link(source.version)
-                defaults = (e.link for e in stack.table_routes(table) if not e.route.to.prefixlen)
-                found += [(source, table, link) for link in defaults if link != usual]
-            self._answers = found
+            found = [(source, table, self._leaves_by(source.version, table)) for source, table in self._ruled()]
+            self._answers = [way for way in found if way[2] and way[2] != self.default_link(way[0].version)]
         return self._answers
+
+    def _leaves_by(self, version: int, table: int) -> str:
+        """The interface of a table's default route; empty when it has none."""
+        routes = [
+            e for e in self.table_routes(HOST, table) if (e.route.to.version, e.route.to.prefixlen) == (version, 0)
+        ]
+        return min(routes, key=lambda entry: entry.route.metric or 0).link if routes else ""
+
+    def _ruled(self) -> list[tuple[Network, int]]:
+        """Networks with a table of their own by a rule of others, but for tables that marks lead to as well: who marks
+        packets has seen to translated answers, which no rule by source sees."""
+        stack = self.host.stack(HOST)
+        rules = stack.foreign_rules()
+        marked = stack.marked_tables() if rules else ()
+        return [(source, table) for source, table in rules if (source.version, table) not in marked]
+
+    def versions_by_main(self, place: Place) -> t.Container[int]:
+        """The IP versions in which packets of a place come to its main routing table."""
+        return self.host.stack(self.places.home(place)).versions_by_main()
+
+    def taken(self, place: Place) -> t.Container[Address]:
+        """The addresses whose packets a place takes for its own."""
+        return self.host.stack(self.places.home(place)).taken()
 
     def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
         """The routes of one routing table of a place, as they are now."""
@@ -610,6 +633,24 @@ class World:
     def _leaving(self) -> t.Collection[str]:
         return [self.unit(name).name for name in self.claims.services if self.systemd()]
 
+    def port_holder_in(self, place: Place, port: PublishedPort) -> str:
+        """The same in a namespace that is there now."""
+        return self.host.port_holder_in(place, port)
+
+    def inode(self, place: Place) -> int:
+        """What identifies a namespace as it will be; 0 when it is still to be made, or not there."""
+        if place.netns is None or not self.has_namespace(place.netns):
+            return 0
+        return 0 if self.is_new(place) else self.places.inode(self.places.home(place))
+
+    def says(self, *argv: str) -> str | None:
+        """What a program of the host prints that changes nothing; None when it fails."""
+        try:
+            rc, output, unused = self.host.call(argv)
+        except FileNotFoundError:
+            return None
+        return output if rc == 0 else None
+
     def listening(self, protocol: str, first: int, last: int) -> t.Sequence[Listener]:
         """The sockets that listen on ports of the host."""
         return self.host.listening(protocol, first, last)
@@ -657,8 +698,23 @@ class World:
             if link is None:
                 return None
             if link.index < 0:  # still to be made, and born with this
-                return self.sysctl(home, key.replace("/conf/%s/" % name, "/conf/default/"))
+                # for all namespaces there is one default of what concerns neighbours
+                return self.sysctl(HOST if "/neigh/" in key else home, key.replace("/%s/" % name, "/default/"))
         return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
+
+    def sysctl_of_link(self, place: Place, key: str) -> str | None:
+        """As ``sysctl``, also for a link in a place that is still to be made: that begins with what the host has
+        (net.core.devconf_inherit_init_net)."""
+        found = self.sysctl(place, key)
+        if found is None and self.is_new(place):
+            return self.sysctl(HOST, key.replace("/%s/" % link_of(key), "/default/"))
+        return found
+
+    def begins_with(self, key: str) -> str | None:
+        """What the host had for links to come before any step of this run; read once for all who ask."""
+        if key not in self._defaults:
+            self._defaults[key] = self.host.stack(HOST).read_sysctl(key)
+        return self._defaults[key]
 
     def forwards(self, version: int) -> bool:
         """Whether the host forwards a version of IP, when the steps planned so far are done."""
@@ -814,4 +870,4 @@ def via_of(route: Route) -> str:
 def link_of(key: str) -> str:
     """The link that a key belongs to; empty when it is not one of a link."""
     parts = key.split("/")
-    return parts[3] if parts[2:3] == ["conf"] and parts[3:4] not in (["all"], ["default"], []) else ""
+    return parts[3] if parts[2:3] in (["conf"], ["neigh"]) and parts[3:4] not in (["all"], ["default"], []) else ""

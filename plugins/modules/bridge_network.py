@@ -150,8 +150,9 @@ options:
         type: bool
         default: true
       dns:
-        description: Reserved for a DNS server inside each endpoint, for programs that do not read C(/etc/hosts).
-          There is none yet, so V(true) is refused.
+        description: Whether each endpoint of the network has a DNS server as well, at 127.0.0.53 inside of it, for
+          programs that do not read C(/etc/hosts). It asks nobody for other names where all networks of the endpoint
+          are internal, whatever C(nameservers) says.
         type: bool
         default: false
       nameservers:

@@ -170,6 +170,10 @@ networks:
           type: list
           elements: str
           sample: [web, web.blue, www]
+        dns:
+          description: Whether the endpoint has a DNS server of its own. One that does not answer is among the troubles.
+          type: bool
+          sample: false
         veth:
           description: The name of the host's end of the veth pair.
           type: str
@@ -213,8 +217,8 @@ networks:
               type: str
               sample: nginx.service
         troubles:
-          description: What is wrong with the interface in the namespace, with its routes or with its services, a clause
-            each. A default route is looked at only in namespaces that this collection created.
+          description: What is wrong with the interface in the namespace, with its routes and rules of routing, or with
+            its services, a clause each. A default route is looked at only in namespaces that this collection created.
           type: list
           elements: str
           sample: ["default by 10.30.0.99, not the gateway"]

@@ -28,6 +28,7 @@ options:
     description:
       - Where the packet comes from.
       - The name of an endpoint (of its network namespace), V(host), or V(outside).
+      - An endpoint that is called V(host) or V(outside) itself is meant by C(NAME.NETWORK), in O(to) as well.
     type: str
     required: true
   to:

@@ -14,6 +14,8 @@ hosts' Python), LAB_NAME and LAB_STATE (of the lab).
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from fleet import HOSTS, Fleet, Host, Lab, Settings
+from fleet import HERE, HOSTS, Fleet, Host, Lab, Settings
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +57,14 @@ def host(fresh: Fleet) -> Host:
     """The first host with nothing on it; for tests of single modules."""
     fresh.wipe(HOSTS[0])
     return Host(fresh, HOSTS[0])
+
+
+@pytest.fixture(scope="session")
+def musl(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A program that looks up a name as Alpine's do."""
+    compiler = shutil.which("musl-gcc")
+    if compiler is None:
+        pytest.skip("the package musl-tools is not installed")
+    program = tmp_path_factory.mktemp("musl") / "look_up"
+    subprocess.run([compiler, "-static", "-o", program, HERE / "nodes" / "look_up.c"], check=True)
+    return str(program)

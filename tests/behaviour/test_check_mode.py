@@ -127,6 +127,9 @@ _NUMBERS = re.compile(r"^\d+: |@if\d+|\blink-netns(id)? \S+|\b(port_no|port_id|d
 # The host's ends of veth pairs have MAC addresses that the kernel drew by lot.
 _BY_LOT = re.compile(r"(v-[^:]+: .*link/ether) \S+")
 
+# Byte code of our modules, which a shell does not need.
+_CODE = re.compile(r"/run/dockerless\.network(/code(/\S+)?)? ")
+
 
 def likened(dump: dict[str, str]) -> dict[str, str]:
     """A dump without what two hosts with the same networks may differ in."""
@@ -137,6 +140,8 @@ def likened(dump: dict[str, str]) -> dict[str, str]:
             lines = [line for line in lines if not _OWN.match(line)]
         if topic.startswith(("links", "addresses")):
             lines = [_BY_LOT.sub(r"\1", _NUMBERS.sub("", line)) for line in lines]
+        if topic == "files":
+            lines = [line for line in lines if not _CODE.match(line)]
         result[topic] = "\n".join(sorted(lines) if topic.startswith(("links", "addresses", "routes")) else lines)
     return result
 

@@ -884,6 +884,19 @@ class TestInherited:
         assert host.run("ip netns exec web sysctl -n net.ipv4.ip_forward").strip() == "0"
 
     @pytest.mark.once
+    def test_a_host_that_asks_nobody_where_its_neighbours_are(self, host: Host) -> None:
+        host.do("bridge_network", networks=self.TWO)
+        host.place("db").serve("db", 80)
+        ways = [host.place().question(address, 80) for address in ("10.30.0.3", "fd00:30::3")]
+        host.fleet.all_open(ways)
+        keys = [f"net.ipv{version}.neigh.br-red.mcast_solicit" for version in (4, 6)]
+        host.run(f"sysctl -qw {keys[0]}=0 {keys[1]}=0; ip neigh flush dev br-red")
+        host.fleet.all_closed(ways)
+        repaired = host.do("bridge_network", networks=self.TWO)
+        assert [command for command in repaired.commands if command] == [f"sysctl -w {key}=3" for key in keys]
+        host.fleet.all_open(ways)
+
+    @pytest.mark.once
     @pytest.mark.parametrize("which", [("default",), ("all", "default")])
     def test_ipv6_is_off(self, host: Host, which: tuple[str, ...]) -> None:
         """On the first run and later; the other links of the host stay as somebody wants them."""
@@ -899,7 +912,9 @@ class TestInherited:
             host.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
             checked = host.look("bridge_network", networks=self.TWO)
             assert checked.changed
-            assert host.do("bridge_network", networks=self.TWO).commands == checked.commands
+            made = host.do("bridge_network", networks=self.TWO)
+            assert made.commands == checked.commands
+            assert made.warnings.count("all.disable_ipv6 is 1") == 1 and "out: br-blue, br-red." in made.warnings
             host.fleet.all_open(inside)
         finally:
             host.run(
@@ -1339,6 +1354,15 @@ class TestInfo:
         assert web()["troubles"] == []
         host.run("ip -n web route replace default via 10.50.0.99; ip -n web -6 route flush dev eth0")
         assert web()["troubles"] == ["default by 10.50.0.99, not the gateway", "no way to its gateway fd00:50::1"]
+        host.do("bridge_network", networks=NETWORK)
+        host.run("ip -n web rule flush; ip -n web route flush table local")
+        rule, local = web()["troubles"]
+        assert "no rule leads to its main routing table (IPv4)" in rule and "table local lacks 10.50.0." in local
+        host.run("ip -n web rule add lookup main; ip -n web -4 address flush dev eth0")
+        host.do("bridge_network", networks=NETWORK)
+        assert web()["troubles"] == []
+        host.place("web").serve("web", 80)
+        host.fleet.all_open([host.place().question(web()["addresses"][0].split("/")[0], 80)])
 
     def test_empty_host(self, host: Host) -> None:
         before = host.dump()

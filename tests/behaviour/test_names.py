@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,21 +54,6 @@ HOST_FILES = {
 }
 # What a host outside knows.
 OUTSIDE = {b"www.example": "198.51.100.80", b"shop.lan.example": "198.51.100.81"}
-MUSL = r"""
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <stdio.h>
-int main(int argc, char **argv) {
-    struct addrinfo how = {.ai_socktype = SOCK_STREAM}, *found;
-    char text[64];
-    if (getaddrinfo(argv[1], 0, &how, &found)) return 2;
-    for (; found; found = found->ai_next) {
-        void *at = found->ai_family == AF_INET ? (void *)&((struct sockaddr_in *)found->ai_addr)->sin_addr
-                                               : (void *)&((struct sockaddr_in6 *)found->ai_addr)->sin6_addr;
-        puts(inet_ntop(found->ai_family, at, text, sizeof text));
-    }
-}
-"""
 ASK_FOR_EVER = """
 import socket, sys
 for line in sys.stdin:
@@ -128,17 +111,6 @@ def names() -> Iterator[Names]:
         threading.Thread(target=made.answer, args=(listener,), daemon=True).start()
         yield made
         world.close()
-
-
-@pytest.fixture(scope="module")
-def musl(tmp_path_factory: pytest.TempPathFactory) -> str:
-    compiler = shutil.which("musl-gcc")
-    if compiler is None:
-        pytest.skip("the package musl-tools is not installed")
-    folder = tmp_path_factory.mktemp("musl")
-    Path(folder, "ask.c").write_text(MUSL)
-    subprocess.run([compiler, "-static", "-o", folder / "ask", folder / "ask.c"], check=True)
-    return str(folder / "ask")
 
 
 def both(number: int) -> list[str]:

@@ -16,6 +16,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import frames
@@ -38,6 +39,8 @@ SECOND_UPLINK = {4: "198.51.100.1", 6: "2001:db8:1::1"}
 NEIGHBOUR = {4: "192.0.2.2", 6: "2001:db8::2"}
 NEIGHBOURS_OTHER = {4: "192.0.2.3", 6: "2001:db8::3"}
 FAR = {4: "198.51.100.2", 6: "2001:db8:1::2"}
+FURTHER = {4: "203.0.113.7", 6: "2001:db8:7::7"}
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
 
 VERSIONS = (4, 6)
 NF_CALL = pytest.mark.parametrize("nf_call", [False, True], ids=["nf-call-0", "nf-call-1"], indirect=True)
@@ -124,6 +127,34 @@ class Lab(EngineWorld):
         finally:
             self.must("ip", "-n", place, "route", "del", to, "via", via)
 
+    def further_behind_the_second_uplink(self, stack: contextlib.ExitStack) -> None:
+        """Have ``far`` ask from beyond its subnet, too; the host answers there by a rule for its address."""
+        for version, address in FURTHER.items():
+            family = ("ip", f"-{version}")
+            self._for_now(stack, "ip", "-n", "far", "address", "add", address, "dev", "lo")
+            self._for_now(stack, *family, "route", "add", "default", "via", NEIGHBOUR[version])
+            self._for_now(stack, *family, "route", "add", "default", "via", FAR[version], "table", "100")
+            self._for_now(stack, *family, "rule", "add", "from", SECOND_UPLINK[version], "lookup", "100")
+
+    def mark_answers(self, stack: contextlib.ExitStack) -> None:
+        """What docs/rules.md advises."""
+        for line in shown("ip"):
+            self._for_now(stack, *line.split())
+        if self.backend == "nftables":
+            self.must("nft", "-f", "-", text="\n".join(shown("nft")))
+            stack.callback(self.must, "nft", "delete", "table", "inet", "second_uplink")
+            return
+        for line in shown("iptables"):
+            for tool, address in zip(("iptables", "ip6tables"), SECOND_UPLINK.values()):
+                words = line.replace(SECOND_UPLINK[4], address).split()
+                self.must(tool, *words[1:])
+                stack.callback(self.must, tool, *("-D" if word == "-A" else word for word in words[1:]))
+
+    def _for_now(self, stack: contextlib.ExitStack, *argv: str) -> None:
+        """Add something by ip, and take it away in the end."""
+        self.must(*argv)
+        stack.callback(self.must, *("del" if word == "add" else word for word in argv))
+
     @staticmethod
     def drain(listener: socket.socket) -> None:
         """What was held back and has come now does not count."""
@@ -182,6 +213,11 @@ def nf_call(request: pytest.FixtureRequest, world: Lab) -> Iterator[bool]:
 def ways(places: Sequence[str], addresses: dict[int, str], port: int) -> list[Way]:
     """From each of these places to each of these addresses."""
     return [(place, address, port) for place in places for address in addresses.values()]
+
+
+def shown(topic: str) -> list[str]:
+    """The lines of a block of docs/rules.md, by the remark before it."""
+    return PAGE.read_text().partition(f"<!-- second uplink, {topic} -->\n```\n")[2].partition("\n```")[0].splitlines()
 
 
 def bracketed(address: str) -> str:
@@ -408,6 +444,28 @@ class TestHostAddress:
             world.open(server, *clients[2:])
             for address in anycast.values():
                 world.must("ip", "address", "del", address, "dev", "up1")
+
+    def test_behind_a_second_uplink_with_a_table_of_its_own(self, world: Lab) -> None:
+        """Whoever is further away than its subnet gets no answer, a run says so, and what our page shows mends it."""
+        ports = [{"host_ip": address, "host_port": 8443, "container_port": 443} for address in SECOND_UPLINK.values()]
+        from_further = [("far", SECOND_UPLINK[v], 8443, FURTHER[v]) for v in VERSIONS]
+        with contextlib.ExitStack() as stack:
+            world.further_behind_the_second_uplink(stack)
+            told = world.make(blue(*ports), RED, check=True).warnings
+            assert world.make(blue(*ports), RED).warnings == told
+            server = stack.enter_context(world.server("web", 443))
+            assert ["come in by up1" in text and "8443/tcp (blue/web)" in text for text in told] == [True, True]
+            for address, text in zip(SECOND_UPLINK.values(), told):
+                assert f"for {address} get" in text and f"'from {address} lookup 100'" in text
+            world.open(server, *ways(["far"], SECOND_UPLINK, 8443))
+            with world.server("host", 8444) as own:
+                world.open(own, *((place, address, 8444, source) for place, address, unused, source in from_further))
+            for place, address, port, *source in (*from_further, *ways(["host"], SECOND_UPLINK, 8443)):
+                assert world.closed(place, address, port, server, *source)
+
+            world.mark_answers(stack)
+            assert world.make(blue(*ports), RED).warnings == []
+            world.open(server, *from_further, *ways(["far", "host", "db", "app"], SECOND_UPLINK, 8443))
 
     def test_interfaces(self, world: Lab) -> None:
         """Asked for, it is served elsewhere, and only there; the host itself is free."""

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -35,3 +39,21 @@ def test_every_protection_names_tests_that_there_are() -> None:
         *unused, last = row.strip("| ").split(" | ")
         named = re.findall(r"`([^`]+)`", last)
         assert named and set(named) <= there, row
+
+
+def plays() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Those that we ship and those that we show, but for parts of plays."""
+    for path in sorted((ROOT / "playbooks").glob("*.yml")):
+        yield from ((path.name, play) for play in yaml.safe_load(path.read_text()) if "hosts" in play)
+    for path in (ROOT / "README.md", ROOT / "roles" / "bridge_network" / "README.md"):
+        for block in re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL):
+            found = yaml.safe_load(block)
+            yield from ((path.name, item) for item in found if isinstance(item, dict) and "hosts" in item)
+
+
+def test_no_play_of_ours_gathers_facts() -> None:
+    """On a host with hundreds of interfaces that takes many times as long as the role."""
+    found = list(plays())
+
+    assert {"README.md", "up.yml", "purge.yml"} <= {name for name, unused in found}
+    assert [name for name, play in found if play.get("gather_facts") is not False] == []

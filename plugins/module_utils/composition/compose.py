@@ -36,7 +36,7 @@ from .names import Names
 from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, staying
 from .objects import Composition, Objects
 from .ports import plan_ports
-from .removal import removals, unwanted_files, unwanted_masquerades
+from .removal import removals, unwanted_files, unwanted_masquerades, unwanted_views
 from .scope import BY_DEFAULT, Goes, Scope
 from .spec import read_masquerade
 from .surroundings import NOTHING_AROUND, Surroundings
@@ -56,7 +56,6 @@ def compose(
             "networks: the list is empty; set prune to project if no network of project %s shall be left."
             % scope.project
         )
-    _refuse_servers(wanted)
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
     decide(wanted, report, goes, around)
@@ -70,16 +69,6 @@ def compose(
     asker = EVERYBODY if scope.everything else scope.asker
     (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
     return Composition(present, absent, (*_left_alone(names, report, scope), *told))
-
-
-def _refuse_servers(networks: t.Sequence[BridgeNetwork]) -> None:
-    """Nothing would answer at the address that a resolv.conf named."""
-    for network in networks:
-        if network.options.get("dns"):
-            raise InvalidRequest(
-                "network %s: dns: there is no DNS server for endpoints yet; leave it out. Whatever reads /etc/hosts"
-                " finds the endpoints by their names." % network.name
-            )
 
 
 def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
@@ -319,15 +308,17 @@ def _plan_names(
     goes: Goes,
     around: Surroundings,
 ) -> list[str]:
-    """The files of names, and what to say of them."""
-    if not report.files and not any(network.endpoints and network.named for network in networks):
+    """The files of names and the DNS servers, and what to say of them."""
+    if not (report.files or report.views or any(network.endpoints and network.named for network in networks)):
         return []
-    from .naming import known_names, without_names
+    from .naming import known_names, name_views, without_names
     from .resolver_files import Writer
 
     known, writer = known_names(networks, report, goes, around), Writer(around)
     present.netns_file = writer.files(known)
     absent.netns_file = unwanted_files(present, absent, known, report, goes)
+    present.dns = name_views(known, report, networks)
+    absent.dns = unwanted_views(present, absent, known, report, goes)
     return [*without_names(networks), *writer.warnings()]
 
 

@@ -16,6 +16,7 @@ from ..model import (
     Masquerade,
     Namespace,
     NamespaceFile,
+    NameView,
     PublishedPort,
     Veth,
 )
@@ -35,6 +36,7 @@ class Objects:
     sysctl_forward: list[Forwarding] = field(default_factory=list)
     netns_file: list[NamespaceFile] = field(default_factory=list)
     endpoint_service: list[EndpointService] = field(default_factory=list)
+    dns: list[NameView] = field(default_factory=list)
 
     def of(self, kind: str) -> t.Sequence[object]:
         """Those of one kind."""

@@ -16,6 +16,7 @@ from ..model import (
     Masquerade,
     Namespace,
     NamespaceFile,
+    NameView,
     OutInterface,
     Peer,
     PublishedPort,
@@ -124,4 +125,17 @@ def unwanted_services(
         EndpointService(item.unit, item.netns, removal, item.network)
         for item in report.services
         if item.unit not in kept and (goes(item.network) or item.netns in without)
+    ]
+
+
+def unwanted_views(
+    wanted: Objects, unwanted: Objects, decided: t.Container[str], report: HostReport, goes: Goes
+) -> list[NameView]:
+    """DNS servers of endpoints, likewise."""
+    kept = {view.netns for view in wanted.dns}
+    gone = {namespace.name for namespace in unwanted.netns}
+    return [
+        view
+        for view in report.views
+        if view.netns not in kept and (view.netns in decided or view.netns in gone or goes(view.network))
     ]

@@ -21,7 +21,8 @@ from .state import BridgeValues, Link, RouteEntry, VethEnd
 IFF_UP = 1
 RT_TABLE_MAIN = 254
 RT_TABLE_COMPAT = 252  # one whose number is too large for the header
-RTN_UNICAST = 1
+RT_TABLE_LOCAL = 255
+RTN_UNICAST, RTN_LOCAL = 1, 2
 # linux/rtnetlink.h: the types of routes that lead nowhere
 _NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
@@ -35,8 +36,9 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NETNSA_NSID = 1
-FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL = 2, 6, 15, 21  # linux/fib_rules.h
+FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_PROTOCOL = 2, 6, 10, 15, 21  # linux/fib_rules.h
 FR_ACT_TO_TBL = 1
+_FIB_RULE_INVERT = 2
 _NDA_DST = 1
 _UNANSWERED = (0x01, 0x20)  # NUD_INCOMPLETE, NUD_FAILED
 
@@ -188,11 +190,12 @@ def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]
 
 
 class RuleEntry(t.NamedTuple):
-    """A rule that chooses a routing table by the source of a packet."""
+    """A rule that chooses a routing table, by the source of a packet (of length 0 for any) or by its mark."""
 
     source: Network
     table: int
     ours: bool
+    by_mark: bool = False
 
 
 def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[tuple[str, Address]]:
@@ -207,17 +210,28 @@ def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[
 
 
 def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
-    """The rules by source, out of a dump of RTM_GETRULE; other conditions that they may have are not looked at."""
+    """The rules, out of a dump of RTM_GETRULE; conditions but for source and mark are not looked at."""
     found: list[RuleEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
         values = attributes(message, _ROUTE.size)
-        if header[0] == family and header[7] == FR_ACT_TO_TBL and FRA_SRC in values:
-            marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
-            source = _network(values[FRA_SRC], header[2])
-            table = _number(values, FRA_TABLE) or header[4]
-            found.append(RuleEntry(source, table, marks == (RULE_PRIORITY, ROUTE_PROTOCOL)))
+        if (header[0], header[7]) != (family, FR_ACT_TO_TBL) or header[8] & _FIB_RULE_INVERT:
+            continue
+        marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
+        packed = values.get(FRA_SRC) or bytes(4 if family == socket.AF_INET else 16)
+        table = _number(values, FRA_TABLE) or header[4]
+        ours = marks == (RULE_PRIORITY, ROUTE_PROTOCOL)
+        found.append(RuleEntry(_network(packed, header[2]), table, ours, FRA_FWMARK in values))
     return found
+
+
+def taken(messages: t.Iterable[bytes], family: int) -> t.Iterator[Address]:
+    """The addresses whose packets are for this stack itself, out of a dump of RTM_GETROUTE for the table local."""
+    for message in messages:
+        header = _ROUTE.unpack_from(message)
+        values = attributes(message, _ROUTE.size)
+        if (header[0], header[7]) == (family, RTN_LOCAL) and _RTA_DST in values:
+            yield _address(values[_RTA_DST])
 
 
 def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int, table: int = 0) -> list[RouteEntry]:

@@ -229,6 +229,12 @@ class Host:
         """Which process listens where a published port would, as a clause; empty when none does that stays there."""
         return self._listening().holder(port, leaving)
 
+    def port_holder_in(self, place: Place, port: PublishedPort) -> str:
+        """The same in a namespace."""
+        from .processes import Listeners
+
+        return self._sockets.inside(place, lambda: Listeners().holder(port))
+
     def listening(self, protocol: str, first: int, last: int) -> t.Sequence[Listener]:
         """The sockets that listen on ports of the host."""
         return list(self._listening().on(protocol, first, last))

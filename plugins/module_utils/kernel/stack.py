@@ -61,11 +61,34 @@ class Stack:
 
     def source_rules(self) -> t.Sequence[SourceRule]:
         """The rules of ours by which what is sent from an address has a routing table of its own."""
-        return [SourceRule(rule.source.network_address, rule.table) for rule in self._rules() if rule.ours]
+        ours = [rule for rule in self._rules() if rule.ours and not rule.by_mark and rule.source.prefixlen]
+        return [SourceRule(rule.source.network_address, rule.table) for rule in ours]
 
     def foreign_rules(self) -> t.Sequence[tuple[Network, int]]:
         """The rules of others by which what is sent from a network has a routing table of its own."""
-        return [(rule.source, rule.table) for rule in self._rules() if not rule.ours]
+        found = [rule for rule in self._rules() if not rule.ours and not rule.by_mark and rule.source.prefixlen]
+        return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]
+
+    def versions_by_main(self) -> t.Container[int]:
+        """The IP versions in which a rule leads any packet to the main table."""
+        rules = [rule for rule in self._rules() if not rule.by_mark and not rule.source.prefixlen]
+        return {rule.source.version for rule in rules if rule.table == decode.RT_TABLE_MAIN}
+
+    def taken(self) -> t.Container[Address]:
+        """The addresses whose packets this stack takes for its own."""
+        return self._cache.get("taken", self._read_taken)
+
+    def _read_taken(self) -> set[Address]:
+        found: set[Address] = set()
+        for version in (4, 6):
+            with self._reported("list the routes of the table local"):
+                messages = _dump_routes(self.socket(), version, decode.RT_TABLE_LOCAL)
+                found.update(decode.taken(messages, requests.family(version)))
+        return found
+
+    def marked_tables(self) -> t.Container[tuple[int, int]]:
+        """IP version and number of the tables that somebody's mark leads to."""
+        return {(rule.source.version, rule.table) for rule in self._rules() if rule.by_mark}
 
     def _rules(self) -> t.Sequence[decode.RuleEntry]:
         return self._cache.get("rules", self._read_rules)

@@ -101,13 +101,19 @@ class BridgeKind(StepKind[Bridge]):
         return replace(item, mtu=mtu, mac_address=item.mac_address or stable_mac(world.machine_id(), item.name))
 
     def remark(self, item: Bridge, world: World) -> None:
+        versions = {address.version for address in item.addresses or ()}
         # the kernel takes the greater one of this and the link's own
-        if world.sysctl(HOST, "net/ipv4/conf/all/arp_ignore") == "8" and any(
-            a.version == 4 for a in item.addresses or ()
-        ):
+        if 4 in versions and world.sysctl(HOST, "net/ipv4/conf/all/arp_ignore") == "8":
             text = (
                 "net.ipv4.conf.all.arp_ignore is 8, so that this host answers nobody who asks for the gateway on these"
                 " bridges, and endpoints do not get out; set it to 2 or less: %s."
+            )
+            world.remark(text, item.name)
+        if 6 in versions and _ends_here(item, world):
+            text = (
+                "net.ipv6.conf.all.disable_ipv6 is 1, and no other interface of this host has an IPv6 address, so that"
+                " from these bridges IPv6 leads no further than to this host; set it to 0, or leave the IPv6 subnet"
+                " out: %s."
             )
             world.remark(text, item.name)
 
@@ -272,6 +278,15 @@ class BridgeKind(StepKind[Bridge]):
             again += new_sysctls(HOST, [(local, "1")])
         world.drop_link(item.name)
         return [DeleteLinks((item.name,), tuple(again))]
+
+
+def _ends_here(item: Bridge, world: World) -> bool:
+    """Whether the host has IPv6 turned off for all others, on a way that is meant to lead further."""
+    if world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") != "1":
+        return False
+    policy = world.firewall.policies.get(item.name)
+    others = [link for link in world.links().values() if link.name != "lo" and not is_ours(link)]
+    return not (policy and policy.internal) and all(a.version == 4 for link in others for a in link.addresses)
 
 
 def _as_it_is(link: Link) -> Bridge:

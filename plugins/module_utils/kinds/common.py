@@ -140,18 +140,28 @@ _DEAF = {
     "net/ipv6/conf/%s/disable_ipv6": ("1", "0"),
     "net/ipv6/conf/%s/drop_unsolicited_na": ("1", "0"),
     "net/ipv6/conf/%s/addr_gen_mode": ("1", "0"),  # no link-local address, by which the host asks for neighbours
+    "net/ipv4/neigh/%s/mcast_solicit": ("0", "3"),  # asks nobody where its neighbours are
+    "net/ipv6/neigh/%s/mcast_solicit": ("0", "3"),
 }
 
 
-def foreseen(link: str, addresses: t.Sequence[Interface], world: World) -> list[tuple[str, str]]:
-    """The sysctls of a link of the host with addresses, where what it has, or will be born with, does not do."""
+def foreseen(
+    link: str, addresses: t.Sequence[Interface], world: World, place: Place = HOST, is_there: bool = False
+) -> list[tuple[str, str]]:
+    """The sysctls of a link with addresses, where what it has, or will be born with, does not do.
+
+    Of ends that are there already there may be a thousand, so only those are looked at that the host's own default
+    would have spoilt.
+    """
     versions = sorted({address.version for address in addresses})
+    if is_there and not any(world.begins_with(key % "default") == bad for key, (bad, unused) in _DEAF.items()):
+        return []
     families = {"ipv%d" % version for version in versions}
-    found = [(key % link, bad, good) for key, (bad, good) in _DEAF.items() if key.split("/")[1] in families]
-    # turned on for the host as a whole, and off for links to come
-    forwarded = filter(world.forwards, versions)
-    found += [("net/ipv%d/conf/%s/forwarding" % (version, link), "0", "1") for version in forwarded]
-    return [(key, good) for key, bad, good in found if world.sysctl(HOST, key) == bad]
+    found = [(key % link, *_DEAF[key]) for key in _DEAF if key.split("/")[1] in families]
+    if place == HOST:  # turned on for the host as a whole, and off for links to come
+        forwarded = filter(world.forwards, versions)
+        found += [("net/ipv%d/conf/%s/forwarding" % (version, link), "0", "1") for version in forwarded]
+    return [(key, good) for key, bad, good in found if world.sysctl_of_link(place, key) == bad]
 
 
 def spelled(addresses: t.Iterable[Interface]) -> list[str]:

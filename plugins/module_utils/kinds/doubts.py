@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import HOST, Masquerade, PublishedPort
+from ..model import HOST, Address, Masquerade, Network, PublishedPort, enumerate_few
 from ..world import World
+from .common import short_port
 from .forward_record import localnet_key
 
 _ADVICE = "turn it on with the module sysctl_forward"
@@ -38,16 +39,44 @@ def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
         yield "127.0.0.1 does not lead there without route_localnet for %s; %s" % (item.bridge, _ADVICE)
 
 
-def warn_of_answers(item: PublishedPort, world: World) -> None:
-    """An answer carries the endpoint's own address while it is routed, so a rule for the host's does not see it."""
-    for source, table, link in world.ways_of_answers():
-        at = item.host_ip is None or item.host_ip in source
-        if at and source.version == item.container_ip.version:
-            world.warn(
-                "Published ports cannot be used from behind %s: the rule 'from %s lookup %d' routes the host's own"
-                " answers there, but those of endpoints leave by the main table; publish on another address, or"
-                " have the clients come in by another interface." % (link, source, table)
-            )
+def lost_answers(item: PublishedPort, world: World) -> t.Iterator[str]:
+    """Why clients by a second uplink get no answer, a clause for each reason, with a place for the ports.
+
+    An answer carries the endpoint's own address while it is routed, so a rule for the host's does not see it.
+    """
+    ways = world.ways_of_answers()
+    seen = {table for source, table, unused in ways if item.container_ip in source}
+    for source, table, link in ways:
+        addresses = _served(item, source, world)
+        if not addresses or table in seen or (item.in_interfaces and link not in item.in_interfaces):
+            continue
+        text = (
+            "Clients who come in by %s for %s get no answer from these ports, unless they are in a subnet of that"
+            " interface: %%s. The rule 'from %s lookup %d' sends what the host itself answers back by %s; but answers"
+            " of endpoints get the host's address after they are routed, and leave by %s. Publish the ports on another"
+            " address, or have such answers marked ('Behind a second uplink' in docs/rules.md shows how)"
+        )
+        who = enumerate_few([str(address) for address in addresses])
+        whose = source.network_address if source.num_addresses == 1 else source
+        yield text % (link, who, whose, table, link, world.default_link(source.version) or "no interface at all")
+
+
+def lost_by_port(ports: t.Iterable[PublishedPort], world: World) -> list[str]:
+    """The same of all ports, those with the same reason together."""
+    found: dict[str, list[str]] = {}
+    for port in ports if world.ways_of_answers() else ():
+        for text in lost_answers(port, world):
+            found.setdefault(text, []).append(short_port(port))
+    return [text % enumerate_few(list(dict.fromkeys(names))) for text, names in found.items()]
+
+
+def _served(item: PublishedPort, source: Network, world: World) -> list[Address]:
+    """The addresses in a network by which a port is reached from outside."""
+    if source.version != item.container_ip.version:
+        return []
+    if item.host_ip is not None:
+        return [item.host_ip] if item.host_ip in source else []
+    return sorted({address.ip for address in world.addresses() if address.ip in source}, key=int)
 
 
 def _leads_to(item: PublishedPort, world: World) -> bool:

@@ -21,11 +21,13 @@ from . import source_routing
 from .common import (
     address_steps,
     compact,
+    foreseen,
     link_steps,
     link_values,
     options_of,
     restore_subnets,
     spelled,
+    sysctl_steps,
 )
 
 if t.TYPE_CHECKING:
@@ -331,6 +333,12 @@ def end_sysctls(end: Peer, ipv6: bool) -> list[tuple[str, str]]:
     # an IPv4-only network has no way round its rules (CVE-2024-32473)
     off = all(address.version == 4 for address in end.addresses)
     return [(conf + "disable_ipv6", "1" if off else "0"), (conf + "accept_ra", "0")]
+
+
+def foreseen_inside(end: Peer, there: Link | None, world: World) -> list[Operation]:
+    """The steps for what it has inherited, or was given by hand, that cuts it off."""
+    addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
+    return sysctl_steps(end.place, foreseen(end.name, addresses, world, end.place, there is not None), world)
 
 
 def end_link(end: Peer, there: Link | None, mtu: int | None) -> Link:

@@ -9,8 +9,8 @@ import typing as t
 
 from ..kernel.files import unfinished
 from ..kernel.state import Link
-from ..marks import NETNS_FILES, RETIRED, label_of, label_of_file
-from ..model import NAMED_FILES, VERSIONS, Interface, NamespaceFile, Network, Place, PublishedPort
+from ..marks import NAMES_FILE, NETNS_FILES, RETIRED, label_of, label_of_file
+from ..model import NAMED_FILES, VERSIONS, Interface, NamespaceFile, NameView, Network, Place, PublishedPort
 from ..records import replace
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport, ServiceReport
 from ..world import World, is_ours
@@ -125,6 +125,17 @@ def files(world: World, report: HostReport) -> HostReport:
         if label is not None or name in _REMAINS or netns == RETIRED or (name in NAMED_FILES and not text):
             found.append(NamespaceFile(netns, name, text, label or ""))
     return replace(report, files=tuple(found))
+
+
+def views(world: World, report: HostReport) -> HostReport:
+    """The endpoints with a DNS server of their own."""
+    text = world.file(NAMES_FILE)
+    if text is None:
+        return report
+    from .name_views import load
+
+    found = load(text).items()
+    return replace(report, views=tuple(NameView(netns, network=served.label) for netns, served in found))
 
 
 def _endpoint(veth: Link, world: World, label: str) -> EndpointReport:

@@ -148,10 +148,6 @@ class PortPublishKind(RuleKind[PublishedPort]):
     def change(self, item: PublishedPort, state: str, rules: FirewallSession, world: World) -> None:
         ports = rules.ports
         there = ports.get(item)
-        if state == "present" and world.ways_of_answers():
-            from .doubts import warn_of_answers
-
-            warn_of_answers(item, world)
         if state == "absent":
             ports.remove(item)
             if there is not None:
@@ -176,6 +172,11 @@ class PortPublishKind(RuleKind[PublishedPort]):
         if item.host_ip is not None and not item.host_ip.is_loopback:
             text = "This host does not have the address %s now, and these ports are published on it: %%s."
             remark_address(item.host_ip, text, short_port(item), item.key, world)
+        if world.ways_of_answers():
+            from .doubts import lost_answers
+
+            for text in lost_answers(item, world):
+                world.remark(text + ".", short_port(item), item.key)
 
     @staticmethod
     def _refuse_taken(item: PublishedPort, there: PublishedPort | None, world: World) -> None:

@@ -83,6 +83,12 @@ def _endpoint_service() -> Kind[t.Any]:
     return EndpointServiceKind()
 
 
+def _dns() -> Kind[t.Any]:
+    from .dns import DnsKind
+
+    return DnsKind()
+
+
 # Rules come before the links that they close. Ports lead nowhere before their endpoints go, and a bridge is closed for
 # as long as it is there.
 ROWS = (
@@ -95,4 +101,5 @@ ROWS = (
     Row("veth", _veth, 2, parts.endpoints),
     Row("netns_file", _netns_file, 8, parts.files, has_module=False),
     Row("endpoint_service", _endpoint_service, 0, parts.services),
+    Row("dns", _dns, -1, parts.views, has_module=False),
 )

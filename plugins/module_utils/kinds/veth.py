@@ -11,11 +11,11 @@ from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
 from ..engine import A_PROCESS, Description, StepKind, Stored
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
-from ..marks import LINK_GROUP, alias, label_of
+from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
 from ..ownership import Holding, named
 from ..records import dataclass, replace
-from ..world import Claims, World, described, is_ours
+from ..world import Claims, World, described, is_ours, metric_of
 from . import ends, source_routing
 from .common import (
     address_steps,
@@ -213,9 +213,9 @@ class VethKind(StepKind[Veth]):
         return self._plan_new(item, pair.host, world)
 
     def _plan_new(self, item: Veth, remains: Link | None, world: World) -> list[Operation]:
-        steps = self._clear(item, world)
+        steps = self._clear(item, world) + _clear_way(item, world)
         if remains is not None:
-            steps += _delete(item.name, remake(remains, world), world)
+            steps += _take(remains, world)
         if item.bridge is not None:
             _plug(item, item.bridge, world)
             ends.refuse_taken_addresses("veth %s" % item.name, item.peer, None, item.bridge, world)
@@ -226,6 +226,7 @@ class VethKind(StepKind[Veth]):
         steps += make(item, has_ipv6(world, item.mtu)) + source_routing.add(item.peer, sources)
         self._promise(item, world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
+        steps += ends.foreseen_inside(item.peer, None, world)
         steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
         _announce(item, item.peer.addresses or (), world)
         return steps
@@ -254,7 +255,7 @@ class VethKind(StepKind[Veth]):
                 "veth %s and %s would both have %s in %s%s as their peer; give one of them another name."
                 % (near.name, item.name, peer, place, same)
             )
-        return _delete(near.name, remake(near, world), world)
+        return _take(near, world)
 
     def _promise(self, item: Veth, world: World) -> None:
         """Tell the world what will have been made."""
@@ -279,13 +280,15 @@ class VethKind(StepKind[Veth]):
                 _plug(item, item.bridge, world)
             known = peer if host.master == item.bridge else None
             ends.refuse_taken_addresses("veth %s" % item.name, item.peer, known, item.bridge, world)
+        steps = _clear_way(item, world)
         routes = ends.change_routes("veth %s" % item.name, item.peer, peer, world)
         sources = ends.change_sources(item.peer, peer, world)
-        steps = source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
+        steps += source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
         ipv6 = has_ipv6(world, item.mtu)
         steps += sysctl_steps(HOST, _host_sysctls(item, ipv6), world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
         steps += sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world)
+        steps += ends.foreseen_inside(item.peer, peer, world)
         steps += address_steps(HOST, item.name, host.addresses, item.addresses)
         steps += ends.end_addresses(item.peer, peer)
         # a port has flags only while it is one
@@ -318,9 +321,7 @@ class VethKind(StepKind[Veth]):
         if not is_ours(link) or link.kind != "veth":
             world.warn("Interface %s was not made by this collection, and stays." % item.name)
             return []
-        found, again = world.peer_of(link), remake(link, world)
-        steps = [] if found is None else source_routing.leave(found[0], found[1].name, world)
-        return steps + _delete(item.name, again, world)
+        return _take(link, world)
 
 
 def _called(item: Veth) -> str:
@@ -367,11 +368,35 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
     return (*make(item, has_ipv6(world, item.mtu)), *source_routing.add(item.peer, tables))
 
 
-def _delete(name: str, again: tuple[Operation, ...], world: World) -> list[Operation]:
+def _clear_way(item: Veth, world: World) -> list[Operation]:
+    """The steps that take away other ends of ours which have a route that this one wants, and which the same run makes
+    anew elsewhere or by another name."""
+    place, keys = item.peer.place, {(route.to, metric_of(route)) for route in item.peer.routes}
+    entries = [entry for entry in world.routes(place) if entry.protocol == ROUTE_PROTOCOL]
+    found = {entry.link for entry in entries if (entry.route.to, metric_of(entry.route)) in keys}
+    steps: list[Operation] = []
+    for name in sorted(found - {item.peer.name}):
+        link = world.links(place).get(name)
+        near = None if link is None else world.near_end(place, link)
+        if near is not None and is_ours(near) and near.name != item.name and _leaves(near.name, place, name, world):
+            steps += _take(near, world)
+    return steps
+
+
+def _leaves(veth: str, place: Place, name: str, world: World) -> bool:
+    """Whether this run wants the other end of a veth pair somewhere else than it is."""
+    there, wanted = world.claims.veths.get(veth, (place, name))
+    return wanted != name or not world.is_same(there, place)
+
+
+def _take(link: Link, world: World) -> list[Operation]:
+    """The steps that take a veth pair away, with what would stay in the namespace of its other end."""
     from ..link_operations import DeleteLinks
 
-    world.drop_link(name)
-    return [DeleteLinks((name,), again)]
+    found, again = world.peer_of(link), remake(link, world)
+    steps = [] if found is None else source_routing.leave(found[0], found[1].name, world)
+    world.drop_link(link.name)
+    return [*steps, DeleteLinks((link.name,), again)]
 
 
 def _delete_end(place: Place, end: Link, world: World) -> list[Operation]:

@@ -75,6 +75,8 @@ LINK_SYSCTLS = {
     "net/ipv6/conf/%s/accept_dad": "1",
     "net/ipv6/conf/%s/disable_ipv6": "0",
     "net/ipv6/conf/%s/forwarding": "0",
+    "net/ipv4/neigh/%s/mcast_solicit": "3",
+    "net/ipv6/neigh/%s/mcast_solicit": "3",
 }
 
 
@@ -89,6 +91,9 @@ class Space:
         self.flushed: set[tuple[str, Any]] = set()  # of those, by link and subnet, what somebody has removed
         self.rules: list[SourceRule] = []
         self.foreign_rules: list[tuple[Any, int]] = []
+        self.marked_tables: set[tuple[int, int]] = set()
+        self.ruleless: set[int] = set()  # IP versions in which somebody has flushed the rules
+        self.not_taken: set[Any] = set()  # addresses whose routes somebody has flushed in the table local
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
         self.listeners: dict[str, list[Any]] = {}
@@ -148,7 +153,9 @@ class MemoryHost:
             raise KernelError("add link %s" % name, "it is there")
         made = Link(name, space.number(), **{"mtu": 1500, "mac_address": mac(name), **values})
         space.links[name] = made
-        born = {key: space.sysctls.get(key % "default", value) for key, value in LINK_SYSCTLS.items()}
+        # of what concerns neighbours there is one default for all namespaces
+        defaults = {key: self.host.sysctls if "/neigh/" in key else space.sysctls for key in LINK_SYSCTLS}
+        born = {key: defaults[key].get(key % "default", value) for key, value in LINK_SYSCTLS.items()}
         space.sysctls.update({key % name: value for key, value in born.items()})
         self._settle_ipv6(space, made)
         return made
@@ -178,14 +185,21 @@ class MemoryHost:
 
     def make_namespace(self, name: str) -> None:
         """Somebody runs ``ip netns add``."""
-        space = Space(self._number())
+        space = self._new_space()
         self.spaces[space.inode] = space
         self.make_link(space, "lo")
         self.names[name] = NamespaceEntry(name, space.inode)
 
+    def _new_space(self) -> Space:
+        """A namespace, which begins with the IPv4 settings of the first one (net.core.devconf_inherit_init_net = 0)."""
+        space = Space(self._number())
+        keys = [key % "default" for key in LINK_SYSCTLS if key.startswith("net/ipv4/conf/")]
+        space.sysctls.update({key: self.host.sysctls[key] for key in keys if not key.endswith("/forwarding")})
+        return space
+
     def start_process(self, pid: int) -> None:
         """A process in a namespace of its own."""
-        space = Space(self._number())
+        space = self._new_space()
         self.spaces[space.inode] = space
         self.make_link(space, "lo", up=True)
         space.processes.append(pid)
@@ -466,6 +480,16 @@ class MemoryStack:
 
     def foreign_rules(self) -> Sequence[tuple[Any, int]]:
         return list(self._space.foreign_rules)
+
+    def versions_by_main(self) -> set[int]:
+        return {4, 6} - self._space.ruleless
+
+    def taken(self) -> set[Any]:
+        own = {address.ip for link in self._space.links.values() for address in link.addresses}
+        return own - self._space.not_taken
+
+    def marked_tables(self) -> set[tuple[int, int]]:
+        return set(self._space.marked_tables)
 
     def table_routes(self, table: int) -> Sequence[RouteEntry]:
         return [entry for entry in self._space.routes if entry.route.table == table]

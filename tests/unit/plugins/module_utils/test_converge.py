@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -168,6 +168,53 @@ def test_an_endpoint_keeps_the_interface_that_it_was_given_once() -> None:
     converge(host, EXAMPLE)
 
     assert set(host.space(Place(netns="web")).links) == {"lo", "lan"}
+
+
+def of_web(**ends: Facts) -> list[Facts]:
+    """Networks with the endpoint web, in the order of the list, the first of which is its way out."""
+    subnets = {"blue": "10.20.0.0/24", "red": "10.30.0.0/24", "green": "10.40.0.0/24"}
+    return [
+        {"name": name, "subnets": [subnets[name]], "endpoints": [{"name": "web", **end}]} for name, end in ends.items()
+    ]
+
+
+@pytest.mark.parametrize("prune", ["none", "listed", "project"])
+@pytest.mark.parametrize("blue", [{"interface": "lan"}, {"netns": "other"}], ids=["renamed", "moved"])
+@pytest.mark.parametrize("red", [{}, {"interface": "wan"}], ids=["a-chosen-interface", "a-given-one"])
+def test_the_way_out_of_an_end_that_moves_or_gets_another_name_is_free(prune: str, blue: Facts, red: Facts) -> None:
+    """The route of the end as it was goes with it, before another end has one to the same target."""
+    host = new_host()
+    once(host, of_web(blue={}))
+
+    converge(host, of_web(red=red, blue=blue), prune=prune)
+
+    assert [entry.route.via for entry in host.space(Place(netns="web")).routes if not entry.route.table] == [
+        ip_address("10.30.0.1")
+    ]
+    host = new_host()
+    once(host, of_web(blue={}, red=red))  # where red is there, without the way out
+    converge(host, of_web(red=red, blue=blue), prune=prune)
+
+
+@pytest.mark.parametrize("blue", [{"interface": "lan"}, {"netns": "other"}], ids=["renamed", "moved"])
+def test_no_rule_of_an_end_that_moves_or_gets_another_name_stays(blue: Facts) -> None:
+    """Its namespace stays, and chose a table that is no longer there."""
+    host, web = new_host(), Place(netns="web")
+    once(host, of_web(green={}, blue={}, red={}))
+    before, later = host.snapshot(), of_web(green={}, blue=blue, red={})
+    for step in range(1, 100):
+        host.fail_at = host.steps + step
+        try:
+            once(host, later)
+        except StepFailed:
+            assert host.snapshot() == before
+        else:
+            break
+
+    assert step > 5
+    converge(host, later)
+    ends = [link for name, link in host.space(web).links.items() if name != "lo"]
+    assert {rule.source for rule in host.space(web).rules} == {link.addresses[0].ip for link in ends}
 
 
 def test_two_networks_exchange_their_subnets() -> None:

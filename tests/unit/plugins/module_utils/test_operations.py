@@ -49,6 +49,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.operations impo
     Operation,
     RemoveFile,
     RunTool,
+    Together,
     WriteFile,
     inside,
 )
@@ -179,6 +180,7 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
         ),
         (RunTool(("ufw", "a b"), ("ufw", "delete", "a b")), ["ufw 'a b'"]),
         (DaemonReload(), ["systemctl daemon-reload"]),
+        (Together("DNS server of endpoint web"), []),
         (
             MountFor("a.service", (("/etc/hosts", "/etc/netns/a/hosts"),)),
             ["systemctl bind --read-only a.service /etc/netns/a/hosts /etc/hosts"],
@@ -340,6 +342,7 @@ def test_undo_is_the_inverse_and_its_undo_does_it_again(step: Operation) -> None
         LoadRules(("nft", "-f", "-"), "x"),
         RunTool(("ufw", "reload")),
         UnitVerb("try-restart", ("nginx.service",)),
+        Together("DNS server of endpoint web"),
     ],
     ids=lambda step: type(step).__name__,
 )
@@ -449,6 +452,7 @@ def test_every_operation_is_tested_here() -> None:
         "SetLink",
         "SetPort",
         "SetSysctl",
+        "Together",
         "UnitVerb",
         "WriteFile",
     }

@@ -20,6 +20,7 @@ NAMES = "%s is not a valid namespace name; use letters, digits and _ . @ : + -, 
 LABELS = "%s is not a valid network name; use letters, digits and _ . -, at most 63 of them."
 MACS = "%s is not a valid MAC address; write it like 02:42:0a:14:00:02."
 PORTS = "%s is not a valid port; write it like 8080 or 8000-8010."
+ZEROS = "%r has a number that begins with a zero, which not everybody reads alike; write %s instead of %s."
 ZONES = "%s has a zone ID; write the address without what begins at the %%."
 BOOLEANS = "got the boolean %s, which is what YAML makes of an unquoted %s; write it in quotes."
 SEXAGESIMAL = (
@@ -197,6 +198,15 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
         (read.network, "fd00:20::%eth0/64", ZONES % "'fd00:20::%eth0/64'"),
         (read.subnet, "fd00:20::%eth0", ZONES % "'fd00:20::%eth0'"),
         (read.networks, ["10.0.0.0/8", "x"], "'x' is not a valid subnet; write it like 10.20.0.0/24."),
+        # Octal for some. Python's ipaddress took them as decimal until 3.9.4, and still does so in a prefix length.
+        (read.address, "10.20.0.010", ZEROS % ("10.20.0.010", "10", "010")),
+        (read.interface, "010.20.0.1/24", ZEROS % ("010.20.0.1/24", "10", "010")),
+        (read.subnet, "10.20.0.0/024", ZEROS % ("10.20.0.0/024", "24", "024")),
+        (read.network, "10.20.00.0/24", ZEROS % ("10.20.00.0/24", "0", "00")),
+        (read.address, "db-01", "'db-01' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2."),
+        (read.port_range, "010", ZEROS % ("010", "10", "010")),
+        (read.port_range, "80-0123", ZEROS % ("80-0123", "123", "0123")),
+        (read.port_range, "80:090", ZEROS % ("80:090", "90", "090")),
         (read.port_range, "", PORTS % "''"),
         (read.port_range, "http", PORTS % "'http'"),
         (read.port_range, "80-", PORTS % "'80-'"),

@@ -49,15 +49,6 @@ def addresses(host: RoleHost) -> dict[str, list[str]]:
     return {place.partition(" ")[2]: facts["addresses"] for (unused, place), facts in host.endpoints().items()}
 
 
-# ---- what cannot be had
-
-
-def test_there_is_no_dns_server_yet() -> None:
-    """And a resolv.conf must not name one that nobody is."""
-    with pytest.raises(InvalidRequest, match="network blue: dns: there is no DNS server for endpoints yet"):
-        compose([network(dns=True)], {})
-
-
 # ---- the arguments of each module
 
 

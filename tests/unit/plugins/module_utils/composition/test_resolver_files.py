@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.composition import compose as compose_room
 from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
 from ansible_collections.dockerless.network.plugins.module_utils.composition.objects import Composition
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import BY_DEFAULT
@@ -22,12 +21,6 @@ Facts = dict[str, Any]
 STUB = "# stub\nnameserver 127.0.0.53\noptions edns0 trust-ad\nsearch .\n"
 REAL = "nameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver 2001:db8::1\nsearch lan.example .\n"
 SYSTEMD, NETWORK_MANAGER = "/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf"
-
-
-@pytest.fixture(autouse=True)
-def _with_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the files will say when an endpoint can have a DNS server; until then a list that asks for it is refused."""
-    monkeypatch.setattr(compose_room, "_refuse_servers", lambda networks: None)
 
 
 class Around(Surroundings):

@@ -113,6 +113,20 @@ def test_a_published_port_of_sctp_is_held_by_who_listens_there(
     assert processes.Listeners().holder(replace(port, host_ports=PortRange(40001, 40001))) == ""
 
 
+@pytest.mark.usefixtures("undiagnosed")
+def test_one_unconnected_socket_of_udp_holds_a_whole_range(
+    files: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As documented: whoever binds one may be a client or a server, and what comes to it would go elsewhere."""
+    monkeypatch.setattr(processes, "_holders", lambda inode: [str(inode)])
+    monkeypatch.setattr(processes, "_spell_process", lambda holders: "process of socket %s" % holders[0])
+    ports = replace(WEB, protocol="udp", host_ports=PortRange(50, 60))
+
+    assert processes.Listeners().holder(ports) == "process of socket 12 listens on port 53 of every address"
+    connected = PortRange(49152, 49153)  # 49153 has a peer, so it gets nobody else's datagrams
+    assert processes.Listeners().holder(replace(ports, host_ports=connected)) == ""
+
+
 def message(family: int, address: str, port: int, waiting: int = 0, inode: int = 0, only6: bool | None = None) -> bytes:
     """A struct inet_diag_msg, with the attribute INET_DIAG_SKV6ONLY."""
     packed = ip_address(address).packed.ljust(16, b"\0")

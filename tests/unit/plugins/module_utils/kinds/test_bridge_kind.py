@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BridgeValues, RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind, stable_mac
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
@@ -24,10 +25,12 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Bridge,
     Conflict,
     InvalidRequest,
+    Place,
     Route,
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     BY_HAND,
+    LINK_SYSCTLS,
     MemoryHost,
     ask,
     converge,
@@ -128,6 +131,10 @@ def test_the_mtu_is_that_of_the_uplink_unless_it_is_given() -> None:
     host.uplink("eth0", 9000, Route(ip_network("::/0")))
     once(host, blue())
     assert host.host.links["br-blue"].mtu == 9000
+
+    host.stack(HOST).set_link("eth0", {"mtu": 1400})
+    once(host, blue())
+    assert host.host.links["br-blue"].mtu == 1400
 
     once(host, blue(mtu=1280))
     assert host.host.links["br-blue"].mtu == 1280
@@ -509,6 +516,8 @@ INHERITED = {
     "net/ipv6/conf/%s/addr_gen_mode": "1",
     "net/ipv6/conf/%s/disable_ipv6": "1",
     "net/ipv6/conf/%s/drop_unsolicited_na": "1",
+    "net/ipv4/neigh/%s/mcast_solicit": "0",
+    "net/ipv6/neigh/%s/mcast_solicit": "0",
 }
 
 
@@ -521,11 +530,37 @@ def test_what_it_inherits_or_is_given_by_hand_does_not_cut_it_off(key: str) -> N
     host.host.sysctls[key % "default"] = INHERITED[key]
 
     converge(host, request)
-    assert host.host.sysctls[key % "br-blue"] == "0"
+    assert host.host.sysctls[key % "br-blue"] == LINK_SYSCTLS[key]
 
     host.stack(HOST).write_sysctl(key % "br-blue", INHERITED[key])
     converge(host, request)
-    assert host.host.sysctls[key % "br-blue"] == "0"
+    assert host.host.sysctls[key % "br-blue"] == LINK_SYSCTLS[key]
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["in-a-namespace-that-is-there", "in-a-new-one"])
+@pytest.mark.parametrize("key", INHERITED)
+def test_an_end_inside_is_not_cut_off_either(key: str, is_there: bool) -> None:
+    """By what a namespace has from the host, which is all of IPv4 as a rule, or has for its own links to come."""
+    host = MemoryHost()
+    host.uplink("eth0", 1500)
+    host.host.sysctls[key % "default"] = INHERITED[key]
+    if is_there:
+        host.make_namespace("web")
+        host.space(Place(netns="web")).sysctls[key % "default"] = INHERITED[key]
+    peer = {"netns": "web", "addresses": ["10.20.0.2/24", "fd00:20::2/64"]}
+    requests = [
+        ask(NetnsKind(), {"name": "web"}),
+        ask(KIND, {"name": "br-blue"}),
+        ask(VethKind(), {"name": "v-web", "bridge": "br-blue", "peer": peer}),
+    ]
+
+    converge(host, *requests)
+    inside = host.space(Place(netns="web")).sysctls
+    assert inside[key % "eth0"] == LINK_SYSCTLS[key]
+
+    host.stack(Place(netns="web")).write_sysctl(key % "eth0", INHERITED[key])  # as a run that was cut off leaves it
+    converge(host, *requests)
+    assert inside[key % "eth0"] == LINK_SYSCTLS[key]
 
 
 @pytest.mark.parametrize(("value", "addresses", "warned"), [("8", 4, True), ("2", 4, False), ("8", 6, False)])
@@ -539,6 +574,30 @@ def test_a_host_that_answers_nobody_whatever_its_links_are_set_to(value: str, ad
     )
 
     assert ["net.ipv4.conf.all.arp_ignore is 8" in text for text in found.warnings] == [True] * warned
+
+
+@pytest.mark.parametrize(
+    ("off", "uplink", "address", "warned"),
+    [
+        ("1", "192.0.2.1/24", "fd00:20::1/64", True),
+        ("1", "192.0.2.1/24", "10.20.0.1/24", False),
+        ("1", "2001:db8::1/64", "fd00:20::1/64", False),
+        ("0", "192.0.2.1/24", "fd00:20::1/64", False),
+    ],
+)
+def test_a_host_without_ipv6_on_any_other_interface(off: str, uplink: str, address: str, warned: bool) -> None:
+    """The bridge gets its IPv6 all the same, but it ends there; who wants that says internal."""
+    host = MemoryHost()
+    host.uplink("eth0", 1500)
+    host.stack(HOST).add_address("eth0", ip_interface(uplink))
+    for name in ("all", "default"):
+        host.host.sysctls["net/ipv6/conf/%s/disable_ipv6" % name] = off
+    bridge = ask(KIND, {"name": "br-blue", "addresses": [address]})
+
+    found = converge(host, bridge)
+    assert ["net.ipv6.conf.all.disable_ipv6 is 1" in text for text in found.warnings] == [True] * warned
+    internal = {"bridge": "br-blue", "subnets": ["fd00:20::/64"], "internal": True}
+    assert not once(host, bridge, ask(BridgeFirewallKind(), internal)).warnings
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, run
+from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
@@ -124,37 +125,81 @@ def test_an_object_by_hand_may_belong_to_a_network() -> None:
 
 # ---- answers by another uplink
 
+RULED = (ip_network("198.51.100.11/32"), 100)
+
+
+def default_route(via: str, link: str, table: int = 0) -> RouteEntry:
+    return RouteEntry(Route(ip_network("0.0.0.0/0" if "." in via else "::/0"), ip_address(via), 0, table), link, 4)
+
+
+def with_two_uplinks() -> MemoryHost:
+    host = host_with(ipv6=True, route_localnet=["br-blue"])
+    host.make_link(host.host, "eth1", up=True)
+    host.stack(HOST).add_address("eth0", ip_interface("192.0.2.11/24"))
+    host.stack(HOST).add_address("eth1", ip_interface("198.51.100.11/24"))
+    host.host.routes += [default_route("192.0.2.1", "eth0"), default_route("198.51.100.1", "eth1", 100)]
+    host.host.foreign_rules.append(RULED)
+    return host
+
 
 @pytest.mark.parametrize(
     ("options", "warned"),
     [
         ({}, True),
         ({"host_ip": "198.51.100.11"}, True),
+        ({"in_interfaces": ["eth1"]}, True),
+        ({"in_interfaces": ["eth0"]}, False),
         ({"host_ip": "192.0.2.11"}, False),
         ({"container_ip": "fd00:20::2"}, False),
     ],
 )
 def test_a_second_uplink_whose_answers_a_rule_routes(options: dict[str, Any], warned: bool) -> None:
     """The rule is for the host's address, and an answer has the endpoint's while it is routed."""
-    host = host_with(ipv6=True, route_localnet=["br-blue"])
-    host.make_link(host.host, "eth1", up=True)
-    host.stack(HOST).add_address("eth0", ip_interface("192.0.2.11/24"))
-    host.stack(HOST).add_address("eth1", ip_interface("198.51.100.11/24"))
-    anywhere = ip_network("0.0.0.0/0")
-    host.host.routes.append(RouteEntry(Route(anywhere, ip_address("192.0.2.1"), 0), "eth0", 4))
-    host.host.routes.append(RouteEntry(Route(anywhere, ip_address("198.51.100.1"), 0, 100), "eth1", 4))
-    host.host.foreign_rules.append((ip_network("198.51.100.11/32"), 100))
+    host = with_two_uplinks()
+    asked = {"network": "blue", "bridge": "br-blue", **options}
+    expected = (
+        "Clients who come in by eth1 for 198.51.100.11 get no answer from these ports, unless they are in a subnet of"
+        " that interface: 8080/tcp (10.20.0.2), 81/tcp (10.20.0.2). The rule 'from 198.51.100.11 lookup 100' sends what"
+        " the host itself answers back by eth1; but answers of endpoints get the host's address after they are routed,"
+        " and leave by eth0. Publish the ports on another address, or have such answers marked ('Behind a second"
+        " uplink' in docs/rules.md shows how)"
+    )
 
     for alone in (True, False):
-        told = warnings(host, port(network="blue", bridge="br-blue", **options), alone=alone)
-        assert [text.split(":")[0] for text in told] == ["Published ports cannot be used from behind eth1"] * warned
+        found = warnings(host, port(**asked), port(**asked, host_port="81", container_port="81"), alone=alone)
+        assert found == (expected + ".",) * warned
+    assert gather(world(host)).foreign == (expected,) * warned
+
+
+@pytest.mark.parametrize("remedy", ["a mark", "a rule for the endpoints", "a rule of the main table", "a way for IPv6"])
+def test_a_second_uplink_that_somebody_has_seen_to_is_no_reason(remedy: str) -> None:
+    host = with_two_uplinks()
+    if remedy == "a mark":
+        host.host.marked_tables.add((4, 100))
+    elif remedy == "a rule for the endpoints":
+        host.host.foreign_rules.append((ip_network("10.20.0.0/24"), 100))
+    elif remedy == "a rule of the main table":
+        host.host.routes[-1] = default_route("198.51.100.1", "eth1", 200)
+    else:
+        host.host.routes[-1] = default_route("2001:db8::1", "eth1", 100)
+
+    assert warnings(host, port()) == ()
+
+
+def test_an_address_that_nobody_has_is_no_reason() -> None:
+    """A rule for what comes from a VPN, say: the host answers with none of these addresses."""
+    host = with_two_uplinks()
+    host.host.foreign_rules[:] = [(ip_network("10.8.0.0/24"), 100)]
+
+    assert warnings(host, port()) == ()
 
 
 def test_a_rule_that_leads_to_the_usual_uplink_is_no_reason() -> None:
     host = host_with(route_localnet=["br-blue"])
-    anywhere = ip_network("0.0.0.0/0")
-    for table in (0, 100):
-        host.host.routes.append(RouteEntry(Route(anywhere, ip_address("192.0.2.1"), 0, table), "eth0", 4))
+    host.stack(HOST).add_address("eth0", ip_interface("192.0.2.11/24"))
+    host.host.routes += [default_route("192.0.2.1", "eth0", table) for table in (0, 100)]
+    # as metrics have it
+    host.host.routes.append(replace(default_route("192.0.2.1", "eth1", 100), route=Route(RULED[0], None, 9, 100)))
     host.host.foreign_rules.append((ip_network("192.0.2.11/32"), 100))
 
     assert warnings(host, port()) == ()

@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service that DNS servers of endpoints are: its unit and its programs, and whether it runs as it should."""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing as t
+
+from ..marks import NAMES_FILE, NAMES_PROGRAMS, NAMES_SERVED, NAMES_UNIT, UNITS, file_mark
+from ..model import NAME_SERVER, Conflict, Place, PortRange, PublishedPort
+from ..operations import Operation, RemoveFile, WriteFile
+from ..unit_operations import DaemonReload, UnitVerb
+from ..world import World
+from .name_views import with_sockets
+
+if t.TYPE_CHECKING:
+    # Never imported on a managed host, but sent there: their texts are what is installed.
+    from ..name_server import opener, server  # noqa: F401
+
+OPENER = NAMES_PROGRAMS + "/open_sockets.py"
+SERVER = NAMES_PROGRAMS + "/name_server.py"
+UNIT = UNITS + NAMES_UNIT
+_WANTED = "%smulti-user.target.wants/%s" % (UNITS, NAMES_UNIT)
+_MARK = file_mark("the DNS server of endpoints")
+# FDPOLL and BARRIER of sd_notify(3).
+_OLDEST_SYSTEMD = 246
+_LIBRARY = "import dns.edns, dns.entropy, dns.message, dns.reversename"
+_PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
+_DNS = 53
+
+# The opener is root's, and has to see the namespaces of the host; the server has no right at all. A dynamic user finds
+# the host's files read-only, and no home. With settings that mount more (ProtectKernelTunables= and the like), systemd
+# would go through the mounts of all named namespaces for each of them, and a restart took three times as long.
+_UNIT_TEXT = """[Unit]
+Description=DNS server of endpoints
+After=dockerless-network.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=all
+ExecStartPre=-+%(python)s -I %(opener)s %(views)s %(served)s %%n
+ExecStart=%(python)s -I %(server)s %(views)s %(served)s
+Restart=always
+RestartSec=50ms
+TimeoutStopSec=5s
+FileDescriptorStoreMax=8192
+LimitNOFILE=65536
+DynamicUser=yes
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def unit_text(python: str) -> str:
+    """The unit, with the Python that has dnspython."""
+    paths = {"opener": OPENER, "server": SERVER, "views": NAMES_FILE, "served": NAMES_SERVED}
+    return _MARK + _UNIT_TEXT % {"python": python, **paths}
+
+
+def program_text(name: str) -> str:
+    """A program of ours, as our own archive has it; raises Conflict where it cannot be read."""
+    loader, folder = globals().get("__loader__"), os.path.dirname(os.path.dirname(globals().get("__file__") or ""))
+    try:
+        text = t.cast(t.Any, loader).get_data(os.path.join(folder, "name_server", name + ".py"))
+    except (AttributeError, OSError) as error:
+        raise Conflict(
+            "The programs of the DNS server cannot be read in this process, as under Mitogen; run this play with the"
+            " strategy linear, or leave dns out."
+        ) from error
+    return _MARK + t.cast(bytes, text).decode()
+
+
+class Service:
+    """What the service needs in one run."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    # -- to have it
+
+    def steps(self, netns: t.Iterable[str], lost: bool) -> list[Operation]:
+        """What it takes that it serves these namespaces; ``lost``: somebody it served has no server any more."""
+        texts, unserved = self._files(), self._is_unserved(netns)
+        steps: list[Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
+        if any(isinstance(step, WriteFile) and step.path == UNIT for step in steps):
+            self._world.afterwards.append(DaemonReload())
+        if steps or lost or unserved or not self._runs():
+            self._world.afterwards.append(_verb("restart" if self._runs() else "start"))
+        if not self._world.file(_WANTED):
+            self._world.afterwards.append(UnitVerb("enable", (NAMES_UNIT,)))
+        return steps
+
+    def is_sound(self, netns: t.Iterable[str]) -> bool:
+        """Whether it serves these namespaces as it should."""
+        there = all(self._world.file(path) == text for path, text in self._files().items())
+        return there and self._runs() and bool(self._world.file(_WANTED)) and not self._is_unserved(netns)
+
+    def _files(self) -> dict[str, str]:
+        return {
+            OPENER: program_text("opener"),
+            SERVER: program_text("server"),
+            UNIT: unit_text(self._python()),
+        }
+
+    def _file(self, path: str, text: str) -> list[Operation]:
+        before = self._world.file(path)
+        if before is not None and not before.startswith(_MARK):
+            raise Conflict("The file %s was not made by this collection; remove it, or leave dns out." % path)
+        self._world.put_file(path, text)
+        return [] if before == text else [WriteFile(path, text, before, own_folder=path != UNIT)]
+
+    def _runs(self) -> bool:
+        return self._world.unit(NAMES_UNIT).active == "active"
+
+    # -- what it needs of the host
+
+    def _python(self) -> str:
+        """The Python of the unit that is there, if that runs; else one that has the library."""
+        there = self._world.file(UNIT) or ""
+        known = next((line.split()[0] for line in there.split("ExecStart=")[1:] if line.split()), "")
+        if known and there == unit_text(known) and self._runs():
+            return known
+        self._require_systemd()
+        for python in dict.fromkeys((*_PYTHONS, sys.executable)):
+            if self._world.says(python, "-I", "-c", _LIBRARY) is not None:
+                return python
+        raise Conflict(
+            "The DNS server of endpoints needs dnspython, which no Python of this host has: install the package"
+            " python3-dnspython (Fedora, RHEL: python3-dns), as the playbook dockerless.network.prepare does, or leave"
+            " dns out."
+        )
+
+    def _require_systemd(self) -> None:
+        words = (self._world.says("systemctl", "--version") or "").split()
+        version = words[1].partition(".")[0].partition("~")[0] if words[:1] == ["systemd"] else ""
+        if version.isdigit() and int(version) < _OLDEST_SYSTEMD:
+            raise Conflict(
+                "The DNS server of endpoints needs systemd %d, and this host has %s; leave dns out."
+                % (_OLDEST_SYSTEMD, version)
+            )
+
+    # -- whom it serves
+
+    def _is_unserved(self, netns: t.Iterable[str]) -> bool:
+        """Whether the service would find sockets to open."""
+        served = with_sockets(self._world.file(NAMES_SERVED))
+        found = False
+        for name in netns:
+            place = Place(netns=name)
+            inode = self._world.inode(place)
+            if self._world.has_namespace(name) and (not inode or served.get(name) != inode):
+                is_taken = bool(inode) and self._is_taken(place)
+                found = found or not is_taken
+        return found
+
+    def _is_taken(self, place: Place) -> bool:
+        """Whether somebody else listens where the server would, which is told."""
+        for protocol in ("udp", "tcp"):
+            port = PublishedPort(protocol, PortRange(_DNS, _DNS), NAME_SERVER, _DNS, NAME_SERVER)
+            holder = self._world.port_holder_in(place, port)
+            if holder and not holder.startswith("process 1 ("):
+                self._world.warn(
+                    "Endpoint %s has no DNS server, for %s there; set resolver to false for it, or let it listen on its"
+                    " own addresses only." % (place.netns, holder)
+                )
+                return True
+        return False
+
+
+def _verb(verb: str) -> UnitVerb:
+    """It comes after the unit that builds networks at boot, which may be what is doing this, and is not waited for."""
+    return UnitVerb(verb, (NAMES_UNIT,), alone=True, advice="journalctl -u %s tells why" % NAMES_UNIT)
+
+
+def removal_steps(world: World) -> list[Operation]:
+    """Take it away; it lets go of the namespaces before they go."""
+    steps: list[Operation] = []
+    paths = [UNIT, OPENER, SERVER, NAMES_FILE, NAMES_SERVED]
+    if not world.systemd():
+        paths.append(_WANTED)
+    elif world.file(UNIT) is not None:
+        steps += [UnitVerb("disable", (NAMES_UNIT,)), _verb("stop")]
+        world.afterwards.append(DaemonReload())
+    for path in paths:
+        before = world.file(path)
+        if before is not None:
+            world.put_file(path, None)
+            steps.append(RemoveFile(path, before, own_folder=path not in (UNIT, _WANTED)))
+    return steps

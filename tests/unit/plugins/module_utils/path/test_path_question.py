@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, Place
+from ansible_collections.dockerless.network.plugins.module_utils.path.question import Question, find_start
+
+ENDPOINTS = ("host", "outside", "web")
+
+
+class Node:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def route(self, unused: object) -> Any:
+        way = {"source": ip_address("10.20.0.2"), "error": "", "gateway": ip_address("192.0.2.254")}
+        return SimpleNamespace(**way, is_local=False, link="eth0")
+
+
+class Facts:
+    """A host with endpoints that are called like the words of the question."""
+
+    host = Node("the host itself")
+
+    def names(self) -> tuple[str, ...]:
+        return ENDPOINTS
+
+    def node(self, place: Place) -> Node:
+        return Node("endpoint %s" % place.netns)
+
+
+@pytest.mark.parametrize(
+    ("origin", "who"),
+    [
+        ("host", "the host itself"),
+        ("host.blue", "endpoint host"),
+        ("outside.blue", "endpoint outside"),
+        ("web", "endpoint web"),
+    ],
+)
+def test_an_endpoint_that_is_called_like_the_host_is_meant_with_its_network(origin: str, who: str) -> None:
+    question = Question(origin=origin, to="192.0.2.1", port=80, protocol="tcp")
+
+    start = find_start(Facts(), question)  # type: ignore[arg-type]
+    assert start.node.name == who
+
+
+def test_who_is_not_there_is_told_with_who_is() -> None:
+    question = Question(origin="wbe.blue", to="192.0.2.1", port=80, protocol="tcp")
+
+    with pytest.raises(InvalidRequest, match=r"no endpoint wbe\.blue .*there are host, outside, web; host is the host"):
+        find_start(Facts(), question)  # type: ignore[arg-type]

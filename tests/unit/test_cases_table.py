@@ -1,0 +1,373 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has failed for somebody, here or with another tool of this kind, and the tests that keep it right.
+
+A row says in a few words what went wrong, and names the test of the case itself and that of a sibling, or more: the
+file without `test_` and `.py`, the class if there is one, the test without `test_`, and in brackets one of its cases.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+
+# From public reports, and from people who run the networks of Docker.
+REPORTS = {
+    "a foreign veth pair with the same indexes is taken for an endpoint's": (
+        "identity::a_foreign_pair_with_the_same_indexes_changes_nothing",
+        "identity::a_namespace_with_an_endpoint_that_stays_is_not_deleted_for_a_foreign_pair",
+        "world::two_ends_without_a_number_are_no_pair",
+    ),
+    "names of namespaces are made among the mounts of the module alone": (
+        "cases_hosts::behind_a_hardened_sshd",
+        "cases_hosts::among_mounts_of_its_own",
+        "cases_hosts::shut_out_of_the_mounts_of_the_host",
+    ),
+    "a false that arrives as a text prunes": (
+        "bad_input::values_that_arrive_as_texts",
+        "compose_filter::what_is_no_word_of_prune_is_refused_with_the_words",
+        "spec::a_value_means_what_it_means_to_ansible",
+    ),
+    "a route that covers a subnet makes every subnet impossible": (
+        "bridge_kind::a_route_that_merely_covers_a_subnet_is_in_nobodys_way",
+        "bridge_kind::a_subnet_that_is_routed_elsewhere_is_a_conflict",
+        "modules::TestForeign::a_subnet_that_is_covered_by_a_route",
+    ),
+    "check mode takes a host with IPv6 switched off, the run fails": (
+        "bridge_kind::what_it_inherits_or_is_given_by_hand_does_not_cut_it_off",
+        "bridge_kind::without_ipv6_in_the_kernel_there_is_no_key_to_write",
+        "modules::TestInherited::ipv6_is_off",
+    ),
+    "an endpoint in two networks is dead in the second one with a strict rp_filter": (
+        "modules::TestInherited::an_endpoint_in_two_networks_answers_from_both",
+        "source_routing::what_somebody_changed_by_hand_is_repaired",
+    ),
+    "the discovered Python has no pyroute2, though another one has it": (
+        "cases_hosts::an_interpreter_without_pyroute2",
+        "cases_hosts::no_interpreter_with_pyroute2",
+        "interpreter::the_pythons_that_were_tried_are_told",
+    ),
+    "the filter copies what Ansible has around its values: slow, and two deprecations": (
+        "cases_hosts::the_filter_copies_nothing_of_ansible_and_warns_of_nothing",
+        "given::containers_become_plain_all_the_way_down_and_are_read_once",
+    ),
+    "addresses with a zone id are taken, and never come to rest": (
+        "parsing::a_bad_value_gets_one_sentence_with_the_option_and_the_value[fd00:20::5%eth0]",
+        "parsing::any_text_is_a_value_in_its_one_form_or_refused",
+    ),
+    "the action group promises options that modules do not take": (
+        "options::what_the_action_group_promises_is_taken_by_every_module",
+        "backends::the_action_group_sets_the_back_end_of_every_module",
+    ),
+    "a port of an internal network is shown as published, and dead": (
+        "port_publish_kind::a_port_on_an_internal_bridge_is_worth_a_warning_whichever_comes_first",
+        "bad_input::the_steps_of_the_role_warn_of_the_same",
+    ),
+    "a full folder of locks ends in a bare number of an error": (
+        "cases_hosts::a_full_lock_folder",
+        "cases_hosts::an_odd_host",
+        "errors::an_error_of_the_system_is_one_sentence",
+    ),
+    "the first example gathers facts, which takes longer than all the rest": (
+        "readme::no_play_of_ours_gathers_facts",
+        "guide::the_task_list_of_single_modules_is_complete_and_idempotent",
+    ),
+    "an nft that is too old is not recognised": (
+        "cases_hosts::an_nft_that_is_too_old",
+        "session::an_nft_that_is_too_old_is_told_with_its_version_and_the_one_it_takes",
+        "interpreter::the_package_is_not_advised_where_it_is_too_old",
+    ),
+    "a removal succeeds where nft fails, and leaves every rule": (
+        "cases_hosts::an_nft_that_dies_is_not_one_that_is_missing",
+        "session::a_packet_filter_that_fails_is_not_one_that_is_missing",
+        "iptables::a_tool_that_fails_is_not_taken_for_an_empty_host",
+    ),
+    "a walkthrough leaves its process when modules cannot work": (
+        "playbooks::processes_are_stopped_before_a_module_can_fail",
+        "playbooks::every_process_that_is_started_is_stopped",
+    ),
+    "a refusal of the tool loses the line that it is about": (
+        "errors::a_refused_line_is_told",
+        "errors::a_long_line_is_cut",
+        "faults::nft_refuses",
+    ),
+    "a port of a bridge that was plugged in again answers a second later": (
+        "protections::an_endpoint_is_in_reach_again",
+        "veth_kind::what_is_in_reach_again_is_announced",
+    ),
+    "an uplink loses its IPv6 default route, now or later": (
+        "sysctl_forward_kind::every_uplink_keeps_its_routes_by_advertisements_and_those_to_come",
+        "sysctl_forward_kind::an_uplink_that_comes_goes_and_comes_back",
+        "protections::TestIpv6::the_uplink_keeps_its_default_route",
+    ),
+    "an endpoint by its process lives in the namespace of the host itself": (
+        "identity::an_endpoint_in_the_hosts_own_namespace_is_refused",
+        "veth_kind::the_hosts_own_namespace_is_refused_however_it_is_called",
+    ),
+    "one namespace under two spellings": (
+        "identity::one_namespace_by_two_processes_is_refused_before_anything_is_changed",
+        "veth_kind::one_namespace_by_two_names_cannot_have_two_ends_of_one_name",
+        "world::one_namespace_is_one_whatever_it_is_called",
+    ),
+    "a port without a number is not looked for on the host": (
+        "converge::a_port_is_chosen_at_which_nobody_of_the_host_listens",
+        "modules::TestChoices::what_is_chosen_works_and_stays",
+        "info::a_port_is_chosen_alike_from_what_network_info_returned",
+    ),
+    "one MAC address twice in a network": (
+        "veth_kind::one_mac_address_for_two_of_a_bridge_is_refused",
+        "modules::TestChoices::one_mac_address_for_two_is_refused",
+    ),
+    "a port on an address of lo is not served to neighbours": (
+        "protections::TestHostAddress::on_a_link_that_no_packet_comes_in_by",
+        "protections::TestHostAddress::by_another_interface",
+    ),
+    "answers to a published port leave by the wrong uplink": (
+        "protections::TestHostAddress::behind_a_second_uplink_with_a_table_of_its_own",
+        "doubts::a_second_uplink_whose_answers_a_rule_routes",
+        "doubts::a_second_uplink_that_somebody_has_seen_to_is_no_reason",
+    ),
+    "advice that cannot be followed: a default route of a container's own": (
+        "veth_kind::a_default_route_in_a_namespace_of_others_is_refused_with_the_command",
+        "compose::a_default_route_may_be_left_to_another_network_or_to_nobody",
+    ),
+    # decided, and then documented
+    "a part of the uplink's own subnet is refused with no way to insist": (
+        "bridge_kind::who_insists_gets_a_subnet_that_is_elsewhere_too",
+        "bridge_kind::a_subnet_that_is_elsewhere_on_the_host_is_a_conflict",
+    ),
+    "a process of the host takes a port that is published": (
+        "port_publish_kind::a_port_that_a_process_listens_on_is_a_conflict_when_it_is_new",
+        "converge::a_port_is_chosen_at_which_nobody_of_the_host_listens",
+    ),
+    "one UDP socket forbids a range": (
+        "listeners::one_unconnected_socket_of_udp_holds_a_whole_range",
+        "converge::ports_that_were_reserved_may_be_named",
+    ),
+    "the MTU follows the default route": (
+        "bridge_kind::the_mtu_is_that_of_the_uplink_unless_it_is_given",
+        "veth_kind::the_mtu_is_that_of_the_bridge_unless_it_is_given",
+    ),
+}
+
+# From people who moved a stack of services here, with nothing but the documentation.
+NEW_USERS = {
+    "after a boot the same list gives other addresses": (
+        "compose::an_endpoint_that_is_made_anew_has_its_address_again",
+        "compose::what_was_inserted_while_others_lived_is_where_it_would_be_on_a_new_host",
+    ),
+    "a second list wipes the networks of the first": (
+        "cases_hosts::a_second_list_leaves_the_first_one_and_prune_takes_its_words_only",
+        "projects::a_second_project_neither_takes_nor_disturbs_the_first",
+        "ownership::what_another_project_has_is_refused_with_its_name",
+    ),
+    "a typo in the name of the variable removes everything": (
+        "bad_input::role",
+        "converge::a_list_that_is_empty_by_mistake_is_still_refused",
+        "projects::the_playbooks",
+    ),
+    "without pruning a port that moved stays open": (
+        "ownership::a_port_that_moved_is_closed_and_an_endpoint_with_a_new_name_leaves_no_old_one",
+        "removal::by_default_only_what_the_listed_networks_no_longer_have_goes",
+    ),
+    "services live on in a namespace that was made anew, and nothing says so": (
+        "faults::who_stays_behind_in_a_namespace_that_is_made_anew_is_told",
+        "living::who_was_left_behind_when_a_namespace_was_made_anew",
+        "netns_kind::who_stays_behind_in_a_namespace_that_is_made_anew_is_told",
+    ),
+    "a repair makes a new namespace beside the one that lives": (
+        "faults::who_lives_in_a_namespace_that_lost_its_name_keeps_everything",
+        "netns_kind::a_namespace_that_lives_on_gets_its_name_back",
+    ),
+    "rules want addresses where names are known": (
+        "names::allow",
+        "endpoint_names::a_port_leads_to_an_endpoint_and_is_open_for_others",
+        "names::every_endpoint_finds_those_of_its_networks_and_the_outside",
+    ),
+    "an address depends on the order of the list and on history": (
+        "compose::the_order_of_a_list_decides_on_no_address",
+        "compose::other_endpoints_have_their_addresses_whoever_comes_or_goes",
+    ),
+    "one wrong route in one namespace stops the whole host": (
+        "veth_kind::a_default_route_of_others_beside_ours_goes",
+        "veth_kind::a_default_route_in_a_namespace_of_others_is_refused_with_the_command",
+        "living::another_default_route",
+    ),
+    "the role and single modules undo each other's forwarding": (
+        "modules::TestForwarding::the_role_leaves_the_forwarding_of_a_stack_made_by_hand",
+        "sysctl_forward_kind::what_is_asked_for_adds_up",
+        "sysctl_forward_kind::a_module_without_a_policy_does_not_undo_that_of_the_role",
+    ),
+    "a host with a network becomes a router for its LAN": (
+        "modules::TestForwarding::forward_policy",
+        "sysctl_forward_kind::auto_drops_what_does_not_concern_us_where_the_host_forwarded_nothing_before",
+    ),
+    "an endpoint has a resolver that it cannot reach": (
+        "names::every_endpoint_finds_those_of_its_networks_and_the_outside",
+        "resolver_files::a_host_without_a_server_for_endpoints_is_warned_of",
+    ),
+    "an opening towards the gateway has no effect": (
+        "protections::TestDirectAccess::access_to_one_port_of_the_host",
+        "nft_layout::what_opens_the_host_to_a_network_that_is_not_closed_to_it_opens_nothing",
+    ),
+    "a task for an endpoint silently runs on the host": (
+        "inside::never_on_the_host",
+        "netns_become::nothing_runs_elsewhere",
+    ),
+    "made by hand all is changed, and nothing works": (
+        "doubts::a_host_that_does_not_forward_is_named",
+        "doubts::a_port_without_a_route_to_its_endpoint",
+        "guide::the_task_list_of_single_modules_is_complete_and_idempotent",
+    ),
+    "the move to another back-end is not in the diff, or is all of it": (
+        "diff::a_note_is_one_line_whatever_else_changes",
+        "backends::move",
+    ),
+    "check mode accepts an interface that the run refuses": (
+        "nat_masquerade_kind::an_interface_that_is_not_there_is_a_conflict_unless_it_is_the_exception",
+        "bad_input::bad_input[interface-of-a-network]",
+    ),
+    "a diff of hundreds of lines without a summary": (
+        "diff::a_long_diff_begins_with_what_it_comes_to",
+        "diff::only_what_differs_is_shown",
+    ),
+    "a network without a subnet has endpoints without addresses": (
+        "pools::a_network_without_subnets_gets_one_that_follows_from_its_project_and_name",
+        "pools::what_the_host_uses_is_left_out",
+    ),
+    "a port on an address that the host does not have": (
+        "port_publish_kind::an_address_and_an_interface_that_the_host_does_not_have_are_worth_a_warning",
+        "nat_masquerade_kind::an_address_that_the_host_does_not_have_is_worth_a_warning",
+    ),
+    "a subnet without a prefix length is told in words that do not fit": (
+        "cases_hosts::values_that_yaml_has_changed",
+        "bad_input::bad_input[cidr-none]",
+    ),
+    "a host with nothing to do has to have everything installed": (
+        "projects::the_playbooks",
+        "ownership::everything_goes_whoever_made_it_and_a_host_without_anything_is_all_right",
+    ),
+    "a single rule of others drops our packets, and nobody names it": (
+        "coexistence::a_single_rule_that_drops_our_packets_is_named_with_its_place",
+        "droppers::the_place_of_a_rule_and_its_packets_are_told",
+        "droppers::packets_to_a_published_port_before_they_are_translated",
+    ),
+    "a policy of others that drops kills all networks": (
+        "coexistence::a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks",
+        "coexist::our_packets_pass_behind_what_is_specific_and_before_the_end",
+    ),
+    "nobody listens behind a port, or on 127.0.0.1 only": (
+        "living::who_listens_behind_a_published_port",
+        "modules::TestInfo::what_lives_in_an_endpoint",
+    ),
+    "a link that is down, and routes that are missing, are not shown": (
+        "living::a_link_that_is_down",
+        "living::no_way_to_the_gateway",
+    ),
+    "the picture comes as a list in JSON": (
+        "cases_hosts::show_prints_the_picture_as_a_picture",
+        "path_lines::the_way_there_and_back_stands_in_columns",
+    ),
+    "mistakes in the list are told in Ansible's own words, without the network": (
+        "spec::an_option_that_is_not_right_is_refused_with_its_network_and_endpoint",
+        "spec::what_is_no_list_of_dictionaries_is_refused_with_what_to_write_instead",
+        "bad_input::role",
+    ),
+    "values that YAML has turned into something else": (
+        "cases_hosts::values_that_yaml_has_changed",
+        "given::anything_else_is_refused_with_the_option_and_what_to_write",
+        "parsing::a_pair_of_ports_that_yaml_has_read_as_a_number_is_never_published",
+    ),
+    "an empty key is an error": (
+        "empty_keys::in_a_list_of_networks",
+        "cases_hosts::a_key_without_a_value_is_absent",
+    ),
+    "one advice twice in one sentence, and one step in the plural": (
+        "session::when_none_works_the_error_says_why",
+        "engine::what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back_all_the_same",
+    ),
+    "nothing removes what was made by hand": (
+        "projects::everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made",
+        "ownership::a_veth_pair_that_outlived_its_bridge_is_seen_and_goes_with_its_network",
+    ),
+    "a service that runs on the host holds the port that it shall have in its endpoint": (
+        "endpoint_service_kind::a_port_that_the_service_itself_has_on_the_host_is_free_for_it",
+        "services::services_live_in_endpoints",
+    ),
+    "root in a container is advised to become root": (
+        "cases_hosts::root_without_a_capability",
+        "errors::become_is_advised_to_those_who_are_not_root",
+    ),
+}
+# From those who tried to break it.
+BREAKERS = {
+    "a number with a zero before it is decimal to one and octal to another": (
+        "parsing::a_bad_value_gets_one_sentence_with_the_option_and_the_value[10.20.0.010]",
+        "parsing::any_text_is_a_value_in_its_one_form_or_refused",
+    ),
+    "a list is refused for a default route of an end that it moves": (
+        "converge::the_way_out_of_an_end_that_moves_or_gets_another_name_is_free",
+        "converge::no_rule_of_an_end_that_moves_or_gets_another_name_stays",
+    ),
+    "a sysctl keeps a host or an endpoint from asking for its neighbours": (
+        "modules::TestInherited::a_host_that_asks_nobody_where_its_neighbours_are",
+        "bridge_kind::an_end_inside_is_not_cut_off_either",
+        "bridge_kind::a_host_that_answers_nobody_whatever_its_links_are_set_to",
+    ),
+    "a host has IPv6 off, and a network with IPv6 leads nowhere": (
+        "bridge_kind::a_host_without_ipv6_on_any_other_interface",
+        "modules::TestInherited::ipv6_is_off",
+    ),
+    "somebody flushes the rules of routing, or the table local": (
+        "living::rules_of_routing_and_a_table_local_that_somebody_has_flushed",
+        "modules::TestInfo::what_lives_in_an_endpoint",
+    ),
+    "an endpoint is called like a word of the path check": (
+        "path_question::an_endpoint_that_is_called_like_the_host_is_meant_with_its_network",
+        "path_question::who_is_not_there_is_told_with_who_is",
+    ),
+    "a gateway outside of the subnets that it should serve": (
+        "bad_input::bad_input[gateway-stray]",
+        "bad_input::bad_input[gateway-outside]",
+    ),
+}
+CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
+
+
+def found_in(path: Path) -> set[str]:
+    """The tests of a file, those of a class by Class::test, without `test_`."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        inner = node.body if isinstance(node, ast.ClassDef) else [node]
+        before = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        names = [item.name for item in inner if isinstance(item, ast.FunctionDef)]
+        found |= {before + name[len("test_") :] for name in names if name.startswith("test_")}
+    return found
+
+
+def is_there(named: str) -> bool:
+    """Whether there is such a test, with the case in brackets among the texts of its file."""
+    match = re.fullmatch(r"(\w+)::([\w:]+)(?:\[(.*)\])?", named)
+    assert match, named
+    name, test, case = match.groups()
+    paths = [path for path in TESTS.rglob(f"test_{name}.py") if test in found_in(path)]
+    return any(case is None or f'"{case}"' in path.read_text() for path in paths)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
+    assert len(set(CASES[case])) > 1
+    assert [named for named in CASES[case] if not is_there(named)] == []
+
+
+def test_no_case_is_lost() -> None:
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (30, 34, 7)
+    assert len(CASES) == 71
+    assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")
