@@ -66,8 +66,9 @@ BOOT_RULES = BOOT_FOLDER + "/rules."
 BOOT_ENGINE = BOOT_FOLDER + "/engine.zip"
 # Beside units of others, that may run in an endpoint as well.
 BOOT_DROP_IN = "dockerless-network-rules.conf"
-# What keeps systemd-networkd from our links.
+# What keeps systemd-networkd from our links, and what keeps NetworkManager.
 UNMANAGED = "/etc/systemd/network/00-dockerless.network"
+UNMANAGED_BY_NM = "/etc/NetworkManager/conf.d/00-dockerless.network.conf"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.
 LOCK_FILE = "dockerless.network.lock"
 

@@ -23,7 +23,6 @@ from ..marks import (
     BOOT_UNIT,
     DROP_IN,
     UNITS,
-    UNMANAGED,
     file_mark,
     is_marked,
 )
@@ -45,6 +44,7 @@ from .boot_units import (
     joint_text,
     unit,
 )
+from .boot_unmanaged import UNMANAGED_PATHS, unmanaged, unmanaged_steps
 from .forward_record import KEPT, PERSISTENT, load
 
 MAIN = """from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
@@ -57,7 +57,6 @@ main()
 """
 _SNAPSHOTS = tuple(BOOT_RULES + name for name in ("nft", "v4", "v6"))
 _UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
-_NETWORKD = "/run/systemd/netif/state"  # there while systemd-networkd runs
 _START = ("systemctl", "--no-block", "start", BOOT_UNIT)
 
 
@@ -114,6 +113,7 @@ class BootKind(StepKind[Boot]):
         fresh = decided.on and world.file(UNIT_PATH) is None
         enabled = world.file(ENABLED) is not None
         _warn_of_waiting(decided, world)
+        _warn_of_firewalld(decided, world)
         steps: list[Operation] = []
         if not decided.on and world.file(UNIT_PATH) is not None:
             steps.append(RunTool(("systemctl", "stop", BOOT_UNIT), _START))
@@ -125,7 +125,10 @@ class BootKind(StepKind[Boot]):
 
             steps.append(WriteProgram(BOOT_ENGINE, now, was))
         for path, (before, after) in decided.files.items():
-            steps += _unmanaged_steps(before, after) if path == UNMANAGED else [_file_step(path, before, after)]
+            if path in UNMANAGED_PATHS:
+                steps += unmanaged_steps(path, before, after)
+            else:
+                steps.append(_file_step(path, before, after))
             world.put_file(path, after)
         if any(path.endswith((".service", ".conf")) for path in decided.files):
             world.afterwards.append(DaemonReload())
@@ -266,19 +269,12 @@ def _is_changed(name: str, world: World) -> bool:
 
 
 def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
-    """Where systemd-networkd runs: a file of the administrator's that is for all links (Type=ether) would have it take
-    our ports off their bridges."""
-    if world.file(_NETWORKD) is None:
-        return {}
-    names = sorted(
-        {options["name"] for (kind, unused), options in record.objects.items() if kind in ("bridge", "veth")}
-    )
-    head = file_mark("keeps systemd-networkd from the links of this host's networks")
-    return {UNMANAGED: "%s[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n" % (head, " ".join(names))} if names else {}
+    links = {options["name"] for (kind, unused), options in record.objects.items() if kind in ("bridge", "veth")}
+    return unmanaged(sorted(links), world)
 
 
 def _ours() -> list[str]:
-    return [BOOT_OBJECTS, UNMANAGED, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS)]
+    return [BOOT_OBJECTS, *UNMANAGED_PATHS, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS)]
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:
@@ -331,16 +327,6 @@ def _file_step(path: str, before: str | None, after: str | None) -> Operation:
     return WriteFile(path, after, before, mode, own_folder=own_folder)
 
 
-def _unmanaged_steps(before: str | None, after: str | None) -> list[Operation]:
-    """Before our links come, or when they are to be somebody else's."""
-    reread = ("sh", "-c", "networkctl reload || true")  # it may have been stopped
-    if after is None:
-        return [RemoveFile(UNMANAGED, before or ""), RunTool(reread, reread)]
-    from ..boot_operations import TellFirst, WriteFirst
-
-    return [WriteFirst(UNMANAGED, after, before), TellFirst(reread, reread)]
-
-
 def _warn_of_waiting(decided: _Decision, world: World) -> None:
     """Say once of what cannot be had after a boot."""
     known = decided.old.waiting()
@@ -348,4 +334,14 @@ def _warn_of_waiting(decided: _Decision, world: World) -> None:
     if new:
         world.warn(
             "Not there after a boot until the playbook runs again, for want of a process: %s." % enumerate_few(new)
+        )
+
+
+def _warn_of_firewalld(decided: _Decision, world: World) -> None:
+    """It empties the tables of iptables when it is told by D-Bus to reload, of which no unit hears."""
+    old, new = decided.old.backend, decided.new.backend
+    if decided.on and new not in (old, "auto", "nftables") and world.firewall.meets_firewalld():
+        world.warn(
+            "'firewall-cmd --reload' takes away what backend %s has made, until 'systemctl reload %s': use backend"
+            " nftables beside firewalld." % (new, BOOT_UNIT)
         )

@@ -15,6 +15,8 @@ from lab.namespace import visit
 
 # What goes by itself: counts of packets, timers, carriers, what a bridge learns of its first port's device.
 _COUNTS = re.compile(r"\[\d+:\d+\]|counter packets \d+ bytes \d+")
+# By whom packets were dropped, which a rule notes at the first of them.
+_NOTED = re.compile(r"(?m)^\t\telements = \{[^}]*\bcounter\b[^}]*\}\n")
 _TIMERS = re.compile(r"\b(\w+_timer|tcn_timer)\s+\S+")
 _EXPIRY = re.compile(r"\s*expires \S+| linkdown\b")
 _CARRIER = re.compile(r"NO-CARRIER,|,LOWER_UP|,M-DOWN| state (UP|DOWN|UNKNOWN|LOWERLAYERDOWN)\b| tso_max_\w+ \d+")
@@ -103,7 +105,7 @@ def sysctl(key: str) -> str:
 
 def packet_filter() -> dict[str, str]:
     """Both variants of iptables; looking at a legacy table that is not there would make it."""
-    found = {"nft": sorted_ruleset(_COUNTS.sub("", output("nft", "-s", "list", "ruleset")))}
+    found = {"nft": sorted_ruleset(_NOTED.sub("", _COUNTS.sub("", output("nft", "-s", "list", "ruleset"))))}
     for tool, names in _TABLES.items():
         # iptables-nft can show no more than nft does, but does show comments and the like in its own words.
         found[f"{tool}-nft"] = rules_of(output(f"{tool}-nft-save"))

@@ -46,7 +46,8 @@ def _forwards(foreign: Foreign) -> bool:
     return in_nft or any("filter" in foreign.netfilter.legacy_tables(version) for version in VERSIONS)
 
 
-def _has_firewalld(foreign: Foreign) -> bool:
+def has_firewalld(foreign: Foreign) -> bool:
+    """Whether firewalld has rules here, or a file of ours."""
     chains = foreign.chains()
     in_nft = any(c["table"] == "firewalld" or c["name"] in ("FORWARD_ZONES", "FORWARD_IN_ZONES") for c in chains)
     return in_nft or foreign.netfilter.read_file(ZONE_FILE) is not None
@@ -58,7 +59,7 @@ def _has_ufw(foreign: Foreign) -> bool:
 
 # Whether a firewall may be here or have something of ours, and who deals with it.
 FIREWALLS: tuple[tuple[t.Callable[[Foreign], bool], t.Callable[[], _Plan]], ...] = (
-    (_has_firewalld, _firewalld),
+    (has_firewalld, _firewalld),
     (_forwards, _forward),
     (_has_ufw, _ufw),
 )

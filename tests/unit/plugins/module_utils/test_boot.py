@@ -17,8 +17,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.composition.sco
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, Request, run
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.kinds import boot as boot_kind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot import Boot, BootKind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, parse
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, BootRecord, parse
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_units import joint_of, joint_text
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
@@ -193,17 +194,36 @@ def test_an_endpoint_of_a_process_waits_with_its_ports_and_is_told_once() -> Non
     assert sorted(again.names) == ["db", "web"]
 
 
-def test_networkd_is_kept_from_our_links_before_they_come() -> None:
+@pytest.mark.parametrize(
+    ("runs", "path", "tells", "lines"),
+    [
+        (
+            "/run/systemd/netif/state",
+            "/etc/systemd/network/00-dockerless.network",
+            "networkctl",
+            {"Name=br-blue v-blue-db v-blue-web", "Unmanaged=yes"},
+        ),
+        (
+            "/run/NetworkManager/devices/2",
+            "/etc/NetworkManager/conf.d/00-dockerless.network.conf",
+            "nmcli",
+            {
+                "unmanaged-devices+=interface-name:=br-blue;interface-name:=v-blue-db;interface-name:=v-blue-web",
+                "[keyfile]",
+            },
+        ),
+    ],
+)
+def test_other_managers_are_kept_from_our_links_before_they_come(
+    runs: str, path: str, tells: str, lines: set[str]
+) -> None:
     host = booted()
-    host.files["/run/systemd/netif/state"] = "OPER_STATE=routable\n"
-    path = "/etc/systemd/network/00-dockerless.network"
+    host.files[runs] = "it runs\n"
 
     commands = list(converge(host, NETWORKS).commands)
 
-    assert "Name=br-blue v-blue-db v-blue-web\n" in host.files[path] and "Unmanaged=yes" in host.files[path]
-    told, made = [
-        next(n for n, command in enumerate(commands) if word in command) for word in ("networkctl", "ip link add")
-    ]
+    assert lines <= set(host.files[path].splitlines())
+    told, made = [next(n for n, command in enumerate(commands) if word in command) for word in (tells, "ip link add")]
     assert path in commands[told - 1] and told < made
     converge(host, [])
     assert path not in host.files
@@ -366,3 +386,17 @@ def test_a_unit_that_somebody_else_has_changed_is_left_to_do_what_it_does() -> N
 
     drop_in = host.files["/etc/systemd/system/nftables.service.d/dockerless-network-rules.conf"]
     assert "ExecReload=\n" not in drop_in and "ExecReload=-nft -f %s\n" % RULES in drop_in
+
+
+@pytest.mark.parametrize(("backend", "warns"), [("iptables", True), ("nftables", False)])
+def test_what_firewalld_takes_away_unheard_is_told_once(backend: str, warns: bool) -> None:
+    objects = {("bridge", "bridge br-blue"): {"name": "br-blue"}}
+    record = BootRecord(objects, backend)
+    theirs = [{"chain": {"family": "inet", "table": "firewalld", "name": "filter_FORWARD"}}]
+    for before, told in ((BootRecord(), warns), (record, False)):
+        seen = world(booted(), foreign=theirs)
+        boot_kind._warn_of_firewalld(boot_kind._Decision(before, record, {}, (None, None)), seen)
+        assert bool(seen.warnings) is told
+    seen = world(booted())
+    boot_kind._warn_of_firewalld(boot_kind._Decision(BootRecord(), record, {}, (None, None)), seen)
+    assert not seen.warnings
