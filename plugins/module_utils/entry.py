@@ -133,7 +133,7 @@ def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments:
     module = _Module(arguments, supports_check_mode=True)
     with _telling(module):
         facts = _in_world(module, lambda world: tell(world, module.params["name"]))
-    module.exit_json(changed=False, **facts)
+    module.exit_json(changed=False, check_mode=module.check_mode, **facts)
 
 
 def run_look(look: t.Callable[[Look], dict[str, t.Any]], arguments: Arguments) -> None:

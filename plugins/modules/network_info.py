@@ -37,6 +37,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+check_mode:
+  description: Whether the task runs in check mode, be it by the command line or by the keyword C(check_mode).
+  type: bool
+  returned: success
 networks:
   description: The networks, one for each bridge.
   returned: success

@@ -109,9 +109,15 @@ def paste(fleet: Fleet, commands: list[str]) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+_BOOT = "Keep all of it for the next boot"
+
+
 def pairs(one: list[TaskResult], other: list[TaskResult]) -> list[tuple[TaskResult, TaskResult]]:
-    """The tasks of two runs by turns; both have the same."""
-    mine = [[r for r in run if r.action.startswith("dockerless.") and r.status != "skipped"] for run in (one, other)]
+    """The tasks of two runs by turns; both have the same, but for what the last step keeps of the others."""
+    mine = [
+        [r for r in run if r.action.startswith("dockerless.") and r.status != "skipped" and _BOOT not in r.task]
+        for run in (one, other)
+    ]
     assert [r.task for r in mine[0]] == [r.task for r in mine[1]]
     return list(zip(*mine))
 

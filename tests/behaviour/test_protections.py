@@ -61,20 +61,20 @@ NOT_PUBLISHED = {
     "iptables": [("filter DLN-INTO-br-blue", "-A DLN-INTO-br-blue -j DROP")],
 }
 HOST_ACCESS = {
-    "nftables": [("input", "access to the host")],
-    "iptables": [("filter DLN-HOST", "-A DLN-HOST -j DROP")],
+    "nftables": [("input", "dropped_host")],
+    "iptables": [("filter DLN-HOST", "-j DROP")],
 }
 NO_WAY_OUT = {
-    "nftables": [("leaving", "no way out")],
+    "nftables": [("leaving", "dropped_out")],
     "iptables": [("filter DLN-FORWARD", "-i br-blue ! -o br-blue -j DROP")],
 }
 NO_WAY_IN = {
-    "nftables": [*DIRECT_ACCESS["nftables"], ("entering", "no way in"), ("leaving", "no way in")],
+    "nftables": [*DIRECT_ACCESS["nftables"], ("entering", "dropped_in"), ("leaving", "dropped_in")],
     "iptables": [*DIRECT_ACCESS["iptables"], ("filter DLN-INTO-br-blue", "! -i br-blue -j DROP")],
 }
 SHORT_WAY = {"nftables": [("output", "redirect")], "iptables": [("filter DLN-OUTPUT", "-o br-blue")]}
 PRIVATE_SOURCE = {
-    "nftables": [("leaving", "private source")],
+    "nftables": [("leaving", "dropped_private")],
     "iptables": [("filter DLN-INVALID", "-i br-blue ! -o br-blue -j DROP")],
 }
 STRAYS = {"nftables": [("strays", "may be of")], "iptables": [("filter DLN-STRAYS", "-A DLN-STRAYS -j DROP")]}

@@ -208,11 +208,11 @@ class TestFirst:
         step1.must()
 
     def test_number_of_calls(self, story: Story, step1: Run) -> None:
-        """It does not grow with the networks; the steps begin with a look at the whole list, and end with its names."""
+        """It does not grow with the networks. In steps, the whole list comes first and, for names and boot, last."""
         for host in HOSTS:
             actions = [r.action for r in step1.of(host) if r.action.startswith("dockerless.") and r.status != "skipped"]
-            assert len(actions) == (10 if story.steps else 1)
-            assert actions.count("dockerless.network.bridge_network") == (2 if story.steps else 1)
+            assert len(actions) == (11 if story.steps else 1)
+            assert actions.count("dockerless.network.bridge_network") == (3 if story.steps else 1)
 
     def test_addresses(self, story: Story, step1: Run) -> None:
         found = {name: story.address(FIRST, name) for name in ("a1", "a2", "multi", "b1", "g1")}
