@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, POLICY, WARN, Arguments
-from ..engine import Description, RuleKind, Stored
+from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.session import FirewallSession
 from ..marks import name_of
 from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, lies_in, overlap
@@ -25,7 +25,7 @@ class _ByAddresses(BridgePolicy):
     """A policy whose subnets are those of the host's addresses on the bridge."""
 
 
-class BridgeFirewallKind(RuleKind[BridgePolicy]):
+class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     """The policy of a bridge."""
 
     name = "bridge_firewall"

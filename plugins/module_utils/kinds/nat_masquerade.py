@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, MASQUERADE, NETWORK, WARN, Arguments
-from ..engine import Description, RuleKind, Stored
+from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.session import FirewallSession
 from ..marks import name_of
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
@@ -22,7 +22,7 @@ from .common import belongs, compact, remark_address
 _DEFAULT_ROUTE = OutInterface("default")
 
 
-class NatMasqueradeKind(RuleKind[Masquerade]):
+class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
     """A masquerade, or SNAT to one address."""
 
     name = "nat_masquerade"

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, PORT, WARN, Arguments
-from ..engine import Description, RuleKind, Stored
+from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
@@ -21,7 +21,7 @@ from ..world import World
 from .common import belongs, compact, remark_address, remark_internal, short_port
 
 
-class PortPublishKind(RuleKind[PublishedPort]):
+class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
     """A published port, or a range of them."""
 
     name = "port_publish"

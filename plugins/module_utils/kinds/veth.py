@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
-from ..engine import A_PROCESS, Description, StepKind, Stored
+from ..engine import A_PROCESS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
@@ -57,7 +57,7 @@ class _Pair:
     peer: Link | None
 
 
-class VethKind(StepKind[Veth]):
+class VethKind(NetworkKind[Veth], StepKind[Veth]):
     """A veth pair whose peer is born in its namespace."""
 
     name = "veth"
