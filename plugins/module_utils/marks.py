@@ -33,6 +33,11 @@ NFT_FAMILY = "inet"
 NFT_TABLE = "dockerless"
 CHAIN_PREFIX = "DLN-"
 
+# What path_check makes to send or watch a packet, each followed by the number of its process: a table, and a link. They
+# go when it ends, a table also with its socket, a link with its namespace.
+PATH_TABLE = "dockerless_path_"
+PATH_LINK = "dlnp"
+
 # A file for each name that we gave to the namespace of a process; it holds the inode of that namespace.
 NETNS_RECORDS = "/run/dockerless.network/netns"
 # For what is started in a namespace, files in the place of those in /etc: ip-netns(8).
