@@ -249,11 +249,11 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[Operation], list[Operat
         from .diff import headlines
 
         plan.before["rules of ours"] = {"needs": headlines(rules)}
-    beside = world.firewall.coexist(world.host, world.links(), world.warn)
-    if beside is not None:
-        rules = [*beside.first, *rules, *beside.last]
-        plan.before.update(beside.before)
-        plan.after.update(beside.after)
+    others = world.firewall.coexist(world.host, world.links(), world.warn)
+    if others is not None:
+        rules = [*others.first, *rules, *others.last]
+        plan.before.update(others.before)
+        plan.after.update(others.after)
     return rules, late
 
 

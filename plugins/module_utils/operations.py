@@ -71,10 +71,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class WriteFile(Operation):
-    """Give a file its text; ``before`` is None when there was none.
-
-    It is replaced in one step (rename).
-    """
+    """Give a file its text, in one step (rename); ``before`` is None when there was none."""
 
     path: str
     text: str

@@ -407,7 +407,7 @@ class World:
     def nameless(self) -> list[Place]:
         """The namespaces that are known by their processes only."""
         known = {entry.inode for entry in self.places.entries().values()} | {self.host.namespace_inode(HOST)}
-        return [Place(pid=min(pids)) for inode, pids in self.host.tenants().items() if inode not in known]
+        return [Place(pid=min(pids)) for inode, pids in self.host.processes_by_inode().items() if inode not in known]
 
     # -- bridges
 

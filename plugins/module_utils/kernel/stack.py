@@ -244,7 +244,7 @@ class Stack:
         protocol: int = ROUTE_PROTOCOL,
         source: Address | None = None,
         replaces: bool = False,
-        beside: bool = False,
+        appends: bool = False,
     ) -> None:
         """Add a route, with the mark of ours unless it is the kernel's or somebody else's."""
         hints = {
@@ -255,7 +255,7 @@ class Stack:
         scope = requests.RT_SCOPE_UNIVERSE if route.via is not None else requests.RT_SCOPE_LINK
         with self._changing("add %s" % _said(link, route), hints):
             body = requests.route(route, self._index(link), scope, protocol, source)
-            self._request(requests.RTM_NEWROUTE, body, REPLACED if replaces else APPENDED if beside else NEW)
+            self._request(requests.RTM_NEWROUTE, body, REPLACED if replaces else APPENDED if appends else NEW)
 
     def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
         """Remove a route, one of ours unless it is said otherwise; one that is gone is no error."""

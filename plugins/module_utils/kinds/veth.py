@@ -224,7 +224,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         sources = ends.change_sources(item.peer, None, world)
         steps += source_routing.remove(item.peer, sources)
         steps += make(item, has_ipv6(world, item.mtu)) + source_routing.add(item.peer, sources)
-        self._promise(item, world)
+        self._tell_world(item, world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
         steps += ends.foreseen_inside(item.peer, None, world)
         steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
@@ -257,7 +257,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
             )
         return _take(near, world)
 
-    def _promise(self, item: Veth, world: World) -> None:
+    def _tell_world(self, item: Veth, world: World) -> None:
         """Tell the world what will have been made."""
         host = Link(item.name, 0, mtu=item.mtu or 1500, up=True, group=LINK_GROUP, alias=alias(item.network))
         host = replace(host, master=item.bridge or "", addresses=item.addresses)
@@ -451,5 +451,5 @@ def _announce(item: Veth, addresses: t.Sequence[Interface], world: World, back: 
         from ..link_operations import Announce
 
         told = back or item.bridge in world.peopled_bridges()
-        news = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, told)
-        world.afterwards.append(Announce((news,)))
+        announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, told)
+        world.afterwards.append(Announce((announcement,)))

@@ -429,7 +429,7 @@ class Facts:
         yield HOST
         yield from (Place(netns=name) for name in sorted(self.names()))
         known = {entry.inode for entry in self._host.namespaces().values()} | {self._host.namespace_inode(HOST)}
-        for inode, pids in self._host.tenants().items():
+        for inode, pids in self._host.processes_by_inode().items():
             if inode not in known:
                 yield Place(pid=min(pids))
 
