@@ -121,7 +121,7 @@ class SetPort(Operation):
 
 @dataclass(frozen=True)
 class DeleteLinks(Operation):
-    """Delete links; both ends of a veth go at once. One that has just gone by itself is no error."""
+    """Delete links; both ends of a veth go at once. Skip one that has just gone by itself."""
 
     names: tuple[str, ...]
     again: tuple[Operation, ...] = ()  # the steps that make them anew

@@ -42,7 +42,8 @@ PATH_LINK = "dlnp"
 NETNS_RECORDS = "/run/dockerless.network/netns"
 # For what is started in a namespace, files in the place of those in /etc: ip-netns(8).
 NETNS_FILES = "/etc/netns"
-# The name that a folder of those has while it is removed: in the middle of that it is nobody else's, and empty.
+# Where a folder of those is moved to be deleted. A run that is killed while it deletes would otherwise leave an empty
+# folder in NETNS_FILES, without a file that marks it as ours.
 RETIRED = "/etc/.%s.netns" % COLLECTION
 # The byte code of our files. It is looked for before anything else of ours is loaded, this file too.
 CODE_FOLDER = loading.CODE_FOLDER

@@ -125,7 +125,7 @@ class Host:
         self._visitor.at_home(lambda: netns.attach(name, pid, noted))
 
     def delete_namespace(self, name: str) -> None:
-        """Take a name away; one that is gone is no error."""
+        """Take a name away; do nothing if it is already gone."""
         self._forget(Place(netns=name))
         self._visitor.at_home(lambda: netns.delete(name))
 
@@ -141,7 +141,7 @@ class Host:
         self._visitor.at_home(lambda: files.update(path, text, mode, lasting))
 
     def remove_file(self, path: str) -> None:
-        """Remove a file; one that is gone is no error."""
+        """Remove a file; do nothing if it is already gone."""
         self._visitor.at_home(lambda: files.remove(path))
 
     def remove_folder(self, path: str) -> None:

@@ -78,7 +78,8 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         if found is not None:
             (one, first), (two, second) = found
             raise InvalidRequest(
-                "Bridges %s and %s overlap: %s and %s." % (first, second, addresses[first, one], addresses[second, two])
+                "Bridges %s and %s overlap: %s and %s; give one of them another subnet, or insist with allow_overlap."
+                % (first, second, addresses[first, one], addresses[second, two])
             )
 
     def title(self, item: Bridge) -> str:

@@ -114,8 +114,8 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
         for flow in item.host_flows if item.subnets else ():
             if flow.source.prefixlen and not any(overlap(flow.source, subnet) for subnet in item.subnets):
                 raise InvalidRequest(
-                    "Bridge %s: allow.to %s opens the host to the bridge's endpoints, and allow.from %s is none of"
-                    " them; others reach the host by its other addresses."
+                    "Bridge %s: allow.to %s opens the host to the bridge's endpoints, and allow.from %s is not an"
+                    " address of an endpoint. Other clients use the host's other addresses."
                     % (item.bridge, flow.to.network_address, flow.source)
                 )
         for flow, reason in idle_flows(item):

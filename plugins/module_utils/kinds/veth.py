@@ -349,7 +349,7 @@ def make(item: Veth, ipv6: bool) -> list[Operation]:
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
     """The steps that make a veth pair anew as it is; none when nobody knows where its other end is.
 
-    The rules for its addresses are no part of it: they are in its namespace, with it and without it.
+    The rules for its addresses do not count: they stay in its namespace without it.
     """
     found = world.peer_of(link)
     if found is None:

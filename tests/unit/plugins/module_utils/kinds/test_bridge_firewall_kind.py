@@ -433,7 +433,7 @@ def test_the_host_is_opened_to_endpoints_only(check_mode: bool) -> None:
 
     assert str(refused.value) == (
         "Bridge br-blue: allow.to 10.20.0.1 opens the host to the bridge's endpoints, and allow.from 192.0.2.7/32 is"
-        " none of them; others reach the host by its other addresses."
+        " not an address of an endpoint. Other clients use the host's other addresses."
     )
 
 
