@@ -22,6 +22,14 @@ from .common import belongs, compact, remark_address
 _DEFAULT_ROUTE = OutInterface("default")
 
 
+def parse_out(value: str | None) -> OutInterface:
+    """The option ``out_interface``."""
+    if not value:
+        return OutInterface()
+    inverted = value.startswith("!")
+    return OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
+
+
 class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
     """A masquerade, or SNAT to one address."""
 
@@ -41,19 +49,12 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
                 raise InvalidRequest("Masquerade of %s: %s is of the other address family." % (source, value))
         return Masquerade(
             source=source,
-            out=self._parse_out(options.get("out_interface")),
+            out=parse_out(options.get("out_interface")),
             exclude=exclude,
             to_source=to_source,
             random_fully=bool(options.get("random_fully")),
             network=read.owner(options),
         )
-
-    @staticmethod
-    def _parse_out(value: str | None) -> OutInterface:
-        if not value:
-            return OutInterface()
-        inverted = value.startswith("!")
-        return OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
 
     def check(self, items: t.Sequence[Masquerade]) -> None:
         keys = set()
