@@ -13,7 +13,7 @@ from .composition.surroundings import Surroundings
 from .engine import Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
-from .marks import BOOT_OBJECTS, BOOT_UNIT, UNITS, name_of
+from .marks import BOOT_OBJECTS, BOOT_UNIT, UNITS
 from .model import HOST, RESERVED_PORTS, Conflict, Interface, InvalidRequest, Namespace, Network, Place, PublishedPort
 from .reading import find_flag, shown
 from .world import World
@@ -118,10 +118,4 @@ def _requests(wanted: Composition, scope: Scope) -> list[Request]:
     going = sorted(used, key=lambda row: row.leaves)
     requests = [Request(kinds[row.name], item, "absent") for row in going for item in wanted.absent.of(row.name)]
     coming = [(kinds[row.name], item) for row in used for item in wanted.present.of(row.name)]
-    return requests + [Request(kind, item, owner=_owner(item)) for kind, item in coming]
-
-
-def _owner(item: object) -> str:
-    """Where an object stands in the list of networks."""
-    network, endpoint = getattr(item, "network", ""), getattr(item, "endpoint", "")
-    return "network %s" % name_of(network) + (": endpoint %s" % endpoint if endpoint else "") if network else ""
+    return requests + [Request(kind, item, owner=kind.owner(item)) for kind, item in coming]

@@ -25,8 +25,16 @@ from .world import Claims, World
 if t.TYPE_CHECKING:
     from .operations import Operation
 
+    class _OfNetwork(t.Protocol):
+        """An object that belongs to a network, or to none when this is empty."""
+
+        @property
+        def network(self) -> str: ...
+
+
 Description = t.Optional[dict[str, t.Any]]
 Item = t.TypeVar("Item")
+OfNetwork = t.TypeVar("OfNetwork", bound="_OfNetwork")
 
 
 # What an object waits for that cannot be made at boot.
@@ -71,7 +79,15 @@ class Kind(t.Generic[Item]):
 
     def label(self, item: Item) -> str:
         """The network and the project that the object is for, as marks.py spells them; empty for none."""
-        return str(getattr(item, "network", ""))
+        return ""
+
+    def relabelled(self, item: Item, label: str) -> Item:
+        """The same object, for the network and the project of this label."""
+        return item
+
+    def owner(self, item: Item) -> str:
+        """Where the object stands in a list of networks, for refusals; empty when it is in none."""
+        return ""
 
     def holdings(self, item: Item, state: str, world: World) -> t.Iterable[Holding]:
         """What of ours this would change or use, itself first, each with the label that it has on the host."""
@@ -119,6 +135,23 @@ class RuleKind(Kind[Item]):
     def change(self, item: Item, state: str, rules: FirewallSession, world: World) -> None:
         """Put the object into the wanted rules, or take it out. Raises Conflict."""
         raise NotImplementedError
+
+
+class NetworkKind(Kind[OfNetwork]):
+    """What the kinds have in common whose objects note their label in a field ``network``."""
+
+    def label(self, item: OfNetwork) -> str:
+        return item.network
+
+    def relabelled(self, item: OfNetwork, label: str) -> OfNetwork:
+        changed: OfNetwork = replace(t.cast(t.Any, item), network=label)
+        return changed
+
+    def owner(self, item: OfNetwork) -> str:
+        if not item.network:
+            return ""
+        endpoint = getattr(item, "endpoint", "")  # a network's own objects have no such field
+        return "network %s" % name_of(item.network) + (": endpoint %s" % endpoint if endpoint else "")
 
 
 @dataclass(frozen=True)
@@ -216,11 +249,11 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[Operation], list[Operat
         from .diff import headlines
 
         plan.before["rules of ours"] = {"needs": headlines(rules)}
-    beside = world.firewall.coexist(world.host, world.links(), world.warn)
-    if beside is not None:
-        rules = [*beside.first, *rules, *beside.last]
-        plan.before.update(beside.before)
-        plan.after.update(beside.after)
+    others = world.firewall.coexist(world.host, world.links(), world.warn)
+    if others is not None:
+        rules = [*others.first, *rules, *others.last]
+        plan.before.update(others.before)
+        plan.after.update(others.after)
     return rules, late
 
 
@@ -309,7 +342,7 @@ def _kept(kind: Kind[Item], item: Item, state: str, world: World) -> Item:
         return item
     there = next((noted for unused, noted in kind.holdings(item, state, world)), "")
     same = name_of(there) and project_of(there) == project_of(label)
-    return t.cast(Item, replace(t.cast(t.Any, item), network=there)) if same else item
+    return kind.relabelled(item, there) if same else item
 
 
 def _stays(kind: Kind[Item], item: Item, state: str, world: World) -> bool:

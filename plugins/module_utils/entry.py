@@ -209,7 +209,7 @@ def runner(module: AnsibleModule) -> Runner:
 
 
 def _tolerant(module: AnsibleModule) -> Runner:
-    """Runs the programs of the host; one that is not there tells nothing, and that is no error."""
+    """Runs the programs of the host; a missing one counts as one that failed and said nothing."""
 
     def run(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
         path = module.get_bin_path(argv[0])

@@ -33,7 +33,7 @@ def as_given(spec: Spec, options: t.Mapping[str, t.Any], place: str = "") -> dic
 
 
 def flag(option: str, value: object) -> bool:
-    """Yes or no in every spelling that Ansible takes; an empty text is no, as it is in a template."""
+    """Yes or no in every spelling that Ansible takes; an empty text counts as no, as it does in a template."""
     if value == "":
         return False
     try:

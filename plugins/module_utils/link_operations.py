@@ -121,7 +121,7 @@ class SetPort(Operation):
 
 @dataclass(frozen=True)
 class DeleteLinks(Operation):
-    """Delete links; both ends of a veth go at once. One that has just gone by itself is no error."""
+    """Delete links; both ends of a veth go at once. Skip one that has just gone by itself."""
 
     names: tuple[str, ...]
     again: tuple[Operation, ...] = ()  # the steps that make them anew
@@ -216,15 +216,15 @@ class AddRoute(Operation):
     protocol: int = ROUTE_PROTOCOL
     source: Address | None = None
     replaces: bool = False  # also one that is not known of, as it leads nowhere (blackhole, unreachable)
-    beside: bool = False  # those of other links to the same target, such as that to the neighbours (fe80::/64)
+    appends: bool = False  # those of other links to the same target, such as that to the neighbours (fe80::/64)
 
     def commands(self) -> list[str]:
         source = "" if self.source is None else " src %s" % self.source
-        verb = "replace" if self.replaces else "append" if self.beside else "add"
+        verb = "replace" if self.replaces else "append" if self.appends else "add"
         return [route_command(self.place, verb, self.link, self.route, self.protocol) + source]
 
     def apply(self, host: Host) -> None:
-        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source, self.replaces, self.beside)
+        host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source, self.replaces, self.appends)
 
     def undo(self) -> list[Operation]:
         return [RemoveRoute(self.place, self.link, self.route, self.protocol)]
@@ -295,14 +295,14 @@ class RemoveRule(Operation):
 class Announce(Operation):
     """Tell the neighbours, who may remember another station, or that there was none."""
 
-    news: tuple[Announcement, ...]
+    announcements: tuple[Announcement, ...]
 
     def joined(self, after: Operation) -> Announce | None:
         """All of it at once: the wait for the bridges' ports is the same for all."""
-        return Announce(self.news + after.news) if isinstance(after, Announce) else None
+        return Announce(self.announcements + after.announcements) if isinstance(after, Announce) else None
 
     def commands(self) -> list[str]:
-        return [command for item in self.news for command in self._commands(item)]
+        return [command for item in self.announcements for command in self._commands(item)]
 
     @staticmethod
     def _commands(item: Announcement) -> list[str]:
@@ -312,4 +312,4 @@ class Announce(Operation):
         return ["%s || true" % inside(item.place, *words, address) for address in found]
 
     def apply(self, host: Host) -> None:
-        host.announce(self.news)
+        host.announce(self.announcements)

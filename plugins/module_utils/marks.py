@@ -33,11 +33,17 @@ NFT_FAMILY = "inet"
 NFT_TABLE = "dockerless"
 CHAIN_PREFIX = "DLN-"
 
+# What path_check makes to send or watch a packet, each followed by the number of its process: a table, and a link. They
+# go when it ends, a table also with its socket, a link with its namespace.
+PATH_TABLE = "dockerless_path_"
+PATH_LINK = "dlnp"
+
 # A file for each name that we gave to the namespace of a process; it holds the inode of that namespace.
 NETNS_RECORDS = "/run/dockerless.network/netns"
 # For what is started in a namespace, files in the place of those in /etc: ip-netns(8).
 NETNS_FILES = "/etc/netns"
-# The name that a folder of those has while it is removed: in the middle of that it is nobody else's, and empty.
+# Where a folder of those is moved to be deleted. A run that is killed while it deletes would otherwise leave an empty
+# folder in NETNS_FILES, without a file that marks it as ours.
 RETIRED = "/etc/.%s.netns" % COLLECTION
 # The byte code of our files. It is looked for before anything else of ours is loaded, this file too.
 CODE_FOLDER = loading.CODE_FOLDER

@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CreateNamespace(Operation):
-    """Make a namespace whose loopback is up and marked before its name appears, and that is no router.
+    """Make a namespace whose loopback is up and marked before its name appears, and that does not forward.
 
     Where the host forwards, a new namespace would as well, and with ends in two networks join them.
     """

@@ -71,16 +71,12 @@ class Operation:
 
 @dataclass(frozen=True)
 class WriteFile(Operation):
-    """Give a file its text; ``before`` is None when there was none.
-
-    It is replaced in one step (rename), or updated in place where somebody may have it mounted.
-    """
+    """Give a file its text, in one step (rename); ``before`` is None when there was none."""
 
     path: str
     text: str
     before: str | None = None
     mode: int = 0o644
-    in_place: bool = False
     own_folder: bool = False  # the folder that it lies in goes when nothing is in it any more
 
     def commands(self) -> list[str]:
@@ -92,7 +88,7 @@ class WriteFile(Operation):
         return ["write %s" % self.path]
 
     def apply(self, host: Host) -> None:
-        (host.update_file if self.in_place else host.write_file)(self.path, self.text, self.mode)
+        host.write_file(self.path, self.text, self.mode)
 
     def undo(self) -> list[Operation]:
         if self.before is None:

@@ -23,7 +23,7 @@ _HOST_NAME = r"(?:%s\.)*(?!\d+$)%s" % (_WORD, _WORD)
 _UNIT_TYPES = ("service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope")
 _INSTANCE_BYTES = 200
 _MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
-# What is written like this is no address and no subnet, not even a wrong one.
+# What is written like this cannot be meant as an address or a subnet.
 _ENDPOINT = re.compile(r"(?![\d.]+$)[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
 _SYSCTL = r"net[./][A-Za-z0-9_./@:-]+"
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -142,7 +142,7 @@ def service(option: str, value: object) -> str:
             "%s: %r is not the name of a unit; one has letters, digits and : _ . @ - only." % (option, name)
         )
     if suffix != "service":
-        raise InvalidRequest("%s: %s is no service; name the service that it is for." % (option, name))
+        raise InvalidRequest("%s: %s is not a service; name the .service unit that it belongs to." % (option, name))
     if base.endswith("@") or base.startswith("@"):
         raise InvalidRequest("%s: %s is a template; name one of its instances, such as %sone." % (option, name, base))
     return base + ".service"

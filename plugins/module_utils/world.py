@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host as a plan sees it: what is there, and what earlier steps of the same run will have made or taken away.
 
-Links, routes, sysctls, files and namespaces are all asked for here, and whoever plans a step tells here what it will
+Links, routes, sysctls, files and namespaces are all asked for here, and what plans a step tells here what that will
 change. So two kinds of objects that want the same key or file see one another.
 """
 
@@ -70,7 +70,7 @@ _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in FORWARDING.item
 
 @dataclass
 class Claims:
-    """What this run brings to what is wanted, so that what is there of it now is in nobody's way."""
+    """What this run will reconfigure; its present state must not count as a conflict."""
 
     addresses: set[str] = field(default_factory=set)  # links of the host whose addresses it settles
     policies: set[str] = field(default_factory=set)  # bridges whose policies it settles
@@ -96,7 +96,7 @@ class World:
         self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where
         self.beforehand: list[Operation] = []  # steps for before anything goes
         self.settled: list[tuple[t.Any, t.Any, str]] = []  # kind, object and state of what has been planned
-        self.restoring = False  # what was there before is made again, so nobody's word is needed that it can be
+        self.restoring = False  # what was there before is made again, which needs no permission anew
         self.afterwards: list[Operation] = []  # steps for when all the others are done
         self.places = Places(host)
         self._projects: dict[bool, dict[str, str]] = {}  # with the rules, and without
@@ -237,7 +237,7 @@ class World:
         if place.netns is not None and not self.has_namespace(place.netns):
             self.assume("namespace", place.netns, "make it with the module netns, or by 'ip netns add'")
         if place.pid is not None and not self.places.has_process(place.pid):
-            raise Conflict("There is no process %d on this host." % place.pid)
+            raise Conflict("There is no process %d on this host; give the PID of one that runs." % place.pid)
 
     def survey(self) -> None:
         """Read all named namespaces at once, since somebody is about to look into most of them."""
@@ -407,7 +407,7 @@ class World:
     def nameless(self) -> list[Place]:
         """The namespaces that are known by their processes only."""
         known = {entry.inode for entry in self.places.entries().values()} | {self.host.namespace_inode(HOST)}
-        return [Place(pid=min(pids)) for inode, pids in self.host.tenants().items() if inode not in known]
+        return [Place(pid=min(pids)) for inode, pids in self.host.processes_by_inode().items() if inode not in known]
 
     # -- bridges
 
@@ -454,7 +454,10 @@ class World:
             for link in self.links().values():
                 self._count_port(link, 1)
         if self._ports.get(bridge, 0) >= BRIDGE_PORTS:
-            raise Conflict("Bridge %s is full: the kernel gives a bridge %d ports." % (bridge, BRIDGE_PORTS))
+            raise Conflict(
+                "Bridge %s is full: the kernel gives a bridge %d ports. Use another bridge for the rest."
+                % (bridge, BRIDGE_PORTS)
+            )
 
     def _count_port(self, link: Link | None, number: int) -> None:
         if self._ports is not None and link is not None:
@@ -540,7 +543,7 @@ class World:
         self._settled.add((self.places.home(place), link))
 
     def may_move(self, place: Place, link: str) -> bool:
-        """Whether this run will still settle the routes by a link, so that they are in nobody's way."""
+        """Whether this run will still settle the routes by a link, so that the present ones are not a conflict."""
         return (place, link) in self.claims.routes and (self.places.home(place), link) not in self._settled
 
     def _move_subnets(self, before: Link, after: Link, place: Place) -> None:
@@ -566,7 +569,7 @@ class World:
     def refuse_overlap(self, name: str, address: Interface, owner: str = "") -> None:
         """Raise Conflict when a subnet is somewhere else on the host already.
 
-        A route that covers it is none: the kernel takes the most specific one, and that is the subnet's own.
+        A less specific route is not an overlap: the kernel prefers the subnet's own.
         """
         settled = self.claims.addresses | {name}
         for holder in self._holders(address.network, settled):
@@ -731,8 +734,8 @@ class World:
         if other != value:
             where = "" if home == HOST else " in %s" % place
             raise Conflict(
-                "The sysctl %s%s cannot have the values %s and %s at once, and this run asks for both."
-                % (key, where, other, value)
+                "The sysctl %s%s cannot have the values %s and %s at once, and this run asks for both;"
+                " ask for one of them only." % (key, where, other, value)
             )
         if before is None or before.split() != value.split():
             self._values.setdefault((home, name), {})[key] = value
@@ -789,7 +792,10 @@ class World:
         """
         before = self.look_file(path) if path in self._looked else self.file(path)
         if self._files.setdefault(path, text) != text:
-            raise Conflict("The file %s cannot have two different texts, and this run asks for both." % path)
+            raise Conflict(
+                "The file %s cannot have two different texts, and this run asks for both; remove one of"
+                " the objects that it is written for." % path
+            )
         return before
 
     # -- assumptions and warnings

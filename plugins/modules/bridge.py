@@ -29,8 +29,8 @@ options:
       - The host's addresses on the bridge, with prefix lengths. Endpoints use them as gateways.
       - The list is complete. Other addresses are removed from a bridge that this collection created. If the option is
         left out, addresses are left alone.
-      - A subnet that overlaps that of another interface is refused, and one that has a route of somebody else to it, or
-        to a part of it, too. A route that covers it, such as that of a VPN, is in nobody's way. See O(allow_overlap).
+      - A subnet is refused if it overlaps that of another interface, or if somebody else has a route to it or to a part
+        of it. A less specific route that contains it, such as that of a VPN, does not count. See O(allow_overlap).
     type: list
     elements: str
   mtu:
@@ -50,7 +50,7 @@ options:
   allow_overlap:
     description:
       - Whether a subnet may overlap what the host has or reaches elsewhere, such as part of the uplink's subnet.
-      - A route that only covers the subnet, such as that of a VPN, is no overlap.
+      - A less specific route that contains the subnet, such as that of a VPN, does not count as an overlap.
     type: bool
     default: false
 seealso:

@@ -552,7 +552,7 @@ drops:
     reason:
       description: The reason.
       type: str
-      sample: the host is no router for others
+      sample: this host does not route for others
     packets:
       description: The number of packets.
       type: int

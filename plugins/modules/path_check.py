@@ -49,7 +49,7 @@ options:
   source_address:
     description:
       - The source of the packet. By default the address that the kernel chooses.
-      - With O(from=outside), the address of whoever asks; by default that of the router to which the default route
+      - With O(from=outside), the address of the client; by default that of the router to which the default route
         leads.
     type: str
   size:

@@ -45,7 +45,7 @@ options:
   allow_overlap:
     description:
       - Whether a subnet in O(addresses) may overlap what the host has or reaches elsewhere.
-      - A route that only covers the subnet, such as that of a VPN, is no overlap.
+      - A less specific route that contains the subnet, such as that of a VPN, does not count as an overlap.
     type: bool
     default: false
   peer:

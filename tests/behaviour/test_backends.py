@@ -41,13 +41,6 @@ WAYS = [
     ("legacy", "iptables-legacy"),
     ("iptables-legacy", "legacy"),
 ]
-# Topics of the dump that have rules of a back-end; iptables-nft shows in nft as well.
-TOPICS = {
-    "nftables": ("nft",),
-    "iptables": ("nft", "iptables-nft", "ip6tables-nft"),
-    "iptables-legacy": ("iptables-legacy", "ip6tables-legacy"),
-    "legacy": ("iptables-legacy", "ip6tables-legacy"),
-}
 
 
 def put(host: Host, backend: str, **options: Any) -> Any:

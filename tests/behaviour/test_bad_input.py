@@ -409,7 +409,6 @@ INI = """\
 bridge_network_networks={networks}
 """
 STEPS = ("-e", "bridge_network_step_by_step=yes")
-NO_PRUNE = ("-e", "bridge_network_prune=False")
 
 
 @pytest.mark.once

@@ -275,6 +275,7 @@ def test_a_port_of_docker_is_refused_with_its_holder(docker: Host) -> None:
     table = "legacy iptables table nat" if docker.fleet.settings.legacy_tables else "table ip nat"
     wanted = (
         f"network blue: endpoint web: host port 8088/tcp is in use: chain DOCKER of {table} leads it to {address}:80."
+        " Choose another host port, or free this one."
     )
     assert refused.failed and refused.msg == wanted
 
@@ -559,7 +560,7 @@ def test_a_port_that_a_users_own_table_takes_is_refused(host: Host, rule: str, h
     host.fleet.lab.run(HOST, ["nft", "-f", "-"], input=table % rule)
     refused = host.converge(check=True)
     words = "network blue: endpoint web: host port 8080/tcp is in use: chain pre of table inet theirs"
-    assert refused.msg == f"{words} {holder}."
+    assert refused.msg == f"{words} {holder}. Choose another host port, or free this one."
     host.run("nft flush chain inet theirs pre")
     host.run("nft add rule inet theirs pre ip daddr 203.0.113.77 tcp dport 8080 dnat ip to 10.9.9.9")
     assert not host.converge(check=True).failed

@@ -760,7 +760,7 @@ class TestForwarding:
             )
 
     def test_forward_policy(self, host: Host) -> None:
-        """By its networks alone the host is no router for others, unless asked for, but for bridges of others."""
+        """By its networks alone this host does not route for others, unless asked for, but for bridges of others."""
         neighbour = host.fleet.place("neighbour")
         guest = {4: "10.88.0.2", 6: "fd00:88::2"}
         ways = [f"-{v} route VERB {host.fleet.internet(v)} via {host.fleet.lan(host.name, v)}" for v in (4, 6)]

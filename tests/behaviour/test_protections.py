@@ -53,7 +53,7 @@ DIRECT_ACCESS = {
 }
 GATEWAY = {"nftables": [("direct", "direct access")], "iptables": [("mangle DLN-GUARD", "! -i br-blue")]}
 LOOPBACK = {
-    "nftables": [("guard", "@guarded4"), ("publish_in", "for this host alone")],
+    "nftables": [("guard", "@watched4"), ("publish_in", "for this host alone")],
     "iptables": [("raw DLN-LOOPBACK", "127.0.0.0/8"), ("mangle DLN-GUARD", "127.0.0.0/8")],
 }
 NOT_PUBLISHED = {

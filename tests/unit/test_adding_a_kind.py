@@ -20,12 +20,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "adding_a_kind.md").read_text()
 COLLECTION = Path("ansible_collections/dockerless/network")
-COPIED = ("plugins", "meta", "docs", "tests/unit/plugins")
-FILES = ("README.md", "tests/unit/conftest.py", "tests/unit/test_imports.py")
+COPIED = ("plugins", "meta", "docs", "roles", "tests/unit/plugins")
+FILES = ("README.md", "tests/unit/conftest.py", "tests/unit/test_imports.py", "tests/unit/test_options.py")
 # What must hold whatever kinds there are.
 REGISTRY = "tests/unit/plugins/module_utils/kinds/test_registry.py"
 GUARDS = (
     "tests/unit/test_imports.py",
+    "tests/unit/test_options.py",
     f"{REGISTRY}::test_each_row_has_the_name_of_its_kind_and_a_place_in_a_composition",
 )
 

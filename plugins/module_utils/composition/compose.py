@@ -150,19 +150,17 @@ def _plan_masquerade(
     network: BridgeNetwork, version: int, options: Facts, excluded: t.Iterable[Network], report: HostReport
 ) -> Masquerade:
     """What is said of addresses of the other family is for the network's other masquerade."""
-    from ..kinds.nat_masquerade import NatMasqueradeKind
+    from ..kinds.nat_masquerade import parse_out
 
-    found = dict(
-        _given(options, "random_fully"),
-        source=str(network.subnets[version].network),
-        out_interface=_out_interface(options.get("out_interface"), network, version, report),
-        exclude=[str(other) for other in excluded if other.version == version],
-        network=network.name,
-        project=network.project,
+    to_source = read.address("to_source", options["to_source"]) if options.get("to_source") else None
+    return Masquerade(
+        source=network.subnets[version].network,
+        out=parse_out(_out_interface(options.get("out_interface"), network, version, report)),
+        exclude=tuple(other for other in excluded if other.version == version),
+        to_source=to_source if to_source is not None and to_source.version == version else None,
+        random_fully=bool(options.get("random_fully")),
+        network=network.label,
     )
-    if options.get("to_source") and read.address("to_source", options["to_source"]).version == version:
-        found["to_source"] = options["to_source"]
-    return NatMasqueradeKind().parse(found)
 
 
 def _out_interface(given: str | None, network: BridgeNetwork, version: int, report: HostReport) -> str:

@@ -202,8 +202,8 @@ def without_names(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[str]:
         names = [item.name for item in network.endpoints if not read.is_host_name(item.name)] if network.named else []
         if names:
             yield (
-                "network %s: no host can have the name of these endpoints, so others do not find them by it; give them"
-                " aliases: %s." % (network.name, enumerate_few(names))
+                "network %s: these names are not valid host names, so other endpoints cannot look them up; give each an"
+                " alias: %s." % (network.name, enumerate_few(names))
             )
 
 

@@ -279,7 +279,9 @@ def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
     found = first_overlap((s.network, network.name) for network in networks for s in network.subnets.values())
     if found is not None:
         (one, first), (two, second) = found
-        raise InvalidRequest("Networks %s and %s overlap: %s and %s." % (first, second, one, two))
+        raise InvalidRequest(
+            "Networks %s and %s overlap: %s and %s; give one of them another subnet." % (first, second, one, two)
+        )
 
 
 def _refuse_double_endpoints(network: BridgeNetwork) -> None:

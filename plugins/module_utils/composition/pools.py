@@ -55,7 +55,7 @@ def _read_pool(number: int, item: Options) -> Pool:
             raise InvalidRequest("base: %s is not IPv4; a network gets IPv6 only by a subnet of its own." % base)
         if not base.prefixlen <= size <= 30:
             raise InvalidRequest(
-                "size: %d is no prefix length of subnets of %s; write one from %d to 30." % (size, base, base.prefixlen)
+                "size: subnets of %s cannot have the prefix length %d; use %d to 30." % (base, size, base.prefixlen)
             )
         return Pool(base, size)
 

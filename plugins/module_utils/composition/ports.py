@@ -114,8 +114,8 @@ def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish, 
     found = [_plan_family(network, endpoint.name, publish, sources, first[version]) for version in meant]
     if not found:
         raise InvalidRequest(
-            "network %s: endpoint %s cannot publish %s: it has no address of that family."
-            % (network.name, endpoint.name, publish.text)
+            "network %s: endpoint %s cannot publish %s: it has no address of that family; give it one, or publish on"
+            " another address." % (network.name, endpoint.name, publish.text)
         )
     return found
 

@@ -14,6 +14,6 @@ HOST = "access to the host"
 LOOPBACK = "loopback is for this host alone"
 STRAY = "may be of a translated connection"
 FOREIGN = "neither enters nor leaves a network of ours"
-TRANSIT = "the host is no router for others"
+TRANSIT = "this host does not route for others"
 # These concern no network more than another.
 OF_THE_HOST = (LOOPBACK, STRAY, FOREIGN, TRANSIT)

@@ -128,7 +128,7 @@ class FirewallSession:
             self.revision += 1
 
     def port_holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
-        """Whose rule leads a port of the host elsewhere, as a clause; empty when nobody's."""
+        """Whose rule leads a port of the host elsewhere, as a clause; empty when no rule does."""
         version = port.container_ip.version
         if self.foreign.nft_works() and not self.foreign.nat_tables(version):
             return ""

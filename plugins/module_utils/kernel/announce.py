@@ -52,7 +52,7 @@ def _forwards(port: str) -> bool:
         with open("/sys/class/net/%s/brport/state" % port, encoding="ascii") as file:
             return file.read().strip() == _FORWARDING
     except OSError:
-        return True  # it is no port any more, and need not be waited for
+        return True  # it has left the bridge, and need not be waited for
 
 
 def _drain(changes: socket.socket) -> None:

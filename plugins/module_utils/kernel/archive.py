@@ -64,7 +64,7 @@ def _is_used(path: str) -> bool:
 
 
 def sums(content: bytes) -> dict[str, int]:
-    """What tells the version of the files in an archive; empty when it is none."""
+    """What tells the version of the files in an archive; empty when it is not an archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return {item.filename: item.CRC for item in archive.infolist()}

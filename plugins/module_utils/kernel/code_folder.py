@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keeps the byte code of a call on the host for the next one, and takes it away with the last object of ours.
 
-It only saves time: that it cannot be written is no error of a run, and whoever removes it breaks nothing.
+It only saves time: a run goes on when it cannot be written, and deleting it is harmless.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def forget(flows: t.Iterable[PortFlows], local: t.Collection[bytes]) -> int:
     """Delete the entries of these flows; returns how many there were.
 
     A flow without host_ip is one to any of the ``local`` addresses: traffic that goes through the host to the same
-    port of others is none of ours.
+    port of others does not count as ours.
     """
     kinds: dict[tuple[int, int], list[PortFlows]] = {}
     for flow in flows:

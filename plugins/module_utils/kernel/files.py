@@ -58,7 +58,7 @@ def unfinished(path: str) -> str:
 
 
 def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True) -> None:
-    """Replace a file; whoever reads it sees the old text or the new one, if ``lasting`` also after a power cut."""
+    """Replace a file; a reader sees the old text or the new one, if ``lasting`` also after a power cut."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
     temporary = unfinished(path)
@@ -103,7 +103,7 @@ def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> Non
 
 
 def remove(path: str) -> None:
-    """Remove a file; one that is gone is no error."""
+    """Remove a file; do nothing if it is already gone."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
@@ -123,7 +123,7 @@ def retire(path: str) -> None:
     """Remove a folder and the files in it, and the folder that it lies in if nothing is left there.
 
     It leaves its place in one step, for one that is ours: a run that is killed in the middle would leave an empty
-    folder that is nobody's.
+    folder that belongs to nobody.
     """
     if path != RETIRED:
         _clear(RETIRED)  # of a run that was killed

@@ -125,7 +125,7 @@ class Host:
         self._visitor.at_home(lambda: netns.attach(name, pid, noted))
 
     def delete_namespace(self, name: str) -> None:
-        """Take a name away; one that is gone is no error."""
+        """Take a name away; do nothing if it is already gone."""
         self._forget(Place(netns=name))
         self._visitor.at_home(lambda: netns.delete(name))
 
@@ -141,7 +141,7 @@ class Host:
         self._visitor.at_home(lambda: files.update(path, text, mode, lasting))
 
     def remove_file(self, path: str) -> None:
-        """Remove a file; one that is gone is no error."""
+        """Remove a file; do nothing if it is already gone."""
         self._visitor.at_home(lambda: files.remove(path))
 
     def remove_folder(self, path: str) -> None:
@@ -250,7 +250,7 @@ class Host:
         """The processes in a network namespace."""
         from .processes import describe
 
-        pids = self.tenants().get(inode, ())
+        pids = self.processes_by_inode().get(inode, ())
         return self._visitor.at_home(lambda: describe(pids))
 
     def is_native(self, pid: int) -> bool:
@@ -267,7 +267,7 @@ class Host:
 
         return self._sockets.visit_all(places, lambda opened, fd: listeners(protocols))
 
-    def tenants(self) -> t.Mapping[int, t.Sequence[int]]:
+    def processes_by_inode(self) -> t.Mapping[int, t.Sequence[int]]:
         """The processes that live in each network namespace, by its inode."""
         if self._processes is None:
             from .processes import processes_by_namespace
@@ -275,13 +275,13 @@ class Host:
             self._processes = self._visitor.at_home(processes_by_namespace)
         return self._processes
 
-    def announce(self, news: t.Sequence[Announcement]) -> None:
+    def announce(self, announcements: t.Sequence[Announcement]) -> None:
         """Tell neighbours where addresses are now, as soon as the bridge's ports forward what is said."""
         from . import announce
 
-        announce.wait_for_ports([item.port for item in news], _ANNOUNCE_SECONDS)
-        self._answer(news)
-        for item in news:
+        announce.wait_for_ports([item.port for item in announcements], _ANNOUNCE_SECONDS)
+        self._answer(announcements)
+        for item in announcements:
             if not item.told:
                 continue
             addresses = [address.ip for address in item.addresses]
@@ -290,11 +290,11 @@ class Host:
             except OSError as error:
                 raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
 
-    def _answer(self, news: t.Sequence[Announcement]) -> None:
+    def _answer(self, announcements: t.Sequence[Announcement]) -> None:
         """Spare the host the second that it waits before it asks again for whom it has asked for in vain."""
         near = self.stack(HOST)
         asked = set(near.unanswered())
-        for item in news if asked else ():
+        for item in announcements if asked else ():
             for address in item.addresses:
                 if (item.bridge, address.ip) in asked:
                     mac_address = self.stack(item.place).links()[item.link].mac_address

@@ -45,7 +45,7 @@ def unshare_network() -> None:
 
 
 def enter_network(fd: int) -> None:
-    """Put the calling thread into the network namespace ``fd``; OSError (EINVAL) when that is none."""
+    """Put the calling thread into the network namespace ``fd``; OSError (EINVAL) when that is not one."""
     _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNET)))
 
 

@@ -68,7 +68,7 @@ class NetlinkSocket:
         self._sequence = 0
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         for option in _OPTIONS:
-            # Kernels before 4.20 know no strict checking: whoever dumps also checks what it gets.
+            # Kernels before 4.20 know no strict checking: code that dumps also checks what it gets.
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
 

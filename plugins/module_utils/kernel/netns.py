@@ -116,7 +116,7 @@ def attach(name: str, pid: int, noted: bool = True) -> None:
 
 
 def delete(name: str) -> None:
-    """Take a name away; one that is gone is no error."""
+    """Take a name away; do nothing if it is already gone."""
     path = _path(name)
     with _naming("delete", name):
         # Names can be given twice, one mount upon the other.

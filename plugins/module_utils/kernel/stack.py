@@ -207,12 +207,12 @@ class Stack:
             self._request(requests.RTM_NEWLINK, requests.port(name, changes))
 
     def delete_link(self, name: str) -> None:
-        """Delete a link, and the peer of a veth with it; one that is gone is no error."""
+        """Delete a link, and the peer of a veth with it; do nothing if it is already gone."""
         with self._changing("delete link %s" % name, gone=_GONE):
             self._request(requests.RTM_DELLINK, requests.named(name))
 
     def delete_links(self, names: t.Sequence[str]) -> None:
-        """Delete links by one request, since the kernel waits 20 ms for each; those that are gone are no error."""
+        """Delete links by one request, since the kernel waits 20 ms for each; skip those that are already gone."""
         if len(names) == 1:
             self.delete_link(names[0])
             return
@@ -228,10 +228,10 @@ class Stack:
             self._request(requests.RTM_NEWADDR, requests.address(interface, self._index(link)), NEW)
 
     def delete_address(self, link: str, interface: Interface) -> None:
-        """Remove an address; one that is gone is no error.
+        """Remove an address; do nothing if it is already gone.
 
         With the first one of an IPv4 subnet the kernel removes those that follow it there, unless promote_secondaries
-        is on: whoever plans has to take those away before it.
+        is on: a plan has to take those away before it.
         """
         what = "delete address %s from link %s" % (interface, link)
         with self._changing(what, gone=_GONE):
@@ -244,7 +244,7 @@ class Stack:
         protocol: int = ROUTE_PROTOCOL,
         source: Address | None = None,
         replaces: bool = False,
-        beside: bool = False,
+        appends: bool = False,
     ) -> None:
         """Add a route, with the mark of ours unless it is the kernel's or somebody else's."""
         hints = {
@@ -255,10 +255,10 @@ class Stack:
         scope = requests.RT_SCOPE_UNIVERSE if route.via is not None else requests.RT_SCOPE_LINK
         with self._changing("add %s" % _said(link, route), hints):
             body = requests.route(route, self._index(link), scope, protocol, source)
-            self._request(requests.RTM_NEWROUTE, body, REPLACED if replaces else APPENDED if beside else NEW)
+            self._request(requests.RTM_NEWROUTE, body, REPLACED if replaces else APPENDED if appends else NEW)
 
     def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
-        """Remove a route, one of ours unless it is said otherwise; one that is gone is no error."""
+        """Remove a route, one of ours unless it is said otherwise; do nothing if it is already gone."""
         with self._changing("delete %s" % _said(link, route), gone=_GONE):
             body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE, protocol)
             self._request(requests.RTM_DELROUTE, body)
@@ -270,7 +270,7 @@ class Stack:
             self._request(requests.RTM_NEWRULE, requests.source_rule(rule), NEW)
 
     def delete_rule(self, rule: SourceRule) -> None:
-        """Remove such a rule of ours; one that is gone is no error."""
+        """Remove such a rule of ours; do nothing if it is already gone."""
         with self._changing("delete the rule from %s lookup %d" % (rule.source, rule.table), gone=(errno.ENOENT,)):
             self._request(requests.RTM_DELRULE, requests.source_rule(rule))
 

@@ -319,7 +319,7 @@ def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) ->
 
 
 def _file_step(path: str, before: str | None, after: str | None) -> Operation:
-    """The objects are nobody's business, and a folder of ours or of a drop-in goes with the last file in it."""
+    """Only root may read the objects, and a folder of ours or of a drop-in goes with the last file in it."""
     mode = 0o600 if path == BOOT_OBJECTS else 0o644
     own_folder = path != UNIT_PATH
     if after is None:

@@ -47,7 +47,7 @@ class BootRecord:
 
 
 class Unusable(Exception):
-    """The file is none of ours, or of another version; the text is a clause."""
+    """The file is not ours, or of another version; the text is a clause."""
 
 
 def parse(text: str) -> BootRecord:

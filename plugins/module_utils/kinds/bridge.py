@@ -10,7 +10,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
-from ..engine import OTHERS, Description, StepKind, Stored
+from ..engine import OTHERS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of, name_of
 from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest
@@ -39,7 +39,7 @@ if t.TYPE_CHECKING:
     from ..operations import Operation
 
 
-class BridgeKind(StepKind[Bridge]):
+class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
     """A bridge: made and kept as asked for, or one that was there, used as it is."""
 
     name = "bridge"
@@ -78,7 +78,8 @@ class BridgeKind(StepKind[Bridge]):
         if found is not None:
             (one, first), (two, second) = found
             raise InvalidRequest(
-                "Bridges %s and %s overlap: %s and %s." % (first, second, addresses[first, one], addresses[second, two])
+                "Bridges %s and %s overlap: %s and %s; give one of them another subnet, or insist with allow_overlap."
+                % (first, second, addresses[first, one], addresses[second, two])
             )
 
     def title(self, item: Bridge) -> str:

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, POLICY, WARN, Arguments
-from ..engine import Description, RuleKind, Stored
+from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.session import FirewallSession
 from ..marks import name_of
 from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, lies_in, overlap
@@ -25,7 +25,7 @@ class _ByAddresses(BridgePolicy):
     """A policy whose subnets are those of the host's addresses on the bridge."""
 
 
-class BridgeFirewallKind(RuleKind[BridgePolicy]):
+class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     """The policy of a bridge."""
 
     name = "bridge_firewall"
@@ -114,8 +114,8 @@ class BridgeFirewallKind(RuleKind[BridgePolicy]):
         for flow in item.host_flows if item.subnets else ():
             if flow.source.prefixlen and not any(overlap(flow.source, subnet) for subnet in item.subnets):
                 raise InvalidRequest(
-                    "Bridge %s: allow.to %s opens the host to the bridge's endpoints, and allow.from %s is none of"
-                    " them; others reach the host by its other addresses."
+                    "Bridge %s: allow.to %s opens the host to the bridge's endpoints, and allow.from %s is not an"
+                    " address of an endpoint. Other clients use the host's other addresses."
                     % (item.bridge, flow.to.network_address, flow.source)
                 )
         for flow, reason in idle_flows(item):

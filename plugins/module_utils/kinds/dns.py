@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..engine import Description, StepKind
+from ..engine import Description, NetworkKind, StepKind
 from ..marks import NAMES_FILE
 from ..model import Conflict, NameView
 from ..operations import Operation, Together, WriteFile
@@ -55,7 +55,7 @@ class _Book:
         return [*file, *Service(self._world).steps(self.after, lost)]
 
 
-class DnsKind(StepKind[NameView]):
+class DnsKind(NetworkKind[NameView], StepKind[NameView]):
     """The DNS server inside one endpoint."""
 
     name = "dns"

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, SERVICE_REMOVAL, Arguments
-from ..engine import Description, StepKind
+from ..engine import Description, NetworkKind, StepKind
 from ..marks import BOOT_UNIT, drop_in, endpoint_unit, is_marked, service_of
 from ..model import NAMED_FILES, Conflict, EndpointService, InvalidRequest, Place, enumerate_few
 from ..operations import Operation, RemoveFile, WriteFile
@@ -29,7 +29,7 @@ _INSIDE, _ELSEWHERE, _NOWHERE = "in the endpoint", "elsewhere", "nowhere"
 _EARLY = ("network-pre.target", "network.target")
 
 
-class EndpointServiceKind(StepKind[EndpointService]):
+class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService]):
     """A service in a namespace. The unit itself is somebody else's."""
 
     name = "endpoint_service"

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, MASQUERADE, NETWORK, WARN, Arguments
-from ..engine import Description, RuleKind, Stored
+from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.session import FirewallSession
 from ..marks import name_of
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
@@ -22,7 +22,15 @@ from .common import belongs, compact, remark_address
 _DEFAULT_ROUTE = OutInterface("default")
 
 
-class NatMasqueradeKind(RuleKind[Masquerade]):
+def parse_out(value: str | None) -> OutInterface:
+    """The option ``out_interface``."""
+    if not value:
+        return OutInterface()
+    inverted = value.startswith("!")
+    return OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
+
+
+class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
     """A masquerade, or SNAT to one address."""
 
     name = "nat_masquerade"
@@ -41,19 +49,12 @@ class NatMasqueradeKind(RuleKind[Masquerade]):
                 raise InvalidRequest("Masquerade of %s: %s is of the other address family." % (source, value))
         return Masquerade(
             source=source,
-            out=self._parse_out(options.get("out_interface")),
+            out=parse_out(options.get("out_interface")),
             exclude=exclude,
             to_source=to_source,
             random_fully=bool(options.get("random_fully")),
             network=read.owner(options),
         )
-
-    @staticmethod
-    def _parse_out(value: str | None) -> OutInterface:
-        if not value:
-            return OutInterface()
-        inverted = value.startswith("!")
-        return OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
 
     def check(self, items: t.Sequence[Masquerade]) -> None:
         keys = set()

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
-from ..engine import A_PROCESS, OTHERS, Description, StepKind, Stored
+from ..engine import A_PROCESS, OTHERS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import Link, NamespaceEntry
 from ..kernel.sysctl import sysctl_name
 from ..marks import LINK_GROUP, label_of, namespace_alias
@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
     from ..operations import Operation
 
 
-class NetnsKind(StepKind[Namespace]):
+class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..engine import Description, StepKind
+from ..engine import Description, NetworkKind, StepKind
 from ..marks import NETNS_FILES, RETIRED, label_of_file
 from ..model import NamespaceFile
 from ..ownership import Holding
@@ -28,7 +28,7 @@ _NOT_OURS = (
 _SHOWN = 10
 
 
-class NetnsFileKind(StepKind[NamespaceFile]):
+class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
     """A file in the place of one in /etc. A process may have it mounted, so it stays the same file."""
 
     name = "netns_file"

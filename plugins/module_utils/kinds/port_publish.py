@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, PORT, WARN, Arguments
-from ..engine import Description, RuleKind, Stored
+from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
@@ -21,7 +21,7 @@ from ..world import World
 from .common import belongs, compact, remark_address, remark_internal, short_port
 
 
-class PortPublishKind(RuleKind[PublishedPort]):
+class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
     """A published port, or a range of them."""
 
     name = "port_publish"
@@ -41,7 +41,9 @@ class PortPublishKind(RuleKind[PublishedPort]):
                 % (host_ports, inside, len(host_ports), len(inside))
             )
         if container_ip.is_unspecified or container_ip.is_loopback or container_ip.is_multicast:
-            raise InvalidRequest("container_ip: %s is the address of no endpoint." % container_ip)
+            raise InvalidRequest(
+                "container_ip: %s cannot be the address of an endpoint; write a unicast address." % container_ip
+            )
         return PublishedPort(
             protocol=read.protocol("protocol", options.get("protocol") or "tcp"),
             host_ports=host_ports,
@@ -192,7 +194,7 @@ class PortPublishKind(RuleKind[PublishedPort]):
             return  # it was ours before
         holder = world.port_holder(item) or world.firewall.port_holder(item, world.local_addresses)
         if holder:
-            raise Conflict("%s is in use: %s." % (what, holder))
+            raise Conflict("%s is in use: %s. Choose another host port, or free this one." % (what, holder))
 
 
 def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:

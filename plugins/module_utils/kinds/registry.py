@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All kinds of objects, a row each; the rooms of those that a run does not use are not imported.
 
-This is no part of the package's __init__: AnsiballZ follows the imports of each package that a module's imports lie in,
+This is not in the package's __init__: AnsiballZ follows the imports of each package that a module's imports lie in,
 also those inside of functions, and would send all kinds with every module.
 """
 

@@ -14,7 +14,7 @@ from .forward_record import KEPT, load
 
 
 def release(world: World) -> t.Sequence[Request]:
-    """The look at what is still needed; none where nobody's request outlived whoever made it."""
+    """The look at what is still needed; none where no request outlived the object that made it."""
     if load(world).of(KEPT) is None:
         return ()
     from .sysctl_forward import SysctlForwardKind

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
-from ..engine import A_PROCESS, Description, StepKind, Stored
+from ..engine import A_PROCESS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
@@ -57,7 +57,7 @@ class _Pair:
     peer: Link | None
 
 
-class VethKind(StepKind[Veth]):
+class VethKind(NetworkKind[Veth], StepKind[Veth]):
     """A veth pair whose peer is born in its namespace."""
 
     name = "veth"
@@ -224,7 +224,7 @@ class VethKind(StepKind[Veth]):
         sources = ends.change_sources(item.peer, None, world)
         steps += source_routing.remove(item.peer, sources)
         steps += make(item, has_ipv6(world, item.mtu)) + source_routing.add(item.peer, sources)
-        self._promise(item, world)
+        self._tell_world(item, world)
         steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
         steps += ends.foreseen_inside(item.peer, None, world)
         steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
@@ -257,7 +257,7 @@ class VethKind(StepKind[Veth]):
             )
         return _take(near, world)
 
-    def _promise(self, item: Veth, world: World) -> None:
+    def _tell_world(self, item: Veth, world: World) -> None:
         """Tell the world what will have been made."""
         host = Link(item.name, 0, mtu=item.mtu or 1500, up=True, group=LINK_GROUP, alias=alias(item.network))
         host = replace(host, master=item.bridge or "", addresses=item.addresses)
@@ -349,7 +349,7 @@ def make(item: Veth, ipv6: bool) -> list[Operation]:
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
     """The steps that make a veth pair anew as it is; none when nobody knows where its other end is.
 
-    The rules for its addresses are no part of it: they are in its namespace, with it and without it.
+    The rules for its addresses do not count: they stay in its namespace without it.
     """
     found = world.peer_of(link)
     if found is None:
@@ -451,5 +451,5 @@ def _announce(item: Veth, addresses: t.Sequence[Interface], world: World, back: 
         from ..link_operations import Announce
 
         told = back or item.bridge in world.peopled_bridges()
-        news = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, told)
-        world.afterwards.append(Announce((news,)))
+        announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, told)
+        world.afterwards.append(Announce((announcement,)))

@@ -91,7 +91,7 @@ def restore(owner: str, place: Place, there: Link, wanted: t.Sequence[Interface]
     for route, source in lost.items():
         world.put_route(place, there.name, route, BY_THE_KERNEL)
         # to its neighbours each link has a route of its own
-        steps.append(AddRoute(place, there.name, route, BY_THE_KERNEL, source, beside=route.to == _LINK_LOCAL))
+        steps.append(AddRoute(place, there.name, route, BY_THE_KERNEL, source, appends=route.to == _LINK_LOCAL))
     return steps
 
 

@@ -131,7 +131,7 @@ class Checkpoints:
         protocol, ports = self._probe.protocol, self._probe.ports
         kind = _meta(_META_L4PROTO) + _equal(bytes((protocol,)))
         if protocol == socket.IPPROTO_TCP:
-            # A connection that comes about is none of ours to trace: its first packet and the answer tell all.
+            # A connection that comes about need not be traced: its first packet and the answer tell all.
             kind += _payload(13, 1) + _masked(bytes((_SYN_OR_RST,))) + _different(b"\0")
         for port in ports:
             offsets = (0, 2) if protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP) else (4,)

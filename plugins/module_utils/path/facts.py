@@ -52,7 +52,7 @@ _NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _IFF_UP = 1
 _OPER_DOWN = (2, 3)  # IF_OPER_DOWN, IF_OPER_LOWERLAYERDOWN
 _NUD_VALID = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80
-NUD_PERMANENT, NUD_FAILED, NUD_INCOMPLETE = 0x80, 0x20, 0x01
+NUD_PERMANENT, NUD_FAILED = 0x80, 0x20
 FORWARDING = 3  # BR_STATE_FORWARDING
 PORT_STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
 _TENTATIVE, _DADFAILED = 0x40, 0x08
@@ -429,7 +429,7 @@ class Facts:
         yield HOST
         yield from (Place(netns=name) for name in sorted(self.names()))
         known = {entry.inode for entry in self._host.namespaces().values()} | {self._host.namespace_inode(HOST)}
-        for inode, pids in self._host.tenants().items():
+        for inode, pids in self._host.processes_by_inode().items():
             if inode not in known:
                 yield Place(pid=min(pids))
 

@@ -18,6 +18,7 @@ from ..kernel.errors import CommandError, KernelError
 from ..kernel.namespaces import OWN_NAMESPACE, Visitor, unshare_network
 from ..kernel.netlink import NEW, NLA_F_NESTED, NetlinkSocket, attribute
 from ..kernel.requests import RTM_DELLINK, RTM_NEWLINK
+from ..marks import PATH_LINK
 from .checkpoints import Probe
 from .facts import Facts
 from .packet import Packet
@@ -42,7 +43,7 @@ class Injection:
         self._port = _PORTS[0] + struct.unpack("=I", os.urandom(4))[0] % _PORTS[1]
         self.packet = packet.at(sport=self._port)
         self.probe = Probe(packet.number, (self._port,))
-        self._name = "dlnp%d" % os.getpid()
+        self._name = "%s%d" % (PATH_LINK, os.getpid())
         self._visitor = Visitor()
         self._stack = contextlib.ExitStack()
         self._stack.callback(self._visitor.close)

@@ -446,7 +446,7 @@ def _same_scalar(left: t.Any, right: Json) -> Answer:
 
 
 def _scalar(left: t.Any, right: Json) -> t.Any:
-    """``right`` as something of the kind of ``left``, None when it is none."""
+    """``right`` as something of the kind of ``left``; None when it is not of that kind."""
     if isinstance(left, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
         try:
             found = ipaddress.ip_address(right)

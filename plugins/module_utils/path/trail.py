@@ -94,7 +94,7 @@ class Trail:
         self.ports: list[int] = []  # that the packet went to
 
     def note(self, node: Node, packet: Packet, layer: str, what: str, found: str) -> None:
-        """Something was looked at and is no obstacle."""
+        """Something was looked at and lets the packet pass."""
         self.hops.append(Hop(node.name, packet.answer, layer, what, found))
 
     def stop(self, verdict: Verdict, packet: Packet, until: Mark | None = None) -> None:

@@ -294,7 +294,7 @@ class Walk:
             UNANSWERED,
             "masquerade",
             at(node, nic),
-            "the packet leaves by %s with the source %s, which is no address of the host, so no answer finds back"
+            "the packet leaves by %s with the source %s, which is not an address of the host, so replies cannot return"
             % (nic.name, packet.source),
             "Masquerade the network: masquerade: true, or the module nat_masquerade.",
         )

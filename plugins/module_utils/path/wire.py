@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..firewall.nft import names as nft_names
 from ..marks import CHAIN_PREFIX, NFT_TABLE
 from ..model import Address
 from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Nic, Node
@@ -17,7 +18,7 @@ from .trail import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
 # Chains of ours that hold nothing but rules of the user's.
-_USERS_CHAINS = ("user", CHAIN_PREFIX + "USER")
+_USERS_CHAINS = (nft_names.USER, CHAIN_PREFIX + "USER")
 
 
 class Wire:

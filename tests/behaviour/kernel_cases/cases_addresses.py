@@ -154,7 +154,7 @@ def test_a_route_may_come_beside_that_of_another_link(host: Host) -> None:
     stack.add_route("br0", to, BY_THE_KERNEL)
     with refused("Cannot add route to fe80::/64 through link br1", "another one with this metric"):
         stack.add_route("br1", to, BY_THE_KERNEL)
-    stack.add_route("br1", to, BY_THE_KERNEL, beside=True)
+    stack.add_route("br1", to, BY_THE_KERNEL, appends=True)
     assert {entry["dev"] for entry in ip("-6", "route", "show", "fe80::/64")} == {"br0", "br1"}
 
 

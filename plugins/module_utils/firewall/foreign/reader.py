@@ -144,7 +144,7 @@ class Foreign:
         try:
             return list(json.loads(out)["nftables"]) if out else []
         except ValueError:
-            self._note(argv, "what it prints is no JSON")
+            self._note(argv, "its output is not JSON")
             return []
 
     def _note(self, argv: t.Sequence[str], why: str) -> None:

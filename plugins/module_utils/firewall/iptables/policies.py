@@ -100,8 +100,8 @@ def _render_forward(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
     for way, policy in itertools.product(("-i", "-o"), policies):
         # -g, not -j: a RETURN from the user's chain then goes on behind the jump to this chain, so that a packet from
         # one bridge to another passes the user's chain once
-        draft.add(names.BRIDGES, (way, policy.bridge, "-g", names.USER))
-    draft.add(names.FORWARD, ("-j", names.BRIDGES[1]))
+        draft.add(names.TO_USER, (way, policy.bridge, "-g", names.USER))
+    draft.add(names.FORWARD, ("-j", names.TO_USER[1]))
     for policy in policies:
         if policy.internal:
             draft.add(names.FORWARD, ("-i", policy.bridge, "!", "-o", policy.bridge, "-j", "DROP"))

@@ -60,7 +60,7 @@ class NftablesBackend(Backend):
             if rc != 0 and "No such file or directory" not in err:
                 raise FirewallError("nft does not work here: %s" % first_line(err))
             if rc == 0 and not out.startswith("{"):
-                raise FirewallError("nft does not work here: what it prints is no JSON: %s" % first_line(out))
+                raise FirewallError("nft does not work here: its output is not JSON: %s" % first_line(out))
             self._text = out if rc == 0 else ""
         return self._text
 

@@ -37,7 +37,7 @@ DIRECT_ACCESS = "direct_access"
 TRUSTED = "trusted"
 HOST_CLOSED = "host_closed"
 INSIDE = _both("inside")  # which interfaces lead to a subnet
-WATCHED = _both("guarded")  # the addresses that the guard watches
+WATCHED = _both("watched")  # the addresses that the guard watches
 
 # ---- policies: sets in which packets are counted that are dropped, by bridge, and the chains that do both
 

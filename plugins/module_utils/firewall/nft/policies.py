@@ -164,7 +164,7 @@ def _flow_rule(bridge: str, flow: Flow) -> str:
 
 
 def _host_rule(bridge: str, flow: Flow) -> str:
-    """A rule for a flow to the host itself, which is nobody's but the endpoints'."""
+    """A rule for a flow to the host itself, which only endpoints can use."""
     return "iifname %s %s" % (link(bridge), _flow_rule(bridge, flow))
 
 

@@ -84,5 +84,5 @@ def ordered(networks: t.Iterable[Network]) -> tuple[Network, ...]:
 
 
 def parsed(networks: t.Iterable[str]) -> tuple[Network, ...]:
-    """Networks from their texts, in that order; ValueError when one is none."""
+    """Networks from their texts, in that order; ValueError when one is not a network."""
     return ordered(ipaddress.ip_network(text) for text in networks)

@@ -364,13 +364,13 @@ class MemoryHost:
         self.step("forget flows")
         self.forgotten += flows
 
-    def announce(self, news: Sequence[Any]) -> None:
+    def announce(self, announcements: Sequence[Any]) -> None:
         self.step("announce addresses")
-        for item in news:
+        for item in announcements:
             assert item.bridge in self.host.links
             assert item.link in self.space(item.place).links
-        self.answered += news
-        self.announced += [item for item in news if item.told]
+        self.answered += announcements
+        self.announced += [item for item in announcements if item.told]
 
     def port_holder(self, port: PublishedPort, leaving: Collection[str] = ()) -> str:
         for (kind, number), holder in self.listeners.items():
@@ -397,7 +397,7 @@ class MemoryHost:
     def is_native(self, pid: int) -> bool:
         return pid not in self.contained
 
-    def tenants(self) -> Mapping[int, Sequence[int]]:
+    def processes_by_inode(self) -> Mapping[int, Sequence[int]]:
         return {inode: space.processes for inode, space in self.spaces.items() if space.processes}
 
     def machine_id(self) -> str:
@@ -622,14 +622,14 @@ class MemoryStack:
         protocol: int = ROUTE_PROTOCOL,
         source: Any = None,
         replaces: bool = False,
-        beside: bool = False,
+        appends: bool = False,
     ) -> None:
         self._host.step("add route to %s" % route.to)
         found, made = self._link(link), plain(route)
         if not found.up:
             raise KernelError("add route to %s" % route.to, "the link is down")
         known = self.table_routes(made.table) if made.table else self.routes()
-        if not beside and any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
+        if not appends and any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
         if route.to in self._space.dead_ends and not replaces:
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")

@@ -387,11 +387,12 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
                 },
                 {"name": "grey", "subnets": ["10.20.0.0/25"]},
             ],
-            "Networks blue and grey overlap: 10.20.0.0/24 and 10.20.0.0/25.",
+            "Networks blue and grey overlap: 10.20.0.0/24 and 10.20.0.0/25; give one of them another subnet.",
         ),
         (
             [blue({"name": "web", "publish": ["22:22"]})],
-            "network blue: endpoint web: host port 22/tcp is in use: sshd (process 7) listens on 0.0.0.0:22.",
+            "network blue: endpoint web: host port 22/tcp is in use: sshd (process 7) listens on 0.0.0.0:22."
+            " Choose another host port, or free this one.",
         ),
         (
             [blue(masquerade={"out_interface": "eth7"})],
@@ -399,7 +400,7 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
         ),
         (
             [blue({"name": "web", "pid": 99})],
-            "network blue: endpoint web: there is no process 99 on this host.",
+            "network blue: endpoint web: there is no process 99 on this host; give the PID of one that runs.",
         ),
         (
             [blue(bridge="eth9")],

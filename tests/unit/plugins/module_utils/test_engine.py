@@ -7,11 +7,14 @@ from __future__ import annotations
 import errno
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from ansible_collections.dockerless.network.plugins.module_utils import converge as converge_module
+from ansible_collections.dockerless.network.plugins.module_utils.composition.objects import Composition, Objects
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.engine import (
     Request,
     StepFailed,
@@ -26,6 +29,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_fi
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS, Row
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.link_operations import DeleteLinks
@@ -412,6 +416,8 @@ class Tunnel:
     peer: ipaddress.IPv4Address
     addresses: int
     bridge: tuple[str, ...]
+    network: ipaddress.IPv4Network
+    endpoint: int
 
 
 @dataclass(eq=False)
@@ -433,17 +439,50 @@ class Tunnels(StepKind[Tunnel]):
         return {"peer": str(item.peer)}
 
 
+INSIDE = ipaddress.IPv4Network("10.99.0.0/24")
+TUNNEL = Tunnel("wg0", ipaddress.IPv4Address("192.0.2.9"), 3, ("br-blue",), INSIDE, 51820)
+
+
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_a_kind_of_ones_own_runs_beside_all_others(state: str) -> None:
     host = Log()
     host.uplink()
-    tunnel = Request(Tunnels(), Tunnel("wg0", ipaddress.IPv4Address("192.0.2.9"), 3, ("br-blue",)), state)
+    tunnel = Request(Tunnels(), TUNNEL, state)
 
     outcome = once(host, tunnel, *WHOLE)
 
     assert host.done == ["tunnel to 192.0.2.9"]
     assert "ip netns add web" in outcome.commands
     assert not once(host, *WHOLE).changed
+
+
+class WithTunnel(Objects):
+    """Objects of all kinds, and one of one's own."""
+
+    tunnel = (TUNNEL,)
+
+
+def test_a_kind_of_ones_own_is_in_a_list_of_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Row("tunnel", Tunnels, 9, lambda unused_world, report: report)
+    monkeypatch.setattr(converge_module, "ROWS", (*ROWS, row))
+    wanted = Composition(WithTunnel(bridge=[BRIDGE.item]), WithTunnel())
+
+    requests = converge_module._requests(wanted, Scope())
+
+    assert [(request.item, request.state, request.owner) for request in requests] == [
+        (TUNNEL, "absent", ""),
+        (BRIDGE.item, "present", "network blue"),
+        (TUNNEL, "present", ""),
+    ]
+
+
+def test_an_object_of_a_network_tells_where_it_stands() -> None:
+    endpoint = {"name": "web", "network": "blue", "project": "shop"}
+    in_a_list = replace(NetnsKind().parse(endpoint), endpoint="web")
+
+    assert NetnsKind().owner(in_a_list) == "network blue: endpoint web"
+    assert BridgeKind().owner(BridgeKind().parse({**endpoint, "name": "br0"})) == "network blue"
+    assert NetnsKind().owner(replace(in_a_list, network="")) == ""
 
 
 def test_a_module_of_links_does_not_look_at_the_packet_filter() -> None:

@@ -218,7 +218,7 @@ def test_a_run_that_makes_networks_does_not_look_inside(host: MemoryHost, monkey
     def refuse(*unused: object) -> None:
         raise AssertionError("a run looks for processes or listeners")
 
-    for name in ("tenants", "processes_in", "listeners_in"):
+    for name in ("processes_by_inode", "processes_in", "listeners_in"):
         monkeypatch.setattr(host, name, refuse)
 
     assert not make_networks([BLUE], world(host)).changed

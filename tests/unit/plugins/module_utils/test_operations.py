@@ -303,7 +303,6 @@ def prepared() -> MemoryHost:
         RemoveRule(WEB, SourceRule(SIX.ip, 7)),
         WriteFile("/etc/new", "text"),
         WriteFile("/etc/there", "new", "old"),
-        WriteFile("/etc/there", "new", "old", in_place=True),
         RemoveFile("/etc/there", "old"),
         LoadRules(
             ("nft", "-f", "-"),

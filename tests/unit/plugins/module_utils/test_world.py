@@ -74,7 +74,7 @@ def test_a_place_that_is_required_has_to_be_there(host: MemoryHost) -> None:
 
     with pytest.raises(Conflict, match=r"^There is no namespace db on this host; make it with the module netns, or by"):
         seen.require(Place(netns="db"))
-    with pytest.raises(Conflict, match=r"^There is no process 8 on this host\.$"):
+    with pytest.raises(Conflict, match=r"^There is no process 8 on this host; give the PID of one that runs\.$"):
         seen.require(Place(pid=8))
 
 
@@ -346,7 +346,7 @@ def test_two_kinds_that_want_two_values_of_a_sysctl_are_refused(host: MemoryHost
 
     assert str(conflict.value) == (
         "The sysctl net/ipv4/ip_forward in namespace web cannot have the values 1 and 0 at once, and this run asks for"
-        " both."
+        " both; ask for one of them only."
     )
 
 

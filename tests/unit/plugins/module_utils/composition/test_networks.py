@@ -184,15 +184,17 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([blue(bridge="br0"), red(bridge="br0")], "Networks blue and red have the same bridge br0."),
         (
             [blue(), red(subnets=["10.20.0.0/16"])],
-            "Networks blue and red overlap: 10.20.0.0/29 and 10.20.0.0/16.",
+            "Networks blue and red overlap: 10.20.0.0/29 and 10.20.0.0/16; give one of them another subnet.",
         ),
         (
             [{"name": "bare", "endpoints": [web(publish=["[fd00::1]:80:80"])]}],
-            "network bare: endpoint web cannot publish [fd00::1]:80:80: it has no address of that family.",
+            "network bare: endpoint web cannot publish [fd00::1]:80:80: it has no address of that family; give it"
+            " one, or publish on another address.",
         ),
         (
             [red(endpoints=[web(publish=["[fd00::1]:80:80"])])],
-            "network red: endpoint web cannot publish [fd00::1]:80:80: it has no address of that family.",
+            "network red: endpoint web cannot publish [fd00::1]:80:80: it has no address of that family; give it"
+            " one, or publish on another address.",
         ),
     ],
 )

@@ -133,11 +133,11 @@ def test_full_pools_are_refused_with_the_network() -> None:
         ),
         (
             [*SMALL, {"base": "10.0.0.0/16", "size": 8}],
-            "pools, item 2: size: 8 is no prefix length of",
+            "pools, item 2: size: subnets of 10.0.0.0/16 cannot have the prefix length 8; use 16 to 30.",
         ),
         (
             [{"base": "10.0.0.0/16", "size": 31}],
-            "pools, item 1: size: 31 is no prefix length of",
+            "pools, item 1: size: subnets of 10.0.0.0/16 cannot have the prefix length 31; use 16 to 30.",
         ),
         ([{"base": "10.0.0.1/16", "size": 24}], "pools, item 1: base: 10.0.0.1/16 has host bits set; did you mean"),
         (["10.0.0.0/16"], "pools: item 1 is '10.0.0.0/16'; write it as "),

@@ -157,7 +157,7 @@ def test_what_can_be_no_host_is_named() -> None:
     found = composed([blue(endpoints=[{"name": "web"}, {"name": "a+b"}])])
 
     assert found.warnings == (
-        "network blue: no host can have the name of these endpoints, so others do not find them by it; give them"
-        " aliases: a+b.",
+        "network blue: these names are not valid host names, so other endpoints cannot look them up; give each an"
+        " alias: a+b.",
     )
     assert "a+b" not in texts(found)["hosts"]

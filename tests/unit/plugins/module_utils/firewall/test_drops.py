@@ -27,7 +27,7 @@ def test_what_nftables_has_counted() -> None:
     blue = {"elem": {"val": "br-blue", "counter": {"packets": 12, "bytes": 720}}}
     rule = {
         "chain": "foreign",
-        "comment": "the host is no router for others",
+        "comment": "this host does not route for others",
         "expr": [{"counter": {"packets": 3, "bytes": 9}}, {"drop": None}],
     }
     other = {**rule, "comment": "of somebody else's"}
@@ -36,7 +36,7 @@ def test_what_nftables_has_counted() -> None:
 
     assert list(nft_drops.read(parse(json.dumps({"nftables": items})))) == [
         Drop("br-blue", "direct access", 12),
-        Drop("", "the host is no router for others", 3),
+        Drop("", "this host does not route for others", 3),
     ]
 
 
@@ -71,7 +71,7 @@ def test_what_iptables_has_counted() -> None:
         ("", "loopback is for this host alone"),
         ("", "may be of a translated connection"),
         ("", "neither enters nor leaves a network of ours"),
-        ("", "the host is no router for others"),
+        ("", "this host does not route for others"),
     }
     assert {reason for bridge, reason in found if not bridge} <= {
         "direct access",  # the last rule of that chain, which no packet of a network reaches
@@ -79,5 +79,5 @@ def test_what_iptables_has_counted() -> None:
         "loopback is for this host alone",
         "may be of a translated connection",
         "neither enters nor leaves a network of ours",
-        "the host is no router for others",
+        "this host does not route for others",
     }

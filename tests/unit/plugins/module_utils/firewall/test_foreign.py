@@ -123,7 +123,7 @@ def test_nft_that_prints_something_else_is_told_of() -> None:
     looked = Foreign(MemoryNetfilter(lambda argv, text: (0, "hello", "")))
     assert looked.tables() == []
     assert list(looked.troubles) == [
-        "nft -j list chains does not work here: what it prints is no JSON; what others have there cannot be told"
+        "nft -j list chains does not work here: its output is not JSON; what others have there cannot be told"
     ]
 
 

@@ -73,9 +73,9 @@ def test_a_network() -> None:
     ]
     assert chain(rules, "mangle", "DLN-DIRECT") == ["-j DLN-USER", "-d 10.20.0.0/24 -j DROP", "-j DROP"]
     assert chain(rules, "mangle", "DLN-USER") == chain(rules, "filter", "DLN-USER") == []
-    assert chain(rules, "filter", "DLN-BRIDGES") == ["-i br-blue -g DLN-USER", "-o br-blue -g DLN-USER"]
+    assert chain(rules, "filter", "DLN-TO-USER") == ["-i br-blue -g DLN-USER", "-o br-blue -g DLN-USER"]
     assert chain(rules, "filter", "DLN-FORWARD") == [
-        "-j DLN-BRIDGES",
+        "-j DLN-TO-USER",
         "-m conntrack --ctstate INVALID -j DLN-INVALID",
         '-o br-blue -m comment --comment "network=blue" -g DLN-INTO-br-blue',
     ]

@@ -168,8 +168,8 @@ def test_a_network() -> None:
     table = render(state(BLUE))
 
     assert elements(table, "bridges") == {'"br-blue"': Element(comment="network=blue")}
-    assert set(elements(table, "guarded4")) == {"10.20.0.0/24", "127.0.0.0/8"}
-    assert set(elements(table, "guarded6")) == {"fd00:20::/64"}
+    assert set(elements(table, "watched4")) == {"10.20.0.0/24", "127.0.0.0/8"}
+    assert set(elements(table, "watched6")) == {"fd00:20::/64"}
     assert set(elements(table, "inside4")) == {'"br-blue" . 10.20.0.0/24'}
     assert set(elements(table, "icc")) == {'"br-blue" . "br-blue"'}
     assert table.chains["into"].rules[-1] == 'counter drop comment "not published, not allowed"'
@@ -181,7 +181,7 @@ def test_a_network() -> None:
         ({"icc": False}, "icc", False),
         ({"internal": True}, "internal", True),
         ({"direct_access": True}, "direct_access", True),
-        ({"direct_access": True}, "guarded4", False),
+        ({"direct_access": True}, "watched4", False),
         ({"host_access": False}, "host_closed", True),
         ({"trusted_interfaces": ("wg0",)}, "trusted", True),
         ({}, "internal", False),

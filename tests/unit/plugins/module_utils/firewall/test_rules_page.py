@@ -113,4 +113,4 @@ def test_twins_have_the_same_name_in_both() -> None:
         for unused, name in rules.chains
     }
 
-    assert written - nft == {"BRIDGES", "INVALID", "HOST", "LOOPBACK", "PUBLISH-AT", "TRANSIT"}
+    assert written - nft == {"INVALID", "HOST", "LOOPBACK", "PUBLISH-AT", "TO-USER", "TRANSIT"}

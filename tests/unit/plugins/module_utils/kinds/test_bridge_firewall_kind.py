@@ -229,7 +229,7 @@ def test_what_somebody_deleted_is_put_back_and_told(drift: str) -> None:
     elif drift == "element":
         host.nft.load('delete element inet dockerless icc { "br-blue" . "br-blue" }')
     elif drift == "set":
-        host.nft.load("flush chain inet dockerless guard\ndelete set inet dockerless guarded4")
+        host.nft.load("flush chain inet dockerless guard\ndelete set inet dockerless watched4")
     else:
         host.nft.load("delete table inet dockerless")
 
@@ -238,6 +238,20 @@ def test_what_somebody_deleted_is_put_back_and_told(drift: str) -> None:
     assert host.nft.table() == wanted
     assert outcome.changed
     assert outcome.before != outcome.after
+
+
+def test_a_set_of_another_release_goes() -> None:
+    host = host_with(blue())
+    wanted = host.nft.table()
+    host.nft.load(
+        "add set inet dockerless guarded4 { type ipv4_addr; flags interval; }\n"
+        "add element inet dockerless guarded4 { 127.0.0.0/8 }\n"
+        "add rule inet dockerless guard ip daddr @guarded4 jump guarded"
+    )
+    assert "guarded4" in host.nft.table().sets
+
+    assert converge(host, blue()).changed
+    assert host.nft.table() == wanted
 
 
 def test_other_policies_stay_as_they_are() -> None:
@@ -419,7 +433,7 @@ def test_the_host_is_opened_to_endpoints_only(check_mode: bool) -> None:
 
     assert str(refused.value) == (
         "Bridge br-blue: allow.to 10.20.0.1 opens the host to the bridge's endpoints, and allow.from 192.0.2.7/32 is"
-        " none of them; others reach the host by its other addresses."
+        " not an address of an endpoint. Other clients use the host's other addresses."
     )
 
 

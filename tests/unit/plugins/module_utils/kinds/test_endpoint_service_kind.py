@@ -328,7 +328,7 @@ def test_a_unit_of_another_project_is_refused_and_stays(host: MemoryHost) -> Non
     ("unit", "words"),
     [
         ("postgresql@", "is a template"),
-        ("ssh.socket", "is no service"),
+        ("ssh.socket", "ssh.socket is not a service; name the .service unit that it belongs to."),
         ("a b", "is not the name of a unit"),
         ("*", "is not the name of a unit"),
         ("", "is not the name of a unit"),

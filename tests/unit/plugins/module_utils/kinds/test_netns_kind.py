@@ -338,7 +338,7 @@ def test_a_name_that_means_another_namespace_is_a_conflict() -> None:
 
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_a_process_that_is_not_there_is_a_conflict(check_mode: bool) -> None:
-    with pytest.raises(Conflict, match=r"^There is no process 7 on this host\.$"):
+    with pytest.raises(Conflict, match=r"^There is no process 7 on this host; give the PID of one that runs\.$"):
         once(host_with(), web(pid=7), check_mode=check_mode)
 
 

@@ -107,9 +107,15 @@ def test_options(options: dict[str, Any], expected: PublishedPort) -> None:
             {"host_port": "80-81"},
             "host_port 80-81 and container_port 80 are ranges of unequal length: 2 and 1 ports.",
         ),
-        ({"container_ip": "127.0.0.1"}, "container_ip: 127.0.0.1 is the address of no endpoint."),
-        ({"container_ip": "::"}, "container_ip: :: is the address of no endpoint."),
-        ({"container_ip": "224.0.0.1"}, "container_ip: 224.0.0.1 is the address of no endpoint."),
+        (
+            {"container_ip": "127.0.0.1"},
+            "container_ip: 127.0.0.1 cannot be the address of an endpoint; write a unicast address.",
+        ),
+        ({"container_ip": "::"}, "container_ip: :: cannot be the address of an endpoint; write a unicast address."),
+        (
+            {"container_ip": "224.0.0.1"},
+            "container_ip: 224.0.0.1 cannot be the address of an endpoint; write a unicast address.",
+        ),
         (
             {"container_ip": "web"},
             "container_ip: 'web' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2.",
@@ -306,6 +312,7 @@ def test_a_port_that_a_process_listens_on_is_a_conflict_when_it_is_new() -> None
         once(host, web())
     assert str(conflict.value) == (
         "Host port 8080/tcp is in use: process 7 (nginx) listens on port 8080 of every address."
+        " Choose another host port, or free this one."
     )
 
     converge(host, web(protocol="udp"))

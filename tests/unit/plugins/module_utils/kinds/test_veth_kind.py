@@ -761,7 +761,9 @@ def test_a_full_bridge_is_a_conflict() -> None:
     for number in range(1023):
         host.make_link(host.host, "p%d" % number, master="br-blue")
 
-    with pytest.raises(Conflict, match=r"^Bridge br-blue is full: the kernel gives a bridge 1023 ports\.$"):
+    with pytest.raises(
+        Conflict, match=r"^Bridge br-blue is full: the kernel gives a bridge 1023 ports\. Use another bridge"
+    ):
         once(host, web())
 
 
@@ -794,7 +796,7 @@ def test_a_subnet_of_a_routed_veth_pair_that_is_elsewhere_is_a_conflict() -> Non
 @pytest.mark.parametrize("pid", [7])
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_a_process_that_is_not_there_is_a_conflict(pid: int, check_mode: bool) -> None:
-    with pytest.raises(Conflict, match=r"^There is no process 7 on this host\.$"):
+    with pytest.raises(Conflict, match=r"^There is no process 7 on this host; give the PID of one that runs\.$"):
         once(host_with(), web({"netns": None, "pid": pid}), check_mode=check_mode)
 
 

@@ -68,7 +68,7 @@ def saved(*lines: str, policy: str = "ACCEPT", table: str = "filter") -> Filter:
     return Filter(chains_of_save(text, "legacy", 4))
 
 
-def fate(rules: Filter, packet: Packet = SYN, hook: str = "forward") -> str:
+def verdict(rules: Filter, packet: Packet = SYN, hook: str = "forward") -> str:
     return rules.on_hook(hook, packet, Around()).kind
 
 
@@ -112,42 +112,42 @@ DOUBTS = {
 class TestNft:
     @pytest.mark.parametrize("name", MATCHES)
     def test_a_rule_that_matches_drops(self, name: str) -> None:
-        assert fate(nft([MATCHES[name], DROP])) == "drop"
+        assert verdict(nft([MATCHES[name], DROP])) == "drop"
 
     @pytest.mark.parametrize("name", OTHERS)
     def test_a_rule_for_others_does_not(self, name: str) -> None:
-        assert fate(nft([OTHERS[name], DROP])) == "pass"
+        assert verdict(nft([OTHERS[name], DROP])) == "pass"
 
     @pytest.mark.parametrize("name", DOUBTS)
     def test_a_rule_about_which_nobody_can_tell_leaves_it_unknown(self, name: str) -> None:
-        assert fate(nft([DOUBTS[name], DROP])) == "unknown"
+        assert verdict(nft([DOUBTS[name], DROP])) == "unknown"
 
     @pytest.mark.parametrize("name", DOUBTS)
     def test_doubt_does_not_matter_where_the_end_is_the_same(self, name: str) -> None:
-        assert fate(nft([DOUBTS[name], ACCEPT])) == "pass"
-        assert fate(nft([DOUBTS[name], DROP], policy="drop")) == "drop"
+        assert verdict(nft([DOUBTS[name], ACCEPT])) == "pass"
+        assert verdict(nft([DOUBTS[name], DROP], policy="drop")) == "drop"
 
     def test_the_first_verdict_counts(self) -> None:
-        assert fate(nft([MATCHES["interface"], ACCEPT], [DROP])) == "pass"
+        assert verdict(nft([MATCHES["interface"], ACCEPT], [DROP])) == "pass"
 
     def test_the_policy_is_the_last_word(self) -> None:
-        assert fate(nft([OTHERS["interface"], ACCEPT], policy="drop")) == "drop"
+        assert verdict(nft([OTHERS["interface"], ACCEPT], policy="drop")) == "drop"
 
     def test_the_answer_is_another_packet(self) -> None:
         rules = nft([match(ct("state"), ["established", "related"], "in"), ACCEPT], [DROP])
-        assert (fate(rules), fate(rules, ANSWER)) == ("drop", "pass")
+        assert (verdict(rules), verdict(rules, ANSWER)) == ("drop", "pass")
 
     @pytest.mark.parametrize(("verb", "after"), [("jump", "drop"), ("goto", "pass")])
     def test_a_chain_that_does_not_decide_gives_back(self, verb: str, after: str) -> None:
         more = [{"chain": {"family": "inet", "table": "t", "name": "other"}}]
-        assert fate(nft([{verb: {"target": "other"}}], [DROP], more=more)) == after
+        assert verdict(nft([{verb: {"target": "other"}}], [DROP], more=more)) == after
 
     def test_a_named_set_and_a_verdict_map_are_looked_into(self) -> None:
         body = {"family": "inet", "table": "t", "name": "s", "type": "inet_service"}
         more = [{"set": {**body, "elem": [{"elem": {"val": 80, "comment": "web"}}]}}]
-        assert fate(nft([match(payload("tcp", "dport"), "@s"), DROP], more=more)) == "drop"
+        assert verdict(nft([match(payload("tcp", "dport"), "@s"), DROP], more=more)) == "drop"
         choice = {"vmap": {"key": payload("tcp", "dport"), "data": {"set": [[22, ACCEPT], [80, DROP]]}}}
-        assert fate(nft([choice])) == "drop"
+        assert verdict(nft([choice])) == "drop"
 
     def test_the_rule_that_drops_is_named(self) -> None:
         found = nft([MATCHES["interface"], DROP]).on_hook("forward", SYN, Around())
@@ -179,25 +179,25 @@ class TestIptables:
         ],
     )
     def test_a_rule_that_matches_drops(self, text: str) -> None:
-        assert fate(saved("-A FORWARD %s -j DROP" % text)) == "drop"
+        assert verdict(saved("-A FORWARD %s -j DROP" % text)) == "drop"
 
     @pytest.mark.parametrize(
         "text", ["-i up0", "! -i br-blue", "-p udp", "-m conntrack --ctstate RELATED,ESTABLISHED", "-d 10.0.0.0/8"]
     )
     def test_a_rule_for_others_does_not(self, text: str) -> None:
-        assert fate(saved("-A FORWARD %s -j DROP" % text)) == "pass"
+        assert verdict(saved("-A FORWARD %s -j DROP" % text)) == "pass"
 
     @pytest.mark.parametrize("text", ["-m limit --limit 1/sec", "-m mark --mark 0x1", "-m set --match-set bad src"])
     def test_what_is_not_known_leaves_it_unknown(self, text: str) -> None:
-        assert fate(saved("-A FORWARD %s -j DROP" % text)) == "unknown"
+        assert verdict(saved("-A FORWARD %s -j DROP" % text)) == "unknown"
 
     def test_a_chain_is_followed_and_the_policy_decides(self) -> None:
         rules = ("-A FORWARD -j more", "-A more -i up0 -j ACCEPT")
-        assert fate(saved(*rules, policy="DROP")) == "drop"
-        assert fate(saved(*rules, policy="DROP"), SYN.at(iif="up0")) == "pass"
+        assert verdict(saved(*rules, policy="DROP")) == "drop"
+        assert verdict(saved(*rules, policy="DROP"), SYN.at(iif="up0")) == "pass"
 
     def test_reject_refuses(self) -> None:
-        assert fate(saved("-A FORWARD -j REJECT --reject-with icmp-port-unreachable")) == "reject"
+        assert verdict(saved("-A FORWARD -j REJECT --reject-with icmp-port-unreachable")) == "reject"
 
     def test_a_translation_is_read(self) -> None:
         rule = "-A PREROUTING -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.0.0.9:81"
