@@ -127,6 +127,7 @@ def _endpoint(
         ports = [] if network is None else _ports_of(endpoint, network)
         return replace(
             endpoint,
+            default_routes=world.default_routes(endpoint.place, endpoint.interface or ""),
             processes=tuple(world.processes_in(endpoint.place)),
             troubles=(*_lost_name(endpoint.place, world), *ways.troubles(endpoint, network)),
             ports=tuple(_use(port, heard.get(endpoint.place, {})) for port in ports),

@@ -56,6 +56,21 @@ def test_a_second_project_neither_takes_nor_disturbs_the_first(host: Host) -> No
     assert neighbour.ask(lan, 8080).label == "web"
 
 
+def test_lists_that_share_an_endpoint_leave_it_its_default_route(host: Host) -> None:
+    red, more = ({**BLOG, "name": name, "subnets": ["10.2%d.0.0/24" % at]} for at, name in ((2, "red"), (3, "more")))
+    for listed in (red, more, red, more):
+        host.do("bridge_network", networks=[listed])
+        assert "via 10.22.0.1 dev eth0" in host.run("ip -n cms route show default")
+    assert not host.do("bridge_network", networks=[red]).changed
+
+    looked = host.look("bridge_network", networks=[red], state="absent")
+    gone = host.do("bridge_network", networks=[red], state="absent")
+    for run in (looked, gone):
+        assert "cms is left without a default route (IPv4)" in str(run.data["warnings"])
+    host.do("bridge_network", networks=[more])
+    assert "via 10.23.0.1 dev eth1" in host.run("ip -n cms route show default")
+
+
 def test_everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made(host: Host) -> None:
     host.run("ip link add theirs type bridge; ip netns add theirs")
     before = host.dump()
