@@ -225,16 +225,22 @@ def test_an_odd_host(host: Host, oddity: str, again: str, words: tuple[str, ...]
 
 
 def test_a_link_that_leads_to_itself_below_the_names_is_nobodys_namespace(host: Host) -> None:
-    host.run("ip netns add some; ln -s loop /run/netns/loop; ln -s nothing /run/netns/dangling")
+    host.run(
+        "ip netns add some; ln -s loop /run/netns/loop; ln -s nothing /run/netns/dangling; mkdir /run/netns/folder"
+    )
     try:
         assert host.do("bridge_network", networks=[BLUE]).changed
         assert not host.do("bridge_network", networks=[BLUE]).changed
-        for name in ("loop", "dangling"):
-            message = host.refuse_in_earnest("netns", name=name)
+        for name in ("loop", "dangling", "folder"):
+            message = host.refuse("netns", name=name)
             assert is_one_sentence(message) and f"/run/netns/{name}" in message and "remove" in message
-            assert host.run(f"readlink /run/netns/{name}")
+            endpoint = {**BLUE, "endpoints": [{"name": "some", "netns": name}]}
+            message = host.refuse("bridge_network", networks=[endpoint])
+            assert message.startswith(f"network blue: endpoint some: namespace {name} cannot be made: /run/netns/")
+            assert not host.do("netns", name=name, state="absent").changed
+        assert host.run("readlink /run/netns/loop /run/netns/dangling; ls -d /run/netns/folder").count("\n") == 3
     finally:
-        host.run("rm /run/netns/loop /run/netns/dangling")
+        host.run("rm /run/netns/loop /run/netns/dangling; rmdir /run/netns/folder")
 
 
 def test_a_lock_that_somebody_removes(host: Host) -> None:

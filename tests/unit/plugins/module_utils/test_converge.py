@@ -402,6 +402,11 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
             "network blue: endpoint web: there is no process 99 on this host.",
         ),
         (
+            [blue({"name": "loop"})],
+            "network blue: endpoint loop: namespace loop cannot be made: /run/netns/loop is something else than the"
+            " file of a namespace; remove it.",
+        ),
+        (
             [blue(bridge="eth9")],
             "network blue: eth9 is there already, and is not a bridge but a physical or loopback interface.",
         ),
@@ -410,6 +415,7 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
 def test_refusals_name_the_network_and_the_endpoint(networks: list[Facts], message: str, check_mode: bool) -> None:
     host = new_host()
     host.listeners = {("tcp", 22): "sshd (process 7) listens on 0.0.0.0:22"}
+    host.names["loop"] = NamespaceEntry("loop", 0, blocked=True)
 
     with pytest.raises((Conflict, InvalidRequest)) as refused:
         once(host, networks, check_mode=check_mode)
