@@ -434,6 +434,18 @@ def asks(*publish: str) -> list[Facts]:
     return [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web", "publish": list(publish)}]}]
 
 
+def test_what_goes_of_a_network_is_counted_as_its_own() -> None:
+    host = new_host()
+    names = ["e%d" % number for number in range(5)]
+    once(host, [blue(*({"name": name} for name in names))])
+
+    gone = converge(host, [], state="absent", everything=True)
+    heads = [line for line in gone.before.splitlines() if line.startswith("#")]
+
+    assert len(heads) == 2 and heads[0].startswith("# network blue: removed: ") and "5 veths" in heads[0], heads
+    assert "veth" not in heads[1]
+
+
 def test_a_port_is_chosen_at_which_nobody_of_the_host_listens() -> None:
     host = new_host()
     host.listeners.update({("tcp", 49153): "sshd", ("udp", 49154): "dns", ("tcp", 8000): "httpd"})
