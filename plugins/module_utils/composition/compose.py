@@ -41,6 +41,13 @@ from .scope import BY_DEFAULT, Goes, Scope
 from .spec import read_masquerade
 from .surroundings import NOTHING_AROUND, Surroundings
 
+_NOTHING_LISTED = {
+    "present": "set prune to project if no network of project %s shall be left",
+    "absent": (
+        "name the networks of project %s that shall go; all that this collection has made on a host goes by"
+        " 'ansible-playbook dockerless.network.purge', or by the option everything"
+    ),
+}
 _STRANDED = (
     "Endpoint %s is left without a default route (IPv%d): it was that of network %s; a run with network %s in its list"
     " gives it one."
@@ -57,10 +64,7 @@ def compose(
     wanted = read_networks(networks, report, scope, around) if scope.state == "present" else []
     names = {network.name for network in wanted} if scope.state == "present" else read_names(networks)
     if not names and not scope.may_be_empty:
-        raise InvalidRequest(
-            "networks: the list is empty; set prune to project if no network of project %s shall be left."
-            % scope.project
-        )
+        raise InvalidRequest("networks: the list is empty; %s." % (_NOTHING_LISTED[scope.state] % scope.project))
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
     decide(wanted, report, goes, around)

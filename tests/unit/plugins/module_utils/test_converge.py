@@ -578,6 +578,19 @@ def test_a_list_that_is_empty_by_mistake_is_still_refused() -> None:
         once(new_host(), [], prune="listed")
 
 
+def test_a_list_of_what_shall_go_that_is_empty_by_mistake_is_told_what_takes_everything() -> None:
+    host = new_host()
+    once(host, EXAMPLE)
+
+    with pytest.raises(InvalidRequest) as refused:
+        once(host, [], prune="listed", state="absent")
+
+    assert str(refused.value) == (
+        "networks: the list is empty; name the networks of project default that shall go; all that this collection has"
+        " made on a host goes by 'ansible-playbook dockerless.network.purge', or by the option everything."
+    )
+
+
 def test_a_report_counts_whatever_is_no_fact_of_the_host() -> None:
     """So an object of a new kind, whose part of the report is a field of its own, is not forgotten."""
     facts = {"forwards": frozenset({4}), "uplinks": {4: "eth0"}, "backend": "nftables", "foreign": ("ufw",)}
