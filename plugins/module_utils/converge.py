@@ -16,6 +16,7 @@ from .kinds.registry import ROWS
 from .marks import BOOT_OBJECTS, BOOT_UNIT, UNITS
 from .model import HOST, RESERVED_PORTS, Conflict, Interface, InvalidRequest, Namespace, Network, Place, PublishedPort
 from .reading import find_flag, shown
+from .report import EndpointReport
 from .world import World
 
 if t.TYPE_CHECKING:
@@ -89,6 +90,10 @@ class _Around(Surroundings):
 
     def routes(self) -> t.Sequence[Network]:
         return self._world.destinations()
+
+    def default_routes(self, endpoint: EndpointReport) -> t.Collection[int]:
+        place = endpoint.place
+        return () if place is None else self._world.default_routes(place, endpoint.interface or "")
 
     def holds(self, port: PublishedPort) -> bool:
         world, (first, last) = self._world, (port.host_ports.first, port.host_ports.last)

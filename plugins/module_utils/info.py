@@ -129,6 +129,7 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
         "interface": endpoint.interface,
         "addresses": spelled(endpoint.addresses),
         "mac_address": endpoint.mac_address,
+        "default_routes": list(endpoint.default_routes),
         "names": list(endpoint.names),
         "dns": endpoint.dns,
         "services": list(endpoint.services),

@@ -14,14 +14,15 @@ import typing as t
 
 from .composition.sections import Noted, noted
 from .kernel.errors import KernelError
-from .kernel.state import RouteEntry
-from .marks import NAMES_SERVED, NAMES_UNIT
+from .kernel.state import BY_THE_KERNEL, RouteEntry
+from .marks import NAMES_SERVED, NAMES_UNIT, ROUTE_PROTOCOL
 from .model import Address, Drop, Listener, Place, PublishedPort
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
-from .world import World
+from .world import World, via_of
 
 _SILENT = "its DNS server does not answer; run the playbook, or systemctl restart %s" % NAMES_UNIT
+_BY_ROUTERS = 9  # RTPROT_RA: what IPv6 routers advertise
 _Heard = t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]
 
 
@@ -127,6 +128,7 @@ def _endpoint(
         ports = [] if network is None else _ports_of(endpoint, network)
         return replace(
             endpoint,
+            default_routes=world.default_routes(endpoint.place, endpoint.interface or ""),
             processes=tuple(world.processes_in(endpoint.place)),
             troubles=(*_lost_name(endpoint.place, world), *ways.troubles(endpoint, network)),
             ports=tuple(_use(port, heard.get(endpoint.place, {})) for port in ports),
@@ -198,6 +200,7 @@ class _Ways:
         self._world = world
         self._gateways: dict[tuple[Place, int], set[Address]] = {}
         self._told: set[tuple[Place, int]] = set()
+        self._looked: set[Place] = set()
         for network in report.networks:
             internal = network.policy is not None and network.policy.internal
             for endpoint in () if internal else network.endpoints:
@@ -216,6 +219,7 @@ class _Ways:
             return
         yield from self._flushed(place, endpoint)
         routes = self._world.routes(place)
+        yield from self._strays(place, endpoint, routes)
         for gateway in _gateways(endpoint, network):
             if not any(_leads(entry, link.name, gateway) for entry in routes):
                 yield "no way to its gateway %s" % gateway
@@ -236,6 +240,19 @@ class _Ways:
                     % address.ip
                 )
 
+    def _strays(self, place: Place, endpoint: EndpointReport, routes: t.Sequence[RouteEntry]) -> t.Iterator[str]:
+        """Routes of others: in the way of its subnets, and in a namespace of ours any."""
+        from .kinds.ways import hiding
+
+        walls = [entry for entry in self._world.host.stack(place).barriers() if entry.route.to.prefixlen]
+        found = hiding(endpoint.interface or "", endpoint.addresses, [*routes, *walls])
+        if self._world.owns(place) and place not in self._looked:
+            found += [entry for entry in [*routes, *walls] if entry not in found and _is_strange(entry)]
+        self._looked.add(place)
+        for entry in found:
+            way = "is %s" % entry.kind if entry.kind else "goes%s by %s" % (via_of(entry.route), entry.link)
+            yield "%s %s, by a route of somebody else" % (entry.route.to, way)
+
     def _default(self, place: Place, version: int, routes: t.Sequence[RouteEntry]) -> t.Iterator[str]:
         gateways = self._gateways.get((place, version))
         found = [entry for entry in routes if entry.route.to.prefixlen == 0 and entry.route.to.version == version]
@@ -253,6 +270,11 @@ def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[Address]
     """The host's addresses on the bridge that lie in a subnet of the endpoint."""
     subnets = [address.network for address in endpoint.addresses]
     return [own.ip for own in network.addresses if own.network in subnets]
+
+
+def _is_strange(entry: RouteEntry) -> bool:
+    """Whether neither we nor the kernel made a route, and it is none to everywhere."""
+    return bool(entry.route.to.prefixlen) and entry.protocol not in (ROUTE_PROTOCOL, BY_THE_KERNEL, _BY_ROUTERS)
 
 
 def _leads(entry: RouteEntry, link: str, address: Address) -> bool:

@@ -61,7 +61,8 @@ class EndpointReport:
     interface: str | None = None
     addresses: tuple[Interface, ...] = ()
     mac_address: str | None = None
-    # What lives there, which living.py fills in:
+    # What is there beside the link, which living.py fills in:
+    default_routes: tuple[int, ...] = ()  # versions of IP whose default route it has from us
     processes: tuple[Process, ...] = ()
     troubles: tuple[str, ...] = ()  # of its link and its routes, a clause each
     ports: tuple[PortUse, ...] = ()

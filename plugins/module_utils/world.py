@@ -23,6 +23,7 @@ from .marks import (
     LINK_GROUP,
     NETNS_FILES,
     RETIRED,
+    ROUTE_PROTOCOL,
     SYSCTL_FILE,
     UNITS,
     VOLATILE_SYSCTL_FILE,
@@ -478,6 +479,12 @@ class World:
                 found = [] if self.is_new(home) else list(self.host.stack(home).routes())
             self._routes[home] = self._routes[place] = found
         return found
+
+    def default_routes(self, place: Place, link: str) -> tuple[int, ...]:
+        """The versions of IP whose default route a link has from us; not one that stands back by its metric."""
+        ours = [e.route for e in self.routes(place) if (e.link, e.protocol) == (link, ROUTE_PROTOCOL)]
+        usual = [route.to for route in ours if metric_of(route) == KERNEL_METRIC[route.to.version]]
+        return tuple(sorted(to.version for to in usual if not to.prefixlen))
 
     def source_rules(self, place: Place) -> t.Sequence[SourceRule]:
         """The rules of ours by which the addresses of a place have routing tables of their own."""

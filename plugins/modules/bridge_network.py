@@ -196,7 +196,7 @@ options:
           default_route:
             description:
               - Whether the endpoint gets its default route by this network. Of several networks that may give one, the
-                first in the list does.
+                first in the list does, unless one of another list has given it already.
               - Set it to V(false) for a namespace that has a default route of its own, such as that of a container.
             type: bool
             default: true

@@ -169,6 +169,11 @@ networks:
           description: The MAC address of the interface, or null if it was not found.
           type: str
           sample: 02:42:0a:14:00:02
+        default_routes:
+          description: The versions of IP whose default route the endpoint has by this network.
+          type: list
+          elements: int
+          sample: [4]
         names:
           description: The names by which other endpoints of the network find it. Empty if the network has none.
           type: list

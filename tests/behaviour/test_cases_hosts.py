@@ -230,11 +230,22 @@ def test_a_link_that_leads_to_itself_below_the_names_is_nobodys_namespace(host: 
         assert host.do("bridge_network", networks=[BLUE]).changed
         assert not host.do("bridge_network", networks=[BLUE]).changed
         for name in ("loop", "dangling"):
-            message = host.refuse_in_earnest("netns", name=name)
+            message = host.refuse("netns", name=name)
             assert is_one_sentence(message) and f"/run/netns/{name}" in message and "remove" in message
+            message = host.refuse("bridge_network", networks=[lives_in(name)])
+            assert message.startswith(f"network blue: endpoint some: namespace {name} cannot be made: /run/netns/")
+            assert not host.do("netns", name=name, state="absent").changed
             assert host.run(f"readlink /run/netns/{name}")
+        host.run("mkdir /run/netns/folder")
+        for check in (True, False):
+            refused = host.fleet.module(host.name, "bridge_network", networks=[lives_in("folder")], check=check)
+            assert refused.failed and "/run/netns/folder" in refused.msg
     finally:
-        host.run("rm /run/netns/loop /run/netns/dangling")
+        host.run("rm /run/netns/loop /run/netns/dangling; rmdir /run/netns/folder")
+
+
+def lives_in(netns: str) -> dict[str, Any]:
+    return {**BLUE, "endpoints": [{"name": "some", "netns": netns}]}
 
 
 def test_a_lock_that_somebody_removes(host: Host) -> None:

@@ -1355,6 +1355,12 @@ class TestInfo:
         host.run("ip -n web route replace default via 10.50.0.99; ip -n web -6 route flush dev eth0")
         assert web()["troubles"] == ["default by 10.50.0.99, not the gateway", "no way to its gateway fd00:50::1"]
         host.do("bridge_network", networks=NETWORK)
+        host.run("ip -n web link add br9 up type bridge; ip -n web route add 10.50.0.0/25 dev br9")
+        host.run("ip -n web route add 192.0.2.0/24 dev br9")
+        assert [told.split()[0] for told in web()["troubles"]] == ["10.50.0.0/25", "192.0.2.0/24"]
+        assert host.do("bridge_network", networks=NETWORK).changed
+        assert [told.split()[0] for told in web()["troubles"]] == ["192.0.2.0/24"]
+        host.run("ip -n web link del br9")
         host.run("ip -n web rule flush; ip -n web route flush table local")
         rule, local = web()["troubles"]
         assert "no rule leads to its main routing table (IPv4)" in rule and "table local lacks 10.50.0." in local

@@ -56,6 +56,39 @@ def test_a_second_project_neither_takes_nor_disturbs_the_first(host: Host) -> No
     assert neighbour.ask(lan, 8080).label == "web"
 
 
+def test_lists_that_share_an_endpoint_leave_it_its_default_route(host: Host) -> None:
+    red, more = ({**BLOG, "name": name, "subnets": ["10.2%d.0.0/24" % at]} for at, name in ((2, "red"), (3, "more")))
+    for listed in (red, more, red, more):
+        host.do("bridge_network", networks=[listed])
+        assert "via 10.22.0.1 dev eth0" in host.run("ip -n cms route show default")
+    assert not host.do("bridge_network", networks=[red]).changed
+
+    looked = host.look("bridge_network", networks=[red], state="absent")
+    gone = host.do("bridge_network", networks=[red], state="absent")
+    for run in (looked, gone):
+        assert "cms is left without a default route (IPv4)" in str(run.data["warnings"])
+    host.do("bridge_network", networks=[more])
+    assert "via 10.23.0.1 dev eth1" in host.run("ip -n cms route show default")
+
+
+def test_a_way_to_the_subnet_in_a_namespace_of_others_is_refused(host: Host) -> None:
+    """The kernel takes theirs, as it was there first, so the endpoint would be dead."""
+    host.run(
+        "ip netns add theirs; ip -n theirs link add br9 up type bridge; ip -n theirs route add 10.21.0.0/24 dev br9"
+    )
+    before = host.dump()
+    inside = {**BLOG, "endpoints": [{"name": "cms", "netns": "theirs"}]}
+    message = host.refuse("bridge_network", networks=[inside])
+    command = "ip -n theirs route del 10.21.0.0/24 dev br9"
+    assert "network blog: endpoint cms" in message and "'%s'" % command in message
+    assert remains(before, host.dump()) == ""
+    host.run(command)
+    host.do("bridge_network", networks=[inside])
+    host.run("ip netns exec theirs ping -c 1 -W 2 10.21.0.1")
+    host.run("ip -n theirs route replace 10.21.0.0/24 dev br9")
+    assert "'%s'" % command in host.refuse("bridge_network", networks=[inside])
+
+
 def test_everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made(host: Host) -> None:
     host.run("ip link add theirs type bridge; ip netns add theirs")
     before = host.dump()

@@ -74,6 +74,7 @@ ELSEWHERE = {
     ("veth", "peer", "pid"),
     ("veth", "peer", "source_gateways"),
     ("netns", "sysctls"),
+    ("network_info", "check_mode"),
     *(
         (*place, "drops", key)
         for place in (("network_info",), ("network_info", "networks"))

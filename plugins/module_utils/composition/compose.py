@@ -31,7 +31,7 @@ from ..model import (
     Route,
     Veth,
 )
-from ..report import HostReport, NetworkReport
+from ..report import EndpointReport, HostReport, NetworkReport
 from .names import Names
 from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, staying
 from .objects import Composition, Objects
@@ -40,6 +40,18 @@ from .removal import removals, unwanted_files, unwanted_masquerades, unwanted_vi
 from .scope import BY_DEFAULT, Goes, Scope
 from .spec import read_masquerade
 from .surroundings import NOTHING_AROUND, Surroundings
+
+_NOTHING_LISTED = {
+    "present": "set prune to project if no network of project %s shall be left",
+    "absent": (
+        "name the networks of project %s that shall go; all that this collection has made on a host goes by"
+        " 'ansible-playbook dockerless.network.purge', or by the option everything"
+    ),
+}
+_STRANDED = (
+    "Endpoint %s is left without a default route (IPv%d): it was that of network %s; a run with network %s in its list"
+    " gives it one."
+)
 
 
 def compose(
@@ -52,10 +64,7 @@ def compose(
     wanted = read_networks(networks, report, scope, around) if scope.state == "present" else []
     names = {network.name for network in wanted} if scope.state == "present" else read_names(networks)
     if not names and not scope.may_be_empty:
-        raise InvalidRequest(
-            "networks: the list is empty; set prune to project if no network of project %s shall be left."
-            % scope.project
-        )
+        raise InvalidRequest("networks: the list is empty; %s." % (_NOTHING_LISTED[scope.state] % scope.project))
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
     decide(wanted, report, goes, around)
@@ -66,6 +75,7 @@ def compose(
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
     forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
     told = _plan_names(wanted, present, absent, report, goes, around)
+    told += _Beside(wanted, report, goes, around).stranded(present)
     asker = EVERYBODY if scope.everything else scope.asker
     (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
     return Composition(present, absent, (*_left_alone(names, report, scope), *told))
@@ -103,7 +113,7 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes:
     plan.port_publish = plan_ports(networks, report.ports, names, around)
     plan.netns = _plan_namespaces(networks, report, goes)
     routed = {policy.bridge for policy in plan.bridge_firewall if not policy.icc and policy.inner_flows}
-    plan.veth = _plan_veths(networks, routed, _served(networks, report, goes), names)
+    plan.veth = _plan_veths(networks, routed, _Beside(networks, report, goes, around), names)
     plan.endpoint_service = _plan_services(networks, report, goes)
     return plan
 
@@ -205,15 +215,12 @@ def _plan_services(networks: t.Sequence[BridgeNetwork], report: HostReport, goes
 
 
 def _plan_veths(
-    networks: t.Sequence[BridgeNetwork], routed: t.Collection[str], served: set[tuple[Place, int]], names: Names
+    networks: t.Sequence[BridgeNetwork], routed: t.Collection[str], beside: _Beside, names: Names
 ) -> list[Veth]:
-    """``routed`` are the bridges whose endpoints talk to one another by way of the host.
-
-    ``served`` are the namespaces that have a way out, for a version of IP, by a network that is not in the list.
-    """
+    """``routed`` are the bridges whose endpoints talk to one another by way of the host."""
     legs = Counter((e.place, v) for n in networks if not n.internal for e in n.endpoints for v in n.subnets)
-    legs.update(served)
-    served = set(served)
+    legs.update(beside.ways.keys())
+    served = beside.served({place for place, unused in legs})
     result = []
     for network in networks:
         stations: dict[str, str] = {}
@@ -257,14 +264,42 @@ def _refuse_double_mac(network: BridgeNetwork, endpoint: Endpoint, mac: str | No
         )
 
 
-def _served(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> set[tuple[Place, int]]:
-    kept = {endpoint.veth for endpoint in staying(networks, report, goes)}
-    found: set[tuple[Place, int]] = set()
-    for network in report.networks:
-        versions = [version for version in (4, 6) if _speaks(network, version)]
-        places = [Place(netns=endpoint.netns) for endpoint in network.endpoints if endpoint.veth in kept]
-        found.update((place, version) for place in places for version in versions)
-    return found
+class _Beside:
+    """The endpoints on the host that are not in the list, and stay."""
+
+    def __init__(
+        self, networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings
+    ) -> None:
+        kept = {endpoint.veth for endpoint in staying(networks, report, goes)}
+        self._report, self._around = report, around
+        self._all = [(n, e) for n in report.networks for e in n.endpoints if e.veth in kept]
+        # those that could be a way out, by namespace and version of IP, with the names of their networks
+        self.ways: dict[tuple[Place, int], str] = {}
+        for network, endpoint in self._all:
+            for version in (4, 6):
+                if _speaks(network, version):
+                    self.ways.setdefault((Place(netns=endpoint.netns), version), network.name)
+
+    def served(self, places: t.Container[Place]) -> set[tuple[Place, int]]:
+        """The namespaces among these that have their default route by one of them, for a version of IP."""
+        ends = [(Place(netns=e.netns), e) for unused, e in self._all if Place(netns=e.netns) in places]
+        return {(place, version) for place, end in ends for version in self._around.default_routes(end)}
+
+    def stranded(self, present: Objects) -> list[str]:
+        """What to say where a default route goes, and another network that stays is not asked to give one."""
+        ends = [(veth.peer.place, route.to) for veth in present.veth for route in veth.peer.routes]
+        served = {(place, to.version) for place, to in ends if not to.prefixlen}
+        found = []
+        for (place, version), other in self.ways.items():
+            leaving = self._leaving(place) if (place, version) not in served else []
+            for end in [end for end in leaving if version in self._around.default_routes(end)]:
+                told = (place.netns, version, name_of(end.network), other)
+                found.append(_STRANDED % told)
+        return found
+
+    def _leaving(self, place: Place) -> list[EndpointReport]:
+        kept = {end.veth for unused, end in self._all}
+        return [end for end in self._report.endpoints if end.netns == place.netns and end.veth not in kept]
 
 
 def _plan_veth(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..model import Interface, Network, PortRange, PublishedPort, port_ranges
+from ..report import EndpointReport
 
 
 class Surroundings:
@@ -22,6 +23,10 @@ class Surroundings:
     def routes(self) -> t.Sequence[Network]:
         """What routes of the host lead to, but for default routes."""
         return ()
+
+    def default_routes(self, endpoint: EndpointReport) -> t.Collection[int]:
+        """The versions of IP whose default route an endpoint has from us."""
+        return endpoint.default_routes
 
     def holds(self, port: PublishedPort) -> bool:
         """Whether somebody else has a port of the host: a process that listens, or a rule that leads it elsewhere."""

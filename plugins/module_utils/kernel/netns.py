@@ -35,21 +35,21 @@ def entries() -> dict[str, NamespaceEntry]:
         names = set()
     recorded = _recorded()
     inodes = {name: inode(Place(netns=name)) for name in names}
-    there = {
-        name: NamespaceEntry(name, inodes[name], recorded.get(name, 0), not inodes[name] and _is_remains(name))
-        for name in sorted(names)
-    }
+    there = {name: _entry(name, inodes[name], recorded.get(name, 0)) for name in sorted(names)}
     # A note without a name: the name was taken away by others.
     return {**there, **{name: NamespaceEntry(name, 0, recorded[name], True) for name in sorted(set(recorded) - names)}}
 
 
-def _is_remains(name: str) -> bool:
-    """Whether a plain file is one that we made."""
+def _entry(name: str, found: int, recorded: int) -> NamespaceEntry:
+    if found:
+        return NamespaceEntry(name, found, recorded)
     try:
         about = os.lstat(_path(name))
     except FileNotFoundError:
-        return False  # somebody has just taken it away
-    return stat.S_ISREG(about.st_mode) and stat.S_IMODE(about.st_mode) == _MODE and about.st_size == 0
+        return NamespaceEntry(name, 0, recorded)  # somebody has just taken it away
+    plain = stat.S_ISREG(about.st_mode)
+    made_by_us = plain and stat.S_IMODE(about.st_mode) == _MODE and about.st_size == 0
+    return NamespaceEntry(name, 0, recorded, remains=made_by_us, blocked=not plain)
 
 
 def inode(place: Place) -> int:

@@ -71,6 +71,7 @@ class NamespaceEntry:
     inode: int  # 0 for a plain file: what a crash between making the file and mounting on it leaves behind
     recorded: int = 0  # the inode that we noted when we gave this name to a process' namespace; 0: never
     remains: bool = False  # a plain file that we made: what a kill left of a name on its way in or out
+    blocked: bool = False  # neither a namespace nor a plain file, such as a link that leads nowhere or a folder
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..kernel.state import KERNEL_METRIC, Link, RouteEntry
+from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
 from ..model import ANYWHERE, Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
 from ..records import dataclass, replace
@@ -32,6 +32,9 @@ from .common import (
 
 if t.TYPE_CHECKING:
     from ..operations import Operation
+
+
+_KNOWN = (ROUTE_PROTOCOL, BY_THE_KERNEL)
 
 
 # ---- options to model
@@ -260,7 +263,7 @@ def change_routes(owner: str, end: Peer, there: Link | None, world: World) -> Ro
     for entry in stale:
         world.drop_route(end.place, entry)
     subnets = [] if there is None else restore_subnets(owner, end.place, there, end.addresses, world)
-    foreign = _clear_the_way(owner, end, missing, world)
+    foreign = _clear_the_way(owner, end, missing, world) + _uncover(owner, end, there, world)
     for route in missing:
         world.put_route(end.place, end.name, route, ROUTE_PROTOCOL)
     world.settle_routes(end.place, end.name)
@@ -277,6 +280,16 @@ def _clear_the_way(owner: str, end: Peer, missing: t.Sequence[Route], world: Wor
 
             return clear(owner, end.place, end.name, end.routes, missing, world)
     return []
+
+
+def _uncover(owner: str, end: Peer, there: Link | None, world: World) -> list[RouteEntry]:
+    """The routes of others that go, as packets for the subnets of an end take them."""
+    addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
+    if not addresses or all(e.link == end.name or e.protocol in _KNOWN for e in world.routes(end.place)):
+        return []
+    from .ways import uncover
+
+    return uncover(owner, end.place, end.name, addresses, world)
 
 
 def _moved(end: Peer, there: Link | None) -> list[Interface]:

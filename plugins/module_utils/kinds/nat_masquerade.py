@@ -11,11 +11,11 @@ from .. import parsing as read
 from ..arguments import BACKEND, MASQUERADE, NETWORK, WARN, Arguments
 from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.session import FirewallSession
-from ..marks import name_of
+from ..marks import label_of, name_of
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
 from ..ownership import Holding
 from ..records import replace
-from ..world import World
+from ..world import World, is_ours
 from .common import belongs, compact, remark_address
 
 # Cannot be the name of an interface here: the option's word for the interface of the default route.
@@ -104,6 +104,12 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
         return of_masquerade(item, world)
 
     def remark(self, item: Masquerade, world: World) -> None:
+        link = item.out.name
+        if item.out.inverted and link not in world.links() and not _is_foreseen(item, world):
+            text = (
+                "There is no interface %s on this host now, so that out_interface: '!%s' keeps nothing back, of: %%s."
+            )
+            world.remark(text % (link, link), _from(item), item.key)
         if item.to_source is not None:
             text = "This host does not have the address %s now, so that no answers come to what leaves with it: %%s."
             remark_address(item.to_source, text, _from(item), item.key, world)
@@ -124,6 +130,12 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
         rules.masquerades.pop(item.key, None)
         if state == "present":
             rules.masquerades[item.key] = item
+
+
+def _is_foreseen(item: Masquerade, world: World) -> bool:
+    """Whether somebody else may still make the interface: in check mode an earlier task, where the network is new."""
+    labels = (label_of(link.alias) for link in world.links().values() if is_ours(link))
+    return world.restoring or (world.check_mode and (not item.network or item.network not in labels))
 
 
 def _from(item: Masquerade) -> str:

@@ -10,6 +10,7 @@ import typing as t
 from .. import parsing as read
 from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import A_PROCESS, OTHERS, Description, NetworkKind, StepKind, Stored
+from ..kernel.sockets import path_of
 from ..kernel.state import Link, NamespaceEntry
 from ..kernel.sysctl import sysctl_name
 from ..marks import LINK_GROUP, label_of, namespace_alias
@@ -100,6 +101,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
     def _plan_new(self, item: Namespace, world: World) -> list[Operation]:
         from ..namespace_operations import AttachNamespace, CreateNamespace
 
+        _refuse_blocked(item, world)
         place = Place(netns=item.name)
         if item.pid is None:
             old = world.lost(item.name)
@@ -162,6 +164,11 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
     def _plan_absent(self, item: Namespace, entry: NamespaceEntry | None, world: World) -> list[Operation]:
         if entry is None:
             return []
+        if entry.blocked:
+            world.warn(
+                "%s is something else than the file of a namespace, and stays." % path_of(Place(netns=item.name))
+            )
+            return []
         attached = world.is_named_by_us(item.name)
         if entry.inode and not attached:
             lo = world.links(Place(netns=item.name)).get("lo")
@@ -195,6 +202,15 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         for link in ends:
             world.drop_link(link.name)
         return steps
+
+
+def _refuse_blocked(item: Namespace, world: World) -> None:
+    entry = world.namespace(item.name)
+    if entry is not None and entry.blocked:
+        raise Conflict(
+            "Namespace %s cannot be made: %s is something else than the file of a namespace; remove it."
+            % (item.name, path_of(Place(netns=item.name)))
+        )
 
 
 def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None:

@@ -165,7 +165,8 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         if link is None:
             return None
         if pair.host is None or pair.peer is None:
-            return compact(name=link.name, kind=link.kind or "other", bridge=link.master or None)
+            whose = belongs(label_of(link.alias) if is_ours(link) else "")
+            return compact(name=link.name, kind=link.kind or "other", bridge=link.master or None, **whose)
         return compact(
             name=link.name,
             bridge=link.master or None,

@@ -14,7 +14,7 @@ import typing as t
 
 from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
-from ..model import Address, Conflict, Interface, Network, Place, Route
+from ..model import Address, Conflict, Interface, Network, Place, Route, lies_in
 from ..operations import Operation, inside
 from ..world import World, metric_of, same_route, target_of, via_of
 
@@ -76,6 +76,41 @@ def _removal(place: Place, entry: RouteEntry) -> str:
 
 
 # ---- the subnets of addresses
+
+
+def hiding(link: str, addresses: t.Iterable[Interface], routes: t.Iterable[RouteEntry]) -> list[RouteEntry]:
+    """The routes of others by other links that packets for the subnets of a link's addresses take.
+
+    Those of the kernel follow from addresses, so there somebody wants one subnet twice.
+    """
+    subnets = [address.network for address in addresses]
+    strays = [e for e in routes if e.link != link and e.protocol not in (ROUTE_PROTOCOL, BY_THE_KERNEL)]
+    return [entry for entry in strays if any(_hides(entry.route, subnet) for subnet in subnets)]
+
+
+def _hides(route: Route, subnet: Network) -> bool:
+    if route.to == subnet:
+        return metric_of(route) <= (_SUBNET_METRIC[subnet.version] or 0)
+    return lies_in(route.to, subnet)
+
+
+def uncover(owner: str, place: Place, link: str, addresses: t.Sequence[Interface], world: World) -> list[RouteEntry]:
+    """Those of them that go, as the place is ours; tells the world.
+
+    Raises Conflict elsewhere when one is to a whole subnet. To a part of it somebody may well have a way of his own.
+    """
+    going = hiding(link, addresses, world.routes(place))
+    if world.owns(place):
+        for entry in going:
+            world.drop_route(place, entry)
+        return going
+    for entry in going:
+        if any(entry.route.to == address.network for address in addresses):
+            raise Conflict(
+                "%s: in %s its subnet %s goes by interface %s; remove that route with '%s', or choose another subnet."
+                % (owner, place, entry.route.to, entry.link, _removal(place, entry))
+            )
+    return []
 
 
 def restore(owner: str, place: Place, there: Link, wanted: t.Sequence[Interface], world: World) -> list[Operation]:

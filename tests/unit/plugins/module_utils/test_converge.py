@@ -403,6 +403,11 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
             "network blue: endpoint web: there is no process 99 on this host; give the PID of one that runs.",
         ),
         (
+            [blue({"name": "loop"})],
+            "network blue: endpoint loop: namespace loop cannot be made: /run/netns/loop is something else than the"
+            " file of a namespace; remove it.",
+        ),
+        (
             [blue(bridge="eth9")],
             "network blue: eth9 is there already, and is not a bridge but a physical or loopback interface.",
         ),
@@ -411,6 +416,7 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
 def test_refusals_name_the_network_and_the_endpoint(networks: list[Facts], message: str, check_mode: bool) -> None:
     host = new_host()
     host.listeners = {("tcp", 22): "sshd (process 7) listens on 0.0.0.0:22"}
+    host.names["loop"] = NamespaceEntry("loop", 0, blocked=True)
 
     with pytest.raises((Conflict, InvalidRequest)) as refused:
         once(host, networks, check_mode=check_mode)
@@ -427,6 +433,18 @@ def published_at(host: MemoryHost) -> list[str]:
 
 def asks(*publish: str) -> list[Facts]:
     return [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web", "publish": list(publish)}]}]
+
+
+def test_what_goes_of_a_network_is_counted_as_its_own() -> None:
+    host = new_host()
+    names = ["e%d" % number for number in range(5)]
+    once(host, [blue(*({"name": name} for name in names))])
+
+    gone = converge(host, [], state="absent", everything=True)
+    heads = [line for line in gone.before.splitlines() if line.startswith("#")]
+
+    assert len(heads) == 2 and heads[0].startswith("# network blue: removed: ") and "5 veths" in heads[0], heads
+    assert "veth" not in heads[1]
 
 
 def test_a_port_is_chosen_at_which_nobody_of_the_host_listens() -> None:
@@ -559,6 +577,19 @@ def test_all_is_composed_where_there_is_something(
 def test_a_list_that_is_empty_by_mistake_is_still_refused() -> None:
     with pytest.raises(InvalidRequest, match="the list is empty"):
         once(new_host(), [], prune="listed")
+
+
+def test_a_list_of_what_shall_go_that_is_empty_by_mistake_is_told_what_takes_everything() -> None:
+    host = new_host()
+    once(host, EXAMPLE)
+
+    with pytest.raises(InvalidRequest) as refused:
+        once(host, [], prune="listed", state="absent")
+
+    assert str(refused.value) == (
+        "networks: the list is empty; name the networks of project default that shall go; all that this collection has"
+        " made on a host goes by 'ansible-playbook dockerless.network.purge', or by the option everything."
+    )
 
 
 def test_a_report_counts_whatever_is_no_fact_of_the_host() -> None:

@@ -127,6 +127,7 @@ def test_every_key_that_is_promised() -> None:
                         "dns": False,
                         "services": [],
                         "processes": [],
+                        "default_routes": [4, 6],
                         "troubles": [],
                         "ports": [
                             {**use, "container_ip": address, "container_port": port}
@@ -183,6 +184,7 @@ def test_an_endpoint_that_cannot_be_found_has_no_more_than_its_veth_pair() -> No
         "interface",
         "addresses",
         "mac_address",
+        "default_routes",
         "services",
         "processes",
         "troubles",

@@ -194,6 +194,25 @@ def test_a_namespace_of_others_may_have_a_default_route_of_its_own(host: MemoryH
     assert endpoint(host)["troubles"] == []
 
 
+@pytest.mark.parametrize("ours", [True, False])
+def test_routes_of_others(host: MemoryHost, ours: bool) -> None:
+    """In a namespace of ours any is told of; in another one those alone that keep packets from a subnet of ours."""
+    space = host.space(WEB)
+    host.change_link(WEB, "lo", group=space.links["lo"].group if ours else 0)
+    for to, via, link, kind in (
+        ("10.20.0.0/25", None, "br9", ""),
+        ("10.20.0.128/25", None, "", "blackhole"),
+        ("192.0.2.0/24", None, "br9", ""),
+        ("198.51.100.0/24", "10.20.0.99", "eth0", ""),
+    ):
+        route = Route(ip_network(to), None if via is None else ip_address(via), 0)
+        space.routes.append(RouteEntry(route, link, BY_HAND, kind))
+
+    hiding = ["10.20.0.0/25 goes by br9", "10.20.0.128/25 is blackhole"]
+    others = ["192.0.2.0/24 goes by br9", "198.51.100.0/24 goes via 10.20.0.99 by eth0"] if ours else []
+    assert endpoint(host)["troubles"] == [told + ", by a route of somebody else" for told in hiding + others]
+
+
 def test_a_network_without_a_way_out_gives_no_default_route(host: MemoryHost) -> None:
     make_networks([{**BLUE, "internal": True, "endpoints": [{"name": "web"}]}], world(host))
 

@@ -212,6 +212,7 @@ class RoleHost:
         if veth["place"].netns is None:  # network_info looks into named namespaces only
             return dict(facts, name=None, netns=None, interface=None, addresses=[], mac_address=None)
         known = {key: veth[key] for key in ("interface", "addresses", "mac_address")}
+        known["default_routes"] = veth["gateways"]
         return dict(facts, name=veth["place"].netns, netns=veth["place"].netns, **known)
 
     def endpoints(self) -> dict[tuple[str, str], Facts]:

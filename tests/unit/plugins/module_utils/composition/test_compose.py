@@ -17,6 +17,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.composition imp
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
+from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.chosen import chosen, chosen_ip
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
@@ -460,6 +461,63 @@ def test_an_endpoint_in_a_network_of_another_list_gets_another_interface_and_no_
     [veth] = host.run([network("red", "10.21.0.0/24", "web")], prune="none")["present"]["veth"]
 
     assert (veth["peer"]["name"], veth["peer"]["gateways"]) == ("eth1", [])
+
+
+def test_a_default_route_stays_with_the_network_that_has_it_whichever_list_runs() -> None:
+    host = RoleHost()
+    blue, red = (network(name, "10.2%d.0.0/24" % at, "web") for at, name in enumerate(("blue", "red")))
+    host.run([blue], prune="listed")
+    host.run([red], prune="listed")
+
+    for listed, gateways in ((blue, ["10.20.0.1"]), (red, []), (blue, ["10.20.0.1"])):
+        [veth] = host.run([listed], prune="listed")["present"]["veth"]
+        assert veth["peer"]["gateways"] == gateways
+
+
+def test_a_network_of_another_list_that_gives_no_default_route_is_no_way_out() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", {"name": "web", "default_route": False})], prune="listed")
+
+    [veth] = host.run([network("red", "10.21.0.0/24", "web")], prune="listed")["present"]["veth"]
+
+    assert veth["peer"]["gateways"] == ["10.21.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("then", "state"),
+    [
+        (network("blue", "10.20.0.0/24"), "absent"),
+        (network("blue", "10.20.0.0/24", internal=True), "present"),
+        (network("blue", "10.20.0.0/24", "web", internal=True), "present"),
+    ],
+    ids=["absent", "not listed", "internal"],
+)
+def test_an_endpoint_that_is_left_without_a_default_route_is_told_of(then: Facts, state: str) -> None:
+    host = RoleHost()
+    red = network("red", "10.21.0.0/24", "web")
+    host.run([network("blue", "10.20.0.0/24", "web"), red])
+
+    scope = Scope("default", "listed", state)
+    told = composition.compose([then], read_report(host.info()), scope).warnings
+    host.run([then], prune="listed", state=state)
+    [veth] = host.run([red], prune="listed")["present"]["veth"]
+
+    assert told == (
+        "Endpoint web is left without a default route (IPv4): it was that of network blue; a run with network red in"
+        " its list gives it one.",
+    )
+    assert veth["peer"]["gateways"] == ["10.21.0.1"]
+
+
+def test_a_default_route_that_moves_to_another_network_of_the_list_is_not_told_of() -> None:
+    host = RoleHost()
+    blue, red = (network(name, "10.2%d.0.0/24" % at, "web") for at, name in enumerate(("blue", "red")))
+    host.run([blue, red])
+
+    found = composition.compose([red], read_report(host.info()), Scope("default", "project"))
+
+    assert not found.warnings
+    assert [str(route.via) for veth in found.present.veth for route in veth.peer.routes] == ["10.21.0.1"]
 
 
 def test_an_address_that_somebody_has_is_not_given_up_for_the_one_that_follows_from_the_name() -> None:

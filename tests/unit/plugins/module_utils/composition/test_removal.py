@@ -89,7 +89,8 @@ def test_by_default_only_what_the_listed_networks_no_longer_have_goes() -> None:
 @pytest.mark.parametrize("prune", ["listed", "none"])
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_an_empty_list_is_refused_unless_the_project_shall_have_no_networks(prune: str, state: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^networks: the list is empty; set prune to project"):
+    instead = {"present": "set prune to project", "absent": "name the networks"}
+    with pytest.raises(InvalidRequest, match=r"^networks: the list is empty; %s" % instead[state]):
         absent([], host_with(BLUE), prune=prune, state=state)
     assert absent([], host_with(BLUE, RED), state="absent") == NOTHING
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP, alias
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Conflict,
     InvalidRequest,
@@ -44,6 +45,7 @@ def gone(**changes: Any) -> Request:
 def host_with(*requests: Request) -> MemoryHost:
     host = MemoryHost()
     host.uplink("eth0", 1500, DEFAULT)
+    host.make_link(host.host, "br-blue", kind="bridge", group=LINK_GROUP, alias=alias("blue"))
     if requests:
         once(host, *requests)
     return host
@@ -155,7 +157,18 @@ def test_an_interface_that_is_not_there_is_a_conflict_unless_it_is_the_exception
     assert str(conflict.value) == (
         "There is no interface wg0 on this host; out_interface takes the name of one that is there."
     )
-    converge(host_with(), blue(out_interface="!wg0"))
+
+
+def test_an_interface_that_is_not_there_keeps_nothing_back() -> None:
+    assert converge(host_with(), blue(out_interface="!wg0")).warnings == (
+        "There is no interface wg0 on this host now, so that out_interface: '!wg0' keeps nothing back, of:"
+        " 10.20.0.0/24 of network blue.",
+    )
+    assert converge(host_with(), blue()).warnings == ()
+
+
+def test_check_mode_takes_an_interface_for_one_that_an_earlier_task_makes() -> None:
+    assert once(MemoryHost(), blue(), check_mode=True).warnings == ()
 
 
 def test_an_interface_that_is_gone_is_no_reason_to_keep_its_rule() -> None:

@@ -151,6 +151,24 @@ def test_a_name_that_a_crash_left_is_made_a_namespace() -> None:
     assert host.names["web"].inode
 
 
+@pytest.mark.parametrize("options", [{}, {"pid": 7}])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_what_is_no_file_below_the_names_is_refused_and_stays(options: dict[str, Any], check_mode: bool) -> None:
+    host = host_with()
+    host.start_process(7)
+    host.names["web"] = NamespaceEntry("web", 0, blocked=True)
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web(**options), check_mode=check_mode)
+    outcome = once(host, gone(), check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "Namespace web cannot be made: /run/netns/web is something else than the file of a namespace; remove it."
+    )
+    assert outcome.warnings == ("/run/netns/web is something else than the file of a namespace, and stays.",)
+    assert not outcome.changed and host.names["web"].blocked
+
+
 def test_a_name_that_a_crash_left_is_taken_away() -> None:
     host = host_with()
     host.names["web"] = NamespaceEntry("web", 0)

@@ -529,6 +529,57 @@ def test_a_default_route_in_a_namespace_of_others_is_refused_with_the_command(
     assert converge(host, web({**place, "gateways": ["10.20.0.1"]})).changed
 
 
+def stray(host: MemoryHost, to: str, metric: int = 0) -> None:
+    """`ip -n web route add TO dev wg0 metric METRIC`."""
+    if "wg0" not in host.space(WEB).links:
+        host.make_link(host.space(WEB), "wg0", up=True)
+    host.space(WEB).routes.append(RouteEntry(Route(ip_network(to), None, metric), "wg0", BY_HAND))
+
+
+STRAYS = [("10.20.0.0/24", 0), ("10.20.0.0/25", 0), ("10.20.0.7/32", 50), ("fd00:20::/64", 128), ("fd00:20::/65", 1024)]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "new"])
+@pytest.mark.parametrize(("to", "metric"), STRAYS)
+def test_a_way_of_others_to_a_subnet_of_the_end_goes_where_the_namespace_is_ours(
+    to: str, metric: int, there: bool
+) -> None:
+    host = host_with(*([web()] if there else []))
+    stray(host, to, metric)
+
+    assert converge(host, web()).changed
+
+    assert [entry for entry in host.space(WEB).routes if entry.link == "wg0"] == []
+
+
+@pytest.mark.parametrize(("to", "metric"), [("10.20.0.0/24", 100), ("fd00:20::/64", 1024), ("10.20.0.0/23", 0)])
+def test_a_way_of_others_that_no_packet_takes_stays(to: str, metric: int) -> None:
+    host = host_with(web())
+    stray(host, to, metric)
+
+    assert not converge(host, web()).changed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("there", [True, False], ids=["there", "new"])
+def test_a_way_of_others_to_a_subnet_of_the_end_is_refused_where_the_namespace_is_theirs(
+    there: bool, check_mode: bool
+) -> None:
+    host = host_with(*([web()] if there else []))
+    host.change_link(WEB, "lo", group=0)
+    stray(host, "10.20.0.0/25")
+    once(host, web())
+    stray(host, "10.20.0.0/24")
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web(), check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "veth v-blue-web: in namespace web its subnet 10.20.0.0/24 goes by interface wg0; remove that route with"
+        " 'ip -n web route del 10.20.0.0/24 dev wg0', or choose another subnet."
+    )
+
+
 def test_a_new_endpoint_takes_the_place_of_a_default_route_of_others_in_a_namespace_of_ours() -> None:
     host = host_with()
     by_hand("192.0.2.1", "wg0")(host)
