@@ -815,6 +815,10 @@ class World:
         if name not in names:
             names.append(name)
 
+    def assumed(self, kind: str) -> t.Sequence[str]:
+        """What is missing and taken to be there, by name."""
+        return self._assumed.get(kind, ())
+
     def warn(self, text: str) -> None:
         """Say something that the user should know, once."""
         if text not in self.warnings:

@@ -251,8 +251,10 @@ def _restored(record: Record, decided: _Decision, world: World) -> Values:
 
 
 def _can_be_set(key: str, world: World) -> bool:
-    """Not so the key of an interface that is away at the moment."""
-    return not key.endswith(("/accept_ra", "/route_localnet")) or world.sysctl(HOST, key) is not None
+    """Not so the key of an interface that is away at the moment, unless an earlier task is taken to bring it."""
+    if not key.endswith(("/accept_ra", "/route_localnet")) or world.sysctl(HOST, key) is not None:
+        return True
+    return key in map(localnet_key, world.assumed("interface"))
 
 
 def _is_on(value: str) -> bool:

@@ -212,7 +212,8 @@ def test_route_localnet_is_for_this_boot_only() -> None:
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_an_interface_that_is_not_there_is_a_conflict_unless_an_earlier_task_may_make_it(check_mode: bool) -> None:
     if check_mode:
-        assert once(host_with(), forward(route_localnet=["br-red"]), check_mode=True).changed
+        found = once(host_with(), forward(route_localnet=["br-red"]), check_mode=True)
+        assert "sysctl -w net.ipv4.conf.br-red.route_localnet=1" in "\n".join(found.commands)
         return
 
     with pytest.raises(Conflict) as conflict:
