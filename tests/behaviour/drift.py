@@ -82,7 +82,7 @@ def nft_rules(world: EngineWorld) -> Iterator[Damage]:
             if "hook" in facts:
                 yield Damage("chain", f"nft delete chain {TABLE} {name}", "", rules=True)
                 yield Damage("chain", f"nft 'add chain {TABLE} {name} {{ policy drop; }}'", "", rules=True)
-        elif kind in ("set", "map") and "dynamic" not in facts.get("flags", ()):  # or packets fill it
+        elif kind in ("set", "map") and not name.startswith("dropped_"):  # which packets fill
             yield Damage("set", f"nft flush {kind} {TABLE} {name}", "", rules=True)
             for element in elements(world, kind, name):
                 yield Damage("element", f"nft delete element {TABLE} {name} '{{ {element} }}'", "", rules=True)
