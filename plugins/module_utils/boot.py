@@ -45,10 +45,10 @@ def main() -> t.NoReturn:
     except _FAILURES as error:
         lines, trouble = [], str(error)
     for line in lines:
-        print(line)
+        sys.stdout.write(line + "\n")
     if trouble:
-        print(trouble, file=sys.stderr)
-    sys.exit(bool(trouble))
+        sys.stderr.write(trouble + "\n")
+    raise SystemExit(bool(trouble))
 
 
 def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSession]) -> tuple[list[str], str]:

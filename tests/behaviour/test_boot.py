@@ -85,8 +85,9 @@ class Site:
     def run(self, command: str, check: bool = True) -> str:
         return self.fleet.lab.run(HOST, command, check=check).stdout
 
-    def role(self, networks: list[dict[str, Any]] = NETWORKS, **options: Any) -> Run:
-        return self.fleet.play([self.fleet.role(networks, **options)]).must()
+    def role(self, networks: list[dict[str, Any]] | None = None, **options: Any) -> Run:
+        wanted = NETWORKS if networks is None else networks
+        return self.fleet.play([self.fleet.role(wanted, **options)]).must()
 
     def power_loss(self) -> None:
         """Returns when the host is up again."""

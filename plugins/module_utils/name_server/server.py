@@ -648,7 +648,7 @@ def inode_of(endpoint: str) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")
 
 
 async def serve(book: Book, upstream: Upstream, kept: Kept, wanted: t.Mapping[int, str]) -> None:
@@ -681,7 +681,7 @@ async def _until_changed(book: Book, over: asyncio.Event) -> None:
 
 def main() -> None:
     if "dns" not in globals():
-        sys.exit("the library dnspython is missing: install the package python3-dnspython")
+        raise SystemExit("the library dnspython is missing: install the package python3-dnspython")
     views, sockets = sys.argv[1:]
     asyncio.run(serve(Book(views), Upstream(), Kept.take(), served(sockets)))
 

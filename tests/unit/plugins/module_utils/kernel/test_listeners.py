@@ -144,7 +144,7 @@ def diagnosed(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[bytes]]:
         def __init__(self, protocol: int) -> None:
             assert protocol == 4
 
-        def __enter__(self) -> Opened:
+        def __enter__(self) -> Any:
             return self
 
         def __exit__(self, *unused: object) -> None:

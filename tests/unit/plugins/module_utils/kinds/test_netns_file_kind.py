@@ -204,7 +204,7 @@ def test_half_of_many_files_is_taken_back() -> None:
 
 def test_what_has_no_module_of_its_own_alone(host: MemoryHost) -> None:
     """By which the role writes files when it calls the modules one by one, in check mode as well."""
-    alone = [command for command in once(host, blue(), check_mode=True, rest=True).commands]
+    alone = once(host, blue(), check_mode=True, rest=True).commands
     once(host, blue())
     assert alone and all("/etc/netns" in command for command in alone)
     assert not once(host, blue(), rest=True).changed
