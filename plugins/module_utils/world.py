@@ -645,7 +645,7 @@ class World:
 
     def port_holder_in(self, place: Place, port: PublishedPort) -> str:
         """The same in a namespace that is there now."""
-        return self.host.port_holder_in(place, port)
+        return self.host.port_holder_in(self.places.home(place), port)  # which may be about to get its name
 
     def inode(self, place: Place) -> int:
         """What identifies a namespace as it will be; 0 when it is still to be made, or not there."""

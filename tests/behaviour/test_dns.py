@@ -128,8 +128,8 @@ class World(Host):
         return self.run(f"ip netns exec {netns} sh -c {command}", check=check).strip()
 
     def is_proxied_to(self, address: str) -> bool:
-        """Whether nginx in web has found job there."""
-        return self.run("ip netns exec web curl -s 127.0.0.1:8080", check=False) == address
+        """Whether nginx in web has found job there. It may know an answer for a moment, and wait for who has gone."""
+        return self.run("ip netns exec web curl -m 2 -s 127.0.0.1:8080", check=False) == address
 
     def asked(self) -> set[str]:
         """The names that the server outside was asked for."""

@@ -29,6 +29,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Namespace,
     NameView,
     Place,
+    PortRange,
     PublishedPort,
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
@@ -91,6 +92,7 @@ def entry(address: str, *names: str) -> NameEntry:
     return NameEntry(ipaddress.ip_address(address), names)
 
 
+LOCAL = ipaddress.ip_address("127.0.0.53")
 DB = entry("10.20.0.3", "db", "db.blue")
 
 
@@ -187,6 +189,17 @@ def test_a_service_that_was_stopped_is_started(host: SystemdHost) -> None:
     host.runs = False
     converge(host, *wanted(view("web")))
     assert host.told() == ["start"]
+
+
+def test_a_namespace_that_gets_its_name_back_is_entered_by_who_lives_there(host: SystemdHost) -> None:
+    """It has no file until the step that gives it one."""
+    asked: list[Place] = []
+    host.port_holder_in = lambda place, port: asked.append(place) or ""  # type: ignore[method-assign,func-returns-value]
+    host.start_process(7)
+    looking = world(host)
+    looking.places.attach("web", Place(pid=7))
+    looking.port_holder_in(Place(netns="web"), PublishedPort("udp", PortRange(53, 53), LOCAL, 53, LOCAL))
+    assert asked == [Place(pid=7)]
 
 
 def test_who_listens_there_already_is_named_and_left_alone(host: SystemdHost) -> None:
