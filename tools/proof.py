@@ -190,7 +190,7 @@ def _addresses(lab: Lab, host: str) -> dict[str, str]:
 
 # Without the lock, an empty file that stays as xtables.lock does.
 _TRACES = {
-    "interfaces and addresses": "ip -brief address show | sed 's/@[^ ]*//'",
+    "interfaces and addresses": "ip -brief address show | sed 's/@[^ ]*//; s/  */ /g'",
     "routes": "ip -4 route show table all; ip -6 route show table all",
     "network namespaces": "ls -1A /run/netns",
     "packet filter rules": "nft list ruleset",

@@ -29,7 +29,8 @@ if t.TYPE_CHECKING:
         """An object that belongs to a network, or to none when this is empty."""
 
         @property
-        def network(self) -> str: ...
+        def network(self) -> str:
+            """The label of the network."""
 
 
 Description = t.Optional[dict[str, t.Any]]
