@@ -178,9 +178,10 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     @staticmethod
     def _remark_ports(item: BridgePolicy, world: World) -> None:
         """Ports that are published already."""
-        for port in world.firewall.ports:
-            if port.bridge == item.bridge:
-                remark_internal(port, world)
+        ports = [port for port in world.firewall.ports if port.bridge == item.bridge]
+        # they come from a set, and the sentence must not differ from run to run
+        for port in sorted(ports, key=lambda port: (port.host_ports.first, port.protocol, str(port.host_ip))):
+            remark_internal(port, world)
 
 
 def _describe_flow(flow: Flow) -> dict[str, t.Any]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -422,6 +423,12 @@ def test_a_port_on_an_internal_bridge_is_worth_a_warning_whichever_comes_first()
     assert converge(host, web(host_port="81", host_ip="127.0.0.1")).warnings == ()
     assert converge(host, web()).warnings == told
     assert converge(host, policy).warnings == told
+
+    # in the order of their numbers: they are kept in a set, whose order differs from run to run
+    converge(host, *(web(host_port=str(port)) for port in (8084, 8081, 8083, 8082)))
+    (text,) = converge(host, policy).warnings
+    numbers = re.findall(r"(80\d\d)/tcp", text)
+    assert len(numbers) > 2 and numbers == sorted(numbers), text
 
 
 # ---- what is to go
