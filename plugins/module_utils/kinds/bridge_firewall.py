@@ -25,6 +25,9 @@ class _ByAddresses(BridgePolicy):
     """A policy whose subnets are those of the host's addresses on the bridge."""
 
 
+_LAST = (65536, "")  # behind all ports
+
+
 class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     """The policy of a bridge."""
 
@@ -178,9 +181,10 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     @staticmethod
     def _remark_ports(item: BridgePolicy, world: World) -> None:
         """Ports that are published already."""
+        there = world.firewall.current.ports
         ports = [port for port in world.firewall.ports if port.bridge == item.bridge]
-        # they come from a set, and the sentence must not differ from run to run
-        for port in sorted(ports, key=lambda port: (port.host_ports.first, port.protocol, str(port.host_ip))):
+        # those that are there come from a set, and the sentence must not differ from run to run
+        for port in sorted(ports, key=lambda port: (port.host_ports.first, port.protocol) if port in there else _LAST):
             remark_internal(port, world)
 
 
