@@ -98,7 +98,8 @@ class FirewallSession:
         current = self.current
         self.policies = {policy.bridge: policy for policy in current.policies}
         self.masquerades = {masquerade.key: masquerade for masquerade in current.masquerades}
-        self.ports = PortTable(current.ports)
+        # the order of a set differs from run to run, and messages name ports in the order of the table
+        self.ports = PortTable(sorted(current.ports, key=lambda port: (port.host_ports.first, port.protocol)))
         self.drop_foreign = current.drop_foreign
         self.drop_transit = current.drop_transit
 

@@ -25,9 +25,6 @@ class _ByAddresses(BridgePolicy):
     """A policy whose subnets are those of the host's addresses on the bridge."""
 
 
-_LAST = (65536, "")  # behind all ports
-
-
 class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     """The policy of a bridge."""
 
@@ -181,11 +178,9 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     @staticmethod
     def _remark_ports(item: BridgePolicy, world: World) -> None:
         """Ports that are published already."""
-        there = world.firewall.current.ports
-        ports = [port for port in world.firewall.ports if port.bridge == item.bridge]
-        # those that are there come from a set, and the sentence must not differ from run to run
-        for port in sorted(ports, key=lambda port: (port.host_ports.first, port.protocol) if port in there else _LAST):
-            remark_internal(port, world)
+        for port in world.firewall.ports:
+            if port.bridge == item.bridge:
+                remark_internal(port, world)
 
 
 def _describe_flow(flow: Flow) -> dict[str, t.Any]:
