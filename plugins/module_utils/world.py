@@ -780,10 +780,6 @@ class World:
             # an empty one has to go as well, so it is told of by a file that it had
             yield from ((RETIRED, name) for name in self.host.folder(RETIRED) or ("hosts",))
 
-    def has_folder(self, path: str) -> bool:
-        """Whether there is a folder with something in it."""
-        return bool(self.host.folder(path))
-
     def inside(self, path: str) -> t.Collection[str]:
         """The names of what is in a folder, as it is now; none when it is not there."""
         return self.host.folder(path)

@@ -174,7 +174,7 @@ class Host:
 
     def has_systemd(self) -> bool:
         """Whether systemd is PID 1 here (sd_booted(3))."""
-        return self._visitor.at_home(lambda: os.path.isdir("/run/systemd/system"))
+        return self.is_folder("/run/systemd/system")
 
     def read_units(self, names: t.Sequence[str]) -> t.Mapping[str, Unit]:
         """Units of systemd as they are now."""

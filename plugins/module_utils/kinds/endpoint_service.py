@@ -226,7 +226,7 @@ def _text(item: EndpointService, world: World) -> str:
         for name in NAMED_FILES
         if world.file(files.names_path(item.netns, name)) is not None and world.file("/etc/" + name) is not None
     ]
-    return files.drop_in_text(item.unit, item.netns, item.network, names, world.has_folder(files.RESOLVED))
+    return files.drop_in_text(item.unit, item.netns, item.network, names, bool(world.inside(files.RESOLVED)))
 
 
 def _bound(text: str) -> list[str] | None:
