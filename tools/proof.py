@@ -39,6 +39,10 @@ class Question:
 
 
 # fmt: off
+SERVED: Sequence[Question] = (
+    Question("web asks for db by its name, IPv6", "web", "http://db:5000/", WEB6),
+    Question("a neighbour on the LAN asks, port 5000", NEIGHBOUR, "http://{lan4}:5000/", "{neighbour4}"),
+)
 CHAPTERS: Mapping[str, Sequence[Question]] = {
     "The way out. Which client does a server on the internet see?": (
         Question("web asks, IPv4", "web", f"http://{INTERNET4}/", "{lan4}"),
@@ -60,10 +64,7 @@ CHAPTERS: Mapping[str, Sequence[Question]] = {
         Question("the host asks 127.0.0.1", HOST, "http://127.0.0.1:9000/", GATEWAY4),
         Question("a neighbour asks the host", NEIGHBOUR, "http://{lan4}:9000/", CLOSED),
     ),
-    "Names, and a service of systemd in db": (
-        Question("web asks for db by its name, IPv6", "web", "http://db:5000/", WEB6),
-        Question("a neighbour on the LAN asks, port 5000", NEIGHBOUR, "http://{lan4}:5000/", "{neighbour4}"),
-    ),
+    "Names, and a service of systemd in db": SERVED,
     "What is not published serves its own network alone": (
         Question("db asks web, port 80", "db", f"http://{WEB4}/", DB4),
         Question("db asks web, port 81", "db", f"http://{WEB4}:81/", DB4),
@@ -74,8 +75,7 @@ CHAPTERS: Mapping[str, Sequence[Question]] = {
     ),
 }
 AFTER_BOOT: Sequence[Question] = (
-    Question("web asks for db by its name, IPv6", "web", "http://db:5000/", WEB6),
-    Question("a neighbour on the LAN asks, port 5000", NEIGHBOUR, "http://{lan4}:5000/", "{neighbour4}"),
+    *SERVED,
     Question("web asks, IPv4", "web", f"http://{INTERNET4}/", "{lan4}"),
     Question("a neighbour with a route asks db", NEIGHBOUR, f"http://{DB4}:5000/", CLOSED),
 )
