@@ -26,6 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from fleet import HERE, HOSTS, Fleet, Host, Lab, Settings
 
+from lab.identity import systemd_path
+
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
@@ -43,6 +45,18 @@ def fleet(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with Lab(name=name) as lab:
         lab.up(hosts=2, uplink=True, binds=settings.binds())
         yield Fleet(lab, settings, tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(scope="module")
+def systemd_fleet(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """One host that systemd runs on, with a neighbour and the internet."""
+    if os.geteuid() != 0 or systemd_path() is None:
+        pytest.skip("a lab with systemd needs root and systemd")
+    with Lab(name=os.environ.get("LAB_NAME", f"b{os.getpid()}") + "-sd") as lab:
+        lab.up(hosts=1, uplink=True, systemd=True, binds=settings.binds())
+        made = Fleet(lab, settings, tmp_path_factory.mktemp("systemd"))
+        made.switch_iptables("h1", legacy=settings.legacy_tables)
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import subprocess
 import time
@@ -19,10 +18,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fleet import Fleet, Lab, Place, Run, Settings, differences, eventually, remains
+from fleet import Fleet, Place, Run, differences, eventually, remains
 
 from lab.client import LabError
-from lab.identity import systemd_path
 
 HOST = "h1"
 UNIT = "dockerless-network.service"
@@ -175,20 +173,12 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if os.geteuid() != 0:
-        pytest.skip("a lab needs root")
-    if systemd_path() is None:
-        pytest.skip("systemd is not installed")
-    with Lab(name=os.environ.get("LAB_NAME", f"b{os.getpid()}") + "s") as lab:
-        lab.up(hosts=1, uplink=True, systemd=True, binds=settings.binds())
-        fleet = Fleet(lab, settings, tmp_path_factory.mktemp("boot"))
-        fleet.switch_iptables(HOST, legacy=settings.legacy_tables)
-        made = Site(fleet)
-        made.settled()
-        made.run(NFTABLES)
-        made.bare = made.all()
-        yield made
+def site(systemd_fleet: Fleet) -> Iterator[Site]:
+    made = Site(systemd_fleet)
+    made.settled()
+    made.run(NFTABLES)
+    made.bare = made.all()
+    yield made
 
 
 @pytest.fixture

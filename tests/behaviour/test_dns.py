@@ -10,7 +10,6 @@ import base64
 import contextlib
 import functools
 import json
-import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet import HERE, Fleet, Host, Lab, Settings, eventually
+from fleet import HERE, Fleet, Host, eventually
 
 HOST = "h1"
 OUTSIDE, LOG = "203.0.113.1", "/tmp/asked"
@@ -163,25 +162,18 @@ class World(Host):
 
 
 @pytest.fixture(scope="module")
-def world(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    from lab.identity import systemd_path
-
-    if os.geteuid() != 0 or systemd_path() is None:
-        pytest.skip("a lab with systemd needs root and systemd")
-    with Lab(name=f"{os.environ.get('LAB_NAME', f'b{os.getpid()}')}-dn") as lab:
-        lab.up(hosts=1, uplink=True, systemd=True, binds=settings.binds())
-        fleet = Fleet(lab, settings, tmp_path_factory.mktemp("dns"))
-        fleet.switch_iptables(HOST, legacy=settings.legacy_tables)
-        made = World(fleet, HOST)
-        for node, name in ((HOST, "asker"), ("internet", "upstream")):
-            put = f"mkdir -p {PROGRAMS}; cat > {PROGRAMS}/{name}.py"
-            lab.run(node, ["/bin/sh", "-c", put], input=(HERE / "nodes" / f"{name}.py").read_text())
-        server = lab.popen(
-            "internet", ["/usr/bin/python3", f"{PROGRAMS}/upstream.py", OUTSIDE, LOG], stdout=subprocess.PIPE
-        )
-        assert server.stdout is not None and server.stdout.readline()
-        made.run(f"rm -f /etc/resolv.conf; echo nameserver {OUTSIDE} > /etc/resolv.conf")
-        yield made
+def world(systemd_fleet: Fleet) -> Iterator[World]:
+    lab = systemd_fleet.lab
+    made = World(systemd_fleet, HOST)
+    for node, name in ((HOST, "asker"), ("internet", "upstream")):
+        put = f"mkdir -p {PROGRAMS}; cat > {PROGRAMS}/{name}.py"
+        lab.run(node, ["/bin/sh", "-c", put], input=(HERE / "nodes" / f"{name}.py").read_text())
+    server = lab.popen(
+        "internet", ["/usr/bin/python3", f"{PROGRAMS}/upstream.py", OUTSIDE, LOG], stdout=subprocess.PIPE
+    )
+    assert server.stdout is not None and server.stdout.readline()
+    made.run(f"rm -f /etc/resolv.conf; echo nameserver {OUTSIDE} > /etc/resolv.conf")
+    yield made
 
 
 def test_each_endpoint_asks_a_server_of_its_own(world: World) -> None:

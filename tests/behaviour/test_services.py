@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fleet import ROOT, Fleet, Host, Lab, Settings, differences, eventually, remains
+from fleet import ROOT, Fleet, Host, differences, eventually, remains
 
 pytestmark = pytest.mark.once
 
@@ -77,21 +76,14 @@ class World(Host):
 
 
 @pytest.fixture(scope="module")
-def world(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    from lab.identity import systemd_path
-
-    if os.geteuid() != 0 or systemd_path() is None:
-        pytest.skip("a lab with systemd needs root and systemd")
-    with Lab(name=f"{os.environ.get('LAB_NAME', f'b{os.getpid()}')}-sv") as lab:
-        lab.up(hosts=1, uplink=True, systemd=True, binds=settings.binds())
-        fleet = Fleet(lab, settings, tmp_path_factory.mktemp("services"))
-        fleet.switch_iptables(HOST, legacy=settings.legacy_tables)
-        made = World(fleet, HOST)
-        files = {f"/etc/systemd/system/{name}.service": UNIT % (*values, name) for name, values in UNITS.items()}
-        for path, text in {**files, "/usr/local/lib/server.py": SERVER}.items():
-            lab.run(HOST, ["/bin/sh", "-c", f"cat > {path}"], input=text)
-        made.run("systemctl daemon-reload; systemctl start nginx app private")
-        yield made
+def world(systemd_fleet: Fleet) -> Iterator[World]:
+    lab = systemd_fleet.lab
+    made = World(systemd_fleet, HOST)
+    files = {f"/etc/systemd/system/{name}.service": UNIT % (*values, name) for name, values in UNITS.items()}
+    for path, text in {**files, "/usr/local/lib/server.py": SERVER}.items():
+        lab.run(HOST, ["/bin/sh", "-c", f"cat > {path}"], input=text)
+    made.run("systemctl daemon-reload; systemctl start nginx app private")
+    yield made
 
 
 def test_services_live_in_endpoints(world: World) -> None:
