@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host as a plan sees it: what is there, and what earlier steps of the same run will have made or taken away.
 
-Links, routes, sysctls, files and namespaces are all asked for here, and what plans a step tells here what that will
-change. So two kinds of objects that want the same key or file see one another.
+Links, routes, sysctls, files, namespaces and units of systemd are all asked for here, and what plans a step tells here
+what that will change. So two kinds of objects that want the same key, file or unit see one another.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ from .records import dataclass, replace
 if t.TYPE_CHECKING:
     from .kernel.units import Unit
     from .operations import Operation
+    from .planned_units import PlannedUnits
 
 # Where links are, by the number that the host's links have for their namespace, and their index there.
 _Ends = dict[tuple[t.Optional[int], int], tuple[Place, str]]
@@ -125,6 +126,7 @@ class World:
         self._machine_id = ""
         self._systemd: bool | None = None
         self._units: dict[str, Unit] = {}
+        self._planned_units: PlannedUnits | None = None
         self._services: dict[str, tuple[str, str]] | None = None
         self._assumed: dict[str, list[str]] = {}
         self._local: t.Collection[bytes] | None = None
@@ -676,11 +678,35 @@ class World:
             self._systemd = self.host.has_systemd()
         return self._systemd
 
-    def unit(self, name: str) -> Unit:
-        """A unit of systemd as it is now; all that this run may have to do with are read at once."""
+    def found_unit(self, name: str) -> Unit:
+        """A unit of systemd as it was before this run; all that this run may have to do with are read at once."""
         if name not in self._units:
             self._units.update(self.host.read_units(sorted({name, *self.claims.units} - set(self._units))))
         return self._units[name]
+
+    def unit(self, name: str) -> Unit:
+        """A unit of systemd as it will be when the steps planned so far are done."""
+        found = self.found_unit(name)
+        return found if self._planned_units is None else self._planned_units.applied(found)
+
+    def put_unit(
+        self,
+        name: str,
+        runs: bool | None = None,
+        enabled: bool | None = None,
+        netns: str | None = None,
+        anew: bool = False,
+    ) -> None:
+        """This run wants a unit to run or to be stopped, to be enabled or disabled, and in the namespace of this file.
+
+        ``netns`` is empty for the host's own namespace; ``anew`` is for a unit that is started or restarted. Raises
+        Conflict when the same run wants something else of the unit as well.
+        """
+        if self._planned_units is None:
+            from .planned_units import PlannedUnits
+
+            self._planned_units = PlannedUnits()
+        self._planned_units.put(name, runs, enabled, netns, anew)
 
     def unmounted(self, unit: Unit, mounts: t.Mapping[str, str]) -> t.Sequence[str]:
         """The places where a unit that runs should find a file of ``mounts``, and does not; one in check mode, too."""

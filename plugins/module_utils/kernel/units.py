@@ -10,7 +10,7 @@ import os
 import re
 import typing as t
 
-from ..records import dataclass
+from ..records import dataclass, replace
 from .errors import CommandError
 
 Call = t.Callable[[t.Sequence[str]], tuple[int, str, str]]
@@ -50,6 +50,15 @@ class Unit:
     def is_enabled(self) -> bool:
         """Whether it is to be started at boot."""
         return self.enabled in _ENABLED
+
+    def brought_to(self, runs: bool | None, enabled: bool | None, netns: str | None, anew: bool) -> Unit:
+        """The unit when this has been done to it; None leaves it as it is. Nobody knows the process it will have."""
+        unit = self
+        if anew or runs not in (None, self.runs):
+            unit = replace(unit, active="active" if runs else "inactive", pid=0)
+        if enabled not in (None, self.is_enabled):
+            unit = replace(unit, enabled="enabled" if enabled else "disabled")
+        return unit if netns is None else replace(unit, netns=netns)
 
 
 _PROPERTIES = (

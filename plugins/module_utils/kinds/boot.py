@@ -117,6 +117,7 @@ class BootKind(StepKind[Boot]):
         steps: list[Operation] = []
         if not decided.on and world.file(UNIT_PATH) is not None:
             steps.append(RunTool(("systemctl", "stop", BOOT_UNIT), _START))
+            world.put_unit(BOOT_UNIT, runs=False, enabled=False)
             if enabled:
                 steps.append(RunTool(("systemctl", "disable", BOOT_UNIT), ("systemctl", "enable", BOOT_UNIT)))
         was, now = decided.program
@@ -134,8 +135,10 @@ class BootKind(StepKind[Boot]):
             world.afterwards.append(DaemonReload())
         if decided.on and not enabled:
             world.afterwards.append(RunTool(("systemctl", "enable", BOOT_UNIT), ("systemctl", "disable", BOOT_UNIT)))
+            world.put_unit(BOOT_UNIT, enabled=True)
         if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
             world.afterwards.append(RunTool(_START, ("systemctl", "stop", BOOT_UNIT)))
+            world.put_unit(BOOT_UNIT, runs=True)
         return steps
 
     # ---- what is decided

@@ -110,13 +110,10 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         return compact(unit=item.unit, netns=netns, runs=runs, names=_bound(text), **belongs(label))
 
     def wanted(self, item: EndpointService, observed: Description, world: World) -> Description:
-        unit = world.unit(item.unit)
-        moves = any(moved["unit"] == unit.name for moved in world.moved)
-        runs = _INSIDE if moves else _runs(unit, item.netns, world)
         return compact(
             unit=item.unit,
             netns=item.netns,
-            runs=runs,
+            runs=_runs(world.unit(item.unit), item.netns, world),
             names=_bound(_text(item, world)),
             **belongs(item.network),
         )
@@ -135,6 +132,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         steps = [*_write(files.TARGET, files.target(), world), *_write(drop_in(item.unit), text, world)]
         if steps or unit.netns != files.path(item.netns):
             world.afterwards.append(DaemonReload())
+        world.put_unit(unit.name, netns=files.path(item.netns))
         was = service_of(before)
         moved = was is None or was[0] != item.netns
         if not self._run_inside(item, unit, moved, world) and unit.runs:
@@ -148,7 +146,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         """Restart a unit that runs elsewhere; start one that is to run at boot, and for which there was no endpoint."""
         anchor = endpoint_unit(item.netns)
         place = Place(netns=item.netns)
-        late = moved or world.is_new(place) or not world.unit(anchor).runs
+        late = moved or world.is_new(place) or not world.found_unit(anchor).runs
         verb = ""
         if unit.runs:
             inside = world.is_same(Place(pid=unit.pid), place) if unit.pid else not late
@@ -159,7 +157,9 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
             # taken back, the start of one that is there would stop its other services
             reached = world.unit(anchor).runs
             world.afterwards += [] if reached else [UnitVerb("start", (anchor,), alone=True)]
+            world.put_unit(anchor, runs=True)
             world.afterwards.append(UnitVerb(verb, (unit.name,)))
+            world.put_unit(unit.name, runs=True, anew=True)
             world.moved.append({"unit": unit.name, "netns": item.netns, "action": verb + "ed"})
         return verb
 
@@ -193,8 +193,10 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
     @staticmethod
     def _run_outside(item: EndpointService, netns: str, world: World) -> list[Operation]:
         unit = world.unit(item.unit)
+        world.put_unit(unit.name, netns="")
         if not unit.runs or (unit.pid and world.is_host(Place(pid=unit.pid))):
             return []
+        world.put_unit(unit.name, runs=item.removal == "restart", anew=True)
         world.moved.append({"unit": unit.name, "netns": "", "action": _DONE[item.removal]})
         if item.removal == "stop":
             world.warn("Unit %s has left %s and is stopped." % (unit.name, netns))
@@ -266,6 +268,7 @@ def _release(netns: str, world: World) -> list[Operation]:
     anchor = endpoint_unit(netns)
     if netns in _left(world).values() or not world.unit(anchor).runs:
         return []
+    world.put_unit(anchor, runs=False)
     return [UnitVerb("stop", (anchor,), alone=True)]
 
 

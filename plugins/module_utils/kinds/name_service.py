@@ -98,10 +98,12 @@ class Service:
         steps: list[Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
         if any(isinstance(step, WriteFile) and step.path == UNIT for step in steps):
             self._world.afterwards.append(DaemonReload())
-        if steps or lost or unserved or not self._runs():
+        anew = bool(steps) or lost or unserved or not self._runs()
+        if anew:
             self._world.afterwards.append(_verb("restart" if self._runs() else "start"))
         if not self._world.file(_WANTED):
             self._world.afterwards.append(UnitVerb("enable", (NAMES_UNIT,)))
+        self._world.put_unit(NAMES_UNIT, runs=True, enabled=True, netns="", anew=anew)
         return steps
 
     def is_sound(self, netns: t.Iterable[str]) -> bool:
@@ -194,6 +196,7 @@ def removal_steps(world: World) -> list[Operation]:
         paths.append(_WANTED)
     elif world.file(UNIT) is not None:
         steps += [UnitVerb("disable", (NAMES_UNIT,)), _verb("stop")]
+        world.put_unit(NAMES_UNIT, runs=False, enabled=False)
         world.afterwards.append(DaemonReload())
     for path in paths:
         before = world.file(path)

@@ -8,6 +8,7 @@ import ast
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -376,6 +377,55 @@ def test_a_file_that_is_to_go(host: MemoryHost) -> None:
 def test_systemd_runs_or_does_not(host: MemoryHost, runs: bool) -> None:
     host.systemd = runs
     assert world(host).systemd() is runs
+
+
+def test_a_unit_is_what_the_steps_so_far_will_have_made_of_it(host: MemoryHost) -> None:
+    host.systemd = True
+    host.pid1.install("nginx.service", runs=True)
+    seen = world(host)
+    was = seen.unit("nginx.service")
+    assert was.runs and was.pid and not was.is_enabled
+
+    seen.put_unit("nginx.service", runs=True, enabled=True)
+    assert seen.unit("nginx.service") == replace(was, enabled="enabled")  # it goes on to run
+    seen.put_unit("nginx.service", runs=True, netns="/run/netns/web", anew=True)
+    will = seen.unit("nginx.service")
+    assert (will.runs, will.pid, will.netns, will.is_enabled) == (True, 0, "/run/netns/web", True)
+    assert seen.found_unit("nginx.service") == was
+
+
+def test_a_unit_that_is_to_stop(host: MemoryHost) -> None:
+    host.systemd = True
+    host.pid1.install("nginx.service", runs=True, enabled=True)
+    seen = world(host)
+
+    seen.put_unit("nginx.service", runs=False, enabled=False)
+    will = seen.unit("nginx.service")
+    assert (will.runs, will.pid, will.is_enabled) == (False, 0, False)
+
+
+UNIT_WISHES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"runs": True}, {"runs": False}, "be running and be stopped"),
+    ({"enabled": False}, {"enabled": True}, "be disabled and be enabled"),
+    ({"netns": ""}, {"netns": "/run/netns/web"}, "run on the host's own network and run in /run/netns/web"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "words"), UNIT_WISHES)
+def test_two_kinds_that_want_two_things_of_a_unit_are_refused(
+    host: MemoryHost, one: dict[str, Any], other: dict[str, Any], words: str
+) -> None:
+    seen = world(host)
+    seen.put_unit("nginx.service", **one)
+    seen.put_unit("nginx.service", **one)
+    seen.put_unit("other.service", **other)
+
+    with pytest.raises(Conflict) as conflict:
+        seen.put_unit("nginx.service", **other)
+
+    assert str(conflict.value) == (
+        f"Unit nginx.service cannot {words} at once, and this run asks for both; ask for one of them only."
+    )
 
 
 def test_no_kind_reaches_through_to_the_host() -> None:

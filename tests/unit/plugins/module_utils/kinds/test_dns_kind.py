@@ -15,6 +15,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import R
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.units import Unit
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.dns import DnsKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.endpoint_service import EndpointServiceKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.name_service import (
     OPENER,
     SERVER,
@@ -34,6 +35,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
+    ask,
     converge,
     once,
     world,
@@ -132,6 +134,16 @@ def test_the_first_server_brings_the_service_and_the_last_takes_it_away(host: Sy
     converge(host, *wanted(absent=["web", "db"]))
     assert host.files == before
     assert host.told() == ["disable", "stop", "daemon-reload"]
+
+
+def test_its_unit_is_not_taken_into_an_endpoint_in_the_same_run(host: SystemdHost) -> None:
+    before = dict(host.files)
+    into = ask(EndpointServiceKind(), {"unit": NAMES_UNIT, "netns": "web"})
+
+    with pytest.raises(Conflict, match=r"^Unit dockerless-names\.service cannot run on .* and run in /run/netns/web"):
+        once(host, *wanted(view("web")), into)
+
+    assert (host.files, host.told()) == (before, [])
 
 
 def test_names_change_without_a_word_to_the_service(host: SystemdHost) -> None:

@@ -76,6 +76,14 @@ def test_a_service_of_the_host_moves_in(host: MemoryHost) -> None:
     assert outcome.objects[0]["runs"] == "in the endpoint"
 
 
+def test_a_second_one_in_the_same_endpoint_finds_its_target_started(host: MemoryHost) -> None:
+    host.pid1.install("app.service", enabled=True)  # it does not run, and is started as there was no endpoint before
+    both = [ask(EndpointServiceKind(), {"unit": unit, "netns": "web"}) for unit in ("nginx", "app")]
+    converge(host, *both)
+
+    assert host.systemctl == [RELOAD, ANCHOR, ("restart", "nginx.service"), ("start", "app.service")]
+
+
 def test_one_that_runs_there_is_left_alone(host: MemoryHost) -> None:
     service(host)
     pid = host.pid1.units["nginx.service"].pid
