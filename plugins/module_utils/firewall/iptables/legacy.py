@@ -15,12 +15,12 @@ Only on request, since iptables-legacy-restore does the same in a fiftieth of th
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 import typing as t
 from dataclasses import field
 
+from ...kernel import xtables
 from ...model import FirewallState
 from ...operations import Operation, here_document
 from ...records import dataclass
@@ -58,7 +58,7 @@ class LegacyBackend(IptablesBackend):
                 "python-iptables cannot write rules correctly with iptables 1.8.11 or later"
                 " (its issue 353); use the back-end iptables."
             )
-        if importlib.util.find_spec("iptc") is None:
+        if not xtables.is_installed():
             return Trouble(
                 "python-iptables is not installed for %s; install the package python3-iptables." % sys.executable
             )
@@ -103,7 +103,7 @@ class WriteByLibiptc(Operation):
     def rehearse(self) -> None:
         """Raise FirewallError when python-iptables cannot build one of the rules; touches no table."""
         text = transaction(self.before, self.after)
-        libiptc.in_child(lambda: libiptc.build_each_kind(self.version, text))
+        libiptc.rehearse(self.version, text)
 
     def apply(self, host: Host) -> None:
         try:
@@ -126,7 +126,7 @@ class WriteByLibiptc(Operation):
     def _write(self, before: Ruleset, after: Ruleset) -> None:
         text = transaction(before, after)
         if text:
-            libiptc.in_child(lambda: libiptc.commit(self.version, text))
+            libiptc.commit(self.version, text)
 
     def _take_back(self, error: FirewallError) -> None:
         """Tables are committed one by one, so the first may be written when the second fails."""

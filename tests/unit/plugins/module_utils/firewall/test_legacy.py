@@ -28,6 +28,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptabl
 )
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.text import EMPTY
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.save_text import text_of
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import xtables
 from ansible_collections.dockerless.network.plugins.module_utils.model import FirewallState, Masquerade, OutInterface
 
 EGRESS = FirewallState(
@@ -151,7 +152,7 @@ class Kernel:
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
     found = Kernel(tmp_path / "tables")
     monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "xtables.lock"))
-    monkeypatch.setattr(libiptc, "_iptc", found.module)
+    monkeypatch.setattr(xtables, "_iptc", found.module)
     yield found
 
 
@@ -212,7 +213,7 @@ def test_a_commit_without_effect_is_noticed(kernel: Kernel) -> None:
 
 def test_a_child_that_dies_is_noticed(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     [step] = plan(kernel, EGRESS)
-    monkeypatch.setattr(libiptc, "commit", lambda version, text: os.kill(os.getpid(), signal.SIGSEGV))
+    monkeypatch.setattr(xtables, "_commit", lambda *unused: os.kill(os.getpid(), signal.SIGSEGV))
 
     with pytest.raises(FirewallError, match="signal 11"):
         step.apply(None)
