@@ -8,7 +8,6 @@ It makes what the last run has kept. Should one network not be had as the host i
 
 from __future__ import annotations
 
-import shutil
 import sys
 import typing as t
 
@@ -18,7 +17,7 @@ from .firewall.choice import package_of
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .kernel.host import Host
-from .kernel.programs import call
+from .kernel.programs import call, find
 from .kinds.boot_record import WAITS, BootRecord, Options, Unusable, label_of, parse
 from .kinds.forward_record import KEPT, load
 from .kinds.registry import ROWS
@@ -141,7 +140,7 @@ def _by_network(there: t.Mapping[tuple[str, str], Options]) -> list[dict[tuple[s
 
 
 def _run_tool(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
-    path = shutil.which(argv[0], path=_PATH)
+    path = find(argv[0], _PATH)
     if path is None:
         raise NoProgram("There is no program %s on this host; install the package %s." % (argv[0], package_of(argv[0])))
     return call([path, *argv[1:]], text)

@@ -12,14 +12,12 @@ import zipfile
 import zipimport
 import zlib
 
+from .own_files import Unreadable, folder
+
 _PACKAGE = "ansible_collections/dockerless/network/plugins/module_utils"
 # For a run by Ansible only: Ansible's own code, the list of networks, and looking.
 _UNUSED = ("composition/", "path/", "converge.py", "entry.py", "gather.py", "info.py", "interpreter.py", "living.py")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-class Unreadable(Exception):
-    """Our own files cannot be had, as in a process of Mitogen, which has them from another host."""
 
 
 class Source(t.NamedTuple):
@@ -35,16 +33,15 @@ def own() -> Source:
     if isinstance(loader, zipimport.zipimporter):
         archive = zipfile.ZipFile(loader.archive)
         return Source({item.filename: item.CRC for item in archive.infolist() if _is_used(item.filename)}, archive.read)
-    folder = os.path.dirname(os.path.dirname(globals().get("__file__") or ""))
-    if not os.path.isfile(os.path.join(folder, "kernel", "archive.py")):
+    if not os.path.isfile(os.path.join(folder(), "kernel", "archive.py")):
         raise Unreadable("the collection's own files cannot be read in this process")
-    return _in_folder(folder)
+    return _in_folder(folder())
 
 
-def _in_folder(folder: str) -> Source:
+def _in_folder(top: str) -> Source:
     found = {}
-    for place, unused, names in os.walk(folder):
-        inner = os.path.relpath(place, folder)
+    for place, unused, names in os.walk(top):
+        inner = os.path.relpath(place, top)
         for name in names:
             path = os.path.normpath(os.path.join(_PACKAGE, inner, name))
             if _is_used(path):

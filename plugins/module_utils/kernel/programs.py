@@ -26,3 +26,10 @@ def call(argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def find(name: str, path: str) -> str | None:
+    """Where a program is in one of the folders of ``path``; None when it is in none of them."""
+    from shutil import which  # which only the program of the boot needs
+
+    return which(name, path=path)

@@ -15,6 +15,7 @@ import typing as t
 
 from ..engine import A_PROCESS, Description, StepKind
 from ..kernel import archive
+from ..kernel.own_files import Unreadable
 from ..marks import (
     BOOT_DROP_IN,
     BOOT_ENGINE,
@@ -297,7 +298,7 @@ def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | 
         return there, there
     try:
         source = archive.own()
-    except archive.Unreadable as error:
+    except Unreadable as error:
         world.warn("The program that makes the networks at boot is not brought up to date, for %s." % error)
         return there, there
     if there is not None and archive.sums(there) == archive.expected(source, MAIN):

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import typing as t
 
+from ..kernel import own_files
 from ..marks import NAMES_FILE, NAMES_PROGRAMS, NAMES_SERVED, NAMES_UNIT, UNITS, file_mark
 from ..model import NAME_SERVER, Conflict, Place, PortRange, PublishedPort
 from ..operations import Operation, RemoveFile, WriteFile
@@ -73,15 +73,13 @@ def unit_text(python: str) -> str:
 
 def program_text(name: str) -> str:
     """A program of ours, as our own archive has it; raises Conflict where it cannot be read."""
-    loader, folder = globals().get("__loader__"), os.path.dirname(os.path.dirname(globals().get("__file__") or ""))
     try:
-        text = t.cast(t.Any, loader).get_data(os.path.join(folder, "name_server", name + ".py"))
-    except (AttributeError, OSError) as error:
+        return _MARK + own_files.read("name_server/%s.py" % name)
+    except own_files.Unreadable as error:
         raise Conflict(
             "The programs of the DNS server cannot be read in this process, as under Mitogen; run this play with the"
             " strategy linear, or leave dns out."
         ) from error
-    return _MARK + t.cast(bytes, text).decode()
 
 
 class Service:
