@@ -4,7 +4,8 @@
 """The options that more than one object takes, as Ansible's argument specs have them.
 
 Each option stands in one place: here, if several modules or the list of networks take it, otherwise in the
-``ARGUMENTS`` of its kind. The list of networks is read on the controller as well, so this file imports next to nothing.
+``ARGUMENTS`` of its kind; that of the back-end is where those are, in firewall/choice.py. The list of networks is read
+on the controller as well, so this file imports next to nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +21,6 @@ _Value = t.TypeVar("_Value")
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 PROJECT: Arguments = {"project": {"type": "str", "default": DEFAULT_PROJECT}}
 NETWORK: Arguments = {"network": {"type": "str"}, **PROJECT}
-# In the order in which ``auto`` tries them; firewall/choice.py tells what is behind each.
-BACKENDS = ("nftables", "iptables", "legacy")
-# Every module of the action group takes it, so that it can be set in module_defaults.
-BACKEND: Arguments = {"backend": {"type": "str", "choices": ["auto", *BACKENDS], "default": "auto"}}
 # Of modules whose objects lead nowhere without others.
 WARN: Arguments = {"warn": {"type": "bool", "default": True}}
 
@@ -70,7 +67,6 @@ ROUTE: Arguments = {
     "via": {"type": "str"},
     "metric": {"type": "int"},
 }
-INFO: Arguments = {"name": {"type": "str"}, **BACKEND}
 
 
 def without(options: t.Mapping[str, _Value], *names: str) -> dict[str, _Value]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .arguments import Arguments
+from .firewall.choice import BACKEND
 from .gather import gather
 from .kinds.bridge_firewall import BridgeFirewallKind
 from .kinds.common import compact, spelled
@@ -20,6 +22,7 @@ from .report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceR
 from .world import World
 
 Facts = dict[str, t.Any]
+INFO: Arguments = {"name": {"type": "str"}, **BACKEND}
 
 
 def facts(world: World, name: str | None = None) -> Facts:

@@ -568,9 +568,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.loading import 
 
 compile_once()
 
-from ansible_collections.dockerless.network.plugins.module_utils.arguments import INFO
 from ansible_collections.dockerless.network.plugins.module_utils.entry import run_info
-from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.info import INFO, facts
 
 
 def main() -> None:

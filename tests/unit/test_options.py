@@ -20,9 +20,11 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.dockerless.network.plugins.module_utils.arguments import BACKEND, INFO, STATE
+from ansible_collections.dockerless.network.plugins.module_utils.arguments import STATE
 from ansible_collections.dockerless.network.plugins.module_utils.composition import spec
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice import BACKEND
+from ansible_collections.dockerless.network.plugins.module_utils.info import INFO
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.path.entry import ARGUMENTS as path_options
 

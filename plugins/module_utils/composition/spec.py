@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE, Arguments, without
+from ..arguments import MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE, Arguments, without
 from ..arguments import PROJECT as _PROJECT
+from ..firewall.choice import BACKEND
 from ..model import FORWARD_POLICIES, InvalidRequest
 from ..reading import Option, Options, find_flag, read, read_list, shown, titled
 

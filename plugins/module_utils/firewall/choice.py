@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The back-ends that there are, a row for each, and which of them this host is to use.
 
+A row says all that others have to know of a back-end: none of them has its name.
 A module is compiled anew on the managed host at each call, so a row says how to load its back-end, and what a run does
 not use is not imported.
 """
@@ -12,8 +13,9 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..arguments import BACKENDS
+from ..arguments import Arguments
 from ..kernel.netfilter import Netfilter
+from ..marks import CHAIN_PREFIX, NFT_TABLE
 from ..records import dataclass
 from .backend import Backend, FirewallError, NoPacketFilter, Trouble
 
@@ -32,12 +34,17 @@ class Row:
     name: str
     tools: tuple[str, ...]  # how the names of its programs begin
     package: str  # what they are installed by
+    files: tuple[str, ...]  # the names of its snapshots
+    # Whether a chain, by its table and its name, is one of ours, and not there for rules of the user's.
+    owns: t.Callable[[str, str], bool]
     load: t.Callable[[Netfilter], Backend]
     # What finds and removes the rules of this one when another one is in use.
     load_remover: t.Callable[[Netfilter], Backend]
     # Whether this host may have rules of it; the look loads nothing into the kernel.
     may_have_rules: t.Callable[[Netfilter, Foreign], bool]
-    automatic: bool = True
+    automatic: bool = True  # whether ``auto`` tries it
+    # Whether firewalld empties its tables when it is told by D-Bus to reload, of which no unit hears.
+    goes_with_firewalld: bool = False
     # Why it is too old to write our rules, although it may read and delete them.
     too_old: t.Callable[[Foreign], Trouble | None] = lambda foreign: None
 
@@ -69,37 +76,60 @@ def _old_nft(foreign: Foreign) -> Trouble | None:
     return Trouble("nft %s is too old; install nftables %s or later." % (found, oldest))
 
 
-_NFTABLES, _IPTABLES, _LEGACY = BACKENDS
+def _owned_in_nft(table: str, chain: str) -> bool:
+    from .nft.names import USER
+
+    return table == NFT_TABLE and chain != USER
+
+
+def _owned_in_iptables(table: str, chain: str) -> bool:
+    from .iptables.names import USER
+
+    return chain.startswith(CHAIN_PREFIX) and chain != USER
+
+
 # In the order in which ``auto`` tries them.
 ROWS = (
     Row(
-        _NFTABLES,
+        "nftables",
         ("nft",),
         "nftables",
+        ("nft",),
+        _owned_in_nft,
         _nftables,
         load_remover=_nftables,
         may_have_rules=lambda netfilter, foreign: True,
         too_old=_old_nft,
     ),
     Row(
-        _IPTABLES,
+        "iptables",
         ("iptables", "ip6tables"),
         "iptables",
+        ("v4", "v6"),
+        _owned_in_iptables,
         _iptables,
         load_remover=lambda netfilter: _iptables(netfilter, "nft"),
         # nft, where it works, sees at once what the nf_tables variant of iptables has
         may_have_rules=lambda netfilter, foreign: not foreign.nft_works() or foreign.nft_sees_ours_in_iptables(),
+        goes_with_firewalld=True,
     ),
     Row(
-        _LEGACY,
+        "legacy",
         ("iptables-legacy", "ip6tables-legacy"),
         "iptables",
+        ("v4", "v6"),
+        _owned_in_iptables,
         _legacy,
         load_remover=lambda netfilter: _iptables(netfilter, "legacy"),
         may_have_rules=lambda netfilter, foreign: any(netfilter.legacy_tables(version) for version in (4, 6)),
         automatic=False,
+        goes_with_firewalld=True,
     ),
 )
+# Every module of the action group takes it, so that it can be set in module_defaults.
+BACKEND: Arguments = {
+    "backend": {"type": "str", "choices": ["auto", *(row.name for row in ROWS)], "default": "auto"},
+}
 
 
 def choose(choice: str, netfilter: Netfilter, foreign: Foreign) -> Backend:
@@ -122,6 +152,17 @@ def choose(choice: str, netfilter: Netfilter, foreign: Foreign) -> Backend:
 def package_of(tool: str) -> str | None:
     """The package that has a back-end's program; None for a program of somebody else."""
     return next((row.package for row in ROWS if tool.startswith(row.tools)), None)
+
+
+def is_ours(table: str, chain: str) -> bool:
+    """Whether a chain has rules of ours, whichever back-end wrote them; not one that is there for the user's."""
+    return any(row.owns(table, chain) for row in ROWS)
+
+
+def better_beside_firewalld(name: str) -> str:
+    """The back-end to use where firewalld empties the tables of this one; empty if it does not."""
+    goes = any(row.name == name and row.goes_with_firewalld for row in ROWS)
+    return next(row.name for row in ROWS if not row.goes_with_firewalld) if goes else ""
 
 
 def others(chosen: Backend, netfilter: Netfilter, foreign: Foreign) -> t.Iterator[Backend]:

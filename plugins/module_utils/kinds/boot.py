@@ -14,6 +14,7 @@ import sys
 import typing as t
 
 from ..engine import A_PROCESS, Description, StepKind
+from ..firewall.choice import ROWS, better_beside_firewalld
 from ..kernel import archive
 from ..kernel.own_files import Unreadable
 from ..marks import (
@@ -56,7 +57,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.boot import mai
 
 main()
 """
-_SNAPSHOTS = tuple(BOOT_RULES + name for name in ("nft", "v4", "v6"))
+_SNAPSHOTS = tuple(dict.fromkeys(BOOT_RULES + name for row in ROWS for name in row.files))
 _UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 _START = ("systemctl", "--no-block", "start", BOOT_UNIT)
 
@@ -342,10 +343,10 @@ def _warn_of_waiting(decided: _Decision, world: World) -> None:
 
 
 def _warn_of_firewalld(decided: _Decision, world: World) -> None:
-    """It empties the tables of iptables when it is told by D-Bus to reload, of which no unit hears."""
     old, new = decided.old.backend, decided.new.backend
-    if decided.on and new not in (old, "auto", "nftables") and world.firewall.meets_firewalld():
+    better = better_beside_firewalld(new) if decided.on and new != old else ""
+    if better and world.firewall.meets_firewalld():
         world.warn(
             "'firewall-cmd --reload' takes away what backend %s has made, until 'systemctl reload %s': use backend"
-            " nftables beside firewalld." % (new, BOOT_UNIT)
+            " %s beside firewalld." % (new, BOOT_UNIT, better)
         )

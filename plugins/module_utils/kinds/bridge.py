@@ -9,8 +9,9 @@ import hashlib
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, Arguments
+from ..arguments import NETWORK, Arguments
 from ..engine import OTHERS, Description, NetworkKind, StepKind, Stored
+from ..firewall.choice import BACKEND
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of, name_of
 from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest

@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, POLICY, WARN, Arguments
+from ..arguments import NETWORK, POLICY, WARN, Arguments
 from ..engine import Description, NetworkKind, RuleKind, Stored
+from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
 from ..marks import name_of
 from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, lies_in, overlap

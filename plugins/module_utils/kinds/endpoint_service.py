@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, SERVICE_REMOVAL, Arguments
+from ..arguments import NETWORK, SERVICE_REMOVAL, Arguments
 from ..engine import Description, NetworkKind, StepKind
+from ..firewall.choice import BACKEND
 from ..marks import BOOT_UNIT, drop_in, endpoint_unit, is_marked, service_of
 from ..model import NAMED_FILES, Conflict, EndpointService, InvalidRequest, Place, enumerate_few
 from ..operations import Operation, RemoveFile, WriteFile

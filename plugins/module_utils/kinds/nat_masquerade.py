@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, MASQUERADE, NETWORK, WARN, Arguments
+from ..arguments import MASQUERADE, NETWORK, WARN, Arguments
 from ..engine import Description, NetworkKind, RuleKind, Stored
+from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
 from ..marks import label_of, name_of
 from ..model import Conflict, InvalidRequest, Masquerade, OutInterface

@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, Arguments
+from ..arguments import NETWORK, Arguments
 from ..engine import A_PROCESS, OTHERS, Description, NetworkKind, StepKind, Stored
+from ..firewall.choice import BACKEND
 from ..kernel.sockets import path_of
 from ..kernel.state import Link, NamespaceEntry
 from ..kernel.sysctl import sysctl_name

@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, PORT, WARN, Arguments
+from ..arguments import NETWORK, PORT, WARN, Arguments
 from ..engine import Description, NetworkKind, RuleKind, Stored
+from ..firewall.choice import BACKEND
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows

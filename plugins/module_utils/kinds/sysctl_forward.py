@@ -13,8 +13,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, Arguments
+from ..arguments import Arguments
 from ..engine import Description, StepKind
+from ..firewall.choice import BACKEND
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
 from ..model import EVERYBODY, FORWARD_POLICIES, FORWARDING, HOST, Conflict, Forwarding, InvalidRequest

@@ -8,8 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
+from ..arguments import NETWORK, ROUTE, Arguments
 from ..engine import A_PROCESS, Description, NetworkKind, StepKind, Stored
+from ..firewall.choice import BACKEND
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
 from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth

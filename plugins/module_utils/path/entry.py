@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..arguments import BACKEND, Arguments
+from ..arguments import Arguments
+from ..firewall.choice import BACKEND
 from ..kernel.host import Host
 from ..kernel.netfilter import Runner
 from ..model import InvalidRequest

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..firewall.nft import names as nft_names
-from ..marks import CHAIN_PREFIX, NFT_TABLE
+from ..firewall.choice import is_ours
 from ..model import Address
 from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Nic, Node
 from .packet import Packet
@@ -17,8 +16,6 @@ from .trail import LOST, Mark, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
-# Chains of ours that hold nothing but rules of the user's.
-_USERS_CHAINS = (nft_names.USER, CHAIN_PREFIX + "USER")
 
 
 class Wire:
@@ -505,11 +502,7 @@ def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) 
 def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
     """A drop as a verdict: which rule, whose it is, and what opens it."""
     verdict = "refused" if outcome.kind == REJECT else LOST
-    ours = outcome.chain is not None and (
-        outcome.chain.table == NFT_TABLE or outcome.chain.name.startswith(CHAIN_PREFIX)
-    )
-    if ours and outcome.chain is not None and outcome.chain.name in _USERS_CHAINS:
-        ours = False  # such a chain is there for rules of the user's
+    ours = outcome.chain is not None and is_ours(outcome.chain.table, outcome.chain.name)
     whose = "this collection's rules" if ours else "a rule that is not of this collection"
     verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")
     reason = "%s %s %s (%s)" % (outcome.because or "the packet filter", verb, outcome.packet, whose)

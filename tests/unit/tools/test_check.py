@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice import ROWS
 from tools import check
 from tools.parts import BEHAVIOUR, Part, all_parts
 from tools.project import ROOT
@@ -23,6 +24,10 @@ REPORT = """<testsuites><testsuite>
 <testcase name="broken"><error message="no fixture"/></testcase>
 <testcase name="unable"><skipped message="no root"/></testcase>
 </testsuite></testsuites>"""
+
+
+def test_each_back_end_has_a_part() -> None:
+    assert {f"behaviour-{row.name}" for row in ROWS} <= {part.name for part in all_parts()}
 
 
 def test_count_reads_the_report_of_pytest(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ import pytest
 from golden_states import STATES
 from iptables_in_memory import Rules
 
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import layout as iptables_layout
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.text import EMPTY, transaction
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft import layout as nft_layout
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import Set, Table
+from ansible_collections.dockerless.network.plugins.module_utils.model import FirewallState
 
 FOLDER = Path(__file__).parent / "golden"
 HEAD = """\
@@ -52,11 +54,26 @@ def _set(known: Set) -> list[str]:
     return [*lines, "elements = {", *elements[:-1], elements[-1].rstrip(","), "}"]
 
 
+def of_nft(state: FirewallState) -> dict[str, str]:
+    return {"nft": nft(nft_layout.render(state))}
+
+
+def of_iptables(state: FirewallState) -> dict[str, str]:
+    rules = iptables_layout.render(state)
+    return {"ipv%d" % version: Rules(transaction(EMPTY, rules[version])).save() for version in (4, 6)}
+
+
+# Which back-ends have these rulesets is told by the files that they write.
+RENDERERS = {("nft",): of_nft, ("v4", "v6"): of_iptables}
+
+
 def texts(name: str) -> dict[str, str]:
     """The rulesets of a state by the ending of their files."""
-    rules = iptables_layout.render(STATES[name])
-    saved = {version: Rules(transaction(EMPTY, rules[version])).save() for version in (4, 6)}
-    return {"nft": nft(nft_layout.render(STATES[name])), "ipv4": saved[4], "ipv6": saved[6]}
+    return {ending: text for render in RENDERERS.values() for ending, text in render(STATES[name]).items()}
+
+
+def test_there_are_rulesets_of_each_back_end() -> None:
+    assert {row.files for row in ROWS} == set(RENDERERS)
 
 
 @pytest.mark.parametrize("name", STATES)
