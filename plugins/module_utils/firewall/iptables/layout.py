@@ -16,9 +16,9 @@ import typing as t
 from ...marks import COLLECTION
 from ...model import VERSIONS, BridgePolicy, FirewallState, Masquerade, PublishedPort
 from ..save_text import Rule, by_name
-from . import masquerades, names, policies, ports
+from . import forwarding, masquerades, names, policies, ports
 from .text import Jump, Ruleset
-from .words import GROUP, INVALID_STATE, LOCAL_ADDRESS, Draft, can_be_named
+from .words import INVALID_STATE, LOCAL_ADDRESS, Draft
 
 
 class _Entry(t.NamedTuple):
@@ -46,7 +46,6 @@ JUMPS = (
     _Entry("POSTROUTING", names.EGRESS),
 )
 _MARK: Rule = ("-m", "comment", "--comment", COLLECTION)
-_FOREIGN: Rule = ("-m", "devgroup", "!", "--src-group", GROUP, "!", "--dst-group", GROUP, "-j", "DROP")
 
 
 def render(state: FirewallState) -> dict[int, Ruleset]:
@@ -60,22 +59,9 @@ def _render_family(state: FirewallState, version: int) -> Ruleset:
         policies.render(sorted(state.policies, key=lambda policy: policy.bridge), draft)
     masquerades.render([entry for entry in state.masquerades if entry.source.version == version], draft)
     ports.render([port for port in state.ports if port.container_ip.version == version], draft)
-    if version in state.drop_transit:
-        _render_transit(sorted(state.outsiders), draft)
-    if state.drop_foreign:
-        draft.add(names.FOREIGN, _FOREIGN)
+    forwarding.render(state.drop_foreign, state.drop_transit, state.outsiders, draft)
     chains = {where: tuple(rules) for where, rules in draft.chains.items()}
     return Ruleset(chains, tuple(_jump(entry, version) for entry in JUMPS if entry.where in chains))
-
-
-def _render_transit(outsiders: t.Sequence[str], draft: Draft) -> None:
-    """iptables cannot tell a bridge from another link, and one that comes later must not be cut off: so the links of
-    now that are none are named, those that packets come in by and those that they leave by."""
-    for where in (names.FOREIGN, names.TRANSIT):
-        draft.chains.setdefault(where, [])
-    for name in filter(can_be_named, outsiders):
-        draft.add(names.FOREIGN, ("-i", name), ("-j", names.TRANSIT[1]))
-        draft.add(names.TRANSIT, ("-o", name), ("-j", "DROP"))
 
 
 def _jump(entry: _Entry, version: int) -> Jump:
@@ -99,10 +85,10 @@ def parse(rulesets: t.Mapping[int, Ruleset]) -> FirewallState:
             found[policy.bridge] = policy if known is None else policies.merged(known, policy)
         outgoing += masquerades.parse(rules, version)
         published += ports.parse(rules)
-        drop_foreign = drop_foreign or any(rule.get("-j") == "DROP" for rule in rules.get(names.FOREIGN, ()))
-        if names.TRANSIT in rules:
-            transit.add(version)
-            outsiders.update(rule["-o"] for rule in rules[names.TRANSIT] if "-o" in rule)
+        drops_all, drops_transit, links = forwarding.parse(rules)
+        drop_foreign = drop_foreign or drops_all
+        transit |= {version} if drops_transit else set()
+        outsiders |= links
     return FirewallState(
         frozenset(found.values()),
         frozenset(outgoing),

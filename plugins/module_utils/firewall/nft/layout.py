@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...marks import LINK_GROUP
-from ...model import VERSIONS, FirewallState
-from .. import reasons
+from ...model import FirewallState
 from . import names
 from .table import Chain, Table, hook
 from .words import Draft
@@ -32,14 +30,6 @@ BASE_CHAINS = {
     names.OUTPUT: hook("filter", "output", "filter"),
     names.HAIRPIN: hook("nat", "postrouting", "srcnat"),
     names.EGRESS: hook("nat", "postrouting", "srcnat"),
-}
-_ELSEWHERE = "iifgroup != %d oifgroup != %d" % (LINK_GROUP, LINK_GROUP)
-_FOREIGN = '%s counter drop comment "%s"' % (_ELSEWHERE, reasons.FOREIGN)
-# A bridge of a container engine or of virtual machines, also one that comes later, has rules of its own.
-_TRANSIT = {
-    version: 'meta nfproto ipv%d %s meta iifkind != "bridge" meta oifkind != "bridge" counter drop comment "%s"'
-    % (version, _ELSEWHERE, reasons.TRANSIT)
-    for version in VERSIONS
 }
 
 
@@ -58,27 +48,26 @@ def render(state: FirewallState) -> Table:
         from . import ports
 
         ports.render(_sorted(state.ports), draft)
-    foreign = [_TRANSIT[version] for version in sorted(state.drop_transit)] + [_FOREIGN] * state.drop_foreign
-    if foreign:
-        draft.chains[names.FOREIGN] = tuple(foreign)
+    if state.drop_foreign or state.drop_transit:
+        from . import forwarding
+
+        forwarding.render(state.drop_foreign, state.drop_transit, draft)
     chains = {name: Chain(BASE_CHAINS.get(name, ""), rules) for name, rules in draft.chains.items()}
     return Table(chains, draft.sets)
 
 
 def parse(table: Table) -> FirewallState:
     """The state that a table holds; what is damaged beyond recognition is left out, and so rewritten."""
-    foreign = table.chains.get(names.FOREIGN, Chain()).rules
-    transit = frozenset(version for version, rule in _TRANSIT.items() if rule in foreign)
     if not table.chains:
         return FirewallState()
-    from . import masquerades, policies, ports
+    from . import forwarding, masquerades, policies, ports
 
+    drop_foreign, transit = forwarding.parse(table)
     return FirewallState(
         policies=frozenset(policies.parse(table)),
         masquerades=frozenset(masquerades.parse(table)),
         ports=frozenset(ports.parse(table)),
-        # a rule that somebody altered is not taken for the more open one
-        drop_foreign=_FOREIGN in foreign or (bool(foreign) and not transit),
+        drop_foreign=drop_foreign,
         drop_transit=transit,
     )
 

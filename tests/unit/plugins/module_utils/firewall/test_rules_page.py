@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from golden_states import STATES
 
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables import layout as iptables_layout
@@ -20,6 +22,19 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft im
 
 PAGE = (Path(__file__).resolve().parents[5] / "docs" / "rules.md").read_text()
 Found = dict[str, set[str]]
+
+
+@pytest.mark.parametrize("folder", ["nft", "iptables"])
+def test_each_section_of_the_rules_is_a_room_in_both(folder: str) -> None:
+    rooms = Path(str(nft_layout.__file__)).parent.with_name(folder)
+    sections = {
+        room.stem
+        for room in rooms.glob("*.py")
+        if {"render", "parse"} <= {node.name for node in ast.parse(room.read_text()).body if hasattr(node, "name")}
+    }
+    assert sections == {"policies", "masquerades", "ports", "forwarding", "layout"}
+    calls = re.findall(r"(\w+)\.(render|parse)\(", (rooms / "layout.py").read_text())
+    assert {room for room, unused in calls} == sections - {"layout"}
 
 
 def rows(*head: str) -> Iterator[list[str]]:
