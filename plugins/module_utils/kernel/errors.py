@@ -88,7 +88,10 @@ class UnitError(HostError):
         failed = [unit for unit in units if any(unit in line for line in lines)] or [*units]
         said = next((line.strip() for line in lines if line.strip()), "it gave no reason").rstrip(".")
         logs = shlex.join(["journalctl", "-n", "20", *(word for unit in failed for word in ("-u", unit))])
-        super().__init__("Cannot %s %s: %s (its own last words: %s)" % (verb, enumerate_few(failed), said, logs))
+        remedy = "; %s" % advice if advice else ""
+        super().__init__(
+            "Cannot %s %s: %s (its own last words: %s%s)" % (verb, enumerate_few(failed), said, logs, remedy)
+        )
 
 
 class LockTimeout(HostError):

@@ -183,7 +183,7 @@ class Service:
 
 def _verb(verb: str) -> UnitVerb:
     """It comes after the unit that builds networks at boot, which may be what is doing this, and is not waited for."""
-    return UnitVerb(verb, (NAMES_UNIT,), alone=True, advice="journalctl -u %s tells why" % NAMES_UNIT)
+    return UnitVerb(verb, (NAMES_UNIT,), alone=True)
 
 
 def removal_steps(world: World) -> list[Operation]:

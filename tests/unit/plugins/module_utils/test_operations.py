@@ -408,6 +408,8 @@ def test_units_that_do_not_start_are_named_with_where_their_own_words_are() -> N
         "Cannot restart b.service: Job for b.service failed because of x"
         " (its own last words: journalctl -n 20 -u b.service)"
     )
+    with pytest.raises(UnitError, match=r"-u b\.service; set service_removal to stop\)$"):
+        UnitVerb("restart", ("b.service",), advice="set service_removal to stop").apply(Host())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
