@@ -29,7 +29,6 @@ if t.TYPE_CHECKING:
 
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
-_ETHERNET_MTU = 1500
 _ANNOUNCE_SECONDS = 1.0
 
 
@@ -75,11 +74,6 @@ class Host:
         """The link of the default route with the lowest metric."""
         found = [entry for entry in self.stack(HOST).routes() if _is_default(entry, version)]
         return min(found, key=lambda entry: entry.route.metric or 0).link if found else None
-
-    def default_mtu(self) -> int:
-        """The MTU of the default route's link, Ethernet's when there is none."""
-        name = self.default_link(4) or self.default_link(6)
-        return self.stack(HOST).links()[name].mtu if name else _ETHERNET_MTU
 
     def namespaces(self) -> t.Mapping[str, NamespaceEntry]:
         """The names below /run/netns."""

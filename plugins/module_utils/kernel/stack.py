@@ -14,7 +14,6 @@ from ..marks import DOOMED_GROUP, ROUTE_PROTOCOL
 from ..model import BRIDGE_PORTS, HOST, Address, Interface, Network, Place, Route, SourceRule
 from . import decode, requests, sysctl
 from .cache import Cache, Changes
-from .encode import Attributes
 from .errors import KernelError
 from .netlink import APPENDED, NEW, NLM_F_REPLACE, REPLACED, NetlinkSocket
 from .sockets import Sockets
@@ -167,29 +166,6 @@ class Stack:
             try:
                 body = requests.veth(name, peer, namespace, mtu, peer_mac, master)
                 self._request(requests.RTM_NEWLINK, body, NEW)
-            finally:
-                os.close(namespace)
-
-    def add_child(
-        self,
-        name: str,
-        kind: str,
-        data: Attributes,
-        parent: str,
-        where: Stack,
-        mtu: int | None,
-        mac_address: str | None,
-    ) -> None:
-        """Make a link that shares one of this stack, such as a macvlan, down, with the mark of ours, at once in its
-        namespace; ``data`` is what only this kind has.
-        """
-        what = "add %s %s in %s to link %s" % (kind, name, where.place, parent)
-        with self._changing(what, {errno.EEXIST: "a link of that name is already there"}):
-            index = self._index(parent)
-            namespace = where.socket().namespace()
-            try:
-                values = {"IFLA_LINK": index, "IFLA_NET_NS_FD": namespace, "IFLA_MTU": mtu, "IFLA_ADDRESS": mac_address}
-                self._request(requests.RTM_NEWLINK, requests.link_of_kind(name, kind, data, **values), NEW)
             finally:
                 os.close(namespace)
 

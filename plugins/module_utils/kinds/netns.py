@@ -178,7 +178,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
                 return []
         from ..namespace_operations import CreateNamespace, DeleteNamespace
 
-        steps = [] if attached else self._empty(item.name, entry, world)
+        steps = [] if attached else self._empty(item.name, world)
         again: list[Operation] = []
         if entry.inode and not attached:
             again.append(CreateNamespace(item.name, world.links(Place(netns=item.name))["lo"].alias))
@@ -186,7 +186,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         return [*steps, DeleteNamespace(item.name, attached, tuple(again))]
 
     @staticmethod
-    def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
+    def _empty(name: str, world: World) -> list[Operation]:
         """Take the network from a namespace: it lives on, veth pairs and all, for as long as a process lives in it."""
         if not world.processes_in(Place(netns=name)):
             return []  # the kernel takes the veth pairs with it

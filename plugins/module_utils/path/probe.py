@@ -71,7 +71,7 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, t.Any]:
         if sender.probe.by_destination:
             came = sightings.entered(start.node.name)
             if came is None:
-                return _nobody_came(facts, start, question)
+                return _nobody_came(start, question)
             start = replace(start, packet=start.packet.at(source=came.source, sport=came.sport))
         trail = Trail(sightings)
         verdict = _judged(start.walk(facts, trail), sender, sightings, start)
@@ -87,7 +87,7 @@ def _not_sent(facts: Facts, start: Start, why: Verdict) -> dict[str, t.Any]:
     return answer(verdict if verdict.verdict not in (ARRIVES, NOT_KNOWN) else why, trail, start)
 
 
-def _nobody_came(facts: Facts, start: Start, question: Question) -> dict[str, t.Any]:
+def _nobody_came(start: Start, question: Question) -> dict[str, t.Any]:
     reason = "nobody outside sent a packet to %s within %g seconds" % (start.packet.to, question.timeout)
     verdict = Verdict(NOT_KNOWN, "upstream", at(start.node, start.nic), reason, "Ask from outside while this waits.")
     return answer(verdict, Trail(Hopeful()), start)

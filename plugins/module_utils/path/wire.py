@@ -395,7 +395,7 @@ class Wire:
             layer = "route" if gateway else "address"
             reason = "nobody on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
-            self._stop(LOST, layer, at(node, nic), reason, self._advice_nobody(node, address, gateway), packet)
+            self._stop(LOST, layer, at(node, nic), reason, self._advice_nobody(node, gateway), packet)
         elif failed:
             self.trail.doubt(
                 Verdict(
@@ -408,7 +408,7 @@ class Wire:
                 packet,
             )
 
-    def _advice_nobody(self, node: Node, address: Address, gateway: bool) -> str:
+    def _advice_nobody(self, node: Node, gateway: bool) -> str:
         if gateway:
             return "Let the route of %s lead to an address that is there: ip -n %s route show" % (node.name, node.name)
         return "Check the address, or run the role again, which gives endpoints their addresses back."

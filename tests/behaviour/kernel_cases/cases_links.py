@@ -256,20 +256,6 @@ def test_a_namespace_of_a_process_is_known_by_its_number(host: Host) -> None:
         host.close()
 
 
-def test_a_child_link_is_born_in_its_namespace(host: Host) -> None:
-    stack, peer = host.stack(HOST), netns(host, "web")
-    stack.add_veth("up0", "up1", stack, None, None, None)
-    stack.add_child("eth0", "macvlan", [("IFLA_MACVLAN_MODE", "bridge")], "up0", peer, 1400, PEER_MAC)
-    link = peer.links()["eth0"]
-    assert (link.kind, link.mtu, link.mac_address, link.group) == ("macvlan", 1400, PEER_MAC, LINK_GROUP)
-    assert "eth0" not in stack.links()
-    assert link_in("web", "eth0")["linkinfo"]["info_data"]["mode"] == "bridge"
-    with refused("Cannot add macvlan eth0 in namespace web to link up0: File exists"):
-        stack.add_child("eth0", "macvlan", [], "up0", peer, None, None)
-    with refused("there is no link up9"):
-        stack.add_child("eth1", "macvlan", [], "up9", peer, None, None)
-
-
 def test_the_sysctls_of_a_link_come_with_it(host: Host) -> None:
     stack, peer = bridge(host), netns(host, "web")
     stack.add_veth("v-web", "eth0.5", peer, None, None, "br0")

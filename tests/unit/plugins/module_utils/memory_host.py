@@ -109,7 +109,6 @@ class MemoryHost:
     """A host with an uplink; ``boot`` makes one without anything of ours."""
 
     default_link = Host.default_link
-    default_mtu = Host.default_mtu
 
     def __init__(self) -> None:
         self._numbers = 1
