@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from netfilter_in_memory import MemoryNetfilter
 
 from ansible_collections.dockerless.network.plugins.module_utils.firewall import choice
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Backend, NoProgram
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice import (
     BACKEND,
     Row,
@@ -20,6 +22,10 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice
     is_ours,
     package_of,
 )
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.netfilter import Netfilter
+from ansible_collections.dockerless.network.plugins.module_utils.model import FirewallState
+from ansible_collections.dockerless.network.plugins.module_utils.records import replace
 
 PLUGINS = Path(__file__).resolve().parents[5] / "plugins"
 
@@ -29,6 +35,25 @@ def test_a_row_says_what_its_back_end_is_called_and_writes(row: Row) -> None:
     backend = row.load(MemoryNetfilter(lambda argv, text: (0, "iptables v1.8.9 (nf_tables)", "")))
     assert backend.name in (row.name, "iptables")  # that of legacy tells by what is in the kernel
     assert BACKEND["backend"]["choices"] == ["auto", *(row.name for row in choice.ROWS)]
+
+
+def _nothing_but_nft(argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
+    if argv[0] != "nft":
+        raise NoProgram(argv[0])
+    return (0, '{"nftables": [{"metainfo": {}}]}', "") if argv[-1] == "chains" else (1, "", "No such file or directory")
+
+
+def test_one_that_cannot_have_rules_is_not_even_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(netfilter: Netfilter) -> Backend:
+        raise AssertionError
+
+    row = replace(
+        choice.ROWS[0], name="toy", load=load, load_remover=load, may_have_rules=lambda netfilter, foreign: False
+    )
+    monkeypatch.setattr(choice, "ROWS", (*choice.ROWS, row))
+    session = FirewallSession(MemoryNetfilter(_nothing_but_nft), "nftables")
+
+    assert (session.backend, session.current) == ("nftables", FirewallState())
 
 
 def test_nobody_else_has_the_name_of_a_back_end() -> None:
