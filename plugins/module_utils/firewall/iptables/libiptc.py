@@ -108,7 +108,8 @@ def _change(iptc: t.Any, version: int, table: t.Any, line: str) -> None:
     elif verb == "-D":
         chain.delete_rule(_rule(iptc, version, rule, table))
     elif verb == "-I":
-        chain.insert_rule(_rule(iptc, version, rule, table))
+        number, rule = (int(rule[0]), rule[1:]) if rule[0].isdigit() else (1, rule)
+        chain.insert_rule(_rule(iptc, version, rule, table), number - 1)
     else:
         chain.append_rule(_rule(iptc, version, rule, table))
 
