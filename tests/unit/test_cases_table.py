@@ -382,5 +382,5 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 def test_no_case_is_lost() -> None:
     assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 9)
-    assert len(CASES) == 72
+    assert len(CASES) == 74
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")

@@ -10,7 +10,7 @@ import typing as t
 from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE, Arguments, without
 from ..arguments import PROJECT as _PROJECT
 from ..model import FORWARD_POLICIES, InvalidRequest
-from ..reading import Option, Options, find_flag, read, read_list, shown, titled, unquoted
+from ..reading import Options, find_flag, read, read_list, shown, titled, unquoted
 
 # What the network fills in is left out of the options of a masquerade, a port and a policy.
 _MASQUERADE: Arguments = without(MASQUERADE, "source")
