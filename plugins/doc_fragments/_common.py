@@ -34,6 +34,8 @@ notes:
   - Only one run at a time works on a host. Another one waits for up to two minutes, and then fails and says who holds
     the lock.
   - Links that this collection creates are in the link group 25708, and their alias begins with C(dockerless.network).
+  - Write names of digits in quotes. YAML makes 83 of an unquoted C(0123), so a name that is a number is taken with a
+    warning, in decimal digits.
 """
 
     NETWORK = r"""

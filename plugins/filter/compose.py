@@ -13,6 +13,7 @@ from ansible.utils.display import Display
 from ..module_utils.composition.compose import compose as compose_networks
 from ..module_utils.composition.objects import Objects
 from ..module_utils.composition.scope import read_scope
+from ..module_utils.composition.spec import unquoted_names
 from ..module_utils.given import plain
 from ..module_utils.kinds.registry import ROWS
 from ..module_utils.model import InvalidRequest
@@ -115,7 +116,7 @@ def compose(
         seen = plain(info)
         wanted = compose_networks(plain(networks), read_report(seen), scope, ReportedSurroundings(seen))
         _check(wanted.present)
-        for text in wanted.warnings:
+        for text in (*unquoted_names(plain(networks)), *wanted.warnings):
             Display().warning(text)
         return arguments(wanted)
     except InvalidRequest as error:

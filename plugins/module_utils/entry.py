@@ -23,7 +23,7 @@ from .kernel.programs import call
 from .loading import this_call
 from .marks import BOOT_UNIT, UNITS
 from .model import Conflict, InvalidRequest
-from .reading import read
+from .reading import read, unquoted
 from .world import World
 
 _T = t.TypeVar("_T")
@@ -154,13 +154,18 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
 
     def __init__(self, argument_spec: Arguments, **constraints: t.Any) -> None:
         self.refusal = ""
+        self.doubts: list[str] = []
         super().__init__(argument_spec=argument_spec, **constraints)
         if self.refusal:
             self.fail_json(msg=self.refusal)
+        for doubt in self.doubts:
+            self.warn(doubt)
 
     def _load_params(self) -> None:
         # Here they are as they came: right after, Ansible converts them, and makes "False" of the name `no`.
         super()._load_params()
+        many = {"aggregate": {"type": "list", "options": self.argument_spec}}
+        self.doubts = unquoted({**self.argument_spec, **many}, self.params)
         try:
             self.params = as_given(self.argument_spec, self.params)
         except InvalidRequest as error:

@@ -14,13 +14,16 @@ import re
 import typing as t
 
 from .arguments import Arguments
-from .model import InvalidRequest
+from .model import InvalidRequest, enumerate_few
 
 Option = t.Mapping[str, t.Any]
 Options = dict[str, t.Any]
 
 # What one item of these lists is called in errors.
 _SINGULAR = {"networks": "network", "endpoints": "endpoint"}
+# Options that take names of objects, which may consist of digits. What is looked up by DNS may not.
+_NAMES = frozenset(("name", "network", "project", "bridge", "netns", "interface", "unit", "services", "endpoint"))
+_NAMES |= {"asked_by", "out_interface", "in_interfaces", "trusted_interfaces", "route_localnet"}
 _FLAGS = dict.fromkeys(("y", "yes", "on", "1", "1.0", "true", "t"), True)
 _FLAGS.update(dict.fromkeys(("n", "no", "off", "0", "0.0", "false", "f"), False))
 
@@ -64,10 +67,13 @@ def titled(title: str, name: str, option: Option, value: t.Any) -> t.Iterator[tu
         if not isinstance(item, t.Mapping):
             remedy = _dictionary(option["options"], item)
             raise InvalidRequest("%s: item %d is %s; write it as %s." % (what, number, shown(item), remedy))
-        own = item.get("name") if name in _SINGULAR else None
-        named = isinstance(own, (str, int)) and not isinstance(own, bool) and own != ""
-        place = "%s %s" % (_SINGULAR[name], own) if named else "%s, item %d" % (name, number)
-        yield _about(title, place), item
+        yield _about(title, _called(name, number, item)), item
+
+
+def _called(name: str, number: int, item: t.Mapping[str, t.Any]) -> str:
+    own = item.get("name") if name in _SINGULAR else None
+    named = isinstance(own, (str, int)) and not isinstance(own, bool) and own != ""
+    return "%s %s" % (_SINGULAR[name], own) if named else "%s, item %d" % (name, number)
 
 
 def _items(what: str, option: Option, value: t.Any) -> list[t.Any]:
@@ -84,6 +90,42 @@ def _items(what: str, option: Option, value: t.Any) -> list[t.Any]:
         if item is None:
             raise InvalidRequest("%s: item %d is empty; give it a value, or remove its dash." % (what, number))
     return items
+
+
+def unquoted(spec: Arguments, value: t.Mapping[str, t.Any]) -> list[str]:
+    """What to say of names that are numbers to YAML, to which 0123 is 83: what was written cannot be told any more."""
+    found = list(_unquoted("", spec, value))
+    if not found:
+        return []
+    number = found[0][1]
+    others = ["0%o" % number] + (["%d:%02d" % divmod(number, 60)] if number >= 60 else [])
+    return [
+        "%s: a number that is a name is taken in decimal digits, but YAML makes %d of an unquoted %s as well; write it"
+        " in quotes, and in a template with | string."
+        % (enumerate_few([place for place, unused in found]), number, " or ".join(others))
+    ]
+
+
+def _unquoted(title: str, spec: Arguments, value: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, int]]:
+    """The place and the value of each such name."""
+    for name, given in value.items():
+        option = spec.get(name, {})
+        items = _listed(given)
+        if "options" in option:
+            for number, item in enumerate(items, 1):
+                if isinstance(item, t.Mapping):
+                    place = name if item is given else _called(name, number, item)
+                    yield from _unquoted(_about(title, place), option["options"], item)
+        elif option and name in _NAMES:
+            for item in items:
+                if isinstance(item, int) and not isinstance(item, bool) and item >= 0:
+                    yield _about(title, name), item
+
+
+def _listed(value: t.Any) -> t.Sequence[t.Any]:
+    if isinstance(value, str):
+        value = _from_json(value) if value.startswith("[") else value
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def _from_json(text: str) -> t.Any:
@@ -108,9 +150,11 @@ def _read_scalar(what: str, kind: str, choices: t.Sequence[str] | None, value: t
 def _read_text(what: str, value: t.Any) -> str:
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    # YAML makes a date of one way to write it only
+    is_date = hasattr(value, "isoformat") and not hasattr(value, "hour")
+    if is_date or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
-    if isinstance(value, (bool, float)):
+    if isinstance(value, (bool, float)) or hasattr(value, "isoformat"):
         raise InvalidRequest("%s: YAML reads this as %s; write the text in quotes." % (what, shown(value)))
     raise InvalidRequest("%s: a text is needed, not %s." % (what, shown(value)))
 

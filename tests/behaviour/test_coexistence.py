@@ -29,6 +29,7 @@ NETWORK: dict[str, Any] = {
 BRIDGE = "br-blue"
 MARK = "dockerless.network"
 BOTH = (4, 6)
+SAVING = [f"{tool}-{variant}-save" for variant in ("nft", "legacy") for tool in ("iptables", "ip6tables")]
 
 # dockerd's output goes to a file: who starts it waits for the end of its own output.
 START_DOCKER = """
@@ -148,10 +149,20 @@ class Host:
 
     def all_of_theirs(self) -> list[str]:
         """All rules, chains and policies of others in their order, without what is ours."""
-        tools = [f"{tool}-{variant}-save" for variant in ("nft", "legacy") for tool in ("iptables", "ip6tables")]
         lines = self.run("nft -s list table inet theirs 2>/dev/null || true").splitlines()
-        found = [line for tool in tools for line in rules(self.run(f"{tool} 2>/dev/null"))]
+        found = [line for tool in SAVING for line in rules(self.run(f"{tool} 2>/dev/null"))]
         return [line for line in lines if MARK not in line] + found
+
+    def last_in_forward(self) -> list[str]:
+        """The catch-alls at the end of FORWARD, in each of iptables' kinds and families."""
+        found = {tool: self.run(f"{tool} -t filter 2>/dev/null | grep '^-A FORWARD' | tail -n 1") for tool in SAVING}
+        return [f"{tool} {line}" for tool, line in found.items() if "-j REJECT" in line]
+
+    def put_last(self) -> str:
+        """How to put our last jump behind whatever is there."""
+        jump = f"FORWARD -m comment --comment {MARK} -j DLN-FOREIGN"
+        tools = ("iptables", "ip6tables") if self.backend != "nftables" else ()
+        return "\n".join(f"{tool} -D {jump} && {tool} -A {jump}" for tool in tools)
 
     def nothing_of_ours(self) -> None:
         everything = self.run(
@@ -451,7 +462,7 @@ for _variant in ("nft", "legacy"):
 def test_a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks(host: Host, state: str) -> None:
     setup, behind, taken = CATCH_ALL[state]
     host.run(setup)
-    theirs = host.all_of_theirs()
+    theirs, ends = host.all_of_theirs(), host.last_in_forward()
     done = host.converge()
     assert done.warnings == "" and host.foreign == []
     web, neighbour = host.fleet.place(HOST, "web"), host.fleet.place("neighbour")
@@ -460,12 +471,14 @@ def test_a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks
     host.fleet.all_open([*udp, *published])
     host.fleet.all_closed([*tcp, *host.direct_questions()])
     assert not host.converge().changed
+    assert host.last_in_forward() == ends
 
-    # without what we put there
-    host.run(taken)
+    # without what we put there, and with a jump of ours behind the end
+    host.run(taken + host.put_last())
     host.fleet.all_closed([*udp, *published])
     host.repaired()
     host.fleet.all_open([*udp, *published])
+    assert host.last_in_forward() == ends
 
     # another rule that is about our packets, and that ours have to come after
     host.run(behind)

@@ -11,7 +11,7 @@ from ..arguments import MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE,
 from ..arguments import PROJECT as _PROJECT
 from ..firewall.choice import BACKEND
 from ..model import FORWARD_POLICIES, InvalidRequest
-from ..reading import Option, Options, find_flag, read, read_list, shown, titled
+from ..reading import Options, find_flag, read, read_list, shown, titled, unquoted
 
 # What the network fills in is left out of the options of a masquerade, a port and a policy.
 _MASQUERADE: Arguments = without(MASQUERADE, "source")
@@ -51,7 +51,7 @@ NETWORK: Arguments = {
 POOL: Arguments = {"base": {"type": "str", "required": True}, "size": {"type": "int", "required": True}}
 # What goes that is not in the list: in the networks that are in it; also the other networks of the project; nothing.
 LISTED, PROJECT, NONE = "listed", "project", "none"
-_NETWORKS: Option = {"type": "list", "elements": "dict", "options": NETWORK}
+_NETWORKS: dict[str, t.Any] = {"type": "list", "elements": "dict", "options": NETWORK}
 
 # The options of the module bridge_network. The list is raw for Ansible, so that its errors are those of this file.
 ARGUMENTS: Arguments = {
@@ -72,6 +72,11 @@ ARGUMENTS: Arguments = {
 def read_networks(value: t.Any) -> list[Options]:
     """The networks of a list, each with all its options; raises InvalidRequest. What is left out is None."""
     return t.cast(list[Options], read_list("", "networks", _NETWORKS, _said(value)))
+
+
+def unquoted_names(value: t.Any) -> list[str]:
+    """What to say of names in a list that are numbers."""
+    return unquoted({"networks": _NETWORKS}, {"networks": value})
 
 
 def read_names(value: t.Any) -> list[str]:

@@ -43,6 +43,7 @@ class Change(t.NamedTuple):
     table: str
     chain: str
     rule: Rule | None = None
+    place: int = 1  # of a rule that is inserted: its number from then on
 
 
 def is_installed() -> bool:
@@ -138,8 +139,11 @@ def _commit(version: int, changes: t.Sequence[Change], seconds: int) -> None:
 def _change(iptc: t.Any, version: int, table: t.Any, change: Change) -> None:
     if change.rule is not None:
         chain = iptc.Chain(table, change.chain)
-        do = {"-D": chain.delete_rule, "-I": chain.insert_rule, "-A": chain.append_rule}[change.verb]
-        do(_rule(iptc, version, change.rule, table))
+        rule = _rule(iptc, version, change.rule, table)
+        if change.verb == "-I":
+            chain.insert_rule(rule, change.place - 1)
+        else:
+            {"-D": chain.delete_rule, "-A": chain.append_rule}[change.verb](rule)
     elif change.verb == "-X":
         table.delete_chain(change.chain)
     elif table.is_chain(change.chain):

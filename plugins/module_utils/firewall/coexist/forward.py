@@ -137,10 +137,10 @@ def _inserted(job: _Job, end: End, rules: t.Sequence[str]) -> list[str]:
 
 
 def _jumps_before(job: _Job, end: End) -> int:
-    """Our jumps that will stand before the end: those at the top, and a last one that rules of others came behind."""
+    """Our jumps that will stand before the end: those at the top, and a last one that rules of others come behind."""
     state, version = job.ours.state, 4 if job.base.family == "ip" else 6
     stays = job.base in job.ours.jumps and (state.drop_foreign or version in state.drop_transit)
-    passed = sum(rule.target in LAST_TARGETS and place <= end.place for place, rule in end.chain.ours)
+    passed = end.by_rule or sum(rule.target in LAST_TARGETS and place <= end.place for place, rule in end.chain.ours)
     return job.ours.jumps.get(job.base, 0) + (passed if stays else 0)
 
 

@@ -207,19 +207,27 @@ def catch_all(table: Table, base: Chain) -> End | None:
     return End(base, _before_logs(base, len(base.rules)), False)
 
 
-def _last(table: Table, chain: Chain, above: tuple[str, ...]) -> End | None:
+def before_catch_all(table: Table, base: Chain) -> int | None:
+    """How many rules of a base chain come before a last one that drops all that it gets, or where all is dropped."""
+    found = _last(table, base, (), ours_may_follow=True)
+    if found is None or found.chain is base:
+        return found and found.place
+    return _before_logs(base, _before_logs(base, len(base.rules)) - 1)
+
+
+def _last(table: Table, chain: Chain, above: tuple[str, ...], ours_may_follow: bool = False) -> End | None:
     place = _before_logs(chain, len(chain.rules)) - 1
     if place < 0 or chain.name in above:
         return None
     rule = chain.rules[place]
     early = any(other.asks_nothing and other.verdict in ("accept", "return", "goto") for other in chain.rules[:place])
     late = any(before > place and mine.target not in LAST_TARGETS and mine.target for before, mine in chain.ours)
-    if not rule.asks_nothing or early or late:
+    if not rule.asks_nothing or early or (late and not ours_may_follow):
         return None
     if rule.verdict in ("drop", "reject"):
         return End(chain, _before_logs(chain, place), True)
     if rule.verdict in ("jump", "goto") and rule.target in table.chains:
-        return _last(table, table.chains[rule.target], (*above, chain.name))
+        return _last(table, table.chains[rule.target], (*above, chain.name), ours_may_follow)
     return None
 
 

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import replace
 
 from ...kernel.netfilter import Netfilter
+from ...marks import CHAIN_PREFIX
 from ...model import Drop, FirewallState
 from ...operations import LoadRules, Operation
 from ...records import dataclass
 from ..backend import Backend, BaseChain, FirewallError, NoProgram, Snapshot, Trouble, first_line
 from ..save_text import restore
 from . import layout
-from .names import USERS
-from .text import EMPTY, TABLES, Ruleset, parse, transaction
+from .names import LAST, USERS
+from .text import EMPTY, TABLES, CatchAll, Ruleset, parse, transaction
 
 VARIANTS = ("auto", "nft", "legacy")
 # What a shell exits with when there is no such program, and when it cannot be run.
@@ -28,6 +30,8 @@ _MISSING, _BROKEN = 127, 126
 
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 _DECLARED = re.compile(r"^:(\S+) - \[0:0\]$", re.MULTILINE)
+_FILTER = re.compile(r"^\*filter\n.*?^COMMIT$", re.MULTILINE | re.DOTALL)
+_FORWARD_OF_OTHERS = re.compile(r"^-A FORWARD (?!.* -j %s)" % CHAIN_PREFIX, re.MULTILINE)
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 
@@ -183,7 +187,7 @@ class IptablesBackend(Backend):
                 "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
                 % (tool, ", ".join(sorted(foreign)))
             )
-        return parse(out)
+        return replace(parse(out), catch_all=_catch_all(out))
 
     def _refuse_missing(self, version: int, desired: FirewallState) -> None:
         """Rules that name IPv6 addresses need IPv6; rules that would merely hold for IPv6 as well do without it."""
@@ -193,6 +197,23 @@ class IptablesBackend(Backend):
         raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
 
 
+def _catch_all(dump: str) -> CatchAll | None:
+    """Whether FORWARD ends with a rule of others that drops all that comes to it."""
+    section = _FILTER.search(dump)
+    if section is None or not _FORWARD_OF_OTHERS.search(section.group()):
+        return None
+    from ..foreign import from_save
+    from ..foreign.rules import before_catch_all
+
+    (table,) = from_save.tables(section.group(), "", 4)
+    forward = table.chains["FORWARD"]
+    before = before_catch_all(table, forward)
+    if before is None:
+        return None
+    return CatchAll(before, any(place > before and rule.target in LAST for place, rule in forward.ours))
+
+
 def _with_users(current: Ruleset, wanted: Ruleset) -> Ruleset:
     theirs = {place: current.chains[place] for place in USERS if current.chains.get(place)}
-    return Ruleset({**wanted.chains, **theirs}, wanted.jumps)
+    end = current.catch_all
+    return Ruleset({**wanted.chains, **theirs}, wanted.jumps, end and end._replace(is_passed=False))

@@ -51,7 +51,8 @@ def _changes(text: str) -> t.Iterator[Change]:
             yield Change("-N", table, line[1:].split(" ", 1)[0])
         elif line != "COMMIT":
             verb, chain, *rule = words(line)
-            yield Change(verb, table, chain, _rule(tuple(rule)) if rule else None)
+            place = int(rule.pop(0)) if verb == "-I" and rule[0].isdigit() else 1
+            yield Change(verb, table, chain, _rule(tuple(rule)) if rule else None, place)
 
 
 def _rule(rule: Rule) -> xtables.Rule:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 from collections import Counter
+from dataclasses import field
 
 from ...marks import CHAIN_PREFIX
 from ...records import dataclass
@@ -35,12 +36,20 @@ class Jump:
         return self.rule[-1]
 
 
+class CatchAll(t.NamedTuple):
+    """A last rule of others in FORWARD that drops all that comes to it, with the rules that log for it."""
+
+    before: int  # how many rules of others come before it
+    is_passed: bool = False  # whether a jump of ours, which no packet gets to then, comes behind it
+
+
 @dataclass(frozen=True)
 class Ruleset:
     """Everything of ours in one address family: chains by table and name, and the jumps to them from top to bottom."""
 
     chains: t.Mapping[ChainKey, tuple[Rule, ...]]
     jumps: tuple[Jump, ...] = ()
+    catch_all: CatchAll | None = field(default=None, compare=False)
 
     def before(self, table: str, chain: str) -> int:
         """How many rules of ours stand before those of others in a chain of theirs."""
@@ -88,10 +97,23 @@ def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
     lines = [":%s - [0:0]" % chain for chain in changed + removed]
     lines += ["-D %s %s" % (jump.chain, text_of(jump.rule)) for jump in surplus]
     lines += ["-A %s %s" % (chain, text_of(rule)) for chain in changed for rule in new[chain]]
-    lines += ["-I %s %s" % (jump.chain, text_of(jump.rule)) for jump in reversed(missing) if jump.target not in LAST]
-    lines += ["-A %s %s" % (jump.chain, text_of(jump.rule)) for jump in missing if jump.target in LAST]
+    first = [jump for jump in missing if jump.target not in LAST]
+    lines += ["-I %s %s" % (jump.chain, text_of(jump.rule)) for jump in reversed(first)]
+    lines += [_last(before, jump, first) for jump in missing if jump.target in LAST]
     lines += ["-X %s" % chain for chain in removed]
     return "\n".join(["*" + table, *lines, "COMMIT", ""]) if lines else ""
+
+
+def _last(before: Ruleset, jump: Jump, first: t.Iterable[Jump]) -> str:
+    """Behind the rules of others, but for a catch-all; no other jump of ours is in that chain now than these first."""
+    if before.catch_all is None or not _is_forward(jump):
+        return "-A %s %s" % (jump.chain, text_of(jump.rule))
+    number = before.catch_all.before + sum(other.chain == jump.chain for other in first) + 1
+    return "-I %s %d %s" % (jump.chain, number, text_of(jump.rule))
+
+
+def _is_forward(jump: Jump) -> bool:
+    return (jump.table, jump.chain) == ("filter", "FORWARD")
 
 
 def _jump_changes(
@@ -99,8 +121,8 @@ def _jump_changes(
 ) -> tuple[list[Jump], list[Jump]]:
     """The jumps to delete and to add; one that others have put into their own chain stays while it leads somewhere.
 
-    A chain gets all of our jumps anew where that is needed for their order among themselves. Their places among the
-    rules of others do not matter.
+    A chain gets all of our jumps anew where that is needed for their order among themselves, or to have a catch-all
+    behind them. Their places among the other rules of others do not matter.
     """
     have = [j for j in before.jumps if j.table == table and (j.chain in BUILTIN or j.target in removed)]
     want = [jump for jump in after.jumps if jump.table == table]
@@ -109,6 +131,8 @@ def _jump_changes(
     for jump in surplus:
         left.remove(jump)  # the first of equal ones, as -D does
     torn = {jump.chain for jump in want if _of_chain(left, jump.chain) != _of_chain(want, jump.chain)}
+    if before.catch_all is not None and before.catch_all.is_passed:
+        torn.update(jump.chain for jump in want if _is_forward(jump))
     old = [jump for jump in surplus if jump.chain not in torn]
     return [*old, *(j for j in have if j.chain in torn)], [jump for jump in want if jump.chain in torn]
 

@@ -19,6 +19,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import O
 from ansible_collections.dockerless.network.plugins.module_utils.entry import (
     _and_keep_byte_code,
     _items,
+    _Module,
     run_module,
     runner,
 )
@@ -85,6 +86,30 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return str(json.loads(capsys.readouterr().out)["msg"])
 
     return call
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"name": 83}, "name"),
+        ({"name": "v-web", "project": 83, "peer": {"name": "eth0"}}, "project"),
+        ({"name": "v-web", "peer": {"name": 83}}, "peer: name"),
+        ({"aggregate": [{"name": "v-web"}, {"name": "v-db", "bridge": 83, "mtu": 1400}]}, "aggregate, item 2: bridge"),
+        ({"name": "83", "mtu": 1400}, ""),
+    ],
+)
+def test_a_number_that_is_a_name_is_doubted(
+    options: dict[str, Any], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    spec = {name: without(option, "required") for name, option in VethKind.ARGUMENTS.items()}
+    spec["aggregate"] = {"type": "list", "elements": "dict"}
+    wanted = (
+        f"{place}: a number that is a name is taken in decimal digits, but YAML makes 83 of an unquoted 0123 or 1:23 as"
+        " well; write it in quotes, and in a template with | string."
+    )
+    assert _Module(spec).doubts == ([wanted] if place else [])
 
 
 @pytest.mark.parametrize(

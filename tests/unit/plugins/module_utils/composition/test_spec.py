@@ -7,11 +7,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.composition import spec
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
+from ansible_collections.dockerless.network.plugins.module_utils.reading import read
 
 Options = dict[str, Any]
 NETWORK_OPTIONS = ", ".join(spec.NETWORK)
@@ -247,3 +249,90 @@ def test_anything_is_a_list_of_networks_or_refused_in_one_sentence(value: Any) -
         assert str(error).endswith((".", "?"))
     else:
         assert all(network["name"] for network in found)
+
+
+# ---- names that YAML has read as something else
+
+NAMES = {
+    "network": ("networks, item 1: name", "{name: %s}"),
+    "bridge": ("network blue: bridge", "{name: blue, bridge: %s}"),
+    "trusted_interfaces": ("network blue: trusted_interfaces", "{name: blue, trusted_interfaces: [%s]}"),
+    "out_interface": ("network blue: masquerade: out_interface", "{name: blue, masquerade: {out_interface: %s}}"),
+    "endpoint": ("network blue: endpoints, item 1: name", "{name: blue, endpoints: [{name: %s}]}"),
+    **{
+        option: (f"network blue: endpoint web: {option}", f"{{name: blue, endpoints: [{{name: web, {option}: %s}}]}}")
+        for option in ("netns", "interface", "services")
+    },
+    "in_interfaces": (
+        "network blue: endpoint web: publish, item 2: in_interfaces",
+        "{name: blue, endpoints: [{name: web, publish: ['80:80', {container_port: 80, in_interfaces: [%s]}]}]}",
+    ),
+}
+READ_AS = {
+    "yes": "true",
+    "off": "false",
+    "1.10": "1.1",
+    "1.0e+3": "1000.0",
+    "2026-11-29 01:02:03": "2026-11-29 01:02:03",
+}
+DIGITS = {"7": "07", "0123": "0123 or 1:23", "1_0": "012", "12:30": "01356 or 12:30", "0x10": "020"}
+
+
+def names(pattern: str, value: str) -> Any:
+    return yaml.safe_load(f"[{pattern % value}]")
+
+
+def read_all(networks: Any) -> str:
+    """A list as it is read, also where that is done later."""
+    found: list[Any] = []
+    for network in spec.read_networks(networks):
+        found += [network, spec.read_masquerade("network blue", network["masquerade"])]
+        for endpoint in network["endpoints"] or []:
+            for item in endpoint["publish"] or []:
+                if isinstance(item, dict):
+                    found.append(read("network blue: endpoint web: publish, item 2", spec.PUBLISH, item))
+    return repr(found)
+
+
+@pytest.mark.parametrize("value", READ_AS)
+@pytest.mark.parametrize("place", NAMES)
+def test_a_name_that_yaml_has_changed_is_refused_everywhere(place: str, value: str) -> None:
+    title, pattern = NAMES[place]
+    with pytest.raises(InvalidRequest) as refused:
+        read_all(names(pattern, value))
+    assert str(refused.value) == f"{title}: YAML reads this as {READ_AS[value]}; write the text in quotes."
+
+
+@pytest.mark.parametrize("value", ["2026-11-29", "1e3", "'0123'", "'yes'", "blue-7"])
+@pytest.mark.parametrize("place", NAMES)
+def test_a_name_that_can_be_one_text_only_is_taken_everywhere(place: str, value: str) -> None:
+    networks = names(NAMES[place][1], value)
+    assert repr(value.strip("'")) in read_all(networks)
+    assert spec.unquoted_names(networks) == []
+
+
+@pytest.mark.parametrize("value", DIGITS)
+@pytest.mark.parametrize("place", NAMES)
+def test_a_name_that_is_a_number_is_taken_with_a_warning_everywhere(place: str, value: str) -> None:
+    title, pattern = NAMES[place]
+    networks = names(pattern, value)
+    number = yaml.safe_load(value)
+    assert f"'{number}'" in read_all(networks)
+    title = {"network": f"network {number}: name", "endpoint": f"network blue: endpoint {number}: name"}.get(
+        place, title
+    )
+    assert spec.unquoted_names(networks) == [
+        f"{title}: a number that is a name is taken in decimal digits, but YAML makes {number} of an unquoted"
+        f" {DIGITS[value]} as well; write it in quotes, and in a template with | string."
+    ]
+
+
+def test_many_names_that_are_numbers_make_one_warning() -> None:
+    networks = [{"name": f"n{number}", "bridge": number} for number in range(9)]
+    (said,) = spec.unquoted_names(networks)
+    assert said.startswith("network n0: bridge, network n1: bridge, ") and "network n4: bridge and 4 more: a " in said
+
+
+@pytest.mark.parametrize("networks", [None, [], "blue", '[{"name": 7}]', [None, 7], {"name": 7}, [{"endpoints": 5}]])
+def test_what_is_no_list_of_networks_is_left_to_those_who_read_it(networks: Any) -> None:
+    assert len(spec.unquoted_names(networks)) == (networks in ('[{"name": 7}]', {"name": 7}))

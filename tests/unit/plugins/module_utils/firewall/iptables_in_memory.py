@@ -58,7 +58,10 @@ class Rules:
         if verb == "-A":
             chains[chain].append(rule)
         elif verb == "-I":
-            chains[chain].insert(0, rule)
+            number, rule = (int(rule[0]), rule[1:]) if rule[0].isdigit() else (1, rule)
+            if number > len(chains[chain]) + 1:
+                raise Refused(f"{verb} {chain} {number}: index of insertion too big")
+            chains[chain].insert(number - 1, rule)
         elif verb == "-D" and rule in chains[chain]:
             chains[chain].remove(rule)
         elif verb == "-X" and not chains[chain]:

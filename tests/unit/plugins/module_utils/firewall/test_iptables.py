@@ -132,7 +132,7 @@ def test_what_others_made_stays_as_it_was() -> None:
 
     converge(host, ALL)
     forward = [rule[-1] for rule in host.families[4].tables["filter"]["FORWARD"]]
-    assert forward == ["DLN-FORWARD", "DOCKER-USER", "DROP", "DLN-FOREIGN"]
+    assert forward == ["DLN-FORWARD", "DOCKER-USER", "DLN-FOREIGN", "DROP"]
     converge(host, FirewallState())
 
     for table, chains in Rules(FOREIGN).tables.items():
@@ -169,6 +169,46 @@ def test_the_place_of_a_jump_among_the_rules_of_others_is_theirs_to_choose() -> 
     host.families[4].restore("*filter\n-I FORWARD -s 192.0.2.66/32 -j DROP\n-A FORWARD -j DROP\nCOMMIT\n")
 
     assert converge(host, ALL) == []
+
+
+TAKEN = "-A FORWARD -p udp -j ACCEPT\n"
+MARK = '-m comment --comment "dockerless.network"'
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "-A FORWARD -j DROP\n",
+        "-A FORWARD -m limit --limit 1/sec -j LOG\n-A FORWARD -j REJECT --reject-with icmp-port-unreachable\n",
+        ":CLOSED - [0:0]\n-A CLOSED -p icmp -j ACCEPT\n-A CLOSED -j DROP\n-A FORWARD -j CLOSED\n",
+    ],
+)
+@pytest.mark.parametrize("there", ["", "first", "last", "torn"])
+def test_a_catch_all_of_others_stays_the_last(end: str, there: str) -> None:
+    host = Host(v4=f"*filter\n{TAKEN}{end}COMMIT\n")
+    forward = host.families[4].tables["filter"]["FORWARD"]
+    theirs = list(forward)
+    if there:
+        converge(host, ALL)
+    forward = host.families[4].tables["filter"]["FORWARD"]
+    if there == "last":
+        forward.append(forward.pop(2))
+    elif there == "torn":
+        forward.append(forward.pop(0))
+
+    steps = [step for step in converge(host, ALL) if step.argv[0] == "iptables-restore"]
+
+    forward = host.families[4].tables["filter"]["FORWARD"]
+    assert [rule[-1] for rule in forward[:3]] == ["DLN-FORWARD", "ACCEPT", "DLN-FOREIGN"]
+    assert [rule for rule in forward if not rule[-1].startswith("DLN-")] == theirs and forward[-1] == theirs[-1]
+    assert bool(steps) is (there != "first") and converge(host, ALL) == []
+    for step in steps:
+        for back in step.undo():
+            back.apply(host)  # type: ignore[arg-type]
+    forward = host.families[4].tables["filter"]["FORWARD"]
+    assert [rule for rule in forward if not rule[-1].startswith("DLN-")] == theirs
+    converge(host, FirewallState())
+    assert host.families[4].tables["filter"]["FORWARD"] == theirs
 
 
 @pytest.mark.parametrize(
@@ -220,7 +260,7 @@ def test_a_step_can_be_taken_back() -> None:
 
 
 def test_what_modules_say_one_by_one_in_check_mode_adds_up_to_one_run() -> None:
-    """Each sees the empty host and its own section only; the commands are then pasted in the role's order."""
+    """Each sees the host as it was and its own section only; the commands are then pasted in the role's order."""
     sections = [
         FirewallState(drop_foreign=True),
         FirewallState(policies=ALL.policies),
@@ -229,7 +269,7 @@ def test_what_modules_say_one_by_one_in_check_mode_adds_up_to_one_run() -> None:
     ]
     pasted, whole = Host(v4=FOREIGN), Host(v4=FOREIGN)
     for section in sections:
-        for step in IptablesBackend(pasted).plan(IptablesBackend(Host()).read(), section):
+        for step in IptablesBackend(pasted).plan(IptablesBackend(Host(v4=FOREIGN)).read(), section):
             step.apply(pasted)  # type: ignore[arg-type]
 
     converge(whole, ALL)

@@ -132,13 +132,15 @@ class Kernel:
 
         class Chain:
             def __init__(self, table: Table, name: str) -> None:
-                self.add = lambda verb, rule: table.lines.append(f"{verb} {name} {text_of(rule.words())}")
+                self.add = lambda verb, rule, position=0: table.lines.append(
+                    f"{verb} {name} {f'{position + 1} ' if position else ''}{text_of(rule.words())}"
+                )
 
             def append_rule(self, rule: Rule) -> None:
                 self.add("-A", rule)
 
-            def insert_rule(self, rule: Rule) -> None:
-                self.add("-I", rule)
+            def insert_rule(self, rule: Rule, position: int = 0) -> None:
+                self.add("-I", rule, position)
 
             def delete_rule(self, rule: Rule) -> None:
                 self.add("-D", rule)
@@ -185,6 +187,16 @@ def test_a_transaction_is_written_by_a_child_and_read_back(kernel: Kernel) -> No
     [undo] = step.undo()
     undo.apply(None)
     assert "DLN-" not in kernel.file.read_text()
+
+
+def test_a_jump_is_put_before_a_catch_all(kernel: Kernel) -> None:
+    kernel.file.write_text("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -p udp -j ACCEPT\n-A FORWARD -j DROP\nCOMMIT\n")
+    [step] = plan(kernel, FirewallState(drop_foreign=True))
+
+    step.apply(None)
+
+    forward = kernel.rules().tables["filter"]["FORWARD"]
+    assert [rule[-1] for rule in forward] == ["ACCEPT", "DLN-FOREIGN", "DROP"]
 
 
 def test_what_it_cannot_express_is_refused_before_anything_is_written(kernel: Kernel) -> None:
