@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .operations import Operation, RunTool, WriteFile
+from .operations import Operation, RemoveFile, RunTool, WriteFile
 from .records import dataclass
 
 if t.TYPE_CHECKING:
@@ -46,6 +46,12 @@ class WriteFirst(WriteFile):
     """A file that has to be there before the links that it is about."""
 
     clears_the_way = True
+
+
+class RemoveLast(RemoveFile):
+    """A file by which the next run knows of all that this one takes away, should it be killed before the end."""
+
+    settles = 4
 
 
 class TellFirst(RunTool):

@@ -98,6 +98,9 @@ class Kind(t.Generic[Item]):
         """Fill in what depends on the host: the uplink's name, the MTU. Raises Conflict."""
         return item
 
+    def conclude(self, item: Item, world: World) -> None:
+        """Decide of a wanted object what depends on all the rest, when everything of this run is planned."""
+
     def remark(self, item: Item, world: World) -> None:
         """Warn of what a wanted object cannot do, when everything of this run is planned."""
 
@@ -231,8 +234,10 @@ def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
             steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
     for request in requests:
-        if request.state == "present" and request.warns:
-            request.kind.remark(request.item, world)
+        if request.state == "present":
+            request.kind.conclude(request.item, world)
+            if request.warns:
+                request.kind.remark(request.item, world)
     rules, late = _plan_rules(plan, world) if world.firewall.in_use else ([], [])
     coming.sort(key=lambda step: not step.clears_the_way)
     first, last = _settling(world.beforehand), _settling(world.afterwards)

@@ -442,6 +442,12 @@ class World:
             self._stations[bridge] = dict(self._others(bridge))
         return self._stations[bridge].get(address, "")
 
+    def is_behind(self, bridge: str, address: str) -> bool:
+        """Whether an end on a bridge will have an IP address."""
+        ports = [link for link in self.links().values() if link.master == bridge]
+        ends = filter(None, map(self.peer_of, ports))
+        return any(address in _own(far) for unused, far in ends)
+
     def _others(self, bridge: str) -> t.Iterator[tuple[str, str]]:
         ports = [link for link in self.links().values() if link.master == bridge]
         for port in ports:

@@ -86,6 +86,7 @@ class FirewallSession:
         self.revision = 0  # goes up when what is wanted changes by something that is not an object of the rules
         self.left: list[str] = []  # the back-ends whose rules go by the plan
         self.stale: list[PortFlows] = []  # flows that must not go on as they began
+        self.moved: dict[t.Any, PublishedPort] = {}  # ports that lead elsewhere now, as they were, by their keys
 
     def open(self) -> None:
         """Choose the back-end and read; FirewallError when none works."""

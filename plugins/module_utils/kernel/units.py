@@ -39,6 +39,9 @@ class Unit:
     parts: tuple[str, ...] = ()  # what is restarted with it
     joins: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    is_stale: bool = False  # whether its files are not those any more that systemd has read
+    begun: int = 0  # when it was started last, or that was tried; 0: never
+    reached: int = 0  # when that was done
     takes_mounts: bool = True  # while it runs: systemctl bind came with version 248, as did a property of services
 
     @property
@@ -63,7 +66,8 @@ class Unit:
 
 _PROPERTIES = (
     "Id,LoadState,LoadError,ActiveState,UnitFileState,FragmentPath,DropInPaths,Type,MainPID,ControlGroup,"
-    "NetworkNamespacePath,TriggeredBy,ConsistsOf,JoinsNamespaceOf,Before,ExtensionImages"
+    "NetworkNamespacePath,TriggeredBy,ConsistsOf,JoinsNamespaceOf,Before,NeedDaemonReload,"
+    "InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic,ExtensionImages"
 )
 
 
@@ -101,6 +105,9 @@ def _unit(name: str, values: t.Mapping[str, str]) -> Unit:
         parts=words("ConsistsOf"),
         joins=words("JoinsNamespaceOf"),
         before=words("Before"),
+        is_stale=values.get("NeedDaemonReload") == "yes",
+        begun=int(values.get("InactiveExitTimestampMonotonic") or 0),
+        reached=int(values.get("ActiveEnterTimestampMonotonic") or 0),
         takes_mounts="ExtensionImages" in values,
     )
 

@@ -16,6 +16,7 @@ import typing as t
 from ..engine import A_PROCESS, Description, StepKind
 from ..firewall.choice import ROWS, better_beside_firewalld
 from ..kernel import archive
+from ..kernel.files import unfinished
 from ..kernel.own_files import Unreadable
 from ..marks import (
     BOOT_DROP_IN,
@@ -112,7 +113,6 @@ class BootKind(StepKind[Boot]):
 
     def plan(self, item: Boot, state: str, world: World) -> list[Operation]:
         decided = self._decide(item, world)
-        fresh = decided.on and world.file(UNIT_PATH) is None
         enabled = world.file(ENABLED) is not None
         _warn_of_waiting(decided, world)
         _warn_of_firewalld(decided, world)
@@ -130,17 +130,20 @@ class BootKind(StepKind[Boot]):
         for path, (before, after) in decided.files.items():
             if path in UNMANAGED_PATHS:
                 steps += unmanaged_steps(path, before, after)
+            elif path == BOOT_OBJECTS and not decided.on:
+                from ..boot_operations import RemoveLast
+
+                world.afterwards.append(RemoveLast(path, before or "", 0o600, own_folder=True))
             else:
                 steps.append(_file_step(path, before, after))
             world.put_file(path, after)
-        if any(path.endswith((".service", ".conf")) for path in decided.files):
+        fresh, gone = decided.on and not enabled, not decided.on and bool(decided.files)
+        if fresh or gone or any(path.endswith((".service", ".conf")) for path in decided.files):
             world.afterwards.append(DaemonReload())
-        if decided.on and not enabled:
-            world.afterwards.append(RunTool(("systemctl", "enable", BOOT_UNIT), ("systemctl", "disable", BOOT_UNIT)))
-            world.put_unit(BOOT_UNIT, enabled=True)
         if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
             world.afterwards.append(RunTool(_START, ("systemctl", "stop", BOOT_UNIT)))
-            world.put_unit(BOOT_UNIT, runs=True)
+            world.afterwards.append(RunTool(("systemctl", "enable", BOOT_UNIT), ("systemctl", "disable", BOOT_UNIT)))
+            world.put_unit(BOOT_UNIT, enabled=True, runs=True)
         return steps
 
     # ---- what is decided
@@ -270,7 +273,8 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
 def _is_changed(name: str, world: World) -> bool:
     """Whether somebody else has a drop-in for a unit, which may say that it does something else."""
     folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
-    return any(set(world.inside(folder)) - {BOOT_DROP_IN, DROP_IN} for folder in folders)
+    ours = {BOOT_DROP_IN, DROP_IN}
+    return any(set(world.inside(folder)) - ours - set(map(unfinished, ours)) for folder in folders)
 
 
 def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
@@ -279,7 +283,8 @@ def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
 
 
 def _ours() -> list[str]:
-    return [BOOT_OBJECTS, *UNMANAGED_PATHS, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS)]
+    """Last the one by which the next run finds what is still to be done when this one is killed."""
+    return [*UNMANAGED_PATHS, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS), BOOT_OBJECTS]
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:

@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
 
 # Where a unit runs, in a description.
 _INSIDE, _ELSEWHERE, _NOWHERE = "in the endpoint", "elsewhere", "nowhere"
+_ANY = endpoint_unit("*")
 # What sets up the network of the host would wait for endpoints, and they for it.
 _EARLY = ("network-pre.target", "network.target")
 
@@ -131,7 +132,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         _refuse_another_name(item, unit, world)
         before, text = world.file(drop_in(item.unit)) or "", _text(item, world)
         steps = [*_write(files.TARGET, files.target(), world), *_write(drop_in(item.unit), text, world)]
-        if steps or unit.netns != files.path(item.netns):
+        if steps or unit.netns != files.path(item.netns) or unit.is_stale:
             world.afterwards.append(DaemonReload())
         world.put_unit(unit.name, netns=files.path(item.netns))
         was = service_of(before)
@@ -147,7 +148,9 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         """Restart a unit that runs elsewhere; start one that is to run at boot, and for which there was no endpoint."""
         anchor = endpoint_unit(item.netns)
         place = Place(netns=item.netns)
-        late = moved or world.is_new(place) or not world.found_unit(anchor).runs
+        # a run may have been killed when it had reached the endpoint, and before it started the unit
+        found = world.found_unit(anchor)
+        late = moved or world.is_new(place) or not found.runs or unit.begun < found.reached
         verb = ""
         if unit.runs:
             inside = world.is_same(Place(pid=unit.pid), place) if unit.pid else not late
@@ -178,17 +181,23 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
     # ---- out of it
 
     def _leave(self, item: EndpointService, world: World) -> list[Operation]:
-        """All of it comes before the namespace goes: a service must not live on in one that is not there any more."""
+        """The unit leaves before the namespace goes: a service must not live on in one that is not there any more.
+
+        Its drop-in goes last. Should this run be killed before that, the next one finds by it what is still to be done.
+        """
         path = drop_in(item.unit)
         text = world.file(path)
         there = service_of(text or "")
         if text is None or there is None or _is_wanted(item.unit, world):
             return []
         world.put_file(path, None)
-        world.beforehand.append(RemoveFile(path, text, own_folder=True))
-        world.beforehand += _take_target(world)
         if world.systemd():
+            leaving = files.leaving_text(item.unit, *there)
+            world.beforehand += [] if text == leaving else [WriteFile(path, leaving, text)]
             world.beforehand += [DaemonReload(), *_release(there[0], world), *self._run_outside(item, there[0], world)]
+            world.afterwards.append(DaemonReload())
+            text = leaving
+        world.afterwards += [*_take_target(world), RemoveFile(path, text, own_folder=True)]
         return []
 
     @staticmethod
@@ -266,11 +275,13 @@ def _take_target(world: World) -> list[Operation]:
 
 def _release(netns: str, world: World) -> list[Operation]:
     """Nobody waits for an endpoint any more."""
-    anchor = endpoint_unit(netns)
-    if netns in _left(world).values() or not world.unit(anchor).runs:
-        return []
-    world.put_unit(anchor, runs=False)
-    return [UnitVerb("stop", (anchor,), alone=True)]
+    anchor, left = endpoint_unit(netns), _left(world)
+    stops = netns not in left.values() and world.unit(anchor).runs
+    if stops:
+        world.put_unit(anchor, runs=False)
+    # with the last one also those of endpoints that units left in runs that were killed
+    names = [*([anchor] if stops else []), *([] if left else [_ANY])]
+    return [UnitVerb("stop", tuple(names), alone=True)] if names else []
 
 
 # ---- what cannot be
@@ -314,20 +325,20 @@ def _refuse_another_name(item: EndpointService, unit: Unit, world: World) -> Non
 def _refuse_namespaces_of_others(item: EndpointService, unit: Unit, world: World) -> None:
     there = world.services().get(unit.name)
     known = {files.path(item.netns), files.path(there[0] if there else item.netns)}
-    if unit.netns and unit.netns not in known:
+    says = _who_says("NetworkNamespacePath=", unit, world) if unit.netns and unit.netns not in known else ""
+    if says:  # otherwise a run was killed before systemd had read that it is not so any more
         raise Conflict(
-            "Unit %s runs in the namespace %s by %s; remove that setting first."
-            % (item.unit, unit.netns, _who_says("NetworkNamespacePath=", unit, world))
+            "Unit %s runs in the namespace %s by %s; remove that setting first." % (item.unit, unit.netns, says)
         )
     if unit.joins:
         raise Conflict(
             "Unit %s shares the namespaces of %s by %s; remove that setting first."
-            % (item.unit, enumerate_few(unit.joins), _who_says("JoinsNamespaceOf=", unit, world))
+            % (item.unit, enumerate_few(unit.joins), _who_says("JoinsNamespaceOf=", unit, world) or "one of its files")
         )
 
 
 def _who_says(setting: str, unit: Unit, world: World) -> str:
-    """The last of the files of a unit that has a setting, for it counts."""
+    """The last of the files of a unit that has a setting, for it counts; empty when none of others has it."""
     ours = drop_in(unit.name)
     found = [path for path in unit.files if path != ours and setting in (world.file(path) or "")]
-    return found[-1] if found else "one of its files"
+    return found[-1] if found else ""

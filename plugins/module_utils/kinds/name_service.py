@@ -94,9 +94,10 @@ class Service:
         """What it takes that it serves these namespaces; ``lost``: somebody it served has no server any more."""
         texts, unserved = self._files(), self._is_unserved(netns)
         steps: list[Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
-        if any(isinstance(step, WriteFile) and step.path == UNIT for step in steps):
+        stale = self._world.unit(NAMES_UNIT).is_stale
+        if stale or any(isinstance(step, WriteFile) and step.path == UNIT for step in steps):
             self._world.afterwards.append(DaemonReload())
-        anew = bool(steps) or lost or unserved or not self._runs()
+        anew = bool(steps) or lost or unserved or stale or not self._runs()
         if anew:
             self._world.afterwards.append(_verb("restart" if self._runs() else "start"))
         if not self._world.file(_WANTED):
@@ -107,7 +108,8 @@ class Service:
     def is_sound(self, netns: t.Iterable[str]) -> bool:
         """Whether it serves these namespaces as it should."""
         there = all(self._world.file(path) == text for path, text in self._files().items())
-        return there and self._runs() and bool(self._world.file(_WANTED)) and not self._is_unserved(netns)
+        right = self._runs() and not self._world.unit(NAMES_UNIT).is_stale
+        return there and right and bool(self._world.file(_WANTED)) and not self._is_unserved(netns)
 
     def _files(self) -> dict[str, str]:
         return {
@@ -187,11 +189,11 @@ def _verb(verb: str) -> UnitVerb:
 
 
 def removal_steps(world: World) -> list[Operation]:
-    """Take it away; it lets go of the namespaces before they go."""
+    """Take it away; it lets go of the namespaces before they go. A run that was killed is known by the last file."""
     steps: list[Operation] = []
-    paths = [UNIT, OPENER, SERVER, NAMES_FILE, NAMES_SERVED]
+    paths = [UNIT, OPENER, SERVER, NAMES_SERVED, NAMES_FILE]
     if not world.systemd():
-        paths.append(_WANTED)
+        paths.insert(0, _WANTED)
     elif world.file(UNIT) is not None:
         steps += [UnitVerb("disable", (NAMES_UNIT,)), _verb("stop")]
         world.put_unit(NAMES_UNIT, runs=False, enabled=False)

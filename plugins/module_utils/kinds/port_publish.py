@@ -160,8 +160,16 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
             ports.add(item)
             moved = there is not None and _target(there) != _target(item)
             # A TCP client begins anew by itself; a UDP one goes on with the translation that it began with.
-            if moved or (there is None and item.protocol == "udp"):
+            if moved and item.protocol == "tcp":
+                rules.moved[item.key] = there
+            elif moved or (there is None and item.protocol == "udp"):
                 rules.stale.append(_flows(item))
+
+    def conclude(self, item: PublishedPort, world: World) -> None:
+        """TCP connections end by themselves, so they go on where they began; the host refuses them if that is gone."""
+        there = world.firewall.moved.get(item.key)
+        if there is not None and not world.is_behind(there.bridge, str(there.container_ip)):
+            world.firewall.stale.append(_flows(there))
 
     def remark(self, item: PublishedPort, world: World) -> None:
         there = world.firewall.ports.get(item) or item

@@ -53,6 +53,11 @@ def drop_in_text(unit: str, netns: str, label: str, names: t.Collection[str], re
     return service_mark(unit, netns, label) + "\n".join([*lines, *_mounts(netns, names, resolved), ""])
 
 
+def leaving_text(unit: str, netns: str, label: str) -> str:
+    """The drop-in of a unit that is about to leave: it says whose the unit was, and has no effect."""
+    return service_mark(unit, netns, label) + "# It leaves, and this file goes with it.\n"
+
+
 def _mounts(netns: str, names: t.Collection[str], resolved: bool) -> t.Iterator[str]:
     """The files of the namespace in the places of the host's.
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -37,6 +38,7 @@ class MemorySystemd:
     broken: set[str] = field(default_factory=set)  # units that do not start in an endpoint
     unmounted: set[tuple[int, str]] = field(default_factory=set)  # what processes have lost
     _pids: int = 50000
+    _clock: int = 0
 
     # ---- what a test arranges
 
@@ -64,6 +66,7 @@ class MemorySystemd:
             self._reload()
         if verb == "bind":
             self.unmounted.discard((self.units[rest[0]].pid, rest[2]))
+        rest = [name for word in rest for name in (fnmatch.filter(self.units, word) if "*" in word else [word])]
         for name in rest if verb in verbs else ():
             if name in self.units or name.startswith("dockerless-endpoint@"):
                 verbs[verb](name)
@@ -93,6 +96,8 @@ class MemorySystemd:
         unit = self.units.setdefault(name, Unit(name))
         if unit.active == "active":
             return
+        self._clock += 1
+        unit = replace(unit, begun=self._clock, reached=self._clock)
         if name.endswith(".target"):
             self.units[name] = replace(unit, active="active")
             return

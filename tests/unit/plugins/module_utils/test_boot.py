@@ -137,7 +137,7 @@ def test_what_is_written_and_that_nothing_of_it_stays() -> None:
         *("ExecStartPost", "ExecReload", "ExecStopPost"),
     ]
     assert host.files[FOLDER + "nftables.reload"].splitlines()[1:] == ['include "x"', 'include "%s"' % RULES]
-    assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "enable", "--no-block"]
+    assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "--no-block", "enable"]
     assert "kept: [" in first.after
 
     host.systemctl.clear()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -149,6 +150,12 @@ def test_a_run_that_was_killed_before_systemd_read_the_files_is_finished_by_the_
     assert home(host) == "web"
 
 
+def test_files_that_systemd_has_not_read_since_they_changed_are_read(host: MemoryHost) -> None:
+    service(host)
+    host.pid1.units["nginx.service"] = replace(host.pid1.units["nginx.service"], is_stale=True)
+    assert once(host, ask(EndpointServiceKind(), NGINX)).commands == ("systemctl daemon-reload",)
+
+
 def test_the_name_of_a_unit_may_be_an_alias(host: MemoryHost) -> None:
     host.pid1.aliases["www.service"] = "nginx.service"
 
@@ -217,8 +224,8 @@ def test_one_that_leaves_is_restarted_on_the_host_or_stopped(host: MemoryHost, r
     outcome = service(host, "absent", service_removal=removal)
 
     assert host.files == before
-    assert host.systemctl[0] == RELOAD
-    assert host.systemctl[-1] == (removal, "nginx.service")
+    assert [words[0] for words in host.systemctl] == ["daemon-reload", "stop", removal, "daemon-reload"]
+    assert host.systemctl[2] == (removal, "nginx.service")
     unit = host.pid1.units["nginx.service"]
     assert (unit.active, unit.netns) == (active, "")
     assert active == "inactive" or home(host) == ""
@@ -466,6 +473,9 @@ FragmentPath=/lib/systemd/system/nginx.service
 DropInPaths=/etc/a.conf /etc/b.conf
 UnitFileState=enabled
 Before=shutdown.target multi-user.target
+NeedDaemonReload=yes
+InactiveExitTimestampMonotonic=17
+ActiveEnterTimestampMonotonic=18
 
 Id=nope.service
 LoadState=not-found
@@ -492,5 +502,8 @@ def test_units_are_read_at_once() -> None:
         netns="/run/netns/web",
         triggers=("nginx.socket",),
         before=("shutdown.target", "multi-user.target"),
+        is_stale=True,
+        begun=17,
+        reached=18,
     )
     assert found["nope.service"].trouble == "Unit nope.service not found"

@@ -16,9 +16,11 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import R
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import PortFlows
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     Conflict,
     InvalidRequest,
+    Place,
     PortRange,
     PublishedPort,
 )
@@ -248,6 +250,24 @@ def test_flows_of_a_new_udp_port_are_forgotten_and_of_a_tcp_port_not() -> None:
     assert host.forgotten == [FLOWS]
 
     assert host_with(web()).forgotten == []
+
+
+def test_tcp_connections_of_a_port_that_moved_go_on_while_their_endpoint_is_there() -> None:
+    host = host_with(web())
+    host.make_namespace("web")
+    host.make_veth("v-web", Place(netns="web"), "eth0", LINK_GROUP, master="br-blue")
+    host.change_link(Place(netns="web"), "eth0", addresses=(ip_interface("10.20.0.2/24"),))
+
+    once(host, web(container_ip="10.20.0.3"))
+    assert host.forgotten == []
+
+    host.change_link(Place(netns="web"), "eth0", addresses=(ip_interface("10.20.0.3/24"),))
+    once(host, web(container_ip="10.20.0.4"))
+    assert host.forgotten == []
+
+    host.change_link(Place(netns="web"), "eth0", addresses=())
+    once(host, web())
+    assert host.forgotten == [PortFlows(4, "tcp", 8080, 8080)]
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp", "sctp"])
