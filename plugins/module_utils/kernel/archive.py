@@ -37,7 +37,7 @@ def own() -> Source:
         return Source({item.filename: item.CRC for item in archive.infolist() if _is_used(item.filename)}, archive.read)
     folder = os.path.dirname(os.path.dirname(globals().get("__file__") or ""))
     if not os.path.isfile(os.path.join(folder, "kernel", "archive.py")):
-        raise Unreadable("the collection's own files cannot be read in this process")
+        raise Unreadable("the collection's own files cannot be read in this process, as under Mitogen")
     return _in_folder(folder)
 
 

@@ -148,7 +148,7 @@ class BootKind(StepKind[Boot]):
 
 def _decide(item: Boot, world: World) -> _Decision:
     old = _load(world)
-    objects = _objects(item, old, world) if item.wanted else {}
+    objects = _objects(item, old, world) if item.wanted and _can_begin(item, world) else {}
     new = replace(old, objects=objects)
     texts: dict[str, str] = {}
     if new.makes_anything:
@@ -284,6 +284,21 @@ def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> 
     if pair[1] is not None:
         world.warn("%s was not written by this collection, and stays as it is." % path)
     return False
+
+
+def _can_begin(item: Boot, world: World) -> bool:
+    """Whether there is a program for the unit, or will be: one that is not there yet would fail at every boot."""
+    if not item.writes_program or world.file(UNIT_PATH) is not None or world.program(BOOT_ENGINE) is not None:
+        return True
+    try:
+        archive.own()
+    except archive.Unreadable as error:
+        world.warn(
+            "The networks of this host are not made again at boot yet, for %s; the next run with the strategy linear"
+            " sets that up." % error
+        )
+        return False
+    return True
 
 
 def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | None]:
