@@ -55,6 +55,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.boot import mai
 
 main()
 """
+_WITHOUT_USERS = (
+    "Rules of yours among ours are not kept, so that a boot, or another firewall's reload, takes them away: %s."
+)
 _SNAPSHOTS = tuple(BOOT_RULES + name for name in ("nft", "v4", "v6"))
 _UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 _START = ("systemctl", "--no-block", "start", BOOT_UNIT)
@@ -245,6 +248,9 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
         return record, {path: text for path, text in there.items() if text is not None}
     head = file_mark("the rules of this host's networks, for when somebody takes them away")
     found = world.firewall.snapshot([*world.links().values()])
+    for item in found:
+        if item.trouble:
+            world.warn(_WITHOUT_USERS % item.trouble)
     rules = {BOOT_RULES + item.name: list(item.argv) for item in found}
     texts = {BOOT_RULES + item.name: head + item.text for item in found}
     return replace(record, rules=rules, backend=world.firewall.chosen), texts

@@ -13,11 +13,12 @@ import re
 import typing as t
 
 from ...kernel.netfilter import Netfilter
+from ...marks import CHAIN_PREFIX
 from ...model import Drop, FirewallState
 from ...operations import LoadRules, Operation
 from ...records import dataclass
 from ..backend import Backend, BaseChain, FirewallError, NoProgram, Snapshot, Trouble, first_line
-from ..save_text import restore
+from ..save_text import Rule, by_name, restore, text_of
 from . import layout
 from .names import USERS
 from .text import EMPTY, TABLES, Ruleset, parse, transaction
@@ -28,6 +29,7 @@ _MISSING, _BROKEN = 127, 126
 
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 _DECLARED = re.compile(r"^:(\S+) - \[0:0\]$", re.MULTILINE)
+_CHAIN = re.compile(r"^:(\S+) ", re.MULTILINE)
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 
@@ -128,13 +130,25 @@ class IptablesBackend(Backend):
 
     def snapshot(self, desired: FirewallState) -> list[Snapshot]:
         wanted = self._wanted(self._found, desired)
-        texts = {version: transaction(EMPTY, wanted[version]) for version in self._found}
-        return [
-            # to declare a chain that is there empties it, and its jumps would double; to make one that is there fails
-            Snapshot("v%d" % version, restore(self.tool(version, "restore")), _DECLARED.sub(r"-N \1", text))
-            for version, text in texts.items()
-            if text
-        ]
+        found = [self._snapshot(version, wanted[version]) for version in self._found]
+        return [item for item in found if item.text]
+
+    def _snapshot(self, version: int, wanted: Ruleset) -> Snapshot:
+        rules, trouble = self._lasting(version, wanted)
+        # to declare a chain that is there empties it, and its jumps would double; to make one that is there fails
+        text = _DECLARED.sub(r"-N \1", transaction(EMPTY, rules))
+        return Snapshot("v%d" % version, restore(self.tool(version, "restore")), text, trouble)
+
+    def _lasting(self, version: int, wanted: Ruleset) -> tuple[Ruleset, str]:
+        """Without those rules of the user's that need what may not be there yet when the file is loaded."""
+        theirs = {place: wanted.chains[place] for place in USERS if wanted.chains.get(place)}
+        if not theirs:
+            return wanted, ""
+        declared = set(_CHAIN.findall(self._try([self.tool(version, "save")])[1]))
+        left = [rule for rules in theirs.values() for rule in rules if _needs_others(rule, declared)]
+        kept = {place: tuple(rule for rule in rules if rule not in left) for place, rules in theirs.items()}
+        told = "'%s' names a chain or a set that is not ours" % text_of(left[0]) if left else ""
+        return Ruleset({**wanted.chains, **kept}, wanted.jumps), told
 
     def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
         """The transaction from one set of rules to another, whose text is given."""
@@ -191,6 +205,13 @@ class IptablesBackend(Backend):
             return
         what = "has no IPv6" if not self.netfilter.has_ipv6() else "has no %s" % self.tool(version, "save")
         raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
+
+
+def _needs_others(rule: Rule, declared: t.Collection[str]) -> bool:
+    """Whether a rule names a chain of somebody else's, or a set of ipset(8)."""
+    known = by_name(rule)
+    target = known.get("-j") or known.get("-g") or ""
+    return "--match-set" in rule or (target in declared and not target.startswith(CHAIN_PREFIX))
 
 
 def _with_users(current: Ruleset, wanted: Ruleset) -> Ruleset:
