@@ -372,6 +372,8 @@ options:
         those of single objects bring up to date at each change. It does so before C(network.target), and each time
         that C(nftables.service) or another firewall's unit is started, reloaded or stopped.
       - An endpoint in the namespace of a process, and what depends on it, waits for the next run.
+      - A task under Mitogen cannot give the unit its program. It says so and sets nothing up, until a task by another
+        strategy has done so.
       - With V(false), all of that is removed, and what the other projects of the host have is not kept either.
     type: raw
     default: auto

@@ -104,6 +104,7 @@ class Snapshot(t.NamedTuple):
     name: str
     argv: tuple[str, ...]
     text: str
+    trouble: str = ""  # why rules of the user's are not in it
 
 
 def first_line(text: str) -> str:

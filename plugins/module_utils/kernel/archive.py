@@ -34,7 +34,7 @@ def own() -> Source:
         archive = zipfile.ZipFile(loader.archive)
         return Source({item.filename: item.CRC for item in archive.infolist() if _is_used(item.filename)}, archive.read)
     if not os.path.isfile(os.path.join(folder(), "kernel", "archive.py")):
-        raise Unreadable("the collection's own files cannot be read in this process")
+        raise Unreadable("the collection's own files cannot be read in this process, as under Mitogen")
     return _in_folder(folder())
 
 

@@ -58,6 +58,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.boot import mai
 
 main()
 """
+_WITHOUT_USERS = (
+    "Rules of yours among ours are not kept, so that a boot, or another firewall's reload, takes them away: %s."
+)
 _SNAPSHOTS = tuple(dict.fromkeys(BOOT_RULES + name for row in ROWS for name in row.files))
 _UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 _START = ("systemctl", "--no-block", "start", BOOT_UNIT)
@@ -156,7 +159,7 @@ class BootKind(StepKind[Boot]):
 
 def _decide(item: Boot, world: World) -> _Decision:
     old = _load(world)
-    objects = _objects(item, old, world) if item.wanted else {}
+    objects = _objects(item, old, world) if item.wanted and _can_begin(item, world) else {}
     new = replace(old, objects=objects)
     texts: dict[str, str] = {}
     if new.makes_anything:
@@ -253,6 +256,9 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
         return record, {path: text for path, text in there.items() if text is not None}
     head = file_mark("the rules of this host's networks, for when somebody takes them away")
     found = world.firewall.snapshot([*world.links().values()])
+    for item in found:
+        if item.trouble:
+            world.warn(_WITHOUT_USERS % item.trouble)
     rules = {BOOT_RULES + item.name: list(item.argv) for item in found}
     texts = {BOOT_RULES + item.name: head + item.text for item in found}
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
@@ -294,6 +300,21 @@ def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> 
     if pair[1] is not None:
         world.warn("%s was not written by this collection, and stays as it is." % path)
     return False
+
+
+def _can_begin(item: Boot, world: World) -> bool:
+    """Whether there is a program for the unit, or will be: one that is not there yet would fail at every boot."""
+    if not item.writes_program or world.file(UNIT_PATH) is not None or world.program(BOOT_ENGINE) is not None:
+        return True
+    try:
+        archive.own()
+    except archive.Unreadable as error:
+        world.warn(
+            "The networks of this host are not made again at boot yet, for %s; the next run with the strategy linear"
+            " sets that up." % error
+        )
+        return False
+    return True
 
 
 def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | None]:

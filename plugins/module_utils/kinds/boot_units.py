@@ -42,6 +42,8 @@ def unit(python: str, loads: Loads) -> str:
     # without the environment and the user's own packages, but with those of the distribution: pyroute2 is one
     run = shlex.join([python, "-I", BOOT_ENGINE, "apply"])
     first = ["ExecStartPre=-%s" % line for line in _loading(loads)]  # should the engine fail, the guard is closed
+    # what the user has added to our rules is only there; where our rules are in place, it is refused
+    again = ['ExecReload=-/bin/sh -c "%s 2>/dev/null"' % line for line in _loading(loads)]
     return file_mark("makes the networks of this host at boot") + "\n".join(
         [
             "[Unit]",
@@ -59,6 +61,7 @@ def unit(python: str, loads: Loads) -> str:
             "RemainAfterExit=yes",
             *first,
             "ExecStart=%s" % run,
+            *again,
             "ExecReload=%s" % run,
             "",
             "[Install]",

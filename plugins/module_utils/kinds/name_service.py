@@ -113,10 +113,20 @@ class Service:
 
     def _files(self) -> dict[str, str]:
         return {
-            OPENER: program_text("opener"),
-            SERVER: program_text("server"),
+            OPENER: self._program("opener", OPENER),
+            SERVER: self._program("server", SERVER),
             UNIT: unit_text(self._python()),
         }
+
+    def _program(self, name: str, path: str) -> str:
+        """As this collection has it; where that cannot be read, the one that is installed does as well."""
+        try:
+            return program_text(name)
+        except Conflict:
+            there = self._world.file(path)
+            if there is None or not there.startswith(_MARK):
+                raise
+            return there
 
     def _file(self, path: str, text: str) -> list[Operation]:
         before = self._world.file(path)

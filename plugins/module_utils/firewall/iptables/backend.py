@@ -19,7 +19,7 @@ from ...model import Drop, FirewallState
 from ...operations import LoadRules, Operation
 from ...records import dataclass
 from ..backend import Backend, BaseChain, FirewallError, NoProgram, Snapshot, Trouble, first_line
-from ..save_text import restore
+from ..save_text import Rule, by_name, restore, text_of
 from . import layout
 from .names import LAST, USERS
 from .text import EMPTY, TABLES, CatchAll, Ruleset, parse, transaction
@@ -32,6 +32,7 @@ _TOOLS = {4: "iptables", 6: "ip6tables"}
 _DECLARED = re.compile(r"^:(\S+) - \[0:0\]$", re.MULTILINE)
 _FILTER = re.compile(r"^\*filter\n.*?^COMMIT$", re.MULTILINE | re.DOTALL)
 _FORWARD_OF_OTHERS = re.compile(r"^-A FORWARD (?!.* -j %s)" % CHAIN_PREFIX, re.MULTILINE)
+_CHAIN = re.compile(r"^:(\S+) ", re.MULTILINE)
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 
@@ -132,13 +133,25 @@ class IptablesBackend(Backend):
 
     def snapshot(self, desired: FirewallState) -> list[Snapshot]:
         wanted = self._wanted(self._found, desired)
-        texts = {version: transaction(EMPTY, wanted[version]) for version in self._found}
-        return [
-            # to declare a chain that is there empties it, and its jumps would double; to make one that is there fails
-            Snapshot("v%d" % version, restore(self.tool(version, "restore")), _DECLARED.sub(r"-N \1", text))
-            for version, text in texts.items()
-            if text
-        ]
+        found = [self._snapshot(version, wanted[version]) for version in self._found]
+        return [item for item in found if item.text]
+
+    def _snapshot(self, version: int, wanted: Ruleset) -> Snapshot:
+        rules, trouble = self._lasting(version, wanted)
+        # to declare a chain that is there empties it, and its jumps would double; to make one that is there fails
+        text = _DECLARED.sub(r"-N \1", transaction(EMPTY, rules))
+        return Snapshot("v%d" % version, restore(self.tool(version, "restore")), text, trouble)
+
+    def _lasting(self, version: int, wanted: Ruleset) -> tuple[Ruleset, str]:
+        """Without those rules of the user's that need what may not be there yet when the file is loaded."""
+        theirs = {place: wanted.chains[place] for place in USERS if wanted.chains.get(place)}
+        if not theirs:
+            return wanted, ""
+        declared = set(_CHAIN.findall(self._try([self.tool(version, "save")])[1]))
+        left = [rule for rules in theirs.values() for rule in rules if _needs_others(rule, declared)]
+        kept = {place: tuple(rule for rule in rules if rule not in left) for place, rules in theirs.items()}
+        told = "'%s' names a chain or a set that is not ours" % text_of(left[0]) if left else ""
+        return Ruleset({**wanted.chains, **kept}, wanted.jumps), told
 
     def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
         """The transaction from one set of rules to another, whose text is given."""
@@ -211,6 +224,13 @@ def _catch_all(dump: str) -> CatchAll | None:
     if before is None:
         return None
     return CatchAll(before, any(place > before and rule.target in LAST for place, rule in forward.ours))
+
+
+def _needs_others(rule: Rule, declared: t.Collection[str]) -> bool:
+    """Whether a rule names a chain of somebody else's, or a set of ipset(8)."""
+    known = by_name(rule)
+    target = known.get("-j") or known.get("-g") or ""
+    return "--match-set" in rule or (target in declared and not target.startswith(CHAIN_PREFIX))
 
 
 def _with_users(current: Ruleset, wanted: Ruleset) -> Ruleset:

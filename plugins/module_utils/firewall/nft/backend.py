@@ -89,16 +89,19 @@ class NftablesBackend(Backend):
         )
 
     def _wanted(self, desired: FirewallState) -> table.Table:
-        """Our table, with the rules of the user as they are, and the sets that those look into."""
+        """Our table, with what is the user's in it as it is."""
         from . import layout
 
-        wanted, current = layout.render(desired), self.read()
-        theirs = _user_chain(current)
-        if theirs is None:
-            return wanted
-        named = {word[1:] for rule in theirs.rules for word in rule.split() if word.startswith("@")}
-        sets = {name: current.sets[name] for name in named if name in current.sets and name not in wanted.sets}
-        return table.Table({**wanted.chains, names.USER: theirs}, {**sets, **wanted.sets})
+        wanted, theirs = layout.render(desired), self._theirs(desired)
+        return table.Table({**wanted.chains, **theirs.chains}, {**theirs.sets, **wanted.sets})
+
+    def _theirs(self, desired: FirewallState) -> table.Table:
+        """What is the user's."""
+        if _user_chain(self.read()) is None:
+            return table.Table()
+        from . import layout, users
+
+        return users.of_user(self.read(), layout.render(desired))
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         current = t.cast("table.Table", raw)
@@ -111,9 +114,21 @@ class NftablesBackend(Backend):
         return [LoadRules(("nft", "-f", "-"), text, table.difference(wanted, current))]
 
     def snapshot(self, desired: FirewallState) -> list[Snapshot]:
-        text = table.difference(table.Table(), self._wanted(desired))
+        from . import layout
+
+        ours = table.difference(table.Table(), layout.render(desired))
+        if not ours:
+            return []
         # unlike "add", which is content with a table that is there
-        return [Snapshot("nft", ("nft", "-f"), "create" + text[len("add") :])] if text else []
+        text, trouble = "create" + ours[len("add") :], ""
+        theirs = self._theirs(desired)
+        if theirs:
+            from . import users
+
+            both = text + users.as_text(theirs, self.netfilter)
+            trouble = users.trouble_with(both, self.netfilter)
+            text = text if trouble else both
+        return [Snapshot("nft", ("nft", "-f"), text, trouble)]
 
 
 def _user_chain(current: table.Table) -> table.Chain | None:

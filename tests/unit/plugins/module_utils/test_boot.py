@@ -17,6 +17,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.composition.sco
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, Request, run
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import archive
 from ansible_collections.dockerless.network.plugins.module_utils.kinds import boot as boot_kind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot import Boot, BootKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, BootRecord, parse
@@ -192,6 +193,29 @@ def test_an_endpoint_of_a_process_waits_with_its_ports_and_is_told_once() -> Non
     assert "tcp . 8081" in host.nft.sets["publish4"].elements
     assert set(again.nft.sets["publish4"].elements) == {"tcp . 8080"}
     assert sorted(again.names) == ["db", "web"]
+
+
+def test_a_process_that_cannot_read_our_files_sets_nothing_up_and_leaves_what_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreadable() -> None:
+        raise archive.Unreadable("it is elsewhere")
+
+    host = booted()
+    with monkeypatch.context() as mitogen:
+        mitogen.setattr(archive, "own", unreadable)
+        [warning] = converge(host, NETWORKS).warnings
+    assert "not made again at boot yet, for it is elsewhere; the next run" in warning
+    assert not host.systemctl and {UNIT, OBJECTS, PROGRAM}.isdisjoint(host.files)
+
+    assert not converge(host, NETWORKS).warnings
+    assert boot(booted(host.files)) == ""
+    kept = dict(host.files)
+    with monkeypatch.context() as mitogen:
+        mitogen.setattr(archive, "own", unreadable)
+        [warning] = once(host, NETWORKS).warnings
+    assert "not brought up to date" in warning
+    assert host.files == kept
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,22 @@ def test_rules_of_the_user_are_never_changed_and_outlive_ours() -> None:
     assert "DLN-" not in host.families[4].save()
 
 
+def test_rules_of_the_user_are_kept_but_for_those_that_need_something_of_others() -> None:
+    host = Host()
+    converge(host, ALL)
+    mine = "-A DLN-USER -s 192.0.2.66/32 -j DROP\n"
+    others = "-A DLN-USER -j THEIRS\n-A DLN-USER -m set --match-set bad src -j DROP\n"
+    host.families[4].restore(f"*filter\n:THEIRS - [0:0]\n{mine}{others}COMMIT\n")
+    backend = IptablesBackend(host)
+    backend.read()
+
+    v4, v6 = backend.snapshot(ALL)
+
+    assert mine in v4.text and "THEIRS" not in v4.text and "--match-set" not in v4.text
+    assert v4.trouble == "'-j THEIRS' names a chain or a set that is not ours"
+    assert v6.trouble == ""
+
+
 def test_the_place_of_a_jump_among_the_rules_of_others_is_theirs_to_choose() -> None:
     host = Host()
     converge(host, ALL)

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, StepFailed
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.units import Unit
+from ansible_collections.dockerless.network.plugins.module_utils.kinds import name_service
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.dns import DnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.endpoint_service import EndpointServiceKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.name_service import (
@@ -234,6 +235,23 @@ def test_what_a_host_lacks_is_refused(host: SystemdHost) -> None:
     host.systemd = False
     with pytest.raises(Conflict, match="systemd as PID 1"):
         converge(host, *wanted(view("web")))
+
+
+def test_programs_that_cannot_be_read_are_needed_only_where_there_are_none(
+    host: SystemdHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(name: str) -> str:
+        raise Conflict("under Mitogen")
+
+    with monkeypatch.context() as mitogen:
+        mitogen.setattr(name_service, "program_text", unreadable)
+        with pytest.raises(Conflict, match="Mitogen"):
+            converge(host, *wanted(view("web")))
+    converge(host, *wanted(view("web")))
+    kept = host.files[SERVER]
+    monkeypatch.setattr(name_service, "program_text", unreadable)
+    assert converge(host, *wanted(view("web"), view("db"))).changed
+    assert host.files[SERVER] == kept
 
 
 @pytest.mark.parametrize("path", [OPENER, SERVER, UNIT, NAMES_FILE])
