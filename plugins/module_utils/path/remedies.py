@@ -8,6 +8,8 @@ A command stands at the end, behind the last colon, with nothing after it: it ca
 
 from __future__ import annotations
 
+import os
+import shutil
 import typing as t
 
 from ..firewall import reasons
@@ -24,6 +26,8 @@ AGAIN = "Run the role again, which %s."
 _USERS_CHAINS = (nft_names.USER, iptables_names.USER)
 # Hooks with a lower priority do not know yet what connection tracking makes of a packet.
 _TRACKED = -200
+# A login may be without these folders.
+_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _OURS = {
     reasons.DIRECT: "Ask a published port of the host instead (`publish`), or set direct_access: true for the network.",
     reasons.OUT: "The network is internal; set internal: false for it if it is to have a way out.",
@@ -119,7 +123,8 @@ def _option(outcome: Outcome) -> str:
 
 def _is_of_iptables(chain: Chain) -> bool:
     """Whether iptables made it; nft could change it as well, but then iptables could not read it any more."""
-    return chain.family in ("ip", "ip6") and bool(chain.hook) and chain.name == chain.hook.upper()
+    named = chain.family in ("ip", "ip6") and bool(chain.hook) and chain.name == chain.hook.upper()
+    return named and shutil.which("iptables-nft", path=_PATH) is not None
 
 
 def _nft(chain: Chain, packet: Packet) -> t.Iterator[str]:

@@ -495,7 +495,8 @@ class Walk:
         from .dead_ends import removal
 
         words = removal(node, kind, packet)
-        reason = "a route of kind %s (or a rule of that kind) takes what goes to %s" % (kind, packet.to)
+        what = "rule of routes" if words.startswith("rule ") else "route"
+        reason = "a %s of kind %s takes what goes to %s" % (what, kind, packet.to)
         advice = "Delete it: %s" % remedies.ip(node, words, packet.version)
         if not words:
             advice = "Look for it (ip rule, too): %s" % remedies.ip(node, "route show table all type %s" % kind)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shutil
 import typing as t
 from types import SimpleNamespace
 
@@ -106,9 +107,15 @@ POLICIES = {
 
 @pytest.mark.parametrize(("chain", "packet", "commands"), POLICIES.values(), ids=POLICIES)
 def test_a_policy_is_opened_both_ways_by_the_tool_of_the_chain(
-    chain: Chain, packet: Packet, commands: list[str]
+    monkeypatch: pytest.MonkeyPatch, chain: Chain, packet: Packet, commands: list[str]
 ) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program, path: f"/usr/sbin/{program}")
     assert advice(chain, packet).partition(": ")[2] == " && ".join(commands)
+
+
+def test_without_iptables_its_chains_are_opened_by_nft(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program, path: None)
+    assert "nft insert rule ip filter FORWARD" in advice(Chain("nft", "ip", "filter", "FORWARD", "forward", 0))
 
 
 def test_a_rule_is_deleted_where_it_stands() -> None:
