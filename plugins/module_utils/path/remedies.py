@@ -29,7 +29,8 @@ _TRACKED = -200
 # A login may be without these folders.
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _OURS = {
-    reasons.DIRECT: "Ask a published port of the host instead (`publish`), or set direct_access: true for the network.",
+    reasons.DIRECT: "Name the flow in the network's `allow`, ask a published port of the host instead (`publish`), or"
+    " set direct_access: true for the network.",
     reasons.OUT: "The network is internal; set internal: false for it if it is to have a way out.",
     reasons.IN: "The network is internal; set internal: false for it if it is to have a way in.",
     reasons.HOST: "Set host_access: allow for the network, or name the flow in its `allow`.",

@@ -170,7 +170,7 @@ class Walk:
     def _forward(self, node: Node, nic: Nic, way: Way, packet: Packet, entry: Packet) -> None:
         self._must_forward(node, nic, packet)
         for direction in (ipsec.FORWARD, ipsec.OUT):
-            self._must_be_plain(node, packet, direction, Mark(node.name, "forward first", packet.answer))
+            self._must_be_plain(node, entry, direction, Mark(node.name, "forward first", packet.answer))
         packet = packet.at(oif=way.link)
         out = node.nics[way.link]
         self._must_fit(node, out, packet)
@@ -200,7 +200,10 @@ class Walk:
         self.trail.note(node, packet, "forwarding", nic.name, "on")
 
     def _must_be_plain(self, node: Node, packet: Packet, direction: int, until: Mark) -> None:
-        """A policy of IPsec may block a packet; what comes of one that it wants encrypted only a real packet shows."""
+        """A policy of IPsec may block a packet; what comes of one that it wants encrypted only a real packet shows.
+
+        The kernel compares a policy with the addresses that a packet had before it was translated.
+        """
         found = next((one for one in node.policies if one.way == direction and one.selects(packet)), None)
         if found is None or not (found.blocks or found.wraps):
             return
@@ -214,7 +217,7 @@ class Walk:
     def _local(self, node: Node, packet: Packet, entry: Packet) -> None:
         packet = self._hook(node, "input", packet)
         if packet.iif != "lo":
-            self._must_be_plain(node, packet, ipsec.IN, Mark(node.name, "output first", True))
+            self._must_be_plain(node, entry, ipsec.IN, Mark(node.name, "output first", True))
         if packet.answer:
             self._arrived(node, packet)
             return
