@@ -27,6 +27,7 @@ from path_world import PathWorld
 PATIENCE = 3.0
 IMPATIENCE = 0.3
 DRAWS_OF_ONE_WORLD = 25
+KINDS = ("same", "out", "far", "other", "in", "host", "hairpin", "self_published")
 
 
 @dataclass
@@ -80,8 +81,10 @@ class Networks:
 
     def flow(self) -> Flow:
         """A question that is answered."""
-        kind = self.draw.choice(["same", "out", "far", "other", "in", "host", "hairpin", "self_published"])
-        version = self.draw.choice([4, 4, 6])
+        return self.flow_of(self.draw.choice(KINDS), self.draw.choice([4, 4, 6]))
+
+    def flow_of(self, kind: str, version: int) -> Flow:
+        """One of a kind."""
         return getattr(self, "_" + kind)(version)  # type: ignore[no-any-return]
 
     def _from(self, end: dict[str, Any], net: dict[str, Any], version: int) -> dict[str, Any]:
