@@ -171,7 +171,10 @@ reason:
     chain FORWARD of table ip filter: policy drop drops 10.20.0.2:27576 > 203.0.113.1:443 (a rule that is not of this
     collection)
 advice:
-  description: The command or the option that mends it.
+  description:
+    - What mends it, an option, the role, or a command.
+    - A command stands at the end, behind the last colon, and runs on the host. C(ROUTER), C(LINK) and C(COMMAND) in it
+      are for you to fill in.
   returned: success
   type: str
 packet:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from path_world import PathWorld
 
@@ -24,7 +24,7 @@ WRONG_MAC = "02:00:00:00:00:99"
 class Flow:
     """A question that is answered while nothing is broken."""
 
-    kind: str  # same, out, other, in, host, self_published, hairpin
+    kind: str  # same, out, far, other, in, host, self_published, hairpin
     origin: str  # as the path check is told
     place: str  # the namespace that a real packet is sent from
     to: str
@@ -49,8 +49,8 @@ class Flow:
         found = {self.kind, f"v{self.version}"}
         found |= {"src"} if self.src_ns else set()
         found |= {"dst"} if self.dst_ns else set()
-        found |= {"routed"} if self.kind in ("out", "other", "in", "hairpin") else set()
-        found |= {"way_out"} if self.kind in ("out", "other", "hairpin") else set()
+        found |= {"routed"} if self.kind in ("out", "far", "other", "in", "hairpin") else set()
+        found |= {"way_out"} if self.kind in ("out", "far", "other", "hairpin") else set()
         found |= {"dnat"} if self.kind in ("in", "self_published", "hairpin") else set()
         found |= {"bridged"} if self.kind == "same" else set()
         return frozenset(found)
@@ -71,6 +71,7 @@ class Flow:
             up_ip="192.0.2.1" if self.version == 4 else "2001:db8::1",
             far_ip="192.0.2.2" if self.version == 4 else "2001:db8::2",
             upnet="192.0.2.0/24" if self.version == 4 else "2001:db8::/64",
+            farnet="198.51.100.0/24" if self.version == 4 else "2001:db8:1::/64",
         )
         return found
 
@@ -87,16 +88,28 @@ class Breakage:
     unless: tuple[str, ...] = ()
     heals: bool = False  # a run of the engine takes it back
     server: str = ""  # instead of one that listens: absent, loopback, full
+    iptables: tuple[str, str] = ("", "")  # where our own rules are in iptables: what is done, and undone, instead
+    elsewhere: tuple[str, ...] = ()  # flows with one of these features are not mended on this host, or not by a command
 
     def fits(self, flow: Flow) -> bool:
         """Whether it is on the way."""
         return flow.features.issuperset(self.needs) and not flow.features & set(self.unless)
 
+    def on(self, backend: str) -> Breakage:
+        """The same where our own rules are kept by a back-end."""
+        if backend == "nftables" or not self.iptables[0]:
+            return self
+        return replace(self, do=self.iptables[:1], undo=self.iptables[1:])
+
+    def is_mended_here(self, flow: Flow) -> bool:
+        """Whether who follows the advice has it working."""
+        return not flow.features & set(self.elsewhere)
+
 
 def nft(
     name: str, hook: str, rule: str, needs: tuple[str, ...], layers: tuple[str, ...] = ("firewall",),
     family: str = "inet", where: str = "", kind: str = "filter", priority: int = -5, policy: str = "accept",
-    unless: tuple[str, ...] = (), more: tuple[str, ...] = (), device: str = "",
+    unless: tuple[str, ...] = (), more: tuple[str, ...] = (), device: str = "", elsewhere: tuple[str, ...] = (),
 ) -> Breakage:  # fmt: skip
     """A rule in a table of others, on the host or in a namespace."""
     inside = f"ip netns exec {where} " if where else ""
@@ -106,7 +119,8 @@ def nft(
     do.append(f"{inside}nft add chain {family} foreign mine {chain}")
     if rule:
         do.append(f"{inside}nft add rule {family} foreign mine {rule}")
-    return Breakage(name, layers, needs, tuple(do), (f"{inside}nft delete table {family} foreign",), unless)
+    undo = (f"{inside}nft delete table {family} foreign",)
+    return Breakage(name, layers, needs, tuple(do), undo, unless, elsewhere=elsewhere)
 
 
 DROPS = [
@@ -116,6 +130,9 @@ DROPS = [
     nft("reject in forward", "forward", "{ip} daddr {dst} reject", ("routed",)),
     nft("drop in postrouting", "postrouting", "{ip} daddr {dst} drop", ("routed",)),
     nft("drop of the answer", "forward", "{ip} saddr {dst} ct state established drop", ("routed",)),
+    nft("drop by the uplink's name", "forward", "iifname up0 tcp dport {serving} drop", ("in",)),
+    # of bytes, for who has sent nothing yet has packets left
+    nft("limit of a rate", "forward", "{ip} daddr {dst} limit rate over 1 bytes/day burst 1 bytes drop", ("routed",)),
     nft("drop by a set", "forward", "tcp dport @bad drop", ("routed",),
         more=("nft add set inet foreign bad '{{{{ type inet_service; }}}}'",
               "nft add element inet foreign bad '{{{{ 1, {serving}, 65000 }}}}'")),
@@ -151,20 +168,29 @@ BREAKAGES = [
     *DROPS,
     Breakage("rule of the user", ("firewall",), ("routed",),
              ("nft add rule inet dockerless user {ip} daddr {dst} drop",),
-             ("nft flush chain inet dockerless user",)),
+             ("nft flush chain inet dockerless user",),
+             iptables=("{iptables} -A DLN-USER -d {dst} -j DROP", "{iptables} -F DLN-USER")),
     Breakage("iptables rule", ("firewall",), ("routed",),
              ("{iptables}-nft -I FORWARD -p tcp -m multiport --dports 1,{serving} -m comment --comment mine -j DROP",),
              ("{iptables}-nft -F FORWARD",)),
     Breakage("iptables policy", ("firewall",), ("routed",), ("{iptables}-nft -P FORWARD DROP",),
-             ("{iptables}-nft -P FORWARD ACCEPT",)),
+             ("{iptables}-nft -P FORWARD ACCEPT", "{iptables}-nft -F FORWARD")),
     Breakage("legacy rule", ("firewall",), ("routed",),
              ("{iptables}-legacy -I FORWARD -d {dst} -p tcp -m tcp --dport {serving} -j DROP",),
              ("{iptables}-legacy -F FORWARD",)),
     Breakage("legacy policy", ("firewall",), ("routed",), ("{iptables}-legacy -P FORWARD DROP",),
-             ("{iptables}-legacy -P FORWARD ACCEPT",)),
+             ("{iptables}-legacy -P FORWARD ACCEPT", "{iptables}-legacy -F FORWARD")),
     Breakage("legacy reject", ("firewall",), ("routed",),
              ("{iptables}-legacy -I FORWARD -d {dst} -m conntrack --ctstate NEW -j REJECT",),
              ("{iptables}-legacy -F FORWARD",)),
+    Breakage("IPsec out", ("firewall",), ("src",),
+             ("{ip_tool} -n {src_ns} xfrm policy add src {src}/{host} dst {to}/{host} dir out action block",),
+             ("ip -n {src_ns} xfrm policy flush",)),
+    Breakage("IPsec in", ("firewall",), ("dst",),
+             ("{ip_tool} -n {dst_ns} xfrm policy add src {back}/{host} dst {dst}/{host} dir in action block",),
+             ("ip -n {dst_ns} xfrm policy flush",)),
+    Breakage("IPsec forwarded", ("firewall",), ("routed",),
+             ("{ip_tool} xfrm policy add dst {dst}/{host} dir fwd action block",), ("ip xfrm policy flush",)),
     # links
     Breakage("endpoint's link", ("link",), ("src",), ("ip -n {src_ns} link set eth0 down",), heals=True),
     Breakage("server's link", ("link",), ("dst",), ("ip -n {dst_ns} link set eth0 down",), heals=True),
@@ -175,10 +201,10 @@ BREAKAGES = [
     Breakage("bridge of the source", ("link",), ("src",), ("ip link set {src_bridge} down",), heals=True),
     Breakage("bridge of the server", ("link",), ("dst",), ("ip link set {dst_bridge} down",), heals=True),
     Breakage("uplink", ("uplink",), ("out",), ("ip link set up0 down",),
-             ("ip link set up0 up", "ip address replace 2001:db8::1/64 dev up0 nodad")),
+             ("ip link set up0 up", "ip address replace 2001:db8::1/64 dev up0 nodad"), elsewhere=("v6",)),
     Breakage("cable", ("uplink",), ("out",), ("ip -n neighbour link set eth0 down",),
              ("ip -n neighbour link set eth0 up", "ip -n neighbour address replace 2001:db8::2/64 dev eth0 nodad",
-              "ip -n neighbour route replace 198.51.100.0/24 via 192.0.2.1")),
+              "ip -n neighbour route replace 198.51.100.0/24 via 192.0.2.1"), elsewhere=("out",)),
     Breakage("traffic control", ("link",), ("src",),
              ("tc qdisc add dev {src_link} clsact",
               "tc filter add dev {src_link} ingress protocol all u32 match u32 0 0 "
@@ -193,6 +219,8 @@ BREAKAGES = [
     Breakage("no default route", ("route",), ("way_out",), ("{ip_tool} -n {src_ns} route del default",), heals=True),
     Breakage("wrong gateway", ("route",), ("way_out", "v4"), ("ip -n {src_ns} route replace default via {lost_ip}",),
              ("ip -n {src_ns} route del default",), heals=True),
+    Breakage("no route on the host", ("route",), ("far",), ("{ip_tool} route del {farnet} dev up1",),
+             ("{ip_tool} route add {farnet} dev up1",)),
     Breakage("blackhole", ("route",), ("routed",), ("{ip_tool} route add blackhole {dst}/{host}",),
              ("{ip_tool} route del blackhole {dst}/{host}",)),
     Breakage("prohibit", ("route",), ("routed",), ("{ip_tool} route add prohibit {dst}/{host}",),
@@ -214,7 +242,7 @@ BREAKAGES = [
              ("ip neigh del {dst} dev {dst_bridge}",), unless=("bridged",)),
     Breakage("silent router", ("uplink",), ("out", "v4"),
              ("ip netns exec neighbour sysctl -qw net.ipv4.conf.eth0.arp_ignore=8", "ip neigh flush dev up0"),
-             ("ip netns exec neighbour sysctl -qw net.ipv4.conf.eth0.arp_ignore=0",)),
+             ("ip netns exec neighbour sysctl -qw net.ipv4.conf.eth0.arp_ignore=0",), elsewhere=("out",)),
     # bridges
     Breakage("port of the source disabled", ("bridge_port",), ("src",), ("bridge link set dev {src_link} state 0",),
              ("bridge link set dev {src_link} state 3",)),
@@ -223,6 +251,11 @@ BREAKAGES = [
     Breakage("isolated ports", ("bridge_port",), ("bridged",),
              ("bridge link set dev {src_link} isolated on", "bridge link set dev {dst_link} isolated on"),
              ("bridge link set dev {src_link} isolated off", "bridge link set dev {dst_link} isolated off")),
+    Breakage("wrong port", ("bridge_port",), ("bridged",),
+             ("sh -c 'bridge fdb replace $(ip netns exec {dst_ns} cat /sys/class/net/eth0/address)"
+              " dev {src_link} master static sticky'",),
+             ("sh -c 'bridge fdb del $(ip netns exec {dst_ns} cat /sys/class/net/eth0/address)"
+              " dev {src_link} master'",)),
     # forwarding and the way back
     Breakage("ip_forward", ("forwarding",), ("routed", "v4"), ("sysctl -qw net.ipv4.ip_forward=0",), heals=True),
     Breakage("forwarding of the bridge", ("forwarding",), ("way_out", "v4"),
@@ -239,44 +272,50 @@ BREAKAGES = [
              ("ip -n {dst_ns} route del {back}/32 dev lo",
               "ip netns exec {dst_ns} sysctl -qw net.ipv4.conf.eth0.rp_filter=0")),
     # translation
-    Breakage("no masquerade", ("masquerade",), ("out",), ("nft flush chain inet dockerless egress{four}",), heals=True),
-    Breakage("not published", ("publish",), ("in",), ("nft flush map inet dockerless publish{four}",), heals=True),
+    Breakage("no masquerade", ("masquerade",), ("out",), ("nft flush chain inet dockerless egress{four}",), heals=True,
+             iptables=("{iptables} -t nat -F DLN-EGRESS", "")),
+    Breakage("not published", ("publish",), ("in",), ("nft flush map inet dockerless publish{four}",), heals=True,
+             iptables=("{iptables} -t nat -F DLN-PUBLISH", "")),
     # outside
-    nft("drop outside", "input", "tcp dport {port} drop", ("out",), ("upstream",), where="neighbour"),
+    nft("drop outside", "input", "tcp dport {port} drop", ("out",), ("upstream",), where="neighbour",
+        elsewhere=("out",)),
     nft("reject outside", "input", "tcp dport {port} reject with tcp reset", ("out",), ("upstream",),
-        where="neighbour"),
+        where="neighbour", elsewhere=("out",)),
     nft("prohibited outside", "input", "tcp dport {port} reject with icmpx type admin-prohibited", ("out",),
         ("upstream",),
-        where="neighbour"),
-    Breakage("nobody listens outside", ("upstream",), ("out",), (), server="absent"),
+        where="neighbour", elsewhere=("out",)),
+    Breakage("nobody listens outside", ("upstream",), ("out",), (), server="absent", elsewhere=("out",)),
     # services
     Breakage("nobody listens", ("service",), ("dst",), (), server="absent"),
     Breakage("loopback only", ("service",), ("dst",), (), server="loopback"),
-    Breakage("queue full", ("service",), ("dst",), (), server="full"),
+    Breakage("queue full", ("service",), ("dst",), (), server="full", elsewhere=("dst",)),
 ]  # fmt: skip
 
 
 @contextmanager
 def broken(world: PathWorld, breakage: Breakage, flow: Flow, heal: Callable[[], None]) -> Iterator[None]:
-    """A world with this wrong in it."""
-    fields = flow.fields()
-    fields["lost_ip"] = flow.dst.rpartition(":" if flow.version == 6 else ".")[0] + (
-        ":99" if flow.version == 6 else ".99"
-    )
-    if flow.kind in ("out", "other", "hairpin"):
-        fields["lost_ip"] = flow.gateway.rpartition(".")[0] + ".99"
-    fields["four"] = flow.version
+    """A world with this wrong in it; whoever is inside may mend it."""
+    breakage = breakage.on(world.backend)
     try:
-        run(world, breakage.do, fields)
+        run(world, breakage.do, fields_of(flow))
         yield
     finally:
-        run(world, breakage.undo, fields, must=not breakage.heals)
-        if breakage.heals:
+        run(world, breakage.undo, fields_of(flow), must=False)
+        # what somebody flushed there was ours as well
+        if breakage.heals or (world.backend != "nftables" and any("iptables" in command for command in breakage.undo)):
             heal()
 
 
+def fields_of(flow: Flow) -> dict[str, object]:
+    """For the commands of a breakage."""
+    near = flow.gateway if flow.kind in ("out", "far", "other", "hairpin") else flow.dst
+    separator = ":" if flow.version == 6 else "."
+    lost = near.rpartition(separator)[0] + separator + "99"
+    return {**flow.fields(), "lost_ip": lost, "four": flow.version}
+
+
 def run(world: PathWorld, commands: tuple[str, ...], fields: dict[str, object], must: bool = True) -> None:
-    for command in commands:
+    for command in filter(None, commands):
         argv = shlex.split(command.format(**fields).replace("{{", "{").replace("}}", "}"))
         if must:
             world.must(*argv)

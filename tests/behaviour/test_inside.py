@@ -48,9 +48,10 @@ NETWORK: dict[str, Any] = {
 }
 USERS = """
 set -e
-for user in op pw app; do
+for user in op pw; do
     id $user >/dev/null 2>&1 || useradd --create-home --shell /bin/sh --password '*' $user
 done
+id app >/dev/null 2>&1 || useradd --create-home --shell /usr/sbin/nologin app
 for user in op pw; do
     mkdir -p /home/$user/.ssh
     cp /root/.ssh/authorized_keys /home/$user/.ssh/
@@ -65,6 +66,8 @@ echo 'nameserver 192.0.2.99' > /etc/netns/web/resolv.conf
 NO_MORE_USERS = "rm -rf /etc/netns /etc/sudoers.d/inside; for user in op pw app; do userdel -rf $user; done; true"
 CONTENT = 'it\'s "here" $HOME'
 CLIENT = "import socket; it = socket.create_connection(('%s', 5432), 3); it.send(b'hello'); print(it.recv(99).decode())"
+# as getent prints what /etc/hosts says
+NAMES = [["10.20.0.3", "db", "db.blue", "database"]] * 2
 ON_THE_HOST = {"delegate_to": "{{ endpoint_host }}"}
 AS_APP = {"become_user": "app"}
 
@@ -96,6 +99,7 @@ TASKS = [
     command("client on the host", "python3", "-c", CLIENT % "10.20.0.3", **ON_THE_HOST),
     task("copy", "copy", AS_APP, content=CONTENT, dest="~/copied-{{ endpoint_host }}", mode="0600"),
     task("shell", "shell", AS_APP, cmd='id -un; id -gn; echo "$HOME"; cat /etc/resolv.conf; ls /sys/class/net'),
+    task("names", "shell", AS_APP, cmd="getent hosts db database"),
     command("async", "id", "-un", **AS_APP, **{"async": 30, "poll": 1}),
     {"name": "raw", "ansible.builtin.raw": "cat /proc/net/route | wc -l; id -un"},
     task("service_facts", "service_facts"),
@@ -241,6 +245,14 @@ def test_files_are_the_users(world: World, inside: Inside) -> None:
 def test_the_user_the_group_the_home_and_the_name_servers(inside: Inside) -> None:
     found = {login: result["stdout_lines"] for login, result in inside.found("shell").items()}
     assert found == inside.each(["app", "app", "/home/app", "nameserver 192.0.2.99", "eth0", "lo"])
+
+
+def test_names_are_those_of_the_network(inside: Inside) -> None:
+    """By the file of the endpoint, which the host's own is not."""
+    found = {
+        login: [line.split() for line in result["stdout_lines"]] for login, result in inside.found("names").items()
+    }
+    assert found == inside.each(NAMES)
 
 
 def test_async(inside: Inside) -> None:

@@ -4,7 +4,8 @@
 
 """What the path check says is what a real packet does, and the layer that it names is the one that is broken.
 
-A longer run with more draws: python3 tests/behaviour/path_draws.py 1000
+A longer run with more draws: DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws, and with
+DOCKERLESS_DRAWS_ON=iptables-nft or iptables-legacy where our own rules are in iptables.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from breakages import BREAKAGES, Breakage
-from engine_world import BACKENDS
+from engine_world import BACKENDS, ROOT, SETTINGS
 from fleet import eventually
 from path_draws import Draws
 from path_world import PathWorld, tell
@@ -29,6 +32,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
 ]
 
+PAGE = ROOT / "docs" / "path_check.md"
 WEB, DB, APP = "10.20.0.2", "10.20.0.3", "10.21.0.2"
 HOST, NEIGHBOUR = "192.0.2.1", "192.0.2.2"
 NETWORKS: list[dict[str, Any]] = [
@@ -61,6 +65,47 @@ def test_breakage(draws: Draws, breakage: Breakage) -> None:
     draws.score.wrong.clear()
     draws.named(breakage)
     assert not draws.score.wrong, "\n".join(draws.score.wrong)
+
+
+# What was wrong in a long run, with its seed where there is one.
+DRAWN = {
+    "11: compared with addresses behind the translation": ("IPsec forwarded", "in", 4),
+    "12: the same on the way back to the bridge": ("IPsec forwarded", "hairpin", 6),
+    "a route to lo is not mended by a loose rp_filter": ("rp_filter of the endpoint", "self_published", 4),
+}
+
+
+@pytest.mark.parametrize(("name", "kind", "version"), DRAWN.values(), ids=DRAWN)
+def test_drawn_before(draws: Draws, name: str, kind: str, version: int) -> None:
+    draws.score.wrong.clear()
+    breakage = next(one for one in BREAKAGES if one.name == name)
+    draws.draw_of(draws.networks.flow_of(kind, version), breakage)
+    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+
+
+@pytest.mark.skipif("DOCKERLESS_DRAWS" not in os.environ, reason="a long run, on demand")
+def test_draws() -> None:
+    seed = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
+    found = Draws(seed, backend=os.environ.get("DOCKERLESS_DRAWS_ON", "nftables"))
+    try:
+        score = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
+    finally:
+        found.close()
+    print(f"\npath check, seed {seed}: {score}")
+    assert not score.wrong, "\n".join(score.wrong)
+
+
+def test_the_page_lists_what_is_broken_here() -> None:
+    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")][2:]
+    assert len(rows) >= 60
+    layers = {name: row[1].split(", ") for row in rows[1:] for name in row[3].split(", ")}
+    here = {breakage.name: list(breakage.layers) for breakage in BREAKAGES}
+    assert {name: layers.get(name) for name in here} == {name: layers[name] for name in here}
+    tests = Path(__file__).read_text()
+    for name in layers.keys() - here.keys():
+        test, unused, case = name.rstrip("]").partition("[")
+        assert f"def {test.rpartition('::')[2]}(" in tests, name
+        assert not case or f'"{case}"' in tests, name
 
 
 def test_nothing_broken(draws: Draws) -> None:
@@ -198,6 +243,63 @@ class TestWays:
                 thread.join()
         assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
         assert "chain user of" in found["reason"]
+
+
+# A network as it is, as it is when who is told has followed, the question, and the option that the advice names.
+OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
+    "another network": (
+        {},
+        {"allow": [{"from": WEB, "to": APP, "protocol": "tcp", "port": "80"}]},
+        {"origin": "web", "to": APP, "port": 80},
+        "`allow`",
+    ),
+    "direct access": (
+        {},
+        {"direct_access": True},
+        {"origin": "outside", "to": APP, "port": 80, "source_address": NEIGHBOUR},
+        "direct_access: true",
+    ),
+    "the host": ({"host_access": "deny"}, {}, {"origin": "app", "to": "10.21.0.1", "port": 99}, "host_access: allow"),
+    "internal": ({"internal": True}, {}, {"origin": "app", "to": NEIGHBOUR, "port": 99}, "internal: false"),
+}
+
+
+class TestOurOwnRules:
+    @pytest.fixture
+    def serving(self, shared: PathWorld) -> Iterator[PathWorld]:
+        with shared.server("app", 80), shared.server("host", 99), shared.server("neighbour", 99):
+            yield shared
+        shared.make(*NETWORKS)
+
+    @pytest.mark.parametrize("case", OURS)
+    def test_the_option_opens(self, serving: PathWorld, case: str) -> None:
+        closed, opened, question, option = OURS[case]
+        serving.make(NETWORKS[0], {**NETWORKS[1], **closed})
+        for active in (True, False):
+            found = serving.check(**question, active=active, timeout=0.3)
+            assert (found["verdict"], option in found["advice"]) == ("lost", True), found
+        serving.make(NETWORKS[0], {**NETWORKS[1], **opened})
+        assert serving.check(**question)["verdict"] == "arrives"
+
+
+def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
+    """It was started before its endpoint was made anew, and lives on where nothing leads to."""
+    serve = ["ip", "netns", "exec", "db", str(SETTINGS.python), "-m", "http.server", "8099"]
+    service = subprocess.Popen(shared.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert eventually(lambda: shared.check("web", DB, 8099)["verdict"] == "arrives")
+        shared.must("ip", "netns", "del", "db")
+        # or the next run would give the namespace its name back
+        shared.must("ip", "netns", "add", "db")
+        shared.make(*NETWORKS)
+        found = shared.check("web", DB, 8099)
+    finally:
+        service.kill()
+        service.wait()
+    assert (found["verdict"], found["layer"]) == ("refused", "service"), found
+    assert "in a network namespace without a name" in found["reason"] and "Restart the service" in found["advice"], (
+        found
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])

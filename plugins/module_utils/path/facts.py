@@ -30,8 +30,9 @@ from ..kernel.requests import (
     RTM_GETROUTE,
 )
 from ..marks import LINK_GROUP, label_of, name_of
-from ..model import HOST, Address, Interface, Listener, Place
+from ..model import HOST, Address, Interface, Listener, Network, Place
 from ..records import dataclass, replace
+from . import ipsec
 from .nft_rules import chains_of
 from .packet import Packet
 from .rules import Chain, Filter
@@ -43,11 +44,11 @@ T = t.TypeVar("T")
 _RTM_GETQDISC, _RTM_GETTFILTER = 38, 46
 _TRAFFIC = struct.Struct("=BxxxiIII")
 # Where filters hang: the ingress and the egress of clsact, and the older qdisc ingress.
-_PARENTS = (0xFFFFFFF2, 0xFFFFFFF3, 0xFFFF0000)
+_PARENTS = {0xFFFFFFF2: "ingress", 0xFFFFFFF3: "egress", 0xFFFF0000: "ingress"}
 _NFT_GETTABLE = 10 << 8 | 1
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBi")
-_ROUTE = struct.Struct("=BBBBBBBBI")
+ROUTE_HEADER = struct.Struct("=BBBBBBBBI")
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _IFF_UP = 1
 _OPER_DOWN = (2, 3)  # IF_OPER_DOWN, IF_OPER_LOWERLAYERDOWN
@@ -56,6 +57,9 @@ NUD_PERMANENT, NUD_FAILED = 0x80, 0x20
 FORWARDING = 3  # BR_STATE_FORWARDING
 PORT_STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
 _TENTATIVE, _DADFAILED = 0x40, 0x08
+# RTM_F_FIB_MATCH: answer with the route that was found, not with the way that it leads to.
+_FIB_MATCH = 0x2000
+MAIN = 254
 ROUTE_KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
 
@@ -181,7 +185,7 @@ class Node:
     def _read_nics(self) -> dict[str, Nic]:
         addresses, tentative = self._read_addresses()
         found = {}
-        for message in self._dump(RTM_GETLINK, ALL_LINKS):
+        for message in self.dump(RTM_GETLINK, ALL_LINKS):
             index, flags = _LINK.unpack_from(message)[2:4]
             nic = _nic(index, flags, attributes(message, _LINK.size), addresses, tentative)
             found[nic.name] = nic
@@ -190,7 +194,7 @@ class Node:
     def _read_addresses(self) -> tuple[dict[int, list[Interface]], dict[int, set[Address]]]:
         found: dict[int, list[Interface]] = {}
         tentative: dict[int, set[Address]] = {}
-        for message in self._dump(RTM_GETADDR, ALL_ADDRESSES):
+        for message in self.dump(RTM_GETADDR, ALL_ADDRESSES):
             family, length, flags, unused, index = _ADDRESS.unpack_from(message)
             values = attributes(message, _ADDRESS.size)
             packed = values.get(2) or values.get(1)
@@ -237,6 +241,19 @@ class Node:
             return Way(error=error.errno or errno.EINVAL)
         return _way(message, self)
 
+    def matching(self, to: Address) -> str:
+        """The route that leads to an address, as ``ip route`` names it; empty when there is none."""
+        family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
+        header = ROUTE_HEADER.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
+        try:
+            message = self._ask(RTM_GETROUTE, header + attribute(1, to.packed))
+        except OSError:
+            return ""
+        values = attributes(message, ROUTE_HEADER.size)
+        network, nic = network_of(message[1], values, to.version), self.nic_at(_integer(values.get(4)))
+        link = " dev %s" % nic.name if nic is not None else ""
+        return "%s%s%s" % (network if network.prefixlen else "default", link, table_words(_integer(values.get(15))))
+
     def neighbour(self, link: str, address: Address) -> Neighbour | None:
         """What is known of an address on a link."""
         return self.neighbours.get((self.nics[link].index, address))
@@ -248,7 +265,7 @@ class Node:
 
     def _read_neighbours(self) -> dict[tuple[int, Address], Neighbour]:
         found = {}
-        for message in self._dump(RTM_GETNEIGH, ALL_NEIGHBOURS):
+        for message in self.dump(RTM_GETNEIGH, ALL_NEIGHBOURS):
             family, index, state = _NEIGHBOUR.unpack_from(message)[:3]
             values = attributes(message, _NEIGHBOUR.size)
             if family in (socket.AF_INET, socket.AF_INET6) and 1 in values:
@@ -263,7 +280,7 @@ class Node:
 
     def _read_stations(self) -> dict[tuple[int, str], int]:
         found = {}
-        for message in self._dump(RTM_GETNEIGH, struct.pack("=BxxxiHBB", socket.AF_BRIDGE, 0, 0, 0, 0)):
+        for message in self.dump(RTM_GETNEIGH, struct.pack("=BxxxiHBB", socket.AF_BRIDGE, 0, 0, 0, 0)):
             family, index, state = _NEIGHBOUR.unpack_from(message)[:3]
             values = attributes(message, _NEIGHBOUR.size)
             port = self.nic_at(index)
@@ -274,18 +291,18 @@ class Node:
         return found
 
     @property
-    def controlled(self) -> set[int]:
-        """The links, by index, with filters of traffic control."""
+    def controlled(self) -> dict[int, str]:
+        """The links, by index, with filters of traffic control, and where these are: ingress or egress."""
         return self._once("controlled", self._read_controlled)
 
-    def _read_controlled(self) -> set[int]:
-        found = set()
-        for message in self._dump(_RTM_GETQDISC, _TRAFFIC.pack(0, 0, 0, 0, 0)):
+    def _read_controlled(self) -> dict[int, str]:
+        found = {}
+        for message in self.dump(_RTM_GETQDISC, _TRAFFIC.pack(0, 0, 0, 0, 0)):
             index = _TRAFFIC.unpack_from(message)[1]
             if _text(attributes(message, _TRAFFIC.size).get(1, b"")) in ("clsact", "ingress"):
-                parents = (_TRAFFIC.pack(0, index, 0, parent, 0) for parent in _PARENTS)
-                if any(self._filters(body) for body in parents):
-                    found.add(index)
+                for parent, where in _PARENTS.items():
+                    if self._filters(_TRAFFIC.pack(0, index, 0, parent, 0)):
+                        found.setdefault(index, where)
         return found
 
     def _filters(self, body: bytes) -> list[bytes]:
@@ -340,9 +357,14 @@ class Node:
             return ""
         return out if code == 0 else ""
 
+    @property
+    def policies(self) -> list[ipsec.Policy]:
+        """The policies of IPsec."""
+        return self._once("policies", lambda: self.inside(ipsec.read))
+
     # ---- netlink
 
-    def _dump(self, kind: int, body: bytes) -> list[bytes]:
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
         try:
             return self._socket().dump(kind, body)
         except OSError as error:
@@ -390,6 +412,14 @@ class Facts:
                 if nic is not None and (place == HOST or nic.is_ours):
                     return node
         return None
+
+    def nameless(self) -> t.Iterator[Node]:
+        """The stacks without a name that processes live in, and that have no links but ours."""
+        for place in self._places():
+            node = self.node(place)
+            with contextlib.suppress(KernelError):
+                if place.pid and all(nic.is_ours or nic.name == "lo" for nic in node.nics.values()):
+                    yield node
 
     def names(self) -> list[str]:
         """The named namespaces."""
@@ -469,7 +499,7 @@ def _route_request(packet: Packet, come_by: int, to: Address, checked: bool) -> 
     family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
     bits = to.max_prefixlen
     with_source = checked and not packet.source.is_unspecified
-    header = _ROUTE.pack(family, bits, bits if with_source else 0, 0, 0, 0, 0, 0, 0)
+    header = ROUTE_HEADER.pack(family, bits, bits if with_source else 0, 0, 0, 0, 0, 0, 0)
     body = header + attribute(1, to.packed)
     if with_source:
         body += attribute(2, packet.source.packed)
@@ -479,8 +509,8 @@ def _route_request(packet: Packet, come_by: int, to: Address, checked: bool) -> 
 
 
 def _way(message: bytes, node: Node) -> Way:
-    header = _ROUTE.unpack_from(message)
-    values = attributes(message, _ROUTE.size)
+    header = ROUTE_HEADER.unpack_from(message)
+    values = attributes(message, ROUTE_HEADER.size)
     nic = node.nic_at(_integer(values.get(4)))
     gateway = values.get(5) or values.get(18, b"")[2:]
     return Way(
@@ -489,6 +519,16 @@ def _way(message: bytes, node: Node) -> Way:
         gateway=ipaddress.ip_address(gateway) if gateway else None,
         source=ipaddress.ip_address(values[7]) if 7 in values else None,
     )
+
+
+def network_of(length: int, values: t.Mapping[int, bytes], version: int) -> Network:
+    """The destination of a route, which a default route does not say."""
+    return ipaddress.ip_network((values.get(1) or bytes(16 if version == 6 else 4), length), strict=False)
+
+
+def table_words(table: int) -> str:
+    """A table of routes in the words of ``ip``, which need none for the main one."""
+    return "" if table in (0, MAIN) else " table %d" % table
 
 
 def _tables_of_iptables(listing: t.Sequence[t.Any]) -> set[tuple[str, str]]:

@@ -104,7 +104,10 @@ def _store(store: str) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the packet on a hook, and which chain and rule decided; no rule means the policy."""
+    """What became of the packet on a hook, and which chain and rule decided; no rule means the policy.
+
+    Of a packet that passes it is the rule that changed it, if one did.
+    """
 
     kind: str
     packet: Packet
@@ -155,12 +158,15 @@ class Filter:
         families = (family,) if family else ("inet", "ip6" if packet.version == 6 else "ip")
         of_source = hook in ("postrouting", "input")
         doubt: Outcome | None = None
+        change: Outcome | None = None
         for chain in self.base_chains(hook, families, device):
             if undo is not None and chain.priority > (_SOURCE if of_source else _DESTINATION):
                 packet, undo = changed(packet, undo, of_source), None
             if chain.kind == "nat" and not _translatable(packet, hook):
                 continue
-            found = _Walk(self._chains, around).base(chain, packet)
+            walk = _Walk(self._chains, around)
+            found = walk.base(chain, packet)
+            change = walk.change or change
             if found.kind in (DROP, REJECT):
                 return found
             if found.kind == UNKNOWN:
@@ -168,7 +174,9 @@ class Filter:
             packet = found.packet
         if undo is not None:
             packet = changed(packet, undo, of_source)
-        return Outcome(UNKNOWN, packet, doubt.chain, doubt.rule) if doubt else Outcome(PASS, packet)
+        if doubt:
+            return Outcome(UNKNOWN, packet, doubt.chain, doubt.rule)
+        return Outcome(PASS, packet, change.chain, change.rule) if change else Outcome(PASS, packet)
 
 
 def _translatable(packet: Packet, hook: str) -> bool:
@@ -184,6 +192,7 @@ class _Walk:
         self._chains = chains
         self._around = around
         self._doubts: list[Outcome] = []
+        self.change: Outcome | None = None  # the rule that translated the packet, or let it go untracked
 
     def base(self, chain: Chain, packet: Packet) -> Outcome:
         """The fate of a packet in a base chain, whose policy is the last word."""
@@ -211,7 +220,9 @@ class _Walk:
                     return None, packet
                 sure = sure and answer is True
             elif isinstance(step, Untrack):
-                packet = packet.at(state="untracked") if sure else packet
+                if sure:
+                    packet = packet.at(state="untracked")
+                    self.change = Outcome(PASS, packet, chain, rule)
             elif isinstance(step, Translate):
                 return self._translated(chain, rule, step, packet, sure)
             else:
@@ -231,7 +242,8 @@ class _Walk:
             return None, packet
         target = self._own(step, packet, target)
         after = translated(packet, target, step.of_source)
-        return Outcome(PASS, after, chain, rule), after
+        self.change = Outcome(PASS, after, chain, rule)
+        return self.change, after
 
     def _own(self, step: Translate, packet: Packet, target: Target) -> Target:
         """The target of a rule that names no address, but means the one of the link."""

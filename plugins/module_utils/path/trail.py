@@ -10,6 +10,7 @@ import typing as t
 from ..records import dataclass
 from .facts import Nic, Node
 from .packet import Packet
+from .rules import Outcome
 
 ARRIVES, REFUSED, LOST, UNANSWERED, UNKNOWN = "arrives", "refused", "lost", "unanswered", "unknown"
 
@@ -92,6 +93,15 @@ class Trail:
         self.doubts: list[Verdict] = []
         self.marks: list[Mark] = []
         self.ports: list[int] = []  # that the packet went to
+        # Who gave the packet another source, another destination, or let it go untracked.
+        self.changes: dict[str, tuple[Node, Outcome]] = {}
+
+    def changed(self, node: Node, before: Packet, outcome: Outcome) -> None:
+        """Rules changed the packet, or not."""
+        after = outcome.packet
+        for what in ("source", "to", "state"):
+            if outcome.rule is not None and getattr(after, what) != getattr(before, what):
+                self.changes[what] = (node, outcome)
 
     def note(self, node: Node, packet: Packet, layer: str, what: str, found: str) -> None:
         """Something was looked at and lets the packet pass."""

@@ -13,6 +13,7 @@ import errno
 import typing as t
 
 from ..model import Address, Listener
+from . import ipsec, remedies
 from .facts import Facts, Nic, Node, Way
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
@@ -22,6 +23,10 @@ from .wire import Wire, firewall, named_outcome, reverse_path
 
 _HOPS = 12
 _IP_FAMILIES = ("inet", "ip", "ip6")
+
+
+def _called(node: Node) -> str:
+    return node.name if node.is_host else "endpoint %s" % node.name
 
 
 class Walk:
@@ -75,6 +80,7 @@ class Walk:
         way = self._routed(node, packet)
         packet = packet.at(oif=way.link)
         entry = packet
+        self._must_be_plain(node, packet, ipsec.OUT, Mark(node.name, "output first", packet.answer))
         if not way.is_local:
             self._must_fit(node, node.nics[way.link], packet)
         packet = self._hook(node, "output", packet)
@@ -156,12 +162,15 @@ class Walk:
                 "address",
                 at(node, nic),
                 "IPv6 is disabled on %s of %s" % (nic.name, node.name),
-                "Give the network an IPv6 subnet, or sysctl -w net.ipv6.conf.%s.disable_ipv6=0" % nic.name,
+                "Give the network an IPv6 subnet, or turn it on: %s"
+                % remedies.sysctl(node, "ipv6/conf/%s/disable_ipv6" % nic.name, 0),
                 packet,
             )
 
     def _forward(self, node: Node, nic: Nic, way: Way, packet: Packet, entry: Packet) -> None:
         self._must_forward(node, nic, packet)
+        for direction in (ipsec.FORWARD, ipsec.OUT):
+            self._must_be_plain(node, entry, direction, Mark(node.name, "forward first", packet.answer))
         packet = packet.at(oif=way.link)
         out = node.nics[way.link]
         self._must_fit(node, out, packet)
@@ -174,7 +183,7 @@ class Walk:
         # IPv6 looks at the key for all links as well; IPv4 at the link's alone, which ip_forward sets.
         if not node.is_host and not node.sysctl(everywhere) and not self._by_gateway:
             reason = "%s has not the address %s, though what is sent to it comes here" % (node.name, packet.to)
-            advice = "Run the role again, which gives endpoints their addresses back."
+            advice = remedies.AGAIN % "gives endpoints their addresses back"
             self._stop(LOST, "address", at(node, nic), reason, advice, packet)
         off = key if not node.sysctl(key) else everywhere if packet.version == 6 and not node.sysctl(everywhere) else ""
         if off:
@@ -184,14 +193,31 @@ class Walk:
                 "forwarding",
                 at(node, nic),
                 "%s does not forward IPv%d: net/%s is 0" % (node.name, packet.version, wanted),
-                "sysctl -w net.%s=1 (the role and the module sysctl_forward set it)" % wanted.replace("/", "."),
+                "Run the role or the module sysctl_forward, which sets it, or: %s" % remedies.sysctl(node, wanted, 1),
                 packet,
                 Mark(node.name, "forward first", packet.answer),
             )
         self.trail.note(node, packet, "forwarding", nic.name, "on")
 
+    def _must_be_plain(self, node: Node, packet: Packet, direction: int, until: Mark) -> None:
+        """A policy of IPsec may block a packet; what comes of one that it wants encrypted only a real packet shows.
+
+        The kernel compares a policy with the addresses that a packet had before it was translated.
+        """
+        found = next((one for one in node.policies if one.way == direction and one.selects(packet)), None)
+        if found is None or not (found.blocks or found.wraps):
+            return
+        advice = "Change the policy where it comes from, or delete it: %s" % remedies.ip(node, found.removal)
+        verdict = Verdict(LOST, "firewall", at(node), str(found), advice)
+        if found.blocks:
+            self.trail.stop(verdict, packet, until)
+        else:
+            self.trail.doubt(verdict, packet)
+
     def _local(self, node: Node, packet: Packet, entry: Packet) -> None:
         packet = self._hook(node, "input", packet)
+        if packet.iif != "lo":
+            self._must_be_plain(node, entry, ipsec.IN, Mark(node.name, "output first", True))
         if packet.answer:
             self._arrived(node, packet)
             return
@@ -223,25 +249,40 @@ class Walk:
             self._answers_echo(node, packet)
             return
         here = [one for one in node.listeners(packet.protocol) if one.port == packet.dport]
-        ports = [one.address for one in here]
         taking = [one for one in here if one.hears(packet.to)]
         if taking:
             self._must_have_room(node, packet, taking)
             self.trail.note(node, packet, "service", "%d/%s" % (packet.dport, packet.protocol), "somebody listens")
             return
-        known = node.name if node.is_host else "endpoint %s" % node.name
-        if self._is_unpublished(node, packet, ports):
+        if self._is_unpublished(node, packet, [one.address for one in here]):
             return
-        if ports:
-            where = ", ".join(sorted({str(address) for address in ports}))
-            reason = "port %d/%s in %s is served on %s only, not on %s"
-            reason %= (packet.dport, packet.protocol, known, where, packet.to)
-            advice = "Let the service listen on 0.0.0.0 (or ::), or on %s." % packet.to
-        else:
-            reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, known)
-            advice = "Start the service inside %s: ip netns exec %s ..." % (known, node.name)
-            advice = "Start the service on the host." if node.is_host else advice
+        reason, advice = self._elsewhere(node, packet, here) if here else self._nobody_listens(node, packet)
         self._stop(REFUSED, "service", at(node), reason, advice, packet)
+
+    def _elsewhere(self, node: Node, packet: Packet, here: t.Sequence[Listener]) -> tuple[str, str]:
+        where = ", ".join(sorted({str(one.address) for one in here}))
+        reason = "port %d/%s in %s is served on %s only, not on %s"
+        reason %= (packet.dport, packet.protocol, _called(node), where, packet.to)
+        return reason, "Let the service listen on 0.0.0.0 (or ::), or on %s." % packet.to
+
+    def _nobody_listens(self, node: Node, packet: Packet) -> tuple[str, str]:
+        reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, _called(node))
+        lost = None if node.is_host else self._left_behind(packet)
+        if lost is not None:
+            reason += ", but %s does in a network namespace without a name: as a service that was started before its"
+            reason += " endpoint was made anew"
+            return reason % lost.name, "Restart the service of %s, inside %s." % (lost.name, _called(node))
+        if node.is_host:
+            return reason, "Start the service on the host."
+        how = remedies.inside(node, "COMMAND")
+        return reason, "Start the service in a unit with the endpoint's network namespace, or by hand: %s" % how
+
+    def _left_behind(self, packet: Packet) -> Node | None:
+        """A namespace that lost its name, with a service on the port."""
+        for other in self.facts.nameless():
+            if any(one.port == packet.dport for one in other.listeners(packet.protocol)):
+                return other
+        return None
 
     def _must_have_room(self, node: Node, packet: Packet, taking: t.Sequence[Listener]) -> None:
         if all(one.full for one in taking):
@@ -254,13 +295,19 @@ class Walk:
         """A port of the host that is neither published nor served ends the way as such."""
         if not node.is_host or ports or "dnat" in packet.status or packet.iif == "lo":
             return False
+        untracked = self.trail.changes.get("state")
+        if untracked is not None and untracked[0] is node:
+            reason = "port %d/%s of %s is not published for what connection tracking does not see: %s"
+            reason %= (packet.dport, packet.protocol, packet.to, untracked[1].because)
+            self._stop(REFUSED, "publish", at(node), reason, remedies.without(*untracked), packet)
         self._stop(
             REFUSED,
             "publish",
             at(node),
             "no rule publishes port %d/%s of %s, and nothing on the host itself listens there"
             % (packet.dport, packet.protocol, packet.to),
-            'Publish it: publish: ["%d:PORT"] of the endpoint, or the module port_publish.' % packet.dport,
+            'Set publish: ["%d:PORT"] for the endpoint and run the role, which also puts back what somebody deleted; or'
+            " use the module port_publish." % packet.dport,
             packet,
         )
         return True
@@ -273,7 +320,7 @@ class Walk:
                 "service",
                 at(node),
                 "%s does not answer ping: net/%s is 1" % (node.name, key),
-                "sysctl -w net.%s=0" % key.replace("/", "."),
+                "Let it answer: %s" % remedies.sysctl(node, key, 0),
                 packet,
             )
 
@@ -290,14 +337,7 @@ class Walk:
             self._arrived(node, packet)
         mark = Mark(node.name, "in " + nic.name, True)
         foreign_source = not node.is_local(packet.source)
-        masquerade = Verdict(
-            UNANSWERED,
-            "masquerade",
-            at(node, nic),
-            "the packet leaves by %s with the source %s, which is not an address of the host, so replies cannot return"
-            % (nic.name, packet.source),
-            "Masquerade the network: masquerade: true, or the module nat_masquerade.",
-        )
+        masquerade = self._untranslated(node, nic, packet)
         advice = "Look at %s, and at what is between it and this host." % packet.to
         silent = Verdict(
             UNANSWERED,
@@ -322,6 +362,25 @@ class Walk:
         )  # fmt: skip
         self._left = _HOPS
         self._receive(node, nic, answer)
+
+    def _untranslated(self, node: Node, nic: Nic, packet: Packet) -> Verdict:
+        """Why replies cannot return to the source with which a packet leaves."""
+        reason = (
+            "the packet leaves by %s with the source %s, which is not an address of the host, so replies cannot return"
+        )
+        reason %= (nic.name, packet.source)
+        advice = (
+            "Set masquerade: true for the network and run the role, which also puts back what somebody deleted; or use"
+        )
+        advice += " the module nat_masquerade."
+        for what in ("source", "state"):
+            changed = self.trail.changes.get(what)
+            if changed is not None and changed[0] is node and not remedies.is_ours(changed[1].chain):
+                words = "put that source in" if what == "source" else "keeps it from being translated"
+                reason += "; a rule of others %s: %s" % (words, changed[1].because)
+                advice = remedies.without(*changed)
+                break
+        return Verdict(UNANSWERED, "masquerade", at(node, nic), reason, advice)
 
     def _cannot_see(self, node: Node, nic: Nic, packet: Packet, masquerade: Verdict | None) -> None:
         if masquerade is not None and packet.to.is_global and not packet.source.is_global:
@@ -352,6 +411,7 @@ class Walk:
                 if hook == "output" and outcome.packet.to != packet.to:
                     self._routed(node, outcome.packet)
                 self._tracked_away(node, hook, packet)
+        self.trail.changed(node, packet, outcome)
         self._obey(node, hook, outcome, packet, last)
         return self._as_seen(node, hook, outcome.packet, passed)
 
@@ -390,9 +450,13 @@ class Walk:
             node.name,
         )
         reason += "the table of connection tracking is full" if full else "connection tracking may have"
-        self._stop(
-            LOST, "conntrack", at(node), reason, "sysctl -w net.netfilter.nf_conntrack_max=...; conntrack -S", packet
-        )
+        advice = "Look at what it counts: %s" % remedies.inside(node, "conntrack -S")
+        if full:
+            more = 2 * node.sysctl("netfilter/nf_conntrack_max")
+            advice = "Make room (for the whole machine): %s" % remedies.sysctl(
+                self.facts.host, "netfilter/nf_conntrack_max", more
+            )
+        self._stop(LOST, "conntrack", at(node), reason, advice, packet)
 
     def _never_came(self, node: Node, hook: str, packet: Packet) -> Verdict:
         """Why a packet did not get to a hook when nothing that was looked at is wrong."""
@@ -403,9 +467,11 @@ class Walk:
             )
         layer = {"forward": "route", "input": "route"}.get(hook, "link")
         reason = "the packet did not get to the hook %s of %s, and nothing that was looked at explains it"
-        return Verdict(
-            NOT_KNOWN, layer, at(node), reason % (hook, node.name), "ip xfrm policy; ip rule; tc filter show"
+        advice = (
+            "Look at policies of IPsec (ip xfrm policy), at traffic control (tc filter show dev LINK), and at programs"
         )
+        advice += " of XDP (ip link show)."
+        return Verdict(NOT_KNOWN, layer, at(node), reason % (hook, node.name), advice)
 
     # ---- no way
 
@@ -423,18 +489,22 @@ class Walk:
         if found is not None:
             self.trail.stop(Verdict(*found), packet)
         reason = "the routing of %s refuses %s (%s)" % (node.name, packet, errno.errorcode.get(way.error, way.error))
-        self._stop(LOST, "route", at(node), reason, "ip rule; ip route show table all", packet)
+        advice = "Look at the routes and rules (ip rule): %s" % remedies.ip(
+            node, "route show table all", packet.version
+        )
+        self._stop(LOST, "route", at(node), reason, advice, packet)
 
     def _dead_route(self, node: Node, packet: Packet, kind: str) -> None:
-        where = "" if node.is_host else "-n %s " % node.name
-        self._stop(
-            LOST if kind == "blackhole" or node is self._start[0] else REFUSED,
-            "route",
-            at(node),
-            "a route of kind %s (or a rule of that kind) takes what goes to %s" % (kind, packet.to),
-            "ip %sroute show table all type %s; ip %srule" % (where, kind, where),
-            packet,
-        )
+        from .dead_ends import removal
+
+        words = removal(node, kind, packet)
+        what = "rule of routes" if words.startswith("rule ") else "route"
+        reason = "a %s of kind %s takes what goes to %s" % (what, kind, packet.to)
+        advice = "Delete it: %s" % remedies.ip(node, words, packet.version)
+        if not words:
+            advice = "Look for it (ip rule, too): %s" % remedies.ip(node, "route show table all type %s" % kind)
+        verdict = LOST if kind == "blackhole" or node is self._start[0] else REFUSED
+        self._stop(verdict, "route", at(node), reason, advice, packet)
 
     def _no_route(self, node: Node, packet: Packet) -> None:
         """No route at all: often because a link is down, or has no address."""
@@ -446,21 +516,15 @@ class Walk:
                 self.wire.must_be_up(node, nic, packet)
         own = [one for nic in node.nics.values() for one in nic.addresses if not one.is_loopback]
         own = [one for one in own if one.version == packet.version and not one.is_link_local]
-        where = "" if node.is_host else "-n %s " % node.name
         if not own:
             self._no_address(node, packet)
         reason = "%s has no route to %s" % (node.name, packet.to)
-        advice = (
-            "Run the role again, which sets the default route of an endpoint; or ip %sroute add default via ..." % where
-        )
-        self._stop(LOST, "route", at(node), reason, advice, packet)
+        self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to), packet)
 
     def _no_address(self, node: Node, packet: Packet) -> None:
-        where = "" if node.is_host else "-n %s " % node.name
         reason = "%s has no IPv%d address" % (node.name, packet.version)
         reason += " but the link-local one" if packet.version == 6 else ""
-        advice = "Run the role again, which gives it back; or ip %saddress add ... dev ..." % where
-        self._stop(LOST, "address", at(node), reason, advice, packet)
+        self._stop(LOST, "address", at(node), reason, remedies.AGAIN % "gives it back", packet)
 
     def _stop(
         self, verdict: str, layer: str, place: str, reason: str, advice: str, packet: Packet, until: Mark | None = None

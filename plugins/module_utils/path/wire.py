@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..firewall.choice import is_ours
 from ..model import Address
+from . import remedies
 from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Nic, Node
 from .packet import Packet
 from .rules import DROP, REJECT, UNKNOWN, Outcome
@@ -142,7 +142,7 @@ class Wire:
             "neighbour",
             at(node, bridge),
             "frames go to the MAC address %s, which nobody on %s has" % (mac, bridge.name),
-            "Remove the neighbour entry that names it: ip neigh flush dev %s" % bridge.name,
+            "Remove the neighbour entry that names it: ip neigh flush dev %s nud all" % bridge.name,
             packet,
         )
         return None
@@ -156,7 +156,7 @@ class Wire:
                 "bridge_port",
                 at(node, bridge),
                 "a forwarding entry sends %s to port %s, but it is behind %s" % (mac, fixed.name, port.name),
-                "bridge fdb del %s dev %s master" % (mac, fixed.name),
+                "Delete the entry: bridge fdb del %s dev %s master" % (mac, fixed.name),
                 packet,
                 Mark(node.name, "out " + port.name, packet.answer),
             )
@@ -165,15 +165,19 @@ class Wire:
 
     def must_be_up(self, node: Node, nic: Nic, packet: Packet) -> None:
         if not nic.up:
-            where = "" if node.is_host else "-n %s " % node.name
-            self._stop(
-                LOST,
-                self.layer_of(node, nic),
-                at(node, nic),
-                "interface %s of %s is down" % (nic.name, node.name),
-                "ip %slink set %s up" % (where, nic.name),
-                packet,
+            reason = "interface %s of %s is down" % (nic.name, node.name)
+            self._stop(LOST, self.layer_of(node, nic), at(node, nic), reason, self._advice_down(node, nic), packet)
+
+    def _advice_down(self, node: Node, nic: Nic) -> str:
+        command = remedies.ip(node, "link set %s up" % nic.name)
+        if nic.is_ours and (nic.kind == "bridge" or not node.is_host):
+            return remedies.AGAIN % "sets it up, and gives back the addresses and routes that went with it"
+        if self.layer_of(node, nic) == "uplink":
+            what = (
+                "Set it up with what manages it (networkctl, nmcli or ifup), which gives back its addresses and routes"
             )
+            return "%s, or by hand: %s" % (what, command)
+        return "Set it up: %s" % command
 
     def _must_lead_on(self, node: Node, nic: Nic, packet: Packet) -> None:
         """A link whose other end is down sends nothing."""
@@ -184,18 +188,25 @@ class Wire:
     def must_fit(self, node: Node, nic: Nic, packet: Packet, until: Mark) -> None:
         """Neither who sends nor who receives takes more than the MTU of a link."""
         if packet.size > nic.mtu:
-            where = "" if node.is_host else "-n %s " % node.name
             self._stop(
                 LOST,
                 "mtu",
                 at(node, nic),
                 "the packet has %d bytes and must not be cut, but %s of %s takes %d"
                 % (packet.size, nic.name, node.name, nic.mtu),
-                "Send less, or raise the MTU: ip %slink set %s mtu %d" % (where, nic.name, packet.size),
+                self._advice_mtu(node, nic, packet),
                 packet,
                 # what is really sent for TCP is small, however large the packets are that are asked about
                 None if packet.protocol == "tcp" else until,
             )
+
+    def _advice_mtu(self, node: Node, nic: Nic, packet: Packet) -> str:
+        command = remedies.ip(node, "link set %s mtu %d" % (nic.name, packet.size))
+        sender = self.facts.owner(packet.source)
+        if sender is not None and sender is not node:
+            # It was told, and remembers for ten minutes what the path takes.
+            command += " && " + remedies.ip(sender, "route flush cache", packet.version)
+        return "Send less, or raise the MTU: %s" % command
 
     def must_have_carrier(self, node: Node, nic: Nic, packet: Packet) -> None:
         if not nic.carrier and nic.name != "lo":
@@ -231,7 +242,7 @@ class Wire:
                 "bridge_port",
                 at(node, port),
                 "port %s of %s is %s" % (port.name, bridge.name, state),
-                "bridge link set dev %s state forwarding (or wait, where STP is on)" % port.name,
+                "Wait where STP is on, else: bridge link set dev %s state forwarding" % port.name,
                 packet,
             )
 
@@ -242,7 +253,7 @@ class Wire:
                 "bridge_port",
                 at(node, port),
                 "ports %s and %s of %s are isolated from one another" % (port.name, out.name, bridge.name),
-                "Set icc: true for the network, or allow the flow in its `allow`.",
+                "Set icc: true for the network, or name the flow in its `allow`, and run the role, which sets ports.",
                 packet,
             )
         if port.index == out.index and not port.hairpin:
@@ -251,7 +262,7 @@ class Wire:
                 "bridge_port",
                 at(node, port),
                 "port %s has hairpin off, so nothing goes back by the port it came from" % port.name,
-                "bridge link set dev %s hairpin on" % port.name,
+                "Turn it on: bridge link set dev %s hairpin on" % port.name,
                 packet,
             )
 
@@ -265,7 +276,8 @@ class Wire:
             self.layer_of(node, nic),
             at(node, nic),
             "the packet was not seen at %s of %s, and nothing that was looked at explains it" % (nic.name, node.name),
-            "Look at traffic control (tc filter show dev %s ingress, tc qdisc show) and at programs of XDP." % nic.name,
+            "Look at programs of XDP (ip link show), and at traffic control: %s"
+            % remedies.inside(node, "tc qdisc show dev %s" % nic.name),
         )
         if way == "out" and self._unanswered:
             verdict = self._unanswered
@@ -276,14 +288,15 @@ class Wire:
     def _controlled(self, node: Node, nic: Nic, packet: Packet) -> None:
         """Filters of traffic control may do anything with a packet; what, only a real one shows."""
         if nic.index in node.controlled:
-            where = "" if node.is_host else "-n %s " % node.name
+            filters = (nic.name, node.controlled[nic.index])
             self.trail.doubt(
                 Verdict(
                     LOST,
                     "link",
                     at(node, nic),
                     "filters of traffic control at %s of %s may take the packet" % (nic.name, node.name),
-                    "tc %sfilter show dev %s ingress (and egress)" % (where, nic.name),
+                    "Look at them (tc filter show dev %s %s), and delete the one that does, or all: %s"
+                    % (*filters, remedies.inside(node, "tc filter del dev %s %s" % filters)),
                 ),
                 packet,
             )
@@ -343,14 +356,13 @@ class Wire:
         stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
         if fixed and owner is not None and owner[1].mac != mac:
-            where = "" if node.is_host else "-n %s " % node.name
             self._stop(
                 LOST,
                 "neighbour",
                 at(node, nic),
                 "%s has a permanent neighbour entry that says %s is at %s; it is at %s"
                 % (node.name, address, mac, owner[1].mac),
-                "ip %sneigh del %s dev %s" % (where, address, nic.name),
+                "Delete the entry: %s" % remedies.ip(node, "neigh del %s dev %s" % (address, nic.name)),
                 packet,
             )
 
@@ -395,7 +407,13 @@ class Wire:
             layer = "route" if gateway else "address"
             reason = "nobody on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
-            self._stop(LOST, layer, at(node, nic), reason, self._advice_nobody(node, gateway), packet)
+            advice = self._advice_gateway(node, nic, packet.to) if gateway else ""
+            changed = self.trail.changes.get("to")
+            if changed is not None and not remedies.is_ours(changed[1].chain):
+                reason += ", to which a rule leads: %s" % changed[1].because
+                advice = remedies.without(*changed)
+            advice = advice or remedies.AGAIN % "gives endpoints their addresses back, or correct the address"
+            self._stop(LOST, layer, at(node, nic), reason, advice, packet)
         elif failed:
             self.trail.doubt(
                 Verdict(
@@ -408,10 +426,16 @@ class Wire:
                 packet,
             )
 
-    def _advice_nobody(self, node: Node, gateway: bool) -> str:
-        if gateway:
-            return "Let the route of %s lead to an address that is there: ip -n %s route show" % (node.name, node.name)
-        return "Check the address, or run the role again, which gives endpoints their addresses back."
+    def _advice_gateway(self, node: Node, nic: Nic, to: Address) -> str:
+        """Which gateway there is instead of the one that is not."""
+        stations = (one for one in self._segment(node, nic) if one[0].is_host and one[1].kind == "bridge")
+        for host, bridge in stations:
+            own = host.own_address(bridge.name, to.version)
+            if own is not None:
+                route = node.matching(to).partition(" ")[0]
+                command = "route replace %s via %s dev %s" % (route, own, nic.name)
+                return "Let it lead to the gateway of the network: %s" % remedies.ip(node, command, to.version)
+        return "Let it lead to an address that is there; see the routes: %s" % remedies.ip(node, "route", to.version)
 
     def _segment_name(self, node: Node, nic: Nic) -> str:
         if nic.kind == "bridge":
@@ -483,9 +507,21 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> tuple[str, str, str, s
     if not back.error and back.link == nic.name:
         return None
     where = "there is no route back to it" if back.error else "its route back is by %s" % back.link
-    reason = "rp_filter of %s drops what comes by %s from %s: %s" % (node.name, nic.name, packet.source, where)
-    advice = "sysctl -w net.ipv4.conf.%s.rp_filter=2 (net.ipv4.conf.all.rp_filter counts, too), or set the route right"
-    return LOST, "reverse_path", at(node, nic), reason, advice % nic.name
+    near = any(packet.source in one.network for one in nic.addresses if one.version == 4)
+    if not back.error and (near or back.link == "lo"):
+        # Or what comes by the right link would pass, and the answer would still leave by the wrong one.
+        advice = "Delete that route: %s" % remedies.ip(node, "route del %s" % node.matching(packet.source))
+        return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
+    if back.error:
+        advice = remedies.no_route(node, packet.source)
+        return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
+    loose = remedies.sysctl(node, "ipv4/conf/%s/rp_filter" % nic.name, 2)
+    advice = "Set the route right, or let the kernel take any link that there is a way back by: %s" % loose
+    return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
+
+
+def _unbelieved(node: Node, nic: Nic, packet: Packet, where: str) -> str:
+    return "rp_filter of %s drops what comes by %s from %s: %s" % (node.name, nic.name, packet.source, where)
 
 
 def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) -> Outcome:
@@ -502,50 +538,7 @@ def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) 
 def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
     """A drop as a verdict: which rule, whose it is, and what opens it."""
     verdict = "refused" if outcome.kind == REJECT else LOST
-    ours = outcome.chain is not None and is_ours(outcome.chain.table, outcome.chain.name)
-    whose = "this collection's rules" if ours else "a rule that is not of this collection"
+    whose = "this collection's rules" if remedies.is_ours(outcome.chain) else "a rule that is not of this collection"
     verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")
     reason = "%s %s %s (%s)" % (outcome.because or "the packet filter", verb, outcome.packet, whose)
-    return verdict, "firewall", at(node), reason, _remedy(node, outcome, ours)
-
-
-def _remedy(node: Node, outcome: Outcome, ours: bool) -> str:
-    packet, chain = outcome.packet, outcome.chain
-    port = " dport %d" % packet.dport if packet.dport and not packet.answer else ""
-    if ours:
-        return (
-            "Open the flow in the network's options: `publish` for a port of the host, `allow` for %s%s, `icc`, or"
-            " `direct_access`." % (packet.to, port and ":%d" % packet.dport)
-        )
-    if chain is None:
-        return "nft list ruleset"
-    where = "" if node.is_host else "ip netns exec %s " % node.name
-    if outcome.rule is not None and chain.store == "nft" and outcome.rule.handle:
-        return "Change the rule, or delete it: %snft delete rule %s %s %s handle %d" % (
-            where,
-            chain.family,
-            chain.table,
-            chain.name,
-            outcome.rule.handle,
-        )
-    tool = "ip6tables" if chain.family == "ip6" else "iptables"
-    if chain.store == "legacy":
-        return "Accept it in that chain before: %s%s-legacy -t %s -I %s -s %s -d %s -j ACCEPT" % (
-            where,
-            tool,
-            chain.table,
-            chain.name,
-            packet.source,
-            packet.to,
-        )
-    family = "ip6" if packet.version == 6 else "ip"
-    return "Let that chain accept it: %snft insert rule %s %s %s %s saddr %s %s daddr %s accept" % (
-        where,
-        chain.family,
-        chain.table,
-        chain.name,
-        family,
-        packet.source,
-        family,
-        packet.to,
-    )
+    return verdict, "firewall", at(node), reason, remedies.open_for(node, outcome)

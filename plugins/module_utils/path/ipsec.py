@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The policies of IPsec: which of them blocks a packet, or wants it encrypted."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+
+from ..kernel.netlink import NetlinkSocket, attributes
+from ..model import Network
+from ..records import dataclass
+from .packet import Packet
+
+NETLINK_XFRM = 6
+IN, OUT, FORWARD = 0, 1, 2
+_NAMES = ("in", "out", "fwd")
+_GETPOLICY = 0x15
+_BLOCK = 1
+_TEMPLATES = 5  # XFRMA_TMPL
+# struct xfrm_userpolicy_info: the selector, lifetimes that are of no interest here, and what becomes of a packet.
+_SELECTOR = struct.Struct("=16s16s2s2s2s2sHBBBxxxiI")
+_REST = struct.Struct("=64x32xIIBBBB")
+_SIZE = 168
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One policy."""
+
+    way: int
+    priority: int
+    index: int
+    blocks: bool
+    wraps: bool  # has a template: what it selects must be encrypted
+    source: Network
+    to: Network
+    protocol: int
+    ports: tuple[tuple[int, int], tuple[int, int]]  # value and mask of the source's and of the destination's
+
+    def selects(self, packet: Packet) -> bool:
+        """Whether it is about a packet."""
+        numbers = (packet.sport, packet.dport)
+        return (
+            packet.version == self.to.version
+            and packet.source in self.source
+            and packet.to in self.to
+            and self.protocol in (0, packet.number)
+            and all(not number or number & mask == value for number, (value, mask) in zip(numbers, self.ports))
+        )
+
+    def __str__(self) -> str:
+        what = "blocks" if self.blocks else "wants encrypted"
+        return "a policy of IPsec (%s) %s what goes from %s to %s" % (_NAMES[self.way], what, self.source, self.to)
+
+    @property
+    def removal(self) -> str:
+        """What takes it away, in the words of ``ip``."""
+        return "xfrm policy delete index %d dir %s" % (self.index, _NAMES[self.way])
+
+
+def read() -> list[Policy]:
+    """Those of the stack that the calling thread is in."""
+    if not _in_use():
+        return []
+    try:
+        with NetlinkSocket(NETLINK_XFRM) as opened:
+            return sorted(map(_policy, opened.dump(_GETPOLICY, bytes(64))), key=lambda policy: policy.priority)
+    except OSError:
+        return []
+
+
+def _in_use() -> bool:
+    """Whether the kernel has it loaded: a socket of that kind would load it."""
+    with open("/proc/thread-self/net/netlink", encoding="ascii") as file:
+        return any(line.split()[1] == str(NETLINK_XFRM) for line in file)
+
+
+def _policy(message: bytes) -> Policy:
+    to, source, dport, dmask, sport, smask, family, to_bits, source_bits, protocol, _link, _user = (
+        _SELECTOR.unpack_from(message)
+    )
+    priority, index, way, action, _flags, _share = _REST.unpack_from(message, _SELECTOR.size)
+    size = 16 if family == 10 else 4
+    return Policy(
+        way=way,
+        priority=priority,
+        index=index,
+        blocks=action == _BLOCK,
+        wraps=_TEMPLATES in attributes(message, _SIZE),
+        source=ipaddress.ip_network((source[:size], source_bits), strict=False),
+        to=ipaddress.ip_network((to[:size], to_bits), strict=False),
+        protocol=protocol,
+        ports=((_number(sport), _number(smask)), (_number(dport), _number(dmask))),
+    )
+
+
+def _number(value: bytes) -> int:
+    return int.from_bytes(value, "big")
