@@ -147,7 +147,7 @@ class EndpointService:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the far end of a veth lives: a namespace by name or by the pid of a process in it."""
+    """Where an end lives: a namespace by name or by the pid of a process in it."""
 
     netns: str | None = None
     pid: int | None = None
@@ -175,8 +175,8 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Peer:
-    """The far end of a veth."""
+class End:
+    """An interface in a namespace, such as the far end of a veth pair."""
 
     name: str
     place: Place
@@ -191,7 +191,7 @@ class Veth:
     """A veth pair: the host's end, and the peer."""
 
     name: str
-    peer: Peer
+    peer: End
     bridge: str | None = None
     isolated: bool = False
     mtu: int | None = None

@@ -20,13 +20,13 @@ from ..model import (
     Address,
     Bridge,
     BridgePolicy,
+    End,
     EndpointService,
     Forwarding,
     InvalidRequest,
     Masquerade,
     Namespace,
     Network,
-    Peer,
     Place,
     Route,
     Veth,
@@ -248,10 +248,10 @@ def _further_routes(
     given = names.routes(endpoint.options.get("routes") or (), network)
     if not given:
         return ()
-    from ..kinds.ends import parse_routes
+    from ..kinds.ends import Words, parse_routes
 
     gateways = [str(route.via) for route in defaults]
-    return parse_routes({"gateways": gateways, "routes": given}, endpoint.addresses, "routes")[len(gateways) :]
+    return parse_routes({"gateways": gateways, "routes": given}, endpoint.addresses, Words("routes"))[len(gateways) :]
 
 
 def _refuse_double_mac(network: BridgeNetwork, endpoint: Endpoint, mac: str | None, stations: dict[str, str]) -> None:
@@ -310,7 +310,7 @@ def _plan_veth(
     mac = endpoint.mac_address or (mac_address(endpoint.addresses) if endpoint.addresses else None)
     return Veth(
         name=endpoint.veth,
-        peer=Peer(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes, tuple(sources)),
+        peer=End(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes, tuple(sources)),
         bridge=network.bridge,
         isolated=not network.icc,
         mtu=network.mtu,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, ROUTE, Arguments
+from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import A_PROCESS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
@@ -37,17 +37,6 @@ from .common import (
 if t.TYPE_CHECKING:
     from ..operations import Operation
 
-_PEER: Arguments = {
-    "name": {"type": "str"},
-    "netns": {"type": "str"},
-    "pid": {"type": "int"},
-    "mac_address": {"type": "str"},
-    "addresses": {"type": "list", "elements": "str"},
-    "gateways": {"type": "list", "elements": "str"},
-    "routes": {"type": "list", "elements": "dict", "options": ROUTE},
-    "source_gateways": {"type": "list", "elements": "str"},
-}
-
 
 @dataclass(frozen=True)
 class _Pair:
@@ -68,7 +57,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         "mtu": {"type": "int"},
         "addresses": {"type": "list", "elements": "str", "default": []},
         "allow_overlap": {"type": "bool", "default": False},
-        "peer": {"type": "dict", "options": _PEER},
+        "peer": {"type": "dict", "options": ends.ARGUMENTS},
         **NETWORK,
         **BACKEND,
     }
@@ -80,7 +69,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         bridge = options.get("bridge")
         return Veth(
             name=name,
-            peer=ends.parse_end(options.get("peer") or {}, "veth %s" % name),
+            peer=ends.parse_end(options.get("peer") or {}, ends.Words("veth %s" % name, "peer.")),
             bridge=None if bridge is None else read.link_name("bridge", bridge),
             isolated=bool(options.get("isolated")),
             mtu=read.mtu("mtu", options.get("mtu")),
@@ -253,7 +242,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         if name == peer and world.is_same(there, place):
             same = "" if there == place else " (which is also %s)" % there
             raise Conflict(
-                "veth %s and %s would both have %s in %s%s as their peer; give one of them another name."
+                "veth %s and veth %s would both have the interface %s in %s%s; give one of them another name."
                 % (near.name, item.name, peer, place, same)
             )
         return _take(near, world)
