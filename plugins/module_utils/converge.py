@@ -15,7 +15,8 @@ from .gather import gather
 from .kinds.registry import ROWS
 from .marks import BOOT_OBJECTS, BOOT_UNIT, UNITS
 from .model import HOST, RESERVED_PORTS, Conflict, Interface, InvalidRequest, Namespace, Network, Place, PublishedPort
-from .reading import find_flag, shown
+from .parsing import kind_of
+from .reading import find_flag
 from .report import EndpointReport
 from .world import World
 
@@ -73,7 +74,7 @@ def _is_kept(option: object, world: World) -> bool:
         return world.systemd()
     wanted = find_flag(option)
     if wanted is None:
-        raise InvalidRequest("boot: auto, true or false is needed, not %s." % shown(option))
+        raise InvalidRequest("boot: got %s; write auto, true or false." % kind_of(option))
     if wanted and not world.systemd():
         raise Conflict("boot: it needs systemd, which is not PID 1 here; leave it out, or set it to false.")
     return wanted

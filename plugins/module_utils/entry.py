@@ -15,7 +15,6 @@ from .engine import Kind, Outcome, Request, StepFailed, run
 from .firewall.backend import FirewallError, NoProgram
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
-from .given import as_given
 from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
 from .kernel.host import Host
 from .kernel.netfilter import Runner
@@ -23,7 +22,7 @@ from .kernel.programs import call
 from .loading import this_call
 from .marks import BOOT_UNIT, UNITS
 from .model import Conflict, InvalidRequest
-from .reading import read
+from .reading import as_given, read
 from .world import World
 
 _T = t.TypeVar("_T")

@@ -71,10 +71,16 @@ def kind_of(value: object) -> str:
     if isinstance(value, (int, float)):
         return "the number %r" % value
     if isinstance(value, str):
-        return "the text %r" % value
+        return "the text %r" % (value if len(value) <= 60 else value[:60] + "…")
     if value is None:
         return "nothing"
-    return "a dictionary" if isinstance(value, t.Mapping) else "a list"
+    return _kind_of_mapping(value) if isinstance(value, t.Mapping) else "a list"
+
+
+def _kind_of_mapping(value: t.Mapping[object, object]) -> str:
+    keys = [str(key) for key in value]
+    more = ", …" if len(keys) > 3 else ""
+    return "a dictionary (%s%s)" % (", ".join(keys[:3]), more) if keys else "an empty dictionary"
 
 
 def link_name(option: str, value: object) -> str:

@@ -10,7 +10,8 @@ import typing as t
 from ..arguments import BACKEND, MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE, Arguments, without
 from ..arguments import PROJECT as _PROJECT
 from ..model import FORWARD_POLICIES, InvalidRequest
-from ..reading import Option, Options, find_flag, read, read_list, shown, titled
+from ..parsing import kind_of
+from ..reading import Option, Options, find_flag, read, read_list, titled
 
 # What the network fills in is left out of the options of a masquerade, a port and a policy.
 _MASQUERADE: Arguments = without(MASQUERADE, "source")
@@ -98,5 +99,5 @@ def read_masquerade(title: str, value: t.Any) -> Options | None:
         return read(what, _MASQUERADE, value)
     found = find_flag(value)
     if found is None:
-        raise InvalidRequest("%s: true, false or a dictionary of options is needed, not %s." % (what, shown(value)))
+        raise InvalidRequest("%s: got %s; write true, false or a dictionary of options." % (what, kind_of(value)))
     return {} if found else None
