@@ -326,15 +326,16 @@ def subnet(option: str, value: object) -> Network:
 
 def subnets(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
     """Subnets in the form of networks()."""
-    return _collapsed(subnet(option, value) for value in values or ())
+    return collapsed(subnet(option, value) for value in values or ())
 
 
 def networks(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
     """Subnets and addresses, merged where they overlap or adjoin, IPv4 first: the form in which they are compared."""
-    return _collapsed(network(option, value) for value in values or ())
+    return collapsed(network(option, value) for value in values or ())
 
 
-def _collapsed(given: t.Iterable[Network]) -> tuple[Network, ...]:
+def collapsed(given: t.Iterable[Network]) -> tuple[Network, ...]:
+    """Networks in the form of networks()."""
     found = list(given)
     result: list[Network] = []
     for version in (4, 6):

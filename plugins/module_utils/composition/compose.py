@@ -127,25 +127,24 @@ def _plan_bridge(network: BridgeNetwork) -> Bridge:
 
 
 def _plan_policy(network: BridgeNetwork, names: Names) -> BridgePolicy:
-    from ..kinds.bridge_firewall import BridgeFirewallKind
+    from ..kinds.bridge_firewall import checked, parse_flow, parse_trusted
 
-    return BridgeFirewallKind().parse(
-        dict(
-            _given(network.options, "direct_access", "trusted_interfaces", "host_access"),
-            allow=names.flows(network.options.get("allow") or (), network),
+    options = network.options
+    flows = names.flows(options.get("allow") or (), network)
+    return checked(
+        BridgePolicy(
             bridge=network.bridge,
-            gateways=[str(gateway) for gateway in network.gateways.values()],
-            subnets=[str(subnet.network) for subnet in network.subnets.values()],
+            subnets=read.collapsed(subnet.network for subnet in network.subnets.values()),
             internal=network.internal,
             icc=network.icc,
-            network=network.name,
-            project=network.project,
+            direct_access=bool(options.get("direct_access")),
+            trusted_interfaces=parse_trusted(options),
+            host_access=options.get("host_access") != "deny",
+            allow=tuple(parse_flow(flow, network.bridge) for flow in flows),
+            network=network.label,
+            gateways=tuple(network.gateways.values()),
         )
     )
-
-
-def _given(options: Facts, *names: str) -> dict[str, t.Any]:
-    return {name: options[name] for name in names if options.get(name) is not None}
 
 
 def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) -> list[Masquerade]:
