@@ -26,8 +26,8 @@ _BY_ROUTERS = 9  # RTPROT_RA: what IPv6 routers advertise
 _Heard = t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]
 
 
-def look_inside(world: World, report: HostReport) -> HostReport:
-    """The report with what lives in its endpoints, and the namespaces that have lost their names."""
+def look_inside(world: World, report: HostReport, dropped: t.Iterable[Drop] = ()) -> HostReport:
+    """The report with what lives in its endpoints, the namespaces that have lost their names, and what was dropped."""
     report = replace(report, services=tuple(_services(world, report)))
     ways, names = _Ways(world, report), noted(report)
     heard = _listeners(world, report)
@@ -44,7 +44,7 @@ def look_inside(world: World, report: HostReport) -> HostReport:
     found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
     found = _with_services(found) if found.services else found
     found = _with_servers(found, world) if found.views else found
-    return _with_drops(found, world.firewall.drops() if world.firewall.is_open else ())
+    return _with_drops(found, dropped)
 
 
 def _with_drops(report: HostReport, drops: t.Iterable[Drop]) -> HostReport:

@@ -469,6 +469,11 @@ def port_ranges(text: str) -> list[PortRange]:
     return [PortRange(int(first), int(last or first)) for first, unused, last in parts]
 
 
+def spelled(addresses: t.Iterable[Interface]) -> list[str]:
+    """Addresses as a person writes them, in an order that does not depend on how they came to be."""
+    return [str(address) for address in sorted(addresses, key=lambda address: (address.version, address))]
+
+
 def bracketed(address: Address) -> str:
     """An address in front of a port, the IPv6 one in brackets."""
     return "[%s]" % address if address.version == 6 else str(address)

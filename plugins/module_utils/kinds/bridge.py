@@ -13,7 +13,7 @@ from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import OTHERS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of, name_of
-from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest
+from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest, spelled
 from ..ownership import Holding
 from ..records import replace
 from ..world import Claims, World, described, is_ours
@@ -30,7 +30,6 @@ from .common import (
     options_of,
     refuse_narrow,
     restore_subnets,
-    spelled,
     sysctl_steps,
 )
 from .overlaps import first_overlap

@@ -164,11 +164,6 @@ def foreseen(
     return [(key, good) for key, bad, good in found if world.sysctl_of_link(place, key) == bad]
 
 
-def spelled(addresses: t.Iterable[Interface]) -> list[str]:
-    """Addresses as a person writes them, in an order that does not depend on how they came to be."""
-    return [str(address) for address in sorted(addresses, key=lambda address: (address.version, address))]
-
-
 def belongs(label: str) -> dict[str, str | None]:
     """Whose an object is, in the words of the options; the default project goes without saying."""
     project = project_of(label)

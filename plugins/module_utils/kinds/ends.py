@@ -15,7 +15,7 @@ from .. import parsing as read
 from ..arguments import ROUTE, Arguments
 from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, RouteEntry
 from ..marks import ROUTE_PROTOCOL
-from ..model import ANYWHERE, Address, Conflict, End, Interface, InvalidRequest, Network, Place, Route
+from ..model import ANYWHERE, Address, Conflict, End, Interface, InvalidRequest, Network, Place, Route, spelled
 from ..records import dataclass, replace
 from ..world import World, metric_of, same_route, target_of, via_of
 from . import source_routing
@@ -27,7 +27,6 @@ from .common import (
     link_values,
     options_of,
     restore_subnets,
-    spelled,
     sysctl_steps,
 )
 

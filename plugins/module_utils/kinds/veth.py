@@ -12,7 +12,7 @@ from ..arguments import BACKEND, NETWORK, Arguments
 from ..engine import A_PROCESS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
-from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
+from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth, spelled
 from ..ownership import Holding, named
 from ..records import dataclass, replace
 from ..world import Claims, World, described, is_ours, metric_of
@@ -30,7 +30,6 @@ from .common import (
     options_of,
     refuse_narrow,
     restore_subnets,
-    spelled,
     sysctl_steps,
 )
 
