@@ -12,7 +12,7 @@ import contextlib
 import typing as t
 from dataclasses import field
 
-from .arguments import Arguments
+from .arguments import Arguments, Options
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError, told
@@ -33,7 +33,7 @@ if t.TYPE_CHECKING:
             """The label of the network."""
 
 
-Description = t.Optional[dict[str, t.Any]]
+Description = t.Optional[dict[str, object]]
 Item = t.TypeVar("Item")
 OfNetwork = t.TypeVar("OfNetwork", bound="_OfNetwork")
 
@@ -46,7 +46,7 @@ A_PROCESS, OTHERS = "its process", "whoever makes it"
 class Stored:
     """An object as it is kept for the next boot: options of which its kind's parse() makes the same one."""
 
-    options: t.Mapping[str, t.Any]
+    options: Options
     waits: str = ""  # for what it waits, if it cannot be made at boot
 
 
@@ -64,7 +64,7 @@ class Kind(t.Generic[Item]):
     NAMES: t.ClassVar[tuple[str, ...]] = ()
     FAMILY = ""
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Item:
+    def parse(self, options: Options) -> Item:
         """Options to the model; raises InvalidRequest. Looks at nothing but the options."""
         raise NotImplementedError
 
@@ -156,14 +156,20 @@ class NetworkKind(Kind[OfNetwork]):
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(t.Generic[Item]):
     """One object that somebody asks for, or wants gone."""
 
-    kind: Kind[t.Any]
-    item: object
+    kind: Kind[Item]
+    item: Item
     state: str = "present"
     owner: str = ""  # where it stands in a list of networks, for refusals
     warns: bool = True  # of what cannot work as the host is
+
+
+# Of some kind. Python has no type for "the same kind in both", so this is for those who hold requests of several kinds
+# and hand each on as a whole: mypy checks an object against its kind where a request is made, and where it is used.
+AnyKind = Kind[t.Any]
+AnyRequest = Request[t.Any]
 
 
 @dataclass(frozen=True)
@@ -174,9 +180,9 @@ class Outcome:
     commands: tuple[str, ...] = ()
     before: str = ""
     after: str = ""
-    objects: tuple[dict[str, t.Any], ...] = ()
+    objects: tuple[dict[str, object], ...] = ()
     warnings: tuple[str, ...] = ()
-    recreated: tuple[dict[str, t.Any], ...] = ()  # see World
+    recreated: tuple[dict[str, object], ...] = ()  # see World
     services: tuple[dict[str, str], ...] = ()  # see World.moved
 
 
@@ -190,10 +196,10 @@ class _Plan:
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)  # for the diff, of what is no object
-    objects: list[dict[str, t.Any]] = field(default_factory=list)
+    objects: list[dict[str, object]] = field(default_factory=list)
 
 
-def run(requests: t.Sequence[Request], world: World, alone: bool = False) -> Outcome:
+def run(requests: t.Sequence[AnyRequest], world: World, alone: bool = False) -> Outcome:
     """Carry out all of ``requests``, or in check mode say what that would take.
 
     The whole plan is made before its first step is taken, so a request that cannot be carried out changes nothing.
@@ -218,7 +224,7 @@ def run(requests: t.Sequence[Request], world: World, alone: bool = False) -> Out
     )
 
 
-def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
+def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
     """Rules first, for nothing may be open for a moment; then what goes, then what comes."""
     plan = _Plan()
     _check_together(requests)
@@ -258,17 +264,20 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[Operation], list[Operat
     return rules, late
 
 
-def _doubt(requests: t.Sequence[Request], world: World) -> None:
+def _doubt(requests: t.Sequence[AnyRequest], world: World) -> None:
     """Warn of what would not work, each reason once."""
     found: dict[str, list[str]] = {}
     for request in requests:
         if request.state == "present" and request.warns:
-            kind = request.kind
-            for reason in kind.doubts(kind.resolve(request.item, request.state, world), world):
-                found.setdefault(reason, []).append(kind.title(request.item))
+            for reason in _doubts_of(request, world):
+                found.setdefault(reason, []).append(request.kind.title(request.item))
     for reason, titles in found.items():
         text = enumerate_few(titles)
         world.warn("%s%s: %s." % (text[:1].upper(), text[1:], reason))
+
+
+def _doubts_of(request: Request[Item], world: World) -> t.Iterable[str]:
+    return request.kind.doubts(request.kind.resolve(request.item, request.state, world), world)
 
 
 @contextlib.contextmanager
@@ -305,12 +314,12 @@ def _settling(steps: t.Iterable[Operation]) -> list[Operation]:
     return joined(sorted(steps, key=lambda step: step.settles))
 
 
-def _check_together(requests: t.Sequence[Request]) -> None:
+def _check_together(requests: t.Sequence[AnyRequest]) -> None:
     for kind in dict.fromkeys(request.kind for request in requests):
         kind.check([r.item for r in requests if r.kind is kind and r.state == "present"])
 
 
-def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
+def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operation]:
     kind = request.kind
     item = _kept(kind, kind.resolve(request.item, request.state, world), request.state, world)
     title = kind.title(item)

@@ -28,7 +28,7 @@ from .records import replace
 from .report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceReport
 from .world import World
 
-Facts = dict[str, t.Any]
+Facts = dict[str, object]
 
 
 def facts(world: World, name: str | None = None) -> Facts:

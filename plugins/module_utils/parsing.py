@@ -186,7 +186,7 @@ def project(option: str, value: object) -> str:
     return name
 
 
-def owner(options: t.Mapping[str, t.Any]) -> str:
+def owner(options: t.Mapping[str, object]) -> str:
     """The label of an object, by its options network and project."""
     return marks.label(label("network", options.get("network")), project("project", options.get("project")))
 

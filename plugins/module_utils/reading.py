@@ -15,12 +15,11 @@ import json
 import re
 import typing as t
 
-from .arguments import Arguments
+from .arguments import Arguments, Options
 from .model import InvalidRequest
 from .parsing import kind_of, text
 
-Option = t.Mapping[str, t.Any]
-Options = dict[str, t.Any]
+Option = Options
 
 # What one item of these lists is called in errors.
 _SINGULAR = {"networks": "network", "endpoints": "endpoint"}
@@ -31,9 +30,9 @@ _FLAGS.update(dict.fromkeys(("n", "no", "off", "0", "0.0", "false", "f"), False)
 # ---- the options of a module, before Ansible reads them
 
 
-def as_given(spec: Arguments, options: t.Mapping[str, t.Any], title: str = "") -> Options:
+def as_given(spec: Arguments, options: Options, title: str = "") -> Options:
     """The options that ``spec`` knows, each in its type, and the others as they are; one without a value is absent."""
-    result = {}
+    result: dict[str, object] = {}
     for name, value in options.items():
         if name not in spec:
             result[name] = value
@@ -44,7 +43,7 @@ def as_given(spec: Arguments, options: t.Mapping[str, t.Any], title: str = "") -
     return result
 
 
-def _as_given(what: str, option: Option, value: t.Any) -> t.Any:
+def _as_given(what: str, option: Option, value: object) -> object:
     """A value in the type of its option. An empty text is an empty list, and counts as no for a flag."""
     kind = option.get("type", "str")
     if kind == "list":
@@ -57,7 +56,7 @@ def _as_given(what: str, option: Option, value: t.Any) -> t.Any:
     return False if kind == "bool" and value == "" else _read_scalar(what, option, value)
 
 
-def _item_as_given(what: str, option: Option, number: int, value: t.Any) -> t.Any:
+def _item_as_given(what: str, option: Option, number: int, value: object) -> object:
     """An item of a list; a dictionary is called by its number."""
     kind = option.get("elements", "raw")
     place = "%s, item %d" % (what, number) if kind == "dict" else what
@@ -77,7 +76,7 @@ def plain(value: t.Any) -> t.Any:
 # ---- dictionaries inside of options, which Ansible does not read
 
 
-def read(title: str, spec: Arguments, value: t.Any) -> Options:
+def read(title: str, spec: Arguments, value: object) -> Options:
     """A dictionary of options as ``spec`` has them; raises InvalidRequest. What is left out is None."""
     given = _read_dictionary(title, value, spec)
     for name in given:
@@ -86,7 +85,7 @@ def read(title: str, spec: Arguments, value: t.Any) -> Options:
     return {name: _read_option(title, name, option, given.get(name)) for name, option in spec.items()}
 
 
-def _read_option(title: str, name: str, option: Option, value: t.Any) -> t.Any:
+def _read_option(title: str, name: str, option: Option, value: object) -> object:
     # A template gives an empty text where something is left out.
     if value is None or (value == "" and option["type"] != "raw"):
         if option.get("required"):
@@ -100,7 +99,7 @@ def _read_option(title: str, name: str, option: Option, value: t.Any) -> t.Any:
     return _read_scalar(what, option, value)
 
 
-def read_list(title: str, name: str, option: Option, value: t.Any) -> list[t.Any]:
+def read_list(title: str, name: str, option: Option, value: object) -> list[t.Any]:
     """A list of an option's type, with all its items."""
     if option["elements"] == "dict":
         return [read(place, option["options"], item) for place, item in titled(title, name, option, value)]
@@ -108,7 +107,7 @@ def read_list(title: str, name: str, option: Option, value: t.Any) -> list[t.Any
     return [_read_scalar(what, element, item) for item in _all_items(what, option, value)]
 
 
-def titled(title: str, name: str, option: Option, value: t.Any) -> t.Iterator[tuple[str, t.Mapping[str, t.Any]]]:
+def titled(title: str, name: str, option: Option, value: object) -> t.Iterator[tuple[str, Options]]:
     """The dictionaries in a list, each with what errors call it."""
     what = _about(title, name)
     for number, item in enumerate(_all_items(what, option, value), 1):
@@ -120,7 +119,7 @@ def titled(title: str, name: str, option: Option, value: t.Any) -> t.Iterator[tu
         yield _about(title, place), item
 
 
-def _all_items(what: str, option: Option, value: t.Any) -> list[t.Any]:
+def _all_items(what: str, option: Option, value: object) -> list[object]:
     """The items of a list, none of which may be empty."""
     items = _items(what, option, value)
     for number, item in enumerate(items, 1):
@@ -132,7 +131,7 @@ def _all_items(what: str, option: Option, value: t.Any) -> list[t.Any]:
 # ---- values
 
 
-def _items(what: str, option: Option, value: t.Any) -> list[t.Any]:
+def _items(what: str, option: Option, value: object) -> list[object]:
     """A list, or one item in the place of a list of one, or a text with commas between items."""
     of_dictionaries = option.get("elements") == "dict"
     if of_dictionaries and isinstance(value, str):
@@ -144,7 +143,7 @@ def _items(what: str, option: Option, value: t.Any) -> list[t.Any]:
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else [value]
 
 
-def _from_json(given: str) -> t.Any:
+def _from_json(given: str) -> object:
     """A list that was given on the command line, as -e NAME=[...]."""
     try:
         return json.loads(given)
@@ -152,7 +151,7 @@ def _from_json(given: str) -> t.Any:
         return given
 
 
-def _read_scalar(what: str, option: Option, value: t.Any) -> t.Any:
+def _read_scalar(what: str, option: Option, value: object) -> object:
     if option.get("choices"):
         return _read_choice(what, option["choices"], value)
     reader = _READERS.get(option.get("type", "str"))
@@ -166,11 +165,11 @@ def _read_choice(what: str, choices: t.Sequence[str], value: object) -> str:
     return found if found in choices else found.lower()
 
 
-def _read_number(what: str, value: t.Any) -> int:
+def _read_number(what: str, value: object) -> int:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not (whole or re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value))):
         raise _wrong(what, value, "a whole number")
-    return int(value)
+    return int(t.cast("int | float | str", value))
 
 
 def _read_flag(what: str, value: object) -> bool:
@@ -211,7 +210,7 @@ def _wrong(what: str, value: object, remedy: str) -> InvalidRequest:
     return InvalidRequest(_about(what, "got %s; write %s." % (kind_of(value), remedy)))
 
 
-def _unknown(name: str, spec: Arguments, value: t.Mapping[str, t.Any]) -> str:
+def _unknown(name: str, spec: Arguments, value: Options) -> str:
     from difflib import get_close_matches  # only errors need it
 
     close = get_close_matches(name, spec, 1, 0.75)

@@ -13,6 +13,7 @@ import typing as t
 from collections import Counter
 
 from .. import parsing as read
+from ..arguments import Options
 from ..marks import name_of, project_of
 from ..model import (
     ANYWHERE,
@@ -33,7 +34,7 @@ from ..model import (
 )
 from ..report import EndpointReport, HostReport, NetworkReport
 from .names import Names
-from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, staying
+from .networks import BridgeNetwork, Endpoint, decide, mac_address, read_names, read_networks, staying
 from .objects import Composition, Objects
 from .ports import plan_ports
 from .removal import removals, unwanted_files, unwanted_masquerades, unwanted_views
@@ -55,7 +56,7 @@ _STRANDED = (
 
 
 def compose(
-    networks: t.Sequence[Facts],
+    networks: t.Sequence[Options],
     report: HostReport,
     scope: Scope = BY_DEFAULT,
     around: Surroundings = NOTHING_AROUND,
@@ -156,7 +157,7 @@ def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) 
 
 
 def _plan_masquerade(
-    network: BridgeNetwork, version: int, options: Facts, excluded: t.Iterable[Network], report: HostReport
+    network: BridgeNetwork, version: int, options: Options, excluded: t.Iterable[Network], report: HostReport
 ) -> Masquerade:
     """What is said of addresses of the other family is for the network's other masquerade."""
     from ..kinds.nat_masquerade import parse_out

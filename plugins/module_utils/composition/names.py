@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..arguments import Options
 from ..model import InvalidRequest, enumerate_few
 from ..parsing import is_name
 from .networks import BridgeNetwork, Endpoint, aliases
@@ -29,11 +30,11 @@ class Names:
             found += self._of(option, value, home) if is_name(value) else [value]
         return found
 
-    def flows(self, entries: t.Iterable[t.Mapping[str, t.Any]], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+    def flows(self, entries: t.Iterable[Options], home: BridgeNetwork) -> list[Options]:
         """Entries of ``allow``, each with a name once for each pair of its addresses."""
         return [flow for entry in entries for flow in self._flows(entry, home)]
 
-    def _flows(self, entry: t.Mapping[str, t.Any], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+    def _flows(self, entry: Options, home: BridgeNetwork) -> list[Options]:
         sources, targets = entry.get("from"), entry["to"]
         if not (is_name(targets) or (sources is not None and is_name(sources))):
             return [dict(entry)]
@@ -41,23 +42,25 @@ class Names:
         if sources is None:
             return [dict(entry, to=target) for target in to]
         pairs = [(one, two) for one in self.addresses("allow.from", [sources], home) for two in to]
-        found = [{**entry, "from": one, "to": two} for one, two in pairs if _family(one) == _family(two)]
+        found: list[Options] = [{**entry, "from": one, "to": two} for one, two in pairs if _family(one) == _family(two)]
         if not found:
             raise InvalidRequest(
                 "allow: nothing flows from %s to %s; they share no address family." % (sources, targets)
             )
         return found
 
-    def routes(self, entries: t.Iterable[t.Mapping[str, t.Any]], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+    def routes(self, entries: t.Iterable[Options], home: BridgeNetwork) -> list[Options]:
         """Entries of ``routes`` likewise."""
         return [route for entry in entries for route in self._routes(entry, home)]
 
-    def _routes(self, entry: t.Mapping[str, t.Any], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+    def _routes(self, entry: Options, home: BridgeNetwork) -> list[Options]:
         targets = self.addresses("routes.to", [entry["to"]], home)
         if entry.get("via") is None:
             return [dict(entry, to=target) for target in targets]
         ways = self.addresses("routes.via", [entry["via"]], home)
-        found = [dict(entry, to=to, via=via) for to in targets for via in ways if _family(to) == _family(via)]
+        found: list[Options] = [
+            dict(entry, to=to, via=via) for to in targets for via in ways if _family(to) == _family(via)
+        ]
         if not found:
             raise InvalidRequest(
                 "routes: nothing leads to %s by %s; they share no address family." % (entry["to"], entry["via"])

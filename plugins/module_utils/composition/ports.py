@@ -25,7 +25,7 @@ class Ports:
         self._around = around
         self._taken = PortTable(known)
         self._held = {(port.network, _what(port)): port for port in known if len(port.host_ports) == 1}
-        self._next: dict[t.Any, int] = {}
+        self._next: dict[tuple[object, ...], int] = {}
 
     def claim(self, ports: t.Iterable[PublishedPort]) -> None:
         """Take the ports that were given by number."""
@@ -71,7 +71,7 @@ class Ports:
         return mine and not any(True for unused in self._taken.clashes(wish))
 
 
-def _what(port: PublishedPort) -> tuple[t.Any, ...]:
+def _what(port: PublishedPort) -> tuple[object, ...]:
     return (port.container_ip, port.container_port, port.protocol, port.host_ip)
 
 

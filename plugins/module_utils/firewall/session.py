@@ -15,7 +15,17 @@ from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..marks import DOOMED_GROUP, LINK_GROUP
-from ..model import Address, BridgePolicy, Drop, FirewallState, Masquerade, PublishedPort, overlap
+from ..model import (
+    Address,
+    BridgePolicy,
+    Drop,
+    FirewallState,
+    Masquerade,
+    Network,
+    OutInterface,
+    PublishedPort,
+    overlap,
+)
 from ..records import dataclass, replace
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter, Snapshot
 from .choice import choose, others
@@ -78,7 +88,7 @@ class FirewallSession:
         self._chosen: _Source | None = None
         self._others: list[_Source] = []
         self.policies: dict[str, BridgePolicy] = {}
-        self.masquerades: dict[t.Any, Masquerade] = {}
+        self.masquerades: dict[tuple[Network, OutInterface], Masquerade] = {}
         self.ports = PortTable()
         self.drop_foreign = False
         self.drop_transit: frozenset[int] = frozenset()

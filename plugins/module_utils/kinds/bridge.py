@@ -9,7 +9,7 @@ import hashlib
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, Arguments
+from ..arguments import BACKEND, NETWORK, Arguments, Options
 from ..engine import OTHERS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of, name_of
@@ -53,7 +53,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         **BACKEND,
     }
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Bridge:
+    def parse(self, options: Options) -> Bridge:
         addresses = options.get("addresses")
         return Bridge(
             name=read.new_link_name("name", options["name"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, POLICY, WARN, Arguments
+from ..arguments import BACKEND, NETWORK, POLICY, WARN, Arguments, Options
 from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.session import FirewallSession
 from ..marks import name_of
@@ -32,7 +32,7 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     ARGUMENTS: t.ClassVar[Arguments] = {**POLICY, **WARN, **NETWORK, **BACKEND}
     NAMES = ("allow",)
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
+    def parse(self, options: Options) -> BridgePolicy:
         bridge, given, gateways = read.link_name("bridge", options["bridge"]), options.get("subnets"), None
         if options.get("gateways") is not None:
             gateways = tuple(read.address("gateways", value) for value in options["gateways"])
@@ -112,7 +112,7 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
         return self.describe(item)
 
     @staticmethod
-    def describe(item: BridgePolicy) -> dict[str, t.Any]:
+    def describe(item: BridgePolicy) -> dict[str, object]:
         """The object in the words of the options."""
         return compact(
             bridge=item.bridge,
@@ -155,13 +155,13 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
                 remark_internal(port, world)
 
 
-def parse_trusted(options: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+def parse_trusted(options: Options) -> tuple[str, ...]:
     """The option ``trusted_interfaces``; raises InvalidRequest."""
     names = options.get("trusted_interfaces") or ()
     return tuple(sorted({read.link_name("trusted_interfaces", name) for name in names}))
 
 
-def parse_flow(item: t.Mapping[str, t.Any], bridge: str) -> Flow:
+def parse_flow(item: Options, bridge: str) -> Flow:
     """An entry of the option ``allow``; raises InvalidRequest."""
     to = read.network("allow.to", item["to"])
     source = ANYWHERE[to.version] if item.get("from") is None else read.network("allow.from", item["from"])
@@ -190,7 +190,7 @@ def checked(item: BridgePolicy) -> BridgePolicy:
     return replace(item, allow=tuple(flows))
 
 
-def _describe_flow(flow: Flow) -> dict[str, t.Any]:
+def _describe_flow(flow: Flow) -> dict[str, object]:
     ends = {"from": str(flow.source), "to": str(flow.to)}
     return dict(ends, **compact(protocol=flow.protocol or None, port=None if flow.ports is None else str(flow.ports)))
 

@@ -170,12 +170,12 @@ def belongs(label: str) -> dict[str, str | None]:
     return {"network": name_of(label) or None, "project": None if project == DEFAULT_PROJECT else project}
 
 
-def options_of(**values: t.Any) -> dict[str, t.Any]:
+def options_of(**values: object) -> dict[str, object]:
     """Options as they are kept for the next boot, without those that say what goes without saying."""
     return {key: value for key, value in values.items() if value not in (None, False, [], {})}
 
 
-def compact(**values: t.Any) -> dict[str, t.Any]:
+def compact(**values: object) -> dict[str, object]:
     """A description without what is not said: None."""
     return {key: value for key, value in values.items() if value is not None}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, SERVICE_REMOVAL, Arguments
+from ..arguments import BACKEND, NETWORK, SERVICE_REMOVAL, Arguments, Options
 from ..engine import Description, NetworkKind, StepKind
 from ..marks import BOOT_UNIT, drop_in, endpoint_unit, is_marked, service_of
 from ..model import NAMED_FILES, Conflict, EndpointService, InvalidRequest, Place, enumerate_few
@@ -42,7 +42,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         **BACKEND,
     }
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> EndpointService:
+    def parse(self, options: Options) -> EndpointService:
         netns = options.get("netns")
         return EndpointService(
             unit=read.service("unit", options["unit"]),

@@ -12,8 +12,8 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import ROUTE, Arguments
-from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, RouteEntry
+from ..arguments import ROUTE, Arguments, Options
+from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, LinkValue, RouteEntry
 from ..marks import ROUTE_PROTOCOL
 from ..model import ANYWHERE, Address, Conflict, End, Interface, InvalidRequest, Network, Place, Route, spelled
 from ..records import dataclass, replace
@@ -66,7 +66,7 @@ class Words(t.NamedTuple):
         return InvalidRequest("%s: %s." % (self.owner, text))
 
 
-def parse_end(options: t.Mapping[str, t.Any], words: Words) -> End:
+def parse_end(options: Options, words: Words) -> End:
     """An end by its options, see ARGUMENTS; raises InvalidRequest."""
     option, netns, addresses = words.option, options.get("netns"), options.get("addresses")
     pid = read.pid(option("pid"), options.get("pid"))
@@ -84,7 +84,7 @@ def parse_end(options: t.Mapping[str, t.Any], words: Words) -> End:
 
 
 def _parse_source_gateways(
-    options: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, words: Words
+    options: Options, addresses: t.Sequence[Interface] | None, words: Words
 ) -> tuple[Address, ...]:
     found = _gateways(options, words, "source_gateways")
     if found and addresses is None:
@@ -94,9 +94,7 @@ def _parse_source_gateways(
     return tuple(found)
 
 
-def parse_routes(
-    options: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, words: Words
-) -> tuple[Route, ...]:
+def parse_routes(options: Options, addresses: t.Sequence[Interface] | None, words: Words) -> tuple[Route, ...]:
     """The options ``gateways`` and ``routes`` of an end with these addresses; raises InvalidRequest."""
     routes = [Route(ANYWHERE[via.version], via) for via in _gateways(options, words)]
     routes += [_parse_route(item, words) for item in options.get("routes") or ()]
@@ -110,7 +108,7 @@ def parse_routes(
     return tuple(routes)
 
 
-def _parse_route(item: t.Mapping[str, t.Any], words: Words) -> Route:
+def _parse_route(item: Options, words: Words) -> Route:
     if not item.get("to"):
         raise words.wrong("a route needs the option to")
     via = None if item.get("via") is None else read.address(words.option("routes.via"), item["via"])
@@ -126,7 +124,7 @@ def _parse_route(item: t.Mapping[str, t.Any], words: Words) -> Route:
     return Route(to, via, metric)
 
 
-def _gateways(options: t.Mapping[str, t.Any], words: Words, name: str = "gateways") -> list[Address]:
+def _gateways(options: Options, words: Words, name: str = "gateways") -> list[Address]:
     gateways = [read.address(words.option(name), value) for value in options.get(name) or ()]
     if len({gateway.version for gateway in gateways}) < len(gateways):
         raise words.wrong("%s takes one gateway for each address family" % words.option(name))
@@ -207,7 +205,7 @@ def _ip(address: Interface) -> str:
 # ---- in the words of the options
 
 
-def wanted_end(end: End) -> dict[str, t.Any]:
+def wanted_end(end: End) -> dict[str, object]:
     """An end as it is asked for."""
     return compact(
         name=end.name,
@@ -220,7 +218,7 @@ def wanted_end(end: End) -> dict[str, t.Any]:
     )
 
 
-def stored_end(end: End) -> dict[str, t.Any]:
+def stored_end(end: End) -> dict[str, object]:
     """The options of which parse_end() makes the same end, without the process: after a boot it has another pid."""
     options = options_of(
         name=end.name,
@@ -234,7 +232,7 @@ def stored_end(end: End) -> dict[str, t.Any]:
     return options
 
 
-def observed_end(end: End, there: Link, world: World) -> dict[str, t.Any]:
+def observed_end(end: End, there: Link, world: World) -> dict[str, object]:
     """The same end as it is, without what is not asked for."""
     routes = [e.route for e in world.routes(end.place) if e.link == end.name and e.protocol == ROUTE_PROTOCOL]
     return compact(
@@ -355,7 +353,7 @@ def end_addresses(end: End, there: Link | None) -> list[Operation]:
 
 def raise_end(end: End, there: Link | None, mtu: int | None) -> list[Operation]:
     """The step for the values of the link itself; one that is still to be made is born with all but being up."""
-    wanted: dict[str, t.Any] = {"up": True}
+    wanted: dict[str, LinkValue] = {"up": True}
     if there is not None and mtu is not None:
         wanted["mtu"] = mtu
     if there is not None and end.mac_address is not None:

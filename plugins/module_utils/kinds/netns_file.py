@@ -70,7 +70,7 @@ def _path(item: NamespaceFile) -> str:
     return "%s/%s" % (folder, item.name)
 
 
-def _describe(label: str, text: str, other: str) -> dict[str, t.Any]:
+def _describe(label: str, text: str, other: str) -> dict[str, object]:
     """Whose a file is, and which of its lines the other text has not."""
     if text == other:
         return compact(**belongs(label))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import BACKEND, NETWORK, Arguments
+from ..arguments import BACKEND, NETWORK, Arguments, Options
 from ..engine import A_PROCESS, Description, NetworkKind, StepKind, Stored
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
@@ -63,7 +63,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
 
     # ---- options to model
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Veth:
+    def parse(self, options: Options) -> Veth:
         name = read.new_link_name("name", options["name"])
         bridge = options.get("bridge")
         return Veth(

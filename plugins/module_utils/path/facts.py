@@ -129,7 +129,7 @@ class Node:
         self._host = host
         self._visitor = visitor
         self._run = run
-        self._memory: dict[str, t.Any] = {}
+        self._memory: dict[str, object] = {}
 
     def __repr__(self) -> str:
         return self.name
@@ -164,8 +164,7 @@ class Node:
     def _once(self, key: str, read: t.Callable[[], T]) -> T:
         if key not in self._memory:
             self._memory[key] = read()
-        value: T = self._memory[key]
-        return value
+        return t.cast("T", self._memory[key])
 
     # ---- links and addresses
 

@@ -16,7 +16,7 @@ from ..backend import FirewallError, NoProgram, first_line
 if t.TYPE_CHECKING:
     from .rules import Chain, Table
 
-Json = t.Any
+Json = t.Any  # what ``nft -j`` prints
 
 # Where ufw wants the rules of others to be; what is there is judged by who puts ours there.
 USER_CHAINS = ("ufw-user-forward", "ufw6-user-forward")
