@@ -15,7 +15,7 @@ from dataclasses import field
 from .arguments import Arguments, Options
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
-from .kernel.errors import HostError, told
+from .kernel.errors import HostError, message_of
 from .marks import name_of, project_of
 from .model import Conflict, InvalidRequest, enumerate_few
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
@@ -57,7 +57,7 @@ class Kind(t.Generic[Item]):
     """
 
     name = ""
-    tells: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
+    returns: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
     ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
     # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses.
@@ -113,8 +113,8 @@ class Kind(t.Generic[Item]):
         """The object as it will be, in the same words."""
         raise NotImplementedError
 
-    def told(self, found: Description) -> Description:
-        """What of a description is in the result; the diff has all of it."""
+    def returned(self, found: Description) -> Description:
+        """What of a description the module returns; the diff has all of it."""
         return found
 
     def doubts(self, item: Item, world: World) -> t.Iterable[str]:
@@ -325,7 +325,7 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operati
     title = kind.title(item)
     observed = kind.observed(item, world)
     if _stays(kind, item, request.state, world):
-        plan.objects.append(dict(kind.told(observed) or {}, state="present", title=title))
+        plan.objects.append(dict(kind.returned(observed) or {}, state="present", title=title))
         return []
     world.settled.append((kind, item, request.state))
     revision = world.revision
@@ -340,8 +340,8 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operati
             observed = dict(observed, needs=headlines(steps))  # not as it should be in something that is not shown
     plan.before[title] = observed
     plan.after[title] = wanted
-    told = kind.told(wanted) or {}
-    plan.objects.append(dict(told, state="absent" if wanted is None else "present", title=title))
+    returned = kind.returned(wanted) or {}
+    plan.objects.append(dict(returned, state="absent" if wanted is None else "present", title=title))
     return steps
 
 
@@ -398,7 +398,7 @@ def _apply(steps: t.Sequence[Operation], world: World) -> None:
         done.append(step)
 
 
-def _told(step: Operation) -> str:
+def _headline(step: Operation) -> str:
     """A step by the first line of its command; a few have none."""
     return next((line for command in step.commands() for line in command.splitlines()), type(step).__name__)
 
@@ -411,8 +411,8 @@ def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, worl
         try:
             reverse.apply(world.host)
         except (HostError, FirewallError, OSError) as trouble:
-            left.append("%s (%s)" % (_told(reverse), told(trouble).rstrip(".")))
-    story = "%s. The step that failed: %s" % (told(error).rstrip("."), _told(failed))
+            left.append("%s (%s)" % (_headline(reverse), message_of(trouble).rstrip(".")))
+    story = "%s. The step that failed: %s" % (message_of(error).rstrip("."), _headline(failed))
     if not taken:
         return story + ". Nothing had been changed."
     if left:

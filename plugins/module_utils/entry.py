@@ -61,7 +61,7 @@ def run_module(kind: Kind[_Item]) -> None:
         requests = _by_addresses(kind, items, world) if named else ready
         return run([*requests, *_released(requests, world), *_kept(world)], world, alone=True)
 
-    _finish(module, act, kind.tells)
+    _finish(module, act, kind.returns)
 
 
 def _has_names(kind: Kind[_Item], options: Options) -> bool:
@@ -106,13 +106,13 @@ def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
     _finish(module, lambda world: make(module.params, world), ("recreated", "services"))
 
 
-def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], tells: t.Sequence[str]) -> None:
+def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t.Sequence[str]) -> None:
     """Do it, and return to Ansible with the result or with one sentence."""
     with _telling(module):
         outcome = _in_world(module, lambda world: _and_keep_byte_code(act(world), world))
     for warning in outcome.warnings:
         module.warn(warning)
-    module.exit_json(**result(outcome, tells))
+    module.exit_json(**result(outcome, returns))
 
 
 def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
@@ -181,15 +181,15 @@ def _telling(module: AnsibleModule) -> t.Iterator[None]:
         module.fail_json(msg=sentence(error) if isinstance(error, OSError) else str(error))
 
 
-def result(outcome: Outcome, tells: t.Sequence[str] = ()) -> dict[str, object]:
-    """An outcome as a module returns it, with what else it ``tells``: see Kind."""
+def result(outcome: Outcome, returns: t.Sequence[str] = ()) -> dict[str, object]:
+    """An outcome as a module returns it, with what else it ``returns``: see Kind."""
     found = {
         "changed": outcome.changed,
         "commands": list(outcome.commands),
         "diff": {"before": outcome.before, "after": outcome.after},
         "objects": list(outcome.objects),
     }
-    return {**found, **{name: list(getattr(outcome, name)) for name in tells}}
+    return {**found, **{name: list(getattr(outcome, name)) for name in returns}}
 
 
 def runner(module: AnsibleModule) -> Runner:

@@ -75,11 +75,11 @@ def compose(
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
     forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
-    told = _plan_names(wanted, present, absent, report, goes, around)
-    told += _Beside(wanted, report, goes, around).stranded(present)
+    warnings = _plan_names(wanted, present, absent, report, goes, around)
+    warnings += _Beside(wanted, report, goes, around).stranded(present)
     asker = EVERYBODY if scope.everything else scope.asker
     (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
-    return Composition(present, absent, (*_left_alone(names, report, scope), *told))
+    return Composition(present, absent, (*_left_alone(names, report, scope), *warnings))
 
 
 def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
@@ -293,8 +293,8 @@ class _Beside:
         for (place, version), other in self.ways.items():
             leaving = self._leaving(place) if (place, version) not in served else []
             for end in [end for end in leaving if version in self._around.default_routes(end)]:
-                told = (place.netns, version, name_of(end.network), other)
-                found.append(_STRANDED % told)
+                words = (place.netns, version, name_of(end.network), other)
+                found.append(_STRANDED % words)
         return found
 
     def _leaving(self, place: Place) -> list[EndpointReport]:

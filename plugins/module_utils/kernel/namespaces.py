@@ -125,7 +125,7 @@ class Visitor:
             raise error
         return t.cast("T", result)
 
-    def at_home(self, function: t.Callable[[], T]) -> T:
+    def on_host(self, function: t.Callable[[], T]) -> T:
         """What ``function`` returns or raises among the files of the host."""
         return self.run(function) if self._away else function()
 

@@ -33,7 +33,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
     """A service in a namespace. The unit itself is somebody else's."""
 
     name = "endpoint_service"
-    tells = ("services",)
+    returns = ("services",)
     ARGUMENTS: t.ClassVar[Arguments] = {
         "unit": {"type": "str", "required": True},
         "netns": {"type": "str"},

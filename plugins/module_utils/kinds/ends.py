@@ -286,11 +286,11 @@ def change_routes(owner: str, end: End, there: Link | None, world: World) -> Rou
     for entry in stale:
         world.drop_route(end.place, entry)
     subnets = [] if there is None else restore_subnets(owner, end.place, there, end.addresses, world)
-    foreign = _clear_the_way(owner, end, missing, world) + _uncover(owner, end, there, world)
+    others = _clear_the_way(owner, end, missing, world) + _uncover(owner, end, there, world)
     for route in missing:
         world.put_route(end.place, end.name, route, ROUTE_PROTOCOL)
     world.settle_routes(end.place, end.name)
-    return RouteChange(stale + foreign, missing, subnets)
+    return RouteChange(stale + others, missing, subnets)
 
 
 def _clear_the_way(owner: str, end: End, missing: t.Sequence[Route], world: World) -> list[RouteEntry]:

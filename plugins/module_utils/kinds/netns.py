@@ -28,7 +28,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"
-    tells = ("recreated",)
+    returns = ("recreated",)
     ARGUMENTS: t.ClassVar[Arguments] = {
         "name": {"type": "str", "required": True},
         "pid": {"type": "int"},

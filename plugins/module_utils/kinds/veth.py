@@ -439,6 +439,6 @@ def _announce(item: Veth, addresses: t.Sequence[Interface], world: World, back: 
     if addresses and item.bridge is not None and world.had_bridge(item.bridge):
         from ..link_operations import Announce
 
-        told = back or item.bridge in world.peopled_bridges()
-        announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, told)
+        peopled = back or item.bridge in world.peopled_bridges()
+        announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, peopled)
         world.afterwards.append(Announce((announcement,)))

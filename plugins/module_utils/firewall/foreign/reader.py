@@ -148,8 +148,8 @@ class Foreign:
             return []
 
     def _note(self, argv: t.Sequence[str], why: str) -> None:
-        told = (" ".join(argv), why)
-        self.troubles["%s does not work here: %s; what others have there cannot be told" % told] = None
+        words = (" ".join(argv), why)
+        self.troubles["%s does not work here: %s; what others have there cannot be told" % words] = None
 
     def _output(self, argv: t.Sequence[str]) -> str:
         try:

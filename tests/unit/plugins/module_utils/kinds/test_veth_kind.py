@@ -644,7 +644,7 @@ def test_on_a_bridge_without_ports_the_host_alone_is_told() -> None:
     """It may have asked for a neighbour while nobody was there."""
     host = host_with(web())
 
-    assert [(item.bridge, item.told) for item in host.answered] == [("br-blue", False)]
+    assert [(item.bridge, item.to_neighbours) for item in host.answered] == [("br-blue", False)]
 
 
 @pytest.mark.parametrize("drift", ["host-end-down", "peer-down", "no-bridge", "other-bridge"])
