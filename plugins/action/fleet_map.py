@@ -11,8 +11,8 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.given import plain
 from ..module_utils.model import InvalidRequest
+from ..module_utils.reading import plain
 from ..module_utils.report import HostReport
 from ..plugin_utils.fleet_map import Reports, fleet_map, is_a_map
 from ..plugin_utils.reader import is_report, read_report

@@ -12,8 +12,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils.given import plain
 from ..module_utils.model import InvalidRequest
+from ..module_utils.reading import plain
 from ..plugin_utils.picture import picture
 from ..plugin_utils.reader import is_report, read_report
 

@@ -14,9 +14,9 @@ from ..module_utils.composition.compose import compose as compose_networks
 from ..module_utils.composition.objects import Objects
 from ..module_utils.composition.scope import read_scope
 from ..module_utils.composition.spec import unquoted_names
-from ..module_utils.given import plain
 from ..module_utils.kinds.registry import ROWS
 from ..module_utils.model import InvalidRequest
+from ..module_utils.reading import plain
 from ..plugin_utils.module_arguments import arguments
 from ..plugin_utils.reader import read_report
 from ..plugin_utils.reported import ReportedSurroundings

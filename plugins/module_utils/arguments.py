@@ -15,7 +15,9 @@ import typing as t
 from .model import DEFAULT_PROJECT
 from .parsing import PROTOCOLS
 
+# What an option holds follows from its argument spec, which mypy cannot read: those who read it know.
 Arguments = dict[str, dict[str, t.Any]]
+Options = t.Mapping[str, t.Any]
 _Value = t.TypeVar("_Value")
 
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}

@@ -11,14 +11,15 @@ from __future__ import annotations
 import sys
 import typing as t
 
-from .engine import Request, StepFailed, run
+from .arguments import Options
+from .engine import AnyRequest, Kind, Request, StepFailed, run
 from .firewall.backend import FirewallError, NoProgram
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .kernel.host import Host
 from .kernel.programs import call, find
-from .kinds.boot_record import WAITS, BootRecord, Options, Unusable, label_of, parse
+from .kinds.boot_record import WAITS, BootRecord, Unusable, label_of, parse
 from .kinds.forward_record import KEPT, load
 from .kinds.registry import ROWS
 from .marks import BOOT_OBJECTS, BOOT_UNIT
@@ -78,8 +79,8 @@ def _make(there: t.Mapping[tuple[str, str], Options], world: World) -> list[str]
     return ["%d objects, %d commands." % (len(outcome.objects), len(outcome.commands))]
 
 
-def _requests(there: t.Mapping[tuple[str, str], Options], world: World) -> list[Request]:
-    found: list[Request] = []
+def _requests(there: t.Mapping[tuple[str, str], Options], world: World) -> list[AnyRequest]:
+    found: list[AnyRequest] = []
     for row in ROWS:
         wanted = [options for (kind, unused), options in there.items() if kind == row.name]
         kind = row.load() if wanted else None
@@ -90,7 +91,7 @@ def _requests(there: t.Mapping[tuple[str, str], Options], world: World) -> list[
     return found
 
 
-def _forwarding(options: Options, world: World, kind: t.Any) -> Request:
+def _forwarding(options: Options, world: World, kind: Kind[Forwarding]) -> Request[Forwarding]:
     """Whoever asks in the file of sysctl(8): asking for one of them again brings about what all of them ask for."""
     asks = [ask for ask in load(world).asks if ask.asked_by != KEPT]
     if asks:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
+from .arguments import Options
 from .composition.scope import BY_DEFAULT, Scope, read_scope
 from .composition.spec import NONE, read_names
 from .composition.surroundings import Surroundings
-from .engine import Outcome, Request, run
+from .engine import AnyRequest, Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
 from .marks import BOOT_OBJECTS, BOOT_UNIT, UNITS
 from .model import HOST, RESERVED_PORTS, Conflict, Interface, InvalidRequest, Namespace, Network, Place, PublishedPort
-from .reading import find_flag, shown
+from .parsing import kind_of
+from .reading import find_flag
 from .report import EndpointReport
 from .world import World
 
@@ -24,13 +26,13 @@ if t.TYPE_CHECKING:
     from .composition.objects import Composition
 
 
-def make(options: t.Mapping[str, t.Any], world: World) -> Outcome:
+def make(options: Options, world: World) -> Outcome:
     """What bridge_network does, by its options."""
     return make_networks(options["networks"], world, read_scope(options), options.get("boot"))
 
 
 def make_networks(
-    networks: t.Sequence[t.Mapping[str, t.Any]], world: World, scope: Scope = BY_DEFAULT, at_boot: object = False
+    networks: t.Sequence[Options], world: World, scope: Scope = BY_DEFAULT, at_boot: object = False
 ) -> Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
     report = gather(world)
@@ -54,9 +56,7 @@ def make_networks(
     return run([*_requests(wanted, scope), *_at_boot(networks, scope, at_boot, world)], world)
 
 
-def _at_boot(
-    networks: t.Sequence[t.Mapping[str, t.Any]], scope: Scope, option: object, world: World
-) -> t.Sequence[Request]:
+def _at_boot(networks: t.Sequence[Options], scope: Scope, option: object, world: World) -> t.Sequence[AnyRequest]:
     """What keeps all of it for the next boot; or takes that away, where it was kept."""
     wanted = _is_kept(option, world)
     if not wanted and all(world.file(path) is None for path in (UNITS + BOOT_UNIT, BOOT_OBJECTS)):
@@ -73,7 +73,7 @@ def _is_kept(option: object, world: World) -> bool:
         return world.systemd()
     wanted = find_flag(option)
     if wanted is None:
-        raise InvalidRequest("boot: auto, true or false is needed, not %s." % shown(option))
+        raise InvalidRequest("boot: got %s; write auto, true or false." % kind_of(option))
     if wanted and not world.systemd():
         raise Conflict("boot: it needs systemd, which is not PID 1 here; leave it out, or set it to false.")
     return wanted
@@ -115,7 +115,7 @@ class _Around(Surroundings):
         return self._world.sysctl(HOST, RESERVED_PORTS) or ""
 
 
-def _requests(wanted: Composition, scope: Scope) -> list[Request]:
+def _requests(wanted: Composition, scope: Scope) -> list[AnyRequest]:
     """What goes, then what comes, each in its order; only the kinds of these objects are loaded."""
     rows = [row for row in ROWS if not (scope.rest and row.has_module)]
     used = [row for row in rows if wanted.present.of(row.name) or wanted.absent.of(row.name)]

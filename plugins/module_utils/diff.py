@@ -12,7 +12,7 @@ from .text import to_yaml
 if t.TYPE_CHECKING:
     from .operations import Operation
 
-Side = t.Mapping[str, t.Optional[dict[str, t.Any]]]
+Side = t.Mapping[str, t.Optional[dict[str, object]]]
 
 _LONG = 8  # objects, above which a diff is longer than a screen
 _HEADLINES = 5
@@ -51,7 +51,7 @@ def _summary(titles: t.Sequence[str], before: Side, after: Side) -> list[str]:
     return ["%s: %s" % (owner, "; ".join(_spelled(*pair) for pair in verbs.items())) for owner, verbs in counts.items()]
 
 
-def _owner(found: t.Mapping[str, t.Any]) -> str:
+def _owner(found: t.Mapping[str, object]) -> str:
     return "network %s" % found["network"] if found.get("network") else "others"
 
 

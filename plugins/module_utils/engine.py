@@ -12,10 +12,10 @@ import contextlib
 import typing as t
 from dataclasses import field
 
-from .arguments import Arguments
+from .arguments import Arguments, Options
 from .firewall.backend import FirewallError
 from .firewall.session import FirewallSession
-from .kernel.errors import HostError, told
+from .kernel.errors import HostError, message_of
 from .marks import name_of, project_of
 from .model import Conflict, InvalidRequest, enumerate_few
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
@@ -33,7 +33,7 @@ if t.TYPE_CHECKING:
             """The label of the network."""
 
 
-Description = t.Optional[dict[str, t.Any]]
+Description = t.Optional[dict[str, object]]
 Item = t.TypeVar("Item")
 OfNetwork = t.TypeVar("OfNetwork", bound="_OfNetwork")
 
@@ -46,7 +46,7 @@ A_PROCESS, OTHERS = "its process", "whoever makes it"
 class Stored:
     """An object as it is kept for the next boot: options of which its kind's parse() makes the same one."""
 
-    options: t.Mapping[str, t.Any]
+    options: Options
     waits: str = ""  # for what it waits, if it cannot be made at boot
 
 
@@ -57,14 +57,14 @@ class Kind(t.Generic[Item]):
     """
 
     name = ""
-    tells: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
+    returns: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
     ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
     # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses.
     NAMES: t.ClassVar[tuple[str, ...]] = ()
     FAMILY = ""
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Item:
+    def parse(self, options: Options) -> Item:
         """Options to the model; raises InvalidRequest. Looks at nothing but the options."""
         raise NotImplementedError
 
@@ -116,8 +116,8 @@ class Kind(t.Generic[Item]):
         """The object as it will be, in the same words."""
         raise NotImplementedError
 
-    def told(self, found: Description) -> Description:
-        """What of a description is in the result; the diff has all of it."""
+    def returned(self, found: Description) -> Description:
+        """What of a description the module returns; the diff has all of it."""
         return found
 
     def doubts(self, item: Item, world: World) -> t.Iterable[str]:
@@ -159,14 +159,20 @@ class NetworkKind(Kind[OfNetwork]):
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(t.Generic[Item]):
     """One object that somebody asks for, or wants gone."""
 
-    kind: Kind[t.Any]
-    item: object
+    kind: Kind[Item]
+    item: Item
     state: str = "present"
     owner: str = ""  # where it stands in a list of networks, for refusals
     warns: bool = True  # of what cannot work as the host is
+
+
+# Of some kind. Python has no type for "the same kind in both", so this is for those who hold requests of several kinds
+# and hand each on as a whole: mypy checks an object against its kind where a request is made, and where it is used.
+AnyKind = Kind[t.Any]
+AnyRequest = Request[t.Any]
 
 
 @dataclass(frozen=True)
@@ -177,9 +183,9 @@ class Outcome:
     commands: tuple[str, ...] = ()
     before: str = ""
     after: str = ""
-    objects: tuple[dict[str, t.Any], ...] = ()
+    objects: tuple[dict[str, object], ...] = ()
     warnings: tuple[str, ...] = ()
-    recreated: tuple[dict[str, t.Any], ...] = ()  # see World
+    recreated: tuple[dict[str, object], ...] = ()  # see World
     services: tuple[dict[str, str], ...] = ()  # see World.moved
 
 
@@ -193,10 +199,10 @@ class _Plan:
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)  # for the diff, of what is no object
-    objects: list[dict[str, t.Any]] = field(default_factory=list)
+    objects: list[dict[str, object]] = field(default_factory=list)
 
 
-def run(requests: t.Sequence[Request], world: World, alone: bool = False) -> Outcome:
+def run(requests: t.Sequence[AnyRequest], world: World, alone: bool = False) -> Outcome:
     """Carry out all of ``requests``, or in check mode say what that would take.
 
     The whole plan is made before its first step is taken, so a request that cannot be carried out changes nothing.
@@ -221,7 +227,7 @@ def run(requests: t.Sequence[Request], world: World, alone: bool = False) -> Out
     )
 
 
-def _plan(requests: t.Sequence[Request], world: World) -> _Plan:
+def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
     """Rules first, for nothing may be open for a moment; then what goes, then what comes."""
     plan = _Plan()
     _check_together(requests)
@@ -263,17 +269,20 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[Operation], list[Operat
     return rules, late
 
 
-def _doubt(requests: t.Sequence[Request], world: World) -> None:
+def _doubt(requests: t.Sequence[AnyRequest], world: World) -> None:
     """Warn of what would not work, each reason once."""
     found: dict[str, list[str]] = {}
     for request in requests:
         if request.state == "present" and request.warns:
-            kind = request.kind
-            for reason in kind.doubts(kind.resolve(request.item, request.state, world), world):
-                found.setdefault(reason, []).append(kind.title(request.item))
+            for reason in _doubts_of(request, world):
+                found.setdefault(reason, []).append(request.kind.title(request.item))
     for reason, titles in found.items():
         text = enumerate_few(titles)
         world.warn("%s%s: %s." % (text[:1].upper(), text[1:], reason))
+
+
+def _doubts_of(request: Request[Item], world: World) -> t.Iterable[str]:
+    return request.kind.doubts(request.kind.resolve(request.item, request.state, world), world)
 
 
 @contextlib.contextmanager
@@ -310,18 +319,18 @@ def _settling(steps: t.Iterable[Operation]) -> list[Operation]:
     return joined(sorted(steps, key=lambda step: step.settles))
 
 
-def _check_together(requests: t.Sequence[Request]) -> None:
+def _check_together(requests: t.Sequence[AnyRequest]) -> None:
     for kind in dict.fromkeys(request.kind for request in requests):
         kind.check([r.item for r in requests if r.kind is kind and r.state == "present"])
 
 
-def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
+def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operation]:
     kind = request.kind
     item = _kept(kind, kind.resolve(request.item, request.state, world), request.state, world)
     title = kind.title(item)
     observed = kind.observed(item, world)
     if _stays(kind, item, request.state, world):
-        plan.objects.append(dict(kind.told(observed) or {}, state="present", title=title))
+        plan.objects.append(dict(kind.returned(observed) or {}, state="present", title=title))
         return []
     world.settled.append((kind, item, request.state))
     revision = world.revision
@@ -336,8 +345,8 @@ def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
             observed = dict(observed, needs=headlines(steps))  # not as it should be in something that is not shown
     plan.before[title] = observed
     plan.after[title] = wanted
-    told = kind.told(wanted) or {}
-    plan.objects.append(dict(told, state="absent" if wanted is None else "present", title=title))
+    returned = kind.returned(wanted) or {}
+    plan.objects.append(dict(returned, state="absent" if wanted is None else "present", title=title))
     return steps
 
 
@@ -394,7 +403,7 @@ def _apply(steps: t.Sequence[Operation], world: World) -> None:
         done.append(step)
 
 
-def _told(step: Operation) -> str:
+def _headline(step: Operation) -> str:
     """A step by the first line of its command; a few have none."""
     return next((line for command in step.commands() for line in command.splitlines()), type(step).__name__)
 
@@ -407,8 +416,8 @@ def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, worl
         try:
             reverse.apply(world.host)
         except (HostError, FirewallError, OSError) as trouble:
-            left.append("%s (%s)" % (_told(reverse), told(trouble).rstrip(".")))
-    story = "%s. The step that failed: %s" % (told(error).rstrip("."), _told(failed))
+            left.append("%s (%s)" % (_headline(reverse), message_of(trouble).rstrip(".")))
+    story = "%s. The step that failed: %s" % (message_of(error).rstrip("."), _headline(failed))
     if not taken:
         return story + ". Nothing had been changed."
     if left:

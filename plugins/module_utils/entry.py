@@ -10,12 +10,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .arguments import STATE, Arguments, without
-from .engine import Kind, Outcome, Request, StepFailed, run
+from .arguments import STATE, Arguments, Options, without
+from .engine import AnyRequest, Kind, Outcome, Request, StepFailed, run
 from .firewall.backend import FirewallError, NoProgram
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
-from .given import as_given
 from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
 from .kernel.host import Host
 from .kernel.netfilter import Runner
@@ -23,10 +22,11 @@ from .kernel.programs import call
 from .loading import this_call
 from .marks import BOOT_UNIT, UNITS
 from .model import Conflict, InvalidRequest
-from .reading import read, unquoted
+from .reading import as_given, read, unquoted
 from .world import World
 
 _T = t.TypeVar("_T")
+_Item = t.TypeVar("_Item")
 # What goes wrong for reasons of the request or of the host, and not for a fault of ours: each is told in one sentence.
 _FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
 
@@ -40,11 +40,11 @@ class Look(t.NamedTuple):
 
     host: Host
     run: Runner
-    params: t.Mapping[str, t.Any]
+    params: Options
     check_mode: bool
 
 
-def run_module(kind: Kind[t.Any]) -> None:
+def run_module(kind: Kind[_Item]) -> None:
     """The whole of a module: one object of ``kind`` by its own options, or a list of them in ``aggregate``."""
     item = {**without(kind.ARGUMENTS, "backend"), **STATE}  # a call has one back-end
     spec = {name: without(option, "required") for name, option in {**kind.ARGUMENTS, **STATE}.items()}
@@ -61,10 +61,10 @@ def run_module(kind: Kind[t.Any]) -> None:
         requests = _by_addresses(kind, items, world) if named else ready
         return run([*requests, *_released(requests, world), *_kept(world)], world, alone=True)
 
-    _finish(module, act, kind.tells)
+    _finish(module, act, kind.returns)
 
 
-def _has_names(kind: Kind[t.Any], options: t.Mapping[str, t.Any]) -> bool:
+def _has_names(kind: Kind[_Item], options: Options) -> bool:
     """Whether names of endpoints stand for their addresses; nothing but an address needs no look."""
     if not any(options.get(option) for option in kind.NAMES):
         return False
@@ -73,7 +73,7 @@ def _has_names(kind: Kind[t.Any], options: t.Mapping[str, t.Any]) -> bool:
     return has_names(dict(options), kind.NAMES)
 
 
-def _by_addresses(kind: Kind[t.Any], items: t.Sequence[dict[str, t.Any]], world: World) -> list[Request]:
+def _by_addresses(kind: Kind[_Item], items: t.Sequence[Options], world: World) -> list[Request[_Item]]:
     """The requests, with the addresses of the endpoints that are named."""
     from .kinds.endpoint_names import EndpointNames
 
@@ -82,7 +82,7 @@ def _by_addresses(kind: Kind[t.Any], items: t.Sequence[dict[str, t.Any]], world:
     return [_request(kind, options, found) for options in found]
 
 
-def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request]:
+def _released(requests: t.Sequence[AnyRequest], world: World) -> t.Sequence[AnyRequest]:
     """What goes with objects that go."""
     if all(request.state == "present" or request.kind.name == "sysctl_forward" for request in requests):
         return ()
@@ -91,7 +91,7 @@ def _released(requests: t.Sequence[Request], world: World) -> t.Sequence[Request
     return release(world)
 
 
-def _kept(world: World) -> t.Sequence[Request]:
+def _kept(world: World) -> t.Sequence[AnyRequest]:
     """What keeps all of it for the next boot, where something is kept."""
     if world.file(UNITS + BOOT_UNIT) is None:
         return ()
@@ -106,13 +106,13 @@ def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
     _finish(module, lambda world: make(module.params, world), ("recreated", "services"))
 
 
-def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], tells: t.Sequence[str]) -> None:
+def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t.Sequence[str]) -> None:
     """Do it, and return to Ansible with the result or with one sentence."""
     with _telling(module):
         outcome = _in_world(module, lambda world: _and_keep_byte_code(act(world), world))
     for warning in outcome.warnings:
         module.warn(warning)
-    module.exit_json(**result(outcome, tells))
+    module.exit_json(**result(outcome, returns))
 
 
 def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
@@ -128,7 +128,7 @@ def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
     return outcome
 
 
-def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments: Arguments) -> None:
+def run_info(tell: t.Callable[[World, str | None], dict[str, object]], arguments: Arguments) -> None:
     """The whole of a module that only looks."""
     module = _Module(arguments, supports_check_mode=True)
     with _telling(module):
@@ -136,7 +136,7 @@ def run_info(tell: t.Callable[[World, str | None], dict[str, t.Any]], arguments:
     module.exit_json(changed=False, check_mode=module.check_mode, **facts)
 
 
-def run_look(look: t.Callable[[Look], dict[str, t.Any]], arguments: Arguments) -> None:
+def run_look(look: t.Callable[[Look], dict[str, object]], arguments: Arguments) -> None:
     """The whole of a module that looks at the host, and at what others have there, without its lock."""
     module = _Module(arguments, supports_check_mode=True)
     with _telling(module):
@@ -150,7 +150,7 @@ def run_look(look: t.Callable[[Look], dict[str, t.Any]], arguments: Arguments) -
 class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
     """AnsibleModule with options in the types in which they were meant."""
 
-    params: dict[str, t.Any]
+    params: Options
 
     def __init__(self, argument_spec: Arguments, **constraints: t.Any) -> None:
         self.refusal = ""
@@ -186,15 +186,15 @@ def _telling(module: AnsibleModule) -> t.Iterator[None]:
         module.fail_json(msg=sentence(error) if isinstance(error, OSError) else str(error))
 
 
-def result(outcome: Outcome, tells: t.Sequence[str] = ()) -> dict[str, t.Any]:
-    """An outcome as a module returns it, with what else it ``tells``: see Kind."""
+def result(outcome: Outcome, returns: t.Sequence[str] = ()) -> dict[str, object]:
+    """An outcome as a module returns it, with what else it ``returns``: see Kind."""
     found = {
         "changed": outcome.changed,
         "commands": list(outcome.commands),
         "diff": {"before": outcome.before, "after": outcome.after},
         "objects": list(outcome.objects),
     }
-    return {**found, **{name: list(getattr(outcome, name)) for name in tells}}
+    return {**found, **{name: list(getattr(outcome, name)) for name in returns}}
 
 
 def runner(module: AnsibleModule) -> Runner:
@@ -242,7 +242,7 @@ def _host(tool: Runner) -> Host:
         move_to_another(missing)
 
 
-def _items(params: t.Mapping[str, t.Any], arguments: Arguments) -> list[dict[str, t.Any]]:
+def _items(params: Options, arguments: Arguments) -> list[dict[str, object]]:
     """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
     defaults = {name: _said(params[name]) for name in arguments if params.get(name) is not None}
     if params.get("aggregate") is None:
@@ -251,20 +251,20 @@ def _items(params: t.Mapping[str, t.Any], arguments: Arguments) -> list[dict[str
     return [_complete("aggregate, item %d" % number, _merge(defaults, item), arguments) for number, item in items]
 
 
-def _complete(title: str, options: t.Mapping[str, t.Any], arguments: Arguments) -> dict[str, t.Any]:
+def _complete(title: str, options: Options, arguments: Arguments) -> dict[str, object]:
     """Options as ``arguments`` have them, those that are left out by their defaults."""
     found = read(title, arguments, options)
     return {name: arguments[name].get("default") if value is None else value for name, value in found.items()}
 
 
-def _said(value: t.Any) -> t.Any:
+def _said(value: object) -> object:
     """A value without the options inside that were left out: Ansible has put None in their place."""
     if isinstance(value, dict):
         return {name: _said(item) for name, item in value.items() if item is not None}
     return [_said(item) for item in value] if isinstance(value, list) else value
 
 
-def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _merge(defaults: Options, item: Options) -> dict[str, object]:
     merged = dict(defaults)
     for name, value in item.items():
         if isinstance(value, dict) and isinstance(merged.get(name), dict):
@@ -274,7 +274,7 @@ def _merge(defaults: t.Mapping[str, t.Any], item: t.Mapping[str, t.Any]) -> dict
     return merged
 
 
-def _request(kind: Kind[t.Any], options: t.Mapping[str, t.Any], items: t.Sequence[t.Any]) -> Request:
+def _request(kind: Kind[_Item], options: Options, items: t.Sequence[Options]) -> Request[_Item]:
     try:
         return Request(kind, kind.parse(options), options["state"], warns=options.get("warn") is not False)
     except InvalidRequest as error:

@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What network_info returns: the report on a host, in the words of the modules' options."""
+"""What network_info returns: the report on a host, in the words of the modules' options.
+
+A host with nothing of ours is asked often, so what describes objects is imported where there is one.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,47 @@ import typing as t
 from .arguments import Arguments
 from .firewall.choice import BACKEND
 from .gather import gather
-from .kinds.bridge_firewall import BridgeFirewallKind
-from .kinds.common import compact, spelled
-from .kinds.nat_masquerade import NatMasqueradeKind
-from .kinds.port_publish import PortPublishKind
-from .living import look_inside
 from .marks import NETNS_FILES, name_of, project_of
-from .model import HOST, PROTOCOLS, RESERVED_PORTS, Drop, Network, Process
+from .model import (
+    HOST,
+    PROTOCOLS,
+    RESERVED_PORTS,
+    BridgePolicy,
+    Drop,
+    Masquerade,
+    Network,
+    Process,
+    PublishedPort,
+    spelled,
+)
 from .records import replace
 from .report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceReport
 from .world import World
 
-Facts = dict[str, t.Any]
+Facts = dict[str, object]
 INFO: Arguments = {"name": {"type": "str"}, **BACKEND}
 
 
 def facts(world: World, name: str | None = None) -> Facts:
     """Everything, or one network by its name or its bridge's."""
-    report = look_inside(world, gather(world))
+    report = _with_life(world, gather(world))
     report = replace(report, at_boot=_at_boot(world, report))
     return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
 
 
+def _with_life(world: World, report: HostReport) -> HostReport:
+    """The report with what lives in endpoints, and what was dropped on the way there."""
+    dropped = world.firewall.drops() if world.firewall.is_open else []
+    if not (report.has_anything() or dropped or world.all_lost()):
+        return report
+    from .living import look_inside
+
+    return look_inside(world, report, dropped)
+
+
 def _at_boot(world: World, report: HostReport) -> str:
+    if not report.networks and not any(item.ours for item in report.namespaces):
+        return ""
     from .kinds.boot_report import at_boot
 
     return at_boot(world, report)
@@ -68,14 +89,14 @@ def spell(report: HostReport) -> Facts:
             {"path": "%s/%s/%s" % (NETNS_FILES, file.netns, file.name), **_whose(file.network)} for file in report.files
         ],
         "services": [_service(item) for item in report.services],
-        "ports": [PortPublishKind.describe(port) for port in report.ports],
-        "masquerades": [NatMasqueradeKind.describe(item) for item in report.masquerades],
+        "ports": _ports(report.ports),
+        "masquerades": _masquerades(report.masquerades),
         "forwarding": {
             "ipv4": 4 in report.forwards,
             "ipv6": 6 in report.forwards,
             "forward_policy": report.forward_policy,
         },
-        "uplinks": compact(ipv4=report.uplink(4), ipv6=report.uplink(6)),
+        "uplinks": {"ipv%d" % version: link for version, link in sorted((report.uplinks or {}).items())},
         "backend": report.backend,
         "at_boot": report.at_boot,
         "foreign": list(report.foreign),
@@ -107,12 +128,34 @@ def _network(network: NetworkReport) -> Facts:
         "addresses": spelled(network.addresses),
         "subnets": [str(subnet) for subnet in network.subnets],
         "mtu": network.mtu,
-        "policy": None if network.policy is None else BridgeFirewallKind.describe(network.policy),
+        "policy": None if network.policy is None else _policy(network.policy),
         "endpoints": [_endpoint(endpoint) for endpoint in network.endpoints],
-        "ports": [PortPublishKind.describe(port) for port in network.ports],
-        "masquerades": [NatMasqueradeKind.describe(item) for item in network.masquerades],
+        "ports": _ports(network.ports),
+        "masquerades": _masquerades(network.masquerades),
         "drops": _drops(network.drops),
     }
+
+
+def _policy(policy: BridgePolicy) -> Facts:
+    from .kinds.bridge_firewall import BridgeFirewallKind
+
+    return BridgeFirewallKind.describe(policy)
+
+
+def _ports(ports: t.Sequence[PublishedPort]) -> list[Facts]:
+    if not ports:
+        return []
+    from .kinds.port_publish import PortPublishKind
+
+    return [PortPublishKind.describe(port) for port in ports]
+
+
+def _masquerades(masquerades: t.Sequence[Masquerade]) -> list[Facts]:
+    if not masquerades:
+        return []
+    from .kinds.nat_masquerade import NatMasqueradeKind
+
+    return [NatMasqueradeKind.describe(item) for item in masquerades]
 
 
 def _drops(drops: t.Iterable[Drop]) -> list[Facts]:

@@ -308,7 +308,7 @@ class Announce(Operation):
     def _commands(item: Announcement) -> list[str]:
         # arping(8) is not everywhere, and speaks IPv4 only
         words = ("arping", "-q", "-U", "-c", "1", "-I", item.link)
-        found = [address.ip for address in item.addresses if address.version == 4 and item.told]
+        found = [address.ip for address in item.addresses if address.version == 4 and item.to_neighbours]
         return ["%s || true" % inside(item.place, *words, address) for address in found]
 
     def apply(self, host: Host) -> None:

@@ -26,8 +26,8 @@ _BY_ROUTERS = 9  # RTPROT_RA: what IPv6 routers advertise
 _Heard = t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]
 
 
-def look_inside(world: World, report: HostReport) -> HostReport:
-    """The report with what lives in its endpoints, and the namespaces that have lost their names."""
+def look_inside(world: World, report: HostReport, dropped: t.Iterable[Drop] = ()) -> HostReport:
+    """The report with what lives in its endpoints, the namespaces that have lost their names, and what was dropped."""
     report = replace(report, services=tuple(_services(world, report)))
     ways, names = _Ways(world, report), noted(report)
     heard = _listeners(world, report)
@@ -44,7 +44,7 @@ def look_inside(world: World, report: HostReport) -> HostReport:
     found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
     found = _with_services(found) if found.services else found
     found = _with_servers(found, world) if found.views else found
-    return _with_drops(found, world.firewall.drops() if world.firewall.is_open else ())
+    return _with_drops(found, dropped)
 
 
 def _with_drops(report: HostReport, drops: t.Iterable[Drop]) -> HostReport:
@@ -52,12 +52,12 @@ def _with_drops(report: HostReport, drops: t.Iterable[Drop]) -> HostReport:
     sums: dict[tuple[str, str], int] = {}
     for drop in drops:
         sums[drop.bridge, drop.reason] = sums.get((drop.bridge, drop.reason), 0) + drop.packets
-    told: dict[str, list[Drop]] = {}
+    by_bridge: dict[str, list[Drop]] = {}
     for (bridge, reason), packets in sorted(sums.items()):
         if packets:
-            told.setdefault(bridge, []).append(Drop(bridge, reason, packets))
-    networks = [replace(network, drops=tuple(told.pop(network.bridge, ()))) for network in report.networks]
-    return replace(report, networks=tuple(networks), drops=tuple(told.get("", ())))
+            by_bridge.setdefault(bridge, []).append(Drop(bridge, reason, packets))
+    networks = [replace(network, drops=tuple(by_bridge.pop(network.bridge, ()))) for network in report.networks]
+    return replace(report, networks=tuple(networks), drops=tuple(by_bridge.get("", ())))
 
 
 # ---- services
@@ -113,8 +113,8 @@ def _with_servers(report: HostReport, world: World) -> HostReport:
 def _trouble(item: ServiceReport) -> str:
     """What is wrong with a unit, as a clause; empty when nothing is."""
     if item.stale:
-        told = "%s runs in a namespace that is not %s any more; run the playbook, or systemctl restart %s"
-        return told % (item.unit, item.netns, item.unit)
+        text = "%s runs in a namespace that is not %s any more; run the playbook, or systemctl restart %s"
+        return text % (item.unit, item.netns, item.unit)
     return "%s has failed; see journalctl -u %s" % (item.unit, item.unit) if item.active == "failed" else ""
 
 
@@ -199,7 +199,7 @@ class _Ways:
     def __init__(self, world: World, report: HostReport) -> None:
         self._world = world
         self._gateways: dict[tuple[Place, int], set[Address]] = {}
-        self._told: set[tuple[Place, int]] = set()
+        self._reported: set[tuple[Place, int]] = set()
         self._looked: set[Place] = set()
         for network in report.networks:
             internal = network.policy is not None and network.policy.internal
@@ -223,8 +223,8 @@ class _Ways:
         for gateway in _gateways(endpoint, network):
             if not any(_leads(entry, link.name, gateway) for entry in routes):
                 yield "no way to its gateway %s" % gateway
-            elif (place, gateway.version) not in self._told and self._world.owns(place):
-                self._told.add((place, gateway.version))
+            elif (place, gateway.version) not in self._reported and self._world.owns(place):
+                self._reported.add((place, gateway.version))
                 yield from self._default(place, gateway.version, routes)
 
     def _flushed(self, place: Place, endpoint: EndpointReport) -> t.Iterator[str]:

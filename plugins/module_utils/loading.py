@@ -55,7 +55,7 @@ class _Archive(zipimport.zipimporter):
 
     if sys.version_info < (3, 10):  # where it would not ask get_code
 
-        def create_module(self, spec: t.Any) -> ModuleType | None:
+        def create_module(self, spec: object) -> ModuleType | None:
             return None
 
         def exec_module(self, module: ModuleType) -> None:

@@ -147,7 +147,7 @@ class EndpointService:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the far end of a veth lives: a namespace by name or by the pid of a process in it."""
+    """Where an end lives: a namespace by name or by the pid of a process in it."""
 
     netns: str | None = None
     pid: int | None = None
@@ -175,8 +175,8 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Peer:
-    """The far end of a veth."""
+class End:
+    """An interface in a namespace, such as the far end of a veth pair."""
 
     name: str
     place: Place
@@ -191,7 +191,7 @@ class Veth:
     """A veth pair: the host's end, and the peer."""
 
     name: str
-    peer: Peer
+    peer: End
     bridge: str | None = None
     isolated: bool = False
     mtu: int | None = None
@@ -467,6 +467,11 @@ def port_ranges(text: str) -> list[PortRange]:
     """The ranges of a list such as ``8080,9000-9010``."""
     parts = [part.partition("-") for part in text.split(",") if part.strip()]
     return [PortRange(int(first), int(last or first)) for first, unused, last in parts]
+
+
+def spelled(addresses: t.Iterable[Interface]) -> list[str]:
+    """Addresses as a person writes them, in an order that does not depend on how they came to be."""
+    return [str(address) for address in sorted(addresses, key=lambda address: (address.version, address))]
 
 
 def bracketed(address: Address) -> str:

@@ -50,9 +50,10 @@ def text(option: str, value: object) -> str:
             "%s: got the boolean %s, which is what YAML makes of an unquoted %s; write it in quotes."
             % (option, str(value).lower(), words)
         )
-    if isinstance(value, float):
+    # YAML makes a date of one way to write it only, but a time of many.
+    if isinstance(value, float) or hasattr(value, "hour"):
         raise InvalidRequest(
-            "%s: got the number %r, which may not be what was written; write it in quotes." % (option, value)
+            "%s: got %s, which may not be what was written; write it in quotes." % (option, kind_of(value))
         )
     if isinstance(value, (list, tuple, t.Mapping)):
         raise InvalidRequest("%s: got %s; write a single text." % (option, kind_of(value)))
@@ -71,10 +72,18 @@ def kind_of(value: object) -> str:
     if isinstance(value, (int, float)):
         return "the number %r" % value
     if isinstance(value, str):
-        return "the text %r" % value
+        return "the text %r" % (value if len(value) <= 60 else value[:60] + "…")
     if value is None:
         return "nothing"
-    return "a dictionary" if isinstance(value, t.Mapping) else "a list"
+    if hasattr(value, "isoformat"):
+        return "the %s %s" % ("time" if hasattr(value, "hour") else "date", value)
+    return _kind_of_mapping(value) if isinstance(value, t.Mapping) else "a list"
+
+
+def _kind_of_mapping(value: t.Mapping[object, object]) -> str:
+    keys = [str(key) for key in value]
+    more = ", …" if len(keys) > 3 else ""
+    return "a dictionary (%s%s)" % (", ".join(keys[:3]), more) if keys else "an empty dictionary"
 
 
 def link_name(option: str, value: object) -> str:
@@ -180,7 +189,7 @@ def project(option: str, value: object) -> str:
     return name
 
 
-def owner(options: t.Mapping[str, t.Any]) -> str:
+def owner(options: t.Mapping[str, object]) -> str:
     """The label of an object, by its options network and project."""
     return marks.label(label("network", options.get("network")), project("project", options.get("project")))
 
@@ -320,15 +329,16 @@ def subnet(option: str, value: object) -> Network:
 
 def subnets(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
     """Subnets in the form of networks()."""
-    return _collapsed(subnet(option, value) for value in values or ())
+    return collapsed(subnet(option, value) for value in values or ())
 
 
 def networks(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
     """Subnets and addresses, merged where they overlap or adjoin, IPv4 first: the form in which they are compared."""
-    return _collapsed(network(option, value) for value in values or ())
+    return collapsed(network(option, value) for value in values or ())
 
 
-def _collapsed(given: t.Iterable[Network]) -> tuple[Network, ...]:
+def collapsed(given: t.Iterable[Network]) -> tuple[Network, ...]:
+    """Networks in the form of networks()."""
     found = list(given)
     result: list[Network] = []
     for version in (4, 6):

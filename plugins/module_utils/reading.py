@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dictionaries of options, read by an argument spec.
+"""Options read by an argument spec: those of a module before Ansible converts them, and dictionaries inside of options.
 
-Values mean what they mean to Ansible: a flag in any spelling, a number as text, one word for a list of one. Ansible
-itself does not read them, because its errors cannot name the network and the endpoint, nor say what to write instead.
+Values mean what they mean to Ansible: a flag in any spelling, a number as text, one word for a list of one. YAML, the
+command line and templates change types. What can only mean one thing is set right, everything else is refused with the
+option and what to write. Ansible itself would make "False" of a name `no` and 1342 of a port `22:22`, and its errors
+cannot name the network and the endpoint.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ import json
 import re
 import typing as t
 
-from .arguments import Arguments
+from .arguments import Arguments, Options
 from .model import InvalidRequest, enumerate_few
+from .parsing import kind_of, text
 
-Option = t.Mapping[str, t.Any]
-Options = dict[str, t.Any]
+Option = Options
 
 # What one item of these lists is called in errors.
 _SINGULAR = {"networks": "network", "endpoints": "endpoint"}
@@ -28,17 +30,65 @@ _FLAGS = dict.fromkeys(("y", "yes", "on", "1", "1.0", "true", "t"), True)
 _FLAGS.update(dict.fromkeys(("n", "no", "off", "0", "0.0", "false", "f"), False))
 
 
-def read(title: str, spec: Arguments, value: t.Any) -> Options:
-    """A dictionary of options as ``spec`` has them; raises InvalidRequest. What is left out is None."""
-    if not isinstance(value, t.Mapping):
-        raise InvalidRequest("%s: a dictionary of options is needed, not %s." % (title, shown(value)))
-    for name in value:
+# ---- the options of a module, before Ansible reads them
+
+
+def as_given(spec: Arguments, options: Options, title: str = "") -> Options:
+    """The options that ``spec`` knows, each in its type, and the others as they are; one without a value is absent."""
+    result: dict[str, object] = {}
+    for name, value in options.items():
         if name not in spec:
-            raise InvalidRequest(_about(title, _unknown(str(name), spec, value)))
-    return {name: _read_option(title, name, option, value.get(name)) for name, option in spec.items()}
+            result[name] = value
+        elif value is not None:
+            result[name] = _as_given(_about(title, name), spec[name], value)
+        elif spec[name].get("required"):
+            result[name] = None  # Ansible would call it missing; the code that reads it can say more
+    return result
 
 
-def _read_option(title: str, name: str, option: Option, value: t.Any) -> t.Any:
+def _as_given(what: str, option: Option, value: object) -> object:
+    """A value in the type of its option. An empty text is an empty list, and counts as no for a flag."""
+    kind = option.get("type", "str")
+    if kind == "list":
+        items = _items(what, option, value) if value != "" else []
+        return [_item_as_given(what, option, number, item) for number, item in enumerate(items, 1) if item is not None]
+    if kind == "dict" and isinstance(value, str) and (value.lstrip().startswith("{") or "=" in value):
+        return value  # JSON or key=value, which Ansible reads
+    if kind == "dict":
+        return as_given(option.get("options") or {}, _read_dictionary(what, value, option.get("options")), what)
+    return False if kind == "bool" and value == "" else _read_scalar(what, option, value)
+
+
+def _item_as_given(what: str, option: Option, number: int, value: object) -> object:
+    """An item of a list; a dictionary is called by its number."""
+    kind = option.get("elements", "raw")
+    place = "%s, item %d" % (what, number) if kind == "dict" else what
+    return _as_given(place, {"type": kind, "options": option.get("options")}, value)
+
+
+def plain(value: t.Any) -> t.Any:
+    """A value with all that it holds in plain dictionaries and lists.
+
+    A template's result is made of containers that carry Ansible's templar along: whoever copies one copies the templar.
+    """
+    if isinstance(value, t.Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+# ---- dictionaries inside of options, which Ansible does not read
+
+
+def read(title: str, spec: Arguments, value: object) -> Options:
+    """A dictionary of options as ``spec`` has them; raises InvalidRequest. What is left out is None."""
+    given = _read_dictionary(title, value, spec)
+    for name in given:
+        if name not in spec:
+            raise InvalidRequest(_about(title, _unknown(str(name), spec, given)))
+    return {name: _read_option(title, name, option, given.get(name)) for name, option in spec.items()}
+
+
+def _read_option(title: str, name: str, option: Option, value: object) -> object:
     # A template gives an empty text where something is left out.
     if value is None or (value == "" and option["type"] != "raw"):
         if option.get("required"):
@@ -49,24 +99,23 @@ def _read_option(title: str, name: str, option: Option, value: t.Any) -> t.Any:
     what = _about(title, name)
     if option.get("options") and option["type"] == "dict":
         return read(what, option["options"], value)
-    return _read_scalar(what, option["type"], option.get("choices"), value)
+    return _read_scalar(what, option, value)
 
 
-def read_list(title: str, name: str, option: Option, value: t.Any) -> list[t.Any]:
+def read_list(title: str, name: str, option: Option, value: object) -> list[t.Any]:
+    """A list of an option's type, with all its items."""
     if option["elements"] == "dict":
         return [read(place, option["options"], item) for place, item in titled(title, name, option, value)]
-    what = _about(title, name)
-    items = _items(what, option, value)
-    return [_read_scalar(what, option["elements"], None, item) for item in items]
+    what, element = _about(title, name), {"type": option["elements"]}
+    return [_read_scalar(what, element, item) for item in _all_items(what, option, value)]
 
 
-def titled(title: str, name: str, option: Option, value: t.Any) -> t.Iterator[tuple[str, t.Mapping[str, t.Any]]]:
+def titled(title: str, name: str, option: Option, value: object) -> t.Iterator[tuple[str, Options]]:
     """The dictionaries in a list, each with what errors call it."""
     what = _about(title, name)
-    for number, item in enumerate(_items(what, option, value), 1):
+    for number, item in enumerate(_all_items(what, option, value), 1):
         if not isinstance(item, t.Mapping):
-            remedy = _dictionary(option["options"], item)
-            raise InvalidRequest("%s: item %d is %s; write it as %s." % (what, number, shown(item), remedy))
+            raise _wrong("%s, item %d" % (what, number), item, "it as %s" % _dictionary(option["options"], item))
         yield _about(title, _called(name, number, item)), item
 
 
@@ -76,19 +125,12 @@ def _called(name: str, number: int, item: t.Mapping[str, t.Any]) -> str:
     return "%s %s" % (_SINGULAR[name], own) if named else "%s, item %d" % (name, number)
 
 
-def _items(what: str, option: Option, value: t.Any) -> list[t.Any]:
-    of_dictionaries = option["elements"] == "dict"
-    if of_dictionaries and isinstance(value, str):
-        value = _from_json(value)
-    if isinstance(value, (list, tuple)):
-        items = list(value)
-    elif isinstance(value, t.Mapping) or of_dictionaries:
-        raise InvalidRequest("%s: a list is needed, not %s; %s." % (what, shown(value), _as_list(option, value)))
-    else:
-        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else [value]
+def _all_items(what: str, option: Option, value: object) -> list[object]:
+    """The items of a list, none of which may be empty."""
+    items = _items(what, option, value)
     for number, item in enumerate(items, 1):
         if item is None:
-            raise InvalidRequest("%s: item %d is empty; give it a value, or remove its dash." % (what, number))
+            raise InvalidRequest("%s, item %d: got nothing; give it a value, or remove its dash." % (what, number))
     return items
 
 
@@ -128,93 +170,89 @@ def _listed(value: t.Any) -> t.Sequence[t.Any]:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
-def _from_json(text: str) -> t.Any:
+# ---- values
+
+
+def _items(what: str, option: Option, value: object) -> list[object]:
+    """A list, or one item in the place of a list of one, or a text with commas between items."""
+    of_dictionaries = option.get("elements") == "dict"
+    if of_dictionaries and isinstance(value, str):
+        value = _from_json(value)
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if of_dictionaries or isinstance(value, (bool, t.Mapping)):
+        raise _wrong(what, value, _as_list(option, value))
+    return [item.strip() for item in value.split(",")] if isinstance(value, str) else [value]
+
+
+def _from_json(given: str) -> object:
     """A list that was given on the command line, as -e NAME=[...]."""
     try:
-        return json.loads(text)
+        return json.loads(given)
     except ValueError:
-        return text
+        return given
 
 
-def _read_scalar(what: str, kind: str, choices: t.Sequence[str] | None, value: t.Any) -> t.Any:
-    if kind == "raw":
-        return value
-    if choices:
-        text = str(value)
-        if text not in choices and text.lower() not in choices:
-            raise InvalidRequest("%s: %s is not one of %s." % (what, shown(value), ", ".join(choices)))
-        return text if text in choices else text.lower()
-    return _READERS[kind](what, value)
+def _read_scalar(what: str, option: Option, value: object) -> object:
+    if option.get("choices"):
+        return _read_choice(what, option["choices"], value)
+    reader = _READERS.get(option.get("type", "str"))
+    return value if reader is None else reader(what, value)
 
 
-def _read_text(what: str, value: t.Any) -> str:
-    if isinstance(value, str):
-        return str(value)
-    # YAML makes a date of one way to write it only
-    is_date = hasattr(value, "isoformat") and not hasattr(value, "hour")
-    if is_date or (isinstance(value, int) and not isinstance(value, bool)):
-        return str(value)
-    if isinstance(value, (bool, float)) or hasattr(value, "isoformat"):
-        raise InvalidRequest("%s: YAML reads this as %s; write the text in quotes." % (what, shown(value)))
-    raise InvalidRequest("%s: a text is needed, not %s." % (what, shown(value)))
+def _read_choice(what: str, choices: t.Sequence[str], value: object) -> str:
+    found = str(value)
+    if found not in choices and found.lower() not in choices:
+        raise _wrong(what, value, "one of %s" % ", ".join(choices))
+    return found if found in choices else found.lower()
 
 
-def _read_number(what: str, value: t.Any) -> int:
+def _read_number(what: str, value: object) -> int:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not (whole or re.fullmatch(r"\s*[+-]?\d{1,18}\s*", str(value))):
-        raise InvalidRequest("%s: a whole number is needed, not %s." % (what, shown(value)))
-    return int(value)
+        raise _wrong(what, value, "a whole number")
+    return int(t.cast("int | float | str", value))
 
 
-def _read_flag(what: str, value: t.Any) -> bool:
+def _read_flag(what: str, value: object) -> bool:
     found = find_flag(value)
     if found is None:
-        raise InvalidRequest("%s: true or false is needed, not %s." % (what, shown(value)))
+        raise _wrong(what, value, "true or false")
     return found
 
 
-def _read_dictionary(what: str, value: t.Any) -> Options:
+def _read_dictionary(what: str, value: object, spec: Arguments | None = None) -> Options:
     if not isinstance(value, t.Mapping):
-        raise InvalidRequest("%s: a dictionary is needed, not %s." % (what, shown(value)))
+        raise _wrong(what, value, "a dictionary with the options %s" % ", ".join(spec) if spec else "a dictionary")
     return dict(value)
 
 
-_READERS: t.Mapping[str, t.Callable[[str, t.Any], t.Any]] = {
-    "str": _read_text,
+_READERS: t.Mapping[str, t.Callable[[str, t.Any], object]] = {
+    "str": text,
     "int": _read_number,
     "bool": _read_flag,
     "dict": _read_dictionary,
 }
 
 
-def find_flag(value: t.Any) -> bool | None:
+def find_flag(value: object) -> bool | None:
+    """Yes or no in every spelling that Ansible takes; None for anything else."""
     return _FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, int, float)) else None
 
 
 # ---- what errors say
 
 
-def _about(title: str, text: str) -> str:
-    return "%s: %s" % (title, text) if title else text
+def _about(title: str, what: str) -> str:
+    return "%s: %s" % (title, what) if title else what
 
 
-def shown(value: t.Any) -> str:
-    """A value as a person would write it or call it."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, t.Mapping):
-        keys = [str(key) for key in value]
-        more = ", …" if len(keys) > 3 else ""
-        return "a dictionary (%s%s)" % (", ".join(keys[:3]), more) if keys else "an empty dictionary"
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
-    return repr(text if len(text) <= 60 else text[:60] + "…") if isinstance(value, str) else text
+def _wrong(what: str, value: object, remedy: str) -> InvalidRequest:
+    """The error for a value of the wrong kind."""
+    return InvalidRequest(_about(what, "got %s; write %s." % (kind_of(value), remedy)))
 
 
-def _unknown(name: str, spec: Arguments, value: t.Mapping[str, t.Any]) -> str:
+def _unknown(name: str, spec: Arguments, value: Options) -> str:
     from difflib import get_close_matches  # only errors need it
 
     close = get_close_matches(name, spec, 1, 0.75)
@@ -225,20 +263,21 @@ def _unknown(name: str, spec: Arguments, value: t.Mapping[str, t.Any]) -> str:
     return "there is no option %s; the options are %s." % (name, ", ".join(spec))
 
 
-def _as_list(option: Option, value: t.Any) -> str:
+def _as_list(option: Option, value: object) -> str:
     """How to write what should be a list."""
-    if option["elements"] != "dict":
-        return "write each item on a line of its own that begins with a dash"
+    options = option.get("options")
+    if not options:
+        return "a list, with a dash before each item"
     if not isinstance(value, t.Mapping):
-        return "write each item as %s" % _dictionary(option["options"], value)
+        return "each item as %s" % _dictionary(options, value)
     first = next(iter(value), "NAME")
-    if "name" in option["options"] and first not in option["options"]:
-        return "write each of them as an item with its name, as in - name: %s" % first
-    return "begin each item with a dash"
+    if "name" in options and first not in options:
+        return "each of them as an item with its name, as in - name: %s" % first
+    return "a list, with a dash before each item"
 
 
-def _dictionary(spec: Arguments, value: t.Any) -> str:
-    """How to write what should be a dictionary with these options."""
+def _dictionary(spec: Arguments, value: object) -> str:
+    """How to write what should be a dictionary with these options, as an item of a list."""
     if "name" not in spec:
         return "a dictionary with the options %s" % ", ".join(spec)
     simple = isinstance(value, str) and re.fullmatch(r"[\w.@+-]{1,63}", value)

@@ -15,6 +15,8 @@ import typing as t
 
 __all__ = ("dataclass", "replace")
 
+# Any: what follows takes any class. To mypy these two functions are those of the standard library.
+
 if t.TYPE_CHECKING:
     from dataclasses import dataclass, replace
 else:

@@ -13,12 +13,12 @@ _PLAIN = r"[A-Za-z_/][A-Za-z0-9_./:@ -]*[A-Za-z0-9_/]|[A-Za-z_/]"
 _WORDS = ("true", "false", "yes", "no", "on", "off", "null")
 
 
-def to_yaml(value: t.Mapping[str, t.Any]) -> str:
+def to_yaml(value: t.Mapping[str, object]) -> str:
     """A document, with a newline at its end; empty for an empty mapping."""
     return "".join(line + "\n" for line in _block(value)) if value else ""
 
 
-def _block(value: t.Any) -> list[str]:
+def _block(value: object) -> list[str]:
     lines: list[str] = []
     if isinstance(value, t.Mapping):
         for key, item in value.items():
@@ -29,7 +29,7 @@ def _block(value: t.Any) -> list[str]:
             lines.append("%s:%s" % (_scalar(key), "" if nested else " " + _flow(item)))
             lines += ["  " + line for line in _block(item)] if nested else []
     else:
-        for item in value:
+        for item in t.cast("t.Iterable[object]", value):
             inner = _block(item)
             lines += ["- " + inner[0]] + ["  " + line for line in inner[1:]]
     return lines
@@ -43,14 +43,14 @@ def _is_lines(value: str) -> bool:
     return all(line.replace("\t", "").isprintable() and line == line.rstrip() for line in lines)
 
 
-def _nested(value: t.Any) -> bool:
+def _nested(value: object) -> bool:
     """Whether a value takes lines of its own: a mapping, or a list that holds one."""
     if isinstance(value, t.Mapping):
         return bool(value)
     return isinstance(value, (list, tuple)) and any(isinstance(item, t.Mapping) for item in value)
 
 
-def _flow(value: t.Any) -> str:
+def _flow(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[%s]" % ", ".join(_scalar(item) for item in value)
     if isinstance(value, t.Mapping):
@@ -58,7 +58,7 @@ def _flow(value: t.Any) -> str:
     return _scalar(value)
 
 
-def _scalar(value: t.Any) -> str:
+def _scalar(value: object) -> str:
     if isinstance(value, str):
         plain = re.fullmatch(_PLAIN, value) and value.lower() not in _WORDS and ": " not in value
         return value if plain else _quoted(value)

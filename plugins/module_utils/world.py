@@ -92,7 +92,7 @@ class World:
         self.firewall = firewall
         self.check_mode = check_mode
         self.warnings: list[str] = []
-        self.recreated: list[dict[str, t.Any]] = []  # namespaces made anew, with the processes in the old ones
+        self.recreated: list[dict[str, object]] = []  # namespaces made anew, with the processes in the old ones
         self.dropped_bridges: set[str] = set()
         self.claims = Claims()
         self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where

@@ -335,18 +335,18 @@ def test_a_second_list_leaves_the_first_one_and_prune_takes_its_words_only(
 
 
 CHANGED_BY_YAML = {
-    "{name: no, subnets: [10.50.0.0/24]}": ("name", "reads this as false", "quotes"),
+    "{name: no, subnets: [10.50.0.0/24]}": ("name", "got the boolean false", "quotes"),
     "{name: a, subnets: [10.50.0.0]}": ("network a", "10.50.0.0 has no prefix length", "10.50.0.0/24"),
-    "{name: a, endpoints: [{name: on}]}": ("network a", "name", "reads this as true", "quotes"),
+    "{name: a, endpoints: [{name: on}]}": ("network a", "name", "got the boolean true", "quotes"),
     "{name: a, endpoints: [{name: b, publish: [22:22]}]}": ("endpoint b", "1342", '"22:22"', "quotes"),
     "{name: a, endpoints: [{name: b, publish: 22:22}]}": ("endpoint b", "1342", '"22:22"', "quotes"),
     "{name: a, endpoints: [{name: b, publish: 8080}]}": ("endpoint b", '"8080"', "quotes"),
     "{name: a, endpoints: [{name: b, mac_address: 12:34:56:12:34:56}]}": ("mac_address", '"12:34:56:12:34:56"'),
-    "{name: a, endpoints: [{name: b, pid: yes}]}": ("endpoint b", "pid", "whole number", "not true"),
+    "{name: a, endpoints: [{name: b, pid: yes}]}": ("endpoint b", "pid", "got the boolean true", "whole number"),
     "{name: a, endpoints: [b, c]}": ("network a", "endpoints", "item 1", "'b'", "name: b"),
     "{name: a, endpoints: {b: {}}}": ("network a", "endpoints", "a dictionary", "list"),
     "{name: a, mtu: big}": ("network a", "mtu", "'big'", "whole number"),
-    "{name: a, host_access: no}": ("host_access", "false is not one of", "allow, deny"),
+    "{name: a, host_access: no}": ("host_access", "got the boolean false", "one of allow, deny"),
     "blue": ("networks", "'blue'", "dictionary"),
     "{name: a, subnets: [fd00:50::/64], endpoints: [{name: b, addresses: ['fd00:50::5%eth0']}]}": ("b", "zone ID"),
 }

@@ -13,6 +13,7 @@ import typing as t
 from collections import Counter
 
 from .. import parsing as read
+from ..arguments import Options
 from ..marks import name_of, project_of
 from ..model import (
     ANYWHERE,
@@ -20,20 +21,20 @@ from ..model import (
     Address,
     Bridge,
     BridgePolicy,
+    End,
     EndpointService,
     Forwarding,
     InvalidRequest,
     Masquerade,
     Namespace,
     Network,
-    Peer,
     Place,
     Route,
     Veth,
 )
 from ..report import EndpointReport, HostReport, NetworkReport
 from .names import Names
-from .networks import BridgeNetwork, Endpoint, Facts, decide, mac_address, read_names, read_networks, staying
+from .networks import BridgeNetwork, Endpoint, decide, mac_address, read_names, read_networks, staying
 from .objects import Composition, Objects
 from .ports import plan_ports
 from .removal import removals, unwanted_files, unwanted_masquerades, unwanted_views
@@ -55,7 +56,7 @@ _STRANDED = (
 
 
 def compose(
-    networks: t.Sequence[Facts],
+    networks: t.Sequence[Options],
     report: HostReport,
     scope: Scope = BY_DEFAULT,
     around: Surroundings = NOTHING_AROUND,
@@ -74,11 +75,11 @@ def compose(
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
     forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
-    told = _plan_names(wanted, present, absent, report, goes, around)
-    told += _Beside(wanted, report, goes, around).stranded(present)
+    warnings = _plan_names(wanted, present, absent, report, goes, around)
+    warnings += _Beside(wanted, report, goes, around).stranded(present)
     asker = EVERYBODY if scope.everything else scope.asker
     (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
-    return Composition(present, absent, (*_left_alone(names, report, scope), *told))
+    return Composition(present, absent, (*_left_alone(names, report, scope), *warnings))
 
 
 def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
@@ -127,25 +128,24 @@ def _plan_bridge(network: BridgeNetwork) -> Bridge:
 
 
 def _plan_policy(network: BridgeNetwork, names: Names) -> BridgePolicy:
-    from ..kinds.bridge_firewall import BridgeFirewallKind
+    from ..kinds.bridge_firewall import checked, parse_flow, parse_trusted
 
-    return BridgeFirewallKind().parse(
-        dict(
-            _given(network.options, "direct_access", "trusted_interfaces", "host_access"),
-            allow=names.flows(network.options.get("allow") or (), network),
+    options = network.options
+    flows = names.flows(options.get("allow") or (), network)
+    return checked(
+        BridgePolicy(
             bridge=network.bridge,
-            gateways=[str(gateway) for gateway in network.gateways.values()],
-            subnets=[str(subnet.network) for subnet in network.subnets.values()],
+            subnets=read.collapsed(subnet.network for subnet in network.subnets.values()),
             internal=network.internal,
             icc=network.icc,
-            network=network.name,
-            project=network.project,
+            direct_access=bool(options.get("direct_access")),
+            trusted_interfaces=parse_trusted(options),
+            host_access=options.get("host_access") != "deny",
+            allow=tuple(parse_flow(flow, network.bridge) for flow in flows),
+            network=network.label,
+            gateways=tuple(network.gateways.values()),
         )
     )
-
-
-def _given(options: Facts, *names: str) -> dict[str, t.Any]:
-    return {name: options[name] for name in names if options.get(name) is not None}
 
 
 def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) -> list[Masquerade]:
@@ -157,7 +157,7 @@ def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) 
 
 
 def _plan_masquerade(
-    network: BridgeNetwork, version: int, options: Facts, excluded: t.Iterable[Network], report: HostReport
+    network: BridgeNetwork, version: int, options: Options, excluded: t.Iterable[Network], report: HostReport
 ) -> Masquerade:
     """What is said of addresses of the other family is for the network's other masquerade."""
     from ..kinds.nat_masquerade import parse_out
@@ -248,10 +248,10 @@ def _further_routes(
     given = names.routes(endpoint.options.get("routes") or (), network)
     if not given:
         return ()
-    from ..kinds.ends import parse_routes
+    from ..kinds.ends import Words, parse_routes
 
     gateways = [str(route.via) for route in defaults]
-    return parse_routes({"gateways": gateways, "routes": given}, endpoint.addresses, "routes")[len(gateways) :]
+    return parse_routes({"gateways": gateways, "routes": given}, endpoint.addresses, Words("routes"))[len(gateways) :]
 
 
 def _refuse_double_mac(network: BridgeNetwork, endpoint: Endpoint, mac: str | None, stations: dict[str, str]) -> None:
@@ -293,8 +293,8 @@ class _Beside:
         for (place, version), other in self.ways.items():
             leaving = self._leaving(place) if (place, version) not in served else []
             for end in [end for end in leaving if version in self._around.default_routes(end)]:
-                told = (place.netns, version, name_of(end.network), other)
-                found.append(_STRANDED % told)
+                words = (place.netns, version, name_of(end.network), other)
+                found.append(_STRANDED % words)
         return found
 
     def _leaving(self, place: Place) -> list[EndpointReport]:
@@ -310,7 +310,7 @@ def _plan_veth(
     mac = endpoint.mac_address or (mac_address(endpoint.addresses) if endpoint.addresses else None)
     return Veth(
         name=endpoint.veth,
-        peer=Peer(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes, tuple(sources)),
+        peer=End(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes, tuple(sources)),
         bridge=network.bridge,
         isolated=not network.icc,
         mtu=network.mtu,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..arguments import Options
 from ..model import InvalidRequest, enumerate_few
 from ..parsing import is_name
 from .networks import BridgeNetwork, Endpoint, aliases
@@ -22,61 +23,63 @@ class Names:
         self._networks = networks
         self._known: t.Mapping[tuple[str, str], t.Sequence[Endpoint]] | None = None
 
-    def addresses(self, option: str, values: t.Iterable[str], home: BridgeNetwork) -> list[str]:
+    def addresses(self, option: str, values: t.Iterable[str], network: BridgeNetwork) -> list[str]:
         """The values, each name in its place by the addresses of what it names; raises InvalidRequest."""
         found: list[str] = []
         for value in values:
-            found += self._of(option, value, home) if is_name(value) else [value]
+            found += self._of(option, value, network) if is_name(value) else [value]
         return found
 
-    def flows(self, entries: t.Iterable[t.Mapping[str, t.Any]], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+    def flows(self, entries: t.Iterable[Options], network: BridgeNetwork) -> list[Options]:
         """Entries of ``allow``, each with a name once for each pair of its addresses."""
-        return [flow for entry in entries for flow in self._flows(entry, home)]
+        return [flow for entry in entries for flow in self._flows(entry, network)]
 
-    def _flows(self, entry: t.Mapping[str, t.Any], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+    def _flows(self, entry: Options, network: BridgeNetwork) -> list[Options]:
         sources, targets = entry.get("from"), entry["to"]
         if not (is_name(targets) or (sources is not None and is_name(sources))):
             return [dict(entry)]
-        to = self.addresses("allow.to", [targets], home)
+        to = self.addresses("allow.to", [targets], network)
         if sources is None:
             return [dict(entry, to=target) for target in to]
-        pairs = [(one, two) for one in self.addresses("allow.from", [sources], home) for two in to]
-        found = [{**entry, "from": one, "to": two} for one, two in pairs if _family(one) == _family(two)]
+        pairs = [(one, two) for one in self.addresses("allow.from", [sources], network) for two in to]
+        found: list[Options] = [{**entry, "from": one, "to": two} for one, two in pairs if _family(one) == _family(two)]
         if not found:
             raise InvalidRequest(
                 "allow: nothing flows from %s to %s; they share no address family." % (sources, targets)
             )
         return found
 
-    def routes(self, entries: t.Iterable[t.Mapping[str, t.Any]], home: BridgeNetwork) -> list[dict[str, t.Any]]:
+    def routes(self, entries: t.Iterable[Options], network: BridgeNetwork) -> list[Options]:
         """Entries of ``routes`` likewise."""
-        return [route for entry in entries for route in self._routes(entry, home)]
+        return [route for entry in entries for route in self._routes(entry, network)]
 
-    def _routes(self, entry: t.Mapping[str, t.Any], home: BridgeNetwork) -> list[dict[str, t.Any]]:
-        targets = self.addresses("routes.to", [entry["to"]], home)
+    def _routes(self, entry: Options, network: BridgeNetwork) -> list[Options]:
+        targets = self.addresses("routes.to", [entry["to"]], network)
         if entry.get("via") is None:
             return [dict(entry, to=target) for target in targets]
-        ways = self.addresses("routes.via", [entry["via"]], home)
-        found = [dict(entry, to=to, via=via) for to in targets for via in ways if _family(to) == _family(via)]
+        ways = self.addresses("routes.via", [entry["via"]], network)
+        found: list[Options] = [
+            dict(entry, to=to, via=via) for to in targets for via in ways if _family(to) == _family(via)
+        ]
         if not found:
             raise InvalidRequest(
                 "routes: nothing leads to %s by %s; they share no address family." % (entry["to"], entry["via"])
             )
         return found
 
-    def _of(self, option: str, name: str, home: BridgeNetwork) -> list[str]:
-        found = self._find(name, home)
+    def _of(self, option: str, name: str, network: BridgeNetwork) -> list[str]:
+        found = self._find(name, network)
         if found:
             return _addresses(found)
         if name == _GATEWAY:
-            return [str(gateway) for gateway in home.gateways.values()]
-        return _addresses(self._elsewhere(option, name, home))
+            return [str(gateway) for gateway in network.gateways.values()]
+        return _addresses(self._elsewhere(option, name, network))
 
-    def _find(self, name: str, home: BridgeNetwork) -> t.Sequence[Endpoint]:
-        """What a name or an alias means in the network at home, or with the name of its network; they may have dots."""
+    def _find(self, name: str, network: BridgeNetwork) -> t.Sequence[Endpoint]:
+        """The endpoints that NAME means in this network, or NAME.NETWORK in another one; both parts may have dots."""
         known = self._all()
         dots = [place for place, letter in enumerate(name) if letter == "."]
-        keys = [(home.name, name), *((name[dot + 1 :], name[:dot]) for dot in dots)]
+        keys = [(network.name, name), *((name[dot + 1 :], name[:dot]) for dot in dots)]
         return next((known[key] for key in keys if key in known), ())
 
     def _all(self) -> t.Mapping[tuple[str, str], t.Sequence[Endpoint]]:
@@ -92,23 +95,25 @@ class Names:
             self._known = {**known, **named}
         return self._known
 
-    def _elsewhere(self, option: str, name: str, home: BridgeNetwork) -> list[Endpoint]:
+    def _elsewhere(self, option: str, name: str, network: BridgeNetwork) -> list[Endpoint]:
         """What other networks call so, if that is the same in all of them."""
         known = self._all()
-        found = [(network, known[network.name, name]) for network in self._networks if (network.name, name) in known]
+        found = [(other, known[other.name, name]) for other in self._networks if (other.name, name) in known]
         if not found:
-            raise InvalidRequest("%s: there is no endpoint %s in the list; %s." % (option, name, self._choices(home)))
+            raise InvalidRequest(
+                "%s: there is no endpoint %s in the list; %s." % (option, name, self._choices(network))
+            )
         if len({frozenset(item.place for item in items) for unused, items in found}) > 1:
-            words = " or ".join("%s.%s" % (name, network.name) for network, unused in found)
+            words = " or ".join("%s.%s" % (name, other.name) for other, unused in found)
             raise InvalidRequest("%s: %s may mean several endpoints; write %s." % (option, name, words))
         return [item for unused, items in found for item in items]
 
-    def _choices(self, home: BridgeNetwork) -> str:
-        names = [item.name for item in home.endpoints]
+    def _choices(self, network: BridgeNetwork) -> str:
+        names = [item.name for item in network.endpoints]
         names += [
             "%s.%s" % (item.name, other.name)
             for other in self._networks
-            if other is not home
+            if other is not network
             for item in other.endpoints
         ]
         return "it has %s" % enumerate_few(names, _SHOWN) if names else "it has none"

@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import field
 
 from .. import parsing as read
+from ..arguments import Options
 from ..kinds.overlaps import first_overlap
 from ..marks import label, name_of
 from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
@@ -23,8 +24,6 @@ from .allocate import Subnet
 from .publish import Publish, parse
 from .scope import Goes, Scope
 from .surroundings import NOTHING_AROUND, Surroundings
-
-Facts = t.Mapping[str, t.Any]
 
 # By the name of a network and where an endpoint lives.
 Aliases = t.Mapping[tuple[str, Place], t.Sequence[str]]
@@ -47,7 +46,7 @@ class Endpoint:
     wanted: t.Sequence[Address]
     publish: t.Sequence[Publish]
     default_route: bool = True  # whether this network may give it one
-    options: Facts = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     services: t.Sequence[str] = ()  # units of systemd that run in it
     addresses: list[Interface] = field(default_factory=list)
 
@@ -59,7 +58,7 @@ class BridgeNetwork:
     name: str
     project: str
     bridge: str
-    options: Facts
+    options: Options
     mtu: int | None
     subnets: dict[int, Subnet]
     gateways: dict[int, Address]
@@ -98,7 +97,7 @@ class BridgeNetwork:
 
 
 def read_networks(
-    networks: t.Sequence[Facts], report: HostReport, scope: Scope, around: Surroundings
+    networks: t.Sequence[Options], report: HostReport, scope: Scope, around: Surroundings
 ) -> list[BridgeNetwork]:
     """The list as objects; raises InvalidRequest."""
     there = {network.bridge: network for network in report.networks}
@@ -114,7 +113,7 @@ def read_networks(
     return wanted
 
 
-def read_names(networks: t.Sequence[Facts]) -> set[str]:
+def read_names(networks: t.Sequence[Options]) -> set[str]:
     """The names in the list, whatever else is said of the networks."""
     return {read.label("name", name) for name in spec.read_names(networks)}
 
@@ -134,13 +133,13 @@ def staying(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes)
     return [item for item in report.endpoints if item.netns and item.veth not in listed and not goes(item.network)]
 
 
-def _read_network(options: Facts, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
+def _read_network(options: Options, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
     name = read.label("name", options["name"])
     with read.about("network %s" % name):
         return _read_options(name, options, there, project)
 
 
-def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
+def _read_options(name: str, options: Options, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
     title = "network %s" % name
     bridge = _read_bridge(name, options, title)
     subnets = _read_subnets(options, title)
@@ -159,7 +158,7 @@ def _read_options(name: str, options: Facts, there: t.Mapping[str, NetworkReport
     )
 
 
-def _refuse_without_files(options: Facts, title: str) -> None:
+def _refuse_without_files(options: Options, title: str) -> None:
     """Options that would say something in files that are not written."""
     named = options.get("names") is not False
     found = [] if named else [(title, option) for option in ("dns", "nameservers") if options.get(option)]
@@ -172,7 +171,7 @@ def _refuse_without_files(options: Facts, title: str) -> None:
         raise InvalidRequest("%s: %s: this has no effect, since %s; leave it out." % (place, option, why))
 
 
-def _read_bridge(name: str, options: Facts, title: str) -> str:
+def _read_bridge(name: str, options: Options, title: str) -> str:
     bridge = options.get("bridge") or "br-" + name
     if not options.get("bridge") and len(bridge.encode()) > LINK_NAME_BYTES:
         raise InvalidRequest(
@@ -182,7 +181,7 @@ def _read_bridge(name: str, options: Facts, title: str) -> str:
     return read.new_link_name("bridge", bridge)
 
 
-def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Address]]:
+def _read_subnets(options: Options, title: str) -> dict[int, tuple[Network, Address]]:
     given = [read.address("gateways", value) for value in options.get("gateways") or ()]
     result: dict[int, tuple[Network, Address]] = {}
     for value in options.get("subnets") or ():
@@ -208,7 +207,7 @@ def _read_subnets(options: Facts, title: str) -> dict[int, tuple[Network, Addres
     return result
 
 
-def _read_ranges(options: Facts, subnets: t.Mapping[int, Network], title: str) -> dict[int, Network]:
+def _read_ranges(options: Options, subnets: t.Mapping[int, Network], title: str) -> dict[int, Network]:
     """Out of which part of a subnet addresses are chosen."""
     result: dict[int, Network] = {}
     for value in options.get("ip_range") or ():
@@ -227,7 +226,7 @@ def _read_ranges(options: Facts, subnets: t.Mapping[int, Network], title: str) -
     return result
 
 
-def _read_endpoint(options: Facts, network: str) -> Endpoint:
+def _read_endpoint(options: Options, network: str) -> Endpoint:
     name = options["name"]
     title = "network %s: endpoint %s" % (network, name)
     with read.about(title):
@@ -247,7 +246,7 @@ def _read_endpoint(options: Facts, network: str) -> Endpoint:
         )
 
 
-def _read_place(options: Facts, name: str, title: str) -> Place:
+def _read_place(options: Options, name: str, title: str) -> Place:
     pid = read.pid("pid", options.get("pid"))
     if pid is None:
         return Place(netns=read.namespace_name("netns", options.get("netns") or name))
@@ -256,7 +255,7 @@ def _read_place(options: Facts, name: str, title: str) -> Place:
     return Place(pid=pid)
 
 
-def _read_services(options: Facts, title: str) -> list[str]:
+def _read_services(options: Options, title: str) -> list[str]:
     units = [read.service("services", unit) for unit in options.get("services") or ()]
     if units and options.get("pid"):
         raise InvalidRequest("%s: services need a namespace with a name; give it one by netns, not by pid." % title)

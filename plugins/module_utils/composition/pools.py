@@ -10,9 +10,10 @@ import ipaddress
 import typing as t
 
 from .. import parsing as read
+from ..arguments import Options
 from ..marks import label
 from ..model import InvalidRequest, Network
-from ..reading import Options, read_list
+from ..reading import read_list
 from ..report import HostReport, NetworkReport
 from . import spec
 from .allocate import stable_number
@@ -42,7 +43,7 @@ _OF_DOCKER = (
 )
 
 
-def read_pools(value: t.Any) -> tuple[Pool, ...]:
+def read_pools(value: object) -> tuple[Pool, ...]:
     """The option pools; raises InvalidRequest."""
     option = {"type": "list", "elements": "dict", "options": spec.POOL}
     return tuple(_read_pool(number, item) for number, item in enumerate(read_list("", "pools", option, value or []), 1))

@@ -25,9 +25,9 @@ class Ports:
         self._around = around
         self._taken = PortTable(known)
         self._held = {(port.network, _what(port)): port for port in known if len(port.host_ports) == 1}
-        self._next: dict[t.Any, int] = {}
+        self._next: dict[tuple[object, ...], int] = {}
 
-    def claim(self, ports: t.Iterable[PublishedPort]) -> None:
+    def take(self, ports: t.Iterable[PublishedPort]) -> None:
         """Take the ports that were given by number."""
         for port in ports:
             self._taken.add(port)
@@ -38,7 +38,7 @@ class Ports:
         if number is None:
             number = self._lowest(wishes, out_of)
         chosen = [_at(wish, number) for wish in wishes]
-        self.claim(chosen)
+        self.take(chosen)
         return chosen
 
     def _kept(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> int | None:
@@ -71,7 +71,7 @@ class Ports:
         return mine and not any(True for unused in self._taken.clashes(wish))
 
 
-def _what(port: PublishedPort) -> tuple[t.Any, ...]:
+def _what(port: PublishedPort) -> tuple[object, ...]:
     return (port.container_ip, port.container_port, port.protocol, port.host_ip)
 
 
@@ -101,7 +101,7 @@ def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
     """Ports that were given by number come first to those that are to be chosen."""
     for choice, ports in planned:
         if choice is None:
-            table.claim(ports)
+            table.take(ports)
     return [(choice, ports if choice is None else table.choose(ports, choice)) for choice, ports in planned]
 
 

@@ -9,6 +9,7 @@ import re
 import typing as t
 
 from .. import parsing as read
+from ..arguments import Options
 from ..model import Address, InvalidRequest, PortRange
 from ..reading import read as read_options
 from ..records import dataclass
@@ -46,7 +47,7 @@ class Publish:
         return self.host_ports if len(self.host_ports) > len(self.container_ports) == 1 else None
 
 
-def parse(value: t.Any) -> Publish:
+def parse(value: object) -> Publish:
     """One entry of ``publish``; raises InvalidRequest."""
     if isinstance(value, t.Mapping):
         return _parse_options(value)
@@ -60,7 +61,7 @@ def parse(value: t.Any) -> Publish:
     return _publish(text, found["container_port"], found["host_port"], found["host_ip"], found["protocol"])
 
 
-def _parse_options(value: t.Mapping[str, t.Any]) -> Publish:
+def _parse_options(value: Options) -> Publish:
     value = read_options("publish", PUBLISH, value)
     inside = value.get("container_port") or value.get("host_port")
     if inside is None:
@@ -79,8 +80,8 @@ def _parse_options(value: t.Mapping[str, t.Any]) -> Publish:
 
 def _publish(
     text: str,
-    container_port: t.Any,
-    host_port: t.Any,
+    container_port: object,
+    host_port: object,
     host_ip: str | None,
     protocol: str | None,
     sources: tuple[str, ...] = (),

@@ -12,13 +12,13 @@ from ..model import (
     HOST,
     Bridge,
     BridgePolicy,
+    End,
     EndpointService,
     Masquerade,
     Namespace,
     NamespaceFile,
     NameView,
     OutInterface,
-    Peer,
     PublishedPort,
     Veth,
 )
@@ -28,7 +28,7 @@ from .objects import Objects
 from .scope import Goes
 
 # What goes is named by the host's end of a veth pair alone.
-_ANY_PEER = Peer("eth0", HOST)
+_ANY_END = End("eth0", HOST)
 
 
 def removals(wanted: Objects, report: HostReport, goes: Goes, service_removal: str = "restart") -> Objects:
@@ -67,7 +67,7 @@ def unwanted_veths(wanted: Objects, report: HostReport, goes: Goes) -> list[Veth
     """Endpoints that are not in the list, by their veth pairs."""
     kept = {veth.name for veth in wanted.veth}
     gone = [endpoint for endpoint in report.endpoints if goes(endpoint.network) and endpoint.veth not in kept]
-    return [Veth(endpoint.veth, _ANY_PEER, network=endpoint.network) for endpoint in gone]
+    return [Veth(endpoint.veth, _ANY_END, network=endpoint.network) for endpoint in gone]
 
 
 def unwanted_bridges(wanted: Objects, report: HostReport, goes: Goes) -> list[Bridge]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import SERVICE_REMOVAL, STATE
+from ..arguments import SERVICE_REMOVAL, STATE, Options
 from ..marks import label, name_of, project_of
 from ..model import DEFAULT_PROJECT, InvalidRequest
 from ..reading import read as read_options
@@ -65,7 +65,7 @@ class Scope:
 BY_DEFAULT = Scope()
 
 
-def read_scope(options: t.Mapping[str, t.Any]) -> Scope:
+def read_scope(options: Options) -> Scope:
     """The scope by the options of bridge_network; raises InvalidRequest."""
     state = read_options("", STATE, {"state": options.get("state")})["state"]
     everything = bool(options.get("everything"))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ..arguments import MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE, Arguments, without
+from ..arguments import MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE, Arguments, Options, without
 from ..arguments import PROJECT as _PROJECT
 from ..firewall.choice import BACKEND
 from ..model import FORWARD_POLICIES, InvalidRequest
-from ..reading import Options, find_flag, read, read_list, shown, titled, unquoted
+from ..parsing import kind_of
+from ..reading import find_flag, read, read_list, titled, unquoted
 
 # What the network fills in is left out of the options of a masquerade, a port and a policy.
 _MASQUERADE: Arguments = without(MASQUERADE, "source")
@@ -69,7 +70,7 @@ ARGUMENTS: Arguments = {
 }
 
 
-def read_networks(value: t.Any) -> list[Options]:
+def read_networks(value: object) -> list[Options]:
     """The networks of a list, each with all its options; raises InvalidRequest. What is left out is None."""
     return t.cast(list[Options], read_list("", "networks", _NETWORKS, _said(value)))
 
@@ -79,7 +80,7 @@ def unquoted_names(value: t.Any) -> list[str]:
     return unquoted({"networks": _NETWORKS}, {"networks": value})
 
 
-def read_names(value: t.Any) -> list[str]:
+def read_names(value: object) -> list[str]:
     """The names of the networks in a list, whatever else is said of them."""
     name: Arguments = {"name": NETWORK["name"]}
     return [
@@ -88,14 +89,14 @@ def read_names(value: t.Any) -> list[str]:
     ]
 
 
-def _said(value: t.Any) -> t.Any:
+def _said(value: object) -> object:
     """A list that is missing must not be taken for an empty one."""
     if value is None:
         raise InvalidRequest("networks: the list of networks is missing (bridge_network_networks of the role).")
     return value
 
 
-def read_masquerade(title: str, value: t.Any) -> Options | None:
+def read_masquerade(title: str, value: object) -> Options | None:
     """``masquerade`` of a network: None for no, the options for yes."""
     what = "%s: masquerade" % title
     if value is None:
@@ -104,5 +105,5 @@ def read_masquerade(title: str, value: t.Any) -> Options | None:
         return read(what, _MASQUERADE, value)
     found = find_flag(value)
     if found is None:
-        raise InvalidRequest("%s: true, false or a dictionary of options is needed, not %s." % (what, shown(value)))
+        raise InvalidRequest("%s: got %s; write true, false or a dictionary of options." % (what, kind_of(value)))
     return {} if found else None

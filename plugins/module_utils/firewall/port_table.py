@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import PublishedPort
+from ..model import Address, PortRange, PublishedPort
 
-_Key = tuple[int, t.Any, str, t.Any]
+_Key = tuple[int, t.Optional[Address], str, PortRange]
 _Lane = tuple[int, str]
 
 

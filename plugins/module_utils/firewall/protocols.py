@@ -6,12 +6,10 @@ without netbase."""
 
 from __future__ import annotations
 
-import typing as t
-
 # In the words that nft itself knows, so that it reads them without that file. ipv6-icmp is not one of these.
 _NAMES = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "icmpv6", 132: "sctp", 136: "udplite", "ipv6-icmp": "icmpv6"}
 
 
-def protocol_name(value: t.Any) -> str:
+def protocol_name(value: object) -> str:
     """The one name of a protocol that nft printed as a number or as a name."""
     return _NAMES.get(value, str(value))

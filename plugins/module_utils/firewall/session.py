@@ -15,7 +15,17 @@ from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..marks import DOOMED_GROUP, LINK_GROUP
-from ..model import Address, BridgePolicy, Drop, FirewallState, Masquerade, PublishedPort, overlap
+from ..model import (
+    Address,
+    BridgePolicy,
+    Drop,
+    FirewallState,
+    Masquerade,
+    Network,
+    OutInterface,
+    PublishedPort,
+    overlap,
+)
 from ..records import dataclass, replace
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter, Snapshot
 from .choice import choose, others
@@ -78,7 +88,7 @@ class FirewallSession:
         self._chosen: _Source | None = None
         self._others: list[_Source] = []
         self.policies: dict[str, BridgePolicy] = {}
-        self.masquerades: dict[t.Any, Masquerade] = {}
+        self.masquerades: dict[tuple[Network, OutInterface], Masquerade] = {}
         self.ports = PortTable()
         self.drop_foreign = False
         self.drop_transit: frozenset[int] = frozenset()
@@ -150,13 +160,13 @@ class FirewallSession:
         if self.foreign.is_alone():
             return list(self.foreign.troubles)
         from .coexist.plan import measures
-        from .foreign.obstacles import facts
+        from .foreign.obstacles import obstacles
 
         state = self.current
         found = measures(self.foreign, state, state, self._jumps())
         passed = {(base, way) for base, way in found.passed if base not in found.missing}
-        told = facts(self.foreign, state, self._holder, lambda: _uplinks(host), passed, _addresses(links))
-        return [*told, *self.foreign.troubles]
+        there = obstacles(self.foreign, state, self._holder, lambda: _uplinks(host), passed, _addresses(links))
+        return [*there, *self.foreign.troubles]
 
     def coexist(self, host: Host, links: t.Mapping[str, Link], warn: t.Callable[[str], None]) -> Measures | None:
         """What there is to do in the places that other packet filters have for rules like ours; warns of obstacles."""
@@ -170,15 +180,15 @@ class FirewallSession:
             self._warn_of_troubles(warn)
             return None
         from .coexist.plan import measures
-        from .foreign.obstacles import facts
+        from .foreign.obstacles import obstacles
 
         desired = self.desired
         backend = self._source.backend
         found = measures(self.foreign, self.current, desired, backend.jumps(backend.expected(desired)))
         if desired.policies or desired.masquerades or desired.ports:
             local = _addresses(links)
-            for fact in facts(self.foreign, desired, self._holder, lambda: _uplinks(host), found.passed, local):
-                warn(fact + ".")
+            for obstacle in obstacles(self.foreign, desired, self._holder, lambda: _uplinks(host), found.passed, local):
+                warn(obstacle + ".")
         self._warn_of_troubles(warn)
         return found
 

@@ -23,7 +23,7 @@ class Cache:
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self._as_of = changes.count
-        self._known: dict[str, t.Any] = {}
+        self._known: dict[str, object] = {}
 
     def get(self, key: str, read: t.Callable[[], T]) -> T:
         """What ``read`` returned for this key, or returns now."""
@@ -32,13 +32,12 @@ class Cache:
             self._as_of = self._changes.count
         if key not in self._known:
             self._known[key] = read()
-        value: T = self._known[key]
-        return value
+        return t.cast("T", self._known[key])  # who asks for a key always reads the same
 
     def put(self, key: str, value: object) -> None:
         """Keep what was read elsewhere."""
         self.get(key, lambda: value)
 
     def peek(self, key: str) -> t.Any:
-        """What is kept for this key; None when there is nothing."""
+        """What is kept for this key, of the type that get() has for it; None when there is nothing."""
         return self._known.get(key) if self._as_of == self._changes.count else None

@@ -29,10 +29,12 @@ _INSTALL = (
 # Not the package: it may well be what was found too old.
 UPGRADE = "install a newer pyroute2 with pip for %s" % _PYTHON
 
-Attributes = list[tuple[str, t.Any]]
+Attributes = list[tuple[str, object]]
 
 
 class _Classes(t.NamedTuple):
+    """Classes of a library without types."""
+
     link: t.Any
     address: t.Any
     route: t.Any

@@ -138,7 +138,7 @@ def sentence(error: OSError) -> str:
     return "%s: %s%s." % (what, _reason(error), "; %s" % remedy if remedy else "")
 
 
-def told(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """What went wrong, as one sentence."""
     return sentence(error) if isinstance(error, OSError) and error.errno is not None else str(error)
 

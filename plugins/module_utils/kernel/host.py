@@ -62,7 +62,7 @@ class Host:
         """Hold the lock of this host, or raise LockTimeout with its holder after ``timeout`` seconds."""
         # What was read before the lock may have been changed by whoever held it.
         self._changes.count += 1
-        return lock.held(timeout, what, self._visitor.at_home)
+        return lock.held(timeout, what, self._visitor.on_host)
 
     def stack(self, place: Place) -> Stack:
         """The network stack of ``place``; that it is not there shows when it is used."""
@@ -77,11 +77,11 @@ class Host:
 
     def namespaces(self) -> t.Mapping[str, NamespaceEntry]:
         """The names below /run/netns."""
-        return self._cache.get("namespaces", lambda: self._visitor.at_home(netns.entries))
+        return self._cache.get("namespaces", lambda: self._visitor.on_host(netns.entries))
 
     def namespace_inode(self, place: Place) -> int:
         """What identifies a namespace, 0 when there is none of that name; KernelError when there is no such process."""
-        return self._visitor.at_home(lambda: netns.inode(place))
+        return self._visitor.on_host(lambda: netns.inode(place))
 
     def nsid(self, place: Place) -> int | None:
         """The number by which the host's links name a namespace, where the other end of a veth pair is.
@@ -116,51 +116,51 @@ class Host:
     def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
         """Give the namespace of a process a name, and note that we did unless it is its own."""
         self._forget(Place(netns=name))
-        self._visitor.at_home(lambda: netns.attach(name, pid, noted))
+        self._visitor.on_host(lambda: netns.attach(name, pid, noted))
 
     def delete_namespace(self, name: str) -> None:
         """Take a name away; do nothing if it is already gone."""
         self._forget(Place(netns=name))
-        self._visitor.at_home(lambda: netns.delete(name))
+        self._visitor.on_host(lambda: netns.delete(name))
 
     def write_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         """Replace a file in one step."""
-        self._visitor.at_home(lambda: files.write(path, text, mode))
+        self._visitor.on_host(lambda: files.write(path, text, mode))
 
     def update_file(self, path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
         """Give a file another text and let it stay the same file, for those who have it mounted.
 
         What need not be ``lasting`` does not wait for the disk, and a power cut may leave nothing of it.
         """
-        self._visitor.at_home(lambda: files.update(path, text, mode, lasting))
+        self._visitor.on_host(lambda: files.update(path, text, mode, lasting))
 
     def remove_file(self, path: str) -> None:
         """Remove a file; do nothing if it is already gone."""
-        self._visitor.at_home(lambda: files.remove(path))
+        self._visitor.on_host(lambda: files.remove(path))
 
     def remove_folder(self, path: str) -> None:
         """Remove a folder if nothing is in it."""
-        self._visitor.at_home(lambda: files.remove_folder(path))
+        self._visitor.on_host(lambda: files.remove_folder(path))
 
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder, with something in it or not."""
-        return self._visitor.at_home(lambda: files.is_folder(path))
+        return self._visitor.on_host(lambda: files.is_folder(path))
 
     def retire_folder(self, path: str) -> None:
         """Remove a folder of a namespace and the files in it, and the folder of all of them if it was the last one."""
-        self._visitor.at_home(lambda: files.retire(path))
+        self._visitor.on_host(lambda: files.retire(path))
 
     def read_file(self, path: str) -> str | None:
         """The text of a file, None when there is none."""
-        return self._visitor.at_home(lambda: files.read(path))
+        return self._visitor.on_host(lambda: files.read(path))
 
     def look_file(self, path: str) -> str | None:
         """The text of a file of somebody else's, None when it cannot be read."""
-        return self._visitor.at_home(lambda: files.look(path))
+        return self._visitor.on_host(lambda: files.look(path))
 
     def folder(self, path: str) -> list[str]:
         """The names in a folder; none when it cannot be read."""
-        return self._visitor.at_home(lambda: files.names(path))
+        return self._visitor.on_host(lambda: files.names(path))
 
     def hostname(self) -> str:
         """What the host calls itself."""
@@ -180,7 +180,7 @@ class Host:
         """The places where a process with mounts of its own should find a file and does not."""
         from . import units
 
-        return self._visitor.at_home(lambda: units.unmounted(pid, mounts) if units.has_own_mounts(pid) else [])
+        return self._visitor.on_host(lambda: units.unmounted(pid, mounts) if units.has_own_mounts(pid) else [])
 
     def keep_byte_code(self, call: Call) -> None:
         """Keep what this call had to compile, where the next one will look."""
@@ -193,19 +193,19 @@ class Host:
         """Keep none of it any more."""
         from . import code_folder
 
-        self._visitor.at_home(code_folder.forget)
+        self._visitor.on_host(code_folder.forget)
 
     def read_bytes(self, path: str) -> bytes | None:
         """The content of a file that is no text, None when there is none."""
-        return self._visitor.at_home(lambda: files.read_bytes(path))
+        return self._visitor.on_host(lambda: files.read_bytes(path))
 
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         """Run a program of the host; its exit code, output and errors."""
-        return self._visitor.at_home(lambda: self._run(argv, text))
+        return self._visitor.on_host(lambda: self._run(argv, text))
 
     def netfilter(self) -> Netfilter:
         """The packet filter of this host, and the files that other firewalls keep."""
-        return Netfilter(self.call, self._visitor.at_home)
+        return Netfilter(self.call, self._visitor.on_host)
 
     def execute(self, argv: t.Sequence[str], text: str) -> None:
         """Run a command that reads ``text``, or raise CommandError."""
@@ -245,13 +245,13 @@ class Host:
         from .processes import describe
 
         pids = self.processes_by_inode().get(inode, ())
-        return self._visitor.at_home(lambda: describe(pids))
+        return self._visitor.on_host(lambda: describe(pids))
 
     def is_native(self, pid: int) -> bool:
         """Whether a process is one of the host itself, and not of a container."""
         from .processes import is_native
 
-        return self._visitor.at_home(lambda: is_native(pid))
+        return self._visitor.on_host(lambda: is_native(pid))
 
     def listeners_in(
         self, places: t.Iterable[Place], protocols: t.Sequence[str]
@@ -266,7 +266,7 @@ class Host:
         if self._processes is None:
             from .processes import processes_by_namespace
 
-            self._processes = self._visitor.at_home(processes_by_namespace)
+            self._processes = self._visitor.on_host(processes_by_namespace)
         return self._processes
 
     def announce(self, announcements: t.Sequence[Announcement]) -> None:
@@ -276,7 +276,7 @@ class Host:
         announce.wait_for_ports([item.port for item in announcements], _ANNOUNCE_SECONDS)
         self._answer(announcements)
         for item in announcements:
-            if not item.told:
+            if not item.to_neighbours:
                 continue
             addresses = [address.ip for address in item.addresses]
             try:

@@ -20,17 +20,17 @@ _LISTEN, _UNCONNECTED = "0A", "07"
 _SCTP_LISTENING = "10"  # SCTP_SS_LISTENING, which that file has in decimal
 
 # Port, address, inode.
-Row = tuple[int, Address, int]
+ListedSocket = tuple[int, Address, int]
 
 
-def listed(protocol: str) -> t.Iterator[Row]:
+def listed(protocol: str) -> t.Iterator[ListedSocket]:
     """The listeners of a protocol; none where the kernel does not have it, or where IPv6 is off."""
     for name in ["sctp/eps"] if protocol == "sctp" else [protocol, protocol + "6"]:
         with contextlib.suppress(OSError), open(_FOLDER + name, encoding="ascii") as file:
             yield from _sctp(file) if protocol == "sctp" else _usual(protocol, file)
 
 
-def _usual(protocol: str, file: t.Iterable[str]) -> t.Iterator[Row]:
+def _usual(protocol: str, file: t.Iterable[str]) -> t.Iterator[ListedSocket]:
     """Of TCP the kernel prints those that listen first (tcp_get_idx()), and there may be a hundred thousand connections
     behind them."""
     for number, line in enumerate(file):
@@ -42,7 +42,7 @@ def _usual(protocol: str, file: t.Iterable[str]) -> t.Iterator[Row]:
             return
 
 
-def _sctp(file: t.Iterable[str]) -> t.Iterator[Row]:
+def _sctp(file: t.Iterable[str]) -> t.Iterator[ListedSocket]:
     """A row for each socket, at its end one or more addresses (sctp_eps_seq_show())."""
     for row in [line.split() for line in file][1:]:
         if len(row) > 8 and row[3] == _SCTP_LISTENING:

@@ -16,19 +16,16 @@ import typing as t
 
 from ..marks import LOCK_FILE
 from .errors import KernelError, LockTimeout
+from .files import here
+
+if t.TYPE_CHECKING:
+    from .files import Door
 
 _FOLDER = "/run/lock"
 
-# Calls a function among the files that the lock is one of.
-Door = t.Callable[[t.Callable[[], t.Any]], t.Any]
-
-
-def _here(function: t.Callable[[], t.Any]) -> t.Any:
-    return function()
-
 
 @contextlib.contextmanager
-def held(timeout: float, what: str, door: Door = _here) -> t.Iterator[None]:
+def held(timeout: float, what: str, door: Door = here) -> t.Iterator[None]:
     """Hold the lock, or raise LockTimeout with its holder after ``timeout`` seconds."""
     path = os.path.join(_FOLDER if door(lambda: os.path.isdir(_FOLDER)) else "/run", LOCK_FILE)
     try:

@@ -35,8 +35,8 @@ _STAY_OUT = (
 _libc = ctypes.CDLL(None, use_errno=True)
 T = t.TypeVar("T")
 
-_Answer = tuple[t.Any, t.Optional[BaseException]]
-_Task = tuple[t.Callable[[], t.Any], "queue.SimpleQueue[_Answer]"]
+_Answer = tuple[object, t.Optional[BaseException]]
+_Task = tuple[t.Callable[[], object], "queue.SimpleQueue[_Answer]"]
 
 
 def unshare_network() -> None:
@@ -123,10 +123,9 @@ class Visitor:
         result, error = answers.get()
         if error is not None:
             raise error
-        value: T = result
-        return value
+        return t.cast("T", result)
 
-    def at_home(self, function: t.Callable[[], T]) -> T:
+    def on_host(self, function: t.Callable[[], T]) -> T:
         """What ``function`` returns or raises among the files of the host."""
         return self.run(function) if self._away else function()
 
@@ -169,7 +168,7 @@ def _come_home() -> None:
         raise KernelError("enter the mount namespace of process 1", error, _STAY_OUT) from error
 
 
-def _outcome(function: t.Callable[[], t.Any]) -> _Answer:
+def _outcome(function: t.Callable[[], object]) -> _Answer:
     try:
         return function(), None
     except BaseException as error:

@@ -13,22 +13,15 @@ from . import files
 # Runs a program with text on its standard input: argv and input to (exit code, standard output, standard error).
 Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
-# Calls a function among the files of the host.
-Door = t.Callable[[t.Callable[[], t.Any]], t.Any]
-
 # Asking iptables-legacy itself would make the kernel load the tables that are asked for.
 _LEGACY_TABLES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 _IPV6 = "/proc/sys/net/ipv6"
 
 
-def _here(function: t.Callable[[], t.Any]) -> t.Any:
-    return function()
-
-
 class Netfilter:
     """The packet filter of the network namespace that the calling thread is in."""
 
-    def __init__(self, run: Runner, door: Door = _here) -> None:
+    def __init__(self, run: Runner, door: files.Door = files.here) -> None:
         self.run = run
         self._door = door
 
@@ -42,10 +35,8 @@ class Netfilter:
 
     def read_file(self, path: str) -> str | None:
         """The text of a file of another firewall, None when it cannot be read."""
-        text: str | None = self._door(lambda: files.look(path))
-        return text
+        return self._door(lambda: files.look(path))
 
     def files_in(self, folder: str) -> list[str]:
         """The names in a folder of another firewall."""
-        found: list[str] = self._door(lambda: files.names(folder))
-        return found
+        return self._door(lambda: files.names(folder))

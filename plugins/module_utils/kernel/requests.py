@@ -186,5 +186,5 @@ def _given(**values: str | int | None) -> Attributes:
     return [(name, value) for name, value in values.items() if value is not None]
 
 
-def _info(kind: str, data: Attributes) -> tuple[str, t.Any]:
+def _info(kind: str, data: Attributes) -> tuple[str, object]:
     return ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", {"attrs": data})]})

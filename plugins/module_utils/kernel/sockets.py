@@ -61,7 +61,7 @@ class Sockets:
     def inside(self, place: Place, function: t.Callable[[], T]) -> T:
         """What ``function`` returns or raises in the namespace of ``place``."""
         if place == Place():
-            return self._visitor.at_home(function)
+            return self._visitor.on_host(function)
         namespace = self.get(place).namespace()
         try:
             return self._visitor.visit(namespace, function)
@@ -92,7 +92,7 @@ class Sockets:
     def with_file(self, place: Place, function: t.Callable[[int], T]) -> T:
         """What ``function`` returns for the open file of a place's namespace."""
         try:
-            fd = self._visitor.at_home(lambda: os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC))
+            fd = self._visitor.on_host(lambda: os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC))
             try:
                 return function(fd)
             finally:

@@ -125,8 +125,8 @@ class Stack:
         known: dict[str, str | None] = self._cache.get("sysctls", dict)
         listing: decode.Listing | None = self._cache.peek("links")
         if listing is not None:
-            told = {key: listing.setting(key) for key in keys if key not in known}
-            known.update({key: value for key, value in told.items() if value is not None})
+            listed = {key: listing.setting(key) for key in keys if key not in known}
+            known.update({key: value for key, value in listed.items() if value is not None})
         missing = [key for key in keys if key not in known]
         if missing:
             with self._reported("read sysctl %s" % ", ".join(missing)):

@@ -83,7 +83,7 @@ class Announcement:
     addresses: tuple[Interface, ...]
     port: str
     bridge: str = ""
-    told: bool = True  # whether others than the host may remember something else
+    to_neighbours: bool = True  # whether others than the host may remember something else
 
 
 @dataclass(frozen=True)

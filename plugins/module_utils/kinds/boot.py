@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import typing as t
 
+from ..arguments import Options
 from ..engine import A_PROCESS, Description, StepKind
 from ..firewall.choice import ROWS, better_beside_firewalld
 from ..kernel import archive
@@ -34,7 +35,7 @@ from ..operations import Operation, RemoveFile, RunTool, WriteFile
 from ..records import dataclass, replace
 from ..unit_operations import DaemonReload
 from ..world import World
-from .boot_record import WAITS, BootRecord, Objects, Options, Unusable, label_of, parse, spell
+from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell
 from .boot_units import (
     CALLERS,
     ENABLED,
@@ -308,7 +309,7 @@ def _can_begin(item: Boot, world: World) -> bool:
         return True
     try:
         archive.own()
-    except archive.Unreadable as error:
+    except Unreadable as error:
         world.warn(
             "The networks of this host are not made again at boot yet, for %s; the next run with the strategy linear"
             " sets that up." % error
@@ -336,7 +337,7 @@ def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | 
 # ---- in words and steps
 
 
-def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) -> dict[str, t.Any]:
+def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) -> dict[str, object]:
     """One side of the diff: how much is kept, and what differs from the other side."""
     counted = {"objects": len(record.objects)} if record.objects else {}
     differing = [

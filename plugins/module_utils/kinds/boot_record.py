@@ -12,6 +12,7 @@ import json
 import typing as t
 from dataclasses import field
 
+from ..arguments import Options
 from ..marks import BOOT_UNIT, file_mark, is_marked, label
 from ..model import DEFAULT_PROJECT
 from ..records import dataclass
@@ -19,7 +20,6 @@ from ..records import dataclass
 VERSION = 1
 _HEAD = file_mark("what %s makes at boot" % BOOT_UNIT)
 
-Options = t.Mapping[str, t.Any]
 # Objects by kind and title.
 Objects = dict[tuple[str, str], Options]
 # In the options of an object: for what it waits, as it cannot be made at boot. No kind has an option of this name.

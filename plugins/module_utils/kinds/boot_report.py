@@ -14,9 +14,7 @@ from .boot_units import ENABLED
 
 
 def at_boot(world: World, report: HostReport) -> str:
-    """Yes or no, and why; empty when there is nothing of ours."""
-    if not report.networks and not any(item.ours for item in report.namespaces):
-        return ""
+    """Yes or no, and why."""
     text = world.file(BOOT_OBJECTS)
     if text is None:
         return "no: nothing is kept for it"

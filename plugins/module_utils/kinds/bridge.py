@@ -9,12 +9,12 @@ import hashlib
 import typing as t
 
 from .. import parsing as read
-from ..arguments import NETWORK, Arguments
+from ..arguments import NETWORK, Arguments, Options
 from ..engine import OTHERS, Description, NetworkKind, StepKind, Stored
 from ..firewall.choice import BACKEND
 from ..kernel.state import BridgeValues, Link
 from ..marks import LINK_GROUP, alias, label_of, name_of
-from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest
+from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest, spelled
 from ..ownership import Holding
 from ..records import replace
 from ..world import Claims, World, described, is_ours
@@ -31,7 +31,6 @@ from .common import (
     options_of,
     refuse_narrow,
     restore_subnets,
-    spelled,
     sysctl_steps,
 )
 from .overlaps import first_overlap
@@ -55,7 +54,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         **BACKEND,
     }
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Bridge:
+    def parse(self, options: Options) -> Bridge:
         addresses = options.get("addresses")
         return Bridge(
             name=read.new_link_name("name", options["name"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import NETWORK, POLICY, WARN, Arguments
+from ..arguments import NETWORK, POLICY, WARN, Arguments, Options
 from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
@@ -33,53 +33,25 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
     ARGUMENTS: t.ClassVar[Arguments] = {**POLICY, **WARN, **NETWORK, **BACKEND}
     NAMES = ("allow",)
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> BridgePolicy:
-        bridge = read.link_name("bridge", options["bridge"])
-        given = options.get("subnets")
-        subnets = read.subnets("subnets", given)
-        trusted = sorted(
-            {read.link_name("trusted_interfaces", name) for name in options.get("trusted_interfaces") or ()}
-        )
-        gateways = None
+    def parse(self, options: Options) -> BridgePolicy:
+        bridge, given, gateways = read.link_name("bridge", options["bridge"]), options.get("subnets"), None
         if options.get("gateways") is not None:
             gateways = tuple(read.address("gateways", value) for value in options["gateways"])
-        flows = _to_host({self._parse_flow(item, bridge) for item in options.get("allow") or ()}, gateways or ())
-        for flow in flows if subnets else ():
-            _require_inside(flow, bridge, subnets, gateways or ())
-        internal = bool(options.get("internal"))
-        if internal and (trusted or options.get("direct_access")):
-            raise InvalidRequest(
-                "Bridge %s: an internal network has no way in; leave out trusted_interfaces and direct_access." % bridge
-            )
         kind = BridgePolicy if given is not None else _ByAddresses
-        return kind(
-            bridge=bridge,
-            subnets=subnets,
-            internal=internal,
-            icc=options.get("icc") is not False,
-            direct_access=bool(options.get("direct_access")),
-            trusted_interfaces=tuple(trusted),
-            host_access=options.get("host_access") != "deny",
-            allow=tuple(sorted(flows, key=str)),
-            network=read.owner(options),
-            gateways=gateways,
-        )
-
-    @staticmethod
-    def _parse_flow(item: t.Mapping[str, t.Any], bridge: str) -> Flow:
-        to = read.network("allow.to", item["to"])
-        source = ANYWHERE[to.version]
-        if item.get("from") is not None:
-            source = read.network("allow.from", item["from"])
-        if source.version != to.version:
-            raise InvalidRequest(
-                "Bridge %s: nothing flows from %s to %s; they are of two families." % (bridge, source, to)
+        return checked(
+            kind(
+                bridge=bridge,
+                subnets=read.subnets("subnets", given),
+                internal=bool(options.get("internal")),
+                icc=options.get("icc") is not False,
+                direct_access=bool(options.get("direct_access")),
+                trusted_interfaces=parse_trusted(options),
+                host_access=options.get("host_access") != "deny",
+                allow=tuple(parse_flow(item, bridge) for item in options.get("allow") or ()),
+                network=read.owner(options),
+                gateways=gateways,
             )
-        protocol = read.protocol("allow.protocol", item["protocol"]) if item.get("protocol") else ""
-        ports = None if item.get("port") is None else read.port_range("allow.port", item["port"])
-        if ports is not None and not protocol:
-            raise InvalidRequest("Bridge %s: allow.port %s wants allow.protocol, too." % (bridge, ports))
-        return Flow(source, to, protocol, ports)
+        )
 
     def check(self, items: t.Sequence[BridgePolicy]) -> None:
         bridges: set[str] = set()
@@ -141,7 +113,7 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
         return self.describe(item)
 
     @staticmethod
-    def describe(item: BridgePolicy) -> dict[str, t.Any]:
+    def describe(item: BridgePolicy) -> dict[str, object]:
         """The object in the words of the options."""
         return compact(
             bridge=item.bridge,
@@ -184,7 +156,42 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
                 remark_internal(port, world)
 
 
-def _describe_flow(flow: Flow) -> dict[str, t.Any]:
+def parse_trusted(options: Options) -> tuple[str, ...]:
+    """The option ``trusted_interfaces``; raises InvalidRequest."""
+    names = options.get("trusted_interfaces") or ()
+    return tuple(sorted({read.link_name("trusted_interfaces", name) for name in names}))
+
+
+def parse_flow(item: Options, bridge: str) -> Flow:
+    """An entry of the option ``allow``; raises InvalidRequest."""
+    to = read.network("allow.to", item["to"])
+    source = ANYWHERE[to.version] if item.get("from") is None else read.network("allow.from", item["from"])
+    protocol = read.protocol("allow.protocol", item["protocol"]) if item.get("protocol") else ""
+    ports = None if item.get("port") is None else read.port_range("allow.port", item["port"])
+    if source.version != to.version:
+        raise InvalidRequest("Bridge %s: nothing flows from %s to %s; they are of two families." % (bridge, source, to))
+    if ports is not None and not protocol:
+        raise InvalidRequest("Bridge %s: allow.port %s needs allow.protocol as well." % (bridge, ports))
+    return Flow(source, to, protocol, ports)
+
+
+def checked(item: BridgePolicy) -> BridgePolicy:
+    """The policy as it is compared, with its flows to the host marked as such.
+
+    Raises InvalidRequest when its parts contradict one another.
+    """
+    flows = sorted(_to_host(item.allow, item.gateways or ()), key=str)
+    for flow in flows if item.subnets else ():
+        _require_inside(flow, item.bridge, item.subnets, item.gateways or ())
+    if item.internal and (item.trusted_interfaces or item.direct_access):
+        raise InvalidRequest(
+            "Bridge %s: an internal network has no way in; leave out trusted_interfaces and direct_access."
+            % item.bridge
+        )
+    return replace(item, allow=tuple(flows))
+
+
+def _describe_flow(flow: Flow) -> dict[str, object]:
     ends = {"from": str(flow.source), "to": str(flow.to)}
     return dict(ends, **compact(protocol=flow.protocol or None, port=None if flow.ports is None else str(flow.ports)))
 

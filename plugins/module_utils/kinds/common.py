@@ -164,23 +164,18 @@ def foreseen(
     return [(key, good) for key, bad, good in found if world.sysctl_of_link(place, key) == bad]
 
 
-def spelled(addresses: t.Iterable[Interface]) -> list[str]:
-    """Addresses as a person writes them, in an order that does not depend on how they came to be."""
-    return [str(address) for address in sorted(addresses, key=lambda address: (address.version, address))]
-
-
 def belongs(label: str) -> dict[str, str | None]:
     """Whose an object is, in the words of the options; the default project goes without saying."""
     project = project_of(label)
     return {"network": name_of(label) or None, "project": None if project == DEFAULT_PROJECT else project}
 
 
-def options_of(**values: t.Any) -> dict[str, t.Any]:
+def options_of(**values: object) -> dict[str, object]:
     """Options as they are kept for the next boot, without those that say what goes without saying."""
     return {key: value for key, value in values.items() if value not in (None, False, [], {})}
 
 
-def compact(**values: t.Any) -> dict[str, t.Any]:
+def compact(**values: object) -> dict[str, object]:
     """A description without what is not said: None."""
     return {key: value for key, value in values.items() if value is not None}
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ..arguments import Options
 from ..marks import label_of, name_of
 from ..model import Address, InvalidRequest, enumerate_few
 from ..parsing import is_name
 from ..world import World, is_ours
 
-_Options = dict[str, t.Any]
 _SHOWN = 12
 
 
@@ -30,7 +30,7 @@ class EndpointNames:
                 addresses = tuple(address.ip for address in pair[1].addresses)
                 self._known.setdefault(pair[0].netns, []).append((name_of(label_of(link.alias)), addresses))
 
-    def resolved(self, options: _Options, names: t.Iterable[str], family: str) -> _Options:
+    def resolved(self, options: Options, names: t.Iterable[str], family: str) -> Options:
         """Options with addresses for the names in some of them; ``family`` is the one whose family all others have."""
         found = dict(options)
         if is_name(options.get(family)):
@@ -56,17 +56,17 @@ class EndpointNames:
             raise InvalidRequest("%s: endpoint %s has no address of the family of %s." % (option, name, like))
         return found
 
-    def _list(self, option: str, values: t.Iterable[t.Any], like: object) -> list[t.Any]:
+    def _list(self, option: str, values: t.Iterable[object], like: object) -> list[object]:
         """Of a name what is of the family of the address or subnet ``like``."""
-        found: list[t.Any] = []
+        found: list[object] = []
         for value in values:
             if is_name(value):
-                found += self._fitting(option, value, like)
+                found += self._fitting(option, str(value), like)
             else:
                 found.append(value)
         return found
 
-    def _flows(self, entry: t.Mapping[str, t.Any]) -> list[_Options]:
+    def _flows(self, entry: Options) -> list[Options]:
         sides = {side: self._side("allow." + side, entry.get(side)) for side in ("from", "to")}
         if not any(map(is_name, (entry.get("from"), entry.get("to")))):
             return [dict(entry)]
@@ -78,8 +78,8 @@ class EndpointNames:
             )
         return [{**entry, "to": two, **({} if one is None else {"from": one})} for one, two in fitting]
 
-    def _side(self, option: str, value: t.Any) -> list[t.Any]:
-        return [str(address) for address in self._addresses(option, value)] if is_name(value) else [value]
+    def _side(self, option: str, value: object) -> list[object]:
+        return [str(address) for address in self._addresses(option, str(value))] if is_name(value) else [value]
 
     def _addresses(self, option: str, name: str) -> list[Address]:
         """All addresses of an endpoint; raises InvalidRequest."""
@@ -97,7 +97,7 @@ class EndpointNames:
         return "which has %s" % enumerate_few(sorted(self._known), _SHOWN) if self._known else "which has none"
 
 
-def has_names(options: _Options, names: t.Iterable[str]) -> bool:
+def has_names(options: Options, names: t.Iterable[str]) -> bool:
     """Whether a name stands in one of these options."""
     values = [options.get(option) for option in names]
     flat = [item for value in values for item in (value if isinstance(value, list) else [value])]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import NETWORK, SERVICE_REMOVAL, Arguments
+from ..arguments import NETWORK, SERVICE_REMOVAL, Arguments, Options
 from ..engine import Description, NetworkKind, StepKind
 from ..firewall.choice import BACKEND
 from ..marks import BOOT_UNIT, drop_in, endpoint_unit, is_marked, service_of
@@ -35,7 +35,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
     """A service in a namespace. The unit itself is somebody else's."""
 
     name = "endpoint_service"
-    tells = ("services",)
+    returns = ("services",)
     ARGUMENTS: t.ClassVar[Arguments] = {
         "unit": {"type": "str", "required": True},
         "netns": {"type": "str"},
@@ -44,7 +44,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         **BACKEND,
     }
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> EndpointService:
+    def parse(self, options: Options) -> EndpointService:
         netns = options.get("netns")
         return EndpointService(
             unit=read.service("unit", options["unit"]),

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The end of a link in a network namespace: its MAC address, addresses, gateways and routes.
 
-A veth pair has one, and every link that is born inside a namespace is one. How the link itself is made is its kind's
-own business; ``owner`` is what a message calls it, such as "veth v-web".
+A veth pair has one, and every link that is born inside a namespace is one. How the link itself is made is up to its
+kind; ``owner`` is what a message calls it, such as "veth v-web".
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, RouteEntry
+from ..arguments import ROUTE, Arguments, Options
+from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, LinkValue, RouteEntry
 from ..marks import ROUTE_PROTOCOL
-from ..model import ANYWHERE, Address, Conflict, Interface, InvalidRequest, Network, Peer, Place, Route
+from ..model import ANYWHERE, Address, Conflict, End, Interface, InvalidRequest, Network, Place, Route, spelled
 from ..records import dataclass, replace
 from ..world import World, metric_of, same_route, target_of, via_of
 from . import source_routing
@@ -26,7 +27,6 @@ from .common import (
     link_values,
     options_of,
     restore_subnets,
-    spelled,
     sysctl_steps,
 )
 
@@ -36,86 +36,109 @@ if t.TYPE_CHECKING:
 
 _KNOWN = (ROUTE_PROTOCOL, BY_THE_KERNEL)
 
+ARGUMENTS: Arguments = {
+    "name": {"type": "str"},
+    "netns": {"type": "str"},
+    "pid": {"type": "int"},
+    "mac_address": {"type": "str"},
+    "addresses": {"type": "list", "elements": "str"},
+    "gateways": {"type": "list", "elements": "str"},
+    "routes": {"type": "list", "elements": "dict", "options": ROUTE},
+    "source_gateways": {"type": "list", "elements": "str"},
+}
+
 
 # ---- options to model
 
 
-def parse_end(options: t.Mapping[str, t.Any], owner: str) -> Peer:
-    """The option ``peer`` of a link; raises InvalidRequest."""
-    netns, pid = options.get("netns"), read.pid("peer.pid", options.get("pid"))
+class Words(t.NamedTuple):
+    """What messages call an end and its options."""
+
+    owner: str  # the link, such as "veth v-web"
+    prefix: str = ""  # of its options, such as "peer." if they are inside of the option peer
+
+    def option(self, name: str) -> str:
+        """An option as the user wrote it."""
+        return self.prefix + name
+
+    def wrong(self, text: str) -> InvalidRequest:
+        """The error that says what is wrong with this end."""
+        return InvalidRequest("%s: %s." % (self.owner, text))
+
+
+def parse_end(options: Options, words: Words) -> End:
+    """An end by its options, see ARGUMENTS; raises InvalidRequest."""
+    option, netns, addresses = words.option, options.get("netns"), options.get("addresses")
+    pid = read.pid(option("pid"), options.get("pid"))
     if netns is not None and pid is not None:
-        raise InvalidRequest("%s: the peer lives in a namespace by name or by pid, not both." % owner)
-    addresses = options.get("addresses")
-    given = None if addresses is None else read.interfaces("peer.addresses", addresses)
-    return Peer(
-        name=read.new_link_name("peer.name", options.get("name") or "eth0"),
-        place=Place(None if netns is None else read.namespace_name("peer.netns", netns), pid),
-        mac_address=read.mac_address("peer.mac_address", options.get("mac_address")),
+        raise words.wrong("set %s or %s, not both" % (option("netns"), option("pid")))
+    given = None if addresses is None else read.interfaces(option("addresses"), addresses)
+    return End(
+        name=read.new_link_name(option("name"), options.get("name") or "eth0"),
+        place=Place(None if netns is None else read.namespace_name(option("netns"), netns), pid),
+        mac_address=read.mac_address(option("mac_address"), options.get("mac_address")),
         addresses=given,
-        routes=parse_routes(options, given, owner),
-        source_gateways=_parse_source_gateways(options, given, owner),
+        routes=parse_routes(options, given, words),
+        source_gateways=_parse_source_gateways(options, given, words),
     )
 
 
 def _parse_source_gateways(
-    options: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, owner: str
+    options: Options, addresses: t.Sequence[Interface] | None, words: Words
 ) -> tuple[Address, ...]:
-    found = _gateways(options, owner, "source_gateways")
+    found = _gateways(options, words, "source_gateways")
     if found and addresses is None:
-        raise InvalidRequest("%s: peer.source_gateways wants peer.addresses, too." % owner)
+        raise words.wrong("%s needs %s as well" % (words.option("source_gateways"), words.option("addresses")))
     for via in found:
-        _require_reachable(Route(ANYWHERE[via.version], via), addresses, owner)
+        _require_reachable(Route(ANYWHERE[via.version], via), addresses, words)
     return tuple(found)
 
 
-def parse_routes(
-    options: t.Mapping[str, t.Any], addresses: t.Sequence[Interface] | None, owner: str
-) -> tuple[Route, ...]:
+def parse_routes(options: Options, addresses: t.Sequence[Interface] | None, words: Words) -> tuple[Route, ...]:
     """The options ``gateways`` and ``routes`` of an end with these addresses; raises InvalidRequest."""
-    routes = [Route(ANYWHERE[via.version], via) for via in _gateways(options, owner)]
-    routes += [_parse_route(item, owner) for item in options.get("routes") or ()]
+    routes = [Route(ANYWHERE[via.version], via) for via in _gateways(options, words)]
+    routes += [_parse_route(item, words) for item in options.get("routes") or ()]
     wanted: set[tuple[Network, int | None]] = set()
     for route in routes:
-        _require_reachable(route, addresses, owner)
+        _require_reachable(route, addresses, words)
         key = (route.to, metric_of(route))
         if key in wanted:
-            raise InvalidRequest("%s: there are two routes to %s with the same metric." % (owner, route.to))
+            raise words.wrong("there are two routes to %s with the same metric" % route.to)
         wanted.add(key)
     return tuple(routes)
 
 
-def _parse_route(item: t.Mapping[str, t.Any], owner: str) -> Route:
+def _parse_route(item: Options, words: Words) -> Route:
     if not item.get("to"):
-        raise InvalidRequest("%s: a route needs the option to." % owner)
-    via = None if item.get("via") is None else read.address("peer.routes.via", item["via"])
+        raise words.wrong("a route needs the option to")
+    via = None if item.get("via") is None else read.address(words.option("routes.via"), item["via"])
     if item["to"] == "default":
         to = ANYWHERE[4 if via is None else via.version]
     else:
-        to = read.network("peer.routes.to", item["to"])
+        to = read.network(words.option("routes.to"), item["to"])
     if via is not None and via.version != to.version:
-        raise InvalidRequest("%s: the route to %s cannot go via %s." % (owner, to, via))
+        raise words.wrong("the route to %s cannot go via %s" % (to, via))
     metric = item.get("metric")
     if metric is not None and not 0 <= metric < 2**32:
-        raise InvalidRequest("%s: a route cannot have the metric %d." % (owner, metric))
+        raise words.wrong("a route cannot have the metric %d" % metric)
     return Route(to, via, metric)
 
 
-def _gateways(options: t.Mapping[str, t.Any], owner: str, name: str = "gateways") -> list[Address]:
-    gateways = [read.address("peer.%s" % name, value) for value in options.get(name) or ()]
+def _gateways(options: Options, words: Words, name: str = "gateways") -> list[Address]:
+    gateways = [read.address(words.option(name), value) for value in options.get(name) or ()]
     if len({gateway.version for gateway in gateways}) < len(gateways):
-        raise InvalidRequest("%s: peer.%s takes one gateway for each address family." % (owner, name))
+        raise words.wrong("%s takes one gateway for each address family" % words.option(name))
     return gateways
 
 
-def _require_reachable(route: Route, addresses: t.Sequence[Interface] | None, owner: str) -> None:
+def _require_reachable(route: Route, addresses: t.Sequence[Interface] | None, words: Words) -> None:
     """A gateway must lie in a subnet of the link, or the kernel refuses the route when half is done."""
     if route.via is None or addresses is None:
         return
     if not any(route.via.version == address.version and route.via in address.network for address in addresses):
-        raise InvalidRequest(
-            "%s: the gateway %s lies in no subnet of the peer (%s)."
-            % (owner, route.via, ", ".join(spelled(addresses)) or "none")
-        )
+        subnets = ", ".join(spelled(addresses)) or "none"
+        option = words.option("addresses")
+        raise words.wrong("the gateway %s lies in no subnet of %s (%s)" % (route.via, option, subnets))
 
 
 class EndChecks:
@@ -127,12 +150,12 @@ class EndChecks:
         self._stations: dict[tuple[str, str], str] = {}
         self._routes: dict[tuple[Place, Network, int | None], str] = {}
 
-    def add(self, end: Peer, owner: str, segment: str) -> None:
+    def add(self, end: End, owner: str, segment: str) -> None:
         """One more end; what is on one segment hears one another. Raises InvalidRequest."""
         key = (end.place, end.name)
         if key in self._names:
             raise InvalidRequest(
-                "%s and %s would both have %s in %s as their peer." % (self._names[key], owner, end.name, end.place)
+                "%s and %s would both have the interface %s in %s." % (self._names[key], owner, end.name, end.place)
             )
         self._names[key] = owner
         for address in end.addresses or ():
@@ -158,7 +181,7 @@ class EndChecks:
         self._routes[key] = owner
 
 
-def refuse_taken_addresses(owner: str, end: Peer, there: Link | None, bridge: str, world: World) -> None:
+def refuse_taken_addresses(owner: str, end: End, there: Link | None, bridge: str, world: World) -> None:
     """Raise Conflict when somebody else on the bridge has the MAC address or an address of an end.
 
     Of two stations with one address, the bridge and the neighbours hear now the one and now the other.
@@ -182,7 +205,7 @@ def _ip(address: Interface) -> str:
 # ---- in the words of the options
 
 
-def wanted_end(end: Peer) -> dict[str, t.Any]:
+def wanted_end(end: End) -> dict[str, object]:
     """An end as it is asked for."""
     return compact(
         name=end.name,
@@ -195,8 +218,8 @@ def wanted_end(end: Peer) -> dict[str, t.Any]:
     )
 
 
-def stored_end(end: Peer) -> dict[str, t.Any]:
-    """The option ``peer`` of which parse_end() makes the same end; a process is another one after a boot."""
+def stored_end(end: End) -> dict[str, object]:
+    """The options of which parse_end() makes the same end, without the process: after a boot it has another pid."""
     options = options_of(
         name=end.name,
         netns=end.place.netns,
@@ -209,7 +232,7 @@ def stored_end(end: Peer) -> dict[str, t.Any]:
     return options
 
 
-def observed_end(end: Peer, there: Link, world: World) -> dict[str, t.Any]:
+def observed_end(end: End, there: Link, world: World) -> dict[str, object]:
     """The same end as it is, without what is not asked for."""
     routes = [e.route for e in world.routes(end.place) if e.link == end.name and e.protocol == ROUTE_PROTOCOL]
     return compact(
@@ -223,11 +246,11 @@ def observed_end(end: Peer, there: Link, world: World) -> dict[str, t.Any]:
     )
 
 
-def end_as_it_is(place: Place, there: Link, world: World) -> Peer:
+def end_as_it_is(place: Place, there: Link, world: World) -> End:
     """What to ask for to get an end as it is."""
     entries = [e for e in world.routes(place) if e.link == there.name and e.protocol == ROUTE_PROTOCOL]
     routes = tuple(_without_metric(entry.route) for entry in entries)
-    return Peer(
+    return End(
         there.name,
         place,
         there.mac_address,
@@ -249,7 +272,7 @@ class RouteChange:
     subnets: list[Operation]  # the steps that add those to its own subnets
 
 
-def change_routes(owner: str, end: Peer, there: Link | None, world: World) -> RouteChange:
+def change_routes(owner: str, end: End, there: Link | None, world: World) -> RouteChange:
     """From the routes that are there to the wanted ones; ``there`` is None for an end that is still to be made.
 
     Tells the world. What is in the way of others goes where the namespace is ours; elsewhere it raises Conflict.
@@ -263,14 +286,14 @@ def change_routes(owner: str, end: Peer, there: Link | None, world: World) -> Ro
     for entry in stale:
         world.drop_route(end.place, entry)
     subnets = [] if there is None else restore_subnets(owner, end.place, there, end.addresses, world)
-    foreign = _clear_the_way(owner, end, missing, world) + _uncover(owner, end, there, world)
+    others = _clear_the_way(owner, end, missing, world) + _uncover(owner, end, there, world)
     for route in missing:
         world.put_route(end.place, end.name, route, ROUTE_PROTOCOL)
     world.settle_routes(end.place, end.name)
-    return RouteChange(stale + foreign, missing, subnets)
+    return RouteChange(stale + others, missing, subnets)
 
 
-def _clear_the_way(owner: str, end: Peer, missing: t.Sequence[Route], world: World) -> list[RouteEntry]:
+def _clear_the_way(owner: str, end: End, missing: t.Sequence[Route], world: World) -> list[RouteEntry]:
     """The routes of others that go for the wanted ones: the kernel takes one for each target and metric."""
     wanted = {(route.to, metric_of(route)): route for route in end.routes}
     for entry in world.routes(end.place):
@@ -282,7 +305,7 @@ def _clear_the_way(owner: str, end: Peer, missing: t.Sequence[Route], world: Wor
     return []
 
 
-def _uncover(owner: str, end: Peer, there: Link | None, world: World) -> list[RouteEntry]:
+def _uncover(owner: str, end: End, there: Link | None, world: World) -> list[RouteEntry]:
     """The routes of others that go, as packets for the subnets of an end take them."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     if not addresses or all(e.link == end.name or e.protocol in _KNOWN for e in world.routes(end.place)):
@@ -292,17 +315,17 @@ def _uncover(owner: str, end: Peer, there: Link | None, world: World) -> list[Ro
     return uncover(owner, end.place, end.name, addresses, world)
 
 
-def _moved(end: Peer, there: Link | None) -> list[Interface]:
+def _moved(end: End, there: Link | None) -> list[Interface]:
     """The addresses that go: the kernel takes routes with the last one of a family."""
     return [] if there is None or end.addresses is None else [a for a in there.addresses if a not in end.addresses]
 
 
-def change_sources(end: Peer, there: Link | None, world: World) -> source_routing.SourceChange:
+def change_sources(end: End, there: Link | None, world: World) -> source_routing.SourceChange:
     """From the rules and tables for its own addresses to the wanted ones."""
     return source_routing.change(end, there, {address.version for address in _moved(end, there)}, world)
 
 
-def remove_routes(end: Peer, change: RouteChange) -> list[Operation]:
+def remove_routes(end: End, change: RouteChange) -> list[Operation]:
     """The steps before anything else of an end is changed."""
     if not change.stale:
         return []
@@ -311,7 +334,7 @@ def remove_routes(end: Peer, change: RouteChange) -> list[Operation]:
     return [RemoveRoute(end.place, entry.link, entry.route, entry.protocol) for entry in change.stale]
 
 
-def add_routes(end: Peer, routes: t.Sequence[Route], replaces: bool = False) -> list[Operation]:
+def add_routes(end: End, routes: t.Sequence[Route], replaces: bool = False) -> list[Operation]:
     """The steps that come last, since a route needs its link up and its gateway in reach.
 
     In a namespace of ours they replace one that leads nowhere as well; those are not among the routes that we read.
@@ -323,14 +346,14 @@ def add_routes(end: Peer, routes: t.Sequence[Route], replaces: bool = False) -> 
     return [AddRoute(end.place, end.name, route, replaces=replaces) for route in routes]
 
 
-def end_addresses(end: Peer, there: Link | None) -> list[Operation]:
+def end_addresses(end: End, there: Link | None) -> list[Operation]:
     """The steps for the addresses."""
     return address_steps(end.place, end.name, () if there is None else there.addresses, end.addresses)
 
 
-def raise_end(end: Peer, there: Link | None, mtu: int | None) -> list[Operation]:
+def raise_end(end: End, there: Link | None, mtu: int | None) -> list[Operation]:
     """The step for the values of the link itself; one that is still to be made is born with all but being up."""
-    wanted: dict[str, t.Any] = {"up": True}
+    wanted: dict[str, LinkValue] = {"up": True}
     if there is not None and mtu is not None:
         wanted["mtu"] = mtu
     if there is not None and end.mac_address is not None:
@@ -338,7 +361,7 @@ def raise_end(end: Peer, there: Link | None, mtu: int | None) -> list[Operation]
     return link_steps(end.place, end.name, {} if there is None else link_values(there), wanted)
 
 
-def end_sysctls(end: Peer, ipv6: bool) -> list[tuple[str, str]]:
+def end_sysctls(end: End, ipv6: bool) -> list[tuple[str, str]]:
     """What an end needs of IPv6: nothing of it where all is IPv4, and no routes by router advertisements."""
     if end.addresses is None or not ipv6:
         return []
@@ -348,13 +371,13 @@ def end_sysctls(end: Peer, ipv6: bool) -> list[tuple[str, str]]:
     return [(conf + "disable_ipv6", "1" if off else "0"), (conf + "accept_ra", "0")]
 
 
-def foreseen_inside(end: Peer, there: Link | None, world: World) -> list[Operation]:
+def foreseen_inside(end: End, there: Link | None, world: World) -> list[Operation]:
     """The steps for what it has inherited, or was given by hand, that cuts it off."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     return sysctl_steps(end.place, foreseen(end.name, addresses, world, end.place, there is not None), world)
 
 
-def end_link(end: Peer, there: Link | None, mtu: int | None) -> Link:
+def end_link(end: End, there: Link | None, mtu: int | None) -> Link:
     """The link as it will be."""
     link = Link(end.name, 0) if there is None else there
     addresses = link.addresses if end.addresses is None else end.addresses

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import MASQUERADE, NETWORK, WARN, Arguments
+from ..arguments import MASQUERADE, NETWORK, WARN, Arguments, Options
 from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
@@ -39,7 +39,7 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
     NAMES = ("exclude",)
     FAMILY = "source"
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Masquerade:
+    def parse(self, options: Options) -> Masquerade:
         source = read.network("source", options["source"])
         exclude = read.networks("exclude", options.get("exclude"))
         to_source = None
@@ -116,7 +116,7 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
             remark_address(item.to_source, text, _from(item), item.key, world)
 
     @staticmethod
-    def describe(item: Masquerade) -> dict[str, t.Any]:
+    def describe(item: Masquerade) -> dict[str, object]:
         """The object in the words of the options."""
         return compact(
             source=str(item.source),

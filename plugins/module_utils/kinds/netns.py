@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import NETWORK, Arguments
+from ..arguments import NETWORK, Arguments, Options
 from ..engine import A_PROCESS, OTHERS, Description, NetworkKind, StepKind, Stored
 from ..firewall.choice import BACKEND
 from ..kernel.sockets import path_of
@@ -29,7 +29,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"
-    tells = ("recreated",)
+    returns = ("recreated",)
     ARGUMENTS: t.ClassVar[Arguments] = {
         "name": {"type": "str", "required": True},
         "pid": {"type": "int"},
@@ -38,7 +38,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         **BACKEND,
     }
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Namespace:
+    def parse(self, options: Options) -> Namespace:
         return Namespace(
             name=read.namespace_name("name", options["name"]),
             pid=read.pid("pid", options.get("pid")),
@@ -131,7 +131,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
     @staticmethod
     def _loopback(place: Place, world: World) -> list[Operation]:
         lo = world.links(place).get("lo")
-        return [] if lo is None else _loopback_steps(place, lo, {"up": True}, world)
+        return [] if lo is None else _loopback_steps(place, lo, replace(lo, up=True), world)
 
     def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> list[Operation]:
         """The name is there: it must mean the namespace of that process, or be ours to give away."""
@@ -157,10 +157,9 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         place = Place(netns=item.name)
         _refuse_unknown(place, item, world)
         lo = world.links(place)["lo"]
-        wanted: dict[str, t.Any] = {"up": True}
-        if is_made_by_us(lo):
-            wanted["alias"] = namespace_alias(item.network, item.name)
-        return _loopback_steps(place, lo, wanted, world) + sysctl_steps(place, item.sysctls, world)
+        alias = namespace_alias(item.network, item.name) if is_made_by_us(lo) else lo.alias
+        steps = _loopback_steps(place, lo, replace(lo, up=True, alias=alias), world)
+        return steps + sysctl_steps(place, item.sysctls, world)
 
     def _plan_absent(self, item: Namespace, entry: NamespaceEntry | None, world: World) -> list[Operation]:
         if entry is None:
@@ -231,10 +230,10 @@ def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None
     world.warn("Namespace %s is made anew; %s." % (name, why))
 
 
-def _loopback_steps(place: Place, lo: Link, wanted: dict[str, t.Any], world: World) -> list[Operation]:
-    steps = link_steps(place, "lo", link_values(lo), wanted)
+def _loopback_steps(place: Place, lo: Link, wanted: Link, world: World) -> list[Operation]:
+    steps = link_steps(place, "lo", link_values(lo), {"up": wanted.up, "alias": wanted.alias})
     if steps:
-        world.put_link(replace(lo, **wanted), place)
+        world.put_link(wanted, place)
     return steps
 
 

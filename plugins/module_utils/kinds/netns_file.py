@@ -46,7 +46,7 @@ class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
     def wanted(self, item: NamespaceFile, observed: Description, world: World) -> Description:
         return _describe(item.network, item.text, world.found_file(_path(item)) or "")
 
-    def told(self, found: Description) -> Description:
+    def returned(self, found: Description) -> Description:
         return None if found is None else {name: value for name, value in found.items() if name != "text"}
 
     def plan(self, item: NamespaceFile, state: str, world: World) -> list[Operation]:
@@ -70,7 +70,7 @@ def _path(item: NamespaceFile) -> str:
     return "%s/%s" % (folder, item.name)
 
 
-def _describe(label: str, text: str, other: str) -> dict[str, t.Any]:
+def _describe(label: str, text: str, other: str) -> dict[str, object]:
     """Whose a file is, and which of its lines the other text has not."""
     if text == other:
         return compact(**belongs(label))

@@ -8,14 +8,14 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import NETWORK, PORT, WARN, Arguments
+from ..arguments import NETWORK, PORT, WARN, Arguments, Options
 from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.choice import BACKEND
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
 from ..marks import name_of
-from ..model import Conflict, InvalidRequest, PublishedPort
+from ..model import Address, Conflict, InvalidRequest, Network, PublishedPort
 from ..ownership import Holding, named
 from ..records import replace
 from ..world import World
@@ -30,7 +30,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
     NAMES = ("container_ip", "allowed_sources")
     FAMILY = "container_ip"
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> PublishedPort:
+    def parse(self, options: Options) -> PublishedPort:
         host_ports = read.port_range("host_port", options["host_port"])
         container_ip = read.address("container_ip", options["container_ip"])
         inside = host_ports
@@ -61,7 +61,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         )
 
     @staticmethod
-    def _parse_host_ip(value: str | None, container_ip: t.Any) -> t.Any:
+    def _parse_host_ip(value: str | None, container_ip: Address) -> Address | None:
         if not value:
             return None
         host_ip = read.address("host_ip", value)
@@ -75,7 +75,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         return None if host_ip.is_unspecified else host_ip
 
     @staticmethod
-    def _parse_sources(options: t.Mapping[str, t.Any], version: int) -> t.Any:
+    def _parse_sources(options: Options, version: int) -> tuple[Network, ...]:
         sources = read.networks("allowed_sources", options.get("allowed_sources"))
         if any(source.prefixlen == 0 and source.version == version for source in sources):
             return ()  # everyone
@@ -134,7 +134,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         return of_port(item, world)
 
     @staticmethod
-    def describe(item: PublishedPort) -> dict[str, t.Any]:
+    def describe(item: PublishedPort) -> dict[str, object]:
         """The object in the words of the options."""
         return compact(
             host_ip=None if item.host_ip is None else str(item.host_ip),
@@ -158,11 +158,11 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         elif there != item:
             self._refuse_taken(item, there, world)
             ports.add(item)
-            moved = there is not None and _target(there) != _target(item)
+            moved = there if there is not None and _target(there) != _target(item) else None
             # A TCP client begins anew by itself; a UDP one goes on with the translation that it began with.
-            if moved and item.protocol == "tcp":
-                rules.moved[item.key] = there
-            elif moved or (there is None and item.protocol == "udp"):
+            if moved is not None and item.protocol == "tcp":
+                rules.moved[item.key] = moved
+            elif moved is not None or (there is None and item.protocol == "udp"):
                 rules.stale.append(_flows(item))
 
     def conclude(self, item: PublishedPort, world: World) -> None:
@@ -219,7 +219,7 @@ def _asked(item: PublishedPort) -> str:
     return "%s (%s)" % (named(item.network, item.endpoint), item) if item.endpoint else str(item)
 
 
-def _target(item: PublishedPort) -> tuple[t.Any, int]:
+def _target(item: PublishedPort) -> tuple[Address, int]:
     return (item.container_ip, item.container_port)
 
 

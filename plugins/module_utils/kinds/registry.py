@@ -14,7 +14,7 @@ import typing as t
 from . import parts
 
 if t.TYPE_CHECKING:
-    from ..engine import Kind
+    from ..engine import AnyKind
     from ..report import HostReport
     from ..world import World
 
@@ -23,67 +23,67 @@ class Row(t.NamedTuple):
     """A kind: how to load it, where it stands in a run, and what it adds to the report of a host."""
 
     name: str
-    load: t.Callable[[], Kind[t.Any]]
+    load: t.Callable[[], AnyKind]
     leaves: int  # what goes, goes in the order of these numbers; what comes, in the order of the rows
     report: t.Callable[[World, HostReport], HostReport]  # is given what the rows above have reported
     has_module: bool = True  # of its own; what else there is follows from whole networks alone
 
 
-def _bridge_firewall() -> Kind[t.Any]:
+def _bridge_firewall() -> AnyKind:
     from .bridge_firewall import BridgeFirewallKind
 
     return BridgeFirewallKind()
 
 
-def _nat_masquerade() -> Kind[t.Any]:
+def _nat_masquerade() -> AnyKind:
     from .nat_masquerade import NatMasqueradeKind
 
     return NatMasqueradeKind()
 
 
-def _port_publish() -> Kind[t.Any]:
+def _port_publish() -> AnyKind:
     from .port_publish import PortPublishKind
 
     return PortPublishKind()
 
 
-def _bridge() -> Kind[t.Any]:
+def _bridge() -> AnyKind:
     from .bridge import BridgeKind
 
     return BridgeKind()
 
 
-def _sysctl_forward() -> Kind[t.Any]:
+def _sysctl_forward() -> AnyKind:
     from .sysctl_forward import SysctlForwardKind
 
     return SysctlForwardKind()
 
 
-def _netns() -> Kind[t.Any]:
+def _netns() -> AnyKind:
     from .netns import NetnsKind
 
     return NetnsKind()
 
 
-def _veth() -> Kind[t.Any]:
+def _veth() -> AnyKind:
     from .veth import VethKind
 
     return VethKind()
 
 
-def _netns_file() -> Kind[t.Any]:
+def _netns_file() -> AnyKind:
     from .netns_file import NetnsFileKind
 
     return NetnsFileKind()
 
 
-def _endpoint_service() -> Kind[t.Any]:
+def _endpoint_service() -> AnyKind:
     from .endpoint_service import EndpointServiceKind
 
     return EndpointServiceKind()
 
 
-def _dns() -> Kind[t.Any]:
+def _dns() -> AnyKind:
     from .dns import DnsKind
 
     return DnsKind()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ..engine import Request
+from ..engine import AnyRequest, Request
 from ..model import Forwarding
 from ..world import World
 from .forward_record import KEPT, load
 
 
-def release(world: World) -> t.Sequence[Request]:
+def release(world: World) -> t.Sequence[AnyRequest]:
     """The look at what is still needed; none where no request outlived the object that made it."""
     if load(world).of(KEPT) is None:
         return ()

@@ -16,7 +16,7 @@ import zlib
 
 from ..kernel.state import Link, RouteEntry
 from ..marks import SOURCE_TABLES
-from ..model import ANYWHERE, Address, Peer, Place, Route, SourceRule
+from ..model import ANYWHERE, Address, End, Place, Route, SourceRule
 from ..records import dataclass, replace
 from ..world import World, is_ours, metric_of, with_metric
 
@@ -35,7 +35,7 @@ def table_of(interface: str) -> int:
     return SOURCE_TABLES + 1000 + zlib.crc32(interface.encode()) % _OTHERS
 
 
-def routes(end: Peer) -> list[Route]:
+def routes(end: End) -> list[Route]:
     """What is in the table of an end: its subnets, its own routes, and its gateway for everything else."""
     table, versions = table_of(end.name), {via.version for via in end.source_gateways}
     subnets = dict.fromkeys(a.network for a in end.addresses or () if a.version in versions)
@@ -46,7 +46,7 @@ def routes(end: Peer) -> list[Route]:
     return list(unique.values())
 
 
-def _rules(end: Peer) -> list[SourceRule]:
+def _rules(end: End) -> list[SourceRule]:
     versions = {via.version for via in end.source_gateways}
     sources = dict.fromkeys(a.ip for a in end.addresses or () if a.version in versions)
     return [SourceRule(source, table_of(end.name)) for source in sources]
@@ -73,7 +73,7 @@ class SourceChange:
     missing_rules: t.Sequence[SourceRule] = ()
 
 
-def change(end: Peer, there: Link | None, moved: t.Collection[int], world: World) -> SourceChange:
+def change(end: End, there: Link | None, moved: t.Collection[int], world: World) -> SourceChange:
     """From what is there to what is wanted; ``there`` is None for an end that is still to be made, and the kernel takes
     the routes of the versions of IP in ``moved`` with an address that goes.
     """
@@ -101,7 +101,7 @@ def _there(place: Place, name: str, world: World) -> list[RouteEntry]:
     return [entry for entry in world.table_routes(place, table_of(name)) if entry.link == name]
 
 
-def remove(end: Peer, change: SourceChange) -> list[Operation]:
+def remove(end: End, change: SourceChange) -> list[Operation]:
     """The steps before anything else of an end is changed."""
     if not change.stale_rules and not change.stale_routes:
         return []
@@ -111,7 +111,7 @@ def remove(end: Peer, change: SourceChange) -> list[Operation]:
     return steps + [RemoveRoute(end.place, end.name, route) for route in change.stale_routes]
 
 
-def add(end: Peer, change: SourceChange) -> list[Operation]:
+def add(end: End, change: SourceChange) -> list[Operation]:
     """The steps when an end is up and has its addresses; the rule comes when its table is complete."""
     if not change.missing_rules and not change.missing_routes:
         return []

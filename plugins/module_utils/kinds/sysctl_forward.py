@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import Arguments
+from ..arguments import Arguments, Options
 from ..engine import Description, StepKind
 from ..firewall.choice import BACKEND
 from ..kernel.files import unfinished
@@ -89,7 +89,7 @@ class SysctlForwardKind(StepKind[Forwarding]):
         **BACKEND,
     }
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Forwarding:
+    def parse(self, options: Options) -> Forwarding:
         links = {read.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}
         asker = read.label("asked_by", options.get("asked_by")) or self.name
         if asker == KEPT:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import typing as t
 
 from .. import parsing as read
-from ..arguments import NETWORK, ROUTE, Arguments
+from ..arguments import NETWORK, Arguments, Options
 from ..engine import A_PROCESS, Description, NetworkKind, StepKind, Stored
 from ..firewall.choice import BACKEND
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
 from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
-from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth
+from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth, spelled
 from ..ownership import Holding, named
 from ..records import dataclass, replace
 from ..world import Claims, World, described, is_ours, metric_of
@@ -31,23 +31,11 @@ from .common import (
     options_of,
     refuse_narrow,
     restore_subnets,
-    spelled,
     sysctl_steps,
 )
 
 if t.TYPE_CHECKING:
     from ..operations import Operation
-
-_PEER: Arguments = {
-    "name": {"type": "str"},
-    "netns": {"type": "str"},
-    "pid": {"type": "int"},
-    "mac_address": {"type": "str"},
-    "addresses": {"type": "list", "elements": "str"},
-    "gateways": {"type": "list", "elements": "str"},
-    "routes": {"type": "list", "elements": "dict", "options": ROUTE},
-    "source_gateways": {"type": "list", "elements": "str"},
-}
 
 
 @dataclass(frozen=True)
@@ -69,19 +57,19 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         "mtu": {"type": "int"},
         "addresses": {"type": "list", "elements": "str", "default": []},
         "allow_overlap": {"type": "bool", "default": False},
-        "peer": {"type": "dict", "options": _PEER},
+        "peer": {"type": "dict", "options": ends.ARGUMENTS},
         **NETWORK,
         **BACKEND,
     }
 
     # ---- options to model
 
-    def parse(self, options: t.Mapping[str, t.Any]) -> Veth:
+    def parse(self, options: Options) -> Veth:
         name = read.new_link_name("name", options["name"])
         bridge = options.get("bridge")
         return Veth(
             name=name,
-            peer=ends.parse_end(options.get("peer") or {}, "veth %s" % name),
+            peer=ends.parse_end(options.get("peer") or {}, ends.Words("veth %s" % name, "peer.")),
             bridge=None if bridge is None else read.link_name("bridge", bridge),
             isolated=bool(options.get("isolated")),
             mtu=read.mtu("mtu", options.get("mtu")),
@@ -254,7 +242,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         if name == peer and world.is_same(there, place):
             same = "" if there == place else " (which is also %s)" % there
             raise Conflict(
-                "veth %s and %s would both have %s in %s%s as their peer; give one of them another name."
+                "veth %s and veth %s would both have the interface %s in %s%s; give one of them another name."
                 % (near.name, item.name, peer, place, same)
             )
         return _take(near, world)
@@ -452,6 +440,6 @@ def _announce(item: Veth, addresses: t.Sequence[Interface], world: World, back: 
     if addresses and item.bridge is not None and world.had_bridge(item.bridge):
         from ..link_operations import Announce
 
-        told = back or item.bridge in world.peopled_bridges()
-        announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, told)
+        peopled = back or item.bridge in world.peopled_bridges()
+        announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, peopled)
         world.afterwards.append(Announce((announcement,)))

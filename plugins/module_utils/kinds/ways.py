@@ -60,7 +60,7 @@ def _refusal(owner: str, place: Place, entry: RouteEntry) -> str:
     )
     if entry.protocol == ROUTE_PROTOCOL:
         return found + "; give this one another metric, or leave it out."
-    instead = " (default_route: false of an endpoint, no gateways of a peer)" if not route.to.prefixlen else ""
+    instead = " (without gateways, or for an endpoint with default_route: false)" if not route.to.prefixlen else ""
     return found + "; remove it with '%s', or leave this one out%s." % (_removal(place, entry), instead)
 
 

@@ -628,9 +628,9 @@ def notify(text: str) -> None:
     """Tell systemd something; sd_notify(3)."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if path:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told:
-            told.connect("\0" + path[1:] if path.startswith("@") else path)
-            told.send(text.encode())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+            notify.connect("\0" + path[1:] if path.startswith("@") else path)
+            notify.send(text.encode())
 
 
 def served(path: str) -> dict[int, str]:

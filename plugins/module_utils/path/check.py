@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from ..kernel.host import Host
 from .facts import Facts, Run
 from .question import Question, answer, find_start
 from .trail import Oracle, Trail
 
 
-def check(host: Host, run: Run, question: Question) -> dict[str, t.Any]:
+def check(host: Host, run: Run, question: Question) -> dict[str, object]:
     """The answer, as the module returns it."""
     facts = Facts(host, run)
     try:

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import re
-import typing as t
 
-from ..arguments import Arguments
+from ..arguments import Arguments, Options
 from ..firewall.choice import BACKEND
 from ..kernel.host import Host
 from ..kernel.netfilter import Runner
@@ -32,12 +31,12 @@ ARGUMENTS: Arguments = {
 }
 
 
-def answer(host: Host, run: Runner, params: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+def answer(host: Host, run: Runner, params: Options, check_mode: bool) -> dict[str, object]:
     """The verdict on the question that the options ask."""
     return check(host, run, question_of(params, check_mode))
 
 
-def question_of(params: t.Mapping[str, t.Any], check_mode: bool) -> Question:
+def question_of(params: Options, check_mode: bool) -> Question:
     """The options as a question; InvalidRequest when they do not fit together."""
     to, port, protocol = target(params["to"])
     if params["port"] is not None and port not in (None, params["port"]):

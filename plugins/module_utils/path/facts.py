@@ -133,7 +133,7 @@ class Node:
         self._host = host
         self._visitor = visitor
         self._run = run
-        self._memory: dict[str, t.Any] = {}
+        self._memory: dict[str, object] = {}
 
     def __repr__(self) -> str:
         return self.name
@@ -168,8 +168,7 @@ class Node:
     def _once(self, key: str, read: t.Callable[[], T]) -> T:
         if key not in self._memory:
             self._memory[key] = read()
-        value: T = self._memory[key]
-        return value
+        return t.cast("T", self._memory[key])
 
     # ---- links and addresses
 
@@ -296,7 +295,7 @@ class Node:
         return self._once("controlled", self._read_controlled)
 
     def _read_controlled(self) -> dict[int, str]:
-        found = {}
+        found: dict[int, str] = {}
         for message in self.dump(_RTM_GETQDISC, _TRAFFIC.pack(0, 0, 0, 0, 0)):
             index = _TRAFFIC.unpack_from(message)[1]
             if _text(attributes(message, _TRAFFIC.size).get(1, b"")) in ("clsact", "ingress"):

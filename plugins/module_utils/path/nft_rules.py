@@ -16,8 +16,9 @@ import typing as t
 from .packet import PROTOCOLS, Packet, Surroundings
 from .rules import Answer, Ask, Chain, Choose, Do, Question, Rule, Step, Target, Translate, Untrack
 
-Json = t.Any
-Values = t.Callable[[Packet, Surroundings], t.Any]
+Json = t.Any  # what ``nft -j`` prints
+Value = t.Any  # what an expression comes to: a number, an address, a name, or a tuple of these
+Values = t.Callable[[Packet, Surroundings], Value]
 
 # Nobody can tell: the packet may or may not have this value.
 UNCERTAIN = object()
@@ -174,7 +175,7 @@ class _Reader:
         if isinstance(body, dict) and "map" in body:
             key, pairs = self._value(body["map"]["key"]), self._pairs(body["map"]["data"])
 
-            def from_map(packet: Packet, around: Surroundings) -> t.Any:
+            def from_map(packet: Packet, around: Surroundings) -> Value:
                 found = _looked_up(key(packet, around), pairs)
                 return _NO_KEY if found is None else found
 
@@ -213,9 +214,9 @@ def _only(statement: Json) -> tuple[str, Json]:
 # ---- values of a packet
 
 
-def _meta(facts: Json, packet: Packet, around: Surroundings) -> t.Any:
+def _meta(facts: Json, packet: Packet, around: Surroundings) -> Value:
     key = facts["key"]
-    values: dict[str, t.Any] = {
+    values: dict[str, Value] = {
         "iifname": packet.iif,
         "iif": packet.iif,
         "oifname": packet.oif,
@@ -239,7 +240,7 @@ def _ethertype(packet: Packet) -> str:
     return "arp" if packet.is_arp else "ip6" if packet.version == 6 else "ip"
 
 
-def _payload(facts: Json, packet: Packet, around: Surroundings) -> t.Any:
+def _payload(facts: Json, packet: Packet, around: Surroundings) -> Value:
     protocol, field = facts.get("protocol"), facts.get("field")
     if protocol == "ether":
         return _ethertype(packet) if field == "type" else UNCERTAIN
@@ -260,12 +261,12 @@ def _payload(facts: Json, packet: Packet, around: Surroundings) -> t.Any:
     return UNCERTAIN
 
 
-def _arp(field: str, packet: Packet) -> t.Any:
+def _arp(field: str, packet: Packet) -> Value:
     values = {"operation": "reply" if packet.answer else "request", "saddr ip": packet.source, "daddr ip": packet.to}
     return values.get(field, UNCERTAIN)
 
 
-def _transport(protocol: str, field: str, packet: Packet) -> t.Any:
+def _transport(protocol: str, field: str, packet: Packet) -> Value:
     if packet.protocol not in ("tcp", "udp") or protocol not in ("th", packet.protocol):
         return _NO_KEY
     if field in ("sport", "dport"):
@@ -275,7 +276,7 @@ def _transport(protocol: str, field: str, packet: Packet) -> t.Any:
     return UNCERTAIN
 
 
-def _icmp(protocol: str, field: str, packet: Packet) -> t.Any:
+def _icmp(protocol: str, field: str, packet: Packet) -> Value:
     if packet.protocol == "nd" and protocol == "icmpv6":
         return ("nd-neighbor-advert" if packet.answer else "nd-neighbor-solicit") if field == "type" else UNCERTAIN
     if packet.protocol != "icmp" or (protocol == "icmpv6") != (packet.version == 6):
@@ -283,7 +284,7 @@ def _icmp(protocol: str, field: str, packet: Packet) -> t.Any:
     return ("echo-reply" if packet.answer else "echo-request") if field == "type" else UNCERTAIN
 
 
-def _ct(facts: Json, packet: Packet, around: Surroundings) -> t.Any:
+def _ct(facts: Json, packet: Packet, around: Surroundings) -> Value:
     key, direction = facts["key"], facts.get("dir")
     if key == "state":
         return frozenset([packet.state])
@@ -302,7 +303,7 @@ def _ct(facts: Json, packet: Packet, around: Surroundings) -> t.Any:
     return _original(key, packet) if direction in (None, "original") and not packet.answer else UNCERTAIN
 
 
-def _original(key: str, packet: Packet) -> t.Any:
+def _original(key: str, packet: Packet) -> Value:
     if key in ("daddr", "ip daddr", "ip6 daddr"):
         return packet.original_to or packet.to
     if key == "proto-dst":
@@ -310,7 +311,7 @@ def _original(key: str, packet: Packet) -> t.Any:
     return UNCERTAIN
 
 
-def _fib(facts: Json, packet: Packet, around: Surroundings) -> t.Any:
+def _fib(facts: Json, packet: Packet, around: Surroundings) -> Value:
     flags = facts.get("flags", ())
     flags = {flags} if isinstance(flags, str) else set(flags)
     if facts.get("result") != "type" or flags not in ({"daddr"}, {"saddr"}):
@@ -322,10 +323,10 @@ def _fib(facts: Json, packet: Packet, around: Surroundings) -> t.Any:
     return "multicast" if address.is_multicast else "unicast"
 
 
-_READERS: dict[str, t.Callable[..., t.Any]] = {"meta": _meta, "payload": _payload, "ct": _ct, "fib": _fib}
+_READERS: dict[str, t.Callable[..., Value]] = {"meta": _meta, "payload": _payload, "ct": _ct, "fib": _fib}
 
 
-def _masked(operator: str, left: Values, mask: t.Any, packet: Packet, around: Surroundings) -> t.Any:
+def _masked(operator: str, left: Values, mask: Value, packet: Packet, around: Surroundings) -> Value:
     value = left(packet, around)
     if operator != "&" or value in (UNCERTAIN, _NO_KEY):
         return value if value is _NO_KEY else UNCERTAIN
@@ -334,7 +335,7 @@ def _masked(operator: str, left: Values, mask: t.Any, packet: Packet, around: Su
     return value & mask if isinstance(value, int) and isinstance(mask, int) else UNCERTAIN
 
 
-def _number_or_names(mask: Json) -> t.Any:
+def _number_or_names(mask: Json) -> Value:
     if isinstance(mask, int):
         return mask
     if isinstance(mask, str):
@@ -353,7 +354,7 @@ def _plain(item: Json) -> Json:
     return item["elem"]["val"] if isinstance(item, dict) and "elem" in item else item
 
 
-def _compared(left: t.Any, operator: str, elements: t.Sequence[Json], source: Json) -> Answer:
+def _compared(left: Value, operator: str, elements: t.Sequence[Json], source: Json) -> Answer:
     if left is _NO_KEY:
         return False  # a header that the packet lacks; the kernel ends the rule, whatever the operator
     if left is UNCERTAIN or (isinstance(left, tuple) and any(part is UNCERTAIN for part in left)):
@@ -395,13 +396,13 @@ def _any(answers: t.Iterable[Answer]) -> Answer:
     return None if doubt else False
 
 
-def _ordered(left: t.Any, operator: str, right: Json) -> Answer:
+def _ordered(left: Value, operator: str, right: Json) -> Answer:
     if not isinstance(left, int) or not isinstance(right, int):
         return None
     return {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[operator]
 
 
-def _same(left: t.Any, right: Json) -> Answer:
+def _same(left: Value, right: Json) -> Answer:
     """Whether a value of the packet is what a rule asks for."""
     right = _plain(right)
     if right is UNCERTAIN:
@@ -417,7 +418,7 @@ def _same(left: t.Any, right: Json) -> Answer:
     return _same_scalar(left, right)
 
 
-def _same_of_kind(left: t.Any, right: Json) -> Answer:
+def _same_of_kind(left: Value, right: Json) -> Answer:
     kind, body = _only(right)
     if kind == "prefix":
         return _inside(left, body)
@@ -429,7 +430,7 @@ def _same_of_kind(left: t.Any, right: Json) -> Answer:
     return None
 
 
-def _inside(left: t.Any, body: Json) -> Answer:
+def _inside(left: Value, body: Json) -> Answer:
     if isinstance(left, str):
         return None
     try:
@@ -438,14 +439,14 @@ def _inside(left: t.Any, body: Json) -> Answer:
         return None
 
 
-def _same_scalar(left: t.Any, right: Json) -> Answer:
+def _same_scalar(left: Value, right: Json) -> Answer:
     if isinstance(left, str) and isinstance(right, str):
         return left.startswith(right[:-1]) if right.endswith("*") else left == right
     value = _scalar(left, right)
     return None if value is None else bool(left == value)
 
 
-def _scalar(left: t.Any, right: Json) -> t.Any:
+def _scalar(left: Value, right: Json) -> Value:
     """``right`` as something of the kind of ``left``; None when it is not of that kind."""
     if isinstance(left, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
         try:
@@ -462,7 +463,7 @@ def _scalar(left: t.Any, right: Json) -> t.Any:
     return None
 
 
-def _looked_up(key: t.Any, pairs: t.Sequence[tuple[Json, Json]]) -> t.Any:
+def _looked_up(key: Value, pairs: t.Sequence[tuple[Json, Json]]) -> Value:
     """The value for a key of a map; None when there is none, UNCERTAIN when nobody can tell."""
     for candidate, value in pairs:
         answer = _compared(key, "==", [candidate], None)
@@ -473,7 +474,7 @@ def _looked_up(key: t.Any, pairs: t.Sequence[tuple[Json, Json]]) -> t.Any:
     return None
 
 
-def _target(where: t.Any, number: t.Any) -> Target | bool:
+def _target(where: Value, number: Value) -> Target | bool:
     """Address and port that a translation leads to; False when nobody can tell which."""
     if isinstance(where, dict) and "concat" in where:
         where, number = where["concat"]

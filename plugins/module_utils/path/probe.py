@@ -55,7 +55,7 @@ class Sender(t.Protocol):
         """Be done."""
 
 
-def ask(facts: Facts, start: Start, question: Question) -> dict[str, t.Any]:
+def ask(facts: Facts, start: Start, question: Question) -> dict[str, object]:
     """The answer to the question by a real packet."""
     hopeful = Trail(Hopeful())
     start.walk(facts, hopeful)
@@ -80,14 +80,14 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, t.Any]:
         return found
 
 
-def _not_sent(facts: Facts, start: Start, why: Verdict) -> dict[str, t.Any]:
+def _not_sent(facts: Facts, start: Start, why: Verdict) -> dict[str, object]:
     """Only the static walk is left; what it does not find was in the way of sending."""
     trail = Trail(Oracle())
     verdict = start.walk(facts, trail)
     return answer(verdict if verdict.verdict not in (ARRIVES, NOT_KNOWN) else why, trail, start)
 
 
-def _nobody_came(start: Start, question: Question) -> dict[str, t.Any]:
+def _nobody_came(start: Start, question: Question) -> dict[str, object]:
     reason = "nobody outside sent a packet to %s within %g seconds" % (start.packet.to, question.timeout)
     verdict = Verdict(NOT_KNOWN, "upstream", at(start.node, start.nic), reason, "Ask from outside while this waits.")
     return answer(verdict, Trail(Hopeful()), start)
@@ -261,7 +261,7 @@ class _Socket:
         """Be done."""
         self.socket.close()
 
-    def _try(self, act: t.Callable[[], t.Any]) -> None:
+    def _try(self, act: t.Callable[[], object]) -> None:
         try:
             act()
         except BlockingIOError:

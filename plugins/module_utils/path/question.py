@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ipaddress
-import typing as t
 
 from ..model import Address, InvalidRequest, Place
 from ..records import dataclass, replace
@@ -48,7 +47,7 @@ class Start:
         return walk.from_outside(self.nic, self.packet) if self.nic else walk.from_node(self.node, self.packet)
 
 
-def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, t.Any]:
+def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
     """A verdict and what was found, in plain words."""
     return {
         "verdict": verdict.verdict,

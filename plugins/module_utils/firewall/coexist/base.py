@@ -14,7 +14,7 @@ from ...records import dataclass
 from ..backend import BaseChain
 from ..foreign.rules import OUT, PUBLISHED, Chain, Packet, Table, dropped_by
 
-Description = t.Optional[dict[str, t.Any]]
+Description = t.Optional[dict[str, object]]
 
 
 @dataclass

@@ -59,7 +59,11 @@ def _plan_one(job: _Job, result: Measures) -> None:
     step, spelled = way(job, end, there)
     if step is not None and end is not None and not _is_taken(job, step):
         return  # somebody owns the table; the obstacle is told of
-    result.note("chain %s of %s" % (job.base.chain, job.table), [_told(rule) for unused, place, rule in there], spelled)
+    result.note(
+        "chain %s of %s" % (job.base.chain, job.table),
+        [_text_of(rule) for unused, place, rule in there],
+        spelled,
+    )
     if end is not None:
         result.passed |= {(job.base, way) for way in WAYS}
     if step is not None:
@@ -155,12 +159,12 @@ def _by_nft(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Planned:
     spelled: list[str] = []
     if end is not None:
         names = Links(tuple(job.ours.bridges))
-        spelled = [_told(Read("accept", goes_by=names)), _told(Read("accept", came_by=names))]
+        spelled = [_text_of(Read("accept", goes_by=names)), _text_of(Read("accept", came_by=names))]
     if _is_in_place(end, there, spelled):
         return None, spelled
     from .marked import Marked, Place
 
-    old = tuple(Place(chain.name, rule.handle, _told(rule)) for chain, unused, rule in there)
+    old = tuple(Place(chain.name, rule.handle, _text_of(rule)) for chain, unused, rule in there)
     new: tuple[Place, ...] = ()
     if end is not None:
         before = end.chain.rules[end.place].handle if end.place < len(end.chain.rules) else 0
@@ -171,7 +175,7 @@ def _by_nft(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Planned:
 # ---- both
 
 
-def _told(rule: Read) -> str:
+def _text_of(rule: Read) -> str:
     """A rule of ours, in the words of its tool."""
     if rule.words:
         return text_of(rule.words)
@@ -182,7 +186,7 @@ def _told(rule: Read) -> str:
 
 def _is_in_place(end: End | None, there: t.Sequence[_Mine], wanted: t.Sequence[str]) -> bool:
     """Whether these rules of ours, and no others, are where they have to be."""
-    found = [(chain.name, place, _told(rule)) for chain, place, rule in there]
+    found = [(chain.name, place, _text_of(rule)) for chain, place, rule in there]
     return found == ([(end.chain.name, end.place, rule) for rule in wanted] if end is not None else [])
 
 

@@ -87,9 +87,9 @@ def _drops(rule: Rule) -> bool:
 
 def sentences(found: t.Sequence[Dropper]) -> list[str]:
     """What to tell of them."""
-    told = [_sentence(dropper) for dropper in found[:_MOST]]
+    shown = [_sentence(dropper) for dropper in found[:_MOST]]
     rest = len(found) - _MOST
-    return told + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
+    return shown + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
 
 
 def _sentence(dropper: Dropper) -> str:

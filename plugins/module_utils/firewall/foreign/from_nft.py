@@ -12,7 +12,7 @@ from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE
 from ...model import Network, PortRange, bracketed
 from ...records import replace
 from ..protocols import protocol_name
-from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Json, Links, Rule, Table, group_of, network
+from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Fields, Json, Links, Rule, Table, group_of, network
 
 _CLOSING_TARGETS = ("DROP", "REJECT")
 _WHERE_IPTABLES_DROPS = {"filter": "FORWARD", "raw": "PREROUTING", "mangle": "PREROUTING"}
@@ -56,9 +56,9 @@ def is_of_iptables(table: Table) -> bool:
 
 
 def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:
-    known: dict[str, t.Any] = {}
-    fields: list[dict[str, t.Any]] = [{}]
-    asks: dict[str, t.Any] = {}
+    known: Fields = {}
+    fields: list[Fields] = [{}]
+    asks: Fields = {}
     for statement in statements:
         name, body = next(iter(statement.items()))
         if name == "match":
@@ -82,7 +82,7 @@ def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:
     return Rule(**known, asks=Asks(**asks))
 
 
-def _read_match(body: Json, known: dict[str, t.Any], fields: list[dict[str, t.Any]]) -> None:
+def _read_match(body: Json, known: Fields, fields: list[Fields]) -> None:
     left, right = body["left"], body["right"]
     inverted = body["op"] == "!="
     key = left.get("meta", {}).get("key") if isinstance(left, dict) else None
@@ -108,7 +108,7 @@ def _spares_the_first(body: Json) -> bool:
     return all(isinstance(element, list) and element[0] != "new" for element in data.get("set", []))
 
 
-def _understood(body: Json, asks: dict[str, t.Any]) -> bool:
+def _understood(body: Json, asks: Fields) -> bool:
     """Read a condition; whether that could be done."""
     left, values = body["left"], _alternatives(body["right"])
     if not isinstance(left, dict):
@@ -134,7 +134,7 @@ def _understood(body: Json, asks: dict[str, t.Any]) -> bool:
     return left.get("ct", {}).get("key") == "state" and _keep(asks, "states", values)
 
 
-def _keep(asks: dict[str, t.Any], name: str, values: t.Iterable[t.Any]) -> bool:
+def _keep(asks: Fields, name: str, values: t.Iterable[object]) -> bool:
     """Note what a condition asks for; False when one of the values, or what is asked for twice, is not understood."""
     found = tuple(values)
     known = None not in found and asks.get(name, found) == found
@@ -143,7 +143,7 @@ def _keep(asks: dict[str, t.Any], name: str, values: t.Iterable[t.Any]) -> bool:
     return known
 
 
-def _read_destination(name: str, body: Json, known: dict[str, t.Any], fields: list[dict[str, t.Any]]) -> None:
+def _read_destination(name: str, body: Json, known: Fields, fields: list[Fields]) -> None:
     address = body.get("addr")
     if isinstance(address, dict) and "map" in address:
         key, data = address["map"]["key"], address["map"]["data"]
@@ -170,7 +170,7 @@ def captures_of_map(key: Json, elements: t.Iterable[Json]) -> tuple[Capture, ...
     return tuple(result)
 
 
-def _read_xt(body: Json, known: dict[str, t.Any]) -> None:
+def _read_xt(body: Json, known: Fields) -> None:
     name = body.get("name", "")
     if body.get("type") == "target":
         if name in _CLOSING_TARGETS:

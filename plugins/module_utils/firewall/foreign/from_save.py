@@ -10,7 +10,7 @@ import typing as t
 from ...marks import CHAIN_PREFIX, COLLECTION
 from ...model import PortRange
 from ..save_text import Option, by_name, options, words
-from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Links, Rule, Table, group_of, network
+from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Fields, Links, Rule, Table, group_of, network
 
 _LAST_PORT = 65535
 _LINK_OPTIONS = {"-i": "came_by", "-o": "goes_by", "--src-group": "came_by", "--dst-group": "goes_by"}
@@ -57,8 +57,8 @@ def _add(chain: Chain, spelled: tuple[str, ...]) -> None:
 def _rule_of_iptables(rule: tuple[str, ...]) -> Rule:
     found = by_name(rule)
     target = found.get("-g") or found.get("-j", "")
-    known: dict[str, t.Any] = {"words": rule}
-    asks: dict[str, t.Any] = {}
+    known: Fields = {"words": rule}
+    asks: Fields = {}
     for option in options(rule):
         if option.name in _LINK_OPTIONS:
             name = option.value if option.name in ("-i", "-o") else _group(option.value)
@@ -77,7 +77,7 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> Rule:
     return Rule(**known, asks=Asks(**asks))
 
 
-def _understood(option: Option, asks: dict[str, t.Any]) -> bool:
+def _understood(option: Option, asks: Fields) -> bool:
     """Read a condition; whether that could be done."""
     if option.inverted:
         return False

@@ -27,7 +27,7 @@ class Obstacle:
     packet: Packet
 
 
-def facts(
+def obstacles(
     foreign: Foreign,
     state: FirewallState,
     backend: Backend,
@@ -57,9 +57,9 @@ def facts(
         "%s (%s) drops what our rules accept; let it accept what %s" % (*what, passes) for what, passes in advice
     ]
     if single:
-        from .droppers import sentences as told
+        from .droppers import sentences as about
 
-        sentences += told(single)
+        sentences += about(single)
     mixed = (_two_stores(foreign, version, backend, state) for version in VERSIONS)
     return sentences + [sentence for sentence in mixed if sentence]
 

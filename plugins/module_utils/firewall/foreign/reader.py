@@ -16,7 +16,7 @@ from ..backend import FirewallError, NoProgram, first_line
 if t.TYPE_CHECKING:
     from .rules import Chain, Table
 
-Json = t.Any
+Json = t.Any  # what ``nft -j`` prints
 
 # Where ufw wants the rules of others to be; what is there is judged by who puts ours there.
 USER_CHAINS = ("ufw-user-forward", "ufw6-user-forward")
@@ -148,8 +148,8 @@ class Foreign:
             return []
 
     def _note(self, argv: t.Sequence[str], why: str) -> None:
-        told = (" ".join(argv), why)
-        self.troubles["%s does not work here: %s; what others have there cannot be told" % told] = None
+        words = (" ".join(argv), why)
+        self.troubles["%s does not work here: %s; what others have there cannot be told" % words] = None
 
     def _output(self, argv: t.Sequence[str]) -> str:
         try:

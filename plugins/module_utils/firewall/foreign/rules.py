@@ -17,7 +17,8 @@ from ...marks import CHAIN_PREFIX, LINK_GROUP
 from ...model import Network, PortRange
 from ...records import dataclass
 
-Json = t.Any
+Json = t.Any  # what ``nft -j`` prints
+Fields = dict[str, t.Any]  # of a Rule, of what it asks or captures, while it is read
 
 TRANSLATING_TARGETS = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP")
 ANY_LINK_OF_OURS = "*"

@@ -9,7 +9,7 @@ import ipaddress
 import itertools
 import typing as t
 
-from ...model import PublishedPort
+from ...model import Address, PortRange, PublishedPort
 from ...records import replace
 from ..save_text import Rule
 from . import names
@@ -141,7 +141,7 @@ def parse(rules: Rules) -> t.Iterator[PublishedPort]:
     """The ports that the chains of one address family publish."""
     for where in (names.PUBLISH_AT, names.PUBLISH):
         yield from each(_port, rules.get(where, ()))
-    found: dict[t.Any, PublishedPort] = {}
+    found: dict[tuple[int, Address | None, str, PortRange], PublishedPort] = {}
     for port in each(_port, rules.get(names.PUBLISH_IN, ())):
         known = found.setdefault(port.key, port)
         sources = dict.fromkeys(known.allowed_sources + port.allowed_sources)
@@ -177,7 +177,7 @@ def _port(rule: Options) -> PublishedPort | None:
     )
 
 
-def _target(text: str) -> tuple[t.Any, int]:
+def _target(text: str) -> tuple[Address, int]:
     """The address and the first port of ``address``, ``address:port`` or ``address:first-last/base``; 0 for no port."""
     if text.startswith("["):
         address, unused, port = text[1:].partition("]:")

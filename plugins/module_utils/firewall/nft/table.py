@@ -27,7 +27,7 @@ _MOST_COUNTED = 1024
 # What is compared with a text that nft writes in quotes.
 _NAMES = ("iifname", "oifname", "meta iifkind", "meta oifkind")
 
-Json = t.Any
+Json = t.Any  # what ``nft -j`` prints
 
 
 @dataclass(frozen=True)

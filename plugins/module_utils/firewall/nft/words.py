@@ -28,9 +28,17 @@ class Draft:
         self.chains: dict[str, tuple[str, ...]] = {}
         self.sets: dict[str, Set] = {}
 
-    def put(self, name: str, key_type: str, key: str, element: Element = _PLAIN, **options: t.Any) -> None:
+    def put(
+        self,
+        name: str,
+        key_type: str,
+        key: str,
+        element: Element = _PLAIN,
+        data_type: str = "",
+        interval: bool = False,
+    ) -> None:
         """Add an element, and the set itself when this is its first one."""
-        known = self.sets.setdefault(name, Set(key_type, elements={}, **options))
+        known = self.sets.setdefault(name, Set(key_type, data_type, interval, elements={}))
         t.cast("dict[str, Element]", known.elements)[key] = element
 
     def dropping(self, by: str, key: str, reason: str) -> tuple[str, str]:

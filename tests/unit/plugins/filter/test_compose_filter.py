@@ -69,12 +69,16 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
             {"project": "a@b"},
             "project: 'a@b' is not a valid project name; use letters, digits and _ . -, at most 32 of them.",
         ),
-        ([BLUE], {"state": "gone"}, "state: 'gone' is not one of present, absent."),
-        (["blue"], {}, "networks: item 1 is 'blue'; write it as a dictionary that begins with - name: blue."),
+        ([BLUE], {"state": "gone"}, "state: got the text 'gone'; write one of present, absent."),
+        (
+            ["blue"],
+            {},
+            "networks, item 1: got the text 'blue'; write it as a dictionary that begins with - name: blue.",
+        ),
         (
             ["blue"],
             {"state": "absent"},
-            "networks: item 1 is 'blue'; write it as a dictionary that begins with - name: blue.",
+            "networks, item 1: got the text 'blue'; write it as a dictionary that begins with - name: blue.",
         ),
     ],
 )

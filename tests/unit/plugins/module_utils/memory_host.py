@@ -369,7 +369,7 @@ class MemoryHost:
             assert item.bridge in self.host.links
             assert item.link in self.space(item.place).links
         self.answered += announcements
-        self.announced += [item for item in announcements if item.told]
+        self.announced += [item for item in announcements if item.to_neighbours]
 
     def port_holder(self, port: PublishedPort, leaving: Collection[str] = ()) -> str:
         for (kind, number), holder in self.listeners.items():

@@ -18,8 +18,8 @@ from ansible_collections.dockerless.network.plugins.module_utils import entry
 from ansible_collections.dockerless.network.plugins.module_utils.arguments import STATE
 from ansible_collections.dockerless.network.plugins.module_utils.composition import spec
 from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
-from ansible_collections.dockerless.network.plugins.module_utils.given import as_given
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
+from ansible_collections.dockerless.network.plugins.module_utils.reading import as_given
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 
 Options = dict[str, Any]

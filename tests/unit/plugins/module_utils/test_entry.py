@@ -138,7 +138,8 @@ def test_a_number_that_is_a_name_is_doubted(
         (
             VethKind(),
             {"aggregate": [{"name": "v-web", "peer": "web"}]},
-            "aggregate, item 1: peer: a dictionary of options is needed, not 'web'.",
+            "aggregate, item 1: peer: got the text 'web'; write a dictionary with the options name, netns, pid,"
+            " mac_address, addresses, gateways, routes, source_gateways.",
         ),
         (
             BridgeFirewallKind(),
@@ -149,7 +150,7 @@ def test_a_number_that_is_a_name_is_doubted(
         (
             BridgeFirewallKind(),
             {"aggregate": [{"bridge": "br-blue", "host_access": "none"}]},
-            "aggregate, item 1: host_access: 'none' is not one of allow, deny.",
+            "aggregate, item 1: host_access: got the text 'none'; write one of allow, deny.",
         ),
     ],
 )

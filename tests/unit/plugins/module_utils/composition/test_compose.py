@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.composition import compose as composition
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
@@ -817,3 +818,26 @@ def test_the_effort_grows_no_faster_than_the_list(publish: list[str], again: boo
         return effort(lambda: compose(networks, info))
 
     assert cost(160) < 2.2 * cost(80)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"internal": True, "direct_access": True},
+            "an internal network has no way in; leave out trusted_interfaces and direct_access.",
+        ),
+        (
+            {"allow": [{"to": "10.99.0.2"}]},
+            "allow.to 10.99.0.2 lies in none of its subnets; the host itself is reached by 10.20.0.1.",
+        ),
+    ],
+)
+def test_a_policy_is_checked_like_that_of_the_module(options: Facts, message: str, monkeypatch: Any) -> None:
+    """The composition makes it of objects of the model, and not by the options of the module."""
+    monkeypatch.delattr(BridgeFirewallKind, "parse")
+
+    with pytest.raises(InvalidRequest) as refused:
+        compose([network("blue", "10.20.0.0/24", **options)], {})
+
+    assert str(refused.value) == "network blue: Bridge br-blue: " + message

@@ -186,7 +186,10 @@ def test_what_somebody_spoiled_is_no_error() -> None:
     [
         ({"aliases": ["a_b", "x..y"]}, "network blue: endpoint web: aliases: 'x..y' is not a valid host name"),
         ({"aliases": ["10.0.0.1"]}, "network blue: endpoint web: aliases: '10.0.0.1' is not a valid host name"),
-        ({"aliases": [True]}, "network blue: endpoint web: aliases: YAML reads this as true"),
+        (
+            {"aliases": [True]},
+            "network blue: endpoint web: aliases: got the boolean true",
+        ),
         ({"aliases": ["x" * 64]}, "is not a valid host name; use letters, digits, - and _, at most 63"),
         ({"aliases": ["db"]}, "network blue: the name db means endpoint db and endpoint web"),
         ({"aliases": ["DB.blue"]}, "network blue: the name DB.blue means endpoint db and endpoint web"),
@@ -198,7 +201,7 @@ def test_what_somebody_spoiled_is_no_error() -> None:
         ({"aliases": {"bleu": ["www"]}}, "aliases of the endpoint in namespace web: there is no network bleu."),
         ({"extra_hosts": ["api:nobody"]}, "extra_hosts: there is no endpoint nobody in the list"),
         ({"extra_hosts": ["api:300.0.0.1"]}, "extra_hosts: '300.0.0.1' is not a valid IP address"),
-        ({"extra_hosts": [{"api": "192.0.2.1"}]}, "extra_hosts: a text is needed, not a dictionary"),
+        ({"extra_hosts": [{"api": "192.0.2.1"}]}, "extra_hosts: got a dictionary (api); write a single text"),
         ({"nameservers": ["fe80::1%eth0"]}, "nameservers: 'fe80::1%eth0' has a zone ID"),
         (
             {"pid": 7, "search": ["a"]},

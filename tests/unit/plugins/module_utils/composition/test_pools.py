@@ -140,7 +140,7 @@ def test_full_pools_are_refused_with_the_network() -> None:
             "pools, item 1: size: subnets of 10.0.0.0/16 cannot have the prefix length 31; use 16 to 30.",
         ),
         ([{"base": "10.0.0.1/16", "size": 24}], "pools, item 1: base: 10.0.0.1/16 has host bits set; did you mean"),
-        (["10.0.0.0/16"], "pools: item 1 is '10.0.0.0/16'; write it as "),
+        (["10.0.0.0/16"], "pools, item 1: got the text '10.0.0.0/16'; write it as "),
     ],
 )
 def test_pools_that_cannot_be_are_refused(pools: Any, message: str) -> None:

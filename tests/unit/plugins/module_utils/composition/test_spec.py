@@ -42,21 +42,20 @@ def refusal(networks: Any) -> str:
     [
         (
             {"front": {"subnets": ["10.20.0.0/24"]}, "back": None},
-            "networks: a list is needed, not a dictionary (front, back); write each of them as an item with its name,"
+            "networks: got a dictionary (front, back); write each of them as an item with its name,"
             " as in - name: front.",
         ),
         (
             blue()[0],
-            "networks: a list is needed, not a dictionary (name); begin each item with a dash.",
+            "networks: got a dictionary (name); write a list, with a dash before each item.",
         ),
         (
             {},
-            "networks: a list is needed, not an empty dictionary; write each of them as an item with its name, as in"
-            " - name: NAME.",
+            "networks: got an empty dictionary; write each of them as an item with its name, as in - name: NAME.",
         ),
         (
             "blue",
-            "networks: a list is needed, not 'blue'; write each item as a dictionary that begins with - name: blue.",
+            "networks: got the text 'blue'; write each item as a dictionary that begins with - name: blue.",
         ),
         (
             None,
@@ -64,13 +63,13 @@ def refusal(networks: Any) -> str:
         ),
         (
             [*blue(), "red"],
-            "networks: item 2 is 'red'; write it as a dictionary that begins with - name: red.",
+            "networks, item 2: got the text 'red'; write it as a dictionary that begins with - name: red.",
         ),
         (
             [["blue"]],
-            "networks: item 1 is a list; write it as a dictionary that begins with - name: NAME.",
+            "networks, item 1: got a list; write it as a dictionary that begins with - name: NAME.",
         ),
-        ([*blue(), None], "networks: item 2 is empty; give it a value, or remove its dash."),
+        ([*blue(), None], "networks, item 2: got nothing; give it a value, or remove its dash."),
         (
             [{"front": {"subnets": ["10.20.0.0/24"]}}],
             "networks, item 1: there is no option front; if that is the name, write name: front, with the options"
@@ -78,16 +77,17 @@ def refusal(networks: Any) -> str:
         ),
         (
             blue(endpoints=["web", "db"]),
-            "network blue: endpoints: item 1 is 'web'; write it as a dictionary that begins with - name: web.",
+            "network blue: endpoints, item 1: got the text 'web'; write it as a dictionary that begins with"
+            " - name: web.",
         ),
         (
             blue(endpoints="web"),
-            "network blue: endpoints: a list is needed, not 'web'; write each item as a dictionary that begins with"
+            "network blue: endpoints: got the text 'web'; write each item as a dictionary that begins with"
             " - name: web.",
         ),
         (
             blue(endpoints={"web": {"publish": ["80:80"]}, "db": None}),
-            "network blue: endpoints: a list is needed, not a dictionary (web, db); write each of them as an item with"
+            "network blue: endpoints: got a dictionary (web, db); write each of them as an item with"
             " its name, as in - name: web.",
         ),
         (
@@ -97,26 +97,25 @@ def refusal(networks: Any) -> str:
         ),
         (
             blue(allow=["10.20.0.2"]),
-            "network blue: allow: item 1 is '10.20.0.2'; write it as a dictionary with the options from, to, protocol,"
-            " port.",
+            "network blue: allow, item 1: got the text '10.20.0.2'; write it as a dictionary with the options from, to,"
+            " protocol, port.",
         ),
         (
             blue(allow={"to": "10.20.0.2"}),
-            "network blue: allow: a list is needed, not a dictionary (to); begin each item with a dash.",
+            "network blue: allow: got a dictionary (to); write a list, with a dash before each item.",
         ),
         (
             blue(subnets={"v4": "10.20.0.0/24"}),
-            "network blue: subnets: a list is needed, not a dictionary (v4); write each item on a line of its own that"
-            " begins with a dash.",
+            "network blue: subnets: got a dictionary (v4); write a list, with a dash before each item.",
         ),
         (
             web(publish={"container_port": 80}),
-            "network blue: endpoint web: publish: a list is needed, not a dictionary (container_port); write each item"
-            " on a line of its own that begins with a dash.",
+            "network blue: endpoint web: publish: got a dictionary (container_port); write a list, with a dash"
+            " before each item.",
         ),
         (
             web(publish=[None]),
-            "network blue: endpoint web: publish: item 1 is empty; give it a value, or remove its dash.",
+            "network blue: endpoint web: publish, item 1: got nothing; give it a value, or remove its dash.",
         ),
     ],
 )
@@ -142,27 +141,29 @@ def test_what_is_no_list_of_dictionaries_is_refused_with_what_to_write_instead(n
         ([{True: 1, "name": "blue"}], "network blue: there is no option True; the options are %s." % NETWORK_OPTIONS),
         (
             [{"name": True}],
-            "networks, item 1: name: YAML reads this as true; write the text in quotes.",
+            "networks, item 1: name: got the boolean true, which is what YAML makes of an unquoted yes, on or true;"
+            " write it in quotes.",
         ),
         (
             blue(endpoints=[{"name": 1.1}]),
-            "network blue: endpoints, item 1: name: YAML reads this as 1.1; write the text in quotes.",
+            "network blue: endpoints, item 1: name: got the number 1.1, which may not be what was written; write it"
+            " in quotes.",
         ),
-        (blue(bridge=["br"]), "network blue: bridge: a text is needed, not a list."),
-        (blue(mtu="big"), "network blue: mtu: a whole number is needed, not 'big'."),
-        (blue(mtu=True), "network blue: mtu: a whole number is needed, not true."),
-        (blue(mtu=1400.5), "network blue: mtu: a whole number is needed, not 1400.5."),
-        (blue(mtu="9" * 5000), "network blue: mtu: a whole number is needed, not '%s…'." % ("9" * 60)),
-        (web(pid=[1]), "network blue: endpoint web: pid: a whole number is needed, not a list."),
-        (blue(internal="perhaps"), "network blue: internal: true or false is needed, not 'perhaps'."),
-        (blue(internal=[]), "network blue: internal: true or false is needed, not a list."),
-        (blue(internal=2), "network blue: internal: true or false is needed, not 2."),
-        (blue(host_access="maybe"), "network blue: host_access: 'maybe' is not one of allow, deny."),
-        (blue(host_access=False), "network blue: host_access: false is not one of allow, deny."),
+        (blue(bridge=["br"]), "network blue: bridge: got a list; write a single text."),
+        (blue(mtu="big"), "network blue: mtu: got the text 'big'; write a whole number."),
+        (blue(mtu=True), "network blue: mtu: got the boolean true; write a whole number."),
+        (blue(mtu=1400.5), "network blue: mtu: got the number 1400.5; write a whole number."),
+        (blue(mtu="9" * 5000), "network blue: mtu: got the text '%s…'; write a whole number." % ("9" * 60)),
+        (web(pid=[1]), "network blue: endpoint web: pid: got a list; write a whole number."),
+        (blue(internal="perhaps"), "network blue: internal: got the text 'perhaps'; write true or false."),
+        (blue(internal=[]), "network blue: internal: got a list; write true or false."),
+        (blue(internal=2), "network blue: internal: got the number 2; write true or false."),
+        (blue(host_access="maybe"), "network blue: host_access: got the text 'maybe'; write one of allow, deny."),
+        (blue(host_access=False), "network blue: host_access: got the boolean false; write one of allow, deny."),
         (blue(allow=[{"from": "192.0.2.50"}]), "network blue: allow, item 1: the option to is missing."),
         (
             blue(allow=[{"to": "10.20.0.2", "protocol": "icmp"}]),
-            "network blue: allow, item 1: protocol: 'icmp' is not one of tcp, udp, sctp.",
+            "network blue: allow, item 1: protocol: got the text 'icmp'; write one of tcp, udp, sctp.",
         ),
     ],
 )
@@ -173,10 +174,10 @@ def test_an_option_that_is_not_right_is_refused_with_its_network_and_endpoint(ne
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("maybe", "network blue: masquerade: true, false or a dictionary of options is needed, not 'maybe'."),
-        (["eth0"], "network blue: masquerade: true, false or a dictionary of options is needed, not a list."),
+        ("maybe", "network blue: masquerade: got the text 'maybe'; write true, false or a dictionary of options."),
+        (["eth0"], "network blue: masquerade: got a list; write true, false or a dictionary of options."),
         ({"interface": "eth0"}, "network blue: masquerade: there is no option interface; did you mean out_interface?"),
-        ({"random_fully": "x"}, "network blue: masquerade: random_fully: true or false is needed, not 'x'."),
+        ({"random_fully": "x"}, "network blue: masquerade: random_fully: got the text 'x'; write true or false."),
     ],
 )
 def test_a_masquerade_that_is_not_right_is_refused(value: Any, message: str) -> None:
@@ -232,7 +233,7 @@ def test_only_names_matter_where_names_are_read() -> None:
     assert spec.read_names([{"name": "blue", "colour": 1}, {"name": 5, "endpoints": "x"}]) == ["blue", "5"]
     with pytest.raises(InvalidRequest, match=r"^networks, item 1: the option name is missing\.$"):
         spec.read_names([{"colour": 1}])
-    with pytest.raises(InvalidRequest, match=r"^networks: item 1 is 'blue'"):
+    with pytest.raises(InvalidRequest, match=r"^networks, item 1: got the text 'blue'"):
         spec.read_names(["blue"])
 
 

@@ -104,7 +104,7 @@ def test_options() -> None:
         ),
         (
             {"allow": [{"to": "10.20.0.9", "port": 80}]},
-            "Bridge br-blue: allow.port 80 wants allow.protocol, too.",
+            "Bridge br-blue: allow.port 80 needs allow.protocol as well.",
         ),
         (
             {"allow": [{"to": "10.20.0.9", "protocol": "icmp"}]},

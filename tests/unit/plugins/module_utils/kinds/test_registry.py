@@ -28,7 +28,7 @@ MODULES = {
     "bridge_firewall": {"bridge_firewall", "common", "overlaps"},
     "endpoint_service": {"endpoint_service", "service_files", "common"},
     "bridge_network": {"registry", "parts"},
-    "network_info": {"registry", "parts", "common", "bridge_firewall", "overlaps", "nat_masquerade", "port_publish"},
+    "network_info": {"registry", "parts"},
 }
 RULES_ONLY: dict[str, Any] = {"name": "red", "subnets": ["10.21.0.0/24"], "internal": True}
 ENDPOINT = {"name": "web"}
@@ -115,6 +115,43 @@ def test_of_the_rules_the_sections_that_have_something_to_say_are_loaded(
 
     every = {"policies", "masquerades", "ports"}
     assert {name for name in every if "firewall.nft.%s" % name in found} == sections
+
+
+LOOK = """
+import sys
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
+host = MemoryHost()
+host.uplink()
+%(networks)r and make_networks(%(networks)r, world(host))
+for name in [name for name in sys.modules if name[len(%(utils)r):].startswith(("kinds.", "living"))]:
+    if name not in %(needed)r:
+        del sys.modules[name]
+facts(world(host))
+"""
+
+
+@pytest.mark.parametrize(
+    ("networks", "loaded"),
+    [
+        ([], set()),
+        ([RULES_ONLY], {"bridge_firewall", "boot_report"}),
+        ([{**RULES_ONLY, "internal": False}], {"bridge_firewall", "nat_masquerade", "boot_report"}),
+        (
+            [{**RULES_ONLY, "internal": False, "endpoints": [{**ENDPOINT, "publish": ["80:80"]}]}],
+            {"bridge_firewall", "nat_masquerade", "port_publish", "boot_report"},
+        ),
+    ],
+    ids=["nothing", "internal", "open", "published"],
+)
+def test_a_report_loads_what_describes_the_objects_that_it_finds(networks: list[Any], loaded: set[str]) -> None:
+    needed = [UTILS + "kinds." + name for name in ("registry", "parts")]
+    found = imported(LOOK % {"networks": networks, "utils": UTILS, "needed": needed})
+
+    describing = {"bridge_firewall", "nat_masquerade", "port_publish", "boot_report", "bridge", "veth", "netns", "dns"}
+    assert kinds_in(found) & describing == loaded
+    assert ("living" in found) is bool(networks)
 
 
 # What a run that finds nothing to do has no use for; a run that finds something has.

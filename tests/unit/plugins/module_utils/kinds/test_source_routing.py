@@ -170,9 +170,9 @@ def test_a_failure_takes_all_of_it_back() -> None:
 @pytest.mark.parametrize(
     ("peer", "message"),
     [
-        ({"source_gateways": ["10.99.0.1"]}, "the gateway 10.99.0.1 lies in no subnet of the peer"),
+        ({"source_gateways": ["10.99.0.1"]}, "the gateway 10.99.0.1 lies in no subnet of peer.addresses"),
         ({"source_gateways": ["10.30.0.1", "10.30.0.3"]}, "peer.source_gateways takes one gateway for each address"),
-        ({"addresses": None}, "peer.source_gateways wants peer.addresses, too"),
+        ({"addresses": None}, "peer.source_gateways needs peer.addresses as well"),
     ],
 )
 def test_what_cannot_be_is_refused(peer: Mapping[str, Any], message: str) -> None:

@@ -29,8 +29,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.marks import LI
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
     Conflict,
+    End,
     InvalidRequest,
-    Peer,
     Place,
     Route,
     Veth,
@@ -100,7 +100,7 @@ def test_options() -> None:
 
     assert KIND.parse({**OPTIONS, "isolated": True, "mtu": 1400, "peer": peer}) == Veth(
         "v-blue-web",
-        Peer(
+        End(
             "eth0",
             WEB,
             "02:42:0a:14:00:02",
@@ -135,18 +135,18 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
 @pytest.mark.parametrize(
     ("peer", "message"),
     [
-        ({"pid": 7}, "veth v-blue-web: the peer lives in a namespace by name or by pid, not both."),
+        ({"pid": 7}, "veth v-blue-web: set peer.netns or peer.pid, not both."),
         (
             {"gateways": ["10.20.0.1", "10.20.0.3"]},
             "veth v-blue-web: peer.gateways takes one gateway for each address family.",
         ),
         (
             {"gateways": ["10.99.0.1"]},
-            "veth v-blue-web: the gateway 10.99.0.1 lies in no subnet of the peer (10.20.0.2/24, fd00:20::2/64).",
+            "veth v-blue-web: the gateway 10.99.0.1 lies in no subnet of peer.addresses (10.20.0.2/24, fd00:20::2/64).",
         ),
         (
             {"addresses": ["10.20.0.2/24"]},
-            "veth v-blue-web: the gateway fd00:20::1 lies in no subnet of the peer (10.20.0.2/24).",
+            "veth v-blue-web: the gateway fd00:20::1 lies in no subnet of peer.addresses (10.20.0.2/24).",
         ),
         (
             {"routes": [{"to": "192.0.2.0/24", "via": "fd00:20::1"}]},
@@ -165,7 +165,7 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
             {"routes": [{"to": "::/0", "via": "fd00:20::9", "metric": 1024}]},
             "veth v-blue-web: there are two routes to ::/0 with the same metric.",
         ),
-        ({"addresses": []}, "veth v-blue-web: the gateway 10.20.0.1 lies in no subnet of the peer (none)."),
+        ({"addresses": []}, "veth v-blue-web: the gateway 10.20.0.1 lies in no subnet of peer.addresses (none)."),
         ({"routes": [{"to": "10.0.0.1/8"}]}, "peer.routes.to: 10.0.0.1/8 has host bits set; did you mean 10.0.0.0/8?"),
         ({"routes": [{}]}, "veth v-blue-web: a route needs the option to."),
         ({"name": "a/b"}, "peer.name: 'a/b' is not a valid interface name."),
@@ -202,7 +202,7 @@ def test_a_veth_pair_that_cannot_be_is_refused(request_: Request, message: str) 
     ("requests", "message"),
     [
         ([web(), web({"name": "eth1"})], "veth v-blue-web is asked for twice."),
-        ([web(), web(name="v2")], "veth v-blue-web and veth v2 would both have eth0 in namespace web as their peer."),
+        ([web(), web(name="v2")], "veth v-blue-web and veth v2 would both have the interface eth0 in namespace web."),
         (
             [web(), web({"netns": "db", "addresses": ["10.20.0.2/25"], "gateways": []}, name="v2")],
             "Address 10.20.0.2 is used twice: by veth v-blue-web and veth v2.",
@@ -644,7 +644,7 @@ def test_on_a_bridge_without_ports_the_host_alone_is_told() -> None:
     """It may have asked for a neighbour while nobody was there."""
     host = host_with(web())
 
-    assert [(item.bridge, item.told) for item in host.answered] == [("br-blue", False)]
+    assert [(item.bridge, item.to_neighbours) for item in host.answered] == [("br-blue", False)]
 
 
 @pytest.mark.parametrize("drift", ["host-end-down", "peer-down", "no-bridge", "other-bridge"])
@@ -789,7 +789,7 @@ def test_a_veth_pair_may_take_the_place_of_one_that_goes_in_the_same_run() -> No
             lambda host: (host.change_link(WEB, "lo", group=0), by_hand("192.0.2.1", "wg0")(host)),
             "veth v-blue-web: there is a route to default in namespace web already, by interface wg0 via 192.0.2.1;"
             " remove it with 'ip -n web route del default via 192.0.2.1 dev wg0', or leave this one out"
-            " (default_route: false of an endpoint, no gateways of a peer).",
+            " (without gateways, or for an endpoint with default_route: false).",
         ),
     ],
 )
@@ -916,8 +916,8 @@ def test_one_namespace_by_two_names_cannot_have_two_ends_of_one_name(
         once(host, web({"netns": None, **there}), web(other, name="v-blue-db"), check_mode=check_mode)
 
     assert str(conflict.value) == (
-        "veth v-blue-web and v-blue-db would both have eth0 in the namespace of process 8 (which is also %s) as their"
-        " peer; give one of them another name." % again
+        "veth v-blue-web and veth v-blue-db would both have the interface eth0 in the namespace of process 8 (which is"
+        " also %s); give one of them another name." % again
     )
 
 

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.given import as_given, flag, plain
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
+from ansible_collections.dockerless.network.plugins.module_utils.reading import as_given, plain
 
 SPEC: dict[str, dict[str, Any]] = {
     "name": {"type": "str"},
@@ -81,7 +81,7 @@ NO = "got the boolean false, which is what YAML makes of an unquoted no, off or 
         ("{items: [{name: a}, {name: no}]}", "items, item 2: name: " + NO),
         ("{name: 1.10}", "name: got the number 1.1, which may not be what was written; write it in quotes."),
         ("{name: [a]}", "name: got a list; write a single text."),
-        ("{name: {a: b}}", "name: got a dictionary; write a single text."),
+        ("{name: {a: b}}", "name: got a dictionary (a); write a single text."),
         ("{state: no}", "state: got the boolean false; write one of present, absent."),
         ("{state: 'False'}", "state: got the text 'False'; write one of present, absent."),
         ("{mtu: yes}", "mtu: got the boolean true; write a whole number."),
@@ -91,11 +91,11 @@ NO = "got the boolean false, which is what YAML makes of an unquoted no, off or 
         ("{internal: maybe}", "internal: got the text 'maybe'; write true or false."),
         ("{internal: 2}", "internal: got the number 2; write true or false."),
         ("{internal: []}", "internal: got a list; write true or false."),
-        ("{addresses: {a: b}}", "addresses: got a dictionary; write a list, with a dash before each item."),
-        ("{items: no}", "items: got the boolean false; write a list, with a dash before each item."),
-        ("{items: [web]}", "items, item 1: got the text 'web'; write a dictionary of options, such as {name: web}."),
-        ("{peer: [a]}", "peer: got a list; write a dictionary of options, such as {name: web}."),
-        ("{peer: 7}", "peer: got the number 7; write a dictionary of options, such as {name: web}."),
+        ("{addresses: {a: b}}", "addresses: got a dictionary (a); write a list, with a dash before each item."),
+        ("{items: no}", "items: got the boolean false; write each item as a dictionary that begins with - name: NAME."),
+        ("{items: [web]}", "items, item 1: got the text 'web'; write a dictionary with the options name."),
+        ("{peer: [a]}", "peer: got a list; write a dictionary with the options name, pid."),
+        ("{peer: 7}", "peer: got the number 7; write a dictionary with the options name, pid."),
     ],
 )
 def test_anything_else_is_refused_with_the_option_and_what_to_write(text: str, message: str) -> None:
@@ -129,8 +129,8 @@ def test_a_required_option_without_a_value_is_left_to_those_who_read_it() -> Non
 
 
 def test_a_flag_is_not_guessed() -> None:
-    with pytest.raises(InvalidRequest, match=r"^icc: got a dictionary; write true or false.$"):
-        flag("icc", {})
+    with pytest.raises(InvalidRequest, match=r"^icc: got an empty dictionary; write true or false.$"):
+        as_given({"icc": {"type": "bool"}}, {"icc": {}})
 
 
 class Lazy(list[Any]):
