@@ -122,7 +122,8 @@ class World:
         self._default_mtu: int | None = None
         self._defaults: dict[str, str | None] = {}
         self._answers: list[tuple[Network, int, str]] | None = None
-        self._left_rules: set[tuple[Place, SourceRule]] = set()
+        self._source_rules: dict[Place, list[SourceRule]] = {}
+        self._tables: dict[tuple[Place, int], list[RouteEntry]] = {}  # routes of others than the main table
         self._machine_id = ""
         self._systemd: bool | None = None
         self._units: dict[str, Unit] = {}
@@ -196,8 +197,11 @@ class World:
         self.places.drop(name)
 
     def _forget(self, name: str) -> None:
-        self._links.pop(Place(netns=name), None)
-        self._routes.pop(Place(netns=name), None)
+        place = Place(netns=name)
+        self._links.pop(place, None)
+        self._routes.pop(place, None)
+        self._source_rules.pop(place, None)
+        self._tables = {key: entries for key, entries in self._tables.items() if key[0] != place}
 
     def is_native(self, place: Place) -> bool:
         """Whether the process by which a namespace is known is one of the host itself, and not of a container."""
@@ -338,8 +342,10 @@ class World:
         self._drop(link, place)
 
     def _drop(self, link: Link, place: Place) -> None:
-        self._routes_of(place)[:] = [entry for entry in self._routes_of(place) if entry.link != link.name]
         home = self.places.home(place)
+        tables = [entries for key, entries in self._tables.items() if key[0] == home]
+        for entries in (self._routes_of(place), *tables):
+            entries[:] = [entry for entry in entries if entry.link != link.name]
         for key in self._values.pop((home, link.name), ()):
             self._wanted_values.pop((home, key), None)
         self._settled.discard((home, link.name))
@@ -495,14 +501,22 @@ class World:
         return tuple(sorted(to.version for to in usual if not to.prefixlen))
 
     def source_rules(self, place: Place) -> t.Sequence[SourceRule]:
-        """The rules of ours by which the addresses of a place have routing tables of their own."""
+        """The rules of ours by which the addresses of a place will have routing tables of their own."""
+        return self._source_rules_of(place)
+
+    def _source_rules_of(self, place: Place) -> list[SourceRule]:
         home = self.places.home(place)
-        there = () if self.is_new(home) else self.host.stack(home).source_rules()
-        return [rule for rule in there if (home, rule) not in self._left_rules]
+        if home not in self._source_rules:
+            self._source_rules[home] = [] if self.is_new(home) else list(self.host.stack(home).source_rules())
+        return self._source_rules[home]
+
+    def put_source_rule(self, place: Place, rule: SourceRule) -> None:
+        """A step of this run adds such a rule."""
+        self._source_rules_of(place).append(rule)
 
     def drop_source_rule(self, place: Place, rule: SourceRule) -> None:
         """A step of this run removes such a rule."""
-        self._left_rules.add((self.places.home(place), rule))
+        self._source_rules_of(place).remove(rule)
 
     def ways_of_answers(self) -> t.Sequence[tuple[Network, int, str]]:
         """For networks of the host's whose answers somebody routes by a table of its own: the table, and the interface
@@ -536,9 +550,16 @@ class World:
         return self.host.stack(self.places.home(place)).taken()
 
     def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
-        """The routes of one routing table of a place, as they are now."""
-        home = self.places.home(place)
-        return () if self.is_new(home) else self.host.stack(home).table_routes(table)
+        """The routes of one routing table of a place as they will be when the steps planned so far are done."""
+        return self._table_of(place, table)
+
+    def _table_of(self, place: Place, table: int) -> list[RouteEntry]:
+        if not table:
+            return self._routes_of(place)
+        key = self.places.home(place), table
+        if key not in self._tables:
+            self._tables[key] = [] if self.is_new(key[0]) else list(self.host.stack(key[0]).table_routes(table))
+        return self._tables[key]
 
     def had_many_links(self, place: Place) -> bool:
         """Whether a place has more links than its loopback and one other, before any step of this run."""
@@ -547,11 +568,11 @@ class World:
 
     def put_route(self, place: Place, link: str, route: Route, protocol: int) -> None:
         """A step of this run adds a route."""
-        self._routes_of(place).append(RouteEntry(with_metric(route), link, protocol))
+        self._table_of(place, route.table).append(RouteEntry(with_metric(route), link, protocol))
 
     def drop_route(self, place: Place, entry: RouteEntry) -> None:
         """A step of this run removes a route."""
-        self._routes_of(place).remove(entry)
+        self._table_of(place, entry.route.table).remove(entry)
 
     def settle_routes(self, place: Place, link: str) -> None:
         """The routes by a link are as this run wants them, with the steps planned so far."""

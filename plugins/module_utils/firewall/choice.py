@@ -4,6 +4,7 @@
 """The back-ends that there are, a row for each, and which of them this host is to use.
 
 A row says all that others have to know of a back-end: none of them has its name.
+
 A module is compiled anew on the managed host at each call, so a row says how to load its back-end, and what a run does
 not use is not imported.
 """

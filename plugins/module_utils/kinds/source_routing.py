@@ -15,7 +15,7 @@ import typing as t
 import zlib
 
 from ..kernel.state import Link, RouteEntry
-from ..marks import SOURCE_TABLES
+from ..marks import ROUTE_PROTOCOL, SOURCE_TABLES
 from ..model import ANYWHERE, Address, End, Place, Route, SourceRule
 from ..records import dataclass, replace
 from ..world import World, is_ours, metric_of, with_metric
@@ -74,8 +74,8 @@ class SourceChange:
 
 
 def change(end: End, there: Link | None, moved: t.Collection[int], world: World) -> SourceChange:
-    """From what is there to what is wanted; ``there`` is None for an end that is still to be made, and the kernel takes
-    the routes of the versions of IP in ``moved`` with an address that goes.
+    """From what is there to what is wanted, which the world is told; ``there`` is None for an end that is still to be
+    made, and the kernel takes the routes of the versions of IP in ``moved`` with an address that goes.
     """
     if not end.source_gateways and not _may_have_rules(end.place, world):
         return SourceChange()
@@ -85,12 +85,25 @@ def change(end: End, there: Link | None, moved: t.Collection[int], world: World)
     asked = routes(end)
     wanted = [with_metric(route) for route in asked]
     stale = [entry.route for entry in known if entry.route not in wanted or entry.route.to.version in moved]
-    return SourceChange(
+    found = SourceChange(
         stale_rules=[rule for rule in rules if rule not in wanted_rules],
         stale_routes=stale,
         missing_routes=[r for r in asked if with_metric(r) in stale or not _has(known, with_metric(r))],
         missing_rules=[rule for rule in wanted_rules if rule not in rules],
     )
+    _tell(end, found, [entry for entry in known if entry.route in stale], world)
+    return found
+
+
+def _tell(end: Peer, change: SourceChange, stale: t.Iterable[RouteEntry], world: World) -> None:
+    for rule in change.stale_rules:
+        world.drop_source_rule(end.place, rule)
+    for entry in stale:
+        world.drop_route(end.place, entry)
+    for route in change.missing_routes:
+        world.put_route(end.place, end.name, route, ROUTE_PROTOCOL)
+    for rule in change.missing_rules:
+        world.put_source_rule(end.place, rule)
 
 
 def _has(entries: t.Iterable[RouteEntry], route: Route) -> bool:

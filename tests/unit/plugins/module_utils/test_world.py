@@ -17,7 +17,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
 from ansible_collections.dockerless.network.plugins.module_utils.kinds import common
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import file_steps, sysctl_steps
 from ansible_collections.dockerless.network.plugins.module_utils.marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL
-from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Conflict, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Conflict, Place, Route, SourceRule
 from ansible_collections.dockerless.network.plugins.module_utils.operations import RemoveFile, WriteFile
 from ansible_collections.dockerless.network.plugins.module_utils.world import described, is_ours
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
@@ -289,6 +289,23 @@ def test_the_routes_of_a_link_that_goes_and_comes_back_are_gone(host: MemoryHost
 # ---- sysctls and files
 
 FORWARD, DNS = "net/ipv4/ip_forward", "/etc/netns/web/resolv.conf"
+
+
+def test_other_tables_and_the_rules_that_lead_there_are_those_that_will_be_there(host: MemoryHost) -> None:
+    seen = world(host)
+    rule = SourceRule(ip_address("10.20.0.2"), 7)
+    via_gateway = Route(ip_network("0.0.0.0/0"), ip_address("10.20.0.1"), 0, table=7)
+
+    seen.put_source_rule(WEB, rule)
+    seen.put_route(WEB, "eth0", via_gateway, ROUTE_PROTOCOL)
+    assert seen.source_rules(WEB) == [rule]
+    (entry,) = seen.table_routes(WEB, 7)
+    assert (entry.route, entry.link) == (via_gateway, "eth0")
+    assert entry not in seen.routes(WEB)
+
+    seen.drop_source_rule(WEB, rule)
+    seen.drop_link("v0")  # and its other end, with its routes
+    assert (seen.source_rules(WEB), seen.table_routes(WEB, 7)) == ([], [])
 
 
 def test_a_sysctl_is_what_the_steps_so_far_will_have_made_of_it(host: MemoryHost) -> None:
