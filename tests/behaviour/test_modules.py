@@ -194,7 +194,8 @@ def same(one: Any, other: Any) -> None:
         assert one.data[key] == other.data[key]
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
+@pytest.mark.pyroute2
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=case.marks) for case in CASES])
 def test_life(host: Host, case: Case) -> None:
     """Come, come again, change, change back, go, go again; each in check mode first."""
@@ -1388,7 +1389,7 @@ class TestInfo:
 
 
 @pytest.mark.once
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_over_ssh(host: Host) -> None:
     """Each module as Ansible calls it: in check mode, in earnest, once more, and away again."""
     nothing = host.dump()

@@ -124,7 +124,7 @@ def test_everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made(
 
 
 @pytest.mark.once
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_the_playbooks(host: Host, fleet: Fleet) -> None:
     def play(name: str, **variables: Any) -> Any:
         text = "- import_playbook: dockerless.network.%s\n"
