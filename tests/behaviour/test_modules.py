@@ -1009,6 +1009,7 @@ class TestPublish:
         host.place("inner").serve("inner", 80, 81)
         return host
 
+    @pytest.mark.once
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     @pytest.mark.parametrize("address", ["", "127.0.0.1", "192.0.2.11"])
     def test_port_in_use(self, inner: Host, protocol: str, address: str) -> None:
@@ -1332,6 +1333,7 @@ class TestInfo:
         one = host.do("network_info", name="red").data
         assert [network["name"] for network in one["networks"]] == ["red"]
 
+    @pytest.mark.once
     def test_what_lives_in_an_endpoint(self, host: Host) -> None:
         """Who lives there, who listens behind a published port, and the routes that are not as they should be."""
         host.do("bridge_network", networks=NETWORK)
