@@ -36,8 +36,8 @@ from tools.project import CACHE, ROOT, environment
 LOGS = CACHE / "check"
 LABS = Path("/run/lab-check")
 METER = str(Path(__file__).with_name("meter.py"))
-# The longest part takes some ten minutes beside another one on two cores; one that hangs must end some time.
-LONGEST_PART = 25 * 60
+# The longest part takes some twenty minutes beside three others on two cores; one that hangs must end some time.
+LONGEST_PART = 40 * 60
 SHOWN_LINES = 300
 
 
