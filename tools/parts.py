@@ -20,8 +20,14 @@ SCENARIOS = ("default", "fleet")
 _ONCE_IS_ENOUGH = ("--skip-test", "pylint", "--skip-test", "import")
 # It has the rules of `legacy` in the kernel, written by the means of `iptables`: both of them run all tests.
 _MARKED = {"iptables-legacy": "pyroute2 and not once"}
-_OF_PURE_CODE = ("composition", "firewall", "kernel", "kinds", "path")
-_BESIDE_ANSIBLE = ("tests/unit", *(f"--ignore=tests/unit/plugins/module_utils/{room}" for room in _OF_PURE_CODE))
+_UTILS = "plugins/module_utils"
+_OF_PURE_CODE = (
+    *(f"{_UTILS}/{room}" for room in ("composition", "firewall", "kernel", "kinds", "name_server", "path")),
+    *(f"{_UTILS}/test_{word}.py" for word in ("boot", "converge", "engine", "info", "living", "ownership", "world")),
+    # of the repository
+    *("tools", "test_adding_a_kind.py", "test_cases_table.py", "test_imports.py", f"{_UTILS}/test_marks.py"),
+)
+_BESIDE_ANSIBLE = ("tests/unit", *(f"--ignore=tests/unit/{place}" for place in _OF_PURE_CODE))
 # What is tested once takes longest, so it is more than one part; `once` has the files that none of these names.
 _OF_ONCE = {
     # whole networks in bare namespaces: a world of another part would find their processes, which are the machine's
