@@ -7,8 +7,9 @@
 python3 -m tools.check [PART]...     all parts, or these: a name, or what names begin with (`lint`, `behaviour`)
 python3 -m tools.check --list
 
-JOBS parts run at the same time, by default one more than there are processors: a part now and then waits for a packet
-that must not come. Each part's output is in .cache/check/PART.log; that of a part that failed is printed.
+JOBS parts run at the same time, by default two more than there are processors: parts now and then wait, for a packet
+that must not come, for a host that boots, for an answer over ssh. Each part's output is in .cache/check/PART.log; that
+of a part that failed is printed.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from tools.project import CACHE, ROOT, environment
 LOGS = CACHE / "check"
 LABS = Path("/run/lab-check")
 METER = str(Path(__file__).with_name("meter.py"))
-# The longest part takes some ten minutes beside another one on two cores; one that hangs must end some time.
-LONGEST_PART = 25 * 60
+# The longest part takes some twenty minutes beside three others on two cores; one that hangs must end some time.
+LONGEST_PART = 40 * 60
 SHOWN_LINES = 300
 
 
@@ -211,7 +212,7 @@ def main() -> int:
     runner = Runner()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: runner.stop())
-    runner.run(parts, int(os.environ.get("JOBS") or (os.cpu_count() or 1) + 1))
+    runner.run(parts, int(os.environ.get("JOBS") or (os.cpu_count() or 1) + 2))
     with contextlib.suppress(OSError):
         LABS.rmdir()
     print()

@@ -19,9 +19,15 @@ SCENARIOS = ("default", "fleet")
 # The longest sanity tests by far look at our code, not at what ansible-core makes of it.
 _ONCE_IS_ENOUGH = ("--skip-test", "pylint", "--skip-test", "import")
 # It has the rules of `legacy` in the kernel, written by the means of `iptables`: both of them run all tests.
-_MARKED = {"iptables-legacy": "versions and not once"}
-_OF_PURE_CODE = ("composition", "firewall", "kernel", "kinds", "path")
-_BESIDE_ANSIBLE = ("tests/unit", *(f"--ignore=tests/unit/plugins/module_utils/{room}" for room in _OF_PURE_CODE))
+_MARKED = {"iptables-legacy": "pyroute2 and not once"}
+_UTILS = "plugins/module_utils"
+_OF_PURE_CODE = (
+    *(f"{_UTILS}/{room}" for room in ("composition", "firewall", "kernel", "kinds", "name_server", "path")),
+    *(f"{_UTILS}/test_{word}.py" for word in ("boot", "converge", "engine", "info", "living", "ownership", "world")),
+    # of the repository
+    *("tools", "test_adding_a_kind.py", "test_cases_table.py", "test_imports.py", f"{_UTILS}/test_marks.py"),
+)
+_BESIDE_ANSIBLE = ("tests/unit", *(f"--ignore=tests/unit/{place}" for place in _OF_PURE_CODE))
 # What is tested once takes longest, so it is more than one part; `once` has the files that none of these names.
 _OF_ONCE = {
     # whole networks in bare namespaces: a world of another part would find their processes, which are the machine's
@@ -53,9 +59,9 @@ def all_parts() -> list[Part]:
         _behaviour("once", "once", files=[BEHAVIOUR, *(f"--ignore={_test_file(word)}" for word in _named())]),
         # The others on every back-end, with Debian's own pyroute2.
         *(_behaviour(backend, _MARKED.get(backend, "not once"), backend) for backend in reversed(BACKENDS)),
-        # The tests marked `versions` once more with other versions.
-        _behaviour("newest-pyroute2", "versions", target="target-newest"),
-        _behaviour("oldest-ansible", "versions", venv=OLDEST),
+        # Once more with other versions, each what depends on those.
+        _behaviour("newest-pyroute2", "pyroute2", target="target-newest"),
+        _behaviour("oldest-ansible", "ansible", venv=OLDEST),
         *(_molecule(scenario) for scenario in reversed(SCENARIOS)),
         # Only what runs on managed hosts has to run on the oldest Python.
         _unit("target-oldest-python", "tests/unit/plugins/module_utils"),

@@ -113,7 +113,8 @@ class EngineWorld(World):
 
     def __init__(self, backend: str = "nftables") -> None:
         self.backend, unused, variant = backend.partition("-")
-        super().__init__(variant or "nft")
+        self.variant = variant or "nft"
+        super().__init__(self.variant)
         self._runs = subprocess.Popen(
             self.inside(str(SETTINGS.python), str(RUNS), str(TREE), str(SETTINGS.library)),
             stdin=subprocess.PIPE,

@@ -131,7 +131,7 @@ def test_absent_removes_all_of_them(host: Host) -> None:
     host.fleet.switch_iptables(host.name, legacy=host.fleet.settings.legacy_tables)
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_by_the_role(moving: Host, fleet: Fleet) -> None:
     """Over ssh, there and back again."""
     host = moving

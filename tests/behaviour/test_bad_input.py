@@ -345,7 +345,7 @@ def test_auto_takes_iptables(host: Host) -> None:
 
 
 @pytest.mark.once
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_role(host: Host, fleet: Fleet) -> None:
     """The role's errors as Ansible shows them, for several lists in one run; nothing is changed by any."""
     before = host.dump()
@@ -412,7 +412,7 @@ STEPS = ("-e", "bridge_network_step_by_step=yes")
 
 
 @pytest.mark.once
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_values_that_arrive_as_texts(host: Host, fleet: Fleet, tmp_path: Path) -> None:
     """From an inventory in INI and by -e: booleans in words, lists as JSON, and a `no` that must never prune."""
     inventory = tmp_path / "hosts.ini"

@@ -312,7 +312,7 @@ def test_root_without_a_capability(host: Host, fleet: Fleet) -> None:
 # ---- a value arrives in another type than meant
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
 @pytest.mark.parametrize("stepwise", [True, False], ids=["steps", "one-call"])
 def test_a_second_list_leaves_the_first_one_and_prune_takes_its_words_only(
     host: Host, fleet: Fleet, stepwise: bool
@@ -359,7 +359,7 @@ TASK = """
 """
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_values_that_yaml_has_changed(host: Host, fleet: Fleet) -> None:
     before = host.dump()
     head = "- hosts: fleet\n  gather_facts: false\n  become: true\n  tasks:\n"
@@ -389,7 +389,7 @@ def test_a_key_without_a_value_is_absent(host: Host, fleet: Fleet) -> None:
 # ---- the filter of the role
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_the_filter_copies_nothing_of_ansible_and_warns_of_nothing(fleet: Fleet) -> None:
     """Sixty networks: what Ansible's templates are made of is not handed on, which warned and took 12 s."""
     networks = [
@@ -416,7 +416,7 @@ def test_the_filter_copies_nothing_of_ansible_and_warns_of_nothing(fleet: Fleet)
 # ---- what a person reads
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_show_prints_the_picture_as_a_picture(fleet: Fleet) -> None:
     """With Ansible's own callback and no configuration: no list in JSON, with quotes and commas."""
     shown = fleet.play(
@@ -428,7 +428,7 @@ def test_show_prints_the_picture_as_a_picture(fleet: Fleet) -> None:
     assert not any(line.strip().startswith(('"', "[")) or line.endswith(",") for line in picture)
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_show_writes_the_map_of_all_hosts_once(fleet: Fleet) -> None:
     """It is the same file again when nothing has changed."""
     path = fleet.folder / "map.html"

@@ -16,13 +16,12 @@ from typing import Any
 
 import pytest
 import yaml
-from fleet import HOSTS, Fleet, Run, Settings
+from fleet import HOSTS, Fleet, Run
 
 # Nothing here depends on the back-end or on pyroute2, and everything on ansible-core.
 pytestmark = [
     pytest.mark.once,
-    pytest.mark.versions,
-    pytest.mark.skipif("target-" in str(Settings().python), reason="this run is for other versions of pyroute2"),
+    pytest.mark.ansible,
 ]
 
 HOST = HOSTS[0]

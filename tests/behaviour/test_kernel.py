@@ -39,7 +39,7 @@ PYTHON = os.environ.get("DOCKERLESS_TARGET_PYTHON", "/usr/bin/python3")
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root"),
     pytest.mark.once,
-    pytest.mark.versions,
+    pytest.mark.pyroute2,
 ]
 
 

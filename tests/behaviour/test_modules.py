@@ -194,7 +194,8 @@ def same(one: Any, other: Any) -> None:
         assert one.data[key] == other.data[key]
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
+@pytest.mark.pyroute2
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=case.marks) for case in CASES])
 def test_life(host: Host, case: Case) -> None:
     """Come, come again, change, change back, go, go again; each in check mode first."""
@@ -1008,6 +1009,7 @@ class TestPublish:
         host.place("inner").serve("inner", 80, 81)
         return host
 
+    @pytest.mark.once
     @pytest.mark.parametrize("protocol", ["tcp", "udp"])
     @pytest.mark.parametrize("address", ["", "127.0.0.1", "192.0.2.11"])
     def test_port_in_use(self, inner: Host, protocol: str, address: str) -> None:
@@ -1331,6 +1333,7 @@ class TestInfo:
         one = host.do("network_info", name="red").data
         assert [network["name"] for network in one["networks"]] == ["red"]
 
+    @pytest.mark.once
     def test_what_lives_in_an_endpoint(self, host: Host) -> None:
         """Who lives there, who listens behind a published port, and the routes that are not as they should be."""
         host.do("bridge_network", networks=NETWORK)
@@ -1388,7 +1391,7 @@ class TestInfo:
 
 
 @pytest.mark.once
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_over_ssh(host: Host) -> None:
     """Each module as Ansible calls it: in check mode, in earnest, once more, and away again."""
     nothing = host.dump()

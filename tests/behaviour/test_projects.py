@@ -56,6 +56,7 @@ def test_a_second_project_neither_takes_nor_disturbs_the_first(host: Host) -> No
     assert neighbour.ask(lan, 8080).label == "web"
 
 
+@pytest.mark.once
 def test_lists_that_share_an_endpoint_leave_it_its_default_route(host: Host) -> None:
     red, more = ({**BLOG, "name": name, "subnets": ["10.2%d.0.0/24" % at]} for at, name in ((2, "red"), (3, "more")))
     for listed in (red, more, red, more):
@@ -71,6 +72,7 @@ def test_lists_that_share_an_endpoint_leave_it_its_default_route(host: Host) -> 
     assert "via 10.23.0.1 dev eth1" in host.run("ip -n cms route show default")
 
 
+@pytest.mark.once
 def test_a_way_to_the_subnet_in_a_namespace_of_others_is_refused(host: Host) -> None:
     """The kernel takes theirs, as it was there first, so the endpoint would be dead."""
     host.run(
@@ -124,7 +126,7 @@ def test_everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made(
 
 
 @pytest.mark.once
-@pytest.mark.versions
+@pytest.mark.ansible
 def test_the_playbooks(host: Host, fleet: Fleet) -> None:
     def play(name: str, **variables: Any) -> Any:
         text = "- import_playbook: dockerless.network.%s\n"

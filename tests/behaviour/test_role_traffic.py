@@ -105,7 +105,8 @@ def example(fleet: Fleet, settings: Settings) -> Run:
     return fleet.play(EXAMPLE, extra=extra)
 
 
-@pytest.mark.versions
+@pytest.mark.ansible
+@pytest.mark.pyroute2
 class TestExample:
     """As printed, on both hosts at once."""
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import importlib.util
 import os
 import signal
+import sys
 import typing as t
 
 from .errors import HostError
 
+# Debian's place, and that of others.
+_EXTENSIONS = ("/usr/lib/*-linux-*/xtables", "/usr/lib64/xtables", "/usr/lib/xtables")
 _FAMILIES = {4: ("Table", "Rule"), 6: ("Table6", "Rule6")}
 
 
@@ -99,11 +103,33 @@ def _report(work: t.Callable[[], None], writing: int) -> int:
 
 
 def _iptc() -> t.Any:
+    """The library, which is imported in a child: what is set here for its sake ends with that."""
+    os.environ.update(_places(os.environ))
+    _leave_distutils_alone()
     try:
         import iptc
     except ImportError as error:
         raise HostError("it cannot be imported: %s" % error) from error
     return iptc
+
+
+def _places(environ: t.Mapping[str, str]) -> dict[str, str]:
+    """Where it finds its own library and the extensions of iptables: it would ask ldconfig, gcc and ld, which costs
+    more than all the rest."""
+    found: dict[str, str] = {}
+    spec = importlib.util.find_spec("iptc")
+    if spec is not None and spec.origin is not None and "IPTABLES_LIBDIR" not in environ:
+        found["IPTABLES_LIBDIR"] = os.path.dirname(os.path.dirname(spec.origin))
+    extensions = [path for pattern in _EXTENSIONS for path in glob.glob(pattern)]
+    if len(extensions) == 1 and "XTABLES_LIBDIR" not in environ:
+        found["XTABLES_LIBDIR"] = extensions[0]
+    return found
+
+
+def _leave_distutils_alone() -> None:
+    """It wants one function of distutils, in the place of which setuptools would import the whole of itself."""
+    if sys.version_info < (3, 12):
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__class__.__name__ != "DistutilsMetaFinder"]
 
 
 @contextlib.contextmanager

@@ -95,7 +95,7 @@ def change(end: End, there: Link | None, moved: t.Collection[int], world: World)
     return found
 
 
-def _tell(end: Peer, change: SourceChange, stale: t.Iterable[RouteEntry], world: World) -> None:
+def _tell(end: End, change: SourceChange, stale: t.Iterable[RouteEntry], world: World) -> None:
     for rule in change.stale_rules:
         world.drop_source_rule(end.place, rule)
     for entry in stale:

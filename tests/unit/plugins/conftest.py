@@ -19,7 +19,7 @@ settings.register_profile(
     "unit",
     deadline=None,
     # An older Python disagrees about the language, not about single values.
-    max_examples=40 if sys.version_info >= (3, 10) else 15,
+    max_examples=40 if sys.version_info >= (3, 12) else 15,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
     # A submission must not fail by a find in what it did not touch; at a session every run looks elsewhere.

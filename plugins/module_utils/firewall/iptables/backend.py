@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import replace
 
 from ...kernel.netfilter import Netfilter
 from ...marks import CHAIN_PREFIX
 from ...model import Drop, FirewallState
 from ...operations import LoadRules, Operation
-from ...records import dataclass
+from ...records import dataclass, replace
 from ..backend import Backend, BaseChain, FirewallError, NoProgram, Snapshot, Trouble, first_line
 from ..save_text import Rule, by_name, restore, text_of
 from . import layout

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,16 @@ compose_filter = module.FilterModule().filters()["compose"]
 def test_the_filter_gives_what_compose_gives() -> None:
     assert compose_filter([BLUE], {}) == compose([BLUE], {})
     assert compose_filter([BLUE], {}, "none", "absent", "shop") == compose([BLUE], {}, "none", "absent", "shop")
+
+
+def test_a_number_that_is_a_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(module, "Display", lambda: SimpleNamespace(warning=said.append))
+
+    made = compose_filter([{**BLUE, "endpoints": [{"name": 83}]}], {})
+
+    assert made["present"]["netns"][0]["name"] == "83"
+    assert said[0].startswith("network blue: endpoint 83: name: ") and "YAML makes 83 of" in said[0]
 
 
 def test_the_sentence_for_the_user_is_the_error() -> None:

@@ -38,6 +38,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memo
     ask,
     world,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.tries import tries
 
 Facts = dict[str, Any]
 
@@ -96,7 +97,7 @@ def boot(host: MemoryHost) -> str:
     return restore(parse(host.files[OBJECTS]), host, lambda: MemoryDesk(host))[1]  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 @given(network_lists())
 def test_any_list_is_there_again_after_a_boot_without_its_default_route(networks: list[Facts]) -> None:
     host = booted()

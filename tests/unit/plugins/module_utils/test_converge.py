@@ -30,6 +30,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.comp
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import NETWORKS as EXAMPLE
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.tries import tries
 
 Facts = dict[str, Any]
 
@@ -278,7 +279,7 @@ def test_the_namespace_of_a_process_may_have_a_name_besides(prune: str) -> None:
     assert addresses(host, Place(pid=7)) == ["10.20.0.37/24"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=tries(25))
 @given(st.data())
 def test_any_list_can_follow_any_other(data: Any) -> None:
     networks = data.draw(network_lists())
@@ -298,7 +299,7 @@ def test_any_list_can_follow_any_other(data: Any) -> None:
     assert host.snapshot() == pristine
 
 
-@settings(max_examples=15)
+@settings(max_examples=tries(15))
 @given(st.data())
 def test_a_failure_at_any_step_leaves_the_host_as_it_was(data: Any) -> None:
     networks = data.draw(network_lists())

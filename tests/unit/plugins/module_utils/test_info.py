@@ -45,6 +45,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memo
     once,
     world,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.tries import tries
 
 Facts = dict[str, Any]
 
@@ -231,7 +232,7 @@ def test_what_is_not_in_the_json_is_not_there() -> None:
     assert read_report({}) == HostReport(uplinks={})
 
 
-@settings(max_examples=25)
+@settings(max_examples=tries(25))
 @given(st.data())
 def test_json_says_all_that_the_report_says(data: Any) -> None:
     networks = data.draw(network_lists())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.dockerless.network.plugins.module_utils.composition.networks import mac_address, veth_name
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import KINDS, compose
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.tries import tries
 
 Facts = dict[str, Any]
 
@@ -237,7 +238,7 @@ LISTS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(60))
 @given(LISTS)
 def test_any_list_leads_to_arguments_that_the_modules_can_read_or_is_refused_in_a_sentence(
     networks: list[Facts],

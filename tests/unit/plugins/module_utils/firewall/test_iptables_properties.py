@@ -34,6 +34,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.fire
     networks,
     several,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.tries import tries
 
 set_hypothesis_home_dir(Path(__file__).resolve().parents[5] / ".cache" / "hypothesis")
 
@@ -101,13 +102,13 @@ STATES = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=tries(60), deadline=None, database=None)
 @given(STATES)
 def test_decoding_what_was_rendered_is_the_identity(state: FirewallState) -> None:
     assert layout.parse(layout.render(state)) == state
 
 
-@settings(max_examples=30, deadline=None, database=None)
+@settings(max_examples=tries(30), deadline=None, database=None)
 @given(STATES, STATES)
 def test_any_state_can_follow_any_other_and_be_taken_back(first: FirewallState, second: FirewallState) -> None:
     host = Host()

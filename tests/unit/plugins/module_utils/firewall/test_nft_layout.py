@@ -32,6 +32,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.firewall_states import STATES
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.nft_in_memory import Memory
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.tries import tries
 
 BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"), ip_network("fd00:20::/64")), network="blue")
 RED = BridgePolicy("br-red", (ip_network("10.21.0.0/24"),), network="red")
@@ -54,13 +55,13 @@ def elements(table: Table, name: str) -> Mapping[str, Element]:
 # ---- reading back
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(STATES)
 def test_reading_what_was_rendered_is_the_identity(wanted: FirewallState) -> None:
     assert parse(render(wanted)) == wanted
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(STATES)
 def test_what_is_rendered_can_be_loaded(wanted: FirewallState) -> None:
     memory = Memory()
@@ -69,7 +70,7 @@ def test_what_is_rendered_can_be_loaded(wanted: FirewallState) -> None:
     assert memory.table() == render(wanted)
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(STATES)
 def test_sections_written_one_after_the_other_add_up_to_the_whole(wanted: FirewallState) -> None:
     sections = [
@@ -91,7 +92,7 @@ def test_sections_written_one_after_the_other_add_up_to_the_whole(wanted: Firewa
     assert Table(chains, sets) == render(wanted)
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(STATES)
 def test_the_order_in_which_things_were_asked_for_does_not_matter(wanted: FirewallState) -> None:
     def backwards(items: Any) -> Any:
@@ -290,7 +291,7 @@ def without(table: Table, name: str, *keys: str) -> Table:
     return Table(table.chains, {**table.sets, name: replace(table.sets[name], elements=kept)})
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(STATES, st.data())
 def test_a_damaged_table_never_stops_us(wanted: FirewallState, data: Any) -> None:
     table = render(wanted)
@@ -312,7 +313,7 @@ def test_a_damaged_table_never_stops_us(wanted: FirewallState, data: Any) -> Non
     assert parse(render(found)) == found
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(STATES, st.data())
 def test_a_table_with_things_of_others_in_it_never_stops_us(wanted: FirewallState, data: Any) -> None:
     table = render(wanted)

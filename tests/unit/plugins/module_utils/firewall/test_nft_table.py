@@ -25,6 +25,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.ta
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.firewall_states import STATES
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.nft_in_memory import Memory
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.tries import tries
 
 PLAIN = Element()
 # nft and the versions of Python spell it differently
@@ -520,7 +521,7 @@ def apply(current: Table, desired: Table) -> Table:
     return memory.table()
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(TABLES, TABLES)
 def test_the_commands_lead_from_any_table_to_any_other_and_back(first: Table, second: Table) -> None:
     assert apply(first, second) == second
@@ -528,7 +529,7 @@ def test_the_commands_lead_from_any_table_to_any_other_and_back(first: Table, se
     assert difference(first, first) == ""
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(TABLES)
 def test_a_first_transaction_may_be_pasted_twice(wanted: Table) -> None:
     memory = Memory()
@@ -540,7 +541,7 @@ def test_a_first_transaction_may_be_pasted_twice(wanted: Table) -> None:
     assert memory.table() == wanted
 
 
-@settings(max_examples=20)
+@settings(max_examples=tries(20))
 @given(TABLES, st.data())
 def test_whatever_was_lost_comes_back(wanted: Table, data: Any) -> None:
     damaged = damage(wanted, data)
