@@ -157,11 +157,11 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         elif there != item:
             self._refuse_taken(item, there, world)
             ports.add(item)
-            moved = there is not None and _target(there) != _target(item)
+            moved = there if there is not None and _target(there) != _target(item) else None
             # A TCP client begins anew by itself; a UDP one goes on with the translation that it began with.
-            if moved and item.protocol == "tcp":
-                rules.moved[item.key] = there
-            elif moved or (there is None and item.protocol == "udp"):
+            if moved is not None and item.protocol == "tcp":
+                rules.moved[item.key] = moved
+            elif moved is not None or (there is None and item.protocol == "udp"):
                 rules.stale.append(_flows(item))
 
     def conclude(self, item: PublishedPort, world: World) -> None:
