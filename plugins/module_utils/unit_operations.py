@@ -88,19 +88,27 @@ class UnitVerb(Operation):
 
 @dataclass(frozen=True)
 class MountFor(Operation):
-    """Mount files in a unit that runs, for reading: by their places, each with its file."""
+    """Mount files in a unit that runs, for reading: by their places, each with its file.
+
+    Over a file that is ``deleted`` the kernel mounts nothing, so that one is unmounted first.
+    """
 
     unit: str
+    pid: int
     mounts: tuple[tuple[str, str], ...]
+    deleted: tuple[str, ...] = ()
 
     settles = 3
 
     def commands(self) -> list[str]:
-        return [shlex.join(self._argv(place, path)) for place, path in self.mounts]
+        return [shlex.join(argv) for argv in self._all()]
 
     def apply(self, host: Host) -> None:
-        for place, path in self.mounts:
-            host.execute(self._argv(place, path), "")
+        for argv in self._all():
+            host.execute(argv, "")
 
-    def _argv(self, place: str, path: str) -> tuple[str, ...]:
-        return ("systemctl", "bind", "--read-only", self.unit, path, place)
+    def _all(self) -> t.Iterator[tuple[str, ...]]:
+        for place, path in self.mounts:
+            if place in self.deleted:
+                yield ("nsenter", "--target", str(self.pid), "--mount", "umount", place)
+            yield ("systemctl", "bind", "--read-only", self.unit, path, place)

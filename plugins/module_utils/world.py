@@ -739,6 +739,10 @@ class World:
         """The places where a unit that runs should find a file of ``mounts``, and does not; one in check mode, too."""
         return self.host.unmounted(unit.pid, mounts) if unit.pid else ()
 
+    def deleted(self, unit: Unit, places: t.Iterable[str]) -> t.Collection[str]:
+        """Those of the places where a unit that runs has a file mounted that is deleted."""
+        return self.host.deleted(unit.pid, places)
+
     def services(self) -> t.Mapping[str, tuple[str, str]]:
         """The units that run in a namespace by a drop-in of ours, with that namespace and their label; as it is now."""
         if self._services is None:

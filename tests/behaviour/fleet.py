@@ -10,6 +10,7 @@ import difflib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -630,7 +631,8 @@ class Fleet:
     ) -> ModuleResult:
         """Run a module on a host, the fast way, and with the back-end under test.
 
-        `how` is for the module server: uid, missing (a library), path (of Python), environment, tables_stay.
+        `how` is for the module server: uid, missing (a library), path (of Python), environment, tables_stay,
+        kill_seconds (after which it is killed).
         """
         if module in FIREWALL_MODULES:
             options.setdefault("backend", self.settings.option)
@@ -648,6 +650,8 @@ class Fleet:
             server = self._module_servers[host] = Pipe(self.lab, host, command)
         server.send({"module": module, "arguments": arguments, **(how or {})})
         told = server.receive()
+        if told["code"] == -signal.SIGKILL:
+            return ModuleResult({}, told["code"], told["err"])
         try:
             data = json.loads(told["out"])
         except ValueError:

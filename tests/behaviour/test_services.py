@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Services of systemd in endpoints: Debian's nginx, and units of the tests' own. A neighbour is their client."""
+"""Services of systemd in endpoints: Debian's nginx, and units of the tests' own. A neighbour is their client.
+
+The example of four services is in test_stack.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fleet import ROOT, Fleet, Host, differences, eventually, remains
+from fleet import Fleet, Host, differences, eventually, remains
 
 pytestmark = pytest.mark.once
 
@@ -178,17 +181,3 @@ def test_names_of_the_namespace_take_the_place_of_those_of_the_host(world: World
     # the namespace takes its services along, whoever put them there
     world.do("bridge_network", networks=[{"name": "blue"}], state="absent")
     assert world.run("ls /etc/systemd/system/app.service.d || true") == ""
-
-
-def test_the_example_of_four_services(world: World) -> None:
-    """From the playbook to a request of the neighbour, by names, and away again."""
-    example = (ROOT / "playbooks" / "example_services.yml").read_text()
-    how = {"hosts": HOST, "extra": {"bridge_network_backend": world.fleet.settings.option}}
-    world.fleet.play(example, "--skip-tags", "packages", **how).must()
-    assert "visit 2, 2 kept" in world.answers(8080)
-    again = world.fleet.play(example, "--skip-tags", "packages", **how).must()
-    assert [result.task for result in again.changed] == []
-    gone = {**how["extra"], "bridge_network_state": "absent", "bridge_network_service_removal": "stop"}
-    world.fleet.play(example, hosts=HOST, extra=gone).must()
-    assert world.answers(8080) == ""
-    assert world.run(LEFT) == ""

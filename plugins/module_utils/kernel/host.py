@@ -182,6 +182,12 @@ class Host:
 
         return self._visitor.on_host(lambda: units.unmounted(pid, mounts) if units.has_own_mounts(pid) else [])
 
+    def deleted(self, pid: int, places: t.Iterable[str]) -> t.Sequence[str]:
+        """Those of the places where a process sees a file that is deleted."""
+        from . import units
+
+        return self._visitor.at_home(lambda: units.deleted(pid, places))
+
     def keep_byte_code(self, call: Call) -> None:
         """Keep what this call had to compile, where the next one will look."""
         from . import code_folder

@@ -146,6 +146,17 @@ def _is_mounted(place: str, path: str) -> bool:
     return True
 
 
+def deleted(pid: int, places: t.Iterable[str]) -> list[str]:
+    """The places where a process sees a file that is deleted. The kernel mounts nothing over that."""
+    return [place for place in places if _is_deleted("/proc/%d/root%s" % (pid, place))]
+
+
+def _is_deleted(path: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.stat(path).st_nlink == 0
+    return False
+
+
 def has_own_mounts(pid: int) -> bool:
     """Whether a process has mounts of its own, so that more can be added for it alone; not in a folder of its own."""
     with contextlib.suppress(OSError):

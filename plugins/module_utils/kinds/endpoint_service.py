@@ -174,7 +174,8 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         mounts = {"/etc/" + name: files.names_path(item.netns, name) for name in wanted}
         gone = world.unmounted(unit, mounts) if mounts else ()
         if gone and unit.takes_mounts:
-            world.afterwards.append(MountFor(unit.name, tuple((place, mounts[place]) for place in gone)))
+            pairs = tuple((place, mounts[place]) for place in gone)
+            world.afterwards.append(MountFor(unit.name, unit.pid, pairs, tuple(world.deleted(unit, gone))))
         elif gone or set(wanted) - there:
             world.warn("Unit %s sees the names of its endpoint when it is restarted." % item.unit)
 

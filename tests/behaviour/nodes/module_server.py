@@ -17,9 +17,11 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import struct
 import sys
 import tempfile
+import time
 from typing import Any
 
 COLLECTION = "ansible_collections.dockerless.network.plugins"
@@ -123,6 +125,9 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
             in_child(request)
+        if "kill_seconds" in request:
+            time.sleep(request["kill_seconds"])
+            os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
         out.seek(0)
         err.seek(0)

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
@@ -324,6 +324,9 @@ class MemoryHost:
     def unmounted(self, pid: int, mounts: Mapping[str, str]) -> Sequence[str]:
         return [place for place in mounts if (pid, place) in self.pid1.unmounted]
 
+    def deleted(self, pid: int, places: Iterable[str]) -> Sequence[str]:
+        return [place for place in places if (pid, place) in self.pid1.deleted]
+
     def read_units(self, names: Sequence[str]) -> Mapping[str, Unit]:
         assert self.systemd
         return {name: self.pid1.show(name) for name in names}
@@ -335,6 +338,9 @@ class MemoryHost:
             self.systemctl.append(tuple(argv[1:]))
             self.pid1.call(argv[1:])
             return self._enable(argv)
+        if argv[0] == "nsenter":
+            self.step("run nsenter", CommandError(argv, 1, "the test wants it so"))
+            return self.pid1.deleted.remove((int(argv[2]), argv[-1]))
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))
         if argv[0] == "sh":  # tells networkd, which is not here
             return None

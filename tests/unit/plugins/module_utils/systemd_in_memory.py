@@ -37,6 +37,7 @@ class MemorySystemd:
     bound: dict[str, list[str]] = field(default_factory=dict)  # the units that each one needs
     broken: set[str] = field(default_factory=set)  # units that do not start in an endpoint
     unmounted: set[tuple[int, str]] = field(default_factory=set)  # what processes have lost
+    deleted: set[tuple[int, str]] = field(default_factory=set)  # what they see, though there is no such file any more
     _pids: int = 50000
     _clock: int = 0
 
@@ -65,6 +66,7 @@ class MemorySystemd:
         if verb == "daemon-reload":
             self._reload()
         if verb == "bind":
+            assert (self.units[rest[0]].pid, rest[2]) not in self.deleted
             self.unmounted.discard((self.units[rest[0]].pid, rest[2]))
         rest = [name for word in rest for name in (fnmatch.filter(self.units, word) if "*" in word else [word])]
         for name in rest if verb in verbs else ():

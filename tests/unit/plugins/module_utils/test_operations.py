@@ -182,8 +182,11 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
         (DaemonReload(), ["systemctl daemon-reload"]),
         (Together("DNS server of endpoint web"), []),
         (
-            MountFor("a.service", (("/etc/hosts", "/etc/netns/a/hosts"),)),
-            ["systemctl bind --read-only a.service /etc/netns/a/hosts /etc/hosts"],
+            MountFor("a.service", 7, (("/etc/hosts", "/etc/netns/a/hosts"),), ("/etc/hosts",)),
+            [
+                "nsenter --target 7 --mount umount /etc/hosts",
+                "systemctl bind --read-only a.service /etc/netns/a/hosts /etc/hosts",
+            ],
         ),
         (UnitVerb("restart", ("nginx.service", "a b.service")), ["systemctl restart nginx.service 'a b.service'"]),
         (

@@ -244,15 +244,15 @@ def test_the_lock_of_iptables_is_respected(kernel: Kernel, monkeypatch: pytest.M
 def test_the_library_is_told_where_to_look_unless_somebody_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would ask a compiler."""
     found = types.SimpleNamespace(origin="/usr/lib/python3/dist-packages/iptc/__init__.py")
-    monkeypatch.setattr(libiptc.importlib.util, "find_spec", lambda name: found)
-    monkeypatch.setattr(libiptc.glob, "glob", lambda pattern: ["/usr/lib/x/xtables"] if "*" in pattern else [])
+    monkeypatch.setattr(xtables.importlib.util, "find_spec", lambda name: found)
+    monkeypatch.setattr(xtables.glob, "glob", lambda pattern: ["/usr/lib/x/xtables"] if "*" in pattern else [])
     here = {"IPTABLES_LIBDIR": "/usr/lib/python3/dist-packages", "XTABLES_LIBDIR": "/usr/lib/x/xtables"}
 
-    assert libiptc._places({}) == here
-    assert libiptc._places({"IPTABLES_LIBDIR": "/mine"}) == {"XTABLES_LIBDIR": "/usr/lib/x/xtables"}
-    assert libiptc._places({"XTABLES_LIBDIR": "/mine"}) == {"IPTABLES_LIBDIR": "/usr/lib/python3/dist-packages"}
-    monkeypatch.setattr(libiptc.glob, "glob", lambda pattern: [pattern])
-    assert "XTABLES_LIBDIR" not in libiptc._places({})
+    assert xtables._places({}) == here
+    assert xtables._places({"IPTABLES_LIBDIR": "/mine"}) == {"XTABLES_LIBDIR": "/usr/lib/x/xtables"}
+    assert xtables._places({"XTABLES_LIBDIR": "/mine"}) == {"IPTABLES_LIBDIR": "/usr/lib/python3/dist-packages"}
+    monkeypatch.setattr(xtables.glob, "glob", lambda pattern: [pattern])
+    assert "XTABLES_LIBDIR" not in xtables._places({})
 
 
 def test_a_library_that_cannot_be_imported_is_named() -> None:

@@ -212,6 +212,19 @@ def test_names_that_it_has_lost_are_mounted_again_while_it_runs(host: MemoryHost
     assert host.pid1.units["nginx.service"].pid == pid
 
 
+def test_a_file_that_somebody_has_deleted_is_unmounted_first(host: MemoryHost) -> None:
+    host.files.update({"/etc/netns/web/hosts": "", "/etc/hosts": ""})
+    service(host)
+    pid = host.pid1.units["nginx.service"].pid
+    host.pid1.unmounted.add((pid, "/etc/hosts"))
+    host.pid1.deleted.add((pid, "/etc/hosts"))
+
+    assert service(host).commands == (
+        "nsenter --target %d --mount umount /etc/hosts" % pid,
+        "systemctl bind --read-only nginx.service /etc/netns/web/hosts /etc/hosts",
+    )
+
+
 # ---- out of it
 
 
