@@ -60,6 +60,9 @@ _WITHOUT_USERS = (
 )
 _SNAPSHOTS = tuple(BOOT_RULES + name for name in ("nft", "v4", "v6"))
 _UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
+# all files of units are read again at once, by DaemonReload
+_ENABLE = ("systemctl", "enable", "--no-reload", BOOT_UNIT)
+_DISABLE = ("systemctl", "disable", "--no-reload", BOOT_UNIT)
 _START = ("systemctl", "--no-block", "start", BOOT_UNIT)
 
 
@@ -121,7 +124,7 @@ class BootKind(StepKind[Boot]):
         if not decided.on and world.file(UNIT_PATH) is not None:
             steps.append(RunTool(("systemctl", "stop", BOOT_UNIT), _START))
             if enabled:
-                steps.append(RunTool(("systemctl", "disable", BOOT_UNIT), ("systemctl", "enable", BOOT_UNIT)))
+                steps.append(RunTool(_DISABLE, _ENABLE))
         was, now = decided.program
         if was != now:
             from ..boot_operations import WriteProgram
@@ -136,7 +139,7 @@ class BootKind(StepKind[Boot]):
         if any(path.endswith((".service", ".conf")) for path in decided.files):
             world.afterwards.append(DaemonReload())
         if decided.on and not enabled:
-            world.afterwards.append(RunTool(("systemctl", "enable", BOOT_UNIT), ("systemctl", "disable", BOOT_UNIT)))
+            world.afterwards.append(RunTool(_ENABLE, _DISABLE))
         if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
             world.afterwards.append(RunTool(_START, ("systemctl", "stop", BOOT_UNIT)))
         return steps

@@ -32,7 +32,8 @@ def load(text: str | None) -> dict[str, Served]:
         found = json.loads(text)
         if COLLECTION not in found:
             raise ValueError
-        return {netns: Served(label, _without(about)) for about in found["views"] for netns, label in _owners(about)}
+        views = [(_without(about), _owners(about)) for about in found["views"]]
+        return {netns: Served(label, about) for about, owners in views for netns, label in owners}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Conflict(
             "The file %s is not as this collection writes it; remove it, and run the playbook again." % NAMES_FILE
