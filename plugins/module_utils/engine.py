@@ -60,7 +60,8 @@ class Kind(t.Generic[Item]):
     tells: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
     ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
-    # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses.
+    # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses. A
+    # dot leads to one inside of another.
     NAMES: t.ClassVar[tuple[str, ...]] = ()
     FAMILY = ""
 

@@ -66,7 +66,7 @@ def run_module(kind: Kind[t.Any]) -> None:
 
 def _has_names(kind: Kind[t.Any], options: t.Mapping[str, t.Any]) -> bool:
     """Whether names of endpoints stand for their addresses; nothing but an address needs no look."""
-    if not any(options.get(option) for option in kind.NAMES):
+    if not any(options.get(option.partition(".")[0]) for option in kind.NAMES):
         return False
     from .kinds.endpoint_names import has_names
 
