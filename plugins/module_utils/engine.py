@@ -106,6 +106,13 @@ class Kind(t.Generic[Item]):
         """What to keep of a wanted object so that it can be made again at boot; None when it is in files anyway."""
         return None
 
+    def unchanged(self, item: Item, world: World) -> Description:
+        """The wanted object in the words of the options, where a glance shows that it is so already; else None.
+
+        For kinds of which there are several objects for each endpoint: nothing more is asked then.
+        """
+        return None
+
     def observed(self, item: Item, world: World) -> Description:
         """The object as it is now, in the words of the options; None when it is not there."""
         raise NotImplementedError
@@ -313,6 +320,10 @@ def _check_together(requests: t.Sequence[Request]) -> None:
 
 def _plan_one(request: Request, world: World, plan: _Plan) -> list[Operation]:
     kind = request.kind
+    known = kind.unchanged(request.item, world) if request.state == "present" else None
+    if known is not None:
+        plan.objects.append(dict(kind.told(known) or {}, state="present", title=kind.title(request.item)))
+        return []
     item = _kept(kind, kind.resolve(request.item, request.state, world), request.state, world)
     title = kind.title(item)
     observed = kind.observed(item, world)

@@ -103,6 +103,11 @@ class DnsKind(NetworkKind[NameView], StepKind[NameView]):
         there = self._book(world).before.get(item.netns)
         return [("The DNS server of endpoint %s" % item.netns, there.label)] if there is not None else []
 
+    def unchanged(self, item: NameView, world: World) -> Description:
+        book = self._book(world)
+        is_right = book.is_same(item.netns) and world.systemd() and book.is_sound()
+        return book.described(item.netns, now=False) if is_right else None
+
     def observed(self, item: NameView, world: World) -> Description:
         return self._book(world).described(item.netns, now=True)
 

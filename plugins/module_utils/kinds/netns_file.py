@@ -51,6 +51,13 @@ class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
         found = self._look(item, world)
         return [("File %s" % found.path, found.label or "")]
 
+    def unchanged(self, item: NamespaceFile, world: World) -> Description:
+        found = self._look(item, world)
+        if found.text != item.text:
+            return None
+        world.put_file(found.path, item.text)
+        return compact(**belongs(item.network))
+
     def observed(self, item: NamespaceFile, world: World) -> Description:
         found = self._look(item, world)
         return None if found.text is None else _describe(found.label or "", found.text, item.text)
