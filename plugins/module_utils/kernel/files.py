@@ -11,7 +11,7 @@ import os
 
 from ..marks import NETNS_FILES, RETIRED
 
-_MOST = 64 * 1024  # that are read at once
+_MOST = 16 * 1024  # that are read at once
 
 
 def read(path: str) -> str | None:

@@ -22,6 +22,7 @@ from .name_service import Service, removal_steps
 from .name_views import Served, Writer, load, spell
 
 Names = t.Mapping[str, t.Sequence[str]]
+_TOLD = ("nameservers", "network")  # all else follows from the networks of the endpoint
 _SHOWN = 10  # names of a server in the diff
 
 
@@ -40,7 +41,8 @@ class _Book:
                 self.after.pop(netns, None)
         self.done = False
         self._sound: bool | None = None
-        self._beyond: dict[tuple[int, int], dict[str, t.Any]] = {}  # most endpoints of a network know the same
+        # most endpoints of a network know the same
+        self._described: dict[tuple[str, int, int], dict[str, t.Any]] = {}
         self._same: dict[tuple[int, int], bool] = {}
         self._world = world
 
@@ -50,8 +52,12 @@ class _Book:
         one, other = (one, other) if now else (other, one)
         if one is None:
             return None
-        others = {name: value for name, value in one.about.items() if name != "names"}
-        return compact(**others, names=self._names(one, other) or None, **belongs(one.label))
+        key = one.label, id(one.about), id(other and other.about)
+        if key not in self._described:
+            others = {name: value for name, value in one.about.items() if name != "names"}
+            names = _beyond(one.about["names"], other.about["names"] if other is not None else {})
+            self._described[key] = compact(**others, names=names or None, **belongs(one.label))
+        return self._described[key]
 
     def is_same(self, netns: str) -> bool:
         """Whether the server of an endpoint goes on to say what it says."""
@@ -62,12 +68,6 @@ class _Book:
         if key not in self._same:
             self._same[key] = one.about == other.about
         return one.label == other.label and self._same[key]
-
-    def _names(self, one: Served, other: Served | None) -> dict[str, t.Any]:
-        key = id(one.about), id(other and other.about)
-        if key not in self._beyond:
-            self._beyond[key] = _beyond(one.about["names"], other.about["names"] if other is not None else {})
-        return self._beyond[key]
 
     def is_sound(self) -> bool:
         """Whether the service is as it should be."""
@@ -115,7 +115,7 @@ class DnsKind(NetworkKind[NameView], StepKind[NameView]):
         return self._book(world).described(item.netns, now=False)
 
     def told(self, found: Description) -> Description:
-        return None if found is None else {name: value for name, value in found.items() if name != "names"}
+        return None if found is None else {name: found[name] for name in _TOLD if found.get(name)}
 
     def plan(self, item: NameView, state: str, world: World) -> list[Operation]:
         book = self._book(world)
