@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.bench import RESULTS, Measurements, say
 
-SUITES = ("role", "cost", "phases", "peers", "traffic", "fleet", "names")
+SUITES = ("role", "cost", "phases", "peers", "traffic", "fleet", "names", "boot")
 
 
 def suite_module(name: str) -> Any:

@@ -129,13 +129,19 @@ def play_environment(lab: Lab) -> dict[str, str]:
     }
 
 
-RESET = """
+EMPTY = """
 for name in $(ls /run/netns 2>/dev/null); do echo "netns delete $name"; done | ip -batch - 2>/dev/null
 ip link delete group 25708 2>/dev/null
 for l in $(ls /sys/class/net | grep -E '^(v-|br-|c-)'); do ip link delete "$l" 2>/dev/null; done
-nft flush ruleset; rm -rf /etc/sysctl.d/90-* /run/dockerless.network
+nft flush ruleset; rm -rf /run/dockerless.network
 sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0; true
 """
+RESET = EMPTY + "rm -f /etc/sysctl.d/90-*\n"
+
+
+def empty(lab: Lab, host: str = "h1") -> None:
+    """Take away what a boot would, outside the clock."""
+    lab.run(host, EMPTY, timeout=600)
 
 
 def reset(lab: Lab, host: str = "h1") -> None:

@@ -60,7 +60,8 @@ class Kind(t.Generic[Item]):
     returns: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
     ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
 
-    # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses.
+    # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses. A
+    # dot leads to one inside of another.
     NAMES: t.ClassVar[tuple[str, ...]] = ()
     FAMILY = ""
 
@@ -106,6 +107,13 @@ class Kind(t.Generic[Item]):
 
     def stored(self, item: Item, world: World) -> Stored | None:
         """What to keep of a wanted object so that it can be made again at boot; None when it is in files anyway."""
+        return None
+
+    def unchanged(self, item: Item, world: World) -> Description:
+        """The wanted object in the words of the options, where a glance shows that it is so already; else None.
+
+        For kinds of which there are several objects for each endpoint: nothing more is asked then.
+        """
         return None
 
     def observed(self, item: Item, world: World) -> Description:
@@ -326,6 +334,10 @@ def _check_together(requests: t.Sequence[AnyRequest]) -> None:
 
 def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operation]:
     kind = request.kind
+    known = kind.unchanged(request.item, world) if request.state == "present" else None
+    if known is not None:
+        plan.objects.append(dict(kind.told(known) or {}, state="present", title=kind.title(request.item)))
+        return []
     item = _kept(kind, kind.resolve(request.item, request.state, world), request.state, world)
     title = kind.title(item)
     observed = kind.observed(item, world)

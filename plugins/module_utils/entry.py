@@ -66,7 +66,7 @@ def run_module(kind: Kind[_Item]) -> None:
 
 def _has_names(kind: Kind[_Item], options: Options) -> bool:
     """Whether names of endpoints stand for their addresses; nothing but an address needs no look."""
-    if not any(options.get(option) for option in kind.NAMES):
+    if not any(options.get(option.partition(".")[0]) for option in kind.NAMES):
         return False
     from .kinds.endpoint_names import has_names
 

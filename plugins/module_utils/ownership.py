@@ -19,7 +19,8 @@ Holding = tuple[str, str]
 
 def first_of_another(label: str, holdings: t.Iterable[Holding]) -> Holding | None:
     """What belongs to another project than that of ``label``."""
-    return next((found for found in holdings if found[1] and project_of(found[1]) != project_of(label)), None)
+    others = (found for found in holdings if found[1] not in ("", label))
+    return next((found for found in others if project_of(found[1]) != project_of(label)), None)
 
 
 def refuse(label: str, holding: Holding) -> t.NoReturn:

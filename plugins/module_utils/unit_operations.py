@@ -83,6 +83,8 @@ class UnitVerb(Operation):
 
     def _argv(self) -> tuple[str, ...]:
         mode = ("--job-mode=ignore-dependencies",) if self.alone else ()
+        # one DaemonReload is enough for all files, and these are links that only matter at boot
+        mode = ("--no-reload",) if self.verb in ("enable", "disable") else mode
         return ("systemctl", self.verb, *mode, *self.units)
 
 

@@ -825,10 +825,6 @@ class World:
             self._looked[path] = self.host.look_file(path)
         return self._looked[path]
 
-    def found_file(self, path: str) -> str | None:
-        """The text of a file that has been looked at, as it was before this run."""
-        return self._looked.get(path)
-
     def namespace_files(self) -> t.Iterator[tuple[str, str]]:
         """The namespaces with a folder of their own below /etc/netns, and the names of the files there."""
         for netns in self.host.folder(NETNS_FILES):

@@ -85,7 +85,10 @@ options:
         elements: dict
         suboptions:
           to:
-            description: The subnet to which the route leads, or V(default).
+            description:
+              - The subnet to which the route leads, or V(default).
+              - Instead of an address, the name of an endpoint that is on the host will do, here and in
+                O(peer.routes[].via), such as V(db), or V(db.back) for its end in the network back.
             type: str
             required: true
           via:

@@ -51,6 +51,9 @@ table inet theirs { chain input { type filter hook input priority 0; }; }
 END
 systemctl enable --now nftables
 """
+# nft tells such a rule in no words of ours.
+USERS_RULE = "nft add rule inet dockerless user ip daddr 203.0.113.77 limit rate 5/second drop"
+USERS_RULE_IPTABLES = "iptables -A DLN-USER -d 203.0.113.77 -m limit --limit 5/second -j DROP"
 # How long a neighbour that connects all the time may be without an answer.
 GAP = 1.0
 # What it is told: how long it was without an answer at most, and how often it got one.
@@ -230,6 +233,8 @@ def test_rules_are_back_when_another_firewall_has_emptied_the_packet_filter(netw
     site.fleet.lab.run("neighbour", f"ip route replace 10.20.0.0/24 via {lan}")
     neighbour = site.fleet.place("neighbour")
     kept = neighbour.ask(lan, 8081, keep="kept")
+    site.run(USERS_RULE if site.is_nftables else USERS_RULE_IPTABLES)
+    assert site.role().changed  # which keeps it
     before = site.state()
     for verb in ("reload", "restart", "stop", "start"):
         probes = [site.probe(lan, 8080), site.probe(web, 80)]
@@ -248,6 +253,7 @@ def test_rules_are_back_when_another_firewall_has_emptied_the_packet_filter(netw
         neighbour.ask(web, 80)
         site.run(f"systemctl reload {UNIT}")
         assert differences(before, site.state()) == ""
+    site.run("nft flush chain inet dockerless user" if site.is_nftables else "iptables -F DLN-USER")
 
 
 def test_nothing_of_it_stays(site: Site) -> None:

@@ -62,7 +62,8 @@ def name_views(known: Known, report: HostReport, networks: t.Sequence[BridgeNetw
     """What DNS servers are to know, one for each namespace of which a network has ``dns``."""
     subnets: dict[str, tuple[Network, ...]] = {item.network: item.subnets for item in report.networks}
     subnets.update((item.label, tuple(subnet.network for subnet in item.subnets.values())) for item in networks)
-    return [_view(netns, own, subnets) for netns, own in sorted(known.items()) if has_server(own)]
+    entries: dict[tuple[int, ...], tuple[NameEntry, ...]] = {}
+    return [_view(netns, own, subnets, entries) for netns, own in sorted(known.items()) if has_server(own)]
 
 
 def has_server(own: t.Sequence[Section]) -> bool:
@@ -70,10 +71,19 @@ def has_server(own: t.Sequence[Section]) -> bool:
     return any(section.dns for section in own) and all(section.resolver for section in own)
 
 
-def _view(netns: str, own: t.Sequence[Section], subnets: t.Mapping[str, tuple[Network, ...]]) -> NameView:
+def _view(
+    netns: str,
+    own: t.Sequence[Section],
+    subnets: t.Mapping[str, tuple[Network, ...]],
+    entries: dict[tuple[int, ...], tuple[NameEntry, ...]],
+) -> NameView:
+    """What one of them is to know; those who know the same have it in one and the same tuple of ``entries``."""
+    key = tuple(map(id, own))
+    if key not in entries:
+        entries[key] = tuple(entry for section in own for entry in (*section.entries, *section.extra))
     return NameView(
         netns=netns,
-        entries=tuple(entry for section in own for entry in (*section.entries, *section.extra)),
+        entries=entries[key],
         domains=tuple(name_of(section.label) for section in own),
         subnets=tuple(subnet for section in own for subnet in subnets.get(section.label, ())),
         nameservers=tuple(dict.fromkeys(server for section in own for server in section.nameservers)),

@@ -12,6 +12,8 @@ import typing as t
 
 from ..marks import NETNS_FILES, RETIRED
 
+_MOST = 16 * 1024  # that are read at once
+
 T = t.TypeVar("T")
 
 if t.TYPE_CHECKING:
@@ -51,10 +53,23 @@ def read_bytes(path: str) -> bytes | None:
 def look(path: str) -> str | None:
     """The text of a file of somebody else's, None when it cannot be read; what is not UTF-8 in it is replaced."""
     try:
-        with open(path, "rb", buffering=0) as file:  # half the price of a file of text
-            return file.read().decode("utf-8", "replace").replace("\r\n", "\n")
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        return _content(fd).decode("utf-8", "replace").replace("\r\n", "\n")
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _content(fd: int) -> bytes:
+    """All of it; a third of the price of a file object, of which a run may need thousands."""
+    parts = [os.read(fd, _MOST)]
+    while len(parts[-1]) == _MOST or (parts[-1] and len(parts) > 1):
+        parts.append(os.read(fd, _MOST))
+    return b"".join(parts)
 
 
 def names(folder: str) -> list[str]:

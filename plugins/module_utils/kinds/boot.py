@@ -64,6 +64,9 @@ _WITHOUT_USERS = (
 )
 _SNAPSHOTS = tuple(dict.fromkeys(BOOT_RULES + name for row in ROWS for name in row.files))
 _UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
+# all files of units are read again at once, by DaemonReload
+_ENABLE = ("systemctl", "enable", "--no-reload", BOOT_UNIT)
+_DISABLE = ("systemctl", "disable", "--no-reload", BOOT_UNIT)
 _START = ("systemctl", "--no-block", "start", BOOT_UNIT)
 
 
@@ -125,7 +128,7 @@ class BootKind(StepKind[Boot]):
             steps.append(RunTool(("systemctl", "stop", BOOT_UNIT), _START))
             world.put_unit(BOOT_UNIT, runs=False, enabled=False)
             if enabled:
-                steps.append(RunTool(("systemctl", "disable", BOOT_UNIT), ("systemctl", "enable", BOOT_UNIT)))
+                steps.append(RunTool(_DISABLE, _ENABLE))
         was, now = decided.program
         if was != now:
             from ..boot_operations import WriteProgram
@@ -146,7 +149,7 @@ class BootKind(StepKind[Boot]):
             world.afterwards.append(DaemonReload())
         if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
             world.afterwards.append(RunTool(_START, ("systemctl", "stop", BOOT_UNIT)))
-            world.afterwards.append(RunTool(("systemctl", "enable", BOOT_UNIT), ("systemctl", "disable", BOOT_UNIT)))
+            world.afterwards.append(RunTool(_ENABLE, _DISABLE))
             world.put_unit(BOOT_UNIT, enabled=True, runs=True)
         return steps
 

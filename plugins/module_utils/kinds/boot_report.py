@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..marks import BOOT_OBJECTS
+from ..marks import BOOT_ENGINE, BOOT_OBJECTS
 from ..model import enumerate_few
 from ..report import HostReport
 from ..world import World
@@ -20,6 +20,8 @@ def at_boot(world: World, report: HostReport) -> str:
         return "no: nothing is kept for it"
     if world.file(ENABLED) is None:
         return "no: its unit is not enabled"
+    if world.program(BOOT_ENGINE) is None:
+        return "no: %s is not there" % BOOT_ENGINE
     try:
         record = parse(text)
     except Unusable as error:

@@ -17,9 +17,13 @@ from ..model import Conflict, NameView
 from ..operations import Operation, Together, WriteFile
 from ..ownership import Holding
 from ..world import Claims, World
-from .common import belongs
+from .common import belongs, compact
 from .name_service import Service, removal_steps
 from .name_views import Served, Writer, load, spell
+
+Names = t.Mapping[str, t.Sequence[str]]
+_TOLD = ("nameservers", "network")  # all else follows from the networks of the endpoint
+_SHOWN = 10  # names of a server in the diff
 
 
 class _Book:
@@ -37,7 +41,33 @@ class _Book:
                 self.after.pop(netns, None)
         self.done = False
         self._sound: bool | None = None
+        # most endpoints of a network know the same
+        self._described: dict[tuple[str, int, int], dict[str, t.Any]] = {}
+        self._same: dict[tuple[int, int], bool] = {}
         self._world = world
+
+    def described(self, netns: str, now: bool) -> Description:
+        """What the server of an endpoint says, before this run or after it, and the names that it then says alone."""
+        one, other = self.before.get(netns), self.after.get(netns)
+        one, other = (one, other) if now else (other, one)
+        if one is None:
+            return None
+        key = one.label, id(one.about), id(other and other.about)
+        if key not in self._described:
+            others = {name: value for name, value in one.about.items() if name != "names"}
+            names = _beyond(one.about["names"], other.about["names"] if other is not None else {})
+            self._described[key] = compact(**others, names=names or None, **belongs(one.label))
+        return self._described[key]
+
+    def is_same(self, netns: str) -> bool:
+        """Whether the server of an endpoint goes on to say what it says."""
+        one, other = self.before.get(netns), self.after.get(netns)
+        if one is None or other is None:
+            return one is other
+        key = id(one.about), id(other.about)
+        if key not in self._same:
+            self._same[key] = one.about == other.about
+        return one.label == other.label and self._same[key]
 
     def is_sound(self) -> bool:
         """Whether the service is as it should be."""
@@ -73,18 +103,25 @@ class DnsKind(NetworkKind[NameView], StepKind[NameView]):
         there = self._book(world).before.get(item.netns)
         return [("The DNS server of endpoint %s" % item.netns, there.label)] if there is not None else []
 
+    def unchanged(self, item: NameView, world: World) -> Description:
+        book = self._book(world)
+        is_right = book.is_same(item.netns) and world.systemd() and book.is_sound()
+        return book.described(item.netns, now=False) if is_right else None
+
     def observed(self, item: NameView, world: World) -> Description:
-        return _describe(self._book(world).before.get(item.netns))
+        return self._book(world).described(item.netns, now=True)
 
     def wanted(self, item: NameView, observed: Description, world: World) -> Description:
-        return _describe(self._book(world).after.get(item.netns))
+        return self._book(world).described(item.netns, now=False)
+
+    def told(self, found: Description) -> Description:
+        return None if found is None else {name: found[name] for name in _TOLD if found.get(name)}
 
     def plan(self, item: NameView, state: str, world: World) -> list[Operation]:
         book = self._book(world)
         if state == "present":
             _require(world)
-        is_same = book.before.get(item.netns) == book.after.get(item.netns)
-        if is_same and (state == "absent" or book.done or book.is_sound()):
+        if book.is_same(item.netns) and (state == "absent" or book.done or book.is_sound()):
             return []
         if book.done:
             return [Together(self.title(item))]
@@ -106,5 +143,8 @@ def _require(world: World) -> None:
         )
 
 
-def _describe(served: Served | None) -> Description:
-    return None if served is None else {**served.about, **belongs(served.label)}
+def _beyond(names: Names, known: Names) -> dict[str, t.Any]:
+    """The names that the other one does not say so: in a large network each server knows thousands."""
+    found = [name for name, addresses in names.items() if known.get(name) != addresses]
+    shown = {name: names[name] for name in found[:_SHOWN]}
+    return {**shown, **({"more": len(found) - _SHOWN} if len(found) > _SHOWN else {})}

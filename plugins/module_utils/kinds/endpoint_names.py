@@ -17,6 +17,7 @@ from ..parsing import is_name
 from ..world import World, is_ours
 
 _SHOWN = 12
+_ROUTES, _DEFAULT = "peer.routes", "default"
 
 
 class EndpointNames:
@@ -36,9 +37,12 @@ class EndpointNames:
         if is_name(options.get(family)):
             found[family] = self._single(family, options[family], options.get("host_ip"))
         for option in names:
-            values = options.get(option) or ()
+            values = _values(options, option)
             if option == "allow":
                 found[option] = [flow for entry in values for flow in self._flows(entry)]
+            elif option == _ROUTES:
+                ways = [way for entry in values for way in self._routes(entry)]
+                found["peer"] = {**options["peer"], "routes": ways} if ways else options.get("peer")
             elif option != family:
                 found[option] = self._list(option, values, found.get(family))
         return found
@@ -78,7 +82,22 @@ class EndpointNames:
             )
         return [{**entry, "to": two, **({} if one is None else {"from": one})} for one, two in fitting]
 
-    def _side(self, option: str, value: object) -> list[object]:
+    def _routes(self, entry: t.Mapping[str, t.Any]) -> list[Options]:
+        """A route for each address of what it leads to, by the address of that family."""
+        if not any(map(is_name, _ends(entry))):
+            return [dict(entry)]
+        targets = [entry["to"]] if entry["to"] == _DEFAULT else self._side(_ROUTES + ".to", entry["to"])
+        ways = self._side(_ROUTES + ".via", entry.get("via"))
+        pairs = [(to, via) for to in targets for via in ways]
+        fitting = [(to, via) for to, via in pairs if via is None or to == _DEFAULT or (":" in to) == (":" in via)]
+        if not fitting:
+            raise InvalidRequest(
+                "%s: nothing leads to %s by %s; they share no address family."
+                % (_ROUTES, entry["to"], entry.get("via"))
+            )
+        return [{**entry, "to": to, **({} if via is None else {"via": via})} for to, via in fitting]
+
+    def _side(self, option: str, value: object) -> list[t.Any]:
         return [str(address) for address in self._addresses(option, str(value))] if is_name(value) else [value]
 
     def _addresses(self, option: str, name: str) -> list[Address]:
@@ -99,7 +118,19 @@ class EndpointNames:
 
 def has_names(options: Options, names: t.Iterable[str]) -> bool:
     """Whether a name stands in one of these options."""
-    values = [options.get(option) for option in names]
-    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
-    ends = [item.get(side) for item in flat if isinstance(item, dict) for side in ("from", "to")]
+    flat = [item for option in names for item in _values(options, option)]
+    ends = [end for item in flat if isinstance(item, dict) for end in _ends(item)]
     return any(map(is_name, (*flat, *ends)))
+
+
+def _values(options: Options, option: str) -> list[t.Any]:
+    """What an option has, as a list."""
+    outer, dot, inner = option.partition(".")
+    value = options.get(outer)
+    value = (value or {}).get(inner) if dot else value
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _ends(entry: t.Mapping[str, t.Any]) -> list[t.Any]:
+    """What a flow or a route leads from, to and by."""
+    return [entry.get(side) for side in ("from", "to", "via") if entry.get(side) != _DEFAULT]

@@ -32,7 +32,8 @@ def load(text: str | None) -> dict[str, Served]:
         found = json.loads(text)
         if COLLECTION not in found:
             raise ValueError
-        return {netns: Served(label, _without(about)) for about in found["views"] for netns, label in _owners(about)}
+        views = [(_without(about), _owners(about)) for about in found["views"]]
+        return {netns: Served(label, about) for about, owners in views for netns, label in owners}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Conflict(
             "The file %s is not as this collection writes it; remove it, and run the playbook again." % NAMES_FILE
@@ -56,7 +57,7 @@ class Writer:
     def served(self, view: NameView) -> Served:
         """What the file is to say of a view."""
         others = (view.domains, view.subnets, view.nameservers, view.forwards)
-        key = tuple(map(id, view.entries)), others
+        key = id(view.entries), others  # views that say the same have been given the same entries
         if key not in self._made:
             self._made[key] = _about(view)
         return Served(view.network, self._made[key])

@@ -28,31 +28,50 @@ _NOT_OURS = (
 _SHOWN = 10
 
 
+class _Found(t.NamedTuple):
+    """A file as a run finds it, with the label in it; None: it is not ours."""
+
+    path: str
+    text: str | None = None
+    label: str | None = None
+
+
 class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
     """A file in the place of one in /etc. A process may have it mounted, so it stays the same file."""
 
     name = "netns_file"
 
+    def __init__(self) -> None:
+        self._looked: tuple[NamespaceFile | None, World | None, _Found] = (None, None, _Found(""))
+
     def title(self, item: NamespaceFile) -> str:
         return "file %s" % _path(item)
 
     def holdings(self, item: NamespaceFile, state: str, world: World) -> t.Iterable[Holding]:
-        return [("File %s" % _path(item), label_of_file(world.look_file(_path(item)) or "") or "")]
+        found = self._look(item, world)
+        return [("File %s" % found.path, found.label or "")]
+
+    def unchanged(self, item: NamespaceFile, world: World) -> Description:
+        found = self._look(item, world)
+        if found.text != item.text:
+            return None
+        world.put_file(found.path, item.text)
+        return compact(**belongs(item.network))
 
     def observed(self, item: NamespaceFile, world: World) -> Description:
-        there = world.look_file(_path(item))
-        return None if there is None else _describe(label_of_file(there) or "", there, item.text)
+        found = self._look(item, world)
+        return None if found.text is None else _describe(found.label or "", found.text, item.text)
 
     def wanted(self, item: NamespaceFile, observed: Description, world: World) -> Description:
-        return _describe(item.network, item.text, world.found_file(_path(item)) or "")
+        return _describe(item.network, item.text, self._look(item, world).text or "")
 
     def returned(self, found: Description) -> Description:
         return None if found is None else {name: value for name, value in found.items() if name != "text"}
 
     def plan(self, item: NamespaceFile, state: str, world: World) -> list[Operation]:
-        path, there = _path(item), world.look_file(_path(item))
+        path, there, label = self._look(item, world)
         # what a power cut left of a file is empty
-        if state == "present" and there and label_of_file(there) is None:
+        if state == "present" and there and label is None:
             world.remark(_NOT_OURS, path)
             return []
         wanted = item.text if state == "present" else None
@@ -63,6 +82,14 @@ class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
         if wanted is None:
             return [RemoveFiles(((path, there or ""),))]
         return [SpreadFile(wanted, ((path, there),))]
+
+    def _look(self, item: NamespaceFile, world: World) -> _Found:
+        """The engine asks several times about one file before it comes to the next, of which there may be thousands."""
+        if self._looked[0] is not item or self._looked[1] is not world:
+            path = _path(item)
+            text = world.look_file(path)
+            self._looked = item, world, _Found(path, text, label_of_file(text or ""))
+        return self._looked[2]
 
 
 def _path(item: NamespaceFile) -> str:

@@ -61,6 +61,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         **NETWORK,
         **BACKEND,
     }
+    NAMES = ("peer.routes",)
 
     # ---- options to model
 

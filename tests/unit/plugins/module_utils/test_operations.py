@@ -385,7 +385,8 @@ def test_a_verb_for_units_is_taken_back_by_its_opposite(verb: str, back: str) ->
     for each in (step, *step.undo()):
         each.apply(host)  # type: ignore[arg-type]
 
-    assert host.systemctl == [(verb, "a.service"), (back, "a.service")]
+    assert [(words[0], words[-1]) for words in host.systemctl] == [(verb, "a.service"), (back, "a.service")]
+    assert all(("--no-reload" in words) == ("able" in words[0]) for words in host.systemctl)
 
 
 def test_units_with_the_same_verb_are_told_together_and_systemd_reloads_once() -> None:

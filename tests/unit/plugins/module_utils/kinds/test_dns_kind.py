@@ -276,6 +276,16 @@ def test_the_report_tells_who_has_a_server(host: SystemdHost) -> None:
     assert gather(world(host)).views == (NameView("web", network="blue"),)
 
 
+def test_the_diff_shows_the_names_that_differ_and_the_result_none(host: SystemdHost) -> None:
+    many = [entry("10.20.0.9", "n%02d" % number) for number in range(12)]
+    made = converge(host, *wanted(view("web", DB, *many), view("db")))
+    assert "\n    n08: [" in made.after and "n09" not in made.after and "more: 4" in made.after
+    assert [sorted(told) for told in made.objects] == 2 * [["network", "state", "title"]]
+
+    more = converge(host, *wanted(view("web", DB, entry("10.20.0.8", "new"), *many), view("db")))
+    assert "    new: [" in more.after and "n0" not in more.after and "  names:" not in more.before
+
+
 def test_a_thousand_endpoints_of_one_network_share_a_view(host: SystemdHost) -> None:
     entries = [entry("10.20.%d.%d" % divmod(n, 250), "e%d" % n) for n in range(200)]
     once(host, *wanted(*(view("e%d" % n, *entries) for n in range(200))))

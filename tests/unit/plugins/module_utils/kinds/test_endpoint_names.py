@@ -14,6 +14,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_fi
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.endpoint_names import EndpointNames, has_names
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
@@ -75,6 +76,33 @@ def test_a_flow_once_for_each_pair_of_one_family(host: MemoryHost) -> None:
         (None, "fd00:20::5", None),
         (None, "10.20.0.9", None),
     ]
+
+
+def test_a_route_leads_to_an_endpoint_and_by_one(host: MemoryHost) -> None:
+    routes = [
+        {"to": "db", "via": "app.back", "metric": 7},
+        {"to": "default", "via": "app.back"},
+        {"to": "192.0.2.0/24", "via": "app.back"},
+        {"to": "app.front"},
+        {"to": "198.51.100.0/24"},
+    ]
+    peer = {"netns": "new", "addresses": ["10.20.0.9/24", "fd00:20::9/64"], "routes": routes}
+
+    found = resolved(host, VethKind(), name="v-new", bridge="br-back", peer=peer)["peer"]
+    assert [(route["to"], route.get("via")) for route in found["routes"]] == [
+        ("10.20.0.5", "10.20.0.7"),
+        ("fd00:20::5", "fd00:20::7"),
+        ("default", "10.20.0.7"),
+        ("default", "fd00:20::7"),
+        ("192.0.2.0/24", "10.20.0.7"),
+        ("10.10.0.7", None),
+        ("198.51.100.0/24", None),
+    ]
+    assert found["routes"][0]["metric"] == 7 and found["netns"] == "new"
+    for ready in ({"peer": None}, {"peer": {"routes": [{"to": "default", "via": "10.20.0.1"}]}}, {}):
+        assert not has_names(ready, VethKind.NAMES)
+    with pytest.raises(InvalidRequest, match="nothing leads to fd00:9::/64 by old; they share no address family"):
+        resolved(host, VethKind(), name="v-new", peer={"netns": "new", "routes": [{"to": "fd00:9::/64", "via": "old"}]})
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,13 @@ def converge(host: MemoryHost, *networks: Facts, **how: Any) -> Outcome:
     assert outcome == foreseen
     again = once(host, *networks, **how)
     assert (again.changed, again.before, again.after) == (False, "", "")
+    if how.get("state") != "absent":  # what is right is told in the same words as what was made right
+        assert told(again) == [item for item in told(outcome) if item["state"] == "present"]
     return outcome
+
+
+def told(outcome: Outcome) -> list[Facts]:
+    return [item for item in outcome.objects if item["title"].startswith("file ")]
 
 
 @pytest.fixture
