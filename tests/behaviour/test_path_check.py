@@ -116,8 +116,9 @@ def test_nothing_broken(draws: Draws) -> None:
 
 
 def test_nobody_can_tell_seldom(draws: Draws) -> None:
-    """The static walk knows of nothing behind the uplink, and nothing of traffic control; else it has an answer."""
-    known = (" upstream,", " masquerade,", "traffic control")
+    """The static walk knows nothing of what is behind the uplink, of traffic control, and of what a limit counted."""
+    known = (" upstream,", " masquerade,", "traffic control", "limit of a rate")
+    assert draws.score.unknown == []
     assert [text for text in draws.score.silent if not any(word in text for word in known)] == []
 
 
