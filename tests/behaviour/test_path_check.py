@@ -159,8 +159,12 @@ class TestSize:
         shared.must("ip", "-n", "web", "route", "flush", "cache")
 
     def test_too_large(self, shared: PathWorld, small: str, active: bool) -> None:
-        found = shared.check("web", small, size=1400, active=active, timeout=0.5, protocol="icmp")
+        question = {"origin": "web", "to": small, "size": 1400, "active": active, "protocol": "icmp"}
+        found = shared.check(**question, timeout=0.5)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
+        shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
+        then = shared.check(**question)
+        assert then["layer"] in ([None] if active else [None, "upstream"]), then
 
     def test_tcp_is_compared_only(self, shared: PathWorld, active: bool) -> None:
         shared.must("ip", "link", "set", "up0", "mtu", "1280")
