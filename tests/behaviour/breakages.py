@@ -220,7 +220,7 @@ BREAKAGES = [
     Breakage("wrong gateway", ("route",), ("way_out", "v4"), ("ip -n {src_ns} route replace default via {lost_ip}",),
              ("ip -n {src_ns} route del default",), heals=True),
     Breakage("no route on the host", ("route",), ("far",), ("{ip_tool} route del {farnet} dev up1",),
-             ("{ip_tool} route add {farnet} dev up1",)),
+             ("{ip_tool} route add {farnet} dev up1", "{ip_tool} route del {to}/{host} dev up1")),
     Breakage("blackhole", ("route",), ("routed",), ("{ip_tool} route add blackhole {dst}/{host}",),
              ("{ip_tool} route del blackhole {dst}/{host}",)),
     Breakage("prohibit", ("route",), ("routed",), ("{ip_tool} route add prohibit {dst}/{host}",),

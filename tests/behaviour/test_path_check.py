@@ -116,8 +116,9 @@ def test_nothing_broken(draws: Draws) -> None:
 
 
 def test_nobody_can_tell_seldom(draws: Draws) -> None:
-    """The static walk knows of nothing behind the uplink, and nothing of traffic control; else it has an answer."""
-    known = (" upstream,", " masquerade,", "traffic control")
+    """The static walk knows nothing of what is behind the uplink, of traffic control, and of what a limit counted."""
+    known = (" upstream,", " masquerade,", "traffic control", "limit of a rate")
+    assert draws.score.unknown == []
     assert [text for text in draws.score.silent if not any(word in text for word in known)] == []
 
 
@@ -158,8 +159,12 @@ class TestSize:
         shared.must("ip", "-n", "web", "route", "flush", "cache")
 
     def test_too_large(self, shared: PathWorld, small: str, active: bool) -> None:
-        found = shared.check("web", small, size=1400, active=active, timeout=0.5, protocol="icmp")
+        question = {"origin": "web", "to": small, "size": 1400, "active": active, "protocol": "icmp"}
+        found = shared.check(**question, timeout=0.5)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
+        shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
+        then = shared.check(**question)
+        assert then["layer"] in ([None] if active else [None, "upstream"]), then
 
     def test_tcp_is_compared_only(self, shared: PathWorld, active: bool) -> None:
         shared.must("ip", "link", "set", "up0", "mtu", "1280")

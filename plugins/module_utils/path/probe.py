@@ -68,6 +68,7 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, object]:
         watches = [stack.enter_context(contextlib.closing(w)) for w in _watches(nodes, hopeful, sender.probe)]
         _send_and_wait(sender, watches, start, question.timeout)
         sightings = Sightings(watches, sender.probe, start.node.name)
+        sightings.gave_up = sender.errno == errno.EHOSTUNREACH
         if sender.probe.by_destination:
             came = sightings.entered(start.node.name)
             if came is None:

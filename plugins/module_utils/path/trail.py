@@ -56,6 +56,7 @@ class Oracle:
     """What is known of a real packet; this one knows of none."""
 
     active = False
+    gave_up = False  # whether the sender was told that the next hop does not tell its MAC address
 
     def came(self, mark: Mark) -> bool | None:
         """Whether the packet was seen at a point; None when nobody watched there."""

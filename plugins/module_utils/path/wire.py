@@ -35,6 +35,8 @@ class Wire:
         if nic.kind == "bridge":
             return self._from_bridge(node, nic, packet, mac, target)
         self._must_lead_on(node, nic, packet)
+        if self.other_end(node, nic) is None:
+            self.must_have_carrier(node, nic, packet)
         self._must_be_seen(node, "out", nic, packet)
         return self._along(node, nic, packet, mac, target)
 
@@ -42,7 +44,6 @@ class Wire:
         """Through a veth pair."""
         end = self.other_end(node, nic)
         if end is None:
-            self.must_have_carrier(node, nic, packet)
             return None
         other, far = end
         self.must_be_up(other, far, packet)
@@ -342,14 +343,16 @@ class Wire:
             return "", False
         self._ask(node, nic, owner, address, packet)
         self.trail.note(node, packet, "neighbour", str(address), "is at %s (%s)" % (owner[1].mac, at(*owner)))
-        self._unanswered = Verdict(
-            NOT_KNOWN,
-            "neighbour",
-            at(node, nic),
-            "%s asked for the MAC address of %s, and got no answer before the time was up" % (node.name, address),
-            "Ask again with a longer timeout.",
-        )
+        self._unanswered = self._without_answer(node, nic, address, "neighbour", "Look at %s." % at(*owner))
         return owner[1].mac, True
+
+    def _without_answer(self, node: Node, nic: Nic, address: Address, layer: str, advice: str) -> Verdict:
+        """What to say of a real packet that was not sent on, as it waits for a MAC address."""
+        reason = "%s asked on %s for the MAC address of %s, and " % (node.name, nic.name, address)
+        if self.trail.oracle.gave_up:
+            return Verdict(LOST, layer, at(node, nic), reason + "nobody answered", advice)
+        reason += "got no answer before the time was up"
+        return Verdict(NOT_KNOWN, layer, at(node, nic), reason, "Ask again with a longer timeout.")
 
     def _note_known(self, node: Node, nic: Nic, address: Address, mac: str, fixed: bool, packet: Packet) -> None:
         self.trail.note(node, packet, "neighbour", str(address), "is at %s" % mac)
@@ -414,14 +417,17 @@ class Wire:
                 advice = remedies.without(*changed)
             advice = advice or remedies.AGAIN % "gives endpoints their addresses back, or correct the address"
             self._stop(LOST, layer, at(node, nic), reason, advice, packet)
-        elif failed:
+            return
+        behind = "Look at the cable, the VLAN and the router behind %s." % nic.name
+        self._unanswered = self._without_answer(node, nic, address, "uplink", behind)
+        if failed:
             self.trail.doubt(
                 Verdict(
                     LOST,
                     "uplink",
                     at(node, nic),
                     "%s did not answer on %s when it was last asked for its MAC address" % (address, nic.name),
-                    "Look at the cable, the VLAN and the router behind %s." % nic.name,
+                    behind,
                 ),
                 packet,
             )
