@@ -97,6 +97,7 @@ def spell(report: HostReport) -> Facts:
             "forward_policy": report.forward_policy,
         },
         "uplinks": {"ipv%d" % version: link for version, link in sorted((report.uplinks or {}).items())},
+        "uplink_addresses": spelled(report.uplink_addresses),
         "backend": report.backend,
         "at_boot": report.at_boot,
         "foreign": list(report.foreign),

@@ -66,6 +66,7 @@ def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
             }
             for hop in trail.hops
         ],
+        "seen": [],
         "conntrack": [],
     }
 
