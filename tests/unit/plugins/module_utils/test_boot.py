@@ -205,7 +205,7 @@ def test_an_endpoint_of_a_process_waits_with_its_ports_and_is_told_once() -> Non
         ),
         (
             "/run/NetworkManager/devices/2",
-            "/etc/NetworkManager/conf.d/00-dockerless.network.conf",
+            "/etc/NetworkManager/conf.d/zz-dockerless.network.conf",
             "nmcli",
             {
                 "unmanaged-devices+=interface-name:=br-blue;interface-name:=v-blue-db;interface-name:=v-blue-web",
