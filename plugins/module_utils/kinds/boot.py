@@ -22,6 +22,7 @@ from ..marks import (
     BOOT_RULES,
     BOOT_UNIT,
     DROP_IN,
+    FIREWALLD_WATCH,
     UNITS,
     file_mark,
     is_marked,
@@ -29,20 +30,23 @@ from ..marks import (
 from ..model import Forwarding, enumerate_few
 from ..operations import Operation, RemoveFile, RunTool, WriteFile
 from ..records import dataclass, replace
-from ..unit_operations import DaemonReload
+from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
 from .boot_record import WAITS, BootRecord, Objects, Options, Unusable, label_of, parse, spell
 from .boot_units import (
     CALLERS,
     ENABLED,
+    FIREWALLD,
     JOINT_PATHS,
     UNIT_PATH,
+    WATCH_PATHS,
     drop_in,
     drop_in_path,
     joint_of,
     joint_path,
     joint_text,
     unit,
+    watch,
 )
 from .boot_unmanaged import UNMANAGED_PATHS, unmanaged, unmanaged_steps
 from .forward_record import KEPT, PERSISTENT, load
@@ -113,12 +117,16 @@ class BootKind(StepKind[Boot]):
         fresh = decided.on and world.file(UNIT_PATH) is None
         enabled = world.file(ENABLED) is not None
         _warn_of_waiting(decided, world)
-        _warn_of_firewalld(decided, world)
         steps: list[Operation] = []
         if not decided.on and world.file(UNIT_PATH) is not None:
             steps.append(RunTool(("systemctl", "stop", BOOT_UNIT), _START))
             if enabled:
                 steps.append(RunTool(("systemctl", "disable", BOOT_UNIT), ("systemctl", "enable", BOOT_UNIT)))
+        before, after = decided.files.get(WATCH_PATHS[0], ("", ""))
+        if after is None:
+            steps.append(RunTool(("systemctl", "stop", FIREWALLD_WATCH), ("systemctl", "start", FIREWALLD_WATCH)))
+        elif before is None:
+            world.afterwards.append(UnitVerb("start", (FIREWALLD_WATCH,), alone=True))
         was, now = decided.program
         if was != now:
             from ..boot_operations import WriteProgram
@@ -130,7 +138,7 @@ class BootKind(StepKind[Boot]):
             else:
                 steps.append(_file_step(path, before, after))
             world.put_file(path, after)
-        if any(path.endswith((".service", ".conf")) for path in decided.files):
+        if any(path.startswith(UNITS) for path in decided.files):
             world.afterwards.append(DaemonReload())
         if decided.on and not enabled:
             world.afterwards.append(RunTool(("systemctl", "enable", BOOT_UNIT), ("systemctl", "disable", BOOT_UNIT)))
@@ -252,13 +260,17 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
 
 def _units(record: BootRecord, world: World) -> dict[str, str]:
     """The unit, and the drop-ins for those units of others that are there."""
-    found = {UNIT_PATH: unit(sys.executable or "/usr/bin/python3", record.rules)}
+    found: dict[str, str] = {}
     for name in CALLERS:
         theirs = next(filter(None, (world.file(folder + name) for folder in _UNIT_FOLDERS)), None)
         if theirs is not None:
             joint = joint_of(theirs, record.rules) if not _is_changed(name, world) else {}
             found[drop_in_path(name)] = drop_in(name, "\nExecReload=" in theirs, record.rules, joint)
             found.update({joint_path(verb): joint_text(words) for verb, words in joint.items()})
+    meets_firewalld = drop_in_path(FIREWALLD) in found
+    if meets_firewalld:
+        found.update(watch(record.rules))
+    found[UNIT_PATH] = unit(sys.executable or "/usr/bin/python3", record.rules, meets_firewalld)
     return found
 
 
@@ -274,7 +286,8 @@ def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
 
 
 def _ours() -> list[str]:
-    return [BOOT_OBJECTS, *UNMANAGED_PATHS, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS)]
+    units = [UNIT_PATH, *WATCH_PATHS, *map(drop_in_path, CALLERS)]
+    return [BOOT_OBJECTS, *UNMANAGED_PATHS, *_SNAPSHOTS, *JOINT_PATHS, *units]
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:
@@ -321,7 +334,7 @@ def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) ->
 def _file_step(path: str, before: str | None, after: str | None) -> Operation:
     """Only root may read the objects, and a folder of ours or of a drop-in goes with the last file in it."""
     mode = 0o600 if path == BOOT_OBJECTS else 0o644
-    own_folder = path != UNIT_PATH
+    own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
     if after is None:
         return RemoveFile(path, before or "", mode, own_folder)
     return WriteFile(path, after, before, mode, own_folder=own_folder)
@@ -334,14 +347,4 @@ def _warn_of_waiting(decided: _Decision, world: World) -> None:
     if new:
         world.warn(
             "Not there after a boot until the playbook runs again, for want of a process: %s." % enumerate_few(new)
-        )
-
-
-def _warn_of_firewalld(decided: _Decision, world: World) -> None:
-    """It empties the tables of iptables when it is told by D-Bus to reload, of which no unit hears."""
-    old, new = decided.old.backend, decided.new.backend
-    if decided.on and new not in (old, "auto", "nftables") and world.firewall.meets_firewalld():
-        world.warn(
-            "'firewall-cmd --reload' takes away what backend %s has made, until 'systemctl reload %s': use backend"
-            " nftables beside firewalld." % (new, BOOT_UNIT)
         )
