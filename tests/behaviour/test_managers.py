@@ -63,6 +63,43 @@ cd /etc/NetworkManager/conf.d
 printf '[keyfile]\\nunmanaged-devices=interface-name:mgmt0;interface-name:eth0\\n' >10-lab.conf
 systemctl start NetworkManager
 """
+# The uplink by DHCP. At a boot it has nothing at first, whatever the lab gives to its hosts.
+DHCP = """
+mkdir -p /etc/systemd/network
+printf '[Match]\\nName=mgmt0\\n[Link]\\nUnmanaged=yes\\n' >/etc/systemd/network/05-lab.network
+cat >/etc/systemd/network/06-uplink.network <<'END'
+[Match]
+Name=eth0
+[Network]
+DHCP=ipv4
+IPv6AcceptRA=no
+Address=2001:db8:1::11/64
+Gateway=2001:db8:1::1
+[DHCPv4]
+UseMTU=yes
+END
+cat >/etc/systemd/system/no-uplink.service <<'END'
+[Unit]
+DefaultDependencies=no
+Before=network-pre.target systemd-networkd.service dockerless-network.service
+[Service]
+Type=oneshot
+ExecStart=mount -o remount,bind,ro /sys
+ExecStart=ip address flush dev eth0
+ExecStart=ip link set eth0 down
+[Install]
+WantedBy=sysinit.target
+END
+systemctl daemon-reload
+systemctl enable no-uplink systemd-networkd
+systemctl start no-uplink
+systemctl restart systemd-networkd
+"""
+DHCP_SERVER = (
+    "dnsmasq --port=0 --interface=eth0 --bind-interfaces --no-ping --dhcp-authoritative --dhcp-leasefile=/run/leases"
+    " --pid-file=/run/dhcp.pid --dhcp-range=192.0.2.11,192.0.2.11,255.255.255.0"
+    " --dhcp-option=option:router,192.0.2.1 --dhcp-option=option:mtu,1400 >/dev/null 2>&1 </dev/null"
+)
 UFW = "ufw allow in on mgmt0 && ufw --force enable"
 
 
@@ -215,3 +252,31 @@ def test_docker_is_restarted(host: Beside) -> None:
     host.run("systemctl start docker")
     host.converge()
     host.lives_through("systemctl restart docker")
+
+
+def test_an_uplink_comes_late_by_dhcp(host: Beside) -> None:
+    """What depends on it is right all along: the MTU, the way out of ``default``, the address of endpoints outside."""
+    needs("networkctl", "dnsmasq")
+    neighbour = host.fleet.place("neighbour")
+    neighbour.run(DHCP_SERVER)
+    host.run(DHCP)
+    assert has_uplink(host)
+    host.converge()
+    host.answers()
+    assert "mtu 1400" in host.run("ip link show br-blue")
+    neighbour.run("kill $(cat /run/dhcp.pid)")
+
+    host.power_loss()
+
+    assert host.failed_units() == "" and "via" not in host.run("ip route show default")
+    assert "mtu 1400" in host.run("ip link show br-blue")
+    neighbour.run(DHCP_SERVER)
+    host.run("networkctl reconfigure eth0")
+    assert has_uplink(host)
+    host.serve()
+    host.answers()
+    assert not host.role(backend=host.backend).changed
+
+
+def has_uplink(host: Beside) -> bool:
+    return eventually(lambda: "proto dhcp" in host.run("ip route show default"))
