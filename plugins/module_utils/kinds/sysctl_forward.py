@@ -274,8 +274,8 @@ def _same(key: str, there: str | None, wanted: str) -> bool:
 
 
 def _is_read_elsewhere(key: str, there: str | None) -> bool:
-    """Whether somebody has turned off since that the kernel takes advertisements: systemd-networkd and NetworkManager do
-    each time that they begin to take them themselves."""
+    """Whether somebody has turned off since that the kernel takes advertisements. Who takes them himself does, such as
+    systemd-networkd and NetworkManager."""
     return there == "0" and key.endswith("/accept_ra")
 
 
