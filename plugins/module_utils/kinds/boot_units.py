@@ -125,7 +125,9 @@ def watch(loads: Loads) -> dict[str, str]:
     commands = [_PING, *_loading(taken), _CALL]
     path = ["[Unit]", "Description=Reloads of firewalld", "", "[Path]", "PathChanged=/run/firewalld", ""]
     after = ["[Unit]", "Description=Rules of dockerless.network after a reload of firewalld", "StartLimitIntervalSec=0"]
-    after += ["", "[Service]", "Type=oneshot", *("ExecStart=-%s" % command for command in commands), ""]
+    # rules that are still there cannot be loaded, and somebody who has stopped does not answer
+    after += ["", "[Service]", "Type=oneshot", "StandardError=null"]
+    after += [*("ExecStart=-%s" % command for command in commands), ""]
     return {
         WATCH_PATHS[0]: file_mark("tells %s that firewalld reloads" % AFTER_FIREWALLD) + "\n".join(path),
         WATCH_PATHS[1]: file_mark("brings back the rules that a reload of firewalld takes away") + "\n".join(after),
