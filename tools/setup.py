@@ -95,6 +95,7 @@ def main() -> int:
 UNITS = {
     "docker.io": ("docker.service", "docker.socket", "containerd.service"),
     "firewalld": ("firewalld.service",),
+    "network-manager": ("NetworkManager.service", "NetworkManager-wait-online.service"),
     "nginx-light": ("nginx.service",),
     "postgresql": ("postgresql.service",),
     "redis-server": ("redis-server.service",),

@@ -72,9 +72,13 @@ BOOT_RULES = BOOT_FOLDER + "/rules."
 BOOT_ENGINE = BOOT_FOLDER + "/engine.zip"
 # Beside units of others, that may run in an endpoint as well.
 BOOT_DROP_IN = "dockerless-network-rules.conf"
-# What keeps systemd-networkd from our links, and what keeps NetworkManager.
+# Tells of reloads of firewalld: a path that systemd watches, and what it starts then.
+FIREWALLD_WATCH = "dockerless-network-firewalld.path"
+AFTER_FIREWALLD = "dockerless-network-firewalld.service"
+# What keeps systemd-networkd from our links: the first file that matches a link is the one for it. And what keeps
+# NetworkManager: it comes behind the files of others, as one that begins the list of links anew would take ours out.
 UNMANAGED = "/etc/systemd/network/00-dockerless.network"
-UNMANAGED_BY_NM = "/etc/NetworkManager/conf.d/00-dockerless.network.conf"
+UNMANAGED_BY_NM = "/etc/NetworkManager/conf.d/zz-dockerless.network.conf"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.
 LOCK_FILE = "dockerless.network.lock"
 

@@ -44,8 +44,6 @@ class Row:
     # Whether this host may have rules of it; the look loads nothing into the kernel.
     may_have_rules: t.Callable[[Netfilter, Foreign], bool]
     automatic: bool = True  # whether ``auto`` tries it
-    # Whether firewalld empties its tables when it is told by D-Bus to reload, of which no unit hears.
-    goes_with_firewalld: bool = False
     # Why it is too old to write our rules, although it may read and delete them.
     too_old: t.Callable[[Foreign], Trouble | None] = lambda foreign: None
 
@@ -112,7 +110,6 @@ ROWS = (
         load_remover=lambda netfilter: _iptables(netfilter, "nft"),
         # nft, where it works, sees at once what the nf_tables variant of iptables has
         may_have_rules=lambda netfilter, foreign: not foreign.nft_works() or foreign.nft_sees_ours_in_iptables(),
-        goes_with_firewalld=True,
     ),
     Row(
         "legacy",
@@ -124,7 +121,6 @@ ROWS = (
         load_remover=lambda netfilter: _iptables(netfilter, "legacy"),
         may_have_rules=lambda netfilter, foreign: any(netfilter.legacy_tables(version) for version in (4, 6)),
         automatic=False,
-        goes_with_firewalld=True,
     ),
 )
 # Every module of the action group takes it, so that it can be set in module_defaults.
@@ -158,12 +154,6 @@ def package_of(tool: str) -> str | None:
 def is_ours(table: str, chain: str) -> bool:
     """Whether a chain has rules of ours, whichever back-end wrote them; not one that is there for the user's."""
     return any(row.owns(table, chain) for row in ROWS)
-
-
-def better_beside_firewalld(name: str) -> str:
-    """The back-end to use where firewalld empties the tables of this one; empty if it does not."""
-    goes = any(row.name == name and row.goes_with_firewalld for row in ROWS)
-    return next(row.name for row in ROWS if not row.goes_with_firewalld) if goes else ""
 
 
 def others(chosen: Backend, netfilter: Netfilter, foreign: Foreign) -> t.Iterator[Backend]:

@@ -280,12 +280,6 @@ class FirewallSession:
             steps.append(ForgetFlows(tuple(self.stale)))
         return steps, source.backend.plan(source.backend.expected(first), desired) if first != desired else []
 
-    def meets_firewalld(self) -> bool:
-        """Whether firewalld is here, or was until its rules went."""
-        from .coexist.plan import has_firewalld
-
-        return has_firewalld(self.foreign)
-
     def snapshot(self, links: t.Iterable[Link]) -> list[Snapshot]:
         """What is to be there as files."""
         return self._source.backend.snapshot(_with_outsiders(self.desired, links))

@@ -15,7 +15,7 @@ import typing as t
 
 from ..arguments import Options
 from ..engine import A_PROCESS, Description, StepKind
-from ..firewall.choice import ROWS, better_beside_firewalld
+from ..firewall.choice import ROWS
 from ..kernel import archive
 from ..kernel.files import unfinished
 from ..kernel.own_files import Unreadable
@@ -26,6 +26,7 @@ from ..marks import (
     BOOT_RULES,
     BOOT_UNIT,
     DROP_IN,
+    FIREWALLD_WATCH,
     UNITS,
     file_mark,
     is_marked,
@@ -33,20 +34,23 @@ from ..marks import (
 from ..model import Forwarding, enumerate_few
 from ..operations import Operation, RemoveFile, RunTool, WriteFile
 from ..records import dataclass, replace
-from ..unit_operations import DaemonReload
+from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
 from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell
 from .boot_units import (
     CALLERS,
     ENABLED,
+    FIREWALLD,
     JOINT_PATHS,
     UNIT_PATH,
+    WATCH_PATHS,
     drop_in,
     drop_in_path,
     joint_of,
     joint_path,
     joint_text,
     unit,
+    watch,
 )
 from .boot_unmanaged import UNMANAGED_PATHS, unmanaged, unmanaged_steps
 from .forward_record import KEPT, PERSISTENT, load
@@ -122,13 +126,19 @@ class BootKind(StepKind[Boot]):
         decided = self._decide(item, world)
         enabled = world.file(ENABLED) is not None
         _warn_of_waiting(decided, world)
-        _warn_of_firewalld(decided, world)
         steps: list[Operation] = []
         if not decided.on and world.file(UNIT_PATH) is not None:
             steps.append(RunTool(("systemctl", "stop", BOOT_UNIT), _START))
             world.put_unit(BOOT_UNIT, runs=False, enabled=False)
             if enabled:
                 steps.append(RunTool(_DISABLE, _ENABLE))
+        before, after = decided.files.get(WATCH_PATHS[0], ("", ""))
+        if after is None:
+            steps.append(RunTool(("systemctl", "stop", FIREWALLD_WATCH), ("systemctl", "start", FIREWALLD_WATCH)))
+            world.put_unit(FIREWALLD_WATCH, runs=False)
+        elif before is None:
+            world.afterwards.append(UnitVerb("start", (FIREWALLD_WATCH,), alone=True))
+            world.put_unit(FIREWALLD_WATCH, runs=True)
         was, now = decided.program
         if was != now:
             from ..boot_operations import WriteProgram
@@ -145,7 +155,7 @@ class BootKind(StepKind[Boot]):
                 steps.append(_file_step(path, before, after))
             world.put_file(path, after)
         fresh, gone = decided.on and not enabled, not decided.on and bool(decided.files)
-        if fresh or gone or any(path.endswith((".service", ".conf")) for path in decided.files):
+        if fresh or gone or any(path.startswith(UNITS) for path in decided.files):
             world.afterwards.append(DaemonReload())
         if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
             world.afterwards.append(RunTool(_START, ("systemctl", "stop", BOOT_UNIT)))
@@ -270,13 +280,17 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
 
 def _units(record: BootRecord, world: World) -> dict[str, str]:
     """The unit, and the drop-ins for those units of others that are there."""
-    found = {UNIT_PATH: unit(sys.executable or "/usr/bin/python3", record.rules)}
+    found: dict[str, str] = {}
     for name in CALLERS:
         theirs = next(filter(None, (world.file(folder + name) for folder in _UNIT_FOLDERS)), None)
         if theirs is not None:
             joint = joint_of(theirs, record.rules) if not _is_changed(name, world) else {}
             found[drop_in_path(name)] = drop_in(name, "\nExecReload=" in theirs, record.rules, joint)
             found.update({joint_path(verb): joint_text(words) for verb, words in joint.items()})
+    meets_firewalld = drop_in_path(FIREWALLD) in found
+    if meets_firewalld:
+        found.update(watch(record.rules))
+    found[UNIT_PATH] = unit(sys.executable or "/usr/bin/python3", record.rules, meets_firewalld)
     return found
 
 
@@ -294,7 +308,15 @@ def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
 
 def _ours() -> list[str]:
     """Last the one by which the next run finds what is still to be done when this one is killed."""
-    return [*UNMANAGED_PATHS, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS), BOOT_OBJECTS]
+    return [
+        *UNMANAGED_PATHS,
+        *_SNAPSHOTS,
+        *JOINT_PATHS,
+        UNIT_PATH,
+        *WATCH_PATHS,
+        *map(drop_in_path, CALLERS),
+        BOOT_OBJECTS,
+    ]
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:
@@ -356,7 +378,7 @@ def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) ->
 def _file_step(path: str, before: str | None, after: str | None) -> Operation:
     """Only root may read the objects, and a folder of ours or of a drop-in goes with the last file in it."""
     mode = 0o600 if path == BOOT_OBJECTS else 0o644
-    own_folder = path != UNIT_PATH
+    own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
     if after is None:
         return RemoveFile(path, before or "", mode, own_folder)
     return WriteFile(path, after, before, mode, own_folder=own_folder)
@@ -369,14 +391,4 @@ def _warn_of_waiting(decided: _Decision, world: World) -> None:
     if new:
         world.warn(
             "Not there after a boot until the playbook runs again, for want of a process: %s." % enumerate_few(new)
-        )
-
-
-def _warn_of_firewalld(decided: _Decision, world: World) -> None:
-    old, new = decided.old.backend, decided.new.backend
-    better = better_beside_firewalld(new) if decided.on and new != old else ""
-    if better and world.firewall.meets_firewalld():
-        world.warn(
-            "'firewall-cmd --reload' takes away what backend %s has made, until 'systemctl reload %s': use backend"
-            " %s beside firewalld." % (new, BOOT_UNIT, better)
         )

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The texts of the unit that makes everything again at boot, and of the drop-ins by which firewalls call it.
+"""The texts of the units that make everything again at boot, and of the drop-ins by which firewalls call them.
 
 Pure functions. See systemd.unit(5) and systemd.service(5).
 """
@@ -12,38 +12,56 @@ import re
 import shlex
 import typing as t
 
-from ..marks import BOOT_DROP_IN, BOOT_ENGINE, BOOT_FOLDER, BOOT_RULES, BOOT_UNIT, UNITS, file_mark
+from ..marks import (
+    AFTER_FIREWALLD,
+    BOOT_DROP_IN,
+    BOOT_ENGINE,
+    BOOT_FOLDER,
+    BOOT_RULES,
+    BOOT_UNIT,
+    FIREWALLD_WATCH,
+    UNITS,
+    file_mark,
+)
 
 Loads = t.Mapping[str, t.Sequence[str]]
 
 # Whose start and stop may take rules of ours away, or make a chain that rules of ours belong into; each with the verbs
 # that do, as systemd calls what is run after them.
 _START, _RELOAD, _STOP = "ExecStartPost", "ExecReload", "ExecStopPost"
+FIREWALLD = "firewalld.service"
 CALLERS: t.Mapping[str, tuple[str, ...]] = {
     "nftables.service": (_START, _RELOAD, _STOP),
     "iptables.service": (_START, _RELOAD, _STOP),
     "ip6tables.service": (_START, _RELOAD, _STOP),
     "netfilter-persistent.service": (_START, _RELOAD, _STOP),
-    "firewalld.service": (_START, _STOP),
+    FIREWALLD: (_START, _STOP),
     "docker.service": (_START,),
 }
 # They empty the packet filter before they load their own rules.
 _LOADERS = ("nftables.service", "iptables.service", "ip6tables.service", "netfilter-persistent.service")
-_FIREWALLS = (*_LOADERS, "ufw.service", "firewalld.service")
+_FIREWALLS = (*_LOADERS, "ufw.service", FIREWALLD)
+_CALL = "systemctl --no-block reload %s" % BOOT_UNIT
+# firewalld answers nobody while it starts or reloads. What others write by iptables meanwhile, iptables-nft takes for a
+# reason to begin anew, and fails: firewalld is left in its panic then. Without firewalld this fails at once.
+_PING = "busctl --auto-start=no call org.fedoraproject.FirewallD1 / org.freedesktop.DBus.Peer Ping"
+_WAIT = '/bin/sh -c "! systemctl is-active --quiet %s || %s"' % (FIREWALLD, _PING)
 UNIT_PATH = UNITS + BOOT_UNIT
 ENABLED = UNITS + "multi-user.target.wants/" + BOOT_UNIT
 
 
-def unit(python: str, loads: Loads) -> str:
+def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
     """The unit. It is ordered behind whoever empties the packet filter, and before whoever uses the network.
 
     Nothing may require it: a restart of it would restart its users.
     """
     # without the environment and the user's own packages, but with those of the distribution: pyroute2 is one
     run = shlex.join([python, "-I", BOOT_ENGINE, "apply"])
-    first = ["ExecStartPre=-%s" % line for line in _loading(loads)]  # should the engine fail, the guard is closed
+    wait = [_WAIT] if meets_firewalld else []
+    # should the engine fail, the guard is closed
+    first = ["ExecStartPre=-%s" % line for line in (*wait, *_loading(loads))]
     # what the user has added to our rules is only there; where our rules are in place, it is refused
-    again = ['ExecReload=-/bin/sh -c "%s 2>/dev/null"' % line for line in _loading(loads)]
+    again = [*wait, *('/bin/sh -c "%s 2>/dev/null"' % line for line in _loading(loads))]
     return file_mark("makes the networks of this host at boot") + "\n".join(
         [
             "[Unit]",
@@ -61,7 +79,7 @@ def unit(python: str, loads: Loads) -> str:
             "RemainAfterExit=yes",
             *first,
             "ExecStart=%s" % run,
-            *again,
+            *("ExecReload=-%s" % line for line in again),
             "ExecReload=%s" % run,
             "",
             "[Install]",
@@ -85,11 +103,37 @@ def drop_in(name: str, has_reload: bool, loads: Loads, joint: Joint) -> str:
     as they were, which takes a few milliseconds, then a look at everything. A unit that cannot reload must not seem to.
     """
     commands = _loading(loads) if name in _LOADERS and not joint else []
-    commands.append("systemctl --no-block reload %s" % BOOT_UNIT)
+    commands.append(_CALL if name != FIREWALLD else "systemctl --no-block start %s" % AFTER_FIREWALLD)
     verbs = [verb for verb in CALLERS[name] if verb != _RELOAD or has_reload]
     lines = [line for verb, theirs in joint.items() for line in (verb + "=", "%s=%s" % (verb, _instead(verb, theirs)))]
     lines += ["%s=-%s" % (verb, command) for verb in verbs for command in commands]
-    return file_mark("brings back the rules that %s takes away" % name) + "\n".join(["[Service]", *lines, ""])
+    unit_lines = ["[Unit]", "Wants=%s" % FIREWALLD_WATCH, ""] if name == FIREWALLD else []
+    text = "\n".join([*unit_lines, "[Service]", *lines, ""])
+    return file_mark("brings back the rules that %s takes away" % name) + text
+
+
+# ---- reloads that no unit hears of
+
+WATCH_PATHS = (UNITS + FIREWALLD_WATCH, UNITS + AFTER_FIREWALLD)
+
+
+def watch(loads: Loads) -> dict[str, str]:
+    """The units that see a reload of firewalld, by their paths: told by D-Bus, it empties all tables of iptables, also
+    when its own rules are in nftables. There our rules are, or those that let our networks through somebody's chains.
+
+    It writes what it loads by iptables into files in its folder first.
+    """
+    taken = {path: argv for path, argv in loads.items() if path != BOOT_RULES + "nft"}
+    commands = [_PING, *_loading(taken), _CALL]
+    path = ["[Unit]", "Description=Reloads of firewalld", "", "[Path]", "PathChanged=/run/firewalld", ""]
+    after = ["[Unit]", "Description=Rules of dockerless.network after a reload of firewalld", "StartLimitIntervalSec=0"]
+    # rules that are still there cannot be loaded, and somebody who has stopped does not answer
+    after += ["", "[Service]", "Type=oneshot", "StandardError=null"]
+    after += [*("ExecStart=-%s" % command for command in commands), ""]
+    return {
+        WATCH_PATHS[0]: file_mark("tells %s that firewalld reloads" % AFTER_FIREWALLD) + "\n".join(path),
+        WATCH_PATHS[1]: file_mark("brings back the rules that a reload of firewalld takes away") + "\n".join(after),
+    }
 
 
 # ---- one transaction for theirs and ours

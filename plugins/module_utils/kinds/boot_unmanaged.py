@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..marks import UNMANAGED, UNMANAGED_BY_NM, file_mark
+from ..marks import UNMANAGED, UNMANAGED_BY_NM, file_mark, is_marked
 from ..operations import Operation, RemoveFile, RunTool
 from ..world import World
 
@@ -26,12 +26,12 @@ UNMANAGED_PATHS = tuple(_REREAD)
 
 
 def unmanaged(names: t.Sequence[str], world: World) -> dict[str, str]:
-    """The files, by the names of links of ours."""
+    """The files, by the names of links of ours. One that is there stays: its manager may not run at this moment."""
     found: dict[str, str] = {}
-    if names and world.file(_NETWORKD) is not None:
+    if names and (world.file(_NETWORKD) is not None or is_marked(world.file(UNMANAGED) or "")):
         text = "[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n" % " ".join(names)
         found[UNMANAGED] = file_mark("keeps systemd-networkd from the links of this host's networks") + text
-    if names and world.inside(_NETWORK_MANAGER):
+    if names and (world.inside(_NETWORK_MANAGER) or is_marked(world.file(UNMANAGED_BY_NM) or "")):
         text = "[keyfile]\nunmanaged-devices+=%s\n" % ";".join("interface-name:=%s" % name for name in names)
         found[UNMANAGED_BY_NM] = file_mark("keeps NetworkManager from the links of this host's networks") + text
     return found

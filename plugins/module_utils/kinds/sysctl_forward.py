@@ -134,7 +134,10 @@ class SysctlForwardKind(StepKind[Forwarding]):
         decided = _decide(item, "present", load(world), world)
         there = {key: value for key, value in decided.values.items() if _can_be_set(key, world)}
         return compact(
-            sysctls={sysctl_name(key): value for key, value in sorted(there.items())},
+            sysctls={
+                sysctl_name(key): "0" if _is_read_elsewhere(key, world.sysctl(HOST, key)) else value
+                for key, value in sorted(there.items())
+            },
             persist=decided.total.persist,
             forward_policy=decided.total.policy,
             asked_by=sorted(ask.asked_by for ask in decided.asks),
@@ -263,10 +266,18 @@ def _is_on(value: str) -> bool:
     return not value.isdigit() or int(value) != 0
 
 
-def _same(key: str, one: str | None, other: str) -> bool:
-    if one is None or not one.isdigit() or not other.isdigit() or key.endswith("/accept_ra"):
-        return one == other
-    return _is_on(one) == _is_on(other)
+def _same(key: str, there: str | None, wanted: str) -> bool:
+    if _is_read_elsewhere(key, there):
+        return True
+    if there is None or not there.isdigit() or not wanted.isdigit() or key.endswith("/accept_ra"):
+        return there == wanted
+    return _is_on(there) == _is_on(wanted)
+
+
+def _is_read_elsewhere(key: str, there: str | None) -> bool:
+    """Whether somebody has turned off since that the kernel takes advertisements. Who takes them himself does, such as
+    systemd-networkd and NetworkManager."""
+    return there == "0" and key.endswith("/accept_ra")
 
 
 # ---- steps

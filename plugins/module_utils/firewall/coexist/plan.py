@@ -46,7 +46,7 @@ def _forwards(foreign: Foreign) -> bool:
     return in_nft or any("filter" in foreign.netfilter.legacy_tables(version) for version in VERSIONS)
 
 
-def has_firewalld(foreign: Foreign) -> bool:
+def _has_firewalld(foreign: Foreign) -> bool:
     """Whether firewalld has rules here, or a file of ours."""
     chains = foreign.chains()
     in_nft = any(c["table"] == "firewalld" or c["name"] in ("FORWARD_ZONES", "FORWARD_IN_ZONES") for c in chains)
@@ -59,7 +59,7 @@ def _has_ufw(foreign: Foreign) -> bool:
 
 # Whether a firewall may be here or have something of ours, and who deals with it.
 FIREWALLS: tuple[tuple[t.Callable[[Foreign], bool], t.Callable[[], _Plan]], ...] = (
-    (has_firewalld, _firewalld),
+    (_has_firewalld, _firewalld),
     (_forwards, _forward),
     (_has_ufw, _ufw),
 )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from typing import Any
 
@@ -16,11 +17,11 @@ from ansible_collections.dockerless.network.plugins.module_utils.boot import res
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, Request, run
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Snapshot
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import archive
-from ansible_collections.dockerless.network.plugins.module_utils.kinds import boot as boot_kind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot import Boot, BootKind
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, BootRecord, parse
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, parse
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_units import joint_of, joint_text
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
@@ -230,7 +231,7 @@ def test_a_process_that_cannot_read_our_files_sets_nothing_up_and_leaves_what_is
         ),
         (
             "/run/NetworkManager/devices/2",
-            "/etc/NetworkManager/conf.d/00-dockerless.network.conf",
+            "/etc/NetworkManager/conf.d/zz-dockerless.network.conf",
             "nmcli",
             {
                 "unmanaged-devices+=interface-name:=br-blue;interface-name:=v-blue-db;interface-name:=v-blue-web",
@@ -250,6 +251,8 @@ def test_other_managers_are_kept_from_our_links_before_they_come(
     assert lines <= set(host.files[path].splitlines())
     told, made = [next(n for n, command in enumerate(commands) if word in command) for word in (tells, "ip link add")]
     assert path in commands[told - 1] and told < made
+    del host.files[runs]  # it is stopped, or not yet started after a boot
+    assert not once(host, NETWORKS).changed
     converge(host, [])
     assert path not in host.files
 
@@ -416,15 +419,33 @@ def test_a_unit_that_somebody_else_has_changed_is_left_to_do_what_it_does() -> N
     assert "ExecReload=\n" not in drop_in and "ExecReload=-nft -f %s\n" % RULES in drop_in
 
 
-@pytest.mark.parametrize(("backend", "warns"), [("iptables", True), ("nftables", False)])
-def test_what_firewalld_takes_away_unheard_is_told_once(backend: str, warns: bool) -> None:
-    objects = {("bridge", "bridge br-blue"): {"name": "br-blue"}}
-    record = BootRecord(objects, backend)
-    theirs = [{"chain": {"family": "inet", "table": "firewalld", "name": "filter_FORWARD"}}]
-    for before, told in ((BootRecord(), warns), (record, False)):
-        seen = world(booted(), foreign=theirs)
-        boot_kind._warn_of_firewalld(boot_kind._Decision(before, record, {}, (None, None)), seen)
-        assert bool(seen.warnings) is told
-    seen = world(booted())
-    boot_kind._warn_of_firewalld(boot_kind._Decision(BootRecord(), record, {}, (None, None)), seen)
-    assert not seen.warnings
+FIREWALLD = "/lib/systemd/system/firewalld.service"
+WATCH = ["/etc/systemd/system/dockerless-network-firewalld.%s" % suffix for suffix in ("path", "service")]
+
+
+def test_a_reload_of_firewalld_is_seen_which_empties_all_of_iptables(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = booted()
+    tables = [Snapshot("v4", ("iptables-restore", "--noflush"), "*filter\nCOMMIT\n")]
+    monkeypatch.setattr(MemoryDesk, "snapshot", lambda *unused: tables)
+    converge(host, NETWORKS)
+    assert not set(WATCH) & set(host.files)
+
+    host.files[FIREWALLD] = "[Service]\n"
+    host.systemctl.clear()
+    changed = converge(host, NETWORKS)
+    drop_in = host.files["/etc/systemd/system/firewalld.service.d/dockerless-network-rules.conf"]
+    assert "Wants=dockerless-network-firewalld.path\n" in drop_in
+    assert "PathChanged=/run/firewalld\n" in host.files[WATCH[0]]
+    commands = re.findall("ExecStart=-(\\S+)", host.files[WATCH[1]])
+    assert commands == ["busctl", "iptables-restore", "systemctl"]
+    assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "start"]
+    assert all(path in changed.after for path in WATCH)
+    # nor do we write to iptables while it does so itself
+    own = re.findall(r"(Exec\w+)=-?(\S+)", host.files[UNIT])
+    assert [verb for verb, program in own if program == "/bin/sh"] == ["ExecStartPre", "ExecReload"]
+    assert own[0] == ("ExecStartPre", "/bin/sh")
+
+    host.systemctl.clear()
+    converge(host, [])
+    assert not set(WATCH) & set(host.files)
+    assert ("stop", "dockerless-network-firewalld.path") in host.systemctl

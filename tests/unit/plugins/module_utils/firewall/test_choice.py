@@ -18,7 +18,6 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.backen
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice import (
     BACKEND,
     Row,
-    better_beside_firewalld,
     is_ours,
     package_of,
 )
@@ -82,11 +81,6 @@ def test_nobody_else_has_the_name_of_a_back_end() -> None:
 )
 def test_whose_a_chain_is(table: str, chain: str, ours: bool) -> None:
     assert is_ours(table, chain) is ours
-
-
-@pytest.mark.parametrize(("name", "better"), [("iptables", "nftables"), ("nftables", ""), ("auto", "")])
-def test_whose_rules_firewalld_takes_away(name: str, better: str) -> None:
-    assert better_beside_firewalld(name) == better
 
 
 @pytest.mark.parametrize(

@@ -544,6 +544,18 @@ def test_an_uplink_that_comes_goes_and_comes_back() -> None:
     assert values(host, UPLINK_RA, "net/ipv6/conf/wwan0/accept_ra", "net/ipv6/conf/default/accept_ra") == ["1"] * 3
 
 
+def test_an_uplink_whose_advertisements_somebody_else_has_begun_to_read_is_left_to_it() -> None:
+    """As systemd-networkd does whenever it is started."""
+    host = host_with(forward(ipv6=True))
+    host.host.sysctls[UPLINK_RA] = "0"
+
+    outcome = once(host, forward(ipv6=True))
+
+    assert (outcome.changed, outcome.before, outcome.after) == (False, "", "")
+    converge(host, gone())
+    assert values(host, UPLINK_RA) == ["0"]
+
+
 # ---- what others rely on
 
 
