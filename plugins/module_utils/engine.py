@@ -336,7 +336,7 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operati
     kind = request.kind
     known = kind.unchanged(request.item, world) if request.state == "present" else None
     if known is not None:
-        plan.objects.append(dict(kind.told(known) or {}, state="present", title=kind.title(request.item)))
+        plan.objects.append(dict(kind.returned(known) or {}, state="present", title=kind.title(request.item)))
         return []
     item = _kept(kind, kind.resolve(request.item, request.state, world), request.state, world)
     title = kind.title(item)

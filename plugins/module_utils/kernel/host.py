@@ -186,7 +186,7 @@ class Host:
         """Those of the places where a process sees a file that is deleted."""
         from . import units
 
-        return self._visitor.at_home(lambda: units.deleted(pid, places))
+        return self._visitor.on_host(lambda: units.deleted(pid, places))
 
     def keep_byte_code(self, call: Call) -> None:
         """Keep what this call had to compile, where the next one will look."""
