@@ -114,7 +114,7 @@ class DnsKind(NetworkKind[NameView], StepKind[NameView]):
     def wanted(self, item: NameView, observed: Description, world: World) -> Description:
         return self._book(world).described(item.netns, now=False)
 
-    def told(self, found: Description) -> Description:
+    def returned(self, found: Description) -> Description:
         return None if found is None else {name: found[name] for name in _TOLD if found.get(name)}
 
     def plan(self, item: NameView, state: str, world: World) -> list[Operation]:
