@@ -32,7 +32,7 @@ def at_boot(world: World, report: HostReport) -> str:
 
 
 def _newer(record: BootRecord, report: HostReport) -> list[str]:
-    """What is there, and not on record: made while nothing was kept, or by an older release."""
+    """The objects that are there and not on record: made while nothing was kept, or by an older release."""
     titles = {title for unused, title in record.objects}
     found = ["bridge %s" % network.bridge for network in report.networks if network.present and network.ours]
     found += ["namespace %s" % item.name for item in report.namespaces if item.ours]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Services of systemd that run in a namespace: a drop-in puts each there, and a restart moves it."""
+"""Services of systemd that run in a namespace: a drop-in says so, and a restart moves the service."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if t.TYPE_CHECKING:
 
 # Where a unit runs, in a description.
 _INSIDE, _ELSEWHERE, _NOWHERE = "in the endpoint", "elsewhere", "nowhere"
-# What sets up the network of the host would wait for endpoints, and they for it.
+# A unit that sets up the network of the host would wait for endpoints, and these wait for such units.
 _EARLY = ("network-pre.target", "network.target")
 
 
 class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService]):
-    """A service in a namespace. The unit itself is somebody else's."""
+    """A service in a namespace. The unit itself is not ours."""
 
     name = "endpoint_service"
     returns = ("services",)
@@ -80,7 +80,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
             yield "Namespace %s" % item.netns, world.label("lo", Place(netns=item.netns))
 
     def resolve(self, item: EndpointService, state: str, world: World) -> EndpointService:
-        """The unit by its own name, which may be given by another one of its names."""
+        """The object with the unit's own name: the request may have another one of its names."""
         if not world.systemd():
             if state == "present":
                 raise Conflict(
@@ -145,7 +145,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
 
     @staticmethod
     def _run_inside(item: EndpointService, unit: Unit, moved: bool, world: World) -> str:
-        """Restart a unit that runs elsewhere; start one that is to run at boot, and for which there was no endpoint."""
+        """Restart a unit that runs elsewhere; start one that is enabled, and that had no endpoint until now."""
         anchor = endpoint_unit(item.netns)
         place = Place(netns=item.netns)
         late = moved or world.is_new(place) or not world.unit(anchor).runs
@@ -156,7 +156,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         elif late and unit.is_enabled:
             verb = "start"
         if verb:
-            # taken back, the start of one that is there would stop its other services
+            # to take back the start of an instance that is there would stop its other services
             reached = world.unit(anchor).runs
             world.afterwards += [] if reached else [UnitVerb("start", (anchor,), alone=True)]
             world.afterwards.append(UnitVerb(verb, (unit.name,)))
@@ -165,7 +165,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
 
     @staticmethod
     def _mend_names(item: EndpointService, unit: Unit, text: str, before: str, world: World) -> None:
-        """Give a unit that goes on to run the files of names that it has not, or has no more."""
+        """Give a running unit the files of names that it does not have yet, or has lost."""
         there, wanted = set(_bound(before) or ()), _bound(text) or []
         mounts = {"/etc/" + name: files.names_path(item.netns, name) for name in wanted}
         gone = world.unmounted(unit, mounts) if mounts else ()
@@ -177,7 +177,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
     # ---- out of it
 
     def _leave(self, item: EndpointService, world: World) -> list[Operation]:
-        """All of it comes before the namespace goes: a service must not live on in one that is not there any more."""
+        """The steps come before the namespace goes, as a service must not live on in a namespace without a name."""
         path = drop_in(item.unit)
         text = world.file(path)
         there = service_of(text or "")
@@ -208,7 +208,7 @@ _DONE = {"restart": "restarted", "stop": "stopped"}
 
 
 def _asker(item: EndpointService) -> str:
-    """Who asks for a unit."""
+    """The owner of a request for a unit."""
     return "endpoint %s" % item.endpoint if item.endpoint else "namespace %s" % item.netns
 
 
@@ -220,7 +220,10 @@ def _runs(unit: Unit, netns: str, world: World) -> str:
 
 
 def _text(item: EndpointService, world: World) -> str:
-    """The drop-in, with the files of names that will be there; a place for one that the host lacks would be made."""
+    """The drop-in, with the files of names that there will be.
+
+    systemd would create a mount point in /etc for a file that the host does not have.
+    """
     names = [
         name
         for name in NAMED_FILES
@@ -230,7 +233,7 @@ def _text(item: EndpointService, world: World) -> str:
 
 
 def _bound(text: str) -> list[str] | None:
-    """The files of names that a drop-in has."""
+    """The files of names that a drop-in mounts."""
     return [name for name in NAMED_FILES if ":/etc/%s\n" % name in text] or None
 
 
@@ -242,13 +245,13 @@ def _write(path: str, text: str, world: World) -> list[Operation]:
 
 
 def _is_wanted(unit: str, world: World) -> bool:
-    """Whether this run wants a unit in an endpoint, maybe by another one of its names."""
+    """Whether this run wants a unit in an endpoint, perhaps under another one of its names."""
     wanted = world.claims.services
     return unit in wanted or (world.systemd() and any(world.unit(name).name == unit for name in wanted))
 
 
 def _left(world: World) -> dict[str, str]:
-    """The units that stay in namespaces, and those that come."""
+    """The units that stay in namespaces, and the new ones."""
     there = {unit: netns for unit, (netns, unused) in world.services().items() if world.file(drop_in(unit)) is not None}
     return {**there, **world.claims.services}
 
@@ -262,14 +265,14 @@ def _take_target(world: World) -> list[Operation]:
 
 
 def _release(netns: str, world: World) -> list[Operation]:
-    """Nobody waits for an endpoint any more."""
+    """The step after which no unit waits for an endpoint any more."""
     anchor = endpoint_unit(netns)
     if netns in _left(world).values() or not world.unit(anchor).runs:
         return []
     return [UnitVerb("stop", (anchor,), alone=True)]
 
 
-# ---- what cannot be
+# ---- refusals
 
 
 def _refuse(item: EndpointService, unit: Unit, world: World) -> None:
@@ -323,7 +326,7 @@ def _refuse_namespaces_of_others(item: EndpointService, unit: Unit, world: World
 
 
 def _who_says(setting: str, unit: Unit, world: World) -> str:
-    """The last of the files of a unit that has a setting, for it counts."""
+    """The last file of a unit that has a setting, which is the one that counts."""
     ours = drop_in(unit.name)
     found = [path for path in unit.files if path != ours and setting in (world.file(path) or "")]
     return found[-1] if found else "one of its files"

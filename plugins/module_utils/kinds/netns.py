@@ -121,7 +121,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         return steps + sysctl_steps(place, item.sysctls, world)
 
     def _plan_return(self, item: Namespace, living: Place, world: World) -> list[Operation]:
-        """Give its name back to a namespace that lives on: what is inside stays, and nothing is cut."""
+        """Give a namespace that lives on its name back. Everything inside stays, and no connection breaks."""
         from ..namespace_operations import AttachNamespace
 
         world.attach_namespace(item.name, living)
@@ -133,7 +133,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         return [] if lo is None else _loopback_steps(place, lo, replace(lo, up=True), world)
 
     def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> list[Operation]:
-        """The name is there: it must mean the namespace of that process, or be ours to give away."""
+        """The steps for a name that is there: it must mean the namespace of that process, or have been given by us."""
         pid = item.pid or 0
         target = Place(pid=pid)
         world.require(target)
@@ -185,7 +185,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
 
     @staticmethod
     def _empty(name: str, entry: NamespaceEntry, world: World) -> list[Operation]:
-        """Take the network from a namespace: it lives on, veth pairs and all, for as long as a process lives in it."""
+        """The steps that disconnect a namespace: with its links, it exists for as long as a process lives in it."""
         if not world.processes_in(Place(netns=name)):
             return []  # the kernel takes the veth pairs with it
         who = enumerate_few(list(map(str, world.left_in(Place(netns=name)))))
@@ -213,8 +213,8 @@ def _refuse_blocked(item: Namespace, world: World) -> None:
 
 
 def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None:
-    """Say that a namespace is made anew, and who stays behind in the one that it was before."""
-    # a container with networks of this collection has namespaces of the same names
+    """Warn that a namespace is made anew, and of the processes that stay in the old one."""
+    # a container in which this collection runs may have namespaces of the same names
     old = [place for place in lost if world.is_native(place)]
     cables = [world.links().get(veth) for veth, (place, unused) in world.claims.veths.items() if place.netns == name]
     cut_off = [veth for veth in cables if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
@@ -237,9 +237,9 @@ def _loopback_steps(place: Place, lo: Link, wanted: Link, world: World) -> list[
 
 
 def _refuse_unknown(place: Place, item: Namespace, world: World) -> None:
-    """Raise Conflict for a key that the kernel does not have; those of a link may come with it.
+    """Raise Conflict for a key that the kernel does not have. Keys of a link may come with that link.
 
-    Before a namespace is made, the keys of the host tell: a new namespace has none that the host has not.
+    For a namespace that is still to be made, the keys of the host count: no namespace has keys that the host lacks.
     """
     for key, unused in item.sysctls:
         if link_of(key) in ("", "lo") and world.sysctl(place, key) is None:

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files below /etc/netns: by which names what is started in a namespace knows others, and whom it asks for the rest.
+"""Files below /etc/netns, with the names and the DNS servers for what is started in a namespace.
 
-They have no module of their own: what is in them follows from a list of networks.
+This kind has no module of its own, as the content follows from a list of networks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHOWN = 10
 
 
 class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
-    """A file in the place of one in /etc. A process may have it mounted, so it stays the same file."""
+    """A file for the place of one in /etc. A process may have mounted it, so it is rewritten and not replaced."""
 
     name = "netns_file"
 
@@ -51,7 +51,7 @@ class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
 
     def plan(self, item: NamespaceFile, state: str, world: World) -> list[Operation]:
         path, there = _path(item), world.look_file(_path(item))
-        # what a power cut left of a file is empty
+        # a power cut may leave an empty file
         if state == "present" and there and label_of_file(there) is None:
             world.remark(_NOT_OURS, path)
             return []
@@ -71,7 +71,7 @@ def _path(item: NamespaceFile) -> str:
 
 
 def _describe(label: str, text: str, other: str) -> dict[str, object]:
-    """Whose a file is, and which of its lines the other text has not."""
+    """The owner of a file, and its lines that the other text does not have."""
     if text == other:
         return compact(**belongs(label))
     known = frozenset(other.splitlines())

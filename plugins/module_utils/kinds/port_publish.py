@@ -56,7 +56,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
                 sorted({read.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})
             ),
             network=read.owner(options),
-            any_way=bool(options.get("any_way")),  # no option of the user's, but one of stored()
+            any_way=bool(options.get("any_way")),  # not an option of the user, but one of stored()
         )
 
     @staticmethod
@@ -116,7 +116,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         return [("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port]
 
     def stored(self, item: PublishedPort, world: World) -> Stored:
-        # what is told from a link that may come after us
+        # at boot the link may come after us
         return Stored(dict(self.describe(item), **compact(any_way=item.any_way or None)))
 
     def observed(self, item: PublishedPort, world: World) -> Description:
@@ -158,7 +158,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
             self._refuse_taken(item, there, world)
             ports.add(item)
             moved = there is not None and _target(there) != _target(item)
-            # A TCP client begins anew by itself; a UDP one goes on with the translation that it began with.
+            # A TCP client connects again by itself; a UDP client keeps the translation that it began with.
             if moved or (there is None and item.protocol == "udp"):
                 rules.stale.append(_flows(item))
 
@@ -191,14 +191,17 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
                 raise Conflict("%s is published already, by network %s: %s." % (what, name_of(there.network), there))
             return
         if world.restoring:
-            return  # it was ours before
+            return  # ours from an earlier run
         holder = world.port_holder(item) or world.firewall.port_holder(item, world.local_addresses)
         if holder:
             raise Conflict("%s is in use: %s. Choose another host port, or free this one." % (what, holder))
 
 
 def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:
-    """Whether its address is on a link that nothing comes in by; what is for 127.0.0.0/8 never comes in at all."""
+    """Whether no packet comes in by the link of its address, so that packets may come by any link.
+
+    Packets for 127.0.0.0/8 never come in from outside.
+    """
     if item.host_ip is None or item.host_ip.is_loopback:
         return False
     nowhere = (link for link in world.links().values() if link.name == "lo" or link.kind == "dummy")
@@ -206,7 +209,7 @@ def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:
 
 
 def _asked(item: PublishedPort) -> str:
-    """A port, and in front of it the endpoint that it stands in where that is known."""
+    """A port with its endpoint in front, where that is known."""
     return "%s (%s)" % (named(item.network, item.endpoint), item) if item.endpoint else str(item)
 
 

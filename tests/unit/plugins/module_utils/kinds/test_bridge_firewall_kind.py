@@ -100,7 +100,7 @@ def test_options() -> None:
         ),
         (
             {"allow": [{"to": "10.20.0.9", "from": "fd00::/8"}]},
-            "Bridge br-blue: nothing flows from fd00::/8 to 10.20.0.9/32; they are of two families.",
+            "Bridge br-blue: nothing flows from fd00::/8 to 10.20.0.9/32, which are of two families.",
         ),
         (
             {"allow": [{"to": "10.20.0.9", "port": 80}]},
