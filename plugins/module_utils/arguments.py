@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options that more than one object takes, as Ansible's argument specs have them.
+"""The options of several objects, as argument specs of Ansible.
 
-Each option stands in one place: here, if several modules or the list of networks take it, otherwise in the
-``ARGUMENTS`` of its kind. The list of networks is read on the controller as well, so this file imports next to nothing.
+Each option is in one place: here, if several modules or the list of networks have it, otherwise in the ``ARGUMENTS``
+of its kind. The list of networks is read on the controller as well, so this file imports almost nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typing as t
 from .model import DEFAULT_PROJECT
 from .parsing import PROTOCOLS
 
-# What an option holds follows from its argument spec, which mypy cannot read: those who read it know.
+# t.Any: the type of an option follows from its argument spec, which mypy cannot read.
 Arguments = dict[str, dict[str, t.Any]]
 Options = t.Mapping[str, t.Any]
 _Value = t.TypeVar("_Value")
@@ -26,7 +26,7 @@ NETWORK: Arguments = {"network": {"type": "str"}, **PROJECT}
 BACKENDS = ("nftables", "iptables", "legacy")
 # Every module of the action group takes it, so that it can be set in module_defaults.
 BACKEND: Arguments = {"backend": {"type": "str", "choices": ["auto", *BACKENDS], "default": "auto"}}
-# Of modules whose objects lead nowhere without others.
+# For modules whose objects need others to be of any use.
 WARN: Arguments = {"warn": {"type": "bool", "default": True}}
 
 # What happens to a service of systemd that leaves its endpoint while it runs.
@@ -76,5 +76,5 @@ INFO: Arguments = {"name": {"type": "str"}, **BACKEND}
 
 
 def without(options: t.Mapping[str, _Value], *names: str) -> dict[str, _Value]:
-    """A dictionary less some of its keys."""
+    """A dictionary without some of its keys."""
     return {name: value for name, value in options.items() if name not in names}
