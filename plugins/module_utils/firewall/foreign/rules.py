@@ -136,7 +136,7 @@ class Packet:
 
 
 def dropped_by(table: Table, base: Chain, packet: Packet, skip: t.Container[str] = ()) -> str:
-    """What certainly drops the packet, a rule or a policy, as a clause; empty if nothing. Ignores chains to ``skip``."""
+    """The rule or policy that certainly drops the packet, as a clause; empty if none. Ignores chains to ``skip``."""
     found = _walk(table, base, packet, True, skip)
     if found is None:
         return "policy drop" if base.policy == "drop" else ""
