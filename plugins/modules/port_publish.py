@@ -16,9 +16,9 @@ description:
   - A port is identified by address family, O(host_ip), O(protocol) and O(host_port). All other options can be changed
     in place.
   - A port on which a process listens, or that is already published, is refused, and the error names its holder.
-  - Connection tracking entries that a change makes stale are removed by their host port. Other flows go on.
-  - A warning says what is missing for the port to work. The host may not forward, may have no route to the endpoint, or
-    may not lead 127.0.0.1 there for want of C(route_localnet). M(dockerless.network.sysctl_forward) turns these on.
+  - Connection tracking entries that a change makes stale are removed by their host port. Other flows continue.
+  - A warning says what is missing for the port to work. The host may not forward, or have no route to the endpoint, or
+    C(route_localnet) may be off, which 127.0.0.1 needs. M(dockerless.network.sysctl_forward) turns these on.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full
