@@ -36,25 +36,25 @@ class NftablesBackend(Backend):
         try:
             self._listed()
         except FirewallError as error:
-            # the second is what nft says of a kernel without nf_tables
+            # the second is the message of nft on a kernel without nf_tables
             return Trouble(str(error), isinstance(error, NoProgram) or "not supported" in str(error))
         return None
 
     def read(self) -> table.Table:
         if self._table is None:
             out = self._listed()
-            # what goes before the chains is of the table itself
+            # the lines before the chains declare the table itself
             if '"owner"' in out.partition('{"chain"')[0]:
                 raise FirewallError(_OWNED)
             try:
                 self._table = table.parse(out) if out else table.Table()
             except ValueError as error:
-                # nft 1.0.6 breaks off in the middle of a table with an owner
+                # nft 1.0.6 stops in the middle of a table with an owner
                 raise FirewallError(_OWNED) from error
         return self._table
 
     def _listed(self) -> str:
-        """Our table as JSON, empty when there is none. Asked once: a read is also the proof that nft works."""
+        """Our table as JSON, empty if there is none. It is read once, which also proves that nft works."""
         if self._text is None:
             rc, out, err = self.netfilter.run(["nft", "-j", "list", "table", *_PLACE], None)
             if rc != 0 and "No such file or directory" not in err:
@@ -89,7 +89,7 @@ class NftablesBackend(Backend):
         )
 
     def _wanted(self, desired: FirewallState) -> table.Table:
-        """Our table, with the rules of the user as they are, and the sets that those look into."""
+        """The wanted table, with the user's rules as they are, and the sets that these use."""
         from . import layout
 
         wanted, current = layout.render(desired), self.read()
@@ -112,7 +112,7 @@ class NftablesBackend(Backend):
 
     def snapshot(self, desired: FirewallState) -> list[Snapshot]:
         text = table.difference(table.Table(), self._wanted(desired))
-        # unlike "add", which is content with a table that is there
+        # unlike "add", this fails if the table exists
         return [Snapshot("nft", ("nft", "-f"), "create" + text[len("add") :])] if text else []
 
 
