@@ -57,7 +57,7 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
     there, waiting = _split(record, host)
     lines = []
     if waiting:
-        lines.append("Waiting for others, or for their processes: %s." % enumerate_few(waiting))
+        lines.append("Waiting for other programs, or for their processes: %s." % enumerate_few(waiting))
     try:
         return [*_make(there, World(host, session())), *lines], ""
     except _FAILURES as error:

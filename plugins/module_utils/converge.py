@@ -45,8 +45,9 @@ def make_networks(
         world.warn(text)
     if wanted.absent.of("bridge") and not world.firewall.is_open:
         world.warn(
-            "No packet filter works on this host, so the rules of what goes stay in the kernel until the next boot;"
-            " install the one that made them, and remove everything by 'ansible-playbook dockerless.network.purge'."
+            "No packet filter works on this host, so the rules of removed networks stay in the kernel until the next"
+            " boot; install the one that made them, and remove everything with 'ansible-playbook"
+            " dockerless.network.purge'."
         )
     if scope.everything and world.firewall.readable():
         world.firewall.use()  # to remove what is left of ours among the rules of others

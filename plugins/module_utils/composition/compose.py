@@ -43,10 +43,10 @@ from .spec import read_masquerade
 from .surroundings import NOTHING_AROUND, Surroundings
 
 _NOTHING_LISTED = {
-    "present": "set prune to project if no network of project %s shall be left",
+    "present": "set prune to project to remove all networks of project %s",
     "absent": (
-        "name the networks of project %s that shall go; all that this collection has made on a host goes by"
-        " 'ansible-playbook dockerless.network.purge', or by the option everything"
+        "name the networks of project %s to remove; 'ansible-playbook dockerless.network.purge', or the option"
+        " everything, removes all that this collection has made on a host"
     ),
 }
 _STRANDED = (

@@ -65,7 +65,7 @@ def _parse_options(value: Options) -> Publish:
     value = read_options("publish", PUBLISH, value)
     inside = value.get("container_port") or value.get("host_port")
     if inside is None:
-        raise InvalidRequest("publish: say at least container_port.")
+        raise InvalidRequest("publish: set at least container_port.")
     links = {read.link_name("in_interfaces", link) for link in value["in_interfaces"] or ()}
     return _publish(
         str(value["host_port"] or inside),

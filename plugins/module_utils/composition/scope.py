@@ -70,7 +70,7 @@ def read_scope(options: Options) -> Scope:
     state = read_options("", STATE, {"state": options.get("state")})["state"]
     everything = bool(options.get("everything"))
     if everything and (state != "absent" or options.get("networks")):
-        raise InvalidRequest("everything: it goes with state absent and an empty list of networks only.")
+        raise InvalidRequest("everything: it needs state absent and an empty list of networks only.")
     prune = _read_prune(options.get("prune"))
     policy = read_options("", _POLICY, {"forward_policy": options.get("forward_policy")})["forward_policy"] or "auto"
     project, pools = read.project("project", options.get("project")), _read_pools(options.get("pools"))
@@ -92,7 +92,7 @@ def _read_prune(value: object) -> str:
     word = LISTED if value is None else value
     if word not in (LISTED, PROJECT, NONE):
         raise InvalidRequest(
-            "prune: got %s; write listed (from the networks in the list goes what is not in it), project (networks of"
-            " the project that are not in the list go, too) or none (nothing goes)." % read.kind_of(value)
+            "prune: got %s; write listed (removes what networks in the list have beyond it), project (also removes the"
+            " project's networks that are not in the list) or none (removes nothing)." % read.kind_of(value)
         )
     return str(word)

@@ -139,7 +139,7 @@ def _give_name(name: str, source: str) -> None:
         if inode(Place(netns=name)):
             raise
         if not stat.S_ISREG(os.lstat(path).st_mode):
-            reason = "%s is something else than the file of a namespace" % path
+            reason = "%s is not the file of a namespace" % path
             raise KernelError("give a namespace the name %s" % name, reason, "remove it") from None
     try:
         mount(source, path, MS_BIND)

@@ -335,7 +335,8 @@ def _warn_of_waiting(decided: _Decision, world: World) -> None:
     new = [title for (kind, title), what in decided.new.waiting().items() if (kind, title) not in known]
     if new:
         world.warn(
-            "Not there after a boot until the playbook runs again, for want of a process: %s." % enumerate_few(new)
+            "After a boot, these are missing until the playbook runs again, as they need a process: %s."
+            % enumerate_few(new)
         )
 
 

@@ -69,7 +69,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         names: set[str] = set()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("Bridge %s is asked for twice." % item.name)
+                raise InvalidRequest("Bridge %s is requested twice." % item.name)
             names.add(item.name)
         checked = [item for item in items if not item.allow_overlap]
         addresses = {(item.name, address.network): address for item in checked for address in item.addresses or ()}

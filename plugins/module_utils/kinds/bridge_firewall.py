@@ -56,7 +56,7 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
         bridges: set[str] = set()
         for item in items:
             if item.bridge in bridges:
-                raise InvalidRequest("Bridge %s is asked for twice." % item.bridge)
+                raise InvalidRequest("Bridge %s is requested twice." % item.bridge)
             bridges.add(item.bridge)
         found = first_overlap((subnet, item.bridge) for item in items for subnet in item.subnets)
         if found is not None:

@@ -59,8 +59,8 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
             other = known.setdefault(item.unit, item)
             if other.netns != item.netns:
                 raise InvalidRequest(
-                    "Unit %s is asked for by %s and by %s; it can run in one of them. For another instance of the same"
-                    " service, make a unit of another name." % (item.unit, _asker(other), _asker(item))
+                    "Unit %s is requested by %s and by %s; it can only run in one of them. For another instance of the"
+                    " same service, make a unit of another name." % (item.unit, _asker(other), _asker(item))
                 )
 
     def title(self, item: EndpointService) -> str:
@@ -95,7 +95,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         sockets = [name for name in world.unit(item.unit).triggers if name.endswith(".socket")]
         if any(world.unit(name).runs for name in sockets):
             world.warn(
-                "Unit %s is started by %s, whose sockets are the host's, and stay there although the service runs in"
+                "Unit %s is started by %s, whose sockets stay on the host although the service runs in"
                 " %s; disable that unit if the service is to listen in its endpoint."
                 % (item.unit, enumerate_few(sockets), item.netns)
             )
@@ -172,7 +172,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         if gone and unit.takes_mounts:
             world.afterwards.append(MountFor(unit.name, tuple((place, mounts[place]) for place in gone)))
         elif gone or set(wanted) - there:
-            world.warn("Unit %s sees the names of its endpoint when it is restarted." % item.unit)
+            world.warn("Unit %s sees the names of its endpoint only after a restart." % item.unit)
 
     # ---- out of it
 
@@ -305,7 +305,7 @@ def _refuse_another_name(item: EndpointService, unit: Unit, world: World) -> Non
     for name, netns in world.claims.services.items():
         if netns != item.netns and world.unit(name).name == unit.name:
             raise Conflict(
-                "Unit %s is asked for by namespace %s, and as %s by namespace %s; it can run in one of them."
+                "Unit %s is requested by namespace %s, and as %s by namespace %s; it can only run in one of them."
                 % (item.unit, item.netns, name, netns)
             )
 

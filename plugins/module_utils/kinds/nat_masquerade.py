@@ -60,7 +60,7 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
         keys = set()
         for item in items:
             if item.key in keys:
-                raise InvalidRequest("%s is asked for twice." % self.title(item).capitalize())
+                raise InvalidRequest("%s is requested twice." % self.title(item).capitalize())
             keys.add(item.key)
 
     def title(self, item: Masquerade) -> str:

@@ -49,7 +49,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         names: set[str] = set()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("Namespace %s is asked for twice." % item.name)
+                raise InvalidRequest("Namespace %s is requested twice." % item.name)
             names.add(item.name)
 
     def title(self, item: Namespace) -> str:
@@ -164,9 +164,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         if entry is None:
             return []
         if entry.blocked:
-            world.warn(
-                "%s is something else than the file of a namespace, and stays." % path_of(Place(netns=item.name))
-            )
+            world.warn("%s is not the file of a namespace, and stays." % path_of(Place(netns=item.name)))
             return []
         attached = world.is_named_by_us(item.name)
         if entry.inode and not attached:
@@ -190,7 +188,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
             return []  # the kernel takes the veth pairs with it
         who = enumerate_few(list(map(str, world.left_in(Place(netns=name)))))
         if who:
-            world.warn("Still living in namespace %s, which loses its network: %s." % (name, who))
+            world.warn("Namespace %s loses its network, and these processes still live in it: %s." % (name, who))
         from ..link_operations import DeleteLinks
         from .veth import remake
 
@@ -207,7 +205,7 @@ def _refuse_blocked(item: Namespace, world: World) -> None:
     entry = world.namespace(item.name)
     if entry is not None and entry.blocked:
         raise Conflict(
-            "Namespace %s cannot be made: %s is something else than the file of a namespace; remove it."
+            "Namespace %s cannot be made: %s is not the file of a namespace; remove it."
             % (item.name, path_of(Place(netns=item.name)))
         )
 

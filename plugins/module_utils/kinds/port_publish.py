@@ -89,7 +89,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
             for other in (table.get(item), *table.clashes(item)):
                 if other is not None:
                     what = (item.host_ports, item.protocol, _asked(other), _asked(item))
-                    raise InvalidRequest("Host port %s/%s is asked for twice: by %s and %s." % what)
+                    raise InvalidRequest("Host port %s/%s is requested twice: by %s and %s." % what)
             table.add(item)
 
     def title(self, item: PublishedPort) -> str:

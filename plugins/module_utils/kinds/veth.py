@@ -82,7 +82,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         checks = ends.EndChecks()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("veth %s is asked for twice." % item.name)
+                raise InvalidRequest("veth %s is requested twice." % item.name)
             names.add(item.name)
             checks.add(item.peer, _called(item), item.bridge or item.name)
 
@@ -118,7 +118,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
     @staticmethod
     def _refuse_contradictions(item: Veth) -> None:
         if item.peer.place == HOST:
-            raise InvalidRequest("veth %s: say where its peer lives: peer.netns or peer.pid." % item.name)
+            raise InvalidRequest("veth %s: set peer.netns or peer.pid to say where its peer lives." % item.name)
         if item.bridge is None and item.isolated:
             raise InvalidRequest("veth %s: only a port of a bridge can be isolated." % item.name)
         if item.bridge is not None and item.addresses:

@@ -149,7 +149,7 @@ class Foreign:
 
     def _note(self, argv: t.Sequence[str], why: str) -> None:
         words = (" ".join(argv), why)
-        self.troubles["%s does not work here: %s; what others have there cannot be told" % words] = None
+        self.troubles["%s does not work here: %s; rules of others there cannot be read" % words] = None
 
     def _output(self, argv: t.Sequence[str]) -> str:
         try:

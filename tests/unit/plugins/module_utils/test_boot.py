@@ -185,7 +185,7 @@ def test_an_endpoint_of_a_process_waits_with_its_ports_and_is_told_once() -> Non
     assert not [text for text in once(host, networks).warnings if "boot" in text]
     assert boot(host) == ""
     told = facts(world(host))["at_boot"]
-    assert told.startswith("yes, without what waits") and "veth" in told
+    assert told.startswith("yes, without objects that wait") and "veth" in told
     again = booted(host.files)
     assert boot(again) == ""
 
@@ -235,7 +235,7 @@ def test_what_is_newer_than_what_is_kept_is_told() -> None:
     once(host, NETWORKS)
     assert facts(world(host))["at_boot"] == "yes"
     run([ask(NetnsKind(), {"name": "mine"})], world(host))
-    assert facts(world(host))["at_boot"] == "yes, without what is newer (namespace mine)"
+    assert facts(world(host))["at_boot"] == "yes, without newer objects (namespace mine)"
     once(host, NETWORKS, boot=False)
     assert facts(world(host))["at_boot"] == "no: nothing is kept for it"
 

@@ -132,7 +132,7 @@ def test_a_policy_that_cannot_be_is_refused(changes: dict[str, Any], message: st
 @pytest.mark.parametrize(
     ("requests", "error", "message"),
     [
-        ([blue(), blue(icc=False)], InvalidRequest, "Bridge br-blue is asked for twice."),
+        ([blue(), blue(icc=False)], InvalidRequest, "Bridge br-blue is requested twice."),
         (
             [blue(), blue(bridge="br-red", subnets=["10.20.0.0/16"])],
             Conflict,
