@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The door to the composition, for playbooks that call the modules one by one."""
+"""The composition as a filter, for playbooks that call the modules one by one."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def compose(
     pools: t.Any = None,
     service_removal: t.Any = "restart",
 ) -> dict[str, t.Any]:
-    """compose_networks(), from JSON to JSON, with its errors as Ansible shows them."""
+    """compose_networks() from JSON to JSON, with errors for Ansible."""
     try:
         options = {"prune": prune, "state": state, "project": project, "forward_policy": forward_policy}
         scope = read_scope({**options, "pools": plain(pools), "service_removal": service_removal})
@@ -124,7 +124,7 @@ def compose(
 
 
 def _check(wanted: Objects) -> None:
-    """The modules would refuse the same, but they do not know the endpoints that it is about."""
+    """Check the objects here: the modules would refuse the same, but cannot name the endpoints."""
     for row in ROWS:
         if wanted.of(row.name):
             row.load().check(wanted.of(row.name))

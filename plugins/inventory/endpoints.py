@@ -92,7 +92,7 @@ from ..plugin_utils.endpoints import Declared, Endpoint, Template, declared_endp
 
 try:
     from ansible.template import trust_as_template
-except ImportError:  # before ansible-core 2.19 every text is a template
+except ImportError:  # before ansible-core 2.19, every text is a template
 
     def trust_as_template(value: str) -> str:
         """As it is."""
@@ -118,7 +118,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         return bool(super().verify_file(path)) and path.endswith(("endpoints.yml", "endpoints.yaml"))
 
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
-        """Adds the endpoints of all hosts that there are by now."""
+        """Adds the endpoints of all hosts that are in the inventory by now."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
         self._path = path
@@ -131,7 +131,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             self._add_endpoints(name, variables[name])
 
     def _variables(self, host: t.Any) -> dict[str, t.Any]:
-        """All that the inventory says of a host; what is more specific wins."""
+        """All variables of a host in the inventory; the most specific one wins."""
         sources, groups = getattr(self.inventory, "processed_sources", []), host.get_groups()
         found = get_group_vars(groups)
         found = combine_vars(found, get_vars_from_inventory_sources(self.loader, sources, groups, "all"))
@@ -172,7 +172,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         self._add_constructed(name, {"endpoint_name": endpoint.name, "endpoint_host": host}, endpoint)
 
     def _add_constructed(self, name: str, known: dict[str, t.Any], endpoint: Endpoint) -> None:
-        """What the user has of groups and variables besides, as in every constructed inventory."""
+        """Adds groups and variables of the user, as in every constructed inventory."""
         known.update(inventory_hostname=name, endpoint_networks=list(endpoint.networks))
         strict = self.get_option("strict")
         self._set_composite_vars(self.get_option("compose"), known, name, strict=strict)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options that more than one object takes, as Ansible's argument specs have them.
+"""The options of several objects, as argument specs of Ansible.
 
 Each option stands in one place: here, if several modules or the list of networks take it, otherwise in the
 ``ARGUMENTS`` of its kind; that of the back-end is where those are, in firewall/choice.py. The list of networks is read
@@ -15,7 +15,7 @@ import typing as t
 from .model import DEFAULT_PROJECT
 from .parsing import PROTOCOLS
 
-# What an option holds follows from its argument spec, which mypy cannot read: those who read it know.
+# t.Any: the type of an option follows from its argument spec, which mypy cannot read.
 Arguments = dict[str, dict[str, t.Any]]
 Options = t.Mapping[str, t.Any]
 _Value = t.TypeVar("_Value")
@@ -72,5 +72,5 @@ ROUTE: Arguments = {
 
 
 def without(options: t.Mapping[str, _Value], *names: str) -> dict[str, _Value]:
-    """A dictionary less some of its keys."""
+    """A dictionary without some of its keys."""
     return {name: value for name, value in options.items() if name not in names}

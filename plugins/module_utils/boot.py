@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The other door to the engine: dockerless-network.service comes in by it, with no Ansible and no controller.
+"""How dockerless-network.service runs the engine, without Ansible and without a controller.
 
-It makes what the last run has kept. Should one network not be had as the host is now, the others are made all the same.
+It makes what the last run has kept. If one network cannot be made as the host is now, the others are still made.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .model import HOST, Conflict, Forwarding, InvalidRequest, enumerate_few
 from .world import World
 
 _FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
-# A run may make a thousand endpoints first.
+# Another run may be making a thousand endpoints.
 _LOCK_SECONDS = 600
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FORWARDING = "sysctl_forward"
 
 
 def main() -> t.NoReturn:
-    """What the unit runs; the exit code says whether all is there."""
+    """What the unit runs; the exit code is 0 if everything could be made."""
     try:
         with Host(_run_tool) as host, host.lock(_LOCK_SECONDS, BOOT_UNIT):
             text = host.read_file(BOOT_OBJECTS)
@@ -52,11 +52,11 @@ def main() -> t.NoReturn:
 
 
 def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSession]) -> tuple[list[str], str]:
-    """Make what is on record: what there is to say of it, and what went wrong."""
+    """Make what is on record; returns lines for the journal, and what went wrong."""
     there, waiting = _split(record, host)
     lines = []
     if waiting:
-        lines.append("Waiting for others, or for their processes: %s." % enumerate_few(waiting))
+        lines.append("Waiting for other programs, or for their processes: %s." % enumerate_few(waiting))
     try:
         return [*_make(there, World(host, session())), *lines], ""
     except _FAILURES as error:
@@ -73,7 +73,7 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
 
 
 def _make(there: t.Mapping[tuple[str, str], Options], world: World) -> list[str]:
-    """One run of the engine, in a line."""
+    """One run of the engine; returns a line about it."""
     world.restoring = True
     outcome = run(_requests(there, world), world)
     return ["%d objects, %d commands." % (len(outcome.objects), len(outcome.commands))]
@@ -92,24 +92,24 @@ def _requests(there: t.Mapping[tuple[str, str], Options], world: World) -> list[
 
 
 def _forwarding(options: Options, world: World, kind: Kind[Forwarding]) -> Request[Forwarding]:
-    """Whoever asks in the file of sysctl(8): asking for one of them again brings about what all of them ask for."""
+    """One of the requests in the file of sysctl(8): repeating it brings about what all of them ask for."""
     asks = [ask for ask in load(world).asks if ask.asked_by != KEPT]
     if asks:
         return Request(kind, asks[0])
     if options["asked_by"] == KEPT:
-        return Request(kind, Forwarding(asked_by=KEPT), "absent")  # looks what is still needed
+        return Request(kind, Forwarding(asked_by=KEPT), "absent")  # checks what is still needed
     return Request(kind, kind.parse(options))
 
 
 def _split(record: BootRecord, host: Host) -> tuple[dict[tuple[str, str], Options], list[str]]:
-    """What can be made as the host is now, and the titles of what has to wait."""
+    """The objects that can be made as the host is now, and the titles of those that have to wait."""
     needs = _Needs(record, host)
     there = {key: options for key, options in record.objects.items() if needs.met(key[0], options)}
     return there, [title for kind, title in record.objects if (kind, title) not in there]
 
 
 class _Needs:
-    """What objects need of others. What waits for a process may be there, too: when this is no boot."""
+    """What objects need of others. If this is not a boot, the process that an object waits for may be there."""
 
     def __init__(self, record: BootRecord, host: Host) -> None:
         objects = record.objects.items()
@@ -133,7 +133,7 @@ class _Needs:
 
 
 def _by_network(there: t.Mapping[tuple[str, str], Options]) -> list[dict[tuple[str, str], Options]]:
-    """The same, a group for each network; what the host forwards comes last, when the rules are there."""
+    """The same objects in a group for each network. Forwarding comes last, when the rules are there."""
     groups: dict[str, dict[tuple[str, str], Options]] = {}
     for key, options in there.items():
         groups.setdefault("forwarding" if key[0] == _FORWARDING else "network " + label_of(options), {})[key] = options

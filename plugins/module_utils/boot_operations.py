@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps that keep this collection's own program on a host, and other managers of networks from its links."""
+"""The steps that keep our program on a host, and other network managers away from our links."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WriteProgram(Operation):
-    """Give an archive of Python files its content, or take it away."""
+    """Write an archive of Python files, or remove it."""
 
     path: str
     content: bytes | None
@@ -43,7 +43,7 @@ class WriteProgram(Operation):
 
 
 class WriteFirst(WriteFile):
-    """A file that has to be there before the links that it is about."""
+    """Write a file that must exist before the links that it is about."""
 
     clears_the_way = True
 
@@ -55,6 +55,6 @@ class RemoveLast(RemoveFile):
 
 
 class TellFirst(RunTool):
-    """A program that has to have read its files before the links come that they are about."""
+    """Let a program read its files before the links are made that they are about."""
 
     clears_the_way = True

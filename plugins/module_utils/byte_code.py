@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The byte code that a host keeps, so that a call need not compile what an earlier one has compiled.
 
-Byte code runs as root. So it is only read from where nobody but root can have put it, and a module is found in it by a
-digest of the source that is in the archive now: of what has changed nothing is found. Whatever is not as it should be
-counts as not there, and is compiled. kernel/code_folder.py writes it.
+Byte code runs as root. So it is only read from a place where nobody but root can have put it, and a module is found in
+it by a digest of its source in the archive: code of a changed file is not found. If anything is not as it should be,
+the module is compiled instead. kernel/code_folder.py writes the byte code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from types import CodeType
 
 _ROOT = 0
-# Each Python has a file of its own, which begins with what changes whenever the meaning of byte code does.
+# Each Python has a file of its own, which begins with the number that changes whenever the meaning of byte code does.
 FILE = "%s.code" % sys.implementation.cache_tag
 _HEAD = b"dockerless.network byte code 1\n" + MAGIC_NUMBER + bytes([sys.flags.optimize])
 LARGEST = 8 * 1024 * 1024
@@ -41,11 +41,11 @@ class Sources:
     def __init__(self, archive: str) -> None:
         self._archive = archive
         self._bytes = b""
-        # Where each file is. Should Python no longer tell, nothing has a digest, and everything is compiled.
+        # Where each file is. If a later Python does not tell, no file has a digest, and all are compiled.
         self._places: dict[str, t.Any] = getattr(zipimport, "_zip_directory_cache", {}).get(archive, {})
 
     def digest(self, path: str) -> bytes:
-        """What identifies the source at ``path``; empty when it cannot be found."""
+        """The digest of the source at ``path``; empty if it cannot be found."""
         try:
             unused, method, size, full_size, start = self._places[path][:5]
             packed = self._read(start, size)
@@ -64,7 +64,7 @@ class Sources:
 
 
 class ByteCode:
-    """What the host has kept of what an archive needs."""
+    """The byte code that the host has kept for an archive."""
 
     def __init__(self, archive: str, folder: str) -> None:
         self._before = len(archive) + 1
@@ -72,7 +72,7 @@ class ByteCode:
         self._entries = _from_host(folder)
 
     def find(self, name: str, path: str) -> CodeType | None:
-        """The code of the module at ``path``; None when that of its source was not kept."""
+        """The code of the module at ``path``; None if none was kept for its source."""
         try:
             source, text = self._entries[name]
             if not source or source != self._sources.digest(path[self._before :]):
@@ -99,7 +99,7 @@ def _from_host(path: str) -> Entries:
 
 
 def open_folder(path: str) -> int:
-    """A descriptor of the folder; OSError if there is none, or if others than root may have put something there."""
+    """A descriptor of the folder; OSError if there is none, or if anybody but root may have put something there."""
     top, parent, last = path.rsplit("/", 2)
     folder = os.open(top, _IN_A_FOLDER | os.O_DIRECTORY)
     for name, forbidden in ((".", 0o022), (parent, 0o022), (last, 0o077)):
@@ -125,9 +125,9 @@ def _require(fd: int, forbidden: int) -> os.stat_result:
 
 
 def read(folder: int) -> Entries:
-    """What a folder has for this Python; empty when it cannot be used."""
+    """The byte code in a folder for this Python; empty if it cannot be used."""
     try:
-        # A pipe of that name must not make us wait.
+        # O_NONBLOCK: a pipe of that name must not make us wait.
         fd = os.open(FILE, _IN_A_FOLDER | os.O_NONBLOCK, dir_fd=folder)
         with open(fd, "rb") as file:
             about = _require(fd, 0o077)
@@ -141,5 +141,5 @@ def read(folder: int) -> Entries:
 
 
 def begin(content: bytes) -> bytes:
-    """What such a file begins with: for whom it is, and by what damage is noticed."""
+    """The head of such a file: the Python that it is for, and a digest that shows damage."""
     return _HEAD + zlib.crc32(content).to_bytes(4, "little")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole networks in one run of the engine: what the role's modules do one after the other, planned and done as one."""
+"""Whole networks in one run of the engine, instead of a run for each module of the role."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
 
 
 def make(options: Options, world: World) -> Outcome:
-    """What bridge_network does, by its options."""
+    """The run of bridge_network with these options."""
     return make_networks(options["networks"], world, read_scope(options), options.get("boot"))
 
 
@@ -45,11 +45,12 @@ def make_networks(
         world.warn(text)
     if wanted.absent.of("bridge") and not world.firewall.is_open:
         world.warn(
-            "No packet filter works on this host, so the rules of what goes stay in the kernel until the next boot;"
-            " install the one that made them, and remove everything by 'ansible-playbook dockerless.network.purge'."
+            "No packet filter works on this host, so the rules of removed networks stay in the kernel until the next"
+            " boot; install the one that made them, and remove everything with 'ansible-playbook"
+            " dockerless.network.purge'."
         )
     if scope.everything and world.firewall.readable():
-        world.firewall.use()  # also what is left of ours among the rules of others
+        world.firewall.use()  # to remove what is left of ours among the rules of others
     if scope.prune != NONE or scope.state == "absent":
         named = {item.name for side in (wanted.present, wanted.absent) for item in side.netns}
         wanted.absent.netns += [Namespace(name) for name in world.remains() if name not in named]
@@ -57,7 +58,7 @@ def make_networks(
 
 
 def _at_boot(networks: t.Sequence[Options], scope: Scope, option: object, world: World) -> t.Sequence[AnyRequest]:
-    """What keeps all of it for the next boot; or takes that away, where it was kept."""
+    """The request to keep everything for the next boot, or to remove what an earlier run kept."""
     wanted = _is_kept(option, world)
     if not wanted and all(world.file(path) is None for path in (UNITS + BOOT_UNIT, BOOT_OBJECTS)):
         return ()
@@ -68,7 +69,7 @@ def _at_boot(networks: t.Sequence[Options], scope: Scope, option: object, world:
 
 
 def _is_kept(option: object, world: World) -> bool:
-    """What the option boot comes to on this host."""
+    """The meaning of the option boot on this host."""
     if option in (None, "", "auto"):
         return world.systemd()
     wanted = find_flag(option)
@@ -80,7 +81,7 @@ def _is_kept(option: object, world: World) -> bool:
 
 
 class _Around(Surroundings):
-    """Looks at the host when it is asked."""
+    """The surroundings on this host, read when they are needed."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -116,7 +117,7 @@ class _Around(Surroundings):
 
 
 def _requests(wanted: Composition, scope: Scope) -> list[AnyRequest]:
-    """What goes, then what comes, each in its order; only the kinds of these objects are loaded."""
+    """Removals, then additions, each in its order; only the kinds of these objects are loaded."""
     rows = [row for row in ROWS if not (scope.rest and row.has_module)]
     used = [row for row in rows if wanted.present.of(row.name) or wanted.absent.of(row.name)]
     kinds = {row.name: row.load() for row in used}

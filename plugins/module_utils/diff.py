@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two sides of a diff: short YAML, and where it gets long, what it comes to in a line for each network."""
+"""The two sides of a diff: short YAML, and for a long one a summary with a line for each network."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if t.TYPE_CHECKING:
 
 Side = t.Mapping[str, t.Optional[dict[str, object]]]
 
-_LONG = 8  # objects, above which a diff is longer than a screen
+_LONG = 8  # more objects than this make a diff longer than a screen
 _HEADLINES = 5
 
 
 def sides(before: Side, after: Side, notes: t.Mapping[str, str]) -> tuple[str, str]:
-    """The objects that differ, as they were and as they are; notes are of what is no object."""
+    """The objects that differ, as they were and as they are; notes are about things that are not objects."""
     titles = [title for title in {**before, **after} if before.get(title) != after.get(title)]
     lines = _summary(titles, before, after) if len(titles) > _LONG else []
     head = "".join("# %s\n" % line for line in lines)
@@ -32,14 +32,14 @@ def _document(titles: t.Sequence[str], side: Side) -> str:
 
 
 def headlines(steps: t.Sequence[Operation]) -> list[str]:
-    """What steps do, in a few lines."""
+    """The headlines of steps, a few lines at most."""
     lines = [line for step in steps for line in step.headlines()]
     more = len(lines) - _HEADLINES
     return lines if more <= 0 else [*lines[:_HEADLINES], "and %d more" % more]
 
 
 def _summary(titles: t.Sequence[str], before: Side, after: Side) -> list[str]:
-    """What becomes of the objects of each network, such as ``network blue: new: 1 bridge, 300 veths``."""
+    """The changes of each network in a line, such as ``network blue: new: 1 bridge, 300 veths``."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for title in titles:
         was, will_be = before.get(title), after.get(title)

@@ -38,27 +38,27 @@ Item = t.TypeVar("Item")
 OfNetwork = t.TypeVar("OfNetwork", bound="_OfNetwork")
 
 
-# What an object waits for that cannot be made at boot.
-A_PROCESS, OTHERS = "its process", "whoever makes it"
+# What an object that cannot be made at boot waits for.
+A_PROCESS, OTHERS = "its process", "the program that makes it"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as it is kept for the next boot: options of which its kind's parse() makes the same one."""
+    """An object as it is kept for the next boot: options that its kind's parse() turns into the same object."""
 
     options: Options
-    waits: str = ""  # for what it waits, if it cannot be made at boot
+    waits: str = ""  # what it waits for, if it cannot be made at boot
 
 
 class Kind(t.Generic[Item]):
     """One kind of object: how to read it, and how it differs from what is there.
 
-    A kind is a StepKind or a RuleKind; this is what both have in common.
+    A kind is a StepKind or a RuleKind; this class has what both share.
     """
 
     name = ""
-    returns: tuple[str, ...] = ()  # what of an Outcome its module returns, beside what every module does
-    ARGUMENTS: t.ClassVar[Arguments] = {}  # what the module of this name takes, beside state and aggregate
+    returns: tuple[str, ...] = ()  # fields of Outcome that its module returns beside those of all modules
+    ARGUMENTS: t.ClassVar[Arguments] = {}  # the options of the module of this name, beside state and aggregate
 
     # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses. A
     # dot leads to one inside of another.
@@ -66,7 +66,7 @@ class Kind(t.Generic[Item]):
     FAMILY = ""
 
     def parse(self, options: Options) -> Item:
-        """Options to the model; raises InvalidRequest. Looks at nothing but the options."""
+        """An object of the model by its options alone; raises InvalidRequest."""
         raise NotImplementedError
 
     def check(self, items: t.Sequence[Item]) -> None:
@@ -77,22 +77,22 @@ class Kind(t.Generic[Item]):
         raise NotImplementedError
 
     def claim(self, item: Item, state: str, claims: Claims) -> None:
-        """Note what this run will bring to what is wanted, before anything is planned."""
+        """Note which parts of the host this run will settle, before anything is planned."""
 
     def label(self, item: Item) -> str:
-        """The network and the project that the object is for, as marks.py spells them; empty for none."""
+        """The label of the object's network and project, see marks.py; empty for none."""
         return ""
 
     def relabelled(self, item: Item, label: str) -> Item:
-        """The same object, for the network and the project of this label."""
+        """The same object with this label."""
         return item
 
     def owner(self, item: Item) -> str:
-        """Where the object stands in a list of networks, for refusals; empty when it is in none."""
+        """The place of the object in a list of networks, for error messages; empty when it is in none."""
         return ""
 
     def holdings(self, item: Item, state: str, world: World) -> t.Iterable[Holding]:
-        """What of ours this would change or use, itself first, each with the label that it has on the host."""
+        """The objects of ours that this one would change or use, itself first, each with its label on the host."""
         return ()
 
     def resolve(self, item: Item, state: str, world: World) -> Item:
@@ -103,10 +103,10 @@ class Kind(t.Generic[Item]):
         """Decide of a wanted object what depends on all the rest, when everything of this run is planned."""
 
     def remark(self, item: Item, world: World) -> None:
-        """Warn of what a wanted object cannot do, when everything of this run is planned."""
+        """Warn of what a wanted object cannot do. Called when everything of this run is planned."""
 
     def stored(self, item: Item, world: World) -> Stored | None:
-        """What to keep of a wanted object so that it can be made again at boot; None when it is in files anyway."""
+        """How to keep a wanted object so that it can be made again at boot; None when it is in files anyway."""
         return None
 
     def unchanged(self, item: Item, world: World) -> Description:
@@ -125,7 +125,7 @@ class Kind(t.Generic[Item]):
         raise NotImplementedError
 
     def returned(self, found: Description) -> Description:
-        """What of a description the module returns; the diff has all of it."""
+        """The part of a description that the module returns; the diff has all of it."""
         return found
 
     def doubts(self, item: Item, world: World) -> t.Iterable[str]:
@@ -145,12 +145,12 @@ class RuleKind(Kind[Item]):
     """A kind whose objects are part of the rules, which the session writes as a whole."""
 
     def change(self, item: Item, state: str, rules: FirewallSession, world: World) -> None:
-        """Put the object into the wanted rules, or take it out. Raises Conflict."""
+        """Put the object into the wanted rules, or remove it from them. Raises Conflict."""
         raise NotImplementedError
 
 
 class NetworkKind(Kind[OfNetwork]):
-    """What the kinds have in common whose objects note their label in a field ``network``."""
+    """A kind whose objects have their label in the field ``network``."""
 
     def label(self, item: OfNetwork) -> str:
         return item.network
@@ -173,19 +173,19 @@ class Request(t.Generic[Item]):
     kind: Kind[Item]
     item: Item
     state: str = "present"
-    owner: str = ""  # where it stands in a list of networks, for refusals
+    owner: str = ""  # its place in a list of networks, for error messages
     warns: bool = True  # of what cannot work as the host is
 
 
-# Of some kind. Python has no type for "the same kind in both", so this is for those who hold requests of several kinds
-# and hand each on as a whole: mypy checks an object against its kind where a request is made, and where it is used.
+# For code that holds requests of several kinds and passes each on as a whole: Python has no type for them. mypy checks
+# the object against the kind where a request is made and where it is used.
 AnyKind = Kind[t.Any]
 AnyRequest = Request[t.Any]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did, or in check mode would do."""
+    """The result of a run, or in check mode of the run that would follow."""
 
     changed: bool = False
     commands: tuple[str, ...] = ()
@@ -198,7 +198,7 @@ class Outcome:
 
 
 class StepFailed(Exception):
-    """A step of the plan failed; what had been done in this run was taken back as far as it could be."""
+    """A step of the plan failed, and the steps before it were undone as far as possible."""
 
 
 @dataclass
@@ -206,15 +206,15 @@ class _Plan:
     steps: list[Operation] = field(default_factory=list)
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)  # for the diff, of what is no object
+    notes: dict[str, str] = field(default_factory=dict)  # for the diff, about things that are not objects
     objects: list[dict[str, object]] = field(default_factory=list)
 
 
 def run(requests: t.Sequence[AnyRequest], world: World, alone: bool = False) -> Outcome:
-    """Carry out all of ``requests``, or in check mode say what that would take.
+    """Carry out all of ``requests``, or in check mode say which steps that would take.
 
-    The whole plan is made before its first step is taken, so a request that cannot be carried out changes nothing.
-    Objects that are made ``alone`` need others, which nobody may have made.
+    The whole plan is made before its first step, so a request that cannot be carried out changes nothing. Objects that
+    are made ``alone``, by a single module, may need others that do not exist.
     """
     plan = _plan(requests, world)
     if alone:
@@ -236,7 +236,7 @@ def run(requests: t.Sequence[AnyRequest], world: World, alone: bool = False) -> 
 
 
 def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
-    """Rules first, for nothing may be open for a moment; then what goes, then what comes."""
+    """The plan: rules first, so that nothing is open even for a moment, then removals, then additions."""
     plan = _Plan()
     _check_together(requests)
     for request in requests:
@@ -260,7 +260,7 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
 
 
 def _plan_rules(plan: _Plan, world: World) -> tuple[list[Operation], list[Operation]]:
-    """The transactions that come before all other steps, and those for when links are gone."""
+    """The transactions that come before all other steps, and those that come once links are deleted."""
     rules, late = world.firewall.plan(world.dropped_bridges, [*world.links().values()])
     move = world.firewall.move()
     if move:
@@ -278,7 +278,7 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[Operation], list[Operat
 
 
 def _doubt(requests: t.Sequence[AnyRequest], world: World) -> None:
-    """Warn of what would not work, each reason once."""
+    """Warn of objects that would not work, each reason once."""
     found: dict[str, list[str]] = {}
     for request in requests:
         if request.state == "present" and request.warns:
@@ -295,7 +295,7 @@ def _doubts_of(request: Request[Item], world: World) -> t.Iterable[str]:
 
 @contextlib.contextmanager
 def _naming(owner: str) -> t.Iterator[None]:
-    """Let a refusal say where in the list the object stands that it is about."""
+    """Let an error message say which object of the list it is about."""
     try:
         yield
     except (InvalidRequest, Conflict) as error:
@@ -306,12 +306,12 @@ def _naming(owner: str) -> t.Iterator[None]:
 
 
 def _continued(text: str) -> str:
-    """A sentence as it goes on behind a colon; a word in capitals stays one."""
+    """A sentence in the form that it has after a colon; a word in capitals stays as it is."""
     return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 
 def joined(steps: t.Sequence[Operation]) -> list[Operation]:
-    """The same steps, with neighbours made one where they can be."""
+    """The same steps, with neighbours joined where that is possible."""
     result: list[Operation] = []
     for step in steps:
         both = result[-1].joined(step) if result else None
@@ -323,7 +323,7 @@ def joined(steps: t.Sequence[Operation]) -> list[Operation]:
 
 
 def _settling(steps: t.Iterable[Operation]) -> list[Operation]:
-    """Steps for the end, in their order there."""
+    """Steps that come last, in the order that ``settles`` gives them."""
     return joined(sorted(steps, key=lambda step: step.settles))
 
 
@@ -350,11 +350,11 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operati
     wanted = kind.wanted(item, observed, world) if request.state == "present" else None
     if isinstance(kind, StepKind) and observed is not None:
         if not steps and world.revision == revision:
-            wanted = observed  # as it should be; or not ours, and used or left as it is
+            wanted = observed  # as requested; or not ours, and then used or left as it is
         elif steps and wanted == observed:
             from .diff import headlines
 
-            observed = dict(observed, needs=headlines(steps))  # not as it should be in something that is not shown
+            observed = dict(observed, needs=headlines(steps))  # something differs that the description does not show
     plan.before[title] = observed
     plan.after[title] = wanted
     returned = kind.returned(wanted) or {}
@@ -363,7 +363,7 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operati
 
 
 def _kept(kind: Kind[Item], item: Item, state: str, world: World) -> Item:
-    """An object of a network stays in it when a request names no network, or the two would change it for ever."""
+    """The object with the network that it is in, if the request names none; two requests would change it for ever."""
     label = kind.label(item)
     if state == "absent" or name_of(label) or not isinstance(kind, StepKind):
         return item
@@ -373,7 +373,7 @@ def _kept(kind: Kind[Item], item: Item, state: str, world: World) -> Item:
 
 
 def _stays(kind: Kind[Item], item: Item, state: str, world: World) -> bool:
-    """Whether another project has what is to go, so that it stays; raises Conflict when it is wanted."""
+    """Whether an object to remove belongs to another project, and so stays; raises Conflict for a wanted one."""
     label = kind.label(item)
     if state == "present":
         refuse_name(label, world.projects())
@@ -387,7 +387,7 @@ def _stays(kind: Kind[Item], item: Item, state: str, world: World) -> bool:
 
 
 def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operation]:
-    """The steps of one object; what a rule needs is in the session's own transaction."""
+    """The steps of one object. Rules are written by the session in its own transactions."""
     if isinstance(kind, StepKind):
         return kind.plan(item, state, world)
     if isinstance(kind, RuleKind):
@@ -397,7 +397,7 @@ def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operati
 
 
 def _sides(plan: _Plan) -> tuple[str, str]:
-    """The two sides of the diff; most runs find nothing that differs."""
+    """The two sides of the diff; in most runs nothing differs."""
     if plan.before == plan.after and not plan.notes:
         return "", ""
     from .diff import sides
@@ -416,12 +416,12 @@ def _apply(steps: t.Sequence[Operation], world: World) -> None:
 
 
 def _headline(step: Operation) -> str:
-    """A step by the first line of its command; a few have none."""
+    """The first line of a step's command; a few steps have none."""
     return next((line for command in step.commands() for line in command.splitlines()), type(step).__name__)
 
 
 def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, world: World) -> str:
-    """Take back what was done, the last step first, and tell the story."""
+    """Undo what was done, the last step first, and return what happened as a message."""
     left = []
     taken = [*done, failed] if failed.halves else done
     for reverse in _settling(reverse for step in reversed(taken) for reverse in step.undo()):

@@ -27,7 +27,7 @@ from .world import World
 
 _T = t.TypeVar("_T")
 _Item = t.TypeVar("_Item")
-# What goes wrong for reasons of the request or of the host, and not for a fault of ours: each is told in one sentence.
+# Errors that the request or the host causes, and not a fault of ours. Each is reported in one sentence.
 _FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
 
 _LOCK_SECONDS = 120
@@ -36,7 +36,7 @@ _PACKAGES = {"firewall-cmd": "firewalld"}
 
 
 class Look(t.NamedTuple):
-    """What a module that only looks is given."""
+    """What a module gets that only looks at the host."""
 
     host: Host
     run: Runner
@@ -45,8 +45,8 @@ class Look(t.NamedTuple):
 
 
 def run_module(kind: Kind[_Item]) -> None:
-    """The whole of a module: one object of ``kind`` by its own options, or a list of them in ``aggregate``."""
-    item = {**without(kind.ARGUMENTS, "backend"), **STATE}  # a call has one back-end
+    """Run a module for one object of ``kind`` by its options, or for a list of them in ``aggregate``."""
+    item = {**without(kind.ARGUMENTS, "backend"), **STATE}  # one back-end serves the whole call
     spec = {name: without(option, "required") for name, option in {**kind.ARGUMENTS, **STATE}.items()}
     spec["aggregate"] = {"type": "list", "elements": "dict"}
     key = next((name for name, option in item.items() if option.get("required")), "")
@@ -74,7 +74,7 @@ def _has_names(kind: Kind[_Item], options: Options) -> bool:
 
 
 def _by_addresses(kind: Kind[_Item], items: t.Sequence[Options], world: World) -> list[Request[_Item]]:
-    """The requests, with the addresses of the endpoints that are named."""
+    """The requests, with names of endpoints replaced by their addresses."""
     from .kinds.endpoint_names import EndpointNames
 
     names = EndpointNames(world)
@@ -83,7 +83,7 @@ def _by_addresses(kind: Kind[_Item], items: t.Sequence[Options], world: World) -
 
 
 def _released(requests: t.Sequence[AnyRequest], world: World) -> t.Sequence[AnyRequest]:
-    """What goes with objects that go."""
+    """The request that ends forwarding with the last object that needed it."""
     if all(request.state == "present" or request.kind.name == "sysctl_forward" for request in requests):
         return ()
     from .kinds.release import release
@@ -92,7 +92,7 @@ def _released(requests: t.Sequence[AnyRequest], world: World) -> t.Sequence[AnyR
 
 
 def _kept(world: World) -> t.Sequence[AnyRequest]:
-    """What keeps all of it for the next boot, where something is kept."""
+    """The request to keep everything for the next boot, if an earlier run kept something."""
     if world.file(UNITS + BOOT_UNIT) is None:
         return ()
     from .kinds.boot import Boot, BootKind
@@ -101,13 +101,13 @@ def _kept(world: World) -> t.Sequence[AnyRequest]:
 
 
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
-    """The whole of the module that takes whole networks."""
+    """Run the module that takes whole networks."""
     module = _Module(arguments, supports_check_mode=True)
     _finish(module, lambda world: make(module.params, world), ("recreated", "services"))
 
 
 def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t.Sequence[str]) -> None:
-    """Do it, and return to Ansible with the result or with one sentence."""
+    """Act, and return to Ansible with the result or with one sentence."""
     with _telling(module):
         outcome = _in_world(module, lambda world: _and_keep_byte_code(act(world), world))
     for warning in outcome.warnings:
@@ -116,7 +116,7 @@ def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t
 
 
 def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
-    """Spare the next call the compiling, while there is something of ours on the host."""
+    """Keep the byte code for the next call while there is something of ours on the host."""
     call = this_call()
     if call is None or world.check_mode:
         return outcome
@@ -129,7 +129,7 @@ def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
 
 
 def run_info(tell: t.Callable[[World, str | None], dict[str, object]], arguments: Arguments) -> None:
-    """The whole of a module that only looks."""
+    """Run a module that only looks at what is ours."""
     module = _Module(arguments, supports_check_mode=True)
     with _telling(module):
         facts = _in_world(module, lambda world: tell(world, module.params["name"]))
@@ -137,7 +137,7 @@ def run_info(tell: t.Callable[[World, str | None], dict[str, object]], arguments
 
 
 def run_look(look: t.Callable[[Look], dict[str, object]], arguments: Arguments) -> None:
-    """The whole of a module that looks at the host, and at what others have there, without its lock."""
+    """Run a module that looks at the host without its lock."""
     module = _Module(arguments, supports_check_mode=True)
     with _telling(module):
         require_privileges()
@@ -148,7 +148,7 @@ def run_look(look: t.Callable[[Look], dict[str, object]], arguments: Arguments) 
 
 
 class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
-    """AnsibleModule with options in the types in which they were meant."""
+    """AnsibleModule that reads options before Ansible converts their types."""
 
     params: Options
 
@@ -162,7 +162,7 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
             self.warn(doubt)
 
     def _load_params(self) -> None:
-        # Here they are as they came: right after, Ansible converts them, and makes "False" of the name `no`.
+        # Here the options are as they came. Right after, Ansible converts them, and turns the name `no` into "False".
         super()._load_params()
         many = {"aggregate": {"type": "list", "options": self.argument_spec}}
         self.doubts = unquoted({**self.argument_spec, **many}, self.params)
@@ -172,7 +172,7 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
             self.refusal = str(error)
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
-        """What we have against an option goes before what Ansible says of it."""
+        """Our own message about an option comes before the one of Ansible."""
         super().fail_json(msg=self.refusal or msg, **kwargs)
         raise AssertionError("fail_json() has returned")
 
@@ -187,7 +187,7 @@ def _telling(module: AnsibleModule) -> t.Iterator[None]:
 
 
 def result(outcome: Outcome, returns: t.Sequence[str] = ()) -> dict[str, object]:
-    """An outcome as a module returns it, with what else it ``returns``: see Kind."""
+    """An outcome as a module returns it, with the further fields in ``returns``, see Kind."""
     found = {
         "changed": outcome.changed,
         "commands": list(outcome.commands),
@@ -214,7 +214,7 @@ def runner(module: AnsibleModule) -> Runner:
 
 
 def _tolerant(module: AnsibleModule) -> Runner:
-    """Runs the programs of the host; a missing one counts as one that failed and said nothing."""
+    """Runs the programs of the host; a missing program counts as one that failed without output."""
 
     def run(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
         path = module.get_bin_path(argv[0])
@@ -226,7 +226,7 @@ def _tolerant(module: AnsibleModule) -> Runner:
 
 
 def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
-    """Do something with the host, under its lock."""
+    """Act on the host, under its lock."""
     require_privileges()
     with _host(runner(module)) as host, host.lock(_LOCK_SECONDS, str(module._name)):
         session = FirewallSession(host.netfilter(), module.params.get("backend") or "auto")
@@ -243,7 +243,7 @@ def _host(tool: Runner) -> Host:
 
 
 def _items(params: Options, arguments: Arguments) -> list[dict[str, object]]:
-    """The objects asked for, each with all its options: what stands beside ``aggregate`` is every item's default."""
+    """The requested objects with all their options; options beside ``aggregate`` are defaults of its items."""
     defaults = {name: _said(params[name]) for name in arguments if params.get(name) is not None}
     if params.get("aggregate") is None:
         return [_complete("", defaults, arguments)]
@@ -252,13 +252,13 @@ def _items(params: Options, arguments: Arguments) -> list[dict[str, object]]:
 
 
 def _complete(title: str, options: Options, arguments: Arguments) -> dict[str, object]:
-    """Options as ``arguments`` have them, those that are left out by their defaults."""
+    """The options of ``arguments``, with defaults for those that are left out."""
     found = read(title, arguments, options)
     return {name: arguments[name].get("default") if value is None else value for name, value in found.items()}
 
 
 def _said(value: object) -> object:
-    """A value without the options inside that were left out: Ansible has put None in their place."""
+    """A value without the suboptions that were left out, for which Ansible has put None."""
     if isinstance(value, dict):
         return {name: _said(item) for name, item in value.items() if item is not None}
     return [_said(item) for item in value] if isinstance(value, list) else value

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Steps that write many files at once: the endpoints of a network have files of one text."""
+"""Steps that write many files at once, as the endpoints of a network have files with the same text."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SpreadFile(Operation):
-    """Give files one text, in place where somebody may have them mounted."""
+    """Give several files the same text. They are written in place, as a process may have mounted them."""
 
     text: str
-    files: tuple[tuple[str, str | None], ...]  # with the text that each of them had; None: there was none
+    files: tuple[tuple[str, str | None], ...]  # with the text that each had before; None: no file
 
     @property
     def paths(self) -> list[str]:
         return [path for path, unused in self.files]
 
     def joined(self, after: Operation) -> SpreadFile | None:
-        """All files of one text in one step."""
+        """Files with the same text in one step."""
         same = isinstance(after, SpreadFile) and after.text == self.text
         return SpreadFile(self.text, self.files + t.cast(SpreadFile, after).files) if same else None
 
@@ -45,7 +45,7 @@ class SpreadFile(Operation):
         done: list[tuple[str, str | None]] = []
         try:
             for path, before in self.files:
-                # the next run writes anew what a power cut takes
+                # if a power cut loses the text, the next run writes it again
                 host.update_file(path, self.text, lasting=False)
                 done.append((path, before))
         except (HostError, OSError):
@@ -61,14 +61,14 @@ class SpreadFile(Operation):
 
 @dataclass(frozen=True)
 class RemoveFiles(Operation):
-    """Remove files, and the folders that are empty then."""
+    """Remove files, and then the folders that are empty."""
 
-    files: tuple[tuple[str, str], ...]  # each with its text
+    files: tuple[tuple[str, str], ...]  # each with its text before
 
     halves = True
 
     def joined(self, after: Operation) -> RemoveFiles | None:
-        """All of them in one step."""
+        """All removals in one step."""
         return RemoveFiles(self.files + after.files) if isinstance(after, RemoveFiles) else None
 
     def commands(self) -> list[str]:
@@ -100,5 +100,5 @@ def _folder(path: str) -> str:
 
 
 def _folders(path: str) -> tuple[str, str]:
-    """That of a namespace, and the one that it lies in."""
+    """The folder of a namespace, and its parent."""
     return _folder(path), NETNS_FILES

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of ours is on a host: each kind of object tells its part."""
+"""What of ours is on a host: the report, to which each kind of object adds its part."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .world import World
 
 
 def gather(world: World) -> HostReport:
-    """Everything that network_info tells of."""
+    """The report of everything that network_info returns."""
     world.survey()
     session = world.firewall
-    session.readable()  # the parts of the kinds look at it only when it is open
+    session.readable()  # opens the session if it can: the parts of the kinds do not
     report = HostReport(
         uplinks=_uplinks(world),
         uplink_addresses=_uplink_addresses(world),
@@ -41,7 +41,7 @@ def _uplink_addresses(world: World) -> tuple[Interface, ...]:
 
 
 def _foreign(session: FirewallSession, world: World) -> list[str]:
-    """What of others overrides our rules, or may."""
+    """Rules of others that override ours, or may."""
     found = session.obstacles(world.host, world.links()) if session.is_open else []
     if session.is_open and session.current.ports and world.ways_of_answers():
         from .kinds.doubts import lost_by_port

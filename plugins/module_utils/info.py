@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What network_info returns: the report on a host, in the words of the modules' options.
 
-A host with nothing of ours is asked often, so what describes objects is imported where there is one.
+Many calls find nothing of ours on the host, so the code that describes an object is imported when there is one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ INFO: Arguments = {"name": {"type": "str"}, **BACKEND}
 
 
 def facts(world: World, name: str | None = None) -> Facts:
-    """Everything, or one network by its name or its bridge's."""
+    """The whole report, or that of one network by its name or that of its bridge."""
     report = _with_life(world, gather(world))
     report = replace(report, at_boot=_at_boot(world, report))
     return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
@@ -60,7 +60,7 @@ def _at_boot(world: World, report: HostReport) -> str:
 
 
 def _surroundings(world: World) -> Facts:
-    """What of others the composition looks at when it chooses ports and subnets."""
+    """What the composition must avoid when it chooses ports and subnets."""
     listeners = [found for protocol in PROTOCOLS for found in world.listening(protocol, 1, 65535)]
     return {
         "listening": [
@@ -79,7 +79,7 @@ def _surroundings(world: World) -> Facts:
 
 
 def spell(report: HostReport) -> Facts:
-    """A report as JSON has it."""
+    """A report in JSON."""
     return {
         "networks": [_network(network) for network in report.networks],
         "lost": [{"name": item.name, "processes": _processes(item.processes)} for item in report.lost],
@@ -106,12 +106,12 @@ def spell(report: HostReport) -> Facts:
 
 
 def _whose(label: str) -> Facts:
-    """The network and the project; what belongs to neither has no project."""
+    """The network and the project of a label; an object without a label has neither."""
     return {"network": name_of(label), "project": project_of(label) if label else None}
 
 
 def _private(networks: t.Iterable[Network]) -> list[str]:
-    """Those that pools may meet: a router may have the routes of the whole internet."""
+    """The private networks, as pools have no others: a router may have the routes of the whole internet."""
     return [
         str(network)
         for network in sorted({network for network in networks if network.version == 4})

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Another Python of the host, for when the one that Ansible has chosen has no pyroute2.
+"""Finds another Python on the host when the one that Ansible has chosen has no pyroute2.
 
-A distribution's package serves the system's own Python, and Ansible may have found a newer one beside it.
+The package of a distribution is for the system's own Python, and Ansible may have found a newer one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .kernel.programs import call
 PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/local/bin/python3")
 # respawn_module() writes all of the module's arguments into a pipe, which takes 64 KiB, before anybody reads from it.
 _PIPE = 48 * 1024
-# Ansible's own code is imported since it refuses a Python that is too old for it.
+# Ansible's own code is imported as well, since it refuses a Python that is too old for it.
 _PROBE = """
 import importlib.util, os, sys
 sys.version_info >= (3, 9) or sys.exit("it is older than Python 3.9")
@@ -34,7 +34,7 @@ print(found.submodule_search_locations[0] if found else "")
 
 
 def move_to_another(missing: MissingLibrary) -> t.NoReturn:
-    """Run this module with a Python that has the library, and end; or raise MissingLibrary with what was looked at."""
+    """Run this module with a Python that has the library, and exit; or raise MissingLibrary with what was tried."""
     tried = []
     remedy = missing.remedy
     for python in _others():
@@ -60,20 +60,20 @@ def can_respawn() -> bool:
     """Whether this process is Ansible's own for this module, not moved before, and the request fits into a pipe."""
     main = sys.modules["__main__"]
     launched = hasattr(main, "_module_fqn") and hasattr(main, "_modlib_path")
-    # Under Mitogen the process is not ours to end, nor its output ours to write to.
+    # Under Mitogen we may neither end the process nor write to its output.
     mitogen = any(name.partition(".")[0] == "mitogen" for name in sys.modules)
     return launched and not mitogen and not has_respawned() and len(basic._ANSIBLE_ARGS or b"") < _PIPE
 
 
 def _others() -> list[str]:
-    """The Pythons that are there, each once; a virtual environment is another one than the Python that it links to."""
+    """The Pythons of the host, each once; a virtual environment differs from the Python that it links to."""
     found = {os.path.realpath(python): python for python in reversed(PYTHONS) if os.path.exists(python)}
     own = sys.executable if sys.prefix != sys.base_prefix else os.path.realpath(sys.executable)
     return [python for path, python in reversed(list(found.items())) if own not in (path, python)]
 
 
 def _look_at(python: str) -> tuple[str, bool]:
-    """Why a Python does not do, empty when it does; and whether it is for the library's age."""
+    """Why a Python cannot be used, empty if it can; and whether the library is too old."""
     folder = os.path.dirname(os.path.dirname(os.path.dirname(basic.__file__)))
     try:
         code, output, errors = call([python, "-c", _PROBE, folder])

@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AddBridge(Operation):
-    """Make a bridge, down, with the mark of ours and an address that its ports cannot change."""
+    """Make a bridge, down, with our mark and with a MAC address of its own, which ports cannot change."""
 
     name: str
     mac_address: str
@@ -41,7 +41,7 @@ class AddBridge(Operation):
 
 @dataclass(frozen=True)
 class AddVeth(Operation):
-    """Make a veth in one request: the peer is born in its namespace, under its last name."""
+    """Make a veth pair in one request: the peer is created in its namespace, under its final name."""
 
     name: str
     peer: str
@@ -70,7 +70,7 @@ class AddVeth(Operation):
 
 @dataclass(frozen=True)
 class SetLink(Operation):
-    """Change what is said of a link: mtu, address (MAC), alias, master (None: no bridge), up, stp."""
+    """Change values of a link: mtu, address (MAC), alias, master (None: no bridge), up, stp."""
 
     place: Place
     name: str
@@ -121,16 +121,16 @@ class SetPort(Operation):
 
 @dataclass(frozen=True)
 class DeleteLinks(Operation):
-    """Delete links; both ends of a veth go at once. Skip one that has just gone by itself."""
+    """Delete links; both ends of a veth pair go at once. A link that is gone already is skipped."""
 
     names: tuple[str, ...]
     again: tuple[Operation, ...] = ()  # the steps that make them anew
     place: Place = HOST
 
     def joined(self, after: Operation) -> DeleteLinks | None:
-        """Both deletions as one, since the kernel waits once for each request, not for each link.
+        """Both deletions as one, since the kernel waits once for each request and not for each link.
 
-        What goes last comes back first: a bridge before its ports.
+        The link that is deleted last is made again first: a bridge before its ports.
         """
         if not isinstance(after, DeleteLinks) or after.place != self.place:
             return None
@@ -187,7 +187,7 @@ class RemoveAddress(Operation):
 
 
 def route_words(link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> list[object]:
-    """A route as ip-route(8) wants it."""
+    """A route in words of ip-route(8)."""
     words: list[object] = ["default" if route.to.prefixlen == 0 else route.to]
     if route.via is not None:
         words += ["via", route.via]
@@ -208,15 +208,15 @@ def route_command(place: Place, verb: str, link: str, route: Route, protocol: in
 
 @dataclass(frozen=True)
 class AddRoute(Operation):
-    """Add a route: with the mark of ours, or as the kernel does it for an address, ``source``."""
+    """Add a route, with our mark, or as the kernel adds it for the address ``source``."""
 
     place: Place
     link: str
     route: Route
     protocol: int = ROUTE_PROTOCOL
     source: Address | None = None
-    replaces: bool = False  # also one that is not known of, as it leads nowhere (blackhole, unreachable)
-    appends: bool = False  # those of other links to the same target, such as that to the neighbours (fe80::/64)
+    replaces: bool = False  # also a route that we do not read, as it leads nowhere (blackhole, unreachable)
+    appends: bool = False  # leaves routes by other links to the same target alone, such as fe80::/64
 
     def commands(self) -> list[str]:
         source = "" if self.source is None else " src %s" % self.source
@@ -232,7 +232,7 @@ class AddRoute(Operation):
 
 @dataclass(frozen=True)
 class RemoveRoute(Operation):
-    """Remove a route; one to the same target may then come by another link."""
+    """Remove a route. A route to the same target by another link may be added next."""
 
     place: Place
     link: str
@@ -259,7 +259,7 @@ def rule_command(place: Place, verb: str, rule: SourceRule) -> str:
 
 @dataclass(frozen=True)
 class AddRule(Operation):
-    """Have what is sent from an address routed by a table, with the marks of ours."""
+    """Route packets from an address by a table, with our marks."""
 
     place: Place
     rule: SourceRule
@@ -293,12 +293,12 @@ class RemoveRule(Operation):
 
 @dataclass(frozen=True)
 class Announce(Operation):
-    """Tell the neighbours, who may remember another station, or that there was none."""
+    """Announce addresses to neighbours, which may remember another station, or that there was none."""
 
     announcements: tuple[Announcement, ...]
 
     def joined(self, after: Operation) -> Announce | None:
-        """All of it at once: the wait for the bridges' ports is the same for all."""
+        """All announcements at once, as they all wait for ports of bridges."""
         return Announce(self.announcements + after.announcements) if isinstance(after, Announce) else None
 
     def commands(self) -> list[str]:
@@ -306,7 +306,7 @@ class Announce(Operation):
 
     @staticmethod
     def _commands(item: Announcement) -> list[str]:
-        # arping(8) is not everywhere, and speaks IPv4 only
+        # arping(8) is not installed everywhere, and only for IPv4
         words = ("arping", "-q", "-U", "-c", "1", "-I", item.link)
         found = [address.ip for address in item.addresses if address.version == 4 and item.to_neighbours]
         return ["%s || true" % inside(item.place, *words, address) for address in found]

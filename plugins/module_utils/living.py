@@ -1,10 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lives in the endpoints of a report: processes, listeners behind published ports, routes as they are; and what
-was dropped on the way there.
+"""What lives in the endpoints of a report: processes, listeners behind published ports, and the present routes.
 
-For network_info alone: a run that makes networks asks for none of it.
+It also counts packets that were dropped on the way there. Only network_info uses it, not a run that makes networks.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def look_inside(world: World, report: HostReport, dropped: t.Iterable[Drop] = ()
 
 
 def _with_drops(report: HostReport, drops: t.Iterable[Drop]) -> HostReport:
-    """The packets of each reason added up: IPv4 and IPv6, and several subnets, may have rules of their own."""
+    """The report with the packets of each reason added up, as each subnet may have a rule of its own."""
     sums: dict[tuple[str, str], int] = {}
     for drop in drops:
         sums[drop.bridge, drop.reason] = sums.get((drop.bridge, drop.reason), 0) + drop.packets
@@ -64,7 +63,7 @@ def _with_drops(report: HostReport, drops: t.Iterable[Drop]) -> HostReport:
 
 
 def _services(world: World, report: HostReport) -> t.Iterator[ServiceReport]:
-    """What systemd says of the units that are to run in endpoints, asked for all of them at once."""
+    """The services with their state in systemd, which is asked for all of them at once."""
     if not world.systemd():
         yield from report.services
         return
@@ -76,7 +75,7 @@ def _services(world: World, report: HostReport) -> t.Iterator[ServiceReport]:
 
 
 def _with_services(report: HostReport) -> HostReport:
-    """The report with the units of each endpoint, and those that are not where they should be."""
+    """The report with the units of each endpoint, and with troubles for those that run elsewhere."""
     units: dict[str, list[ServiceReport]] = {}
     for item in report.services:
         units.setdefault(item.netns, []).append(item)
@@ -91,7 +90,7 @@ def _with_services(report: HostReport) -> HostReport:
 
 
 def _with_servers(report: HostReport, world: World) -> HostReport:
-    """The report with the DNS servers of endpoints, and those that do not answer."""
+    """The report with the DNS servers of endpoints, and with troubles for those that do not answer."""
     from .kinds.name_views import with_sockets
 
     runs = world.systemd() and world.unit(NAMES_UNIT).active == "active"
@@ -123,7 +122,7 @@ def _endpoint(
 ) -> EndpointReport:
     if endpoint.place is None:
         return endpoint
-    # what lives there may go while we look
+    # a process may end while we look at its namespace
     with contextlib.suppress(KernelError):
         ports = [] if network is None else _ports_of(endpoint, network)
         return replace(
@@ -137,19 +136,19 @@ def _endpoint(
 
 
 def _named(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> EndpointReport:
-    """With the names that it has by its own file, which is that of all endpoints of the network."""
+    """An endpoint with its names, by its own file, which has those of all endpoints of the network."""
     found = (names.names(endpoint.netns or "", network.network, address.ip) for address in endpoint.addresses)
     return replace(endpoint, names=tuple(dict.fromkeys(name for own in found for name in own)))
 
 
 def _lost_name(place: Place, world: World) -> list[str]:
-    """A namespace of ours that its processes keep: where its name is given back, nothing is cut."""
+    """The trouble of a namespace of ours that has lost its name, and that only its processes keep alive."""
     lost = {} if place.netns is not None else world.all_lost()
     return ["it was namespace %s" % name for name, places in lost.items() if name and place in places]
 
 
 def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:
-    """The namespaces of ours that only their processes keep; those with an endpoint are shown there."""
+    """The namespaces of ours that only their processes keep alive; those with an endpoint are shown with it."""
     shown = {endpoint.place for endpoint in report.endpoints}
     for name, places in sorted(world.all_lost().items()):
         for place in places:
@@ -166,7 +165,7 @@ def _ports_of(endpoint: EndpointReport, network: NetworkReport) -> list[Publishe
 
 
 def _listeners(world: World, report: HostReport) -> _Heard:
-    """The listeners where ports lead to, of the protocols in question: some lists are long on a busy host."""
+    """The listeners behind published ports, of the protocols in question only: on a busy host some lists are long."""
     wanted: dict[tuple[str, ...], list[Place]] = {}
     for network in report.networks:
         for endpoint in network.endpoints:
@@ -183,7 +182,7 @@ def _use(port: PublishedPort, heard: t.Mapping[str, t.Sequence[Listener]]) -> Po
     ports = port.container_ports
     use = PortUse(port.container_ip, port.protocol, ports)
     if port.protocol not in heard:
-        return use  # the kernel does not tell
+        return use  # the kernel does not list these
     there = [item for item in heard[port.protocol] if ports.first <= item.port <= ports.last]
     reached = any(item.hears(port.container_ip) for item in there)
     elsewhere = {item.address for item in there if port.container_ip.version in item.versions}
@@ -194,7 +193,7 @@ def _use(port: PublishedPort, heard: t.Mapping[str, t.Sequence[Listener]]) -> Po
 
 
 class _Ways:
-    """The routes of each endpoint, beside those that it should have."""
+    """Compares the routes of each endpoint with those that it should have."""
 
     def __init__(self, world: World, report: HostReport) -> None:
         self._world = world
@@ -209,7 +208,7 @@ class _Ways:
                     self._gateways.setdefault((place, address.version), set()).add(address)
 
     def troubles(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
-        """What is wrong with the link of an endpoint, or with its routes."""
+        """The troubles of an endpoint with its link and its routes."""
         place = endpoint.place or Place()
         link = self._world.links(place).get(endpoint.interface or "")
         if link is None or network is None:
@@ -228,7 +227,7 @@ class _Ways:
                 yield from self._default(place, gateway.version, routes)
 
     def _flushed(self, place: Place, endpoint: EndpointReport) -> t.Iterator[str]:
-        """What the kernel makes once for a namespace or an address, and what no run looks after."""
+        """Troubles with rules and routes that the kernel adds once, and that no run restores."""
         asked, taken = self._world.versions_by_main(place), self._world.taken(place)
         for version in sorted({address.version for address in endpoint.addresses}):
             if version not in asked:
@@ -241,7 +240,7 @@ class _Ways:
                 )
 
     def _strays(self, place: Place, endpoint: EndpointReport, routes: t.Sequence[RouteEntry]) -> t.Iterator[str]:
-        """Routes of others: in the way of its subnets, and in a namespace of ours any."""
+        """Routes of others that attract packets for its subnets, and in a namespace of ours any route of others."""
         from .kinds.ways import hiding
 
         walls = [entry for entry in self._world.host.stack(place).barriers() if entry.route.to.prefixlen]
@@ -273,7 +272,7 @@ def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[Address]
 
 
 def _is_strange(entry: RouteEntry) -> bool:
-    """Whether neither we nor the kernel made a route, and it is none to everywhere."""
+    """Whether somebody else made a route, and it is not a default route."""
     return bool(entry.route.to.prefixlen) and entry.protocol not in (ROUTE_PROTOCOL, BY_THE_KERNEL, _BY_ROUTERS)
 
 

@@ -1,13 +1,14 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compiling our files as rarely as possible. It matters, for a managed host compiles all of them anew at each call.
+"""Compiles our files as rarely as possible, since a managed host would compile all of them in each call.
 
-Ansible sends its modules as an archive, and Python's zipimport compiles a file of an archive twice: once to tell its
-path (``get_filename``, by which a module's spec is made), and once to run it. Here it is compiled once, and not at all
-where the host has kept the byte code of an earlier call. This file itself is always compiled twice, so it is short.
+Ansible sends its modules as an archive, and Python's zipimport compiles a file of an archive twice: once to find its
+path (``get_filename``, for the module's spec), and once to run it. Here it is compiled once, and not at all if the host
+has kept the byte code of an earlier call. This file itself is always compiled twice, so it is short.
 
-Likewise the collector of garbage looks through all that was loaded again and again, and a call leaves little behind.
+The garbage collector runs less often as well: it would look through everything that was loaded again and again, and a
+call leaves little garbage.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ if t.TYPE_CHECKING:
 
     from .byte_code import ByteCode
 
-# So many objects that may be part of a circle are made before the collector looks for those that nobody needs.
+# The number of new objects after which the collector runs.
 _OBJECTS = 50_000
 CODE_FOLDER = "/run/dockerless.network/code"
 
 
 class Call:
-    """What this call has loaded from its archive."""
+    """The files that this call has loaded from its archive."""
 
     def __init__(self, archive: str) -> None:
         self.archive = archive
-        self.kept: ByteCode | None = None  # there is none without a folder for it
+        self.kept: ByteCode | None = None  # None if the host has no folder for it
         self.compiled: dict[str, CodeType] = {}
 
 
 class _Archive(zipimport.zipimporter):
-    """An archive of Python files that tells a path without a look into the file, and whose byte code may be kept."""
+    """An archive of Python files that finds a path without compiling the file, and whose byte code may be kept."""
 
     call: t.ClassVar[Call | None] = None
 
@@ -53,7 +54,7 @@ class _Archive(zipimport.zipimporter):
             code = call.compiled[fullname] = super().get_code(fullname)
         return code
 
-    if sys.version_info < (3, 10):  # where it would not ask get_code
+    if sys.version_info < (3, 10):  # otherwise it would not call get_code
 
         def create_module(self, spec: object) -> ModuleType | None:
             return None
@@ -63,7 +64,7 @@ class _Archive(zipimport.zipimporter):
 
 
 def compile_once() -> None:
-    """From now on, compile as little as can be of the archive that this file is in; does nothing elsewhere."""
+    """From now on, compile as little as possible of the archive that this file is in; outside of one, do nothing."""
     own = globals().get("__loader__")
     if not isinstance(own, zipimport.zipimporter):
         return
@@ -82,7 +83,7 @@ def compile_once() -> None:
     if os.path.isdir(CODE_FOLDER):
         from .byte_code import ByteCode
 
-        call.compiled.clear()  # of what has just been loaded, which would be of no use
+        call.compiled.clear()  # there is no use in a collection of what has just been loaded
         call.kept = ByteCode(archive, CODE_FOLDER)
 
 
@@ -91,5 +92,5 @@ def _is_within(path: str, archive: str) -> bool:
 
 
 def this_call() -> Call | None:
-    """What this call has loaded from its archive; None when its files come from none."""
+    """The files that this call has loaded from its archive; None if they do not come from one."""
     return _Archive.call

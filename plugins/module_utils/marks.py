@@ -18,14 +18,14 @@ COLLECTION = "dockerless.network"
 # Marks every link that we make. Unlike the alias, the kernel takes the group in the request that creates the
 # link, so a crash never leaves an unmarked one.
 LINK_GROUP = 25708
-# Links of ours are gathered in this group to be deleted by one request; after a crash they are still known as ours.
+# Links of ours move to this group to be deleted by one request. After a crash they are still recognised as ours.
 DOOMED_GROUP = 25709
 
 # Marks every route that we add (rtm_protocol; linux/rtnetlink.h gives 108 to no other program).
 ROUTE_PROTOCOL = 108
-# Marks, with the same protocol, every rule by which an end with source_gateways chooses its own routing table.
+# With the same protocol, marks every rule by which an end with source_gateways uses a routing table of its own.
 RULE_PRIORITY = 25708
-# The first of these tables; the name of the end tells which of them is its own.
+# The number of the first such table; the number of each follows from the name of its end.
 SOURCE_TABLES = 25708000
 
 # Everything in nftables is in this table; everything in iptables is in chains whose names begin like this.
@@ -33,44 +33,44 @@ NFT_FAMILY = "inet"
 NFT_TABLE = "dockerless"
 CHAIN_PREFIX = "DLN-"
 
-# What path_check makes to send or watch a packet, each followed by the number of its process: a table, and a link. They
-# go when it ends, a table also with its socket, a link with its namespace.
+# What path_check makes to send or watch a packet, each with the PID behind it: a table and a link. They go when the
+# module ends. The kernel also removes a table with the socket of its owner, and a link with its namespace.
 PATH_TABLE = "dockerless_path_"
 PATH_LINK = "dlnp"
 
 # A file for each name that we gave to the namespace of a process; it holds the inode of that namespace.
 NETNS_RECORDS = "/run/dockerless.network/netns"
-# For what is started in a namespace, files in the place of those in /etc: ip-netns(8).
+# Files that replace those in /etc for what is started in a namespace: ip-netns(8).
 NETNS_FILES = "/etc/netns"
-# Where a folder of those is moved to be deleted. A run that is killed while it deletes would otherwise leave an empty
+# A folder of those is moved here to be deleted. Otherwise a run that is killed while it deletes would leave an empty
 # folder in NETNS_FILES, without a file that marks it as ours.
 RETIRED = "/etc/.%s.netns" % COLLECTION
-# The byte code of our files. It is looked for before anything else of ours is loaded, this file too.
+# The byte code of our files. It is looked for before any other file of ours is loaded, including this one.
 CODE_FOLDER = loading.CODE_FOLDER
-# What the DNS server of endpoints may answer whom, its unit and its programs, and in whose namespaces it listens.
+# For the DNS server of endpoints: what it may answer whom, its unit and programs, and the namespaces where it listens.
 NAMES_FILE = "/etc/dockerless.network/names.json"
 NAMES_UNIT = "dockerless-names.service"
 NAMES_PROGRAMS = "/usr/local/lib/dockerless.network"
 NAMES_SERVED = "/run/dockerless.network/names"
-# What forwarding was before us, and what it is to be: after the next boot as well, or until then.
+# The values of forwarding before us and now: for later boots as well, or until the next one.
 SYSCTL_FILE = "/etc/sysctl.d/90-dockerless-network.conf"
 VOLATILE_SYSCTL_FILE = "/run/dockerless.network.sysctl.conf"
 # Our zone of firewalld.
 FIREWALLD_ZONE = "dockerless"
 ZONE_FILE = "/etc/firewalld/zones/%s.xml" % FIREWALLD_ZONE
-# Units of systemd, and what is put beside those of others: DROP_IN in the folder UNIT.d.
+# Units of systemd, and the file that we add to those of others: DROP_IN in the folder UNIT.d.
 UNITS = "/etc/systemd/system/"
 DROP_IN = "dockerless-network.conf"
 # Makes the networks at boot.
 BOOT_UNIT = "dockerless-network.service"
-# What a unit that runs in an endpoint needs and waits for: an instance for each namespace, by its name.
+# The target that a unit in an endpoint needs and waits for, with an instance for each namespace.
 ENDPOINT_UNIT = "dockerless-endpoint@"
-# What is made again at boot: the objects, the rules as they were, and the program that makes them.
+# For the next boot: the objects, the rules as they were, and the program that makes them.
 BOOT_FOLDER = "/etc/dockerless.network"
 BOOT_OBJECTS = BOOT_FOLDER + "/objects.yml"
 BOOT_RULES = BOOT_FOLDER + "/rules."
 BOOT_ENGINE = BOOT_FOLDER + "/engine.zip"
-# Beside units of others, that may run in an endpoint as well.
+# Our file in the drop-in folder of other units, which may run in an endpoint as well.
 BOOT_DROP_IN = "dockerless-network-rules.conf"
 # Tells of reloads of firewalld: a path that systemd watches, and what it starts then.
 FIREWALLD_WATCH = "dockerless-network-firewalld.path"
@@ -84,7 +84,7 @@ LOCK_FILE = "dockerless.network.lock"
 
 
 def file_mark(what: str, noted: str = "") -> str:
-    """The first line of a file of ours, as a comment; what lacks it is somebody else's."""
+    """The first line of a file of ours, a comment; a file without it is not ours."""
     whose = ", " + noted if noted else ""
     return "# %s: %s%s; changes here are lost at the next run\n" % (COLLECTION, what, whose)
 
@@ -95,7 +95,7 @@ def is_marked(text: str) -> bool:
 
 
 def label(network: str, project: str = model.DEFAULT_PROJECT) -> str:
-    """Whose an object is, as it is noted on links and rules: NETWORK@PROJECT, without the default project."""
+    """The label of an object on links and rules: NETWORK@PROJECT, or NETWORK in the default project."""
     return network if project == model.DEFAULT_PROJECT else "%s@%s" % (network, project)
 
 
@@ -110,7 +110,7 @@ def project_of(noted: str) -> str:
 
 
 def alias(noted: str) -> str:
-    """The alias of a link with this label, or with none when that is empty."""
+    """The alias of a link with this label, which may be empty."""
     return "%s:%s" % (COLLECTION, noted) if noted else COLLECTION
 
 
@@ -121,13 +121,13 @@ def label_of(link_alias: str) -> str:
 
 
 def namespace_alias(noted: str, name: str) -> str:
-    """The alias of the loopback of a namespace, which is known by it when it has lost its name."""
+    """The alias of a namespace's loopback, by which we recognise a namespace that has lost its name."""
     found = "%s/%s" % (alias(noted), name)
-    return found if len(found) <= 255 else alias(noted)  # the kernel takes no longer one (IFALIASZ)
+    return found if len(found) <= 255 else alias(noted)  # the kernel's limit (IFALIASZ)
 
 
 def namespace_of(link_alias: str) -> str:
-    """The name of the namespace that an alias of its loopback tells; empty when it tells none."""
+    """The name of the namespace in the alias of its loopback; empty if the alias has none."""
     return link_alias.partition("/")[2] if link_alias.startswith(COLLECTION) else ""
 
 
@@ -139,7 +139,7 @@ def label_of_file(text: str) -> str | None:
 
 
 def endpoint_unit(netns: str) -> str:
-    """The target that says that a namespace is there."""
+    """The target that shows that a namespace exists."""
     return "%s%s.target" % (ENDPOINT_UNIT, netns)
 
 
@@ -154,6 +154,6 @@ def service_mark(unit: str, netns: str, noted: str) -> str:
 
 
 def service_of(text: str) -> tuple[str, str] | None:
-    """The namespace and the label that such a line tells; None when it is another file."""
+    """The namespace and the label in such a line; None for another file."""
     found = re.match(r"# %s: \S+ runs in ([^\s,;]+)(?:, ([^\s;]+))?; " % re.escape(COLLECTION), text)
     return None if found is None else (found[1], found[2] or "")

@@ -5,7 +5,7 @@
 
 Every object is frozen and hashable; two objects are equal when they ask for the same state of the host.
 A value of ``None`` means "not ours to decide": it is neither set nor compared.
-The ``network`` of an object is what marks.py notes of it, a label of network and project.
+The ``network`` of an object is its label of network and project, see marks.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERSIONS = (4, 6)
 PROTOCOLS = ("tcp", "udp", "sctp")
 ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
-# The project of a network that names none, and of every network that was made before there were projects.
+# The project of a network without one, and of every network that was made before there were projects.
 DEFAULT_PROJECT = "default"
 
 # The kernel's limits: IFNAMSIZ - 1 bytes, and BR_PORT_BITS = 10 less the unused port 0.
@@ -55,10 +55,10 @@ class Namespace:
     """A named network namespace, as ``ip netns`` sees it (ip-netns(8))."""
 
     name: str
-    pid: int | None = None  # name the namespace of this process instead of making one
+    pid: int | None = None  # give the namespace of this process the name, instead of making one
     sysctls: tuple[tuple[str, str], ...] = ()  # net.* keys and their values inside
     network: str = ""
-    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
+    endpoint: str = field(default="", compare=False)  # in a list of networks, for messages
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Bridge:
     mac_address: str | None = None
     stp: bool = False
     network: str = ""
-    allow_overlap: bool = False  # whether its subnets may be somewhere else on the host as well
+    allow_overlap: bool = False  # whether its subnets may also be elsewhere on the host
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Route:
 
 @dataclass(frozen=True)
 class SourceRule:
-    """What is sent from an address is routed by this table."""
+    """Packets from an address are routed by this table."""
 
     source: Address
     table: int
@@ -94,7 +94,7 @@ class SourceRule:
 
 @dataclass(frozen=True)
 class NameEntry:
-    """An address with its names, the one that it is called by first."""
+    """An address with its names, the main one first."""
 
     address: Address
     names: tuple[str, ...]
@@ -105,17 +105,17 @@ NAMED_FILES = ("hosts", "resolv.conf", "nsswitch.conf")
 
 @dataclass(frozen=True)
 class NamespaceFile:
-    """A file below /etc/netns, for what is started in a namespace in the place of the host's own (ip-netns(8))."""
+    """A file below /etc/netns that replaces one of the host for what is started in a namespace (ip-netns(8))."""
 
     netns: str
     name: str  # one of NAMED_FILES
     text: str = ""
     network: str = ""
-    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
+    endpoint: str = field(default="", compare=False)  # in a list of networks, for messages
 
 
-# Where the DNS server of an endpoint listens, inside of its namespace; its resolv.conf says the same. A process that
-# has the host's resolv.conf, and that names the stub of systemd-resolved, finds this one there.
+# Where the DNS server of an endpoint listens inside its namespace, as its resolv.conf says. A process with the host's
+# resolv.conf, if that names the stub of systemd-resolved, finds this server at the same address.
 NAME_SERVER = ipaddress.IPv4Address("127.0.0.53")
 
 
@@ -125,11 +125,11 @@ class NameView:
 
     netns: str
     entries: tuple[NameEntry, ...] = ()
-    # The names of its networks: what is called NAME.NETWORK, and is not among the entries, is nowhere else.
+    # The names of its networks: a name NAME.NETWORK that is not among the entries does not exist.
     domains: tuple[str, ...] = ()
-    subnets: tuple[Network, ...] = ()  # of its networks; who has an address of these is asked nowhere else
-    nameservers: tuple[Address, ...] = ()  # asked by the host in the place of its own
-    forwards: bool = True  # whether it may ask anybody; not when all its networks are internal
+    subnets: tuple[Network, ...] = ()  # of its networks; no other server is asked for the name of an address in them
+    nameservers: tuple[Address, ...] = ()  # asked by the host instead of its own
+    forwards: bool = True  # whether it may ask other servers; not if all its networks are internal
     network: str = ""
     endpoint: str = field(default="", compare=False)
 
@@ -138,16 +138,16 @@ class NameView:
 class EndpointService:
     """A service of systemd that runs in a namespace."""
 
-    unit: str  # with its suffix
+    unit: str  # including its suffix
     netns: str
-    removal: str = "restart"  # what happens to it when it leaves: it is restarted on the host's network, or stopped
+    removal: str = "restart"  # what happens when it leaves: restart it on the host's network, or stop it
     network: str = ""
     endpoint: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an end lives: a namespace by name or by the pid of a process in it."""
+    """A network namespace, by its name or by the pid of a process in it."""
 
     netns: str | None = None
     pid: int | None = None
@@ -183,12 +183,12 @@ class End:
     mac_address: str | None = None
     addresses: tuple[Interface, ...] | None = None
     routes: tuple[Route, ...] = ()  # gateways are default routes
-    source_gateways: tuple[Address, ...] = ()  # for what is sent from its own addresses
+    source_gateways: tuple[Address, ...] = ()  # for packets from its own addresses
 
 
 @dataclass(frozen=True)
 class Veth:
-    """A veth pair: the host's end, and the peer."""
+    """A veth pair: the host's end and the peer."""
 
     name: str
     peer: End
@@ -197,20 +197,20 @@ class Veth:
     mtu: int | None = None
     addresses: tuple[Interface, ...] = ()
     network: str = ""
-    allow_overlap: bool = False  # as that of a bridge
-    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
+    allow_overlap: bool = False  # as for a bridge
+    endpoint: str = field(default="", compare=False)  # in a list of networks, for messages
 
 
-# What becomes of packets that neither enter nor leave a network of ours, the strictest last. ``auto`` drops them where
-# the host forwarded nothing before us.
+# What to do with packets that neither enter nor leave a network of ours, the strictest policy last. ``auto`` drops them
+# if the host forwarded nothing before us.
 FORWARD_POLICIES = ("unmanaged", "auto", "drop")
-# Who asks, when everybody's requests are taken back.
+# The name that stands for all requests, when all are taken back.
 EVERYBODY = "all"
 
 
 @dataclass(frozen=True)
 class Forwarding:
-    """What somebody asks the host to forward. All that is asked for adds up, until it is taken back."""
+    """A request for what the host should forward. Requests add up until they are taken back."""
 
     ipv4: bool = True
     ipv6: bool = False
@@ -222,7 +222,7 @@ class Forwarding:
 
 @dataclass(frozen=True)
 class OutInterface:
-    """Through which interface a packet leaves: any, one by name, or any but one."""
+    """The interface by which a packet leaves: any, one by name, or any but one."""
 
     name: str = ""  # empty: any
     inverted: bool = False
@@ -238,20 +238,20 @@ class Masquerade:
     source: Network
     out: OutInterface = OutInterface()
     exclude: tuple[Network, ...] = ()
-    to_source: Address | None = None  # None: the address of the interface that it leaves by
+    to_source: Address | None = None  # None: the address of the outgoing interface
     random_fully: bool = False
     network: str = ""
 
     @property
     def key(self) -> tuple[Network, OutInterface]:
-        """What makes two of them the same one: everything else can be changed in place."""
+        """What identifies it: everything else can be changed in place."""
         return (self.source, self.out)
 
     @property
     def order(self) -> tuple[int, bytes, int, str]:
-        """Sorts them within an IP version: the first one that matches decides, so the most specific comes first.
+        """The order within an IP version: the first match decides, so the most specific one comes first.
 
-        That is the narrowest source; for one source an interface, all but one interface, any interface.
+        That is the narrowest source; for the same source: one interface, all but one interface, any interface.
         """
         rank = 2 if not self.out.name else 1 if self.out.inverted else 0
         return (-self.source.prefixlen, self.source.network_address.packed, rank, self.out.name)
@@ -271,13 +271,13 @@ class PortRange:
         return str(self.first) if self.first == self.last else "%d-%d" % (self.first, self.last)
 
     def overlaps(self, other: PortRange) -> bool:
-        """Whether a port is in both."""
+        """Whether the ranges have a port in common."""
         return self.first <= other.last and other.first <= self.last
 
 
 @dataclass(frozen=True)
 class PublishedPort:
-    """A port of the host that leads to a port of an endpoint; for a range, one by one in the same order."""
+    """A port of the host that leads to a port of an endpoint, or a range of them in the same order."""
 
     protocol: str  # tcp, udp or sctp
     host_ports: PortRange
@@ -288,26 +288,26 @@ class PublishedPort:
     allowed_sources: tuple[Network, ...] = ()  # empty: everyone
     in_interfaces: tuple[str, ...] = ()  # empty: every one
     network: str = ""
-    # host_ip is on a link that no packet comes in by (lo, a dummy), so they come in by any (anycast, LVS)
+    # host_ip is on a link that receives no packets (lo, a dummy), so they may come by any link (anycast, LVS)
     any_way: bool = False
-    endpoint: str = field(default="", compare=False)  # of a list of networks, for messages
+    endpoint: str = field(default="", compare=False)  # in a list of networks, for messages
 
     @property
     def key(self) -> tuple[int, Address | None, str, PortRange]:
-        """What makes two of them the same one: everything else can be changed in place."""
+        """What identifies it: everything else can be changed in place."""
         return (self.container_ip.version, self.host_ip, self.protocol, self.host_ports)
 
     @property
     def bound(self) -> bool:
-        """Whether it is served only to packets that come in by the interface with its address.
+        """Whether only packets that come in by the interface with its address reach it.
 
-        The kernel itself takes a packet to any of its addresses on any interface (the weak host model).
+        The kernel itself accepts packets to any of its addresses on any interface (the weak host model).
         """
         return self.host_ip is not None and not self.in_interfaces and not self.any_way
 
     @property
     def sources(self) -> tuple[Network, ...]:
-        """The sources that it is limited to; one that is everyone makes all of them no limit."""
+        """The sources that it is limited to; none if one of them is everyone."""
         return self.allowed_sources if all(network.prefixlen for network in self.allowed_sources) else ()
 
     @property
@@ -322,7 +322,7 @@ class PublishedPort:
 
     @property
     def limited(self) -> bool:
-        """Whether some of those outside may not use it."""
+        """Whether it is closed to some clients outside."""
         return bool(self.sources or self.in_interfaces)
 
     def __str__(self) -> str:
@@ -333,13 +333,13 @@ class PublishedPort:
 
 @dataclass(frozen=True)
 class Flow:
-    """Traffic that a bridge's policy lets in although it would be closed."""
+    """Traffic that the policy of a bridge allows as an exception."""
 
     source: Network
     to: Network
     protocol: str = ""  # empty: any
     ports: PortRange | None = None  # None: any
-    host: bool = False  # to the host itself by its address on the bridge, from the bridge's endpoints
+    host: bool = False  # from endpoints to the host itself, by its address on the bridge
 
 
 @dataclass(frozen=True)
@@ -355,31 +355,29 @@ class BridgePolicy:
     host_access: bool = True
     allow: tuple[Flow, ...] = ()
     network: str = ""
-    gateways: tuple[Address, ...] | None = field(
-        default=None, compare=False
-    )  # the host's own; the flows to them say so
+    gateways: tuple[Address, ...] | None = field(default=None, compare=False)  # of the host; flows to these are marked
 
     @property
     def inner_flows(self) -> tuple[Flow, ...]:
-        """Those to endpoints."""
+        """The flows to endpoints."""
         return tuple(flow for flow in self.allow if not flow.host)
 
     @property
     def host_flows(self) -> tuple[Flow, ...]:
-        """Those to the host itself."""
+        """The flows to the host itself."""
         return tuple(flow for flow in self.allow if flow.host)
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """All networks that it lets somebody reach."""
+        """All networks that it opens to somebody."""
         return self.subnets + tuple(flow.to for flow in self.allow)
 
 
 @dataclass(frozen=True)
 class Drop:
-    """How many packets rules of ours have dropped for one reason."""
+    """The number of packets that our rules have dropped for one reason."""
 
-    bridge: str  # empty: of no network more than of another
+    bridge: str  # empty: not for one network
     reason: str  # see firewall/reasons.py
     packets: int
 
@@ -392,14 +390,14 @@ class FirewallState:
     masquerades: frozenset[Masquerade] = frozenset()
     ports: frozenset[PublishedPort] = frozenset()
     drop_foreign: bool = False  # drop what neither enters nor leaves a link of ours
-    # The IP versions in which the same is dropped, but not what enters or leaves a bridge, whoever made it.
+    # The IP versions in which that is dropped, except for packets that enter or leave any bridge on the host.
     drop_transit: frozenset[int] = frozenset()
-    # The links between which it passes, for a back-end that cannot tell bridges from others; none where it is dropped
-    # nowhere, and none of those that are read back.
+    # The links between which such packets pass, for a back-end whose rules cannot recognise a bridge. Empty if nothing
+    # is dropped, and never read back from the rules.
     outsiders: frozenset[str] = frozenset()
 
     def translates(self, version: int) -> bool:
-        """Whether it translates addresses of an IP version."""
+        """Whether its rules translate addresses of an IP version."""
         sources = (entry.source for entry in self.masquerades)
         return any(item.version == version for item in (*sources, *(port.container_ip for port in self.ports)))
 
@@ -411,10 +409,10 @@ class FirewallState:
 
     @property
     def policy_versions(self) -> frozenset[int]:
-        """The IP versions in which its policies hold: those that one of them names, both when one names none.
+        """The IP versions in which its policies apply: those that any policy names, or both if one names none.
 
-        All of them hold in each: a network without an IPv6 subnet is closed for IPv6 as soon as another one brings
-        IPv6 to the host. This depends on policies alone, so that sections written one by one add up to the whole.
+        Every policy applies in all of them: a network without an IPv6 subnet is closed for IPv6 as soon as another one
+        brings IPv6 to the host. Only policies count, so that sections written one by one add up to the whole.
         """
         if not all(policy.networks for policy in self.policies):
             return frozenset(VERSIONS)
@@ -435,21 +433,21 @@ class FirewallState:
 
 @dataclass(frozen=True)
 class Listener:
-    """A socket that takes what comes to a port from anyone."""
+    """A socket that accepts packets to a port from anyone."""
 
     protocol: str
     port: int
     address: Address
-    versions: tuple[int, ...] = ()  # of IP; one that is bound to :: may take IPv4, too
-    full: bool = False  # its queue of connections that nobody has accepted yet
+    versions: tuple[int, ...] = ()  # of IP; a socket that is bound to :: may accept IPv4 as well
+    full: bool = False  # whether its queue of new connections is full
     inode: int = field(default=0, compare=False)  # of the socket
 
     def hears(self, to: Address) -> bool:
-        """Whether it takes what is sent to an address."""
+        """Whether it accepts packets to an address."""
         return to.version in self.versions if self.address.is_unspecified else to == self.address
 
     def takes(self, port: PublishedPort) -> bool:
-        """Whether it takes packets that a published port would."""
+        """Whether it accepts packets that a published port would take."""
         if self.protocol != port.protocol or not port.host_ports.first <= self.port <= port.host_ports.last:
             return False
         if self.address.is_unspecified or port.host_ip is None:
@@ -457,9 +455,9 @@ class Listener:
         return self.address == port.host_ip
 
 
-# What turns on forwarding, by version of IP (ip-sysctl.rst).
+# The sysctl that turns on forwarding, by version of IP (ip-sysctl.rst).
 FORWARDING = {4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding"}
-# Ports that the kernel gives to nobody who has not asked for one: proc(5), net/ipv4/ip_local_reserved_ports.
+# The ports that the kernel does not choose for a program that asks for any port (ip-sysctl.rst).
 RESERVED_PORTS = "net/ipv4/ip_local_reserved_ports"
 
 
@@ -470,15 +468,15 @@ def port_ranges(text: str) -> list[PortRange]:
 
 
 def spelled(addresses: t.Iterable[Interface]) -> list[str]:
-    """Addresses as a person writes them, in an order that does not depend on how they came to be."""
+    """Addresses as text, in an order that does not depend on when they were added."""
     return [str(address) for address in sorted(addresses, key=lambda address: (address.version, address))]
 
 
 def bracketed(address: Address) -> str:
-    """An address in front of a port, the IPv6 one in brackets."""
+    """An address as it stands in front of a port: IPv6 in brackets."""
     return "[%s]" % address if address.version == 6 else str(address)
 
 
 def enumerate_few(names: t.Sequence[str], most: int = 5) -> str:
-    """Names in a sentence, and of those beyond ``most`` how many there are."""
+    """Names for a sentence; beyond ``most`` names, the number of the others."""
     return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")

@@ -20,9 +20,9 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CreateNamespace(Operation):
-    """Make a namespace whose loopback is up and marked before its name appears, and that does not forward.
+    """Make a namespace that does not forward. Its loopback is up and marked before its name appears.
 
-    Where the host forwards, a new namespace would as well, and with ends in two networks join them.
+    If the host forwards, so would a new namespace, and with ends in two networks it would connect them.
     """
 
     name: str
@@ -45,7 +45,7 @@ class CreateNamespace(Operation):
 
 @dataclass(frozen=True)
 class AttachNamespace(Operation):
-    """Give a process' namespace a name, and note that the name is ours unless the whole namespace is."""
+    """Give the namespace of a process a name, and note that the name is ours if the namespace itself is not."""
 
     name: str
     pid: int
@@ -70,11 +70,11 @@ class AttachNamespace(Operation):
 
 @dataclass(frozen=True)
 class DeleteNamespace(Operation):
-    """Take a name away; the namespace itself goes with its last process."""
+    """Remove a name. The namespace itself exists until its last process ends."""
 
     name: str
     attached: bool = False
-    again: tuple[Operation, ...] = ()  # the steps that make it anew
+    again: tuple[Operation, ...] = ()  # the steps that make it again
 
     def commands(self) -> list[str]:
         deletion = shlex.join(["ip", "netns", "delete", self.name])

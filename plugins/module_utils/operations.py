@@ -4,8 +4,8 @@
 """The steps that a plan is made of: what they have in common, and those that change rules and files.
 
 A step can say the command that a person would type for it, apply itself, and name the step that takes it back.
-Check mode, ``commands`` and the real change all come from one list of these. Those of links and namespaces are in rooms
-of their own, which a run that changes none of them does not load.
+Check mode, ``commands`` and the real change all come from one list of steps. The steps for links and namespaces are in
+files of their own, which a run that changes no links does not load.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def here_document(command: str, text: str) -> str:
 class Operation:
     """One step of a plan."""
 
-    # Whether it has to come before the steps that make things, as it frees something that one of them may need.
+    # Whether it comes before the steps that make things, as it frees something that one of them may need.
     clears_the_way = False
-    # Its place among the steps that come when all others are done, or taken back: see World.afterwards.
+    # Its place among the steps that come after all others, when they are done or undone: see World.afterwards.
     settles = 0
-    # Whether a part of it may be done when it fails, and has to be taken back.
+    # Whether it may be half done when it fails, so that it must be undone as well.
     halves = False
 
     def commands(self) -> list[str]:
-        """What a person would type."""
+        """The commands that a person would type for it."""
         raise NotImplementedError
 
     def apply(self, host: Host) -> None:
@@ -57,15 +57,15 @@ class Operation:
         raise NotImplementedError
 
     def headlines(self) -> list[str]:
-        """What it does, for a person who reads a diff: its commands, each by its first line."""
+        """What it does, for a person who reads a diff: the first line of each command."""
         return [command.partition("\n")[0] for command in self.commands()]
 
     def undo(self) -> list[Operation]:
-        """The steps that take it back; empty when nothing can or need be taken back."""
+        """The steps that undo it; empty if nothing can or need be undone."""
         return []
 
     def joined(self, after: Operation) -> Operation | None:
-        """This step and the one right after it as one step; None when they stay two."""
+        """This step and the next one as one step; None if they stay two."""
         return None
 
 
@@ -77,7 +77,7 @@ class WriteFile(Operation):
     text: str
     before: str | None = None
     mode: int = 0o644
-    own_folder: bool = False  # the folder that it lies in goes when nothing is in it any more
+    own_folder: bool = False  # its folder is removed once that is empty
 
     def commands(self) -> list[str]:
         folder, path = self.path.rpartition("/")[0], shlex.quote(self.path)
@@ -120,7 +120,7 @@ class RemoveFile(Operation):
 
 @dataclass(frozen=True)
 class Together(Operation):
-    """What an object needs that is done by the step of another one, as they share a file."""
+    """Stands for a change of an object that the step of another object makes, as they share a file."""
 
     title: str
 
@@ -140,13 +140,13 @@ class LoadRules(Operation):
 
     argv: tuple[str, ...]
     text: str
-    reverse: str = ""  # the text that takes it back
+    reverse: str = ""  # the text that undoes it
 
     def commands(self) -> list[str]:
         return [here_document(shlex.join(self.argv), self.text)]
 
     def headlines(self) -> list[str]:
-        """Its rules, without what declares tables and chains and ends the transaction."""
+        """Its rules, without the lines that declare tables and chains or end the transaction."""
         frame = ("*", ":", "#", "COMMIT", "add table ")
         return [line for line in self.text.splitlines() if line and not line.startswith(frame)]
 
@@ -159,14 +159,14 @@ class LoadRules(Operation):
 
 @dataclass(frozen=True)
 class RunTool(Operation):
-    """A command of another program's own, such as a firewall's, and the one that takes it back."""
+    """A command of another program, such as a firewall, and the command that undoes it."""
 
     argv: tuple[str, ...]
     reverse: tuple[str, ...] = ()
 
     @property
     def settles(self) -> int:  # type: ignore[override]
-        """What systemctl is told comes when systemd has read the files of units."""
+        """Commands of systemctl come after systemd has read the files of units."""
         return 3 if self.argv[0] == "systemctl" else 0
 
     def commands(self) -> list[str]:
@@ -181,7 +181,7 @@ class RunTool(Operation):
 
 @dataclass(frozen=True)
 class ForgetFlows(Operation):
-    """Drop conntrack entries by the host's port: a flow keeps the translation that it began with."""
+    """Drop conntrack entries by the host's port, since a flow would keep the translation that it began with."""
 
     flows: tuple[PortFlows, ...]
 
@@ -194,7 +194,7 @@ class ForgetFlows(Operation):
         words = ["conntrack", "-D", "-f", family, "-p", flow.protocol]
         if flow.host_ip:
             words += ["--orig-dst", flow.host_ip]
-        # conntrack(8) takes no range, and says 1 when there was nothing to delete
+        # conntrack(8) takes no range, and exits with 1 if there was nothing to delete
         ports = range(flow.first, flow.last + 1)
         return ["%s || true" % shlex.join([*words, "--orig-port-dst", str(port)]) for port in ports]
 

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose an object is: what another project owns is neither changed nor taken away.
+"""The owner of an object: what belongs to another project is neither changed nor removed.
 
-An object without a label was made by a module alone, outside of any network, and is there for everybody.
+An object without a label was made by a module alone, outside of any network, and may be used by everybody.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import typing as t
 from .marks import name_of, project_of
 from .model import Conflict
 
-# Something of ours that is on the host, as a sentence would begin with it, and the label that it has.
+# Something of ours on the host, as the beginning of a sentence, and its label.
 Holding = tuple[str, str]
 
 
@@ -24,7 +24,7 @@ def first_of_another(label: str, holdings: t.Iterable[Holding]) -> Holding | Non
 
 
 def refuse(label: str, holding: Holding) -> t.NoReturn:
-    """Raise Conflict for a request with this label, since another project has what it asks for."""
+    """Raise Conflict for a request with this label, since what it needs belongs to another project."""
     what, noted = holding
     # an endpoint may keep its name
     where = " (netns of an endpoint)" if what.startswith("Namespace ") else ""
@@ -35,7 +35,7 @@ def refuse(label: str, holding: Holding) -> t.NoReturn:
 
 
 def refuse_name(label: str, projects: t.Mapping[str, str]) -> None:
-    """Raise Conflict when the name of a network is that of one of another project."""
+    """Raise Conflict when another project has a network of the same name."""
     name, project = name_of(label), project_of(label)
     other = projects.get(name, project) if name else project
     if other != project:
@@ -46,11 +46,11 @@ def refuse_name(label: str, projects: t.Mapping[str, str]) -> None:
 
 
 def named(label: str, endpoint: str) -> str:
-    """What messages call an endpoint of a network."""
+    """The words for an endpoint of a network in messages."""
     return "%s/%s" % (name_of(label), endpoint)
 
 
 def owner(label: str) -> str:
-    """The network and the project that a label tells."""
+    """The network and the project of a label, in words."""
     name, project = name_of(label), "project %s" % project_of(label)
     return "network %s of %s" % (name, project) if name else project

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Words of the user to values of the model. Every error is one sentence that names the option and the value."""
+"""Turns text of the user into values of the model. Every error is one sentence that names the option and the value."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from . import marks
 from .model import DEFAULT_PROJECT, LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, PortRange
 
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
-# The kernel gives a comment in nftables 127 bytes, and that of a published port may name a bridge, a network and this.
+# A comment in nftables has at most 127 bytes, and that of a published port may name a bridge, a network and a project.
 _PROJECT_BYTES = 32
 _WORD = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-# What ends in a number would be read as an address.
+# A name that ends in a number would be read as an address.
 _HOST_NAME = r"(?:%s\.)*(?!\d+$)%s" % (_WORD, _WORD)
-# See systemd.unit(5). A name of a unit has at most 255 bytes, and that of a namespace is a part of one.
+# See systemd.unit(5). The name of a unit has at most 255 bytes, and one unit has the name of a namespace in its own.
 _UNIT_TYPES = ("service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope")
 _INSTANCE_BYTES = 200
 _MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
-# What is written like this cannot be meant as an address or a subnet.
+# Text of this form cannot be meant as an address or a subnet.
 _ENDPOINT = re.compile(r"(?![\d.]+$)[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
 _SYSCTL = r"net[./][A-Za-z0-9_./@:-]+"
 PROTOCOLS = ("tcp", "udp", "sctp")
@@ -33,7 +33,7 @@ _T = t.TypeVar("_T")
 
 @contextlib.contextmanager
 def about(title: str) -> t.Iterator[None]:
-    """Let errors say what they are about, where they do not yet; an option alone may be anybody's."""
+    """Put a title in front of errors that lack it, since several objects have an option of the same name."""
     try:
         yield
     except InvalidRequest as error:
@@ -43,7 +43,7 @@ def about(title: str) -> t.Iterator[None]:
 
 
 def text(option: str, value: object) -> str:
-    """A value as the text that the user wrote; refused where YAML may have made something else of it."""
+    """A value as the text that the user wrote; refused if YAML may have changed it."""
     if isinstance(value, bool) or value in ("True", "False"):
         words = "yes, on or true" if str(value) == "True" else "no, off or false"
         raise InvalidRequest(
@@ -87,7 +87,7 @@ def _kind_of_mapping(value: t.Mapping[object, object]) -> str:
 
 
 def link_name(option: str, value: object) -> str:
-    """The name of an interface: what dev_valid_name() of the kernel takes, less what would need quoting."""
+    """The name of an interface: what dev_valid_name() of the kernel accepts, without characters that need quoting."""
     name = text(option, value)
     if not name or name in (".", "..") or re.search(r"[\s/:\"'`$\\*?;&|<>(){}\[\]#!%]", name) or not name.isprintable():
         raise InvalidRequest("%s: %r is not a valid interface name." % (option, name))
@@ -102,7 +102,7 @@ def link_name(option: str, value: object) -> str:
 
 
 def new_link_name(option: str, value: object) -> str:
-    """The name of an interface that is to be made: not one of the places that sysctls of all interfaces have."""
+    """The name of a new interface, which must not be a name with a meaning among sysctls."""
     name = link_name(option, value)
     if name in ("all", "default"):
         raise InvalidRequest(
@@ -125,12 +125,12 @@ def namespace_name(option: str, value: object) -> str:
 
 
 def is_host_name(name: str) -> bool:
-    """Whether a text can be the name of a host (RFC 1123, 2.1); with underscores, as those of containers often have."""
+    """Whether a text can be the name of a host (RFC 1123, 2.1), or of a container, which may have underscores."""
     return len(name) <= 253 and re.fullmatch(_HOST_NAME, name) is not None
 
 
 def host_name(option: str, value: object) -> str:
-    """A name, with or without a domain, that addresses are looked up by."""
+    """The name of a host, with or without a domain."""
     name = text(option, value)
     if not is_host_name(name):
         raise InvalidRequest(
@@ -141,7 +141,7 @@ def host_name(option: str, value: object) -> str:
 
 
 def service(option: str, value: object) -> str:
-    """The name of a service of systemd, without its suffix or with it, as systemctl(1) reads it."""
+    """The name of a service of systemd, with or without its suffix, as systemctl(1) reads it."""
     name = text(option, value)
     base, unused, suffix = name.rpartition(".")
     if suffix not in _UNIT_TYPES or not base:
@@ -169,7 +169,7 @@ def service_namespace(option: str, value: object) -> str:
 
 
 def label(option: str, value: object) -> str:
-    """The name of a network, as it is noted on links and rules."""
+    """The name of a network, as it stands in labels."""
     name = "" if value is None else text(option, value)
     if name and not re.fullmatch(_LABEL, name):
         raise InvalidRequest(
@@ -227,7 +227,7 @@ def mac_address(option: str, value: object) -> str | None:
 
 
 def _sexagesimal(number: int, places: int) -> str:
-    """What YAML 1.1 took for a number to the base of 60."""
+    """The text that YAML 1.1 read as a number to the base of 60."""
     digits = []
     for unused in range(places - 1):
         number, digit = divmod(number, 60)
@@ -236,7 +236,7 @@ def _sexagesimal(number: int, places: int) -> str:
 
 
 def _read(option: str, value: object, kind: str, example: str, parse: t.Callable[[str], _T]) -> _T:
-    """The one door to ipaddress, which takes more than the kernel and the packet filter do."""
+    """Parse with ipaddress, which accepts more than the kernel and the packet filter do."""
     given = text(option, value)
     if "%" in given:
         raise InvalidRequest("%s: %r has a zone ID; write the address without what begins at the %%." % (option, given))
@@ -249,8 +249,10 @@ def _read(option: str, value: object, kind: str, example: str, parse: t.Callable
 
 
 def _refuse_zeros(option: str, value: object) -> None:
-    """Raise InvalidRequest for a number that begins with a zero: eight to YAML 1.1, to C and to inet_aton(3), and ten
-    to others, Python 3.9.4 and older among them."""
+    """Raise InvalidRequest for a number that begins with a zero.
+
+    It is octal to YAML 1.1, to C and to inet_aton(3), and decimal to others, such as Python up to 3.9.4.
+    """
     found = re.search(r"(?<!\w)0\d+", str(value))
     if found:
         plain = found[0].lstrip("0") or "0"
@@ -261,7 +263,7 @@ def _refuse_zeros(option: str, value: object) -> None:
 
 
 def _refuse_bare(option: str, value: object, example: t.Callable[[Address], object]) -> None:
-    """Raise InvalidRequest for an address without a prefix length; what else it is not is for others to say."""
+    """Raise InvalidRequest for an address without a prefix length, and accept everything else."""
     try:
         found = ipaddress.ip_address(value if isinstance(value, str) and "%" not in value else "")
     except ValueError:
@@ -313,7 +315,7 @@ def interfaces(option: str, values: t.Sequence[object]) -> tuple[Interface, ...]
 
 
 def network(option: str, value: object) -> Network:
-    """A subnet or a single address; bits set behind the prefix are refused, for they are a slip more often than not."""
+    """A subnet or a single address. Bits set behind the prefix are refused, as they are usually a slip."""
     loose = _read(option, value, "subnet", "10.20.0.0/24", lambda given: ipaddress.ip_network(given, strict=False))
     try:
         return ipaddress.ip_network(text(option, value))
@@ -322,7 +324,7 @@ def network(option: str, value: object) -> Network:
 
 
 def subnet(option: str, value: object) -> Network:
-    """A subnet for more than one address: the prefix length has to be there."""
+    """A subnet for more than one address, so the prefix length is required."""
     _refuse_bare(option, value, lambda bare: ipaddress.ip_network("%s/%d" % (bare, _usual_length(bare)), strict=False))
     return network(option, value)
 
@@ -333,7 +335,7 @@ def subnets(option: str, values: t.Sequence[object] | None) -> tuple[Network, ..
 
 
 def networks(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
-    """Subnets and addresses, merged where they overlap or adjoin, IPv4 first: the form in which they are compared."""
+    """Subnets and addresses, merged where they overlap or adjoin, IPv4 first. They are compared in this form."""
     return collapsed(network(option, value) for value in values or ())
 
 
@@ -362,7 +364,7 @@ def port_range(option: str, value: object) -> PortRange:
 
 
 def short_syntax(option: str, value: object) -> str:
-    """An entry of ``publish`` as the text that was written: YAML 1.1 reads an unquoted 22:22 as 22 * 60 + 22."""
+    """An entry of ``publish`` as text. YAML 1.1 reads an unquoted 22:22 as the number 22 * 60 + 22."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 60 and value % 60:
         pair = "%d:%d" % divmod(value, 60)
         raise InvalidRequest(
@@ -381,7 +383,7 @@ def protocol(option: str, value: object) -> str:
 
 
 def sysctls(option: str, values: t.Mapping[str, object] | None) -> tuple[tuple[str, str], ...]:
-    """Keys below net, with slashes: an interface's name may have a dot (sysctl(8))."""
+    """Sysctls below net. Keys have slashes, as the name of an interface may have a dot (sysctl(8))."""
     result = {}
     for key, value in (values or {}).items():
         if not re.fullmatch(_SYSCTL, key) or ".." in key or "//" in key:

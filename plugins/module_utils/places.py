@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which network namespace is which.
 
-A namespace can be named in many ways: by each of its names, and by each process in it. It is identified by its inode,
-and an interface's index or number means something within one namespace only.
+A namespace may have several names, and each process in it names it as well. Its inode identifies it. Indexes and
+numbers of interfaces have a meaning within one namespace only.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Places:
         self._host = host
         self._entries: t.Mapping[str, NamespaceEntry] | None = None
         self._new: set[str] = set()  # names of namespaces that will be made
-        self._numbers: dict[Place, int] = {}  # of those, and of those that check mode assumes
+        self._numbers: dict[Place, int] = {}  # of these, and of the names that check mode assumes
         self._attached: dict[str, Place] = {}  # names that a namespace with processes will get
         self._gone: set[str] = set()
         self._homes: dict[Place, Place] = {}
         self._by_inode: dict[int, Place] = {}
 
     def entries(self) -> t.Mapping[str, NamespaceEntry]:
-        """What lies below /run/netns now, before any step of this run."""
+        """The entries below /run/netns now, before any step of this run."""
         if self._entries is None:
             self._entries = self._host.namespaces()
         return self._entries
@@ -55,7 +55,7 @@ class Places:
             return False
 
     def home(self, place: Place) -> Place:
-        """The same place, however it is named: HOST for the host's own namespace. KernelError when it is not there."""
+        """The one Place that stands for a namespace, HOST for the host's own; KernelError if it does not exist."""
         found = self._homes.get(place)
         if found is None:
             found = self._homes[place] = self._find(place)
@@ -71,7 +71,7 @@ class Places:
         return self._by_inode.setdefault(self.inode(place), place)
 
     def inode(self, place: Place) -> int:
-        """What identifies a namespace that is there now, 0 when there is none of that name."""
+        """The inode of a namespace that exists now, 0 if none has this name."""
         entry = self.entries().get(place.netns) if place.netns is not None else None
         return entry.inode if entry is not None else self._host.namespace_inode(place)
 
@@ -83,23 +83,23 @@ class Places:
         found = UNNUMBERED if self.is_new(home) else self._host.nsid(home)
         if found != UNNUMBERED:
             return found
-        # No link of the host leads there yet. The links that this run makes need a number to be found again by.
+        # No link of the host leads there yet. The links that this run makes need a number, to be found by it.
         return self._numbers.setdefault(home, UNNUMBERED - 1 - len(self._numbers))
 
     def make(self, name: str) -> None:
-        """A step of this run makes it."""
+        """Note that a step of this run makes the namespace."""
         self.drop(name)
         self._gone.discard(name)
         self._new.add(name)
 
     def attach(self, name: str, place: Place) -> None:
-        """A step of this run gives the namespace of a process this name."""
+        """Note that a step of this run gives the namespace of a process this name."""
         self.drop(name)
         self._gone.discard(name)
         self._attached[name] = place
 
     def drop(self, name: str) -> None:
-        """A step of this run takes the name away."""
+        """Note that a step of this run removes the name."""
         self._new.discard(name)
         self._attached.pop(name, None)
         self._gone.add(name)

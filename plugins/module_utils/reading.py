@@ -34,7 +34,7 @@ _FLAGS.update(dict.fromkeys(("n", "no", "off", "0", "0.0", "false", "f"), False)
 
 
 def as_given(spec: Arguments, options: Options, title: str = "") -> Options:
-    """The options that ``spec`` knows, each in its type, and the others as they are; one without a value is absent."""
+    """The options of ``spec``, each in its type, and all others as they are; an option without a value is left out."""
     result: dict[str, object] = {}
     for name, value in options.items():
         if name not in spec:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Dataclasses at a fifth of the price.
 
-The standard library compiles up to six functions for each class, on a managed host in every call anew, and a call makes
-some fifty classes. Here it is one function for each, and the others are shared.
+The standard library compiles up to six functions for each class. A managed host would do so in every call, for some
+fifty classes. Here only one function is compiled for each class, and the others are shared.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import typing as t
 
 __all__ = ("dataclass", "replace")
 
-# Any: what follows takes any class. To mypy these two functions are those of the standard library.
+# t.Any: the code below works on any class. mypy takes these two functions for those of the standard library.
 
 if t.TYPE_CHECKING:
     from dataclasses import dataclass, replace
 else:
 
     def dataclass(cls=None, **how):
-        """As dataclasses.dataclass(), of which it knows ``frozen`` and ``order``."""
+        """Like dataclasses.dataclass(), with the arguments ``frozen`` and ``order``."""
         return _make(cls, **how) if cls is not None else lambda later: _make(later, **how)
 
     def replace(item, **changes):
-        """As dataclasses.replace()."""
+        """Like dataclasses.replace()."""
         return type(item)(**{**vars(item), **changes})
 
 
 class _Fields:
-    """What the standard library's own functions look for, made when one of them looks."""
+    """The attribute that functions of the standard library need, made when one of them asks for it."""
 
     def __get__(self, item: object, owner: t.Any) -> dict[str, t.Any]:
         body = {"__annotations__": dict.fromkeys(owner.__names__, "object"), **_defaults(owner), **owner.__made__}
@@ -61,7 +61,7 @@ def _make(cls: t.Any, frozen: bool = False, order: bool = False) -> t.Any:
 
 
 def _is_simple(field: t.Any) -> bool:
-    """Whether a field() has no more to say than its default, or how that is made, and whether it is compared."""
+    """Whether a field() only sets a default or a default_factory, and whether it is compared."""
     has_default = field.default is not dataclasses.MISSING or _has_factory(field)
     return has_default and bool(field.init and field.repr) and field.hash is None
 

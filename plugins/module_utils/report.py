@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of ours is on a host, as data: what network_info returns before it is spelled.
+"""The report on what is ours on a host, as data: network_info returns it in JSON.
 
-The ``network`` of an object is its label, which tells the project as well (marks.py).
+The ``network`` of an object is its label, which names the project as well (marks.py).
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _T = t.TypeVar("_T", Masquerade, PublishedPort, NamespaceFile, "NamespaceReport"
 
 @dataclass(frozen=True)
 class PortUse:
-    """Who listens where a published port leads to."""
+    """A published port seen from its endpoint: whether a program listens there."""
 
     address: Address
     protocol: str
     ports: PortRange
     heard: bool = True  # by anybody, on one of these ports
-    elsewhere: tuple[Address, ...] = ()  # where somebody listens whom it does not reach
+    elsewhere: tuple[Address, ...] = ()  # addresses on which a program listens that the port does not reach
 
 
 @dataclass(frozen=True)
 class LostNamespace:
-    """A namespace that we made, that has lost its name, and that processes live in."""
+    """A namespace that we made and that has lost its name, but has processes in it."""
 
-    name: str  # the one that it had
+    name: str  # the name that it had
     processes: tuple[Process, ...] = ()
 
 
@@ -57,32 +57,32 @@ class EndpointReport:
     network: str
     isolated: bool = False
     up: bool = True
-    place: Place | None = None  # None: the other end is in no namespace that can be found, so the rest is not known
+    place: Place | None = None  # None: the namespace of the other end cannot be found, so the rest is unknown
     interface: str | None = None
     addresses: tuple[Interface, ...] = ()
     mac_address: str | None = None
-    # What is there beside the link, which living.py fills in:
-    default_routes: tuple[int, ...] = ()  # versions of IP whose default route it has from us
+    # The following is filled in by living.py:
+    default_routes: tuple[int, ...] = ()  # the versions of IP in which it has a default route of ours
     processes: tuple[Process, ...] = ()
-    troubles: tuple[str, ...] = ()  # of its link and its routes, a clause each
+    troubles: tuple[str, ...] = ()  # with its link and its routes, a clause each
     ports: tuple[PortUse, ...] = ()
-    names: tuple[str, ...] = ()  # by which others of its network find it
-    services: tuple[str, ...] = ()  # units of systemd that are to run there, wherever they do
-    dns: bool = False  # whether it is to have a DNS server of its own
+    names: tuple[str, ...] = ()  # by which other endpoints of its network find it
+    services: tuple[str, ...] = ()  # units of systemd that are meant to run there
+    dns: bool = False  # whether it is meant to have a DNS server of its own
 
     @property
     def netns(self) -> str | None:
-        """The namespace that it lives in, when that has a name."""
+        """The name of the namespace that it lives in, if that has one."""
         return None if self.place is None else self.place.netns
 
 
 @dataclass(frozen=True)
 class NetworkReport:
-    """A bridge, or what is left of one, with all that belongs to it."""
+    """A bridge, or what is left of one, with everything that belongs to it."""
 
     bridge: str
-    network: str = ""  # empty: made by the modules one by one, without a network's name
-    present: bool = False  # rules may be there before the bridge, and outlive it
+    network: str = ""  # empty: made by single modules, outside of any network
+    present: bool = False  # its rules may exist before the bridge and after it
     ours: bool = False
     addresses: tuple[Interface, ...] = ()
     subnets: tuple[Network, ...] = ()
@@ -95,13 +95,13 @@ class NetworkReport:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """The name that a person uses for it."""
         return name_of(self.network) or self.bridge
 
 
 @dataclass(frozen=True)
 class NamespaceReport:
-    """A named namespace that has an endpoint of ours in it, or that we made, or gave its name to."""
+    """A named namespace that we made or named, or that has an endpoint of ours in it."""
 
     name: str
     network: str = ""
@@ -110,36 +110,36 @@ class NamespaceReport:
 
 @dataclass(frozen=True)
 class ServiceReport:
-    """A unit of systemd that runs in a namespace by a drop-in of ours."""
+    """A unit of systemd that a drop-in of ours puts into a namespace."""
 
     unit: str
     netns: str
     network: str = ""
-    active: str = ""  # in systemd's own word; this and the next, living.py fills in
-    stale: bool = False  # whether it runs in another namespace than that
+    active: str = ""  # in systemd's own word; living.py fills in this field and the next
+    stale: bool = False  # whether it runs in another namespace
 
 
 @dataclass(frozen=True)
 class HostReport:
-    """All of it."""
+    """The whole report."""
 
     networks: tuple[NetworkReport, ...] = ()  # by bridge
-    unplugged: tuple[EndpointReport, ...] = ()  # on no bridge: made without one, or outlived it
+    unplugged: tuple[EndpointReport, ...] = ()  # without a bridge: made so, or left behind by one
     namespaces: tuple[NamespaceReport, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     masquerades: tuple[Masquerade, ...] = ()
     forwards: frozenset[int] = frozenset()  # versions of IP
-    forward_policy: str = "unmanaged"  # that is in force for what does not concern us
+    forward_policy: str = "unmanaged"  # for packets that do not concern our networks
     lost: tuple[LostNamespace, ...] = ()  # without an endpoint; see living.py
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
     uplink_addresses: tuple[Interface, ...] = ()
     backend: str | None = None  # None: no packet filter works
-    at_boot: str = ""  # whether all of it will be there after a boot, and why not
-    foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
-    drops: tuple[Drop, ...] = ()  # that concern no network more than another
+    at_boot: str = ""  # whether everything will be there after a boot, and if not, why
+    foreign: tuple[str, ...] = ()  # rules of others that override ours, a clause each
+    drops: tuple[Drop, ...] = ()  # that belong to no single network
     files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()
-    views: tuple[NameView, ...] = ()  # of the endpoints that have a DNS server, without the names in them
+    views: tuple[NameView, ...] = ()  # of endpoints with a DNS server, without their names
 
     def has_anything(self) -> bool:
         """Whether anything of ours is in it; what the host itself is like does not count."""
@@ -148,7 +148,7 @@ class HostReport:
 
     @property
     def endpoints(self) -> t.Iterator[EndpointReport]:
-        """All of them, those on no bridge among them."""
+        """All endpoints, including those without a bridge."""
         for network in self.networks:
             yield from network.endpoints
         yield from self.unplugged
@@ -158,7 +158,7 @@ class HostReport:
         return (self.uplinks or {}).get(version)
 
     def only(self, name: str) -> HostReport:
-        """One network by its name or its bridge's, with what is noted under that name."""
+        """The report of one network, by its name or that of its bridge, with the objects that have its label."""
         return replace(
             self,
             networks=tuple(network for network in self.networks if name in (network.name, network.bridge)),

@@ -36,7 +36,7 @@ def _block(value: object) -> list[str]:
 
 
 def _is_lines(value: str) -> bool:
-    """Whether a text may stand line by line as it is: a block begins with no blank and has one line end at its end."""
+    """Whether a text can be a literal block: its first line begins without a blank, and it ends with one line end."""
     lines = value.split("\n")
     if len(lines) < 2 or lines.pop() or not lines[0] or not lines[-1] or lines[0][0] in " \t":
         return False
@@ -66,6 +66,6 @@ def _scalar(value: object) -> str:
 
 
 def _quoted(value: str) -> str:
-    """In double quotes; what is no visible character would be a line break, or refused, in YAML."""
+    """A text in double quotes, with escapes for characters that YAML would refuse or read as a line break."""
     text = json.dumps(value, ensure_ascii=False)
     return "".join(c if c.isprintable() else ("\\u%04x" if ord(c) < 0x10000 else "\\U%08x") % ord(c) for c in text)

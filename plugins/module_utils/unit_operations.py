@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps that change units of systemd; the files themselves are written by those of operations.py.
+"""The steps that change units of systemd; the files themselves are written by steps of operations.py.
 
-They go into ``World.afterwards`` where they may come last, and come there in their order: one reload of systemd for all
-files of a run, then what is started and stopped. What they take back comes in the same order, when the files are as
-they were.
+If possible, they come last, in ``World.afterwards``: one reload of systemd for all files of a run, then starts and
+stops. When they are undone, they come in the same order, after the files have their old texts.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from .records import dataclass
 if t.TYPE_CHECKING:
     from .kernel.host import Host
 
-# What takes a verb of systemctl back. To restart is to run with the files as they are now, so it takes itself back.
+# The verb of systemctl that undoes a verb. A restart applies the files as they are now, so it undoes itself.
 _REVERSE = {"enable": "disable", "disable": "enable", "start": "stop", "stop": "start", "restart": "restart"}
 
 
 @dataclass(frozen=True)
 class DaemonReload(Operation):
-    """Let systemd read the files of its units again; one for a whole run."""
+    """Let systemd read the files of its units again, once for a whole run."""
 
     settles = 1
 
@@ -47,20 +46,20 @@ class DaemonReload(Operation):
 class UnitVerb(Operation):
     """One verb of systemctl for some units, such as start, restart or enable.
 
-    When it fails it may have done a part of them, which is taken back as well. ``alone``: what the units need is not
-    started with them, and what they wait for is not waited for. It may be a unit that waits for the lock of this run.
+    If it fails, it may be half done, and is undone as well. ``alone``: units that these need are not started, and units
+    that these wait for are not waited for, as one of them may wait for the lock of this run.
     """
 
     verb: str
     units: tuple[str, ...]
     alone: bool = False
-    advice: str = ""  # what the user can do when it fails
+    advice: str = ""  # what the user can do if it fails
 
     halves = True
 
     @property
     def settles(self) -> int:  # type: ignore[override]
-        """What others need comes before them."""
+        """Units that others need come before those."""
         return 2 if self.alone else 3
 
     def commands(self) -> list[str]:

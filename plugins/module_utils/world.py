@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host as a plan sees it: what is there, and what earlier steps of the same run will have made or taken away.
+"""The host as a plan sees it: its present state, with the changes by earlier steps of the same run.
 
 Links, routes, sysctls, files, namespaces and units of systemd are all asked for here, and what plans a step tells here
 what that will change. So two kinds of objects that want the same key, file or unit see one another.
@@ -62,46 +62,46 @@ if t.TYPE_CHECKING:
     from .operations import Operation
     from .planned_units import PlannedUnits
 
-# Where links are, by the number that the host's links have for their namespace, and their index there.
+# The places of links, by the number of their namespace in links of the host, and their index there.
 _Ends = dict[tuple[t.Optional[int], int], tuple[Place, str]]
 
 _ETHERNET_MTU = 1500
-# What is written to these counts for every interface, also for those to come.
+# A value of these applies to all interfaces, including new ones.
 _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in FORWARDING.items()}
 
 
 @dataclass
 class Claims:
-    """What this run will reconfigure; its present state must not count as a conflict."""
+    """What this run will settle, so that its present state is no conflict."""
 
     addresses: set[str] = field(default_factory=set)  # links of the host whose addresses it settles
     policies: set[str] = field(default_factory=set)  # bridges whose policies it settles
     veths: dict[str, tuple[Place, str]] = field(default_factory=dict)  # where it wants the other ends of veth pairs
     routes: set[tuple[Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
     services: dict[str, str] = field(default_factory=dict)  # units, and the namespaces where it wants them
-    units: set[str] = field(default_factory=set)  # units that it starts, stops or restarts, or may
-    # What DNS servers are to know, by the namespace of their endpoint; None: it has no server any more.
+    units: set[str] = field(default_factory=set)  # units that it may start, stop or restart
+    # The views of DNS servers, by the namespace of their endpoint; None: its server is removed.
     views: dict[str, NameView | None] = field(default_factory=dict)
 
 
 class World:
-    """Reads lazily, each thing once; planning tells it what it has decided."""
+    """Reads each thing once, when it is needed, and notes what the plan will change."""
 
     def __init__(self, host: Host, firewall: FirewallSession, check_mode: bool = False) -> None:
         self.host = host
         self.firewall = firewall
         self.check_mode = check_mode
         self.warnings: list[str] = []
-        self.recreated: list[dict[str, object]] = []  # namespaces made anew, with the processes in the old ones
+        self.recreated: list[dict[str, object]] = []  # namespaces made again, with the processes in the old ones
         self.dropped_bridges: set[str] = set()
         self.claims = Claims()
         self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where
-        self.beforehand: list[Operation] = []  # steps for before anything goes
+        self.beforehand: list[Operation] = []  # steps that come before all removals
         self.settled: list[tuple[t.Any, t.Any, str]] = []  # kind, object and state of what has been planned
-        self.restoring = False  # what was there before is made again, which needs no permission anew
-        self.afterwards: list[Operation] = []  # steps for when all the others are done
+        self.restoring = False  # this run restores objects, which have been permitted before
+        self.afterwards: list[Operation] = []  # steps that come after all others
         self.places = Places(host)
-        self._projects: dict[bool, dict[str, str]] = {}  # with the rules, and without
+        self._projects: dict[bool, dict[str, str]] = {}  # with rules, and without them
         self._links: dict[Place, dict[str, Link]] = {}
         self._routes: dict[Place, list[RouteEntry]] = {}
         self._settled: set[tuple[Place, str]] = set()
@@ -135,21 +135,21 @@ class World:
 
     @property
     def revision(self) -> tuple[int, ...]:
-        """Changes whenever something is planned that is no step of the object itself."""
+        """A number that changes when something is planned that is not a step of the object itself."""
         return (self.firewall.revision, len(self.beforehand), len(self.afterwards))
 
     # -- namespaces
 
     def namespace(self, name: str) -> NamespaceEntry | None:
-        """What lies below /run/netns under this name now, before any step of this run."""
+        """The present entry below /run/netns of this name, before any step of this run."""
         return self.places.entries().get(name)
 
     def remains(self) -> list[str]:
-        """The names of namespaces that a run of ours was killed over: each stands for nothing."""
+        """The names without a namespace that a killed run of ours has left."""
         return [name for name, entry in self.places.entries().items() if entry.remains]
 
     def is_named_by_us(self, name: str) -> bool:
-        """Whether the namespace of a process has this name from us."""
+        """Whether we gave this name to the namespace of a process."""
         entry = self.namespace(name)
         return entry is not None and entry.recorded != 0 and entry.recorded == entry.inode
 
@@ -162,37 +162,37 @@ class World:
         return self.places.is_new(place)
 
     def is_host(self, place: Place) -> bool:
-        """Whether a place is the host's own network namespace, whatever it is called."""
+        """Whether a place is the host's own network namespace, by whatever name."""
         return self.places.home(place) == HOST
 
     def owns(self, place: Place) -> bool:
-        """Whether a namespace is one that we made, or will have; the host's own is not."""
+        """Whether we made a namespace, or will make it; the host's own does not count."""
         lo = self.links(place).get("lo")
         return lo is None or is_ours(lo)
 
     def is_same(self, one: Place, other: Place) -> bool:
-        """Whether two places are one network namespace; a place that is not there is like no other."""
+        """Whether two places are the same network namespace; a place that does not exist equals no other."""
         try:
             return self.places.home(one) == self.places.home(other)
         except KernelError:
             return False
 
     def names(self) -> list[str]:
-        """The names of all namespaces that are there."""
+        """The names of all present namespaces."""
         return sorted(name for name in self.places.entries() if self.has_namespace(name))
 
     def make_namespace(self, name: str) -> None:
-        """A step of this run makes it."""
+        """Note that a step of this run makes a namespace."""
         self._forget(name)
         self.places.make(name)
 
     def attach_namespace(self, name: str, place: Place) -> None:
-        """A step of this run gives the namespace of a process this name."""
+        """Note that a step of this run gives the namespace of a process this name."""
         self._forget(name)
         self.places.attach(name, place)
 
     def drop_namespace(self, name: str) -> None:
-        """A step of this run takes it away."""
+        """Note that a step of this run removes a namespace."""
         self._forget(name)
         self.places.drop(name)
 
@@ -204,28 +204,28 @@ class World:
         self._tables = {key: entries for key, entries in self._tables.items() if key[0] != place}
 
     def is_native(self, place: Place) -> bool:
-        """Whether the process by which a namespace is known is one of the host itself, and not of a container."""
+        """Whether the process that stands for a namespace belongs to the host itself, and not to a container."""
         return self.host.is_native(place.pid or 0)
 
     def processes_in(self, place: Place) -> t.Sequence[Process]:
-        """The processes in a namespace that is there now."""
+        """The processes in a present namespace."""
         inode = self.places.inode(place)
         return self.host.processes_in(inode) if inode else ()
 
     def left_in(self, place: Place) -> list[Process]:
-        """Those of them that this run does not take elsewhere, as it does with services of systemd."""
+        """The processes in a namespace that this run does not move elsewhere, as it does with services of systemd."""
         return [process for process in self.processes_in(place) if process.unit not in self.claims.units]
 
     def lost(self, name: str) -> list[Place]:
-        """The namespaces that we made under this name, that have lost it, and that processes live in."""
+        """The namespaces of ours that have lost this name and have processes in them."""
         return self.all_lost().get(name, [])
 
     def all_lost(self) -> t.Mapping[str, list[Place]]:
-        """All of these, by the names that they had."""
+        """All such namespaces, by the names that they had."""
         if self._lost is None:
             self._lost = {}
             for place in self.nameless():
-                # a process may end before we get to its namespace
+                # a process may end before we reach its namespace
                 with contextlib.suppress(KernelError):
                     lo = self.links(place).get("lo")
                     if lo is not None and is_ours(lo):
@@ -233,25 +233,25 @@ class World:
         return self._lost
 
     def is_plugged(self, place: Place) -> bool:
-        """Whether a veth pair of ours leads into a namespace; not into one whose process has just ended."""
+        """Whether a veth pair of ours leads into a namespace; not if its process has just ended."""
         with contextlib.suppress(KernelError):
             ends = (self.near_end(place, link) for link in self.links(place).values())
             return any(is_ours(near) for near in ends if near is not None)
         return False
 
     def require(self, place: Place) -> None:
-        """Raise Conflict unless the place exists; in check mode a missing name is noted and assumed."""
+        """Raise Conflict unless the place exists. In check mode, a missing name is assumed to exist, and noted."""
         if place.netns is not None and not self.has_namespace(place.netns):
             self.assume("namespace", place.netns, "make it with the module netns, or by 'ip netns add'")
         if place.pid is not None and not self.places.has_process(place.pid):
             raise Conflict("There is no process %d on this host; give the PID of one that runs." % place.pid)
 
     def survey(self) -> None:
-        """Read all named namespaces at once, since somebody is about to look into most of them."""
+        """Read all named namespaces at once, for a run that needs most of them."""
         self.host.survey([Place(netns=name) for name, entry in self.places.entries().items() if entry.inode])
 
     def has_anything(self) -> bool:
-        """Whether something of ours will be on the host when the steps planned so far are done."""
+        """Whether the host will have anything of ours when the steps planned so far are done."""
         if any(is_ours(link) for link in self.links().values()) or any(
             self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE, BOOT_OBJECTS)
         ):
@@ -267,14 +267,14 @@ class World:
         return self._links_of(place)
 
     def label(self, name: str, place: Place = HOST) -> str:
-        """Whose a link of ours is, by its label; empty when it has none, or is not ours."""
+        """The label of a link of ours; empty if it has none, or is not ours."""
         if place.netns is not None and not self.has_namespace(place.netns):
             return ""
         link = self.links(place).get(name)
         return label_of(link.alias) if link is not None and is_ours(link) else ""
 
     def projects(self) -> t.Mapping[str, str]:
-        """The project of each network that has something on the host now, as far as this run has looked."""
+        """The project of each network with objects on the host, as far as this run has read it."""
         with_rules = self.firewall.is_open
         if with_rules not in self._projects:
             labels = {label_of(link.alias) for link in self.links().values() if is_ours(link)}
@@ -293,7 +293,7 @@ class World:
         return found
 
     def put_link(self, link: Link, place: Place = HOST) -> None:
-        """A step of this run makes the link, or changes it to this."""
+        """Note that a step of this run makes this link, or changes it to this."""
         links = self._links_of(place)
         before = links.get(link.name)
         if before is not None and before.addresses != link.addresses:
@@ -310,7 +310,7 @@ class World:
             self._add_subnets(link, place)
 
     def put_pair(self, near: Link, far: Link, place: Place) -> None:
-        """A step of this run makes a veth pair, with the far end in ``place``."""
+        """Note that a step of this run makes a veth pair, with the far end in ``place``."""
         near, far = (replace(link, index=self._number(), kind="veth") for link in (near, far))
         number = self.places.number(place)
         self.put_link(replace(near, details=VethEnd(far.index, number)))
@@ -318,12 +318,12 @@ class World:
         self._made_peers[number, far.index] = (place, far.name)
 
     def _number(self) -> int:
-        """An index for a link that is still to be made: as unique as the kernel's, and none of those."""
+        """An index for a link that is still to be made: unique, and different from those of the kernel."""
         self._born -= 1
         return self._born
 
     def drop_link(self, name: str) -> None:
-        """A step of this run deletes a link of the host, and with a veth its other end; ports of a bridge stay."""
+        """Note that a step of this run deletes a link of the host, with a veth both ends; ports of a bridge stay."""
         gone = self.links().get(name)
         if gone is None:
             return
@@ -338,7 +338,7 @@ class World:
             self._drop(peer, place)
 
     def drop_end(self, place: Place, link: Link) -> None:
-        """A step of this run deletes an end whose other end is not on the host."""
+        """Note that a step of this run deletes an end whose other end is not on the host."""
         self._drop(link, place)
 
     def _drop(self, link: Link, place: Place) -> None:
@@ -360,8 +360,8 @@ class World:
     def is_pair(self, near: Link, place: Place, far: Link) -> bool:
         """Whether a link of the host and one of ``place`` are the ends of one veth pair.
 
-        Each namespace numbers its links anew, so a pair of indexes alone is that of many a foreign pair, too: the
-        namespace has to be the one that the host's end leads to.
+        Each namespace numbers its own links, so other pairs may have the same indexes. Therefore the namespace has to
+        be the one that the host's end leads to.
         """
         one, other = near.details, far.details
         return (
@@ -373,7 +373,7 @@ class World:
         )
 
     def peer_of(self, veth: Link) -> tuple[Place, Link] | None:
-        """The other end of a veth pair of ours; None when it is in a namespace with neither a name nor a process."""
+        """The other end of a veth pair of ours; None if its namespace has neither a name nor a process."""
         if not isinstance(veth.details, VethEnd):
             return None
         place, name = self._find_peer((veth.details.peer_nsid, veth.details.peer_index))
@@ -395,7 +395,7 @@ class World:
         return self._peers.get(key, (HOST, ""))
 
     def near_end(self, place: Place, far: Link) -> Link | None:
-        """The host's end of a veth pair by its end in ``place``; None when it is none, or leads elsewhere."""
+        """The host's end of a veth pair by its end in ``place``; None if the link is not such an end."""
         if self._indexes is None:
             self._indexes = {link.index: link.name for link in self.links().values()}
         if not isinstance(far.details, VethEnd):
@@ -406,7 +406,7 @@ class World:
     def _ends(self, places: t.Iterable[Place]) -> _Ends:
         found: _Ends = {}
         for place in places:
-            # a process may end before we get to its namespace
+            # a process may end before we reach its namespace
             with contextlib.suppress(KernelError):
                 veths = [link for link in self.links(place).values() if isinstance(link.details, VethEnd)]
                 number = self.places.number(place) if veths else 0
@@ -414,14 +414,14 @@ class World:
         return found
 
     def nameless(self) -> list[Place]:
-        """The namespaces that are known by their processes only."""
+        """The namespaces without a name, each by one of its processes."""
         known = {entry.inode for entry in self.places.entries().values()} | {self.host.namespace_inode(HOST)}
         return [Place(pid=min(pids)) for inode, pids in self.host.processes_by_inode().items() if inode not in known]
 
     # -- bridges
 
     def bridge(self, name: str) -> Link | None:
-        """The bridge of this name; None when check mode assumes it."""
+        """The bridge of this name; None if check mode assumes that it exists."""
         link = self.links().get(name)
         if link is None:
             self.assume("bridge", name, "make it with the module bridge")
@@ -440,7 +440,7 @@ class World:
         return name in self.host.stack(HOST).links()
 
     def station(self, bridge: str, address: str) -> str:
-        """Who on a bridge has an IP or a MAC address and is nothing that this run settles; empty when nobody has."""
+        """The station on a bridge with an IP or MAC address, except those that this run settles; empty if none."""
         link = self.links().get(bridge)
         if link is not None and address in _own(link):
             return "the bridge itself"
@@ -463,7 +463,7 @@ class World:
                 yield from ((address, "%s in %s" % (far.name, place)) for address in _own(far))
 
     def take_port(self, bridge: str) -> None:
-        """Raise Conflict when a bridge has no port left for one more link."""
+        """Count one more port of a bridge; raises Conflict if the bridge is full."""
         if self._ports is None:
             self._ports = {}
             for link in self.links().values():
@@ -495,7 +495,7 @@ class World:
         return found
 
     def default_routes(self, place: Place, link: str) -> tuple[int, ...]:
-        """The versions of IP whose default route a link has from us; not one that stands back by its metric."""
+        """The versions of IP in which a link has a default route of ours with the usual metric."""
         ours = [e.route for e in self.routes(place) if (e.link, e.protocol) == (link, ROUTE_PROTOCOL)]
         usual = [route.to for route in ours if metric_of(route) == KERNEL_METRIC[route.to.version]]
         return tuple(sorted(to.version for to in usual if not to.prefixlen))
@@ -519,34 +519,34 @@ class World:
         self._source_rules_of(place).remove(rule)
 
     def ways_of_answers(self) -> t.Sequence[tuple[Network, int, str]]:
-        """For networks of the host's whose answers somebody routes by a table of its own: the table, and the interface
-        of its default route, where that is not the one of the main table."""
+        """The networks of the host that a rule of others routes by another table: network, table, and the interface
+        of the table's default route, if that differs from the one of the main table."""
         if self._answers is None:
             found = [(source, table, self._leaves_by(source.version, table)) for source, table in self._ruled()]
             self._answers = [way for way in found if way[2] and way[2] != self.default_link(way[0].version)]
         return self._answers
 
     def _leaves_by(self, version: int, table: int) -> str:
-        """The interface of a table's default route; empty when it has none."""
+        """The interface of a table's default route; empty if it has none."""
         routes = [
             e for e in self.table_routes(HOST, table) if (e.route.to.version, e.route.to.prefixlen) == (version, 0)
         ]
         return min(routes, key=lambda entry: entry.route.metric or 0).link if routes else ""
 
     def _ruled(self) -> list[tuple[Network, int]]:
-        """Networks with a table of their own by a rule of others, but for tables that marks lead to as well: who marks
-        packets has seen to translated answers, which no rule by source sees."""
+        """Networks with a routing table by a rule of others. Tables that a mark leads to as well are left out, since
+        marks can cover translated answers, which rules by source cannot."""
         stack = self.host.stack(HOST)
         rules = stack.foreign_rules()
         marked = stack.marked_tables() if rules else ()
         return [(source, table) for source, table in rules if (source.version, table) not in marked]
 
     def versions_by_main(self, place: Place) -> t.Container[int]:
-        """The IP versions in which packets of a place come to its main routing table."""
+        """The IP versions in which packets of a place reach its main routing table."""
         return self.host.stack(self.places.home(place)).versions_by_main()
 
     def taken(self, place: Place) -> t.Container[Address]:
-        """The addresses whose packets a place takes for its own."""
+        """The addresses whose packets a place accepts as its own."""
         return self.host.stack(self.places.home(place)).taken()
 
     def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
@@ -562,7 +562,7 @@ class World:
         return self._tables[key]
 
     def had_many_links(self, place: Place) -> bool:
-        """Whether a place has more links than its loopback and one other, before any step of this run."""
+        """Whether a place had more links than its loopback and one other, before any step of this run."""
         home = self.places.home(place)
         return not self.is_new(home) and len(self.host.stack(home).links()) > 2
 
@@ -575,15 +575,15 @@ class World:
         self._table_of(place, entry.route.table).remove(entry)
 
     def settle_routes(self, place: Place, link: str) -> None:
-        """The routes by a link are as this run wants them, with the steps planned so far."""
+        """Note that the steps planned so far bring the routes by a link to what this run wants."""
         self._settled.add((self.places.home(place), link))
 
     def may_move(self, place: Place, link: str) -> bool:
-        """Whether this run will still settle the routes by a link, so that the present ones are not a conflict."""
+        """Whether this run will still settle the routes by a link, so that the present ones are no conflict."""
         return (place, link) in self.claims.routes and (self.places.home(place), link) not in self._settled
 
     def _move_subnets(self, before: Link, after: Link, place: Place) -> None:
-        """The kernel has a route to the subnet of each address."""
+        """Note the routes to subnets that the kernel removes and adds with addresses."""
         kept = {address.network for address in after.addresses}
         gone = {address.network for address in before.addresses} - kept
         routes = self._routes_of(place)
@@ -603,7 +603,7 @@ class World:
                 self._routes_of(place).append(RouteEntry(Route(network, None, metric), link.name, BY_THE_KERNEL))
 
     def refuse_overlap(self, name: str, address: Interface, owner: str = "") -> None:
-        """Raise Conflict when a subnet is somewhere else on the host already.
+        """Raise Conflict if a subnet is already elsewhere on the host.
 
         A less specific route is not an overlap: the kernel prefers the subnet's own.
         """
@@ -615,7 +615,7 @@ class World:
             )
 
     def _holders(self, subnet: Network, settled: t.Container[str]) -> t.Iterator[str]:
-        """What else on the host has addresses of a subnet, as a person would name it."""
+        """Other things on the host with addresses of a subnet, in words."""
         for link in self.links().values():
             for other in link.addresses:
                 if link.name not in settled and overlap(subnet, other.network):
@@ -628,11 +628,11 @@ class World:
                 yield "the %s route to %s" % (entry.kind, entry.route.to)
 
     def addresses(self) -> list[Interface]:
-        """Those of the host, without link-local IPv6 ones."""
+        """The addresses of the host, without link-local IPv6 ones."""
         return [address for link in self.links().values() for address in link.addresses]
 
     def destinations(self) -> list[Network]:
-        """What routes of the host lead to, or keep from being reached; without default routes."""
+        """The destinations of all routes of the host, including blackholes, without default routes."""
         entries = (*self.routes(), *self.host.stack(HOST).barriers())
         return [entry.route.to for entry in entries if entry.route.to.prefixlen]
 
@@ -677,13 +677,13 @@ class World:
         return self.host.port_holder_in(self.places.home(place), port)  # which may be about to get its name
 
     def inode(self, place: Place) -> int:
-        """What identifies a namespace as it will be; 0 when it is still to be made, or not there."""
+        """The inode of a namespace as it will be; 0 if it is still to be made, or missing."""
         if place.netns is None or not self.has_namespace(place.netns):
             return 0
         return 0 if self.is_new(place) else self.places.inode(self.places.home(place))
 
     def says(self, *argv: str) -> str | None:
-        """What a program of the host prints that changes nothing; None when it fails."""
+        """The output of a program of the host that changes nothing; None if it fails."""
         try:
             rc, output, unused = self.host.call(argv)
         except FileNotFoundError:
@@ -755,7 +755,7 @@ class World:
     # -- sysctls and files
 
     def sysctl(self, place: Place, key: str) -> str | None:
-        """A value as it will be; None for a key that is not there, or whose interface is not."""
+        """The value of a key as it will be; None if the key or its interface does not exist."""
         home, name = self.places.home(place), link_of(key)
         planned = self._values.get((home, name), {}).get(key)
         if planned is not None:
@@ -764,8 +764,8 @@ class World:
             link = self.links(home).get(name)
             if link is None:
                 return None
-            if link.index < 0:  # still to be made, and born with this
-                # for all namespaces there is one default of what concerns neighbours
+            if link.index < 0:  # still to be made, and will begin with this
+                # all namespaces share one default for neighbours
                 return self.sysctl(HOST if "/neigh/" in key else home, key.replace("/%s/" % name, "/default/"))
         return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
 
@@ -778,7 +778,7 @@ class World:
         return found
 
     def begins_with(self, key: str) -> str | None:
-        """What the host had for links to come before any step of this run; read once for all who ask."""
+        """The host's value for new links, before any step of this run; read only once."""
         if key not in self._defaults:
             self._defaults[key] = self.host.stack(HOST).read_sysctl(key)
         return self._defaults[key]
@@ -788,9 +788,9 @@ class World:
         return self.sysctl(HOST, FORWARDING[version]) not in (None, "0")
 
     def put_sysctl(self, place: Place, key: str, value: str) -> str | None:
-        """This run wants a key to have this value; returns the one that it will have found, None if there is none.
+        """Note that this run sets a key to this value; returns the value before, None if there is no such key.
 
-        Raises Conflict when the same run wants another value as well: the next one would change it again, for ever.
+        Raises Conflict if the same run also needs another value: each run would change it again.
         """
         home, name = self.places.home(place), link_of(key)
         before = self.sysctl(place, key)
@@ -812,13 +812,13 @@ class World:
             self._values.setdefault((home, link_of(own)), {})[own] = value
 
     def file(self, path: str) -> str | None:
-        """The text of a file as it will be, such as one of sysctl.d(5) or a unit of systemd; None: there is none."""
+        """The text of a file as it will be, such as one of sysctl.d(5) or a unit of systemd; None if there is none."""
         if path not in self._files:
             return self.host.read_file(path)
         return self._files[path]
 
     def look_file(self, path: str) -> str | None:
-        """The text of a file that may be somebody else's, as it will be; None: there is none that can be read."""
+        """The text of a file that may not be ours, as it will be; None if it cannot be read."""
         if path in self._files:
             return self._files[path]
         if path not in self._looked:
@@ -826,11 +826,11 @@ class World:
         return self._looked[path]
 
     def namespace_files(self) -> t.Iterator[tuple[str, str]]:
-        """The namespaces with a folder of their own below /etc/netns, and the names of the files there."""
+        """The namespaces with a folder below /etc/netns, each with the names of the files there."""
         for netns in self.host.folder(NETNS_FILES):
             yield from ((netns, name) for name in self.host.folder("%s/%s" % (NETNS_FILES, netns)))
         if self.host.is_folder(RETIRED):
-            # an empty one has to go as well, so it is told of by a file that it had
+            # an empty folder has to be removed as well, so it counts as one with a file
             yield from ((RETIRED, name) for name in self.host.folder(RETIRED) or ("hosts",))
 
     def inside(self, path: str) -> t.Collection[str]:
@@ -842,9 +842,9 @@ class World:
         return self.host.read_bytes(path)
 
     def put_file(self, path: str, text: str | None) -> str | None:
-        """This run wants a file to have this text, None to be gone; returns the text that it will have found.
+        """Note that this run gives a file this text, or with None removes it; returns the text before.
 
-        Raises Conflict when the same run wants another text as well.
+        Raises Conflict if the same run also needs another text.
         """
         before = self.look_file(path) if path in self._looked else self.file(path)
         if self._files.setdefault(path, text) != text:
@@ -857,7 +857,7 @@ class World:
     # -- assumptions and warnings
 
     def assume(self, kind: str, name: str, advice: str) -> None:
-        """Something is missing: a Conflict, but in check mode an earlier task may be the one that makes it."""
+        """Handle a missing object: a Conflict, but in check mode an earlier task may make it."""
         if not self.check_mode:
             raise Conflict("There is no %s %s on this host; %s." % (kind, name, advice))
         names = self._assumed.setdefault(kind, [])
@@ -865,24 +865,24 @@ class World:
             names.append(name)
 
     def assumed(self, kind: str) -> t.Sequence[str]:
-        """What is missing and taken to be there, by name."""
+        """The names of missing objects that are assumed to exist."""
         return self._assumed.get(kind, ())
 
     def warn(self, text: str) -> None:
-        """Say something that the user should know, once."""
+        """Warn the user of something, once."""
         if text not in self.warnings:
             self.warnings.append(text)
 
     def remark(self, text: str, name: str, key: t.Hashable = None) -> None:
-        """A warning about several objects: ``text`` has a place for their names. What has a key is named once."""
+        """A warning about several objects: ``text`` has a place for their names. An object with a key is named once."""
         self._remarks.setdefault(text, {})[key or name] = name
 
     def remarks(self) -> list[str]:
-        """What was remarked, a sentence for all objects that it is about."""
+        """The remarks, each a sentence for all objects that it is about."""
         return [text % enumerate_few(list(dict.fromkeys(names.values()))) for text, names in self._remarks.items()]
 
     def assumptions(self) -> list[str]:
-        """What check mode took for granted, a sentence for each kind."""
+        """The assumptions of check mode, a sentence for each kind."""
         return [
             "Check mode assumes that %s %s, which %s not there yet, %s made by %s."
             % (
@@ -904,7 +904,7 @@ def is_ours(link: Link) -> bool:
 
 
 def described(link: Link) -> str:
-    """What a link is, for a message."""
+    """A link in words, for a message."""
     return "a %s" % link.kind if link.kind else "a physical or loopback interface"
 
 
@@ -919,21 +919,21 @@ def metric_of(route: Route) -> int:
 
 
 def same_route(one: Route, other: Route) -> bool:
-    """Whether two routes are one to the kernel, on the same link."""
+    """Whether the kernel would take two routes on one link for the same."""
     return one.to == other.to and one.via == other.via and metric_of(one) == metric_of(other)
 
 
 def target_of(route: Route) -> str:
-    """Where a route leads."""
+    """The destination of a route, in words."""
     return str(route.to) if route.to.prefixlen else "default"
 
 
 def via_of(route: Route) -> str:
-    """By which gateway, as a clause; empty when it needs none."""
+    """The gateway of a route as a clause; empty if it has none."""
     return "" if route.via is None else " via %s" % route.via
 
 
 def link_of(key: str) -> str:
-    """The link that a key belongs to; empty when it is not one of a link."""
+    """The link that a key belongs to; empty if it belongs to none."""
     parts = key.split("/")
     return parts[3] if parts[2:3] in (["conf"], ["neigh"]) and parts[3:4] not in (["all"], ["default"], []) else ""

@@ -39,7 +39,7 @@ options:
         elements: str
       ip_range:
         description:
-          - The part of a subnet out of which addresses are chosen for endpoints, such as V(10.20.0.128/25), at most
+          - The part of a subnet from which addresses are chosen for endpoints, such as V(10.20.0.128/25), at most
             one for each address family. By default the whole subnet.
           - Addresses that are given, and those that endpoints have already, may lie outside.
         type: list
@@ -145,14 +145,14 @@ options:
             with the name of the network (V(db), V(db.blue)), their C(aliases), and V(host) for the gateway.
           - They are in C(/etc/netns/NAME/hosts), which C(ip netns exec), the become plugin
             P(dockerless.network.netns#become) and services of an endpoint use in the place of C(/etc/hosts), and
-            C(/etc/netns/NAME/resolv.conf) has the host's name servers. Files there that somebody else made stay as they
-            are. Endpoints by C(pid), and namespaces that this collection did not make, get no files.
+            C(/etc/netns/NAME/resolv.conf) has the host's name servers. Files of others there stay as they are.
+            Endpoints with C(pid), and namespaces that this collection did not make, get no files.
         type: bool
         default: true
       dns:
         description: Whether each endpoint of the network has a DNS server as well, at 127.0.0.53 inside of it, for
-          programs that do not read C(/etc/hosts). It asks nobody for other names where all networks of the endpoint
-          are internal, whatever C(nameservers) says.
+          programs that do not read C(/etc/hosts). It asks no other server if all networks of the endpoint are
+          internal, whatever C(nameservers) says.
         type: bool
         default: false
       nameservers:
@@ -324,7 +324,7 @@ options:
     default: false
   pools:
     description:
-      - Out of which networks without subnets get one. An empty list stands for Docker's default pools,
+      - The ranges from which networks without subnets get one. An empty list stands for Docker's default pools,
         C(172.17.0.0/16) to C(172.31.0.0/16), and C(192.168.0.0/16) in subnets of 20 bits.
       - The subnet follows from the name of the network. Those of one size are tried before those of the next. What
         addresses and routes of the host use, and what other networks have, is left out. A network keeps the subnet
@@ -342,10 +342,10 @@ options:
         required: true
   prune:
     description:
-      - What is removed that this module created and that is not in the list. Other projects, and objects that were
+      - Which objects of this module are removed if they are not in the list. Other projects, and objects that were
         made one by one without a network, always stay.
       - With V(listed), the networks in the list have exactly the endpoints and ports in the list. Other networks stay.
-      - With V(project), the networks of O(project) that are not in the list are removed, too.
+      - With V(project), the networks of O(project) that are not in the list are removed as well.
       - With V(none), nothing is removed.
       - It makes no difference with O(state=absent), which removes the networks in the list.
     type: str
@@ -356,9 +356,9 @@ options:
       - What happens to packets that the host forwards and that neither come from nor go to a network of this
         collection.
       - V(auto) drops them if the host did not forward before there were networks, so that it does not become a router
-        for its LAN. IPv4 and IPv6 are looked at separately. What enters or leaves a bridge that somebody else made,
-        such as that of a container engine, is not dropped, also when the bridge comes later.
-      - V(drop) drops them on every host, those of other bridges included.
+        for its LAN. IPv4 and IPv6 count separately. Packets that enter or leave a bridge of others, such as that of a
+        container engine, are not dropped, even if that bridge is made later.
+      - V(drop) drops them on every host, including those of other bridges.
       - V(unmanaged) leaves them alone.
       - A stricter policy that M(dockerless.network.sysctl_forward) was asked for has priority.
     type: str
@@ -487,9 +487,9 @@ objects:
       network: blue
 recreated:
   description:
-    - The namespaces that were there before, have lost their names, and were made anew. A namespace of this collection
-      that has lost its name gets it back instead if a process lives in it and it is still plugged in.
-    - What runs in the old namespace has no network any more and must be restarted. In check mode, as it would be.
+    - The namespaces that existed before, had lost their names, and were made again. If a process lives in a namespace
+      of this collection that has lost its name, and it is still connected, it gets the name back instead.
+    - Programs in the old namespace have no network any more and must be restarted. In check mode, as it would be.
   returned: success
   type: list
   elements: dict

@@ -11,10 +11,10 @@ short_description: Run services of systemd in network namespaces
 description:
   - Puts a service that the host has, such as that of a package, into a namespace, by a drop-in for its unit. The unit
     itself is not changed.
-  - A service that runs somewhere else than in its namespace is restarted there. That is so when it has run on the host,
-    or in another endpoint, or when the namespace was deleted and made anew. Others are not restarted.
+  - A service that does not run in its namespace is restarted there, because it ran on the host or in another endpoint,
+    or because the namespace was deleted and made again. Other services are not restarted.
   - A service that does not run is started if it is enabled and could not be started before, because it is new in the
-    namespace or the namespace was not there. If it is stopped later, it stays so.
+    namespace or the namespace did not exist. If it is stopped later, it stays stopped.
   - If the namespace has files in C(/etc/netns/NAME), as those of a role's network with names have, the service finds
     C(hosts), C(resolv.conf) and C(nsswitch.conf) of them in place of the host's, and no resolver of the host by its
     socket.

@@ -29,11 +29,11 @@ options:
       - The interface by which the traffic must leave to be translated. By default any.
       - This is the name of an interface, or V(default) for the interface of the default route, or C(!) and a name for
         any interface but that one. The last form usually names the subnet's own bridge.
-      - An interface that is not there is refused, in check mode, too.
+      - An interface that does not exist is refused, also in check mode.
     type: str
   exclude:
-    description: Destinations that are never translated, such as networks behind a VPN. Names of endpoints that are on
-      the host will do, too.
+    description: Destinations that are never translated, such as networks behind a VPN. Names of endpoints on the host
+      are allowed as well.
     type: list
     elements: str
     default: []

@@ -13,7 +13,7 @@ description:
   - The loopback interface inside is brought up.
   - A namespace of this collection that has lost its name, for example by C(ip netns delete), gets it back if a process
     lives in it and a veth pair of this collection leads there. What is inside stays as it is. Otherwise it is created
-    anew, see RV(recreated).
+    again, see RV(recreated).
   - See ip-netns(8) and network_namespaces(7).
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
@@ -111,8 +111,8 @@ objects:
       sample: shop
 recreated:
   description:
-    - The namespaces that were there before, have lost their names, and were made anew. A namespace of this collection
-      that has lost its name gets it back instead if a process lives in it and it is still plugged in.
+    - The namespaces that existed before, had lost their names, and were made again. If a process lives in a namespace
+      of this collection that has lost its name, and it is still connected, it gets the name back instead.
     - What runs in the old namespace has no network any more and must be restarted. In check mode, as it would be.
   returned: success
   type: list

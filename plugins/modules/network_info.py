@@ -253,7 +253,7 @@ networks:
               type: bool
               sample: false
             elsewhere:
-              description: The addresses at which somebody listens whom the published port does not reach.
+              description: Other addresses on which a program listens, which the published port does not reach.
               type: list
               elements: str
               sample: [127.0.0.1]
@@ -279,8 +279,8 @@ networks:
           type: int
           sample: 12
 lost:
-  description: The namespaces that this collection created and in which processes still live, though they were removed
-    or made anew. What runs there has no network any more.
+  description: The namespaces of this collection in which processes still live, although they were removed or made
+    again. Programs there have no network any more.
   returned: success
   type: list
   elements: dict
@@ -527,14 +527,14 @@ listening:
       elements: int
       sample: [4]
 addresses:
-  description: The host's addresses, without the link-local ones of IPv6. A network without subnets gets none of their
-    subnets, and an endpoint none of them.
+  description: The host's addresses, without the link-local ones of IPv6. They are not chosen for endpoints, nor their
+    subnets for networks.
   returned: success
   type: list
   elements: str
   sample: [192.168.1.5/24]
 routed_subnets:
-  description: The private IPv4 networks that routes of the host lead to. A network without subnets gets none of those.
+  description: The private IPv4 networks that routes of the host lead to. They are not chosen for networks.
   returned: success
   type: list
   elements: str
@@ -545,7 +545,7 @@ reserved_ports:
   type: str
   sample: 50000-50100
 foreign:
-  description: What others have on the host that overrides our rules or may do so, one clause each.
+  description: Rules of others on the host that override those of this collection, or may do so, one clause each.
   returned: success
   type: list
   elements: str
@@ -554,8 +554,8 @@ foreign:
       "iifname eth0 tcp dport 80 drop" in chain forward of table inet mine, handle 7, drops what comes by eth0 to the
       published port 8080/tcp (blue)
 drops:
-  description: Packets that our rules have dropped and that concern no network more than another, for each reason. Rules
-    count from the run that wrote them.
+  description: For each reason, the packets that rules of this collection have dropped and that belong to no single
+    network. Rules count from the run that wrote them.
   returned: success
   type: list
   elements: dict

@@ -11,13 +11,13 @@ short_description: Tell whether a packet arrives, and if not, what is in its way
 description:
   - Follows a packet from an endpoint, from the host or from outside to an address, an endpoint or a published port,
     layer by layer in the kernel's order. It follows the answer back in the same way.
-  - The answer is one verdict. It names the layer, the object there, whose it is, and the command or the option that
-    mends it.
+  - The answer is one verdict. It names the layer, the object there, its owner, and the command or the option that
+    fixes the problem.
   - With O(active=true) one real packet is sent and watched at every link and on every hook of the packet filter that
-    it passes. So the rule, the route or the setting that ends it is found, whoever made it. In check mode, and with
-    O(active=false), the way is worked out from what the kernel has (links, addresses, routes, sysctls and rules), and
-    nothing is sent.
-  - Where nobody can tell, the verdict is V(unknown) (RV(verdict)), and the reason says what could not be told.
+    it passes. So it finds the rule, the route or the setting that ends the packet's way, whoever made it. In check
+    mode, and with O(active=false), the way is worked out from the state of the kernel (links, addresses, routes,
+    sysctls and rules), and nothing is sent.
+  - If the way cannot be worked out, the verdict is V(unknown) (RV(verdict)), and the reason says why.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.info_module
@@ -67,8 +67,8 @@ options:
     default: 4.0
   inject:
     description:
-      - With O(from=outside), put the packet into the host's uplink as if the network had brought it, so nobody
-        outside is needed. This takes C(tc), and a pair of links that exists for a moment.
+      - With O(from=outside), put the packet into the host's uplink as if the network had brought it, so that no sender
+        outside is needed. This uses C(tc), and a pair of links that exists for a moment.
       - With V(false), wait for O(timeout) seconds for somebody outside to send one.
     type: bool
     default: true
@@ -130,10 +130,10 @@ RETURN = r"""
 verdict:
   description:
     - V(arrives), the answer came back, or with UDP a socket took the packet.
-    - V(refused), somebody said no, such as a host where nothing listens, or a rule that rejects.
+    - V(refused), the packet was rejected, for example by a host where nothing listens, or by a rule.
     - V(lost), the packet or its answer was dropped on this host.
     - V(unanswered), the packet was delivered or has left the host, and no answer came.
-    - V(unknown), nobody can tell without a real packet.
+    - V(unknown), it takes a real packet to find out.
   returned: success
   type: str
   sample: lost

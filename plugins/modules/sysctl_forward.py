@@ -10,13 +10,12 @@ module: sysctl_forward
 short_description: Let the host forward between its networks
 description:
   - Turns on forwarding, now and for the next boot. The two are checked and repaired separately.
-  - What is asked for adds up. The role asks for what its networks need, and a call of this module for what its options
-    say. A request replaces the one by the same O(asked_by), and O(state=absent) takes it back. Neither touches what
-    others asked for.
-  - The module notes the values that it finds. They are restored as soon as nobody asks for anything else, and no object
-    of this collection needs it, such as a masquerade, a published port or a bridge with endpoints. If something else
-    on the host evidently relies on forwarding (a bridge of others that has ports, or NAT rules of others), the value
-    stays. A warning says why.
+  - Requests add up. The role requests what its networks need, and a call of this module what its options say. A request
+    replaces the one with the same O(asked_by), and O(state=absent) takes it back. Neither touches other requests.
+  - The module notes the values that it finds. It restores them as soon as no request needs other values, and no object
+    of this collection does, such as a masquerade, a published port or a bridge with endpoints. If something else on the
+    host evidently relies on forwarding (a bridge of others that has ports, or NAT rules of others), the value stays,
+    and a warning says why.
   - See the kernel's documentation, networking/ip-sysctl.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
@@ -41,7 +40,7 @@ options:
       - Interfaces for which the kernel routes 127.0.0.0/8. A bridge needs this so that the host can reach its
         published ports on 127.0.0.1.
       - M(dockerless.network.port_publish) closes what this would open to others.
-      - The list is complete. An interface that was listed earlier and is no longer is not asked for any more.
+      - The list is complete. A request for an interface that is no longer in the list is taken back.
     type: list
     elements: str
     default: []
@@ -124,8 +123,8 @@ objects:
       type: str
       sample: unmanaged
     asked_by:
-      description: Whose requests have been added up. V(objects) stands for what objects of this collection still need
-        although nobody asks for it any more.
+      description: The names of the requests that have been added up. V(objects) stands for what objects of this
+        collection still need without a request.
       type: list
       elements: str
       sample: [bridge_network, sysctl_forward]

@@ -10,7 +10,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 METHOD = "dockerless.network.netns"
-# Variables that an endpoint has values of its own for.
+# Variables for which an endpoint has its own values.
 _OWN = ("ansible_become", "ansible_become_method", "ansible_host", "ansible_connection", "ansible_netns")
 _IN_THE_NAMESPACE = "ansible_become | default(false) | bool and ansible_become_method | default('') == '%s'" % METHOD
 _ON_THE_HOST = (
@@ -24,7 +24,7 @@ Variables = dict[str, t.Any]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One namespace, with the networks it is in."""
+    """A namespace, with the networks that it is in."""
 
     name: str
     netns: str
@@ -33,7 +33,7 @@ class Endpoint:
 
 @dataclass
 class Declared:
-    """The endpoints of a host, and what to say about those that cannot be had."""
+    """The endpoints of a host, and warnings about those that are left out."""
 
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Template:
-    """Text that is a template, and no value."""
+    """Text that is a template instead of a value."""
 
     text: str
 
@@ -74,7 +74,7 @@ def _note(found: Declared, network: str, endpoint: t.Mapping[str, t.Any], render
 
 
 def _dictionaries(value: t.Any, render: Render) -> list[t.Mapping[str, t.Any]]:
-    """What of a list is a dictionary; the role refuses the rest when it runs."""
+    """The dictionaries in a list; the role refuses everything else when it runs."""
     items = render(value) if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)):
         return []
@@ -102,7 +102,7 @@ def host_variables(host: str, names: t.Iterable[str], endpoint: Endpoint) -> Var
 
 
 def group_names(host: str, endpoint: Endpoint) -> list[str]:
-    """The groups of an endpoint; none of its host's, whose plays are not for it."""
+    """The groups of an endpoint, without those of its host, whose plays are not for it."""
     networks = ["network_%s" % network for network in dict.fromkeys(endpoint.networks)]
     return ["endpoints", "endpoint_%s" % endpoint.name, *networks, "on_%s" % host]
 
@@ -112,7 +112,7 @@ def _reference(host: str, name: str) -> Template:
 
 
 def _guarded(expression: str) -> Template:
-    """Something without which nothing runs, and which there is only for a task that runs in the namespace."""
+    """A value that every task needs, and that exists only for a task that runs in the namespace."""
     text = "{{ (%s) if (%s) else undef(hint=%s) }}"
     return Template(text % (expression, _IN_THE_NAMESPACE, _quoted(_ON_THE_HOST)))
 

@@ -18,7 +18,7 @@ Arguments = dict[str, t.Any]
 
 
 def arguments(composition: Composition) -> dict[str, t.Any]:
-    """For each module the objects that are to be there and those that are to go, and what the host shall forward."""
+    """For each module the objects to make and to remove, and what the host must forward."""
     present, absent = composition.present, composition.absent
     forward = [("present", item) for item in present.sysctl_forward]
     forward += [("absent", item) for item in absent.sysctl_forward]
@@ -48,7 +48,7 @@ def arguments(composition: Composition) -> dict[str, t.Any]:
 
 
 def _of_project(item: Arguments, label: str) -> Arguments:
-    """What a module shall take away, and whose it is."""
+    """The objects that a module removes, with their owner."""
     return dict(item, **compact(project=belongs(label)["project"]))
 
 
@@ -120,7 +120,7 @@ def _masquerade_key(item: Masquerade) -> Arguments:
 
 
 def _port_key(item: PublishedPort) -> Arguments:
-    """What names a published port, and what its module cannot do without."""
+    """The options that identify a published port, and those that its module requires."""
     described = PortPublishKind.describe(item)
     names = ("host_ip", "host_port", "protocol", "container_ip", "bridge", "project")
     return dict({name: described[name] for name in names if name in described}, state="absent")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What network_info returned, read back into the report that it was spelled from."""
+"""Reads the result of network_info back into the report that it was made from."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ Facts = t.Mapping[str, t.Any]
 
 
 def is_report(info: t.Any) -> bool:
-    """Whether this may be what network_info returned."""
+    """Whether this may be a result of network_info."""
     return isinstance(info, t.Mapping) and "networks" in info
 
 
 def read_report(info: Facts) -> HostReport:
-    """What is not in ``info`` is not on the host; raises InvalidRequest for what network_info cannot have returned."""
+    """The report in ``info``; raises InvalidRequest for values that network_info cannot have returned."""
     forwarding = info.get("forwarding") or {}
     uplinks = info.get("uplinks") or {}
     ports = _Ports()
@@ -70,7 +70,7 @@ def read_report(info: Facts) -> HostReport:
 
 
 class _Ports:
-    """Each published port is in the JSON twice, with its network and with the host; it is read once."""
+    """Reads each published port once, as the JSON has it twice: with its network and with the host."""
 
     def __init__(self) -> None:
         self._known: dict[str, PublishedPort] = {}
@@ -86,7 +86,7 @@ class _Ports:
 
 
 def _file(item: Facts) -> NamespaceFile:
-    """Without its text, which network_info does not return."""
+    """A file without its text, which network_info does not return."""
     netns, name = item["path"].split("/")[-2:]
     return NamespaceFile(netns, name, network=_label(item))
 
@@ -121,7 +121,7 @@ def _addresses(texts: t.Iterable[str]) -> tuple[Interface, ...]:
 
 
 def _policy(item: Facts | None) -> BridgePolicy | None:
-    """What a request would be refused for may be there all the same: flows of a bridge whose subnets came later."""
+    """A policy, without the checks of a request: a bridge may have flows that were allowed before its subnets."""
     if item is None:
         return None
     policy = BridgeFirewallKind().parse({name: value for name, value in item.items() if name != "subnets"})

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of others is on a host, as network_info returned it."""
+"""The surroundings of our networks, by the result of network_info."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..module_utils.model import Interface, Listener, Network, PublishedPort
 
 
 class ReportedSurroundings(Surroundings):
-    """Reads what it is asked for."""
+    """The surroundings, read when they are needed."""
 
     def __init__(self, info: t.Mapping[str, t.Any]) -> None:
         self._info = info

@@ -61,7 +61,7 @@ REPORTS = {
     ),
     "the filter copies what Ansible has around its values: slow, and two deprecations": (
         "cases_hosts::the_filter_copies_nothing_of_ansible_and_warns_of_nothing",
-        "given::containers_become_plain_all_the_way_down_and_are_read_once",
+        "reading::containers_become_plain_all_the_way_down_and_are_read_once",
     ),
     "addresses with a zone id are taken, and never come to rest": (
         "parsing::a_bad_value_gets_one_sentence_with_the_option_and_the_value[fd00:20::5%eth0]",
@@ -287,7 +287,7 @@ NEW_USERS = {
     ),
     "values that YAML has turned into something else": (
         "cases_hosts::values_that_yaml_has_changed",
-        "given::anything_else_is_refused_with_the_option_and_what_to_write",
+        "reading::anything_else_is_refused_with_the_option_and_what_to_write",
         "parsing::a_pair_of_ports_that_yaml_has_read_as_a_number_is_never_published",
     ),
     "an empty key is an error": (

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which endpoint gets which address: what it was given, else what it has, else one that follows from its names."""
+"""Chooses the addresses of endpoints: the given one, or the present one, or one that follows from the names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import ipaddress
 
 from ..model import Address, Interface, InvalidRequest, Network
 
-# Enough for addresses not to meet, and an address that is chosen out of an IPv6 subnet stays short enough to be read.
+# Enough to avoid collisions, and few enough for a readable address in an IPv6 subnet.
 _SPAN = 2**32
 
 
 class Subnet:
-    """The addresses of a subnet, each with its holder; out of ``pool``, by default all of it, addresses are chosen."""
+    """The addresses of a subnet, each with its holder. They are chosen from ``pool``, by default the whole subnet."""
 
     def __init__(self, network: Network, gateway: Address, title: str, pool: Network | None = None) -> None:
         self.network = network
@@ -25,7 +25,7 @@ class Subnet:
         self.take(gateway, "the gateway")
 
     def take(self, address: Address, holder: str) -> None:
-        """Give an address away; InvalidRequest when it is not in the subnet, or somebody has it."""
+        """Give an address to a holder; InvalidRequest if it is outside the subnet, or taken."""
         if address not in self.network:
             raise InvalidRequest(
                 "%s: address %s of %s is outside the subnet %s." % (self.title, address, holder, self.network)
@@ -45,14 +45,14 @@ class Subnet:
         return address in self.network and self._is_host(address) and address not in self._holders
 
     def choose(self, seed: str, holder: str) -> Address:
-        """Give away the address that follows from ``seed``, or the next free one behind it.
+        """Give away the address that follows from ``seed``, or the next free one after it.
 
-        It depends on nothing else, so that a host that is set up anew, or another one, has it again.
+        Nothing else counts, so that another host, or the same one after it was set up again, gets the same address.
         """
         make = ipaddress.IPv4Address if self.network.version == 4 else ipaddress.IPv6Address
         first, size = int(self.pool.network_address), min(self.pool.num_addresses, _SPAN)
         begin = stable_number(seed)
-        # one of so many in a row is free
+        # one of that many in a row is free
         for step in range(min(size, len(self._holders) + 3)):
             address = make(first + (begin + step) % size)
             if self.is_free(address):
@@ -67,7 +67,7 @@ class Subnet:
         return make((int(address), self.network.prefixlen))
 
     def _is_host(self, address: Address) -> bool:
-        """Without the ends of an IPv4 subnet, or the routers' anycast address of an IPv6 one (RFC 4291, 2.6.1)."""
+        """Whether it is neither an end of an IPv4 subnet nor the anycast address of an IPv6 one (RFC 4291, 2.6.1)."""
         if self.network.prefixlen >= self.network.max_prefixlen - 1:
             return True
         last = self.network.version == 4 and address == self.network.broadcast_address
@@ -75,5 +75,5 @@ class Subnet:
 
 
 def stable_number(seed: str) -> int:
-    """A number that follows from a text, and is another one for another text."""
+    """A number that follows from a text, and differs between texts."""
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")

@@ -43,10 +43,10 @@ from .spec import read_masquerade
 from .surroundings import NOTHING_AROUND, Surroundings
 
 _NOTHING_LISTED = {
-    "present": "set prune to project if no network of project %s shall be left",
+    "present": "set prune to project to remove all networks of project %s",
     "absent": (
-        "name the networks of project %s that shall go; all that this collection has made on a host goes by"
-        " 'ansible-playbook dockerless.network.purge', or by the option everything"
+        "name the networks of project %s to remove; 'ansible-playbook dockerless.network.purge', or the option"
+        " everything, removes all that this collection has made on a host"
     ),
 }
 _STRANDED = (
@@ -61,7 +61,7 @@ def compose(
     scope: Scope = BY_DEFAULT,
     around: Surroundings = NOTHING_AROUND,
 ) -> Composition:
-    """What to ask of the host; raises InvalidRequest, whose text is for the user."""
+    """The objects to request; raises InvalidRequest with a text for the user."""
     wanted = read_networks(networks, report, scope, around) if scope.state == "present" else []
     names = {network.name for network in wanted} if scope.state == "present" else read_names(networks)
     if not names and not scope.may_be_empty:
@@ -71,7 +71,7 @@ def compose(
     decide(wanted, report, goes, around)
     present = _plan_present(wanted, report, goes, around)
     absent = removals(present, report, goes, scope.service_removal)
-    # Replacing the masquerade of a listed network is a change, not pruning, so the old one goes in any case.
+    # To replace the masquerade of a listed network is a change and not pruning, so the old one is removed in any case.
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
     forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
@@ -83,7 +83,7 @@ def compose(
 
 
 def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
-    """A bridge of a network that stays and is not in the list would leave that one without."""
+    """Raise InvalidRequest for a bridge of a network outside the list, which would lose its bridge."""
     listed = scope.labels(network.name for network in wanted)
     for network in wanted:
         there = network.there.network if network.there is not None and network.there.ours else ""
@@ -95,7 +95,7 @@ def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, g
 
 
 def _left_alone(names: t.Collection[str], report: HostReport, scope: Scope) -> t.Iterator[str]:
-    """Networks that are to go, and stay because they are another project's."""
+    """Warnings about networks to remove that stay, since they belong to another project."""
     for network in report.networks if scope.state == "absent" else ():
         name, project = name_of(network.network), project_of(network.network)
         if name in names and project != scope.project:
@@ -159,7 +159,7 @@ def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) 
 def _plan_masquerade(
     network: BridgeNetwork, version: int, options: Options, excluded: t.Iterable[Network], report: HostReport
 ) -> Masquerade:
-    """What is said of addresses of the other family is for the network's other masquerade."""
+    """The masquerade of one family; options with addresses of the other family are for the other one."""
     from ..kinds.nat_masquerade import parse_out
 
     to_source = read.address("to_source", options["to_source"]) if options.get("to_source") else None
@@ -174,7 +174,7 @@ def _plan_masquerade(
 
 
 def _out_interface(given: str | None, network: BridgeNetwork, version: int, report: HostReport) -> str:
-    """The interface by the name that the report has for it, so that what is there is known again."""
+    """The interface by the name that the report has for it, so that the present masquerade is recognised."""
     if not given:
         return "!" + network.bridge
     if given == "default":
@@ -183,7 +183,7 @@ def _out_interface(given: str | None, network: BridgeNetwork, version: int, repo
 
 
 def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[Namespace]:
-    """Each namespace once, noted under the first network that needs it, be that one of the list or one that stays."""
+    """Each namespace once, with the label of the first network that needs it, in the list or on the host."""
     listed = {network.label for network in networks}
     staying = {network.network for network in report.networks} - listed
     noted = {item.name: item.network for item in report.namespaces if item.network in staying}
@@ -200,7 +200,7 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
 
 
 def _plan_services(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[EndpointService]:
-    """Each unit once, noted under the first network in the list that names it, if it is noted under none that stays."""
+    """Each unit once, with the label of a network that stays, or else of the first one in the list that names it."""
     listed = {network.label for network in networks}
     noted = {item.unit: item.network for item in report.services if item.network not in listed}
     found: dict[tuple[str, str], EndpointService] = {}
@@ -217,7 +217,7 @@ def _plan_services(networks: t.Sequence[BridgeNetwork], report: HostReport, goes
 def _plan_veths(
     networks: t.Sequence[BridgeNetwork], routed: t.Collection[str], beside: _Beside, names: Names
 ) -> list[Veth]:
-    """``routed`` are the bridges whose endpoints talk to one another by way of the host."""
+    """The veth pairs; ``routed`` are the bridges whose endpoints talk to one another through the host."""
     legs = Counter((e.place, v) for n in networks if not n.internal for e in n.endpoints for v in n.subnets)
     legs.update(beside.ways.keys())
     served = beside.served({place for place, unused in legs})
@@ -227,11 +227,11 @@ def _plan_veths(
         ways = {} if network.internal else {v: Route(ANYWHERE[v], via) for v, via in network.gateways.items()}
         by_host = _ways_by_host(network) if network.bridge in routed else ()
         for endpoint in network.endpoints:
-            # one way out for each version: by the first network that has one
+            # one default route for each version of IP: by the first network that has one
             own = ways if endpoint.default_route else {}
             routes = [way for version, way in own.items() if (endpoint.place, version) not in served]
             served.update((endpoint.place, version) for version in own)
-            # where there are several ways out, what was asked by one of them is answered by it
+            # if there are several ways out, a request by one of them is answered by the same one
             several = {v for v in ways if legs[endpoint.place, v] > 1 or not endpoint.default_route}
             sources = [way.via for version, way in ways.items() if way.via and version in several]
             with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
@@ -265,7 +265,7 @@ def _refuse_double_mac(network: BridgeNetwork, endpoint: Endpoint, mac: str | No
 
 
 class _Beside:
-    """The endpoints on the host that are not in the list, and stay."""
+    """The endpoints on the host that stay although they are not in the list."""
 
     def __init__(
         self, networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings
@@ -273,7 +273,7 @@ class _Beside:
         kept = {endpoint.veth for endpoint in staying(networks, report, goes)}
         self._report, self._around = report, around
         self._all = [(n, e) for n in report.networks for e in n.endpoints if e.veth in kept]
-        # those that could be a way out, by namespace and version of IP, with the names of their networks
+        # possible default routes: by namespace and version of IP, the name of the network
         self.ways: dict[tuple[Place, int], str] = {}
         for network, endpoint in self._all:
             for version in (4, 6):
@@ -281,12 +281,12 @@ class _Beside:
                     self.ways.setdefault((Place(netns=endpoint.netns), version), network.name)
 
     def served(self, places: t.Container[Place]) -> set[tuple[Place, int]]:
-        """The namespaces among these that have their default route by one of them, for a version of IP."""
+        """The namespaces among these with a default route by such an endpoint, each with the version of IP."""
         ends = [(Place(netns=e.netns), e) for unused, e in self._all if Place(netns=e.netns) in places]
         return {(place, version) for place, end in ends for version in self._around.default_routes(end)}
 
     def stranded(self, present: Objects) -> list[str]:
-        """What to say where a default route goes, and another network that stays is not asked to give one."""
+        """Warnings of a namespace that loses its default route although a network outside the list has one for it."""
         ends = [(veth.peer.place, route.to) for veth in present.veth for route in veth.peer.routes]
         served = {(place, to.version) for place, to in ends if not to.prefixlen}
         found = []
@@ -320,9 +320,10 @@ def _plan_veth(
 
 
 def _ways_by_host(network: BridgeNetwork) -> tuple[Route, ...]:
-    """Routes to the other endpoints over the gateway: isolated ports do not hear one another, the host hears both.
+    """Routes to the other endpoints by the gateway: isolated ports cannot reach one another, but the host reaches both.
 
-    The gateway has a route of its own, or the kernel would find it behind itself and refuse the others.
+    The gateway needs a route of its own. Otherwise it would be reached by itself, and the kernel would refuse the
+    routes.
     """
     routes: list[Route] = []
     for version, subnet in network.subnets.items():
@@ -341,7 +342,7 @@ def _plan_names(
     goes: Goes,
     around: Surroundings,
 ) -> list[str]:
-    """The files of names and the DNS servers, and what to say of them."""
+    """Plan the files of names and the DNS servers; returns warnings about them."""
     if not (report.files or report.views or any(network.endpoints and network.named for network in networks)):
         return []
     from .naming import known_names, name_views, without_names

@@ -24,14 +24,14 @@ class Names:
         self._known: t.Mapping[tuple[str, str], t.Sequence[Endpoint]] | None = None
 
     def addresses(self, option: str, values: t.Iterable[str], network: BridgeNetwork) -> list[str]:
-        """The values, each name in its place by the addresses of what it names; raises InvalidRequest."""
+        """The values, with each name replaced by the addresses of its endpoints; raises InvalidRequest."""
         found: list[str] = []
         for value in values:
             found += self._of(option, value, network) if is_name(value) else [value]
         return found
 
     def flows(self, entries: t.Iterable[Options], network: BridgeNetwork) -> list[Options]:
-        """Entries of ``allow``, each with a name once for each pair of its addresses."""
+        """Entries of ``allow``, with one entry for each pair of addresses that names stand for."""
         return [flow for entry in entries for flow in self._flows(entry, network)]
 
     def _flows(self, entry: Options, network: BridgeNetwork) -> list[Options]:
@@ -50,7 +50,7 @@ class Names:
         return found
 
     def routes(self, entries: t.Iterable[Options], network: BridgeNetwork) -> list[Options]:
-        """Entries of ``routes`` likewise."""
+        """Entries of ``routes``, with one entry for each pair of addresses that names stand for."""
         return [route for entry in entries for route in self._routes(entry, network)]
 
     def _routes(self, entry: Options, network: BridgeNetwork) -> list[Options]:
@@ -83,7 +83,7 @@ class Names:
         return next((known[key] for key in keys if key in known), ())
 
     def _all(self) -> t.Mapping[tuple[str, str], t.Sequence[Endpoint]]:
-        """The endpoints by their network and their name, and by their aliases where these are no names."""
+        """The endpoints by network and name, and by aliases that are not also names."""
         if self._known is None:
             given = aliases(self._networks)
             known: dict[tuple[str, str], list[Endpoint]] = {}
@@ -96,7 +96,7 @@ class Names:
         return self._known
 
     def _elsewhere(self, option: str, name: str, network: BridgeNetwork) -> list[Endpoint]:
-        """What other networks call so, if that is the same in all of them."""
+        """The endpoints of this name in other networks, if these mean the same namespace."""
         known = self._all()
         found = [(other, known[other.name, name]) for other in self._networks if (other.name, name) in known]
         if not found:

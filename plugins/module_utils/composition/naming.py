@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which names each endpoint knows: those of all endpoints that it shares a network with."""
+"""The names that each endpoint knows: those of all endpoints in its networks."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Known = t.Mapping[str, t.Sequence[Section]]
 def known_names(
     networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings = NOTHING_AROUND
 ) -> Known:
-    """The sections of each namespace that this run is about, none where nothing is known any more.
+    """The sections of each namespace of this run; none for a namespace that knows no names any more.
 
-    Only namespaces that we made have any; what lives in others has the files of whoever made it.
+    Only namespaces that we made have sections. Programs in other namespaces have the files of its owner.
     """
     before, given, names = noted(report), aliases(networks), Names(networks)
     _refuse_unknown(given, networks, report)
@@ -51,7 +51,7 @@ def known_names(
 
 
 def _refuse_unknown(given: Aliases, networks: t.Sequence[BridgeNetwork], report: HostReport) -> None:
-    """A network that aliases are given for may be left out of the list, but there has to be one."""
+    """Raise InvalidRequest for aliases in a network that does not exist, in the list or on the host."""
     known = {network.name for network in networks} | {name_of(network.network) for network in report.networks}
     for name, place in given:
         if name not in known:
@@ -59,7 +59,7 @@ def _refuse_unknown(given: Aliases, networks: t.Sequence[BridgeNetwork], report:
 
 
 def name_views(known: Known, report: HostReport, networks: t.Sequence[BridgeNetwork]) -> list[NameView]:
-    """What DNS servers are to know, one for each namespace of which a network has ``dns``."""
+    """The views of DNS servers, one for each namespace with a network that has ``dns``."""
     subnets: dict[str, tuple[Network, ...]] = {item.network: item.subnets for item in report.networks}
     subnets.update((item.label, tuple(subnet.network for subnet in item.subnets.values())) for item in networks)
     entries: dict[tuple[int, ...], tuple[NameEntry, ...]] = {}
@@ -114,7 +114,7 @@ def _sections(
 
 
 def _common(network: BridgeNetwork, aliases: Aliases, others: t.Sequence[EndpointReport], before: Noted) -> Section:
-    """What all endpoints of a network have of it."""
+    """The part of a section that all endpoints of a network share."""
     entries = [NameEntry(gateway, (GATEWAY,)) for gateway in network.gateways.values()]
     named = [(names, [address.ip for address in item.addresses]) for item, names in _named(network, aliases)]
     named += [(_names_of_other(other, network, before), [a.ip for a in other.addresses]) for other in others]
@@ -130,7 +130,7 @@ _OWN_OPTIONS = ("extra_hosts", "nameservers", "search")
 
 
 def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNetwork, names: Names) -> Section:
-    """With what one endpoint has for itself."""
+    """The section of one endpoint, with the part that only this one has."""
     options = endpoint.options
     resolver, servers = options.get("resolver") is not False, network.options.get("nameservers") or ()
     if resolver and not servers and not any(map(options.get, _OWN_OPTIONS)):
@@ -147,7 +147,7 @@ def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNe
 
 
 def _kept(common: Section, there: Section) -> Section:
-    """That of an endpoint that is not in the list, and stays."""
+    """The section of an endpoint that stays although it is not in the list."""
     return replace(
         common, extra=there.extra, nameservers=there.nameservers, search=there.search, resolver=there.resolver
     )
@@ -167,7 +167,7 @@ def _extra(values: t.Sequence[str], taken: set[str], names: Names, network: Brid
 
 
 def _names_of_other(other: EndpointReport, network: BridgeNetwork, before: Noted) -> tuple[str, ...]:
-    """What an endpoint is called that is not in the list: as it was, or like its namespace."""
+    """The names of an endpoint outside the list: as before, or that of its namespace."""
     netns = other.netns or ""
     for address in other.addresses:
         found = before.names(netns, network.label, address.ip)
@@ -185,7 +185,7 @@ def _both(name: str, network: str) -> tuple[str, ...]:
 
 
 def _named(network: BridgeNetwork, aliases: Aliases) -> t.Iterator[tuple[Endpoint, tuple[str, ...]]]:
-    """The endpoints of a network with their names in it; raises InvalidRequest where one name means two things."""
+    """The endpoints of a network with their names in it; raises InvalidRequest if a name means two things."""
     holders: dict[str, str] = {}
     found = [(endpoint, names_of(endpoint, network)) for endpoint in network.endpoints]
     for endpoint, names in found:
@@ -202,12 +202,12 @@ def _named(network: BridgeNetwork, aliases: Aliases) -> t.Iterator[tuple[Endpoin
 
 
 def names_of(endpoint: Endpoint, network: BridgeNetwork) -> tuple[str, ...]:
-    """The name of an endpoint, alone and with that of its network; none when it cannot be the name of a host."""
+    """The name of an endpoint, alone and with its network; none if it cannot be the name of a host."""
     return _both(endpoint.name, network.name) if read.is_host_name(endpoint.name) else ()
 
 
 def without_names(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[str]:
-    """What to say of endpoints that nobody can look up."""
+    """Warnings about endpoints that cannot be looked up by name."""
     for network in networks:
         names = [item.name for item in network.endpoints if not read.is_host_name(item.name)] if network.named else []
         if names:

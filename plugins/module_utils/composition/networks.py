@@ -25,10 +25,10 @@ from .publish import Publish, parse
 from .scope import Goes, Scope
 from .surroundings import NOTHING_AROUND, Surroundings
 
-# By the name of a network and where an endpoint lives.
+# Keys are the name of a network and the place of an endpoint.
 Aliases = t.Mapping[tuple[str, Place], t.Sequence[str]]
 
-# Options of an endpoint that stand in its files below /etc/netns.
+# Options of an endpoint that only its files below /etc/netns hold.
 _IN_FILES = ("search", "extra_hosts", "nameservers")
 _NAMES: Option = {"type": "list", "elements": "str"}
 _WORD = r"[A-Za-z0-9_]+"
@@ -36,16 +36,16 @@ _WORD = r"[A-Za-z0-9_]+"
 
 @dataclass
 class Endpoint:
-    """One end of a network, with what is decided about it so far."""
+    """An endpoint of a network, with the decisions about it so far."""
 
     name: str
     place: Place  # the namespace that it lives in
-    veth: str  # the host's end of its veth pair, by which it is known again wherever it lives
+    veth: str  # the host's end of its veth pair, by which it is recognised wherever it lives
     interface: str  # empty: not decided yet
     mac_address: str | None
     wanted: t.Sequence[Address]
     publish: t.Sequence[Publish]
-    default_route: bool = True  # whether this network may give it one
+    default_route: bool = True  # whether this network may give it its default route
     options: Options = field(default_factory=dict)
     services: t.Sequence[str] = ()  # units of systemd that run in it
     addresses: list[Interface] = field(default_factory=list)
@@ -63,12 +63,12 @@ class BridgeNetwork:
     subnets: dict[int, Subnet]
     gateways: dict[int, Address]
     endpoints: list[Endpoint]
-    there: NetworkReport | None  # what is on its bridge now
+    there: NetworkReport | None  # the present state of its bridge
     unplugged: t.Sequence[EndpointReport] = ()
 
     @property
     def label(self) -> str:
-        """Whose its objects are, as that is noted on them."""
+        """The label of its objects."""
         return label(self.name, self.project)
 
     @property
@@ -88,11 +88,11 @@ class BridgeNetwork:
 
     @property
     def others(self) -> t.Sequence[EndpointReport]:
-        """All endpoints that are on its bridge now, and its own whose bridge is gone."""
+        """All present endpoints on its bridge, and its own whose bridge is gone."""
         return (*(self.there.endpoints if self.there else ()), *self.unplugged)
 
     def known(self) -> dict[str, EndpointReport]:
-        """The endpoints of this network that are on the host now, by the host's end of their veth pair."""
+        """The present endpoints of this network, by the host's end of their veth pair."""
         return {endpoint.veth: endpoint for endpoint in self.others if endpoint.network == self.label}
 
 
@@ -114,21 +114,21 @@ def read_networks(
 
 
 def read_names(networks: t.Sequence[Options]) -> set[str]:
-    """The names in the list, whatever else is said of the networks."""
+    """The names in the list, without a look at other options."""
     return {read.label("name", name) for name in spec.read_names(networks)}
 
 
 def decide(
     networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings = NOTHING_AROUND
 ) -> None:
-    """Give every endpoint its interface's name and its addresses; what stays beside the list keeps its own."""
+    """Give every endpoint its interface and its addresses; endpoints outside the list that stay keep theirs."""
     _name_interfaces(networks, staying(networks, report, goes))
     for network in networks:
         _allocate(network, goes, around)
 
 
 def staying(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[EndpointReport]:
-    """The endpoints on the host that are not in the list, stay, and live in a namespace with a name."""
+    """The endpoints in named namespaces that stay although they are not in the list."""
     listed = {endpoint.veth for network in networks for endpoint in network.endpoints}
     return [item for item in report.endpoints if item.netns and item.veth not in listed and not goes(item.network)]
 
@@ -159,7 +159,7 @@ def _read_options(name: str, options: Options, there: t.Mapping[str, NetworkRepo
 
 
 def _refuse_without_files(options: Options, title: str) -> None:
-    """Options that would say something in files that are not written."""
+    """Raise InvalidRequest for options that only matter to files which are not written."""
     named = options.get("names") is not False
     found = [] if named else [(title, option) for option in ("dns", "nameservers") if options.get(option)]
     for endpoint in options.get("endpoints") or ():
@@ -208,7 +208,7 @@ def _read_subnets(options: Options, title: str) -> dict[int, tuple[Network, Addr
 
 
 def _read_ranges(options: Options, subnets: t.Mapping[int, Network], title: str) -> dict[int, Network]:
-    """Out of which part of a subnet addresses are chosen."""
+    """The part of each subnet from which addresses are chosen."""
     result: dict[int, Network] = {}
     for value in options.get("ip_range") or ():
         part = read.subnet("ip_range", value)
@@ -302,7 +302,7 @@ def _twice(network: str, one: str, other: Endpoint) -> str:
 
 
 def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[EndpointReport]) -> None:
-    """eth0, eth1, … by the order of the list; an endpoint keeps the interface that it has."""
+    """Name interfaces eth0, eth1, … in the order of the list; an endpoint keeps the interface that it has."""
     taken: dict[Place, dict[str | None, str]] = {}
     for other in staying:
         network_name = name_of(other.network)
@@ -333,9 +333,9 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
 
 
 def _allocate(network: BridgeNetwork, goes: Goes, around: Surroundings) -> None:
-    """Given addresses first, then what endpoints have, then what follows from names: nobody is renumbered for another.
+    """Give addresses: first those in the list, then present ones, then new ones, so that no endpoint is renumbered.
 
-    By name, since the order of the list must not decide who gives way where two names lead to one address.
+    New ones go by name, so that the order of the list does not matter if two names lead to one address.
     """
     for endpoint in network.endpoints:
         for address in endpoint.wanted:
@@ -363,7 +363,7 @@ def _choose(network: BridgeNetwork, endpoint: Endpoint) -> None:
 
 
 def _keep(network: BridgeNetwork, endpoint: Endpoint, there: EndpointReport) -> None:
-    """Leave an endpoint the addresses that it has, where they are still free and it was not given others."""
+    """Let an endpoint keep its addresses if they are still free and the list gives it no others."""
     held = {address.version for address in endpoint.addresses}
     for known in there.addresses:
         subnet = network.subnets.get(known.version)
@@ -374,7 +374,7 @@ def _keep(network: BridgeNetwork, endpoint: Endpoint, there: EndpointReport) -> 
 
 
 def _reserve(network: BridgeNetwork, goes: Goes) -> None:
-    """Leave the addresses of endpoints alone that are not in the list and stay."""
+    """Reserve the addresses of endpoints that stay although they are not in the list."""
     listed = {endpoint.veth for endpoint in network.endpoints}
     for other in network.others:
         if other.veth in listed or goes(other.network):
@@ -405,7 +405,7 @@ def _name(endpoint: Endpoint) -> str:
 
 
 def veth_name(network: str, endpoint: str) -> str:
-    """The host's end of an endpoint's veth pair: readable where that fits and is sure to be unique, else a hash."""
+    """The name of the host's end of an endpoint's veth pair: readable if it fits and is unique, otherwise a hash."""
     plain = "v-%s-%s" % (network, endpoint)
     if len(plain) <= LINK_NAME_BYTES and re.fullmatch(_WORD, network) and re.fullmatch(_WORD, endpoint):
         return plain
@@ -414,14 +414,14 @@ def veth_name(network: str, endpoint: str) -> str:
 
 
 def mac_address(addresses: t.Sequence[Interface]) -> str:
-    """An address of a station that follows from its first IP address, so that neighbours' caches stay right."""
+    """A MAC address that follows from the first IP address, so that neighbours' caches stay right."""
     packed = addresses[0].ip.packed
     tail = packed if len(packed) == 4 else hashlib.sha256(packed).digest()[:4]
     return ":".join("%02x" % byte for byte in (0x02, 0x42, *tail))
 
 
 def aliases(networks: t.Sequence[BridgeNetwork]) -> Aliases:
-    """All aliases in a list; an entry may also tell those that its endpoint has in its other networks."""
+    """All aliases in a list; an endpoint may also have those for its other networks."""
     found: dict[tuple[str, Place], list[str]] = {}
     for network in networks:
         for endpoint in network.endpoints:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects for all kinds, as a composition asks for them."""
+"""The objects of all kinds that a composition requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..records import dataclass
 
 @dataclass
 class Objects:
-    """What is to be there, or to go; each field has the name of a kind."""
+    """Objects to make, or to remove; each field has the name of a kind."""
 
     bridge: list[Bridge] = field(default_factory=list)
     netns: list[Namespace] = field(default_factory=list)
@@ -39,14 +39,14 @@ class Objects:
     dns: list[NameView] = field(default_factory=list)
 
     def of(self, kind: str) -> t.Sequence[object]:
-        """Those of one kind."""
+        """The objects of one kind."""
         found: t.Sequence[object] = getattr(self, kind)
         return found
 
 
 @dataclass(frozen=True)
 class Composition:
-    """What a list of networks asks of a host. Of an object that goes, only what names it counts."""
+    """What a list of networks requests of a host. Of an object to remove, only its name counts."""
 
     present: Objects
     absent: Objects

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A subnet for a network that is given none: what it has, else one of the pools that follows from its name."""
+"""The subnet of a network that names none: its present one, or one from the pools that follows from its name."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Pool(t.NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many subnets there are."""
+        """The number of subnets."""
         return 1 << (self.size - self.base.prefixlen)
 
     def subnet(self, place: int) -> Network:
-        """One of them."""
+        """The subnet with this index."""
         return ipaddress.IPv4Network((int(self.base.network_address) + (place << (32 - self.size)), self.size))
 
 
-# Those of Docker, where its daemon.json says nothing of default-address-pools.
+# The default-address-pools of Docker.
 _OF_DOCKER = (
     *(Pool(ipaddress.IPv4Network("172.%d.0.0/16" % number), 16) for number in range(17, 32)),
     Pool(ipaddress.IPv4Network("192.168.0.0/16"), 20),
@@ -62,7 +62,7 @@ def _read_pool(number: int, item: Options) -> Pool:
 
 
 class _Taken:
-    """IPv4 networks, so that it shows at once whether one of them is around another network, or in it."""
+    """IPv4 networks, with a quick check whether one of them contains another network or lies in it."""
 
     def __init__(self) -> None:
         self._networks: set[tuple[int, int]] = set()
@@ -74,11 +74,11 @@ class _Taken:
             self._around.update(_cut(network, length) for length in range(1, network.prefixlen + 1))
 
     def lies_in(self, network: Network) -> bool:
-        """Whether one of them is this network, or in it."""
+        """Whether one of them is this network or lies in it."""
         return _cut(network, network.prefixlen) in self._around
 
     def covers(self, network: Network) -> bool:
-        """Whether this network is in one of them."""
+        """Whether one of them contains this network."""
         return any(_cut(network, length) in self._networks for length in range(1, network.prefixlen + 1))
 
 
@@ -87,7 +87,7 @@ def _cut(network: Network, length: int) -> tuple[int, int]:
 
 
 class _Places:
-    """The subnets of the pools, and what of them somebody has."""
+    """The subnets of the pools, and which of them are taken."""
 
     def __init__(self, pools: t.Sequence[Pool], around: Surroundings) -> None:
         self._pools = pools or _OF_DOCKER
@@ -98,14 +98,14 @@ class _Places:
             self._routed.add(network)
 
     def hold(self, network: Network) -> None:
-        """Somebody has it."""
+        """Mark a network as taken."""
         self._held.add(network)
 
     def choose(self, title: str, seed: str) -> Network:
-        """The subnet that follows from ``seed``, or the next free one behind it; it is held from now on.
+        """Take the subnet that follows from ``seed``, or the next free one after it.
 
-        What a route leads to is left alone: a VPN may be behind it. Where routes cover all of the pools, that says
-        nothing, and the kernel takes the network's own, which is more specific.
+        A subnet with a route is not taken, as a VPN may be behind it. If routes cover all pools, they do not count,
+        and the kernel prefers the network's own route, which is more specific.
         """
         for may_be_covered in (False, True):
             for found in self._in_turn(stable_number(seed)):
@@ -119,8 +119,7 @@ class _Places:
         )
 
     def _in_turn(self, begin: int) -> t.Iterator[Network]:
-        """All subnets; those of one size before those of the next, as Docker has 192.168.0.0/16 for when all else is
-        taken: too many have their LAN there."""
+        """All subnets, grouped by the sizes of the pools. Docker has 192.168.0.0/16 last, as many LANs use it."""
         for size in dict.fromkeys(pool.size for pool in self._pools):
             pools = [pool for pool in self._pools if pool.size == size]
             number = sum(pool.number for pool in pools)
@@ -142,7 +141,7 @@ def _subnet(pools: t.Iterable[Pool], place: int) -> Network:
 def give_subnets(
     items: t.Sequence[Options], report: HostReport, project: str, pools: t.Sequence[Pool], around: Surroundings
 ) -> list[Options]:
-    """The networks of a list, each with subnets. What somebody else is given, or has, goes first, in no order."""
+    """The networks of a list, each with subnets. Subnets that are given or present are taken first, in any order."""
     places = _Places(pools, around)
     there = {network.bridge: network for network in report.networks}
     chosen: dict[str, Network] = {}
@@ -151,7 +150,7 @@ def give_subnets(
         if living is not None and not item["subnets"]:
             chosen[item["name"]] = living
         for text in item["subnets"] or ():
-            with contextlib.suppress(InvalidRequest):  # it is refused where the network is read
+            with contextlib.suppress(InvalidRequest):  # a name that is not valid is refused later
                 places.hold(read.subnet("subnets", text))
     for network in (*chosen.values(), *(subnet for other in report.networks for subnet in other.subnets)):
         places.hold(network)
@@ -161,7 +160,7 @@ def give_subnets(
 
 
 def _living(there: NetworkReport | None, noted: str) -> Network | None:
-    """The subnet that a network has: nobody who lives is renumbered."""
+    """The present subnet of a network: an existing network is never renumbered."""
     if there is None or there.network != noted:
         return None
     return next((subnet for subnet in there.subnets if subnet.version == 4), None)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what endpoints publish to published ports of the host."""
+"""The published ports of the host, by the option publish of endpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .surroundings import Surroundings
 
 
 class Ports:
-    """Ports that are published, so that one without a number can be given one, and keep it."""
+    """The published ports, among which a port without a number gets a free one, and keeps it."""
 
     def __init__(self, known: t.Sequence[PublishedPort], around: Surroundings) -> None:
         self._around = around
@@ -33,7 +33,7 @@ class Ports:
             self._taken.add(port)
 
     def choose(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> list[PublishedPort]:
-        """The same with one number for all: the one that they are published on already, else the lowest free one."""
+        """The same ports with one number for all: the present one, or the lowest that is free."""
         number = self._kept(wishes, out_of)
         if number is None:
             number = self._lowest(wishes, out_of)
@@ -51,7 +51,7 @@ class Ports:
         return None
 
     def _lowest(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> int:
-        # Nothing is given back in a run: a number that was not free for such a wish is not free for the next one.
+        # A run frees no port: a number that was not free for one port is not free for the next one.
         lane = (out_of, *((wish.container_ip.version, wish.protocol, wish.host_ip) for wish in wishes))
         for number in range(self._next.get(lane, out_of.first), out_of.last + 1):
             if out_of == EPHEMERAL and self._around.reserves(number):
@@ -82,7 +82,7 @@ def _at(port: PublishedPort, number: int) -> PublishedPort:
 def plan_ports(
     networks: t.Iterable[BridgeNetwork], known: t.Sequence[PublishedPort], names: Names, around: Surroundings
 ) -> list[PublishedPort]:
-    """What all endpoints publish; ``known`` is what is published now."""
+    """The ports that all endpoints publish; ``known`` are the present ones."""
     planned = [
         (publish.choice, _plan_publish(network, endpoint, publish, names))
         for network in networks
@@ -98,7 +98,7 @@ _Planned = list[tuple[t.Optional[PortRange], list[PublishedPort]]]
 
 
 def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
-    """Ports that were given by number come first to those that are to be chosen."""
+    """The ports with numbers: those in the list come first, then those that are chosen."""
     for choice, ports in planned:
         if choice is None:
             table.take(ports)
@@ -106,7 +106,7 @@ def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
 
 
 def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish, names: Names) -> list[PublishedPort]:
-    """For each family that it is meant for; where the number is still open, any stands for it."""
+    """The ports for each family that an entry is meant for; a number that is still open is any of its range."""
     with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
         sources = _sources(publish, network, names)
     first = {address.version: address.ip for address in reversed(endpoint.addresses)}
@@ -126,7 +126,7 @@ def _sources(publish: Publish, network: BridgeNetwork, names: Names) -> tuple[Ne
 
 
 def _is_meant(publish: Publish, sources: t.Sequence[Network], version: int) -> bool:
-    """A host address, or clients that are named, are of one family; without any restriction all are meant."""
+    """Whether an entry is meant for a family: that of its host address or clients, if it has such, else any."""
     if publish.host_ip is not None and publish.host_ip.version != version:
         return False
     return not sources or any(source.version == version for source in sources)

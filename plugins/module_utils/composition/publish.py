@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an endpoint publishes, in Docker's short syntax or with the options of port_publish."""
+"""Entries of the option publish, in Docker's short syntax or with the options of port_publish."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHORT = (
 
 @dataclass(frozen=True)
 class Publish:
-    """What the user wrote. ``host_ports`` may be wider than the endpoint's one port: any free port of it will do."""
+    """An entry. If the endpoint has one port, ``host_ports`` may be a range from which one is chosen."""
 
     text: str
     container_ports: PortRange
@@ -41,7 +41,7 @@ class Publish:
 
     @property
     def choice(self) -> PortRange | None:
-        """Out of which ports one is to be chosen; None when the ports are given."""
+        """The ports from which one is chosen; None if the ports are given."""
         if self.host_ports is None:
             return EPHEMERAL
         return self.host_ports if len(self.host_ports) > len(self.container_ports) == 1 else None
@@ -65,7 +65,7 @@ def _parse_options(value: Options) -> Publish:
     value = read_options("publish", PUBLISH, value)
     inside = value.get("container_port") or value.get("host_port")
     if inside is None:
-        raise InvalidRequest("publish: say at least container_port.")
+        raise InvalidRequest("publish: set at least container_port.")
     links = {read.link_name("in_interfaces", link) for link in value["in_interfaces"] or ()}
     return _publish(
         str(value["host_port"] or inside),

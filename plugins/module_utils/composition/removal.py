@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes away: made by the role, and no longer wanted. One function for each kind."""
+"""The objects to remove: made by the role, and no longer wanted. There is one function for each kind."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from ..report import HostReport
 from .objects import Objects
 from .scope import Goes
 
-# What goes is named by the host's end of a veth pair alone.
+# A veth pair to remove is identified by the host's end alone.
 _ANY_END = End("eth0", HOST)
 
 
 def removals(wanted: Objects, report: HostReport, goes: Goes, service_removal: str = "restart") -> Objects:
-    """What the role made and nobody wants any more."""
+    """The objects that the role made and that are no longer wanted."""
     veths = unwanted_veths(wanted, report, goes)
     netns = unwanted_namespaces(wanted, report, goes, {veth.name for veth in veths})
     return Objects(
@@ -47,17 +47,17 @@ def removals(wanted: Objects, report: HostReport, goes: Goes, service_removal: s
 
 
 def unwanted_ports(wanted: Objects, report: HostReport, goes: Goes) -> list[PublishedPort]:
-    """Published ports of which no network in the list is the owner; one that leads elsewhere is changed in place."""
+    """Published ports without an owner in the list. A port that gets another target is changed in place instead."""
     owners = {port.key: port.network for port in wanted.port_publish}
     return [port for port in report.ports if goes(port.network) and owners.get(port.key) != port.network]
 
 
 def unwanted_masquerades(wanted: Objects, report: HostReport, goes: Goes) -> list[Masquerade]:
-    """Masquerades likewise."""
+    """Masquerades without an owner in the list."""
     owners = {item.key: item.network for item in wanted.nat_masquerade}
 
     def owner(item: Masquerade) -> str | None:
-        # What leaves by the default route is known by the interface's name where there is such a route.
+        # A masquerade for the default route has the name of its interface, if there is such a route.
         return owners.get(item.key, owners.get((item.source, OutInterface("default"))))
 
     return [item for item in report.masquerades if goes(item.network) and owner(item) != item.network]
@@ -85,12 +85,12 @@ def unwanted_policies(wanted: Objects, report: HostReport, goes: Goes) -> list[B
 
 
 def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugged: set[str]) -> list[Namespace]:
-    """Namespaces that we made, and that no endpoint lives in any more; ``unplugged`` are the veth pairs that go."""
-    # A veth pair in the list counts where it is wanted, not where it is now.
+    """Namespaces that we made and that have no endpoint any more; ``unplugged`` are the veth pairs to remove."""
+    # A veth pair in the list counts for the namespace where it is wanted, not where it is now.
     elsewhere = unplugged | {veth.name for veth in wanted.veth}
     needed = {namespace.name for namespace in wanted.netns}
     needed.update(item.netns for item in report.endpoints if item.netns and item.veth not in elsewhere)
-    # One that two networks shared may be noted under the one that went before.
+    # A namespace that two networks shared may have the label of the one that was removed before.
     left = {item.netns for item in report.endpoints if item.veth in unplugged}
     alive = {network.network for network in report.networks}
     gone = [
@@ -105,7 +105,7 @@ def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugg
 def unwanted_files(
     wanted: Objects, unwanted: Objects, decided: t.Container[str], report: HostReport, goes: Goes
 ) -> list[NamespaceFile]:
-    """The files of namespaces that go, and of those that know no names any more; ``decided`` says of which ones."""
+    """The files of namespaces to remove, and of those in ``decided`` that know no names any more."""
     kept = {(file.netns, file.name) for file in wanted.netns_file}
     gone = {namespace.name for namespace in unwanted.netns}
     return [
@@ -119,7 +119,7 @@ def unwanted_files(
 def unwanted_services(
     wanted: Objects, report: HostReport, goes: Goes, without: set[str], removal: str
 ) -> list[EndpointService]:
-    """Units that leave their endpoints; of a namespace that goes (``without``), whoever put them there."""
+    """Units that leave their endpoints, and all units of a namespace to remove (``without``)."""
     kept = {item.unit for item in wanted.endpoint_service}
     return [
         EndpointService(item.unit, item.netns, removal, item.network)
@@ -131,7 +131,7 @@ def unwanted_services(
 def unwanted_views(
     wanted: Objects, unwanted: Objects, decided: t.Container[str], report: HostReport, goes: Goes
 ) -> list[NameView]:
-    """DNS servers of endpoints, likewise."""
+    """DNS servers of endpoints to remove."""
     kept = {view.netns for view in wanted.dns}
     gone = {namespace.name for namespace in unwanted.netns}
     return [

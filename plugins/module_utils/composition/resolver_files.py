@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The texts of the files below /etc/netns, by which what is started in a namespace looks names up.
+"""The texts of the files below /etc/netns, by which programs in a namespace look up names.
 
-hosts(5) has the names of other endpoints, and resolv.conf(5) whom to ask for all others. nsswitch.conf(5) is there
-where the host's own would have a daemon of the host asked instead, round the namespace.
+hosts(5) has the names of other endpoints, and resolv.conf(5) the servers for all other names. nsswitch.conf(5) is only
+written if that of the host asks a daemon of the host, which would bypass the namespace.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from .naming import Known, has_server
 from .sections import Section, Speller
 from .surroundings import Surroundings
 
-# The first one is what programs of the host read. A daemon in between has the real servers in one of the others.
+# Programs of the host read the first file. If that names a daemon, one of the others has the servers behind it.
 _RESOLV = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf")
 _NSSWITCH = "/etc/nsswitch.conf"
-_MOST = 3  # name servers that are asked (resolv.conf(5), MAXNS)
+_MOST = 3  # the limit of name servers (resolv.conf(5), MAXNS)
 _WHAT = {"hosts": "names of endpoints", "resolv.conf": "name servers", "nsswitch.conf": "sources of names"}
-# What looks at nothing but files and the name servers of the namespace.
+# Services of nsswitch.conf that only use files and the name servers of the namespace.
 _INSIDE = ("files", "dns", "myhostname")
 _LOCAL = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-# Where there is nobody to ask, musl would wait for an answer of 127.0.0.1 for ten seconds.
+# Without a name server, musl would wait for an answer of 127.0.0.1 for ten seconds.
 _NOBODY = "options timeout:1 attempts:1"
 
 
 class _Host(t.NamedTuple):
-    """What the host's own files say."""
+    """The content of the host's own files."""
 
     named: list[str]  # all servers
-    servers: list[str]  # those that can be asked from elsewhere
+    servers: list[str]  # servers that can be reached from a namespace
     search: list[str]
     options: list[str]
 
@@ -51,27 +51,27 @@ class Writer:
         self._spelled: dict[tuple[int, ...], str] = {}
         self._asked: dict[tuple[int, ...], tuple[str, bool]] = {}
         self._versions: dict[int, set[int]] = {}
-        self.helpless: list[str] = []  # namespaces that no name server of the host can be reached from
+        self.helpless: list[str] = []  # namespaces from which no name server of the host can be reached
 
     def files(self, known: Known) -> list[NamespaceFile]:
-        """Those of all namespaces that know a name."""
+        """The files of all namespaces that know a name."""
         switch, found = self._switch(), []
         for netns, own in known.items():
             texts = {"hosts": self._hosts(own), "resolv.conf": self._resolv(netns, own)} if own else {}
             for name, text in {**texts, **({"nsswitch.conf": switch} if switch and own else {})}.items():
                 found.append(NamespaceFile(netns, name, self._marked(name, own[0].label, text), own[0].label, netns))
-        # files of one text are next to each other, so that they are written by one step
+        # files with the same text are next to each other, so that one step writes them
         return sorted(found, key=lambda file: (file.name, file.text, file.netns))
 
     def _marked(self, name: str, label: str, text: str) -> str:
-        """With the first line. Texts are long, and most of them alike: these are one and the same."""
+        """The text with our first line. Long texts that are equal are one object."""
         key = (name, label, text)
         if key not in self._marks:
             self._marks[key] = file_mark(_WHAT[name], label) + text
         return self._marks[key]
 
     def warnings(self) -> list[str]:
-        """What to say about the host."""
+        """Warnings about the host."""
         if not self.helpless:
             return []
         text = (
@@ -83,7 +83,7 @@ class Writer:
     # ---- hosts
 
     def _hosts(self, own: t.Sequence[Section]) -> str:
-        """Most endpoints of a network have one and the same."""
+        """The text of hosts, which most endpoints of a network share."""
         key = tuple(map(id, own))
         if key not in self._spelled:
             text = "".join(map(self._speller.spell, own))
@@ -91,7 +91,7 @@ class Writer:
         return self._spelled[key]
 
     def _itself(self, text: str) -> str:
-        """Programs look up what the host calls itself, and some do not start without an answer."""
+        """The lines for the name of the host itself, without which some programs do not start."""
         name = self._around.hostname()
         taken = any(" %s%s" % (name, end) in text for end in (" ", "\n"))
         return "127.0.1.1 %s\n" % name if read.is_host_name(name) and not taken else ""
@@ -107,7 +107,7 @@ class Writer:
         return text
 
     def _ask(self, own: t.Sequence[Section]) -> tuple[str, bool]:
-        """Whom to ask, and whether it should be the host's servers and those cannot be asked."""
+        """The servers to ask, and whether the host's servers are wanted but cannot be reached."""
         host = self._host()
         internal = all(section.internal for section in own)
         search = list(dict.fromkeys(domain for section in own for domain in section.search))
@@ -115,7 +115,7 @@ class Writer:
         options = [word for word in host.options if word != "trust-ad"]
         servers = self._servers(own, internal)
         if has_server(own):
-            # a short name is an endpoint's first, and only then one of a domain in the search list
+            # a short name means an endpoint first, and only then a host of a domain in the search list
             options = [word for word in options if not word.startswith("ndots:")] + ["ndots:0"]
             servers = [str(NAME_SERVER)]
         lines = ["nameserver %s" % server for server in servers]
@@ -148,14 +148,14 @@ class Writer:
         return self._found
 
     def _behind(self, named: t.Sequence[str]) -> list[str]:
-        """The servers that a daemon asks which stands between."""
+        """The servers behind a daemon of the host."""
         texts = (self._around.file(path) for path in _RESOLV[1:]) if named else ()
         return next(filter(None, (_usable(_words(text, "nameserver")) for text in texts)), [])
 
     # ---- nsswitch.conf
 
     def _switch(self) -> str:
-        """The host's own, without what asks a daemon of the host; empty where it has nothing of that kind."""
+        """The nsswitch.conf of the host without services that ask a daemon; empty if it has none of these."""
         text = self._around.file(_NSSWITCH)
         found = re.search(r"^[ \t]*hosts:([^#\n]*)", text, re.MULTILINE)
         words = re.sub(r"\[[^\]]*\]", " ", found[1]).split() if found else []
@@ -175,13 +175,13 @@ def _words(text: str, key: str) -> list[str]:
 
 
 def _last(text: str, key: str) -> list[str]:
-    """Those of the last one."""
+    """The values of the last line that begins with a word."""
     lines = [line.split() for line in text.splitlines()]
     return next((words[1:] for words in reversed(lines) if words[:1] == [key]), [])
 
 
 def _usable(values: t.Iterable[str]) -> list[str]:
-    """The servers that are the same in every namespace: no loopback, and nothing that needs an interface's name."""
+    """The servers that can be reached from a namespace: not on a loopback, and without a zone."""
     return [str(found) for found in map(_server, values) if found is not None]
 
 

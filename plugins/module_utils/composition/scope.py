@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a list of networks is about: whose networks they are, and what goes that is not in the list."""
+"""The scope of a list of networks: its project, and which objects outside the list are removed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POLICY = {"forward_policy": ARGUMENTS["forward_policy"]}
 if t.TYPE_CHECKING:
     from .pools import Pool
 
-# Whether an object with this label goes, unless somebody wants it.
+# Whether an object with this label is removed unless it is wanted.
 Goes = t.Callable[[str], bool]
 
 
@@ -31,28 +31,28 @@ class Scope:
     project: str = DEFAULT_PROJECT
     prune: str = LISTED
     state: str = "present"
-    everything: bool = False  # of ours goes, whose and by which module it may be
+    everything: bool = False  # remove everything of ours, of all projects and modules
     forward_policy: str = "auto"
-    rest: bool = False  # only what has no module of its own
-    service_removal: str = "restart"  # what happens to a unit that leaves its endpoint
-    pools: tuple[Pool, ...] = ()  # out of which networks get their subnets; none: those of Docker
+    rest: bool = False  # only objects of kinds without a module
+    service_removal: str = "restart"  # what to do with a unit that leaves its endpoint
+    pools: tuple[Pool, ...] = ()  # from which networks get subnets; empty: those of Docker
 
     @property
     def asker(self) -> str:
-        """Who asks for what the networks of the project need of the host's forwarding."""
+        """The name of the request for forwarding that the networks of the project need."""
         return "bridge_network" if self.project == DEFAULT_PROJECT else "bridge_network.%s" % self.project
 
     @property
     def may_be_empty(self) -> bool:
-        """Whether no network at all is a sensible list."""
+        """Whether an empty list makes sense."""
         return self.prune == PROJECT or self.everything
 
     def labels(self, names: t.Iterable[str]) -> frozenset[str]:
-        """What is noted on the objects of networks of these names."""
+        """The labels of networks with these names."""
         return frozenset(label(name, self.project) for name in names)
 
     def goes(self, names: t.Iterable[str]) -> Goes:
-        """What goes, when these are the names in the list; never what belongs to another project, or to no network."""
+        """Which labels are removed, given the names in the list; never those of other projects, or an empty one."""
         if self.everything:
             return lambda noted: True
         if self.state == "present" and self.prune == NONE:
@@ -70,7 +70,7 @@ def read_scope(options: Options) -> Scope:
     state = read_options("", STATE, {"state": options.get("state")})["state"]
     everything = bool(options.get("everything"))
     if everything and (state != "absent" or options.get("networks")):
-        raise InvalidRequest("everything: it goes with state absent and an empty list of networks only.")
+        raise InvalidRequest("everything: it needs state absent and an empty list of networks only.")
     prune = _read_prune(options.get("prune"))
     policy = read_options("", _POLICY, {"forward_policy": options.get("forward_policy")})["forward_policy"] or "auto"
     project, pools = read.project("project", options.get("project")), _read_pools(options.get("pools"))
@@ -88,11 +88,11 @@ def _read_pools(value: object) -> tuple[Pool, ...]:
 
 
 def _read_prune(value: object) -> str:
-    """It deletes, so nothing but its words will do."""
+    """The option prune. It deletes, so only its exact words are accepted."""
     word = LISTED if value is None else value
     if word not in (LISTED, PROJECT, NONE):
         raise InvalidRequest(
-            "prune: got %s; write listed (from the networks in the list goes what is not in it), project (networks of"
-            " the project that are not in the list go, too) or none (nothing goes)." % read.kind_of(value)
+            "prune: got %s; write listed (removes what networks in the list have beyond it), project (also removes the"
+            " project's networks that are not in the list) or none (removes nothing)." % read.kind_of(value)
         )
     return str(word)

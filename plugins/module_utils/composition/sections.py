@@ -22,26 +22,26 @@ _FLAGS = ("internal", "dns", "resolver=false")
 
 @dataclass(frozen=True)
 class Section:
-    """What an endpoint has of one network."""
+    """The section of an endpoint for one network."""
 
     label: str
-    entries: tuple[NameEntry, ...] = ()  # the same for all endpoints of the network
-    extra: tuple[NameEntry, ...] = ()  # extra_hosts of this one
+    entries: tuple[NameEntry, ...] = ()  # shared by all endpoints of the network
+    extra: tuple[NameEntry, ...] = ()  # extra_hosts of this endpoint
     internal: bool = False
     dns: bool = False  # whether the network gives its endpoints a DNS server
-    resolver: bool = True  # whether this one takes it
+    resolver: bool = True  # whether this endpoint has it
     nameservers: tuple[Address, ...] = ()
     search: tuple[str, ...] = ()
 
 
 class Speller:
-    """Spells sections; what many of them have in common is spelled once."""
+    """Spells sections; lines that many of them share are spelled once."""
 
     def __init__(self) -> None:
         self._texts: dict[int, str] = {}
 
     def spell(self, section: Section) -> str:
-        """A section as it is in the file."""
+        """A section as text."""
         extra = _EXTRA + "\n" + self._lines(section.extra) if section.extra else ""
         return _head(section) + "\n" + self._lines(section.entries) + extra
 
@@ -90,7 +90,7 @@ def _address(text: str) -> Address | None:
 
 
 class Noted:
-    """What earlier runs wrote, read when it is asked for; many files have the same section, which is read once."""
+    """The sections that earlier runs wrote, read when needed; a section that many files share is read once."""
 
     def __init__(self, texts: t.Mapping[str, str]) -> None:
         known = {text: _parts(text) for text in set(texts.values())}
@@ -99,11 +99,11 @@ class Noted:
         self._names: dict[str, dict[Address, tuple[str, ...]]] = {}
 
     def labels(self, netns: str) -> t.Iterable[str]:
-        """The networks that a namespace has sections of."""
+        """The labels of the sections of a namespace."""
         return self._parts.get(netns, {})
 
     def section(self, netns: str, label: str) -> Section | None:
-        """One of them; what somebody spoiled in it is left out."""
+        """One of these sections, without damaged lines."""
         part = self._parts.get(netns, {}).get(label)
         if part is None:
             return None
@@ -111,7 +111,7 @@ class Noted:
         return _section(head.split(), self._entries(entries), self._entries(extra))
 
     def names(self, netns: str, label: str, address: Address) -> tuple[str, ...]:
-        """How an address is called in a network, by the file of one namespace."""
+        """The names of an address in a network, by the file of one namespace."""
         text = _cut(self._parts.get(netns, {}).get(label, ""))[1]
         if text not in self._names:
             self._names[text] = {entry.address: entry.names for entry in self._entries(text)}
@@ -124,7 +124,7 @@ class Noted:
 
 
 def noted(report: HostReport) -> Noted:
-    """What is in the hosts files of a host."""
+    """The sections in the hosts files of a host."""
     return Noted({file.netns: file.text for file in report.files if file.name == "hosts"})
 
 
@@ -135,7 +135,7 @@ def _parts(text: str) -> dict[str, str]:
 
 
 def _cut(part: str) -> tuple[str, str, str]:
-    """The line that a section begins with, its entries, and the extra ones."""
+    """The first line of a section, its entries, and its extra entries."""
     head, unused, body = part.partition("\n")
     entries, unused, extra = body.partition(_EXTRA)
     return head, entries.strip(), extra.strip()

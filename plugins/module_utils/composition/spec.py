@@ -14,7 +14,7 @@ from ..model import FORWARD_POLICIES, InvalidRequest
 from ..parsing import kind_of
 from ..reading import find_flag, read, read_list, titled, unquoted
 
-# What the network fills in is left out of the options of a masquerade, a port and a policy.
+# Options of a masquerade, a port and a policy that follow from the network are left out.
 _MASQUERADE: Arguments = without(MASQUERADE, "source")
 PUBLISH: Arguments = {"host_port": {"type": "str"}, **without(PORT, "host_port", "container_ip", "bridge")}
 ENDPOINT: Arguments = {
@@ -50,11 +50,11 @@ NETWORK: Arguments = {
     "endpoints": {"type": "list", "elements": "dict", "options": ENDPOINT, "default": []},
 }
 POOL: Arguments = {"base": {"type": "str", "required": True}, "size": {"type": "int", "required": True}}
-# What goes that is not in the list: in the networks that are in it; also the other networks of the project; nothing.
+# Which objects outside the list are removed: those in listed networks, those of the whole project, or none.
 LISTED, PROJECT, NONE = "listed", "project", "none"
 _NETWORKS: dict[str, t.Any] = {"type": "list", "elements": "dict", "options": NETWORK}
 
-# The options of the module bridge_network. The list is raw for Ansible, so that its errors are those of this file.
+# The options of the module bridge_network. The list is raw to Ansible, so that all errors come from reading.py.
 ARGUMENTS: Arguments = {
     "networks": {"type": "raw", "options": NETWORK, "required": True},
     **STATE,
@@ -81,7 +81,7 @@ def unquoted_names(value: t.Any) -> list[str]:
 
 
 def read_names(value: object) -> list[str]:
-    """The names of the networks in a list, whatever else is said of them."""
+    """The names of the networks in a list, without a look at other options."""
     name: Arguments = {"name": NETWORK["name"]}
     return [
         read(title, name, {key: text for key, text in item.items() if key == "name"})["name"]
@@ -90,7 +90,7 @@ def read_names(value: object) -> list[str]:
 
 
 def _said(value: object) -> object:
-    """A list that is missing must not be taken for an empty one."""
+    """The list; raises InvalidRequest if it is missing, which does not mean that it is empty."""
     if value is None:
         raise InvalidRequest("networks: the list of networks is missing (bridge_network_networks of the role).")
     return value

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of others is on a host, for choices that must stay out of its way."""
+"""What is on a host besides our networks, for choices that must avoid it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..report import EndpointReport
 
 
 class Surroundings:
-    """A host on which nothing is in the way."""
+    """A host with nothing to avoid."""
 
     _reserved: list[PortRange] | None = None
 
@@ -21,19 +21,19 @@ class Surroundings:
         return ()
 
     def routes(self) -> t.Sequence[Network]:
-        """What routes of the host lead to, but for default routes."""
+        """The destinations of routes of the host, without default routes."""
         return ()
 
     def default_routes(self, endpoint: EndpointReport) -> t.Collection[int]:
-        """The versions of IP whose default route an endpoint has from us."""
+        """The versions of IP in which an endpoint has a default route of ours."""
         return endpoint.default_routes
 
     def holds(self, port: PublishedPort) -> bool:
-        """Whether somebody else has a port of the host: a process that listens, or a rule that leads it elsewhere."""
+        """Whether a port of the host is taken: a process listens there, or a rule of others redirects it."""
         return False
 
     def is_ours(self, netns: str) -> bool:
-        """Whether we made the namespace of this name, or are about to."""
+        """Whether we made the namespace of this name, or will make it."""
         return True
 
     def file(self, path: str) -> str:
@@ -41,11 +41,11 @@ class Surroundings:
         return ""
 
     def hostname(self) -> str:
-        """What the host calls itself; empty when that is not known."""
+        """The host's name; empty if unknown."""
         return ""
 
     def reserved_ports(self) -> str:
-        """The ports that the administrator keeps for services of his own, as the kernel spells them: RESERVED_PORTS."""
+        """The ports that the administrator has reserved, as the kernel spells them: RESERVED_PORTS."""
         return ""
 
     def reserves(self, number: int) -> bool:

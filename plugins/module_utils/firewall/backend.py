@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every packet filter back-end offers: read all of ours in one dump, plan the difference as one transaction."""
+"""What every back-end of the packet filter offers: it reads all our rules in one dump, and plans one transaction."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class FirewallError(Exception):
 
 
 class NoProgram(FirewallError):
-    """A tool is not on this host."""
+    """A program is missing on this host."""
 
 
 class NoPacketFilter(FirewallError):
-    """No packet filter is there that could have rules; nothing of ours can be in it."""
+    """The host has no packet filter, so it cannot have rules of ours."""
 
 
 class Trouble(t.NamedTuple):
     """Why a back-end cannot work, in one sentence."""
 
     text: str
-    is_absent: bool = False  # it is not there at all: nothing of ours is in it, and nothing has to go
+    is_absent: bool = False  # it is missing altogether, so that it holds no rules of ours to remove
 
 
 class BaseChain(t.NamedTuple):
@@ -49,7 +49,7 @@ class Backend:
     """
 
     name: str = ""
-    # What executes the rules: nft (nf_tables, also when iptables wrote them) or legacy (x_tables).
+    # The part of the kernel that executes the rules: nft (nf_tables, even if iptables wrote them) or legacy (x_tables).
     store: str = "nft"
 
     def __init__(self, netfilter: Netfilter) -> None:
@@ -60,11 +60,11 @@ class Backend:
         raise NotImplementedError
 
     def read(self) -> object:
-        """Everything of ours, in one dump; never anything of others."""
+        """Everything of ours, in one dump, and nothing of others."""
         raise NotImplementedError
 
     def state(self, raw: object) -> FirewallState:
-        """What the rules that were read amount to."""
+        """The state that the rules describe that were read."""
         raise NotImplementedError
 
     def drops(self, raw: object) -> list[Drop]:
@@ -72,33 +72,33 @@ class Backend:
         raise NotImplementedError
 
     def expected(self, desired: FirewallState) -> object:
-        """What read() will give when ``desired`` is in place."""
+        """What read() returns once ``desired`` is in place."""
         raise NotImplementedError
 
     def user_rules(self, raw: object) -> str:
-        """A sentence when rules of the user's keep a chain of ours from going; empty when none do."""
+        """A sentence if rules of the user prevent the removal of a chain of ours; empty otherwise."""
         return ""
 
     def jumps(self, raw: object) -> dict[BaseChain, int]:
-        """How many rules of ours stand in base chains of others, before theirs."""
+        """The number of our rules at the top of each base chain of others."""
         return {}
 
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
-        """The transaction from what was read to ``desired``; empty when nothing differs.
+        """The transaction from what was read to ``desired``; empty if nothing differs.
 
         An empty FirewallState leaves no chain and no table of ours.
         """
         raise NotImplementedError
 
     def snapshot(self, desired: FirewallState) -> list[Snapshot]:
-        """The whole of it as files, for a host where no rule of ours is; none when there is nothing to load."""
+        """The rules as files, for a host without rules of ours; none if there is nothing to load."""
         raise NotImplementedError
 
 
 class Snapshot(t.NamedTuple):
-    """Rules as a file: what it is called, the command that loads it, and its text.
+    """Rules as a file: its name, the command that loads it, and its text.
 
-    It begins with what fails when rules of ours are there, so that it never adds to them.
+    The text begins with a statement that fails if rules of ours are there, so that it never adds to them.
     """
 
     name: str
@@ -108,6 +108,6 @@ class Snapshot(t.NamedTuple):
 
 
 def first_line(text: str) -> str:
-    """What a tool says, for an error message: its first line that is not a warning."""
+    """The output of a tool for an error message: the first line that is not a warning."""
     lines = [line for line in text.strip().splitlines() if not line.startswith("#")]
     return lines[0] if lines else "it says nothing"

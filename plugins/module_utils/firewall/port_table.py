@@ -27,17 +27,17 @@ class PortTable:
         return iter(self._by_key.values())
 
     def get(self, port: PublishedPort) -> PublishedPort | None:
-        """The one with the same key."""
+        """The port with the same key."""
         return self._by_key.get(port.key)
 
     def add(self, port: PublishedPort) -> None:
-        """Put it in, in place of one with the same key."""
+        """Add a port, replacing one with the same key."""
         self.remove(port)
         self._by_key[port.key] = port
         self._shelf(port).append(port)
 
     def remove(self, port: PublishedPort) -> None:
-        """Take out the one with the same key, if any."""
+        """Remove the port with the same key, if any."""
         known = self._by_key.pop(port.key, None)
         if known is not None:
             self._shelf(known).remove(known)
@@ -49,7 +49,7 @@ class PortTable:
         return self._singles.setdefault(lane, {}).setdefault(port.host_ports.first, [])
 
     def clashes(self, port: PublishedPort) -> t.Iterator[PublishedPort]:
-        """Those with another key that want a packet in common; a port on all addresses wants those of each."""
+        """Ports with another key that share packets with this one; a port on all addresses shares those of each."""
         lane = (port.container_ip.version, port.protocol)
         singles = self._singles.get(lane, {})
         near = list(self._ranges.get(lane, []))

@@ -15,5 +15,5 @@ LOOPBACK = "loopback is for this host alone"
 STRAY = "may be of a translated connection"
 FOREIGN = "neither enters nor leaves a network of ours"
 TRANSIT = "this host does not route for others"
-# These concern no network more than another.
+# These do not belong to a single network.
 OF_THE_HOST = (LOOPBACK, STRAY, FOREIGN, TRANSIT)

@@ -21,12 +21,12 @@ _UNQUOTED = re.compile(r"[A-Za-z0-9_-]+")
 _WORDS = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _SPACE = re.compile(r"[\s\"]")
 _ESCAPED = re.compile(r"\\(.)")
-# The value of these may look like an option.
+# The value of these options may look like an option itself.
 _FREE_TEXT = ("--comment", "--log-prefix", "--string")
 
 
 def restore(tool: str) -> tuple[str, ...]:
-    """The command that loads a transaction by this iptables-restore, and leaves alone what is not in it."""
+    """The command that loads a transaction with this iptables-restore, without touching other rules."""
     return (tool, "--noflush", "-w", str(LOCK_SECONDS))
 
 
@@ -63,7 +63,7 @@ class Option(t.NamedTuple):
 
 
 def options(rule: t.Iterable[str]) -> list[Option]:
-    """The options of a rule in their order, those that load a match or a target included."""
+    """The options of a rule in their order, including those that load a match or a target."""
     found: list[Option] = []
     inverted = is_text = False
     for word in rule:

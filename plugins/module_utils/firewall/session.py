@@ -48,21 +48,21 @@ class _Source:
 
 
 def _without_overlaps(policy: BridgePolicy, coming: t.Collection[BridgePolicy]) -> BridgePolicy:
-    """A policy without the subnets that overlap one of those that are coming: a set takes no two that overlap."""
+    """A policy without the subnets that overlap one of the new ones: a set refuses elements that overlap."""
     taken = [subnet for other in coming for subnet in other.subnets]
     free = (mine for mine in policy.subnets if not any(mine != theirs and overlap(mine, theirs) for theirs in taken))
     return replace(policy, subnets=tuple(free))
 
 
 def _with_outsiders(state: FirewallState, links: t.Iterable[Link]) -> FirewallState:
-    """A state with the links that packets of others come in and leave by, if it is to stop them."""
+    """A state with the links that packets of others use, if it has to stop such packets."""
     if not state.drop_transit:
         return state
     return replace(state, outsiders=frozenset(link.name for link in links if _is_outsider(link)))
 
 
 def _is_outsider(link: Link) -> bool:
-    """Whether a link is neither ours nor a bridge; what comes in by a port of a bridge comes in by the bridge."""
+    """Whether a link is neither ours nor a bridge. Ports of bridges do not count: packets come in by the bridge."""
     return (
         link.group not in (LINK_GROUP, DOOMED_GROUP) and link.name != "lo" and not link.master and link.kind != "bridge"
     )
@@ -78,13 +78,13 @@ def _addresses(links: t.Mapping[str, Link]) -> list[Address]:
 
 
 class FirewallSession:
-    """Where the objects of a run leave what they want of the packet filter."""
+    """Collects what the objects of a run want of the packet filter."""
 
     def __init__(self, netfilter: Netfilter, choice: str = "auto") -> None:
         self._netfilter = netfilter
         self._choice = choice
         self.foreign = Foreign(netfilter)
-        self._captures: dict[int, Captures] = {}  # what others have taken of the host's ports, by IP version
+        self._captures: dict[int, Captures] = {}  # ports of the host that rules of others take, by IP version
         self._chosen: _Source | None = None
         self._others: list[_Source] = []
         self.policies: dict[str, BridgePolicy] = {}
@@ -99,7 +99,7 @@ class FirewallSession:
         self.moved: dict[t.Any, PublishedPort] = {}  # ports that lead elsewhere now, as they were, by their keys
 
     def open(self) -> None:
-        """Choose the back-end and read; FirewallError when none works."""
+        """Choose the back-end and read the rules; FirewallError if no back-end works."""
         if self._chosen is not None:
             return
         backend = self._choose()
@@ -116,11 +116,11 @@ class FirewallSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything of this run has looked at the packet filter."""
+        """Whether this run has read the packet filter."""
         return self._chosen is not None
 
     def readable(self) -> bool:
-        """Open it when there is one; FirewallError when it is there and fails: something of ours may be in it."""
+        """Open the packet filter if the host has one; FirewallError if it fails, as it may hold rules of ours."""
         try:
             self.open()
         except NoPacketFilter:
@@ -128,7 +128,7 @@ class FirewallSession:
         return True
 
     def use(self) -> None:
-        """Open it, and have this run bring it to what is desired."""
+        """Open the packet filter, and let this run bring it to the desired state."""
         self.open()
         self.in_use = True
 
@@ -140,7 +140,7 @@ class FirewallSession:
             self.revision += 1
 
     def port_holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
-        """Whose rule leads a port of the host elsewhere, as a clause; empty when no rule does."""
+        """The owner of a rule that redirects a port of the host, as a clause; empty if there is none."""
         version = port.container_ip.version
         if self.foreign.nft_works() and not self.foreign.nat_tables(version):
             return ""
@@ -151,12 +151,12 @@ class FirewallSession:
         return self._captures[version].holder(port, local)
 
     def foreign_nat(self, version: int) -> str:
-        """Who else has rules that translate addresses, as a clause; empty when nobody has."""
+        """The owner of other rules that translate addresses, as a clause; empty if there are none."""
         found = self.foreign.nat_tables(version)
         return "%s translates addresses" % found[0] if found else ""
 
     def obstacles(self, host: Host, links: t.Mapping[str, Link]) -> list[str]:
-        """What of others overrides our rules as they are now, a sentence each."""
+        """Rules of others that override our present rules, a sentence each."""
         if self.foreign.is_alone():
             return list(self.foreign.troubles)
         from .coexist.plan import measures
@@ -169,7 +169,7 @@ class FirewallSession:
         return [*there, *self.foreign.troubles]
 
     def coexist(self, host: Host, links: t.Mapping[str, Link], warn: t.Callable[[str], None]) -> Measures | None:
-        """What there is to do in the places that other packet filters have for rules like ours; warns of obstacles."""
+        """The steps in the places that other firewalls have for rules like ours; warns of obstacles."""
         self.open()
         for source in self._sources:
             if source is not self._chosen or not self.policies:
@@ -197,12 +197,12 @@ class FirewallSession:
             warn(trouble + ".")
 
     def move(self) -> str:
-        """From which back-end to which one rules of ours go by the plan; empty when they stay where they are."""
+        """The old and the new back-end of our rules, in words; empty if they stay with theirs."""
         return "from %s to %s" % (" and ".join(self.left), self._source.backend.name) if self.left else ""
 
     @property
     def backend(self) -> str:
-        """The name of the back-end that has our rules; of the one that would be used while there are none."""
+        """The name of the back-end that has our rules, or that would get them."""
         self.open()
         return self._holder.name
 
@@ -218,7 +218,7 @@ class FirewallSession:
 
     @property
     def current(self) -> FirewallState:
-        """What of ours is in the packet filter now, wherever it is."""
+        """Our present rules, in whichever back-end they are."""
         states = [source.state for source in self._sources]
         return FirewallState(
             policies=frozenset().union(*(state.policies for state in states)),
@@ -233,14 +233,14 @@ class FirewallSession:
         return [drop for source in self._sources for drop in source.backend.drops(source.raw)]
 
     def labels(self) -> set[str]:
-        """Whose rules of ours are there, by their labels."""
+        """The labels of our present rules."""
         state = self.current
         rules = [item.network for item in state.policies] + [item.network for item in state.masquerades]
         return {*rules, *(item.network for item in state.ports)}
 
     @property
     def desired(self) -> FirewallState:
-        """What is to be there, with the changes of this run."""
+        """The rules that there will be, with the changes of this run."""
         return FirewallState(
             frozenset(self.policies.values()),
             frozenset(self.masquerades.values()),
@@ -252,7 +252,7 @@ class FirewallSession:
     def plan(
         self, leaving: t.Collection[str] = (), links: t.Iterable[Link] = ()
     ) -> tuple[list[Operation], list[Operation]]:
-        """The transactions that come before anything else, and those for when links are gone.
+        """The transactions that come before all other steps, and those that come once links are deleted.
 
         A bridge that is ``leaving`` keeps its policy until it has left, and what is dropped for others is so until the
         host has ceased to forward. New rules come before an old back-end's go, so that nothing is open in between.
@@ -281,7 +281,7 @@ class FirewallSession:
         return steps, source.backend.plan(source.backend.expected(first), desired) if first != desired else []
 
     def snapshot(self, links: t.Iterable[Link]) -> list[Snapshot]:
-        """What is to be there as files."""
+        """The wanted rules as files."""
         return self._source.backend.snapshot(_with_outsiders(self.desired, links))
 
     @property
@@ -296,7 +296,7 @@ class FirewallSession:
         return [self._source, *self._others]
 
     def _jumps(self) -> dict[BaseChain, int]:
-        """How many rules of ours stand before those of others now."""
+        """The present number of our rules at the top of each base chain of others."""
         return {base: n for source in self._sources for base, n in source.backend.jumps(source.raw).items()}
 
     @staticmethod

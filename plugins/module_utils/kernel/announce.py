@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Telling neighbours where an address is now, so that none keeps sending to the station that had it before.
+"""Announces addresses to neighbours, so that none keeps sending to the station that had an address before.
 
 A gratuitous ARP request (RFC 5227, 3) for IPv4, an unsolicited neighbour advertisement (RFC 4861, 7.2.6) for IPv6. The
 kernel's own (arp_notify, ndisc_notify) are sent when the link comes up, which is before a bridge forwards from its
@@ -28,7 +28,7 @@ _ICMPV6, _ADVERTISEMENT, _OVERRIDE = 58, 136, 0x20000000
 
 
 def wait_for_ports(ports: t.Iterable[str], seconds: float) -> None:
-    """Return when all of these ports forward, or the time is over: then they are told what they can hear."""
+    """Wait until all of these ports forward, so that neighbours receive what follows, or until the time is over."""
     end = time.monotonic() + seconds
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as changes:
         changes.bind((0, _RTMGRP_LINK))
@@ -39,7 +39,7 @@ def wait_for_ports(ports: t.Iterable[str], seconds: float) -> None:
 
 
 def announce(link: str, addresses: t.Iterable[Address]) -> None:
-    """Say on ``link``, which is in the calling thread's namespace, that these addresses are at its MAC address."""
+    """Announce on ``link``, in the calling thread's namespace, that these addresses are at its MAC address."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
         wire.bind((link, 0))
         mac = wire.getsockname()[4]
@@ -52,7 +52,7 @@ def _forwards(port: str) -> bool:
         with open("/sys/class/net/%s/brport/state" % port, encoding="ascii") as file:
             return file.read().strip() == _FORWARDING
     except OSError:
-        return True  # it has left the bridge, and need not be waited for
+        return True  # the port has left the bridge, and is not waited for
 
 
 def _drain(changes: socket.socket) -> None:
@@ -60,7 +60,7 @@ def _drain(changes: socket.socket) -> None:
         while True:
             changes.recv(65536, socket.MSG_DONTWAIT)
     except OSError:
-        return  # nothing more, or more than the buffer holds: the states are read anew in either case
+        return  # no message, or more than the buffer holds: in both cases the states are read again
 
 
 def _request(mac: bytes, address: bytes) -> bytes:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our own files, wherever Python has them from, as an archive that Python can run on its own."""
+"""Our own files, from wherever Python has loaded them, as an archive that Python can run."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ import zlib
 from .own_files import Unreadable, folder
 
 _PACKAGE = "ansible_collections/dockerless/network/plugins/module_utils"
-# For a run by Ansible only: Ansible's own code, the list of networks, and looking.
+# Only used in a run by Ansible: Ansible's own code, the list of networks, and reports.
 _UNUSED = ("composition/", "path/", "converge.py", "entry.py", "gather.py", "info.py", "interpreter.py", "living.py")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class Source(t.NamedTuple):
-    """Where our files are: what tells one version of all of them from another, and how to read one."""
+    """Where our files are: the checksums that identify their version, and how to read one."""
 
     sums: t.Mapping[str, int]  # by their names in an archive
     read: t.Callable[[str], bytes]
 
 
 def own() -> Source:
-    """The files that this one belongs to; raises Unreadable."""
+    """The source of this file and all others; raises Unreadable."""
     loader = globals().get("__loader__")
     if isinstance(loader, zipimport.zipimporter):
         archive = zipfile.ZipFile(loader.archive)
@@ -61,7 +61,7 @@ def _is_used(path: str) -> bool:
 
 
 def sums(content: bytes) -> dict[str, int]:
-    """What tells the version of the files in an archive; empty when it is not an archive."""
+    """The checksums that identify the files in an archive; empty if it is not an archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return {item.filename: item.CRC for item in archive.infolist()}
@@ -79,7 +79,7 @@ def pack(source: Source, main: str) -> bytes:
 
 
 def expected(source: Source, main: str) -> dict[str, int]:
-    """What sums() will tell of such an archive."""
+    """The result of sums() for such an archive."""
     found = {"__main__.py": zlib.crc32(main.encode()), **dict.fromkeys(_above(), zlib.crc32(b""))}
     return {**found, **source.sums}
 
@@ -89,6 +89,6 @@ def _packages(source: Source) -> dict[str, bytes]:
 
 
 def _above() -> list[str]:
-    """Our own package and those that it lies in."""
+    """Our own package and its parents."""
     parts = _PACKAGE.split("/")
     return ["/".join((*parts[:depth], "__init__.py")) for depth in range(1, len(parts) + 1)]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was read of the host in one run."""
+"""Keeps what was read of the host in one run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = t.TypeVar("T")
 
 
 class Changes:
-    """Counts the changes of one run: a change in one stack can show in another, since a veth has an end in each."""
+    """Counts the changes of one run. A change in one stack may affect another, since a veth pair has an end in each."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -35,7 +35,7 @@ class Cache:
         return t.cast("T", self._known[key])  # who asks for a key always reads the same
 
     def put(self, key: str, value: object) -> None:
-        """Keep what was read elsewhere."""
+        """Keep a value that was read elsewhere."""
         self.get(key, lambda: value)
 
     def peek(self, key: str) -> t.Any:

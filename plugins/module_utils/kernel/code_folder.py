@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps the byte code of a call on the host for the next one, and takes it away with the last object of ours.
+"""Keeps the byte code of a call on the host for the next one, and removes it with the last object of ours.
 
-It only saves time: a run goes on when it cannot be written, and deleting it is harmless.
+It only saves time: if it cannot be written, the run continues, and deleting it is harmless.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TEMPORARY = FILE + ".tmp"
 
 
 def keep(call: Call) -> None:
-    """Write what this call had to compile, beside what is there and still holds."""
+    """Write what this call had to compile, with the older byte code that is still valid."""
     if sys.dont_write_bytecode or sys.implementation.cache_tag is None:
         return
     with contextlib.suppress(OSError, ValueError):
@@ -33,7 +33,7 @@ def keep(call: Call) -> None:
 
 
 def _make_folder() -> None:
-    """Others may look into the folder above, where notes of ours are, but not into this one."""
+    """Make the folder. Others may read its parent, which has notes of ours, but not this one."""
     above, name = os.path.split(CODE_FOLDER)
     os.makedirs(above, mode=0o755, exist_ok=True)
     folder = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -45,25 +45,25 @@ def _make_folder() -> None:
 
 
 def _chosen(call: Call, there: Entries) -> Entries:
-    """All modules of the collection share the file; what this archive has in another version goes."""
+    """The byte code to keep. All modules of the collection share the file; outdated versions are left out."""
     sources = Sources(call.archive)
     digests = {name: _digest(sources, name) for name in [*there, *call.compiled]}
     found = {name: entry for name, entry in there.items() if digests[name] in (b"", entry[0])}
     found.update({name: (digests[name], marshal.dumps(code)) for name, code in call.compiled.items() if digests[name]})
     if sum(len(text) for unused, text in found.values()) <= LARGEST // 2:
         return found
-    # What no archive may have any more goes when it has become too much.
+    # If the file gets too large, byte code that is not in this archive is left out.
     return {name: entry for name, entry in found.items() if digests[name]}
 
 
 def _digest(sources: Sources, name: str) -> bytes:
-    """What identifies the source of a module in an archive; empty when there is none."""
+    """The digest of a module's source in an archive; empty if there is none."""
     path = name.replace(".", os.sep)
     return sources.digest(path + ".py") or sources.digest(os.path.join(path, "__init__.py"))
 
 
 def _write(folder: int, entries: Entries) -> None:
-    """Replace the file in one step; a temporary one that a killed run has left goes first."""
+    """Replace the file in one step. A temporary file of a killed run is removed first."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_TEMPORARY, dir_fd=folder)
     content = marshal.dumps(entries)
@@ -79,7 +79,7 @@ def _write(folder: int, entries: Entries) -> None:
 
 
 def forget() -> None:
-    """Leave nothing of it on the host; a folder that is not as we make it stays."""
+    """Remove all of it from the host. A folder that is not as we make it stays."""
     with contextlib.suppress(OSError):
         folder = open_folder(CODE_FOLDER)
         try:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Connection tracking: forgets flows by the port and address that their first packet was sent to.
 
-An entry is deleted by the very bytes that the kernel showed of it, so nothing of it is decoded but what is compared.
+An entry is deleted by the same bytes with which the kernel listed it, so only fields that are compared are decoded.
 The constants are those of linux/netfilter/nfnetlink_conntrack.h.
 """
 
@@ -37,8 +37,8 @@ Entry = dict[int, bytes]
 def forget(flows: t.Iterable[PortFlows], local: t.Collection[bytes]) -> int:
     """Delete the entries of these flows; returns how many there were.
 
-    A flow without host_ip is one to any of the ``local`` addresses: traffic that goes through the host to the same
-    port of others does not count as ours.
+    A flow without host_ip goes to any of the ``local`` addresses. Traffic through the host to the same port of other
+    hosts does not count.
     """
     kinds: dict[tuple[int, int], list[PortFlows]] = {}
     for flow in flows:
@@ -93,7 +93,7 @@ def _matches(entry: Entry, protocol: int, flow: PortFlows, local: t.Collection[b
 
 
 def _delete(opened: NetlinkSocket, family: int, entry: Entry) -> int:
-    """1, or 0 when the entry has gone by itself or was replaced by another of the same tuple."""
+    """Delete an entry; 1, or 0 if it has ended by itself or was replaced by another one with the same tuple."""
     body = struct.pack("=BBH", family, 0, 0)
     for kind in (_CTA_TUPLE_ORIG, _CTA_ZONE, _CTA_ID):
         if kind in entry:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the kernel's messages to the data of state.py. The constants are those of linux/if_link.h and rtnetlink.h."""
+"""Turns the kernel's messages into the data of state.py. The constants are those of linux/if_link.h and rtnetlink.h."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .state import BridgeValues, Link, RouteEntry, VethEnd
 
 IFF_UP = 1
 RT_TABLE_MAIN = 254
-RT_TABLE_COMPAT = 252  # one whose number is too large for the header
+RT_TABLE_COMPAT = 252  # a number that is too large for the header
 RT_TABLE_LOCAL = 255
 RTN_UNICAST, RTN_LOCAL = 1, 2
-# linux/rtnetlink.h: the types of routes that lead nowhere
+# linux/rtnetlink.h: types of routes without a next hop
 _NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
@@ -48,9 +48,9 @@ _ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, 
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, index, state, flags, type
 _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
 
-# Where the sysctls of a link are in the arrays that come with it (DEVCONF_* of linux/ipv6.h, which count from 0, and
-# IPV4_DEVCONF_* of linux/ip.h, which count from 1 and whose first is sent as the first): by far cheaper than a file
-# below /proc for each.
+# The positions of sysctls in the arrays that the kernel sends with a link: DEVCONF_* of linux/ipv6.h, which count from
+# 0, and IPV4_DEVCONF_* of linux/ip.h, which count from 1 and are sent from the first. This is by far cheaper than to
+# read a file below /proc for each.
 _CONF4 = {
     "forwarding": 0,
     "rp_filter": 7,
@@ -76,10 +76,10 @@ class Listing(t.NamedTuple):
     """The links of a network stack."""
 
     links: dict[str, Link]
-    settings: dict[str, bytes]  # by link: what ``setting`` reads
+    settings: dict[str, bytes]  # by link, for ``setting``
 
     def setting(self, key: str) -> str | None:
-        """The value of a key such as net/ipv4/conf/eth0/forwarding; None when it is not told with the links."""
+        """The value of a key such as net/ipv4/conf/eth0/forwarding; None if links do not come with it."""
         parts = key.split("/")
         if len(parts) != 5 or parts[0] != "net" or parts[2] != "conf" or parts[3] not in self.settings:
             return None
@@ -99,7 +99,7 @@ _FAMILIES: dict[str, tuple[int, int, dict[str, int]]] = {
 
 
 def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> Listing:
-    """The links by name, out of the dumps of RTM_GETLINK and RTM_GETADDR."""
+    """The links by name, from the dumps of RTM_GETLINK and RTM_GETADDR."""
     found = [(_LINK.unpack_from(message), attributes(message, _LINK.size)) for message in messages]
     names = {header[2]: _text(values[_IFLA_IFNAME]) for header, values in found}
     addresses = _interfaces(address_messages)
@@ -145,13 +145,13 @@ def _details(kind: str, values: Values, info: Values) -> VethEnd | BridgeValues 
 
 
 def namespace_number(message: bytes) -> int:
-    """Out of the answer to RTM_GETNSID; negative when the namespace has no number there."""
+    """The number in the answer to RTM_GETNSID; negative if the namespace has none there."""
     number: int = _INT.unpack(attributes(message, 4)[_NETNSA_NSID])[0]
     return number
 
 
 def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[Interface]]:
-    """The addresses by the index of their link, but for the link-local IPv6 ones."""
+    """The addresses by the index of their link, without link-local IPv6 ones."""
     found: dict[int, list[Interface]] = {}
     for index, prefix_length, packed in addresses(messages):
         if packed[0] == 0xFE and packed[1] & 0xC0 == 0x80 and len(packed) == 16:
@@ -160,7 +160,7 @@ def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[Interface]]:
     return found
 
 
-# A host has the same few over and over: each namespace's loopback, and one subnet and gateway in all of a network.
+# The same few values occur again and again: the loopback of each namespace, and the subnet and gateway of a network.
 
 
 @functools.lru_cache(maxsize=4096)
@@ -183,7 +183,7 @@ def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]
     for message in messages:
         family, prefix_length, _flags, _scope, index = _ADDRESS.unpack_from(message)
         values = attributes(message, _ADDRESS.size)
-        # Of a point-to-point address, IFA_ADDRESS is the other side's.
+        # For a point-to-point address, IFA_ADDRESS is that of the other side.
         packed = values.get(_IFA_LOCAL) or values.get(_IFA_ADDRESS)
         if packed and family in (socket.AF_INET, socket.AF_INET6):
             yield index, prefix_length, packed
@@ -199,7 +199,7 @@ class RuleEntry(t.NamedTuple):
 
 
 def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[tuple[str, Address]]:
-    """Link and address of each neighbour that is asked for in vain, out of a dump of RTM_GETNEIGH."""
+    """Link and address of each neighbour that does not answer, from a dump of RTM_GETNEIGH."""
     found = []
     for message in messages:
         family, index, state, _flags, _type = _NEIGHBOUR.unpack_from(message)
@@ -210,7 +210,7 @@ def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[
 
 
 def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
-    """The rules, out of a dump of RTM_GETRULE; conditions but for source and mark are not looked at."""
+    """The rules, from a dump of RTM_GETRULE, without conditions other than source and mark."""
     found: list[RuleEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
@@ -226,7 +226,7 @@ def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
 
 
 def taken(messages: t.Iterable[bytes], family: int) -> t.Iterator[Address]:
-    """The addresses whose packets are for this stack itself, out of a dump of RTM_GETROUTE for the table local."""
+    """The addresses whose packets are for this stack itself, from a dump of RTM_GETROUTE for the table local."""
     for message in messages:
         header = _ROUTE.unpack_from(message)
         values = attributes(message, _ROUTE.size)
@@ -235,7 +235,7 @@ def taken(messages: t.Iterable[bytes], family: int) -> t.Iterator[Address]:
 
 
 def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int, table: int = 0) -> list[RouteEntry]:
-    """The routes of a table, by default the main one, out of a dump of RTM_GETROUTE; one for each next hop."""
+    """The routes of a table, by default the main one, from a dump of RTM_GETROUTE; one for each next hop."""
     found: list[RouteEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who listens in the calling thread's network namespace, from the kernel (sock_diag(7)).
+"""The listeners in the calling thread's network namespace, by sock_diag(7).
 
-Unlike the files below /proc/net, which walk through every connection of the machine, it looks at listeners only.
+Unlike the files below /proc/net, which list every connection of the machine, this only reads listeners.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from .netlink import NetlinkSocket, attributes
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20
 _LISTEN, _UNCONNECTED = 1 << 10, 1 << 7
-# How the kernel is asked for a protocol: its number, and the states of sockets that take what anyone sends.
+# For each protocol: its number, and the states of sockets that accept packets from anyone.
 _ASKED = {"tcp": (6, _LISTEN), "udp": (17, _UNCONNECTED)}
 _REQUEST = struct.Struct("=BBBxI48x")  # struct inet_diag_req_v2: family, protocol, extensions, states, and no socket
 _MESSAGE = struct.Struct("=BBxx")  # struct inet_diag_msg: family, state; then the ports and addresses
 _PORT = struct.Struct("!H")
-_QUEUES = struct.Struct("=II4xI")  # connections that wait, and room for them; inode
+_QUEUES = struct.Struct("=II4xI")  # waiting connections, and the room for them; inode
 _ADDRESS_AT, _QUEUES_AT, _LENGTH, _ONLY_IPV6 = 8, 56, 72, 11
 
 
@@ -33,7 +33,7 @@ def listeners(protocols: t.Iterable[str]) -> dict[str, list[Listener]]:
 
 
 def _listeners(protocol: str) -> list[Listener]:
-    """SCTP tells of one address only, of the many that a socket may have."""
+    """The listeners of one protocol. For SCTP, the kernel only shows one of a socket's addresses."""
     if protocol in _ASKED:
         try:
             with NetlinkSocket(_SOCK_DIAG) as opened:
@@ -69,7 +69,7 @@ def _listener(protocol: str, message: bytes) -> Listener:
 def _made(
     protocol: str, port: int, address: Address, only6: bool = False, full: bool = False, inode: int = 0
 ) -> Listener:
-    """A socket as the model has it: one that is bound to an IPv4 address the IPv6 way takes IPv4 only."""
+    """A socket for the model. One that is bound to an IPv4-mapped IPv6 address accepts IPv4 only."""
     mapped = getattr(address, "ipv4_mapped", None)
     bound: Address = mapped or address
     both = bound.version == 6 and bound.is_unspecified and not only6

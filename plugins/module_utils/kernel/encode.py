@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pyroute2, of which we need three message classes to write requests with.
+"""Writes requests with three message classes of pyroute2.
 
 ``import pyroute2`` loads some 300 modules and takes longer than most of our runs. So its submodules are imported below
-an empty stand-in for the package, and everything is taken out of ``sys.modules`` again: under Mitogen the next task,
-which may want the whole of pyroute2, runs in this same interpreter.
+an empty stand-in for the package, and removed from ``sys.modules`` again: under Mitogen, the next task runs in the same
+interpreter, and may need the whole of pyroute2.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INSTALL = (
     "install python3-pyroute2 with the package manager, for /usr/bin/python3 (Debian, Ubuntu, Fedora; on RHEL it is in"
     " EPEL), or pyroute2 with pip for %s" % _PYTHON
 )
-# Not the package: it may well be what was found too old.
+# Not by the package manager, whose package may be the one that is too old.
 UPGRADE = "install a newer pyroute2 with pip for %s" % _PYTHON
 
 Attributes = list[tuple[str, object]]
@@ -44,7 +44,7 @@ _loaded: _Classes | None = None
 
 
 def require() -> None:
-    """Raise MissingLibrary when pyroute2 is not there or too old; imports nothing."""
+    """Raise MissingLibrary if pyroute2 is missing or too old; imports nothing."""
     folders = _folders()
     if not folders:
         raise MissingLibrary("The Python library pyroute2 is not installed", _INSTALL)
@@ -125,9 +125,9 @@ def _folders() -> list[str]:
 
 
 def version_of(folder: str) -> tuple[int, ...]:
-    """The version by the name of the metadata beside the package, () when there is none.
+    """The version in the name of the metadata beside the package, () if there is none.
 
-    importlib.metadata would say the same, and takes 30 to 100 ms to import.
+    importlib.metadata would return the same, but takes 30 to 100 ms to import.
     """
     try:
         names = os.listdir(os.path.dirname(folder))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can go wrong between us and the host; the text of each is one sentence for the user."""
+"""Errors of the host; the text of each is one sentence for the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..model import enumerate_few
 BECOME = "use become: true"
 _LINE_NUMBER = re.compile(r"\bline (\d+)\b")
 _LONGEST_LINE = 200
-# What to do about an error whatever was tried; nothing else than the number says what it is.
+# The remedy for errors of any action that have only a number.
 _REMEDIES = {
     errno.ENOSPC: "make some room in that file system",
     errno.EDQUOT: "make some room in that file system",
@@ -34,7 +34,7 @@ CAP_SYS_ADMIN = 21
 
 
 class HostError(Exception):
-    """Something that this host did not do."""
+    """An action on this host failed."""
 
 
 class KernelError(HostError):
@@ -64,9 +64,9 @@ class CommandError(HostError):
 
 
 def _about(stderr: str, text: str) -> str:
-    """The line of ``text`` that a tool does not take; empty when it does not say which."""
+    """The line of ``text`` that a tool refuses; empty if it does not say which."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    # nft shows the line, and underlines a part of it; iptables-restore tells its number
+    # nft prints the line, and underlines a part of it; iptables-restore prints its number
     if len(lines) > 2 and set(lines[2]) <= set("^~ "):
         return _shortened(lines[1])
     number = _LINE_NUMBER.search(lines[0]) if lines else None
@@ -99,7 +99,7 @@ class LockTimeout(HostError):
 
 
 class MissingLibrary(HostError):
-    """A Python library is not there, or too old."""
+    """A Python library is missing or too old."""
 
     def __init__(self, trouble: str, remedy: str) -> None:
         self.trouble = trouble
@@ -131,7 +131,7 @@ def _lacking(capabilities: str) -> str:
 
 
 def sentence(error: OSError) -> str:
-    """An error of the system that nobody expected, as one sentence: the file, the reason, what to do."""
+    """An unexpected error of the system as one sentence: the file, the reason, what to do."""
     names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     remedy = _remedy(error.errno)
     what = "Cannot use %s" % names if names else "This host refused a system call"
@@ -139,7 +139,7 @@ def sentence(error: OSError) -> str:
 
 
 def message_of(error: Exception) -> str:
-    """What went wrong, as one sentence."""
+    """An error as one sentence."""
     return sentence(error) if isinstance(error, OSError) and error.errno is not None else str(error)
 
 

@@ -51,7 +51,7 @@ def read_bytes(path: str) -> bytes | None:
 
 
 def look(path: str) -> str | None:
-    """The text of a file of somebody else's, None when it cannot be read; what is not UTF-8 in it is replaced."""
+    """The text of a file that may not be ours, None if it cannot be read; bytes that are not UTF-8 are replaced."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -81,15 +81,15 @@ def names(folder: str) -> list[str]:
 
 
 def unfinished(path: str) -> str:
-    """What a file is called until it is whole; a run that was killed may leave it, and the next one takes it away.
+    """The name of a file until it is complete. A killed run may leave it, and the next run removes it.
 
-    sysctl.d(5) and its like only read names that end as they should, so this one never counts.
+    sysctl.d(5) and the like only read names with their own suffix, so such a file is ignored.
     """
     return path + ".tmp"
 
 
 def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True) -> None:
-    """Replace a file; a reader sees the old text or the new one, if ``lasting`` also after a power cut."""
+    """Replace a file: a reader sees the old text or the new one; if ``lasting``, also after a power cut."""
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o755, exist_ok=True)
     temporary = unfinished(path)
@@ -109,10 +109,10 @@ def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True)
 
 
 def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
-    """Give a file another text and let it stay the same file; one that is not there is made.
+    """Give a file another text without replacing it; a missing file is made.
 
-    A bind mount is pinned to the inode, so a process that has the file mounted would never see one that replaced it.
-    All of the text is written before the file is cut to its length: a reader never finds it empty.
+    A bind mount is tied to the inode, so a process that has mounted the file would never see a new one. The whole text
+    is written before the file is cut to its length, so a reader never finds it empty.
     """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -120,7 +120,7 @@ def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> Non
         return write(path, text, mode, lasting)
     content = text.encode("utf-8")
     try:
-        # Blank lines over what is left of a longer text: a part of an old line could be taken for a whole one.
+        # The rest of a longer text becomes blank lines, as a part of an old line could be taken for a whole one.
         padded = content.ljust(os.fstat(fd).st_size, b"\n")
         written = 0
         while written < len(padded):
@@ -146,18 +146,18 @@ def remove_folder(path: str) -> None:
 
 
 def is_folder(path: str) -> bool:
-    """Whether there is a folder, with something in it or not."""
+    """Whether there is a folder, empty or not."""
     return os.path.isdir(path)
 
 
 def retire(path: str) -> None:
-    """Remove a folder and the files in it, and the folder that it lies in if nothing is left there.
+    """Remove a folder and the files in it, and its parent if that is empty then.
 
-    It leaves its place in one step, for one that is ours: a run that is killed in the middle would leave an empty
-    folder that belongs to nobody.
+    The folder first moves to a place of ours in one step. Otherwise a run that is killed in the middle could leave an
+    empty folder without a mark.
     """
     if path != RETIRED:
-        _clear(RETIRED)  # of a run that was killed
+        _clear(RETIRED)  # left by a run that was killed
         with contextlib.suppress(FileNotFoundError):
             os.rename(path, RETIRED)
     remove_folder(NETNS_FILES)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host as the engine sees it: its network stacks, namespaces, files, commands and its lock.
 
-What few runs need is imported in the functions that need it.
+Code that few runs need is imported in the functions that use it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ANNOUNCE_SECONDS = 1.0
 
 
 class Host:
-    """Everything that one run may ask of a host, or do to it. Errors are HostError, or OSError for files."""
+    """Everything that a run may read of a host or change on it. Errors are HostError, or OSError for files."""
 
     def __init__(self, run: Run) -> None:
         encode.require()
@@ -60,12 +60,12 @@ class Host:
 
     def lock(self, timeout: float, what: str = "") -> t.ContextManager[None]:
         """Hold the lock of this host, or raise LockTimeout with its holder after ``timeout`` seconds."""
-        # What was read before the lock may have been changed by whoever held it.
+        # The last holder of the lock may have changed what was read before.
         self._changes.count += 1
         return lock.held(timeout, what, self._visitor.on_host)
 
     def stack(self, place: Place) -> Stack:
-        """The network stack of ``place``; that it is not there shows when it is used."""
+        """The network stack of ``place``; if that does not exist, the first use raises an error."""
         if place not in self._stacks:
             self._stacks[place] = Stack(place, self._sockets, self._changes)
         return self._stacks[place]
@@ -80,13 +80,13 @@ class Host:
         return self._cache.get("namespaces", lambda: self._visitor.on_host(netns.entries))
 
     def namespace_inode(self, place: Place) -> int:
-        """What identifies a namespace, 0 when there is none of that name; KernelError when there is no such process."""
+        """The inode of a namespace, 0 if none has that name; KernelError if there is no such process."""
         return self._visitor.on_host(lambda: netns.inode(place))
 
     def nsid(self, place: Place) -> int | None:
-        """The number by which the host's links name a namespace, where the other end of a veth pair is.
+        """The number of a namespace in links of the host whose other end is there.
 
-        None for the host's own; negative when no link of the host leads there. Errors are KernelError.
+        None for the host's own; negative if no link of the host leads there. Errors are KernelError.
         """
         known: dict[Place, int | None] = self._cache.get("nsids", dict)
         if place not in known:
@@ -95,7 +95,7 @@ class Host:
         return known[place]
 
     def survey(self, places: t.Iterable[Place]) -> None:
-        """Read many namespaces at once; each is decoded when it is asked for."""
+        """Read many namespaces at once; each is decoded when it is needed."""
         unknown = [place for place in places if place != HOST and not self.stack(place).is_known()]
         if not unknown:
             return
@@ -119,7 +119,7 @@ class Host:
         self._visitor.on_host(lambda: netns.attach(name, pid, noted))
 
     def delete_namespace(self, name: str) -> None:
-        """Take a name away; do nothing if it is already gone."""
+        """Remove a name; do nothing if it is already gone."""
         self._forget(Place(netns=name))
         self._visitor.on_host(lambda: netns.delete(name))
 
@@ -128,9 +128,9 @@ class Host:
         self._visitor.on_host(lambda: files.write(path, text, mode))
 
     def update_file(self, path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
-        """Give a file another text and let it stay the same file, for those who have it mounted.
+        """Give a file another text without replacing it, for processes that have mounted it.
 
-        What need not be ``lasting`` does not wait for the disk, and a power cut may leave nothing of it.
+        Without ``lasting`` this does not wait for the disk, and a power cut may lose the text.
         """
         self._visitor.on_host(lambda: files.update(path, text, mode, lasting))
 
@@ -143,11 +143,11 @@ class Host:
         self._visitor.on_host(lambda: files.remove_folder(path))
 
     def is_folder(self, path: str) -> bool:
-        """Whether there is a folder, with something in it or not."""
+        """Whether there is a folder, empty or not."""
         return self._visitor.on_host(lambda: files.is_folder(path))
 
     def retire_folder(self, path: str) -> None:
-        """Remove a folder of a namespace and the files in it, and the folder of all of them if it was the last one."""
+        """Remove the folder of a namespace with its files, and the parent folder if that is empty then."""
         self._visitor.on_host(lambda: files.retire(path))
 
     def read_file(self, path: str) -> str | None:
@@ -155,7 +155,7 @@ class Host:
         return self._visitor.on_host(lambda: files.read(path))
 
     def look_file(self, path: str) -> str | None:
-        """The text of a file of somebody else's, None when it cannot be read."""
+        """The text of a file that may not be ours, None if it cannot be read."""
         return self._visitor.on_host(lambda: files.look(path))
 
     def folder(self, path: str) -> list[str]:
@@ -163,7 +163,7 @@ class Host:
         return self._visitor.on_host(lambda: files.names(path))
 
     def hostname(self) -> str:
-        """What the host calls itself."""
+        """The name of the host."""
         return os.uname().nodename
 
     def has_systemd(self) -> bool:
@@ -177,7 +177,7 @@ class Host:
         return units.read(self.call, names)
 
     def unmounted(self, pid: int, mounts: t.Mapping[str, str]) -> t.Sequence[str]:
-        """The places where a process with mounts of its own should find a file and does not."""
+        """The places where a process with mounts of its own should find a file, but does not."""
         from . import units
 
         return self._visitor.on_host(lambda: units.unmounted(pid, mounts) if units.has_own_mounts(pid) else [])
@@ -189,20 +189,20 @@ class Host:
         return self._visitor.on_host(lambda: units.deleted(pid, places))
 
     def keep_byte_code(self, call: Call) -> None:
-        """Keep what this call had to compile, where the next one will look."""
+        """Keep the byte code that this call had to compile for the next one."""
         from . import code_folder
 
         if not self._is_away:
             code_folder.keep(call)
 
     def forget_byte_code(self) -> None:
-        """Keep none of it any more."""
+        """Remove all byte code of ours."""
         from . import code_folder
 
         self._visitor.on_host(code_folder.forget)
 
     def read_bytes(self, path: str) -> bytes | None:
-        """The content of a file that is no text, None when there is none."""
+        """The bytes of a file, None if there is none."""
         return self._visitor.on_host(lambda: files.read_bytes(path))
 
     def call(self, argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
@@ -220,13 +220,13 @@ class Host:
             raise CommandError(argv, rc, errors, text)
 
     def forget_flows(self, flows: t.Iterable[PortFlows]) -> None:
-        """Delete entries of connection tracking by the port of the host that they lead to."""
+        """Delete entries of connection tracking by the host's port in their first packet."""
         from . import conntrack
 
         conntrack.forget(flows, self.stack(HOST).local_addresses())
 
     def port_holder(self, port: PublishedPort, leaving: t.Collection[str] = ()) -> str:
-        """Which process listens where a published port would, as a clause; empty when none does that stays there."""
+        """The process that listens on a port to be published, as a clause; empty if none does, or if it leaves."""
         return self._listening().holder(port, leaving)
 
     def port_holder_in(self, place: Place, port: PublishedPort) -> str:
@@ -262,7 +262,7 @@ class Host:
     def listeners_in(
         self, places: t.Iterable[Place], protocols: t.Sequence[str]
     ) -> t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]:
-        """Who listens in these places; a place where the kernel does not tell is left out."""
+        """The listeners in these places, without places that the kernel cannot list."""
         from .diag import listeners
 
         return self._sockets.visit_all(places, lambda opened, fd: listeners(protocols))
@@ -276,7 +276,7 @@ class Host:
         return self._processes
 
     def announce(self, announcements: t.Sequence[Announcement]) -> None:
-        """Tell neighbours where addresses are now, as soon as the bridge's ports forward what is said."""
+        """Announce addresses to neighbours as soon as the ports of the bridge forward packets."""
         from . import announce
 
         announce.wait_for_ports([item.port for item in announcements], _ANNOUNCE_SECONDS)
@@ -291,7 +291,7 @@ class Host:
                 raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
 
     def _answer(self, announcements: t.Sequence[Announcement]) -> None:
-        """Spare the host the second that it waits before it asks again for whom it has asked for in vain."""
+        """Answer for neighbours that the host has asked for in vain, so that it need not wait a second to ask again."""
         near = self.stack(HOST)
         asked = set(near.unanswered())
         for item in announcements if asked else ():
@@ -301,11 +301,11 @@ class Host:
                     near.tell_neighbour(item.bridge, address.ip, mac_address)
 
     def machine_id(self) -> str:
-        """What tells this machine from others; the host's name where there is no machine-id(5)."""
+        """The identity of this machine: its machine-id(5), or without one the name of the host."""
         return (self.read_file("/etc/machine-id") or "").strip() or os.uname().nodename
 
     def _forget(self, place: Place) -> None:
-        """A place may soon belong to somebody else, and its ends of veth pairs may vanish from the other stacks."""
+        """Forget a place, which may soon be another namespace, and all stacks, as ends of veth pairs may have gone."""
         self._sockets.close(place)
         self._changes.count += 1
 

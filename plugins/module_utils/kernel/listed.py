@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who listens, from the files below /proc/net (proc_pid_net(5)), where sock_diag(7) cannot tell.
+"""The listeners, from the files below /proc/net (proc_pid_net(5)), where sock_diag(7) does not work.
 
-They do not tell whether a socket that is bound to :: takes IPv4, so that it counts as one that does.
+These files do not say whether a socket that is bound to :: accepts IPv4, so it counts as one that does.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def listed(protocol: str) -> t.Iterator[ListedSocket]:
 
 
 def _usual(protocol: str, file: t.Iterable[str]) -> t.Iterator[ListedSocket]:
-    """Of TCP the kernel prints those that listen first (tcp_get_idx()), and there may be a hundred thousand connections
-    behind them."""
+    """The listeners in a usual file. For TCP, the kernel prints listeners first (tcp_get_idx()), and perhaps a hundred
+    thousand connections after them."""
     for number, line in enumerate(file):
         row = line.split()
         if number and len(row) > 9 and row[3] == (_LISTEN if protocol == "tcp" else _UNCONNECTED):
@@ -43,7 +43,7 @@ def _usual(protocol: str, file: t.Iterable[str]) -> t.Iterator[ListedSocket]:
 
 
 def _sctp(file: t.Iterable[str]) -> t.Iterator[ListedSocket]:
-    """A row for each socket, at its end one or more addresses (sctp_eps_seq_show())."""
+    """The listeners in the file of SCTP, in which a line ends with all addresses (sctp_eps_seq_show())."""
     for row in [line.split() for line in file][1:]:
         if len(row) > 8 and row[3] == _SCTP_LISTENING:
             for text in row[8:]:

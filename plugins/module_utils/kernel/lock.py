@@ -33,33 +33,33 @@ def held(timeout: float, what: str, door: Door = here) -> t.Iterator[None]:
     except OSError as error:
         raise KernelError("take the lock %s" % path, error) from error
     try:
-        # flock(2) is for all who have the open file: should we be killed, a tool that we have called holds on until it
-        # is done, and the next run does not read what is about to change.
+        # flock(2) belongs to all processes that have the open file. If we are killed, a tool that we have called keeps
+        # the lock until it is done, so that the next run does not read what is about to change.
         os.set_inheritable(fd, True)
         _sign(fd, what)
         yield
     finally:
-        # Nothing of ours stays on the host; while we hold the lock, the name is ours to remove.
+        # The file does not stay on the host. While we hold the lock, we may remove its name.
         door(functools.partial(_remove, path, fd))
         os.close(fd)
 
 
 def _sign(fd: int, what: str) -> None:
-    """Note who holds the lock, for the message to others; the lock holds without it, as in a full file system."""
+    """Note the holder in the lock's file, for messages. The lock also works without it, as on a full file system."""
     with contextlib.suppress(OSError):
         os.ftruncate(fd, 0)
         os.pwrite(fd, ("%d %s\n" % (os.getpid(), what)).encode("utf-8"), 0)
 
 
 def _remove(path: str, fd: int) -> None:
-    """Somebody may have removed the name, and another run may have made it anew."""
+    """Remove the name, unless somebody else has removed it and another run has made it again."""
     with contextlib.suppress(OSError):
         if _is_at(path, fd):
             os.unlink(path)
 
 
 def _acquire(path: str, timeout: float, door: Door) -> int:
-    """Open and lock the file of that name, and no other: the last holder took the one away that we waited for."""
+    """Open and lock the file of that name. The last holder removes the file, so it is opened again after a wait."""
     end = time.monotonic() + timeout
     while True:
         fd: int = door(functools.partial(_open, path))
@@ -78,10 +78,10 @@ def _is_at(path: str, fd: int) -> bool:
 
 
 def _wait(fd: int, timeout: float) -> None:
-    """Lock the file when its holder lets go, or raise LockTimeout.
+    """Lock the file when its holder releases it, or raise LockTimeout.
 
-    flock(2) has no time-out, and the signal that would end it is the whole process'. So a thread waits; when we have
-    given up, it closes the file whenever it gets the lock.
+    flock(2) has no time-out, and a signal to end it would concern the whole process. So a thread waits. If we have
+    given up, it closes the file once it gets the lock.
     """
     decision = threading.Lock()
     outcome: list[str] = []
@@ -129,7 +129,7 @@ def _holder(fd: int) -> str:
 
 
 def _open(path: str) -> int:
-    """Open the lock's file. The folder is everybody's, so somebody else's file of that name is not the lock."""
+    """Open the lock's file. Anybody may write to the folder, so a file of another user is not the lock."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     for _attempt in range(2):
         try:

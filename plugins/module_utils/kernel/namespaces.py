@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The system calls of namespaces and mounts that Python 3.9's os module lacks, and a thread that visits namespaces.
 
-The calling thread never changes its namespace: under Mitogen it runs the next task as well.
+The calling thread never changes its namespace, since under Mitogen it also runs the next task.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SHARED = 0x100000
 _MNT_DETACH = 2
-# /proc/self/ns/net would be the main thread's.
+# /proc/self/ns/net would be that of the main thread.
 OWN_NAMESPACE = "/proc/thread-self/ns/net"
 _HOST_MOUNTS = "/proc/1/ns/mnt"
 
@@ -50,10 +50,10 @@ def enter_network(fd: int) -> None:
 
 
 def enter_host_mounts() -> None:
-    """Put the calling thread into the mount namespace of process 1, for good."""
+    """Put the calling thread into the mount namespace of process 1, permanently."""
     fd = os.open(_HOST_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        # The threads of a process share their root and working directories, and may not enter while they do.
+        # Threads share their root and working directories, and may not enter a mount namespace while they do.
         _check(_libc.unshare(ctypes.c_int(CLONE_FS)))
         _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(CLONE_NEWNS)))
     finally:
@@ -61,11 +61,11 @@ def enter_host_mounts() -> None:
 
 
 def is_away() -> bool:
-    """Whether the files of the host are others than ours: names of namespaces made here would be seen by nobody else.
+    """Whether this process has other mounts than the host, so that nobody else would see namespaces named here.
 
-    So it is in a systemd unit with PrivateTmp= and its like, which has the host's network and mounts of its own. Where
-    process 1 has another network than we do, it is not the host that we are asked to change; and a container with
-    processes of its own has its own process 1.
+    That is so in a systemd unit with PrivateTmp= or the like, which has the host's network but its own mounts. If
+    process 1 has another network than this process, the host is not what we are asked to change. A container with a
+    PID namespace has its own process 1.
     """
     try:
         return _differs("mnt") and not _differs("net")
@@ -82,7 +82,7 @@ def _differs(kind: str) -> bool:
 
 
 def _is_slave() -> bool:
-    """Whether the root of the file system follows another one's mounts, as systemd arranges for a unit."""
+    """Whether the root file system receives mounts of another namespace, as systemd arranges for a unit."""
     with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="replace") as mounts:
         roots = [line.split() for line in mounts if line.split()[4] == "/"]
     # proc_pid_mountinfo(5): optional fields from the seventh to a dash
@@ -95,15 +95,15 @@ def mount(source: str, target: str, flags: int) -> None:
 
 
 def unmount(target: str) -> None:
-    """Take the uppermost mount away from ``target``, even while it is in use; OSError (EINVAL) when there is none."""
+    """Remove the uppermost mount of ``target``, even while it is in use; OSError (EINVAL) if there is none."""
     _check(_libc.umount2(os.fsencode(target), ctypes.c_int(_MNT_DETACH)))
 
 
 class Visitor:
-    """A thread that visits network namespaces for one run, between any two of them at home.
+    """A thread that visits network namespaces for one run, and returns to its own after each visit.
 
-    A thread for each visit would do as well, and cost five times as much; on a busy host a new thread also has to wait
-    for its turn. When the calling thread is ``away``, this one is among the files of the host all the time.
+    A thread for each visit would cost five times as much, and on a busy host it would have to wait for its turn. If the
+    calling thread is ``away``, this thread is always in the mount namespace of the host.
     """
 
     def __init__(self, away: bool = False) -> None:
@@ -117,7 +117,7 @@ class Visitor:
             home = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
             self._thread = threading.Thread(target=self._work, args=(home,), name="dockerless.network", daemon=True)
             self._thread.start()
-        # An answer that nobody waited for, since a signal came in between, must not be taken for the next one.
+        # If a signal interrupts the wait, the late answer must not be taken for the next one.
         answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
         self._tasks.put((function, answers))
         result, error = answers.get()
@@ -152,7 +152,7 @@ class Visitor:
                 result, error = _outcome(function) if shut_out is None else (None, shut_out)
                 lost = _outcome(lambda: enter_network(home))[1]
                 if lost is not None:
-                    # Who may not enter namespaces cannot have left home either; but whatever it was, it ends here.
+                    # The thread must not remain in a wrong namespace, so it ends.
                     self._thread = None
                     answers.put((None, error or lost))
                     return

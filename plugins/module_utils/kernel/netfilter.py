@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the packet filter's back-ends ask of the host: its tools, and what can be seen without loading anything."""
+"""What the back-ends of the packet filter need of the host: its tools, and facts that load no kernel module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import files
 # Runs a program with text on its standard input: argv and input to (exit code, standard output, standard error).
 Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
-# Asking iptables-legacy itself would make the kernel load the tables that are asked for.
+# iptables-legacy itself would make the kernel load the tables that it lists.
 _LEGACY_TABLES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 _IPV6 = "/proc/sys/net/ipv6"
 

@@ -39,13 +39,13 @@ _NLM_F_ACK_TLVS = 0x200
 _NLMSG_ERROR = 2
 _NLMSG_DONE = 3
 _NLMSGERR_ATTR_MSG = 1
-# Where the kernel's words begin: behind the number and the header of the request, at the end of a dump the number.
+# Where the kernel's message begins: after the number and the header of the request, or after the number for a dump.
 _ERROR_WORDS = 20
 _DONE_WORDS = 4
 _NLA_TYPE_MASK = 0x3FFF
 _SOL_NETLINK = 270
-# NETLINK_CAP_ACK: do not repeat the request in the answer. NETLINK_EXT_ACK: say in words what is wrong.
-# NETLINK_GET_STRICT_CHK: let the kernel filter a dump by what the request's header and attributes say.
+# NETLINK_CAP_ACK: do not repeat the request in the answer. NETLINK_EXT_ACK: describe errors in words.
+# NETLINK_GET_STRICT_CHK: let the kernel filter a dump by the header and attributes of the request.
 _OPTIONS = (10, 11, 12)
 _SIOCGIFINDEX = 0x8933
 _SIOCGSKNS = 0x894C
@@ -57,18 +57,18 @@ _DUMP_ATTEMPTS = 20
 
 
 class Interrupted(OSError):
-    """What was dumped changed during the dump, again and again."""
+    """The data changed during each of several dumps."""
 
 
 class NetlinkSocket:
-    """A socket of the network namespace in which the calling thread is when it makes it; usable from any other."""
+    """A socket of the network namespace in which the thread is that makes it; any thread can use it."""
 
     def __init__(self, protocol: int = NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._sequence = 0
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         for option in _OPTIONS:
-            # Kernels before 4.20 know no strict checking: code that dumps also checks what it gets.
+            # Kernels before 4.20 have no strict checking, so the code that dumps also checks the answers.
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
 
@@ -96,7 +96,7 @@ class NetlinkSocket:
         return index
 
     def request(self, kind: int, body: bytes, flags: int = 0) -> None:
-        """Send one request and wait until it is done, or OSError with the kernel's words."""
+        """Send one request and wait until it is done; OSError with the kernel's message if it fails."""
         self._send(kind, NLM_F_REQUEST | NLM_F_ACK | flags, body)
         while True:
             for kind_of_answer, flags_of_answer, payload in self._receive():
@@ -105,7 +105,7 @@ class NetlinkSocket:
                     return
 
     def ask(self, kind: int, body: bytes) -> bytes:
-        """The body of the one message that answers a question, or OSError with the kernel's words."""
+        """The body of the single message that answers a request; OSError with the kernel's message if it fails."""
         self._send(kind, NLM_F_REQUEST, body)
         while True:
             for kind_of_answer, flags, payload in self._receive():
@@ -114,7 +114,7 @@ class NetlinkSocket:
                 return payload
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
-        """The bodies of all messages that answer a request for a list; it is a list of one moment."""
+        """The bodies of all messages that answer a request for a list, consistent at one moment."""
         for _attempt in range(_DUMP_ATTEMPTS):
             found, consistent = self._dump(kind, body)
             if consistent:
@@ -144,14 +144,14 @@ class NetlinkSocket:
         at = 0
         while at + _HEADER.size <= len(piece):
             length, kind, flags, sequence, _port = _HEADER.unpack_from(piece, at)
-            # Leftovers of a request whose answer an exception kept us from reading have another number.
+            # An answer that we did not read because of an exception has the number of another request.
             if sequence == self._sequence:
                 yield kind, flags, piece[at + _HEADER.size : at + length]
             at += (length + 3) & -4
 
 
 def attributes(data: bytes, at: int = 0) -> dict[int, bytes]:
-    """Type and value of the attributes that begin at ``at``; of several of one type the last."""
+    """Type and value of the attributes that begin at ``at``; the last one of each type."""
     found: dict[int, bytes] = {}
     end = len(data)
     unpack = _ATTRIBUTE.unpack_from
@@ -170,7 +170,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def _raise_error(payload: bytes, flags: int, words_at: int) -> None:
-    """Raise what the answer reports, unless that is a success."""
+    """Raise the error in an answer, unless it reports success."""
     number: int = -struct.unpack_from("=i", payload)[0] if len(payload) >= 4 else 0
     if number <= 0:
         return

@@ -21,13 +21,13 @@ from .netlink import NetlinkSocket
 from .sockets import NETNS_FOLDER, not_entered, path_of
 from .state import NamespaceEntry
 
-# The mode of the files that we make to mount a namespace on: what a kill leaves of one is known as ours. ip-netns(8)
-# takes 0 for its own.
+# The mode of the files on which we mount a namespace, by which we recognise a file that a killed run has left.
+# ip-netns(8) uses 0.
 _MODE = 0o1000
 
 
 def entries() -> dict[str, NamespaceEntry]:
-    """Every name, also those that stand for nothing."""
+    """Every name, including those without a namespace."""
     try:
         with os.scandir(NETNS_FOLDER) as found:
             names = {entry.name for entry in found}
@@ -36,7 +36,7 @@ def entries() -> dict[str, NamespaceEntry]:
     recorded = _recorded()
     inodes = {name: inode(Place(netns=name)) for name in names}
     there = {name: _entry(name, inodes[name], recorded.get(name, 0)) for name in sorted(names)}
-    # A note without a name: the name was taken away by others.
+    # A note without a name: others have removed the name.
     return {**there, **{name: NamespaceEntry(name, 0, recorded[name], True) for name in sorted(set(recorded) - names)}}
 
 
@@ -46,29 +46,29 @@ def _entry(name: str, found: int, recorded: int) -> NamespaceEntry:
     try:
         about = os.lstat(_path(name))
     except FileNotFoundError:
-        return NamespaceEntry(name, 0, recorded)  # somebody has just taken it away
+        return NamespaceEntry(name, 0, recorded)  # somebody has just removed it
     plain = stat.S_ISREG(about.st_mode)
     made_by_us = plain and stat.S_IMODE(about.st_mode) == _MODE and about.st_size == 0
     return NamespaceEntry(name, 0, recorded, remains=made_by_us, blocked=not plain)
 
 
 def inode(place: Place) -> int:
-    """What identifies a namespace, 0 when there is none of that name; KernelError when there is no such process."""
+    """The inode of a namespace, 0 if none has that name; KernelError if there is no such process."""
     try:
         found = os.stat(path_of(place))
         # Every namespace is a file of one internal file system; a plain file is on another one.
         return found.st_ino if found.st_dev == os.stat(OWN_NAMESPACE).st_dev else 0
     except OSError as error:
-        # A link that leads nowhere, or to itself, is a name that stands for nothing.
+        # A symbolic link that leads nowhere, or to itself, is a name without a namespace.
         if place.pid is None and error.errno in (errno.ENOENT, errno.ELOOP):
             return 0
         raise not_entered(place, error) from error
 
 
 def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
-    """Make a namespace, and give it the name when its loopback is up and marked; returns a socket inside."""
+    """Make a namespace, and give it the name once its loopback is up and marked; returns a socket inside."""
 
-    # Not in the visitor, which may be among files where pyroute2 is not found.
+    # Not in the visitor's thread, in whose mount namespace pyroute2 may be missing.
     body = requests.link("lo", {"group": LINK_GROUP, "alias": alias, "up": True}, 0)
 
     def make() -> NetlinkSocket:
@@ -76,7 +76,7 @@ def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
         opened = NetlinkSocket()
         try:
             opened.request(requests.RTM_NEWLINK, body)
-            # It has inherited what the host forwards (devconf_inherit_init_net).
+            # A new namespace inherits forwarding from the host (devconf_inherit_init_net).
             for key in FORWARDING.values():
                 if sysctl.read(key) not in (None, "0"):
                     sysctl.write(key, "0")
@@ -91,7 +91,7 @@ def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
 
 
 def attach(name: str, pid: int, noted: bool = True) -> None:
-    """Give the namespace of a process a name, and note that we did; one of ours that gets its own back is not noted."""
+    """Give the namespace of a process a name, and note that, unless one of ours gets its own name back."""
     place = Place(pid=pid)
     try:
         fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
@@ -101,8 +101,8 @@ def attach(name: str, pid: int, noted: bool = True) -> None:
         with _naming("attach", name):
             if inode(Place(netns=name)):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            # The note comes first: a crash must not leave a name that nobody seems to have given. A note without a
-            # name, or for another namespace, means nothing.
+            # The note comes first, so that a crash cannot leave a name without one. A note without a name, or for
+            # another namespace, is ignored.
             if noted:
                 files.write(_record(name), "%d\n" % os.fstat(fd).st_ino)
             try:
@@ -116,20 +116,20 @@ def attach(name: str, pid: int, noted: bool = True) -> None:
 
 
 def delete(name: str) -> None:
-    """Take a name away; do nothing if it is already gone."""
+    """Remove a name; do nothing if it is already gone."""
     path = _path(name)
     with _naming("delete", name):
-        # Names can be given twice, one mount upon the other.
+        # A name can be given twice, with one mount upon the other.
         with contextlib.suppress(FileNotFoundError):
             while _done(lambda: unmount(path)):
                 pass
-            # Also takes the name away in other mount namespaces, where its mount would keep the namespace alive.
+            # This also removes the name in other mount namespaces, where its mount would keep the namespace alive.
             os.unlink(path)
         _forget(name)
 
 
 def _give_name(name: str, source: str) -> None:
-    """Mount the namespace ``source`` on the file of a name; nothing is left of it when that fails."""
+    """Mount the namespace ``source`` on the file of a name; the file is removed if that fails."""
     path = _path(name)
     _make_folder()
     try:
@@ -139,7 +139,7 @@ def _give_name(name: str, source: str) -> None:
         if inode(Place(netns=name)):
             raise
         if not stat.S_ISREG(os.lstat(path).st_mode):
-            reason = "%s is something else than the file of a namespace" % path
+            reason = "%s is not the file of a namespace" % path
             raise KernelError("give a namespace the name %s" % name, reason, "remove it") from None
     try:
         mount(source, path, MS_BIND)
@@ -149,13 +149,13 @@ def _give_name(name: str, source: str) -> None:
 
 
 def _make_folder() -> None:
-    """Make /run/netns a shared mount, as ip-netns(8) does, so that names show in other mount namespaces, too."""
+    """Make /run/netns a shared mount, as ip-netns(8) does, so that other mount namespaces see the names."""
     os.makedirs(NETNS_FOLDER, mode=0o755, exist_ok=True)
     if _shared():
         return
     folder = os.open(NETNS_FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # Two of these mounts, one upon the other, would hide each other's names. ip-netns(8) takes this lock, too.
+        # Two of these mounts, one upon the other, would hide names. ip-netns(8) takes the same lock.
         fcntl.flock(folder, fcntl.LOCK_EX)
         if not _shared():
             mount(NETNS_FOLDER, NETNS_FOLDER, MS_BIND | MS_REC)
@@ -170,7 +170,7 @@ def _shared() -> bool:
 
 
 def _done(step: t.Callable[[], None]) -> bool:
-    """Whether a mount or an unmount was done; not done means that nothing is mounted there."""
+    """Whether a mount or an unmount was done; otherwise nothing is mounted there."""
     try:
         step()
     except OSError as error:
@@ -191,7 +191,7 @@ def _recorded() -> dict[str, int]:
 
 def _forget(name: str) -> None:
     files.remove(_record(name))
-    # What is not empty stays.
+    # A folder that is not empty stays.
     with contextlib.suppress(OSError):
         os.rmdir(NETNS_RECORDS)
         os.rmdir(os.path.dirname(NETNS_RECORDS))

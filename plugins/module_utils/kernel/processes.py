@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who holds what we want: listeners on a port, processes in a namespace (proc_pid_net(5), proc_pid_ns(5))."""
+"""The processes that listen on a port or live in a namespace (proc_pid_net(5), proc_pid_ns(5))."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typing as t
 from ..model import Address, Listener, Process, PublishedPort
 from .diag import listeners
 
-# A slice holds units, and is none that could be restarted.
+# A slice groups units, and cannot be restarted itself.
 _UNITS = (".service", ".scope")
 
 
@@ -23,7 +23,7 @@ class Listeners:
         self._known: dict[str, dict[int, list[Listener]]] = {}
 
     def on(self, protocol: str, first: int, last: int) -> t.Iterator[Listener]:
-        """Those that listen on a port of the range."""
+        """The sockets that listen on a port of the range."""
         if protocol not in self._known:
             self._known[protocol] = {}
             for found in listeners([protocol])[protocol]:
@@ -33,7 +33,7 @@ class Listeners:
             yield from known.get(port, ()) if first <= port <= last else ()
 
     def holder(self, port: PublishedPort, leaving: t.Collection[str] = ()) -> str:
-        """Who listens where a published port would, as a clause; empty when nobody does but units that are leaving."""
+        """The process that listens on a port to be published, as a clause; empty if none does but ``leaving`` units."""
         for found in self.on(port.protocol, port.host_ports.first, port.host_ports.last):
             if not found.takes(port):
                 continue
@@ -50,13 +50,13 @@ def processes_by_namespace() -> dict[int, list[int]]:
         try:
             inode = os.stat("/proc/%s/ns/net" % pid).st_ino
         except OSError:
-            continue  # the process is gone
+            continue  # the process has ended
         found.setdefault(inode, []).append(int(pid))
     return found
 
 
 def is_native(pid: int) -> bool:
-    """Whether a process is one of the host itself, and not of a container with processes of its own."""
+    """Whether a process belongs to the host itself, and not to a container with a PID namespace."""
     with contextlib.suppress(OSError):
         return os.stat("/proc/%d/ns/pid" % pid).st_ino == os.stat("/proc/self/ns/pid").st_ino
     return False
@@ -88,7 +88,7 @@ def _holders(inode: int) -> list[str]:
     wanted, found = "socket:[%d]" % inode, []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         folder = "/proc/%s/fd" % pid
-        # the process is gone, or is not ours to look into
+        # the process has ended, or we may not look into it
         with contextlib.suppress(OSError):
             if any(os.readlink("%s/%s" % (folder, fd)) == wanted for fd in os.listdir(folder)):
                 found.append(pid)

@@ -12,8 +12,8 @@ import typing as t
 
 def call(argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]:
     """Run a program in the C locale, ``text`` as its input; returns its exit code, output and errors."""
-    # AnsibleModule.run_command ends the module, and loses what the tool says, if it does not read all of its input; and
-    # it closes the lock, which a tool has to hold when we are killed.
+    # If a tool does not read all of its input, AnsibleModule.run_command ends the module and loses the output. It also
+    # closes the lock, which a tool must keep if we are killed.
     done = subprocess.run(  # pylint: disable=ansible-bad-function
         argv,
         input=text or "",
@@ -21,7 +21,7 @@ def call(argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]
         encoding="utf-8",
         errors="surrogateescape",
         env=dict(os.environ, LC_ALL="C", LANGUAGE="C"),
-        # nothing but the lock is left to be inherited (PEP 446): see lock.py
+        # only the lock is inheritable (PEP 446): see lock.py
         close_fds=False,
         check=False,
     )

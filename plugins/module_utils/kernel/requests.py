@@ -41,7 +41,7 @@ _NETNSA_FD = 3
 _NDA_DST, _NDA_LLADDR, _NUD_STALE = 1, 2, 4
 
 
-# Lists; written without pyroute2, so that a run that changes nothing need not load it.
+# Lists. These are written without pyroute2, so that a run without changes need not load it.
 
 ALL_LINKS = bytes(16) + attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
 ALL_ADDRESSES = bytes(8)
@@ -60,7 +60,7 @@ def rules_of(version: int) -> bytes:
 
 
 def source_rule(rule: SourceRule) -> bytes:
-    """A rule with the marks of ours; written without pyroute2, which has it in a module of its own."""
+    """A rule with our marks; written without pyroute2, which has rules in another module."""
     bits = rule.source.max_prefixlen
     header = struct.pack("=BBBBBBBBI", family(rule.source.version), 0, bits, 0, 0, 0, 0, FR_ACT_TO_TBL, 0)
     numbers = ((FRA_PRIORITY, RULE_PRIORITY), (FRA_TABLE, rule.table))
@@ -70,7 +70,7 @@ def source_rule(rule: SourceRule) -> bytes:
 
 
 def namespace_number(fd: int) -> bytes:
-    """The question for the number that the asking namespace has for the one that is open as ``fd``."""
+    """The request for the number that this namespace has for the one that is open as ``fd``."""
     return bytes(4) + attribute(_NETNSA_FD, struct.pack("=I", fd))
 
 
@@ -88,10 +88,10 @@ def grouped(group: int) -> bytes:
 
 
 def link_of_kind(name: str, kind: str, data: Attributes, **values: str | int | None) -> bytes:
-    """A new link of any kind, with the mark of ours; ``data`` is what only this kind has.
+    """A new link of any kind, with our mark; ``data`` has the attributes of this kind.
 
-    Of ``values``, by the names of the attributes, what is None is left out. With IFLA_NET_NS_FD, an open file, the link
-    is born in that namespace; IFLA_LINK, the parent of a child link, is an index in the namespace of the request.
+    ``values`` are by the names of attributes, and None is left out. With IFLA_NET_NS_FD, an open file, the link is
+    created in that namespace. IFLA_LINK, the parent of a child link, is an index in the namespace of the request.
     """
     return link_message({}, [*_born(name, **values), _info(kind, data)])
 
@@ -166,7 +166,7 @@ def route(
 
 
 def neighbour(address: Address, index: int, mac_address: str) -> bytes:
-    """Where a neighbour on the link ``index`` is, to be asked whether it still is there."""
+    """The MAC address of a neighbour on the link ``index``, to be confirmed by the kernel."""
     header = struct.pack("=BxxxiHBB", family(address.version), index, _NUD_STALE, 0, 0)
     mac = bytes.fromhex(mac_address.replace(":", ""))
     return header + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
@@ -178,7 +178,7 @@ def family(version: int) -> int:
 
 
 def _born(name: str, **values: str | int | None) -> Attributes:
-    """What the kernel is told of any new link."""
+    """The attributes of any new link."""
     return [("IFLA_IFNAME", name), ("IFLA_GROUP", LINK_GROUP), *_given(**values)]
 
 

@@ -24,7 +24,7 @@ T = t.TypeVar("T")
 
 
 class Sockets:
-    """Opens a socket in a stack when it is needed, and closes the one that was not used for the longest time.
+    """Opens a socket in a stack when it is needed, and closes the least recently used one.
 
     An open socket keeps its namespace alive.
     """
@@ -71,8 +71,8 @@ class Sockets:
     def visit_all(self, places: t.Iterable[Place], read: t.Callable[[NetlinkSocket, int], T]) -> dict[Place, T]:
         """What ``read`` returns for each place, by a socket there and an open file of the namespace.
 
-        One visit to all of them: to be handed over to the visitor's thread and back costs more than all there is to
-        read in a namespace. A place that is not there, or has just gone, is left out.
+        One visit serves all of them, as a switch to the visitor's thread and back costs more than to read a namespace.
+        A place that does not exist, or has just gone, is left out.
         """
 
         def tour() -> dict[Place, T]:
@@ -119,7 +119,7 @@ def path_of(place: Place) -> str:
 
 
 def not_entered(place: Place, error: OSError) -> KernelError:
-    """Why ``place`` cannot be entered, or named."""
+    """The error for a ``place`` that cannot be entered or named."""
     reason: OSError | str = error
     if error.errno in (errno.ENOENT, errno.ESRCH):
         reason = "there is no process %d" % place.pid if place.pid is not None else "there is no such namespace"

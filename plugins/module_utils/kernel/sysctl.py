@@ -24,8 +24,8 @@ def read(key: str) -> str | None:
 
 
 def write(key: str, value: str) -> None:
-    """Set a key; OSError when it is not there, or does not take the value."""
-    # Not "w": there is nothing to create below /proc/sys, and the error for it would be a misleading EACCES.
+    """Set a key; OSError if it does not exist or refuses the value."""
+    # Not "w": nothing can be created below /proc/sys, and the error would be a misleading EACCES.
     fd = os.open(_path(key), os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, value.encode("utf-8") + b"\n")
@@ -40,5 +40,5 @@ def _path(key: str) -> str:
 
 
 def sysctl_name(key: str) -> str:
-    """A key in the form that sysctl(8) takes: with dots, unless an interface's name has one of its own."""
+    """A key in the form of sysctl(8): with dots, unless the name of an interface has one."""
     return key if "." in key else key.replace("/", ".")

@@ -18,25 +18,25 @@ Call = t.Callable[[t.Sequence[str]], tuple[int, str, str]]
 # Where the control groups of systemd may be mounted (cgroups(7)).
 _CGROUPS = ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")
 _RUNNING = ("active", "activating", "reloading", "deactivating", "refreshing")
-# An init script has no state of its own; what enabled it are links that systemd's generator has read.
+# An init script has no state; systemd's generator has read the links that enable it.
 _ENABLED = ("enabled", "enabled-runtime", "generated")
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What systemd says of a unit, in its own words (org.freedesktop.systemd1(5))."""
+    """A unit in the words of systemd (org.freedesktop.systemd1(5))."""
 
-    name: str  # the one that it is known by: a name may be an alias
+    name: str  # its main name: others may be aliases
     load: str = "loaded"  # or not-found, masked, error and the like
     trouble: str = ""  # why it could not be loaded
     active: str = "inactive"
     enabled: str = ""
-    files: tuple[str, ...] = ()  # its own, and its drop-ins
+    files: tuple[str, ...] = ()  # its own file, and its drop-ins
     kind: str = ""  # simple, forking, oneshot and the like
-    pid: int = 0  # its main process, or another one when it has none; 0: nothing of it runs
-    netns: str | None = ""  # NetworkNamespacePath= as systemd has read it; None: it knows no such setting
-    triggers: tuple[str, ...] = ()  # what starts it
-    parts: tuple[str, ...] = ()  # what is restarted with it
+    pid: int = 0  # its main process, or any other one; 0: none
+    netns: str | None = ""  # NetworkNamespacePath= as systemd has read it; None: this systemd does not have it
+    triggers: tuple[str, ...] = ()  # units that start it
+    parts: tuple[str, ...] = ()  # units that are restarted with it
     joins: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     is_stale: bool = False  # whether its files are not those any more that systemd has read
@@ -46,12 +46,12 @@ class Unit:
 
     @property
     def runs(self) -> bool:
-        """Whether it is started, or about to be."""
+        """Whether it is running or starting."""
         return self.active in _RUNNING
 
     @property
     def is_enabled(self) -> bool:
-        """Whether it is to be started at boot."""
+        """Whether it starts at boot."""
         return self.enabled in _ENABLED
 
     def brought_to(self, runs: bool | None, enabled: bool | None, netns: str | None, anew: bool) -> Unit:
@@ -119,7 +119,7 @@ def _trouble(error: str) -> str:
 
 
 def _any_process(group: str) -> int:
-    """One that lives in a control group: a unit that forks, or whose work is done by others, has no main process."""
+    """A process in a control group: a unit that forks, or whose work other processes do, has no main process."""
     for top in _CGROUPS if group else ():
         with (
             contextlib.suppress(OSError, ValueError),
@@ -130,9 +130,9 @@ def _any_process(group: str) -> int:
 
 
 def unmounted(pid: int, mounts: t.Mapping[str, str]) -> list[str]:
-    """The places of ``mounts``, files by their places, where a process does not find the file.
+    """The places in ``mounts``, files by their places, where a process does not see the file.
 
-    A mount is gone when somebody on the host renames another file to its place, as whoever writes it does.
+    A mount is removed when another file is renamed to its place on the host, as programs do that write such files.
     """
     root = "/proc/%d/root" % pid
     return [place for place, path in mounts.items() if not _is_mounted(root + place, path)]
@@ -141,7 +141,7 @@ def unmounted(pid: int, mounts: t.Mapping[str, str]) -> list[str]:
 def _is_mounted(place: str, path: str) -> bool:
     with contextlib.suppress(OSError):
         if os.path.islink(place) and os.path.isabs(os.readlink(place)):
-            return True  # it would be followed from our root, so nobody can tell
+            return True  # a symbolic link would be followed from our root, so the result is unknown
         return os.path.samefile(place, path)
     return True
 
@@ -158,7 +158,7 @@ def _is_deleted(path: str) -> bool:
 
 
 def has_own_mounts(pid: int) -> bool:
-    """Whether a process has mounts of its own, so that more can be added for it alone; not in a folder of its own."""
+    """Whether a process has mounts of its own, and the usual root, so that a mount can be added for it alone."""
     with contextlib.suppress(OSError):
         away = not os.path.samefile("/proc/%d/ns/mnt" % pid, "/proc/1/ns/mnt")
         return away and os.readlink("/proc/%d/root" % pid) == "/"

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes everything again at boot, and when another firewall has taken our rules away: a unit of systemd, the
-program that it runs, the objects that this makes, and the rules as they were.
+"""The unit of systemd that makes everything again at boot, and when another firewall has taken our rules away.
 
-It is planned as the last object of a run, and keeps what the others have come to. A kind tells in ``stored`` what there
-is to keep of an object; what is in files anyway, such as a sysctl, needs nothing of this.
+With it come the program that it runs, the objects that this program makes, and the rules as they were. Boot is planned
+as the last object of a run, and keeps the result of the others. A kind says in ``stored`` what to keep of an object;
+an object that is in a file anyway, such as a sysctl, is not kept here.
 """
 
 from __future__ import annotations
@@ -79,19 +79,19 @@ class Boot:
     """Whether everything is made again at boot."""
 
     wanted: bool = True
-    # Whether all that is wanted with a label is asked for in this run, so that nothing else of it is kept.
+    # Whether this run asks for everything that is wanted with a label, so that nothing else with that label is kept.
     is_whole: t.Callable[[str], bool] = lambda noted: False
-    writes_program: bool = False  # a module that has all kinds with it
+    writes_program: bool = False  # only a module that was sent with all kinds can write it
 
 
 @dataclass(frozen=True)
 class _Decision:
-    """What is there, and what is to be."""
+    """The old and the new state."""
 
     old: BootRecord
     new: BootRecord
-    files: t.Mapping[str, tuple[str | None, str | None]]  # those that change: before and after
-    program: tuple[bytes | None, bytes | None]  # the same twice where it stays
+    files: t.Mapping[str, tuple[str | None, str | None]]  # the files that change: text before and after
+    program: tuple[bytes | None, bytes | None]  # before and after; the same twice if it stays
 
     @property
     def on(self) -> bool:
@@ -100,7 +100,7 @@ class _Decision:
 
 
 class BootKind(StepKind[Boot]):
-    """The one of the host."""
+    """The boot unit; a host has one."""
 
     name = "boot"
 
@@ -201,7 +201,7 @@ def _load(world: World) -> BootRecord:
 
 
 def _objects(item: Boot, old: BootRecord, world: World) -> Objects:
-    """What was kept, with what this run wants, and without what it takes away."""
+    """The objects that were kept, with those that this run wants, and without those that it removes."""
     settled: Objects = {}
     gone = set()
     for kind, wanted, state in world.settled:
@@ -225,8 +225,9 @@ _FORWARDING = ("sysctl_forward", "forwarding")
 
 
 def _forwarding(world: World) -> Objects:
-    """What sysctl(8) leaves to us: a host must not forward before our rules are there, and of a link of ours there is
-    nothing to set before it is made."""
+    """The forwarding that sysctl(8) leaves to us.
+
+    A host must not forward before our rules are there, and a link of ours has no sysctls before it is made."""
     text = world.file(PERSISTENT)
     asks = [ask for ask in load(world).asks if ask.persist] if text else []
     if not _is_guarded(text or "") and not any(ask.route_localnet for ask in asks):
@@ -249,7 +250,7 @@ def _spell_ask(ask: Forwarding) -> Options:
 
 
 def _with_waiting(objects: Objects) -> Objects:
-    """What depends on the namespace of a process waits with it: ends in it, and ports that lead to those."""
+    """Let ends in the namespace of a process wait for it, and ports that lead to such ends."""
     found = dict(objects)
     lost = {o["name"] for (kind, unused), o in objects.items() if kind == "netns" and o.get(WAITS) == A_PROCESS}
     addresses: set[str] = set()
@@ -264,7 +265,7 @@ def _with_waiting(objects: Objects) -> Objects:
 
 
 def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str, str]]:
-    """The rules as files. A run that has nothing to do with the packet filter leaves them as they are."""
+    """The rules as files. A run that does not use the packet filter leaves these files as they are."""
     if not world.firewall.in_use:
         there = {path: world.file(path) for path in record.rules}
         return record, {path: text for path, text in there.items() if text is not None}
@@ -295,7 +296,7 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
 
 
 def _is_changed(name: str, world: World) -> bool:
-    """Whether somebody else has a drop-in for a unit, which may say that it does something else."""
+    """Whether a unit has a drop-in of somebody else, which may change its commands."""
     folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
     ours = {BOOT_DROP_IN, DROP_IN}
     return any(set(world.inside(folder)) - ours - set(map(unfinished, ours)) for folder in folders)
@@ -320,7 +321,7 @@ def _ours() -> list[str]:
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:
-    """Whether a file is ours; one of somebody else stays."""
+    """Whether we may write a file: it is not there, or it is ours."""
     if pair[0] is None or is_marked(pair[0]):
         return True
     if pair[1] is not None:
@@ -376,7 +377,7 @@ def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) ->
 
 
 def _file_step(path: str, before: str | None, after: str | None) -> Operation:
-    """Only root may read the objects, and a folder of ours or of a drop-in goes with the last file in it."""
+    """The step for a file. Only root may read the objects, and an empty folder goes with its last file."""
     mode = 0o600 if path == BOOT_OBJECTS else 0o644
     own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
     if after is None:
@@ -385,10 +386,11 @@ def _file_step(path: str, before: str | None, after: str | None) -> Operation:
 
 
 def _warn_of_waiting(decided: _Decision, world: World) -> None:
-    """Say once of what cannot be had after a boot."""
+    """Warn of the objects that a boot cannot make, each once."""
     known = decided.old.waiting()
     new = [title for (kind, title), what in decided.new.waiting().items() if (kind, title) not in known]
     if new:
         world.warn(
-            "Not there after a boot until the playbook runs again, for want of a process: %s." % enumerate_few(new)
+            "After a boot, these are missing until the playbook runs again, as they need a process: %s."
+            % enumerate_few(new)
         )

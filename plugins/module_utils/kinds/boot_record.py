@@ -22,13 +22,14 @@ _HEAD = file_mark("what %s makes at boot" % BOOT_UNIT)
 
 # Objects by kind and title.
 Objects = dict[tuple[str, str], Options]
-# In the options of an object: for what it waits, as it cannot be made at boot. No kind has an option of this name.
+# The key, among the options of an object, that says what the object waits for because it cannot be made at boot. No
+# kind has an option of this name.
 WAITS = "waits"
 
 
 @dataclass(frozen=True)
 class BootRecord:
-    """What is on file."""
+    """The content of the file."""
 
     objects: Objects = field(default_factory=dict)
     backend: str = "auto"
@@ -42,7 +43,7 @@ class BootRecord:
         return any(WAITS not in options for options in self.objects.values())
 
     def waiting(self) -> dict[tuple[str, str], str]:
-        """The objects that cannot be made at boot, and for what they wait."""
+        """The objects that cannot be made at boot, and what they wait for."""
         return {key: options[WAITS] for key, options in self.objects.items() if WAITS in options}
 
 
@@ -51,7 +52,7 @@ class Unusable(Exception):
 
 
 def parse(text: str) -> BootRecord:
-    """What a file says; raises Unusable."""
+    """The record in a file; raises Unusable."""
     if not is_marked(text):
         raise Unusable("its first line is not that of this collection")
     try:
@@ -79,5 +80,5 @@ def spell(record: BootRecord) -> str:
 
 
 def label_of(options: Options) -> str:
-    """Whose an object is."""
+    """The label of an object."""
     return label(options.get("network") or "", options.get("project") or DEFAULT_PROJECT)

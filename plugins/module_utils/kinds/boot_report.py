@@ -28,13 +28,16 @@ def at_boot(world: World, report: HostReport) -> str:
         return "no: %s: %s" % (BOOT_OBJECTS, error)
     newer = _newer(record, report)
     waiting = [title for unused, title in record.waiting()]
-    doubts = ["without what is newer (%s)" % enumerate_few(newer)] if newer else []
-    doubts += ["without what waits for others or for their processes (%s)" % enumerate_few(waiting)] if waiting else []
+    doubts = ["without newer objects (%s)" % enumerate_few(newer)] if newer else []
+    if waiting:
+        doubts.append(
+            "without objects that wait for other programs or for their processes (%s)" % enumerate_few(waiting)
+        )
     return ", ".join(["yes", *doubts])
 
 
 def _newer(record: BootRecord, report: HostReport) -> list[str]:
-    """What is there, and not on record: made while nothing was kept, or by an older release."""
+    """The objects that are there and not on record: made while nothing was kept, or by an older release."""
     titles = {title for unused, title in record.objects}
     found = ["bridge %s" % network.bridge for network in report.networks if network.present and network.ours]
     found += ["namespace %s" % item.name for item in report.namespaces if item.ours]

@@ -26,8 +26,8 @@ from ..marks import (
 
 Loads = t.Mapping[str, t.Sequence[str]]
 
-# Whose start and stop may take rules of ours away, or make a chain that rules of ours belong into; each with the verbs
-# that do, as systemd calls what is run after them.
+# Units whose start and stop may take our rules away, or make a chain that needs a rule of ours. With each stand the
+# options of systemd that run our command after such a start, reload or stop.
 _START, _RELOAD, _STOP = "ExecStartPost", "ExecReload", "ExecStopPost"
 FIREWALLD = "firewalld.service"
 CALLERS: t.Mapping[str, tuple[str, ...]] = {
@@ -38,7 +38,7 @@ CALLERS: t.Mapping[str, tuple[str, ...]] = {
     FIREWALLD: (_START, _STOP),
     "docker.service": (_START,),
 }
-# They empty the packet filter before they load their own rules.
+# These units empty the packet filter before they load their own rules.
 _LOADERS = ("nftables.service", "iptables.service", "ip6tables.service", "netfilter-persistent.service")
 _FIREWALLS = (*_LOADERS, "ufw.service", FIREWALLD)
 _CALL = "systemctl --no-block reload %s" % BOOT_UNIT
@@ -53,9 +53,9 @@ ENABLED = UNITS + "multi-user.target.wants/" + BOOT_UNIT
 def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
     """The unit. It is ordered behind whoever empties the packet filter, and before whoever uses the network.
 
-    Nothing may require it: a restart of it would restart its users.
+    No unit may require it, or a restart of this one would restart that unit as well.
     """
-    # without the environment and the user's own packages, but with those of the distribution: pyroute2 is one
+    # -I: without the environment and the user's own packages. Those of the distribution stay, among them pyroute2.
     run = shlex.join([python, "-I", BOOT_ENGINE, "apply"])
     wait = [_WAIT] if meets_firewalld else []
     # should the engine fail, the guard is closed
@@ -99,8 +99,10 @@ def drop_in_path(name: str) -> str:
 
 
 def drop_in(name: str, has_reload: bool, loads: Loads, joint: Joint) -> str:
-    """What a firewall's unit calls, so that our rules are back when it has emptied the packet filter: first the rules
-    as they were, which takes a few milliseconds, then a look at everything. A unit that cannot reload must not seem to.
+    """The drop-in by which a firewall's unit restores our rules after it has emptied the packet filter.
+
+    The rules as they were come first, which takes a few milliseconds, and then a full run. ExecReload is left out for a
+    unit that cannot reload, or systemd would believe that it can.
     """
     commands = _loading(loads) if name in _LOADERS and not joint else []
     commands.append(_CALL if name != FIREWALLD else "systemctl --no-block start %s" % AFTER_FIREWALLD)
@@ -138,14 +140,14 @@ def watch(loads: Loads) -> dict[str, str]:
 
 # ---- one transaction for theirs and ours
 
-# What a unit calls nft(8) for, by the verb of systemd: the words of each command.
+# The commands by which a unit calls nft(8), as words, for each option of systemd that runs them.
 Joint = t.Mapping[str, t.Sequence[str]]
 _JOINABLE = ("ExecStart", "ExecReload", "ExecStop")
 _NFT = re.compile(r"(/\S+/)?nft")
 
 
 def joint_path(verb: str) -> str:
-    """The file that a unit loads for a verb: what it loads by itself, and our rules."""
+    """The file that a unit loads for an option of systemd: what it would load without us, and our rules."""
     return "%s/nftables.%s" % (BOOT_FOLDER, verb[len("Exec") :].lower())
 
 
@@ -153,7 +155,7 @@ JOINT_PATHS = tuple(map(joint_path, _JOINABLE))
 
 
 def joint_of(theirs: str, loads: Loads) -> Joint:
-    """What of a unit can be had in one transaction with our rules; empty if it is more than a few calls of nft."""
+    """The commands of a unit that can run in one transaction with our rules; empty if it does more than call nft."""
     found: dict[str, t.Sequence[str]] = {}
     for verb, command in re.findall(r"(?m)^(Exec\w+)=(.*)$", theirs):
         words = _words(command)
@@ -164,7 +166,7 @@ def joint_of(theirs: str, loads: Loads) -> Joint:
 
 
 def _words(command: str) -> list[str]:
-    """Those of a command, if it is so plain that a shell and systemd take it alike."""
+    """The words of a command, if it is so plain that a shell and systemd read it the same way."""
     try:
         return [] if re.search(r"[$%\\]", command) else shlex.split(command)
     except ValueError:
@@ -172,13 +174,13 @@ def _words(command: str) -> list[str]:
 
 
 def joint_text(words: t.Sequence[str]) -> str:
-    """What is loaded in place of a call of nft; it is refused as a whole when that does not take our rules away."""
+    """The text to load instead of a call of nft. The kernel refuses all of it if that call would keep our rules."""
     theirs = 'include "%s"' % words[2] if words[1] == "-f" else " ".join(words[1:])
     head = file_mark("what nftables.service loads, and our rules in the same transaction")
     return '%s%s\ninclude "%snft"\n' % (head, theirs, BOOT_RULES)
 
 
 def _instead(verb: str, words: t.Sequence[str]) -> str:
-    """The command with our rules; without them, should they be refused."""
+    """The command with our rules, or without them if the kernel refuses them."""
     script = "%s -f %s 2>/dev/null || %s" % (words[0], joint_path(verb), shlex.join(words))
     return '/bin/sh -c "%s"' % script.replace('"', '\\"')

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that keep other managers of networks from our links, where such a manager runs.
+"""The files that keep other network managers away from our links, written where such a manager runs.
 
-A file of the administrator's that is for all links (Type=ether) would have systemd-networkd take our ports off their
-bridges, and NetworkManager asks for an address by DHCP on each veth that is in no bridge.
+An administrator's file for all links (Type=ether) makes systemd-networkd take our ports off their bridges, and
+NetworkManager asks for an address by DHCP on each veth that is not in a bridge.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ..marks import UNMANAGED, UNMANAGED_BY_NM, file_mark, is_marked
 from ..operations import Operation, RemoveFile, RunTool
 from ..world import World
 
-_NETWORKD = "/run/systemd/netif/state"  # there while it runs
-_NETWORK_MANAGER = "/run/NetworkManager"  # with something in it
-# How each of them reads its files again; it may have been stopped.
+_NETWORKD = "/run/systemd/netif/state"  # exists while it runs
+_NETWORK_MANAGER = "/run/NetworkManager"  # has files in it
+# The command by which each of them reads its files again; the manager may have been stopped.
 _REREAD: t.Mapping[str, str] = {
     UNMANAGED: "networkctl reload || true",
     UNMANAGED_BY_NM: "nmcli general reload conf || true",
@@ -38,7 +38,7 @@ def unmanaged(names: t.Sequence[str], world: World) -> dict[str, str]:
 
 
 def unmanaged_steps(path: str, before: str | None, after: str | None) -> list[Operation]:
-    """Before our links come, or when they are to be somebody else's."""
+    """The steps for such a file, before our links come or when others may manage them again."""
     reread = ("sh", "-c", _REREAD[path])
     if after is None:
         return [RemoveFile(path, before or ""), RunTool(reread, reread)]

@@ -40,7 +40,7 @@ if t.TYPE_CHECKING:
 
 
 class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
-    """A bridge: made and kept as asked for, or one that was there, used as it is."""
+    """A bridge that we make and keep as requested, or one of somebody else that is used as it is."""
 
     name = "bridge"
     ARGUMENTS: t.ClassVar[Arguments] = {
@@ -70,7 +70,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         names: set[str] = set()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("Bridge %s is asked for twice." % item.name)
+                raise InvalidRequest("Bridge %s is requested twice." % item.name)
             names.add(item.name)
         checked = [item for item in items if not item.allow_overlap]
         addresses = {(item.name, address.network): address for item in checked for address in item.addresses or ()}
@@ -103,7 +103,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
 
     def remark(self, item: Bridge, world: World) -> None:
         versions = {address.version for address in item.addresses or ()}
-        # the kernel takes the greater one of this and the link's own
+        # the kernel uses the greater of this value and the link's own
         if 4 in versions and world.sysctl(HOST, "net/ipv4/conf/all/arp_ignore") == "8":
             text = (
                 "net.ipv4.conf.all.arp_ignore is 8, so that this host answers nobody who asks for the gateway on these"
@@ -127,7 +127,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
             allow_overlap=item.allow_overlap,
             **belongs(item.network),
         )
-        if item.addresses is not None:  # none is not the same as no word of it
+        if item.addresses is not None:  # an empty list is not the same as no list
             options["addresses"] = list(map(str, item.addresses))
         link = world.links().get(item.name)
         return Stored(options, "" if link is None or is_ours(link) else OTHERS)
@@ -190,7 +190,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         from ..link_operations import AddBridge, SetLink
 
         steps: list[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
-        # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
+        # the request that makes a link cannot carry an alias, and a killed run must not lose the link's label
         steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
         steps += new_sysctls(HOST, sysctls)
         steps += address_steps(HOST, item.name, (), item.addresses)
@@ -208,7 +208,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         }
         steps: list[Operation] = []
         if gets_ipv6(link, item.mtu):
-            # nothing comes in by IPv6 before its sysctls are set
+            # no IPv6 packet comes in before its sysctls are set
             steps += link_steps(HOST, item.name, link_values(link), {"up": False})
             steps += link_steps(HOST, item.name, link_values(link), {"mtu": item.mtu})
             link = replace(link, up=False, mtu=item.mtu or link.mtu)
@@ -232,14 +232,14 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         if not has_ipv6(world, item.mtu):
             return needed
         conf = "net/ipv6/conf/%s/" % item.name
-        # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401). For what it
-        # forwards, the host asks for neighbours from its link-local address only, which duplicate address detection
-        # would keep it from using for two seconds.
+        # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401). When the host
+        # forwards, it asks for neighbours from its link-local address only, and duplicate address detection would
+        # keep that address unusable for two seconds.
         return [*needed, (conf + "accept_ra", "0"), (conf + "accept_dad", "0")]
 
     @staticmethod
     def _use(item: Bridge, link: Link) -> list[Operation]:
-        """A bridge of somebody else is used as it is, or not at all."""
+        """Use a bridge of somebody else as it is; raise Conflict if it differs from the request."""
         for address in item.addresses or ():
             if address not in link.addresses:
                 raise Conflict(
@@ -282,7 +282,7 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
 
 
 def _ends_here(item: Bridge, world: World) -> bool:
-    """Whether the host has IPv6 turned off for all others, on a way that is meant to lead further."""
+    """Whether the host has IPv6 turned off on all other interfaces, so that nothing leads further."""
     if world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") != "1":
         return False
     policy = world.firewall.policies.get(item.name)
@@ -297,9 +297,9 @@ def _as_it_is(link: Link) -> Bridge:
 
 
 def stable_mac(machine_id: str, name: str) -> str:
-    """A locally administered address that is the same at each run, and another one on each machine.
+    """A locally administered address, the same in each run and different on each machine.
 
-    Without one of its own a bridge takes the lowest address among its ports and changes it as they come and go.
+    Without an address of its own, a bridge takes the lowest one of its ports, which changes as ports come and go.
     """
     digest = hashlib.sha256(("%s/%s" % (machine_id, name)).encode()).digest()
     return ":".join("%02x" % byte for byte in (0x02, *digest[:5]))

@@ -57,7 +57,7 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
         bridges: set[str] = set()
         for item in items:
             if item.bridge in bridges:
-                raise InvalidRequest("Bridge %s is asked for twice." % item.bridge)
+                raise InvalidRequest("Bridge %s is requested twice." % item.bridge)
             bridges.add(item.bridge)
         found = first_overlap((subnet, item.bridge) for item in items for subnet in item.subnets)
         if found is not None:
@@ -83,7 +83,7 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
 
     @staticmethod
     def _without_idle(item: BridgePolicy, world: World) -> BridgePolicy:
-        """Less what the rules have no place for: to a host that is open, nothing can be opened."""
+        """The policy without flows that have no effect: what is open already cannot be opened."""
         for flow in item.host_flows if item.subnets else ():
             if flow.source.prefixlen and not any(overlap(flow.source, subnet) for subnet in item.subnets):
                 raise InvalidRequest(
@@ -150,7 +150,7 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
 
     @staticmethod
     def _remark_ports(item: BridgePolicy, world: World) -> None:
-        """Ports that are published already."""
+        """Warn of ports that are published already."""
         for port in world.firewall.ports:
             if port.bridge == item.bridge:
                 remark_internal(port, world)
@@ -169,7 +169,9 @@ def parse_flow(item: Options, bridge: str) -> Flow:
     protocol = read.protocol("allow.protocol", item["protocol"]) if item.get("protocol") else ""
     ports = None if item.get("port") is None else read.port_range("allow.port", item["port"])
     if source.version != to.version:
-        raise InvalidRequest("Bridge %s: nothing flows from %s to %s; they are of two families." % (bridge, source, to))
+        raise InvalidRequest(
+            "Bridge %s: nothing flows from %s to %s, which are of two families." % (bridge, source, to)
+        )
     if ports is not None and not protocol:
         raise InvalidRequest("Bridge %s: allow.port %s needs allow.protocol as well." % (bridge, ports))
     return Flow(source, to, protocol, ports)
@@ -206,7 +208,7 @@ def _spell_end(end: Network) -> str:
 
 
 def _to_host(flows: t.Iterable[Flow], gateways: t.Collection[Address]) -> set[Flow]:
-    """The same flows; those to an address of the host say so."""
+    """The same flows, with those to an address of the host marked."""
     hosts = {flow for flow in flows if flow.to.num_addresses == 1 and flow.to.network_address in gateways}
     return {replace(flow, host=True) if flow in hosts else flow for flow in flows}
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Steps that several kinds of links need: addresses, values of a link, sysctls.
 
-What links and namespaces are changed by is imported in the functions that need it: most runs find nothing to change.
+Operations are imported in the functions that need them, as most runs find nothing to change.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def address_steps(
     from ..link_operations import AddAddress, RemoveAddress
 
     gone = [address for address in there if address not in wanted]
-    # Deleting the first IPv4 address of a subnet takes those after it in that subnet with it, or does not, as the
-    # sysctl promote_secondaries has it: take them away by name, the last one first, and add them again.
+    # If the first IPv4 address of a subnet is deleted, the kernel deletes the others of that subnet with it, unless the
+    # sysctl promote_secondaries is set. So each of them is deleted by name, the last one first, and added again.
     first = [a for a in gone if a.version == 4]
     shaken = [a for a in there if any(a.network == f.network and there.index(f) < there.index(a) for f in first)]
     doomed = [address for address in there if address in gone or address in shaken]
@@ -74,7 +74,7 @@ def sysctl_steps(place: Place, values: t.Iterable[tuple[str, str]], world: World
 
 
 def new_sysctls(place: Place, values: t.Iterable[tuple[str, str]], before: str | None = None) -> list[Operation]:
-    """Write keys whatever they are, such as those of a link that is still to be made."""
+    """Write keys without a look at their values, such as those of a link that is still to be made."""
     from ..namespace_operations import SetSysctl
 
     return [SetSysctl(place, key, value, before) for key, value in values]
@@ -95,7 +95,7 @@ def restore_subnets(
 ) -> list[Operation]:
     """The steps that add the routes to a link's own subnets which somebody has removed.
 
-    The kernel adds them with an address and as the link comes up, and never again.
+    The kernel adds such a route with the address or when the link comes up, and never again.
     """
     staying = there.addresses if wanted is None else [address for address in there.addresses if address in wanted]
     known = {entry.route.to for entry in world.routes(place) if entry.link == there.name} if staying else set()
@@ -106,7 +106,7 @@ def restore_subnets(
     return restore(owner, place, there, staying, world)
 
 
-# The least that a link needs for IPv6 (RFC 8200): with less the kernel takes it off, and with it its sysctls.
+# The least MTU for IPv6 (RFC 8200). Below it the kernel removes IPv6 from the link, with its sysctls.
 _IPV6_MTU = 1280
 
 
@@ -120,12 +120,12 @@ def _is_narrow(mtu: int | None) -> bool:
 
 
 def gets_ipv6(link: Link, mtu: int | None) -> bool:
-    """Whether a link comes to an MTU with which the kernel speaks IPv6 from one with which it does not."""
+    """Whether a change to this MTU makes the kernel speak IPv6 on a link on which it did not."""
     return mtu is not None and _is_narrow(link.mtu) and not _is_narrow(mtu)
 
 
 def refuse_narrow(owner: str, mtu: int | None, addresses: t.Iterable[Interface]) -> None:
-    """Raise Conflict for IPv6 on a link that the kernel would take it from."""
+    """Raise Conflict for IPv6 addresses on a link whose MTU is too small for IPv6."""
     if _is_narrow(mtu) and any(address.version == 6 for address in addresses):
         raise Conflict(
             "%s: IPv6 needs an MTU of at least %d, and this one is %s; set mtu, or leave IPv6 out."
@@ -133,7 +133,7 @@ def refuse_narrow(owner: str, mtu: int | None, addresses: t.Iterable[Interface])
         )
 
 
-# What a link may have inherited that would cut it off from its neighbours, and what it needs in its place.
+# Values that a link may inherit and that cut it off from its neighbours, each with the value that it needs.
 _DEAF = {
     "net/ipv4/conf/%s/arp_ignore": ("8", "0"),  # answers nobody who asks for the gateway
     "net/ipv4/conf/%s/drop_gratuitous_arp": ("1", "0"),  # does not listen when an address has moved
@@ -148,10 +148,9 @@ _DEAF = {
 def foreseen(
     link: str, addresses: t.Sequence[Interface], world: World, place: Place = HOST, is_there: bool = False
 ) -> list[tuple[str, str]]:
-    """The sysctls of a link with addresses, where what it has, or will be born with, does not do.
+    """The sysctls of a link with addresses that must change, because of what it has or what it will be born with.
 
-    Of ends that are there already there may be a thousand, so only those are looked at that the host's own default
-    would have spoilt.
+    There may be a thousand ends already. So an end is looked at only if the host's own default would have spoilt it.
     """
     versions = sorted({address.version for address in addresses})
     if is_there and not any(world.begins_with(key % "default") == bad for key, (bad, unused) in _DEAF.items()):
@@ -165,31 +164,31 @@ def foreseen(
 
 
 def belongs(label: str) -> dict[str, str | None]:
-    """Whose an object is, in the words of the options; the default project goes without saying."""
+    """The options network and project of an object; the default project is left out."""
     project = project_of(label)
     return {"network": name_of(label) or None, "project": None if project == DEFAULT_PROJECT else project}
 
 
 def options_of(**values: object) -> dict[str, object]:
-    """Options as they are kept for the next boot, without those that say what goes without saying."""
+    """Options as they are kept for the next boot, without those that have no value."""
     return {key: value for key, value in values.items() if value not in (None, False, [], {})}
 
 
 def compact(**values: object) -> dict[str, object]:
-    """A description without what is not said: None."""
+    """A description without the keys whose value is None."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def short_port(item: PublishedPort) -> str:
-    """A port by what is published, and by whom."""
+    """A port as host port, protocol and owner."""
     owner = named(item.network, item.endpoint) if item.endpoint else str(item.container_ip)
     return "%s/%s (%s)" % (item.host_ports, item.protocol, owner)
 
 
 def remark_address(address: Address, text: str, what: str, key: t.Hashable, world: World) -> None:
-    """Warn of an address that the host does not have; ``text`` has a place for it, and one for what wants it.
+    """Warn of an address that the host does not have; ``text`` has a place for it, and one for what needs it.
 
-    One that may come later, by VRRP or so, is what ip_nonlocal_bind is set for.
+    A host that gets addresses later, as by VRRP, has ip_nonlocal_bind set, and is not warned.
     """
     nonlocal_bind = world.sysctl(HOST, "net/ipv%d/ip_nonlocal_bind" % address.version)
     if nonlocal_bind in (None, "0") and not world.has_address(address):

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""DNS servers of endpoints. They have no module of their own: what they know follows from a list of networks.
+"""DNS servers of endpoints. This kind has no module of its own, as the content follows from a list of networks.
 
-All of them are one service, and one file tells it what it may answer whom. The first object that differs writes that
-file for all, and sees to the service.
+All servers are one service, and one file says what it may answer whom. The first object that differs plans that file
+for all of them, and the steps for the service.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHOWN = 10  # names of a server in the diff
 
 
 class _Book:
-    """All views, before and after this run."""
+    """The views of all endpoints, before and after this run."""
 
     def __init__(self, world: World) -> None:
         writer = Writer()
@@ -126,7 +126,7 @@ class DnsKind(NetworkKind[NameView], StepKind[NameView]):
         if book.done:
             return [Together(self.title(item))]
         book.done = True
-        # A restart alone comes at the end, and is a change of this object all the same.
+        # A restart alone comes at the end of the run, and still counts as a change of this object.
         return book.steps() or [Together(self.title(item))]
 
     def _book(self, world: World) -> _Book:

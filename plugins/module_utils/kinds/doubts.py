@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why what somebody makes by hand, one object after the other, would not work as the host is: a clause for each reason.
+"""Reasons, a clause each, why an object that a module makes alone would not work on the host as it is.
 
-The role brings the rest in the same run, or in its next steps, of which it asks for no warnings.
+The role makes everything else in the same run or in its next steps, so it turns these warnings off.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _ADVICE = "turn it on with the module sysctl_forward"
 
 
 def of_masquerade(item: Masquerade, world: World) -> t.Iterator[str]:
-    """Of what leaves a subnet."""
+    """Reasons why nothing gets out of a subnet."""
     if not world.forwards(item.source.version):
         yield "the host does not forward IPv%d, so nothing gets out; %s" % (item.source.version, _ADVICE)
 
 
 def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
-    """Of what comes to an endpoint."""
+    """Reasons why nothing gets in to an endpoint."""
     version = item.container_ip.version
     for_the_host = item.host_ip is not None and item.host_ip.is_loopback
     if not for_the_host and not world.forwards(version):
@@ -42,7 +42,7 @@ def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
 def lost_answers(item: PublishedPort, world: World) -> t.Iterator[str]:
     """Why clients by a second uplink get no answer, a clause for each reason, with a place for the ports.
 
-    An answer carries the endpoint's own address while it is routed, so a rule for the host's does not see it.
+    An answer carries the endpoint's own address while it is routed, so a rule for the host's address does not match it.
     """
     ways = world.ways_of_answers()
     seen = {table for source, table, unused in ways if item.container_ip in source}
@@ -62,7 +62,7 @@ def lost_answers(item: PublishedPort, world: World) -> t.Iterator[str]:
 
 
 def lost_by_port(ports: t.Iterable[PublishedPort], world: World) -> list[str]:
-    """The same of all ports, those with the same reason together."""
+    """The same for all ports; ports with the same reason are listed together."""
     found: dict[str, list[str]] = {}
     for port in ports if world.ways_of_answers() else ():
         for text in lost_answers(port, world):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of endpoints in the options of a module that is called by hand, by the endpoints that the host has now.
+"""Names of endpoints in the options of a single module, which mean the endpoints that the host has now.
 
 ``db`` is the endpoint in the namespace of that name; ``db.back`` is its end in the network back.
 """
@@ -32,7 +32,7 @@ class EndpointNames:
                 self._known.setdefault(pair[0].netns, []).append((name_of(label_of(link.alias)), addresses))
 
     def resolved(self, options: Options, names: t.Iterable[str], family: str) -> Options:
-        """Options with addresses for the names in some of them; ``family`` is the one whose family all others have."""
+        """Options with the names in some of them replaced by addresses of one family, that of the option ``family``."""
         found = dict(options)
         if is_name(options.get(family)):
             found[family] = self._single(family, options[family], options.get("host_ip"))
@@ -48,20 +48,20 @@ class EndpointNames:
         return found
 
     def _single(self, option: str, name: str, host_ip: object) -> str:
-        """One address; of two families that of the host's address, or else IPv4."""
+        """One address of an endpoint: of the family of ``host_ip`` if that is given, otherwise IPv4 before IPv6."""
         if host_ip:
             return self._fitting(option, name, host_ip)[0]
         return str(min(self._addresses(option, name), key=lambda address: address.version))
 
     def _fitting(self, option: str, name: str, like: object) -> list[str]:
-        """Never nothing: an empty list stands for everyone."""
+        """The addresses of the family of ``like``. An empty list would stand for everyone, so it is refused."""
         found = [str(a) for a in self._addresses(option, name) if (a.version == 6) == (":" in str(like))]
         if not found:
             raise InvalidRequest("%s: endpoint %s has no address of the family of %s." % (option, name, like))
         return found
 
     def _list(self, option: str, values: t.Iterable[object], like: object) -> list[object]:
-        """Of a name what is of the family of the address or subnet ``like``."""
+        """The values, with each name replaced by its addresses of the family of the address or subnet ``like``."""
         found: list[object] = []
         for value in values:
             if is_name(value):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Services of systemd that run in a namespace: a drop-in puts each there, and a restart moves it."""
+"""Services of systemd that run in a namespace: a drop-in says so, and a restart moves the service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EARLY = ("network-pre.target", "network.target")
 
 
 class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService]):
-    """A service in a namespace. The unit itself is somebody else's."""
+    """A service in a namespace. The unit itself is not ours."""
 
     name = "endpoint_service"
     returns = ("services",)
@@ -61,8 +61,8 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
             other = known.setdefault(item.unit, item)
             if other.netns != item.netns:
                 raise InvalidRequest(
-                    "Unit %s is asked for by %s and by %s; it can run in one of them. For another instance of the same"
-                    " service, make a unit of another name." % (item.unit, _asker(other), _asker(item))
+                    "Unit %s is requested by %s and by %s; it can only run in one of them. For another instance of the"
+                    " same service, make a unit of another name." % (item.unit, _asker(other), _asker(item))
                 )
 
     def title(self, item: EndpointService) -> str:
@@ -82,7 +82,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
             yield "Namespace %s" % item.netns, world.label("lo", Place(netns=item.netns))
 
     def resolve(self, item: EndpointService, state: str, world: World) -> EndpointService:
-        """The unit by its own name, which may be given by another one of its names."""
+        """The object with the unit's own name: the request may have another one of its names."""
         if not world.systemd():
             if state == "present":
                 raise Conflict(
@@ -97,7 +97,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         sockets = [name for name in world.unit(item.unit).triggers if name.endswith(".socket")]
         if any(world.unit(name).runs for name in sockets):
             world.warn(
-                "Unit %s is started by %s, whose sockets are the host's, and stay there although the service runs in"
+                "Unit %s is started by %s, whose sockets stay on the host although the service runs in"
                 " %s; disable that unit if the service is to listen in its endpoint."
                 % (item.unit, enumerate_few(sockets), item.netns)
             )
@@ -145,7 +145,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
 
     @staticmethod
     def _run_inside(item: EndpointService, unit: Unit, moved: bool, world: World) -> str:
-        """Restart a unit that runs elsewhere; start one that is to run at boot, and for which there was no endpoint."""
+        """Restart a unit that runs elsewhere; start one that is enabled, and that had no endpoint until now."""
         anchor = endpoint_unit(item.netns)
         place = Place(netns=item.netns)
         # a run may have been killed when it had reached the endpoint, and before it started the unit
@@ -158,7 +158,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         elif late and unit.is_enabled:
             verb = "start"
         if verb:
-            # taken back, the start of one that is there would stop its other services
+            # to take back the start of an instance that is there would stop its other services
             reached = world.unit(anchor).runs
             world.afterwards += [] if reached else [UnitVerb("start", (anchor,), alone=True)]
             world.put_unit(anchor, runs=True)
@@ -169,7 +169,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
 
     @staticmethod
     def _mend_names(item: EndpointService, unit: Unit, text: str, before: str, world: World) -> None:
-        """Give a unit that goes on to run the files of names that it has not, or has no more."""
+        """Give a running unit the files of names that it does not have yet, or has lost."""
         there, wanted = set(_bound(before) or ()), _bound(text) or []
         mounts = {"/etc/" + name: files.names_path(item.netns, name) for name in wanted}
         gone = world.unmounted(unit, mounts) if mounts else ()
@@ -177,7 +177,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
             pairs = tuple((place, mounts[place]) for place in gone)
             world.afterwards.append(MountFor(unit.name, unit.pid, pairs, tuple(world.deleted(unit, gone))))
         elif gone or set(wanted) - there:
-            world.warn("Unit %s sees the names of its endpoint when it is restarted." % item.unit)
+            world.warn("Unit %s sees the names of its endpoint only after a restart." % item.unit)
 
     # ---- out of it
 
@@ -221,7 +221,7 @@ _DONE = {"restart": "restarted", "stop": "stopped"}
 
 
 def _asker(item: EndpointService) -> str:
-    """Who asks for a unit."""
+    """The owner of a request for a unit."""
     return "endpoint %s" % item.endpoint if item.endpoint else "namespace %s" % item.netns
 
 
@@ -233,7 +233,10 @@ def _runs(unit: Unit, netns: str, world: World) -> str:
 
 
 def _text(item: EndpointService, world: World) -> str:
-    """The drop-in, with the files of names that will be there; a place for one that the host lacks would be made."""
+    """The drop-in, with the files of names that there will be.
+
+    systemd would create a mount point in /etc for a file that the host does not have.
+    """
     names = [
         name
         for name in NAMED_FILES
@@ -243,7 +246,7 @@ def _text(item: EndpointService, world: World) -> str:
 
 
 def _bound(text: str) -> list[str] | None:
-    """The files of names that a drop-in has."""
+    """The files of names that a drop-in mounts."""
     return [name for name in NAMED_FILES if ":/etc/%s\n" % name in text] or None
 
 
@@ -255,13 +258,13 @@ def _write(path: str, text: str, world: World) -> list[Operation]:
 
 
 def _is_wanted(unit: str, world: World) -> bool:
-    """Whether this run wants a unit in an endpoint, maybe by another one of its names."""
+    """Whether this run wants a unit in an endpoint, perhaps under another one of its names."""
     wanted = world.claims.services
     return unit in wanted or (world.systemd() and any(world.unit(name).name == unit for name in wanted))
 
 
 def _left(world: World) -> dict[str, str]:
-    """The units that stay in namespaces, and those that come."""
+    """The units that stay in namespaces, and the new ones."""
     there = {unit: netns for unit, (netns, unused) in world.services().items() if world.file(drop_in(unit)) is not None}
     return {**there, **world.claims.services}
 
@@ -285,7 +288,7 @@ def _release(netns: str, world: World) -> list[Operation]:
     return [UnitVerb("stop", tuple(names), alone=True)] if names else []
 
 
-# ---- what cannot be
+# ---- refusals
 
 
 def _refuse(item: EndpointService, unit: Unit, world: World) -> None:
@@ -318,7 +321,7 @@ def _refuse_another_name(item: EndpointService, unit: Unit, world: World) -> Non
     for name, netns in world.claims.services.items():
         if netns != item.netns and world.unit(name).name == unit.name:
             raise Conflict(
-                "Unit %s is asked for by namespace %s, and as %s by namespace %s; it can run in one of them."
+                "Unit %s is requested by namespace %s, and as %s by namespace %s; it can only run in one of them."
                 % (item.unit, item.netns, name, netns)
             )
 

@@ -132,7 +132,7 @@ def _gateways(options: Options, words: Words, name: str = "gateways") -> list[Ad
 
 
 def _require_reachable(route: Route, addresses: t.Sequence[Interface] | None, words: Words) -> None:
-    """A gateway must lie in a subnet of the link, or the kernel refuses the route when half is done."""
+    """Raise InvalidRequest for a gateway outside the link's subnets, which the kernel would refuse half-way."""
     if route.via is None or addresses is None:
         return
     if not any(route.via.version == address.version and route.via in address.network for address in addresses):
@@ -142,7 +142,7 @@ def _require_reachable(route: Route, addresses: t.Sequence[Interface] | None, wo
 
 
 class EndChecks:
-    """What ends that are asked for together must not have twice."""
+    """Finds what two ends of one request must not share."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[Place, str], str] = {}
@@ -151,7 +151,7 @@ class EndChecks:
         self._routes: dict[tuple[Place, Network, int | None], str] = {}
 
     def add(self, end: End, owner: str, segment: str) -> None:
-        """One more end; what is on one segment hears one another. Raises InvalidRequest."""
+        """Add an end; the ends of one segment hear one another. Raises InvalidRequest."""
         key = (end.place, end.name)
         if key in self._names:
             raise InvalidRequest(
@@ -184,7 +184,7 @@ class EndChecks:
 def refuse_taken_addresses(owner: str, end: End, there: Link | None, bridge: str, world: World) -> None:
     """Raise Conflict when somebody else on the bridge has the MAC address or an address of an end.
 
-    Of two stations with one address, the bridge and the neighbours hear now the one and now the other.
+    If two stations have one address, the bridge and the neighbours reach now the one and now the other.
     """
     kept = () if there is None else (there.mac_address, *map(_ip, there.addresses))
     wanted = [("MAC address", end.mac_address)] if end.mac_address is not None else []
@@ -206,7 +206,7 @@ def _ip(address: Interface) -> str:
 
 
 def wanted_end(end: End) -> dict[str, object]:
-    """An end as it is asked for."""
+    """The description of an end as it is requested."""
     return compact(
         name=end.name,
         netns=end.place.netns,
@@ -233,7 +233,7 @@ def stored_end(end: End) -> dict[str, object]:
 
 
 def observed_end(end: End, there: Link, world: World) -> dict[str, object]:
-    """The same end as it is, without what is not asked for."""
+    """The description of the same end as it is, without values that are not requested."""
     routes = [e.route for e in world.routes(end.place) if e.link == end.name and e.protocol == ROUTE_PROTOCOL]
     return compact(
         name=there.name,
@@ -247,7 +247,7 @@ def observed_end(end: End, there: Link, world: World) -> dict[str, object]:
 
 
 def end_as_it_is(place: Place, there: Link, world: World) -> End:
-    """What to ask for to get an end as it is."""
+    """The request that would make an end as it is."""
     entries = [e for e in world.routes(place) if e.link == there.name and e.protocol == ROUTE_PROTOCOL]
     routes = tuple(_without_metric(entry.route) for entry in entries)
     return End(
@@ -265,7 +265,7 @@ def end_as_it_is(place: Place, there: Link, world: World) -> End:
 
 @dataclass(frozen=True)
 class RouteChange:
-    """The routes of an end that go, and those that come."""
+    """The routes of an end to remove, and those to add."""
 
     stale: list[RouteEntry]
     missing: list[Route]
@@ -275,7 +275,8 @@ class RouteChange:
 def change_routes(owner: str, end: End, there: Link | None, world: World) -> RouteChange:
     """From the routes that are there to the wanted ones; ``there`` is None for an end that is still to be made.
 
-    Tells the world. What is in the way of others goes where the namespace is ours; elsewhere it raises Conflict.
+    Tells the world. A route of others that is in the way is removed if the namespace is ours; otherwise it raises
+    Conflict.
     """
     own = [entry for entry in world.routes(end.place) if there is not None and entry.link == end.name]
     moved = [a.version for a in _moved(end, there)]
@@ -294,7 +295,7 @@ def change_routes(owner: str, end: End, there: Link | None, world: World) -> Rou
 
 
 def _clear_the_way(owner: str, end: End, missing: t.Sequence[Route], world: World) -> list[RouteEntry]:
-    """The routes of others that go for the wanted ones: the kernel takes one for each target and metric."""
+    """The routes of others to remove for the wanted ones: the kernel has one for each target and metric."""
     wanted = {(route.to, metric_of(route)): route for route in end.routes}
     for entry in world.routes(end.place):
         route = wanted.get((entry.route.to, metric_of(entry.route)))
@@ -306,7 +307,7 @@ def _clear_the_way(owner: str, end: End, missing: t.Sequence[Route], world: Worl
 
 
 def _uncover(owner: str, end: End, there: Link | None, world: World) -> list[RouteEntry]:
-    """The routes of others that go, as packets for the subnets of an end take them."""
+    """The routes of others to remove, because packets for the subnets of an end would take them."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     if not addresses or all(e.link == end.name or e.protocol in _KNOWN for e in world.routes(end.place)):
         return []
@@ -316,7 +317,7 @@ def _uncover(owner: str, end: End, there: Link | None, world: World) -> list[Rou
 
 
 def _moved(end: End, there: Link | None) -> list[Interface]:
-    """The addresses that go: the kernel takes routes with the last one of a family."""
+    """The addresses to remove: with the last one of a family, the kernel removes its routes."""
     return [] if there is None or end.addresses is None else [a for a in there.addresses if a not in end.addresses]
 
 
@@ -326,7 +327,7 @@ def change_sources(end: End, there: Link | None, world: World) -> source_routing
 
 
 def remove_routes(end: End, change: RouteChange) -> list[Operation]:
-    """The steps before anything else of an end is changed."""
+    """The steps that come before any other change of an end."""
     if not change.stale:
         return []
     from ..link_operations import RemoveRoute
@@ -335,9 +336,9 @@ def remove_routes(end: End, change: RouteChange) -> list[Operation]:
 
 
 def add_routes(end: End, routes: t.Sequence[Route], replaces: bool = False) -> list[Operation]:
-    """The steps that come last, since a route needs its link up and its gateway in reach.
+    """The steps that come last, since a route needs a link that is up and a gateway in its subnets.
 
-    In a namespace of ours they replace one that leads nowhere as well; those are not among the routes that we read.
+    In a namespace of ours, a new route also replaces a blackhole or the like, which is not among the routes we read.
     """
     if not routes:
         return []
@@ -352,7 +353,7 @@ def end_addresses(end: End, there: Link | None) -> list[Operation]:
 
 
 def raise_end(end: End, there: Link | None, mtu: int | None) -> list[Operation]:
-    """The step for the values of the link itself; one that is still to be made is born with all but being up."""
+    """The step for the values of the link itself. A link that is still to be made only has to come up."""
     wanted: dict[str, LinkValue] = {"up": True}
     if there is not None and mtu is not None:
         wanted["mtu"] = mtu
@@ -362,17 +363,17 @@ def raise_end(end: End, there: Link | None, mtu: int | None) -> list[Operation]:
 
 
 def end_sysctls(end: End, ipv6: bool) -> list[tuple[str, str]]:
-    """What an end needs of IPv6: nothing of it where all is IPv4, and no routes by router advertisements."""
+    """The sysctls of IPv6 for an end: off where all addresses are IPv4, and no routes by router advertisements."""
     if end.addresses is None or not ipv6:
         return []
     conf = "net/ipv6/conf/%s/" % end.name
-    # an IPv4-only network has no way round its rules (CVE-2024-32473)
+    # IPv6 must not be a way round the rules of an IPv4-only network (CVE-2024-32473)
     off = all(address.version == 4 for address in end.addresses)
     return [(conf + "disable_ipv6", "1" if off else "0"), (conf + "accept_ra", "0")]
 
 
 def foreseen_inside(end: End, there: Link | None, world: World) -> list[Operation]:
-    """The steps for what it has inherited, or was given by hand, that cuts it off."""
+    """The steps for sysctls that cut it off, whether it inherited them or somebody set them."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     return sysctl_steps(end.place, foreseen(end.name, addresses, world, end.place, there is not None), world)
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What our file in sysctl.d(5), or its sister for one boot, keeps in comments: what we found, and who asks for what."""
+"""The comments of our file in sysctl.d(5), or of the one in /run: the values that we found, and who asks for what."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..world import World
 
 PERSISTENT, VOLATILE = SYSCTL_FILE, VOLATILE_SYSCTL_FILE
 IPV4, IPV6 = FORWARDING[4], FORWARDING[6]
-# Asks for what objects of ours still need after whoever asked for it has taken it back.
+# The name under which we keep what objects of ours still need after the last request for it was taken back.
 KEPT = "objects"
 
 _HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to when nobody asks any more:\n"
@@ -28,17 +28,17 @@ Values = dict[str, str]
 
 @dataclass(frozen=True)
 class Record:
-    """What is on file."""
+    """The content of the file."""
 
     found: t.Mapping[str, str] = field(default_factory=dict)
-    asks: tuple[Forwarding, ...] = ()  # by who asks; no two by the same
+    asks: tuple[Forwarding, ...] = ()  # one for each name in asked_by
 
     def of(self, asker: str) -> Forwarding | None:
-        """What somebody asks for."""
+        """The request under this name."""
         return next((ask for ask in self.asks if ask.asked_by == asker), None)
 
     def without(self, asker: str) -> list[Forwarding]:
-        """What the others ask for, but for what is merely kept."""
+        """The requests under other names, without the one that we keep ourselves."""
         gone = {ask.asked_by for ask in self.asks} if asker == EVERYBODY else {asker}
         return [ask for ask in self.asks if ask.asked_by not in gone | {KEPT}]
 
@@ -53,7 +53,7 @@ def load(world: World) -> Record:
 
 
 def parse(text: str) -> Record:
-    """What a file says; a word that we would not have written says nothing."""
+    """The record in a file; words that we would not have written are ignored."""
     asks = {asker: _ask(asker, words.split()) for asker, words in re.findall(_ASKED, text)}
     return Record(dict(re.findall(_FOUND, text)), tuple(asks[asker] for asker in sorted(asks)))
 
@@ -93,17 +93,17 @@ def _words(ask: Forwarding) -> t.Iterator[str]:
 
 
 def localnet_key(link: str) -> str:
-    """What has the kernel route 127.0.0.0/8 for a link."""
+    """The key that lets the kernel route 127.0.0.0/8 by a link."""
     return "net/ipv4/conf/%s/route_localnet" % link
 
 
 def stricter(policies: t.Iterable[str]) -> str:
-    """The strictest of some policies."""
+    """The strictest of these policies."""
     return max(policies, key=FORWARD_POLICIES.index, default=FORWARD_POLICIES[0])
 
 
 def together(asks: t.Sequence[Forwarding]) -> Forwarding:
-    """All that is asked for, as one request."""
+    """Several requests as one."""
     return Forwarding(
         ipv4=any(ask.ipv4 for ask in asks),
         ipv6=any(ask.ipv6 for ask in asks),

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The service that DNS servers of endpoints are: its unit and its programs, and whether it runs as it should."""
+"""The service of all DNS servers of endpoints: its unit, its programs, and whether it runs as it should."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..world import World
 from .name_views import with_sockets
 
 if t.TYPE_CHECKING:
-    # Never imported on a managed host, but sent there: their texts are what is installed.
+    # These are sent to a managed host and never imported there: their texts are installed.
     from ..name_server import opener, server  # noqa: F401
 
 OPENER = NAMES_PROGRAMS + "/open_sockets.py"
@@ -31,7 +31,7 @@ _LIBRARY = "import dns.edns, dns.entropy, dns.message, dns.reversename"
 _PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python")
 _DNS = 53
 
-# The opener is root's, and has to see the namespaces of the host; the server has no right at all. A dynamic user finds
+# The opener runs as root and has to see the namespaces of the host; the server has no capabilities. A dynamic user sees
 # the host's files read-only, and no home. With settings that mount more (ProtectKernelTunables= and the like), systemd
 # would go through the mounts of all named namespaces for each of them, and a restart took three times as long.
 _UNIT_TEXT = """[Unit]
@@ -88,10 +88,10 @@ class Service:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    # -- to have it
+    # -- the steps
 
     def steps(self, netns: t.Iterable[str], lost: bool) -> list[Operation]:
-        """What it takes that it serves these namespaces; ``lost``: somebody it served has no server any more."""
+        """The steps that make it serve these namespaces; ``lost``: a namespace that it served needs none any more."""
         texts, unserved = self._files(), self._is_unserved(netns)
         steps: list[Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
         stale = self._world.unit(NAMES_UNIT).is_stale
@@ -141,7 +141,7 @@ class Service:
     # -- what it needs of the host
 
     def _python(self) -> str:
-        """The Python of the unit that is there, if that runs; else one that has the library."""
+        """The Python of the present unit, if that program runs; otherwise one that has the library."""
         there = self._world.file(UNIT) or ""
         known = next((line.split()[0] for line in there.split("ExecStart=")[1:] if line.split()), "")
         if known and there == unit_text(known) and self._runs():
@@ -165,10 +165,10 @@ class Service:
                 % (_OLDEST_SYSTEMD, version)
             )
 
-    # -- whom it serves
+    # -- the namespaces that it serves
 
     def _is_unserved(self, netns: t.Iterable[str]) -> bool:
-        """Whether the service would find sockets to open."""
+        """Whether there is a namespace in which the service has no socket yet."""
         served = with_sockets(self._world.file(NAMES_SERVED))
         found = False
         for name in netns:
@@ -180,7 +180,7 @@ class Service:
         return found
 
     def _is_taken(self, place: Place) -> bool:
-        """Whether somebody else listens where the server would, which is told."""
+        """Whether another program listens where the server would, with a warning if so."""
         for protocol in ("udp", "tcp"):
             port = PublishedPort(protocol, PortRange(_DNS, _DNS), NAME_SERVER, _DNS, NAME_SERVER)
             holder = self._world.port_holder_in(place, port)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file that tells the DNS server what it may answer whom. Endpoints that may know the same share a view in it."""
+"""The file that says what the DNS server may answer whom. Endpoints that may know the same names share a view."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..model import Conflict, NameEntry, NameView
 
 _MARK = "names of endpoints for their DNS server; changes here are lost at the next run"
 
-# What a view says, as JSON has it.
+# A view in JSON.
 About = t.Mapping[str, t.Any]
 
 
 class Served(t.NamedTuple):
-    """What the DNS server of an endpoint knows, and whose it is."""
+    """The view of an endpoint in JSON, with its label."""
 
     label: str
     about: About
@@ -49,13 +49,13 @@ def _without(about: About) -> About:
 
 
 class Writer:
-    """Turns views into what the file says of them; what many have in common is made once."""
+    """Turns views into JSON; what several views share is made once."""
 
     def __init__(self) -> None:
         self._made: dict[t.Hashable, About] = {}
 
     def served(self, view: NameView) -> Served:
-        """What the file is to say of a view."""
+        """A view in JSON."""
         others = (view.domains, view.subnets, view.nameservers, view.forwards)
         key = id(view.entries), others  # views that say the same have been given the same entries
         if key not in self._made:
@@ -74,7 +74,7 @@ def _about(view: NameView) -> About:
 
 
 def _names(entries: t.Sequence[NameEntry]) -> dict[str, list[str]]:
-    """Addresses by names; names that come first in an entry precede all aliases, so that an address leads to them."""
+    """Addresses by names. The first names of all entries come before aliases, so that an address leads to them."""
     found: dict[str, dict[str, None]] = {}
     for name, address in (*_first_names(entries), *sorted(_other_names(entries))):
         found.setdefault(name, {})[address] = None
@@ -113,6 +113,6 @@ def _spelled(about: About) -> str:
 
 
 def with_sockets(text: str | None) -> dict[str, int]:
-    """The endpoints that the opener found sockets for, with the inodes of their namespaces."""
+    """The namespaces in which the opener has sockets, each with its inode."""
     rows = [line.split(" ", 1) for line in (text or "").splitlines()]
     return {row[1]: int(row[0]) for row in rows if len(row) == 2 and row[0].isdigit()}

@@ -19,7 +19,7 @@ from ..records import replace
 from ..world import World, is_ours
 from .common import belongs, compact, remark_address
 
-# Cannot be the name of an interface here: the option's word for the interface of the default route.
+# The word of the option for the interface of the default route. No interface can have this name here.
 _DEFAULT_ROUTE = OutInterface("default")
 
 
@@ -61,7 +61,7 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
         keys = set()
         for item in items:
             if item.key in keys:
-                raise InvalidRequest("%s is asked for twice." % self.title(item).capitalize())
+                raise InvalidRequest("%s is requested twice." % self.title(item).capitalize())
             keys.add(item.key)
 
     def title(self, item: Masquerade) -> str:
@@ -77,7 +77,7 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
                 )
             return replace(item, out=OutInterface(uplink))
         named = state == "present" and item.out.name and not item.out.inverted
-        if named and item.out.name not in world.links() and not world.restoring:  # at boot it may come after us
+        if named and item.out.name not in world.links() and not world.restoring:  # at boot it may come later
             raise Conflict(
                 "There is no interface %s on this host; out_interface takes the name of one that is there."
                 % item.out.name
@@ -134,11 +134,11 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
 
 
 def _is_foreseen(item: Masquerade, world: World) -> bool:
-    """Whether somebody else may still make the interface: in check mode an earlier task, where the network is new."""
+    """Whether the interface may still come: in check mode an earlier task may make it, if the network is new."""
     labels = (label_of(link.alias) for link in world.links().values() if is_ours(link))
     return world.restoring or (world.check_mode and (not item.network or item.network not in labels))
 
 
 def _from(item: Masquerade) -> str:
-    """Whose packets they are."""
+    """The source and the network of a masquerade, for warnings."""
     return "%s of network %s" % (item.source, name_of(item.network)) if item.network else str(item.source)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who lives by what the host forwards: objects of ours, whoever made them, and others."""
+"""What depends on the forwarding of the host: objects of this collection, and those of others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .forward_record import IPV4, IPV6, localnet_key
 
 
 def needs(world: World) -> dict[str, str]:
-    """The keys that objects of ours need, each with one of these objects in words."""
+    """The sysctls that objects of ours need, each with the description of one such object."""
     rules = world.firewall
     ports = [*rules.ports] if rules.readable() else []
     closed = {policy.bridge for policy in rules.policies.values() if policy.internal} if rules.is_open else set()
@@ -27,7 +27,7 @@ def needs(world: World) -> dict[str, str]:
 
 
 def _whose(version: int, ports: t.Sequence[PublishedPort], closed: t.Collection[str], world: World) -> str:
-    """An object that leads out for a version of IP; empty when there is none."""
+    """The description of an object that needs forwarding for a version of IP; empty when there is none."""
     rules = world.firewall
     for masquerade in rules.masquerades.values():
         if masquerade.source.version == version:
@@ -43,7 +43,7 @@ def _whose(version: int, ports: t.Sequence[PublishedPort], closed: t.Collection[
 
 
 def _leads_out(link: Link, peopled: t.Collection[str]) -> bool:
-    """A bridge with ports, or a veth pair without a bridge."""
+    """Whether a link is a bridge with ports, or a veth pair without a bridge."""
     return is_ours(link) and not link.master and (link.kind == "veth" or link.name in peopled)
 
 
@@ -56,7 +56,7 @@ def _title(port: PublishedPort) -> str:
 
 
 def relied_on(world: World, key: str) -> str:
-    """Who else on the host evidently lives by a key: somebody's bridge with ports, somebody's NAT."""
+    """The description of something of others that evidently needs a sysctl: a bridge with ports, or NAT."""
     if key not in (IPV4, IPV6):
         return ""
     ports: dict[str, list[str]] = {}

@@ -50,7 +50,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         names: set[str] = set()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("Namespace %s is asked for twice." % item.name)
+                raise InvalidRequest("Namespace %s is requested twice." % item.name)
             names.add(item.name)
 
     def title(self, item: Namespace) -> str:
@@ -122,7 +122,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         return steps + sysctl_steps(place, item.sysctls, world)
 
     def _plan_return(self, item: Namespace, living: Place, world: World) -> list[Operation]:
-        """Give its name back to a namespace that lives on: what is inside stays, and nothing is cut."""
+        """Give a namespace that lives on its name back. Everything inside stays, and no connection breaks."""
         from ..namespace_operations import AttachNamespace
 
         world.attach_namespace(item.name, living)
@@ -134,7 +134,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         return [] if lo is None else _loopback_steps(place, lo, replace(lo, up=True), world)
 
     def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> list[Operation]:
-        """The name is there: it must mean the namespace of that process, or be ours to give away."""
+        """The steps for a name that is there: it must mean the namespace of that process, or have been given by us."""
         pid = item.pid or 0
         target = Place(pid=pid)
         world.require(target)
@@ -165,9 +165,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         if entry is None:
             return []
         if entry.blocked:
-            world.warn(
-                "%s is something else than the file of a namespace, and stays." % path_of(Place(netns=item.name))
-            )
+            world.warn("%s is not the file of a namespace, and stays." % path_of(Place(netns=item.name)))
             return []
         attached = world.is_named_by_us(item.name)
         if entry.inode and not attached:
@@ -191,7 +189,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
             return []  # the kernel takes the veth pairs with it
         who = enumerate_few(list(map(str, world.left_in(Place(netns=name)))))
         if who:
-            world.warn("Still living in namespace %s, which loses its network: %s." % (name, who))
+            world.warn("Namespace %s loses its network, and these processes still live in it: %s." % (name, who))
         from ..link_operations import DeleteLinks
         from .veth import remake
 
@@ -208,14 +206,14 @@ def _refuse_blocked(item: Namespace, world: World) -> None:
     entry = world.namespace(item.name)
     if entry is not None and entry.blocked:
         raise Conflict(
-            "Namespace %s cannot be made: %s is something else than the file of a namespace; remove it."
+            "Namespace %s cannot be made: %s is not the file of a namespace; remove it."
             % (item.name, path_of(Place(netns=item.name)))
         )
 
 
 def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None:
-    """Say that a namespace is made anew, and who stays behind in the one that it was before."""
-    # a container with networks of this collection has namespaces of the same names
+    """Warn that a namespace is made anew, and of the processes that stay in the old one."""
+    # a container in which this collection runs may have namespaces of the same names
     old = [place for place in lost if world.is_native(place)]
     cables = [world.links().get(veth) for veth, (place, unused) in world.claims.veths.items() if place.netns == name]
     cut_off = [veth for veth in cables if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
@@ -238,9 +236,9 @@ def _loopback_steps(place: Place, lo: Link, wanted: Link, world: World) -> list[
 
 
 def _refuse_unknown(place: Place, item: Namespace, world: World) -> None:
-    """Raise Conflict for a key that the kernel does not have; those of a link may come with it.
+    """Raise Conflict for a key that the kernel does not have. Keys of a link may come with that link.
 
-    Before a namespace is made, the keys of the host tell: a new namespace has none that the host has not.
+    For a namespace that is still to be made, the keys of the host count: no namespace has keys that the host lacks.
     """
     for key, unused in item.sysctls:
         if link_of(key) in ("", "lo") and world.sysctl(place, key) is None:

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files below /etc/netns: by which names what is started in a namespace knows others, and whom it asks for the rest.
+"""Files below /etc/netns, with the names and the DNS servers for what is started in a namespace.
 
-They have no module of their own: what is in them follows from a list of networks.
+This kind has no module of its own, as the content follows from a list of networks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Found(t.NamedTuple):
 
 
 class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
-    """A file in the place of one in /etc. A process may have it mounted, so it stays the same file."""
+    """A file for the place of one in /etc. A process may have mounted it, so it is rewritten and not replaced."""
 
     name = "netns_file"
 
@@ -98,7 +98,7 @@ def _path(item: NamespaceFile) -> str:
 
 
 def _describe(label: str, text: str, other: str) -> dict[str, object]:
-    """Whose a file is, and which of its lines the other text has not."""
+    """The owner of a file, and its lines that the other text does not have."""
     if text == other:
         return compact(**belongs(label))
     known = frozenset(other.splitlines())

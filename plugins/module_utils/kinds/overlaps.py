@@ -15,8 +15,8 @@ Owned = tuple[Network, str]
 def first_overlap(subnets: t.Iterable[Owned]) -> tuple[Owned, Owned] | None:
     """Two subnets of different owners that overlap, in the order in which they were given; None when there are none."""
     given = list(subnets)
-    # Of two subnets, one lies in the other or they are apart. In this order a subnet follows the one that it lies in,
-    # with nothing between them but what lies in that one, too.
+    # Two subnets are either nested or apart. In this order a subnet follows the one that contains it, and only other
+    # subnets inside that one stand between them.
     order = sorted(range(len(given)), key=lambda index: (given[index][0].version, given[index][0]))
     around = -1
     for index in order:

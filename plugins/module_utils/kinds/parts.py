@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each kind adds to the report of a host. These need nothing of the kinds' rooms, so that looking stays cheap."""
+"""What each kind adds to the report of a host. Nothing here imports a kind, so that a report stays cheap."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ports(world: World, report: HostReport) -> HostReport:
 
 
 def _port_order(port: PublishedPort) -> tuple[str, int, str]:
-    """By what is published; spelling the addresses behind it would take longer than all the rest."""
+    """The order of the published sides. To spell the addresses behind them would take longer than everything else."""
     host = "" if port.host_ip is None else "%s:" % port.host_ip
     return ("%s%s" % (host, port.host_ports), port.container_ip.version, port.protocol)
 
@@ -66,8 +66,8 @@ def bridges(world: World, report: HostReport) -> HostReport:
 def _network(known: NetworkReport, link: Link | None) -> NetworkReport:
     if link is None:
         return known
-    # A run that was interrupted may leave a bridge without its alias. Its rules were written before it, so they have
-    # the name of the network.
+    # An interrupted run may leave a bridge without its alias. The rules were written before the bridge was made, so
+    # they have the name of the network.
     label = label_of(link.alias) if is_ours(link) and link.alias else known.network
     subnets: tuple[Network, ...] = known.subnets if known.policy else tuple(a.network for a in link.addresses)
     return NetworkReport(
@@ -83,7 +83,7 @@ def _network(known: NetworkReport, link: Link | None) -> NetworkReport:
 
 
 def namespaces(world: World, report: HostReport) -> HostReport:
-    """The named namespaces with an end of a veth pair of ours in them, and those that we made or named."""
+    """The named namespaces that hold an end of a veth pair of ours, and those that we made or named."""
     found = []
     for name in world.names():
         links = world.links(Place(netns=name))
@@ -95,13 +95,13 @@ def namespaces(world: World, report: HostReport) -> HostReport:
 
 
 def services(world: World, report: HostReport) -> HostReport:
-    """The units that run in namespaces by drop-ins of ours."""
+    """The units that our drop-ins put into namespaces."""
     found = sorted(world.services().items())
     return replace(report, services=tuple(ServiceReport(unit, netns, label) for unit, (netns, label) in found))
 
 
 def endpoints(world: World, report: HostReport) -> HostReport:
-    """The host's ends of our veth pairs by the bridges that they are ports of, each with its other end."""
+    """The host's ends of our veth pairs under their bridges, each with its other end."""
     plugged: dict[str, list[Link]] = {}
     for link in world.links().values():
         if is_ours(link) and (link.master or link.kind == "veth"):
@@ -117,7 +117,7 @@ def endpoints(world: World, report: HostReport) -> HostReport:
 
 
 def files(world: World, report: HostReport) -> HostReport:
-    """The files of ours for what is started in a namespace, and what a kill or a power cut has left of them."""
+    """Our files for what is started in a namespace, and what a killed run or a power cut has left of them."""
     found = []
     for netns, name in world.namespace_files():
         text = world.look_file("%s/%s/%s" % (NETNS_FILES, netns, name)) or ""
@@ -150,5 +150,5 @@ def _endpoint(veth: Link, world: World, label: str) -> EndpointReport:
 
 
 def _in_order(addresses: t.Sequence[Interface]) -> tuple[Interface, ...]:
-    """In an order that does not depend on how they came to be."""
+    """Addresses in an order that does not depend on when they were added."""
     return tuple(sorted(addresses, key=lambda address: (address.version, address)))

@@ -57,7 +57,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
                 sorted({read.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})
             ),
             network=read.owner(options),
-            any_way=bool(options.get("any_way")),  # no option of the user's, but one of stored()
+            any_way=bool(options.get("any_way")),  # not an option of the user, but one of stored()
         )
 
     @staticmethod
@@ -90,7 +90,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
             for other in (table.get(item), *table.clashes(item)):
                 if other is not None:
                     what = (item.host_ports, item.protocol, _asked(other), _asked(item))
-                    raise InvalidRequest("Host port %s/%s is asked for twice: by %s and %s." % what)
+                    raise InvalidRequest("Host port %s/%s is requested twice: by %s and %s." % what)
             table.add(item)
 
     def title(self, item: PublishedPort) -> str:
@@ -117,7 +117,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         return [("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port]
 
     def stored(self, item: PublishedPort, world: World) -> Stored:
-        # what is told from a link that may come after us
+        # at boot the link may come after us
         return Stored(dict(self.describe(item), **compact(any_way=item.any_way or None)))
 
     def observed(self, item: PublishedPort, world: World) -> Description:
@@ -200,14 +200,17 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
                 raise Conflict("%s is published already, by network %s: %s." % (what, name_of(there.network), there))
             return
         if world.restoring:
-            return  # it was ours before
+            return  # ours from an earlier run
         holder = world.port_holder(item) or world.firewall.port_holder(item, world.local_addresses)
         if holder:
             raise Conflict("%s is in use: %s. Choose another host port, or free this one." % (what, holder))
 
 
 def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:
-    """Whether its address is on a link that nothing comes in by; what is for 127.0.0.0/8 never comes in at all."""
+    """Whether no packet comes in by the link of its address, so that packets may come by any link.
+
+    Packets for 127.0.0.0/8 never come in from outside.
+    """
     if item.host_ip is None or item.host_ip.is_loopback:
         return False
     nowhere = (link for link in world.links().values() if link.name == "lo" or link.kind == "dummy")
@@ -215,7 +218,7 @@ def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:
 
 
 def _asked(item: PublishedPort) -> str:
-    """A port, and in front of it the endpoint that it stands in where that is known."""
+    """A port with its endpoint in front, where that is known."""
     return "%s (%s)" % (named(item.network, item.endpoint), item) if item.endpoint else str(item)
 
 

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All kinds of objects, a row each; the rooms of those that a run does not use are not imported.
+"""All kinds of objects, a row each. A run imports only the kinds that it uses.
 
-This is not in the package's __init__: AnsiballZ follows the imports of each package that a module's imports lie in,
-also those inside of functions, and would send all kinds with every module.
+This is not in the package's __init__: AnsiballZ follows the imports of every package on the way to a module's imports,
+also those inside functions, and would send all kinds with every module.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Row(t.NamedTuple):
 
     name: str
     load: t.Callable[[], AnyKind]
-    leaves: int  # what goes, goes in the order of these numbers; what comes, in the order of the rows
-    report: t.Callable[[World, HostReport], HostReport]  # is given what the rows above have reported
-    has_module: bool = True  # of its own; what else there is follows from whole networks alone
+    leaves: int  # objects are removed in the order of these numbers, and made in the order of the rows
+    report: t.Callable[[World, HostReport], HostReport]  # is given the report of the rows above
+    has_module: bool = True  # of its own; objects of other kinds follow from whole networks alone
 
 
 def _bridge_firewall() -> AnyKind:
@@ -89,8 +89,8 @@ def _dns() -> AnyKind:
     return DnsKind()
 
 
-# Rules come before the links that they close. Ports lead nowhere before their endpoints go, and a bridge is closed for
-# as long as it is there.
+# Rules are made before the links that they close. Ports are removed before their endpoints, and the policy of a bridge
+# after the bridge, so that the bridge is closed for as long as it exists.
 ROWS = (
     Row("bridge_firewall", _bridge_firewall, 6, parts.policies),
     Row("nat_masquerade", _nat_masquerade, 5, parts.masquerades),

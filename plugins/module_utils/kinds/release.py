@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When the last object goes that kept the host forwarding, whatever module takes it away, forwarding goes with it."""
+"""Forwarding ends with the last object that needed it, whichever module removes that object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .forward_record import KEPT, load
 
 
 def release(world: World) -> t.Sequence[AnyRequest]:
-    """The look at what is still needed; none where no request outlived the object that made it."""
+    """The request to check what is still needed; none if nothing is forwarded for objects alone."""
     if load(world).of(KEPT) is None:
         return ()
     from .sysctl_forward import SysctlForwardKind

@@ -14,16 +14,16 @@ from ..marks import BOOT_UNIT, NETNS_FILES, UNITS, endpoint_unit, file_mark, ser
 from ..model import NAMED_FILES
 
 TARGET = UNITS + endpoint_unit("")
-# systemd-resolved and nscd answer on sockets, for the whole host and past all files of a namespace.
+# systemd-resolved and nscd answer on sockets for the whole host, and ignore the files of a namespace.
 RESOLVED = "/run/systemd/resolve"
 _NSCD = "/run/nscd"
 
 
 def target() -> str:
-    """The template whose instances services are bound to: it says that an endpoint is there, or why it does not start.
+    """The template whose instances services are bound to. An instance says that its endpoint is there.
 
-    It only waits for the unit that makes the networks at boot. If it needed that unit, to start a service during a run
-    would start it, and it would wait for the end of the run.
+    It only waits for the unit that makes the networks at boot. If it required that unit, a service that is started
+    during a run would start the unit, which waits for the end of the run.
     """
     return file_mark("the endpoints that units of systemd run in") + "\n".join(
         [
@@ -47,7 +47,7 @@ def names_path(netns: str, name: str) -> str:
 
 
 def drop_in_text(unit: str, netns: str, label: str, names: t.Collection[str], resolved: bool) -> str:
-    """The drop-in, with the files of names that the namespace has; ``resolved``: whether its folder is there."""
+    """The drop-in, with the namespace's files of names; ``resolved``: whether the folder of resolved exists."""
     anchor = endpoint_unit(netns)
     lines = ["[Unit]", "BindsTo=" + anchor, "After=" + anchor, "", "[Service]", "NetworkNamespacePath=" + path(netns)]
     return service_mark(unit, netns, label) + "\n".join([*lines, *_mounts(netns, names, resolved), ""])
@@ -59,11 +59,11 @@ def leaving_text(unit: str, netns: str, label: str) -> str:
 
 
 def _mounts(netns: str, names: t.Collection[str], resolved: bool) -> t.Iterator[str]:
-    """The files of the namespace in the places of the host's.
+    """The lines that mount files of the namespace over those of the host.
 
-    A missing file makes systemd refuse the service, which is better than one that is looked up elsewhere. What the
-    host's /etc/resolv.conf leads to is replaced by rename now and then, and a mount over it is gone then; one in a
-    folder of the unit's own stays.
+    If such a file is missing, systemd refuses the service, which is better than names that are looked up elsewhere.
+    The file behind the host's /etc/resolv.conf is replaced by rename now and then, which removes a mount over it. A
+    mount in a folder of the unit's own stays.
     """
     for name in NAMED_FILES:
         if name in names:

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ends that answer by the way that they were asked, in a namespace with several: a routing table for each, and a rule
-that sends there what comes from its addresses.
+"""Source routing: in a namespace with several ends, each end answers by the way by which it was asked.
 
-Without it an answer leaves by the one default route of the namespace, and a host, or the namespace itself, with a
-strict rp_filter drops one of the two directions.
+Each end has a routing table of its own, and a rule sends packets from its addresses there. Without this, an answer
+leaves by the only default route of the namespace, and a strict rp_filter of the host or of the namespace drops one of
+the two directions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OTHERS = 1_000_000
 
 
 def table_of(interface: str) -> int:
-    """The number of the table of an end, by its name in the namespace; it lasts when the end is made anew."""
+    """The number of an end's table. It follows from the end's name, so it is the same when the end is made again."""
     usual = re.fullmatch(_USUAL, interface)
     if usual:
         return SOURCE_TABLES + int(usual.group(1))
@@ -36,7 +36,7 @@ def table_of(interface: str) -> int:
 
 
 def routes(end: End) -> list[Route]:
-    """What is in the table of an end: its subnets, its own routes, and its gateway for everything else."""
+    """The routes in the table of an end: its subnets, its own routes, and its gateway for everything else."""
     table, versions = table_of(end.name), {via.version for via in end.source_gateways}
     subnets = dict.fromkeys(a.network for a in end.addresses or () if a.version in versions)
     found = [Route(subnet) for subnet in subnets if subnet.num_addresses > 1]
@@ -53,7 +53,7 @@ def _rules(end: End) -> list[SourceRule]:
 
 
 def gateways(place: Place, link: Link, world: World) -> tuple[Address, ...]:
-    """The gateways of an end as it is: of each version of IP in which all of it is there."""
+    """The gateways of an end as it is, for each version of IP in which rules and routes are complete."""
     if not _may_have_rules(place, world):
         return ()
     table = table_of(link.name)
@@ -65,7 +65,7 @@ def gateways(place: Place, link: Link, world: World) -> tuple[Address, ...]:
 
 @dataclass(frozen=True)
 class SourceChange:
-    """What goes, and what comes."""
+    """The rules and routes to remove and to add."""
 
     stale_rules: t.Sequence[SourceRule] = ()
     stale_routes: t.Sequence[Route] = ()
@@ -115,7 +115,7 @@ def _there(place: Place, name: str, world: World) -> list[RouteEntry]:
 
 
 def remove(end: End, change: SourceChange) -> list[Operation]:
-    """The steps before anything else of an end is changed."""
+    """The steps that come before any other change of an end."""
     if not change.stale_rules and not change.stale_routes:
         return []
     from ..link_operations import RemoveRoute, RemoveRule
@@ -125,7 +125,7 @@ def remove(end: End, change: SourceChange) -> list[Operation]:
 
 
 def add(end: End, change: SourceChange) -> list[Operation]:
-    """The steps when an end is up and has its addresses; the rule comes when its table is complete."""
+    """The steps once an end is up and has its addresses. The rules come last, when the table is complete."""
     if not change.missing_rules and not change.missing_routes:
         return []
     from ..link_operations import AddRoute, AddRule
@@ -135,7 +135,7 @@ def add(end: End, change: SourceChange) -> list[Operation]:
 
 
 def leave(place: Place, name: str, world: World) -> list[Operation]:
-    """The steps for what would stay in a namespace that its end leaves; the routes go with the end."""
+    """The steps for the rules that would stay in a namespace when its end leaves; the routes go with the end."""
     lo = world.links(place).get("lo")
     if lo is not None and is_ours(lo) and not _may_have_rules(place, world):
         return []
@@ -148,5 +148,5 @@ def leave(place: Place, name: str, world: World) -> list[Operation]:
 
 
 def _may_have_rules(place: Place, world: World) -> bool:
-    """Spares all the namespaces with one end the look."""
+    """Whether a namespace has more than one end; all others need no look."""
     return world.had_many_links(place)

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the host forwards: now by /proc/sys, and after the next boot by a file in sysctl.d(5).
 
-Several may ask: the role for its networks, and whoever calls the module. What they ask for adds up, and one who takes a
-request back leaves those of the others, and what objects of ours still need. All of it is noted in the file, as are the
-values that were found, so that the host can go back to them.
+There may be several requests: those of the role for its networks, and those of single calls of the module. They add up.
+When one is taken back, the others remain, and so does what objects of ours still need. The file notes all requests, and
+the values that were found, so that the host can go back to them.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from .forward_record import (
 if t.TYPE_CHECKING:
     from ..operations import Operation
 
-# The kernel turns it off as it begins to forward IPv4, and on as it ends, whatever it was.
+# The kernel turns this off when it starts to forward IPv4, and on when it stops, whatever the value was.
 _REDIRECTS = "net/ipv4/conf/all/accept_redirects"
 
 
 @dataclass(frozen=True)
 class _Decision:
-    """What comes of all requests."""
+    """The result of all requests."""
 
     asks: t.Sequence[Forwarding]
     values: Values  # keys in the order in which they must be written
@@ -59,12 +59,12 @@ class _Decision:
 
     @property
     def drops(self) -> bool:
-        """Whether all that does not concern us is dropped."""
+        """Whether everything that does not concern our networks is dropped."""
         return bool(self.asks) and self.total.policy == "drop"
 
     @property
     def transit(self) -> frozenset[int]:
-        """The IP versions in which ``auto`` drops it: those in which the host forwarded nothing before us."""
+        """The IP versions in which ``auto`` drops that: those in which the host forwarded nothing before us."""
         if self.total.policy != "auto":
             return frozenset()
         return frozenset(v for v, key in FORWARDING.items() if key in self.values and not _is_on(self.found[key]))
@@ -76,7 +76,7 @@ class _Decision:
 
 
 class SysctlForwardKind(StepKind[Forwarding]):
-    """The forwarding of the host: there is one of it."""
+    """The forwarding of the host; a host has one."""
 
     name = "sysctl_forward"
     ARGUMENTS: t.ClassVar[Arguments] = {
@@ -168,7 +168,7 @@ class SysctlForwardKind(StepKind[Forwarding]):
 
 
 def _decide(item: Forwarding, state: str, record: Record, world: World) -> _Decision:
-    """All that is asked for, with this request or without it."""
+    """The result of all requests, with this one or without it."""
     asks = record.without(item.asked_by)
     if state == "present":
         asks.append(item)
@@ -186,7 +186,7 @@ def _decide(item: Forwarding, state: str, record: Record, world: World) -> _Deci
 
 
 def _as_found(key: str, world: World) -> str:
-    """What to note as the value that was found; where the note is lost, our rules still tell that we forward."""
+    """The value to note as found. If the note is lost, our rules still show that we turned forwarding on."""
     rules = world.firewall
     if any(key == FORWARDING[version] for version in (rules.drop_transit if rules.readable() else ())):
         return "0"
@@ -201,8 +201,8 @@ def _values(total: Forwarding, record: Record, world: World) -> Values:
             raise Conflict("The kernel of this host has no IPv6; leave ipv6 out, or boot without ipv6.disable=1.")
         from .advertisements import listening
 
-        # A host that forwards ignores router advertisements, and would lose the default route that it lives by,
-        # unless accept_ra is 2 (ip-sysctl.rst).
+        # A host that forwards ignores router advertisements, and would lose its default route, unless accept_ra is 2
+        # (ip-sysctl.rst).
         values.update(dict.fromkeys(listening(record.found, world), "2"))
         values[IPV6] = "1"
     if total.ipv4:
@@ -212,7 +212,7 @@ def _values(total: Forwarding, record: Record, world: World) -> Values:
 
 
 def _kept(item: Forwarding, state: str, record: Record, values: Values, world: World) -> Forwarding | None:
-    """What nobody asks for any more, and objects of ours need all the same."""
+    """The keys that are no longer requested and that objects of ours still need."""
     lost = [key for key, value in record.found.items() if key not in values and not _is_on(value)]
     if not lost:
         return None
@@ -233,8 +233,9 @@ def _kept(item: Forwarding, state: str, record: Record, values: Values, world: W
 
 
 def _restored(record: Record, decided: _Decision, world: World) -> Values:
-    """Values to go back to: what we changed and nobody wants any more; forwarding first, since advertised routes
-    would go while the host forwards."""
+    """The values to go back to, of keys that we changed and that are no longer requested.
+
+    Forwarding comes first, since advertised routes would go while the host forwards."""
     result: Values = {}
     for key, value in sorted(record.found.items(), key=lambda pair: pair[0] not in (IPV4, IPV6)):
         there = world.sysctl(HOST, key)
@@ -255,14 +256,14 @@ def _restored(record: Record, decided: _Decision, world: World) -> Values:
 
 
 def _can_be_set(key: str, world: World) -> bool:
-    """Not so the key of an interface that is away at the moment, unless an earlier task is taken to bring it."""
+    """Whether a key can be written: its interface is there, or in check mode an earlier task would make it."""
     if not key.endswith(("/accept_ra", "/route_localnet")) or world.sysctl(HOST, key) is not None:
         return True
     return key in map(localnet_key, world.assumed("interface"))
 
 
 def _is_on(value: str) -> bool:
-    """The kernel takes any number for true, and shows it."""
+    """Whether a value means on: the kernel takes any number but 0 for true, and shows that number."""
     return not value.isdigit() or int(value) != 0
 
 
@@ -292,15 +293,17 @@ def _set_policy(decided: _Decision, world: World) -> None:
 
 
 def _write_steps(decided: _Decision, world: World) -> list[Operation]:
-    """The note of what was found comes before the first change, or a crash in between would lose it."""
+    """The steps for the file. It comes before the first change, or a crash in between would lose the values found."""
     path, other = (PERSISTENT, VOLATILE) if decided.total.persist else (VOLATILE, PERSISTENT)
     text = spell(Record(decided.found, tuple(decided.asks)), _boot_lines(decided) if decided.total.persist else ())
     return file_steps(path, text, world) + _remove_steps(world, other, unfinished(path), unfinished(other))
 
 
 def _boot_lines(decided: _Decision) -> list[str]:
-    """What is set at the next boot. Our rules are not there then, so that a host which must not forward for everybody
-    waits for the next run; and of an interface that is made at run time there is nothing to set yet."""
+    """The lines for the next boot.
+
+    Our rules are not there at that time, so a host that must not forward for everybody waits for the next run. Nothing
+    can be set yet for an interface that is made at run time."""
     waiting = [FORWARDING[version] for version in sorted(decided.guarded)]
     lines = ["%s = %s" % (sysctl_name(k), v) for k, v in decided.values.items() if not k.endswith("/route_localnet")]
     later = ["%s = 1" % sysctl_name(key) for key in waiting if key in decided.values]
@@ -308,7 +311,7 @@ def _boot_lines(decided: _Decision) -> list[str]:
 
 
 def _interface_steps(decided: _Decision, world: World) -> list[Operation]:
-    """ip_forward says 1 although somebody turned one interface off: writing 1 again would change nothing."""
+    """The steps for interfaces that somebody turned off. ip_forward still says 1, so writing 1 changes nothing."""
     steps: list[Operation] = []
     for version, key in FORWARDING.items():
         uplink = world.default_link(version)

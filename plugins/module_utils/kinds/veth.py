@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Veth pairs from the host into a namespace, with a bridge at the host's end or without."""
+"""Veth pairs from the host into a namespace, with or without a bridge at the host's end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if t.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Pair:
-    """The two ends of a veth pair as they are; None: not there, or not what was asked for."""
+    """The two ends of a veth pair as they are; None: missing, or not what was requested."""
 
     host: Link | None
     peer: Link | None
@@ -84,7 +84,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         checks = ends.EndChecks()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("veth %s is asked for twice." % item.name)
+                raise InvalidRequest("veth %s is requested twice." % item.name)
             names.add(item.name)
             checks.add(item.peer, _called(item), item.bridge or item.name)
 
@@ -120,7 +120,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
     @staticmethod
     def _refuse_contradictions(item: Veth) -> None:
         if item.peer.place == HOST:
-            raise InvalidRequest("veth %s: say where its peer lives: peer.netns or peer.pid." % item.name)
+            raise InvalidRequest("veth %s: set peer.netns or peer.pid to say where its peer lives." % item.name)
         if item.bridge is None and item.isolated:
             raise InvalidRequest("veth %s: only a port of a bridge can be isolated." % item.name)
         if item.bridge is not None and item.addresses:
@@ -198,7 +198,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
                 "Interface %s is there already, and is %s that this collection did not make; choose another name."
                 % (item.name, described(there))
             )
-        # one that gets IPv6 is made anew: as it is born down, nothing comes in before its sysctls are set
+        # A pair that gets IPv6 is made anew. It starts out down, so no packet comes in before its sysctls are set.
         if pair.host is not None and pair.peer is not None and not gets_ipv6(pair.peer, item.mtu):
             return self._plan_change(item, pair.host, pair.peer, world)
         return self._plan_new(item, pair.host, world)
@@ -223,7 +223,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         return steps
 
     def _clear(self, item: Veth, world: World) -> list[Operation]:
-        """The steps that free the name of the peer, if a veth pair has it that the same run wants elsewhere."""
+        """The steps that free the name of the peer, if another veth pair has it that this run moves elsewhere."""
         place, peer = item.peer.place, item.peer.name
         other = world.links(place).get(peer)
         if other is None:
@@ -282,7 +282,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         steps += ends.foreseen_inside(item.peer, peer, world)
         steps += address_steps(HOST, item.name, host.addresses, item.addresses)
         steps += ends.end_addresses(item.peer, peer)
-        # a port has flags only while it is one
+        # only a port has these flags
         steps += link_steps(HOST, item.name, link_values(host), {"master": item.bridge})
         steps += _port_steps(item, host)
         values: dict[str, LinkValue] = {"up": True, "alias": alias(item.network), "group": LINK_GROUP}
@@ -325,7 +325,7 @@ def make(item: Veth, ipv6: bool) -> list[Operation]:
 
     end = item.peer
     steps: list[Operation] = [AddVeth(item.name, end.name, end.place, item.mtu, end.mac_address, item.bridge)]
-    # the kernel takes no alias with the request that makes a link, and a killed run must not lose it
+    # the request that makes a link cannot carry an alias, and a killed run must not lose the link's label
     steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
     steps += new_sysctls(HOST, _host_sysctls(item, ipv6))
     steps += new_sysctls(end.place, ends.end_sysctls(end, ipv6))
@@ -338,9 +338,9 @@ def make(item: Veth, ipv6: bool) -> list[Operation]:
 
 
 def remake(link: Link, world: World) -> tuple[Operation, ...]:
-    """The steps that make a veth pair anew as it is; none when nobody knows where its other end is.
+    """The steps that make a veth pair again as it is; none when its other end cannot be found.
 
-    The rules for its addresses do not count: they stay in its namespace without it.
+    The rules for its addresses are not among them, as they stay in the namespace without the pair.
     """
     found = world.peer_of(link)
     if found is None:
@@ -360,8 +360,7 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
 
 
 def _clear_way(item: Veth, world: World) -> list[Operation]:
-    """The steps that take away other ends of ours which have a route that this one wants, and which the same run makes
-    anew elsewhere or by another name."""
+    """The steps that remove other ends of ours with a route that this one needs, if this run moves or renames them."""
     place, keys = item.peer.place, {(route.to, metric_of(route)) for route in item.peer.routes}
     entries = [entry for entry in world.routes(place) if entry.protocol == ROUTE_PROTOCOL]
     found = {entry.link for entry in entries if (entry.route.to, metric_of(entry.route)) in keys}
@@ -375,13 +374,13 @@ def _clear_way(item: Veth, world: World) -> list[Operation]:
 
 
 def _leaves(veth: str, place: Place, name: str, world: World) -> bool:
-    """Whether this run wants the other end of a veth pair somewhere else than it is."""
+    """Whether this run moves the other end of a veth pair, or gives it another name."""
     there, wanted = world.claims.veths.get(veth, (place, name))
     return wanted != name or not world.is_same(there, place)
 
 
 def _take(link: Link, world: World) -> list[Operation]:
-    """The steps that take a veth pair away, with what would stay in the namespace of its other end."""
+    """The steps that remove a veth pair, and what would stay in the namespace of its other end."""
     from ..link_operations import DeleteLinks
 
     found, again = world.peer_of(link), remake(link, world)
@@ -401,9 +400,9 @@ def _delete_end(place: Place, end: Link, world: World) -> list[Operation]:
 def _port_steps(item: Veth, host: Link) -> list[Operation]:
     if item.bridge is None:
         return []
-    # With bridge-nf-call-iptables on, an endpoint's way to its own published port goes in and out by one port.
+    # With bridge-nf-call-iptables on, packets of an endpoint to its own published port go in and out by one port.
     wanted = {"isolated": item.isolated, "hairpin": True}
-    # A port that comes to a bridge begins with neither flag.
+    # A new port of a bridge has neither flag.
     there = {"isolated": host.isolated, "hairpin": host.hairpin} if host.master == item.bridge else {}
     changes = tuple((key, value) for key, value in wanted.items() if there.get(key, False) != value)
     if not changes:
@@ -418,12 +417,12 @@ def _host_sysctls(item: Veth, ipv6: bool) -> list[tuple[str, str]]:
         return []
     conf = "net/ipv6/conf/%s/" % item.name
     if item.bridge is not None:
-        return [(conf + "disable_ipv6", "1")]  # a port has no IP of its own
+        return [(conf + "disable_ipv6", "1")]  # a port has no IP address of its own
     return [(conf + "disable_ipv6", "0"), (conf + "accept_ra", "0")]  # the peer could send router advertisements
 
 
 def _plug(item: Veth, bridge: str, world: World) -> None:
-    """Take a port of a bridge, and say when it will not forward at once."""
+    """Count a port of a bridge, and warn if it will not forward at once."""
     world.take_port(bridge)
     link = world.links().get(bridge)
     if link is not None and isinstance(link.details, BridgeValues) and link.details.stp:
@@ -434,9 +433,9 @@ def _plug(item: Veth, bridge: str, world: World) -> None:
 
 
 def _announce(item: Veth, addresses: t.Sequence[Interface], world: World, back: bool = False) -> None:
-    """Have the neighbours told, who may remember another station, or for one that is ``back`` that there was none.
+    """Plan to announce addresses, since neighbours may remember another station, or none for an end that is ``back``.
 
-    On a bridge that had no port before there is nobody but the host itself, which may have asked in vain.
+    On a bridge that had no port before, only the host itself may have asked for an address, in vain.
     """
     if addresses and item.bridge is not None and world.had_bridge(item.bridge):
         from ..link_operations import Announce

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Routes that somebody else has changed: those in the way of ours, and those to the subnets of our addresses.
 
-In a namespace that we made, what is in the way goes. Elsewhere it is somebody's, and is refused with the command that
-would remove it.
+In a namespace that we made, a route in the way is removed. In any other it belongs to somebody else, and the run is
+refused with the command that would remove it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..model import Address, Conflict, Interface, Network, Place, Route, lies_in
 from ..operations import Operation, inside
 from ..world import World, metric_of, same_route, target_of, via_of
 
-# What the kernel gives to the routes that it adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
+# The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
 _SUBNET_METRIC = {4: None, 6: 256}
 _LINK_LOCAL: Network = ipaddress.ip_network("fe80::/64")
 
@@ -26,9 +26,9 @@ _LINK_LOCAL: Network = ipaddress.ip_network("fe80::/64")
 def clear(
     owner: str, place: Place, link: str, wanted: t.Sequence[Route], missing: t.Sequence[Route], world: World
 ) -> list[RouteEntry]:
-    """The routes of others that go, as the kernel takes one for each target and metric; tells the world.
+    """The routes of others to remove, as the kernel has one for each target and metric; tells the world.
 
-    Raises Conflict when one that stays is in the way of a missing one.
+    Raises Conflict when a route that we must keep is in the way of a missing one.
     """
     keys = {(route.to, metric_of(route)): route for route in wanted}
     going = []
@@ -49,7 +49,7 @@ def _may_go(entry: RouteEntry, place: Place, world: World) -> bool:
 
 
 def _will_go(entry: RouteEntry, place: Place, link: str, world: World) -> bool:
-    """Whether it is a route of ours that this run will still take from another link."""
+    """Whether it is a route of ours that this run will still remove from another link."""
     return entry.protocol == ROUTE_PROTOCOL and entry.link != link and world.may_move(place, entry.link)
 
 
@@ -65,7 +65,7 @@ def _refusal(owner: str, place: Place, entry: RouteEntry) -> str:
 
 
 def _removal(place: Place, entry: RouteEntry) -> str:
-    """The command for a route that we leave alone."""
+    """The command that removes a route which we leave alone."""
     route = entry.route
     family = ("-6",) if route.to.version == 6 else ()
     usual = metric_of(route) == KERNEL_METRIC[route.to.version]
@@ -79,9 +79,9 @@ def _removal(place: Place, entry: RouteEntry) -> str:
 
 
 def hiding(link: str, addresses: t.Iterable[Interface], routes: t.Iterable[RouteEntry]) -> list[RouteEntry]:
-    """The routes of others by other links that packets for the subnets of a link's addresses take.
+    """The routes of others by other links that attract packets for the subnets of a link's addresses.
 
-    Those of the kernel follow from addresses, so there somebody wants one subnet twice.
+    Routes of the kernel do not count: they follow from addresses, so somebody wants that subnet twice.
     """
     subnets = [address.network for address in addresses]
     strays = [e for e in routes if e.link != link and e.protocol not in (ROUTE_PROTOCOL, BY_THE_KERNEL)]
@@ -95,9 +95,9 @@ def _hides(route: Route, subnet: Network) -> bool:
 
 
 def uncover(owner: str, place: Place, link: str, addresses: t.Sequence[Interface], world: World) -> list[RouteEntry]:
-    """Those of them that go, as the place is ours; tells the world.
+    """Those of them to remove where the namespace is ours; tells the world.
 
-    Raises Conflict elsewhere when one is to a whole subnet. To a part of it somebody may well have a way of his own.
+    In other namespaces, raises Conflict for a route to a whole subnet. A route to a part of it may be intended.
     """
     going = hiding(link, addresses, world.routes(place))
     if world.owns(place):
@@ -125,7 +125,7 @@ def restore(owner: str, place: Place, there: Link, wanted: t.Sequence[Interface]
     ]
     for route, source in lost.items():
         world.put_route(place, there.name, route, BY_THE_KERNEL)
-        # to its neighbours each link has a route of its own
+        # each link has its own link-local route
         steps.append(AddRoute(place, there.name, route, BY_THE_KERNEL, source, appends=route.to == _LINK_LOCAL))
     return steps
 
@@ -133,7 +133,7 @@ def restore(owner: str, place: Place, there: Link, wanted: t.Sequence[Interface]
 def _lost_subnets(
     place: Place, there: Link, wanted: t.Sequence[Interface], world: World
 ) -> dict[Route, Address | None]:
-    """Routes that are missing, and the addresses that packets get which leave by them."""
+    """The missing routes, each with the source address of packets that leave by it."""
     routes = world.routes(place)
     known = {entry.route.to for entry in routes if entry.link == there.name and entry.route.via is None}
     known |= {entry.route.to for entry in routes if entry.protocol == BY_THE_KERNEL}
@@ -144,7 +144,7 @@ def _lost_subnets(
             known.add(subnet)
             lost[Route(subnet, None, _SUBNET_METRIC[version])] = address.ip if version == 4 else None
     if any(route.to.version == 6 for route in lost) and not _has(there, _LINK_LOCAL, routes):
-        # who takes all IPv6 routes of a link takes the one by which neighbours are answered
+        # whoever removed all IPv6 routes of a link also removed the one for answers to neighbours
         lost[Route(_LINK_LOCAL, None, _SUBNET_METRIC[6])] = None
     return lost
 

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Opens the sockets of the DNS server in the network namespaces of endpoints, and has systemd keep them.
+"""Opens the sockets of the DNS server in the network namespaces of endpoints, and lets systemd keep them.
 
     open_sockets.py VIEWS SERVED UNIT
 
-VIEWS is the file of what is answered whom; SERVED becomes the list of who has sockets, a line with the inode of the
-namespace for each endpoint.
+VIEWS is the file that says what is answered whom. SERVED becomes the list of endpoints with sockets, a line for each
+with the inode of its namespace.
 
-Only this part is run by root, before the server starts; the kind ``dns`` writes its text on the host.
+Only this part runs as root, before the server starts. The kind ``dns`` writes its text on the host.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _ADDRESS = ("127.0.0.53", 53)
 _CLONE_NEWNET = 0x40000000
 _IP_FREEBIND = 15
 _SO_RCVBUFFORCE = 33
-# A thousand questions wait in it while the server is started again.
+# While the server restarts, a thousand queries can wait in it.
 _BUFFER = 1 << 20
 _BACKLOG = 128
 
 
 def endpoints(path: str) -> list[str]:
-    """The endpoints that are to have a server."""
+    """The endpoints that need a server."""
     try:
         with open(path, encoding="utf-8") as file:
             return [endpoint for about in json.load(file)["views"] for endpoint in about["endpoints"]]
@@ -47,7 +47,7 @@ def endpoints(path: str) -> list[str]:
 
 
 def enter(namespace: int) -> None:
-    """Enter a network namespace; os.setns is there from Python 3.12 on."""
+    """Enter a network namespace; os.setns exists since Python 3.12."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(namespace, _CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
@@ -58,7 +58,7 @@ def opened() -> list[socket.socket]:
     kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
     sockets = [socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC) for kind in kinds]
     for made in sockets:
-        # nobody on a bridge is heard, and a loopback that comes up later is enough
+        # no packet of a bridge is accepted, and it does not matter if the loopback comes up later
         made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
         made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
     sockets[0].setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
@@ -70,7 +70,7 @@ def opened() -> list[socket.socket]:
 
 
 def is_kept() -> bool:
-    """Whether the socket that has our address in this namespace is one that systemd keeps for us."""
+    """Whether systemd keeps the socket that has our address in this namespace."""
     with open("/proc/thread-self/net/udp", encoding="ascii") as file:
         rows = [line.split() for line in file]
     wanted = "%08X:%04X" % (int.from_bytes(socket.inet_aton(_ADDRESS[0]), sys.byteorder), _ADDRESS[1])
@@ -80,7 +80,7 @@ def is_kept() -> bool:
 
 @functools.lru_cache(maxsize=1)
 def kept_by_systemd() -> set[str]:
-    """The sockets of PID 1, as its open files are called."""
+    """The sockets of PID 1, as the names of its open files."""
     found = set()
     for fd in os.listdir("/proc/1/fd"):
         with contextlib.suppress(OSError):
@@ -97,11 +97,11 @@ class Systemd:
         self._socket.connect("\0" + path[1:] if path.startswith("@") else path)
 
     def keep(self, inode: int, sockets: t.Sequence[socket.socket]) -> None:
-        """Hand over sockets by the inode of their namespace. They are no reason to drop them that nobody listens."""
+        """Hand over sockets, named by the inode of their namespace. systemd must keep them while nothing listens."""
         self._send("FDSTORE=1\nFDPOLL=0\nFDNAME=%d" % inode, [made.fileno() for made in sockets])
 
     def wait(self) -> None:
-        """Wait until all of it has been read."""
+        """Wait until systemd has read everything."""
         mine, theirs = os.pipe()
         self._send("BARRIER=1", [theirs])
         os.close(theirs)
@@ -113,7 +113,7 @@ class Systemd:
 
 
 def open_in(endpoint: str, systemd: Systemd) -> int:
-    """See to the sockets of one endpoint; the inode of its namespace."""
+    """Open the sockets of one endpoint if need be; returns the inode of its namespace."""
     namespace = os.open(os.path.join(NETNS_FOLDER, endpoint), os.O_RDONLY | os.O_CLOEXEC)
     try:
         enter(namespace)
@@ -131,14 +131,14 @@ def open_in(endpoint: str, systemd: Systemd) -> int:
 def main() -> None:
     views, path, unit = sys.argv[1:]
     known = read_served(path)
-    # All of them are there still, unless somebody stopped the service, or has lost the list.
+    # All of them still exist, unless somebody stopped the service or the list was lost.
     if number_kept(unit) != 2 * len(known):
         known = {}
     write_served(path, open_all(endpoints(views), known))
 
 
 def open_all(names: t.Iterable[str], known: t.Mapping[str, int]) -> dict[str, int]:
-    """See to the sockets of these endpoints but for those that have theirs; the endpoints with their inodes."""
+    """Open the sockets of endpoints that lack them; returns the endpoints with their inodes."""
     served: dict[str, int] = {}
     systemd: Systemd | None = None
     for endpoint in names:
@@ -149,7 +149,7 @@ def open_all(names: t.Iterable[str], known: t.Mapping[str, int]) -> dict[str, in
                 inode = open_in(endpoint, systemd)
             served[endpoint] = inode
         except FileNotFoundError:
-            continue  # a namespace that is still to be made; the server watches for it
+            continue  # the namespace does not exist yet; the server waits for it
         except OSError as error:
             _say("endpoint %s has no server on %s: %s" % (endpoint, _ADDRESS[0], error))
     if systemd is not None:
@@ -158,9 +158,9 @@ def open_all(names: t.Iterable[str], known: t.Mapping[str, int]) -> dict[str, in
 
 
 def number_kept(unit: str) -> int:
-    """How many sockets systemd keeps for us."""
+    """The number of sockets that systemd keeps for us."""
     command = ["systemctl", "show", "--property=NFileDescriptorStore", unit]
-    # A program of its own, in which there is no module with a run_command().
+    # A separate program without a module that has run_command().
     # pylint: disable-next=ansible-bad-function
     shown = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout.decode()
     number = shown.strip().partition("=")[2]
@@ -168,14 +168,14 @@ def number_kept(unit: str) -> int:
 
 
 def read_served(path: str) -> dict[str, int]:
-    """Whom an earlier start found sockets for."""
+    """The endpoints with sockets of an earlier start."""
     with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
         return {endpoint: int(inode) for inode, endpoint in map(str.split, file)}
     return {}
 
 
 def write_served(path: str, served: t.Mapping[str, int]) -> None:
-    """Note who has sockets, for the server, the next start and the next run."""
+    """Note the endpoints with sockets, for the server, the next start and the next run."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     with open(path + ".tmp", "w", encoding="utf-8") as file:
         file.writelines("%d %s\n" % (inode, endpoint) for endpoint, inode in served.items())

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The DNS server of endpoints: a program of its own, whose text the kind ``dns`` writes on the host.
+"""The DNS server of endpoints: a separate program, whose text the kind ``dns`` writes on the host.
 
     name_server.py VIEWS SERVED
 
-VIEWS is the file of what is answered whom, and SERVED the list of who has sockets.
+VIEWS is the file that says what is answered whom, and SERVED the list of endpoints with sockets.
 
-It has no right but to be asked. systemd keeps its sockets, one for UDP and one for TCP in the network namespace of each
-endpoint; the socket tells who asks, and so what may be answered. Nothing is remembered of what other servers answer.
+The server has no privileges. systemd keeps its sockets, one for UDP and one for TCP in the network namespace of each
+endpoint. The socket of a query shows who asks, and so what may be answered. Answers of other servers are not cached.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import sys
 import time
 import typing as t
 
-# A host without it is told so before the program gets there.
+# The run checks for it before it installs this program.
 with contextlib.suppress(ImportError):
     import dns.edns
     import dns.entropy
@@ -43,28 +43,28 @@ with contextlib.suppress(ImportError):
 RESOLV_CONF = "/etc/resolv.conf"
 NETNS_FOLDER = "/run/netns"
 
-# Nobody keeps a name of ours, for it may be another's in a moment.
+# Clients must not cache our names, which may change at any moment.
 TTL = 0
 _DNS = 53
 _LONGEST_QUESTION = 4096
 _LONGEST_MESSAGE = 65535
 _PAYLOAD = 1232
-# What is remembered of our own answers: how they are spelled.
+# The number of our own answers that are kept in the form in which they are sent.
 _SPELLED = 8192
 _LONGEST_SPELLED = 512
-# Answers in one go before another endpoint has its turn.
+# The number of answers before another endpoint has its turn.
 _TURN = 64
-# What one endpoint may ask of other servers at once, and how many connections it may have open.
+# The number of queries to other servers, and of open connections, that one endpoint may have at once.
 _MOST_QUESTIONS = 1024
 _MOST_CONNECTIONS = 128
 _IDLE_SECONDS = 10.0
-# The next server is asked as well when the one before has said nothing for so long.
+# If a server has not answered for this many seconds, the next one is asked as well.
 _PATIENCE = 1.0
 _UPSTREAM_SECONDS = 5.0
 _MOST_SERVERS = 3
-# A server that said nothing is asked last for so long.
+# For this many seconds, a server that did not answer is asked last.
 _DISTRUST_SECONDS = 30.0
-# What the questions that are still under way when it ends get of time.
+# The time for queries that are under way when the server ends.
 _LAST_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 
@@ -75,7 +75,7 @@ Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 
 class View:
-    """What an endpoint may ask for; domains and subnets of other endpoints are not looked up outside, either."""
+    """What an endpoint may ask for. Domains and subnets of other endpoints are not looked up outside either."""
 
     def __init__(self, about: t.Mapping[str, t.Any], others: t.Sequence[t.Mapping[str, t.Any]] = ()) -> None:
         self.forwards = bool(about.get("forwards"))
@@ -92,7 +92,7 @@ class View:
         self.number = next(_numbers)
 
     def is_ours(self, name: dns.name.Name) -> bool:
-        """Whether no other server may ever be asked for a name: it lies in a network of ours, or is a bare word."""
+        """Whether no other server may be asked for a name, because it lies in a network of ours or is a bare word."""
         if len(name) == 2:
             return True
         while len(name) > 1:
@@ -121,7 +121,7 @@ def _name(text: str) -> dns.name.Name:
 
 
 def _readable(names: t.Mapping[str, t.Sequence[str]]) -> t.Iterator[tuple[dns.name.Name, list[Address]]]:
-    """Names with their addresses, without those that are no names in DNS."""
+    """Names with their addresses, without names that are not valid in DNS."""
     for text, addresses in names.items():
         try:
             yield _name(text), [ipaddress.ip_address(address) for address in addresses]
@@ -130,7 +130,7 @@ def _readable(names: t.Mapping[str, t.Sequence[str]]) -> t.Iterator[tuple[dns.na
 
 
 def _reverse_zones(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> list[dns.name.Name]:
-    """The zones that hold all names of a subnet's addresses: one ends at each byte, of IPv6 at each half of a byte."""
+    """The zones with the names of a subnet's addresses: they end at each byte, for IPv6 at each half of a byte."""
     bits = 8 if subnet.version == 4 else 4
     end = min(max(bits, -(-subnet.prefixlen // bits) * bits), subnet.max_prefixlen)
     if subnet.prefixlen > end:
@@ -144,7 +144,7 @@ def _reverse_zones(subnet: ipaddress.IPv4Network | ipaddress.IPv6Network) -> lis
 
 
 class Book:
-    """The views of all endpoints, as the file has them at the moment."""
+    """The views of all endpoints, as the file has them at present."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -154,12 +154,12 @@ class Book:
         self._views: dict[str, View] = {}
 
     def endpoints(self) -> t.Iterable[str]:
-        """Everybody who has a view."""
+        """All endpoints with a view."""
         self._look()
         return self._about.keys()
 
     def view(self, endpoint: str) -> View | None:
-        """The view of an endpoint now; the file is looked at for each question, so that no answer is ever old."""
+        """The present view of an endpoint: each query checks the file, so that no answer is outdated."""
         self._look()
         found = self._views.get(endpoint)
         if found is None and endpoint in self._about:
@@ -190,7 +190,7 @@ class Book:
 
 
 def _version(path: str) -> tuple[int, int, int] | None:
-    """What tells one text of a file from the next: it is replaced by a new file each time."""
+    """The identity of a file's present text, as each text comes in a new file."""
     try:
         about = os.stat(path)
     except OSError:
@@ -199,7 +199,7 @@ def _version(path: str) -> tuple[int, int, int] | None:
 
 
 class Upstream:
-    """The servers that the host itself asks. A stub on a loopback address is one of them: we ask from the host."""
+    """The servers that the host itself asks. A stub on a loopback works as well, since we ask from the host."""
 
     def __init__(self, path: str = RESOLV_CONF) -> None:
         self._path = path
@@ -208,7 +208,7 @@ class Upstream:
         self._silent: dict[str, float] = {}
 
     def servers(self, given: tuple[str, ...] = ()) -> list[str]:
-        """Whom to ask, first those that have answered lately."""
+        """The servers to ask, with those first that have answered lately."""
         chosen = given[:_MOST_SERVERS] or self._of_the_host()
         now = time.monotonic()
         return sorted(chosen, key=lambda server: self._silent.get(server, -_DISTRUST_SECONDS) + _DISTRUST_SECONDS > now)
@@ -244,21 +244,19 @@ def _servers_in(path: str) -> tuple[str, ...]:
 
 
 class Reply(t.NamedTuple):
-    """An answer of our own, and whether it is the same each time."""
+    """An answer of our own, and whether it is always the same."""
 
     wire: bytes
     steady: bool = True
 
 
 def own_reply(wire: bytes, view: View, longest: int = 0) -> Reply | dns.message.Message | None:
-    """Our answer to a question; the question itself when another server has to be asked; None to say nothing."""
-    if (
-        len(wire) < 12 or wire[2] & 0x80
-    ):  # no whole header, or an answer: who answers answers can be made to do so for ever
+    """Our answer to a query; the query itself if another server has to be asked; None for no answer."""
+    if len(wire) < 12 or wire[2] & 0x80:  # an incomplete header, or an answer: to answer answers could go on for ever
         return None
     try:
         question = dns.message.from_wire(wire) if len(wire) <= _LONGEST_QUESTION else None
-    except Exception:  # whatever the library makes of what is no message
+    except Exception:  # any error of the library for data that is not a message
         question = None
     if question is None:
         return Reply(_refusal(wire, dns.rcode.FORMERR))
@@ -275,7 +273,7 @@ def own_reply(wire: bytes, view: View, longest: int = 0) -> Reply | dns.message.
 
 
 def _refusal(wire: bytes, rcode: int) -> bytes:
-    """What is said to what cannot be read."""
+    """The answer to a message that cannot be read."""
     answer = dns.message.Message(id=int.from_bytes(wire[:2], "big"))
     answer.flags = dns.flags.QR
     answer.set_opcode((wire[2] >> 3) & 15)
@@ -285,7 +283,7 @@ def _refusal(wire: bytes, rcode: int) -> bytes:
 
 
 def fill(answer: dns.message.Message, view: View) -> bool | None:
-    """Answer by a view; whether the answer is the same each time, None when another server has to be asked."""
+    """Answer by a view; returns whether the answer is always the same, None if another server has to be asked."""
     asked = answer.question[0]
     if asked.rdclass != dns.rdataclass.IN:
         answer.set_rcode(dns.rcode.REFUSED)
@@ -295,7 +293,7 @@ def fill(answer: dns.message.Message, view: View) -> bool | None:
         answer.flags |= dns.flags.AA
         return steady
     if asked.name in view.zones:
-        return True  # it has no addresses, but there are names below it
+        return True  # the name has no addresses, but there are names below it
     if not view.is_ours(asked.name) and view.forwards:
         return None
     answer.set_rcode(dns.rcode.NXDOMAIN)
@@ -303,7 +301,7 @@ def fill(answer: dns.message.Message, view: View) -> bool | None:
 
 
 def _fill_own(answer: dns.message.Message, asked: dns.rrset.RRset, view: View) -> bool | None:
-    """A name without what is asked for is answered with nothing; None when it is no name of the view."""
+    """Answer for a name of the view, perhaps without records; None if the view does not have the name."""
     pointers = view.pointers.get(asked.name)
     if pointers is not None:
         if asked.rdtype in (dns.rdatatype.PTR, dns.rdatatype.ANY):
@@ -317,7 +315,7 @@ def _fill_own(answer: dns.message.Message, asked: dns.rrset.RRset, view: View) -
     for kind, version in (("A", 4), ("AAAA", 6)):
         texts = [str(address) for address in addresses if address.version == version]
         if texts and asked.rdtype in (dns.rdatatype.from_text(kind), dns.rdatatype.ANY):
-            # several who share a name also share what comes to it
+            # endpoints that share a name also share its clients
             steady = steady and len(texts) == 1
             answer.answer.append(
                 dns.rrset.from_text_list(asked.name, TTL, "IN", kind, random.sample(texts, len(texts)))
@@ -326,9 +324,9 @@ def _fill_own(answer: dns.message.Message, asked: dns.rrset.RRset, view: View) -
 
 
 def spell(answer: dns.message.Message, question: dns.message.Message, longest: int) -> bytes:
-    """A message as it is sent, cut to nothing when the asker could not take it; then it asks again by TCP."""
+    """A message as it is sent, or an empty one if it is too long for the client, which then asks again by TCP."""
     try:
-        # in our order: the first name of an address is the one that programs take
+        # in our order: programs use the first name of an address
         wire: bytes = answer.to_wire(max_size=longest or room(question), want_shuffle=False)
     except dns.exception.TooBig:
         wire = _cut(question)
@@ -336,7 +334,7 @@ def spell(answer: dns.message.Message, question: dns.message.Message, longest: i
 
 
 def room(question: dns.message.Message) -> int:
-    """The longest answer that who asks by UDP can take."""
+    """The longest answer that a client can receive by UDP."""
     return max(512, question.payload) if question.edns >= 0 else 512
 
 
@@ -351,11 +349,11 @@ def _cut(question: dns.message.Message) -> bytes:
 
 
 class Silence(Exception):
-    """A server cannot be asked, or says nothing that is an answer."""
+    """A server cannot be asked, or sends no answer."""
 
 
 async def forwarded(question: dns.message.Message, servers: t.Sequence[str], stream: bool, upstream: Upstream) -> bytes:
-    """The first good answer of these servers, as it is; each is given a moment before the next one is asked as well."""
+    """The first good answer of these servers, unchanged. Each has a moment before the next one is asked as well."""
     waiting: dict[asyncio.Task[bytes], tuple[str, float]] = {}
     left, last = list(servers), b""
     deadline = time.monotonic() + _UPSTREAM_SECONDS
@@ -385,12 +383,12 @@ def _answer_of(task: asyncio.Task[bytes]) -> bytes:
 
 
 def _is_refusal(answer: bytes) -> bool:
-    """Whether another server may know better."""
+    """Whether an answer is a failure, so that another server may know better."""
     return answer[3] & 15 in (dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NOTIMP)
 
 
 async def _asked(question: dns.message.Message, server: str, stream: bool) -> bytes:
-    """What a server answers to a question; each question has a number and a port that nobody can guess."""
+    """The answer of a server to a query, which has a number and a port that cannot be guessed."""
     own: bytes = question.to_wire()
     number: int = dns.entropy.random_16()
     sent = number.to_bytes(2, "big") + own[2:]
@@ -400,17 +398,17 @@ async def _asked(question: dns.message.Message, server: str, stream: bool) -> by
 
 
 def _is_answer(wire: bytes, sent: bytes, question: dns.message.Message) -> bool:
-    """Whether a message answers this question, and with this number."""
+    """Whether a message answers this query, with this number."""
     if wire[:2] != sent[:2]:
         return False
     try:
         return bool(question.is_response(_begun(question.to_wire()[:2] + wire[2:])))
-    except Exception:  # whatever the library makes of what is no message
+    except Exception:  # any error of the library for data that is not a message
         return False
 
 
 def _begun(wire: bytes) -> dns.message.Message:
-    """A message up to its question; what others answer is theirs to spell."""
+    """A message up to its question: the rest of an answer is passed on unread."""
     try:
         return dns.message.from_wire(wire, question_only=True, ignore_trailing=True)
     except AttributeError:  # dnspython 2.0.0 stumbles over its own option
@@ -454,11 +452,11 @@ async def _read_framed(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
 
 
-# ---- who asks
+# ---- endpoints
 
 
 class Endpoint:
-    """The sockets in one namespace, and what is under way for it."""
+    """The sockets in one namespace, and the queries that are under way for it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -489,7 +487,7 @@ class Server:
                 self._closers.append(listener.close)
 
     async def finish(self) -> None:
-        """Hear nobody any more, and see to what is under way."""
+        """Accept no more queries, and finish those that are under way."""
         for close in self._closers:
             close()
         if self._tasks:
@@ -498,7 +496,7 @@ class Server:
     # -- UDP
 
     def _hear(self, opened: socket.socket, endpoint: Endpoint) -> None:
-        """A question leaves the socket when it is answered: if we are killed in between, our successor answers it."""
+        """Read queries. Each stays in the socket until it is answered, so if we are killed, our successor answers."""
         with contextlib.suppress(BlockingIOError):
             for unused in range(_TURN):
                 wire, asker = opened.recvfrom(_LONGEST_MESSAGE, socket.MSG_PEEK)
@@ -527,7 +525,7 @@ class Server:
         return reply.wire
 
     def _pass_on(self, question: dns.message.Message, endpoint: Endpoint, opened: socket.socket, asker: t.Any) -> None:
-        """Ask others; beyond a number of questions at once they are dropped, and asked again by who is in earnest."""
+        """Ask other servers. Too many queries at once are dropped, and clients ask again."""
         if endpoint.questions < _MOST_QUESTIONS:
             self._start(self._answer_later(question, endpoint, opened, asker))
 
@@ -558,11 +556,11 @@ class Server:
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             endpoint.connections += 1
             try:
-                # one that asks slowly, or for ever, gives way to others
+                # a slow or endless connection must not keep out others
                 while endpoint.connections <= _MOST_CONNECTIONS and await self._talk_once(reader, writer, endpoint):
                     pass
             except (OSError, EOFError, asyncio.TimeoutError):
-                pass  # whoever asked has gone
+                pass  # the client has gone
             finally:
                 endpoint.connections -= 1
                 writer.close()
@@ -586,7 +584,7 @@ class Server:
 
 
 def _send(opened: socket.socket, answer: bytes, asker: t.Any) -> None:
-    with contextlib.suppress(OSError):  # who does not take it asks again
+    with contextlib.suppress(OSError):  # a client that does not receive it asks again
         opened.sendto(answer, asker)
 
 
@@ -597,7 +595,7 @@ def _remover(loop: asyncio.AbstractEventLoop, opened: socket.socket) -> t.Callab
     return remove
 
 
-# ---- what systemd keeps for us
+# ---- sockets that systemd keeps for us
 
 
 class Kept:
@@ -608,7 +606,7 @@ class Kept:
 
     @classmethod
     def take(cls) -> Kept:
-        """Take them; sd_listen_fds(3)."""
+        """Take the sockets; sd_listen_fds(3)."""
         count = int(os.environ.get("LISTEN_FDS", "0")) if os.environ.get("LISTEN_PID") == str(os.getpid()) else 0
         names = os.environ.get("LISTEN_FDNAMES", "").split(":")
         found: dict[int, list[socket.socket]] = {}
@@ -618,7 +616,7 @@ class Kept:
         return cls(found)
 
     def drop(self, inode: int) -> None:
-        """Let a namespace go: a socket in it keeps it alive."""
+        """Close the sockets in a namespace, which would keep it alive."""
         for opened in self.by_inode.pop(inode, ()):
             opened.close()
         notify("FDSTOREREMOVE=1\nFDNAME=%d" % inode)
@@ -634,14 +632,14 @@ def notify(text: str) -> None:
 
 
 def served(path: str) -> dict[int, str]:
-    """The endpoints that have sockets, by the inodes of their namespaces, as the opener has just found them."""
+    """The endpoints with sockets, by the inodes of their namespaces, as the opener has just noted them."""
     with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:
         return {int(inode): endpoint for inode, endpoint in map(str.split, file)}
     return {}
 
 
 def inode_of(endpoint: str) -> int:
-    """What identifies the namespace of an endpoint now, 0 when there is none."""
+    """The inode of an endpoint's present namespace, 0 if there is none."""
     with contextlib.suppress(OSError):
         return os.stat(os.path.join(NETNS_FOLDER, endpoint)).st_ino
     return 0
@@ -652,7 +650,7 @@ def _say(text: str) -> None:
 
 
 async def serve(book: Book, upstream: Upstream, kept: Kept, wanted: t.Mapping[int, str]) -> None:
-    """Serve until we are told to end, or a namespace is there that we have no socket in."""
+    """Serve until we are told to end, or until there is a namespace in which we have no socket."""
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
@@ -667,7 +665,7 @@ async def serve(book: Book, upstream: Upstream, kept: Kept, wanted: t.Mapping[in
 
 
 async def _until_changed(book: Book, over: asyncio.Event) -> None:
-    """Namespaces have names in one folder: when that changes, begin anew if one of ours is another namespace."""
+    """Wait for changes in the folder of namespaces, and end if one of ours is another namespace by then."""
     before = {endpoint: inode_of(endpoint) for endpoint in book.endpoints()}
     seen = _version(NETNS_FOLDER)
     while not over.is_set():

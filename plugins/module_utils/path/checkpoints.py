@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checkpoints: empty chains first and last on every hook, which tell how far a traced packet came.
+"""Checkpoints: empty chains, first and last on every hook, which show how far a traced packet came.
 
 A traced packet reports every base chain that it passes, so the hook on which it ends is known whatever ends it:
 nf_tables, legacy iptables, connection tracking, routing. The tables belong to the socket that makes them
@@ -44,15 +44,15 @@ _PIECE = 1 << 16
 
 
 class Probe(t.NamedTuple):
-    """How a packet of the probe, or its answer, is told from others: by its protocol and one of these ports."""
+    """How to recognise a packet of the probe, or its answer: by its protocol and one of these ports."""
 
     protocol: int
     ports: tuple[int, ...]  # of ICMP: the identifier of the echo
-    by_destination: bool = False  # the ports are those that the question goes to
+    by_destination: bool = False  # the ports are destinations of the request
 
 
 class Event(t.NamedTuple):
-    """What the kernel said of a traced packet."""
+    """A report of the kernel about a traced packet."""
 
     packet: int  # the same number for all events of one packet
     family: str
@@ -65,7 +65,7 @@ class Event(t.NamedTuple):
 
 
 class Checkpoints:
-    """The tables of one namespace, and what they report; to be made by a thread that is in it."""
+    """The tables of one namespace, and their reports; a thread in that namespace has to make them."""
 
     def __init__(self, name: str, probe: Probe, devices: t.Sequence[str]) -> None:
         self.name = name
@@ -131,7 +131,7 @@ class Checkpoints:
         protocol, ports = self._probe.protocol, self._probe.ports
         kind = _meta(_META_L4PROTO) + _equal(bytes((protocol,)))
         if protocol == socket.IPPROTO_TCP:
-            # A connection that comes about need not be traced: its first packet and the answer tell all.
+            # The rest of a connection need not be traced: its first packet and the answer are enough.
             kind += _payload(13, 1) + _masked(bytes((_SYN_OR_RST,))) + _different(b"\0")
         for port in ports:
             offsets = (0, 2) if protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP) else (4,)
@@ -159,7 +159,7 @@ class Checkpoints:
     # ---- reports
 
     def events(self) -> t.Iterator[Event]:
-        """What was reported since it was asked last."""
+        """The reports since the last call."""
         while True:
             try:
                 piece = self.trace.recv(_PIECE)

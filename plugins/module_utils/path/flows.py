@@ -24,7 +24,7 @@ _ECHO = {4: 8, 6: 128}
 
 
 def entry_of(packet: Packet) -> dict[str, str] | None:
-    """The entry that a stack has for a packet as it came in, in words; to be called inside that stack."""
+    """The entry of a stack for a packet as it came in, in words; to be called inside that stack."""
     with contextlib.suppress(OSError), NetlinkSocket(NETLINK_NETFILTER) as opened:
         values = attributes(opened.ask(_GET, _question(packet)), 4)
         status = int.from_bytes(values.get(_STATUS, b""), "big")

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A packet from outside without anybody outside: put into the host's uplink as if the network had brought it.
+"""Puts a packet into the host's uplink as if the network had brought it, without a sender outside.
 
-A veth pair, one end of it in a namespace that nothing but this process holds, and a filter that turns what comes by the
-other end over to the uplink. When the process ends, however it ends, the namespace goes, and the pair with it.
+This uses a veth pair with one end in a namespace that only this process holds, and a filter that passes packets from
+the other end to the uplink. However the process ends, the namespace goes with it, and so does the pair.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .sums import checksum
 _LINK = struct.Struct("=BxHiII")
 _IFF_UP = 1
 _INSIDE = "probe"
-_PORTS = (32768, 28000)  # the first one, and how many
+_PORTS = (32768, 28000)  # the first one, and their number
 _ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 _SYN = 0x02
 _TTL = 64
@@ -83,7 +83,7 @@ class Injection:
         return opened
 
     def _without_ipv6(self) -> None:
-        """Nothing must be said by the new link but the probe."""
+        """Turn IPv6 off, so that the new link sends nothing but the probe."""
         with contextlib.suppress(OSError), open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % self._name, "w") as file:
             file.write("1")
 
@@ -111,7 +111,7 @@ class Injection:
         self._frames.send(frame + built(self.packet))
 
     def outcome(self) -> str:
-        """The answer goes to somebody else: those who watch will see it."""
+        """Unknown here, as the answer goes to another host: the watches will see it."""
         return "silent"
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class Injection:
 
 
 class Listener:
-    """Waits for a packet that somebody outside sends."""
+    """Waits for a packet from a sender outside."""
 
     def __init__(self, packet: Packet, ports: tuple[int, ...]) -> None:
         self.errno = 0
@@ -128,14 +128,14 @@ class Listener:
         self.probe = Probe(packet.number, ports, by_destination=True)
 
     def send(self) -> None:
-        """Somebody else does."""
+        """Do nothing: the sender is outside."""
 
     def outcome(self) -> str:
-        """Those who watch will see it."""
+        """Unknown here: the watches will see it."""
         return "silent"
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
 
 def _name(name: str) -> bytes:
@@ -183,7 +183,7 @@ def _payload(packet: Packet) -> bytes:
 
 
 def _summed(packet: Packet, text: bytes, at: int) -> bytes:
-    """With its checksum; that of ICMP over IPv4 covers no addresses."""
+    """A packet with its checksum; for ICMP over IPv4, that covers no addresses."""
     before = packet.source.packed + packet.to.packed + struct.pack(">II", len(text), packet.number)
     before = b"" if packet.number == socket.IPPROTO_ICMP else before
     return text[:at] + checksum(before + text) + text[at + 2 :]

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the JSON of ``nft -j list ruleset`` to chains that can be asked about a packet.
+"""Turns the JSON of ``nft -j list ruleset`` into chains that decide about a packet.
 
-A statement that is not known here makes its rule uncertain, never wrong.
+An unknown statement makes its rule uncertain, never wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Json = t.Any  # what ``nft -j`` prints
 Value = t.Any  # what an expression comes to: a number, an address, a name, or a tuple of these
 Values = t.Callable[[Packet, Surroundings], Value]
 
-# Nobody can tell: the packet may or may not have this value.
+# Unknown: the packet may or may not have this value.
 UNCERTAIN = object()
 _VERDICTS = ("accept", "drop", "return", "jump", "goto", "reject")
 _HARMLESS = (
@@ -117,10 +117,10 @@ class _Reader:
         return question
 
     def _elements(self, right: Json) -> list[Json]:
-        """What a value may be, each as nft spells it."""
+        """The possible values, as nft spells them."""
         if isinstance(right, str) and right.startswith("@"):
             body = self._sets.get((*self._where, right[1:]))
-            # Without its elements (a dynamic set, or a listing without sets) nobody can tell.
+            # Without elements (a dynamic set, or a listing without sets) the answer is unknown.
             return [_plain(item) for item in body.get("elem", ())] if body is not None else [UNCERTAIN]
         if isinstance(right, dict) and "set" in right:
             items = right["set"] if isinstance(right["set"], list) else [right["set"]]
@@ -155,7 +155,7 @@ class _Reader:
     def _target(self, kind: str, body: Json) -> t.Callable[[Packet, Surroundings], Target | bool | None]:
         address, port = body.get("addr"), body.get("port")
         if kind == "masquerade":
-            # The address is that of the link it leaves by: who asks knows it.
+            # The address is that of the outgoing link, which the caller knows.
             return lambda packet, around: (None, None)
         of_address, of_port = self._operand(address), self._operand(port)
         family = body.get("family", "")
@@ -171,7 +171,7 @@ class _Reader:
         return target
 
     def _operand(self, body: Json) -> Values:
-        """What nft calls an expression on the right: a value, or one from a map."""
+        """The expression on the right: a value, or one from a map."""
         if isinstance(body, dict) and "map" in body:
             key, pairs = self._value(body["map"]["key"]), self._pairs(body["map"]["data"])
 
@@ -319,7 +319,7 @@ def _fib(facts: Json, packet: Packet, around: Surroundings) -> Value:
     address = packet.to if flags == {"daddr"} else packet.source
     if around.is_local(address):
         return "local"
-    # A broadcast address of the stack is not looked for: no flow is opened to one.
+    # Broadcast addresses of the stack are ignored, as no flow is opened to one.
     return "multicast" if address.is_multicast else "unicast"
 
 
@@ -403,7 +403,7 @@ def _ordered(left: Value, operator: str, right: Json) -> Answer:
 
 
 def _same(left: Value, right: Json) -> Answer:
-    """Whether a value of the packet is what a rule asks for."""
+    """Whether a value of the packet matches that of a rule."""
     right = _plain(right)
     if right is UNCERTAIN:
         return None
@@ -464,7 +464,7 @@ def _scalar(left: Value, right: Json) -> Value:
 
 
 def _looked_up(key: Value, pairs: t.Sequence[tuple[Json, Json]]) -> Value:
-    """The value for a key of a map; None when there is none, UNCERTAIN when nobody can tell."""
+    """The value for a key of a map; None if there is none, UNCERTAIN if unknown."""
     for candidate, value in pairs:
         answer = _compared(key, "==", [candidate], None)
         if answer is None:
@@ -475,7 +475,7 @@ def _looked_up(key: Value, pairs: t.Sequence[tuple[Json, Json]]) -> Value:
 
 
 def _target(where: Value, number: Value) -> Target | bool:
-    """Address and port that a translation leads to; False when nobody can tell which."""
+    """The address and port of a translation; False if unknown."""
     if isinstance(where, dict) and "concat" in where:
         where, number = where["concat"]
     if where is UNCERTAIN or number is UNCERTAIN or not isinstance(number, (int, type(None))):

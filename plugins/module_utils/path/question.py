@@ -20,7 +20,7 @@ _SYN_BYTES, _ECHO_BYTES = 60, 28
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, as the user spelt it."""
+    """The question as the user spelt it."""
 
     origin: str
     to: str
@@ -75,7 +75,7 @@ def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
 
 
 def find_start(facts: Facts, question: Question) -> Start:
-    """The first packet of the question; InvalidRequest when something in it has no meaning on this host.
+    """The first packet of the question; InvalidRequest if a part of it has no meaning on this host.
 
     The source port is left to the kernel, so the walk does not know it.
     """
@@ -159,7 +159,7 @@ def _own_source(node: Node, packet: Packet) -> Address:
 
 
 def _from_outside(facts: Facts, packet: Packet, source: Address | None) -> Start:
-    """As if it came by the uplink, from its router where no other source is given."""
+    """The packet as if it came by the uplink, from its router unless another source is given."""
     host = facts.host
     anywhere = source or ipaddress.ip_address("2000::" if packet.version == 6 else "192.0.2.0")
     way = host.route(packet.at(to=anywhere))

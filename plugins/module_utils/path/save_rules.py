@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the text of iptables-save to chains that can be asked about a packet.
+"""Turns the text of iptables-save into chains that decide about a packet.
 
-A match that is not known here makes its rule uncertain, never wrong.
+An unknown match makes its rule uncertain, never wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HOOKS = {
     "POSTROUTING": "postrouting",
 }
 _PRIORITIES = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}
-# Of the table nat: who changes the destination comes before who changes the source.
+# In the table nat, destinations are changed before sources.
 _NAT = {"PREROUTING": -100, "OUTPUT": -100, "INPUT": 100, "POSTROUTING": 100}
 _VERDICTS = {"ACCEPT": "accept", "DROP": "drop", "RETURN": "return", "REJECT": "reject"}
 _HARMLESS = {
@@ -41,7 +41,7 @@ _HARMLESS = {
     "TRACE",
 }
 _TRANSLATING = {"DNAT": "dnat", "REDIRECT": "redirect", "SNAT": "snat", "MASQUERADE": "masquerade"}
-# Options without a value, among those that are not looked at.
+# Options without a value, among those that are ignored.
 _FLAGS = {"--syn", "--random", "--random-fully", "--persistent", "--physdev-is-bridged", "--notrack", "--icase"}
 
 
@@ -151,7 +151,7 @@ class _Reader:
 
 
 def _address_and_port(text: str) -> Target | bool:
-    """What DNAT and SNAT are told: an address, a port, both; False for a range, of which the kernel chooses."""
+    """The target of DNAT or SNAT: an address, a port or both; False for a range, from which the kernel chooses."""
     host, port = text, ""
     if text.startswith("["):
         host, unused, port = text[1:].partition("]")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What everybody needs to know who puts rules of ours into places that other packet filters have for them."""
+"""The data that is shared by the code for places that other firewalls have for rules like ours."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ Description = t.Optional[dict[str, object]]
 
 @dataclass
 class Measures:
-    """What there is to do in those places, before our own rules change and after that."""
+    """The steps in those places, before and after our own rules change."""
 
     first: list[Operation] = field(default_factory=list)
     last: list[Operation] = field(default_factory=list)
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
-    # base chains, and the ways of packets, that let ours pass; and those base chains that only this run makes do so
+    # base chains, with ways of packets, that let our packets pass; and those that do so only because of this run
     passed: set[tuple[BaseChain, str]] = field(default_factory=set)
     missing: set[BaseChain] = field(default_factory=set)
 
     def note(self, title: str, before: t.Sequence[str], after: t.Sequence[str]) -> None:
-        """What a place holds of ours, for the diff."""
+        """Note the rules of ours in a place, for the diff."""
         self.before[title] = {"ours": list(before)} if before else None
         self.after[title] = {"ours": list(after)} if after else None
 
 
 @dataclass(frozen=True)
 class Ours:
-    """What has to be known of us."""
+    """Our own rules and networks, as that code needs them."""
 
     state: FirewallState
-    # how many rules of ours stand before those of others in a base chain, when this run is over
+    # the number of our rules at the top of a base chain of others, after this run
     jumps: t.Mapping[BaseChain, int] = field(default_factory=dict)
-    gone: frozenset[str] = frozenset()  # bridges whose policy goes in this run
+    gone: frozenset[str] = frozenset()  # bridges whose policy this run removes
 
     @property
     def bridges(self) -> list[str]:

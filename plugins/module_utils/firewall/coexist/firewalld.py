@@ -35,8 +35,8 @@ def plan(foreign: Foreign, ours: Ours, result: Measures) -> None:
 class Firewalld:
     """Bridges of ours in a zone that accepts: ``trusted`` at once, and one of our own from the next reload on.
 
-    firewalld forgets what was not permanent when it is reloaded, and knows a new zone only after that; a reload by us
-    would lose what others have added at run time. A bridge that somebody has put into another zone is left there.
+    When firewalld is reloaded, it forgets what is not permanent, and only then reads a new zone. We do not reload it,
+    as others would lose what they have added at run time. A bridge that somebody has put into another zone stays there.
     """
 
     _ACCEPTING = ("trusted", FIREWALLD_ZONE)
@@ -81,7 +81,7 @@ class Firewalld:
         return None
 
     def _zones(self, table: Table, bridges: t.Iterable[str]) -> dict[str, str]:
-        """The zone that firewalld has each bridge in; none for those in the default zone."""
+        """The zone of each bridge; bridges in the default zone are left out."""
         found: dict[str, str] = {}
         understood = False
         for chain in table.chains.values():
@@ -95,7 +95,7 @@ class Firewalld:
         return {b: found[b] for b in bridges if b in found} if understood else self._asked(bridges)
 
     def _asked(self, bridges: t.Iterable[str]) -> dict[str, str]:
-        """As before, by asking firewalld itself, which takes long."""
+        """The same from firewalld itself, which is slow."""
         found = {}
         for bridge in sorted(bridges):
             rc, out, unused = self._netfilter.run(["firewall-cmd", "--get-zone-of-interface=%s" % bridge], None)
@@ -104,7 +104,7 @@ class Firewalld:
         return found
 
     def _is_claimed(self, bridge: str) -> bool:
-        """Whether somebody has put a bridge into a zone for good."""
+        """Whether somebody has put a bridge into a zone permanently."""
         paths = ["%s/%s" % (_ZONES, name) for name in self._netfilter.files_in(_ZONES) if name.endswith(".xml")]
         texts = (self._netfilter.read_file(path) for path in paths if path != ZONE_FILE)
         return any(bridge in _ZONE_INTERFACE.findall(text or "") for text in texts)

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Chains of others that drop at their end what no rule is about: there our networks are let through.
+"""Lets packets of our networks pass chains of others that drop everything by default.
 
-Our own base chain drops what is not allowed, and a packet has to pass every base chain. So an accept in a chain of
-others opens nothing that ours closes. It stands behind all other rules and right before the end, whether that is a
-policy or a last rule that drops everything: a rule of others that is about a packet of ours has its say before.
+A packet has to pass every base chain, and ours drops what is not allowed. So an accept in a chain of others opens
+nothing that ours closes. Our rules come after all other rules and right before the end, be it a policy or a last rule
+that drops everything, so that a rule of others that matches one of our packets still applies.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if t.TYPE_CHECKING:
     from .marked import Marked
 
 _MARK: Rule = ("-m", "comment", "--comment", COLLECTION)
-# Who rebuilds chains at each reload, and has a place for rules like ours.
+# The prefixes of chains of firewalls that rebuild them at each reload, and that have a place for rules like ours.
 _ZONES = frozenset(("FORWARD_ZONES", "FORWARD_IN_ZONES"))
 _OF_UFW = ("ufw-", "ufw6-")
 
@@ -35,7 +35,7 @@ _Planned = tuple[t.Optional["Operation"], list[str]]
 
 
 def plan(foreign: Foreign, ours: Ours, result: Measures) -> None:
-    """Bring our rules at the end of such chains to what is wanted."""
+    """Plan our rules at the end of such chains."""
     for table, chain in foreign.forwarding(VERSIONS):
         base = BaseChain(table.store, table.family, table.name, chain.name)
         _plan_one(_Job(foreign, ours, base, table, chain), result)
@@ -58,7 +58,7 @@ def _plan_one(job: _Job, result: Measures) -> None:
     way = _by_iptables if job.table.by_iptables else _by_nft
     step, spelled = way(job, end, there)
     if step is not None and end is not None and not _is_taken(job, step):
-        return  # somebody owns the table; the obstacle is told of
+        return  # the table has an owner; obstacles.py warns of the chain
     result.note(
         "chain %s of %s" % (job.base.chain, job.table),
         [_text_of(rule) for unused, place, rule in there],
@@ -72,7 +72,7 @@ def _plan_one(job: _Job, result: Measures) -> None:
 
 
 def _end(job: _Job) -> End | None:
-    """Where our rules have to be; None where they are not needed."""
+    """The place for our rules in a chain; None if the chain needs none."""
     judged = any(map(job.table.concerns, job.ours.state.policy_versions)) and job.ours.bridges
     if _is_managed(job) or not judged or not is_needed(job.table, job.chain, job.ours):
         return None
@@ -82,7 +82,7 @@ def _end(job: _Job) -> End | None:
 def _is_managed(job: _Job) -> bool:
     if job.table.name == "firewalld" or _ZONES & job.table.chains.keys():
         return True
-    # ufw has no notion of Docker's networks, and would open them to ours
+    # ufw does not know Docker's networks, and would open them to ours
     return any(rule.target.startswith(_OF_UFW) for rule in job.chain.rules) and not _docker_bridges(job.table)
 
 
@@ -94,7 +94,7 @@ def _chains(job: _Job) -> list[Chain]:
 
 
 def _there(job: _Job) -> list[_Mine]:
-    """Our rules among those of others, but for the jumps to chains of ours, and how many rules come before."""
+    """Our rules among those of others, without jumps to our chains, each with the number of rules before it."""
     return [(chain, place, rule) for chain in _chains(job) for place, rule in chain.ours if not rule.target]
 
 
@@ -118,7 +118,7 @@ def _by_iptables(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Plann
 
 
 def _iptables_rules(job: _Job, end: End) -> list[Rule]:
-    """What goes to a network of Docker is left to the end: Docker closes its networks by that."""
+    """The rules for iptables. Packets to a network of Docker are left to the end, by which Docker closes it."""
     left, bridges = "DROP" if end.by_rule else "RETURN", sorted(job.ours.bridges)
     rules: list[Rule] = [("-o", bridge, *_MARK, "-j", "ACCEPT") for bridge in bridges]
     rules += [("-o", name, *_MARK, "-j", left) for name in _docker_bridges(job.table)]
@@ -126,7 +126,7 @@ def _iptables_rules(job: _Job, end: End) -> list[Rule]:
 
 
 def _docker_bridges(table: Table) -> list[str]:
-    """The bridges of Docker's networks: what leaves by them goes to Docker's chain DOCKER."""
+    """The bridges of Docker's networks, which are those whose packets go to the chain DOCKER."""
     rules = [rule for chain in table.chains.values() for rule in chain.rules if rule.target == "DOCKER"]
     links = [rule.goes_by for rule in rules if rule.goes_by is not None and not rule.goes_by.inverted]
     return sorted({name for found in links for name in found.names})
@@ -176,7 +176,7 @@ def _by_nft(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Planned:
 
 
 def _text_of(rule: Read) -> str:
-    """A rule of ours, in the words of its tool."""
+    """A rule of ours as its tool prints it."""
     if rule.words:
         return text_of(rule.words)
     key, links = ("iifname", rule.came_by) if rule.came_by is not None else ("oifname", rule.goes_by)
@@ -185,13 +185,13 @@ def _text_of(rule: Read) -> str:
 
 
 def _is_in_place(end: End | None, there: t.Sequence[_Mine], wanted: t.Sequence[str]) -> bool:
-    """Whether these rules of ours, and no others, are where they have to be."""
+    """Whether exactly these rules of ours are in their place."""
     found = [(chain.name, place, _text_of(rule)) for chain, place, rule in there]
     return found == ([(end.chain.name, end.place, rule) for rule in wanted] if end is not None else [])
 
 
 def _is_taken(job: _Job, step: Operation) -> bool:
-    """Whether the kernel would take a step: nobody but its owner may change a table that has one."""
+    """Whether the kernel would accept a step: only the owner of a table may change it, if it has one."""
     if job.table.by_iptables:
         return True
     text = t.cast("Marked", step).text

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules of ours in a table of others, by nft: it deletes a rule by its handle only, which the kernel gives out."""
+"""Rules of ours in tables of others, with nft, which deletes a rule only by the handle that the kernel gave it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Place(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Marked(Operation):
-    """The rules of ours in one table of others go, and these come.
+    """Replace our rules in one table of others.
 
-    It is here and not among the other operations since only this room knows how such rules are found again.
+    This operation is not among the others, as only this folder knows how to find such rules again.
     """
 
     family: str

@@ -1,11 +1,11 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Places among the rules of others where our networks need rules: used while they do, and left again.
+"""Places among the rules of others where our networks need rules, for as long as they need them.
 
-What we put there is marked, and recognised by the mark: a comment at the end of chains and in ufw's rules, a zone file
-of our own in firewalld's folder. Nothing else of theirs is touched, and rules of theirs that come first stay first.
-Only what this host has is loaded.
+Rules of ours there are recognised by a mark: a comment at the end of chains and in ufw's rules, and our own zone file
+in firewalld's folder. Nothing else there is touched, and rules of others that come first stay first. Only the code for
+firewalls of this host is loaded.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _has_ufw(foreign: Foreign) -> bool:
     return foreign.netfilter.read_file(UFW_RULES) is not None
 
 
-# Whether a firewall may be here or have something of ours, and who deals with it.
+# Whether a firewall may be active or have rules of ours, and the code that deals with it.
 FIREWALLS: tuple[tuple[t.Callable[[Foreign], bool], t.Callable[[], _Plan]], ...] = (
     (_has_firewalld, _firewalld),
     (_forwards, _forward),
@@ -71,7 +71,7 @@ def measures(
     desired: FirewallState,
     jumps: t.Mapping[BaseChain, int],
 ) -> Measures:
-    """What there is to do in all these places of this host; for ``jumps`` see Ours."""
+    """The steps in all these places of this host; for ``jumps`` see Ours."""
     bridges = {policy.bridge for policy in desired.policies}
     ours = Ours(desired, jumps, frozenset(policy.bridge for policy in current.policies) - bridges)
     result = Measures()

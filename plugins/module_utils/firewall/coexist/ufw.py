@@ -28,7 +28,7 @@ def plan(foreign: Foreign, ours: Ours, result: Measures) -> None:
 
 
 class Ufw:
-    """``ufw route allow`` for each bridge, which lasts; ufw puts it behind the rules that are there."""
+    """``ufw route allow`` for each bridge, which is permanent; ufw puts it after the present rules."""
 
     _CHAINS = ("ufw-user-forward", "ufw6-user-forward")
 
@@ -67,7 +67,7 @@ class Ufw:
         return marked, theirs
 
     def _base(self) -> BaseChain | None:
-        """The chain that ufw filters in; None when ufw is off."""
+        """The chain that ufw filters in; None if ufw is off."""
         for store in ("nft", "legacy"):
             table = self._foreign.table(store, "ip", "filter")
             if table is not None and "ufw-user-forward" in table.chains and table.chains["FORWARD"].rules:

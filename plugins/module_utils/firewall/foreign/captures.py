@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ports of the host that rules of others lead elsewhere."""
+"""Ports of the host that rules of others redirect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Found = tuple[str, Rule, Capture]
 
 
 class Captures:
-    """The ports that others have taken for an IP version, found by number: Docker may have taken a thousand."""
+    """The ports that rules of others redirect, for an IP version, by number: Docker may have a thousand."""
 
     def __init__(self, foreign: Foreign, version: int) -> None:
         self._singles: dict[int, list[_Found]] = {}
@@ -31,7 +31,7 @@ class Captures:
         (self._ranges if len(ports) > 1 else self._singles.setdefault(ports.first, [])).append(item)
 
     def holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
-        """Whose rule leads a port elsewhere, as a clause; ``local`` gives the addresses of this host."""
+        """The owner of a rule that redirects a port, as a clause; ``local`` returns the addresses of this host."""
         for place, rule, capture in self._near(port.host_ports):
             if capture.protocol not in ("", port.protocol) or not capture.ports.overlaps(port.host_ports):
                 continue
@@ -42,7 +42,7 @@ class Captures:
         return ""
 
     def _near(self, ports: PortRange) -> t.Iterator[_Found]:
-        """Those that may have one of these ports."""
+        """The captures that may have one of these ports."""
         if len(ports) == 1:
             yield from self._singles.get(ports.first, ())
         else:
@@ -52,7 +52,7 @@ class Captures:
 
 
 def _translating(foreign: Foreign, version: int) -> t.Iterator[Table]:
-    """Tables with rules for ports; what iptables alone can read is read by iptables."""
+    """Tables with rules for ports. Rules that only iptables can read are read with iptables."""
     for table in foreign.nat_tables(version):
         yield table
         if any(rule.opaque for chain in table.chains.values() for rule in chain.rules):

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Single rules of others that drop packets of ours, each with its place and the packets that it hits.
 
-A rule is named only when it is sure to hit something that our rules let through: one with a condition that is not
-understood is not, nor one behind a rule that may have let our packets pass. What drops everything is told of in
-obstacles.py. A rule that is about certain clients or servers, and not about us, was made for them: it is not named.
+A rule is named only if it certainly hits packets that our rules let through. So a rule is not named if it has a
+condition that we cannot read, or if an earlier rule may have let our packets pass. A rule for certain clients or
+servers that does not mention us was made for these, and is not named either. obstacles.py names chains that drop
+everything.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _PASSING = ("MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "CHECKSUM", "SET", "C
 
 @dataclass(frozen=True)
 class Traffic:
-    """First packets of connections of ours, as they pass a hook."""
+    """First packets of our connections, as they pass a hook."""
 
     bridge: str
     way: str
@@ -45,7 +46,7 @@ class Traffic:
 
 
 class Dropper(t.NamedTuple):
-    """A rule that drops some of it."""
+    """A rule that drops some of that traffic."""
 
     table: Table
     base: Chain
@@ -57,10 +58,10 @@ class Dropper(t.NamedTuple):
 def droppers(
     foreign: Foreign, state: FirewallState, uplinks: t.Iterable[str], local: t.Iterable[Address]
 ) -> list[Dropper]:
-    """All of them, each rule with the first of our packets that it hits."""
+    """All such rules, each with the first of our packets that it hits."""
     ways = sorted(uplinks)
     subnets = [subnet for policy in state.policies for subnet in policy.subnets]
-    # the guard closes our networks' gateways to the outside
+    # the guard closes the gateways of our networks to the outside
     addresses = [address for address in local if not any(address in subnet for subnet in subnets)]
     found: dict[int, Dropper] = {}
     for table, base, rules in _dropping(foreign):
@@ -73,7 +74,7 @@ def droppers(
 
 
 def _dropping(foreign: Foreign) -> t.Iterator[tuple[Table, Chain, list[Rule]]]:
-    """Base chains where our packets pass, with the rules that may be named: few, where there may be a thousand."""
+    """Base chains that our packets pass, with the rules that may be named: a few of perhaps a thousand."""
     for table in foreign.tables():
         for base in table.chains.values():
             if base.hook in HOOKS and base.kind != "nat":
@@ -86,7 +87,7 @@ def _drops(rule: Rule) -> bool:
 
 
 def sentences(found: t.Sequence[Dropper]) -> list[str]:
-    """What to tell of them."""
+    """These rules in sentences."""
     shown = [_sentence(dropper) for dropper in found[:_MOST]]
     rest = len(found) - _MOST
     return shown + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
@@ -103,7 +104,7 @@ def _sentence(dropper: Dropper) -> str:
     return '"%s" in chain %s of %s, %s, drops %s' % (text, chain.name, table, place, traffic.what)
 
 
-# ---- what of ours passes a hook
+# ---- our packets on a hook
 
 
 def _passing(
@@ -122,7 +123,7 @@ def _passing(
 
 
 def _bridged(base: Chain, state: FirewallState, foreign: Foreign) -> t.Iterator[Traffic]:
-    """What goes from one endpoint of a network to another, where the packet filter sees it at all."""
+    """Packets from one endpoint of a network to another, if the packet filter sees them."""
     for policy in sorted(state.policies, key=lambda policy: policy.bridge) if base.hook == "forward" else ():
         what = "what goes from one endpoint of %s to another" % (policy.network or policy.bridge)
         for subnet in policy.subnets if policy.icc else ():
@@ -158,7 +159,7 @@ def _to_port(base: Chain, port: PublishedPort, link: str, local: t.Sequence[Addr
 
 
 def _at(base: Chain, traffic: Traffic) -> t.Iterator[Traffic]:
-    """The traffic as a hook knows it."""
+    """The traffic as a hook sees it."""
     if base.hook == "prerouting":
         yield replace(traffic, goes_by="")
     elif base.hook == "forward":
@@ -171,27 +172,27 @@ def _alone(address: Address) -> Network:
     return ipaddress.ip_network(address)
 
 
-# ---- what becomes of it
+# ---- the way of packets through a chain
 
-# How a rule meets packets: none of them, some, all, or nobody can tell.
+# Which packets a rule hits: none, some, all, or unknown.
 _NONE, _SOME, _ALL, _UNSURE = range(4)
 _Hit = tuple[Chain, Rule]
-_PASSED = "passed"  # for sure, or perhaps
+_PASSED = "passed"  # certain, or possible
 
 
 def _walk(table: Table, chain: Chain, traffic: Traffic, partly: bool, depth: int = 0) -> _Hit | str | None:
-    """The rule that drops; PASSED when others are let through here or nobody can tell; None at the end of the chain.
+    """The rule that drops; PASSED if a rule may let the packets pass; None at the end of the chain.
 
-    ``partly``: only some of the packets come here, so that no other part of them must be spoken of.
+    ``partly``: only some of the packets come here, so that a message must not name the others.
     """
-    narrowed = False  # others have let some of them through
+    narrowed = False  # a rule of others has let some of them pass
     for rule in chain.rules if depth < _DEEPEST else ():
         meets = _meets(rule, traffic)
         if meets == _NONE or not rule.verdict or (rule.target in _PASSING and rule.target not in table.chains):
             continue
         if _drops(rule):
             if rule.asks_nothing:
-                return _PASSED  # told of elsewhere
+                return _PASSED  # obstacles.py names this
             if meets == _ALL or (meets == _SOME and not (partly or narrowed) and _is_about(rule, traffic)):
                 return chain, rule
         elif meets == _UNSURE:
@@ -270,7 +271,7 @@ def _ports(asked: tuple[PortRange, ...] | None, there: PortRange | None) -> int:
 
 
 def _is_about(rule: Rule, traffic: Traffic) -> bool:
-    """Whether a rule for some of these packets is about them, and not about whoever is at the other end."""
+    """Whether a rule that hits some of these packets is about us, and not about the other end."""
     inward = traffic.way == PUBLISHED
     ours, theirs = (rule.goes_by, rule.asks.targets) if inward else (rule.came_by, rule.asks.sources)
     if inward and rule.asks.ports is not None:

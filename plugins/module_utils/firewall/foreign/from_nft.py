@@ -47,7 +47,7 @@ def tables(ruleset: t.Iterable[Json]) -> list[Table]:
 
 
 def is_of_iptables(table: Table) -> bool:
-    """Whether a table is one that iptables filters our packets in, and has something in it."""
+    """Whether iptables filters our packets in this table, and the table is not empty."""
     name = _WHERE_IPTABLES_DROPS.get(table.name, "")
     chain = table.chains.get(name)
     if table.family == "inet" or chain is None or chain.hook != name.lower():
@@ -95,13 +95,13 @@ def _read_match(body: Json, known: Fields, fields: list[Fields]) -> None:
     else:
         known["other"] = True
         if not inverted:
-            # each alternative may still hold with each of those found before
+            # every alternative combines with every one found before
             new = [dict(zip(_names(left), _parts(value))) for value in _alternatives(right)]
             fields[:] = [{**one, **{k: v for k, v in two.items() if k}} for one in fields for two in new]
 
 
 def _spares_the_first(body: Json) -> bool:
-    """Whether a map of verdicts says nothing of the first packet of a connection: ``ct state vmap`` at the top."""
+    """Whether a map of verdicts ignores the first packet of a connection, like ``ct state vmap`` at the top."""
     key, data = body.get("key"), body.get("data")
     if not isinstance(key, dict) or key.get("ct", {}).get("key") != "state" or not isinstance(data, dict):
         return False
@@ -135,7 +135,7 @@ def _understood(body: Json, asks: Fields) -> bool:
 
 
 def _keep(asks: Fields, name: str, values: t.Iterable[object]) -> bool:
-    """Note what a condition asks for; False when one of the values, or what is asked for twice, is not understood."""
+    """Note a condition; False if a value is not understood, or if the rule has two such conditions."""
     found = tuple(values)
     known = None not in found and asks.get(name, found) == found
     if known:
@@ -157,7 +157,7 @@ def _read_destination(name: str, body: Json, known: Fields, fields: list[Fields]
 
 
 def captures_of_map(key: Json, elements: t.Iterable[Json]) -> tuple[Capture, ...]:
-    """What the elements of a map capture, ``key`` being what is looked up in it."""
+    """The captures by elements of a map; ``key`` is the expression that is looked up."""
     result: list[Capture] = []
     for element in elements:
         if not isinstance(element, list):
@@ -212,7 +212,7 @@ def _names(expression: Json) -> list[str]:
 
 
 def _capture(fields: t.Mapping[str, Json], leads: str) -> t.Iterator[Capture]:
-    """Only rules that name ports count: another one translates whole addresses."""
+    """The capture of a rule that names ports. Other rules translate whole addresses, and do not count."""
     to = _network(fields.get("to"))
     for name in ("tcp", "udp", "sctp", "th"):
         ports = _ports(fields.get(name))

@@ -14,11 +14,11 @@ from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Fields, Links, Rul
 
 _LAST_PORT = 65535
 _LINK_OPTIONS = {"-i": "came_by", "-o": "goes_by", "--src-group": "came_by", "--dst-group": "goes_by"}
-# What asks nothing of a packet, or nothing beyond the options above.
+# Matches without a condition, or without any beyond the options above.
 _HARMLESS = ("-j", "-g", "--comment", "--reject-with")
 _READ_MATCHES = ("tcp", "udp", "sctp", "multiport")
 _HARMLESS_MATCHES = ("comment", "devgroup", "conntrack")
-# What only notes a packet, and lets it go on.
+# Targets that only note a packet, which then goes on.
 _NOTING_TARGETS = ("LOG", "NFLOG")
 _PRIORITIES = {"raw": -300, "mangle": -150}
 _HOOKS = {"PREROUTING": "prerouting", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}

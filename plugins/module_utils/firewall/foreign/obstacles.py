@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of others overrides our rules, in sentences."""
+"""Rules of others that override ours, in sentences."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def obstacles(
     passed: t.Container[tuple[BaseChain, str]] = (),
     local: t.Iterable[Address] = (),
 ) -> list[str]:
-    """What stands in the way of our rules, a sentence each.
+    """Rules of others that override ours, a sentence each.
 
-    ``passed``: base chains, and ways, that let ours pass; ``local``: the addresses of this host.
+    ``passed``: base chains, with ways, that let our packets pass; ``local``: the addresses of this host.
     """
     single = _droppers(foreign, state, uplinks, local)
     named = {(_base(item.table, item.base), item.traffic.bridge, item.traffic.way) for item in single}
@@ -67,7 +67,7 @@ def obstacles(
 def _droppers(
     foreign: Foreign, state: FirewallState, uplinks: t.Callable[[], t.Iterable[str]], local: t.Iterable[Address]
 ) -> list[Dropper]:
-    """The single rules of others that drop packets of ours; loaded where others have rules that drop at all."""
+    """The single rules of others that drop our packets; this code is loaded if others have rules that drop at all."""
     chains = (chain for table in foreign.tables() for chain in table.chains.values())
     if not any(
         rule.verdict in ("drop", "reject") and not rule.asks_nothing for chain in chains for rule in chain.rules
@@ -100,7 +100,7 @@ def _from_outside(flow: Flow, subnets: t.Iterable[Network]) -> bool:
 
 
 def _obstacles(foreign: Foreign, packets: t.Sequence[Packet], versions: t.Container[int]) -> t.Iterator[Obstacle]:
-    """What drops these packets."""
+    """The chains that drop these packets."""
     for table, chain in foreign.forwarding(versions):
         base = _base(table, chain)
         for packet in packets:
@@ -110,7 +110,7 @@ def _obstacles(foreign: Foreign, packets: t.Sequence[Packet], versions: t.Contai
 
 
 def _two_stores(foreign: Foreign, version: int, backend: Backend, state: FirewallState) -> str:
-    """A sentence when rules of nf_tables and legacy rules translate addresses side by side."""
+    """A sentence if both nf_tables and legacy rules translate addresses."""
     found: dict[str, list[str]] = {"nft": [], "legacy": []}
     for table in foreign.nat_tables(version):
         found[table.store].append(str(table))

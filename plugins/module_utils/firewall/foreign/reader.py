@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What others have in the packet filter that matters to us. Looks only, loads nothing by looking, and looks once."""
+"""Reads the rules of others that matter to us, each once, without loading anything into the kernel."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if t.TYPE_CHECKING:
 
 Json = t.Any  # what ``nft -j`` prints
 
-# Where ufw wants the rules of others to be; what is there is judged by who puts ours there.
+# The place that ufw has for rules of others; coexist/ufw.py deals with the rules there.
 USER_CHAINS = ("ufw-user-forward", "ufw6-user-forward")
 _BRIDGED = {
     version: "/proc/sys/net/bridge/bridge-nf-call-%s" % tool for version, tool in ((4, "iptables"), (6, "ip6tables"))
 }
-# What packets of ours pass on their way through the host.
+# The hooks that our packets pass on their way through the host.
 HOOKS = ("prerouting", "forward", "postrouting")
 UFW_RULES = "/etc/ufw/user.rules"
 
 
 class Foreign:
-    """What others have in the packet filter of this host."""
+    """The rules of others on this host."""
 
     def __init__(self, netfilter: Netfilter) -> None:
         self.netfilter = netfilter
@@ -38,26 +38,26 @@ class Foreign:
         self._saved: dict[tuple[str, int, str], str] = {}
         self._nft_works = False
         self._nft_version = ""
-        self.troubles: dict[str, None] = {}  # what could not be looked at, a sentence each
+        self.troubles: dict[str, None] = {}  # what could not be read, a sentence each
 
     # ---- what nft sees
 
     def chains(self) -> list[Json]:
-        """The chains that nft sees, which cost next to nothing to list."""
+        """The chains that nft sees; to list them costs almost nothing."""
         if self._chains is None:
             listed = self.json(["nft", "-j", "list", "chains"])
-            self._nft_works = bool(listed)  # even of nothing it tells its version
+            self._nft_works = bool(listed)  # even an empty list has the version
             self._nft_version = next((item["metainfo"].get("version", "") for item in listed if "metainfo" in item), "")
             self._chains = [item["chain"] for item in listed if "chain" in item]
         return self._chains
 
     def nft_works(self) -> bool:
-        """Whether nft can be asked on this host."""
+        """Whether nft works on this host."""
         self.chains()
         return self._nft_works
 
     def nft_version(self) -> str:
-        """The version of nft; empty when it does not say."""
+        """The version of nft; empty if unknown."""
         self.chains()
         return self._nft_version
 
@@ -68,15 +68,15 @@ class Foreign:
     # ---- tables
 
     def is_alone(self) -> bool:
-        """Whether nobody else on this host can matter to us."""
+        """Whether the host has no rules of others that can matter to us."""
         return not (self._has_tables() or self._ufw_has_ours() or self.netfilter.read_file(ZONE_FILE) is not None)
 
     def _ufw_has_ours(self) -> bool:
-        """Whether ufw, even when it is off, keeps rules of ours; one that is on shows by its chains."""
+        """Whether ufw keeps rules of ours. It may do so while it is off, when it has no chains."""
         return COLLECTION.encode().hex() in (self.netfilter.read_file(UFW_RULES) or "")
 
     def tables(self) -> list[Table]:
-        """The tables of others; those of nft only when one of their chains is where our packets pass."""
+        """The tables of others; those of nft only if our packets pass one of their chains."""
         if self._tables is None:
             self._tables = self._read_tables() if self._has_tables() else []
         return self._tables
@@ -101,11 +101,11 @@ class Foreign:
         return found
 
     def _seen_by_iptables(self, table: Table) -> list[Table]:
-        """A table of iptables as iptables has it: nft tells but the names of its matches, and no comment."""
+        """A table of iptables as iptables prints it: nft only prints the names of its matches, and no comments."""
         return self.saved_tables(table.store, 4 if table.family == "ip" else 6, table.name)
 
     def saved_tables(self, store: str, version: int, name: str) -> list[Table]:
-        """A table as iptables sees it; none when it is not there."""
+        """A table as iptables sees it; empty if there is none."""
         text = self.saved(store, version, name)
         if not text:
             return []
@@ -130,7 +130,7 @@ class Foreign:
         return any(chain.get("hook") in HOOKS or chain.get("type") == "nat" for chain in self.chains_of_others())
 
     def saved(self, store: str, version: int, table: str) -> str:
-        """What iptables-save prints of a table; empty when there is none. Listing a legacy table would load it."""
+        """The output of iptables-save for a table; empty if there is none. To list a legacy table would load it."""
         key = (store, version, table)
         if key not in self._saved:
             there = store == "nft" or table in self.netfilter.legacy_tables(version)
@@ -139,7 +139,7 @@ class Foreign:
         return self._saved[key]
 
     def json(self, argv: t.Sequence[str]) -> list[Json]:
-        """What nft lists; nothing when it does not work."""
+        """The output of nft; empty if it does not work."""
         out = self._output(argv)
         try:
             return list(json.loads(out)["nftables"]) if out else []
@@ -149,7 +149,7 @@ class Foreign:
 
     def _note(self, argv: t.Sequence[str], why: str) -> None:
         words = (" ".join(argv), why)
-        self.troubles["%s does not work here: %s; what others have there cannot be told" % words] = None
+        self.troubles["%s does not work here: %s; rules of others there cannot be read" % words] = None
 
     def _output(self, argv: t.Sequence[str]) -> str:
         try:
@@ -166,10 +166,10 @@ class Foreign:
         """Whether frames from port to port of a bridge pass the packet filter (br_netfilter)."""
         return (self.netfilter.read_file(_BRIDGED[version]) or "").strip() == "1"
 
-    # ---- what their tables do
+    # ---- the effect of their tables
 
     def forwarding(self, versions: t.Container[int]) -> t.Iterator[tuple[Table, Chain]]:
-        """The chains of others that judge forwarded packets."""
+        """The chains of others that filter forwarded packets."""
         for table in self.tables():
             if any(version in versions and table.concerns(version) for version in VERSIONS):
                 for chain in table.chains.values():

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules of others as data: as much of them as it takes to tell what becomes of our packets and our ports.
+"""Rules of others as data, as far as they decide about our packets and our ports.
 
-Pure functions. Rules come from nft (from_nft.py), or from iptables-save (from_save.py): nft knows no more than the
-names of matches and targets that iptables has and nft has not ("xt").
+Pure functions. Rules come from nft (from_nft.py) or from iptables-save (from_save.py). For matches and targets that
+only iptables has ("xt"), nft prints nothing but their names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Fields = dict[str, t.Any]  # of a Rule, of what it asks or captures, while it is
 
 TRANSLATING_TARGETS = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP")
 ANY_LINK_OF_OURS = "*"
-# Chains of ours that others' rules are to come before.
+# Chains of ours that come after rules of others.
 LAST_TARGETS = (CHAIN_PREFIX + "FOREIGN",)
 
 
@@ -40,12 +40,12 @@ class Links:
 
 @dataclass(frozen=True)
 class Capture:
-    """Packets to ports that a rule leads elsewhere."""
+    """Packets to ports that a rule redirects."""
 
     ports: PortRange
     protocol: str = ""  # empty: any
     to: Network | None = None  # None: any address
-    leads: str = ""  # where to, as a clause
+    leads: str = ""  # the new destination, as a clause
 
 
 @dataclass(frozen=True)
@@ -58,30 +58,30 @@ class Asks:
     protocols: tuple[str, ...] | None = None
     ports: tuple[PortRange, ...] | None = None
     states: tuple[str, ...] | None = None
-    vague: bool = False  # there is something else that is not understood
+    vague: bool = False  # there is another condition that we cannot read
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule asks of a packet, and what it does."""
+    """The conditions of a rule, and its verdict."""
 
-    verdict: str = ""  # accept, drop, reject, return, jump, goto; empty: none that ends anything
+    verdict: str = ""  # accept, drop, reject, return, jump, goto; empty: the packet goes on
     target: str = ""
     came_by: Links | None = None  # None: any
     goes_by: Links | None = None
     published: bool = False  # only for packets with a translated destination
     other: bool = False  # only for packets that also have some other property
-    asks: Asks = field(default_factory=Asks, compare=False)  # as much of that as is understood
+    asks: Asks = field(default_factory=Asks, compare=False)  # the part of these conditions that we can read
     translates: bool = False
     captures: tuple[Capture, ...] = ()
-    maps: tuple[tuple[str, Json], ...] = ()  # maps by name that say where a packet is led, with their key
-    opaque: bool = False  # what it translates is seen by iptables only
+    maps: tuple[tuple[str, Json], ...] = ()  # maps by name that translate a destination, with their key
+    opaque: bool = False  # only iptables shows what it translates
     handle: int = field(default=0, compare=False)  # its own in nft
     words: tuple[str, ...] = field(default=(), compare=False)  # its own in iptables
 
     @property
     def asks_nothing(self) -> bool:
-        """Whether it is about every packet that comes to it."""
+        """Whether it matches every packet."""
         return self.came_by is None and self.goes_by is None and not self.published and not self.other
 
 
@@ -95,7 +95,7 @@ class Chain:
     policy: str = ""
     priority: int = 0
     rules: list[Rule] = field(default_factory=list)
-    # rules of ours, with the number of rules of others that come before
+    # rules of ours, each with the number of rules of others before it
     ours: list[tuple[int, Rule]] = field(default_factory=list)
 
 
@@ -107,7 +107,7 @@ class Table:
     family: str  # ip, ip6 or inet
     name: str
     chains: dict[str, Chain] = field(default_factory=dict)
-    by_iptables: bool = False  # read by iptables, and to be changed by it
+    by_iptables: bool = False  # read and changed with iptables
 
     def __str__(self) -> str:
         if self.store == "legacy":
@@ -115,7 +115,7 @@ class Table:
         return "table %s %s" % (self.family, self.name)
 
     def concerns(self, version: int) -> bool:
-        """Whether packets of an IP version pass it."""
+        """Whether packets of this IP version pass it."""
         return self.family in ("inet", "ip" if version == 4 else "ip6")
 
 
@@ -129,14 +129,14 @@ class Packet:
 
     bridge: str
     way: str = OUT
-    link: str = ""  # the other end, where it is known
+    link: str = ""  # the other end, if known
 
 
-# ---- what becomes of a packet
+# ---- the way of a packet through a chain
 
 
 def dropped_by(table: Table, base: Chain, packet: Packet, skip: t.Container[str] = ()) -> str:
-    """What drops the packet, as a clause; empty when nothing is sure to. Chains to ``skip`` are taken as empty."""
+    """The rule or policy that certainly drops the packet, as a clause; empty if none. Ignores chains to ``skip``."""
     found = _walk(table, base, packet, True, skip)
     if found is None:
         return "policy drop" if base.policy == "drop" else ""
@@ -147,8 +147,10 @@ def dropped_by(table: Table, base: Chain, packet: Packet, skip: t.Container[str]
 
 
 def _walk(table: Table, chain: Chain, packet: Packet, sure: bool, skip: t.Container[str]) -> tuple[str, str] | None:
-    """The verdict, and the chain that comes to it; None when there is none. A rule that may accept our packet is taken
-    to be meant for it; one that may drop it is not."""
+    """The verdict and its chain; None if there is none.
+
+    A rule that may accept our packet counts as if it did, and one that may drop it as if it did not.
+    """
     for rule in chain.rules:
         likely, certain = _meets(rule, packet)
         certain = certain and sure
@@ -170,7 +172,7 @@ def _walk(table: Table, chain: Chain, packet: Packet, sure: bool, skip: t.Contai
 
 
 def _meets(rule: Rule, packet: Packet) -> tuple[bool, bool]:
-    """Whether the rule is likely, and whether it is certain to match."""
+    """Whether the rule may match, and whether it certainly does."""
     ours, theirs = (rule.came_by, rule.goes_by) if packet.way == OUT else (rule.goes_by, rule.came_by)
     strange = rule.other or (rule.published and packet.way != PUBLISHED)
     if strange or (ours is not None and not ours.take(packet.bridge)):
@@ -180,25 +182,25 @@ def _meets(rule: Rule, packet: Packet) -> tuple[bool, bool]:
         return meets, meets
     if theirs is None or theirs.inverted:
         return True, True
-    # A rule that names our bridge and another link may be meant for this packet, unless both ends are ours.
+    # A rule with our bridge and another link may be meant for this packet, unless both ends are ours.
     return ours is not None and any(name not in (packet.bridge, ANY_LINK_OF_OURS) for name in theirs.names), False
 
 
-# ---- where a chain drops what no rule is about
+# ---- the end of a chain that drops everything by default
 
 
 class End(t.NamedTuple):
-    """The place where an accept leaves every rule its say: in which chain, behind how many rules of others."""
+    """The place where an accept overrides no rule: the chain, and the number of rules of others before it."""
 
     chain: Chain
     place: int
-    by_rule: bool  # a last rule drops, and not the policy
+    by_rule: bool  # a last rule drops everything, not the policy
 
 
 def catch_all(table: Table, base: Chain) -> End | None:
-    """The end of a base chain that drops what no rule is about; None where there is none that can be told.
+    """The end of a base chain that drops everything by default; None if it cannot be found.
 
-    Only a last rule is a catch-all: one with others behind it was put there to cut everything off.
+    Only a last rule counts: one with others behind it was put there to cut everything off.
     """
     found = _last(table, base, ())
     if found is not None:
@@ -233,21 +235,21 @@ def _last(table: Table, chain: Chain, above: tuple[str, ...], ours_may_follow: b
 
 
 def _before_logs(chain: Chain, place: int) -> int:
-    """Back over rules that only note what is about to happen."""
+    """The position before rules that only log a packet that is about to be dropped."""
     while place and not chain.rules[place - 1].verdict and not chain.rules[place - 1].translates:
         place -= 1
     return place
 
 
 def _is_only_for(table: Table, base: Chain, chain: Chain) -> bool:
-    """Whether nothing but what this base chain judges comes to a chain: an accept there must not open the host."""
+    """Whether a chain only gets packets of this base chain, as an accept there must not open the host itself."""
     return not any(
         other.hook and other is not base and chain.name in reached(table, other) for other in table.chains.values()
     )
 
 
 def reached(table: Table, base: Chain) -> set[str]:
-    """The names of the chains that packets of a base chain may come to, its own included."""
+    """The names of the chains that packets of a base chain may reach, including its own."""
     found: set[str] = set()
     waiting = [base.name]
     while waiting:
@@ -268,12 +270,12 @@ def _fits(pattern: str, link: str) -> bool:
 
 
 def group_of(number: int) -> str:
-    """A group of links as the name of a link: ours stands for any link of ours."""
+    """A group of links as the name of a link; our group stands for any link of ours."""
     return ANY_LINK_OF_OURS if number == LINK_GROUP else "group %s" % number
 
 
 def network(value: object) -> Network | None:
-    """A network; None when it is not one."""
+    """A network; None if the text is not one."""
     try:
         return ipaddress.ip_network(value) if isinstance(value, str) else None
     except ValueError:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many packets rules of ours have dropped, as ``iptables-save -c`` tells."""
+"""The packets that our rules have dropped, from ``iptables-save -c``."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _BY_BRIDGE = {
 
 
 def read(dump: str) -> t.Iterator[Drop]:
-    """For each rule that drops; rules of one reason and bridge are not added up."""
+    """The count of each rule that drops; rules with the same reason and bridge are not added up."""
     rules = [
         (int(found[1]), found[2], by_name(words(found[3]))) for found in map(_COUNTED.match, dump.splitlines()) if found
     ]
-    # iptables-save prints chains by their names, so this is looked for first
+    # iptables-save sorts chains by name, so this one is searched first
     guards = (rule for unused, chain, rule in rules if chain == names.GUARD[1] and "! -i" in rule)
     bridges = {rule.get("-d", ""): rule["! -i"] for rule in guards}
     for packets, chain, rule in rules:
@@ -44,7 +44,7 @@ def read(dump: str) -> t.Iterator[Drop]:
 
 
 def _why(chain: str, rule: Options, bridges: t.Mapping[str, str]) -> tuple[str, str] | None:
-    """The bridge and the reason; None for a rule of somebody else's, and for the redirects of the host itself."""
+    """The bridge and the reason; None for rules of others, and for ICMP redirects of the host itself."""
     if chain.startswith(names.INTO):
         return chain[len(names.INTO) :], reasons.IN if "! -i" in rule else reasons.CLOSED
     if chain == names.DIRECT[1]:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way out, in iptables: whose source is translated, and into what."""
+"""Masquerades in iptables: which sources are translated, and to which address."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def render(entries: t.Collection[Masquerade], draft: Draft) -> None:
             draft.add(names.EGRESS, match, destination(excluded), out_by(entry.out), ("-j", "RETURN"))
         draft.add(names.EGRESS, match, out_by(entry.out), comment(network=entry.network), _translation(entry))
     if entries:
-        # A late segment of a translated connection that conntrack cannot place is taken by the host for its own. The
-        # host's answer (RST) would end the connection. Segments for a socket of the host itself do not concern us.
+        # If conntrack cannot assign a late segment of a translated connection, the host takes the segment for its own,
+        # and its answer (RST) would end the connection. Segments for a socket of the host itself do not concern us.
         draft.add(names.STRAYS, ("-m", "socket", "--nowildcard", "-j", "RETURN"))
         draft.add(names.STRAYS, ("-j", "DROP"))
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The names of our chains in iptables: a stored format. The twin of a chain in nft/names.py has the same name there."""
+"""The names of our chains in iptables: a stored format, with the same names as in nft/names.py."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def _in(table: str, name: str) -> ChainKey:
 
 # ---- policies
 
-# Holds nothing but rules of the user's. They come before ours: in the table filter for packets that enter or leave one
-# of our bridges, in the table mangle for those that the guard is about to drop.
+# Only has rules of the user. They come before ours: in the table filter for packets that enter or leave one of our
+# bridges, in the table mangle for those that the guard is about to drop.
 USER = CHAIN_PREFIX + "USER"
 USERS = (("mangle", USER), ("filter", USER))
-GUARD = _in("mangle", "GUARD")  # every packet before its destination is translated
-DIRECT = _in("mangle", "DIRECT")  # one to an endpoint's address by another interface than it should
+GUARD = _in("mangle", "GUARD")  # gets every packet before its destination is translated
+DIRECT = _in("mangle", "DIRECT")  # gets packets to an endpoint's address by a wrong interface
 FORWARD = _in("filter", "FORWARD")
-TO_USER = _in("filter", "TO-USER")  # once, for what enters or leaves one of our bridges
-INVALID = _in("filter", "INVALID")  # what connection tracking cannot place
-INTO = CHAIN_PREFIX + "INTO-"  # and the name of a bridge: what goes to it, wherever from
+TO_USER = _in("filter", "TO-USER")  # called once, for packets that enter or leave one of our bridges
+INVALID = _in("filter", "INVALID")  # packets that connection tracking cannot assign
+INTO = CHAIN_PREFIX + "INTO-"  # with the name of a bridge: packets to that bridge, from anywhere
 INPUT = _in("filter", "INPUT")
-HOST = _in("filter", "HOST")  # what a bridge without access to the host sends to the host
+HOST = _in("filter", "HOST")  # packets to the host from a bridge without access to it
 OUTPUT = _in("filter", "OUTPUT")
 
 # ---- masquerades
 
 EGRESS = _in("nat", "EGRESS")
-STRAYS = _in("filter", "STRAYS")  # what the host itself receives, and connection tracking cannot place
+STRAYS = _in("filter", "STRAYS")  # packets for the host itself that connection tracking cannot assign
 
 # ---- published ports
 
@@ -49,5 +49,5 @@ HAIRPIN = _in("nat", "HAIRPIN")
 FOREIGN = _in("filter", "FOREIGN")
 TRANSIT = _in("filter", "TRANSIT")  # what comes in by a link of others that is no bridge
 
-# Chains that are reached behind the rules of others, not before them.
+# Chains whose jumps come after the rules of others, not before them.
 LAST = frozenset((FOREIGN[1],))

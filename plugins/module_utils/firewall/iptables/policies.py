@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may talk to whom over a bridge, in iptables."""
+"""Policies of bridges in iptables: who may talk to whom."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from .words import (
 
 
 def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
-    """The chains of all policies. They drop, and accept nothing: who comes after them may know a reason against it."""
+    """The chains of all policies. They drop and never accept, since later rules of others may have reasons to drop."""
     if len({policy.bridge for policy in policies}) < len(policies):
         raise InvalidRequest("There is more than one policy for the same bridge.")
     for policy in policies:
@@ -50,11 +50,11 @@ def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
 
 
 def _render_guard(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
-    """Direct routing and other networks' gateways are closed before the destination is translated, when a packet
-    to a published port still carries the host's own address (Docker: raw PREROUTING).
+    """The guard: it closes direct routing and the gateways of other networks before the destination is translated,
+    when a packet to a published port still carries the host's own address (Docker: raw PREROUTING).
 
-    The table is mangle and not raw since replies to what left untranslated (``exclude``, ``masquerade: false``) must
-    pass, and only conntrack knows them.
+    The table is mangle and not raw, since replies to untranslated packets (``exclude``, ``masquerade: false``) must
+    pass, and only conntrack recognises these.
     """
     if draft.version == 6 and not any(subnet.version == 6 for policy in policies for subnet in policy.subnets):
         return
@@ -82,7 +82,7 @@ def _render_guard(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
 
 def _guard(policy: BridgePolicy) -> t.Iterator[Rule]:
     if policy.direct_access and not policy.internal:
-        # changes nothing: it keeps the subnet on record
+        # no effect: it only notes the subnet
         yield ("!", "-i", policy.bridge, "-j", "RETURN")
         return
     if not policy.internal:
@@ -98,27 +98,27 @@ def _trusted(policy: BridgePolicy) -> list[str]:
 def _render_forward(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
     draft.user_chain("filter")
     for way, policy in itertools.product(("-i", "-o"), policies):
-        # -g, not -j: a RETURN from the user's chain then goes on behind the jump to this chain, so that a packet from
-        # one bridge to another passes the user's chain once
+        # -g, not -j: a RETURN from the user's chain then continues after the jump to this chain, so that a packet from
+        # one bridge to another passes the user's chain only once
         draft.add(names.TO_USER, (way, policy.bridge, "-g", names.USER))
     draft.add(names.FORWARD, ("-j", names.TO_USER[1]))
     for policy in policies:
         if policy.internal:
             draft.add(names.FORWARD, ("-i", policy.bridge, "!", "-o", policy.bridge, "-j", "DROP"))
-    # What conntrack cannot place is not translated either, and would leave with its private source.
+    # A packet that conntrack cannot assign is not translated, and would leave with its private source.
     draft.add(names.FORWARD, INVALID_STATE, ("-j", names.INVALID[1]))
     for policy in policies:
         draft.add(names.INVALID, ("-i", policy.bridge, "!", "-o", policy.bridge, "-j", "DROP"))
         chain = names.INTO + policy.bridge
-        # as above: a RETURN from that chain has judged the packet, and goes on to the rules of others
+        # as above: after a RETURN from that chain, a packet continues with the rules of others
         draft.add(names.FORWARD, ("-o", policy.bridge), comment(network=policy.network), ("-g", chain))
         for rule in _into(policy, draft.version):
             draft.add(("filter", chain), rule)
 
 
 def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
-    """The chain of what leaves the host by this bridge, including frames from port to port where br_netfilter
-    (bridge-nf-call-iptables) shows them; an internal network refuses the rest of the world before all else."""
+    """The chain for packets that leave the host by this bridge, including frames from port to port if br_netfilter
+    (bridge-nf-call-iptables) shows them. For an internal network, it first drops everything from outside."""
     if policy.internal:
         yield ("!", "-i", policy.bridge, "-j", "DROP")
     yield (*ESTABLISHED, "-j", "RETURN")
@@ -130,7 +130,7 @@ def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
     if policy.icc:
         yield ("-i", policy.bridge, "-j", "RETURN")
     elif version == 6:
-        for kind in ("135", "136"):  # neighbour discovery is to IPv6 what ARP, which no rule here filters, is to IPv4
+        for kind in ("135", "136"):  # neighbour discovery does for IPv6 what ARP does for IPv4
             yield ("-i", policy.bridge, "-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", kind, "-j", "RETURN")
     for flow in _flows(policy.inner_flows, version):
         yield (*flow, "-j", "RETURN")
@@ -138,7 +138,7 @@ def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
 
 
 def _flows(flows: t.Iterable[Flow], version: int, came_by: Rule = ()) -> t.Iterator[Rule]:
-    """What each flow asks of a packet, in the order in which iptables-save spells it."""
+    """The conditions of each flow, in the order of iptables-save."""
     for flow in flows:
         if flow.source.version != flow.to.version:
             raise InvalidRequest("A flow from %s to %s mixes address families." % (flow.source, flow.to))
@@ -147,7 +147,7 @@ def _flows(flows: t.Iterable[Flow], version: int, came_by: Rule = ()) -> t.Itera
 
 
 def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
-    """Published ports are not concerned: they are translated, and so forwarded."""
+    """The chains for host access. Packets to published ports do not pass them, as they are translated and forwarded."""
     if not policies:
         return
     for policy in policies:
@@ -166,8 +166,8 @@ def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> Non
 
 
 def _render_output(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
-    """With ``icc: false``, allowed flows between endpoints are routed through the host. Its redirects would tell the
-    endpoints that they share a link."""
+    """The chain against ICMP redirects: with ``icc: false``, allowed flows between endpoints are routed through the
+    host, whose redirects would tell the endpoints that they share a link."""
     redirect: Rule = ("-p", "icmp", "-m", "icmp", "--icmp-type", "5")
     if draft.version == 6:
         redirect = ("-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", "137")
@@ -212,7 +212,7 @@ def _subnets(guard: t.Iterable[Options]) -> dict[str, list[Network]]:
 
 
 def _policy(bridge: str, into: t.Sequence[Options], version: int) -> BridgePolicy:
-    """What the chain of a bridge says; one that somebody has emptied forbids nothing to its endpoints."""
+    """The policy in the chain of a bridge; an emptied chain does not restrict endpoints."""
     came_by = [rule["-i"] for rule in into if _is(rule, "-i", "RETURN")]
     return BridgePolicy(
         bridge=bridge,
@@ -244,7 +244,7 @@ def _host_flow(rule: Options, version: int) -> tuple[str, Flow] | None:
 
 
 def merged(one: BridgePolicy, other: BridgePolicy) -> BridgePolicy:
-    """One policy from its two families; where they differ, because somebody changed one, the stricter holds."""
+    """One policy from its two families. If somebody changed one so that they differ, the stricter one counts."""
     return replace(
         one,
         subnets=one.subnets + other.subnets,

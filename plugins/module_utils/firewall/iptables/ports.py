@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Published ports, in iptables."""
+"""Published ports in iptables."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from .words import (
 )
 from .words import ports as port_range
 
-# What a port on one address is served to: packets that come in by the interface with the address, and packets from our
-# own links, on which endpoints ask for the host's addresses.
+# A port on one address serves packets that come in by the interface with that address, and packets from our own links,
+# on which endpoints connect to addresses of the host.
 _STRICT: tuple[Rule, ...] = ((*LOCAL_ADDRESS, "--limit-iface-in"), ("-m", "devgroup", "--src-group", GROUP))
 _ANY_WAY: tuple[Rule, ...] = ((),)
 
@@ -48,24 +48,24 @@ def render(ports: t.Collection[PublishedPort], draft: Draft) -> None:
         if not _has_own_rules(port):
             draft.add(names.PUBLISH if port.host_ip is None else names.PUBLISH_AT, *_match(port), _redirect(port))
     limited = [port for port in ordered if _has_own_rules(port)]
-    # an address before all addresses, and in both what is limited before what is not
+    # one address before all addresses, and in both cases ports with limits first
     _render_stage([port for port in limited if port.host_ip is not None], names.PUBLISH_AT, _STRICT, draft)
     _render_stage([port for port in limited if port.host_ip is None], names.PUBLISH, _ANY_WAY, draft)
     _render_hairpin(ordered, draft)
     if draft.version == 4:
-        # the kernel drops these later than PREROUTING, where they would already be translated
+        # the kernel only drops these after PREROUTING, when they would already be translated
         draft.add(names.LOOPBACK, ("-d", "127.0.0.0/8", "!", "-i", "lo", "-j", "DROP"))
 
 
 def _has_own_rules(port: PublishedPort) -> bool:
-    """Whether what it shares a chain with would serve it to fewer, or to more."""
+    """Whether the shared chain would serve it to fewer or to more clients."""
     return port.limited or port.any_way
 
 
 def _render_stage(
     limited: t.Iterable[PublishedPort], shared: names.ChainKey, ways: t.Iterable[Rule], draft: Draft
 ) -> None:
-    """Ports with limits by rules of their own, then those without any by the chain that they share."""
+    """The rules of a chain: first those of ports with limits, then a jump to the shared chain of all others."""
     for port in limited:
         _render_limited_port(port, draft)
     if shared in draft.chains:
@@ -75,7 +75,7 @@ def _render_stage(
 
 
 def _render_limited_port(port: PublishedPort, draft: Draft) -> None:
-    """The host itself is free of the limits."""
+    """The rules of a port with limits, which do not apply to the host itself."""
     address, ports = _match(port)
     links: list[Rule] = [("-i", interface(name)) for name in port.in_interfaces] or [()]
     sources: list[Rule] = [source(network) for network in port.sources] or [()]
@@ -101,8 +101,8 @@ def _redirect(port: PublishedPort) -> Rule:
 
 
 def _to_destination(port: PublishedPort) -> str:
-    """Without a port where it stays the same: then the kernel never picks another one of the range to keep two
-    flows apart. Else ``first-last/base``: one by one in the same order (iptables-extensions(8), DNAT)."""
+    """The value of --to-destination: without a port if that stays the same, as the kernel then never chooses another
+    one of a range to keep two flows apart; otherwise ``first-last/base`` (iptables-extensions(8), DNAT)."""
     first, ports = port.container_port, port.host_ports
     if first == ports.first:
         return host(port.container_ip)
@@ -113,11 +113,11 @@ def _to_destination(port: PublishedPort) -> str:
 
 
 def _render_hairpin(ports: t.Iterable[PublishedPort], draft: Draft) -> None:
-    """An endpoint that asks for its own network's published port must see the answer come from the host.
+    """The rules for an endpoint that uses a port published by its own network: the host must seem to answer.
 
-    By route, the request enters and leaves by the bridge. With bridge-nf-call-iptables the translated frame is
-    bridged, POSTROUTING shows no interface that it came in by (br_nf_post_routing), and the answer passes
-    conntrack anyway, except for a request of an endpoint to itself: it would drop a packet from its own address.
+    If routed, the request enters and leaves by the bridge. With bridge-nf-call-iptables the translated frame is
+    bridged, POSTROUTING does not show its incoming interface (br_nf_post_routing), and the answer passes conntrack
+    anyway, except for a request of an endpoint to itself, which would drop a packet from its own address.
     iptables refuses -i in POSTROUTING by the chain's name only; the kernel gives it there since 5.7 (28f8bfd1ac94).
     """
     targets = dict.fromkeys((port.bridge, port.container_ip) for port in ports)
@@ -148,12 +148,12 @@ def parse(rules: Rules) -> t.Iterator[PublishedPort]:
         interfaces = dict.fromkeys(known.in_interfaces + port.in_interfaces)
         found[port.key] = replace(port, allowed_sources=tuple(sources), in_interfaces=tuple(interfaces))
     free = {port.key for port in each(_free_port, rules.get(names.PUBLISH_IN, ()))}
-    # One whose limits are gone is closed to the outside now; on no account may it come back without them.
+    # A port that has lost its limits is closed to the outside now, and must not come back without them.
     yield from (port for port in found.values() if port.allowed_sources or port.in_interfaces or port.key in free)
 
 
 def _free_port(rule: Options) -> PublishedPort | None:
-    """One that has rules of its own for another reason than limits."""
+    """A port that has rules of its own for another reason than limits."""
     return _port(rule) if notes_of(rule).get("way") == "any" else None
 
 

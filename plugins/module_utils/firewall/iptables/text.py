@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules of ours as data: found in what iptables-save prints, compared, and turned into one iptables-restore.
+"""Our rules as data: read from iptables-save, compared, and turned into one iptables-restore.
 
 Pure functions.
 """
@@ -17,14 +17,14 @@ from ...records import dataclass
 from ..save_text import Rule, text_of, words
 from .names import LAST, ChainKey
 
-# The order in which a transaction commits its tables, each atomic by itself: what closes before what opens.
+# The order in which a transaction commits its tables, each of them atomically: tables that close come first.
 TABLES = ("raw", "mangle", "filter", "nat")
 BUILTIN = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
 
 
 @dataclass(frozen=True)
 class Jump:
-    """A rule in a chain that is not ours, which leads into one of ours."""
+    """A rule in a chain that is not ours, which jumps to one of ours."""
 
     table: str
     chain: str
@@ -52,7 +52,7 @@ class Ruleset:
     catch_all: CatchAll | None = field(default=None, compare=False)
 
     def before(self, table: str, chain: str) -> int:
-        """How many rules of ours stand before those of others in a chain of theirs."""
+        """The number of our rules at the top of a chain of others."""
         return sum((jump.table, jump.chain) == (table, chain) and jump.target not in LAST for jump in self.jumps)
 
     def __bool__(self) -> bool:
@@ -63,7 +63,7 @@ EMPTY = Ruleset({})
 
 
 def parse(dump: str) -> Ruleset:
-    """What is ours in the output of iptables-save."""
+    """Our rules in the output of iptables-save."""
     chains: dict[ChainKey, list[Rule]] = {}
     jumps: list[Jump] = []
     table = ""
@@ -83,7 +83,7 @@ def parse(dump: str) -> Ruleset:
 
 
 def transaction(before: Ruleset, after: Ruleset) -> str:
-    """What iptables-restore --noflush must read to get from one to the other; empty when they are equal."""
+    """The input of iptables-restore --noflush that turns one into the other; empty if they are equal."""
     return "".join(_table_text(table, before, after) for table in TABLES)
 
 
@@ -93,7 +93,7 @@ def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
     changed = [chain for chain, rules in new.items() if old.get(chain) != rules]
     removed = [chain for chain in old if chain not in new]
     surplus, missing = _jump_changes(table, before, after, removed)
-    # declaring a chain makes it, or empties it
+    # a declaration creates the chain, or empties it
     lines = [":%s - [0:0]" % chain for chain in changed + removed]
     lines += ["-D %s %s" % (jump.chain, text_of(jump.rule)) for jump in surplus]
     lines += ["-A %s %s" % (chain, text_of(rule)) for chain in changed for rule in new[chain]]
@@ -119,7 +119,7 @@ def _is_forward(jump: Jump) -> bool:
 def _jump_changes(
     table: str, before: Ruleset, after: Ruleset, removed: t.Collection[str]
 ) -> tuple[list[Jump], list[Jump]]:
-    """The jumps to delete and to add; one that others have put into their own chain stays while it leads somewhere.
+    """The jumps to delete and to add. A jump that others have put into their own chain stays while its target exists.
 
     A chain gets all of our jumps anew where that is needed for their order among themselves, or to have a catch-all
     behind them. Their places among the other rules of others do not matter.
@@ -129,7 +129,7 @@ def _jump_changes(
     surplus = list((Counter(have) - Counter(want)).elements())
     left = list(have)
     for jump in surplus:
-        left.remove(jump)  # the first of equal ones, as -D does
+        left.remove(jump)  # deletes the first of equal rules, as -D does
     torn = {jump.chain for jump in want if _of_chain(left, jump.chain) != _of_chain(want, jump.chain)}
     if before.catch_all is not None and before.catch_all.is_passed:
         torn.update(jump.chain for jump in want if _is_forward(jump))

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The words of iptables that all sections share, as iptables-save prints them; rules while they are put together.
 
-What no rule needs (the network's name, the bridge behind a published port) travels in comments, since the kernel's
-rules are the only record of what was asked for.
+Values that no rule needs (the network's name, the bridge behind a published port) are in comments, since the kernel's
+rules are the only record of requests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ INVALID_STATE: Rule = ("-m", "conntrack", "--ctstate", "INVALID")
 LOCAL_ADDRESS: Rule = ("-m", "addrtype", "--dst-type", "LOCAL")
 _WITH_PORTS = ("tcp", "udp", "sctp")
 _UNSAFE = re.compile(r"[\s\"'\\]")
-# xt_comment holds 256 bytes, the last one a NUL (XT_MAX_COMMENT_LEN in linux/netfilter/xt_comment.h).
+# xt_comment has 256 bytes, and the last one is NUL (XT_MAX_COMMENT_LEN in linux/netfilter/xt_comment.h).
 _COMMENT_BYTES = 255
 
 
@@ -43,11 +43,11 @@ class Draft:
         self.chains: dict[ChainKey, list[Rule]] = {}
 
     def add(self, where: ChainKey, *rule: Rule) -> None:
-        """One rule at the end of a chain of ours, which need not be there yet."""
+        """Append a rule to a chain of ours, which is added if it is missing."""
         self.chains.setdefault(where, []).append(sum(rule, ()))
 
     def user_chain(self, table: str) -> None:
-        """A chain for rules of the user."""
+        """Add a chain for rules of the user."""
         self.chains.setdefault((table, USER), [])
 
 
@@ -62,43 +62,43 @@ def canonical(address: Address | Network) -> str:
 
 
 def host(address: Address) -> str:
-    """An address as inet_ntop(3) writes it; Python writes ::ffff:1.2.3.4 in another way."""
+    """An address as inet_ntop(3) writes it, which differs from Python for ::ffff:1.2.3.4."""
     if address.version == 4:
         return str(address)
     return socket.inet_ntop(socket.AF_INET6, address.packed)
 
 
 def interface(name: str) -> str:
-    """The name of an interface, unless iptables would take it for something else."""
+    """The name of an interface, unless iptables would give it another meaning."""
     if not can_be_named(name):
         raise InvalidRequest("iptables cannot name the interface %s: use a name without + ! quotes or spaces." % name)
     return name
 
 
 def can_be_named(name: str) -> bool:
-    """Whether iptables takes the name of an interface for just that."""
+    """Whether iptables reads the name of an interface as nothing else."""
     return not (name.endswith("+") or name[:1] in ("-", "!") or _UNSAFE.search(name))
 
 
 def source(network: Network) -> Rule:
-    """From a network; nothing when that is everyone."""
+    """The words for a source network; none for everyone."""
     return ("-s", canonical(network)) if network.prefixlen else ()
 
 
 def destination(network: Network) -> Rule:
-    """To a network; nothing when that is everyone."""
+    """The words for a destination network; none for everyone."""
     return ("-d", canonical(network)) if network.prefixlen else ()
 
 
 def out_by(out: OutInterface) -> Rule:
-    """Through an interface; nothing when any will do."""
+    """The words for an outgoing interface; none for any."""
     if not out.name:
         return ()
     return ("!", "-o", interface(out.name)) if out.inverted else ("-o", interface(out.name))
 
 
 def service(protocol: str, ports: PortRange | None) -> Rule:
-    """A protocol, and the ports of the destination."""
+    """The words for a protocol and the ports of the destination."""
     words: Rule = ("-p", protocol) if protocol else ()
     if ports is None:
         return words
@@ -109,7 +109,7 @@ def service(protocol: str, ports: PortRange | None) -> Rule:
 
 
 def comment(**values: str) -> Rule:
-    """What no part of the rule says."""
+    """The words for a comment with these values."""
     text = notes.spell(**values)
     if not text:
         return ()
@@ -122,7 +122,7 @@ def comment(**values: str) -> Rule:
 
 
 def each(read: t.Callable[[Options], Found | None], rules: t.Iterable[Options]) -> t.Iterator[Found]:
-    """What each rule says; one that somebody has turned into something else says nothing."""
+    """The result of each rule; a rule that somebody has altered beyond recognition is left out."""
     for rule in rules:
         try:
             found = read(rule)
@@ -133,7 +133,7 @@ def each(read: t.Callable[[Options], Found | None], rules: t.Iterable[Options]) 
 
 
 def network(rule: Options, option: str, version: int) -> Network:
-    """The network that an option names; everyone without it."""
+    """The network in an option; everyone without the option."""
     return ipaddress.ip_network(rule[option]) if option in rule else ANYWHERE[version]
 
 
@@ -144,5 +144,5 @@ def ports(rule: Options) -> PortRange:
 
 
 def notes_of(rule: Options) -> dict[str, str]:
-    """What the comment of a rule says."""
+    """The values in the comment of a rule."""
     return notes.read(rule.get("--comment", ""))

@@ -36,25 +36,25 @@ class NftablesBackend(Backend):
         try:
             self._listed()
         except FirewallError as error:
-            # the second is what nft says of a kernel without nf_tables
+            # the second is the message of nft on a kernel without nf_tables
             return Trouble(str(error), isinstance(error, NoProgram) or "not supported" in str(error))
         return None
 
     def read(self) -> table.Table:
         if self._table is None:
             out = self._listed()
-            # what goes before the chains is of the table itself
+            # the lines before the chains declare the table itself
             if '"owner"' in out.partition('{"chain"')[0]:
                 raise FirewallError(_OWNED)
             try:
                 self._table = table.parse(out) if out else table.Table()
             except ValueError as error:
-                # nft 1.0.6 breaks off in the middle of a table with an owner
+                # nft 1.0.6 stops in the middle of a table with an owner
                 raise FirewallError(_OWNED) from error
         return self._table
 
     def _listed(self) -> str:
-        """Our table as JSON, empty when there is none. Asked once: a read is also the proof that nft works."""
+        """Our table as JSON, empty if there is none. It is read once, which also proves that nft works."""
         if self._text is None:
             rc, out, err = self.netfilter.run(["nft", "-j", "list", "table", *_PLACE], None)
             if rc != 0 and "No such file or directory" not in err:

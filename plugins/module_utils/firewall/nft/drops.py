@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many packets rules of ours have dropped, as nftables has counted them."""
+"""The packets that our rules have dropped, as nftables has counted them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REASONS = {
 
 
 def read(table: Table) -> t.Iterator[Drop]:
-    """For each reason and bridge, and for reasons that concern no network more than another."""
+    """The counts for each reason and bridge, and for reasons without a bridge."""
     for (place, what), packets in table.packets.items():
         if place in _REASONS:
             yield Drop(what, _REASONS[place], packets)

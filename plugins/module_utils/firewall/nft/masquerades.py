@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way out, in nftables: whose source is translated, and into what."""
+"""Masquerades in nftables: which sources are translated, and to which address."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from . import names
 from .table import Chain, Table
 from .words import ADDRESS, IP, Draft, attempt, link, spell
 
-# A late segment of a translated connection that connection tracking cannot place is taken by the host for its own. The
-# host's answer (RST) would end the connection. Segments for a socket of the host itself do not concern us.
+# If connection tracking cannot assign a late segment of a translated connection, the host takes the segment for its
+# own, and its answer (RST) would end the connection. Segments for a socket of the host itself do not concern us.
 _STRAYS_IN = ("ct state invalid meta l4proto tcp jump %s" % names.STRAYS,)
 _STRAYS = (
     "socket transparent { 0, 1 } return",
@@ -70,7 +70,7 @@ def parse(table: Table) -> t.Iterator[Masquerade]:
     for version, name in names.EGRESS_OF.items():
         for rule in table.chains.get(name, Chain()).rules:
             item = attempt(_masquerade, rule, version)
-            # a rule that does not spell the same again was altered, and is not taken for one of ours
+            # a rule with another spelling than ours was altered, and is ignored
             if item is not None and _rule(item) == rule:
                 yield item
 

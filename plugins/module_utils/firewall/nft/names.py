@@ -1,28 +1,28 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The names of our chains, sets and maps in nftables: a stored format, which iptables/names.py shares where it can."""
+"""The names of our chains, sets and maps in nftables: a stored format, with the same names in iptables/names.py."""
 
 from __future__ import annotations
 
 
 def _both(name: str) -> dict[int, str]:
-    """The two names of what exists for each IP version."""
+    """The two names of an object that exists for each IP version."""
     return {4: name + "4", 6: name + "6"}
 
 
 # ---- policies: chains
 
-# Holds nothing but rules of the user's. They come before ours: for packets that enter or leave one of our bridges, and
-# for those that the guard is about to drop.
+# Only has rules of the user. They come before ours, for packets that enter or leave one of our bridges, and for those
+# that the guard is about to drop.
 USER = "user"
-GUARD = "guard"  # every packet before its destination is translated
-GUARDED = "guarded"  # one to an address that the guard watches
-DIRECT = "direct"  # one that goes there by another interface than it should
+GUARD = "guard"  # gets every packet before its destination is translated
+GUARDED = "guarded"  # gets packets to an address that the guard watches
+DIRECT = "direct"  # gets packets that go there by a wrong interface
 FORWARD = "forward"
 LEAVING = "leaving"  # from one of our bridges
 ENTERING = "entering"  # to one of our bridges, from elsewhere
-INTO = "into"  # to one of our bridges, wherever from
+INTO = "into"  # to one of our bridges, from anywhere
 ALLOW = "allow"
 INPUT = "input"
 OUTPUT = "output"
@@ -30,13 +30,13 @@ OUTPUT = "output"
 # ---- policies: sets
 
 BRIDGES = "bridges"
-SAME_BRIDGE = "same_bridge"  # each bridge paired with itself: what enters and leaves by one of them
+SAME_BRIDGE = "same_bridge"  # each bridge paired with itself, for packets that enter and leave by the same one
 ICC = "icc"
 INTERNAL = "internal"
 DIRECT_ACCESS = "direct_access"
 TRUSTED = "trusted"
 HOST_CLOSED = "host_closed"
-INSIDE = _both("inside")  # which interfaces lead to a subnet
+INSIDE = _both("inside")  # the interfaces that lead to a subnet
 WATCHED = _both("watched")  # the addresses that the guard watches
 
 # ---- policies: sets in which packets are counted that are dropped, by bridge, and the chains that do both
@@ -52,8 +52,8 @@ DROPPED_HOST = "dropped_host"
 
 EGRESS = "egress"
 EGRESS_OF = _both("egress")
-STRAYS_IN = "strays_in"  # what the host itself receives
-STRAYS = "strays"  # what of that connection tracking cannot place
+STRAYS_IN = "strays_in"  # packets for the host itself
+STRAYS = "strays"  # those of them that connection tracking cannot assign
 MASQUERADED = _both("masqueraded")
 
 # ---- published ports: chains

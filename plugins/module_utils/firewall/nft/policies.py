@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may talk to whom over a bridge, in nftables."""
+"""Policies of bridges in nftables: who may talk to whom."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _INPUT = (
     "iifname @%s ct state established,related accept" % names.HOST_CLOSED,
     "iifname @%s meta l4proto { icmp, icmpv6 } accept" % names.HOST_CLOSED,
 )
-# With icc: false, allowed flows between endpoints are routed through the host. Its redirects would tell the endpoints
-# that they share a link.
+# With icc: false, allowed flows between endpoints are routed through the host, whose ICMP redirects would tell the
+# endpoints that they share a link.
 _OUTPUT = (
     "oifname @%s icmp type redirect counter drop" % names.BRIDGES,
     "oifname @%s icmpv6 type nd-redirect counter drop" % names.BRIDGES,
@@ -59,7 +59,7 @@ def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
 
 
 def _render_guard(draft: Draft) -> None:
-    """Every packet passes the guard, so one look-up has to tell those that concern none of our networks."""
+    """The guard. Every packet passes it, so a single look-up has to sort out those that do not concern us."""
     guard, guarded = [], ['iifname "lo" return', NOT_LOOPBACK, "ct direction reply return"]
     if names.ALLOW in draft.chains:
         guarded.append("jump %s" % names.ALLOW)
@@ -70,7 +70,7 @@ def _render_guard(draft: Draft) -> None:
             guarded.append("iifname . %s daddr != @%s jump %s" % (ip, names.INSIDE[version], names.DIRECT))
     draft.chains[names.GUARD] = tuple(guard)
     draft.chains[names.GUARDED] = tuple(guarded)
-    # before routing only a look at the routes tells which bridge it would have gone to
+    # before routing, only a look at the routes shows to which bridge the packet would have gone
     no_route = draft.dropping(names.DROPPED_DIRECT, "fib daddr oif", reasons.DIRECT)
     draft.chains[names.DIRECT] = (_JUMP_USER, *no_route)
 
@@ -83,7 +83,7 @@ def _render_forward(draft: Draft) -> None:
 
 
 def _leaving(draft: Draft) -> tuple[str, ...]:
-    """What comes from a bridge, be it for another one or for the same."""
+    """Rules for packets from a bridge, to another one or to the same."""
     elsewhere = "iifname . oifname != @%s" % names.SAME_BRIDGE
     private = draft.dropping_if("ct state invalid %s" % elsewhere, names.DROPPED_PRIVATE, "iifname", reasons.PRIVATE)
     rules = [_JUMP_USER, private]
@@ -95,7 +95,7 @@ def _leaving(draft: Draft) -> tuple[str, ...]:
 
 
 def _entering(draft: Draft) -> tuple[str, ...]:
-    """What comes to a bridge from elsewhere."""
+    """Rules for packets to a bridge from elsewhere."""
     if names.INTERNAL not in draft.sets:
         return _JUMP_USER, "goto %s" % names.INTO
     closed = draft.dropping_if("oifname @%s" % names.INTERNAL, names.DROPPED_IN, "oifname", reasons.IN)
@@ -149,9 +149,9 @@ def _put_subnet(policy: BridgePolicy, subnet: Network, draft: Draft) -> None:
 
 
 def _flow_rule(bridge: str, flow: Flow) -> str:
-    """A rule for each flow, for flows may overlap, and elements of a set may not.
+    """A rule for each flow, as flows may overlap and elements of a set may not.
 
-    Its accept ends the base chain that asked: for ``guard`` it opens the way to ``forward``, where it is asked again.
+    Its accept ends the base chain that jumped here: after ``guard``, the packet meets the rule again in ``forward``.
     """
     ip = IP[flow.to.version]
     words = ["%s saddr %s" % (ip, spell(flow.source))] if flow.source.prefixlen else []
@@ -188,7 +188,7 @@ def parse(table: Table) -> t.Iterator[BridgePolicy]:
             direct_access=bridge in direct_access,
             trusted_interfaces=tuple(sorted(trusted.get(bridge, []))),
             host_access=bridge not in host_closed,
-            # without that entry a rule that opens the host to somebody opens nothing
+            # without that entry, a rule that opens the host has no effect
             allow=tuple(sorted((f for f in flows.get(bridge, []) if bridge in host_closed or not f.host), key=str)),
             network=notes.read(element.comment).get("network", ""),
         )
@@ -215,7 +215,7 @@ def _flows(table: Table) -> dict[str, list[Flow]]:
     found: dict[str, list[Flow]] = {}
     for rule in table.chains.get(names.ALLOW, Chain()).rules:
         flow = attempt(_flow, rule)
-        # a rule that does not spell the same again was altered, and is not taken for one of ours
+        # a rule with another spelling than ours was altered, and is ignored
         if flow is not None and _flow_rule(*flow) == rule:
             found.setdefault(flow[0], []).append(flow[1])
     for rule in table.chains.get(names.INPUT, Chain()).rules:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Published ports, in nftables: elements of maps, which one rule each looks into."""
+"""Published ports in nftables: elements of maps, with one rule for each map."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .words import ports as port_range
 _PORT = "meta l4proto . th dport"
 _SERVICE = "inet_proto . inet_service"
 _TO_HOST = "fib daddr type local jump %s" % names.PUBLISH
-# What a port that needs no other note has as its comment: an element without one is somebody else's.
+# The comment of a port that needs no other note: an element without a comment is not ours.
 _OURS = "-"
 
 
@@ -40,7 +40,7 @@ def render(ports: t.Sequence[PublishedPort], draft: Draft) -> None:
 
 
 def _translations(draft: Draft) -> t.Iterator[str]:
-    """One look-up for each map that is there: a port on one address goes before the same port on all of them."""
+    """A look-up in each map: a port on one address comes before the same port on all addresses."""
     for version, ip in IP.items():
         at = "%s daddr . %s" % (ip, _PORT)
         for family, key in (
@@ -54,20 +54,21 @@ def _translations(draft: Draft) -> t.Iterator[str]:
 
 
 def _refusals(versions: t.Container[int], draft: Draft) -> t.Iterator[str]:
-    """What comes from outside and is not translated."""
+    """Rules for packets from outside that are not translated."""
     if 4 in versions:
-        # DNAT comes before the kernel's martian check. The guard, which drops this for all packets, is there with
-        # policies only.
+        # DNAT comes before the kernel's martian check. The guard drops such packets as well, but exists only with
+        # policies.
         yield 'iifname != "lo" %s' % NOT_LOOPBACK
     if 6 in versions:
-        # The kernel forwards no link-local source. Untranslated, it is refused as if nothing were published.
+        # The kernel does not forward link-local sources. Untranslated, such packets are refused as if nothing were
+        # published.
         yield "ip6 saddr fe80::/10 return"
     for version in IP:
         yield from _restrictions(version, draft)
 
 
 def _restrictions(version: int, draft: Draft) -> t.Iterator[str]:
-    """Who is not served: a packet that came in elsewhere, by another interface, from another source."""
+    """Rules that do not serve a packet that came to another address, by another interface or from another source."""
     ip = IP[version]
     key = "%s daddr . %s" % (ip, _PORT)
     bound, by_link, by_source = names.BOUND[version], names.BY_LINK[version], names.BY_SOURCE[version]
@@ -80,12 +81,12 @@ def _restrictions(version: int, draft: Draft) -> t.Iterator[str]:
 
 
 def _hairpins(versions: t.Container[int], draft: Draft) -> t.Iterator[str]:
-    """What must come back through the host, and so gets an address of the host."""
+    """Rules that give an address of the host to packets whose answers must come back through it."""
     if names.OVER_BRIDGE in draft.sets:
         yield "ct status dnat iifname . oifname @%s masquerade" % names.OVER_BRIDGE
     for version, ip in IP.items():
-        # A frame that bridge-nf-call-iptables lets us translate is bridged, and passes here without the name of the
-        # interface it came in by. Without this, an endpoint would drop what seems to come from itself.
+        # A frame that bridge-nf-call-iptables lets us translate is bridged, and passes here without the name of its
+        # incoming interface. Without this rule, an endpoint would drop a packet that seems to come from itself.
         if names.TO_ITSELF[version] in draft.sets:
             yield "ct status dnat %s saddr . %s daddr @%s masquerade" % (ip, ip, names.TO_ITSELF[version])
     if 4 in versions and names.TO_BRIDGE in draft.sets:
@@ -117,7 +118,7 @@ def _put_range(port: PublishedPort, note: str, draft: Draft) -> None:
 
 
 def _put_each(port: PublishedPort, note: str, draft: Draft) -> None:
-    """An element for each port: nft has no words for the kernel's shifted ranges, so those go into the comment."""
+    """An element for each port. nft cannot express the kernel's shifted ranges, so these are in the comment."""
     if len(port.host_ports) > 1:
         note = ("%s range=%s:%d" % (note, port.host_ports, port.container_port)).strip()
     data_type = "%s . inet_service" % ADDRESS[port.container_ip.version]
@@ -140,7 +141,7 @@ def _put_restrictions(port: PublishedPort, draft: Draft) -> None:
     kind = "%s . %s" % (ADDRESS[version], _SERVICE)
     where = spell(ANYWHERE[version]) if port.host_ip is None else str(port.host_ip)
     host = "%s . %s . %s" % (where, port.protocol, port.host_ports)
-    # what comes to 127.0.0.0/8 from outside has been dropped before
+    # packets to 127.0.0.0/8 from outside have been dropped before
     if port.bound and port.host_ip is not None and not port.host_ip.is_loopback:
         draft.put(names.BOUND[version], kind, host, interval=True)
     if port.in_interfaces:
@@ -174,7 +175,7 @@ _Limits = dict[tuple[str, str, str], tuple[list[str], list[str]]]
 
 
 def _limits(table: Table, version: int) -> _Limits:
-    """For each restricted port its interfaces and sources; no entry for a port that everybody may use."""
+    """The interfaces and sources of each restricted port; a port for everybody has no entry."""
     limits: _Limits = {}
     for family in (names.BY_LINK, names.BY_SOURCE):
         for key, unused in keys(table, family[version], 3):
@@ -198,7 +199,7 @@ def _port(key: t.Sequence[str], element: Element, limits: _Limits) -> PublishedP
     if "range" in found:
         text, unused, first = found["range"].partition(":")
         whole = port_range(text)
-        # an element that does not fit into its range any more was altered, and stands for itself
+        # an element that no longer fits into its range was altered, and counts alone
         if host_ports.first - whole.first == container_port - int(first):
             host_ports, container_port = whole, int(first)
     where = host or spell(ANYWHERE[container_ip.version])

@@ -21,10 +21,10 @@ from ..protocols import protocol_name
 
 _HOOK_PRIORITY = {"raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "srcnat": 100}
 
-# Elements of a set that counts; where there is no room for another one, the rule ends there.
+# The size of a set that counts; if it is full, the rule ends there.
 _MOST_COUNTED = 1024
 
-# What is compared with a text that nft writes in quotes.
+# Expressions that nft compares with a text in quotes.
 _NAMES = ("iifname", "oifname", "meta iifkind", "meta oifkind")
 
 Json = t.Any  # what ``nft -j`` prints
@@ -40,7 +40,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Element:
-    """What an element of a set or map carries besides its key."""
+    """The values of an element of a set or map beside its key."""
 
     data: str = ""
     comment: str = ""
@@ -54,16 +54,16 @@ class Set:
     data_type: str = ""
     interval: bool = False
     elements: t.Mapping[str, Element] = field(default_factory=dict)
-    counts: bool = False  # packets put its elements there, each with a counter, so they are not ours to compare
+    counts: bool = False  # packets add its elements, each with a counter, so elements are not compared
 
     @property
     def kind(self) -> str:
-        """The word that nft has for it."""
+        """The keyword of nft for it."""
         return "map" if self.data_type else "set"
 
     @property
     def declaration(self) -> str:
-        """Its type and flags, as ``add set`` wants them."""
+        """Its type and flags for ``add set``."""
         if self.counts:
             return "type %s; size %d; flags dynamic; counter;" % (self.key_type, _MOST_COUNTED)
         data = " : %s" % self.data_type if self.data_type else ""
@@ -72,7 +72,7 @@ class Set:
 
 @dataclass(frozen=True)
 class Table:
-    """A whole table; one without chains and sets is the same as none."""
+    """A whole table. One without chains and sets equals none."""
 
     chains: t.Mapping[str, Chain] = field(default_factory=dict)
     sets: t.Mapping[str, Set] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Table:
 
 
 def hook(kind: str, name: str, priority: str) -> str:
-    """The header of a base chain in its one spelling; priorities by number: their names depend on the hook."""
+    """The header of a base chain in one spelling, with the priority as a number, as names depend on the hook."""
     return "type %s hook %s priority %d; policy accept;" % (kind, name, _HOOK_PRIORITY[priority])
 
 
@@ -221,7 +221,7 @@ def _match(body: Json) -> str:
 
 
 def _members(value: Json, kind: str) -> list[str]:
-    """An element of an anonymous set. nft merges adjacent networks there into a range, which is split again."""
+    """The networks of an element of an anonymous set. nft merges adjacent ones into a range, which is split again."""
     if isinstance(value, dict) and "range" in value:
         first, last = (str(end) for end in value["range"])
         if "." in first or ":" in first:
@@ -271,7 +271,7 @@ def _translation(name: str, body: Json) -> str:
 def difference(current: Table, desired: Table) -> str:
     """The commands that turn one table into the other, for one ``nft -f``; empty when nothing differs.
 
-    Every ``add`` in it may be repeated: where the object is there already, it changes nothing.
+    Every ``add`` in it may be repeated: if the object exists, it changes nothing.
     """
     if not desired:
         return "delete table %s %s\n" % (NFT_FAMILY, NFT_TABLE) if current else ""
@@ -287,7 +287,7 @@ def _command(verb: str, kind: str, name: str, rest: str = "") -> str:
 
 
 def _stale_chains(current: Table, desired: Table) -> list[str]:
-    """Chains that have to go: they are not wanted, or have another hook."""
+    """Chains to delete: not wanted, or with another hook."""
     return [
         name
         for name, chain in current.chains.items()
@@ -304,7 +304,7 @@ def _stale_sets(current: Table, desired: Table) -> list[str]:
 
 
 def _rewritten(current: Table, desired: Table) -> list[str]:
-    """Chains whose rules must be written: changed ones, and those that name a chain or set that is made anew."""
+    """Chains whose rules must be written: changed ones, and those with a chain or set that is made again."""
     renewed = set(_stale_sets(current, desired)) | set(_stale_chains(current, desired))
     result = []
     for name, chain in desired.chains.items():
@@ -371,7 +371,7 @@ def _add_rules(current: Table, desired: Table) -> list[str]:
     for name in sorted(_rewritten(current, desired)):
         known = current.chains.get(name)
         if known is None and desired.chains[name].rules:
-            # a person may paste this on a host where the chain is there already: do not double its rules
+            # a person may paste this on a host where the chain exists: do not double its rules
             lines.append(_command("flush", "chain", name))
         lines += [_command("add", "rule", name, rule) for rule in desired.chains[name].rules]
     return lines

@@ -42,12 +42,12 @@ class Draft:
         t.cast("dict[str, Element]", known.elements)[key] = element
 
     def dropping(self, by: str, key: str, reason: str) -> tuple[str, str]:
-        """Two rules: one counts a packet by ``key`` in the set ``by``, if that has room for it, the other drops it."""
+        """Two rules: one counts a packet by ``key`` in the set ``by`` if that has room, and one drops the packet."""
         self.sets[by] = Set("iface_index" if key.startswith("fib ") else "ifname", elements={}, counts=True)
         return "update @%s { %s }" % (by, key), 'counter drop comment "%s"' % reason
 
     def dropping_if(self, condition: str, by: str, key: str, reason: str) -> str:
-        """A rule that leads to those two, so that other packets meet only one."""
+        """A rule that jumps to those two, so that other packets meet only one rule."""
         self.chains[by] = self.dropping(by, key, reason)
         return "%s goto %s" % (condition, by)
 
@@ -69,8 +69,8 @@ def ports(text: str) -> PortRange:
 
 
 def keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], Element]]:
-    """The elements of a set, their keys cut into fields and without quotes; those of another shape are not ours."""
-    # a single field is the name of an interface; a set of another type is not as we made it
+    """The elements of a set, with their keys split into fields without quotes; others are not ours, and left out."""
+    # a single field is the name of an interface; a set with another type is not as we made it
     if name in table.sets and (fields != 1 or table.sets[name].key_type == "ifname"):
         for key, element in table.sets[name].elements.items():
             parts = [part.strip('"') for part in key.split(" . ")]
@@ -79,7 +79,7 @@ def keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], El
 
 
 def attempt(parse: t.Callable[..., Found], *values: t.Any) -> Found | None:
-    """What was altered by hand may mean nothing: then it is left out, and so rewritten."""
+    """The result of ``parse``, or None if somebody altered the text beyond recognition, so that it is rewritten."""
     try:
         return parse(*values)
     except ValueError:
@@ -87,7 +87,7 @@ def attempt(parse: t.Callable[..., Found], *values: t.Any) -> Found | None:
 
 
 def ordered(networks: t.Iterable[Network]) -> tuple[Network, ...]:
-    """Networks in the one order in which the model keeps them: IPv4 first, then by address."""
+    """Networks in the order of the model: IPv4 first, then by address."""
     return tuple(sorted(networks, key=lambda network: (network.version, network)))
 
 

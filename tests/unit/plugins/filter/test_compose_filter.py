@@ -67,12 +67,12 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
 @pytest.mark.parametrize(
     ("networks", "how", "message"),
     [
-        ([], {}, "networks: the list is empty; set prune to project if no network of project default shall be left."),
+        ([], {}, "networks: the list is empty; set prune to project to remove all networks of project default."),
         (None, {}, "networks: the list of networks is missing (bridge_network_networks of the role)."),
         (
             [{**BLUE, "endpoints": [*BLUE["endpoints"], {"name": "db", "publish": ["8080:81"]}]}],
             {},
-            "Host port 8080/tcp is asked for twice: by blue/web (8080:10.20.0.183:80/tcp) and blue/db"
+            "Host port 8080/tcp is requested twice: by blue/web (8080:10.20.0.183:80/tcp) and blue/db"
             " (8080:10.20.0.194:81/tcp).",
         ),
         (

@@ -188,7 +188,7 @@ def test_an_endpoint_of_a_process_waits_with_its_ports_and_is_told_once() -> Non
     assert not [text for text in once(host, networks).warnings if "boot" in text]
     assert boot(host) == ""
     told = facts(world(host))["at_boot"]
-    assert told.startswith("yes, without what waits") and "veth" in told
+    assert told.startswith("yes, without objects that wait") and "veth" in told
     again = booted(host.files)
     assert boot(again) == ""
 

@@ -375,7 +375,7 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
                     {"name": "eb", "addresses": ["10.20.0.3"], "publish": ["8080:81"]},
                 )
             ],
-            "Host port 8080/tcp is asked for twice: by blue/ea (8080:10.20.0.2:80/tcp) and blue/eb"
+            "Host port 8080/tcp is requested twice: by blue/ea (8080:10.20.0.2:80/tcp) and blue/eb"
             " (8080:10.20.0.3:81/tcp).",
         ),
         (
@@ -405,8 +405,8 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
         ),
         (
             [blue({"name": "loop"})],
-            "network blue: endpoint loop: namespace loop cannot be made: /run/netns/loop is something else than the"
-            " file of a namespace; remove it.",
+            "network blue: endpoint loop: namespace loop cannot be made: /run/netns/loop is not the file of a"
+            " namespace; remove it.",
         ),
         (
             [blue(bridge="eth9")],
@@ -588,8 +588,8 @@ def test_a_list_of_what_shall_go_that_is_empty_by_mistake_is_told_what_takes_eve
         once(host, [], prune="listed", state="absent")
 
     assert str(refused.value) == (
-        "networks: the list is empty; name the networks of project default that shall go; all that this collection has"
-        " made on a host goes by 'ansible-playbook dockerless.network.purge', or by the option everything."
+        "networks: the list is empty; name the networks of project default to remove; 'ansible-playbook"
+        " dockerless.network.purge', or the option everything, removes all that this collection has made on a host."
     )
 
 

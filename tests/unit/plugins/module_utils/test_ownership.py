@@ -264,13 +264,13 @@ def test_rules_that_nothing_on_the_host_can_take_away_are_told_of(host: MemoryHo
 
     assert "br-blue" not in host.host.links
     assert [text.partition(";")[0] for text in outcome.warnings] == [
-        "No packet filter works on this host, so the rules of what goes stay in the kernel until the next boot"
+        "No packet filter works on this host, so the rules of removed networks stay in the kernel until the next boot"
     ]
 
 
 @pytest.mark.parametrize("more", [{"state": "present"}, {"state": None}, {"networks": [BLUE]}])
 def test_everything_goes_by_no_mistake(host: MemoryHost, more: Facts) -> None:
-    with pytest.raises(InvalidRequest, match=r"^everything: it goes with state absent and an empty list"):
+    with pytest.raises(InvalidRequest, match=r"^everything: it needs state absent and an empty list"):
         make({**EVERYTHING, **more}, world(host))
 
 

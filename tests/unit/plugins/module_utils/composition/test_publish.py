@@ -140,8 +140,8 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
             "[::1]:80:80",
             "publish: [::1]:80:80: the kernel does not translate ::1; publish on 127.0.0.1 instead.",
         ),
-        ({}, "publish: say at least container_port."),
-        ({"host_ip": "192.0.2.1"}, "publish: say at least container_port."),
+        ({}, "publish: set at least container_port."),
+        ({"host_ip": "192.0.2.1"}, "publish: set at least container_port."),
         (
             {"container_port": 80, "port": 1},
             "publish: there is no option port; the options are host_port, container_port, protocol, host_ip,"

@@ -116,14 +116,14 @@ def test_a_host_without_nft_is_looked_at_without_an_error() -> None:
 def test_nft_that_fails_shows_nothing_and_is_told_of(says: str, told: list[str]) -> None:
     looked = Foreign(MemoryNetfilter(lambda argv, text: (1, "garbage", says)))
     assert looked.tables() == []
-    assert [sentence.partition(" what others")[0] for sentence in looked.troubles] == told
+    assert [sentence.partition(" rules of others")[0] for sentence in looked.troubles] == told
 
 
 def test_nft_that_prints_something_else_is_told_of() -> None:
     looked = Foreign(MemoryNetfilter(lambda argv, text: (0, "hello", "")))
     assert looked.tables() == []
     assert list(looked.troubles) == [
-        "nft -j list chains does not work here: its output is not JSON; what others have there cannot be told"
+        "nft -j list chains does not work here: its output is not JSON; rules of others there cannot be read"
     ]
 
 

@@ -100,7 +100,7 @@ def test_options() -> None:
         ),
         (
             {"allow": [{"to": "10.20.0.9", "from": "fd00::/8"}]},
-            "Bridge br-blue: nothing flows from fd00::/8 to 10.20.0.9/32; they are of two families.",
+            "Bridge br-blue: nothing flows from fd00::/8 to 10.20.0.9/32, which are of two families.",
         ),
         (
             {"allow": [{"to": "10.20.0.9", "port": 80}]},
@@ -132,7 +132,7 @@ def test_a_policy_that_cannot_be_is_refused(changes: dict[str, Any], message: st
 @pytest.mark.parametrize(
     ("requests", "error", "message"),
     [
-        ([blue(), blue(icc=False)], InvalidRequest, "Bridge br-blue is asked for twice."),
+        ([blue(), blue(icc=False)], InvalidRequest, "Bridge br-blue is requested twice."),
         (
             [blue(), blue(bridge="br-red", subnets=["10.20.0.0/16"])],
             Conflict,

@@ -75,7 +75,7 @@ def test_options() -> None:
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        ([{"name": "br0"}, {"name": "br0"}], "Bridge br0 is asked for twice."),
+        ([{"name": "br0"}, {"name": "br0"}], "Bridge br0 is requested twice."),
         (
             [{"name": "br0", "addresses": ["10.0.0.1/8"]}, {"name": "br1", "addresses": ["10.1.0.1/16"]}],
             "Bridges br0 and br1 overlap: 10.0.0.1/8 and 10.1.0.1/16; give one of them another subnet, or insist"

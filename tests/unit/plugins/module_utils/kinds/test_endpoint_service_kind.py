@@ -197,7 +197,7 @@ def test_new_names_restart_nobody(host: MemoryHost) -> None:
     outcome = service(host)
 
     assert outcome.commands[-1] == "systemctl daemon-reload"
-    assert outcome.warnings == ("Unit nginx.service sees the names of its endpoint when it is restarted.",)
+    assert outcome.warnings == ("Unit nginx.service sees the names of its endpoint only after a restart.",)
 
 
 def test_names_that_it_has_lost_are_mounted_again_while_it_runs(host: MemoryHost) -> None:
@@ -378,7 +378,7 @@ def test_one_unit_for_two_endpoints_is_refused(host: MemoryHost) -> None:
     kind = EndpointServiceKind()
     host.pid1.aliases["www.service"] = "nginx.service"
     one, two = ask(kind, NGINX), ask(kind, {**NGINX, "netns": "app"})
-    with pytest.raises(InvalidRequest, match="asked for by namespace web and by namespace app"):
+    with pytest.raises(InvalidRequest, match="requested by namespace web and by namespace app"):
         once(host, one, two)
     with pytest.raises(Conflict, match=r"by namespace web, and as www\.service by namespace app"):
         once(host, one, ask(kind, {"unit": "www", "netns": "app"}))
@@ -388,7 +388,7 @@ def test_a_socket_that_starts_it_is_named(host: MemoryHost) -> None:
     host.pid1.install("nginx.socket", runs=True)
     host.pid1.install("nginx.service", triggers=("nginx.socket",))
     [warning] = service(host).warnings
-    assert "is started by nginx.socket, whose sockets are the host's" in warning
+    assert "is started by nginx.socket, whose sockets stay on the host" in warning
 
 
 # ---- whole networks

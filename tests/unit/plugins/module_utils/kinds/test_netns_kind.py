@@ -61,7 +61,7 @@ def test_options() -> None:
 
 
 def test_one_namespace_is_not_asked_for_twice() -> None:
-    with pytest.raises(InvalidRequest, match=r"^Namespace web is asked for twice\.$"):
+    with pytest.raises(InvalidRequest, match=r"^Namespace web is requested twice\.$"):
         once(MemoryHost(), web(), web(pid=7))
 
 
@@ -163,9 +163,9 @@ def test_what_is_no_file_below_the_names_is_refused_and_stays(options: dict[str,
     outcome = once(host, gone(), check_mode=check_mode)
 
     assert str(conflict.value) == (
-        "Namespace web cannot be made: /run/netns/web is something else than the file of a namespace; remove it."
+        "Namespace web cannot be made: /run/netns/web is not the file of a namespace; remove it."
     )
-    assert outcome.warnings == ("/run/netns/web is something else than the file of a namespace, and stays.",)
+    assert outcome.warnings == ("/run/netns/web is not the file of a namespace, and stays.",)
     assert not outcome.changed and host.names["web"].blocked
 
 
@@ -223,7 +223,7 @@ def test_a_namespace_that_got_its_name_back_is_ours_as_before() -> None:
 
     outcome = converge(host, gone())
 
-    assert "which loses its network: process 7 (sleep, nginx.service)." in outcome.warnings[0]
+    assert "loses its network, and these processes still live in it: process 7 (sleep, nginx" in outcome.warnings[0]
     assert set(host.space(Place(pid=7)).links) == {"lo"}
 
 
@@ -412,9 +412,8 @@ def test_who_lives_in_it_is_named_and_loses_the_network() -> None:
     outcome = once(host, gone())
 
     assert outcome.warnings == (
-        "Still living in namespace web, which loses its network: process 1 (sleep), process 2 (sleep),"
-        " process 3 (sleep),"
-        " process 4 (sleep), process 5 (sleep) and 2 more.",
+        "Namespace web loses its network, and these processes still live in it: process 1 (sleep), process 2 (sleep),"
+        " process 3 (sleep), process 4 (sleep), process 5 (sleep) and 2 more.",
     )
     assert set(space.links) == {"lo"}
 

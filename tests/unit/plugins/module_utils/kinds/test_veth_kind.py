@@ -183,7 +183,7 @@ def test_a_peer_that_cannot_be_is_refused(peer: Mapping[str, Any], message: str)
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (web({"netns": None}), "veth v-blue-web: say where its peer lives: peer.netns or peer.pid."),
+        (web({"netns": None}), "veth v-blue-web: set peer.netns or peer.pid to say where its peer lives."),
         (
             web(addresses=["10.20.0.3/24"]),
             "veth v-blue-web: a port of a bridge has no addresses; give them to the bridge.",
@@ -201,7 +201,7 @@ def test_a_veth_pair_that_cannot_be_is_refused(request_: Request, message: str) 
 @pytest.mark.parametrize(
     ("requests", "message"),
     [
-        ([web(), web({"name": "eth1"})], "veth v-blue-web is asked for twice."),
+        ([web(), web({"name": "eth1"})], "veth v-blue-web is requested twice."),
         ([web(), web(name="v2")], "veth v-blue-web and veth v2 would both have the interface eth0 in namespace web."),
         (
             [web(), web({"netns": "db", "addresses": ["10.20.0.2/25"], "gateways": []}, name="v2")],
