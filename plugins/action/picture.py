@@ -31,7 +31,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         host = self._task.args.get("host") or (task_vars or {}).get("inventory_hostname", "")
         lines = drawn(self._task.args, str(host))
-        # what prints JSON prints nothing else, and has the lines in the result
+        # a callback that prints JSON must print nothing else, and has the lines in the result
         if "json" not in str(constants.DEFAULT_STDOUT_CALLBACK):
             Display().display("\n".join((*lines, "")))
         return {**result, "changed": False, "lines": lines}

@@ -23,7 +23,7 @@ _Value = t.TypeVar("_Value")
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
 PROJECT: Arguments = {"project": {"type": "str", "default": DEFAULT_PROJECT}}
 NETWORK: Arguments = {"network": {"type": "str"}, **PROJECT}
-# Of modules whose objects lead nowhere without others.
+# For modules whose objects need others to be of any use.
 WARN: Arguments = {"warn": {"type": "bool", "default": True}}
 
 # What happens to a service of systemd that leaves its endpoint while it runs.

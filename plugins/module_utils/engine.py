@@ -60,7 +60,7 @@ class Kind(t.Generic[Item]):
     returns: tuple[str, ...] = ()  # fields of Outcome that its module returns beside those of all modules
     ARGUMENTS: t.ClassVar[Arguments] = {}  # the options of the module of this name, beside state and aggregate
 
-    # Options that take names of endpoints, and the one of them, or beside them, that tells the family of addresses. A
+    # The options that take names of endpoints, and the option whose value decides the address family. A
     # dot leads to one inside of another.
     NAMES: t.ClassVar[tuple[str, ...]] = ()
     FAMILY = ""

@@ -65,7 +65,7 @@ def run_module(kind: Kind[_Item]) -> None:
 
 
 def _has_names(kind: Kind[_Item], options: Options) -> bool:
-    """Whether names of endpoints stand for their addresses; nothing but an address needs no look."""
+    """Whether options have names of endpoints in the place of addresses."""
     if not any(options.get(option.partition(".")[0]) for option in kind.NAMES):
         return False
     from .kinds.endpoint_names import has_names

@@ -18,7 +18,7 @@ Holding = tuple[str, str]
 
 
 def first_of_another(label: str, holdings: t.Iterable[Holding]) -> Holding | None:
-    """What belongs to another project than that of ``label``."""
+    """The first of these that belongs to another project than that of ``label``."""
     others = (found for found in holdings if found[1] not in ("", label))
     return next((found for found in others if project_of(found[1]) != project_of(label)), None)
 

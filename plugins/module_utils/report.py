@@ -142,7 +142,7 @@ class HostReport:
     views: tuple[NameView, ...] = ()  # of endpoints with a DNS server, without their names
 
     def has_anything(self) -> bool:
-        """Whether anything of ours is in it; what the host itself is like does not count."""
+        """Whether anything of ours is in it; facts about the host itself do not count."""
         facts = replace(self, forwards=frozenset(), uplinks=None, uplink_addresses=(), backend=None, foreign=())
         return replace(facts, at_boot="", drops=()) != HostReport()
 

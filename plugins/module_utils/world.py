@@ -515,7 +515,7 @@ class World:
         self._source_rules_of(place).append(rule)
 
     def drop_source_rule(self, place: Place, rule: SourceRule) -> None:
-        """A step of this run removes such a rule."""
+        """Note that a step of this run removes such a rule."""
         self._source_rules_of(place).remove(rule)
 
     def ways_of_answers(self) -> t.Sequence[tuple[Network, int, str]]:
@@ -567,11 +567,11 @@ class World:
         return not self.is_new(home) and len(self.host.stack(home).links()) > 2
 
     def put_route(self, place: Place, link: str, route: Route, protocol: int) -> None:
-        """A step of this run adds a route."""
+        """Note that a step of this run adds a route."""
         self._table_of(place, route.table).append(RouteEntry(with_metric(route), link, protocol))
 
     def drop_route(self, place: Place, entry: RouteEntry) -> None:
-        """A step of this run removes a route."""
+        """Note that a step of this run removes a route."""
         self._table_of(place, entry.route.table).remove(entry)
 
     def settle_routes(self, place: Place, link: str) -> None:

@@ -93,9 +93,9 @@ class FirewallSession:
         self.drop_foreign = False
         self.drop_transit: frozenset[int] = frozenset()
         self.in_use = False
-        self.revision = 0  # goes up when what is wanted changes by something that is not an object of the rules
-        self.left: list[str] = []  # the back-ends whose rules go by the plan
-        self.stale: list[PortFlows] = []  # flows that must not go on as they began
+        self.revision = 0  # counts changes of the wanted rules by objects of other kinds
+        self.left: list[str] = []  # the back-ends whose rules the plan removes
+        self.stale: list[PortFlows] = []  # flows whose translation has become wrong
         self.moved: dict[t.Any, PublishedPort] = {}  # ports that lead elsewhere now, as they were, by their keys
 
     def open(self) -> None:

@@ -58,7 +58,7 @@ def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
     # -I: without the environment and the user's own packages. Those of the distribution stay, among them pyroute2.
     run = shlex.join([python, "-I", BOOT_ENGINE, "apply"])
     wait = [_WAIT] if meets_firewalld else []
-    # should the engine fail, the guard is closed
+    # if the engine fails, the guard stays closed
     first = ["ExecStartPre=-%s" % line for line in (*wait, *_loading(loads))]
     # what the user has added to our rules is only there; where our rules are in place, it is refused
     again = [*wait, *('/bin/sh -c "%s 2>/dev/null"' % line for line in _loading(loads))]

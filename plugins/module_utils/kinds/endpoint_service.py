@@ -27,7 +27,7 @@ if t.TYPE_CHECKING:
 # Where a unit runs, in a description.
 _INSIDE, _ELSEWHERE, _NOWHERE = "in the endpoint", "elsewhere", "nowhere"
 _ANY = endpoint_unit("*")
-# What sets up the network of the host would wait for endpoints, and they for it.
+# A unit that sets up the network of the host would wait for endpoints, and these wait for such units.
 _EARLY = ("network-pre.target", "network.target")
 
 
@@ -278,7 +278,7 @@ def _take_target(world: World) -> list[Operation]:
 
 
 def _release(netns: str, world: World) -> list[Operation]:
-    """Nobody waits for an endpoint any more."""
+    """The step after which no unit waits for an endpoint any more."""
     anchor, left = endpoint_unit(netns), _left(world)
     stops = netns not in left.values() and world.unit(anchor).runs
     if stops:

@@ -194,7 +194,7 @@ class Service:
 
 
 def _verb(verb: str) -> UnitVerb:
-    """It comes after the unit that builds networks at boot, which may be what is doing this, and is not waited for."""
+    """The step with a verb of systemctl. Nothing waits for it: the unit is ordered after the one that may run us."""
     return UnitVerb(verb, (NAMES_UNIT,), alone=True)
 
 

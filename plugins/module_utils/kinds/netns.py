@@ -184,7 +184,7 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
 
     @staticmethod
     def _empty(name: str, world: World) -> list[Operation]:
-        """Take the network from a namespace: it lives on, veth pairs and all, for as long as a process lives in it."""
+        """The steps that disconnect a namespace: with its links, it exists for as long as a process lives in it."""
         if not world.processes_in(Place(netns=name)):
             return []  # the kernel takes the veth pairs with it
         who = enumerate_few(list(map(str, world.left_in(Place(netns=name)))))

@@ -70,7 +70,7 @@ class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
 
     def plan(self, item: NamespaceFile, state: str, world: World) -> list[Operation]:
         path, there, label = self._look(item, world)
-        # what a power cut left of a file is empty
+        # a power cut may leave an empty file
         if state == "present" and there and label is None:
             world.remark(_NOT_OURS, path)
             return []

@@ -159,7 +159,7 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
             self._refuse_taken(item, there, world)
             ports.add(item)
             moved = there if there is not None and _target(there) != _target(item) else None
-            # A TCP client begins anew by itself; a UDP one goes on with the translation that it began with.
+            # A TCP client connects again by itself; a UDP client keeps the translation that it began with.
             if moved is not None and item.protocol == "tcp":
                 rules.moved[item.key] = moved
             elif moved is not None or (there is None and item.protocol == "udp"):

@@ -119,7 +119,7 @@ class NftablesBackend(Backend):
         ours = table.difference(table.Table(), layout.render(desired))
         if not ours:
             return []
-        # unlike "add", which is content with a table that is there
+        # unlike "add", this fails if the table exists
         text, trouble = "create" + ours[len("add") :], ""
         theirs = self._theirs(desired)
         if theirs:
