@@ -97,7 +97,7 @@ class World:
         self.claims = Claims()
         self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where
         self.beforehand: list[Operation] = []  # steps that come before all removals
-        self.settled: list[tuple[t.Any, t.Any, str]] = []  # kind, object and state of what has been planned
+        self.settled: list[tuple[t.Any, t.Any, str]] = []  # AnyKind, object and state of what is planned
         self.restoring = False  # this run restores objects, which have been permitted before
         self.afterwards: list[Operation] = []  # steps that come after all others
         self.places = Places(host)

@@ -75,7 +75,7 @@ def read_networks(value: object) -> list[Options]:
     return t.cast(list[Options], read_list("", "networks", _NETWORKS, _said(value)))
 
 
-def unquoted_names(value: t.Any) -> list[str]:
+def unquoted_names(value: object) -> list[str]:
     """What to say of names in a list that are numbers."""
     return unquoted({"networks": _NETWORKS}, {"networks": value})
 

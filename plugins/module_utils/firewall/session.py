@@ -23,6 +23,7 @@ from ..model import (
     Masquerade,
     Network,
     OutInterface,
+    PortRange,
     PublishedPort,
     overlap,
 )
@@ -96,7 +97,8 @@ class FirewallSession:
         self.revision = 0  # counts changes of the wanted rules by objects of other kinds
         self.left: list[str] = []  # the back-ends whose rules the plan removes
         self.stale: list[PortFlows] = []  # flows whose translation has become wrong
-        self.moved: dict[t.Any, PublishedPort] = {}  # ports that lead elsewhere now, as they were, by their keys
+        # ports that get another target in this run, as they were before it, by their keys
+        self.moved: dict[tuple[int, Address | None, str, PortRange], PublishedPort] = {}
 
     def open(self) -> None:
         """Choose the back-end and read the rules; FirewallError if no back-end works."""

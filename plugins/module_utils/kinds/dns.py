@@ -42,7 +42,7 @@ class _Book:
         self.done = False
         self._sound: bool | None = None
         # most endpoints of a network know the same
-        self._described: dict[tuple[str, int, int], dict[str, t.Any]] = {}
+        self._described: dict[tuple[str, int, int], dict[str, object]] = {}
         self._same: dict[tuple[int, int], bool] = {}
         self._world = world
 
@@ -143,7 +143,7 @@ def _require(world: World) -> None:
         )
 
 
-def _beyond(names: Names, known: Names) -> dict[str, t.Any]:
+def _beyond(names: Names, known: Names) -> dict[str, object]:
     """The names that the other one does not say so: in a large network each server knows thousands."""
     found = [name for name, addresses in names.items() if known.get(name) != addresses]
     shown = {name: names[name] for name in found[:_SHOWN]}

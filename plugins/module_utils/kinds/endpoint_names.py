@@ -82,14 +82,16 @@ class EndpointNames:
             )
         return [{**entry, "to": two, **({} if one is None else {"from": one})} for one, two in fitting]
 
-    def _routes(self, entry: t.Mapping[str, t.Any]) -> list[Options]:
-        """A route for each address of what it leads to, by the address of that family."""
+    def _routes(self, entry: Options) -> list[Options]:
+        """A route for each address of its destination, by the gateway's address of the same family."""
         if not any(map(is_name, _ends(entry))):
             return [dict(entry)]
         targets = [entry["to"]] if entry["to"] == _DEFAULT else self._side(_ROUTES + ".to", entry["to"])
         ways = self._side(_ROUTES + ".via", entry.get("via"))
         pairs = [(to, via) for to in targets for via in ways]
-        fitting = [(to, via) for to, via in pairs if via is None or to == _DEFAULT or (":" in to) == (":" in via)]
+        fitting = [
+            (to, via) for to, via in pairs if via is None or to == _DEFAULT or (":" in str(to)) == (":" in str(via))
+        ]
         if not fitting:
             raise InvalidRequest(
                 "%s: nothing leads to %s by %s; they share no address family."
@@ -97,7 +99,7 @@ class EndpointNames:
             )
         return [{**entry, "to": to, **({} if via is None else {"via": via})} for to, via in fitting]
 
-    def _side(self, option: str, value: object) -> list[t.Any]:
+    def _side(self, option: str, value: object) -> list[object]:
         return [str(address) for address in self._addresses(option, str(value))] if is_name(value) else [value]
 
     def _addresses(self, option: str, name: str) -> list[Address]:
@@ -124,13 +126,13 @@ def has_names(options: Options, names: t.Iterable[str]) -> bool:
 
 
 def _values(options: Options, option: str) -> list[t.Any]:
-    """What an option has, as a list."""
+    """The values of an option, as a list; their type follows from its argument spec."""
     outer, dot, inner = option.partition(".")
     value = options.get(outer)
     value = (value or {}).get(inner) if dot else value
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _ends(entry: t.Mapping[str, t.Any]) -> list[t.Any]:
-    """What a flow or a route leads from, to and by."""
+def _ends(entry: Options) -> list[object]:
+    """The source, the destination and the gateway of a flow or a route."""
     return [entry.get(side) for side in ("from", "to", "via") if entry.get(side) != _DEFAULT]

@@ -14,9 +14,7 @@ from ...model import VERSIONS
 from ..backend import FirewallError, NoProgram, first_line
 
 if t.TYPE_CHECKING:
-    from .rules import Chain, Table
-
-Json = t.Any  # what ``nft -j`` prints
+    from .rules import Chain, Json, Table
 
 # The place that ufw has for rules of others; coexist/ufw.py deals with the rules there.
 USER_CHAINS = ("ufw-user-forward", "ufw6-user-forward")

@@ -31,6 +31,7 @@ BASE_CHAINS = {
     names.HAIRPIN: hook("nat", "postrouting", "srcnat"),
     names.EGRESS: hook("nat", "postrouting", "srcnat"),
 }
+_Item = t.TypeVar("_Item")
 
 
 def render(state: FirewallState) -> Table:
@@ -72,5 +73,5 @@ def parse(table: Table) -> FirewallState:
     )
 
 
-def _sorted(items: t.Iterable[t.Any]) -> list[t.Any]:
+def _sorted(items: t.Iterable[_Item]) -> list[_Item]:
     return sorted(items, key=str)

@@ -78,7 +78,7 @@ def keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], El
                 yield parts, element
 
 
-def attempt(parse: t.Callable[..., Found], *values: t.Any) -> Found | None:
+def attempt(parse: t.Callable[..., Found], *values: object) -> Found | None:
     """The result of ``parse``, or None if somebody altered the text beyond recognition, so that it is rewritten."""
     try:
         return parse(*values)
