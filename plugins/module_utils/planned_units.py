@@ -17,22 +17,22 @@ if t.TYPE_CHECKING:
 
 
 class _Plan(t.NamedTuple):
-    """What is wanted of a unit; None: whatever it is now."""
+    """The wanted state of a unit; None: as it is now."""
 
     runs: bool | None = None
     enabled: bool | None = None
     netns: str | None = None  # the file of a namespace; empty for the host's own
-    anew: bool = False  # whether its processes are still to come, so that none of those that it has now stays
+    anew: bool = False  # whether it starts again, so that none of its present processes stays
 
 
 class PlannedUnits:
-    """What this run wants of units, by the names that they are known by."""
+    """The wanted states of units in this run, by their main names."""
 
     def __init__(self) -> None:
         self._plans: dict[str, _Plan] = {}
 
     def put(self, name: str, runs: bool | None, enabled: bool | None, netns: str | None, anew: bool) -> None:
-        """Join this with what is planned for the unit; Conflict when that is something else."""
+        """Add this to the plan for a unit; Conflict if that is something else."""
         plan = self._plans.get(name, _Plan())
         _refuse(name, plan, _Plan(runs, enabled, netns))
         self._plans[name] = _Plan(
@@ -49,7 +49,7 @@ class PlannedUnits:
 
 
 def _refuse(name: str, plan: _Plan, asked: _Plan) -> None:
-    """Of two different wishes the later step would take back what the earlier one does, at each run anew."""
+    """Raise Conflict for two different wishes: the later step would undo the earlier one, in each run again."""
     one, other = _words(plan), _words(asked)
     for topic in one.keys() & other.keys():
         if one[topic] != other[topic]:
@@ -60,7 +60,7 @@ def _refuse(name: str, plan: _Plan, asked: _Plan) -> None:
 
 
 def _words(plan: _Plan) -> dict[str, str]:
-    """What a plan wants, by topic, for a message."""
+    """A plan in words, by topic, for a message."""
     found: dict[str, str] = {}
     if plan.runs is not None:
         found["runs"] = "be running" if plan.runs else "be stopped"

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The back-ends that there are, a row for each, and which of them this host is to use.
+"""All back-ends, a row each, and the choice of one for this host.
 
-A row says all that others have to know of a back-end: none of them has its name.
+A row has everything that other files need to know of a back-end, so none of them contains its name.
 
-A module is compiled anew on the managed host at each call, so a row says how to load its back-end, and what a run does
-not use is not imported.
+A managed host may compile a module in each call. So a row says how to load its back-end, and a run only imports the
+back-ends that it uses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from .foreign.reader import Foreign
 
 
-# Older ones refuse the types of our sets and maps.
+# Older versions refuse the types of our sets and maps.
 _OLDEST_NFT = (1, 0, 6)
 
 
@@ -33,18 +33,18 @@ class Row:
     """A back-end before it is loaded."""
 
     name: str
-    tools: tuple[str, ...]  # how the names of its programs begin
-    package: str  # what they are installed by
+    tools: tuple[str, ...]  # prefixes of the names of its programs
+    package: str  # the package of these programs
     files: tuple[str, ...]  # the names of its snapshots
-    # Whether a chain, by its table and its name, is one of ours, and not there for rules of the user's.
+    # Whether a chain, by its table and its name, is ours and not meant for rules of the user.
     owns: t.Callable[[str, str], bool]
     load: t.Callable[[Netfilter], Backend]
-    # What finds and removes the rules of this one when another one is in use.
+    # Loads what finds and removes its rules while another back-end is in use.
     load_remover: t.Callable[[Netfilter], Backend]
-    # Whether this host may have rules of it; the look loads nothing into the kernel.
+    # Whether this host may have its rules; to check this loads nothing into the kernel.
     may_have_rules: t.Callable[[Netfilter, Foreign], bool]
     automatic: bool = True  # whether ``auto`` tries it
-    # Why it is too old to write our rules, although it may read and delete them.
+    # The reason why it is too old to write our rules, although it may read and delete them.
     too_old: t.Callable[[Foreign], Trouble | None] = lambda foreign: None
 
 
@@ -108,7 +108,7 @@ ROWS = (
         _owned_in_iptables,
         _iptables,
         load_remover=lambda netfilter: _iptables(netfilter, "nft"),
-        # nft, where it works, sees at once what the nf_tables variant of iptables has
+        # if nft works, it shows the rules of the nf_tables variant of iptables
         may_have_rules=lambda netfilter, foreign: not foreign.nft_works() or foreign.nft_sees_ours_in_iptables(),
     ),
     Row(
@@ -130,7 +130,7 @@ BACKEND: Arguments = {
 
 
 def choose(choice: str, netfilter: Netfilter, foreign: Foreign) -> Backend:
-    """The back-end that is asked for; FirewallError when it does not work. It may have read, to prove that it works."""
+    """The requested back-end; FirewallError if it does not work. To prove that it works, it may have read its rules."""
     troubles: list[str] = []
     kind: type[FirewallError] = NoPacketFilter
     for row in ROWS:
@@ -147,17 +147,17 @@ def choose(choice: str, netfilter: Netfilter, foreign: Foreign) -> Backend:
 
 
 def package_of(tool: str) -> str | None:
-    """The package that has a back-end's program; None for a program of somebody else."""
+    """The package of a back-end's program; None for another program."""
     return next((row.package for row in ROWS if tool.startswith(row.tools)), None)
 
 
 def is_ours(table: str, chain: str) -> bool:
-    """Whether a chain has rules of ours, whichever back-end wrote them; not one that is there for the user's."""
+    """Whether a chain has rules of ours, of any back-end; not if it is meant for rules of the user."""
     return any(row.owns(table, chain) for row in ROWS)
 
 
 def others(chosen: Backend, netfilter: Netfilter, foreign: Foreign) -> t.Iterator[Backend]:
-    """Back-ends other than the chosen one that may have rules of ours; FirewallError when one fails to tell."""
+    """Back-ends other than the chosen one that may have rules of ours; FirewallError if one cannot be read."""
     for row in ROWS:
         if row.name != chosen.name and row.may_have_rules(netfilter, foreign):
             backend = row.load_remover(netfilter)
@@ -166,6 +166,6 @@ def others(chosen: Backend, netfilter: Netfilter, foreign: Foreign) -> t.Iterato
                 yield backend
             elif not trouble.is_absent:
                 raise FirewallError(
-                    "Back-end %s: %s. It may have rules of this collection, which nobody can see or take away until it"
+                    "Back-end %s: %s. It may have rules of this collection, which cannot be read or removed until it"
                     " works." % (row.name, trouble.text.rstrip("."))
                 )

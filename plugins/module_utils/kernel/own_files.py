@@ -10,7 +10,7 @@ import typing as t
 
 
 class Unreadable(Exception):
-    """Our own files cannot be had, as in a process of Mitogen, which has them from another host."""
+    """Our own files cannot be read, as in a process of Mitogen, which gets them from another host."""
 
 
 def folder() -> str:
@@ -19,7 +19,7 @@ def folder() -> str:
 
 
 def read(name: str) -> str:
-    """The text of one of them, by its path below module_utils/; raises Unreadable."""
+    """The text of a file, by its path below module_utils/; raises Unreadable."""
     loader = t.cast(t.Any, globals().get("__loader__"))
     try:
         return t.cast(bytes, loader.get_data(os.path.join(folder(), name))).decode()

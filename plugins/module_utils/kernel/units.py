@@ -39,9 +39,9 @@ class Unit:
     parts: tuple[str, ...] = ()  # units that are restarted with it
     joins: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
-    is_stale: bool = False  # whether its files are not those any more that systemd has read
-    begun: int = 0  # when it was started last, or that was tried; 0: never
-    reached: int = 0  # when that was done
+    is_stale: bool = False  # whether its files have changed since systemd read them
+    begun: int = 0  # when its last start began; 0: never
+    reached: int = 0  # when that start was complete
     takes_mounts: bool = True  # while it runs: systemctl bind came with version 248, as did a property of services
 
     @property
@@ -55,7 +55,7 @@ class Unit:
         return self.enabled in _ENABLED
 
     def brought_to(self, runs: bool | None, enabled: bool | None, netns: str | None, anew: bool) -> Unit:
-        """The unit when this has been done to it; None leaves it as it is. Nobody knows the process it will have."""
+        """The unit after these changes; None: no change. Its new process is unknown."""
         unit = self
         if anew or runs not in (None, self.runs):
             unit = replace(unit, active="active" if runs else "inactive", pid=0)
@@ -147,7 +147,7 @@ def _is_mounted(place: str, path: str) -> bool:
 
 
 def deleted(pid: int, places: t.Iterable[str]) -> list[str]:
-    """The places where a process sees a file that is deleted. The kernel mounts nothing over that."""
+    """The places where a process sees a deleted file, over which the kernel mounts nothing."""
     return [place for place in places if _is_deleted("/proc/%d/root%s" % (pid, place))]
 
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """python-iptables: changes of legacy tables, made in a child process under the lock of iptables.
 
-What is to be done comes as data, and all of it is built before the first table is committed. Errors are HostError.
+The changes come as data, and all of them are built before the first table is committed. Errors are HostError.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import typing as t
 
 from .errors import HostError
 
-# Debian's place, and that of others.
+# The folder in Debian, and that of other distributions.
 _EXTENSIONS = ("/usr/lib/*-linux-*/xtables", "/usr/lib64/xtables", "/usr/lib/xtables")
 _FAMILIES = {4: ("Table", "Rule"), 6: ("Table6", "Rule6")}
 
@@ -27,13 +27,13 @@ _FAMILIES = {4: ("Table", "Rule"), 6: ("Table6", "Rule6")}
 class Extension(t.NamedTuple):
     """A match or a target of a rule, with its parameters in their order."""
 
-    kind: str  # match, target, or goto for a target that does not come back
+    kind: str  # match, target, or goto for a target without return
     name: str
     parameters: tuple[tuple[str, str], ...] = ()
 
 
 class Rule(t.NamedTuple):
-    """A rule as python-iptables has it: attributes, and extensions."""
+    """A rule for python-iptables: attributes, and extensions."""
 
     text: str  # for errors
     attributes: tuple[tuple[str, str], ...]
@@ -41,13 +41,13 @@ class Rule(t.NamedTuple):
 
 
 class Change(t.NamedTuple):
-    """One step of a transaction, by the option of iptables that does it; without a rule, one of a chain as a whole."""
+    """One step of a transaction, by the option of iptables for it; without a rule, it changes a whole chain."""
 
     verb: str  # -N makes a chain or empties it
     table: str
     chain: str
     rule: Rule | None = None
-    place: int = 1  # of a rule that is inserted: its number from then on
+    place: int = 1  # the number that an inserted rule gets
 
 
 def is_installed() -> bool:
@@ -61,7 +61,7 @@ def commit(version: int, changes: t.Sequence[Change], seconds: int) -> None:
 
 
 def build(version: int, rules: t.Sequence[Rule], is_chain: t.Callable[[str], bool]) -> None:
-    """See that rules can be built, which touches no table; ``is_chain``: whether a rule may jump there."""
+    """Check that rules can be built, without touching a table; ``is_chain``: whether a rule may jump there."""
     _in_child(lambda: _build(version, rules, is_chain))
 
 
@@ -69,7 +69,7 @@ def build(version: int, rules: t.Sequence[Rule], is_chain: t.Callable[[str], boo
 
 
 def _in_child(work: t.Callable[[], None]) -> None:
-    """Do something in a process that ends then."""
+    """Run a function in a child process."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -86,7 +86,7 @@ def _in_child(work: t.Callable[[], None]) -> None:
 
 
 def _report(work: t.Callable[[], None], writing: int) -> int:
-    """The exit code; what went wrong goes into the pipe. python-iptables gets an output of its own to redirect."""
+    """The exit code; an error goes into the pipe. python-iptables gets its own output, as it redirects that."""
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):
@@ -103,7 +103,7 @@ def _report(work: t.Callable[[], None], writing: int) -> int:
 
 
 def _iptc() -> t.Any:
-    """The library, which is imported in a child: what is set here for its sake ends with that."""
+    """The library, imported in a child process, with which all settings for it end."""
     os.environ.update(_places(os.environ))
     _leave_distutils_alone()
     try:
@@ -114,8 +114,8 @@ def _iptc() -> t.Any:
 
 
 def _places(environ: t.Mapping[str, str]) -> dict[str, str]:
-    """Where it finds its own library and the extensions of iptables: it would ask ldconfig, gcc and ld, which costs
-    more than all the rest."""
+    """Set where it finds its own library and the extensions of iptables. Otherwise it would call ldconfig, gcc and ld,
+    which takes longer than everything else."""
     found: dict[str, str] = {}
     spec = importlib.util.find_spec("iptc")
     if spec is not None and spec.origin is not None and "IPTABLES_LIBDIR" not in environ:
@@ -127,7 +127,7 @@ def _places(environ: t.Mapping[str, str]) -> dict[str, str]:
 
 
 def _leave_distutils_alone() -> None:
-    """It wants one function of distutils, in the place of which setuptools would import the whole of itself."""
+    """Give it the one function of distutils that it uses, as setuptools would import itself as a whole instead."""
     if sys.version_info < (3, 12):
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__class__.__name__ != "DistutilsMetaFinder"]
 
@@ -179,9 +179,9 @@ def _change(iptc: t.Any, version: int, table: t.Any, change: Change) -> None:
 
 
 def _rule(iptc: t.Any, version: int, rule: Rule, table: t.Any) -> t.Any:
-    """A rule as python-iptables wants it."""
+    """A rule for python-iptables."""
     kind = getattr(iptc, _FAMILIES[version][1])
-    # To learn what is a chain it would open, and so make, every table there is, each with autocommit.
+    # To find out what is a chain, it would open, and so create, every table, each with autocommit.
     built = type(kind.__name__, (kind,), {"tables": [table]})()
     for name, value in rule.attributes:
         setattr(built, name, value)
@@ -206,7 +206,7 @@ def _set_parameter(made: t.Any, name: str, value: str, rule: Rule) -> None:
 
 
 class _Chains:
-    """What a rule asks of its table when no table shall be opened."""
+    """The part of a table that a rule needs, so that no table is opened."""
 
     def __init__(self, is_chain: t.Callable[[str], bool]) -> None:
         self.is_chain = is_chain

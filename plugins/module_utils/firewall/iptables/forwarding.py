@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The forwarding of others, in iptables: what is stopped that concerns no network of ours."""
+"""The forwarding of others in iptables: rules that stop packets which do not concern our networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOREIGN: Rule = ("-m", "devgroup", "!", "--src-group", GROUP, "!", "--dst-group
 
 
 def render(drop_foreign: bool, transit: t.Collection[int], outsiders: t.Collection[str], draft: Draft) -> None:
-    """The chains that drop everything of others, or what of some IP versions concerns no bridge of theirs either."""
+    """The chains that drop all packets of others, or in some IP versions those that concern no bridge of others."""
     if draft.version in transit:
         _render_transit(sorted(outsiders), draft)
     if drop_foreign:
@@ -26,8 +26,8 @@ def render(drop_foreign: bool, transit: t.Collection[int], outsiders: t.Collecti
 
 
 def _render_transit(outsiders: t.Sequence[str], draft: Draft) -> None:
-    """iptables cannot tell a bridge from another link, and one that comes later must not be cut off: so the links of
-    now that are none are named, those that packets come in by and those that they leave by."""
+    """The rules with names of links: iptables cannot recognise a bridge, and a later bridge must not be cut off. So the
+    rules name all present links that are not bridges, as incoming and as outgoing ones."""
     for where in (names.FOREIGN, names.TRANSIT):
         draft.chains.setdefault(where, [])
     for name in filter(can_be_named, outsiders):
@@ -39,8 +39,8 @@ def _render_transit(outsiders: t.Sequence[str], draft: Draft) -> None:
 
 
 def parse(rules: Rules) -> tuple[bool, bool, set[str]]:
-    """Whether the chains of one address family drop everything of others, or what concerns none of their bridges; and
-    the links that this is about."""
+    """Whether the chains of one address family drop all packets of others, or only those without a bridge, and the
+    links that these rules name."""
     drops_all = any(rule.get("-j") == "DROP" for rule in rules.get(names.FOREIGN, ()))
     outsiders = {rule["-o"] for rule in rules.get(names.TRANSIT, ()) if "-o" in rule}
     return drops_all, names.TRANSIT in rules, outsiders

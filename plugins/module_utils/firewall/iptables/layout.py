@@ -4,9 +4,9 @@
 """How a FirewallState lies in chains of iptables, and back.
 
 Policies, masquerades, ports and the forwarding of others each have chains of their own, which are there only while that
-section has something to say; all chains are there twice, for IPv4 and for IPv6. docs/rules.md tells what each is for.
-A rule that we would not have written says nothing; it goes when its chain is compared with the wanted one. What is left
-of something that was damaged by hand is never read as more open than it is.
+section has rules; all chains exist twice, for IPv4 and for IPv6. docs/rules.md describes each of them. A rule that we
+would not have written is ignored, and removed when its chain is compared with the wanted one. The rest of a damaged
+section never counts as more open than it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .words import INVALID_STATE, LOCAL_ADDRESS, Draft
 
 
 class _Entry(t.NamedTuple):
-    """How packets come to us: from a built-in chain to a chain of ours, where that is there."""
+    """How packets get to us: by a jump from a built-in chain to a chain of ours, if that exists."""
 
     builtin: str
     where: names.ChainKey
@@ -30,8 +30,8 @@ class _Entry(t.NamedTuple):
     match6: Rule | None = None  # None: the same as for IPv4
 
 
-# For each built-in chain from top to bottom. The kernel forwards no link-local source, and ::1 never leaves the host:
-# do not translate these. Untranslated, they are refused as if nothing were published.
+# For each built-in chain from top to bottom. The kernel does not forward link-local sources, and ::1 never leaves the
+# host, so these are not translated. Untranslated, they are refused as if nothing were published.
 JUMPS = (
     _Entry("PREROUTING", names.LOOPBACK),
     _Entry("PREROUTING", names.GUARD),

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The legacy back-end: the rules of the iptables back-end, written by python-iptables through libiptc.
 
-Only on request, since iptables-legacy-restore does the same in a fiftieth of the time. It is fenced in:
+Only used on request, since iptables-legacy-restore does the same in a fiftieth of the time. It needs precautions:
 
 - python-iptables has its own copy of the C structures of libxtables, wrong since 1.8.11 (ldx/python-iptables#353);
 - it writes the legacy tables, whatever the host's iptables shows, so that has to be the legacy variant;
@@ -85,7 +85,7 @@ class LegacyBackend(IptablesBackend):
 class WriteByLibiptc(Operation):
     """One transaction of one family: all its rules are built before the first table is committed.
 
-    It is here and not among the other operations since only this back-end knows how to carry it out.
+    This operation is not among the others, as only this back-end knows how to carry it out.
     """
 
     version: int
@@ -101,7 +101,7 @@ class WriteByLibiptc(Operation):
         return [WriteByLibiptc(self.version, self.after, self.before, self.backend)]
 
     def rehearse(self) -> None:
-        """Raise FirewallError when python-iptables cannot build one of the rules; touches no table."""
+        """Raise FirewallError if python-iptables cannot build one of the rules; touches no table."""
         text = transaction(self.before, self.after)
         libiptc.rehearse(self.version, text)
 
@@ -129,7 +129,7 @@ class WriteByLibiptc(Operation):
             libiptc.commit(self.version, text)
 
     def _take_back(self, error: FirewallError) -> None:
-        """Tables are committed one by one, so the first may be written when the second fails."""
+        """Undo the change: tables are committed one by one, so the first may be written when the second fails."""
         try:
             self._write(self._read(), self.before)
         except FirewallError as trouble:

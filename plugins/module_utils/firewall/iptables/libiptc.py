@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What iptables-legacy-restore --noflush would do with a text, for python-iptables to do (kernel/xtables.py)."""
+"""Turns the input of iptables-legacy-restore --noflush into changes for python-iptables (kernel/xtables.py)."""
 
 from __future__ import annotations
 

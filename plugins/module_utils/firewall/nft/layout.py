@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a FirewallState lies in one nftables table, and back.
 
-A network, a port or a permission is an element of a set or map; the number of rules does not grow with them, but
+A network, a port or a permission is an element of a set or map. So the number of rules does not grow with them, except
 for one rule for each masquerade and each allowed flow. The table has four sections (policies, masquerades, ports,
-forwarding of others), each with its own chains and sets, which are there only when the section has something to say.
-So sections written one after the other add up to the same table as all at once. docs/rules.md tells what each is for.
+forwarding of others), each with its own chains and sets, which exist only while the section has rules. So sections that
+are written one after the other add up to the same table as all at once. docs/rules.md describes each of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import names
 from .table import Chain, Table, hook
 from .words import Draft
 
-# Where the kernel comes to us; all other chains are only jumped to.
+# The chains that the kernel calls; all others are only jumped to.
 BASE_CHAINS = {
     names.GUARD: hook("filter", "prerouting", "mangle"),
     names.PUBLISH_IN: hook("nat", "prerouting", "dstnat"),
@@ -58,7 +58,7 @@ def render(state: FirewallState) -> Table:
 
 
 def parse(table: Table) -> FirewallState:
-    """The state that a table holds; what is damaged beyond recognition is left out, and so rewritten."""
+    """The state in a table. Rules that are damaged beyond recognition are left out, and so rewritten."""
     if not table.chains:
         return FirewallState()
     from . import forwarding, masquerades, policies, ports

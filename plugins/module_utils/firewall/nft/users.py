@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What in our table is the user's: the rules in the chain for them, and the chains and sets that those name.
+"""The part of our table that belongs to the user: rules in the user's chain, and the chains and sets that they use.
 
-We never write these rules, and know only a few statements of nft(8): as text they are had from nft itself.
+We never write these rules, and only know a few statements of nft(8), so nft itself prints them as text.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .table import Chain, Set, Table
 
 _PLACE = "%s %s" % (NFT_FAMILY, NFT_TABLE)
 _TRIAL = _PLACE + "_trial"
-# A rule is as table.py spells it, some statements as JSON.
+# Rules in the spelling of table.py, with some statements as JSON.
 _LEADS_TO = re.compile(r'(?:\b(?:jump|goto) |"target": ")([^\s"]+)')
 _LOOKS_INTO = re.compile(r"@([\w./-]+)")
-# What a table has, each with its kind and its name.
+# Objects of a table, each with its kind and its name.
 _BLOCK = re.compile(r"^\t(set|map|chain) (\S+) \{\n.*?^\t\}\n", re.MULTILINE | re.DOTALL)
 _COME_AND_GO = re.compile(r"^\t\tflags [^\n]*\b(?:dynamic|timeout)\b", re.MULTILINE)
 _ELEMENTS = re.compile(r"^\t\telements = \{.*?\}\n", re.MULTILINE | re.DOTALL)
 
 
 def of_user(current: Table, ours: Table) -> Table:
-    """What is the user's in a table in which we want no more than ``ours``; nothing when their chain is empty."""
+    """The user's objects in a table whose other objects are ``ours``; none if the user's chain is empty."""
     chains: dict[str, Chain] = {}
     going = [names.USER]
     while going:
@@ -49,8 +49,8 @@ def _named(what: re.Pattern[str], chain: Chain) -> list[str]:
 
 
 def as_text(theirs: Table, netfilter: Netfilter) -> str:
-    """What adds them to our table, in the words of nft; without what packets have counted, or put there."""
-    # nft 1.0.6 finds only the first of several chains or sets that it is to list
+    """The text for nft that adds them to our table, without counters and without elements that packets have added."""
+    # nft 1.0.6 lists only the first of several chains or sets
     listed = netfilter.run(["nft", "-s", "list", "table", NFT_FAMILY, NFT_TABLE], None)[1]
     blocks = {(found[1], found[2]): found[0] for found in _BLOCK.finditer(listed)}
     wanted = [(known.kind, name) for name, known in sorted(theirs.sets.items())]
@@ -63,6 +63,6 @@ def _lasting(block: str) -> str:
 
 
 def trouble_with(text: str, netfilter: Netfilter) -> str:
-    """Why nft would not load this text, which makes our table, into an empty packet filter; empty when it would."""
+    """Why nft would not load this text, which makes our table, into an empty packet filter; empty if it would."""
     code, unused, errors = netfilter.run(["nft", "-c", "-f", "-"], text.replace(_PLACE, _TRIAL))
     return first_line(errors) if code else ""
