@@ -36,10 +36,12 @@ from .boot_record import WAITS, BootRecord, Objects, Options, Unusable, label_of
 from .boot_units import (
     CALLERS,
     ENABLED,
+    HOLD_PATH,
     JOINT_PATHS,
     UNIT_PATH,
     drop_in,
     drop_in_path,
+    hold_text,
     joint_of,
     joint_path,
     joint_text,
@@ -245,12 +247,14 @@ def _with_waiting(objects: Objects) -> Objects:
 def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str, str]]:
     """The rules as files. A run that has nothing to do with the packet filter leaves them as they are."""
     if not world.firewall.in_use:
-        there = {path: world.file(path) for path in record.rules}
+        there = {path: world.file(path) for path in (*record.rules, HOLD_PATH)}
         return record, {path: text for path, text in there.items() if text is not None}
     head = file_mark("the rules of this host's networks, for when somebody takes them away")
     found = world.firewall.snapshot([*world.links().values()])
     rules = {BOOT_RULES + item.name: list(item.argv) for item in found}
     texts = {BOOT_RULES + item.name: head + item.text for item in found}
+    if rules and BOOT_RULES + "nft" not in rules:
+        texts[HOLD_PATH] = hold_text(world.firewall.desired.ports)
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
 
 
@@ -262,7 +266,7 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
         if theirs is not None:
             joint = joint_of(theirs, record.rules) if not _is_changed(name, world) else {}
             found[drop_in_path(name)] = drop_in(name, "\nExecReload=" in theirs, record.rules, joint)
-            found.update({joint_path(verb): joint_text(words) for verb, words in joint.items()})
+            found.update({joint_path(verb): joint_text(words, record.rules) for verb, words in joint.items()})
     return found
 
 
@@ -280,7 +284,15 @@ def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
 
 def _ours() -> list[str]:
     """Last the one by which the next run finds what is still to be done when this one is killed."""
-    return [*UNMANAGED_PATHS, *_SNAPSHOTS, *JOINT_PATHS, UNIT_PATH, *map(drop_in_path, CALLERS), BOOT_OBJECTS]
+    return [
+        *UNMANAGED_PATHS,
+        *_SNAPSHOTS,
+        HOLD_PATH,
+        *JOINT_PATHS,
+        UNIT_PATH,
+        *map(drop_in_path, CALLERS),
+        BOOT_OBJECTS,
+    ]
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:
