@@ -33,6 +33,9 @@ NFT_FAMILY = "inet"
 NFT_TABLE = "dockerless"
 CHAIN_PREFIX = "DLN-"
 
+# A table that keeps ports and networks closed for the moment in which rules of iptables are not there.
+NFT_HOLD = "inet dockerless_hold"
+
 # What path_check makes to send or watch a packet, each followed by the number of its process: a table, and a link. They
 # go when it ends, a table also with its socket, a link with its namespace.
 PATH_TABLE = "dockerless_path_"
