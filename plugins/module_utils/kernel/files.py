@@ -49,9 +49,9 @@ def look(path: str) -> str | None:
 
 
 def _content(fd: int) -> bytes:
-    """All of it; a third of the price of a file object, of which a run may need thousands."""
+    """All of it, cheaper than by a file object: a run may need thousands. A file of /proc comes in pieces."""
     parts = [os.read(fd, _MOST)]
-    while len(parts[-1]) == _MOST or (parts[-1] and len(parts) > 1):
+    while parts[-1]:
         parts.append(os.read(fd, _MOST))
     return b"".join(parts)
 
