@@ -296,7 +296,7 @@ class Node:
         return self._once("controlled", self._read_controlled)
 
     def _read_controlled(self) -> dict[int, str]:
-        found = {}
+        found: dict[int, str] = {}
         for message in self.dump(_RTM_GETQDISC, _TRAFFIC.pack(0, 0, 0, 0, 0)):
             index = _TRAFFIC.unpack_from(message)[1]
             if _text(attributes(message, _TRAFFIC.size).get(1, b"")) in ("clsact", "ingress"):
