@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .firewall.session import FirewallSession
 from .kinds.registry import ROWS
-from .model import Masquerade, Network, PublishedPort
+from .model import Interface, Masquerade, Network, PublishedPort
 from .records import replace
 from .report import HostReport
 from .world import World
@@ -20,6 +20,7 @@ def gather(world: World) -> HostReport:
     session.readable()  # the parts of the kinds look at it only when it is open
     report = HostReport(
         uplinks=_uplinks(world),
+        uplink_addresses=_uplink_addresses(world),
         backend=session.backend if session.is_open else None,
         foreign=tuple(_foreign(session, world)),
     )
@@ -31,6 +32,12 @@ def gather(world: World) -> HostReport:
 def _uplinks(world: World) -> dict[int, str]:
     found = {version: world.default_link(version) for version in (4, 6)}
     return {version: link for version, link in found.items() if link is not None}
+
+
+def _uplink_addresses(world: World) -> tuple[Interface, ...]:
+    """What others reach this host by."""
+    links = (world.links().get(name) for name in dict.fromkeys(_uplinks(world).values()))
+    return tuple(address for link in links if link is not None for address in link.addresses)
 
 
 def _foreign(session: FirewallSession, world: World) -> list[str]:

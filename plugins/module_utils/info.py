@@ -73,6 +73,7 @@ def spell(report: HostReport) -> Facts:
             "forward_policy": report.forward_policy,
         },
         "uplinks": compact(ipv4=report.uplink(4), ipv6=report.uplink(6)),
+        "uplink_addresses": spelled(report.uplink_addresses),
         "backend": report.backend,
         "at_boot": report.at_boot,
         "foreign": list(report.foreign),

@@ -132,6 +132,7 @@ class HostReport:
     forward_policy: str = "unmanaged"  # that is in force for what does not concern us
     lost: tuple[LostNamespace, ...] = ()  # without an endpoint; see living.py
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
+    uplink_addresses: tuple[Interface, ...] = ()
     backend: str | None = None  # None: no packet filter works
     at_boot: str = ""  # whether all of it will be there after a boot, and why not
     foreign: tuple[str, ...] = ()  # what of others overrides our rules, a clause each
@@ -142,7 +143,7 @@ class HostReport:
 
     def has_anything(self) -> bool:
         """Whether anything of ours is in it; what the host itself is like does not count."""
-        facts = replace(self, forwards=frozenset(), uplinks=None, backend=None, foreign=())
+        facts = replace(self, forwards=frozenset(), uplinks=None, uplink_addresses=(), backend=None, foreign=())
         return replace(facts, at_boot="", drops=()) != HostReport()
 
     @property

@@ -11,8 +11,9 @@ short_description: Draw the networks of all hosts in one file
 description:
   - Draws what M(dockerless.network.network_info) returned for a number of hosts as one page of HTML, which fetches
     nothing from anywhere, or as one diagram for Mermaid, which many forges render in a README.
-  - It shows hosts, uplinks, networks, gateways, endpoints, addresses, what runs in them, published ports and who
-    listens there, who may talk to whom, and what is wrong.
+  - It shows hosts, uplinks, networks, gateways, endpoints, addresses, other names of endpoints, services and what else
+    runs in them, published ports and who listens there, who may talk to whom, dropped packets by reason, and what is
+    wrong.
   - The work is done on the controller by an action plugin of the same name. The same networks give the same file.
   - The playbook C(dockerless.network.show) uses it with C(-e bridge_network_map=FILE).
 author: The dockerless.network authors (@dockerless-network)

@@ -484,6 +484,12 @@ uplinks:
       description: The interface of the IPv6 default route. Left out if there is none.
       type: str
       sample: eth0
+uplink_addresses:
+  description: The addresses of these interfaces, without link-local IPv6 ones.
+  returned: success
+  type: list
+  elements: str
+  sample: [192.0.2.11/24, "2001:db8::11/64"]
 at_boot:
   description:
     - Whether all of it will be there after a boot, V(yes) or V(no), with the reason or what is left out behind it.

@@ -18,10 +18,14 @@ from ..module_utils.marks import project_of
 from ..module_utils.model import DEFAULT_PROJECT, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, NetworkReport
 from .phrases import (
+    Names,
     Text,
     by_endpoint,
+    called,
     dropped,
     forwards,
+    idle,
+    names,
     packet_filter,
     place,
     published,
@@ -29,11 +33,16 @@ from .phrases import (
     rules,
     runs,
     spelled,
+    uplinks,
     uses,
     ways_out,
 )
 
 _PAGES, _DIAGRAMS = (".html", ".htm"), (".mmd", ".mermaid")
+_WARNING = "⚠ "
+_NOTHING = "no network of this collection"
+# else lines are wrapped as those of a story
+_WIDE = "%%{init: {'flowchart': {'wrappingWidth': 900}}}%%"
 Reports = t.Mapping[str, t.Union[HostReport, str]]  # by host; a text says why there is no report
 
 
@@ -42,7 +51,7 @@ class EndpointRow(t.NamedTuple):
 
     name: str
     addresses: tuple[str, ...]
-    runs: str
+    notes: tuple[str, ...]  # other names of it, what runs there, and what should
     ports: tuple[Text, ...]
     trouble: str
 
@@ -72,7 +81,7 @@ class HostBox(t.NamedTuple):
 
 def fleet_map(reports: Reports, path: str) -> str:
     """The text of the file: HTML if its name ends in .html or .htm, Mermaid if in .mmd or .mermaid."""
-    boxes = [_host(name, report) for name, report in sorted(reports.items())]
+    boxes = [_host(name, reports[name]) for name in sorted(reports, key=_in_order)]
     return _mermaid(boxes) if path.lower().endswith(_DIAGRAMS) else _html(boxes)
 
 
@@ -81,17 +90,22 @@ def is_a_map(path: str) -> bool:
     return path.lower().endswith(_PAGES + _DIAGRAMS)
 
 
+def _in_order(name: str) -> tuple[list[str | int], str]:
+    """By which h2 stands before h10."""
+    return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"([0-9]+)", name))], name
+
+
 # ---- boxes -------------------------------------------------------------------------------------------------------
 
 
 def _host(name: str, report: HostReport | str) -> HostBox:
     if isinstance(report, str):
         return HostBox(name, "", (report,), ())
-    uplinks = dict.fromkeys((report.uplinks or {}).values())
-    facts = ["uplink %s" % spelled(uplinks, ", ")] if uplinks else ["no default route"]
-    facts += [packet_filter(report), forwards(report)]
-    networks = [_network(network) for network in report.networks]
-    loose = tuple(_endpoint(endpoint, ()) for endpoint in report.unplugged)
+    way = uplinks(report)
+    facts = ["uplink %s" % way if way else "no default route", packet_filter(report), forwards(report)]
+    known = names(report.networks)
+    networks = [_network(network, report, known) for network in report.networks]
+    loose = tuple(_endpoint(endpoint, (), report) for endpoint in report.unplugged)
     if loose:
         networks.append(NetworkBox("on no bridge", 0, "", "", "", (), loose))
     warnings = (*report.foreign, *map(_lost, report.lost))
@@ -103,7 +117,7 @@ def _lost(item: t.Any) -> str:
     return "namespace %s was made anew or removed, and %s runs cut off in the old one" % (item.name, processes)
 
 
-def _network(network: NetworkReport) -> NetworkBox:
+def _network(network: NetworkReport, report: HostReport, known: Names) -> NetworkBox:
     project = project_of(network.network)
     return NetworkBox(
         name=network.name,
@@ -111,13 +125,13 @@ def _network(network: NetworkReport) -> NetworkBox:
         bridge=network.bridge,
         project="" if project == DEFAULT_PROJECT else project,
         gateway=spelled(network.addresses or network.subnets),
-        tags=tuple(_tags(network)),
-        endpoints=_endpoints(network),
+        tags=tuple(_tags(network, known)),
+        endpoints=_endpoints(network, report),
         drops=tuple(dropped(network.drops)),
     )
 
 
-def _tags(network: NetworkReport) -> t.Iterator[str]:
+def _tags(network: NetworkReport, known: Names) -> t.Iterator[str]:
     if not network.present:
         yield "the bridge is not there"
     elif not network.ours:
@@ -126,22 +140,23 @@ def _tags(network: NetworkReport) -> t.Iterator[str]:
     ways = ways_out(network.masquerades, network.bridge, False)
     for way in ways or ([] if internal else ["untranslated"]):
         yield "out %s" % way
-    for rule in rules(network.policy):
+    for rule in rules(network.policy, known):
         yield "no rules" if rule == "none" else rule
 
 
-def _endpoints(network: NetworkReport) -> tuple[EndpointRow, ...]:
+def _endpoints(network: NetworkReport, report: HostReport) -> tuple[EndpointRow, ...]:
     mine = by_endpoint(network.endpoints, network.ports)
-    rows = [_endpoint(endpoint, mine.get(endpoint.veth, ())) for endpoint in network.endpoints]
+    rows = [_endpoint(endpoint, mine.get(endpoint.veth, ()), report) for endpoint in network.endpoints]
     stray = tuple(published(mine.get(None, ()), True))
-    return (*rows, *([EndpointRow("?", (), "", stray, "nobody has this address")] if stray else []))
+    return (*rows, *([EndpointRow("?", (), (), stray, "nobody has this address")] if stray else []))
 
 
-def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort]) -> EndpointRow:
+def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort], report: HostReport) -> EndpointRow:
+    others = ["called %s" % text for text in called(endpoint)]
     return EndpointRow(
         name=place(endpoint),
         addresses=tuple(str(address.ip) for address in endpoint.addresses),
-        runs=", ".join(runs(endpoint.processes)),
+        notes=(*others, *runs(endpoint.processes), *idle(endpoint, report.services)),
         ports=tuple(published(ports, False, uses(endpoint))),
         trouble=remarks(endpoint),
     )
@@ -152,35 +167,54 @@ def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort]) -> End
 
 def _mermaid(hosts: t.Sequence[HostBox]) -> str:
     """A node for each network, with its endpoints as lines: with a node for each of those, lines cross one another."""
-    lines = ["flowchart LR", "  outside((outside))"]
+    lines = [_WIDE, "flowchart LR", "  classDef default text-align:left", "  outside((outside))"]
     for number, host in enumerate(hosts):
-        lines.append('  subgraph h%d["%s"]' % (number, _safe(host.name)))
-        lines.append("    direction TB")
-        if not host.networks:
-            said = host.warnings[:1] or ("no network of this collection",)
-            lines.append('    h%dn["%s"]' % (number, _safe(said[0])))
-        for place_in_host, network in enumerate(host.networks):
-            lines.append('    h%dn%d["%s"]' % (number, place_in_host, "<br/>".join(_node(network))))
-        lines.append("  end")
+        lines += _subgraph("h%d" % number, host)
     for number, host in enumerate(hosts):
         for place_in_host, network in enumerate(host.networks):
             ports = sum(len(endpoint.ports) for endpoint in network.endpoints)
             if ports:
                 text = "1 port" if ports == 1 else "%d ports" % ports
                 lines.append("  outside -->|%s| h%dn%d" % (text, number, place_in_host))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_troubled(lines)]) + "\n"
+
+
+def _subgraph(key: str, host: HostBox) -> t.Iterator[str]:
+    yield '  subgraph %s["%s"]' % (key, _safe(host.name))
+    yield "    direction TB"
+    notes = [host.facts] if host.facts else []
+    notes += [*(_WARNING + text for text in host.warnings), *host.drops]
+    if not host.networks and host.facts:
+        notes.append(_NOTHING)
+    yield '    %sn["%s"]' % (key, "<br/>".join(map(_safe, notes)))
+    for number, network in enumerate(host.networks):
+        yield '    %sn%d["%s"]' % (key, number, "<br/>".join(_node(network)))
+    yield "  end"
+
+
+def _troubled(lines: t.Sequence[str]) -> t.Iterator[str]:
+    """The nodes that hold a warning, in another colour."""
+    found = [line.split("[")[0].strip() for line in lines if _WARNING in line]
+    if found:
+        yield "  classDef warn stroke:#c60,stroke-width:2px"
+        yield "  class %s warn" % ",".join(found)
 
 
 def _node(network: NetworkBox) -> t.Iterator[str]:
-    yield "<b>%s</b> %s" % (_safe(network.name), _safe(network.gateway))
-    for tag in network.tags:
-        yield "<i>%s</i>" % _safe(tag)
+    head = (network.bridge, network.gateway, "project %s" % network.project if network.project else "")
+    yield " ".join(["<b>%s</b>" % _safe(network.name), *(_safe(text) for text in head if text)])
+    for text in (*network.tags, *network.drops):
+        yield "<i>%s</i>" % _safe(text)
     for endpoint in network.endpoints:
-        yield _safe("  ".join((endpoint.name, *endpoint.addresses, *map(_on_one_line, endpoint.ports))))
+        words = (*endpoint.addresses, *map(_on_one_line, endpoint.ports))
+        yield "  ".join(["<b>%s</b>" % _safe(endpoint.name), *map(_safe, words)])
+        notes = [*endpoint.notes, *([_WARNING + endpoint.trouble] if endpoint.trouble else [])]
+        if notes:
+            yield "<i>%s</i>" % _safe("; ".join(notes))
 
 
 def _on_one_line(port: Text) -> str:
-    return "%s (%s)" % (port.said, port.trouble) if port.trouble else port.said
+    return "%s (%s%s)" % (port.said, _WARNING, port.trouble) if port.trouble else port.said
 
 
 def _safe(text: str) -> str:
@@ -209,12 +243,13 @@ summary { cursor: pointer; }
 summary b { font-size: 1.05rem; }
 .tags { margin: .2rem 0; padding: 0; list-style: none; display: flex; flex-wrap: wrap; gap: .3rem; }
 .tags li { border: 1px solid var(--line); border-radius: 1rem; padding: 0 .5rem; font-size: .85em; }
-table { border-collapse: collapse; width: 100%; table-layout: fixed; }
+table, tbody { display: block; }
+tr { display: grid; grid-template-columns: 38fr 25fr 37fr; border-top: 1px solid var(--line); padding: .15rem 0; }
 td, li { overflow-wrap: anywhere; }
-td { padding: .15rem .3rem; border-top: 1px solid var(--line); vertical-align: top; }
+td { padding: 0 .3rem; }
 td:first-child { font-weight: 600; }
-td:first-child { width: 27%; }
-td:last-child { text-align: right; width: 43%; }
+td:nth-child(3) { text-align: right; }
+td:nth-child(4) { grid-column: 1 / -1; font-size: smaller; margin: 0; }
 small { display: block; opacity: .8; font-weight: 400; }
 small.warn { opacity: 1; }
 code { font: .92em ui-monospace, monospace; }
@@ -254,7 +289,8 @@ _PAGE = """\
 <body>
 <header>
 <h1>Networks</h1>
-<p>{{ counts }}</p>
+<p>{{ counts }}. Unless it says otherwise, endpoints of a network reach one another, and others reach them by
+published ports only.</p>
 <input type="search" placeholder="Search names, addresses, ports" aria-label="Search">
 </header>
 <main>
@@ -278,11 +314,11 @@ _PAGE = """\
 {%- endif %}
 <table>
 {%- for endpoint in network.endpoints %}
-<tr><td>{{ endpoint.name }}{% if endpoint.runs %}<small>{{ endpoint.runs }}</small>{% endif -%}
-{% if endpoint.trouble %}<small class="warn">⚠ {{ endpoint.trouble }}</small>{% endif %}</td>
+<tr><td>{{ endpoint.name }}{% for note in endpoint.notes %}<small>{{ note }}</small>{% endfor %}</td>
 <td>{% for address in endpoint.addresses %}<code>{{ address }}</code><br>{% endfor %}</td>
 <td>{% for port in endpoint.ports %}<code>{{ port.said }}</code>
-{%- if port.trouble %}<small class="warn">⚠ {{ port.trouble }}</small>{% else %}<br>{% endif %}{% endfor %}</td></tr>
+{%- if port.trouble %}<small class="warn">⚠ {{ port.trouble }}</small>{% else %}<br>{% endif %}{% endfor %}</td>
+{%- if endpoint.trouble %}<td class="warn">⚠ {{ endpoint.trouble }}</td>{% endif %}</tr>
 {%- endfor %}
 </table>
 {%- for drop in network.drops %}
@@ -291,7 +327,7 @@ _PAGE = """\
 </details>
 {%- else %}
 {%- if host.facts %}
-<p>no network of this collection</p>
+<p>{{ nothing }}</p>
 {%- endif %}
 {%- endfor %}
 </section>
@@ -308,7 +344,9 @@ def _html(hosts: t.Sequence[HostBox]) -> str:
     from markupsafe import Markup
 
     page = Environment(autoescape=True, keep_trailing_newline=True).from_string(_PAGE)
-    return str(page.render(hosts=hosts, counts=_counts(hosts), style=Markup(_STYLE), script=Markup(_SCRIPT)))
+    return str(
+        page.render(hosts=hosts, nothing=_NOTHING, counts=_counts(hosts), style=Markup(_STYLE), script=Markup(_SCRIPT))
+    )
 
 
 def _counts(hosts: t.Sequence[HostBox]) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 from dataclasses import dataclass
 
@@ -15,15 +16,17 @@ from ..module_utils.model import (
     Drop,
     Flow,
     Masquerade,
+    Network,
     Process,
     PublishedPort,
     bracketed,
     enumerate_few,
 )
-from ..module_utils.report import EndpointReport, HostReport, PortUse
+from ..module_utils.report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceReport
 
 _ANY = ("0.0.0.0", "[::]")
 Uses = t.Mapping[tuple[Address, str, str], str]
+Names = t.Mapping[str, str]  # of networks and endpoints, by their subnets; that of an endpoint is a single address
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,26 @@ def packet_filter(report: HostReport) -> str:
     return "packet filter %s" % report.backend if report.backend else "no packet filter works"
 
 
+def uplinks(report: HostReport) -> str:
+    """The links of its default routes, and its addresses there; empty when it has none."""
+    return spelled((*dict.fromkeys((report.uplinks or {}).values()), *report.uplink_addresses))
+
+
 def spelled(values: t.Iterable[object], between: str = "  ") -> str:
     return between.join(map(str, values))
 
 
-def rules(policy: BridgePolicy | None) -> list[str]:
+def names(networks: t.Iterable[NetworkReport]) -> Names:
+    """What the ends of flows are called."""
+    found: dict[str, str] = {}
+    for network in networks:
+        found.update({str(subnet): "network %s" % network.name for subnet in network.subnets})
+        for endpoint in network.endpoints:
+            found.update({str(ipaddress.ip_network(own.ip)): place(endpoint) for own in endpoint.addresses})
+    return found
+
+
+def rules(policy: BridgePolicy | None, known: Names) -> list[str]:
     """How the network differs from one that is closed to all others and open inside; nothing when it does not."""
     if policy is None:
         return ["none"]
@@ -67,14 +85,22 @@ def rules(policy: BridgePolicy | None) -> list[str]:
         words.append("others may route to the endpoints")
     if not policy.internal:
         words += ["open to what comes in by %s" % link for link in policy.trusted_interfaces]
-    return words + ["open %s" % _flow(flow) for flow in policy.allow]
+    return words + ["open %s" % _flow(flow, known) for flow in policy.allow]
 
 
-def _flow(flow: Flow) -> str:
-    source = str(flow.source) if flow.source.prefixlen else "endpoints" if flow.host else "anywhere"
+def _flow(flow: Flow, known: Names) -> str:
+    source = _end(flow.source, known) if flow.source.prefixlen else "endpoints" if flow.host else "anywhere"
     what = "/".join(word for word in (str(flow.ports or ""), flow.protocol) if word)
-    text = "from %s to %s" % (source, "the host at %s" % flow.to.network_address if flow.host else flow.to)
+    text = "from %s to %s" % (source, "the host at %s" % flow.to.network_address if flow.host else _end(flow.to, known))
     return "%s, %s" % (text, what) if what else text
+
+
+def _end(network: Network, known: Names) -> str:
+    """One end of a flow."""
+    name = known.get(str(network))
+    if name is None:
+        return str(network)
+    return "%s (%s)" % (name, network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
 def ways_out(masquerades: t.Sequence[Masquerade], bridge: str, with_source: bool) -> list[str]:
@@ -134,6 +160,16 @@ def runs(processes: t.Sequence[Process]) -> list[str]:
     units = list(dict.fromkeys(process.unit for process in processes if process.unit))
     alone = ["%s (process %d)" % (process.name, process.pid) for process in processes if not process.unit]
     return [enumerate_few(units + alone)]
+
+
+def idle(endpoint: EndpointReport, services: t.Iterable[ServiceReport]) -> list[str]:
+    """One line for the services that are to run in an endpoint and do not; what has failed is among its troubles."""
+    active = {item.unit: item.active for item in services if item.netns == endpoint.netns}
+    running = {process.unit for process in endpoint.processes}
+    told = {trouble.partition(" ")[0] for trouble in endpoint.troubles}
+    units = [unit for unit in endpoint.services if unit not in running | told]
+    units = ["%s (%s)" % (unit, active.get(unit) or "state not known") for unit in units]
+    return [enumerate_few(units)] if units else []
 
 
 def uses(endpoint: EndpointReport) -> Uses:

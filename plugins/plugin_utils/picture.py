@@ -14,11 +14,14 @@ from ..module_utils.marks import project_of
 from ..module_utils.model import DEFAULT_PROJECT, Masquerade, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport
 from .phrases import (
+    Names,
     Text,
     by_endpoint,
     called,
     dropped,
     forwards,
+    idle,
+    names,
     packet_filter,
     place,
     published,
@@ -26,6 +29,7 @@ from .phrases import (
     rules,
     runs,
     spelled,
+    uplinks,
     uses,
     ways_out,
 )
@@ -46,10 +50,13 @@ class Node(t.NamedTuple):
 
 def picture(report: HostReport, host: str = "") -> list[str]:
     """The lines of the picture; ``host`` is what its root is called."""
-    children = [_network(network) for network in report.networks] + _loose_ends(report) + _foreign(report)
+    known = names(report.networks)
+    children = [_network(network, report, known) for network in report.networks]
+    children += _loose_ends(report) + _foreign(report)
     if not children:
         children = [Node("no network of this collection")]
-    notes = ["dropped   %s" % text for text in dropped(report.drops)]
+    notes = ["uplink    %s" % text for text in filter(None, [uplinks(report)])]
+    notes += ["dropped   %s" % text for text in dropped(report.drops)]
     return _lines(Node(_host(report, host), notes, children, spaced=True))
 
 
@@ -87,7 +94,7 @@ def _foreign(report: HostReport) -> list[Node]:
 
 def _loose_ends(report: HostReport) -> list[Node]:
     """What belongs to no bridge: veth pairs, namespaces without an endpoint, and rules made by single modules."""
-    children = _endpoints(report.unplugged, ())
+    children = _endpoints(report.unplugged, (), report)
     children += [Node("namespace %s" % name) for name in _empty(report)]
     children += [
         Node("namespace %s  (made anew or removed; cut off)" % item.name, _cut_off(item)) for item in report.lost
@@ -119,7 +126,7 @@ def _masquerades_elsewhere(report: HostReport) -> list[Masquerade]:
 # ---- a network ---------------------------------------------------------------------------------------------------
 
 
-def _network(network: NetworkReport) -> Node:
+def _network(network: NetworkReport, report: HostReport, known: Names) -> Node:
     bridge = network.bridge
     title = "bridge %s" % bridge if network.name == bridge else "%s  bridge %s" % (network.name, bridge)
     if project_of(network.network) != DEFAULT_PROJECT:
@@ -128,10 +135,10 @@ def _network(network: NetworkReport) -> Node:
         title += "  (not there)"
     elif not network.ours:
         title += "  (made by others)"
-    return Node(title, _notes(network), _endpoints(network.endpoints, network.ports))
+    return Node(title, _notes(network, known), _endpoints(network.endpoints, network.ports, report))
 
 
-def _notes(network: NetworkReport) -> list[str]:
+def _notes(network: NetworkReport, known: Names) -> list[str]:
     notes = []
     if network.addresses:
         notes.append("gateway   %s  mtu %s" % (spelled(network.addresses), network.mtu))
@@ -141,24 +148,27 @@ def _notes(network: NetworkReport) -> list[str]:
     if not ways and network.policy is not None and not network.policy.internal:
         ways = ["untranslated"]
     notes += ["way out   %s" % text for text in ways]
-    notes += ["rules     %s" % text for text in rules(network.policy)]
+    notes += ["rules     %s" % text for text in rules(network.policy, known)]
     return notes + ["dropped   %s" % text for text in dropped(network.drops)]
 
 
 # ---- endpoints and their ports -----------------------------------------------------------------------------------
 
 
-def _endpoints(endpoints: t.Sequence[EndpointReport], ports: t.Sequence[PublishedPort]) -> list[Node]:
+def _endpoints(
+    endpoints: t.Sequence[EndpointReport], ports: t.Sequence[PublishedPort], report: HostReport
+) -> list[Node]:
     mine = by_endpoint(endpoints, ports)
     nodes = []
-    names = [place(endpoint) for endpoint in endpoints]
+    places = [place(endpoint) for endpoint in endpoints]
     links = [endpoint.interface or endpoint.veth for endpoint in endpoints]
-    for endpoint, name, link in zip(endpoints, names, links):
-        columns = (name.ljust(_width(names)), link.ljust(_width(links)), spelled(endpoint.addresses))
+    for endpoint, name, link in zip(endpoints, places, links):
+        columns = (name.ljust(_width(places)), link.ljust(_width(links)), spelled(endpoint.addresses))
         title = str(Text("  ".join(columns).rstrip(), remarks(endpoint)))
         notes = ["published  %s" % text for text in published(mine.get(endpoint.veth, ()), False, uses(endpoint))]
         notes += ["called     %s" % text for text in called(endpoint)]
-        nodes.append(Node(title, notes + ["runs       %s" % text for text in runs(endpoint.processes)]))
+        notes += ["runs       %s" % text for text in runs(endpoint.processes)]
+        nodes.append(Node(title, notes + ["service    %s" % text for text in idle(endpoint, report.services)]))
     stray = published(mine.get(None, ()), True)
     return nodes + [Node("published  %s  (nobody has this address)" % text) for text in stray]
 

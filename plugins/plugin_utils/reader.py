@@ -62,6 +62,7 @@ def read_report(info: Facts) -> HostReport:
         forward_policy=forwarding.get("forward_policy") or "unmanaged",
         at_boot=info.get("at_boot") or "",
         uplinks={version: uplinks["ipv%d" % version] for version in (4, 6) if "ipv%d" % version in uplinks},
+        uplink_addresses=_addresses(info.get("uplink_addresses") or ()),
         backend=info.get("backend"),
         foreign=tuple(info.get("foreign") or ()),
         drops=_drops("", info.get("drops")),

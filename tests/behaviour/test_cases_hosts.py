@@ -424,7 +424,8 @@ def test_show_prints_the_picture_as_a_picture(fleet: Fleet) -> None:
     )
     picture = shown.output.partition("TASK [Draw it]")[2].partition("PLAY RECAP")[0].splitlines()[1:]
 
-    assert picture[0].startswith("h1  forwards ") and picture[1] == "│" and picture[2][:3] in ("├─ ", "└─ ")
+    assert picture[0].startswith("h1  forwards ") and picture[1].startswith("│  uplink    ")
+    assert picture[2] == "│" and picture[3][:3] in ("├─ ", "└─ ")
     assert not any(line.strip().startswith(('"', "[")) or line.endswith(",") for line in picture)
 
 

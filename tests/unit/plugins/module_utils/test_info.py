@@ -152,6 +152,7 @@ def test_every_key_that_is_promised() -> None:
         "masquerades": masquerades,
         "forwarding": {"ipv4": True, "ipv6": True, "forward_policy": "auto"},
         "uplinks": {"ipv4": "eth0", "ipv6": "eth0"},
+        "uplink_addresses": [],
         "backend": "nftables",
         "at_boot": "no: nothing is kept for it",
         "foreign": [],

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 from ansible_collections.dockerless.network.plugins.plugin_utils.fleet_map import fleet_map
+from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.plugin_utils.test_picture import (
+    POLICY,
     a_network,
     a_port,
     an_endpoint,
@@ -82,8 +84,8 @@ def test_the_page_tells_all() -> None:
 
     assert page.rows() == [
         ["web nginx.service", "10.20.0.2 fd00:20::2", "0.0.0.0:8080 -> 80/tcp ⚠ nobody listens"],
-        ["db ⚠ down", "10.20.0.10", ""],
-        ["? ⚠ nobody has this address", "", "0.0.0.0:9 -> 10.20.0.77 port 9/tcp"],
+        ["db", "10.20.0.10", "", "⚠ down"],
+        ["?", "", "0.0.0.0:9 -> 10.20.0.77 port 9/tcp", "⚠ nobody has this address"],
     ]
     words = " ".join(" ".join(page.words).split())
     told = ("3 hosts, 2 networks, 3 endpoints", "uplink eth0, packet filter nftables", "⚠ chain FORWARD drops")
@@ -118,27 +120,141 @@ def test_no_name_breaks_out_of_the_page_or_the_diagram(text: str) -> None:
 
 def test_the_diagram_has_a_node_for_each_network() -> None:
     assert fleet_map(reports(), "map.mmd").splitlines() == [
+        "%%{init: {'flowchart': {'wrappingWidth': 900}}}%%",
         "flowchart LR",
+        "  classDef default text-align:left",
         "  outside((outside))",
         '  subgraph h0["h1"]',
         "    direction TB",
-        '    h0n0["<b>blue</b> 10.20.0.1/24<br/><i>out as the host</i>'
-        "<br/>web  10.20.0.2  fd00:20::2  0.0.0.0:8080 -#62; 80/tcp #40;nobody listens#41;"
-        '<br/>db  10.20.0.10<br/>?  0.0.0.0:9 -#62; 10.20.0.77 port 9/tcp"]',
+        '    h0n["uplink eth0, packet filter nftables, forwards IPv4 and IPv6'
+        '<br/>⚠ chain FORWARD drops what our rules accept"]',
+        '    h0n0["<b>blue</b> br-blue 10.20.0.1/24<br/><i>out as the host</i>'
+        "<br/><b>web</b>  10.20.0.2  fd00:20::2  0.0.0.0:8080 -#62; 80/tcp #40;⚠ nobody listens#41;"
+        "<br/><i>nginx.service</i>"
+        "<br/><b>db</b>  10.20.0.10<br/><i>⚠ down</i>"
+        '<br/><b>?</b>  0.0.0.0:9 -#62; 10.20.0.77 port 9/tcp<br/><i>⚠ nobody has this address</i>"]',
         "  end",
         '  subgraph h1["h2"]',
         "    direction TB",
-        '    h1n0["<b>blue</b> 10.20.0.1/24<br/><i>the bridge is not there</i><br/><i>out as the host</i>"]',
+        '    h1n["no default route, packet filter nftables, forwards IPv4 and IPv6"]',
+        '    h1n0["<b>blue</b> br-blue 10.20.0.1/24 project shop'
+        '<br/><i>the bridge is not there</i><br/><i>out as the host</i>"]',
         "  end",
         '  subgraph h2["h3"]',
         "    direction TB",
-        '    h2n["nothing is known of this host"]',
+        '    h2n["⚠ nothing is known of this host"]',
         "  end",
         "  outside -->|2 ports| h0n0",
+        "  classDef warn stroke:#c60,stroke-width:2px",
+        "  class h0n,h0n0,h2n warn",
     ]
+
+
+# ---- what the issue of the map lists, in each of its forms
+
+
+def everything() -> HostReport:
+    """A host with something of each kind that a map shows."""
+    flow = {"from": "10.21.0.2/32", "to": "10.20.0.2/32", "protocol": "tcp", "port": "5432"}
+    ports = [
+        {"container_ip": "10.20.0.2", "container_port": "80", "protocol": "tcp", "heard": True, "elsewhere": []},
+        {"container_ip": "10.20.0.2", "container_port": "81", "protocol": "tcp", "heard": False, "elsewhere": []},
+        {"container_ip": "10.20.0.2", "container_port": "82", "protocol": "tcp", "heard": False,
+         "elsewhere": ["127.0.0.1"]},
+    ]  # fmt: skip
+    web = an_endpoint(
+        "web",
+        "10.20.0.2/24",
+        "fd00:20::2/64",
+        names=["web", "web.blue", "www", "shop.example.internal"],
+        services=["nginx.service", "visits.service"],
+        processes=[{"pid": 7, "name": "nginx", "unit": "nginx.service"}, {"pid": 8, "name": "sh", "unit": None}],
+        ports=ports,
+        troubles=["no default route for IPv4"],
+    )
+    blue = a_network(
+        endpoints=[web],
+        ports=[a_port(f"80{number}", "10.20.0.2", number) for number in ("80", "81", "82")],
+        policy={**POLICY, "icc": False, "allow": [flow]},
+        drops=[{"reason": "direct access to blue", "packets": 12}],
+    )
+    red = {"name": "red", "network": "red", "bridge": "br-red", "addresses": ["10.21.0.1/24"]}
+    app = an_endpoint("app", "10.21.0.2/24", veth="v-red-app", network="red")
+    policy = {**POLICY, "internal": True, "subnets": ["10.21.0.0/24"]}
+    other = a_network(**red, subnets=["10.21.0.0/24"], endpoints=[app], masquerades=[], policy=policy)
+    return read_report(
+        what_is_there(
+            blue,
+            other,
+            uplinks={"ipv4": "eth0", "ipv6": "eth0"},
+            uplink_addresses=["192.0.2.11/24", "2001:db8::11/64"],
+            services=[{"unit": unit, "netns": "web", "network": "blue", "active": active, "stale": False}
+                      for unit, active in (("nginx.service", "active"), ("visits.service", "inactive"))],
+            foreign=["chain FORWARD drops what our rules accept"],
+            drops=[{"reason": "not published", "packets": 1}],
+            lost=[{"name": "old", "processes": [{"pid": 9, "name": "mail", "unit": "mail.service"}]}],
+        )
+    )  # fmt: skip
+
+
+ITEMS = {
+    "host": ["h1", "packet filter nftables", "forwards IPv4 and IPv6"],
+    "uplinks": ["uplink eth0 192.0.2.11/24 2001:db8::11/64"],
+    "networks": ["blue", "br-blue", "10.20.0.1/24", "red", "br-red", "10.21.0.1/24"],
+    "endpoints": ["web", "app"],
+    "addresses": ["10.20.0.2", "fd00:20::2", "10.21.0.2"],
+    "names": ["www, shop.example.internal"],
+    "services": ["nginx.service", "visits.service (inactive)", "sh (process 8)"],
+    "published ports": ["0.0.0.0:8080 -> 80/tcp"],
+    "who listens": ["8081 -> 81/tcp", "nobody listens", "8082 -> 82/tcp", "listens on 127.0.0.1 only"],
+    "who may talk to whom": [
+        "open from app (10.21.0.2) to web (10.20.0.2), 5432/tcp",
+        "endpoints do not reach one another",
+        "no way out and no way in",
+        "as the host",
+    ],
+    "drops by reason": ["direct access to blue: 12 packets dropped", "not published: 1 packet dropped"],
+    "warnings": ["chain FORWARD drops what our rules accept", "no default route for IPv4", "old", "mail.service"],
+}
+
+
+def as_text(report: HostReport) -> str:
+    return "\n".join(picture(report, "h1"))
+
+
+def as_html(report: HostReport) -> str:
+    return " ".join(Page(fleet_map({"h1": report}, "x.html")).words)
+
+
+def as_mermaid(report: HostReport) -> str:
+    text = re.sub(r"<[^>]*>", " ", fleet_map({"h1": report}, "x.mmd"))
+    return re.sub(r"#(\d+);", lambda found: chr(int(found[1])), text)
+
+
+@pytest.mark.parametrize("form", [as_text, as_html, as_mermaid])
+@pytest.mark.parametrize("item", ITEMS)
+def test_each_form_tells_each_item(item: str, form: t.Callable[[HostReport], str]) -> None:
+    text = " ".join(form(everything()).split())
+    assert [words for words in ITEMS[item] if words not in text] == [], text
+
+
+def test_what_is_usual_is_not_said() -> None:
+    """Names that follow from those of the endpoint and its network, and services that run."""
+    for form in (as_text, as_html, as_mermaid):
+        text = form(everything())
+        assert "web.blue" not in text
+        assert text.count("nginx.service") == 1
+
+
+@pytest.mark.parametrize("end", ["html", "mmd"])
+def test_hosts_stand_in_the_order_of_their_numbers(end: str) -> None:
+    hosts: dict[str, HostReport | str] = {name: HostReport() for name in ("h10", "h2", "h1.b", "10", "h1")}
+    text = fleet_map(hosts, "x." + end)
+    mark = r"<h2>(.*)</h2>" if end == "html" else r'subgraph .*"(.*)"'
+    assert re.findall(mark, text) == ["10", "h1", "h1.b", "h2", "h10"]
 
 
 @pytest.mark.parametrize("path", ["x.mmd", "X.MERMAID"])
 def test_the_name_of_the_file_chooses_the_form(path: str) -> None:
     hosts: t.Mapping[str, HostReport | str] = {"h1": HostReport()}
-    assert fleet_map(hosts, path).startswith("flowchart")
+    assert fleet_map(hosts, path).splitlines()[1] == "flowchart LR"

@@ -135,7 +135,7 @@ def test_a_host_that_forwards_for_us_alone() -> None:
         ),
         (
             {"policy": {**POLICY, "allow": [{"from": "192.0.2.0/24", "to": "10.20.0.0/24"}]}},
-            "   rules     open from 192.0.2.0/24 to 10.20.0.0/24",
+            "   rules     open from 192.0.2.0/24 to network blue (10.20.0.0/24)",
         ),
         (
             {"masquerades": [a_masquerade("10.20.0.0/24", out_interface="eth0", to_source="192.0.2.7")]},
