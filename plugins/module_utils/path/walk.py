@@ -212,8 +212,20 @@ class Walk:
         self._send(node, answer)
 
     def _arrived(self, node: Node, packet: Packet) -> None:
+        if packet.answer:
+            self._must_answer_the_question(node, packet)
         what = "the answer comes back to %s" if packet.answer else "it comes to a socket in %s"
         raise Stop(Verdict(ARRIVES, None, at(node), what % node.name, ""))
+
+    def _must_answer_the_question(self, node: Node, packet: Packet) -> None:
+        """An answer that did not come back through the translation of the question is for no socket that waits."""
+        question = next((entry for entry, _later in self._translations.get(node.name, ())), None)
+        if question is None or (question.to, question.dport or packet.sport) == (packet.source, packet.sport):
+            return
+        reason = "the answer comes from %s, but the question went to %s: it did not come back through the host"
+        advice = "Run the role again; what goes back over its own bridge needs an address of the host as its source."
+        reason %= (packet.origin, question.target)
+        self._stop(LOST, "masquerade", at(node), reason, advice, packet)
 
     # ---- the service
 
