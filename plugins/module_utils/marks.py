@@ -33,6 +33,9 @@ NFT_FAMILY = "inet"
 NFT_TABLE = "dockerless"
 CHAIN_PREFIX = "DLN-"
 
+# A table that keeps ports and networks closed for the moment in which rules of iptables are missing.
+NFT_HOLD = "inet dockerless_hold"
+
 # What path_check makes to send or watch a packet, each with the PID behind it: a table and a link. They go when the
 # module ends. The kernel also removes a table with the socket of its owner, and a link with its namespace.
 PATH_TABLE = "dockerless_path_"

@@ -33,6 +33,8 @@ options:
       - Whether to forward IPv6. With V(false), this is not asked for.
       - A host that forwards IPv6 ignores router advertisements, unless C(accept_ra) is V(2). So that is set first, on
         every interface of others that listens to routers and for those that come later. Default routes are kept.
+        Where it is V(0) later on, as systemd-networkd and NetworkManager set it when they read advertisements
+        themselves, it stays so.
     type: bool
     default: false
   route_localnet:

@@ -65,9 +65,9 @@ def look(path: str) -> str | None:
 
 
 def _content(fd: int) -> bytes:
-    """All of it; a third of the price of a file object, of which a run may need thousands."""
+    """All of it, cheaper than by a file object: a run may need thousands. A file of /proc comes in pieces."""
     parts = [os.read(fd, _MOST)]
-    while len(parts[-1]) == _MOST or (parts[-1] and len(parts) > 1):
+    while parts[-1]:
         parts.append(os.read(fd, _MOST))
     return b"".join(parts)
 
@@ -90,22 +90,38 @@ def unfinished(path: str) -> str:
 
 def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True) -> None:
     """Replace a file: a reader sees the old text or the new one; if ``lasting``, also after a power cut."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
     temporary = unfinished(path)
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text if isinstance(text, bytes) else text.encode("utf-8"))
-            file.flush()
+        fd = _opened(temporary, mode)
+        try:
+            os.fchmod(fd, mode)
+            _fill(fd, text if isinstance(text, bytes) else text.encode("utf-8"))
             if lasting:
-                os.fsync(file.fileno())
+                os.fsync(fd)
+        finally:
+            os.close(fd)
         os.rename(temporary, path)
     except BaseException:
         remove(temporary)
         raise
     if lasting:
-        _sync(folder)
+        _sync(os.path.dirname(path))
+
+
+def _opened(path: str, mode: int) -> int:
+    """A new file, or an old one that is empty now; in a folder that is made if need be."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, mode)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        return os.open(path, flags, mode)
+
+
+def _fill(fd: int, content: bytes) -> None:
+    written = 0
+    while written < len(content):
+        written += os.pwrite(fd, content[written:], written)
 
 
 def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
@@ -122,9 +138,7 @@ def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> Non
     try:
         # The rest of a longer text becomes blank lines, as a part of an old line could be taken for a whole one.
         padded = content.ljust(os.fstat(fd).st_size, b"\n")
-        written = 0
-        while written < len(padded):
-            written += os.pwrite(fd, padded[written:], written)
+        _fill(fd, padded)
         os.ftruncate(fd, len(content))
         os.fchmod(fd, mode)
         if lasting:

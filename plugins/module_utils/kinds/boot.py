@@ -41,11 +41,13 @@ from .boot_units import (
     CALLERS,
     ENABLED,
     FIREWALLD,
+    HOLD_PATH,
     JOINT_PATHS,
     UNIT_PATH,
     WATCH_PATHS,
     drop_in,
     drop_in_path,
+    hold_text,
     joint_of,
     joint_path,
     joint_text,
@@ -267,7 +269,7 @@ def _with_waiting(objects: Objects) -> Objects:
 def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str, str]]:
     """The rules as files. A run that does not use the packet filter leaves these files as they are."""
     if not world.firewall.in_use:
-        there = {path: world.file(path) for path in record.rules}
+        there = {path: world.file(path) for path in (*record.rules, HOLD_PATH)}
         return record, {path: text for path, text in there.items() if text is not None}
     head = file_mark("the rules of this host's networks, for when somebody takes them away")
     found = world.firewall.snapshot([*world.links().values()])
@@ -276,6 +278,8 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
             world.warn(_WITHOUT_USERS % item.trouble)
     rules = {BOOT_RULES + item.name: list(item.argv) for item in found}
     texts = {BOOT_RULES + item.name: head + item.text for item in found}
+    if rules and BOOT_RULES + "nft" not in rules:
+        texts[HOLD_PATH] = hold_text(world.firewall.desired.ports)
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
 
 
@@ -287,7 +291,7 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
         if theirs is not None:
             joint = joint_of(theirs, record.rules) if not _is_changed(name, world) else {}
             found[drop_in_path(name)] = drop_in(name, "\nExecReload=" in theirs, record.rules, joint)
-            found.update({joint_path(verb): joint_text(words) for verb, words in joint.items()})
+            found.update({joint_path(verb): joint_text(words, record.rules) for verb, words in joint.items()})
     meets_firewalld = drop_in_path(FIREWALLD) in found
     if meets_firewalld:
         found.update(watch(record.rules))
@@ -312,6 +316,7 @@ def _ours() -> list[str]:
     return [
         *UNMANAGED_PATHS,
         *_SNAPSHOTS,
+        HOLD_PATH,
         *JOINT_PATHS,
         UNIT_PATH,
         *WATCH_PATHS,

@@ -20,9 +20,14 @@ from ..marks import (
     BOOT_RULES,
     BOOT_UNIT,
     FIREWALLD_WATCH,
+    LINK_GROUP,
+    NFT_HOLD,
     UNITS,
     file_mark,
 )
+
+if t.TYPE_CHECKING:
+    from ..model import PublishedPort
 
 Loads = t.Mapping[str, t.Sequence[str]]
 
@@ -104,7 +109,9 @@ def drop_in(name: str, has_reload: bool, loads: Loads, joint: Joint) -> str:
     The rules as they were come first, which takes a few milliseconds, and then a full run. ExecReload is left out for a
     unit that cannot reload, or systemd would believe that it can.
     """
-    commands = _loading(loads) if name in _LOADERS and not joint else []
+    holds = joint and not _in_nft(loads)
+    commands = _loading(loads) if name in _LOADERS and (not joint or holds) else []
+    commands += ["nft delete table " + NFT_HOLD] if holds else []
     commands.append(_CALL if name != FIREWALLD else "systemctl --no-block start %s" % AFTER_FIREWALLD)
     verbs = [verb for verb in CALLERS[name] if verb != _RELOAD or has_reload]
     lines = [line for verb, theirs in joint.items() for line in (verb + "=", "%s=%s" % (verb, _instead(verb, theirs)))]
@@ -162,7 +169,11 @@ def joint_of(theirs: str, loads: Loads) -> Joint:
         if verb not in _JOINABLE or verb in found or len(words) < 2 or not _NFT.fullmatch(words[0]):
             return {}
         found[verb] = words
-    return found if BOOT_RULES + "nft" in loads else {}
+    return found if loads else {}
+
+
+def _in_nft(loads: Loads) -> bool:
+    return BOOT_RULES + "nft" in loads
 
 
 def _words(command: str) -> list[str]:
@@ -173,11 +184,47 @@ def _words(command: str) -> list[str]:
         return []
 
 
-def joint_text(words: t.Sequence[str]) -> str:
-    """The text to load instead of a call of nft. The kernel refuses all of it if that call would keep our rules."""
+def joint_text(words: t.Sequence[str], loads: Loads) -> str:
+    """The text to load instead of a call of nft. The kernel refuses all of it if that call would keep our rules.
+
+    Rules of iptables cannot be in it. It has rules that hold their place for the moment instead.
+    """
     theirs = 'include "%s"' % words[2] if words[1] == "-f" else " ".join(words[1:])
     head = file_mark("what nftables.service loads, and our rules in the same transaction")
-    return '%s%s\ninclude "%snft"\n' % (head, theirs, BOOT_RULES)
+    return '%s%s\ninclude "%s"\n' % (head, theirs, BOOT_RULES + "nft" if _in_nft(loads) else HOLD_PATH)
+
+
+HOLD_PATH = BOOT_FOLDER + "/nftables.hold"
+
+
+def hold_text(ports: t.Iterable[PublishedPort]) -> str:
+    """Rules that keep what is new out for the moment: a client of TCP is not refused, but asks once more.
+
+    They stand behind connection tracking and before the translation of addresses. What is under way is only translated
+    while there is a chain for that, which may be empty.
+    """
+    told = [(_at(port), port.protocol, port.host_ports) for port in sorted(ports, key=str)]
+    rules = ["ct state new %s %s dport %s drop" % words for words in told]
+    ways = ["ct state new %sgroup %d drop" % (way, LINK_GROUP) for way in ("iif", "oif")]
+    chains = [
+        _chain("ports", "filter hook prerouting priority -150", rules),
+        _chain("networks", "filter hook forward priority 0", ways),
+        _chain("translation", "nat hook prerouting priority -100", ()),
+    ]
+    head = file_mark("what is in the place of our rules while nftables.service and iptables-restore(8) load theirs")
+    return "%stable %s {\n%s}\n" % (head, NFT_HOLD, "".join(chains))
+
+
+def _at(port: PublishedPort) -> str:
+    """Where a port is published, as nft matches it."""
+    if port.host_ip is not None:
+        return "%s daddr %s" % ("ip" if port.host_ip.version == 4 else "ip6", port.host_ip)
+    return "meta nfproto ipv%d fib daddr type local" % port.container_ip.version
+
+
+def _chain(name: str, hook: str, rules: t.Iterable[str]) -> str:
+    body = ["type %s; policy accept;" % hook, *rules]
+    return "\tchain %s {\n%s\t}\n" % (name, "".join("\t\t%s\n" % line for line in body))
 
 
 def _instead(verb: str, words: t.Sequence[str]) -> str:

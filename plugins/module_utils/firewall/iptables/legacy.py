@@ -9,7 +9,7 @@ Only used on request, since iptables-legacy-restore does the same in a fiftieth 
 - it writes the legacy tables, whatever the host's iptables shows, so that has to be the legacy variant;
 - it takes no lock, so we hold that of iptables from reading a table to its commit;
 - it swallows errors while autocommit is on, which it is unless told otherwise;
-- it can do one address family in a process, starts two dozen processes when imported, and redirects standard output:
+- it can do one address family in a process, starts other programs when imported, and redirects standard output:
   so each family has a child process of its own, and what it wrote is read back by iptables-save and compared.
 """
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -22,13 +22,19 @@ from ansible_collections.dockerless.network.plugins.module_utils.info import fac
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import archive
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot import Boot, BootKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, parse
-from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_units import joint_of, joint_text
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_units import (
+    HOLD_PATH,
+    drop_in,
+    hold_text,
+    joint_of,
+    joint_text,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, PortRange, PublishedPort, Route
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
 )
@@ -405,8 +411,29 @@ def test_a_unit_is_joined_with_our_rules_only_where_all_it_does_is_known(unit: s
 
     assert len(joint) == verbs
     assert joint_of(unit, {}) == {}
-    told = {joint_text(words).splitlines()[1] for words in joint.values()}
+    told = {joint_text(words, RULES_LOADED).splitlines()[1] for words in joint.values()}
     assert told <= {'include "/etc/a"', "flush ruleset", 'flush ruleset; include "/etc/a";'}
+
+
+def test_rules_of_iptables_have_a_place_held_until_they_are_back() -> None:
+    loads = {FOLDER + "rules.v4": ["iptables-restore", "--noflush"]}
+    joint = joint_of("ExecReload=nft -f /etc/a\n", loads)
+    assert joint_text(joint["ExecReload"], loads).splitlines()[1:] == ['include "/etc/a"', 'include "%s"' % HOLD_PATH]
+    assert [line for line in drop_in("nftables.service", True, loads, joint).splitlines() if "Reload=-" in line] == [
+        "ExecReload=-iptables-restore --noflush /etc/dockerless.network/rules.v4",
+        "ExecReload=-nft delete table inet dockerless_hold",
+        "ExecReload=-systemctl --no-block reload dockerless-network.service",
+    ]
+    ports = [
+        PublishedPort("tcp", PortRange(8080, 8081), ip_address("10.20.0.2"), 80),
+        PublishedPort("udp", PortRange(53, 53), ip_address("fd00::2"), 53, ip_address("2001:db8::1")),
+    ]
+    assert [line.strip() for line in hold_text(ports).splitlines() if line.endswith("drop")] == [
+        "ct state new meta nfproto ipv4 fib daddr type local tcp dport 8080-8081 drop",
+        "ct state new ip6 daddr 2001:db8::1 udp dport 53 drop",
+        "ct state new iifgroup 25708 drop",
+        "ct state new oifgroup 25708 drop",
+    ]
 
 
 def test_a_unit_that_somebody_else_has_changed_is_left_to_do_what_it_does() -> None:

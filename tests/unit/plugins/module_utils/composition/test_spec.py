@@ -270,11 +270,11 @@ NAMES = {
     ),
 }
 READ_AS = {
-    "yes": "true",
-    "off": "false",
-    "1.10": "1.1",
-    "1.0e+3": "1000.0",
-    "2026-11-29 01:02:03": "2026-11-29 01:02:03",
+    "yes": "the boolean true, which is what YAML makes of an unquoted yes, on or true",
+    "off": "the boolean false, which is what YAML makes of an unquoted no, off or false",
+    "1.10": "the number 1.1, which may not be what was written",
+    "1.0e+3": "the number 1000.0, which may not be what was written",
+    "2026-11-29 01:02:03": "the time 2026-11-29 01:02:03, which may not be what was written",
 }
 DIGITS = {"7": "07", "0123": "0123 or 1:23", "1_0": "012", "12:30": "01356 or 12:30", "0x10": "020"}
 
@@ -301,7 +301,7 @@ def test_a_name_that_yaml_has_changed_is_refused_everywhere(place: str, value: s
     title, pattern = NAMES[place]
     with pytest.raises(InvalidRequest) as refused:
         read_all(names(pattern, value))
-    assert str(refused.value) == f"{title}: YAML reads this as {READ_AS[value]}; write the text in quotes."
+    assert str(refused.value) == f"{title}: got {READ_AS[value]}; write it in quotes."
 
 
 @pytest.mark.parametrize("value", ["2026-11-29", "1e3", "'0123'", "'yes'", "blue-7"])

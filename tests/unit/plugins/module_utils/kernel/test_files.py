@@ -52,3 +52,16 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         files.update(str(tmp_path / "hosts"), SHORT)
     assert (tmp_path / "theirs").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("size", [0, 7, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, 100_000])
+def test_a_file_of_somebody_else_is_read_as_a_whole(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\xff\r\n" + b"x" * size)
+
+    assert files.look(str(path)) == "\ufffd\n" + "x" * size
+
+
+def test_what_cannot_be_read_is_nothing(tmp_path: Path) -> None:
+    assert files.look(str(tmp_path)) is None
+    assert files.look(str(tmp_path / "missing")) is None
