@@ -269,10 +269,10 @@ def _as_list(option: Option, value: object) -> str:
     if not options:
         return "a list, with a dash before each item"
     if not isinstance(value, t.Mapping):
-        return "each item as %s" % _dictionary(options, value)
+        return "a list, each item as %s" % _dictionary(options, value)
     first = next(iter(value), "NAME")
     if "name" in options and first not in options:
-        return "each of them as an item with its name, as in - name: %s" % first
+        return "a list, each item with its name, as in - name: %s" % first
     return "a list, with a dash before each item"
 
 

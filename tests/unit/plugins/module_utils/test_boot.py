@@ -269,7 +269,7 @@ def test_what_is_newer_than_what_is_kept_is_told() -> None:
     once(host, NETWORKS)
     assert facts(world(host))["at_boot"] == "yes"
     run([ask(NetnsKind(), {"name": "mine"})], world(host))
-    assert facts(world(host))["at_boot"] == "yes, without what is newer (namespace mine)"
+    assert facts(world(host))["at_boot"] == "yes, without newer objects (namespace mine)"
     program = host.files.pop(PROGRAM)
     assert facts(world(host))["at_boot"] == "no: %s is not there" % PROGRAM
     host.files[PROGRAM] = program

@@ -92,7 +92,10 @@ NO = "got the boolean false, which is what YAML makes of an unquoted no, off or 
         ("{internal: 2}", "internal: got the number 2; write true or false."),
         ("{internal: []}", "internal: got a list; write true or false."),
         ("{addresses: {a: b}}", "addresses: got a dictionary (a); write a list, with a dash before each item."),
-        ("{items: no}", "items: got the boolean false; write each item as a dictionary that begins with - name: NAME."),
+        (
+            "{items: no}",
+            "items: got the boolean false; write a list, each item as a dictionary that begins with - name: NAME.",
+        ),
         ("{items: [web]}", "items, item 1: got the text 'web'; write a dictionary with the options name."),
         ("{peer: [a]}", "peer: got a list; write a dictionary with the options name, pid."),
         ("{peer: 7}", "peer: got the number 7; write a dictionary with the options name, pid."),

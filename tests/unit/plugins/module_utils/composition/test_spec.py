@@ -42,8 +42,7 @@ def refusal(networks: Any) -> str:
     [
         (
             {"front": {"subnets": ["10.20.0.0/24"]}, "back": None},
-            "networks: got a dictionary (front, back); write each of them as an item with its name,"
-            " as in - name: front.",
+            "networks: got a dictionary (front, back); write a list, each item with its name, as in - name: front.",
         ),
         (
             blue()[0],
@@ -51,11 +50,11 @@ def refusal(networks: Any) -> str:
         ),
         (
             {},
-            "networks: got an empty dictionary; write each of them as an item with its name, as in - name: NAME.",
+            "networks: got an empty dictionary; write a list, each item with its name, as in - name: NAME.",
         ),
         (
             "blue",
-            "networks: got the text 'blue'; write each item as a dictionary that begins with - name: blue.",
+            "networks: got the text 'blue'; write a list, each item as a dictionary that begins with - name: blue.",
         ),
         (
             None,
@@ -82,13 +81,13 @@ def refusal(networks: Any) -> str:
         ),
         (
             blue(endpoints="web"),
-            "network blue: endpoints: got the text 'web'; write each item as a dictionary that begins with"
+            "network blue: endpoints: got the text 'web'; write a list, each item as a dictionary that begins with"
             " - name: web.",
         ),
         (
             blue(endpoints={"web": {"publish": ["80:80"]}, "db": None}),
-            "network blue: endpoints: got a dictionary (web, db); write each of them as an item with"
-            " its name, as in - name: web.",
+            "network blue: endpoints: got a dictionary (web, db); write a list, each item with its name,"
+            " as in - name: web.",
         ),
         (
             blue(endpoints=[{"web": None}]),
