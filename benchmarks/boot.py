@@ -75,5 +75,5 @@ def report(found: Measurements) -> str:
         f"Seconds in which `{UNIT}` makes one network of so many endpoints with a published port each, and whether"
         " writing down the commands would be faster: nothing is looked at, and no sysctl set, by those.\n\n"
         + table(["endpoints", *RUNS.values(), "empty host, of `ip -batch`"], rows)
-        + found.facts.get("note", "")
+        + str(found.facts.get("note", ""))
     )
