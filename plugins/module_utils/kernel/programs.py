@@ -28,8 +28,8 @@ def call(argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]
     return done.returncode, done.stdout, done.stderr
 
 
-def find(name: str, path: str) -> str | None:
-    """Where a program is in one of the folders of ``path``; None when it is in none of them."""
-    from shutil import which  # which only the program of the boot needs
+def find(name: str, path: str = "") -> str | None:
+    """Where a program is in one of the folders of ``path``, by default those of a login and of root; None for none."""
+    from shutil import which  # which a usual run does not need
 
-    return which(name, path=path)
+    return which(name, path=path or os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")))

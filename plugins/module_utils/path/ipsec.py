@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 
+from ..kernel.files import read as read_file
 from ..kernel.netlink import NetlinkSocket, attributes
 from ..model import Network
 from ..records import dataclass
@@ -73,8 +74,8 @@ def read() -> list[Policy]:
 
 def _in_use() -> bool:
     """Whether the kernel has it loaded: a socket of that kind would load it."""
-    with open("/proc/thread-self/net/netlink", encoding="ascii") as file:
-        return any(line.split()[1] == str(NETLINK_XFRM) for line in file)
+    sockets = (read_file("/proc/thread-self/net/netlink") or "").splitlines()
+    return any(line.split()[1] == str(NETLINK_XFRM) for line in sockets)
 
 
 def _policy(message: bytes) -> Policy:

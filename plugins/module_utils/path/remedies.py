@@ -8,12 +8,11 @@ A command stands at the end, behind the last colon, with nothing after it: it ca
 
 from __future__ import annotations
 
-import os
-import shutil
 import typing as t
 
 from ..firewall import choice, reasons
 from ..firewall.iptables import names as iptables_names
+from ..kernel.programs import find
 from ..model import Address
 from .facts import Node
 from .packet import Packet
@@ -22,8 +21,6 @@ from .rules import Chain, Outcome
 AGAIN = "Run the role again, which %s."
 # Hooks with a lower priority do not know yet what connection tracking makes of a packet.
 _TRACKED = -200
-# A login may be without these folders.
-_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _OURS = {
     reasons.DIRECT: "Name the flow in the network's `allow`, ask a published port of the host instead (`publish`), or"
     " set direct_access: true for the network.",
@@ -119,7 +116,7 @@ def _option(outcome: Outcome) -> str:
 def _is_of_iptables(chain: Chain) -> bool:
     """Whether iptables made it; nft could change it as well, but then iptables could not read it any more."""
     named = chain.family in ("ip", "ip6") and bool(chain.hook) and chain.name == chain.hook.upper()
-    return named and shutil.which("iptables-nft", path=_PATH) is not None
+    return named and find("iptables-nft") is not None
 
 
 def _nft(chain: Chain, packet: Packet) -> t.Iterator[str]:

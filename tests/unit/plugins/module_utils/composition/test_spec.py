@@ -261,8 +261,9 @@ NAMES = {
     "endpoint": ("network blue: endpoints, item 1: name", "{name: blue, endpoints: [{name: %s}]}"),
     **{
         option: (f"network blue: endpoint web: {option}", f"{{name: blue, endpoints: [{{name: web, {option}: %s}}]}}")
-        for option in ("netns", "interface", "services")
+        for option in ("netns", "interface")
     },
+    "services": ("network blue: endpoint web: services", "{name: blue, endpoints: [{name: web, services: [%s]}]}"),
     "in_interfaces": (
         "network blue: endpoint web: publish, item 2: in_interfaces",
         "{name: blue, endpoints: [{name: web, publish: ['80:80', {container_port: 80, in_interfaces: [%s]}]}]}",
