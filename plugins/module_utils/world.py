@@ -537,7 +537,7 @@ class World:
         """Networks with a routing table by a rule of others. Tables that a mark leads to as well are left out, since
         marks can cover translated answers, which rules by source cannot."""
         stack = self.host.stack(HOST)
-        rules = stack.foreign_rules()
+        rules = stack.rules_of_others()
         marked = stack.marked_tables() if rules else ()
         return [(source, table) for source, table in rules if (source.version, table) not in marked]
 

@@ -63,7 +63,7 @@ class Stack:
         ours = [rule for rule in self._rules() if rule.ours and not rule.by_mark and rule.source.prefixlen]
         return [SourceRule(rule.source.network_address, rule.table) for rule in ours]
 
-    def foreign_rules(self) -> t.Sequence[tuple[Network, int]]:
+    def rules_of_others(self) -> t.Sequence[tuple[Network, int]]:
         """The rules of others by which what is sent from a network has a routing table of its own."""
         found = [rule for rule in self._rules() if not rule.ours and not rule.by_mark and rule.source.prefixlen]
         return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]

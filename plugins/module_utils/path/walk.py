@@ -348,7 +348,7 @@ class Walk:
                 )
             self._arrived(node, packet)
         mark = Mark(node.name, "in " + nic.name, True)
-        foreign_source = not node.is_local(packet.source)
+        from_elsewhere = not node.is_local(packet.source)
         masquerade = self._untranslated(node, nic, packet)
         advice = "Look at %s, and at what is between it and this host." % packet.to
         silent = Verdict(
@@ -363,11 +363,11 @@ class Walk:
             said = "the packet left by %s as %s, and %s" % (nic.name, packet, complaint)
             layer = "mtu" if "too big" in complaint else "upstream"
             self._stop(REFUSED, layer, at(node, nic), said, advice, packet)
-        if foreign_source:
+        if from_elsewhere:
             self.trail.doubt(masquerade, packet)
         self.trail.seen(mark, silent)
         if not self.trail.oracle.active:
-            self._cannot_see(node, nic, packet, masquerade if foreign_source else None)
+            self._cannot_see(node, nic, packet, masquerade if from_elsewhere else None)
         answer = Packet(
             source=packet.to, to=packet.source, protocol=packet.protocol, sport=packet.dport, dport=packet.sport,
             state="established", answer=True,

@@ -193,11 +193,11 @@ class IptablesBackend(Backend):
             return None
         if rc != 0:
             raise FirewallError("%s cannot read the rules (exit code %d): %s" % (tool, rc, first_line(err)))
-        foreign = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
-        if foreign:
+        incompatible = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
+        if incompatible:
             raise FirewallError(
                 "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
-                % (tool, ", ".join(sorted(foreign)))
+                % (tool, ", ".join(sorted(incompatible)))
             )
         return replace(parse(out), catch_all=_catch_all(out))
 

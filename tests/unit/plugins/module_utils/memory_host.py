@@ -90,7 +90,7 @@ class Space:
         self.dead_ends: set[Any] = set()  # what leads nowhere (blackhole), by its target
         self.flushed: set[tuple[str, Any]] = set()  # of those, by link and subnet, what somebody has removed
         self.rules: list[SourceRule] = []
-        self.foreign_rules: list[tuple[Any, int]] = []
+        self.rules_of_others: list[tuple[Any, int]] = []
         self.marked_tables: set[tuple[int, int]] = set()
         self.ruleless: set[int] = set()  # IP versions in which somebody has flushed the rules
         self.not_taken: set[Any] = set()  # addresses whose routes somebody has flushed in the table local
@@ -483,8 +483,8 @@ class MemoryStack:
     def source_rules(self) -> Sequence[SourceRule]:
         return list(self._space.rules)
 
-    def foreign_rules(self) -> Sequence[tuple[Any, int]]:
-        return list(self._space.foreign_rules)
+    def rules_of_others(self) -> Sequence[tuple[Any, int]]:
+        return list(self._space.rules_of_others)
 
     def versions_by_main(self) -> set[int]:
         return {4, 6} - self._space.ruleless

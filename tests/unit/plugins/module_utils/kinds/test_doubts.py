@@ -138,7 +138,7 @@ def with_two_uplinks() -> MemoryHost:
     host.stack(HOST).add_address("eth0", ip_interface("192.0.2.11/24"))
     host.stack(HOST).add_address("eth1", ip_interface("198.51.100.11/24"))
     host.host.routes += [default_route("192.0.2.1", "eth0"), default_route("198.51.100.1", "eth1", 100)]
-    host.host.foreign_rules.append(RULED)
+    host.host.rules_of_others.append(RULED)
     return host
 
 
@@ -177,7 +177,7 @@ def test_a_second_uplink_that_somebody_has_seen_to_is_no_reason(remedy: str) -> 
     if remedy == "a mark":
         host.host.marked_tables.add((4, 100))
     elif remedy == "a rule for the endpoints":
-        host.host.foreign_rules.append((ip_network("10.20.0.0/24"), 100))
+        host.host.rules_of_others.append((ip_network("10.20.0.0/24"), 100))
     elif remedy == "a rule of the main table":
         host.host.routes[-1] = default_route("198.51.100.1", "eth1", 200)
     else:
@@ -189,7 +189,7 @@ def test_a_second_uplink_that_somebody_has_seen_to_is_no_reason(remedy: str) -> 
 def test_an_address_that_nobody_has_is_no_reason() -> None:
     """A rule for what comes from a VPN, say: the host answers with none of these addresses."""
     host = with_two_uplinks()
-    host.host.foreign_rules[:] = [(ip_network("10.8.0.0/24"), 100)]
+    host.host.rules_of_others[:] = [(ip_network("10.8.0.0/24"), 100)]
 
     assert warnings(host, port()) == ()
 
@@ -200,6 +200,6 @@ def test_a_rule_that_leads_to_the_usual_uplink_is_no_reason() -> None:
     host.host.routes += [default_route("192.0.2.1", "eth0", table) for table in (0, 100)]
     # as metrics have it
     host.host.routes.append(replace(default_route("192.0.2.1", "eth1", 100), route=Route(RULED[0], None, 9, 100)))
-    host.host.foreign_rules.append((ip_network("192.0.2.11/32"), 100))
+    host.host.rules_of_others.append((ip_network("192.0.2.11/32"), 100))
 
     assert warnings(host, port()) == ()
