@@ -468,9 +468,10 @@ def test_a_reload_of_firewalld_is_seen_which_empties_all_of_iptables(monkeypatch
     assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "start"]
     assert all(path in changed.after for path in WATCH)
     # nor do we write to iptables while it does so itself
-    own = re.findall(r"(Exec\w+)=-?(\S+)", host.files[UNIT])
-    assert [verb for verb, program in own if program == "/bin/sh"] == ["ExecStartPre", "ExecReload"]
-    assert own[0] == ("ExecStartPre", "/bin/sh")
+    own = re.findall(r"(Exec\w+)=-?(.*)", host.files[UNIT])
+    waits = [verb for verb, command in own if "is-active --quiet firewalld.service" in command]
+    assert waits == ["ExecStartPre", "ExecReload"]
+    assert "firewalld" in own[0][1] and "firewalld" in dict(reversed(own))["ExecReload"]
 
     host.systemctl.clear()
     converge(host, [])
