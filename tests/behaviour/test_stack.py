@@ -61,7 +61,7 @@ systemctl daemon-reload
 LEFT = """
 find /etc /run /usr/local /var/lib -name '*dockerless*' -o -path '/etc/netns/*' 2>/dev/null
 systemctl list-units --all --plain --no-legend 'dockerless*'
-mount | grep -e /netns/ -e /dockerless.network || true
+mount | grep -F -e /netns/ -e /dockerless.network || true
 """
 # What somebody may do to a host that runs mend, all of it to what the stack itself does not need.
 HARM = (
