@@ -82,6 +82,8 @@ def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
             "[Service]",
             "Type=oneshot",
             "RemainAfterExit=yes",
+            # waiting for a run to end, it may be told by that run to stop, and would be left as one that has failed
+            "SuccessExitStatus=SIGTERM",
             *first,
             "ExecStart=%s" % run,
             *("ExecReload=-%s" % line for line in again),
