@@ -96,7 +96,8 @@ def test_draws() -> None:
 
 
 def test_the_page_lists_what_is_broken_here() -> None:
-    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")][2:]
+    page = PAGE.read_text().partition("## How often")[0]
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
     assert len(rows) >= 60
     layers = {name: row[1].split(", ") for row in rows[1:] for name in row[3].split(", ")}
     here = {breakage.name: list(breakage.layers) for breakage in BREAKAGES}
