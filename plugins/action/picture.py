@@ -24,17 +24,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
     TRANSFERS_FILES = False
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"info", "host"})
+    _VALID_ARGS = frozenset({"info", "lines", "host"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Draw, show, and return the lines."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         host = self._task.args.get("host") or (task_vars or {}).get("inventory_hostname", "")
-        lines = _draw(self._task.args.get("info"), str(host))
+        lines = drawn(self._task.args, str(host))
         # what prints JSON prints nothing else, and has the lines in the result
         if "json" not in str(constants.DEFAULT_STDOUT_CALLBACK):
             Display().display("\n".join((*lines, "")))
         return {**result, "changed": False, "lines": lines}
+
+
+def drawn(args: t.Mapping[str, t.Any], host: str) -> list[str]:
+    """The lines that the options ask for."""
+    if ("info" in args) == ("lines" in args):
+        raise AnsibleActionFail("Give either info, for a picture of it, or lines, which are shown as they are.")
+    if "info" in args:
+        return _draw(args["info"], host)
+    if not isinstance(args["lines"], list):
+        raise AnsibleActionFail("lines: it is not a list of lines.")
+    return [str(line) for line in args["lines"]]
 
 
 def _draw(info: t.Any, host: str) -> list[str]:

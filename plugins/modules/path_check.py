@@ -203,6 +203,51 @@ hops:
   sample:
     - {place: web, direction: there, layer: route, object: 203.0.113.1, found: by eth0 via 10.20.0.1}
     - {place: web, direction: there, layer: link, object: eth0, found: "out 10.20.0.2:27576 > 203.0.113.1:443"}
+seen:
+  description:
+    - The real packet and its answer as they were seen on each link, in the order of time. Where the source or the
+      destination differs from that on the link before, it was translated.
+    - Empty where nothing was sent.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    place:
+      description: The stack, V(host) or an endpoint.
+      type: str
+    direction:
+      description: V(there) for the packet, V(back) for its answer.
+      type: str
+    layer:
+      description: V(uplink) for a link by which the host reaches others, V(link) otherwise.
+      type: str
+    interface:
+      description: The name of the link.
+      type: str
+    way:
+      description: V(out) or V(in), of the stack.
+      type: str
+    source:
+      description: The source address, with the port where the protocol has one.
+      type: str
+    destination:
+      description: The destination address, with the port where the protocol has one.
+      type: str
+  sample:
+    - place: web
+      direction: there
+      layer: link
+      interface: eth0
+      way: out
+      source: 10.20.0.2:27576
+      destination: 203.0.113.1:443
+    - place: host
+      direction: there
+      layer: uplink
+      interface: eth0
+      way: out
+      source: 192.0.2.11:27576
+      destination: 203.0.113.1:443
 conntrack:
   description: The entry of connection tracking for the packet, of each stack that has one.
   returned: success

@@ -10,9 +10,11 @@ module: picture
 short_description: Draw the networks of a host in Ansible's output
 description:
   - Draws what M(dockerless.network.network_info) returned as a tree, in plain lines of text.
+  - Shows lines that something else has drawn as they are, for example those of the filters
+    P(dockerless.network.path#filter) and P(dockerless.network.proof#filter).
   - The work is done on the controller by an action plugin of the same name. With a callback that prints JSON, nothing
     is shown, and the lines are in the result.
-  - The playbook C(dockerless.network.show) uses it.
+  - The playbooks C(dockerless.network.show), C(dockerless.network.check) and C(dockerless.network.proof) use it.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
@@ -25,9 +27,12 @@ attributes:
     platforms: all
 options:
   info:
-    description: What M(dockerless.network.network_info) returned.
+    description: What M(dockerless.network.network_info) returned. Either this or O(lines) is needed.
     type: dict
-    required: true
+  lines:
+    description: Lines to show as they are.
+    type: list
+    elements: str
   host:
     description: What to write at the root of the tree. By default the name of the host in the inventory.
     type: str

@@ -18,28 +18,29 @@ def path_lines(found: Facts, host: str = "") -> list[str]:
     rows = [_row(hop, host) for hop in found.get("hops") or ()]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     lines += [("  %s  %s" % ("  ".join(map(str.ljust, row[:3], widths)), row[3])).rstrip() for row in rows]
-    lines += ["  conntrack of %s: %s" % (_named(e["place"], host), _entry(e)) for e in found.get("conntrack") or ()]
-    return [*lines, *_verdict(found, host)]
+    lines += ["  conntrack of %s: %s" % (named(e["place"], host), _entry(e)) for e in found.get("conntrack") or ()]
+    return [*lines, *verdict_lines(found, host)]
 
 
 def _row(hop: Facts, host: str) -> tuple[str, str, str, str]:
     what = " ".join(filter(None, (hop.get("layer"), hop.get("object"))))
-    return _WAYS.get(hop.get("direction", ""), " "), _named(hop.get("place", ""), host), what, hop.get("found", "")
+    return _WAYS.get(hop.get("direction", ""), " "), named(hop.get("place", ""), host), what, hop.get("found", "")
 
 
 def _entry(entry: Facts) -> str:
     return "%s, answered as %s (%s)" % (entry["original"], entry["reply"], entry["state"])
 
 
-def _verdict(found: Facts, host: str) -> list[str]:
+def verdict_lines(found: Facts, host: str) -> list[str]:
+    """How it ended, and what mends it."""
     verdict = str(found.get("verdict", "")).upper()
     if found.get("layer") is None:
         return ["%s: %s" % (verdict, found.get("reason", ""))]
-    at = "%s at %s, %s: %s" % (verdict, _named(found.get("place", ""), host), found["layer"], found.get("reason", ""))
+    at = "%s at %s, %s: %s" % (verdict, named(found.get("place", ""), host), found["layer"], found.get("reason", ""))
     return [at, *(["To mend it: %s" % found["advice"]] if found.get("advice") else [])]
 
 
-def _named(place: str, host: str) -> str:
+def named(place: str, host: str) -> str:
     """The host by its name in the inventory."""
     name, separator, rest = place.partition(": ")
     return (host or name) + separator + rest if name == "host" else place

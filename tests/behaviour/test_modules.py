@@ -1492,3 +1492,23 @@ def test_path_check(host: Host) -> None:
     assert (closed["verdict"], closed["layer"], closed["place"]) == ("lost", "firewall", "host")
     assert "no endpoint nobody" in host.refuse("path_check", **{"from": "nobody", "to": "db"})
     assert "needs one" in host.refuse("path_check", **ping, protocol="tcp")
+
+
+def test_the_proof_of_a_translation(host: Host) -> None:
+    """The playbook: the packet inside, and what became of it on the uplink, as a table that is printed as it is."""
+    host.do("bridge_network", networks=NETWORK)
+    run = host.fleet.play(
+        "- import_playbook: dockerless.network.proof",
+        hosts=host.name,
+        extra={"from": "web", "to": "203.0.113.1"},
+        environment={"ANSIBLE_STDOUT_CALLBACK": "default"},
+    )
+    rows = [[cell.strip() for cell in line.split("│")] for line in run.output.splitlines() if "│" in line]
+
+    assert rows[0] == ["where", "the packet", "its answer"], run.output
+    assert rows[1] == ["web: eth0", "10.50.0.2 > 203.0.113.1", "203.0.113.1 > 10.50.0.2"]
+    uplink, entry = rows[-2:]
+    assert uplink[0] == f"{host.name}: eth0 (uplink)" and uplink[2] == entry[2].partition("  ")[0]
+    assert entry[:2] == [f"conntrack of {host.name}", "10.50.0.2 > 203.0.113.1"]
+    assert f"{host.name} changed the source between br-blue and eth0: 10.50.0.2 -> " in run.output
+    assert "ARRIVES: the answer came back" in run.output

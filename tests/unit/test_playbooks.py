@@ -59,8 +59,9 @@ def test_no_variable_has_a_name_that_ansible_warns_of(path: Path) -> None:
     assert not set(variables(yaml.safe_load(path.read_text()))) & set(get_reserved_names())
 
 
-def test_what_nobody_said_of_a_path_is_left_for_the_module_to_miss_in_one_sentence() -> None:
-    (play,) = yaml.safe_load((PLAYBOOKS / "check.yml").read_text())
+@pytest.mark.parametrize("name", ["check.yml", "proof.yml"])
+def test_what_nobody_said_of_a_path_is_left_for_the_module_to_miss_in_one_sentence(name: str) -> None:
+    (play,) = yaml.safe_load((PLAYBOOKS / name).read_text())
 
     asked = play["tasks"][0]["dockerless.network.path_check"]
     assert [name for name, value in asked.items() if "omit" not in value] == []

@@ -59,8 +59,18 @@ class Packet:
         """The same packet after something was done to it."""
         return replace(self, **changes)
 
+    @property
+    def origin(self) -> str:
+        """The source, with its port where there is one."""
+        return _spell(self.source, self.sport)
+
+    @property
+    def target(self) -> str:
+        """The destination, with its port where there is one."""
+        return _spell(self.to, self.dport)
+
     def __str__(self) -> str:
-        return "%s > %s" % (_spell(self.source, self.sport), _spell(self.to, self.dport))
+        return "%s > %s" % (self.origin, self.target)
 
 
 def _spell(address: Address, port: int) -> str:

@@ -23,11 +23,13 @@ from .checkpoints import Checkpoints, Probe
 from .facts import Facts, Nic, Node
 from .packet import Packet
 from .question import Question, Start, answer
+from .seen import seen
 from .sightings import Sightings, Watch
 from .sums import checksum
 from .taps import Tap
 from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Hopeful, Mark, Oracle, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
+from .wire import Wire
 
 ANSWERED, REFUSING, FAILED, SILENT = "answered", "refusing", "failed", "silent"
 # Long enough for an answer from the other side of the world; a packet that waits for ARP may take three times that.
@@ -76,6 +78,7 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, t.Any]:
         trail = Trail(sightings)
         verdict = _judged(start.walk(facts, trail), sender, sightings, start)
         found = answer(verdict, trail, start)
+        found["seen"] = list(seen(Wire(facts, trail), sightings))
         found["conntrack"] = list(_entries(nodes, sightings))
         return found
 

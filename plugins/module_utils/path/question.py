@@ -67,6 +67,7 @@ def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, t.Any]:
             }
             for hop in trail.hops
         ],
+        "seen": [],
         "conntrack": [],
     }
 

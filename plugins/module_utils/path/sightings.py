@@ -34,6 +34,15 @@ class Seen(t.NamedTuple):
     refuses: bool
 
 
+class Sighting(t.NamedTuple):
+    """The packet, or its answer, on a link."""
+
+    node: Node
+    link: str
+    outgoing: bool
+    packet: Packet
+
+
 class Complaint(t.NamedTuple):
     """An ICMP error about the probe."""
 
@@ -82,6 +91,7 @@ class Sightings(Oracle):
         self._first: dict[str, Packet] = {}
         self.complaints: list[Complaint] = []
         self.refusals: list[tuple[str, str, Packet]] = []
+        self._on_links: dict[Mark, Sighting] = {}
         self._number = self._initial_number(watches, origin)
         for watch in watches:
             self._read_frames(watch)
@@ -125,6 +135,10 @@ class Sightings(Oracle):
         """The packet as it was when a stack first had it: the name of its entry in connection tracking."""
         return self._first.get(node)
 
+    def on_links(self) -> list[Sighting]:
+        """The packet and its answer on each link, for each namespace in the order of time."""
+        return list(self._on_links.values())
+
     # ---- reading
 
     def _initial_number(self, watches: t.Sequence[Watch], origin: str) -> int | None:
@@ -158,10 +172,14 @@ class Sightings(Oracle):
             seen = parsed(frame.data, self._probe)
             point = "%s %s" % ("out" if frame.outgoing else "in", frame.link)
             if seen is not None and self._is_ours(seen):
-                self._marks.setdefault(Mark(watch.node.name, point, seen.packet.answer), seen.packet)
+                self._saw(watch.node, frame, Mark(watch.node.name, point, seen.packet.answer), seen.packet)
                 if seen.refuses:
                     self.refusals.append((watch.node.name, point, seen.packet))
             self._read_complaint(watch, frame)
+
+    def _saw(self, node: Node, frame: Frame, mark: Mark, packet: Packet) -> None:
+        self._marks.setdefault(mark, packet)
+        self._on_links.setdefault(mark, Sighting(node, frame.link, frame.outgoing, packet))
 
     def _read_complaint(self, watch: Watch, frame: Frame) -> None:
         found = complained(frame.data, self._probe)

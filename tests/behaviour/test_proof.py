@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The table of the playbook proof shows real packets: those that capture at both ends sees as well."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from engine_world import BACKENDS, TREE
+from frames import ETH_IPV4, ETH_IPV6
+from path_world import PathWorld
+
+sys.path.insert(0, str(TREE))
+
+from ansible_collections.dockerless.network.plugins.plugin_utils.proof_lines import proof_lines
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+]
+
+WEB, APP, SNAT = {4: "10.20.0.2", 6: "fd00:20::2"}, "10.21.0.2", "192.0.2.77"
+HOST, NEIGHBOUR = {4: "192.0.2.1", 6: "2001:db8::1"}, {4: "192.0.2.2", 6: "2001:db8::2"}
+NETWORKS: list[dict[str, Any]] = [
+    {
+        "name": "blue",
+        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+        "endpoints": [
+            {"name": "web", "addresses": list(WEB.values()), "publish": ["8080:80"]},
+            {"name": "db", "addresses": ["10.20.0.3"]},
+        ],
+    },
+    {
+        "name": "red",
+        "subnets": ["10.21.0.0/24"],
+        "masquerade": {"to_source": SNAT},
+        "endpoints": [{"name": "app", "addresses": [APP]}],
+    },
+]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def world(request: pytest.FixtureRequest) -> Iterator[PathWorld]:
+    found = PathWorld(request.param)
+    found.must("ip", "address", "add", f"{SNAT}/24", "dev", "up0")
+    found.make(*NETWORKS)
+    yield found
+    found.close()
+
+
+@contextlib.contextmanager
+def capture(world: PathWorld, *places: str) -> Iterator[dict[str, list[str]]]:
+    """What begins or answers a connection on eth0 of these namespaces, "in" or "out", as it is on the wire."""
+    found: dict[str, list[str]] = {}
+    with contextlib.ExitStack() as stack:
+        wires = {}
+        for place in places:
+            wires[place] = stack.enter_context(world[place].socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0x0300))
+            wires[place].bind(("eth0", 3))
+        yield found
+        for place, wire in wires.items():
+            wire.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    data, (_link, protocol, kind, *_rest) = wire.recvfrom(2000)
+                    if protocol in (ETH_IPV4, ETH_IPV6):
+                        found.setdefault(place, []).extend(spelled(data, "out" if kind == 4 else "in"))
+
+
+def spelled(data: bytes, way: str) -> list[str]:
+    """A packet of TCP with SYN in it."""
+    six = data[0] >> 4 == 6
+    number, start = (data[6], 40) if six else (data[9], 20)
+    if number != socket.IPPROTO_TCP or not data[start + 13] & 2:
+        return []
+    family, at, size = (socket.AF_INET6, 8, 16) if six else (socket.AF_INET, 12, 4)
+    ends = [socket.inet_ntop(family, data[at + n * size : at + (n + 1) * size]) for n in (0, 1)]
+    ports = struct.unpack_from(">HH", data, start)
+    told = [f"[{end}]:{port}" if six else f"{end}:{port}" for end, port in zip(ends, ports)]
+    return [f"{way} {told[0]} > {told[1]}"]
+
+
+def shown(found: dict[str, Any], place: str, link: str) -> list[str]:
+    """What the proof saw there."""
+    return [
+        f"{item['way']} {item['source']} > {item['destination']}"
+        for item in found["seen"]
+        if (item["place"], item["interface"]) == (place, link)
+    ]
+
+
+def turned(packets: list[str]) -> list[str]:
+    """As the other end of the cable has it."""
+    return [{"in": "out", "out": "in"}[text.partition(" ")[0]] + text[text.index(" ") :] for text in packets]
+
+
+def entry(found: dict[str, Any]) -> list[str]:
+    return [f"{one['original']} | {one['reply']}" for one in found["conntrack"] if one["place"] == "host"]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_way_out(world: PathWorld, version: int) -> None:
+    with world.server("neighbour", 99), capture(world, "web", "neighbour") as wires:
+        found = world.check("web", NEIGHBOUR[version], 99)
+    inside, outside = shown(found, "web", "eth0"), shown(found, "host", "up0")
+
+    assert (found["verdict"], inside, outside) == ("arrives", wires["web"], turned(wires["neighbour"]))
+    assert WEB[version] in inside[0] and HOST[version] in outside[0], found["seen"]
+    assert entry(found) == [f"{inside[0][4:]} | {outside[1][3:]}"]
+    table = "\n".join(proof_lines(found, "h1"))
+    assert f"web: eth0        │ {inside[0][4:]}" in table and f"h1: up0 (uplink) │ {outside[0][4:]}" in table
+
+
+def test_an_address_of_its_own(world: PathWorld) -> None:
+    """The option to_source of the masquerade."""
+    with world.server("neighbour", 99), capture(world, "app", "neighbour") as wires:
+        found = world.check("app", NEIGHBOUR[4], 99)
+    inside, outside = shown(found, "app", "eth0"), shown(found, "host", "up0")
+
+    assert (found["verdict"], inside, outside) == ("arrives", wires["app"], turned(wires["neighbour"]))
+    assert outside[0].startswith(f"out {SNAT}:")
+    assert f"changed the source between br-red and up0: {APP}:" in "\n".join(proof_lines(found, "h1"))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("injected", [True, False], ids=["injected", "sent"])
+def test_a_published_port(world: PathWorld, version: int, injected: bool) -> None:
+    """From outside; what was put into the uplink itself was not on the cable, but its answer was."""
+    to, source = HOST[version], NEIGHBOUR[version]
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(world.server("web", 80))
+        wires = stack.enter_context(capture(world, "web", "neighbour"))
+        if not injected:
+            stack.enter_context(asking(world, to, server))
+        found = world.check("outside", to, 8080, source_address=source, inject=injected, timeout=9.0)
+    inside, outside = shown(found, "web", "eth0"), shown(found, "host", "up0")
+
+    assert (found["verdict"], len(inside), len(outside)) == ("arrives", 2, 2), found
+    assert set(inside) <= set(wires["web"])
+    assert set(outside[1:] if injected else outside) <= set(turned(wires["neighbour"]))
+    assert f"{to}]:8080" in outside[0] or f"{to}:8080" in outside[0], outside
+    assert WEB[version] in inside[0], inside
+    assert entry(found) == [f"{outside[0][3:]} | {inside[1][4:]}"]
+    assert "changed the destination" in "\n".join(proof_lines(found, "h1"))
+    assert not any("dlnp" in item["interface"] for item in found["seen"])
+
+
+@contextlib.contextmanager
+def asking(world: PathWorld, to: str, server: socket.socket) -> Iterator[None]:
+    """Somebody outside who asks again and again."""
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.wait(0.1):
+            world.ask("neighbour", to, 8080, server)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_links_stand_in_the_order_of_the_way(world: PathWorld) -> None:
+    with world.server("neighbour", 99):
+        seen = world.check("web", NEIGHBOUR[4], 99)["seen"]
+    way = [("web", "eth0"), ("host", "v-blue-web"), ("host", "br-blue"), ("host", "up0")]
+
+    assert [(item["place"], item["interface"]) for item in seen] == [*way, *reversed(way)]
