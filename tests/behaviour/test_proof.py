@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import struct
 import sys
@@ -16,12 +17,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from engine_world import BACKENDS, TREE
+from breakages import BREAKAGES, Breakage, Flow, broken
+from engine_world import BACKENDS, ROOT, TREE
 from frames import ETH_IPV4, ETH_IPV6
 from path_world import PathWorld
 
 sys.path.insert(0, str(TREE))
 
+from ansible_collections.dockerless.network.plugins.module_utils.path.entry import question_of
+from ansible_collections.dockerless.network.plugins.module_utils.path.question import Question
 from ansible_collections.dockerless.network.plugins.plugin_utils.proof_lines import proof_lines
 
 pytestmark = [
@@ -179,3 +183,109 @@ def test_links_stand_in_the_order_of_the_way(world: PathWorld) -> None:
     way = [("web", "eth0"), ("host", "v-blue-web"), ("host", "br-blue"), ("host", "up0")]
 
     assert [(item["place"], item["interface"]) for item in seen] == [*way, *reversed(way)]
+
+
+# ---- from a symptom to its layer, as the guide has it
+
+GUIDE = ROOT / "docs" / "docsite" / "rst" / "guide.rst"
+KNOWN = {one.name: one for one in BREAKAGES}
+OUT, IN, SAME = "web out", "in web", "web same db"
+# By the first words of each symptom: what is broken, and on the way of which flow.
+BROKEN: dict[str, tuple[str | Breakage, str]] = {
+    "The gateway does not answer": ("host's end of the source", OUT),
+    "eth0 is up, but": ("address of the source", OUT),
+    "The gateway answers, and everything else": ("no default route", OUT),
+    "One endpoint is not found": ("wrong MAC at the source", SAME),
+    "Both endpoints reach the gateway": ("isolated ports", SAME),
+    "The gateway answers, but nothing": ("ip_forward", OUT),
+    "tcpdump on the uplink shows the packet with its private": ("no masquerade", OUT),
+    "It stopped when Docker": ("iptables policy", IN),
+    "The service answers inside the host": ("not published", IN),
+    "The published port answers from outside, but hangs": (
+        Breakage("no hairpin", ("masquerade",), (), ("nft flush chain inet dockerless hairpin",), heals=True),
+        IN,
+    ),
+    "Connection refused": (KNOWN["nobody listens"], IN),
+    "The service answers inside its own": (KNOWN["loopback only"], IN),
+    "Addresses work, names do not": (Breakage("stub resolver", ("service",), (), ()), OUT),
+    "One way only: tcpdump on the bridge": ("rp_filter of the host", OUT),
+    "One way only: tcpdump in the endpoint": ("no way back", IN),
+    "Ping and short requests": (
+        Breakage("small uplink", ("mtu",), (), ("ip link set up0 mtu 1280",), ("ip link set up0 mtu 1500",)),
+        OUT,
+    ),
+    "The host itself": ("cable", OUT),
+    "tcpdump on the uplink shows the packet with the host's": ("drop outside", OUT),
+}
+FLOWS = {
+    OUT: Flow("out", "web", "web", NEIGHBOUR[4], 443, ("neighbour", 443), WEB[4], NEIGHBOUR[4],
+              src_ns="web", src_link="v-blue-web", src_bridge="br-blue", gateway="10.20.0.1"),
+    IN: Flow("in", "outside", "neighbour", HOST[4], 8080, ("web", 80), NEIGHBOUR[4], WEB[4],
+             dst_ns="web", dst_link="v-blue-web", dst_bridge="br-blue", back=NEIGHBOUR[4]),
+    SAME: Flow("same", "web", "web", "10.20.0.3", 80, ("db", 80), WEB[4], "10.20.0.3", src_ns="web", dst_ns="db",
+               src_link="v-blue-web", dst_link="v-blue-db", src_bridge="br-blue", dst_bridge="br-blue"),
+}  # fmt: skip
+
+
+def symptoms() -> list[tuple[str, str, str]]:
+    """The rows of the table: symptom, layer and question."""
+    section = GUIDE.read_text().partition("From a symptom to its layer")[2].partition("\nSee the translation")[0]
+    rows = re.findall(r"\n   \* - ((?:.|\n)*?)\n     - ((?:.|\n)*?)\n     - (.*)", section)[1:]
+    return [tuple(" ".join(cell.replace("``", "").split()) for cell in row) for row in rows]  # type: ignore[misc]
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[PathWorld]:
+    found = PathWorld()
+    found.make(*NETWORKS)
+    yield found
+    found.close()
+
+
+def asked(question: str) -> Question:
+    """The options of a playbook as it hands them to the module, with the addresses of this world."""
+    options = dict(re.findall(r"-e (\w+)=(\S+)", question.replace("203.0.113.1", NEIGHBOUR[4])))
+    params = {"port": None, "protocol": None, "source_address": None, "size": None, "timeout": 0.5}
+    params.update(options, to=options["to"].replace("192.0.2.11", HOST[4]), inject=True, active=True)
+    # there is no default route in this world, so no router that the module would take
+    params["source_address"] = NEIGHBOUR[4] if options["from"] == "outside" else None
+    params["size"] = int(options["size"]) if "size" in options else None
+    return question_of(params, False)
+
+
+@pytest.mark.parametrize(("symptom", "layer", "question"), symptoms())
+def test_a_symptom_is_of_the_layer_that_the_guide_says(
+    plain: PathWorld, symptom: str, layer: str, question: str
+) -> None:
+    ((what, way),) = [found for words, found in BROKEN.items() if symptom.startswith(words)]
+    breakage = KNOWN[what] if isinstance(what, str) else what
+    options = vars(asked(question))
+    with serving(plain, breakage):
+        if not breakage.server:
+            before = plain.check(**{**options, "timeout": 3.0})
+            assert before["verdict"] == "arrives" or breakage.name == "stub resolver", before
+        with broken(plain, breakage, FLOWS[way], lambda: plain.make(*NETWORKS)):
+            found = plain.check(**options)
+            foreseen = plain.check(**{**options, "active": False})
+
+    assert layer in breakage.layers
+    assert (found["verdict"] != "arrives", found["layer"]) == (True, layer), found
+    assert foreseen["layer"] == layer, foreseen
+
+
+@contextlib.contextmanager
+def serving(world: PathWorld, breakage: Breakage) -> Iterator[None]:
+    """Somebody who listens wherever a question goes, but for what is broken."""
+    with contextlib.ExitStack() as stack:
+        for place, port in (("neighbour", 443), ("db", 80)):
+            stack.enter_context(world.server(place, port))
+        if breakage.server != "absent":
+            address = "127.0.0.1" if breakage.server == "loopback" else ""
+            stack.enter_context(world.server("web", 80, address=address))
+        yield
+
+
+def test_every_breakage_is_of_a_row() -> None:
+    told = [symptom for symptom, _layer, _question in symptoms()]
+    assert [words for words in BROKEN if sum(symptom.startswith(words) for symptom in told) != 1] == []
+    assert len(told) == len(BROKEN)
