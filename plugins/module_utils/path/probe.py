@@ -68,6 +68,10 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, t.Any]:
     with contextlib.ExitStack() as stack:
         stack.callback(sender.close)
         watches = [stack.enter_context(contextlib.closing(w)) for w in _watches(nodes, hopeful, sender.probe)]
+        if sender.probe.by_destination:
+            # Somebody who did not wait for all eyes to be open; where packets come in is the last place to forget.
+            for watch in reversed(watches):
+                watch.forget()
         _send_and_wait(sender, watches, start, question.timeout)
         sightings = Sightings(watches, sender.probe, start.node.name)
         if sender.probe.by_destination:

@@ -71,6 +71,12 @@ class Watch:
             self.events += self.checkpoints.events()
         return len(self.frames) + len(self.events) - before
 
+    def forget(self) -> None:
+        """What came so far."""
+        self.drain()
+        self.frames.clear()
+        self.events.clear()
+
     def close(self) -> None:
         """Leave nothing behind."""
         self.tap.close()
