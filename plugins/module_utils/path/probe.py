@@ -16,13 +16,14 @@ import time
 import typing as t
 
 from ..kernel.errors import HostError
-from ..marks import PATH_LINK, PATH_TABLE
+from ..marks import PATH_TABLE
 from ..records import replace
 from . import flows
 from .checkpoints import Checkpoints, Probe
 from .facts import Facts, Nic, Node
 from .packet import Packet
 from .question import Question, Start, answer
+from .seen import seen
 from .sightings import Sightings, Watch
 from .sums import checksum
 from .taps import Tap
@@ -82,7 +83,7 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, object]:
         trail = Trail(sightings)
         verdict = _judged(start.walk(facts, trail), sender, sightings, start)
         found = answer(verdict, trail, start)
-        found["seen"] = list(_seen(facts, trail, sightings))
+        found["seen"] = list(seen(Wire(facts, trail), sightings))
         found["conntrack"] = list(_entries(nodes, sightings))
         return found
 
@@ -168,25 +169,6 @@ def _waits_for_a_neighbour(watches: t.Sequence[Watch], probe: Probe, start: Star
         and not any(seen.came(Mark(node.name, "out " + nic, back)) for nic in node.nics)
         for node, back in ends
     )
-
-
-def _seen(facts: Facts, trail: Trail, sightings: Sightings) -> t.Iterator[dict[str, str]]:
-    """The real packet on each link that it passed; not on the one that put it into the uplink."""
-    wire = Wire(facts, trail)
-    for found in sightings.on_links():
-        nic = found.node.nics.get(found.link)
-        # an echo has an identifier where others have a port
-        packet = found.packet.at(sport=0) if found.packet.protocol == "icmp" else found.packet
-        if nic is not None and not found.link.startswith(PATH_LINK):
-            yield {
-                "place": found.node.name,
-                "direction": "back" if packet.answer else "there",
-                "layer": wire.layer_of(found.node, nic),
-                "interface": found.link,
-                "way": "out" if found.outgoing else "in",
-                "source": packet.origin,
-                "destination": packet.target,
-            }
 
 
 def _entries(nodes: t.Sequence[Node], sightings: Sightings) -> t.Iterator[dict[str, str]]:

@@ -37,7 +37,6 @@ class Seen(t.NamedTuple):
 class Sighting(t.NamedTuple):
     """The packet, or its answer, on a link."""
 
-    time: tuple[int, int]
     node: Node
     link: str
     outgoing: bool
@@ -143,8 +142,8 @@ class Sightings(Oracle):
         return self._first.get(node)
 
     def on_links(self) -> list[Sighting]:
-        """The packet and its answer on each link, in the order of time."""
-        return sorted(self._on_links.values(), key=lambda sighting: sighting.time)
+        """The packet and its answer on each link, for each namespace in the order of time."""
+        return list(self._on_links.values())
 
     # ---- reading
 
@@ -186,7 +185,7 @@ class Sightings(Oracle):
 
     def _saw(self, node: Node, frame: Frame, mark: Mark, packet: Packet) -> None:
         self._marks.setdefault(mark, packet)
-        self._on_links.setdefault(mark, Sighting(frame.time, node, frame.link, frame.outgoing, packet))
+        self._on_links.setdefault(mark, Sighting(node, frame.link, frame.outgoing, packet))
 
     def _read_complaint(self, watch: Watch, frame: Frame) -> None:
         found = complained(frame.data, self._probe)

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import struct
-import time
 import typing as t
 
 from .checkpoints import Probe
@@ -17,12 +15,9 @@ _ALL = 0x0003
 _IP, _ARP, _IP6 = 0x0800, 0x0806, 0x86DD
 _OUTGOING = 4
 _ATTACH_FILTER = 26
-_TIMESTAMP = 35  # SO_TIMESTAMPNS, which Python names since 3.14 only
 _BYTES = 256
 _RECEIVE_BUFFER = 1 << 20
 _AD_PROTOCOL = 0xFFFFF000
-_TIMESPEC = struct.Struct("@ll")
-_NOTES = socket.CMSG_SPACE(_TIMESPEC.size)
 
 
 class Frame(t.NamedTuple):
@@ -32,7 +27,6 @@ class Frame(t.NamedTuple):
     outgoing: bool
     protocol: int
     data: bytes
-    time: tuple[int, int]  # when the kernel had it, which puts the frames of several namespaces in their order
 
 
 class Tap:
@@ -44,8 +38,6 @@ class Tap:
         self.socket = socket.socket(socket.AF_PACKET, kind, socket.htons(_ALL))
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            with contextlib.suppress(OSError):  # the number is another one on a few architectures
-                self.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
             self._choose(probe)
         except BaseException:
             self.socket.close()
@@ -59,12 +51,12 @@ class Tap:
         """What passed since it was asked last."""
         while True:
             try:
-                data, notes, _flags, (link, protocol, kind, *_rest) = self.socket.recvmsg(_BYTES, _NOTES)
+                data, (link, protocol, kind, *unused) = self.socket.recvfrom(_BYTES)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # a link went down
-            yield Frame(link, kind == _OUTGOING, protocol, data, _time(notes))
+            yield Frame(link, kind == _OUTGOING, protocol, data)
 
     def _choose(self, probe: Probe) -> None:
         """Let the kernel pass on nothing but the probe, ICMP and ARP: a host may be busy."""
@@ -74,15 +66,6 @@ class Tap:
         text = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in program))
         filter_of = struct.pack("HP", len(program), ctypes.addressof(text))
         self.socket.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, filter_of)
-
-
-def _time(notes: t.Iterable[tuple[int, int, bytes]]) -> tuple[int, int]:
-    """Seconds and nanoseconds."""
-    for level, kind, value in notes:
-        if (level, kind, len(value)) == (socket.SOL_SOCKET, _TIMESTAMP, _TIMESPEC.size):
-            seconds, nanoseconds = _TIMESPEC.unpack(value)
-            return seconds, nanoseconds
-    return divmod(time.time_ns(), 10**9)
 
 
 # Classic BPF (networking/filter.rst): load a half word or a byte, the length of an IPv4 header, compare, return.

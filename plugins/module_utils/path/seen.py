@@ -1,0 +1,64 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real packet and its answer on each link that they passed, in the order of the way.
+
+The socket of a namespace has its frames in their order. Between namespaces no clock is asked, for the kernel begins to
+stamp frames some time after it was told to; but what comes in by a cable went into its other end before.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..marks import PATH_LINK
+from .facts import Node
+from .sightings import Sighting, Sightings
+from .wire import Wire
+
+_End = tuple[str, str, bool]  # node, link, and whether it is the answer
+
+
+def seen(wire: Wire, sightings: Sightings) -> t.Iterator[dict[str, str]]:
+    """As the module returns it; without the link that put the packet into the uplink."""
+    found = [one for one in sightings.on_links() if one.link in one.node.nics and not one.link.startswith(PATH_LINK)]
+    for one in _in_order(wire, found):
+        # an echo has an identifier where others have a port
+        packet = one.packet.at(sport=0) if one.packet.protocol == "icmp" else one.packet
+        yield {
+            "place": one.node.name,
+            "direction": "back" if packet.answer else "there",
+            "layer": wire.layer_of(one.node, one.node.nics[one.link]),
+            "interface": one.link,
+            "way": "out" if one.outgoing else "in",
+            "source": packet.origin,
+            "destination": packet.target,
+        }
+
+
+def _in_order(wire: Wire, found: t.Sequence[Sighting]) -> t.Iterator[Sighting]:
+    queues: dict[str, list[Sighting]] = {}
+    for one in found:
+        queues.setdefault(one.node.name, []).append(one)
+    coming = {_end(one) for one in found if one.outgoing}  # into a cable, and not yet told
+    while any(queues.values()):
+        ready = [queue for queue in queues.values() if queue and _sent_by(wire, queue[0]) not in coming]
+        # none is ready where a cable was seen to carry frames in a circle, which cannot be
+        one = (ready or [queue for queue in queues.values() if queue])[0].pop(0)
+        coming.discard(_end(one) if one.outgoing else None)
+        yield one
+
+
+def _end(one: Sighting) -> _End:
+    return one.node.name, one.link, one.packet.answer
+
+
+def _sent_by(wire: Wire, one: Sighting) -> _End | None:
+    """The other end of the cable by which a frame came."""
+    peer = None if one.outgoing else _peer(wire, one.node, one.link)
+    return (*peer, one.packet.answer) if peer is not None else None
+
+
+def _peer(wire: Wire, node: Node, link: str) -> tuple[str, str] | None:
+    found = wire.other_end(node, node.nics[link])
+    return (found[0].name, found[1].name) if found is not None else None
