@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .model import DEFAULT_PROJECT
+from . import model
 from .parsing import PROTOCOLS
 
 # t.Any: the type of an option follows from its argument spec, which mypy cannot read.
@@ -21,7 +21,7 @@ Options = t.Mapping[str, t.Any]
 _Value = t.TypeVar("_Value")
 
 STATE: Arguments = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
-PROJECT: Arguments = {"project": {"type": "str", "default": DEFAULT_PROJECT}}
+PROJECT: Arguments = {"project": {"type": "str", "default": model.DEFAULT_PROJECT}}
 NETWORK: Arguments = {"network": {"type": "str"}, **PROJECT}
 # For modules whose objects need others to be of any use.
 WARN: Arguments = {"warn": {"type": "bool", "default": True}}

@@ -11,9 +11,8 @@ from __future__ import annotations
 import sys
 import typing as t
 
-from .arguments import Options
-from .engine import AnyRequest, Kind, Request, StepFailed, run
-from .firewall.backend import FirewallError, NoProgram
+from . import arguments, engine, marks, model
+from .firewall import backend
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError
@@ -22,11 +21,9 @@ from .kernel.programs import call, find
 from .kinds.boot_record import WAITS, BootRecord, Unusable, label_of, parse
 from .kinds.forward_record import KEPT, load
 from .kinds.registry import ROWS
-from .marks import BOOT_OBJECTS, BOOT_UNIT
-from .model import HOST, Conflict, Forwarding, InvalidRequest, enumerate_few
 from .world import World
 
-_FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
+_FAILURES = (model.InvalidRequest, model.Conflict, engine.StepFailed, HostError, backend.FirewallError, OSError)
 # Another run may be making a thousand endpoints.
 _LOCK_SECONDS = 600
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,12 +33,12 @@ _FORWARDING = "sysctl_forward"
 def main() -> t.NoReturn:
     """What the unit runs; the exit code is 0 if everything could be made."""
     try:
-        with Host(_run_tool) as host, host.lock(_LOCK_SECONDS, BOOT_UNIT):
-            text = host.read_file(BOOT_OBJECTS)
+        with Host(_run_tool) as host, host.lock(_LOCK_SECONDS, marks.BOOT_UNIT):
+            text = host.read_file(marks.BOOT_OBJECTS)
             record = BootRecord() if text is None else parse(text)
             lines, trouble = restore(record, host, lambda: FirewallSession(host.netfilter(), record.backend))
     except Unusable as error:
-        lines, trouble = [], "%s: %s" % (BOOT_OBJECTS, error)
+        lines, trouble = [], "%s: %s" % (marks.BOOT_OBJECTS, error)
     except _FAILURES as error:
         lines, trouble = [], str(error)
     for line in lines:
@@ -56,7 +53,7 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
     there, waiting = _split(record, host)
     lines = []
     if waiting:
-        lines.append("Waiting for other programs, or for their processes: %s." % enumerate_few(waiting))
+        lines.append("Waiting for other programs, or for their processes: %s." % model.enumerate_few(waiting))
     try:
         return [*_make(there, World(host, session())), *lines], ""
     except _FAILURES as error:
@@ -72,36 +69,38 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
     return lines, "\n".join(troubles)
 
 
-def _make(there: t.Mapping[tuple[str, str], Options], world: World) -> list[str]:
+def _make(there: t.Mapping[tuple[str, str], arguments.Options], world: World) -> list[str]:
     """One run of the engine; returns a line about it."""
     world.restoring = True
-    outcome = run(_requests(there, world), world)
+    outcome = engine.run(_requests(there, world), world)
     return ["%d objects, %d commands." % (len(outcome.objects), len(outcome.commands))]
 
 
-def _requests(there: t.Mapping[tuple[str, str], Options], world: World) -> list[AnyRequest]:
-    found: list[AnyRequest] = []
+def _requests(there: t.Mapping[tuple[str, str], arguments.Options], world: World) -> list[engine.AnyRequest]:
+    found: list[engine.AnyRequest] = []
     for row in ROWS:
         wanted = [options for (kind, unused), options in there.items() if kind == row.name]
         kind = row.load() if wanted else None
         if kind is not None and row.name == _FORWARDING:
             found.append(_forwarding(wanted[0], world, kind))
         elif kind is not None:
-            found += [Request(kind, kind.parse(options)) for options in wanted]
+            found += [engine.Request(kind, kind.parse(options)) for options in wanted]
     return found
 
 
-def _forwarding(options: Options, world: World, kind: Kind[Forwarding]) -> Request[Forwarding]:
+def _forwarding(
+    options: arguments.Options, world: World, kind: engine.Kind[model.Forwarding]
+) -> engine.Request[model.Forwarding]:
     """One of the requests in the file of sysctl(8): repeating it brings about what all of them ask for."""
     asks = [ask for ask in load(world).asks if ask.asked_by != KEPT]
     if asks:
-        return Request(kind, asks[0])
+        return engine.Request(kind, asks[0])
     if options["asked_by"] == KEPT:
-        return Request(kind, Forwarding(asked_by=KEPT), "absent")  # checks what is still needed
-    return Request(kind, kind.parse(options))
+        return engine.Request(kind, model.Forwarding(asked_by=KEPT), "absent")  # checks what is still needed
+    return engine.Request(kind, kind.parse(options))
 
 
-def _split(record: BootRecord, host: Host) -> tuple[dict[tuple[str, str], Options], list[str]]:
+def _split(record: BootRecord, host: Host) -> tuple[dict[tuple[str, str], arguments.Options], list[str]]:
     """The objects that can be made as the host is now, and the titles of those that have to wait."""
     needs = _Needs(record, host)
     there = {key: options for key, options in record.objects.items() if needs.met(key[0], options)}
@@ -113,14 +112,14 @@ class _Needs:
 
     def __init__(self, record: BootRecord, host: Host) -> None:
         objects = record.objects.items()
-        links = set(host.stack(HOST).links())
+        links = set(host.stack(model.HOST).links())
         self._namespaces = {name for name, entry in host.namespaces().items() if entry.inode}
         self._links = links | {o["name"] for (kind, unused), o in objects if kind == "bridge" and WAITS not in o}
         self._coming = {o["name"] for (kind, unused), o in objects if kind == "netns" and WAITS not in o}
         ends = [o["peer"] for (kind, unused), o in objects if kind == "veth" and o["name"] in links]
         self._addresses = {a.partition("/")[0] for end in ends for a in end.get("addresses", ())}
 
-    def met(self, kind: str, options: Options) -> bool:
+    def met(self, kind: str, options: arguments.Options) -> bool:
         """Whether an object can be made."""
         if kind == "veth":
             here = options["peer"].get("netns") in self._namespaces | self._coming
@@ -132,9 +131,9 @@ class _Needs:
         return options["container_ip"] in self._addresses if kind == "port_publish" else options["name"] in self._links
 
 
-def _by_network(there: t.Mapping[tuple[str, str], Options]) -> list[dict[tuple[str, str], Options]]:
+def _by_network(there: t.Mapping[tuple[str, str], arguments.Options]) -> list[dict[tuple[str, str], arguments.Options]]:
     """The same objects in a group for each network. Forwarding comes last, when the rules are there."""
-    groups: dict[str, dict[tuple[str, str], Options]] = {}
+    groups: dict[str, dict[tuple[str, str], arguments.Options]] = {}
     for key, options in there.items():
         groups.setdefault("forwarding" if key[0] == _FORWARDING else "network " + label_of(options), {})[key] = options
     return [groups[name] for name in sorted(groups, key=lambda name: (name == "forwarding", name))]
@@ -143,5 +142,7 @@ def _by_network(there: t.Mapping[tuple[str, str], Options]) -> list[dict[tuple[s
 def _run_tool(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
     path = find(argv[0], _PATH)
     if path is None:
-        raise NoProgram("There is no program %s on this host; install the package %s." % (argv[0], package_of(argv[0])))
+        raise backend.NoProgram(
+            "There is no program %s on this host; install the package %s." % (argv[0], package_of(argv[0]))
+        )
     return call([path, *argv[1:]], text)

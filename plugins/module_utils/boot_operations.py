@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .operations import Operation, RemoveFile, RunTool, WriteFile
+from . import operations
 from .records import dataclass
 
 if t.TYPE_CHECKING:
@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class WriteProgram(Operation):
+class WriteProgram(operations.Operation):
     """Write an archive of Python files, or remove it."""
 
     path: str
@@ -38,23 +38,23 @@ class WriteProgram(Operation):
         else:
             host.write_file(self.path, self.content)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [WriteProgram(self.path, self.before, self.content)]
 
 
-class WriteFirst(WriteFile):
+class WriteFirst(operations.WriteFile):
     """Write a file that must exist before the links that it is about."""
 
     clears_the_way = True
 
 
-class RemoveLast(RemoveFile):
+class RemoveLast(operations.RemoveFile):
     """A file by which the next run knows of all that this one takes away, should it be killed before the end."""
 
     settles = 4
 
 
-class TellFirst(RunTool):
+class TellFirst(operations.RunTool):
     """Let a program read its files before the links are made that they are about."""
 
     clears_the_way = True

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
-from .arguments import Options
+from . import arguments, engine, marks, model
 from .composition.scope import BY_DEFAULT, Scope, read_scope
 from .composition.spec import NONE, read_names
 from .composition.surroundings import Surroundings
-from .engine import AnyRequest, Outcome, Request, run
 from .gather import gather
 from .kinds.registry import ROWS
-from .marks import BOOT_OBJECTS, BOOT_UNIT, UNITS
-from .model import HOST, RESERVED_PORTS, Conflict, Interface, InvalidRequest, Namespace, Network, Place, PublishedPort
 from .parsing import kind_of
 from .reading import find_flag
 from .report import EndpointReport
@@ -26,18 +23,18 @@ if t.TYPE_CHECKING:
     from .composition.objects import Composition
 
 
-def make(options: Options, world: World) -> Outcome:
+def make(options: arguments.Options, world: World) -> engine.Outcome:
     """The run of bridge_network with these options."""
     return make_networks(options["networks"], world, read_scope(options), options.get("boot"))
 
 
 def make_networks(
-    networks: t.Sequence[Options], world: World, scope: Scope = BY_DEFAULT, at_boot: object = False
-) -> Outcome:
+    networks: t.Sequence[arguments.Options], world: World, scope: Scope = BY_DEFAULT, at_boot: object = False
+) -> engine.Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
     report = gather(world)
     if not (networks or scope.everything or world.has_anything() or report.has_anything()) and scope.may_be_empty:
-        return run((), world)
+        return engine.run((), world)
     from .composition.compose import compose
 
     wanted = compose(networks, report, scope, _Around(world))
@@ -53,19 +50,21 @@ def make_networks(
         world.firewall.use()  # to remove what is left of ours among the rules of others
     if scope.prune != NONE or scope.state == "absent":
         named = {item.name for side in (wanted.present, wanted.absent) for item in side.netns}
-        wanted.absent.netns += [Namespace(name) for name in world.remains() if name not in named]
-    return run([*_requests(wanted, scope), *_at_boot(networks, scope, at_boot, world)], world)
+        wanted.absent.netns += [model.Namespace(name) for name in world.remains() if name not in named]
+    return engine.run([*_requests(wanted, scope), *_at_boot(networks, scope, at_boot, world)], world)
 
 
-def _at_boot(networks: t.Sequence[Options], scope: Scope, option: object, world: World) -> t.Sequence[AnyRequest]:
+def _at_boot(
+    networks: t.Sequence[arguments.Options], scope: Scope, option: object, world: World
+) -> t.Sequence[engine.AnyRequest]:
     """The request to keep everything for the next boot, or to remove what an earlier run kept."""
     wanted = _is_kept(option, world)
-    if not wanted and all(world.file(path) is None for path in (UNITS + BOOT_UNIT, BOOT_OBJECTS)):
+    if not wanted and all(world.file(path) is None for path in (marks.UNITS + marks.BOOT_UNIT, marks.BOOT_OBJECTS)):
         return ()
     from .kinds.boot import Boot, BootKind
 
     is_whole = scope.goes(read_names(networks))
-    return (Request(BootKind(), Boot(wanted, is_whole, writes_program=True)),)
+    return (engine.Request(BootKind(), Boot(wanted, is_whole, writes_program=True)),)
 
 
 def _is_kept(option: object, world: World) -> bool:
@@ -74,9 +73,9 @@ def _is_kept(option: object, world: World) -> bool:
         return world.systemd()
     wanted = find_flag(option)
     if wanted is None:
-        raise InvalidRequest("boot: got %s; write auto, true or false." % kind_of(option))
+        raise model.InvalidRequest("boot: got %s; write auto, true or false." % kind_of(option))
     if wanted and not world.systemd():
-        raise Conflict("boot: it needs systemd, which is not PID 1 here; leave it out, or set it to false.")
+        raise model.Conflict("boot: it needs systemd, which is not PID 1 here; leave it out, or set it to false.")
     return wanted
 
 
@@ -86,17 +85,17 @@ class _Around(Surroundings):
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def addresses(self) -> t.Sequence[Interface]:
+    def addresses(self) -> t.Sequence[model.Interface]:
         return self._world.addresses()
 
-    def routes(self) -> t.Sequence[Network]:
+    def routes(self) -> t.Sequence[model.Network]:
         return self._world.destinations()
 
     def default_routes(self, endpoint: EndpointReport) -> t.Collection[int]:
         place = endpoint.place
         return () if place is None else self._world.default_routes(place, endpoint.interface or "")
 
-    def holds(self, port: PublishedPort) -> bool:
+    def holds(self, port: model.PublishedPort) -> bool:
         world, (first, last) = self._world, (port.host_ports.first, port.host_ports.last)
         if any(listener.takes(port) for listener in world.listening(port.protocol, first, last)):
             return True
@@ -104,7 +103,7 @@ class _Around(Surroundings):
 
     def is_ours(self, netns: str) -> bool:
         world = self._world
-        return not world.has_namespace(netns) or world.owns(Place(netns=netns))
+        return not world.has_namespace(netns) or world.owns(model.Place(netns=netns))
 
     def file(self, path: str) -> str:
         return self._world.look_file(path) or ""
@@ -113,15 +112,15 @@ class _Around(Surroundings):
         return self._world.host.hostname()
 
     def reserved_ports(self) -> str:
-        return self._world.sysctl(HOST, RESERVED_PORTS) or ""
+        return self._world.sysctl(model.HOST, model.RESERVED_PORTS) or ""
 
 
-def _requests(wanted: Composition, scope: Scope) -> list[AnyRequest]:
+def _requests(wanted: Composition, scope: Scope) -> list[engine.AnyRequest]:
     """Removals, then additions, each in its order; only the kinds of these objects are loaded."""
     rows = [row for row in ROWS if not (scope.rest and row.has_module)]
     used = [row for row in rows if wanted.present.of(row.name) or wanted.absent.of(row.name)]
     kinds = {row.name: row.load() for row in used}
     going = sorted(used, key=lambda row: row.leaves)
-    requests = [Request(kinds[row.name], item, "absent") for row in going for item in wanted.absent.of(row.name)]
+    requests = [engine.Request(kinds[row.name], item, "absent") for row in going for item in wanted.absent.of(row.name)]
     coming = [(kinds[row.name], item) for row in used for item in wanted.present.of(row.name)]
-    return requests + [Request(kind, item, owner=kind.owner(item)) for kind, item in coming]
+    return requests + [engine.Request(kind, item, owner=kind.owner(item)) for kind, item in coming]

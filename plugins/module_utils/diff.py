@@ -10,7 +10,7 @@ import typing as t
 from .text import to_yaml
 
 if t.TYPE_CHECKING:
-    from .operations import Operation
+    from . import operations
 
 Side = t.Mapping[str, t.Optional[dict[str, object]]]
 
@@ -31,7 +31,7 @@ def _document(titles: t.Sequence[str], side: Side) -> str:
     return to_yaml({title: side[title] for title in titles if side.get(title) is not None})
 
 
-def headlines(steps: t.Sequence[Operation]) -> list[str]:
+def headlines(steps: t.Sequence[operations.Operation]) -> list[str]:
     """The headlines of steps, a few lines at most."""
     lines = [line for step in steps for line in step.headlines()]
     more = len(lines) - _HEADLINES

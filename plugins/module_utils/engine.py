@@ -12,18 +12,16 @@ import contextlib
 import typing as t
 from dataclasses import field
 
-from .arguments import Arguments, Options
-from .firewall.backend import FirewallError
+from . import arguments, marks, model
+from .firewall import backend
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError, message_of
-from .marks import name_of, project_of
-from .model import Conflict, InvalidRequest, enumerate_few
 from .ownership import Holding, first_of_another, owner, refuse, refuse_name
 from .records import dataclass, replace
 from .world import Claims, World
 
 if t.TYPE_CHECKING:
-    from .operations import Operation
+    from . import operations
 
     class _OfNetwork(t.Protocol):
         """An object that belongs to a network, or to none when this is empty."""
@@ -46,7 +44,7 @@ A_PROCESS, OTHERS = "its process", "the program that makes it"
 class Stored:
     """An object as it is kept for the next boot: options that its kind's parse() turns into the same object."""
 
-    options: Options
+    options: arguments.Options
     waits: str = ""  # what it waits for, if it cannot be made at boot
 
 
@@ -58,14 +56,16 @@ class Kind(t.Generic[Item]):
 
     name = ""
     returns: tuple[str, ...] = ()  # fields of Outcome that its module returns beside those of all modules
-    ARGUMENTS: t.ClassVar[Arguments] = {}  # the options of the module of this name, beside state and aggregate
+    ARGUMENTS: t.ClassVar[
+        arguments.Arguments
+    ] = {}  # the options of the module of this name, beside state and aggregate
 
     # The options that take names of endpoints, and the option whose value decides the address family. A
     # dot leads to one inside of another.
     NAMES: t.ClassVar[tuple[str, ...]] = ()
     FAMILY = ""
 
-    def parse(self, options: Options) -> Item:
+    def parse(self, options: arguments.Options) -> Item:
         """An object of the model by its options alone; raises InvalidRequest."""
         raise NotImplementedError
 
@@ -136,7 +136,7 @@ class Kind(t.Generic[Item]):
 class StepKind(Kind[Item]):
     """A kind whose objects are made, changed and deleted one by one."""
 
-    def plan(self, item: Item, state: str, world: World) -> list[Operation]:
+    def plan(self, item: Item, state: str, world: World) -> list[operations.Operation]:
         """The steps for one object; tells ``world`` what will be there. Raises Conflict."""
         raise NotImplementedError
 
@@ -163,7 +163,7 @@ class NetworkKind(Kind[OfNetwork]):
         if not item.network:
             return ""
         endpoint = getattr(item, "endpoint", "")  # a network's own objects have no such field
-        return "network %s" % name_of(item.network) + (": endpoint %s" % endpoint if endpoint else "")
+        return "network %s" % marks.name_of(item.network) + (": endpoint %s" % endpoint if endpoint else "")
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class StepFailed(Exception):
 
 @dataclass
 class _Plan:
-    steps: list[Operation] = field(default_factory=list)
+    steps: list[operations.Operation] = field(default_factory=list)
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)  # for the diff, about things that are not objects
@@ -241,8 +241,8 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
     _check_together(requests)
     for request in requests:
         request.kind.claim(request.item, request.state, world.claims)
-    going: list[Operation] = []
-    coming: list[Operation] = []
+    going: list[operations.Operation] = []
+    coming: list[operations.Operation] = []
     for request in requests:
         with _naming(request.owner):
             steps = _plan_one(request, world, plan)
@@ -259,7 +259,7 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
     return plan
 
 
-def _plan_rules(plan: _Plan, world: World) -> tuple[list[Operation], list[Operation]]:
+def _plan_rules(plan: _Plan, world: World) -> tuple[list[operations.Operation], list[operations.Operation]]:
     """The transactions that come before all other steps, and those that come once links are deleted."""
     rules, late = world.firewall.plan(world.dropped_bridges, [*world.links().values()])
     move = world.firewall.move()
@@ -285,7 +285,7 @@ def _doubt(requests: t.Sequence[AnyRequest], world: World) -> None:
             for reason in _doubts_of(request, world):
                 found.setdefault(reason, []).append(request.kind.title(request.item))
     for reason, titles in found.items():
-        text = enumerate_few(titles)
+        text = model.enumerate_few(titles)
         world.warn("%s%s: %s." % (text[:1].upper(), text[1:], reason))
 
 
@@ -298,7 +298,7 @@ def _naming(owner: str) -> t.Iterator[None]:
     """Let an error message say which object of the list it is about."""
     try:
         yield
-    except (InvalidRequest, Conflict) as error:
+    except (model.InvalidRequest, model.Conflict) as error:
         text = str(error)
         if not owner or text.lower().startswith(owner.lower()):
             raise
@@ -310,9 +310,9 @@ def _continued(text: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
 
 
-def joined(steps: t.Sequence[Operation]) -> list[Operation]:
+def joined(steps: t.Sequence[operations.Operation]) -> list[operations.Operation]:
     """The same steps, with neighbours joined where that is possible."""
-    result: list[Operation] = []
+    result: list[operations.Operation] = []
     for step in steps:
         both = result[-1].joined(step) if result else None
         if both is None:
@@ -322,7 +322,7 @@ def joined(steps: t.Sequence[Operation]) -> list[Operation]:
     return result
 
 
-def _settling(steps: t.Iterable[Operation]) -> list[Operation]:
+def _settling(steps: t.Iterable[operations.Operation]) -> list[operations.Operation]:
     """Steps that come last, in the order that ``settles`` gives them."""
     return joined(sorted(steps, key=lambda step: step.settles))
 
@@ -332,7 +332,7 @@ def _check_together(requests: t.Sequence[AnyRequest]) -> None:
         kind.check([r.item for r in requests if r.kind is kind and r.state == "present"])
 
 
-def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operation]:
+def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[operations.Operation]:
     kind = request.kind
     known = kind.unchanged(request.item, world) if request.state == "present" else None
     if known is not None:
@@ -365,10 +365,10 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[Operati
 def _kept(kind: Kind[Item], item: Item, state: str, world: World) -> Item:
     """The object with the network that it is in, if the request names none; two requests would change it for ever."""
     label = kind.label(item)
-    if state == "absent" or name_of(label) or not isinstance(kind, StepKind):
+    if state == "absent" or marks.name_of(label) or not isinstance(kind, StepKind):
         return item
     there = next((noted for unused, noted in kind.holdings(item, state, world)), "")
-    same = name_of(there) and project_of(there) == project_of(label)
+    same = marks.name_of(there) and marks.project_of(there) == marks.project_of(label)
     return kind.relabelled(item, there) if same else item
 
 
@@ -386,7 +386,7 @@ def _stays(kind: Kind[Item], item: Item, state: str, world: World) -> bool:
     return True
 
 
-def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[Operation]:
+def _ask(kind: Kind[Item], item: Item, state: str, world: World) -> list[operations.Operation]:
     """The steps of one object. Rules are written by the session in its own transactions."""
     if isinstance(kind, StepKind):
         return kind.plan(item, state, world)
@@ -405,29 +405,29 @@ def _sides(plan: _Plan) -> tuple[str, str]:
     return sides(plan.before, plan.after, plan.notes)
 
 
-def _apply(steps: t.Sequence[Operation], world: World) -> None:
-    done: list[Operation] = []
+def _apply(steps: t.Sequence[operations.Operation], world: World) -> None:
+    done: list[operations.Operation] = []
     for step in steps:
         try:
             step.apply(world.host)
-        except (HostError, FirewallError, OSError) as error:
+        except (HostError, backend.FirewallError, OSError) as error:
             raise StepFailed(_undo(done, step, error, world)) from error
         done.append(step)
 
 
-def _headline(step: Operation) -> str:
+def _headline(step: operations.Operation) -> str:
     """The first line of a step's command; a few steps have none."""
     return next((line for command in step.commands() for line in command.splitlines()), type(step).__name__)
 
 
-def _undo(done: t.Sequence[Operation], failed: Operation, error: Exception, world: World) -> str:
+def _undo(done: t.Sequence[operations.Operation], failed: operations.Operation, error: Exception, world: World) -> str:
     """Undo what was done, the last step first, and return what happened as a message."""
     left = []
     taken = [*done, failed] if failed.halves else done
     for reverse in _settling(reverse for step in reversed(taken) for reverse in step.undo()):
         try:
             reverse.apply(world.host)
-        except (HostError, FirewallError, OSError) as trouble:
+        except (HostError, backend.FirewallError, OSError) as trouble:
             left.append("%s (%s)" % (_headline(reverse), message_of(trouble).rstrip(".")))
     story = "%s. The step that failed: %s" % (message_of(error).rstrip("."), _headline(failed))
     if not taken:

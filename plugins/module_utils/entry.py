@@ -10,9 +10,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from . import marks, model
 from .arguments import STATE, Arguments, Options, without
 from .engine import AnyRequest, Kind, Outcome, Request, StepFailed, run
-from .firewall.backend import FirewallError, NoProgram
+from .firewall import backend
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
@@ -20,15 +21,13 @@ from .kernel.host import Host
 from .kernel.netfilter import Runner
 from .kernel.programs import call
 from .loading import this_call
-from .marks import BOOT_UNIT, UNITS
-from .model import Conflict, InvalidRequest
 from .reading import as_given, read, unquoted
 from .world import World
 
 _T = t.TypeVar("_T")
 _Item = t.TypeVar("_Item")
 # Errors that the request or the host causes, and not a fault of ours. Each is reported in one sentence.
-_FAILURES = (InvalidRequest, Conflict, StepFailed, HostError, FirewallError, OSError)
+_FAILURES = (model.InvalidRequest, model.Conflict, StepFailed, HostError, backend.FirewallError, OSError)
 
 _LOCK_SECONDS = 120
 _NOT_FOUND = 127
@@ -93,7 +92,7 @@ def _released(requests: t.Sequence[AnyRequest], world: World) -> t.Sequence[AnyR
 
 def _kept(world: World) -> t.Sequence[AnyRequest]:
     """The request to keep everything for the next boot, if an earlier run kept something."""
-    if world.file(UNITS + BOOT_UNIT) is None:
+    if world.file(marks.UNITS + marks.BOOT_UNIT) is None:
         return ()
     from .kinds.boot import Boot, BootKind
 
@@ -168,7 +167,7 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
         self.doubts = unquoted({**self.argument_spec, **many}, self.params)
         try:
             self.params = as_given(self.argument_spec, self.params)
-        except InvalidRequest as error:
+        except model.InvalidRequest as error:
             self.refusal = str(error)
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
@@ -204,11 +203,11 @@ def runner(module: AnsibleModule) -> Runner:
         path = module.get_bin_path(argv[0])
         if path is None:
             package = package_of(argv[0]) or _PACKAGES.get(argv[0], argv[0])
-            raise NoProgram("There is no program %s on this host; install the package %s." % (argv[0], package))
+            raise backend.NoProgram("There is no program %s on this host; install the package %s." % (argv[0], package))
         try:
             return call([path, *argv[1:]], text)
         except OSError as error:
-            raise FirewallError("The program %s cannot be run: %s." % (path, error.strerror)) from error
+            raise backend.FirewallError("The program %s cannot be run: %s." % (path, error.strerror)) from error
 
     return run_tool
 
@@ -277,6 +276,6 @@ def _merge(defaults: Options, item: Options) -> dict[str, object]:
 def _request(kind: Kind[_Item], options: Options, items: t.Sequence[Options]) -> Request[_Item]:
     try:
         return Request(kind, kind.parse(options), options["state"], warns=options.get("warn") is not False)
-    except InvalidRequest as error:
+    except model.InvalidRequest as error:
         place = " (aggregate, item %d)" % (items.index(options) + 1) if len(items) > 1 else ""
-        raise InvalidRequest("%s%s" % (error, place)) from None
+        raise model.InvalidRequest("%s%s" % (error, place)) from None

@@ -8,9 +8,8 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from . import marks, operations
 from .kernel.errors import HostError
-from .marks import NETNS_FILES
-from .operations import Operation, here_document
 from .records import dataclass
 
 if t.TYPE_CHECKING:
@@ -18,7 +17,7 @@ if t.TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SpreadFile(Operation):
+class SpreadFile(operations.Operation):
     """Give several files the same text. They are written in place, as a process may have mounted them."""
 
     text: str
@@ -28,7 +27,7 @@ class SpreadFile(Operation):
     def paths(self) -> list[str]:
         return [path for path, unused in self.files]
 
-    def joined(self, after: Operation) -> SpreadFile | None:
+    def joined(self, after: operations.Operation) -> SpreadFile | None:
         """Files with the same text in one step."""
         same = isinstance(after, SpreadFile) and after.text == self.text
         return SpreadFile(self.text, self.files + t.cast(SpreadFile, after).files) if same else None
@@ -36,7 +35,7 @@ class SpreadFile(Operation):
     def commands(self) -> list[str]:
         folders = list(dict.fromkeys(_folder(path) for path, before in self.files if before is None))
         first = shlex.join(["mkdir", "-p", *folders]) + " && " if folders else ""
-        return [here_document("%stee %s > /dev/null" % (first, shlex.join(self.paths)), self.text)]
+        return [operations.here_document("%stee %s > /dev/null" % (first, shlex.join(self.paths)), self.text)]
 
     def headlines(self) -> list[str]:
         return ["write %s" % path for path in self.paths]
@@ -53,21 +52,21 @@ class SpreadFile(Operation):
                 step.apply(host)
             raise
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         new = tuple((path, self.text) for path, before in self.files if before is None)
         old = [SpreadFile(before, ((path, self.text),)) for path, before in self.files if before is not None]
         return [*old, *([RemoveFiles(new)] if new else [])]
 
 
 @dataclass(frozen=True)
-class RemoveFiles(Operation):
+class RemoveFiles(operations.Operation):
     """Remove files, and then the folders that are empty."""
 
     files: tuple[tuple[str, str], ...]  # each with its text before
 
     halves = True
 
-    def joined(self, after: Operation) -> RemoveFiles | None:
+    def joined(self, after: operations.Operation) -> RemoveFiles | None:
         """All removals in one step."""
         return RemoveFiles(self.files + after.files) if isinstance(after, RemoveFiles) else None
 
@@ -91,7 +90,7 @@ class RemoveFiles(Operation):
             else:
                 host.retire_folder(folder)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [SpreadFile(text, ((path, None),)) for path, text in self.files]
 
 
@@ -101,4 +100,4 @@ def _folder(path: str) -> str:
 
 def _folders(path: str) -> tuple[str, str]:
     """The folder of a namespace, and its parent."""
-    return _folder(path), NETNS_FILES
+    return _folder(path), marks.NETNS_FILES

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+from . import model
 from .firewall.session import FirewallSession
 from .kinds.registry import ROWS
-from .model import Interface, Masquerade, Network, PublishedPort
 from .records import replace
 from .report import HostReport
 from .world import World
@@ -34,7 +34,7 @@ def _uplinks(world: World) -> dict[int, str]:
     return {version: link for version, link in found.items() if link is not None}
 
 
-def _uplink_addresses(world: World) -> tuple[Interface, ...]:
+def _uplink_addresses(world: World) -> tuple[model.Interface, ...]:
     """What others reach this host by."""
     links = (world.links().get(name) for name in dict.fromkeys(_uplinks(world).values()))
     return tuple(address for link in links if link is not None for address in link.addresses)
@@ -56,14 +56,14 @@ def _foreign(session: FirewallSession, world: World) -> list[str]:
 
 def _joined(report: HostReport) -> HostReport:
     """Each network with its published ports and masquerades."""
-    ports: dict[str, list[PublishedPort]] = {}
+    ports: dict[str, list[model.PublishedPort]] = {}
     for port in report.ports:
         ports.setdefault(port.bridge, []).append(port)
-    behind: dict[Network, list[str]] = {}
+    behind: dict[model.Network, list[str]] = {}
     for network in report.networks:
         for subnet in dict.fromkeys(network.subnets):
             behind.setdefault(subnet, []).append(network.bridge)
-    ways: dict[str, list[Masquerade]] = {}
+    ways: dict[str, list[model.Masquerade]] = {}
     for way in report.masquerades:
         for bridge in behind.get(way.source, ()):
             ways.setdefault(bridge, []).append(way)

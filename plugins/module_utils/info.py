@@ -10,28 +10,15 @@ from __future__ import annotations
 
 import typing as t
 
-from .arguments import Arguments
+from . import arguments, marks, model
 from .firewall.choice import BACKEND
 from .gather import gather
-from .marks import NETNS_FILES, name_of, project_of
-from .model import (
-    HOST,
-    PROTOCOLS,
-    RESERVED_PORTS,
-    BridgePolicy,
-    Drop,
-    Masquerade,
-    Network,
-    Process,
-    PublishedPort,
-    spelled,
-)
 from .records import replace
 from .report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceReport
 from .world import World
 
 Facts = dict[str, object]
-INFO: Arguments = {"name": {"type": "str"}, **BACKEND}
+INFO: arguments.Arguments = {"name": {"type": "str"}, **BACKEND}
 
 
 def facts(world: World, name: str | None = None) -> Facts:
@@ -61,7 +48,7 @@ def _at_boot(world: World, report: HostReport) -> str:
 
 def _surroundings(world: World) -> Facts:
     """What the composition must avoid when it chooses ports and subnets."""
-    listeners = [found for protocol in PROTOCOLS for found in world.listening(protocol, 1, 65535)]
+    listeners = [found for protocol in model.PROTOCOLS for found in world.listening(protocol, 1, 65535)]
     return {
         "listening": [
             {
@@ -72,9 +59,9 @@ def _surroundings(world: World) -> Facts:
             }
             for found in sorted(listeners, key=lambda found: (found.protocol, found.port, str(found.address)))
         ],
-        "addresses": spelled(world.addresses()),
+        "addresses": model.spelled(world.addresses()),
         "routed_subnets": _private(world.destinations()),
-        "reserved_ports": (world.sysctl(HOST, RESERVED_PORTS) or "").strip(),
+        "reserved_ports": (world.sysctl(model.HOST, model.RESERVED_PORTS) or "").strip(),
     }
 
 
@@ -86,7 +73,8 @@ def spell(report: HostReport) -> Facts:
         "unplugged": [_endpoint(endpoint) for endpoint in report.unplugged],
         "namespaces": [{"name": item.name, **_whose(item.network), "ours": item.ours} for item in report.namespaces],
         "files": [
-            {"path": "%s/%s/%s" % (NETNS_FILES, file.netns, file.name), **_whose(file.network)} for file in report.files
+            {"path": "%s/%s/%s" % (marks.NETNS_FILES, file.netns, file.name), **_whose(file.network)}
+            for file in report.files
         ],
         "services": [_service(item) for item in report.services],
         "ports": _ports(report.ports),
@@ -97,7 +85,7 @@ def spell(report: HostReport) -> Facts:
             "forward_policy": report.forward_policy,
         },
         "uplinks": {"ipv%d" % version: link for version, link in sorted((report.uplinks or {}).items())},
-        "uplink_addresses": spelled(report.uplink_addresses),
+        "uplink_addresses": model.spelled(report.uplink_addresses),
         "backend": report.backend,
         "at_boot": report.at_boot,
         "foreign": list(report.foreign),
@@ -107,10 +95,10 @@ def spell(report: HostReport) -> Facts:
 
 def _whose(label: str) -> Facts:
     """The network and the project of a label; an object without a label has neither."""
-    return {"network": name_of(label), "project": project_of(label) if label else None}
+    return {"network": marks.name_of(label), "project": marks.project_of(label) if label else None}
 
 
-def _private(networks: t.Iterable[Network]) -> list[str]:
+def _private(networks: t.Iterable[model.Network]) -> list[str]:
     """The private networks, as pools have no others: a router may have the routes of the whole internet."""
     return [
         str(network)
@@ -126,7 +114,7 @@ def _network(network: NetworkReport) -> Facts:
         "bridge": network.bridge,
         "present": network.present,
         "ours": network.ours,
-        "addresses": spelled(network.addresses),
+        "addresses": model.spelled(network.addresses),
         "subnets": [str(subnet) for subnet in network.subnets],
         "mtu": network.mtu,
         "policy": None if network.policy is None else _policy(network.policy),
@@ -137,13 +125,13 @@ def _network(network: NetworkReport) -> Facts:
     }
 
 
-def _policy(policy: BridgePolicy) -> Facts:
+def _policy(policy: model.BridgePolicy) -> Facts:
     from .kinds.bridge_firewall import BridgeFirewallKind
 
     return BridgeFirewallKind.describe(policy)
 
 
-def _ports(ports: t.Sequence[PublishedPort]) -> list[Facts]:
+def _ports(ports: t.Sequence[model.PublishedPort]) -> list[Facts]:
     if not ports:
         return []
     from .kinds.port_publish import PortPublishKind
@@ -151,7 +139,7 @@ def _ports(ports: t.Sequence[PublishedPort]) -> list[Facts]:
     return [PortPublishKind.describe(port) for port in ports]
 
 
-def _masquerades(masquerades: t.Sequence[Masquerade]) -> list[Facts]:
+def _masquerades(masquerades: t.Sequence[model.Masquerade]) -> list[Facts]:
     if not masquerades:
         return []
     from .kinds.nat_masquerade import NatMasqueradeKind
@@ -159,7 +147,7 @@ def _masquerades(masquerades: t.Sequence[Masquerade]) -> list[Facts]:
     return [NatMasqueradeKind.describe(item) for item in masquerades]
 
 
-def _drops(drops: t.Iterable[Drop]) -> list[Facts]:
+def _drops(drops: t.Iterable[model.Drop]) -> list[Facts]:
     return [{"reason": drop.reason, "packets": drop.packets} for drop in drops]
 
 
@@ -174,7 +162,7 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
         "netns": endpoint.netns,
         "pid": None if place is None else place.pid,
         "interface": endpoint.interface,
-        "addresses": spelled(endpoint.addresses),
+        "addresses": model.spelled(endpoint.addresses),
         "mac_address": endpoint.mac_address,
         "default_routes": list(endpoint.default_routes),
         "names": list(endpoint.names),
@@ -191,7 +179,7 @@ def _service(item: ServiceReport) -> Facts:
     return {**found, "active": item.active, "stale": item.stale}
 
 
-def _processes(processes: t.Iterable[Process]) -> list[Facts]:
+def _processes(processes: t.Iterable[model.Process]) -> list[Facts]:
     return [dict(vars(process)) for process in processes]
 
 

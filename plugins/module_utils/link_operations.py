@@ -8,10 +8,9 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from .kernel.state import BY_THE_KERNEL, Announcement, LinkValue
+from . import model, operations
+from .kernel import state
 from .marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
-from .model import HOST, Address, Interface, Place, Route, SourceRule
-from .operations import Operation, inside
 from .records import dataclass
 
 if t.TYPE_CHECKING:
@@ -19,7 +18,7 @@ if t.TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AddBridge(Operation):
+class AddBridge(operations.Operation):
     """Make a bridge, down, with our mark and with a MAC address of its own, which ports cannot change."""
 
     name: str
@@ -30,22 +29,22 @@ class AddBridge(Operation):
     def commands(self) -> list[str]:
         mtu: tuple[object, ...] = () if self.mtu is None else ("mtu", self.mtu)
         words = ("link", "add", "name", self.name, "address", self.mac_address, *mtu, "group", LINK_GROUP)
-        return [inside(HOST, "ip", *words, "type", "bridge", "stp_state", int(self.stp))]
+        return [operations.inside(model.HOST, "ip", *words, "type", "bridge", "stp_state", int(self.stp))]
 
     def apply(self, host: Host) -> None:
-        host.stack(HOST).add_bridge(self.name, self.mac_address, self.mtu, self.stp)
+        host.stack(model.HOST).add_bridge(self.name, self.mac_address, self.mtu, self.stp)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [DeleteLinks((self.name,))]
 
 
 @dataclass(frozen=True)
-class AddVeth(Operation):
+class AddVeth(operations.Operation):
     """Make a veth pair in one request: the peer is created in its namespace, under its final name."""
 
     name: str
     peer: str
-    place: Place
+    place: model.Place
     mtu: int | None = None
     peer_mac_address: str | None = None
     bridge: str | None = None
@@ -57,25 +56,27 @@ class AddVeth(Operation):
         where = self.place.netns if self.place.netns is not None else self.place.pid
         netns: tuple[object, ...] = () if where is None else ("netns", where)
         words = ("link", "add", "name", self.name, *mtu, "group", LINK_GROUP, *master, "type", "veth", "peer")
-        return [inside(HOST, "ip", *words, "name", self.peer, *mtu, "group", LINK_GROUP, *address, *netns)]
+        return [
+            operations.inside(model.HOST, "ip", *words, "name", self.peer, *mtu, "group", LINK_GROUP, *address, *netns)
+        ]
 
     def apply(self, host: Host) -> None:
-        host.stack(HOST).add_veth(
+        host.stack(model.HOST).add_veth(
             self.name, self.peer, host.stack(self.place), self.mtu, self.peer_mac_address, self.bridge
         )
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [DeleteLinks((self.name,))]
 
 
 @dataclass(frozen=True)
-class SetLink(Operation):
+class SetLink(operations.Operation):
     """Change values of a link: mtu, address (MAC), alias, master (None: no bridge), up, stp."""
 
-    place: Place
+    place: model.Place
     name: str
-    changes: tuple[tuple[str, LinkValue], ...]
-    before: tuple[tuple[str, LinkValue], ...] = ()
+    changes: tuple[tuple[str, state.LinkValue], ...]
+    before: tuple[tuple[str, state.LinkValue], ...] = ()
 
     def commands(self) -> list[str]:
         words: list[object] = []
@@ -86,23 +87,25 @@ class SetLink(Operation):
                 words.append("nomaster")
             elif key != "stp":
                 words += [key, value]
-        result = [inside(self.place, "ip", "link", "set", "dev", self.name, *words)] if words else []
+        result = [operations.inside(self.place, "ip", "link", "set", "dev", self.name, *words)] if words else []
         stp = dict(self.changes).get("stp")
         if stp is not None:
             result.append(
-                inside(self.place, "ip", "link", "set", "dev", self.name, "type", "bridge", "stp_state", int(stp))
+                operations.inside(
+                    self.place, "ip", "link", "set", "dev", self.name, "type", "bridge", "stp_state", int(stp)
+                )
             )
         return result
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).set_link(self.name, dict(self.changes))
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [SetLink(self.place, self.name, self.before, self.changes)] if self.before else []
 
 
 @dataclass(frozen=True)
-class SetPort(Operation):
+class SetPort(operations.Operation):
     """Change the flags of a bridge's port: isolated, hairpin."""
 
     name: str
@@ -113,21 +116,21 @@ class SetPort(Operation):
         return [shlex.join(["bridge", "link", "set", "dev", self.name, *words])]
 
     def apply(self, host: Host) -> None:
-        host.stack(HOST).set_port(self.name, dict(self.changes))
+        host.stack(model.HOST).set_port(self.name, dict(self.changes))
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [SetPort(self.name, tuple((key, not value) for key, value in self.changes))]
 
 
 @dataclass(frozen=True)
-class DeleteLinks(Operation):
+class DeleteLinks(operations.Operation):
     """Delete links; both ends of a veth pair go at once. A link that is gone already is skipped."""
 
     names: tuple[str, ...]
-    again: tuple[Operation, ...] = ()  # the steps that make them anew
-    place: Place = HOST
+    again: tuple[operations.Operation, ...] = ()  # the steps that make them anew
+    place: model.Place = model.HOST
 
-    def joined(self, after: Operation) -> DeleteLinks | None:
+    def joined(self, after: operations.Operation) -> DeleteLinks | None:
         """Both deletions as one, since the kernel waits once for each request and not for each link.
 
         The link that is deleted last is made again first: a bridge before its ports.
@@ -138,60 +141,63 @@ class DeleteLinks(Operation):
 
     def commands(self) -> list[str]:
         if len(self.names) == 1:
-            return [inside(self.place, "ip", "link", "delete", "dev", self.names[0])]
-        marked = [inside(self.place, "ip", "link", "set", "dev", name, "group", DOOMED_GROUP) for name in self.names]
-        return [*marked, inside(self.place, "ip", "link", "delete", "group", DOOMED_GROUP)]
+            return [operations.inside(self.place, "ip", "link", "delete", "dev", self.names[0])]
+        marked = [
+            operations.inside(self.place, "ip", "link", "set", "dev", name, "group", DOOMED_GROUP)
+            for name in self.names
+        ]
+        return [*marked, operations.inside(self.place, "ip", "link", "delete", "group", DOOMED_GROUP)]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).delete_links(self.names)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return list(self.again)
 
 
 @dataclass(frozen=True)
-class AddAddress(Operation):
+class AddAddress(operations.Operation):
     """Add an address; an IPv6 one without duplicate address detection, which would keep it unusable for 2 s."""
 
-    place: Place
+    place: model.Place
     link: str
-    address: Interface
+    address: model.Interface
 
     def commands(self) -> list[str]:
         nodad = ("nodad",) if self.address.version == 6 else ()
-        return [inside(self.place, "ip", "address", "add", self.address, "dev", self.link, *nodad)]
+        return [operations.inside(self.place, "ip", "address", "add", self.address, "dev", self.link, *nodad)]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).add_address(self.link, self.address)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [RemoveAddress(self.place, self.link, self.address)]
 
 
 @dataclass(frozen=True)
-class RemoveAddress(Operation):
+class RemoveAddress(operations.Operation):
     """Remove an address."""
 
-    place: Place
+    place: model.Place
     link: str
-    address: Interface
+    address: model.Interface
 
     def commands(self) -> list[str]:
-        return [inside(self.place, "ip", "address", "delete", self.address, "dev", self.link)]
+        return [operations.inside(self.place, "ip", "address", "delete", self.address, "dev", self.link)]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).delete_address(self.link, self.address)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [AddAddress(self.place, self.link, self.address)]
 
 
-def route_words(link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> list[object]:
+def route_words(link: str, route: model.Route, protocol: int = ROUTE_PROTOCOL) -> list[object]:
     """A route in words of ip-route(8)."""
     words: list[object] = ["default" if route.to.prefixlen == 0 else route.to]
     if route.via is not None:
         words += ["via", route.via]
-    words += ["dev", link, "proto", "kernel" if protocol == BY_THE_KERNEL else protocol]
+    words += ["dev", link, "proto", "kernel" if protocol == state.BY_THE_KERNEL else protocol]
     if route.metric is not None:
         words += ["metric", route.metric]
     if route.table:
@@ -199,22 +205,22 @@ def route_words(link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> list
     return ["-6", "route", *words] if route.to.version == 6 else ["route", *words]
 
 
-def route_command(place: Place, verb: str, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> str:
+def route_command(place: model.Place, verb: str, link: str, route: model.Route, protocol: int = ROUTE_PROTOCOL) -> str:
     """``ip route add`` or ``delete``."""
     words = route_words(link, route, protocol)
     at = words.index("route") + 1
-    return inside(place, "ip", *words[:at], verb, *words[at:])
+    return operations.inside(place, "ip", *words[:at], verb, *words[at:])
 
 
 @dataclass(frozen=True)
-class AddRoute(Operation):
+class AddRoute(operations.Operation):
     """Add a route, with our mark, or as the kernel adds it for the address ``source``."""
 
-    place: Place
+    place: model.Place
     link: str
-    route: Route
+    route: model.Route
     protocol: int = ROUTE_PROTOCOL
-    source: Address | None = None
+    source: model.Address | None = None
     replaces: bool = False  # also a route that we do not read, as it leads nowhere (blackhole, unreachable)
     appends: bool = False  # leaves routes by other links to the same target alone, such as fe80::/64
 
@@ -226,17 +232,17 @@ class AddRoute(Operation):
     def apply(self, host: Host) -> None:
         host.stack(self.place).add_route(self.link, self.route, self.protocol, self.source, self.replaces, self.appends)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [RemoveRoute(self.place, self.link, self.route, self.protocol)]
 
 
 @dataclass(frozen=True)
-class RemoveRoute(Operation):
+class RemoveRoute(operations.Operation):
     """Remove a route. A route to the same target by another link may be added next."""
 
-    place: Place
+    place: model.Place
     link: str
-    route: Route
+    route: model.Route
     protocol: int = ROUTE_PROTOCOL
     clears_the_way = True
 
@@ -246,23 +252,23 @@ class RemoveRoute(Operation):
     def apply(self, host: Host) -> None:
         host.stack(self.place).delete_route(self.link, self.route, self.protocol)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [AddRoute(self.place, self.link, self.route, self.protocol)]
 
 
-def rule_command(place: Place, verb: str, rule: SourceRule) -> str:
+def rule_command(place: model.Place, verb: str, rule: model.SourceRule) -> str:
     """``ip rule add`` or ``delete``."""
     family = ("-6",) if rule.source.version == 6 else ()
     marks = ("priority", RULE_PRIORITY, "protocol", ROUTE_PROTOCOL)
-    return inside(place, "ip", *family, "rule", verb, "from", rule.source, "lookup", rule.table, *marks)
+    return operations.inside(place, "ip", *family, "rule", verb, "from", rule.source, "lookup", rule.table, *marks)
 
 
 @dataclass(frozen=True)
-class AddRule(Operation):
+class AddRule(operations.Operation):
     """Route packets from an address by a table, with our marks."""
 
-    place: Place
-    rule: SourceRule
+    place: model.Place
+    rule: model.SourceRule
 
     def commands(self) -> list[str]:
         return [rule_command(self.place, "add", self.rule)]
@@ -270,16 +276,16 @@ class AddRule(Operation):
     def apply(self, host: Host) -> None:
         host.stack(self.place).add_rule(self.rule)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [RemoveRule(self.place, self.rule)]
 
 
 @dataclass(frozen=True)
-class RemoveRule(Operation):
+class RemoveRule(operations.Operation):
     """Remove such a rule of ours."""
 
-    place: Place
-    rule: SourceRule
+    place: model.Place
+    rule: model.SourceRule
 
     def commands(self) -> list[str]:
         return [rule_command(self.place, "delete", self.rule)]
@@ -287,17 +293,17 @@ class RemoveRule(Operation):
     def apply(self, host: Host) -> None:
         host.stack(self.place).delete_rule(self.rule)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [AddRule(self.place, self.rule)]
 
 
 @dataclass(frozen=True)
-class Announce(Operation):
+class Announce(operations.Operation):
     """Announce addresses to neighbours, which may remember another station, or that there was none."""
 
-    announcements: tuple[Announcement, ...]
+    announcements: tuple[state.Announcement, ...]
 
-    def joined(self, after: Operation) -> Announce | None:
+    def joined(self, after: operations.Operation) -> Announce | None:
         """All announcements at once, as they all wait for ports of bridges."""
         return Announce(self.announcements + after.announcements) if isinstance(after, Announce) else None
 
@@ -305,11 +311,11 @@ class Announce(Operation):
         return [command for item in self.announcements for command in self._commands(item)]
 
     @staticmethod
-    def _commands(item: Announcement) -> list[str]:
+    def _commands(item: state.Announcement) -> list[str]:
         # arping(8) is not installed everywhere, and only for IPv4
         words = ("arping", "-q", "-U", "-c", "1", "-I", item.link)
         found = [address.ip for address in item.addresses if address.version == 4 and item.to_neighbours]
-        return ["%s || true" % inside(item.place, *words, address) for address in found]
+        return ["%s || true" % operations.inside(item.place, *words, address) for address in found]
 
     def apply(self, host: Host) -> None:
         host.announce(self.announcements)

@@ -11,21 +11,20 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
+from . import marks, model
 from .composition.sections import Noted, noted
+from .kernel import state
 from .kernel.errors import KernelError
-from .kernel.state import BY_THE_KERNEL, RouteEntry
-from .marks import NAMES_SERVED, NAMES_UNIT, ROUTE_PROTOCOL
-from .model import Address, Drop, Listener, Place, PublishedPort
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
 from .world import World, via_of
 
-_SILENT = "its DNS server does not answer; run the playbook, or systemctl restart %s" % NAMES_UNIT
+_SILENT = "its DNS server does not answer; run the playbook, or systemctl restart %s" % marks.NAMES_UNIT
 _BY_ROUTERS = 9  # RTPROT_RA: what IPv6 routers advertise
-_Heard = t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]
+_Heard = t.Mapping[model.Place, t.Mapping[str, t.Sequence[model.Listener]]]
 
 
-def look_inside(world: World, report: HostReport, dropped: t.Iterable[Drop] = ()) -> HostReport:
+def look_inside(world: World, report: HostReport, dropped: t.Iterable[model.Drop] = ()) -> HostReport:
     """The report with what lives in its endpoints, the namespaces that have lost their names, and what was dropped."""
     report = replace(report, services=tuple(_services(world, report)))
     ways, names = _Ways(world, report), noted(report)
@@ -46,15 +45,15 @@ def look_inside(world: World, report: HostReport, dropped: t.Iterable[Drop] = ()
     return _with_drops(found, dropped)
 
 
-def _with_drops(report: HostReport, drops: t.Iterable[Drop]) -> HostReport:
+def _with_drops(report: HostReport, drops: t.Iterable[model.Drop]) -> HostReport:
     """The report with the packets of each reason added up, as each subnet may have a rule of its own."""
     sums: dict[tuple[str, str], int] = {}
     for drop in drops:
         sums[drop.bridge, drop.reason] = sums.get((drop.bridge, drop.reason), 0) + drop.packets
-    by_bridge: dict[str, list[Drop]] = {}
+    by_bridge: dict[str, list[model.Drop]] = {}
     for (bridge, reason), packets in sorted(sums.items()):
         if packets:
-            by_bridge.setdefault(bridge, []).append(Drop(bridge, reason, packets))
+            by_bridge.setdefault(bridge, []).append(model.Drop(bridge, reason, packets))
     networks = [replace(network, drops=tuple(by_bridge.pop(network.bridge, ()))) for network in report.networks]
     return replace(report, networks=tuple(networks), drops=tuple(by_bridge.get("", ())))
 
@@ -70,7 +69,7 @@ def _services(world: World, report: HostReport) -> t.Iterator[ServiceReport]:
     world.claims.units.update(item.unit for item in report.services)
     for item in report.services:
         unit = world.unit(item.unit)
-        inside = not unit.pid or world.is_same(Place(pid=unit.pid), Place(netns=item.netns))
+        inside = not unit.pid or world.is_same(model.Place(pid=unit.pid), model.Place(netns=item.netns))
         yield replace(item, active=unit.active, stale=not inside)
 
 
@@ -93,15 +92,15 @@ def _with_servers(report: HostReport, world: World) -> HostReport:
     """The report with the DNS servers of endpoints, and with troubles for those that do not answer."""
     from .kinds.name_views import with_sockets
 
-    runs = world.systemd() and world.unit(NAMES_UNIT).active == "active"
-    sockets = with_sockets(world.file(NAMES_SERVED)) if runs else {}
+    runs = world.systemd() and world.unit(marks.NAMES_UNIT).active == "active"
+    sockets = with_sockets(world.file(marks.NAMES_SERVED)) if runs else {}
     wanted = {view.netns for view in report.views}
 
     def furnished(endpoint: EndpointReport) -> EndpointReport:
         netns = endpoint.netns
         if netns is None or netns not in wanted:
             return endpoint
-        answers = sockets.get(netns, -1) == world.inode(Place(netns=netns))
+        answers = sockets.get(netns, -1) == world.inode(model.Place(netns=netns))
         troubles = endpoint.troubles if answers else (*endpoint.troubles, _SILENT)
         return replace(endpoint, dns=True, troubles=troubles)
 
@@ -141,7 +140,7 @@ def _named(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> En
     return replace(endpoint, names=tuple(dict.fromkeys(name for own in found for name in own)))
 
 
-def _lost_name(place: Place, world: World) -> list[str]:
+def _lost_name(place: model.Place, world: World) -> list[str]:
     """The trouble of a namespace of ours that has lost its name, and that only its processes keep alive."""
     lost = {} if place.netns is not None else world.all_lost()
     return ["it was namespace %s" % name for name, places in lost.items() if name and place in places]
@@ -159,26 +158,26 @@ def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:
 # ---- who listens
 
 
-def _ports_of(endpoint: EndpointReport, network: NetworkReport) -> list[PublishedPort]:
+def _ports_of(endpoint: EndpointReport, network: NetworkReport) -> list[model.PublishedPort]:
     own = {address.ip for address in endpoint.addresses}
     return [port for port in network.ports if port.container_ip in own]
 
 
 def _listeners(world: World, report: HostReport) -> _Heard:
     """The listeners behind published ports, of the protocols in question only: on a busy host some lists are long."""
-    wanted: dict[tuple[str, ...], list[Place]] = {}
+    wanted: dict[tuple[str, ...], list[model.Place]] = {}
     for network in report.networks:
         for endpoint in network.endpoints:
             protocols = sorted({port.protocol for port in _ports_of(endpoint, network)})
             if protocols and endpoint.place is not None:
                 wanted.setdefault(tuple(protocols), []).append(endpoint.place)
-    found: dict[Place, t.Mapping[str, t.Sequence[Listener]]] = {}
+    found: dict[model.Place, t.Mapping[str, t.Sequence[model.Listener]]] = {}
     for names, places in wanted.items():
         found.update(world.host.listeners_in(places, names))
     return found
 
 
-def _use(port: PublishedPort, heard: t.Mapping[str, t.Sequence[Listener]]) -> PortUse:
+def _use(port: model.PublishedPort, heard: t.Mapping[str, t.Sequence[model.Listener]]) -> PortUse:
     ports = port.container_ports
     use = PortUse(port.container_ip, port.protocol, ports)
     if port.protocol not in heard:
@@ -197,19 +196,19 @@ class _Ways:
 
     def __init__(self, world: World, report: HostReport) -> None:
         self._world = world
-        self._gateways: dict[tuple[Place, int], set[Address]] = {}
-        self._reported: set[tuple[Place, int]] = set()
-        self._looked: set[Place] = set()
+        self._gateways: dict[tuple[model.Place, int], set[model.Address]] = {}
+        self._reported: set[tuple[model.Place, int]] = set()
+        self._looked: set[model.Place] = set()
         for network in report.networks:
             internal = network.policy is not None and network.policy.internal
             for endpoint in () if internal else network.endpoints:
                 for address in _gateways(endpoint, network):
-                    place = endpoint.place or Place()
+                    place = endpoint.place or model.Place()
                     self._gateways.setdefault((place, address.version), set()).add(address)
 
     def troubles(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
         """The troubles of an endpoint with its link and its routes."""
-        place = endpoint.place or Place()
+        place = endpoint.place or model.Place()
         link = self._world.links(place).get(endpoint.interface or "")
         if link is None or network is None:
             return
@@ -226,7 +225,7 @@ class _Ways:
                 self._reported.add((place, gateway.version))
                 yield from self._default(place, gateway.version, routes)
 
-    def _flushed(self, place: Place, endpoint: EndpointReport) -> t.Iterator[str]:
+    def _flushed(self, place: model.Place, endpoint: EndpointReport) -> t.Iterator[str]:
         """Troubles with rules and routes that the kernel adds once, and that no run restores."""
         asked, taken = self._world.versions_by_main(place), self._world.taken(place)
         for version in sorted({address.version for address in endpoint.addresses}):
@@ -239,7 +238,9 @@ class _Ways:
                     % address.ip
                 )
 
-    def _strays(self, place: Place, endpoint: EndpointReport, routes: t.Sequence[RouteEntry]) -> t.Iterator[str]:
+    def _strays(
+        self, place: model.Place, endpoint: EndpointReport, routes: t.Sequence[state.RouteEntry]
+    ) -> t.Iterator[str]:
         """Routes of others that attract packets for its subnets, and in a namespace of ours any route of others."""
         from .kinds.ways import hiding
 
@@ -252,7 +253,7 @@ class _Ways:
             way = "is %s" % entry.kind if entry.kind else "goes%s by %s" % (via_of(entry.route), entry.link)
             yield "%s %s, by a route of somebody else" % (entry.route.to, way)
 
-    def _default(self, place: Place, version: int, routes: t.Sequence[RouteEntry]) -> t.Iterator[str]:
+    def _default(self, place: model.Place, version: int, routes: t.Sequence[state.RouteEntry]) -> t.Iterator[str]:
         gateways = self._gateways.get((place, version))
         found = [entry for entry in routes if entry.route.to.prefixlen == 0 and entry.route.to.version == version]
         if not gateways:
@@ -265,17 +266,21 @@ class _Ways:
             yield "default by %s, not the gateway" % (best.route.via or best.link)
 
 
-def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[Address]:
+def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[model.Address]:
     """The host's addresses on the bridge that lie in a subnet of the endpoint."""
     subnets = [address.network for address in endpoint.addresses]
     return [own.ip for own in network.addresses if own.network in subnets]
 
 
-def _is_strange(entry: RouteEntry) -> bool:
+def _is_strange(entry: state.RouteEntry) -> bool:
     """Whether somebody else made a route, and it is not a default route."""
-    return bool(entry.route.to.prefixlen) and entry.protocol not in (ROUTE_PROTOCOL, BY_THE_KERNEL, _BY_ROUTERS)
+    return bool(entry.route.to.prefixlen) and entry.protocol not in (
+        marks.ROUTE_PROTOCOL,
+        state.BY_THE_KERNEL,
+        _BY_ROUTERS,
+    )
 
 
-def _leads(entry: RouteEntry, link: str, address: Address) -> bool:
+def _leads(entry: state.RouteEntry, link: str, address: model.Address) -> bool:
     to = entry.route.to
     return entry.link == link and entry.route.via is None and to.version == address.version and address in to

@@ -8,10 +8,8 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from . import marks, model, operations
 from .kernel.sysctl import sysctl_name
-from .marks import LINK_GROUP, NETNS_RECORDS
-from .model import Place
-from .operations import Operation, inside
 from .records import dataclass
 
 if t.TYPE_CHECKING:
@@ -19,7 +17,7 @@ if t.TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CreateNamespace(Operation):
+class CreateNamespace(operations.Operation):
     """Make a namespace that does not forward. Its loopback is up and marked before its name appears.
 
     If the host forwards, so would a new namespace, and with ends in two networks it would connect them.
@@ -29,22 +27,22 @@ class CreateNamespace(Operation):
     alias: str
 
     def commands(self) -> list[str]:
-        place = Place(netns=self.name)
+        place = model.Place(netns=self.name)
         return [
             shlex.join(["ip", "netns", "add", self.name]),
-            inside(place, "ip", "link", "set", "lo", "group", LINK_GROUP, "alias", self.alias, "up"),
-            inside(place, "sysctl", "-w", "net.ipv4.ip_forward=0"),
+            operations.inside(place, "ip", "link", "set", "lo", "group", marks.LINK_GROUP, "alias", self.alias, "up"),
+            operations.inside(place, "sysctl", "-w", "net.ipv4.ip_forward=0"),
         ]
 
     def apply(self, host: Host) -> None:
         host.create_namespace(self.name, self.alias)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [DeleteNamespace(self.name)]
 
 
 @dataclass(frozen=True)
-class AttachNamespace(Operation):
+class AttachNamespace(operations.Operation):
     """Give the namespace of a process a name, and note that the name is ours if the namespace itself is not."""
 
     name: str
@@ -57,54 +55,54 @@ class AttachNamespace(Operation):
             return [attachment]
         return [
             attachment,
-            "mkdir -p %s" % NETNS_RECORDS,
-            "stat -Lc %%i /run/netns/%s > %s/%s" % (self.name, NETNS_RECORDS, self.name),
+            "mkdir -p %s" % marks.NETNS_RECORDS,
+            "stat -Lc %%i /run/netns/%s > %s/%s" % (self.name, marks.NETNS_RECORDS, self.name),
         ]
 
     def apply(self, host: Host) -> None:
         host.attach_namespace(self.name, self.pid, self.noted)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [DeleteNamespace(self.name, attached=self.noted)]
 
 
 @dataclass(frozen=True)
-class DeleteNamespace(Operation):
+class DeleteNamespace(operations.Operation):
     """Remove a name. The namespace itself exists until its last process ends."""
 
     name: str
     attached: bool = False
-    again: tuple[Operation, ...] = ()  # the steps that make it again
+    again: tuple[operations.Operation, ...] = ()  # the steps that make it again
 
     def commands(self) -> list[str]:
         deletion = shlex.join(["ip", "netns", "delete", self.name])
         if not self.attached:
             return [deletion]
-        records = NETNS_RECORDS
+        records = marks.NETNS_RECORDS
         forgetting = "rm -f %s/%s; rmdir -p --ignore-fail-on-non-empty %s" % (records, self.name, records)
         return [deletion, forgetting]
 
     def apply(self, host: Host) -> None:
         host.delete_namespace(self.name)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return list(self.again)
 
 
 @dataclass(frozen=True)
-class SetSysctl(Operation):
+class SetSysctl(operations.Operation):
     """Write a key below net/, given with slashes; ``before`` is None when there was no value to go back to."""
 
-    place: Place
+    place: model.Place
     key: str
     value: str
     before: str | None = None
 
     def commands(self) -> list[str]:
-        return [inside(self.place, "sysctl", "-w", "%s=%s" % (sysctl_name(self.key), self.value))]
+        return [operations.inside(self.place, "sysctl", "-w", "%s=%s" % (sysctl_name(self.key), self.value))]
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).write_sysctl(self.key, self.value)
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [] if self.before is None else [SetSysctl(self.place, self.key, self.before, self.value)]

@@ -13,15 +13,15 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from .kernel.state import PortFlows
-from .model import Place
+from . import model
+from .kernel import state
 from .records import dataclass, replace
 
 if t.TYPE_CHECKING:
     from .kernel.host import Host
 
 
-def inside(place: Place, *words: object) -> str:
+def inside(place: model.Place, *words: object) -> str:
     """A command that acts in the network namespace of ``place``."""
     command = [str(word) for word in words]
     if place.pid is not None:
@@ -183,13 +183,13 @@ class RunTool(Operation):
 class ForgetFlows(Operation):
     """Drop conntrack entries by the host's port, since a flow would keep the translation that it began with."""
 
-    flows: tuple[PortFlows, ...]
+    flows: tuple[state.PortFlows, ...]
 
     def commands(self) -> list[str]:
         return [command for flow in self.flows for command in self._commands(flow)]
 
     @staticmethod
-    def _commands(flow: PortFlows) -> list[str]:
+    def _commands(flow: state.PortFlows) -> list[str]:
         family = "ipv4" if flow.version == 4 else "ipv6"
         words = ["conntrack", "-D", "-f", family, "-p", flow.protocol]
         if flow.host_ip:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .marks import name_of, project_of
-from .model import Conflict
+from . import marks, model
 
 # Something of ours on the host, as the beginning of a sentence, and its label.
 Holding = tuple[str, str]
@@ -20,7 +19,7 @@ Holding = tuple[str, str]
 def first_of_another(label: str, holdings: t.Iterable[Holding]) -> Holding | None:
     """The first of these that belongs to another project than that of ``label``."""
     others = (found for found in holdings if found[1] not in ("", label))
-    return next((found for found in others if project_of(found[1]) != project_of(label)), None)
+    return next((found for found in others if marks.project_of(found[1]) != marks.project_of(label)), None)
 
 
 def refuse(label: str, holding: Holding) -> t.NoReturn:
@@ -28,18 +27,18 @@ def refuse(label: str, holding: Holding) -> t.NoReturn:
     what, noted = holding
     # an endpoint may keep its name
     where = " (netns of an endpoint)" if what.startswith("Namespace ") else ""
-    raise Conflict(
+    raise model.Conflict(
         "%s belongs to %s, and %s asks for it; choose another name or number%s, or set project to %s if it is the same."
-        % (what, owner(noted), owner(label), where, project_of(noted))
+        % (what, owner(noted), owner(label), where, marks.project_of(noted))
     )
 
 
 def refuse_name(label: str, projects: t.Mapping[str, str]) -> None:
     """Raise Conflict when another project has a network of the same name."""
-    name, project = name_of(label), project_of(label)
+    name, project = marks.name_of(label), marks.project_of(label)
     other = projects.get(name, project) if name else project
     if other != project:
-        raise Conflict(
+        raise model.Conflict(
             "Network %s belongs to project %s, and project %s asks for it; choose another name, or set project to %s if"
             " it is the same." % (name, other, project, other)
         )
@@ -47,10 +46,10 @@ def refuse_name(label: str, projects: t.Mapping[str, str]) -> None:
 
 def named(label: str, endpoint: str) -> str:
     """The words for an endpoint of a network in messages."""
-    return "%s/%s" % (name_of(label), endpoint)
+    return "%s/%s" % (marks.name_of(label), endpoint)
 
 
 def owner(label: str) -> str:
     """The network and the project of a label, in words."""
-    name, project = name_of(label), "project %s" % project_of(label)
+    name, project = marks.name_of(label), "project %s" % marks.project_of(label)
     return "network %s of %s" % (name, project) if name else project

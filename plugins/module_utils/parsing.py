@@ -10,8 +10,7 @@ import ipaddress
 import re
 import typing as t
 
-from . import marks
-from .model import DEFAULT_PROJECT, LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, PortRange
+from . import marks, model
 
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 # A comment in nftables has at most 127 bytes, and that of a published port may name a bridge, a network and a project.
@@ -36,27 +35,27 @@ def about(title: str) -> t.Iterator[None]:
     """Put a title in front of errors that lack it, since several objects have an option of the same name."""
     try:
         yield
-    except InvalidRequest as error:
+    except model.InvalidRequest as error:
         if str(error).startswith(title):
             raise
-        raise InvalidRequest("%s: %s" % (title, error)) from None
+        raise model.InvalidRequest("%s: %s" % (title, error)) from None
 
 
 def text(option: str, value: object) -> str:
     """A value as the text that the user wrote; refused if YAML may have changed it."""
     if isinstance(value, bool) or value in ("True", "False"):
         words = "yes, on or true" if str(value) == "True" else "no, off or false"
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: got the boolean %s, which is what YAML makes of an unquoted %s; write it in quotes."
             % (option, str(value).lower(), words)
         )
     # YAML makes a date of one way to write it only, but a time of many.
     if isinstance(value, float) or hasattr(value, "hour"):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: got %s, which may not be what was written; write it in quotes." % (option, kind_of(value))
         )
     if isinstance(value, (list, tuple, t.Mapping)):
-        raise InvalidRequest("%s: got %s; write a single text." % (option, kind_of(value)))
+        raise model.InvalidRequest("%s: got %s; write a single text." % (option, kind_of(value)))
     return str(value)
 
 
@@ -90,13 +89,13 @@ def link_name(option: str, value: object) -> str:
     """The name of an interface: what dev_valid_name() of the kernel accepts, without characters that need quoting."""
     name = text(option, value)
     if not name or name in (".", "..") or re.search(r"[\s/:\"'`$\\*?;&|<>(){}\[\]#!%]", name) or not name.isprintable():
-        raise InvalidRequest("%s: %r is not a valid interface name." % (option, name))
+        raise model.InvalidRequest("%s: %r is not a valid interface name." % (option, name))
     if name.startswith("-"):
-        raise InvalidRequest("%s: the name of an interface cannot begin with a dash: %r." % (option, name))
-    if len(name.encode()) > LINK_NAME_BYTES:
-        raise InvalidRequest(
+        raise model.InvalidRequest("%s: the name of an interface cannot begin with a dash: %r." % (option, name))
+    if len(name.encode()) > model.LINK_NAME_BYTES:
+        raise model.InvalidRequest(
             "%s: %s is too long for the name of an interface: it has %d bytes, and the kernel takes %d."
-            % (option, name, len(name.encode()), LINK_NAME_BYTES)
+            % (option, name, len(name.encode()), model.LINK_NAME_BYTES)
         )
     return name
 
@@ -105,11 +104,11 @@ def new_link_name(option: str, value: object) -> str:
     """The name of a new interface, which must not be a name with a meaning among sysctls."""
     name = link_name(option, value)
     if name in ("all", "default"):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: no interface can be called %s, since the kernel has settings by that name." % (option, name)
         )
     if name == "lo":
-        raise InvalidRequest("%s: lo is the loopback interface; choose another name." % option)
+        raise model.InvalidRequest("%s: lo is the loopback interface; choose another name." % option)
     return name
 
 
@@ -117,7 +116,7 @@ def namespace_name(option: str, value: object) -> str:
     """The name of a namespace: a file name below /run/netns."""
     name = text(option, value)
     if not name or name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9_.@:+-]{1,255}", name) or name[0] == "-":
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: %r is not a valid namespace name; use letters, digits and _ . @ : + -, at most 255 of them."
             % (option, name)
         )
@@ -133,7 +132,7 @@ def host_name(option: str, value: object) -> str:
     """The name of a host, with or without a domain."""
     name = text(option, value)
     if not is_host_name(name):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: %r is not a valid host name; use letters, digits, - and _, at most 63 of them between two dots."
             % (option, name)
         )
@@ -147,13 +146,17 @@ def service(option: str, value: object) -> str:
     if suffix not in _UNIT_TYPES or not base:
         base, suffix = name, "service"
     if not re.fullmatch(r"[A-Za-z0-9:_.\\@-]{1,247}", base):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: %r is not the name of a unit; one has letters, digits and : _ . @ - only." % (option, name)
         )
     if suffix != "service":
-        raise InvalidRequest("%s: %s is not a service; name the .service unit that it belongs to." % (option, name))
+        raise model.InvalidRequest(
+            "%s: %s is not a service; name the .service unit that it belongs to." % (option, name)
+        )
     if base.endswith("@") or base.startswith("@"):
-        raise InvalidRequest("%s: %s is a template; name one of its instances, such as %sone." % (option, name, base))
+        raise model.InvalidRequest(
+            "%s: %s is a template; name one of its instances, such as %sone." % (option, name, base)
+        )
     return base + ".service"
 
 
@@ -161,7 +164,7 @@ def service_namespace(option: str, value: object) -> str:
     """The name of a namespace that units of systemd can name as well (systemd.unit(5))."""
     name = namespace_name(option, value)
     if "+" in name or len(name) > _INSTANCE_BYTES:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: services cannot run in namespace %s; its name may have at most %d characters for them, and no +."
             % (option, name, _INSTANCE_BYTES)
         )
@@ -172,7 +175,7 @@ def label(option: str, value: object) -> str:
     """The name of a network, as it stands in labels."""
     name = "" if value is None else text(option, value)
     if name and not re.fullmatch(_LABEL, name):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them." % (option, name)
         )
     return name
@@ -180,9 +183,9 @@ def label(option: str, value: object) -> str:
 
 def project(option: str, value: object) -> str:
     """The name of a project; it has to fit into the comment of a rule, behind the name of a network."""
-    name = text(option, value) if value else DEFAULT_PROJECT
+    name = text(option, value) if value else model.DEFAULT_PROJECT
     if not re.fullmatch(_LABEL, name) or len(name) > _PROJECT_BYTES:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: %r is not a valid project name; use letters, digits and _ . -, at most %d of them."
             % (option, name, _PROJECT_BYTES)
         )
@@ -197,14 +200,16 @@ def owner(options: t.Mapping[str, object]) -> str:
 def pid(option: str, value: int | None) -> int | None:
     """A process."""
     if value is not None and value < 1:
-        raise InvalidRequest("%s: %d is not a process ID; those begin at 1." % (option, value))
+        raise model.InvalidRequest("%s: %d is not a process ID; those begin at 1." % (option, value))
     return value
 
 
 def mtu(option: str, value: int | None) -> int | None:
     """A maximum transmission unit in bytes; 68 is the least that IPv4 allows (RFC 791), 65535 the most of a veth."""
     if value is not None and not 68 <= value <= 65535:
-        raise InvalidRequest("%s: %d is not a valid MTU; write a number of bytes from 68 to 65535." % (option, value))
+        raise model.InvalidRequest(
+            "%s: %d is not a valid MTU; write a number of bytes from 68 to 65535." % (option, value)
+        )
     return value
 
 
@@ -214,15 +219,17 @@ def mac_address(option: str, value: object) -> str | None:
         return None
     given = text(option, value)
     if re.fullmatch(r"[0-9]{1,12}", given):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: got the number %s, which is what YAML makes of an unquoted address of decimal digits; write it in"
             ' quotes, "%s".' % (option, given, _sexagesimal(int(given), 6))
         )
     found = given.lower().replace("-", ":")
     if not re.fullmatch(_MAC, found) or found == "00:00:00:00:00:00":
-        raise InvalidRequest("%s: %r is not a valid MAC address; write it like 02:42:0a:14:00:02." % (option, given))
+        raise model.InvalidRequest(
+            "%s: %r is not a valid MAC address; write it like 02:42:0a:14:00:02." % (option, given)
+        )
     if int(found[:2], 16) & 1:
-        raise InvalidRequest("%s: %s is a group address; an interface needs one of its own." % (option, found))
+        raise model.InvalidRequest("%s: %s is a group address; an interface needs one of its own." % (option, found))
     return found
 
 
@@ -239,13 +246,17 @@ def _read(option: str, value: object, kind: str, example: str, parse: t.Callable
     """Parse with ipaddress, which accepts more than the kernel and the packet filter do."""
     given = text(option, value)
     if "%" in given:
-        raise InvalidRequest("%s: %r has a zone ID; write the address without what begins at the %%." % (option, given))
+        raise model.InvalidRequest(
+            "%s: %r has a zone ID; write the address without what begins at the %%." % (option, given)
+        )
     if re.fullmatch(r"[\d./]+", given):
         _refuse_zeros(option, given)
     try:
         return parse(given)
     except ValueError:
-        raise InvalidRequest("%s: %r is not a valid %s; write it like %s." % (option, given, kind, example)) from None
+        raise model.InvalidRequest(
+            "%s: %r is not a valid %s; write it like %s." % (option, given, kind, example)
+        ) from None
 
 
 def _refuse_zeros(option: str, value: object) -> None:
@@ -256,118 +267,118 @@ def _refuse_zeros(option: str, value: object) -> None:
     found = re.search(r"(?<!\w)0\d+", str(value))
     if found:
         plain = found[0].lstrip("0") or "0"
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: %r has a number that begins with a zero, which not everybody reads alike; write %s instead of %s."
             % (option, value, plain, found[0])
         )
 
 
-def _refuse_bare(option: str, value: object, example: t.Callable[[Address], object]) -> None:
+def _refuse_bare(option: str, value: object, example: t.Callable[[model.Address], object]) -> None:
     """Raise InvalidRequest for an address without a prefix length, and accept everything else."""
     try:
         found = ipaddress.ip_address(value if isinstance(value, str) and "%" not in value else "")
     except ValueError:
         return
-    raise InvalidRequest("%s: %s has no prefix length; write %s." % (option, value, example(found)))
+    raise model.InvalidRequest("%s: %s has no prefix length; write %s." % (option, value, example(found)))
 
 
-def _usual_length(found: Address) -> int:
+def _usual_length(found: model.Address) -> int:
     return 24 if found.version == 4 else 64
 
 
-def address(option: str, value: object) -> Address:
+def address(option: str, value: object) -> model.Address:
     """One address without a prefix length."""
     given = text(option, value)
     bare = given[1:-1] if given[:1] == "[" and given[-1:] == "]" else given
     return _read(option, bare, "IP address", "10.20.0.2 or fd00:20::2", ipaddress.ip_address)
 
 
-def interface(option: str, value: object) -> Interface:
+def interface(option: str, value: object) -> model.Interface:
     """An address with the prefix length of its subnet, one that an interface can have."""
     _refuse_bare(option, value, lambda bare: "%s/%d" % (bare, _usual_length(bare)))
     return usable(option, _read(option, value, "address with a prefix length", "10.20.0.1/24", ipaddress.ip_interface))
 
 
-def usable(option: str, found: Interface) -> Interface:
+def usable(option: str, found: model.Interface) -> model.Interface:
     """The address, if an interface can have it."""
     ip, subnet = found.ip, found.network
     if ip.is_multicast or ip.is_unspecified or ip.is_loopback:
-        raise InvalidRequest("%s: an interface cannot have the address %s." % (option, ip))
+        raise model.InvalidRequest("%s: an interface cannot have the address %s." % (option, ip))
     if ip.version == 6 and ip.is_link_local:
-        raise InvalidRequest("%s: %s is link-local; the kernel assigns those by itself." % (option, ip))
+        raise model.InvalidRequest("%s: %s is link-local; the kernel assigns those by itself." % (option, ip))
     spare = subnet.max_prefixlen - subnet.prefixlen
     if spare > 1 and ip == subnet.network_address:
-        raise InvalidRequest("%s: %s is the address of the subnet %s itself." % (option, ip, subnet))
+        raise model.InvalidRequest("%s: %s is the address of the subnet %s itself." % (option, ip, subnet))
     if spare > 1 and ip.version == 4 and ip == subnet.broadcast_address:
-        raise InvalidRequest("%s: %s is the broadcast address of %s." % (option, ip, subnet))
+        raise model.InvalidRequest("%s: %s is the broadcast address of %s." % (option, ip, subnet))
     return found
 
 
-def interfaces(option: str, values: t.Sequence[object]) -> tuple[Interface, ...]:
+def interfaces(option: str, values: t.Sequence[object]) -> tuple[model.Interface, ...]:
     """Addresses for one interface, each once, in the order given."""
-    result: list[Interface] = []
+    result: list[model.Interface] = []
     for value in values:
         found = interface(option, value)
         if found.ip in (other.ip for other in result):
-            raise InvalidRequest("%s: %s is listed twice." % (option, found.ip))
+            raise model.InvalidRequest("%s: %s is listed twice." % (option, found.ip))
         result.append(found)
     return tuple(result)
 
 
-def network(option: str, value: object) -> Network:
+def network(option: str, value: object) -> model.Network:
     """A subnet or a single address. Bits set behind the prefix are refused, as they are usually a slip."""
     loose = _read(option, value, "subnet", "10.20.0.0/24", lambda given: ipaddress.ip_network(given, strict=False))
     try:
         return ipaddress.ip_network(text(option, value))
     except ValueError:
-        raise InvalidRequest("%s: %s has host bits set; did you mean %s?" % (option, value, loose)) from None
+        raise model.InvalidRequest("%s: %s has host bits set; did you mean %s?" % (option, value, loose)) from None
 
 
-def subnet(option: str, value: object) -> Network:
+def subnet(option: str, value: object) -> model.Network:
     """A subnet for more than one address, so the prefix length is required."""
     _refuse_bare(option, value, lambda bare: ipaddress.ip_network("%s/%d" % (bare, _usual_length(bare)), strict=False))
     return network(option, value)
 
 
-def subnets(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
+def subnets(option: str, values: t.Sequence[object] | None) -> tuple[model.Network, ...]:
     """Subnets in the form of networks()."""
     return collapsed(subnet(option, value) for value in values or ())
 
 
-def networks(option: str, values: t.Sequence[object] | None) -> tuple[Network, ...]:
+def networks(option: str, values: t.Sequence[object] | None) -> tuple[model.Network, ...]:
     """Subnets and addresses, merged where they overlap or adjoin, IPv4 first. They are compared in this form."""
     return collapsed(network(option, value) for value in values or ())
 
 
-def collapsed(given: t.Iterable[Network]) -> tuple[Network, ...]:
+def collapsed(given: t.Iterable[model.Network]) -> tuple[model.Network, ...]:
     """Networks in the form of networks()."""
     found = list(given)
-    result: list[Network] = []
+    result: list[model.Network] = []
     for version in (4, 6):
         result += ipaddress.collapse_addresses(item for item in found if item.version == version)  # type: ignore[type-var]
     return tuple(result)
 
 
-def port_range(option: str, value: object) -> PortRange:
+def port_range(option: str, value: object) -> model.PortRange:
     """A port or ``first-last``."""
     found = re.fullmatch(r"\s*(\d{1,9})(?:\s*[-:]\s*(\d{1,9}))?\s*", str(value))
     if not found:
-        raise InvalidRequest("%s: %r is not a valid port; write it like 8080 or 8000-8010." % (option, value))
+        raise model.InvalidRequest("%s: %r is not a valid port; write it like 8080 or 8000-8010." % (option, value))
     _refuse_zeros(option, value)
     first, last = int(found[1]), int(found[2] or found[1])
     for port in (first, last):
         if not 1 <= port <= 65535:
-            raise InvalidRequest("%s: %d is not a valid port; ports go from 1 to 65535." % (option, port))
+            raise model.InvalidRequest("%s: %d is not a valid port; ports go from 1 to 65535." % (option, port))
     if last < first:
-        raise InvalidRequest("%s: the range %s ends before it begins." % (option, value))
-    return PortRange(first, last)
+        raise model.InvalidRequest("%s: the range %s ends before it begins." % (option, value))
+    return model.PortRange(first, last)
 
 
 def short_syntax(option: str, value: object) -> str:
     """An entry of ``publish`` as text. YAML 1.1 reads an unquoted 22:22 as the number 22 * 60 + 22."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 60 and value % 60:
         pair = "%d:%d" % divmod(value, 60)
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             '%s: the number %d is also what YAML makes of an unquoted %s; write it in quotes, "%d" or "%s".'
             % (option, value, pair, value, pair)
         )
@@ -378,7 +389,9 @@ def protocol(option: str, value: object) -> str:
     """tcp, udp or sctp."""
     given = text(option, value)
     if given.lower() not in PROTOCOLS:
-        raise InvalidRequest("%s: %r is not a valid protocol; write one of %s." % (option, given, ", ".join(PROTOCOLS)))
+        raise model.InvalidRequest(
+            "%s: %r is not a valid protocol; write one of %s." % (option, given, ", ".join(PROTOCOLS))
+        )
     return given.lower()
 
 
@@ -387,14 +400,14 @@ def sysctls(option: str, values: t.Mapping[str, object] | None) -> tuple[tuple[s
     result = {}
     for key, value in (values or {}).items():
         if not re.fullmatch(_SYSCTL, key) or ".." in key or "//" in key:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s: %r is not a network key; write it like net.ipv4.ip_forward, and with slashes in place of the"
                 " dots when an interface's name has a dot." % (option, key)
             )
         if value is None:
             continue
         if isinstance(value, (list, tuple, t.Mapping)):
-            raise InvalidRequest("%s: %s: got %s; write a number or a text." % (option, key, kind_of(value)))
+            raise model.InvalidRequest("%s: %s: got %s; write a number or a text." % (option, key, kind_of(value)))
         path = key if "/" in key else key.replace(".", "/")
         result[path] = " ".join(str(int(value) if isinstance(value, bool) else value).split())
     return tuple(sorted(result.items()))

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
+from . import model
+from .kernel import state
 from .kernel.errors import KernelError
 from .kernel.host import Host
-from .kernel.state import UNNUMBERED, NamespaceEntry
-from .model import HOST, Place
 
 
 class Places:
@@ -22,15 +22,15 @@ class Places:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._entries: t.Mapping[str, NamespaceEntry] | None = None
+        self._entries: t.Mapping[str, state.NamespaceEntry] | None = None
         self._new: set[str] = set()  # names of namespaces that will be made
-        self._numbers: dict[Place, int] = {}  # of these, and of the names that check mode assumes
-        self._attached: dict[str, Place] = {}  # names that a namespace with processes will get
+        self._numbers: dict[model.Place, int] = {}  # of these, and of the names that check mode assumes
+        self._attached: dict[str, model.Place] = {}  # names that a namespace with processes will get
         self._gone: set[str] = set()
-        self._homes: dict[Place, Place] = {}
-        self._by_inode: dict[int, Place] = {}
+        self._homes: dict[model.Place, model.Place] = {}
+        self._by_inode: dict[int, model.Place] = {}
 
-    def entries(self) -> t.Mapping[str, NamespaceEntry]:
+    def entries(self) -> t.Mapping[str, state.NamespaceEntry]:
         """The entries below /run/netns now, before any step of this run."""
         if self._entries is None:
             self._entries = self._host.namespaces()
@@ -43,48 +43,48 @@ class Places:
         entry = self.entries().get(name)
         return name in self._new or name in self._attached or (entry is not None and entry.inode != 0)
 
-    def is_new(self, place: Place) -> bool:
+    def is_new(self, place: model.Place) -> bool:
         """Whether a place is still to be made, so that nothing can be read in it."""
         return place.netns is not None and (place.netns in self._new or not self.has_name(place.netns))
 
     def has_process(self, pid: int) -> bool:
         """Whether there is such a process."""
         try:
-            return self._host.namespace_inode(Place(pid=pid)) != 0
+            return self._host.namespace_inode(model.Place(pid=pid)) != 0
         except KernelError:
             return False
 
-    def home(self, place: Place) -> Place:
+    def home(self, place: model.Place) -> model.Place:
         """The one Place that stands for a namespace, HOST for the host's own; KernelError if it does not exist."""
         found = self._homes.get(place)
         if found is None:
             found = self._homes[place] = self._find(place)
         return found
 
-    def _find(self, place: Place) -> Place:
-        if place == HOST or self.is_new(place):
+    def _find(self, place: model.Place) -> model.Place:
+        if place == model.HOST or self.is_new(place):
             return place
         if place.netns in self._attached:
             return self.home(self._attached[place.netns])
         if not self._by_inode:
-            self._by_inode[self._host.namespace_inode(HOST)] = HOST
+            self._by_inode[self._host.namespace_inode(model.HOST)] = model.HOST
         return self._by_inode.setdefault(self.inode(place), place)
 
-    def inode(self, place: Place) -> int:
+    def inode(self, place: model.Place) -> int:
         """The inode of a namespace that exists now, 0 if none has this name."""
         entry = self.entries().get(place.netns) if place.netns is not None else None
         return entry.inode if entry is not None else self._host.namespace_inode(place)
 
-    def number(self, place: Place) -> int | None:
+    def number(self, place: model.Place) -> int | None:
         """The number that links of the host have for a namespace; None for the host's own."""
         home = self.home(place)
-        if home == HOST:
+        if home == model.HOST:
             return None
-        found = UNNUMBERED if self.is_new(home) else self._host.nsid(home)
-        if found != UNNUMBERED:
+        found = state.UNNUMBERED if self.is_new(home) else self._host.nsid(home)
+        if found != state.UNNUMBERED:
             return found
         # No link of the host leads there yet. The links that this run makes need a number, to be found by it.
-        return self._numbers.setdefault(home, UNNUMBERED - 1 - len(self._numbers))
+        return self._numbers.setdefault(home, state.UNNUMBERED - 1 - len(self._numbers))
 
     def make(self, name: str) -> None:
         """Note that a step of this run makes the namespace."""
@@ -92,7 +92,7 @@ class Places:
         self._gone.discard(name)
         self._new.add(name)
 
-    def attach(self, name: str, place: Place) -> None:
+    def attach(self, name: str, place: model.Place) -> None:
         """Note that a step of this run gives the namespace of a process this name."""
         self.drop(name)
         self._gone.discard(name)
@@ -103,7 +103,7 @@ class Places:
         self._new.discard(name)
         self._attached.pop(name, None)
         self._gone.add(name)
-        gone = self._homes.pop(Place(netns=name), None)
-        if gone == Place(netns=name):
+        gone = self._homes.pop(model.Place(netns=name), None)
+        if gone == model.Place(netns=name):
             self._by_inode = {inode: place for inode, place in self._by_inode.items() if place != gone}
             self._homes = {place: home for place, home in self._homes.items() if home != gone}

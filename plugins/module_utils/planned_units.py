@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .model import Conflict
+from . import model
 
 if t.TYPE_CHECKING:
     from .kernel.units import Unit
@@ -53,7 +53,7 @@ def _refuse(name: str, plan: _Plan, asked: _Plan) -> None:
     one, other = _words(plan), _words(asked)
     for topic in one.keys() & other.keys():
         if one[topic] != other[topic]:
-            raise Conflict(
+            raise model.Conflict(
                 "Unit %s cannot %s and %s at once, and this run asks for both; ask for one of them only."
                 % (name, one[topic], other[topic])
             )

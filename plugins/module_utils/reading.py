@@ -15,11 +15,10 @@ import json
 import re
 import typing as t
 
-from .arguments import Arguments, Options
-from .model import InvalidRequest, enumerate_few
+from . import arguments, model
 from .parsing import kind_of, text
 
-Option = Options
+Option = arguments.Options
 
 # What one item of these lists is called in errors.
 _SINGULAR = {"networks": "network", "endpoints": "endpoint"}
@@ -33,7 +32,7 @@ _FLAGS.update(dict.fromkeys(("n", "no", "off", "0", "0.0", "false", "f"), False)
 # ---- the options of a module, before Ansible reads them
 
 
-def as_given(spec: Arguments, options: Options, title: str = "") -> Options:
+def as_given(spec: arguments.Arguments, options: arguments.Options, title: str = "") -> arguments.Options:
     """The options of ``spec``, each in its type, and all others as they are; an option without a value is left out."""
     result: dict[str, object] = {}
     for name, value in options.items():
@@ -79,12 +78,12 @@ def plain(value: t.Any) -> t.Any:
 # ---- dictionaries inside of options, which Ansible does not read
 
 
-def read(title: str, spec: Arguments, value: object) -> Options:
+def read(title: str, spec: arguments.Arguments, value: object) -> arguments.Options:
     """A dictionary of options as ``spec`` has them; raises InvalidRequest. What is left out is None."""
     given = _read_dictionary(title, value, spec)
     for name in given:
         if name not in spec:
-            raise InvalidRequest(_about(title, _unknown(str(name), spec, given)))
+            raise model.InvalidRequest(_about(title, _unknown(str(name), spec, given)))
     return {name: _read_option(title, name, option, given.get(name)) for name, option in spec.items()}
 
 
@@ -92,7 +91,7 @@ def _read_option(title: str, name: str, option: Option, value: object) -> object
     # A template gives an empty text where something is left out.
     if value is None or (value == "" and option["type"] != "raw"):
         if option.get("required"):
-            raise InvalidRequest(_about(title, "the option %s is missing." % name))
+            raise model.InvalidRequest(_about(title, "the option %s is missing." % name))
         return None
     if option["type"] == "list":
         return read_list(title, name, option, value)
@@ -110,7 +109,7 @@ def read_list(title: str, name: str, option: Option, value: object) -> list[t.An
     return [_read_scalar(what, element, item) for item in _all_items(what, option, value)]
 
 
-def titled(title: str, name: str, option: Option, value: object) -> t.Iterator[tuple[str, Options]]:
+def titled(title: str, name: str, option: Option, value: object) -> t.Iterator[tuple[str, arguments.Options]]:
     """The dictionaries in a list, each with what errors call it."""
     what = _about(title, name)
     for number, item in enumerate(_all_items(what, option, value), 1):
@@ -130,11 +129,13 @@ def _all_items(what: str, option: Option, value: object) -> list[object]:
     items = _items(what, option, value)
     for number, item in enumerate(items, 1):
         if item is None:
-            raise InvalidRequest("%s, item %d: got nothing; give it a value, or remove its dash." % (what, number))
+            raise model.InvalidRequest(
+                "%s, item %d: got nothing; give it a value, or remove its dash." % (what, number)
+            )
     return items
 
 
-def unquoted(spec: Arguments, value: t.Mapping[str, t.Any]) -> list[str]:
+def unquoted(spec: arguments.Arguments, value: t.Mapping[str, t.Any]) -> list[str]:
     """What to say of names that are numbers to YAML, to which 0123 is 83: what was written cannot be told any more."""
     found = list(_unquoted("", spec, value))
     if not found:
@@ -144,11 +145,11 @@ def unquoted(spec: Arguments, value: t.Mapping[str, t.Any]) -> list[str]:
     return [
         "%s: a number that is a name is taken in decimal digits, but YAML makes %d of an unquoted %s as well; write it"
         " in quotes, and in a template with | string."
-        % (enumerate_few([place for place, unused in found]), number, " or ".join(others))
+        % (model.enumerate_few([place for place, unused in found]), number, " or ".join(others))
     ]
 
 
-def _unquoted(title: str, spec: Arguments, value: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, int]]:
+def _unquoted(title: str, spec: arguments.Arguments, value: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, int]]:
     """The place and the value of each such name."""
     for name, given in value.items():
         option = spec.get(name, {})
@@ -221,7 +222,7 @@ def _read_flag(what: str, value: object) -> bool:
     return found
 
 
-def _read_dictionary(what: str, value: object, spec: Arguments | None = None) -> Options:
+def _read_dictionary(what: str, value: object, spec: arguments.Arguments | None = None) -> arguments.Options:
     if not isinstance(value, t.Mapping):
         raise _wrong(what, value, "a dictionary with the options %s" % ", ".join(spec) if spec else "a dictionary")
     return dict(value)
@@ -247,12 +248,12 @@ def _about(title: str, what: str) -> str:
     return "%s: %s" % (title, what) if title else what
 
 
-def _wrong(what: str, value: object, remedy: str) -> InvalidRequest:
+def _wrong(what: str, value: object, remedy: str) -> model.InvalidRequest:
     """The error for a value of the wrong kind."""
-    return InvalidRequest(_about(what, "got %s; write %s." % (kind_of(value), remedy)))
+    return model.InvalidRequest(_about(what, "got %s; write %s." % (kind_of(value), remedy)))
 
 
-def _unknown(name: str, spec: Arguments, value: Options) -> str:
+def _unknown(name: str, spec: arguments.Arguments, value: arguments.Options) -> str:
     from difflib import get_close_matches  # only errors need it
 
     close = get_close_matches(name, spec, 1, 0.75)
@@ -276,7 +277,7 @@ def _as_list(option: Option, value: object) -> str:
     return "a list, with a dash before each item"
 
 
-def _dictionary(spec: Arguments, value: object) -> str:
+def _dictionary(spec: arguments.Arguments, value: object) -> str:
     """How to write what should be a dictionary with these options, as an item of a list."""
     if "name" not in spec:
         return "a dictionary with the options %s" % ", ".join(spec)

@@ -10,35 +10,29 @@ from __future__ import annotations
 
 import typing as t
 
-from .marks import name_of
-from .model import (
-    Address,
-    BridgePolicy,
-    Drop,
-    Interface,
-    Masquerade,
-    NamespaceFile,
-    NameView,
-    Network,
-    Place,
-    PortRange,
-    Process,
-    PublishedPort,
-)
+from . import marks, model
 from .records import dataclass, replace
 
-_T = t.TypeVar("_T", Masquerade, PublishedPort, NamespaceFile, "NamespaceReport", "EndpointReport", "ServiceReport")
+_T = t.TypeVar(
+    "_T",
+    model.Masquerade,
+    model.PublishedPort,
+    model.NamespaceFile,
+    "NamespaceReport",
+    "EndpointReport",
+    "ServiceReport",
+)
 
 
 @dataclass(frozen=True)
 class PortUse:
     """A published port seen from its endpoint: whether a program listens there."""
 
-    address: Address
+    address: model.Address
     protocol: str
-    ports: PortRange
+    ports: model.PortRange
     heard: bool = True  # by anybody, on one of these ports
-    elsewhere: tuple[Address, ...] = ()  # addresses on which a program listens that the port does not reach
+    elsewhere: tuple[model.Address, ...] = ()  # addresses on which a program listens that the port does not reach
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class LostNamespace:
     """A namespace that we made and that has lost its name, but has processes in it."""
 
     name: str  # the name that it had
-    processes: tuple[Process, ...] = ()
+    processes: tuple[model.Process, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,13 +51,13 @@ class EndpointReport:
     network: str
     isolated: bool = False
     up: bool = True
-    place: Place | None = None  # None: the namespace of the other end cannot be found, so the rest is unknown
+    place: model.Place | None = None  # None: the namespace of the other end cannot be found, so the rest is unknown
     interface: str | None = None
-    addresses: tuple[Interface, ...] = ()
+    addresses: tuple[model.Interface, ...] = ()
     mac_address: str | None = None
     # The following is filled in by living.py:
     default_routes: tuple[int, ...] = ()  # the versions of IP in which it has a default route of ours
-    processes: tuple[Process, ...] = ()
+    processes: tuple[model.Process, ...] = ()
     troubles: tuple[str, ...] = ()  # with its link and its routes, a clause each
     ports: tuple[PortUse, ...] = ()
     names: tuple[str, ...] = ()  # by which other endpoints of its network find it
@@ -84,19 +78,19 @@ class NetworkReport:
     network: str = ""  # empty: made by single modules, outside of any network
     present: bool = False  # its rules may exist before the bridge and after it
     ours: bool = False
-    addresses: tuple[Interface, ...] = ()
-    subnets: tuple[Network, ...] = ()
+    addresses: tuple[model.Interface, ...] = ()
+    subnets: tuple[model.Network, ...] = ()
     mtu: int | None = None
-    policy: BridgePolicy | None = None
+    policy: model.BridgePolicy | None = None
     endpoints: tuple[EndpointReport, ...] = ()
-    ports: tuple[PublishedPort, ...] = ()
-    masquerades: tuple[Masquerade, ...] = ()
-    drops: tuple[Drop, ...] = ()  # packets that our rules have dropped, by reason
+    ports: tuple[model.PublishedPort, ...] = ()
+    masquerades: tuple[model.Masquerade, ...] = ()
+    drops: tuple[model.Drop, ...] = ()  # packets that our rules have dropped, by reason
 
     @property
     def name(self) -> str:
         """The name that a person uses for it."""
-        return name_of(self.network) or self.bridge
+        return marks.name_of(self.network) or self.bridge
 
 
 @dataclass(frozen=True)
@@ -126,20 +120,20 @@ class HostReport:
     networks: tuple[NetworkReport, ...] = ()  # by bridge
     unplugged: tuple[EndpointReport, ...] = ()  # without a bridge: made so, or left behind by one
     namespaces: tuple[NamespaceReport, ...] = ()
-    ports: tuple[PublishedPort, ...] = ()
-    masquerades: tuple[Masquerade, ...] = ()
+    ports: tuple[model.PublishedPort, ...] = ()
+    masquerades: tuple[model.Masquerade, ...] = ()
     forwards: frozenset[int] = frozenset()  # versions of IP
     forward_policy: str = "unmanaged"  # for packets that do not concern our networks
     lost: tuple[LostNamespace, ...] = ()  # without an endpoint; see living.py
     uplinks: t.Mapping[int, str] | None = None  # links of the default routes, by version of IP
-    uplink_addresses: tuple[Interface, ...] = ()
+    uplink_addresses: tuple[model.Interface, ...] = ()
     backend: str | None = None  # None: no packet filter works
     at_boot: str = ""  # whether everything will be there after a boot, and if not, why
     foreign: tuple[str, ...] = ()  # rules of others that override ours, a clause each
-    drops: tuple[Drop, ...] = ()  # that belong to no single network
-    files: tuple[NamespaceFile, ...] = ()  # of ours, below /etc/netns
+    drops: tuple[model.Drop, ...] = ()  # that belong to no single network
+    files: tuple[model.NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()
-    views: tuple[NameView, ...] = ()  # of endpoints with a DNS server, without their names
+    views: tuple[model.NameView, ...] = ()  # of endpoints with a DNS server, without their names
 
     def has_anything(self) -> bool:
         """Whether anything of ours is in it; facts about the host itself do not count."""
@@ -172,4 +166,4 @@ class HostReport:
 
 
 def _of(items: t.Sequence[_T], name: str) -> tuple[_T, ...]:
-    return tuple(item for item in items if name_of(item.network) == name)
+    return tuple(item for item in items if marks.name_of(item.network) == name)

@@ -12,8 +12,8 @@ from __future__ import annotations
 import shlex
 import typing as t
 
+from . import operations
 from .kernel.errors import CommandError, UnitError
-from .operations import Operation
 from .records import dataclass
 
 if t.TYPE_CHECKING:
@@ -24,7 +24,7 @@ _REVERSE = {"enable": "disable", "disable": "enable", "start": "stop", "stop": "
 
 
 @dataclass(frozen=True)
-class DaemonReload(Operation):
+class DaemonReload(operations.Operation):
     """Let systemd read the files of its units again, once for a whole run."""
 
     settles = 1
@@ -35,15 +35,15 @@ class DaemonReload(Operation):
     def apply(self, host: Host) -> None:
         host.execute(("systemctl", "daemon-reload"), "")
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [self]
 
-    def joined(self, after: Operation) -> Operation | None:
+    def joined(self, after: operations.Operation) -> operations.Operation | None:
         return self if isinstance(after, DaemonReload) else None
 
 
 @dataclass(frozen=True)
-class UnitVerb(Operation):
+class UnitVerb(operations.Operation):
     """One verb of systemctl for some units, such as start, restart or enable.
 
     If it fails, it may be half done, and is undone as well. ``alone``: units that these need are not started, and units
@@ -71,10 +71,10 @@ class UnitVerb(Operation):
         except CommandError as error:
             raise UnitError(self.verb, self.units, error, self.advice) from error
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [UnitVerb(_REVERSE[self.verb], self.units, self.alone)] if self.verb in _REVERSE else []
 
-    def joined(self, after: Operation) -> Operation | None:
+    def joined(self, after: operations.Operation) -> operations.Operation | None:
         if not isinstance(after, UnitVerb) or (after.verb, after.alone) != (self.verb, self.alone):
             return None
         units = tuple(dict.fromkeys((*self.units, *after.units)))
@@ -88,7 +88,7 @@ class UnitVerb(Operation):
 
 
 @dataclass(frozen=True)
-class MountFor(Operation):
+class MountFor(operations.Operation):
     """Mount files in a unit that runs, for reading: by their places, each with its file.
 
     Over a file that is ``deleted`` the kernel mounts nothing, so that one is unmounted first.

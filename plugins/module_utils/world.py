@@ -13,61 +13,25 @@ import contextlib
 import typing as t
 from dataclasses import field
 
+from . import marks, model
 from .firewall.session import FirewallSession
+from .kernel import state
 from .kernel.errors import KernelError
 from .kernel.host import Host
-from .kernel.state import BY_THE_KERNEL, KERNEL_METRIC, UNNUMBERED, Link, NamespaceEntry, RouteEntry, VethEnd
-from .marks import (
-    BOOT_OBJECTS,
-    DOOMED_GROUP,
-    LINK_GROUP,
-    NETNS_FILES,
-    RETIRED,
-    ROUTE_PROTOCOL,
-    SYSCTL_FILE,
-    UNITS,
-    VOLATILE_SYSCTL_FILE,
-    drop_in,
-    label_of,
-    name_of,
-    namespace_of,
-    project_of,
-    service_of,
-)
-from .model import (
-    BRIDGE_PORTS,
-    FORWARDING,
-    HOST,
-    Address,
-    Conflict,
-    FirewallState,
-    Interface,
-    Listener,
-    NameView,
-    Network,
-    Place,
-    Process,
-    PublishedPort,
-    Route,
-    SourceRule,
-    enumerate_few,
-    lies_in,
-    overlap,
-)
 from .places import Places
 from .records import dataclass, replace
 
 if t.TYPE_CHECKING:
+    from . import operations
     from .kernel.units import Unit
-    from .operations import Operation
     from .planned_units import PlannedUnits
 
 # The places of links, by the number of their namespace in links of the host, and their index there.
-_Ends = dict[tuple[t.Optional[int], int], tuple[Place, str]]
+_Ends = dict[tuple[t.Optional[int], int], tuple[model.Place, str]]
 
 _ETHERNET_MTU = 1500
 # A value of these applies to all interfaces, including new ones.
-_FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in FORWARDING.items()}
+_FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDING.items()}
 
 
 @dataclass
@@ -76,12 +40,14 @@ class Claims:
 
     addresses: set[str] = field(default_factory=set)  # links of the host whose addresses it settles
     policies: set[str] = field(default_factory=set)  # bridges whose policies it settles
-    veths: dict[str, tuple[Place, str]] = field(default_factory=dict)  # where it wants the other ends of veth pairs
-    routes: set[tuple[Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
+    veths: dict[str, tuple[model.Place, str]] = field(
+        default_factory=dict
+    )  # where it wants the other ends of veth pairs
+    routes: set[tuple[model.Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
     services: dict[str, str] = field(default_factory=dict)  # units, and the namespaces where it wants them
     units: set[str] = field(default_factory=set)  # units that it may start, stop or restart
     # The views of DNS servers, by the namespace of their endpoint; None: its server is removed.
-    views: dict[str, NameView | None] = field(default_factory=dict)
+    views: dict[str, model.NameView | None] = field(default_factory=dict)
 
 
 class World:
@@ -96,21 +62,21 @@ class World:
         self.dropped_bridges: set[str] = set()
         self.claims = Claims()
         self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where
-        self.beforehand: list[Operation] = []  # steps that come before all removals
+        self.beforehand: list[operations.Operation] = []  # steps that come before all removals
         self.settled: list[tuple[t.Any, t.Any, str]] = []  # AnyKind, object and state of what is planned
         self.restoring = False  # this run restores objects, which have been permitted before
-        self.afterwards: list[Operation] = []  # steps that come after all others
+        self.afterwards: list[operations.Operation] = []  # steps that come after all others
         self.places = Places(host)
         self._projects: dict[bool, dict[str, str]] = {}  # with rules, and without them
-        self._links: dict[Place, dict[str, Link]] = {}
-        self._routes: dict[Place, list[RouteEntry]] = {}
-        self._settled: set[tuple[Place, str]] = set()
-        self._values: dict[tuple[Place, str], dict[str, str]] = {}
-        self._wanted_values: dict[tuple[Place, str], str] = {}
+        self._links: dict[model.Place, dict[str, state.Link]] = {}
+        self._routes: dict[model.Place, list[state.RouteEntry]] = {}
+        self._settled: set[tuple[model.Place, str]] = set()
+        self._values: dict[tuple[model.Place, str], dict[str, str]] = {}
+        self._wanted_values: dict[tuple[model.Place, str], str] = {}
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
         self._born = 0
-        self._lost: dict[str, list[Place]] | None = None
+        self._lost: dict[str, list[model.Place]] | None = None
         self._indexes: dict[int, str] | None = None
         self._ports: dict[str, int] | None = None
         self._stations: dict[str, dict[str, str]] = {}
@@ -121,9 +87,9 @@ class World:
         self._uplinks: dict[int, str | None] = {}
         self._default_mtu: int | None = None
         self._defaults: dict[str, str | None] = {}
-        self._answers: list[tuple[Network, int, str]] | None = None
-        self._source_rules: dict[Place, list[SourceRule]] = {}
-        self._tables: dict[tuple[Place, int], list[RouteEntry]] = {}  # routes of others than the main table
+        self._answers: list[tuple[model.Network, int, str]] | None = None
+        self._source_rules: dict[model.Place, list[model.SourceRule]] = {}
+        self._tables: dict[tuple[model.Place, int], list[state.RouteEntry]] = {}  # routes of others than the main table
         self._machine_id = ""
         self._systemd: bool | None = None
         self._units: dict[str, Unit] = {}
@@ -140,7 +106,7 @@ class World:
 
     # -- namespaces
 
-    def namespace(self, name: str) -> NamespaceEntry | None:
+    def namespace(self, name: str) -> state.NamespaceEntry | None:
         """The present entry below /run/netns of this name, before any step of this run."""
         return self.places.entries().get(name)
 
@@ -157,20 +123,20 @@ class World:
         """Whether there is, or will be, a namespace of this name."""
         return self.places.has_name(name)
 
-    def is_new(self, place: Place) -> bool:
+    def is_new(self, place: model.Place) -> bool:
         """Whether a place is still to be made, so that nothing can be read in it."""
         return self.places.is_new(place)
 
-    def is_host(self, place: Place) -> bool:
+    def is_host(self, place: model.Place) -> bool:
         """Whether a place is the host's own network namespace, by whatever name."""
-        return self.places.home(place) == HOST
+        return self.places.home(place) == model.HOST
 
-    def owns(self, place: Place) -> bool:
+    def owns(self, place: model.Place) -> bool:
         """Whether we made a namespace, or will make it; the host's own does not count."""
         lo = self.links(place).get("lo")
         return lo is None or is_ours(lo)
 
-    def is_same(self, one: Place, other: Place) -> bool:
+    def is_same(self, one: model.Place, other: model.Place) -> bool:
         """Whether two places are the same network namespace; a place that does not exist equals no other."""
         try:
             return self.places.home(one) == self.places.home(other)
@@ -186,7 +152,7 @@ class World:
         self._forget(name)
         self.places.make(name)
 
-    def attach_namespace(self, name: str, place: Place) -> None:
+    def attach_namespace(self, name: str, place: model.Place) -> None:
         """Note that a step of this run gives the namespace of a process this name."""
         self._forget(name)
         self.places.attach(name, place)
@@ -197,30 +163,30 @@ class World:
         self.places.drop(name)
 
     def _forget(self, name: str) -> None:
-        place = Place(netns=name)
+        place = model.Place(netns=name)
         self._links.pop(place, None)
         self._routes.pop(place, None)
         self._source_rules.pop(place, None)
         self._tables = {key: entries for key, entries in self._tables.items() if key[0] != place}
 
-    def is_native(self, place: Place) -> bool:
+    def is_native(self, place: model.Place) -> bool:
         """Whether the process that stands for a namespace belongs to the host itself, and not to a container."""
         return self.host.is_native(place.pid or 0)
 
-    def processes_in(self, place: Place) -> t.Sequence[Process]:
+    def processes_in(self, place: model.Place) -> t.Sequence[model.Process]:
         """The processes in a present namespace."""
         inode = self.places.inode(place)
         return self.host.processes_in(inode) if inode else ()
 
-    def left_in(self, place: Place) -> list[Process]:
+    def left_in(self, place: model.Place) -> list[model.Process]:
         """The processes in a namespace that this run does not move elsewhere, as it does with services of systemd."""
         return [process for process in self.processes_in(place) if process.unit not in self.claims.units]
 
-    def lost(self, name: str) -> list[Place]:
+    def lost(self, name: str) -> list[model.Place]:
         """The namespaces of ours that have lost this name and have processes in them."""
         return self.all_lost().get(name, [])
 
-    def all_lost(self) -> t.Mapping[str, list[Place]]:
+    def all_lost(self) -> t.Mapping[str, list[model.Place]]:
         """All such namespaces, by the names that they had."""
         if self._lost is None:
             self._lost = {}
@@ -229,60 +195,62 @@ class World:
                 with contextlib.suppress(KernelError):
                     lo = self.links(place).get("lo")
                     if lo is not None and is_ours(lo):
-                        self._lost.setdefault(namespace_of(lo.alias), []).append(place)
+                        self._lost.setdefault(marks.namespace_of(lo.alias), []).append(place)
         return self._lost
 
-    def is_plugged(self, place: Place) -> bool:
+    def is_plugged(self, place: model.Place) -> bool:
         """Whether a veth pair of ours leads into a namespace; not if its process has just ended."""
         with contextlib.suppress(KernelError):
             ends = (self.near_end(place, link) for link in self.links(place).values())
             return any(is_ours(near) for near in ends if near is not None)
         return False
 
-    def require(self, place: Place) -> None:
+    def require(self, place: model.Place) -> None:
         """Raise Conflict unless the place exists. In check mode, a missing name is assumed to exist, and noted."""
         if place.netns is not None and not self.has_namespace(place.netns):
             self.assume("namespace", place.netns, "make it with the module netns, or by 'ip netns add'")
         if place.pid is not None and not self.places.has_process(place.pid):
-            raise Conflict("There is no process %d on this host; give the PID of one that runs." % place.pid)
+            raise model.Conflict("There is no process %d on this host; give the PID of one that runs." % place.pid)
 
     def survey(self) -> None:
         """Read all named namespaces at once, for a run that needs most of them."""
-        self.host.survey([Place(netns=name) for name, entry in self.places.entries().items() if entry.inode])
+        self.host.survey([model.Place(netns=name) for name, entry in self.places.entries().items() if entry.inode])
 
     def has_anything(self) -> bool:
         """Whether the host will have anything of ours when the steps planned so far are done."""
         if any(is_ours(link) for link in self.links().values()) or any(
-            self.file(path) for path in (SYSCTL_FILE, VOLATILE_SYSCTL_FILE, BOOT_OBJECTS)
+            self.file(path) for path in (marks.SYSCTL_FILE, marks.VOLATILE_SYSCTL_FILE, marks.BOOT_OBJECTS)
         ):
             return True
-        if self.remains() or any(self.is_named_by_us(n) or self.owns(Place(netns=n)) for n in self.names()):
+        if self.remains() or any(self.is_named_by_us(n) or self.owns(model.Place(netns=n)) for n in self.names()):
             return True
-        return self.firewall.readable() and self.firewall.desired != FirewallState()
+        return self.firewall.readable() and self.firewall.desired != model.FirewallState()
 
     # -- links
 
-    def links(self, place: Place = HOST) -> t.Mapping[str, Link]:
+    def links(self, place: model.Place = model.HOST) -> t.Mapping[str, state.Link]:
         """The links of a place as they will be when the steps planned so far are done."""
         return self._links_of(place)
 
-    def label(self, name: str, place: Place = HOST) -> str:
+    def label(self, name: str, place: model.Place = model.HOST) -> str:
         """The label of a link of ours; empty if it has none, or is not ours."""
         if place.netns is not None and not self.has_namespace(place.netns):
             return ""
         link = self.links(place).get(name)
-        return label_of(link.alias) if link is not None and is_ours(link) else ""
+        return marks.label_of(link.alias) if link is not None and is_ours(link) else ""
 
     def projects(self) -> t.Mapping[str, str]:
         """The project of each network with objects on the host, as far as this run has read it."""
         with_rules = self.firewall.is_open
         if with_rules not in self._projects:
-            labels = {label_of(link.alias) for link in self.links().values() if is_ours(link)}
+            labels = {marks.label_of(link.alias) for link in self.links().values() if is_ours(link)}
             labels |= self.firewall.labels() if with_rules else set()
-            self._projects[with_rules] = {name_of(label): project_of(label) for label in labels if name_of(label)}
+            self._projects[with_rules] = {
+                marks.name_of(label): marks.project_of(label) for label in labels if marks.name_of(label)
+            }
         return self._projects[with_rules]
 
-    def _links_of(self, place: Place) -> dict[str, Link]:
+    def _links_of(self, place: model.Place) -> dict[str, state.Link]:
         found = self._links.get(place)
         if found is None:
             home = self.places.home(place)
@@ -292,7 +260,7 @@ class World:
             self._links[home] = self._links[place] = found
         return found
 
-    def put_link(self, link: Link, place: Place = HOST) -> None:
+    def put_link(self, link: state.Link, place: model.Place = model.HOST) -> None:
         """Note that a step of this run makes this link, or changes it to this."""
         links = self._links_of(place)
         before = links.get(link.name)
@@ -301,7 +269,7 @@ class World:
         if link.index == 0:
             link = replace(link, index=self._number())
         links[link.name] = link
-        if place == HOST:
+        if place == model.HOST:
             self._count_port(before, -1)
             self._count_port(link, 1)
             if self._indexes is not None:
@@ -309,12 +277,12 @@ class World:
         if before is None:
             self._add_subnets(link, place)
 
-    def put_pair(self, near: Link, far: Link, place: Place) -> None:
+    def put_pair(self, near: state.Link, far: state.Link, place: model.Place) -> None:
         """Note that a step of this run makes a veth pair, with the far end in ``place``."""
         near, far = (replace(link, index=self._number(), kind="veth") for link in (near, far))
         number = self.places.number(place)
-        self.put_link(replace(near, details=VethEnd(far.index, number)))
-        self.put_link(replace(far, details=VethEnd(near.index, 0)), place)
+        self.put_link(replace(near, details=state.VethEnd(far.index, number)))
+        self.put_link(replace(far, details=state.VethEnd(near.index, 0)), place)
         self._made_peers[number, far.index] = (place, far.name)
 
     def _number(self) -> int:
@@ -332,16 +300,16 @@ class World:
             for link in [link for link in self.links().values() if link.master == name]:
                 self.put_link(replace(link, master=""))
         other = self.peer_of(gone) if gone.kind == "veth" else None
-        self._drop(gone, HOST)
+        self._drop(gone, model.HOST)
         if other is not None:
             place, peer = other
             self._drop(peer, place)
 
-    def drop_end(self, place: Place, link: Link) -> None:
+    def drop_end(self, place: model.Place, link: state.Link) -> None:
         """Note that a step of this run deletes an end whose other end is not on the host."""
         self._drop(link, place)
 
-    def _drop(self, link: Link, place: Place) -> None:
+    def _drop(self, link: state.Link, place: model.Place) -> None:
         home = self.places.home(place)
         tables = [entries for key, entries in self._tables.items() if key[0] == home]
         for entries in (self._routes_of(place), *tables):
@@ -350,14 +318,14 @@ class World:
             self._wanted_values.pop((home, key), None)
         self._settled.discard((home, link.name))
         del self._links_of(place)[link.name]
-        if home == HOST:
+        if home == model.HOST:
             self._count_port(link, -1)
             if self._indexes is not None:
                 self._indexes.pop(link.index, None)
 
     # -- the two ends of a veth pair
 
-    def is_pair(self, near: Link, place: Place, far: Link) -> bool:
+    def is_pair(self, near: state.Link, place: model.Place, far: state.Link) -> bool:
         """Whether a link of the host and one of ``place`` are the ends of one veth pair.
 
         Each namespace numbers its own links, so other pairs may have the same indexes. Therefore the namespace has to
@@ -365,16 +333,16 @@ class World:
         """
         one, other = near.details, far.details
         return (
-            isinstance(one, VethEnd)
-            and isinstance(other, VethEnd)
+            isinstance(one, state.VethEnd)
+            and isinstance(other, state.VethEnd)
             and (one.peer_index, other.peer_index) == (far.index, near.index)
-            and one.peer_nsid != UNNUMBERED
+            and one.peer_nsid != state.UNNUMBERED
             and one.peer_nsid == self.places.number(place)
         )
 
-    def peer_of(self, veth: Link) -> tuple[Place, Link] | None:
+    def peer_of(self, veth: state.Link) -> tuple[model.Place, state.Link] | None:
         """The other end of a veth pair of ours; None if its namespace has neither a name nor a process."""
-        if not isinstance(veth.details, VethEnd):
+        if not isinstance(veth.details, state.VethEnd):
             return None
         place, name = self._find_peer((veth.details.peer_nsid, veth.details.peer_index))
         with contextlib.suppress(KernelError):
@@ -383,61 +351,63 @@ class World:
                 return place, far
         return None
 
-    def _find_peer(self, key: tuple[int | None, int]) -> tuple[Place, str]:
+    def _find_peer(self, key: tuple[int | None, int]) -> tuple[model.Place, str]:
         if key in self._made_peers:
             return self._made_peers[key]
         if self._peers is None:
             self.survey()
-            self._peers = self._ends([HOST, *(Place(netns=name) for name in self.names())])
+            self._peers = self._ends([model.HOST, *(model.Place(netns=name) for name in self.names())])
         if key not in self._peers and not self._has_looked_everywhere:
             self._has_looked_everywhere = True
             self._peers = {**self._ends(self.nameless()), **self._peers}
-        return self._peers.get(key, (HOST, ""))
+        return self._peers.get(key, (model.HOST, ""))
 
-    def near_end(self, place: Place, far: Link) -> Link | None:
+    def near_end(self, place: model.Place, far: state.Link) -> state.Link | None:
         """The host's end of a veth pair by its end in ``place``; None if the link is not such an end."""
         if self._indexes is None:
             self._indexes = {link.index: link.name for link in self.links().values()}
-        if not isinstance(far.details, VethEnd):
+        if not isinstance(far.details, state.VethEnd):
             return None
         near = self.links().get(self._indexes.get(far.details.peer_index, ""))
         return near if near is not None and self.is_pair(near, place, far) else None
 
-    def _ends(self, places: t.Iterable[Place]) -> _Ends:
+    def _ends(self, places: t.Iterable[model.Place]) -> _Ends:
         found: _Ends = {}
         for place in places:
             # a process may end before we reach its namespace
             with contextlib.suppress(KernelError):
-                veths = [link for link in self.links(place).values() if isinstance(link.details, VethEnd)]
+                veths = [link for link in self.links(place).values() if isinstance(link.details, state.VethEnd)]
                 number = self.places.number(place) if veths else 0
                 found.update({(number, link.index): (place, link.name) for link in veths})
         return found
 
-    def nameless(self) -> list[Place]:
+    def nameless(self) -> list[model.Place]:
         """The namespaces without a name, each by one of its processes."""
-        known = {entry.inode for entry in self.places.entries().values()} | {self.host.namespace_inode(HOST)}
-        return [Place(pid=min(pids)) for inode, pids in self.host.processes_by_inode().items() if inode not in known]
+        known = {entry.inode for entry in self.places.entries().values()} | {self.host.namespace_inode(model.HOST)}
+        return [
+            model.Place(pid=min(pids)) for inode, pids in self.host.processes_by_inode().items() if inode not in known
+        ]
 
     # -- bridges
 
-    def bridge(self, name: str) -> Link | None:
+    def bridge(self, name: str) -> state.Link | None:
         """The bridge of this name; None if check mode assumes that it exists."""
         link = self.links().get(name)
         if link is None:
             self.assume("bridge", name, "make it with the module bridge")
         elif link.kind != "bridge":
-            raise Conflict("Interface %s is not a bridge but %s." % (name, described(link)))
+            raise model.Conflict("Interface %s is not a bridge but %s." % (name, described(link)))
         return link
 
     def peopled_bridges(self) -> set[str]:
         """The bridges that had a port before this run."""
         if self._peopled is None:
-            self._peopled = {link.master for link in self.host.stack(HOST).links().values() if link.master}
+            self._peopled = {link.master for link in self.host.stack(model.HOST).links().values() if link.master}
         return self._peopled
 
     def had_bridge(self, name: str | None) -> bool:
         """Whether a bridge was there before this run."""
-        return name in self.host.stack(HOST).links()
+        return name in self.host.stack(model.HOST).links()
 
     def station(self, bridge: str, address: str) -> str:
         """The station on a bridge with an IP or MAC address, except those that this run settles; empty if none."""
@@ -468,23 +438,23 @@ class World:
             self._ports = {}
             for link in self.links().values():
                 self._count_port(link, 1)
-        if self._ports.get(bridge, 0) >= BRIDGE_PORTS:
-            raise Conflict(
+        if self._ports.get(bridge, 0) >= model.BRIDGE_PORTS:
+            raise model.Conflict(
                 "Bridge %s is full: the kernel gives a bridge %d ports. Use another bridge for the rest."
-                % (bridge, BRIDGE_PORTS)
+                % (bridge, model.BRIDGE_PORTS)
             )
 
-    def _count_port(self, link: Link | None, number: int) -> None:
+    def _count_port(self, link: state.Link | None, number: int) -> None:
         if self._ports is not None and link is not None:
             self._ports[link.master] = self._ports.get(link.master, 0) + number
 
     # -- routes and addresses
 
-    def routes(self, place: Place = HOST) -> t.Sequence[RouteEntry]:
+    def routes(self, place: model.Place = model.HOST) -> t.Sequence[state.RouteEntry]:
         """The routes of a place as they will be when the steps planned so far are done."""
         return self._routes_of(place)
 
-    def _routes_of(self, place: Place) -> list[RouteEntry]:
+    def _routes_of(self, place: model.Place) -> list[state.RouteEntry]:
         found = self._routes.get(place)
         if found is None:
             home = self.places.home(place)
@@ -494,31 +464,31 @@ class World:
             self._routes[home] = self._routes[place] = found
         return found
 
-    def default_routes(self, place: Place, link: str) -> tuple[int, ...]:
+    def default_routes(self, place: model.Place, link: str) -> tuple[int, ...]:
         """The versions of IP in which a link has a default route of ours with the usual metric."""
-        ours = [e.route for e in self.routes(place) if (e.link, e.protocol) == (link, ROUTE_PROTOCOL)]
-        usual = [route.to for route in ours if metric_of(route) == KERNEL_METRIC[route.to.version]]
+        ours = [e.route for e in self.routes(place) if (e.link, e.protocol) == (link, marks.ROUTE_PROTOCOL)]
+        usual = [route.to for route in ours if metric_of(route) == state.KERNEL_METRIC[route.to.version]]
         return tuple(sorted(to.version for to in usual if not to.prefixlen))
 
-    def source_rules(self, place: Place) -> t.Sequence[SourceRule]:
+    def source_rules(self, place: model.Place) -> t.Sequence[model.SourceRule]:
         """The rules of ours by which the addresses of a place will have routing tables of their own."""
         return self._source_rules_of(place)
 
-    def _source_rules_of(self, place: Place) -> list[SourceRule]:
+    def _source_rules_of(self, place: model.Place) -> list[model.SourceRule]:
         home = self.places.home(place)
         if home not in self._source_rules:
             self._source_rules[home] = [] if self.is_new(home) else list(self.host.stack(home).source_rules())
         return self._source_rules[home]
 
-    def put_source_rule(self, place: Place, rule: SourceRule) -> None:
+    def put_source_rule(self, place: model.Place, rule: model.SourceRule) -> None:
         """A step of this run adds such a rule."""
         self._source_rules_of(place).append(rule)
 
-    def drop_source_rule(self, place: Place, rule: SourceRule) -> None:
+    def drop_source_rule(self, place: model.Place, rule: model.SourceRule) -> None:
         """Note that a step of this run removes such a rule."""
         self._source_rules_of(place).remove(rule)
 
-    def ways_of_answers(self) -> t.Sequence[tuple[Network, int, str]]:
+    def ways_of_answers(self) -> t.Sequence[tuple[model.Network, int, str]]:
         """The networks of the host that a rule of others routes by another table: network, table, and the interface
         of the table's default route, if that differs from the one of the main table."""
         if self._answers is None:
@@ -529,31 +499,33 @@ class World:
     def _leaves_by(self, version: int, table: int) -> str:
         """The interface of a table's default route; empty if it has none."""
         routes = [
-            e for e in self.table_routes(HOST, table) if (e.route.to.version, e.route.to.prefixlen) == (version, 0)
+            e
+            for e in self.table_routes(model.HOST, table)
+            if (e.route.to.version, e.route.to.prefixlen) == (version, 0)
         ]
         return min(routes, key=lambda entry: entry.route.metric or 0).link if routes else ""
 
-    def _ruled(self) -> list[tuple[Network, int]]:
+    def _ruled(self) -> list[tuple[model.Network, int]]:
         """Networks with a routing table by a rule of others. Tables that a mark leads to as well are left out, since
         marks can cover translated answers, which rules by source cannot."""
-        stack = self.host.stack(HOST)
+        stack = self.host.stack(model.HOST)
         rules = stack.rules_of_others()
         marked = stack.marked_tables() if rules else ()
         return [(source, table) for source, table in rules if (source.version, table) not in marked]
 
-    def versions_by_main(self, place: Place) -> t.Container[int]:
+    def versions_by_main(self, place: model.Place) -> t.Container[int]:
         """The IP versions in which packets of a place reach its main routing table."""
         return self.host.stack(self.places.home(place)).versions_by_main()
 
-    def taken(self, place: Place) -> t.Container[Address]:
+    def taken(self, place: model.Place) -> t.Container[model.Address]:
         """The addresses whose packets a place accepts as its own."""
         return self.host.stack(self.places.home(place)).taken()
 
-    def table_routes(self, place: Place, table: int) -> t.Sequence[RouteEntry]:
+    def table_routes(self, place: model.Place, table: int) -> t.Sequence[state.RouteEntry]:
         """The routes of one routing table of a place as they will be when the steps planned so far are done."""
         return self._table_of(place, table)
 
-    def _table_of(self, place: Place, table: int) -> list[RouteEntry]:
+    def _table_of(self, place: model.Place, table: int) -> list[state.RouteEntry]:
         if not table:
             return self._routes_of(place)
         key = self.places.home(place), table
@@ -561,28 +533,28 @@ class World:
             self._tables[key] = [] if self.is_new(key[0]) else list(self.host.stack(key[0]).table_routes(table))
         return self._tables[key]
 
-    def had_many_links(self, place: Place) -> bool:
+    def had_many_links(self, place: model.Place) -> bool:
         """Whether a place had more links than its loopback and one other, before any step of this run."""
         home = self.places.home(place)
         return not self.is_new(home) and len(self.host.stack(home).links()) > 2
 
-    def put_route(self, place: Place, link: str, route: Route, protocol: int) -> None:
+    def put_route(self, place: model.Place, link: str, route: model.Route, protocol: int) -> None:
         """Note that a step of this run adds a route."""
-        self._table_of(place, route.table).append(RouteEntry(with_metric(route), link, protocol))
+        self._table_of(place, route.table).append(state.RouteEntry(with_metric(route), link, protocol))
 
-    def drop_route(self, place: Place, entry: RouteEntry) -> None:
+    def drop_route(self, place: model.Place, entry: state.RouteEntry) -> None:
         """Note that a step of this run removes a route."""
         self._table_of(place, entry.route.table).remove(entry)
 
-    def settle_routes(self, place: Place, link: str) -> None:
+    def settle_routes(self, place: model.Place, link: str) -> None:
         """Note that the steps planned so far bring the routes by a link to what this run wants."""
         self._settled.add((self.places.home(place), link))
 
-    def may_move(self, place: Place, link: str) -> bool:
+    def may_move(self, place: model.Place, link: str) -> bool:
         """Whether this run will still settle the routes by a link, so that the present ones are no conflict."""
         return (place, link) in self.claims.routes and (self.places.home(place), link) not in self._settled
 
-    def _move_subnets(self, before: Link, after: Link, place: Place) -> None:
+    def _move_subnets(self, before: state.Link, after: state.Link, place: model.Place) -> None:
         """Note the routes to subnets that the kernel removes and adds with addresses."""
         kept = {address.network for address in after.addresses}
         gone = {address.network for address in before.addresses} - kept
@@ -590,50 +562,52 @@ class World:
         routes[:] = [
             entry
             for entry in routes
-            if not (entry.link == after.name and entry.protocol == BY_THE_KERNEL and entry.route.to in gone)
+            if not (entry.link == after.name and entry.protocol == state.BY_THE_KERNEL and entry.route.to in gone)
         ]
         self._add_subnets(after, place, {address.network for address in before.addresses})
 
-    def _add_subnets(self, link: Link, place: Place, known: t.Collection[Network] = ()) -> None:
+    def _add_subnets(self, link: state.Link, place: model.Place, known: t.Collection[model.Network] = ()) -> None:
         if not link.addresses:
             return
         for network in dict.fromkeys(address.network for address in link.addresses):
             if network not in known and network.num_addresses > 1:
                 metric = 0 if network.version == 4 else 256
-                self._routes_of(place).append(RouteEntry(Route(network, None, metric), link.name, BY_THE_KERNEL))
+                self._routes_of(place).append(
+                    state.RouteEntry(model.Route(network, None, metric), link.name, state.BY_THE_KERNEL)
+                )
 
-    def refuse_overlap(self, name: str, address: Interface, owner: str = "") -> None:
+    def refuse_overlap(self, name: str, address: model.Interface, owner: str = "") -> None:
         """Raise Conflict if a subnet is already elsewhere on the host.
 
         A less specific route is not an overlap: the kernel prefers the subnet's own.
         """
         settled = self.claims.addresses | {name}
         for holder in self._holders(address.network, settled):
-            raise Conflict(
+            raise model.Conflict(
                 "Subnet %s of %s overlaps %s; choose another subnet, or insist with the option allow_overlap."
                 % (address.network, owner or name, holder)
             )
 
-    def _holders(self, subnet: Network, settled: t.Container[str]) -> t.Iterator[str]:
+    def _holders(self, subnet: model.Network, settled: t.Container[str]) -> t.Iterator[str]:
         """Other things on the host with addresses of a subnet, in words."""
         for link in self.links().values():
             for other in link.addresses:
-                if link.name not in settled and overlap(subnet, other.network):
+                if link.name not in settled and model.overlap(subnet, other.network):
                     yield "%s, an address of interface %s" % (other, link.name)
         for entry in self.routes():
-            if entry.link not in settled and lies_in(entry.route.to, subnet):
+            if entry.link not in settled and model.lies_in(entry.route.to, subnet):
                 yield "the route to %s by interface %s" % (entry.route.to, entry.link)
-        for entry in self.host.stack(HOST).barriers():
-            if lies_in(entry.route.to, subnet):
+        for entry in self.host.stack(model.HOST).barriers():
+            if model.lies_in(entry.route.to, subnet):
                 yield "the %s route to %s" % (entry.kind, entry.route.to)
 
-    def addresses(self) -> list[Interface]:
+    def addresses(self) -> list[model.Interface]:
         """The addresses of the host, without link-local IPv6 ones."""
         return [address for link in self.links().values() for address in link.addresses]
 
-    def destinations(self) -> list[Network]:
+    def destinations(self) -> list[model.Network]:
         """The destinations of all routes of the host, including blackholes, without default routes."""
-        entries = (*self.routes(), *self.host.stack(HOST).barriers())
+        entries = (*self.routes(), *self.host.stack(model.HOST).barriers())
         return [entry.route.to for entry in entries if entry.route.to.prefixlen]
 
     def default_link(self, version: int) -> str | None:
@@ -650,7 +624,7 @@ class World:
             self._default_mtu = _ETHERNET_MTU if link is None else link.mtu
         return self._default_mtu
 
-    def has_address(self, address: Address) -> bool:
+    def has_address(self, address: model.Address) -> bool:
         """Whether the host has an address, or will have it when the steps planned so far are done."""
         if self._local is None:
             self._local = self.local_addresses()
@@ -660,9 +634,9 @@ class World:
 
     def local_addresses(self) -> t.Collection[bytes]:
         """Every address of the host, link-local ones too, as packed bytes."""
-        return self.host.stack(HOST).local_addresses()
+        return self.host.stack(model.HOST).local_addresses()
 
-    def port_holder(self, port: PublishedPort) -> str:
+    def port_holder(self, port: model.PublishedPort) -> str:
         """Which process listens where a published port would, as a clause; empty when none does.
 
         A service that this run takes into an endpoint may be published at the port that it has had on the host.
@@ -672,11 +646,11 @@ class World:
     def _leaving(self) -> t.Collection[str]:
         return [self.unit(name).name for name in self.claims.services if self.systemd()]
 
-    def port_holder_in(self, place: Place, port: PublishedPort) -> str:
+    def port_holder_in(self, place: model.Place, port: model.PublishedPort) -> str:
         """The same in a namespace that is there now."""
         return self.host.port_holder_in(self.places.home(place), port)  # which may be about to get its name
 
-    def inode(self, place: Place) -> int:
+    def inode(self, place: model.Place) -> int:
         """The inode of a namespace as it will be; 0 if it is still to be made, or missing."""
         if place.netns is None or not self.has_namespace(place.netns):
             return 0
@@ -690,7 +664,7 @@ class World:
             return None
         return output if rc == 0 else None
 
-    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[Listener]:
+    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[model.Listener]:
         """The sockets that listen on ports of the host."""
         return self.host.listening(protocol, first, last)
 
@@ -746,15 +720,15 @@ class World:
     def services(self) -> t.Mapping[str, tuple[str, str]]:
         """The units that run in a namespace by a drop-in of ours, with that namespace and their label; as it is now."""
         if self._services is None:
-            folders = [name for name in self.host.folder(UNITS[:-1]) if name.endswith(".service.d")]
-            texts = {name[:-2]: self.host.read_file(drop_in(name[:-2])) for name in folders}
-            found = {unit: service_of(text) for unit, text in texts.items() if text is not None}
+            folders = [name for name in self.host.folder(marks.UNITS[:-1]) if name.endswith(".service.d")]
+            texts = {name[:-2]: self.host.read_file(marks.drop_in(name[:-2])) for name in folders}
+            found = {unit: marks.service_of(text) for unit, text in texts.items() if text is not None}
             self._services = {unit: service for unit, service in found.items() if service is not None}
         return self._services
 
     # -- sysctls and files
 
-    def sysctl(self, place: Place, key: str) -> str | None:
+    def sysctl(self, place: model.Place, key: str) -> str | None:
         """The value of a key as it will be; None if the key or its interface does not exist."""
         home, name = self.places.home(place), link_of(key)
         planned = self._values.get((home, name), {}).get(key)
@@ -766,28 +740,28 @@ class World:
                 return None
             if link.index < 0:  # still to be made, and will begin with this
                 # all namespaces share one default for neighbours
-                return self.sysctl(HOST if "/neigh/" in key else home, key.replace("/%s/" % name, "/default/"))
+                return self.sysctl(model.HOST if "/neigh/" in key else home, key.replace("/%s/" % name, "/default/"))
         return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
 
-    def sysctl_of_link(self, place: Place, key: str) -> str | None:
+    def sysctl_of_link(self, place: model.Place, key: str) -> str | None:
         """As ``sysctl``, also for a link in a place that is still to be made: that begins with what the host has
         (net.core.devconf_inherit_init_net)."""
         found = self.sysctl(place, key)
         if found is None and self.is_new(place):
-            return self.sysctl(HOST, key.replace("/%s/" % link_of(key), "/default/"))
+            return self.sysctl(model.HOST, key.replace("/%s/" % link_of(key), "/default/"))
         return found
 
     def begins_with(self, key: str) -> str | None:
         """The host's value for new links, before any step of this run; read only once."""
         if key not in self._defaults:
-            self._defaults[key] = self.host.stack(HOST).read_sysctl(key)
+            self._defaults[key] = self.host.stack(model.HOST).read_sysctl(key)
         return self._defaults[key]
 
     def forwards(self, version: int) -> bool:
         """Whether the host forwards a version of IP, when the steps planned so far are done."""
-        return self.sysctl(HOST, FORWARDING[version]) not in (None, "0")
+        return self.sysctl(model.HOST, model.FORWARDING[version]) not in (None, "0")
 
-    def put_sysctl(self, place: Place, key: str, value: str) -> str | None:
+    def put_sysctl(self, place: model.Place, key: str, value: str) -> str | None:
         """Note that this run sets a key to this value; returns the value before, None if there is no such key.
 
         Raises Conflict if the same run also needs another value: each run would change it again.
@@ -796,8 +770,8 @@ class World:
         before = self.sysctl(place, key)
         other = self._wanted_values.setdefault((home, key), value)
         if other != value:
-            where = "" if home == HOST else " in %s" % place
-            raise Conflict(
+            where = "" if home == model.HOST else " in %s" % place
+            raise model.Conflict(
                 "The sysctl %s%s cannot have the values %s and %s at once, and this run asks for both;"
                 " ask for one of them only." % (key, where, other, value)
             )
@@ -806,7 +780,7 @@ class World:
             self._spread(home, key, value)
         return before
 
-    def _spread(self, home: Place, key: str, value: str) -> None:
+    def _spread(self, home: model.Place, key: str, value: str) -> None:
         for name in [*self.links(home), "default"] if key in _FOR_ALL else ():
             own = "%s%s/forwarding" % (_FOR_ALL[key], name)
             self._values.setdefault((home, link_of(own)), {})[own] = value
@@ -827,11 +801,11 @@ class World:
 
     def namespace_files(self) -> t.Iterator[tuple[str, str]]:
         """The namespaces with a folder below /etc/netns, each with the names of the files there."""
-        for netns in self.host.folder(NETNS_FILES):
-            yield from ((netns, name) for name in self.host.folder("%s/%s" % (NETNS_FILES, netns)))
-        if self.host.is_folder(RETIRED):
+        for netns in self.host.folder(marks.NETNS_FILES):
+            yield from ((netns, name) for name in self.host.folder("%s/%s" % (marks.NETNS_FILES, netns)))
+        if self.host.is_folder(marks.RETIRED):
             # an empty folder has to be removed as well, so it counts as one with a file
-            yield from ((RETIRED, name) for name in self.host.folder(RETIRED) or ("hosts",))
+            yield from ((marks.RETIRED, name) for name in self.host.folder(marks.RETIRED) or ("hosts",))
 
     def inside(self, path: str) -> t.Collection[str]:
         """The names of what is in a folder, as it is now; none when it is not there."""
@@ -848,7 +822,7 @@ class World:
         """
         before = self.look_file(path) if path in self._looked else self.file(path)
         if self._files.setdefault(path, text) != text:
-            raise Conflict(
+            raise model.Conflict(
                 "The file %s cannot have two different texts, and this run asks for both; remove one of"
                 " the objects that it is written for." % path
             )
@@ -859,7 +833,7 @@ class World:
     def assume(self, kind: str, name: str, advice: str) -> None:
         """Handle a missing object: a Conflict, but in check mode an earlier task may make it."""
         if not self.check_mode:
-            raise Conflict("There is no %s %s on this host; %s." % (kind, name, advice))
+            raise model.Conflict("There is no %s %s on this host; %s." % (kind, name, advice))
         names = self._assumed.setdefault(kind, [])
         if name not in names:
             names.append(name)
@@ -879,56 +853,58 @@ class World:
 
     def remarks(self) -> list[str]:
         """The remarks, each a sentence for all objects that it is about."""
-        return [text % enumerate_few(list(dict.fromkeys(names.values()))) for text, names in self._remarks.items()]
+        return [
+            text % model.enumerate_few(list(dict.fromkeys(names.values()))) for text, names in self._remarks.items()
+        ]
 
     def assumptions(self) -> list[str]:
         """The assumptions of check mode, a sentence for each kind."""
         return [
             "Check mode assumes that %s %s, which %s not there yet, %s made by %s."
             % (
-                (kind, enumerate_few(names), "is", "is", "an earlier task")
+                (kind, model.enumerate_few(names), "is", "is", "an earlier task")
                 if len(names) == 1
-                else (kind + "s", enumerate_few(names), "are", "are", "earlier tasks")
+                else (kind + "s", model.enumerate_few(names), "are", "are", "earlier tasks")
             )
             for kind, names in self._assumed.items()
         ]
 
 
-def _own(link: Link) -> tuple[str, ...]:
+def _own(link: state.Link) -> tuple[str, ...]:
     return (link.mac_address, *(str(address.ip) for address in link.addresses))
 
 
-def is_ours(link: Link) -> bool:
+def is_ours(link: state.Link) -> bool:
     """Whether this collection made a link."""
-    return link.group in (LINK_GROUP, DOOMED_GROUP)
+    return link.group in (marks.LINK_GROUP, marks.DOOMED_GROUP)
 
 
-def described(link: Link) -> str:
+def described(link: state.Link) -> str:
     """A link in words, for a message."""
     return "a %s" % link.kind if link.kind else "a physical or loopback interface"
 
 
-def with_metric(route: Route) -> Route:
+def with_metric(route: model.Route) -> model.Route:
     """A route as the kernel shows it."""
     return route if route.metric is not None else replace(route, metric=metric_of(route))
 
 
-def metric_of(route: Route) -> int:
+def metric_of(route: model.Route) -> int:
     """The metric that the kernel shows for a route."""
-    return KERNEL_METRIC[route.to.version] if route.metric is None else route.metric
+    return state.KERNEL_METRIC[route.to.version] if route.metric is None else route.metric
 
 
-def same_route(one: Route, other: Route) -> bool:
+def same_route(one: model.Route, other: model.Route) -> bool:
     """Whether the kernel would take two routes on one link for the same."""
     return one.to == other.to and one.via == other.via and metric_of(one) == metric_of(other)
 
 
-def target_of(route: Route) -> str:
+def target_of(route: model.Route) -> str:
     """The destination of a route, in words."""
     return str(route.to) if route.to.prefixlen else "default"
 
 
-def via_of(route: Route) -> str:
+def via_of(route: model.Route) -> str:
     """The gateway of a route as a clause; empty if it has none."""
     return "" if route.via is None else " via %s" % route.via
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 
-from ..model import Address, Interface, InvalidRequest, Network
+from .. import model
 
 # Enough to avoid collisions, and few enough for a readable address in an IPv6 subnet.
 _SPAN = 2**32
@@ -17,34 +17,36 @@ _SPAN = 2**32
 class Subnet:
     """The addresses of a subnet, each with its holder. They are chosen from ``pool``, by default the whole subnet."""
 
-    def __init__(self, network: Network, gateway: Address, title: str, pool: Network | None = None) -> None:
+    def __init__(
+        self, network: model.Network, gateway: model.Address, title: str, pool: model.Network | None = None
+    ) -> None:
         self.network = network
         self.pool = pool or network
         self.title = title
-        self._holders: dict[Address, str] = {}
+        self._holders: dict[model.Address, str] = {}
         self.take(gateway, "the gateway")
 
-    def take(self, address: Address, holder: str) -> None:
+    def take(self, address: model.Address, holder: str) -> None:
         """Give an address to a holder; InvalidRequest if it is outside the subnet, or taken."""
         if address not in self.network:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s: address %s of %s is outside the subnet %s." % (self.title, address, holder, self.network)
             )
         if not self._is_host(address):
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s: %s, for %s, is not a host address of %s." % (self.title, address, holder, self.network)
             )
         if address in self._holders:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s: address %s is used twice: by %s and %s." % (self.title, address, self._holders[address], holder)
             )
         self._holders[address] = holder
 
-    def is_free(self, address: Address) -> bool:
+    def is_free(self, address: model.Address) -> bool:
         """Whether an endpoint could have the address."""
         return address in self.network and self._is_host(address) and address not in self._holders
 
-    def choose(self, seed: str, holder: str) -> Address:
+    def choose(self, seed: str, holder: str) -> model.Address:
         """Give away the address that follows from ``seed``, or the next free one after it.
 
         Nothing else counts, so that another host, or the same one after it was set up again, gets the same address.
@@ -59,14 +61,14 @@ class Subnet:
                 self._holders[address] = holder
                 return address
         what = "subnet" if self.pool == self.network else "ip_range"
-        raise InvalidRequest("%s: %s %s has no address left for %s." % (self.title, what, self.pool, holder))
+        raise model.InvalidRequest("%s: %s %s has no address left for %s." % (self.title, what, self.pool, holder))
 
-    def interface(self, address: Address) -> Interface:
+    def interface(self, address: model.Address) -> model.Interface:
         """An address with the prefix length of the subnet."""
         make = ipaddress.IPv4Interface if self.network.version == 4 else ipaddress.IPv6Interface
         return make((int(address), self.network.prefixlen))
 
-    def _is_host(self, address: Address) -> bool:
+    def _is_host(self, address: model.Address) -> bool:
         """Whether it is neither an end of an IPv4 subnet nor the anycast address of an IPv6 one (RFC 4291, 2.6.1)."""
         if self.network.prefixlen >= self.network.max_prefixlen - 1:
             return True

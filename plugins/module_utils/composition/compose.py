@@ -12,26 +12,8 @@ import ipaddress
 import typing as t
 from collections import Counter
 
+from .. import arguments, marks, model
 from .. import parsing as read
-from ..arguments import Options
-from ..marks import name_of, project_of
-from ..model import (
-    ANYWHERE,
-    EVERYBODY,
-    Address,
-    Bridge,
-    BridgePolicy,
-    End,
-    EndpointService,
-    Forwarding,
-    InvalidRequest,
-    Masquerade,
-    Namespace,
-    Network,
-    Place,
-    Route,
-    Veth,
-)
 from ..report import EndpointReport, HostReport, NetworkReport
 from .names import Names
 from .networks import BridgeNetwork, Endpoint, decide, mac_address, read_names, read_networks, staying
@@ -56,7 +38,7 @@ _STRANDED = (
 
 
 def compose(
-    networks: t.Sequence[Options],
+    networks: t.Sequence[arguments.Options],
     report: HostReport,
     scope: Scope = BY_DEFAULT,
     around: Surroundings = NOTHING_AROUND,
@@ -65,7 +47,7 @@ def compose(
     wanted = read_networks(networks, report, scope, around) if scope.state == "present" else []
     names = {network.name for network in wanted} if scope.state == "present" else read_names(networks)
     if not names and not scope.may_be_empty:
-        raise InvalidRequest("networks: the list is empty; %s." % (_NOTHING_LISTED[scope.state] % scope.project))
+        raise model.InvalidRequest("networks: the list is empty; %s." % (_NOTHING_LISTED[scope.state] % scope.project))
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
     decide(wanted, report, goes, around)
@@ -77,8 +59,8 @@ def compose(
     forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
     warnings = _plan_names(wanted, present, absent, report, goes, around)
     warnings += _Beside(wanted, report, goes, around).stranded(present)
-    asker = EVERYBODY if scope.everything else scope.asker
-    (present if forwarding else absent).sysctl_forward.append(forwarding or Forwarding(asked_by=asker))
+    asker = model.EVERYBODY if scope.everything else scope.asker
+    (present if forwarding else absent).sysctl_forward.append(forwarding or model.Forwarding(asked_by=asker))
     return Composition(present, absent, (*_left_alone(names, report, scope), *warnings))
 
 
@@ -87,17 +69,22 @@ def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, g
     listed = scope.labels(network.name for network in wanted)
     for network in wanted:
         there = network.there.network if network.there is not None and network.there.ours else ""
-        if project_of(there) == scope.project and name_of(there) and there not in listed and not goes(there):
-            raise InvalidRequest(
+        if (
+            marks.project_of(there) == scope.project
+            and marks.name_of(there)
+            and there not in listed
+            and not goes(there)
+        ):
+            raise model.InvalidRequest(
                 "network %s: bridge %s belongs to network %s, which is not in the list; remove that one first (state:"
-                " absent), or set prune to project." % (network.name, network.bridge, name_of(there))
+                " absent), or set prune to project." % (network.name, network.bridge, marks.name_of(there))
             )
 
 
 def _left_alone(names: t.Collection[str], report: HostReport, scope: Scope) -> t.Iterator[str]:
     """Warnings about networks to remove that stay, since they belong to another project."""
     for network in report.networks if scope.state == "absent" else ():
-        name, project = name_of(network.network), project_of(network.network)
+        name, project = marks.name_of(network.network), marks.project_of(network.network)
         if name in names and project != scope.project:
             yield "Network %s belongs to project %s, not to project %s, and stays." % (name, project, scope.project)
 
@@ -119,21 +106,21 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes:
     return plan
 
 
-def _plan_bridge(network: BridgeNetwork) -> Bridge:
+def _plan_bridge(network: BridgeNetwork) -> model.Bridge:
     addresses = [subnet.interface(network.gateways[version]) for version, subnet in network.subnets.items()]
     for address in addresses:
         read.usable("addresses", address)
     insisted = bool(network.options.get("allow_overlap"))
-    return Bridge(network.bridge, tuple(addresses), network.mtu, network=network.label, allow_overlap=insisted)
+    return model.Bridge(network.bridge, tuple(addresses), network.mtu, network=network.label, allow_overlap=insisted)
 
 
-def _plan_policy(network: BridgeNetwork, names: Names) -> BridgePolicy:
+def _plan_policy(network: BridgeNetwork, names: Names) -> model.BridgePolicy:
     from ..kinds.bridge_firewall import checked, parse_flow, parse_trusted
 
     options = network.options
     flows = names.flows(options.get("allow") or (), network)
     return checked(
-        BridgePolicy(
+        model.BridgePolicy(
             bridge=network.bridge,
             subnets=read.collapsed(subnet.network for subnet in network.subnets.values()),
             internal=network.internal,
@@ -148,7 +135,7 @@ def _plan_policy(network: BridgeNetwork, names: Names) -> BridgePolicy:
     )
 
 
-def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) -> list[Masquerade]:
+def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) -> list[model.Masquerade]:
     options = read_masquerade("network %s" % network.name, network.options.get("masquerade"))
     if network.internal or options is None:
         return []
@@ -157,13 +144,17 @@ def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) 
 
 
 def _plan_masquerade(
-    network: BridgeNetwork, version: int, options: Options, excluded: t.Iterable[Network], report: HostReport
-) -> Masquerade:
+    network: BridgeNetwork,
+    version: int,
+    options: arguments.Options,
+    excluded: t.Iterable[model.Network],
+    report: HostReport,
+) -> model.Masquerade:
     """The masquerade of one family; options with addresses of the other family are for the other one."""
     from ..kinds.nat_masquerade import parse_out
 
     to_source = read.address("to_source", options["to_source"]) if options.get("to_source") else None
-    return Masquerade(
+    return model.Masquerade(
         source=network.subnets[version].network,
         out=parse_out(_out_interface(options.get("out_interface"), network, version, report)),
         exclude=tuple(other for other in excluded if other.version == version),
@@ -182,41 +173,43 @@ def _out_interface(given: str | None, network: BridgeNetwork, version: int, repo
     return given
 
 
-def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[Namespace]:
+def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[model.Namespace]:
     """Each namespace once, with the label of the first network that needs it, in the list or on the host."""
     listed = {network.label for network in networks}
     staying = {network.network for network in report.networks} - listed
     noted = {item.name: item.network for item in report.namespaces if item.network in staying}
-    found: dict[str, Namespace] = {}
+    found: dict[str, model.Namespace] = {}
     for network in networks:
         for endpoint in network.endpoints:
             name = endpoint.place.netns
             if name is not None and name not in found:
                 there = noted.get(name, "")
-                stays = project_of(there) == network.project and not goes(there)
+                stays = marks.project_of(there) == network.project and not goes(there)
                 label = there if there and stays else network.label
-                found[name] = Namespace(name, network=label, endpoint=endpoint.name)
+                found[name] = model.Namespace(name, network=label, endpoint=endpoint.name)
     return list(found.values())
 
 
-def _plan_services(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[EndpointService]:
+def _plan_services(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[model.EndpointService]:
     """Each unit once, with the label of a network that stays, or else of the first one in the list that names it."""
     listed = {network.label for network in networks}
     noted = {item.unit: item.network for item in report.services if item.network not in listed}
-    found: dict[tuple[str, str], EndpointService] = {}
+    found: dict[tuple[str, str], model.EndpointService] = {}
     for network in networks:
         for endpoint in network.endpoints:
             for unit in endpoint.services:
                 netns, there = endpoint.place.netns or "", noted.get(unit, "")
-                label = there if there and project_of(there) == network.project and not goes(there) else network.label
-                item = EndpointService(unit, netns, network=label, endpoint=endpoint.name)
+                label = (
+                    there if there and marks.project_of(there) == network.project and not goes(there) else network.label
+                )
+                item = model.EndpointService(unit, netns, network=label, endpoint=endpoint.name)
                 found.setdefault((unit, netns), item)
     return list(found.values())
 
 
 def _plan_veths(
     networks: t.Sequence[BridgeNetwork], routed: t.Collection[str], beside: _Beside, names: Names
-) -> list[Veth]:
+) -> list[model.Veth]:
     """The veth pairs; ``routed`` are the bridges whose endpoints talk to one another through the host."""
     legs = Counter((e.place, v) for n in networks if not n.internal for e in n.endpoints for v in n.subnets)
     legs.update(beside.ways.keys())
@@ -224,7 +217,9 @@ def _plan_veths(
     result = []
     for network in networks:
         stations: dict[str, str] = {}
-        ways = {} if network.internal else {v: Route(ANYWHERE[v], via) for v, via in network.gateways.items()}
+        ways = (
+            {} if network.internal else {v: model.Route(model.ANYWHERE[v], via) for v, via in network.gateways.items()}
+        )
         by_host = _ways_by_host(network) if network.bridge in routed else ()
         for endpoint in network.endpoints:
             # one default route for each version of IP: by the first network that has one
@@ -242,8 +237,8 @@ def _plan_veths(
 
 
 def _further_routes(
-    network: BridgeNetwork, endpoint: Endpoint, names: Names, defaults: t.Sequence[Route]
-) -> tuple[Route, ...]:
+    network: BridgeNetwork, endpoint: Endpoint, names: Names, defaults: t.Sequence[model.Route]
+) -> tuple[model.Route, ...]:
     """The option ``routes`` of an endpoint."""
     given = names.routes(endpoint.options.get("routes") or (), network)
     if not given:
@@ -258,7 +253,7 @@ def _refuse_double_mac(network: BridgeNetwork, endpoint: Endpoint, mac: str | No
     derived = "" if endpoint.mac_address else " (from its address)"
     other = stations.setdefault(mac, endpoint.name + derived) if mac else ""
     if other and other != endpoint.name + derived:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "network %s: MAC address %s is used twice: by endpoint %s and endpoint %s%s."
             % (network.name, mac, other, endpoint.name, derived)
         )
@@ -274,15 +269,15 @@ class _Beside:
         self._report, self._around = report, around
         self._all = [(n, e) for n in report.networks for e in n.endpoints if e.veth in kept]
         # possible default routes: by namespace and version of IP, the name of the network
-        self.ways: dict[tuple[Place, int], str] = {}
+        self.ways: dict[tuple[model.Place, int], str] = {}
         for network, endpoint in self._all:
             for version in (4, 6):
                 if _speaks(network, version):
-                    self.ways.setdefault((Place(netns=endpoint.netns), version), network.name)
+                    self.ways.setdefault((model.Place(netns=endpoint.netns), version), network.name)
 
-    def served(self, places: t.Container[Place]) -> set[tuple[Place, int]]:
+    def served(self, places: t.Container[model.Place]) -> set[tuple[model.Place, int]]:
         """The namespaces among these with a default route by such an endpoint, each with the version of IP."""
-        ends = [(Place(netns=e.netns), e) for unused, e in self._all if Place(netns=e.netns) in places]
+        ends = [(model.Place(netns=e.netns), e) for unused, e in self._all if model.Place(netns=e.netns) in places]
         return {(place, version) for place, end in ends for version in self._around.default_routes(end)}
 
     def stranded(self, present: Objects) -> list[str]:
@@ -293,24 +288,24 @@ class _Beside:
         for (place, version), other in self.ways.items():
             leaving = self._leaving(place) if (place, version) not in served else []
             for end in [end for end in leaving if version in self._around.default_routes(end)]:
-                words = (place.netns, version, name_of(end.network), other)
+                words = (place.netns, version, marks.name_of(end.network), other)
                 found.append(_STRANDED % words)
         return found
 
-    def _leaving(self, place: Place) -> list[EndpointReport]:
+    def _leaving(self, place: model.Place) -> list[EndpointReport]:
         kept = {end.veth for unused, end in self._all}
         return [end for end in self._report.endpoints if end.netns == place.netns and end.veth not in kept]
 
 
 def _plan_veth(
-    network: BridgeNetwork, endpoint: Endpoint, routes: tuple[Route, ...], sources: t.Sequence[Address]
-) -> Veth:
+    network: BridgeNetwork, endpoint: Endpoint, routes: tuple[model.Route, ...], sources: t.Sequence[model.Address]
+) -> model.Veth:
     for address in endpoint.addresses:
         read.usable("addresses", address)
     mac = endpoint.mac_address or (mac_address(endpoint.addresses) if endpoint.addresses else None)
-    return Veth(
+    return model.Veth(
         name=endpoint.veth,
-        peer=End(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes, tuple(sources)),
+        peer=model.End(endpoint.interface, endpoint.place, mac, tuple(endpoint.addresses), routes, tuple(sources)),
         bridge=network.bridge,
         isolated=not network.icc,
         mtu=network.mtu,
@@ -319,18 +314,18 @@ def _plan_veth(
     )
 
 
-def _ways_by_host(network: BridgeNetwork) -> tuple[Route, ...]:
+def _ways_by_host(network: BridgeNetwork) -> tuple[model.Route, ...]:
     """Routes to the other endpoints by the gateway: isolated ports cannot reach one another, but the host reaches both.
 
     The gateway needs a route of its own. Otherwise it would be reached by itself, and the kernel would refuse the
     routes.
     """
-    routes: list[Route] = []
+    routes: list[model.Route] = []
     for version, subnet in network.subnets.items():
         gateway = network.gateways[version]
         if subnet.network.max_prefixlen - subnet.network.prefixlen > 1:
-            routes.append(Route(ipaddress.ip_network(gateway)))
-            routes += [Route(half, gateway) for half in subnet.network.subnets(prefixlen_diff=1)]
+            routes.append(model.Route(ipaddress.ip_network(gateway)))
+            routes += [model.Route(half, gateway) for half in subnet.network.subnets(prefixlen_diff=1)]
     return tuple(routes)
 
 
@@ -358,18 +353,18 @@ def _plan_names(
 
 def _plan_forwarding(
     networks: t.Sequence[BridgeNetwork], present: Objects, absent: Objects, report: HostReport, scope: Scope
-) -> Forwarding | None:
+) -> model.Forwarding | None:
     """What the host must forward for all networks of the project; None when no network is left."""
     gone = {bridge.name for bridge in absent.bridge} | {policy.bridge for policy in absent.bridge_firewall}
     bridges = gone | {network.bridge for network in networks}
-    known = [item for item in report.networks if item.network and project_of(item.network) == scope.project]
+    known = [item for item in report.networks if item.network and marks.project_of(item.network) == scope.project]
     left = [network for network in known if network.bridge not in bridges]
     if not networks and not left:
         return None
     versions = {version for network in networks if not network.internal for version in network.subnets}
     local = {port.bridge for port in present.port_publish if port.serves_loopback}
     local |= {network.bridge for network in left if any(port.serves_loopback for port in network.ports)}
-    return Forwarding(
+    return model.Forwarding(
         ipv4=4 in versions or any(_speaks(network, 4) for network in left),
         ipv6=6 in versions or any(_speaks(network, 6) for network in left),
         route_localnet=tuple(sorted(local)),

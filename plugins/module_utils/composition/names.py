@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..arguments import Options
-from ..model import InvalidRequest, enumerate_few
+from .. import arguments, model
 from ..parsing import is_name
 from .networks import BridgeNetwork, Endpoint, aliases
 
@@ -30,11 +29,11 @@ class Names:
             found += self._of(option, value, network) if is_name(value) else [value]
         return found
 
-    def flows(self, entries: t.Iterable[Options], network: BridgeNetwork) -> list[Options]:
+    def flows(self, entries: t.Iterable[arguments.Options], network: BridgeNetwork) -> list[arguments.Options]:
         """Entries of ``allow``, with one entry for each pair of addresses that names stand for."""
         return [flow for entry in entries for flow in self._flows(entry, network)]
 
-    def _flows(self, entry: Options, network: BridgeNetwork) -> list[Options]:
+    def _flows(self, entry: arguments.Options, network: BridgeNetwork) -> list[arguments.Options]:
         sources, targets = entry.get("from"), entry["to"]
         if not (is_name(targets) or (sources is not None and is_name(sources))):
             return [dict(entry)]
@@ -42,27 +41,29 @@ class Names:
         if sources is None:
             return [dict(entry, to=target) for target in to]
         pairs = [(one, two) for one in self.addresses("allow.from", [sources], network) for two in to]
-        found: list[Options] = [{**entry, "from": one, "to": two} for one, two in pairs if _family(one) == _family(two)]
+        found: list[arguments.Options] = [
+            {**entry, "from": one, "to": two} for one, two in pairs if _family(one) == _family(two)
+        ]
         if not found:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "allow: nothing flows from %s to %s; they share no address family." % (sources, targets)
             )
         return found
 
-    def routes(self, entries: t.Iterable[Options], network: BridgeNetwork) -> list[Options]:
+    def routes(self, entries: t.Iterable[arguments.Options], network: BridgeNetwork) -> list[arguments.Options]:
         """Entries of ``routes``, with one entry for each pair of addresses that names stand for."""
         return [route for entry in entries for route in self._routes(entry, network)]
 
-    def _routes(self, entry: Options, network: BridgeNetwork) -> list[Options]:
+    def _routes(self, entry: arguments.Options, network: BridgeNetwork) -> list[arguments.Options]:
         targets = self.addresses("routes.to", [entry["to"]], network)
         if entry.get("via") is None:
             return [dict(entry, to=target) for target in targets]
         ways = self.addresses("routes.via", [entry["via"]], network)
-        found: list[Options] = [
+        found: list[arguments.Options] = [
             dict(entry, to=to, via=via) for to in targets for via in ways if _family(to) == _family(via)
         ]
         if not found:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "routes: nothing leads to %s by %s; they share no address family." % (entry["to"], entry["via"])
             )
         return found
@@ -100,12 +101,12 @@ class Names:
         known = self._all()
         found = [(other, known[other.name, name]) for other in self._networks if (other.name, name) in known]
         if not found:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s: there is no endpoint %s in the list; %s." % (option, name, self._choices(network))
             )
         if len({frozenset(item.place for item in items) for unused, items in found}) > 1:
             words = " or ".join("%s.%s" % (name, other.name) for other, unused in found)
-            raise InvalidRequest("%s: %s may mean several endpoints; write %s." % (option, name, words))
+            raise model.InvalidRequest("%s: %s may mean several endpoints; write %s." % (option, name, words))
         return [item for unused, items in found for item in items]
 
     def _choices(self, network: BridgeNetwork) -> str:
@@ -116,7 +117,7 @@ class Names:
             if other is not network
             for item in other.endpoints
         ]
-        return "it has %s" % enumerate_few(names, _SHOWN) if names else "it has none"
+        return "it has %s" % model.enumerate_few(names, _SHOWN) if names else "it has none"
 
 
 def _addresses(endpoints: t.Iterable[Endpoint]) -> list[str]:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import marks, model
 from .. import parsing as read
-from ..marks import name_of
-from ..model import InvalidRequest, NameEntry, NameView, Network, enumerate_few
 from ..records import replace
 from ..report import EndpointReport, HostReport
 from .names import Names
@@ -52,17 +51,17 @@ def known_names(
 
 def _refuse_unknown(given: Aliases, networks: t.Sequence[BridgeNetwork], report: HostReport) -> None:
     """Raise InvalidRequest for aliases in a network that does not exist, in the list or on the host."""
-    known = {network.name for network in networks} | {name_of(network.network) for network in report.networks}
+    known = {network.name for network in networks} | {marks.name_of(network.network) for network in report.networks}
     for name, place in given:
         if name not in known:
-            raise InvalidRequest("aliases of the endpoint in %s: there is no network %s." % (place, name))
+            raise model.InvalidRequest("aliases of the endpoint in %s: there is no network %s." % (place, name))
 
 
-def name_views(known: Known, report: HostReport, networks: t.Sequence[BridgeNetwork]) -> list[NameView]:
+def name_views(known: Known, report: HostReport, networks: t.Sequence[BridgeNetwork]) -> list[model.NameView]:
     """The views of DNS servers, one for each namespace with a network that has ``dns``."""
-    subnets: dict[str, tuple[Network, ...]] = {item.network: item.subnets for item in report.networks}
+    subnets: dict[str, tuple[model.Network, ...]] = {item.network: item.subnets for item in report.networks}
     subnets.update((item.label, tuple(subnet.network for subnet in item.subnets.values())) for item in networks)
-    entries: dict[tuple[int, ...], tuple[NameEntry, ...]] = {}
+    entries: dict[tuple[int, ...], tuple[model.NameEntry, ...]] = {}
     return [_view(netns, own, subnets, entries) for netns, own in sorted(known.items()) if has_server(own)]
 
 
@@ -74,17 +73,17 @@ def has_server(own: t.Sequence[Section]) -> bool:
 def _view(
     netns: str,
     own: t.Sequence[Section],
-    subnets: t.Mapping[str, tuple[Network, ...]],
-    entries: dict[tuple[int, ...], tuple[NameEntry, ...]],
-) -> NameView:
+    subnets: t.Mapping[str, tuple[model.Network, ...]],
+    entries: dict[tuple[int, ...], tuple[model.NameEntry, ...]],
+) -> model.NameView:
     """What one of them is to know; those who know the same have it in one and the same tuple of ``entries``."""
     key = tuple(map(id, own))
     if key not in entries:
         entries[key] = tuple(entry for section in own for entry in (*section.entries, *section.extra))
-    return NameView(
+    return model.NameView(
         netns=netns,
         entries=entries[key],
-        domains=tuple(name_of(section.label) for section in own),
+        domains=tuple(marks.name_of(section.label) for section in own),
         subnets=tuple(subnet for section in own for subnet in subnets.get(section.label, ())),
         nameservers=tuple(dict.fromkeys(server for section in own for server in section.nameservers)),
         forwards=not all(section.internal for section in own),
@@ -115,10 +114,10 @@ def _sections(
 
 def _common(network: BridgeNetwork, aliases: Aliases, others: t.Sequence[EndpointReport], before: Noted) -> Section:
     """The part of a section that all endpoints of a network share."""
-    entries = [NameEntry(gateway, (GATEWAY,)) for gateway in network.gateways.values()]
+    entries = [model.NameEntry(gateway, (GATEWAY,)) for gateway in network.gateways.values()]
     named = [(names, [address.ip for address in item.addresses]) for item, names in _named(network, aliases)]
     named += [(_names_of_other(other, network, before), [a.ip for a in other.addresses]) for other in others]
-    entries += [NameEntry(ip, names) for names, own in sorted(named, key=_first_name) for ip in own if names]
+    entries += [model.NameEntry(ip, names) for names, own in sorted(named, key=_first_name) for ip in own if names]
     return Section(network.label, tuple(entries), internal=network.internal, dns=bool(network.options.get("dns")))
 
 
@@ -153,17 +152,23 @@ def _kept(common: Section, there: Section) -> Section:
     )
 
 
-def _extra(values: t.Sequence[str], taken: set[str], names: Names, network: BridgeNetwork) -> t.Iterator[NameEntry]:
+def _extra(
+    values: t.Sequence[str], taken: set[str], names: Names, network: BridgeNetwork
+) -> t.Iterator[model.NameEntry]:
     for value in values:
         name, colon, target = value.partition(":")
         if not colon or not target:
-            raise InvalidRequest("extra_hosts: %r is not a name with an address; write it like api:192.0.2.7." % value)
+            raise model.InvalidRequest(
+                "extra_hosts: %r is not a name with an address; write it like api:192.0.2.7." % value
+            )
         read.host_name("extra_hosts", name)
         if name.lower() in taken or name.lower() in _RESERVED:
-            raise InvalidRequest("extra_hosts: %s has a meaning in this network already; choose another name." % name)
+            raise model.InvalidRequest(
+                "extra_hosts: %s has a meaning in this network already; choose another name." % name
+            )
         targets = ["host"] if target == "host-gateway" else [target]
         found = names.addresses("extra_hosts", targets, network)
-        yield from (NameEntry(read.address("extra_hosts", address), (name,)) for address in found)
+        yield from (model.NameEntry(read.address("extra_hosts", address), (name,)) for address in found)
 
 
 def _names_of_other(other: EndpointReport, network: BridgeNetwork, before: Noted) -> tuple[str, ...]:
@@ -213,14 +218,14 @@ def without_names(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[str]:
         if names:
             yield (
                 "network %s: these names are not valid host names, so other endpoints cannot look them up; give each an"
-                " alias: %s." % (network.name, enumerate_few(names))
+                " alias: %s." % (network.name, model.enumerate_few(names))
             )
 
 
 def _hold(holders: dict[str, str], name: str, endpoint: Endpoint, network: BridgeNetwork) -> None:
     other = holders.setdefault(name.lower(), endpoint.name)
     if other != endpoint.name:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "network %s: the name %s means endpoint %s and endpoint %s; only an alias may mean several."
             % (network.name, name, other, endpoint.name)
         )
@@ -229,7 +234,7 @@ def _hold(holders: dict[str, str], name: str, endpoint: Endpoint, network: Bridg
 def _refuse_reserved(name: str, endpoint: Endpoint, network: BridgeNetwork) -> None:
     if name.lower() in _RESERVED:
         meaning = "the gateway" if name.lower() == GATEWAY else "the endpoint itself"
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "network %s: endpoint %s: the name %s means %s in every endpoint; choose another one, or set names to false"
             " for the network." % (network.name, endpoint.name, name, meaning)
         )

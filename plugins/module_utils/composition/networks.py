@@ -11,11 +11,10 @@ import re
 import typing as t
 from dataclasses import field
 
+from .. import arguments, model
 from .. import parsing as read
-from ..arguments import Options
 from ..kinds.overlaps import first_overlap
 from ..marks import label, name_of
-from ..model import LINK_NAME_BYTES, Address, Interface, InvalidRequest, Network, Place
 from ..reading import Option, read_list
 from ..records import dataclass
 from ..report import EndpointReport, HostReport, NetworkReport
@@ -26,7 +25,7 @@ from .scope import Goes, Scope
 from .surroundings import NOTHING_AROUND, Surroundings
 
 # Keys are the name of a network and the place of an endpoint.
-Aliases = t.Mapping[tuple[str, Place], t.Sequence[str]]
+Aliases = t.Mapping[tuple[str, model.Place], t.Sequence[str]]
 
 # Options of an endpoint that only its files below /etc/netns hold.
 _IN_FILES = ("search", "extra_hosts", "nameservers")
@@ -39,16 +38,16 @@ class Endpoint:
     """An endpoint of a network, with the decisions about it so far."""
 
     name: str
-    place: Place  # the namespace that it lives in
+    place: model.Place  # the namespace that it lives in
     veth: str  # the host's end of its veth pair, by which it is recognised wherever it lives
     interface: str  # empty: not decided yet
     mac_address: str | None
-    wanted: t.Sequence[Address]
+    wanted: t.Sequence[model.Address]
     publish: t.Sequence[Publish]
     default_route: bool = True  # whether this network may give it its default route
-    options: Options = field(default_factory=dict)
+    options: arguments.Options = field(default_factory=dict)
     services: t.Sequence[str] = ()  # units of systemd that run in it
-    addresses: list[Interface] = field(default_factory=list)
+    addresses: list[model.Interface] = field(default_factory=list)
 
 
 @dataclass
@@ -58,10 +57,10 @@ class BridgeNetwork:
     name: str
     project: str
     bridge: str
-    options: Options
+    options: arguments.Options
     mtu: int | None
     subnets: dict[int, Subnet]
-    gateways: dict[int, Address]
+    gateways: dict[int, model.Address]
     endpoints: list[Endpoint]
     there: NetworkReport | None  # the present state of its bridge
     unplugged: t.Sequence[EndpointReport] = ()
@@ -97,7 +96,7 @@ class BridgeNetwork:
 
 
 def read_networks(
-    networks: t.Sequence[Options], report: HostReport, scope: Scope, around: Surroundings
+    networks: t.Sequence[arguments.Options], report: HostReport, scope: Scope, around: Surroundings
 ) -> list[BridgeNetwork]:
     """The list as objects; raises InvalidRequest."""
     there = {network.bridge: network for network in report.networks}
@@ -113,7 +112,7 @@ def read_networks(
     return wanted
 
 
-def read_names(networks: t.Sequence[Options]) -> set[str]:
+def read_names(networks: t.Sequence[arguments.Options]) -> set[str]:
     """The names in the list, without a look at other options."""
     return {read.label("name", name) for name in spec.read_names(networks)}
 
@@ -133,13 +132,15 @@ def staying(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes)
     return [item for item in report.endpoints if item.netns and item.veth not in listed and not goes(item.network)]
 
 
-def _read_network(options: Options, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
+def _read_network(options: arguments.Options, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
     name = read.label("name", options["name"])
     with read.about("network %s" % name):
         return _read_options(name, options, there, project)
 
 
-def _read_options(name: str, options: Options, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
+def _read_options(
+    name: str, options: arguments.Options, there: t.Mapping[str, NetworkReport], project: str
+) -> BridgeNetwork:
     title = "network %s" % name
     bridge = _read_bridge(name, options, title)
     subnets = _read_subnets(options, title)
@@ -158,7 +159,7 @@ def _read_options(name: str, options: Options, there: t.Mapping[str, NetworkRepo
     )
 
 
-def _refuse_without_files(options: Options, title: str) -> None:
+def _refuse_without_files(options: arguments.Options, title: str) -> None:
     """Raise InvalidRequest for options that only matter to files which are not written."""
     named = options.get("names") is not False
     found = [] if named else [(title, option) for option in ("dns", "nameservers") if options.get(option)]
@@ -168,34 +169,34 @@ def _refuse_without_files(options: Options, title: str) -> None:
         found += [(place, option) for option in _IN_FILES if unwritten and endpoint.get(option)]
     for place, option in found:
         why = "an endpoint by pid has no files of its own" if named else "names is false"
-        raise InvalidRequest("%s: %s: this has no effect, since %s; leave it out." % (place, option, why))
+        raise model.InvalidRequest("%s: %s: this has no effect, since %s; leave it out." % (place, option, why))
 
 
-def _read_bridge(name: str, options: Options, title: str) -> str:
+def _read_bridge(name: str, options: arguments.Options, title: str) -> str:
     bridge = options.get("bridge") or "br-" + name
-    if not options.get("bridge") and len(bridge.encode()) > LINK_NAME_BYTES:
-        raise InvalidRequest(
+    if not options.get("bridge") and len(bridge.encode()) > model.LINK_NAME_BYTES:
+        raise model.InvalidRequest(
             "%s: the name of its bridge, %s, would be too long (%d bytes, and the kernel takes %d); give a shorter one"
-            " with the option bridge." % (title, bridge, len(bridge.encode()), LINK_NAME_BYTES)
+            " with the option bridge." % (title, bridge, len(bridge.encode()), model.LINK_NAME_BYTES)
         )
     return read.new_link_name("bridge", bridge)
 
 
-def _read_subnets(options: Options, title: str) -> dict[int, tuple[Network, Address]]:
+def _read_subnets(options: arguments.Options, title: str) -> dict[int, tuple[model.Network, model.Address]]:
     given = [read.address("gateways", value) for value in options.get("gateways") or ()]
-    result: dict[int, tuple[Network, Address]] = {}
+    result: dict[int, tuple[model.Network, model.Address]] = {}
     for value in options.get("subnets") or ():
         subnet = read.subnet("subnets", value)
         if subnet.version in result:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s: two subnets of IPv%d, %s and %s; a network takes one of each family."
                 % (title, subnet.version, result[subnet.version][0], subnet)
             )
         if subnet.prefixlen >= subnet.max_prefixlen:
-            raise InvalidRequest("%s: subnet %s has room for one address only." % (title, subnet))
+            raise model.InvalidRequest("%s: subnet %s has room for one address only." % (title, subnet))
         chosen = [gateway for gateway in given if gateway.version == subnet.version]
         if len(chosen) > 1:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s: two gateways of IPv%d, %s and %s; a network takes one of each family."
                 % (title, subnet.version, chosen[0], chosen[1])
             )
@@ -203,30 +204,32 @@ def _read_subnets(options: Options, title: str) -> dict[int, tuple[Network, Addr
         result[subnet.version] = (subnet, chosen[0] if chosen else first)
     for gateway in given:
         if gateway.version not in result:
-            raise InvalidRequest("%s: gateway %s has no subnet of its family." % (title, gateway))
+            raise model.InvalidRequest("%s: gateway %s has no subnet of its family." % (title, gateway))
     return result
 
 
-def _read_ranges(options: Options, subnets: t.Mapping[int, Network], title: str) -> dict[int, Network]:
+def _read_ranges(
+    options: arguments.Options, subnets: t.Mapping[int, model.Network], title: str
+) -> dict[int, model.Network]:
     """The part of each subnet from which addresses are chosen."""
-    result: dict[int, Network] = {}
+    result: dict[int, model.Network] = {}
     for value in options.get("ip_range") or ():
         part = read.subnet("ip_range", value)
         subnet = subnets.get(part.version)
         if subnet is None:
-            raise InvalidRequest("%s: ip_range %s has no subnet of its family." % (title, part))
+            raise model.InvalidRequest("%s: ip_range %s has no subnet of its family." % (title, part))
         if part.version in result:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s: two ip_ranges of IPv%d, %s and %s; a network takes one of each family."
                 % (title, part.version, result[part.version], part)
             )
         if part.prefixlen < subnet.prefixlen or part.network_address not in subnet:
-            raise InvalidRequest("%s: ip_range %s is not inside the subnet %s." % (title, part, subnet))
+            raise model.InvalidRequest("%s: ip_range %s is not inside the subnet %s." % (title, part, subnet))
         result[part.version] = part
     return result
 
 
-def _read_endpoint(options: Options, network: str) -> Endpoint:
+def _read_endpoint(options: arguments.Options, network: str) -> Endpoint:
     name = options["name"]
     title = "network %s: endpoint %s" % (network, name)
     with read.about(title):
@@ -246,19 +249,21 @@ def _read_endpoint(options: Options, network: str) -> Endpoint:
         )
 
 
-def _read_place(options: Options, name: str, title: str) -> Place:
+def _read_place(options: arguments.Options, name: str, title: str) -> model.Place:
     pid = read.pid("pid", options.get("pid"))
     if pid is None:
-        return Place(netns=read.namespace_name("netns", options.get("netns") or name))
+        return model.Place(netns=read.namespace_name("netns", options.get("netns") or name))
     if options.get("netns"):
-        raise InvalidRequest("%s lives in a namespace by name or by pid, not both." % title)
-    return Place(pid=pid)
+        raise model.InvalidRequest("%s lives in a namespace by name or by pid, not both." % title)
+    return model.Place(pid=pid)
 
 
-def _read_services(options: Options, title: str) -> list[str]:
+def _read_services(options: arguments.Options, title: str) -> list[str]:
     units = [read.service("services", unit) for unit in options.get("services") or ()]
     if units and options.get("pid"):
-        raise InvalidRequest("%s: services need a namespace with a name; give it one by netns, not by pid." % title)
+        raise model.InvalidRequest(
+            "%s: services need a namespace with a name; give it one by netns, not by pid." % title
+        )
     if units:
         read.service_namespace("netns", options.get("netns") or options["name"])
     return units
@@ -269,29 +274,31 @@ def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
     bridges: dict[str, str] = {}
     for network in networks:
         if network.name in names:
-            raise InvalidRequest("Network %s is in the list twice." % network.name)
+            raise model.InvalidRequest("Network %s is in the list twice." % network.name)
         names.add(network.name)
         other = bridges.setdefault(network.bridge, network.name)
         if other != network.name:
-            raise InvalidRequest("Networks %s and %s have the same bridge %s." % (other, network.name, network.bridge))
+            raise model.InvalidRequest(
+                "Networks %s and %s have the same bridge %s." % (other, network.name, network.bridge)
+            )
         _refuse_double_endpoints(network)
     found = first_overlap((s.network, network.name) for network in networks for s in network.subnets.values())
     if found is not None:
         (one, first), (two, second) = found
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "Networks %s and %s overlap: %s and %s; give one of them another subnet." % (first, second, one, two)
         )
 
 
 def _refuse_double_endpoints(network: BridgeNetwork) -> None:
-    places: dict[Place, str] = {}
+    places: dict[model.Place, str] = {}
     names: set[str] = set()
     for endpoint in network.endpoints:
         if endpoint.name in names:
-            raise InvalidRequest("network %s: endpoint %s is in the list twice." % (network.name, endpoint.name))
+            raise model.InvalidRequest("network %s: endpoint %s is in the list twice." % (network.name, endpoint.name))
         names.add(endpoint.name)
         if endpoint.place in places:
-            raise InvalidRequest(_twice(network.name, places[endpoint.place], endpoint))
+            raise model.InvalidRequest(_twice(network.name, places[endpoint.place], endpoint))
         places[endpoint.place] = endpoint.name
 
 
@@ -303,11 +310,11 @@ def _twice(network: str, one: str, other: Endpoint) -> str:
 
 def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[EndpointReport]) -> None:
     """Name interfaces eth0, eth1, … in the order of the list; an endpoint keeps the interface that it has."""
-    taken: dict[Place, dict[str | None, str]] = {}
+    taken: dict[model.Place, dict[str | None, str]] = {}
     for other in staying:
         network_name = name_of(other.network)
         holder = "network %s" % network_name if network_name else "veth %s, which no network has" % other.veth
-        taken.setdefault(Place(netns=other.netns), {})[other.interface] = holder
+        taken.setdefault(model.Place(netns=other.netns), {})[other.interface] = holder
     rest = []
     for network in networks:
         known = network.known()
@@ -318,7 +325,7 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
             if not name:
                 rest.append(endpoint)
             elif name in names:
-                raise InvalidRequest(
+                raise model.InvalidRequest(
                     "network %s: interface %s of endpoint %s is taken by %s."
                     % (network.name, name, endpoint.name, names[name])
                 )
@@ -385,10 +392,10 @@ def _reserve(network: BridgeNetwork, goes: Goes) -> None:
                 subnet.take(known.ip, "endpoint %s, which is not in the list" % (other.netns or other.veth))
 
 
-def _give(network: BridgeNetwork, endpoint: Endpoint, address: Address) -> None:
+def _give(network: BridgeNetwork, endpoint: Endpoint, address: model.Address) -> None:
     subnet = network.subnets.get(address.version)
     if subnet is None:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "network %s: address %s of endpoint %s is of a family that the network has no subnet of."
             % (network.name, address, endpoint.name)
         )
@@ -396,7 +403,7 @@ def _give(network: BridgeNetwork, endpoint: Endpoint, address: Address) -> None:
     endpoint.addresses.append(subnet.interface(address))
 
 
-def _version(address: Interface) -> int:
+def _version(address: model.Interface) -> int:
     return address.version
 
 
@@ -407,13 +414,13 @@ def _name(endpoint: Endpoint) -> str:
 def veth_name(network: str, endpoint: str) -> str:
     """The name of the host's end of an endpoint's veth pair: readable if it fits and is unique, otherwise a hash."""
     plain = "v-%s-%s" % (network, endpoint)
-    if len(plain) <= LINK_NAME_BYTES and re.fullmatch(_WORD, network) and re.fullmatch(_WORD, endpoint):
+    if len(plain) <= model.LINK_NAME_BYTES and re.fullmatch(_WORD, network) and re.fullmatch(_WORD, endpoint):
         return plain
     digest = hashlib.sha256(("%s/%s" % (network, endpoint)).encode()).hexdigest()
     return "v-%s-%s" % (re.sub(r"[^A-Za-z0-9_]", "", endpoint)[:4], digest[:8])
 
 
-def mac_address(addresses: t.Sequence[Interface]) -> str:
+def mac_address(addresses: t.Sequence[model.Interface]) -> str:
     """A MAC address that follows from the first IP address, so that neighbours' caches stay right."""
     packed = addresses[0].ip.packed
     tail = packed if len(packed) == 4 else hashlib.sha256(packed).digest()[:4]
@@ -422,7 +429,7 @@ def mac_address(addresses: t.Sequence[Interface]) -> str:
 
 def aliases(networks: t.Sequence[BridgeNetwork]) -> Aliases:
     """All aliases in a list; an endpoint may also have those for its other networks."""
-    found: dict[tuple[str, Place], list[str]] = {}
+    found: dict[tuple[str, model.Place], list[str]] = {}
     for network in networks:
         for endpoint in network.endpoints:
             value = endpoint.options.get("aliases")

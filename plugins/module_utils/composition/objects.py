@@ -8,18 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import field
 
-from ..model import (
-    Bridge,
-    BridgePolicy,
-    EndpointService,
-    Forwarding,
-    Masquerade,
-    Namespace,
-    NamespaceFile,
-    NameView,
-    PublishedPort,
-    Veth,
-)
+from .. import model
 from ..records import dataclass
 
 
@@ -27,16 +16,16 @@ from ..records import dataclass
 class Objects:
     """Objects to make, or to remove; each field has the name of a kind."""
 
-    bridge: list[Bridge] = field(default_factory=list)
-    netns: list[Namespace] = field(default_factory=list)
-    veth: list[Veth] = field(default_factory=list)
-    bridge_firewall: list[BridgePolicy] = field(default_factory=list)
-    nat_masquerade: list[Masquerade] = field(default_factory=list)
-    port_publish: list[PublishedPort] = field(default_factory=list)
-    sysctl_forward: list[Forwarding] = field(default_factory=list)
-    netns_file: list[NamespaceFile] = field(default_factory=list)
-    endpoint_service: list[EndpointService] = field(default_factory=list)
-    dns: list[NameView] = field(default_factory=list)
+    bridge: list[model.Bridge] = field(default_factory=list)
+    netns: list[model.Namespace] = field(default_factory=list)
+    veth: list[model.Veth] = field(default_factory=list)
+    bridge_firewall: list[model.BridgePolicy] = field(default_factory=list)
+    nat_masquerade: list[model.Masquerade] = field(default_factory=list)
+    port_publish: list[model.PublishedPort] = field(default_factory=list)
+    sysctl_forward: list[model.Forwarding] = field(default_factory=list)
+    netns_file: list[model.NamespaceFile] = field(default_factory=list)
+    endpoint_service: list[model.EndpointService] = field(default_factory=list)
+    dns: list[model.NameView] = field(default_factory=list)
 
     def of(self, kind: str) -> t.Sequence[object]:
         """The objects of one kind."""

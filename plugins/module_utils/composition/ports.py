@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import marks, model
 from .. import parsing as read
 from ..firewall.port_table import PortTable
-from ..marks import name_of
-from ..model import Address, InvalidRequest, Network, PortRange, PublishedPort
 from ..records import replace
 from .names import Names
 from .networks import BridgeNetwork, Endpoint
@@ -21,18 +20,18 @@ from .surroundings import Surroundings
 class Ports:
     """The published ports, among which a port without a number gets a free one, and keeps it."""
 
-    def __init__(self, known: t.Sequence[PublishedPort], around: Surroundings) -> None:
+    def __init__(self, known: t.Sequence[model.PublishedPort], around: Surroundings) -> None:
         self._around = around
         self._taken = PortTable(known)
         self._held = {(port.network, _what(port)): port for port in known if len(port.host_ports) == 1}
         self._next: dict[tuple[object, ...], int] = {}
 
-    def take(self, ports: t.Iterable[PublishedPort]) -> None:
+    def take(self, ports: t.Iterable[model.PublishedPort]) -> None:
         """Take the ports that were given by number."""
         for port in ports:
             self._taken.add(port)
 
-    def choose(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> list[PublishedPort]:
+    def choose(self, wishes: t.Sequence[model.PublishedPort], out_of: model.PortRange) -> list[model.PublishedPort]:
         """The same ports with one number for all: the present one, or the lowest that is free."""
         number = self._kept(wishes, out_of)
         if number is None:
@@ -41,7 +40,7 @@ class Ports:
         self.take(chosen)
         return chosen
 
-    def _kept(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> int | None:
+    def _kept(self, wishes: t.Sequence[model.PublishedPort], out_of: model.PortRange) -> int | None:
         for wish in wishes:
             held = self._held.get((wish.network, _what(wish)))
             if held is not None and out_of.first <= held.host_ports.first <= out_of.last:
@@ -50,7 +49,7 @@ class Ports:
                     return number
         return None
 
-    def _lowest(self, wishes: t.Sequence[PublishedPort], out_of: PortRange) -> int:
+    def _lowest(self, wishes: t.Sequence[model.PublishedPort], out_of: model.PortRange) -> int:
         # A run frees no port: a number that was not free for one port is not free for the next one.
         lane = (out_of, *((wish.container_ip.version, wish.protocol, wish.host_ip) for wish in wishes))
         for number in range(self._next.get(lane, out_of.first), out_of.last + 1):
@@ -60,28 +59,28 @@ class Ports:
                 self._next[lane] = number
                 return number
         wish = wishes[0]
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "network %s: endpoint %s: publish: none of the host ports %s is free."
-            % (name_of(wish.network), wish.endpoint, out_of)
+            % (marks.name_of(wish.network), wish.endpoint, out_of)
         )
 
-    def _is_free(self, wish: PublishedPort) -> bool:
+    def _is_free(self, wish: model.PublishedPort) -> bool:
         there = self._taken.get(wish)
         mine = there is None or (there.network, _what(there)) == (wish.network, _what(wish))
         return mine and not any(True for unused in self._taken.clashes(wish))
 
 
-def _what(port: PublishedPort) -> tuple[object, ...]:
+def _what(port: model.PublishedPort) -> tuple[object, ...]:
     return (port.container_ip, port.container_port, port.protocol, port.host_ip)
 
 
-def _at(port: PublishedPort, number: int) -> PublishedPort:
-    return replace(port, host_ports=PortRange(number, number))
+def _at(port: model.PublishedPort, number: int) -> model.PublishedPort:
+    return replace(port, host_ports=model.PortRange(number, number))
 
 
 def plan_ports(
-    networks: t.Iterable[BridgeNetwork], known: t.Sequence[PublishedPort], names: Names, around: Surroundings
-) -> list[PublishedPort]:
+    networks: t.Iterable[BridgeNetwork], known: t.Sequence[model.PublishedPort], names: Names, around: Surroundings
+) -> list[model.PublishedPort]:
     """The ports that all endpoints publish; ``known`` are the present ones."""
     planned = [
         (publish.choice, _plan_publish(network, endpoint, publish, names))
@@ -94,7 +93,7 @@ def plan_ports(
     return [port for unused, ports in planned for port in ports]
 
 
-_Planned = list[tuple[t.Optional[PortRange], list[PublishedPort]]]
+_Planned = list[tuple[t.Optional[model.PortRange], list[model.PublishedPort]]]
 
 
 def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
@@ -105,7 +104,9 @@ def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
     return [(choice, ports if choice is None else table.choose(ports, choice)) for choice, ports in planned]
 
 
-def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish, names: Names) -> list[PublishedPort]:
+def _plan_publish(
+    network: BridgeNetwork, endpoint: Endpoint, publish: Publish, names: Names
+) -> list[model.PublishedPort]:
     """The ports for each family that an entry is meant for; a number that is still open is any of its range."""
     with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
         sources = _sources(publish, network, names)
@@ -113,19 +114,19 @@ def _plan_publish(network: BridgeNetwork, endpoint: Endpoint, publish: Publish, 
     meant = [version for version in sorted(first) if _is_meant(publish, sources, version)]
     found = [_plan_family(network, endpoint.name, publish, sources, first[version]) for version in meant]
     if not found:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "network %s: endpoint %s cannot publish %s: it has no address of that family; give it one, or publish on"
             " another address." % (network.name, endpoint.name, publish.text)
         )
     return found
 
 
-def _sources(publish: Publish, network: BridgeNetwork, names: Names) -> tuple[Network, ...]:
+def _sources(publish: Publish, network: BridgeNetwork, names: Names) -> tuple[model.Network, ...]:
     values = names.addresses("allowed_sources", publish.allowed_sources, network)
     return read.networks("allowed_sources", values)
 
 
-def _is_meant(publish: Publish, sources: t.Sequence[Network], version: int) -> bool:
+def _is_meant(publish: Publish, sources: t.Sequence[model.Network], version: int) -> bool:
     """Whether an entry is meant for a family: that of its host address or clients, if it has such, else any."""
     if publish.host_ip is not None and publish.host_ip.version != version:
         return False
@@ -133,11 +134,15 @@ def _is_meant(publish: Publish, sources: t.Sequence[Network], version: int) -> b
 
 
 def _plan_family(
-    network: BridgeNetwork, endpoint: str, publish: Publish, allowed: t.Sequence[Network], container_ip: Address
-) -> PublishedPort:
+    network: BridgeNetwork,
+    endpoint: str,
+    publish: Publish,
+    allowed: t.Sequence[model.Network],
+    container_ip: model.Address,
+) -> model.PublishedPort:
     sources = tuple(source for source in allowed if source.version == container_ip.version)
     everywhere = publish.host_ip is None or publish.host_ip.is_unspecified
-    return PublishedPort(
+    return model.PublishedPort(
         protocol=publish.protocol,
         host_ports=publish.host_ports or publish.container_ports,
         container_ip=container_ip,

@@ -8,16 +8,15 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .. import arguments, model
 from .. import parsing as read
-from ..arguments import Options
-from ..model import Address, InvalidRequest, PortRange
 from ..reading import read as read_options
 from ..records import dataclass
 from .spec import PUBLISH
 
 # The range from which Docker picks a host port when none is given and the kernel's own range is unknown (docker-run(1),
 # -P).
-EPHEMERAL = PortRange(49153, 65535)
+EPHEMERAL = model.PortRange(49153, 65535)
 
 _SHORT = (
     r"(?:(?P<host_ip>\[[^\]]+\]|[^:\[\]/]+):)??"
@@ -32,15 +31,15 @@ class Publish:
     """An entry. If the endpoint has one port, ``host_ports`` may be a range from which one is chosen."""
 
     text: str
-    container_ports: PortRange
-    host_ports: PortRange | None = None
-    host_ip: Address | None = None
+    container_ports: model.PortRange
+    host_ports: model.PortRange | None = None
+    host_ip: model.Address | None = None
     protocol: str = "tcp"
     allowed_sources: tuple[str, ...] = ()  # subnets, addresses and names of endpoints
     in_interfaces: tuple[str, ...] = ()
 
     @property
-    def choice(self) -> PortRange | None:
+    def choice(self) -> model.PortRange | None:
         """The ports from which one is chosen; None if the ports are given."""
         if self.host_ports is None:
             return EPHEMERAL
@@ -54,18 +53,18 @@ def parse(value: object) -> Publish:
     text = read.short_syntax("publish", value)
     found = re.fullmatch(_SHORT, text)
     if found is None:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "publish: %r is not a valid published port; write it like 8080:80, 127.0.0.1:8080:80/udp or"
             " [fd00::1]:8080:80." % text
         )
     return _publish(text, found["container_port"], found["host_port"], found["host_ip"], found["protocol"])
 
 
-def _parse_options(value: Options) -> Publish:
+def _parse_options(value: arguments.Options) -> Publish:
     value = read_options("publish", PUBLISH, value)
     inside = value.get("container_port") or value.get("host_port")
     if inside is None:
-        raise InvalidRequest("publish: set at least container_port.")
+        raise model.InvalidRequest("publish: set at least container_port.")
     links = {read.link_name("in_interfaces", link) for link in value["in_interfaces"] or ()}
     return _publish(
         str(value["host_port"] or inside),
@@ -90,7 +89,7 @@ def _publish(
     inside = read.port_range("publish", container_port)
     outside = read.port_range("publish", host_port) if host_port not in (None, "") else None
     if outside is not None and len(outside) != len(inside) and len(inside) != 1:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "publish: %s has ranges of unequal length: %d ports of the host for %d of the endpoint."
             % (text, len(outside), len(inside))
         )
@@ -98,5 +97,7 @@ def _publish(
         outside = inside
     address = read.address("publish", host_ip) if host_ip else None
     if address is not None and address.version == 6 and address.is_loopback:
-        raise InvalidRequest("publish: %s: the kernel does not translate ::1; publish on 127.0.0.1 instead." % text)
+        raise model.InvalidRequest(
+            "publish: %s: the kernel does not translate ::1; publish on 127.0.0.1 instead." % text
+        )
     return Publish(text, inside, outside, address, read.protocol("publish", protocol or "tcp"), sources, links)

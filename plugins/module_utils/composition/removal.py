@@ -7,28 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ..marks import RETIRED
-from ..model import (
-    HOST,
-    Bridge,
-    BridgePolicy,
-    End,
-    EndpointService,
-    Masquerade,
-    Namespace,
-    NamespaceFile,
-    NameView,
-    OutInterface,
-    PublishedPort,
-    Veth,
-)
+from .. import marks, model
 from ..records import replace
 from ..report import HostReport
 from .objects import Objects
 from .scope import Goes
 
 # A veth pair to remove is identified by the host's end alone.
-_ANY_END = End("eth0", HOST)
+_ANY_END = model.End("eth0", model.HOST)
 
 
 def removals(wanted: Objects, report: HostReport, goes: Goes, service_removal: str = "restart") -> Objects:
@@ -46,45 +32,45 @@ def removals(wanted: Objects, report: HostReport, goes: Goes, service_removal: s
     )
 
 
-def unwanted_ports(wanted: Objects, report: HostReport, goes: Goes) -> list[PublishedPort]:
+def unwanted_ports(wanted: Objects, report: HostReport, goes: Goes) -> list[model.PublishedPort]:
     """Published ports without an owner in the list. A port that gets another target is changed in place instead."""
     owners = {port.key: port.network for port in wanted.port_publish}
     return [port for port in report.ports if goes(port.network) and owners.get(port.key) != port.network]
 
 
-def unwanted_masquerades(wanted: Objects, report: HostReport, goes: Goes) -> list[Masquerade]:
+def unwanted_masquerades(wanted: Objects, report: HostReport, goes: Goes) -> list[model.Masquerade]:
     """Masquerades without an owner in the list."""
     owners = {item.key: item.network for item in wanted.nat_masquerade}
 
-    def owner(item: Masquerade) -> str | None:
+    def owner(item: model.Masquerade) -> str | None:
         # A masquerade for the default route has the name of its interface, if there is such a route.
-        return owners.get(item.key, owners.get((item.source, OutInterface("default"))))
+        return owners.get(item.key, owners.get((item.source, model.OutInterface("default"))))
 
     return [item for item in report.masquerades if goes(item.network) and owner(item) != item.network]
 
 
-def unwanted_veths(wanted: Objects, report: HostReport, goes: Goes) -> list[Veth]:
+def unwanted_veths(wanted: Objects, report: HostReport, goes: Goes) -> list[model.Veth]:
     """Endpoints that are not in the list, by their veth pairs."""
     kept = {veth.name for veth in wanted.veth}
     gone = [endpoint for endpoint in report.endpoints if goes(endpoint.network) and endpoint.veth not in kept]
-    return [Veth(endpoint.veth, _ANY_END, network=endpoint.network) for endpoint in gone]
+    return [model.Veth(endpoint.veth, _ANY_END, network=endpoint.network) for endpoint in gone]
 
 
-def unwanted_bridges(wanted: Objects, report: HostReport, goes: Goes) -> list[Bridge]:
+def unwanted_bridges(wanted: Objects, report: HostReport, goes: Goes) -> list[model.Bridge]:
     """Bridges that we made for a network that is not in the list."""
     kept = {bridge.name for bridge in wanted.bridge}
     gone = [network for network in report.networks if network.ours and goes(network.network)]
-    return [Bridge(network.bridge, network=network.network) for network in gone if network.bridge not in kept]
+    return [model.Bridge(network.bridge, network=network.network) for network in gone if network.bridge not in kept]
 
 
-def unwanted_policies(wanted: Objects, report: HostReport, goes: Goes) -> list[BridgePolicy]:
+def unwanted_policies(wanted: Objects, report: HostReport, goes: Goes) -> list[model.BridgePolicy]:
     """The rules of bridges that no network in the list uses."""
     kept = {policy.bridge for policy in wanted.bridge_firewall}
     there = [network.policy for network in report.networks if network.policy is not None]
     return [policy for policy in there if goes(policy.network) and policy.bridge not in kept]
 
 
-def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugged: set[str]) -> list[Namespace]:
+def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugged: set[str]) -> list[model.Namespace]:
     """Namespaces that we made and that have no endpoint any more; ``unplugged`` are the veth pairs to remove."""
     # A veth pair in the list counts for the namespace where it is wanted, not where it is now.
     elsewhere = unplugged | {veth.name for veth in wanted.veth}
@@ -99,12 +85,12 @@ def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugg
         if item.ours and item.name not in needed
         if goes(item.network) or (item.network and item.network not in alive and item.name in left)
     ]
-    return [Namespace(item.name, network=item.network) for item in gone]
+    return [model.Namespace(item.name, network=item.network) for item in gone]
 
 
 def unwanted_files(
     wanted: Objects, unwanted: Objects, decided: t.Container[str], report: HostReport, goes: Goes
-) -> list[NamespaceFile]:
+) -> list[model.NamespaceFile]:
     """The files of namespaces to remove, and of those in ``decided`` that know no names any more."""
     kept = {(file.netns, file.name) for file in wanted.netns_file}
     gone = {namespace.name for namespace in unwanted.netns}
@@ -112,17 +98,17 @@ def unwanted_files(
         replace(file, text="")
         for file in report.files
         if (file.netns, file.name) not in kept
-        if file.netns in decided or file.netns in gone or file.netns == RETIRED or goes(file.network)
+        if file.netns in decided or file.netns in gone or file.netns == marks.RETIRED or goes(file.network)
     ]
 
 
 def unwanted_services(
     wanted: Objects, report: HostReport, goes: Goes, without: set[str], removal: str
-) -> list[EndpointService]:
+) -> list[model.EndpointService]:
     """Units that leave their endpoints, and all units of a namespace to remove (``without``)."""
     kept = {item.unit for item in wanted.endpoint_service}
     return [
-        EndpointService(item.unit, item.netns, removal, item.network)
+        model.EndpointService(item.unit, item.netns, removal, item.network)
         for item in report.services
         if item.unit not in kept and (goes(item.network) or item.netns in without)
     ]
@@ -130,7 +116,7 @@ def unwanted_services(
 
 def unwanted_views(
     wanted: Objects, unwanted: Objects, decided: t.Container[str], report: HostReport, goes: Goes
-) -> list[NameView]:
+) -> list[model.NameView]:
     """DNS servers of endpoints to remove."""
     kept = {view.netns for view in wanted.dns}
     gone = {namespace.name for namespace in unwanted.netns}

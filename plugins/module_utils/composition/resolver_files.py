@@ -12,9 +12,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .. import marks, model
 from .. import parsing as read
-from ..marks import file_mark
-from ..model import NAME_SERVER, Address, InvalidRequest, NamespaceFile, enumerate_few
 from .naming import Known, has_server
 from .sections import Section, Speller
 from .surroundings import Surroundings
@@ -53,13 +52,15 @@ class Writer:
         self._versions: dict[int, set[int]] = {}
         self.helpless: list[str] = []  # namespaces from which no name server of the host can be reached
 
-    def files(self, known: Known) -> list[NamespaceFile]:
+    def files(self, known: Known) -> list[model.NamespaceFile]:
         """The files of all namespaces that know a name."""
         switch, found = self._switch(), []
         for netns, own in known.items():
             texts = {"hosts": self._hosts(own), "resolv.conf": self._resolv(netns, own)} if own else {}
             for name, text in {**texts, **({"nsswitch.conf": switch} if switch and own else {})}.items():
-                found.append(NamespaceFile(netns, name, self._marked(name, own[0].label, text), own[0].label, netns))
+                found.append(
+                    model.NamespaceFile(netns, name, self._marked(name, own[0].label, text), own[0].label, netns)
+                )
         # files with the same text are next to each other, so that one step writes them
         return sorted(found, key=lambda file: (file.name, file.text, file.netns))
 
@@ -67,7 +68,7 @@ class Writer:
         """The text with our first line. Long texts that are equal are one object."""
         key = (name, label, text)
         if key not in self._marks:
-            self._marks[key] = file_mark(_WHAT[name], label) + text
+            self._marks[key] = marks.file_mark(_WHAT[name], label) + text
         return self._marks[key]
 
     def warnings(self) -> list[str]:
@@ -78,7 +79,7 @@ class Writer:
             "The host has no name server that is reached from inside of endpoints: %s names %s. These find none but one"
             " another by name: %s. Give the network nameservers, or set dns to true."
         )
-        return [text % (_RESOLV[0], " and ".join(self._host().named), enumerate_few(self.helpless))]
+        return [text % (_RESOLV[0], " and ".join(self._host().named), model.enumerate_few(self.helpless))]
 
     # ---- hosts
 
@@ -117,7 +118,7 @@ class Writer:
         if has_server(own):
             # a short name means an endpoint first, and only then a host of a domain in the search list
             options = [word for word in options if not word.startswith("ndots:")] + ["ndots:0"]
-            servers = [str(NAME_SERVER)]
+            servers = [str(model.NAME_SERVER)]
         lines = ["nameserver %s" % server for server in servers]
         lines += ["search %s" % " ".join(search)] if search else []
         lines += ["options %s" % " ".join(options)] if options and servers else []
@@ -185,9 +186,9 @@ def _usable(values: t.Iterable[str]) -> list[str]:
     return [str(found) for found in map(_server, values) if found is not None]
 
 
-def _server(value: str) -> Address | None:
+def _server(value: str) -> model.Address | None:
     try:
         found = read.address("nameserver", value)
-    except InvalidRequest:
+    except model.InvalidRequest:
         return None  # with a zone, or not an address at all
     return None if found.is_loopback or found.is_link_local or found.is_unspecified else found

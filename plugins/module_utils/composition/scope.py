@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, marks, model
 from .. import parsing as read
-from ..arguments import SERVICE_REMOVAL, STATE, Options
-from ..marks import label, name_of, project_of
-from ..model import DEFAULT_PROJECT, InvalidRequest
 from ..reading import read as read_options
 from ..records import dataclass
 from .spec import ARGUMENTS, LISTED, NONE, PROJECT
@@ -28,7 +26,7 @@ Goes = t.Callable[[str], bool]
 class Scope:
     """The options beside the list."""
 
-    project: str = DEFAULT_PROJECT
+    project: str = model.DEFAULT_PROJECT
     prune: str = LISTED
     state: str = "present"
     everything: bool = False  # remove everything of ours, of all projects and modules
@@ -40,7 +38,7 @@ class Scope:
     @property
     def asker(self) -> str:
         """The name of the request for forwarding that the networks of the project need."""
-        return "bridge_network" if self.project == DEFAULT_PROJECT else "bridge_network.%s" % self.project
+        return "bridge_network" if self.project == model.DEFAULT_PROJECT else "bridge_network.%s" % self.project
 
     @property
     def may_be_empty(self) -> bool:
@@ -49,7 +47,7 @@ class Scope:
 
     def labels(self, names: t.Iterable[str]) -> frozenset[str]:
         """The labels of networks with these names."""
-        return frozenset(label(name, self.project) for name in names)
+        return frozenset(marks.label(name, self.project) for name in names)
 
     def goes(self, names: t.Iterable[str]) -> Goes:
         """Which labels are removed, given the names in the list; never those of other projects, or an empty one."""
@@ -58,24 +56,26 @@ class Scope:
         if self.state == "present" and self.prune == NONE:
             return lambda noted: False
         if self.state == "present" and self.prune == PROJECT:
-            return lambda noted: name_of(noted) != "" and project_of(noted) == self.project
+            return lambda noted: marks.name_of(noted) != "" and marks.project_of(noted) == self.project
         return self.labels(names).__contains__
 
 
 BY_DEFAULT = Scope()
 
 
-def read_scope(options: Options) -> Scope:
+def read_scope(options: arguments.Options) -> Scope:
     """The scope by the options of bridge_network; raises InvalidRequest."""
-    state = read_options("", STATE, {"state": options.get("state")})["state"]
+    state = read_options("", arguments.STATE, {"state": options.get("state")})["state"]
     everything = bool(options.get("everything"))
     if everything and (state != "absent" or options.get("networks")):
-        raise InvalidRequest("everything: it needs state absent and an empty list of networks only.")
+        raise model.InvalidRequest("everything: it needs state absent and an empty list of networks only.")
     prune = _read_prune(options.get("prune"))
     policy = read_options("", _POLICY, {"forward_policy": options.get("forward_policy")})["forward_policy"] or "auto"
     project, pools = read.project("project", options.get("project")), _read_pools(options.get("pools"))
     rest = bool(options.get("rest"))
-    removal = read_options("", SERVICE_REMOVAL, {"service_removal": options.get("service_removal")})["service_removal"]
+    removal = read_options("", arguments.SERVICE_REMOVAL, {"service_removal": options.get("service_removal")})[
+        "service_removal"
+    ]
     return Scope(project, prune, state or "present", everything, policy, rest, removal or "restart", pools)
 
 
@@ -91,7 +91,7 @@ def _read_prune(value: object) -> str:
     """The option prune. It deletes, so only its exact words are accepted."""
     word = LISTED if value is None else value
     if word not in (LISTED, PROJECT, NONE):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "prune: got %s; write listed (removes what networks in the list have beyond it), project (also removes the"
             " project's networks that are not in the list) or none (removes nothing)." % read.kind_of(value)
         )

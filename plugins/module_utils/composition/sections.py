@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ..model import Address, NameEntry
+from .. import model
 from ..records import dataclass
 from ..report import HostReport
 
@@ -25,12 +25,12 @@ class Section:
     """The section of an endpoint for one network."""
 
     label: str
-    entries: tuple[NameEntry, ...] = ()  # shared by all endpoints of the network
-    extra: tuple[NameEntry, ...] = ()  # extra_hosts of this endpoint
+    entries: tuple[model.NameEntry, ...] = ()  # shared by all endpoints of the network
+    extra: tuple[model.NameEntry, ...] = ()  # extra_hosts of this endpoint
     internal: bool = False
     dns: bool = False  # whether the network gives its endpoints a DNS server
     resolver: bool = True  # whether this endpoint has it
-    nameservers: tuple[Address, ...] = ()
+    nameservers: tuple[model.Address, ...] = ()
     search: tuple[str, ...] = ()
 
 
@@ -45,7 +45,7 @@ class Speller:
         extra = _EXTRA + "\n" + self._lines(section.extra) if section.extra else ""
         return _head(section) + "\n" + self._lines(section.entries) + extra
 
-    def _lines(self, entries: tuple[NameEntry, ...]) -> str:
+    def _lines(self, entries: tuple[model.NameEntry, ...]) -> str:
         if id(entries) not in self._texts:
             self._texts[id(entries)] = "".join(map(_line, entries))
         return self._texts[id(entries)]
@@ -59,11 +59,13 @@ def _head(section: Section) -> str:
     return _NETWORK + " ".join(words)
 
 
-def _line(entry: NameEntry) -> str:
+def _line(entry: model.NameEntry) -> str:
     return "%s %s\n" % (entry.address, " ".join(entry.names))
 
 
-def _section(words: t.Sequence[str], entries: tuple[NameEntry, ...], extra: tuple[NameEntry, ...]) -> Section:
+def _section(
+    words: t.Sequence[str], entries: tuple[model.NameEntry, ...], extra: tuple[model.NameEntry, ...]
+) -> Section:
     values = dict(word.split("=", 1) for word in words[1:] if "=" in word)
     return Section(
         label=words[0],
@@ -77,12 +79,12 @@ def _section(words: t.Sequence[str], entries: tuple[NameEntry, ...], extra: tupl
     )
 
 
-def _entries(text: str) -> tuple[NameEntry, ...]:
+def _entries(text: str) -> tuple[model.NameEntry, ...]:
     found = ((_address(words[0]), tuple(words[1:])) for words in map(str.split, text.splitlines()) if len(words) > 1)
-    return tuple(NameEntry(address, names) for address, names in found if address is not None)
+    return tuple(model.NameEntry(address, names) for address, names in found if address is not None)
 
 
-def _address(text: str) -> Address | None:
+def _address(text: str) -> model.Address | None:
     try:
         return ipaddress.ip_address(text)
     except ValueError:
@@ -95,8 +97,8 @@ class Noted:
     def __init__(self, texts: t.Mapping[str, str]) -> None:
         known = {text: _parts(text) for text in set(texts.values())}
         self._parts = {netns: known[text] for netns, text in texts.items()}
-        self._lines: dict[str, tuple[NameEntry, ...]] = {}
-        self._names: dict[str, dict[Address, tuple[str, ...]]] = {}
+        self._lines: dict[str, tuple[model.NameEntry, ...]] = {}
+        self._names: dict[str, dict[model.Address, tuple[str, ...]]] = {}
 
     def labels(self, netns: str) -> t.Iterable[str]:
         """The labels of the sections of a namespace."""
@@ -110,14 +112,14 @@ class Noted:
         head, entries, extra = _cut(part)
         return _section(head.split(), self._entries(entries), self._entries(extra))
 
-    def names(self, netns: str, label: str, address: Address) -> tuple[str, ...]:
+    def names(self, netns: str, label: str, address: model.Address) -> tuple[str, ...]:
         """The names of an address in a network, by the file of one namespace."""
         text = _cut(self._parts.get(netns, {}).get(label, ""))[1]
         if text not in self._names:
             self._names[text] = {entry.address: entry.names for entry in self._entries(text)}
         return self._names[text].get(address, ())
 
-    def _entries(self, text: str) -> tuple[NameEntry, ...]:
+    def _entries(self, text: str) -> tuple[model.NameEntry, ...]:
         if text not in self._lines:
             self._lines[text] = _entries(text)
         return self._lines[text]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import model
 from ..arguments import MASQUERADE, POLICY, PORT, ROUTE, SERVICE_REMOVAL, STATE, Arguments, Options, without
 from ..arguments import PROJECT as _PROJECT
 from ..firewall.choice import BACKEND
-from ..model import FORWARD_POLICIES, InvalidRequest
 from ..parsing import kind_of
 from ..reading import find_flag, read, read_list, titled, unquoted
 
@@ -63,7 +63,7 @@ ARGUMENTS: Arguments = {
     "rest": {"type": "bool", "default": False},
     "pools": {"type": "raw", "options": POOL, "default": []},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
-    "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "auto"},
+    "forward_policy": {"type": "str", "choices": list(model.FORWARD_POLICIES), "default": "auto"},
     **SERVICE_REMOVAL,
     "boot": {"type": "raw", "default": "auto"},
     **BACKEND,
@@ -92,7 +92,7 @@ def read_names(value: object) -> list[str]:
 def _said(value: object) -> object:
     """The list; raises InvalidRequest if it is missing, which does not mean that it is empty."""
     if value is None:
-        raise InvalidRequest("networks: the list of networks is missing (bridge_network_networks of the role).")
+        raise model.InvalidRequest("networks: the list of networks is missing (bridge_network_networks of the role).")
     return value
 
 
@@ -105,5 +105,5 @@ def read_masquerade(title: str, value: object) -> Options | None:
         return read(what, _MASQUERADE, value)
     found = find_flag(value)
     if found is None:
-        raise InvalidRequest("%s: got %s; write true, false or a dictionary of options." % (what, kind_of(value)))
+        raise model.InvalidRequest("%s: got %s; write true, false or a dictionary of options." % (what, kind_of(value)))
     return {} if found else None

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Interface, Network, PortRange, PublishedPort, port_ranges
+from .. import model
 from ..report import EndpointReport
 
 
 class Surroundings:
     """A host with nothing to avoid."""
 
-    _reserved: list[PortRange] | None = None
+    _reserved: list[model.PortRange] | None = None
 
-    def addresses(self) -> t.Sequence[Interface]:
+    def addresses(self) -> t.Sequence[model.Interface]:
         """The host's addresses."""
         return ()
 
-    def routes(self) -> t.Sequence[Network]:
+    def routes(self) -> t.Sequence[model.Network]:
         """The destinations of routes of the host, without default routes."""
         return ()
 
@@ -28,7 +28,7 @@ class Surroundings:
         """The versions of IP in which an endpoint has a default route of ours."""
         return endpoint.default_routes
 
-    def holds(self, port: PublishedPort) -> bool:
+    def holds(self, port: model.PublishedPort) -> bool:
         """Whether a port of the host is taken: a process listens there, or a rule of others redirects it."""
         return False
 
@@ -51,7 +51,7 @@ class Surroundings:
     def reserves(self, number: int) -> bool:
         """Whether a port is one of these."""
         if self._reserved is None:
-            self._reserved = port_ranges(self.reserved_ports())
+            self._reserved = model.port_ranges(self.reserved_ports())
         return any(reserved.first <= number <= reserved.last for reserved in self._reserved)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import model
 from ..kernel.netfilter import Netfilter
-from ..model import Drop, FirewallState
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 
 class FirewallError(Exception):
@@ -63,15 +63,15 @@ class Backend:
         """Everything of ours, in one dump, and nothing of others."""
         raise NotImplementedError
 
-    def state(self, raw: object) -> FirewallState:
+    def state(self, raw: object) -> model.FirewallState:
         """The state that the rules describe that were read."""
         raise NotImplementedError
 
-    def drops(self, raw: object) -> list[Drop]:
+    def drops(self, raw: object) -> list[model.Drop]:
         """How many packets our rules have dropped since they were written, for each reason and network."""
         raise NotImplementedError
 
-    def expected(self, desired: FirewallState) -> object:
+    def expected(self, desired: model.FirewallState) -> object:
         """What read() returns once ``desired`` is in place."""
         raise NotImplementedError
 
@@ -83,14 +83,14 @@ class Backend:
         """The number of our rules at the top of each base chain of others."""
         return {}
 
-    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
+    def plan(self, raw: object, desired: model.FirewallState) -> list[operations.Operation]:
         """The transaction from what was read to ``desired``; empty if nothing differs.
 
         An empty FirewallState leaves no chain and no table of ours.
         """
         raise NotImplementedError
 
-    def snapshot(self, desired: FirewallState) -> list[Snapshot]:
+    def snapshot(self, desired: model.FirewallState) -> list[Snapshot]:
         """The rules as files, for a host without rules of ours; none if there is nothing to load."""
         raise NotImplementedError
 

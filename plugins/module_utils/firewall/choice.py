@@ -14,9 +14,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..arguments import Arguments
+from .. import arguments, marks
 from ..kernel.netfilter import Netfilter
-from ..marks import CHAIN_PREFIX, NFT_TABLE
 from ..records import dataclass
 from .backend import Backend, FirewallError, NoPacketFilter, Trouble
 
@@ -78,13 +77,13 @@ def _old_nft(foreign: Foreign) -> Trouble | None:
 def _owned_in_nft(table: str, chain: str) -> bool:
     from .nft.names import USER
 
-    return table == NFT_TABLE and chain != USER
+    return table == marks.NFT_TABLE and chain != USER
 
 
 def _owned_in_iptables(table: str, chain: str) -> bool:
     from .iptables.names import USER
 
-    return chain.startswith(CHAIN_PREFIX) and chain != USER
+    return chain.startswith(marks.CHAIN_PREFIX) and chain != USER
 
 
 # In the order in which ``auto`` tries them.
@@ -124,7 +123,7 @@ ROWS = (
     ),
 )
 # Every module of the action group takes it, so that it can be set in module_defaults.
-BACKEND: Arguments = {
+BACKEND: arguments.Arguments = {
     "backend": {"type": "str", "choices": ["auto", *(row.name for row in ROWS)], "default": "auto"},
 }
 

@@ -11,22 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import marks, model
 from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
-from ..marks import DOOMED_GROUP, LINK_GROUP
-from ..model import (
-    Address,
-    BridgePolicy,
-    Drop,
-    FirewallState,
-    Masquerade,
-    Network,
-    OutInterface,
-    PortRange,
-    PublishedPort,
-    overlap,
-)
 from ..records import dataclass, replace
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter, Snapshot
 from .choice import choose, others
@@ -34,7 +22,7 @@ from .foreign.reader import Foreign
 from .port_table import PortTable
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
     from .coexist.base import Measures
     from .foreign.captures import Captures
 
@@ -45,17 +33,19 @@ class _Source:
 
     backend: Backend
     raw: object
-    state: FirewallState
+    state: model.FirewallState
 
 
-def _without_overlaps(policy: BridgePolicy, coming: t.Collection[BridgePolicy]) -> BridgePolicy:
+def _without_overlaps(policy: model.BridgePolicy, coming: t.Collection[model.BridgePolicy]) -> model.BridgePolicy:
     """A policy without the subnets that overlap one of the new ones: a set refuses elements that overlap."""
     taken = [subnet for other in coming for subnet in other.subnets]
-    free = (mine for mine in policy.subnets if not any(mine != theirs and overlap(mine, theirs) for theirs in taken))
+    free = (
+        mine for mine in policy.subnets if not any(mine != theirs and model.overlap(mine, theirs) for theirs in taken)
+    )
     return replace(policy, subnets=tuple(free))
 
 
-def _with_outsiders(state: FirewallState, links: t.Iterable[Link]) -> FirewallState:
+def _with_outsiders(state: model.FirewallState, links: t.Iterable[Link]) -> model.FirewallState:
     """A state with the links that packets of others use, if it has to stop such packets."""
     if not state.drop_transit:
         return state
@@ -65,7 +55,10 @@ def _with_outsiders(state: FirewallState, links: t.Iterable[Link]) -> FirewallSt
 def _is_outsider(link: Link) -> bool:
     """Whether a link is neither ours nor a bridge. Ports of bridges do not count: packets come in by the bridge."""
     return (
-        link.group not in (LINK_GROUP, DOOMED_GROUP) and link.name != "lo" and not link.master and link.kind != "bridge"
+        link.group not in (marks.LINK_GROUP, marks.DOOMED_GROUP)
+        and link.name != "lo"
+        and not link.master
+        and link.kind != "bridge"
     )
 
 
@@ -74,7 +67,7 @@ def _uplinks(host: Host) -> set[str]:
     return {link for link in found if link is not None}
 
 
-def _addresses(links: t.Mapping[str, Link]) -> list[Address]:
+def _addresses(links: t.Mapping[str, Link]) -> list[model.Address]:
     return [address.ip for link in links.values() for address in link.addresses]
 
 
@@ -88,8 +81,8 @@ class FirewallSession:
         self._captures: dict[int, Captures] = {}  # ports of the host that rules of others take, by IP version
         self._chosen: _Source | None = None
         self._others: list[_Source] = []
-        self.policies: dict[str, BridgePolicy] = {}
-        self.masquerades: dict[tuple[Network, OutInterface], Masquerade] = {}
+        self.policies: dict[str, model.BridgePolicy] = {}
+        self.masquerades: dict[tuple[model.Network, model.OutInterface], model.Masquerade] = {}
         self.ports = PortTable()
         self.drop_foreign = False
         self.drop_transit: frozenset[int] = frozenset()
@@ -98,7 +91,7 @@ class FirewallSession:
         self.left: list[str] = []  # the back-ends whose rules the plan removes
         self.stale: list[PortFlows] = []  # flows whose translation has become wrong
         # ports that get another target in this run, as they were before it, by their keys
-        self.moved: dict[tuple[int, Address | None, str, PortRange], PublishedPort] = {}
+        self.moved: dict[tuple[int, model.Address | None, str, model.PortRange], model.PublishedPort] = {}
 
     def open(self) -> None:
         """Choose the back-end and read the rules; FirewallError if no back-end works."""
@@ -141,7 +134,7 @@ class FirewallSession:
             self.drop_foreign, self.drop_transit = drop, transit
             self.revision += 1
 
-    def port_holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
+    def port_holder(self, port: model.PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
         """The owner of a rule that redirects a port of the host, as a clause; empty if there is none."""
         version = port.container_ip.version
         if self.foreign.nft_works() and not self.foreign.nat_tables(version):
@@ -219,10 +212,10 @@ class FirewallSession:
         return (holders or self._sources)[0].backend
 
     @property
-    def current(self) -> FirewallState:
+    def current(self) -> model.FirewallState:
         """Our present rules, in whichever back-end they are."""
         states = [source.state for source in self._sources]
-        return FirewallState(
+        return model.FirewallState(
             policies=frozenset().union(*(state.policies for state in states)),
             masquerades=frozenset().union(*(state.masquerades for state in states)),
             ports=frozenset().union(*(state.ports for state in states)),
@@ -230,7 +223,7 @@ class FirewallSession:
             drop_transit=frozenset().union(*(state.drop_transit for state in states)),
         )
 
-    def drops(self) -> list[Drop]:
+    def drops(self) -> list[model.Drop]:
         """How many packets our rules have dropped, for each reason and network."""
         return [drop for source in self._sources for drop in source.backend.drops(source.raw)]
 
@@ -241,9 +234,9 @@ class FirewallSession:
         return {*rules, *(item.network for item in state.ports)}
 
     @property
-    def desired(self) -> FirewallState:
+    def desired(self) -> model.FirewallState:
         """The rules that there will be, with the changes of this run."""
-        return FirewallState(
+        return model.FirewallState(
             frozenset(self.policies.values()),
             frozenset(self.masquerades.values()),
             frozenset(self.ports),
@@ -253,7 +246,7 @@ class FirewallSession:
 
     def plan(
         self, leaving: t.Collection[str] = (), links: t.Iterable[Link] = ()
-    ) -> tuple[list[Operation], list[Operation]]:
+    ) -> tuple[list[operations.Operation], list[operations.Operation]]:
         """The transactions that come before all other steps, and those that come once links are deleted.
 
         A bridge that is ``leaving`` keeps its policy until it has left, and what is dropped for others is so until the
@@ -272,14 +265,14 @@ class FirewallSession:
         first = replace(held, policies=desired.policies | frozenset(still))
         steps = source.backend.plan(source.raw, first)
         for other in self._others:
-            gone = other.backend.plan(other.raw, FirewallState())
+            gone = other.backend.plan(other.raw, model.FirewallState())
             if gone:
                 self.left.append(other.backend.name)
             steps += gone
         if self.stale:
-            from ..operations import ForgetFlows
+            from .. import operations
 
-            steps.append(ForgetFlows(tuple(self.stale)))
+            steps.append(operations.ForgetFlows(tuple(self.stale)))
         return steps, source.backend.plan(source.backend.expected(first), desired) if first != desired else []
 
     def snapshot(self, links: t.Iterable[Link]) -> list[Snapshot]:

@@ -16,7 +16,7 @@ import struct
 import time
 import typing as t
 
-from ..model import Address
+from .. import model
 
 _RTMGRP_LINK = 1
 _FORWARDING = "3"
@@ -38,7 +38,7 @@ def wait_for_ports(ports: t.Iterable[str], seconds: float) -> None:
                 _drain(changes)
 
 
-def announce(link: str, addresses: t.Iterable[Address]) -> None:
+def announce(link: str, addresses: t.Iterable[model.Address]) -> None:
     """Announce on ``link``, in the calling thread's namespace, that these addresses are at its MAC address."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
         wire.bind((link, 0))

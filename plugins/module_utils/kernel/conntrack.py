@@ -16,9 +16,8 @@ import socket
 import struct
 import typing as t
 
+from . import netlink, state
 from .errors import KernelError
-from .netlink import NETLINK_NETFILTER, NLA_F_NESTED, NetlinkSocket, attribute, attributes
-from .state import PortFlows
 
 _IPCTNL_MSG_CT_GET = 0x101
 _IPCTNL_MSG_CT_DELETE = 0x102
@@ -34,19 +33,19 @@ _LOADED = "/proc/sys/net/netfilter/nf_conntrack_count"
 Entry = dict[int, bytes]
 
 
-def forget(flows: t.Iterable[PortFlows], local: t.Collection[bytes]) -> int:
+def forget(flows: t.Iterable[state.PortFlows], local: t.Collection[bytes]) -> int:
     """Delete the entries of these flows; returns how many there were.
 
     A flow without host_ip goes to any of the ``local`` addresses. Traffic through the host to the same port of other
     hosts does not count.
     """
-    kinds: dict[tuple[int, int], list[PortFlows]] = {}
+    kinds: dict[tuple[int, int], list[state.PortFlows]] = {}
     for flow in flows:
         family = socket.AF_INET6 if flow.version == 6 else socket.AF_INET
         kinds.setdefault((int(family), _protocol_number(flow.protocol)), []).append(flow)
     if not kinds or not os.path.exists(_LOADED):
         return 0
-    with NetlinkSocket(NETLINK_NETFILTER) as opened:
+    with netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as opened:
         try:
             return sum(_forget(opened, family, protocol, kinds[family, protocol], local) for family, protocol in kinds)
         except OSError as error:
@@ -54,7 +53,7 @@ def forget(flows: t.Iterable[PortFlows], local: t.Collection[bytes]) -> int:
 
 
 def _forget(
-    opened: NetlinkSocket, family: int, protocol: int, flows: list[PortFlows], local: t.Collection[bytes]
+    opened: netlink.NetlinkSocket, family: int, protocol: int, flows: list[state.PortFlows], local: t.Collection[bytes]
 ) -> int:
     deleted = 0
     for entry in _entries(opened, family, protocol):
@@ -63,41 +62,45 @@ def _forget(
     return deleted
 
 
-def _entries(opened: NetlinkSocket, family: int, protocol: int) -> t.Iterator[Entry]:
+def _entries(opened: netlink.NetlinkSocket, family: int, protocol: int) -> t.Iterator[Entry]:
     header = struct.pack("=BBH", family, 0, 0)
-    number = attribute(_CTA_PROTO_NUM, bytes((protocol,)))
-    wanted = attribute(_CTA_TUPLE_ORIG | NLA_F_NESTED, attribute(_CTA_TUPLE_PROTO | NLA_F_NESTED, number))
-    flags = attribute(_CTA_FILTER_ORIG_FLAGS, struct.pack("=I", _FILTER_PROTO_NUM))
-    flags += attribute(_CTA_FILTER_REPLY_FLAGS, struct.pack("=I", 0))
+    number = netlink.attribute(_CTA_PROTO_NUM, bytes((protocol,)))
+    wanted = netlink.attribute(
+        _CTA_TUPLE_ORIG | netlink.NLA_F_NESTED, netlink.attribute(_CTA_TUPLE_PROTO | netlink.NLA_F_NESTED, number)
+    )
+    flags = netlink.attribute(_CTA_FILTER_ORIG_FLAGS, struct.pack("=I", _FILTER_PROTO_NUM))
+    flags += netlink.attribute(_CTA_FILTER_REPLY_FLAGS, struct.pack("=I", 0))
     try:
-        found = opened.dump(_IPCTNL_MSG_CT_GET, header + wanted + attribute(_CTA_FILTER | NLA_F_NESTED, flags))
+        found = opened.dump(
+            _IPCTNL_MSG_CT_GET, header + wanted + netlink.attribute(_CTA_FILTER | netlink.NLA_F_NESTED, flags)
+        )
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
         # The filter came with Linux 5.8.
         found = opened.dump(_IPCTNL_MSG_CT_GET, header)
-    return (attributes(message, _HEADER_BYTES) for message in found)
+    return (netlink.attributes(message, _HEADER_BYTES) for message in found)
 
 
-def _matches(entry: Entry, protocol: int, flow: PortFlows, local: t.Collection[bytes]) -> bool:
-    parts = attributes(entry.get(_CTA_TUPLE_ORIG, b""))
-    proto = attributes(parts.get(_CTA_TUPLE_PROTO, b""))
+def _matches(entry: Entry, protocol: int, flow: state.PortFlows, local: t.Collection[bytes]) -> bool:
+    parts = netlink.attributes(entry.get(_CTA_TUPLE_ORIG, b""))
+    proto = netlink.attributes(parts.get(_CTA_TUPLE_PROTO, b""))
     port = int.from_bytes(proto.get(_CTA_PROTO_DST_PORT, b""), "big")
     if proto.get(_CTA_PROTO_NUM) != bytes((protocol,)) or not flow.first <= port <= flow.last:
         return False
-    ip = attributes(parts.get(_CTA_TUPLE_IP, b""))
+    ip = netlink.attributes(parts.get(_CTA_TUPLE_IP, b""))
     to = ip.get(_CTA_IP_V6_DST if flow.version == 6 else _CTA_IP_V4_DST, b"")
     if flow.host_ip:
         return to == ipaddress.ip_address(flow.host_ip).packed
     return to in local or (len(to) == 4 and to[0] == 127)
 
 
-def _delete(opened: NetlinkSocket, family: int, entry: Entry) -> int:
+def _delete(opened: netlink.NetlinkSocket, family: int, entry: Entry) -> int:
     """Delete an entry; 1, or 0 if it has ended by itself or was replaced by another one with the same tuple."""
     body = struct.pack("=BBH", family, 0, 0)
     for kind in (_CTA_TUPLE_ORIG, _CTA_ZONE, _CTA_ID):
         if kind in entry:
-            body += attribute(kind | (NLA_F_NESTED if kind == _CTA_TUPLE_ORIG else 0), entry[kind])
+            body += netlink.attribute(kind | (netlink.NLA_F_NESTED if kind == _CTA_TUPLE_ORIG else 0), entry[kind])
     try:
         opened.request(_IPCTNL_MSG_CT_DELETE, body)
     except OSError as error:

@@ -13,9 +13,9 @@ import struct
 import sys
 import typing as t
 
+from .. import model
 from ..marks import ROUTE_PROTOCOL, RULE_PRIORITY
-from ..model import Address, Interface, Network, Route
-from .netlink import attributes
+from . import netlink
 from .state import BridgeValues, Link, RouteEntry, VethEnd
 
 IFF_UP = 1
@@ -85,8 +85,8 @@ class Listing(t.NamedTuple):
             return None
         family, kind, known = _FAMILIES.get(parts[1], (0, 0, {}))
         at = known.get(parts[4])
-        spec = attributes(self.settings[parts[3]]).get(family, b"")
-        values = attributes(spec).get(kind, b"")
+        spec = netlink.attributes(self.settings[parts[3]]).get(family, b"")
+        values = netlink.attributes(spec).get(kind, b"")
         # A kernel that does not know the key sends a shorter array.
         return None if at is None or len(values) < 4 * at + 4 else str(_INT.unpack_from(values, 4 * at)[0])
 
@@ -100,7 +100,7 @@ _FAMILIES: dict[str, tuple[int, int, dict[str, int]]] = {
 
 def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> Listing:
     """The links by name, from the dumps of RTM_GETLINK and RTM_GETADDR."""
-    found = [(_LINK.unpack_from(message), attributes(message, _LINK.size)) for message in messages]
+    found = [(_LINK.unpack_from(message), netlink.attributes(message, _LINK.size)) for message in messages]
     names = {header[2]: _text(values[_IFLA_IFNAME]) for header, values in found}
     addresses = _interfaces(address_messages)
     result = {}
@@ -110,12 +110,12 @@ def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> L
     return Listing(result, {names[header[2]]: values.get(_IFLA_AF_SPEC, b"") for header, values in found})
 
 
-def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[Interface, ...]) -> Link:
-    info = attributes(values.get(_IFLA_LINKINFO, b""))
+def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[model.Interface, ...]) -> Link:
+    info = netlink.attributes(values.get(_IFLA_LINKINFO, b""))
     kind = _text(info.get(_IFLA_INFO_KIND, b""))
     in_bridge = _text(info.get(_IFLA_INFO_SLAVE_KIND, b"")) == "bridge"
     group = _number(values, _IFLA_GROUP)
-    port = attributes(info.get(_IFLA_INFO_SLAVE_DATA, b"")) if in_bridge else {}
+    port = netlink.attributes(info.get(_IFLA_INFO_SLAVE_DATA, b"")) if in_bridge else {}
     return Link(
         name=_text(values[_IFLA_IFNAME]),
         index=index,
@@ -138,7 +138,7 @@ def _details(kind: str, values: Values, info: Values) -> VethEnd | BridgeValues 
         nsid = _INT.unpack(values[_IFLA_LINK_NETNSID])[0] if _IFLA_LINK_NETNSID in values else None
         return VethEnd(_number(values, _IFLA_LINK), nsid)
     if kind == "bridge":
-        values = attributes(info.get(_IFLA_INFO_DATA, b""))
+        values = netlink.attributes(info.get(_IFLA_INFO_DATA, b""))
         delay = _number(values, _IFLA_BR_FORWARD_DELAY) // 100  # in hundredths of a second (USER_HZ)
         return BridgeValues(bool(_number(values, _IFLA_BR_STP_STATE)), delay)
     return None
@@ -146,13 +146,13 @@ def _details(kind: str, values: Values, info: Values) -> VethEnd | BridgeValues 
 
 def namespace_number(message: bytes) -> int:
     """The number in the answer to RTM_GETNSID; negative if the namespace has none there."""
-    number: int = _INT.unpack(attributes(message, 4)[_NETNSA_NSID])[0]
+    number: int = _INT.unpack(netlink.attributes(message, 4)[_NETNSA_NSID])[0]
     return number
 
 
-def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[Interface]]:
+def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[model.Interface]]:
     """The addresses by the index of their link, without link-local IPv6 ones."""
-    found: dict[int, list[Interface]] = {}
+    found: dict[int, list[model.Interface]] = {}
     for index, prefix_length, packed in addresses(messages):
         if packed[0] == 0xFE and packed[1] & 0xC0 == 0x80 and len(packed) == 16:
             continue
@@ -164,17 +164,17 @@ def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[Interface]]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _interface(packed: bytes, prefix_length: int) -> Interface:
+def _interface(packed: bytes, prefix_length: int) -> model.Interface:
     return ipaddress.ip_interface((packed, prefix_length))
 
 
 @functools.lru_cache(maxsize=4096)
-def _network(packed: bytes, prefix_length: int) -> Network:
+def _network(packed: bytes, prefix_length: int) -> model.Network:
     return ipaddress.ip_network((packed, prefix_length))
 
 
 @functools.lru_cache(maxsize=4096)
-def _address(packed: bytes) -> Address:
+def _address(packed: bytes) -> model.Address:
     return ipaddress.ip_address(packed)
 
 
@@ -182,7 +182,7 @@ def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]
     """Index of the link, prefix length and address of each answer to RTM_GETADDR."""
     for message in messages:
         family, prefix_length, _flags, _scope, index = _ADDRESS.unpack_from(message)
-        values = attributes(message, _ADDRESS.size)
+        values = netlink.attributes(message, _ADDRESS.size)
         # For a point-to-point address, IFA_ADDRESS is that of the other side.
         packed = values.get(_IFA_LOCAL) or values.get(_IFA_ADDRESS)
         if packed and family in (socket.AF_INET, socket.AF_INET6):
@@ -192,18 +192,18 @@ def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]
 class RuleEntry(t.NamedTuple):
     """A rule that chooses a routing table, by the source of a packet (of length 0 for any) or by its mark."""
 
-    source: Network
+    source: model.Network
     table: int
     ours: bool
     by_mark: bool = False
 
 
-def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[tuple[str, Address]]:
+def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[tuple[str, model.Address]]:
     """Link and address of each neighbour that does not answer, from a dump of RTM_GETNEIGH."""
     found = []
     for message in messages:
         family, index, state, _flags, _type = _NEIGHBOUR.unpack_from(message)
-        packed = attributes(message, _NEIGHBOUR.size).get(_NDA_DST)
+        packed = netlink.attributes(message, _NEIGHBOUR.size).get(_NDA_DST)
         if packed and state in _UNANSWERED and family in (socket.AF_INET, socket.AF_INET6):
             found.append((names.get(index, ""), _address(packed)))
     return found
@@ -214,7 +214,7 @@ def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
     found: list[RuleEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
-        values = attributes(message, _ROUTE.size)
+        values = netlink.attributes(message, _ROUTE.size)
         if (header[0], header[7]) != (family, FR_ACT_TO_TBL) or header[8] & _FIB_RULE_INVERT:
             continue
         marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
@@ -225,11 +225,11 @@ def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
     return found
 
 
-def taken(messages: t.Iterable[bytes], family: int) -> t.Iterator[Address]:
+def taken(messages: t.Iterable[bytes], family: int) -> t.Iterator[model.Address]:
     """The addresses whose packets are for this stack itself, from a dump of RTM_GETROUTE for the table local."""
     for message in messages:
         header = _ROUTE.unpack_from(message)
-        values = attributes(message, _ROUTE.size)
+        values = netlink.attributes(message, _ROUTE.size)
         if (header[0], header[7]) == (family, RTN_LOCAL) and _RTA_DST in values:
             yield _address(values[_RTA_DST])
 
@@ -239,7 +239,7 @@ def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int,
     found: list[RouteEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)
-        values = attributes(message, _ROUTE.size)
+        values = netlink.attributes(message, _ROUTE.size)
         # A kernel that does not filter sends every table; one without IPv6 answers with the IPv4 routes.
         if (header[0], _number(values, _RTA_TABLE) or header[4]) != (family, table or RT_TABLE_MAIN):
             continue
@@ -253,7 +253,7 @@ def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str], 
     to = _network(packed, header[1])
     for index, hop in _next_hops(values):
         yield RouteEntry(
-            route=Route(to, _gateway(hop), _number(values, _RTA_PRIORITY), table),
+            route=model.Route(to, _gateway(hop), _number(values, _RTA_PRIORITY), table),
             link=names.get(index, ""),
             protocol=header[5],
             kind=_NOWHERE.get(header[7], ""),
@@ -268,11 +268,11 @@ def _next_hops(values: Values) -> t.Iterator[tuple[int, Values]]:
     at = 0
     while at + _NEXT_HOP.size <= len(hops):
         length, _flags, _hops, index = _NEXT_HOP.unpack_from(hops, at)
-        yield index, attributes(hops[at : at + length], _NEXT_HOP.size)
+        yield index, netlink.attributes(hops[at : at + length], _NEXT_HOP.size)
         at += max((length + 3) & -4, _NEXT_HOP.size)
 
 
-def _gateway(values: Values) -> Address | None:
+def _gateway(values: Values) -> model.Address | None:
     if _RTA_GATEWAY in values:
         return _address(values[_RTA_GATEWAY])
     # RTA_VIA: a family of two bytes, and the address; an IPv4 route can have an IPv6 next hop.

@@ -12,7 +12,7 @@ import shlex
 import signal
 import typing as t
 
-from ..model import enumerate_few
+from .. import model
 
 BECOME = "use become: true"
 _LINE_NUMBER = re.compile(r"\bline (\d+)\b")
@@ -90,7 +90,7 @@ class UnitError(HostError):
         logs = shlex.join(["journalctl", "-n", "20", *(word for unit in failed for word in ("-u", unit))])
         remedy = "; %s" % advice if advice else ""
         super().__init__(
-            "Cannot %s %s: %s (its own last words: %s%s)" % (verb, enumerate_few(failed), said, logs, remedy)
+            "Cannot %s %s: %s (its own last words: %s%s)" % (verb, model.enumerate_few(failed), said, logs, remedy)
         )
 
 

@@ -10,7 +10,7 @@ import errno
 import os
 import typing as t
 
-from ..marks import NETNS_FILES, RETIRED
+from .. import marks
 
 _MOST = 16 * 1024  # that are read at once
 
@@ -170,12 +170,12 @@ def retire(path: str) -> None:
     The folder first moves to a place of ours in one step. Otherwise a run that is killed in the middle could leave an
     empty folder without a mark.
     """
-    if path != RETIRED:
-        _clear(RETIRED)  # left by a run that was killed
+    if path != marks.RETIRED:
+        _clear(marks.RETIRED)  # left by a run that was killed
         with contextlib.suppress(FileNotFoundError):
-            os.rename(path, RETIRED)
-    remove_folder(NETNS_FILES)
-    _clear(RETIRED)
+            os.rename(path, marks.RETIRED)
+    remove_folder(marks.NETNS_FILES)
+    _clear(marks.RETIRED)
 
 
 def _clear(path: str) -> None:

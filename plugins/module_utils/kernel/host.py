@@ -12,15 +12,14 @@ import functools
 import os
 import typing as t
 
-from ..model import HOST, Listener, Place, Process, PublishedPort
-from . import encode, files, lock, netns
+from .. import model
+from . import encode, files, lock, netns, state
 from .cache import Cache, Changes
 from .errors import CommandError, KernelError
 from .namespaces import Visitor, is_away
 from .netfilter import Netfilter
 from .sockets import Sockets
 from .stack import Stack, read_all
-from .state import Announcement, NamespaceEntry, PortFlows, RouteEntry
 
 if t.TYPE_CHECKING:
     from ..loading import Call
@@ -45,7 +44,7 @@ class Host:
         self._processes: t.Mapping[int, t.Sequence[int]] | None = None
         self._changes = Changes()
         self._cache = Cache(self._changes)
-        self._stacks: dict[Place, Stack] = {}
+        self._stacks: dict[model.Place, Stack] = {}
 
     def __enter__(self) -> Host:
         return self
@@ -64,7 +63,7 @@ class Host:
         self._changes.count += 1
         return lock.held(timeout, what, self._visitor.on_host)
 
-    def stack(self, place: Place) -> Stack:
+    def stack(self, place: model.Place) -> Stack:
         """The network stack of ``place``; if that does not exist, the first use raises an error."""
         if place not in self._stacks:
             self._stacks[place] = Stack(place, self._sockets, self._changes)
@@ -72,35 +71,37 @@ class Host:
 
     def default_link(self, version: int) -> str | None:
         """The link of the default route with the lowest metric."""
-        found = [entry for entry in self.stack(HOST).routes() if _is_default(entry, version)]
+        found = [entry for entry in self.stack(model.HOST).routes() if _is_default(entry, version)]
         return min(found, key=lambda entry: entry.route.metric or 0).link if found else None
 
-    def namespaces(self) -> t.Mapping[str, NamespaceEntry]:
+    def namespaces(self) -> t.Mapping[str, state.NamespaceEntry]:
         """The names below /run/netns."""
         return self._cache.get("namespaces", lambda: self._visitor.on_host(netns.entries))
 
-    def namespace_inode(self, place: Place) -> int:
+    def namespace_inode(self, place: model.Place) -> int:
         """The inode of a namespace, 0 if none has that name; KernelError if there is no such process."""
         return self._visitor.on_host(lambda: netns.inode(place))
 
-    def nsid(self, place: Place) -> int | None:
+    def nsid(self, place: model.Place) -> int | None:
         """The number of a namespace in links of the host whose other end is there.
 
         None for the host's own; negative if no link of the host leads there. Errors are KernelError.
         """
-        known: dict[Place, int | None] = self._cache.get("nsids", dict)
+        known: dict[model.Place, int | None] = self._cache.get("nsids", dict)
         if place not in known:
-            self.stack(HOST).links()  # the kernel gives a namespace its number when it lists a link that leads there
-            known[place] = self._sockets.with_file(place, self.stack(HOST).number_of)
+            self.stack(
+                model.HOST
+            ).links()  # the kernel gives a namespace its number when it lists a link that leads there
+            known[place] = self._sockets.with_file(place, self.stack(model.HOST).number_of)
         return known[place]
 
-    def survey(self, places: t.Iterable[Place]) -> None:
+    def survey(self, places: t.Iterable[model.Place]) -> None:
         """Read many namespaces at once; each is decoded when it is needed."""
-        unknown = [place for place in places if place != HOST and not self.stack(place).is_known()]
+        unknown = [place for place in places if place != model.HOST and not self.stack(place).is_known()]
         if not unknown:
             return
-        numbers: dict[Place, int | None] = self._cache.get("nsids", dict)
-        near = self.stack(HOST)
+        numbers: dict[model.Place, int | None] = self._cache.get("nsids", dict)
+        near = self.stack(model.HOST)
         near.links()  # see nsid
         found = self._sockets.visit_all(unknown, lambda opened, fd: (read_all(opened), near.number_of(fd)))
         for place, (dump, number) in found.items():
@@ -109,18 +110,18 @@ class Host:
 
     def create_namespace(self, name: str, alias: str) -> None:
         """Make a namespace with its loopback up and marked."""
-        place = Place(netns=name)
+        place = model.Place(netns=name)
         self._forget(place)
         self._sockets.put(place, netns.create(self._visitor, name, alias))
 
     def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
         """Give the namespace of a process a name, and note that we did unless it is its own."""
-        self._forget(Place(netns=name))
+        self._forget(model.Place(netns=name))
         self._visitor.on_host(lambda: netns.attach(name, pid, noted))
 
     def delete_namespace(self, name: str) -> None:
         """Remove a name; do nothing if it is already gone."""
-        self._forget(Place(netns=name))
+        self._forget(model.Place(netns=name))
         self._visitor.on_host(lambda: netns.delete(name))
 
     def write_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
@@ -219,23 +220,23 @@ class Host:
         if rc != 0:
             raise CommandError(argv, rc, errors, text)
 
-    def forget_flows(self, flows: t.Iterable[PortFlows]) -> None:
+    def forget_flows(self, flows: t.Iterable[state.PortFlows]) -> None:
         """Delete entries of connection tracking by the host's port in their first packet."""
         from . import conntrack
 
-        conntrack.forget(flows, self.stack(HOST).local_addresses())
+        conntrack.forget(flows, self.stack(model.HOST).local_addresses())
 
-    def port_holder(self, port: PublishedPort, leaving: t.Collection[str] = ()) -> str:
+    def port_holder(self, port: model.PublishedPort, leaving: t.Collection[str] = ()) -> str:
         """The process that listens on a port to be published, as a clause; empty if none does, or if it leaves."""
         return self._listening().holder(port, leaving)
 
-    def port_holder_in(self, place: Place, port: PublishedPort) -> str:
+    def port_holder_in(self, place: model.Place, port: model.PublishedPort) -> str:
         """The same in a namespace."""
         from .processes import Listeners
 
         return self._sockets.inside(place, lambda: Listeners().holder(port))
 
-    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[Listener]:
+    def listening(self, protocol: str, first: int, last: int) -> t.Sequence[model.Listener]:
         """The sockets that listen on ports of the host."""
         return list(self._listening().on(protocol, first, last))
 
@@ -246,7 +247,7 @@ class Host:
             self._listeners = Listeners()
         return self._listeners
 
-    def processes_in(self, inode: int) -> t.Sequence[Process]:
+    def processes_in(self, inode: int) -> t.Sequence[model.Process]:
         """The processes in a network namespace."""
         from .processes import describe
 
@@ -260,8 +261,8 @@ class Host:
         return self._visitor.on_host(lambda: is_native(pid))
 
     def listeners_in(
-        self, places: t.Iterable[Place], protocols: t.Sequence[str]
-    ) -> t.Mapping[Place, t.Mapping[str, t.Sequence[Listener]]]:
+        self, places: t.Iterable[model.Place], protocols: t.Sequence[str]
+    ) -> t.Mapping[model.Place, t.Mapping[str, t.Sequence[model.Listener]]]:
         """The listeners in these places, without places that the kernel cannot list."""
         from .diag import listeners
 
@@ -275,7 +276,7 @@ class Host:
             self._processes = self._visitor.on_host(processes_by_namespace)
         return self._processes
 
-    def announce(self, announcements: t.Sequence[Announcement]) -> None:
+    def announce(self, announcements: t.Sequence[state.Announcement]) -> None:
         """Announce addresses to neighbours as soon as the ports of the bridge forward packets."""
         from . import announce
 
@@ -290,9 +291,9 @@ class Host:
             except OSError as error:
                 raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
 
-    def _answer(self, announcements: t.Sequence[Announcement]) -> None:
+    def _answer(self, announcements: t.Sequence[state.Announcement]) -> None:
         """Answer for neighbours that the host has asked for in vain, so that it need not wait a second to ask again."""
-        near = self.stack(HOST)
+        near = self.stack(model.HOST)
         asked = set(near.unanswered())
         for item in announcements if asked else ():
             for address in item.addresses:
@@ -304,11 +305,11 @@ class Host:
         """The identity of this machine: its machine-id(5), or without one the name of the host."""
         return (self.read_file("/etc/machine-id") or "").strip() or os.uname().nodename
 
-    def _forget(self, place: Place) -> None:
+    def _forget(self, place: model.Place) -> None:
         """Forget a place, which may soon be another namespace, and all stacks, as ends of veth pairs may have gone."""
         self._sockets.close(place)
         self._changes.count += 1
 
 
-def _is_default(entry: RouteEntry, version: int) -> bool:
+def _is_default(entry: state.RouteEntry, version: int) -> bool:
     return entry.route.to.prefixlen == 0 and entry.route.to.version == version

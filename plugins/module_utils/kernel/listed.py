@@ -13,14 +13,14 @@ import ipaddress
 import struct
 import typing as t
 
-from ..model import Address
+from .. import model
 
 _FOLDER = "/proc/thread-self/net/"
 _LISTEN, _UNCONNECTED = "0A", "07"
 _SCTP_LISTENING = "10"  # SCTP_SS_LISTENING, which that file has in decimal
 
 # Port, address, inode.
-ListedSocket = tuple[int, Address, int]
+ListedSocket = tuple[int, model.Address, int]
 
 
 def listed(protocol: str) -> t.Iterator[ListedSocket]:
@@ -50,7 +50,7 @@ def _sctp(file: t.Iterable[str]) -> t.Iterator[ListedSocket]:
                 yield int(row[5]), ipaddress.ip_address(text), int(row[7])
 
 
-def _address(text: str) -> Address:
+def _address(text: str) -> model.Address:
     """An address as the kernel prints it: words of 32 bits in the machine's byte order."""
     raw = bytes.fromhex(text)
     words = struct.unpack(">%dI" % (len(raw) // 4), raw)

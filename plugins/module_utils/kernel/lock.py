@@ -14,7 +14,7 @@ import threading
 import time
 import typing as t
 
-from ..marks import LOCK_FILE
+from .. import marks
 from .errors import KernelError, LockTimeout
 from .files import here
 
@@ -27,7 +27,7 @@ _FOLDER = "/run/lock"
 @contextlib.contextmanager
 def held(timeout: float, what: str, door: Door = here) -> t.Iterator[None]:
     """Hold the lock, or raise LockTimeout with its holder after ``timeout`` seconds."""
-    path = os.path.join(_FOLDER if door(lambda: os.path.isdir(_FOLDER)) else "/run", LOCK_FILE)
+    path = os.path.join(_FOLDER if door(lambda: os.path.isdir(_FOLDER)) else "/run", marks.LOCK_FILE)
     try:
         fd = _acquire(path, timeout, door)
     except OSError as error:

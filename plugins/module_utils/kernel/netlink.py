@@ -17,7 +17,7 @@ import socket
 import struct
 import typing as t
 
-from ..model import LINK_NAME_BYTES
+from .. import model
 
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
@@ -89,7 +89,7 @@ class NetlinkSocket:
     def index(self, link: str) -> int:
         """The index of a link, or OSError (ENODEV)."""
         name = os.fsencode(link)
-        if len(name) > LINK_NAME_BYTES:
+        if len(name) > model.LINK_NAME_BYTES:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         request = struct.pack("16s24x", name)
         index: int = struct.unpack_from("=i", fcntl.ioctl(self._socket, _SIOCGIFINDEX, request), 16)[0]

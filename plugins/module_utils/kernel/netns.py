@@ -12,21 +12,18 @@ import os
 import stat
 import typing as t
 
-from ..marks import LINK_GROUP, NETNS_RECORDS
-from ..model import FORWARDING, Place
-from . import files, requests, sysctl
+from .. import marks, model
+from . import files, netlink, requests, state, sysctl
 from .errors import KernelError
 from .namespaces import MS_BIND, MS_REC, MS_SHARED, OWN_NAMESPACE, Visitor, mount, unmount, unshare_network
-from .netlink import NetlinkSocket
 from .sockets import NETNS_FOLDER, not_entered, path_of
-from .state import NamespaceEntry
 
 # The mode of the files on which we mount a namespace, by which we recognise a file that a killed run has left.
 # ip-netns(8) uses 0.
 _MODE = 0o1000
 
 
-def entries() -> dict[str, NamespaceEntry]:
+def entries() -> dict[str, state.NamespaceEntry]:
     """Every name, including those without a namespace."""
     try:
         with os.scandir(NETNS_FOLDER) as found:
@@ -34,25 +31,28 @@ def entries() -> dict[str, NamespaceEntry]:
     except FileNotFoundError:
         names = set()
     recorded = _recorded()
-    inodes = {name: inode(Place(netns=name)) for name in names}
+    inodes = {name: inode(model.Place(netns=name)) for name in names}
     there = {name: _entry(name, inodes[name], recorded.get(name, 0)) for name in sorted(names)}
     # A note without a name: others have removed the name.
-    return {**there, **{name: NamespaceEntry(name, 0, recorded[name], True) for name in sorted(set(recorded) - names)}}
+    return {
+        **there,
+        **{name: state.NamespaceEntry(name, 0, recorded[name], True) for name in sorted(set(recorded) - names)},
+    }
 
 
-def _entry(name: str, found: int, recorded: int) -> NamespaceEntry:
+def _entry(name: str, found: int, recorded: int) -> state.NamespaceEntry:
     if found:
-        return NamespaceEntry(name, found, recorded)
+        return state.NamespaceEntry(name, found, recorded)
     try:
         about = os.lstat(_path(name))
     except FileNotFoundError:
-        return NamespaceEntry(name, 0, recorded)  # somebody has just removed it
+        return state.NamespaceEntry(name, 0, recorded)  # somebody has just removed it
     plain = stat.S_ISREG(about.st_mode)
     made_by_us = plain and stat.S_IMODE(about.st_mode) == _MODE and about.st_size == 0
-    return NamespaceEntry(name, 0, recorded, remains=made_by_us, blocked=not plain)
+    return state.NamespaceEntry(name, 0, recorded, remains=made_by_us, blocked=not plain)
 
 
-def inode(place: Place) -> int:
+def inode(place: model.Place) -> int:
     """The inode of a namespace, 0 if none has that name; KernelError if there is no such process."""
     try:
         found = os.stat(path_of(place))
@@ -65,19 +65,19 @@ def inode(place: Place) -> int:
         raise not_entered(place, error) from error
 
 
-def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
+def create(visitor: Visitor, name: str, alias: str) -> netlink.NetlinkSocket:
     """Make a namespace, and give it the name once its loopback is up and marked; returns a socket inside."""
 
     # Not in the visitor's thread, in whose mount namespace pyroute2 may be missing.
-    body = requests.link("lo", {"group": LINK_GROUP, "alias": alias, "up": True}, 0)
+    body = requests.link("lo", {"group": marks.LINK_GROUP, "alias": alias, "up": True}, 0)
 
-    def make() -> NetlinkSocket:
+    def make() -> netlink.NetlinkSocket:
         unshare_network()
-        opened = NetlinkSocket()
+        opened = netlink.NetlinkSocket()
         try:
             opened.request(requests.RTM_NEWLINK, body)
             # A new namespace inherits forwarding from the host (devconf_inherit_init_net).
-            for key in FORWARDING.values():
+            for key in model.FORWARDING.values():
                 if sysctl.read(key) not in (None, "0"):
                     sysctl.write(key, "0")
             _give_name(name, OWN_NAMESPACE)
@@ -92,14 +92,14 @@ def create(visitor: Visitor, name: str, alias: str) -> NetlinkSocket:
 
 def attach(name: str, pid: int, noted: bool = True) -> None:
     """Give the namespace of a process a name, and note that, unless one of ours gets its own name back."""
-    place = Place(pid=pid)
+    place = model.Place(pid=pid)
     try:
         fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise not_entered(place, error) from error
     try:
         with _naming("attach", name):
-            if inode(Place(netns=name)):
+            if inode(model.Place(netns=name)):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             # The note comes first, so that a crash cannot leave a name without one. A note without a name, or for
             # another namespace, is ignored.
@@ -136,7 +136,7 @@ def _give_name(name: str, source: str) -> None:
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
     except FileExistsError:
         # A crash between the file and the mount leaves a plain file.
-        if inode(Place(netns=name)):
+        if inode(model.Place(netns=name)):
             raise
         if not stat.S_ISREG(os.lstat(path).st_mode):
             reason = "%s is not the file of a namespace" % path
@@ -182,7 +182,7 @@ def _done(step: t.Callable[[], None]) -> bool:
 
 def _recorded() -> dict[str, int]:
     try:
-        names = os.listdir(NETNS_RECORDS)
+        names = os.listdir(marks.NETNS_RECORDS)
     except FileNotFoundError:
         return {}
     texts = {name: (files.read(_record(name)) or "").strip() for name in names}
@@ -193,12 +193,12 @@ def _forget(name: str) -> None:
     files.remove(_record(name))
     # A folder that is not empty stays.
     with contextlib.suppress(OSError):
-        os.rmdir(NETNS_RECORDS)
-        os.rmdir(os.path.dirname(NETNS_RECORDS))
+        os.rmdir(marks.NETNS_RECORDS)
+        os.rmdir(os.path.dirname(marks.NETNS_RECORDS))
 
 
 def _record(name: str) -> str:
-    return os.path.join(NETNS_RECORDS, name)
+    return os.path.join(marks.NETNS_RECORDS, name)
 
 
 def _path(name: str) -> str:

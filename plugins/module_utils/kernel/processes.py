@@ -9,7 +9,7 @@ import contextlib
 import os
 import typing as t
 
-from ..model import Address, Listener, Process, PublishedPort
+from .. import model
 from .diag import listeners
 
 # A slice groups units, and cannot be restarted itself.
@@ -20,9 +20,9 @@ class Listeners:
     """The listening sockets of the host, read once for each protocol."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[int, list[Listener]]] = {}
+        self._known: dict[str, dict[int, list[model.Listener]]] = {}
 
-    def on(self, protocol: str, first: int, last: int) -> t.Iterator[Listener]:
+    def on(self, protocol: str, first: int, last: int) -> t.Iterator[model.Listener]:
         """The sockets that listen on a port of the range."""
         if protocol not in self._known:
             self._known[protocol] = {}
@@ -32,7 +32,7 @@ class Listeners:
         for port in (first,) if first == last else sorted(known):
             yield from known.get(port, ()) if first <= port <= last else ()
 
-    def holder(self, port: PublishedPort, leaving: t.Collection[str] = ()) -> str:
+    def holder(self, port: model.PublishedPort, leaving: t.Collection[str] = ()) -> str:
         """The process that listens on a port to be published, as a clause; empty if none does but ``leaving`` units."""
         for found in self.on(port.protocol, port.host_ports.first, port.host_ports.last):
             if not found.takes(port):
@@ -62,12 +62,12 @@ def is_native(pid: int) -> bool:
     return False
 
 
-def describe(pids: t.Iterable[int]) -> list[Process]:
+def describe(pids: t.Iterable[int]) -> list[model.Process]:
     """The processes of these that have not ended."""
     found = []
     for pid in pids:
         with contextlib.suppress(OSError):
-            found.append(Process(pid, _command(str(pid)), _unit(pid)))
+            found.append(model.Process(pid, _command(str(pid)), _unit(pid)))
     return found
 
 
@@ -79,7 +79,7 @@ def _unit(pid: int) -> str:
     return names[-1] if names else ""
 
 
-def _spell(address: Address) -> str:
+def _spell(address: model.Address) -> str:
     return "every address" if address.is_unspecified else str(address)
 
 

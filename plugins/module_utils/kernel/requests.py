@@ -9,8 +9,8 @@ import socket
 import struct
 import typing as t
 
-from ..marks import LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
-from ..model import Address, Interface, Route, SourceRule
+from .. import marks, model
+from . import netlink, state
 from .decode import (
     FR_ACT_TO_TBL,
     FRA_PRIORITY,
@@ -23,8 +23,6 @@ from .decode import (
     RTN_UNICAST,
 )
 from .encode import Attributes, address_message, link_message, route_message
-from .netlink import attribute
-from .state import LinkValue
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -43,7 +41,7 @@ _NDA_DST, _NDA_LLADDR, _NUD_STALE = 1, 2, 4
 
 # Lists. These are written without pyroute2, so that a run without changes need not load it.
 
-ALL_LINKS = bytes(16) + attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
+ALL_LINKS = bytes(16) + netlink.attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
 ALL_ADDRESSES = bytes(8)
 ALL_NEIGHBOURS = bytes(12)
 
@@ -51,7 +49,7 @@ ALL_NEIGHBOURS = bytes(12)
 def routes_of(version: int, table: int = 0) -> bytes:
     """The routes of a table, by default of the main one."""
     header = struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
-    return header + attribute(_RTA_TABLE, struct.pack("=I", table or RT_TABLE_MAIN))
+    return header + netlink.attribute(_RTA_TABLE, struct.pack("=I", table or RT_TABLE_MAIN))
 
 
 def rules_of(version: int) -> bytes:
@@ -59,19 +57,19 @@ def rules_of(version: int) -> bytes:
     return struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def source_rule(rule: SourceRule) -> bytes:
+def source_rule(rule: model.SourceRule) -> bytes:
     """A rule with our marks; written without pyroute2, which has rules in another module."""
     bits = rule.source.max_prefixlen
     header = struct.pack("=BBBBBBBBI", family(rule.source.version), 0, bits, 0, 0, 0, 0, FR_ACT_TO_TBL, 0)
-    numbers = ((FRA_PRIORITY, RULE_PRIORITY), (FRA_TABLE, rule.table))
-    body = header + attribute(FRA_SRC, rule.source.packed)
-    body += b"".join(attribute(kind, struct.pack("=I", number)) for kind, number in numbers)
-    return body + attribute(FRA_PROTOCOL, bytes([ROUTE_PROTOCOL]))
+    numbers = ((FRA_PRIORITY, marks.RULE_PRIORITY), (FRA_TABLE, rule.table))
+    body = header + netlink.attribute(FRA_SRC, rule.source.packed)
+    body += b"".join(netlink.attribute(kind, struct.pack("=I", number)) for kind, number in numbers)
+    return body + netlink.attribute(FRA_PROTOCOL, bytes([marks.ROUTE_PROTOCOL]))
 
 
 def namespace_number(fd: int) -> bytes:
     """The request for the number that this namespace has for the one that is open as ``fd``."""
-    return bytes(4) + attribute(_NETNSA_FD, struct.pack("=I", fd))
+    return bytes(4) + netlink.attribute(_NETNSA_FD, struct.pack("=I", fd))
 
 
 # Changes
@@ -109,7 +107,7 @@ def veth(name: str, peer: str, namespace: int, mtu: int | None, peer_mac: str | 
     return link_of_kind(name, "veth", data, IFLA_MTU=mtu, IFLA_MASTER=master)
 
 
-def link(name: str, changes: t.Mapping[str, LinkValue], master: int) -> bytes:
+def link(name: str, changes: t.Mapping[str, state.LinkValue], master: int) -> bytes:
     """Changes of a link; ``master`` is the index for the name in ``changes``, 0 for none."""
     attributes = {"mtu": "IFLA_MTU", "address": "IFLA_ADDRESS", "alias": "IFLA_IFALIAS", "group": "IFLA_GROUP"}
     values: Attributes = [("IFLA_IFNAME", name)]
@@ -130,7 +128,7 @@ def port(name: str, changes: t.Mapping[str, bool]) -> bytes:
     return link_message({}, [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)])
 
 
-def address(interface: Interface, index: int) -> bytes:
+def address(interface: model.Interface, index: int) -> bytes:
     """An address of the link ``index``."""
     fields = {
         "family": family(interface.version),
@@ -143,7 +141,11 @@ def address(interface: Interface, index: int) -> bytes:
 
 
 def route(
-    wanted: Route, index: int, scope: int, protocol: int = ROUTE_PROTOCOL, source: Address | None = None
+    wanted: model.Route,
+    index: int,
+    scope: int,
+    protocol: int = marks.ROUTE_PROTOCOL,
+    source: model.Address | None = None,
 ) -> bytes:
     """A route through the link ``index``, with the mark of ours; ``source`` is the address that its packets get."""
     fields = {
@@ -165,11 +167,11 @@ def route(
     return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric, RTA_PREFSRC=own))
 
 
-def neighbour(address: Address, index: int, mac_address: str) -> bytes:
+def neighbour(address: model.Address, index: int, mac_address: str) -> bytes:
     """The MAC address of a neighbour on the link ``index``, to be confirmed by the kernel."""
     header = struct.pack("=BxxxiHBB", family(address.version), index, _NUD_STALE, 0, 0)
     mac = bytes.fromhex(mac_address.replace(":", ""))
-    return header + attribute(_NDA_DST, address.packed) + attribute(_NDA_LLADDR, mac)
+    return header + netlink.attribute(_NDA_DST, address.packed) + netlink.attribute(_NDA_LLADDR, mac)
 
 
 def family(version: int) -> int:
@@ -179,7 +181,7 @@ def family(version: int) -> int:
 
 def _born(name: str, **values: str | int | None) -> Attributes:
     """The attributes of any new link."""
-    return [("IFLA_IFNAME", name), ("IFLA_GROUP", LINK_GROUP), *_given(**values)]
+    return [("IFLA_IFNAME", name), ("IFLA_GROUP", marks.LINK_GROUP), *_given(**values)]
 
 
 def _given(**values: str | int | None) -> Attributes:

@@ -11,10 +11,10 @@ import errno
 import os
 import typing as t
 
-from ..model import Place
+from .. import model
+from . import netlink
 from .errors import HostError, KernelError
 from .namespaces import OWN_NAMESPACE, Visitor, enter_network
-from .netlink import NetlinkSocket
 
 NETNS_FOLDER = "/run/netns"
 # A run may look at 1000 namespaces, and the usual limit of a process is 1024 files.
@@ -31,9 +31,9 @@ class Sockets:
 
     def __init__(self, visitor: Visitor) -> None:
         self._visitor = visitor
-        self._open: collections.OrderedDict[Place, NetlinkSocket] = collections.OrderedDict()
+        self._open: collections.OrderedDict[model.Place, netlink.NetlinkSocket] = collections.OrderedDict()
 
-    def get(self, place: Place) -> NetlinkSocket:
+    def get(self, place: model.Place) -> netlink.NetlinkSocket:
         """The socket of ``place``, or KernelError when there is no such place."""
         if place in self._open:
             self._open.move_to_end(place)
@@ -41,13 +41,13 @@ class Sockets:
             self.put(place, self._connect(place))
         return self._open[place]
 
-    def put(self, place: Place, opened: NetlinkSocket) -> None:
+    def put(self, place: model.Place, opened: netlink.NetlinkSocket) -> None:
         """Keep a socket that was opened elsewhere."""
         self._open[place] = opened
         if len(self._open) > _OPEN:
             self._open.popitem(last=False)[1].close()
 
-    def close(self, place: Place) -> None:
+    def close(self, place: model.Place) -> None:
         """Close the socket of ``place``, if there is one."""
         opened = self._open.pop(place, None)
         if opened is not None:
@@ -58,9 +58,9 @@ class Sockets:
         for place in list(self._open):
             self.close(place)
 
-    def inside(self, place: Place, function: t.Callable[[], T]) -> T:
+    def inside(self, place: model.Place, function: t.Callable[[], T]) -> T:
         """What ``function`` returns or raises in the namespace of ``place``."""
-        if place == Place():
+        if place == model.Place():
             return self._visitor.on_host(function)
         namespace = self.get(place).namespace()
         try:
@@ -68,14 +68,16 @@ class Sockets:
         finally:
             os.close(namespace)
 
-    def visit_all(self, places: t.Iterable[Place], read: t.Callable[[NetlinkSocket, int], T]) -> dict[Place, T]:
+    def visit_all(
+        self, places: t.Iterable[model.Place], read: t.Callable[[netlink.NetlinkSocket, int], T]
+    ) -> dict[model.Place, T]:
         """What ``read`` returns for each place, by a socket there and an open file of the namespace.
 
         One visit serves all of them, as a switch to the visitor's thread and back costs more than to read a namespace.
         A place that does not exist, or has just gone, is left out.
         """
 
-        def tour() -> dict[Place, T]:
+        def tour() -> dict[model.Place, T]:
             found = {}
             for place in places:
                 with contextlib.suppress(OSError, HostError):
@@ -84,12 +86,12 @@ class Sockets:
 
         return self._visitor.run(tour)
 
-    def _connect(self, place: Place) -> NetlinkSocket:
-        if place == Place():
-            return NetlinkSocket()
-        return self.with_file(place, lambda fd: self._visitor.visit(fd, NetlinkSocket))
+    def _connect(self, place: model.Place) -> netlink.NetlinkSocket:
+        if place == model.Place():
+            return netlink.NetlinkSocket()
+        return self.with_file(place, lambda fd: self._visitor.visit(fd, netlink.NetlinkSocket))
 
-    def with_file(self, place: Place, function: t.Callable[[int], T]) -> T:
+    def with_file(self, place: model.Place, function: t.Callable[[int], T]) -> T:
         """What ``function`` returns for the open file of a place's namespace."""
         try:
             fd = self._visitor.on_host(lambda: os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC))
@@ -101,24 +103,24 @@ class Sockets:
             raise not_entered(place, error) from error
 
 
-def _read_there(place: Place, read: t.Callable[[NetlinkSocket, int], T]) -> T:
+def _read_there(place: model.Place, read: t.Callable[[netlink.NetlinkSocket, int], T]) -> T:
     fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
     try:
         enter_network(fd)
-        with NetlinkSocket() as opened:
+        with netlink.NetlinkSocket() as opened:
             return read(opened, fd)
     finally:
         os.close(fd)
 
 
-def path_of(place: Place) -> str:
+def path_of(place: model.Place) -> str:
     """The file of a place's network namespace."""
     if place.netns is not None:
         return os.path.join(NETNS_FOLDER, place.netns)
     return OWN_NAMESPACE if place.pid is None else "/proc/%d/ns/net" % place.pid
 
 
-def not_entered(place: Place, error: OSError) -> KernelError:
+def not_entered(place: model.Place, error: OSError) -> KernelError:
     """The error for a ``place`` that cannot be entered or named."""
     reason: OSError | str = error
     if error.errno in (errno.ENOENT, errno.ESRCH):

@@ -10,18 +10,15 @@ import errno
 import os
 import typing as t
 
-from ..marks import DOOMED_GROUP, ROUTE_PROTOCOL
-from ..model import BRIDGE_PORTS, HOST, Address, Interface, Network, Place, Route, SourceRule
-from . import decode, requests, sysctl
+from .. import marks, model
+from . import decode, netlink, requests, state, sysctl
 from .cache import Cache, Changes
 from .errors import KernelError
-from .netlink import APPENDED, NEW, NLM_F_REPLACE, REPLACED, NetlinkSocket
 from .sockets import Sockets
-from .state import Link, LinkValue, RouteEntry
 
 Hints = t.Mapping[int, str]
 
-_BRIDGE_FULL = {errno.EXFULL: "a bridge takes %d ports" % BRIDGE_PORTS}
+_BRIDGE_FULL = {errno.EXFULL: "a bridge takes %d ports" % model.BRIDGE_PORTS}
 # What the kernel says of a link, an address and a route that is not there.
 _GONE = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH)
 
@@ -37,33 +34,33 @@ class Dump(t.NamedTuple):
 class Stack:
     """A network stack. What was read of it is kept until the run changes something, here or elsewhere."""
 
-    def __init__(self, place: Place, sockets: Sockets, changes: Changes) -> None:
+    def __init__(self, place: model.Place, sockets: Sockets, changes: Changes) -> None:
         self.place = place
         self._sockets = sockets
         self._changes = changes
         self._cache = Cache(changes)
 
-    def links(self) -> t.Mapping[str, Link]:
+    def links(self) -> t.Mapping[str, state.Link]:
         """The links by name, with their addresses."""
         return self._cache.get("links", self._read_links).links
 
-    def routes(self) -> t.Sequence[RouteEntry]:
+    def routes(self) -> t.Sequence[state.RouteEntry]:
         """The unicast routes of the main table, IPv4 before IPv6; one entry for each next hop."""
         return self._cache.get("routes", lambda: [entry for entry in self._all_routes() if not entry.kind])
 
-    def barriers(self) -> t.Sequence[RouteEntry]:
+    def barriers(self) -> t.Sequence[state.RouteEntry]:
         """The routes of the main table that lead nowhere, such as a blackhole."""
         return [entry for entry in self._all_routes() if entry.kind]
 
-    def _all_routes(self) -> t.Sequence[RouteEntry]:
+    def _all_routes(self) -> t.Sequence[state.RouteEntry]:
         return self._cache.get("all routes", self._read_routes)
 
-    def source_rules(self) -> t.Sequence[SourceRule]:
+    def source_rules(self) -> t.Sequence[model.SourceRule]:
         """The rules of ours by which what is sent from an address has a routing table of its own."""
         ours = [rule for rule in self._rules() if rule.ours and not rule.by_mark and rule.source.prefixlen]
-        return [SourceRule(rule.source.network_address, rule.table) for rule in ours]
+        return [model.SourceRule(rule.source.network_address, rule.table) for rule in ours]
 
-    def rules_of_others(self) -> t.Sequence[tuple[Network, int]]:
+    def rules_of_others(self) -> t.Sequence[tuple[model.Network, int]]:
         """The rules of others by which what is sent from a network has a routing table of its own."""
         found = [rule for rule in self._rules() if not rule.ours and not rule.by_mark and rule.source.prefixlen]
         return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]
@@ -73,12 +70,12 @@ class Stack:
         rules = [rule for rule in self._rules() if not rule.by_mark and not rule.source.prefixlen]
         return {rule.source.version for rule in rules if rule.table == decode.RT_TABLE_MAIN}
 
-    def taken(self) -> t.Container[Address]:
+    def taken(self) -> t.Container[model.Address]:
         """The addresses whose packets this stack takes for its own."""
         return self._cache.get("taken", self._read_taken)
 
-    def _read_taken(self) -> set[Address]:
-        found: set[Address] = set()
+    def _read_taken(self) -> set[model.Address]:
+        found: set[model.Address] = set()
         for version in (4, 6):
             with self._reported("list the routes of the table local"):
                 messages = _dump_routes(self.socket(), version, decode.RT_TABLE_LOCAL)
@@ -100,7 +97,7 @@ class Stack:
                 found += decode.rules(messages, requests.family(version))
         return found
 
-    def table_routes(self, table: int) -> t.Sequence[RouteEntry]:
+    def table_routes(self, table: int) -> t.Sequence[state.RouteEntry]:
         """The unicast routes of one table."""
         return self._cache.get("table %d" % table, lambda: [e for e in self._read_routes(table) if not e.kind])
 
@@ -144,7 +141,7 @@ class Stack:
         with self._changing("add bridge %s" % name, {errno.EEXIST: "a link of that name is already there"}):
             # A bridge follows the MTU of its ports until its own is changed; the one it is born with does not count.
             born = None if mtu is None else mtu ^ 1
-            self._request(requests.RTM_NEWLINK, requests.bridge(name, mac_address, born, stp), NEW)
+            self._request(requests.RTM_NEWLINK, requests.bridge(name, mac_address, born, stp), netlink.NEW)
             if mtu is not None:
                 self._request(requests.RTM_NEWLINK, requests.link(name, {"mtu": mtu}, 0))
 
@@ -165,11 +162,11 @@ class Stack:
             namespace = peer_stack.socket().namespace()
             try:
                 body = requests.veth(name, peer, namespace, mtu, peer_mac, master)
-                self._request(requests.RTM_NEWLINK, body, NEW)
+                self._request(requests.RTM_NEWLINK, body, netlink.NEW)
             finally:
                 os.close(namespace)
 
-    def set_link(self, name: str, changes: t.Mapping[str, LinkValue]) -> None:
+    def set_link(self, name: str, changes: t.Mapping[str, state.LinkValue]) -> None:
         """Change mtu, address, alias, master (None: no bridge), up and stp in one request."""
         with self._changing("change %s of link %s" % (", ".join(changes), name), _BRIDGE_FULL):
             bridge = changes.get("master")
@@ -194,16 +191,16 @@ class Stack:
             return
         for name in names:
             with self._changing("mark link %s for deletion" % name, gone=_GONE):
-                self._request(requests.RTM_NEWLINK, requests.link(name, {"group": DOOMED_GROUP}, 0))
+                self._request(requests.RTM_NEWLINK, requests.link(name, {"group": marks.DOOMED_GROUP}, 0))
         with self._changing("delete links %s" % ", ".join(names[:5]), gone=_GONE):
-            self._request(requests.RTM_DELLINK, requests.grouped(DOOMED_GROUP))
+            self._request(requests.RTM_DELLINK, requests.grouped(marks.DOOMED_GROUP))
 
-    def add_address(self, link: str, interface: Interface) -> None:
+    def add_address(self, link: str, interface: model.Interface) -> None:
         """Add an address, an IPv6 one without duplicate address detection."""
         with self._changing("add address %s to link %s" % (interface, link), {errno.EEXIST: "it is already there"}):
-            self._request(requests.RTM_NEWADDR, requests.address(interface, self._index(link)), NEW)
+            self._request(requests.RTM_NEWADDR, requests.address(interface, self._index(link)), netlink.NEW)
 
-    def delete_address(self, link: str, interface: Interface) -> None:
+    def delete_address(self, link: str, interface: model.Interface) -> None:
         """Remove an address; do nothing if it is already gone.
 
         With the first one of an IPv4 subnet the kernel removes those that follow it there, unless promote_secondaries
@@ -216,9 +213,9 @@ class Stack:
     def add_route(
         self,
         link: str,
-        route: Route,
-        protocol: int = ROUTE_PROTOCOL,
-        source: Address | None = None,
+        route: model.Route,
+        protocol: int = marks.ROUTE_PROTOCOL,
+        source: model.Address | None = None,
         replaces: bool = False,
         appends: bool = False,
     ) -> None:
@@ -231,43 +228,47 @@ class Stack:
         scope = requests.RT_SCOPE_UNIVERSE if route.via is not None else requests.RT_SCOPE_LINK
         with self._changing("add %s" % _said(link, route), hints):
             body = requests.route(route, self._index(link), scope, protocol, source)
-            self._request(requests.RTM_NEWROUTE, body, REPLACED if replaces else APPENDED if appends else NEW)
+            self._request(
+                requests.RTM_NEWROUTE,
+                body,
+                netlink.REPLACED if replaces else netlink.APPENDED if appends else netlink.NEW,
+            )
 
-    def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
+    def delete_route(self, link: str, route: model.Route, protocol: int = marks.ROUTE_PROTOCOL) -> None:
         """Remove a route, one of ours unless it is said otherwise; do nothing if it is already gone."""
         with self._changing("delete %s" % _said(link, route), gone=_GONE):
             body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE, protocol)
             self._request(requests.RTM_DELROUTE, body)
 
-    def add_rule(self, rule: SourceRule) -> None:
+    def add_rule(self, rule: model.SourceRule) -> None:
         """Have what is sent from an address routed by a table."""
         hints = {errno.EEXIST: "it is already there", errno.EOPNOTSUPP: "the kernel has no policy routing"}
         with self._changing("add the rule from %s lookup %d" % (rule.source, rule.table), hints):
-            self._request(requests.RTM_NEWRULE, requests.source_rule(rule), NEW)
+            self._request(requests.RTM_NEWRULE, requests.source_rule(rule), netlink.NEW)
 
-    def delete_rule(self, rule: SourceRule) -> None:
+    def delete_rule(self, rule: model.SourceRule) -> None:
         """Remove such a rule of ours; do nothing if it is already gone."""
         with self._changing("delete the rule from %s lookup %d" % (rule.source, rule.table), gone=(errno.ENOENT,)):
             self._request(requests.RTM_DELRULE, requests.source_rule(rule))
 
-    def unanswered(self) -> list[tuple[str, Address]]:
+    def unanswered(self) -> list[tuple[str, model.Address]]:
         """Link and address of each neighbour that is asked for in vain."""
         names = {link.index: link.name for link in self.links().values()}
         with self._reported("list the neighbours"):
             return decode.unanswered(self.socket().dump(requests.RTM_GETNEIGH, requests.ALL_NEIGHBOURS), names)
 
-    def tell_neighbour(self, link: str, address: Address, mac_address: str) -> None:
+    def tell_neighbour(self, link: str, address: model.Address, mac_address: str) -> None:
         """Say where a neighbour is that is asked for in vain; what waits for it is sent."""
         with self._reported("set the neighbour %s on link %s" % (address, link)):
             body = requests.neighbour(address, self._index(link), mac_address)
-            self._request(requests.RTM_NEWNEIGH, body, NLM_F_REPLACE)
+            self._request(requests.RTM_NEWNEIGH, body, netlink.NLM_F_REPLACE)
 
     def number_of(self, fd: int) -> int:
         """The number by which links of this stack name the namespace that is open as ``fd``; negative: none."""
         with self._reported("ask for the number of a namespace"):
             return decode.namespace_number(self.socket().ask(requests.RTM_GETNSID, requests.namespace_number(fd)))
 
-    def socket(self) -> NetlinkSocket:
+    def socket(self) -> netlink.NetlinkSocket:
         """The socket of this stack; it may be closed as soon as another stack's is used."""
         return self._sockets.get(self.place)
 
@@ -282,7 +283,7 @@ class Stack:
         with self._reported("list the addresses"):
             return self.socket().dump(requests.RTM_GETADDR, requests.ALL_ADDRESSES)
 
-    def _read_routes(self, table: int = 0) -> list[RouteEntry]:
+    def _read_routes(self, table: int = 0) -> list[state.RouteEntry]:
         names = {link.index: link.name for link in self.links().values()}
         dump: Dump | None = None if table else self._cache.peek("dump")
         with self._reported("list the routes"):
@@ -319,11 +320,11 @@ class Stack:
         except OSError as error:
             if error.errno in gone:
                 return
-            where = "" if self.place == HOST else " in %s" % self.place
+            where = "" if self.place == model.HOST else " in %s" % self.place
             raise KernelError(what + where, error, (hints or {}).get(error.errno or 0, "")) from error
 
 
-def read_all(opened: NetlinkSocket) -> Dump:
+def read_all(opened: netlink.NetlinkSocket) -> Dump:
     """The whole of a stack, undecoded."""
     return Dump(
         opened.dump(requests.RTM_GETLINK, requests.ALL_LINKS),
@@ -332,7 +333,7 @@ def read_all(opened: NetlinkSocket) -> Dump:
     )
 
 
-def _dump_routes(opened: NetlinkSocket, version: int, table: int = 0) -> list[bytes]:
+def _dump_routes(opened: netlink.NetlinkSocket, version: int, table: int = 0) -> list[bytes]:
     try:
         return opened.dump(requests.RTM_GETROUTE, requests.routes_of(version, table))
     except OSError as error:
@@ -341,7 +342,7 @@ def _dump_routes(opened: NetlinkSocket, version: int, table: int = 0) -> list[by
         return []
 
 
-def _said(link: str, route: Route) -> str:
+def _said(link: str, route: model.Route) -> str:
     via = "" if route.via is None else " via %s" % route.via
     metric = "" if route.metric is None else " with metric %d" % route.metric
     metric += " in table %d" % route.table if route.table else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Interface, Place, Route
+from .. import model
 from ..records import dataclass
 
 # A value of a link that can be set, in the words of ip-link(8).
@@ -49,7 +49,7 @@ class Link:
     master: str = ""
     isolated: bool = False  # this and the next field belong to a port of a bridge
     hairpin: bool = False
-    addresses: tuple[Interface, ...] = ()
+    addresses: tuple[model.Interface, ...] = ()
     details: VethEnd | BridgeValues | None = None  # values that only links of this kind have
 
 
@@ -57,7 +57,7 @@ class Link:
 class RouteEntry:
     """A route of the main table."""
 
-    route: Route  # with the metric that the kernel shows, never None
+    route: model.Route  # with the metric that the kernel shows, never None
     link: str
     protocol: int
     kind: str = ""  # blackhole, unreachable, prohibit or throw; empty for a unicast route
@@ -78,9 +78,9 @@ class NamespaceEntry:
 class Announcement:
     """Addresses that are new on a link, or reachable again, and the port of the bridge that they are behind."""
 
-    place: Place
+    place: model.Place
     link: str
-    addresses: tuple[Interface, ...]
+    addresses: tuple[model.Interface, ...]
     port: str
     bridge: str = ""
     to_neighbours: bool = True  # whether neighbours other than the host may remember something else

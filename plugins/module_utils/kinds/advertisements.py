@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..kernel.state import Link
-from ..model import HOST
+from .. import model
+from ..kernel import state
 from ..world import World, is_ours
 
 _KEY = "net/ipv6/conf/%s/accept_ra"
@@ -31,7 +31,7 @@ def listening(found: t.Mapping[str, str], world: World) -> list[str]:
 
 def _listens(key: str, found: t.Mapping[str, str], world: World) -> bool:
     """Whether an interface accepts them. New ones are born with 2 after our change; a 2 from before it is kept."""
-    value = world.sysctl(HOST, key)
+    value = world.sysctl(model.HOST, key)
     return value == "1" or (value == "2" and _DEFAULT not in found)
 
 
@@ -40,9 +40,9 @@ def born_listening(found: t.Mapping[str, str], world: World) -> dict[str, str]:
     if _DEFAULT not in found:
         return {}
     keys = [_KEY % link.name for link in world.links().values() if _may_be_uplink(link, world)]
-    return {key: found[_DEFAULT] for key in keys if key not in found and world.sysctl(HOST, key) == "2"}
+    return {key: found[_DEFAULT] for key in keys if key not in found and world.sysctl(model.HOST, key) == "2"}
 
 
-def _may_be_uplink(link: Link, world: World) -> bool:
+def _may_be_uplink(link: state.Link, world: World) -> bool:
     master = world.links().get(link.master)
     return not is_ours(link) and link.name != "lo" and (master is None or master.kind not in _TAKE_ALL)

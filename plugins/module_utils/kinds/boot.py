@@ -13,26 +13,11 @@ from __future__ import annotations
 import sys
 import typing as t
 
-from ..arguments import Options
-from ..engine import A_PROCESS, Description, StepKind
+from .. import arguments, engine, marks, model, operations
 from ..firewall.choice import ROWS
 from ..kernel import archive
 from ..kernel.files import unfinished
 from ..kernel.own_files import Unreadable
-from ..marks import (
-    BOOT_DROP_IN,
-    BOOT_ENGINE,
-    BOOT_OBJECTS,
-    BOOT_RULES,
-    BOOT_UNIT,
-    DROP_IN,
-    FIREWALLD_WATCH,
-    UNITS,
-    file_mark,
-    is_marked,
-)
-from ..model import Forwarding, enumerate_few
-from ..operations import Operation, RemoveFile, RunTool, WriteFile
 from ..records import dataclass, replace
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
@@ -68,12 +53,12 @@ main()
 _WITHOUT_USERS = (
     "Rules of yours among ours are not kept, so that a boot, or another firewall's reload, takes them away: %s."
 )
-_SNAPSHOTS = tuple(dict.fromkeys(BOOT_RULES + name for row in ROWS for name in row.files))
-_UNIT_FOLDERS = (UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
+_SNAPSHOTS = tuple(dict.fromkeys(marks.BOOT_RULES + name for row in ROWS for name in row.files))
+_UNIT_FOLDERS = (marks.UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 # all files of units are read again at once, by DaemonReload
-_ENABLE = ("systemctl", "enable", "--no-reload", BOOT_UNIT)
-_DISABLE = ("systemctl", "disable", "--no-reload", BOOT_UNIT)
-_START = ("systemctl", "--no-block", "start", BOOT_UNIT)
+_ENABLE = ("systemctl", "enable", "--no-reload", marks.BOOT_UNIT)
+_DISABLE = ("systemctl", "disable", "--no-reload", marks.BOOT_UNIT)
+_START = ("systemctl", "--no-block", "start", marks.BOOT_UNIT)
 
 
 @dataclass(frozen=True)
@@ -101,7 +86,7 @@ class _Decision:
         return self.new.makes_anything
 
 
-class BootKind(StepKind[Boot]):
+class BootKind(engine.StepKind[Boot]):
     """The boot unit; a host has one."""
 
     name = "boot"
@@ -112,44 +97,48 @@ class BootKind(StepKind[Boot]):
     def title(self, item: Boot) -> str:
         return "restore at boot"
 
-    def observed(self, item: Boot, world: World) -> Description:
+    def observed(self, item: Boot, world: World) -> engine.Description:
         decided = self._decide(item, world)
         if world.file(UNIT_PATH) is None and not decided.old.objects:
             return None
         return _described(decided.old, decided.new, [path for path, (was, unused) in decided.files.items() if was])
 
-    def wanted(self, item: Boot, observed: Description, world: World) -> Description:
+    def wanted(self, item: Boot, observed: engine.Description, world: World) -> engine.Description:
         decided = self._decide(item, world)
         if not decided.on:
             return None
         return _described(decided.new, decided.old, [path for path, (unused, now) in decided.files.items() if now])
 
-    def plan(self, item: Boot, state: str, world: World) -> list[Operation]:
+    def plan(self, item: Boot, state: str, world: World) -> list[operations.Operation]:
         decided = self._decide(item, world)
         enabled = world.file(ENABLED) is not None
         _warn_of_waiting(decided, world)
-        steps: list[Operation] = []
+        steps: list[operations.Operation] = []
         if not decided.on and world.file(UNIT_PATH) is not None:
-            steps.append(RunTool(("systemctl", "stop", BOOT_UNIT), _START))
-            world.put_unit(BOOT_UNIT, runs=False, enabled=False)
+            steps.append(operations.RunTool(("systemctl", "stop", marks.BOOT_UNIT), _START))
+            world.put_unit(marks.BOOT_UNIT, runs=False, enabled=False)
             if enabled:
-                steps.append(RunTool(_DISABLE, _ENABLE))
+                steps.append(operations.RunTool(_DISABLE, _ENABLE))
         before, after = decided.files.get(WATCH_PATHS[0], ("", ""))
         if after is None:
-            steps.append(RunTool(("systemctl", "stop", FIREWALLD_WATCH), ("systemctl", "start", FIREWALLD_WATCH)))
-            world.put_unit(FIREWALLD_WATCH, runs=False)
+            steps.append(
+                operations.RunTool(
+                    ("systemctl", "stop", marks.FIREWALLD_WATCH), ("systemctl", "start", marks.FIREWALLD_WATCH)
+                )
+            )
+            world.put_unit(marks.FIREWALLD_WATCH, runs=False)
         elif before is None:
-            world.afterwards.append(UnitVerb("start", (FIREWALLD_WATCH,), alone=True))
-            world.put_unit(FIREWALLD_WATCH, runs=True)
+            world.afterwards.append(UnitVerb("start", (marks.FIREWALLD_WATCH,), alone=True))
+            world.put_unit(marks.FIREWALLD_WATCH, runs=True)
         was, now = decided.program
         if was != now:
             from ..boot_operations import WriteProgram
 
-            steps.append(WriteProgram(BOOT_ENGINE, now, was))
+            steps.append(WriteProgram(marks.BOOT_ENGINE, now, was))
         for path, (before, after) in decided.files.items():
             if path in UNMANAGED_PATHS:
                 steps += unmanaged_steps(path, before, after)
-            elif path == BOOT_OBJECTS and not decided.on:
+            elif path == marks.BOOT_OBJECTS and not decided.on:
                 from ..boot_operations import RemoveLast
 
                 world.afterwards.append(RemoveLast(path, before or "", 0o600, own_folder=True))
@@ -157,12 +146,12 @@ class BootKind(StepKind[Boot]):
                 steps.append(_file_step(path, before, after))
             world.put_file(path, after)
         fresh, gone = decided.on and not enabled, not decided.on and bool(decided.files)
-        if fresh or gone or any(path.startswith(UNITS) for path in decided.files):
+        if fresh or gone or any(path.startswith(marks.UNITS) for path in decided.files):
             world.afterwards.append(DaemonReload())
         if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
-            world.afterwards.append(RunTool(_START, ("systemctl", "stop", BOOT_UNIT)))
-            world.afterwards.append(RunTool(_ENABLE, _DISABLE))
-            world.put_unit(BOOT_UNIT, enabled=True, runs=True)
+            world.afterwards.append(operations.RunTool(_START, ("systemctl", "stop", marks.BOOT_UNIT)))
+            world.afterwards.append(operations.RunTool(_ENABLE, _DISABLE))
+            world.put_unit(marks.BOOT_UNIT, enabled=True, runs=True)
         return steps
 
     # ---- what is decided
@@ -180,7 +169,7 @@ def _decide(item: Boot, world: World) -> _Decision:
     texts: dict[str, str] = {}
     if new.makes_anything:
         new, texts = _with_rules(new, world)
-        texts[BOOT_OBJECTS] = spell(new)
+        texts[marks.BOOT_OBJECTS] = spell(new)
         texts.update(_units(new, world))
         texts.update(_unmanaged(new, world))
     files = {path: (world.file(path), texts.get(path)) for path in (*_ours(), *texts)}
@@ -189,7 +178,7 @@ def _decide(item: Boot, world: World) -> _Decision:
 
 
 def _load(world: World) -> BootRecord:
-    text = world.file(BOOT_OBJECTS)
+    text = world.file(marks.BOOT_OBJECTS)
     if text is None:
         return BootRecord()
     try:
@@ -197,7 +186,7 @@ def _load(world: World) -> BootRecord:
     except Unusable as error:
         world.warn(
             "%s is written anew with what this run is about, for %s; run the other playbooks of this host again."
-            % (BOOT_OBJECTS, error)
+            % (marks.BOOT_OBJECTS, error)
         )
         return BootRecord()
 
@@ -241,7 +230,7 @@ def _is_guarded(text: str) -> bool:
     return "\n# not at boot, but with our rules: " in text
 
 
-def _spell_ask(ask: Forwarding) -> Options:
+def _spell_ask(ask: model.Forwarding) -> arguments.Options:
     return {
         "ipv4": ask.ipv4,
         "ipv6": ask.ipv6,
@@ -254,15 +243,15 @@ def _spell_ask(ask: Forwarding) -> Options:
 def _with_waiting(objects: Objects) -> Objects:
     """Let ends in the namespace of a process wait for it, and ports that lead to such ends."""
     found = dict(objects)
-    lost = {o["name"] for (kind, unused), o in objects.items() if kind == "netns" and o.get(WAITS) == A_PROCESS}
+    lost = {o["name"] for (kind, unused), o in objects.items() if kind == "netns" and o.get(WAITS) == engine.A_PROCESS}
     addresses: set[str] = set()
     for key, options in objects.items():
-        if key[0] == "veth" and (options.get(WAITS) == A_PROCESS or options["peer"].get("netns") in lost):
-            found[key] = {**options, WAITS: A_PROCESS}
+        if key[0] == "veth" and (options.get(WAITS) == engine.A_PROCESS or options["peer"].get("netns") in lost):
+            found[key] = {**options, WAITS: engine.A_PROCESS}
             addresses.update(address.partition("/")[0] for address in options["peer"].get("addresses", ()))
     for key, options in objects.items():
         if key[0] == "port_publish" and options["container_ip"] in addresses:
-            found[key] = {**options, WAITS: A_PROCESS}
+            found[key] = {**options, WAITS: engine.A_PROCESS}
     return found
 
 
@@ -271,14 +260,14 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
     if not world.firewall.in_use:
         there = {path: world.file(path) for path in (*record.rules, HOLD_PATH)}
         return record, {path: text for path, text in there.items() if text is not None}
-    head = file_mark("the rules of this host's networks, for when somebody takes them away")
+    head = marks.file_mark("the rules of this host's networks, for when somebody takes them away")
     found = world.firewall.snapshot([*world.links().values()])
     for item in found:
         if item.trouble:
             world.warn(_WITHOUT_USERS % item.trouble)
-    rules = {BOOT_RULES + item.name: list(item.argv) for item in found}
-    texts = {BOOT_RULES + item.name: head + item.text for item in found}
-    if rules and BOOT_RULES + "nft" not in rules:
+    rules = {marks.BOOT_RULES + item.name: list(item.argv) for item in found}
+    texts = {marks.BOOT_RULES + item.name: head + item.text for item in found}
+    if rules and marks.BOOT_RULES + "nft" not in rules:
         texts[HOLD_PATH] = hold_text(world.firewall.desired.ports)
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
 
@@ -302,7 +291,7 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
 def _is_changed(name: str, world: World) -> bool:
     """Whether a unit has a drop-in of somebody else, which may change its commands."""
     folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
-    ours = {BOOT_DROP_IN, DROP_IN}
+    ours = {marks.BOOT_DROP_IN, marks.DROP_IN}
     return any(set(world.inside(folder)) - ours - set(map(unfinished, ours)) for folder in folders)
 
 
@@ -321,13 +310,13 @@ def _ours() -> list[str]:
         UNIT_PATH,
         *WATCH_PATHS,
         *map(drop_in_path, CALLERS),
-        BOOT_OBJECTS,
+        marks.BOOT_OBJECTS,
     ]
 
 
 def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> bool:
     """Whether we may write a file: it is not there, or it is ours."""
-    if pair[0] is None or is_marked(pair[0]):
+    if pair[0] is None or marks.is_marked(pair[0]):
         return True
     if pair[1] is not None:
         world.warn("%s was not written by this collection, and stays as it is." % path)
@@ -336,7 +325,7 @@ def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> 
 
 def _can_begin(item: Boot, world: World) -> bool:
     """Whether there is a program for the unit, or will be: one that is not there yet would fail at every boot."""
-    if not item.writes_program or world.file(UNIT_PATH) is not None or world.program(BOOT_ENGINE) is not None:
+    if not item.writes_program or world.file(UNIT_PATH) is not None or world.program(marks.BOOT_ENGINE) is not None:
         return True
     try:
         archive.own()
@@ -350,7 +339,7 @@ def _can_begin(item: Boot, world: World) -> bool:
 
 
 def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | None]:
-    there = world.program(BOOT_ENGINE)
+    there = world.program(marks.BOOT_ENGINE)
     if not on:
         return there, None
     if not item.writes_program:
@@ -381,13 +370,13 @@ def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) ->
     }
 
 
-def _file_step(path: str, before: str | None, after: str | None) -> Operation:
+def _file_step(path: str, before: str | None, after: str | None) -> operations.Operation:
     """The step for a file. Only root may read the objects, and an empty folder goes with its last file."""
-    mode = 0o600 if path == BOOT_OBJECTS else 0o644
+    mode = 0o600 if path == marks.BOOT_OBJECTS else 0o644
     own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
     if after is None:
-        return RemoveFile(path, before or "", mode, own_folder)
-    return WriteFile(path, after, before, mode, own_folder=own_folder)
+        return operations.RemoveFile(path, before or "", mode, own_folder)
+    return operations.WriteFile(path, after, before, mode, own_folder=own_folder)
 
 
 def _warn_of_waiting(decided: _Decision, world: World) -> None:
@@ -397,5 +386,5 @@ def _warn_of_waiting(decided: _Decision, world: World) -> None:
     if new:
         world.warn(
             "After a boot, these are missing until the playbook runs again, as they need a process: %s."
-            % enumerate_few(new)
+            % model.enumerate_few(new)
         )

@@ -12,16 +12,14 @@ import json
 import typing as t
 from dataclasses import field
 
-from ..arguments import Options
-from ..marks import BOOT_UNIT, file_mark, is_marked, label
-from ..model import DEFAULT_PROJECT
+from .. import arguments, marks, model
 from ..records import dataclass
 
 VERSION = 1
-_HEAD = file_mark("what %s makes at boot" % BOOT_UNIT)
+_HEAD = marks.file_mark("what %s makes at boot" % marks.BOOT_UNIT)
 
 # Objects by kind and title.
-Objects = dict[tuple[str, str], Options]
+Objects = dict[tuple[str, str], arguments.Options]
 # The key, among the options of an object, that says what the object waits for because it cannot be made at boot. No
 # kind has an option of this name.
 WAITS = "waits"
@@ -53,7 +51,7 @@ class Unusable(Exception):
 
 def parse(text: str) -> BootRecord:
     """The record in a file; raises Unusable."""
-    if not is_marked(text):
+    if not marks.is_marked(text):
         raise Unusable("its first line is not that of this collection")
     try:
         found = json.loads(text.partition("\n")[2])
@@ -79,6 +77,6 @@ def spell(record: BootRecord) -> str:
     return "%s{%s}\n" % (_HEAD, ",\n".join([*lines, '"objects": {%s}' % ",\n".join(sections)]))
 
 
-def label_of(options: Options) -> str:
+def label_of(options: arguments.Options) -> str:
     """The label of an object."""
-    return label(options.get("network") or "", options.get("project") or DEFAULT_PROJECT)
+    return marks.label(options.get("network") or "", options.get("project") or model.DEFAULT_PROJECT)

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from ..marks import BOOT_ENGINE, BOOT_OBJECTS
-from ..model import enumerate_few
+from .. import marks, model
 from ..report import HostReport
 from ..world import World
 from .boot_record import BootRecord, Unusable, parse
@@ -15,23 +14,23 @@ from .boot_units import ENABLED
 
 def at_boot(world: World, report: HostReport) -> str:
     """Yes or no, and why."""
-    text = world.file(BOOT_OBJECTS)
+    text = world.file(marks.BOOT_OBJECTS)
     if text is None:
         return "no: nothing is kept for it"
     if world.file(ENABLED) is None:
         return "no: its unit is not enabled"
-    if world.program(BOOT_ENGINE) is None:
-        return "no: %s is not there" % BOOT_ENGINE
+    if world.program(marks.BOOT_ENGINE) is None:
+        return "no: %s is not there" % marks.BOOT_ENGINE
     try:
         record = parse(text)
     except Unusable as error:
-        return "no: %s: %s" % (BOOT_OBJECTS, error)
+        return "no: %s: %s" % (marks.BOOT_OBJECTS, error)
     newer = _newer(record, report)
     waiting = [title for unused, title in record.waiting()]
-    doubts = ["without newer objects (%s)" % enumerate_few(newer)] if newer else []
+    doubts = ["without newer objects (%s)" % model.enumerate_few(newer)] if newer else []
     if waiting:
         doubts.append(
-            "without objects that wait for other programs or for their processes (%s)" % enumerate_few(waiting)
+            "without objects that wait for other programs or for their processes (%s)" % model.enumerate_few(waiting)
         )
     return ", ".join(["yes", *doubts])
 

@@ -12,22 +12,10 @@ import re
 import shlex
 import typing as t
 
-from ..marks import (
-    AFTER_FIREWALLD,
-    BOOT_DROP_IN,
-    BOOT_ENGINE,
-    BOOT_FOLDER,
-    BOOT_RULES,
-    BOOT_UNIT,
-    FIREWALLD_WATCH,
-    LINK_GROUP,
-    NFT_HOLD,
-    UNITS,
-    file_mark,
-)
+from .. import marks
 
 if t.TYPE_CHECKING:
-    from ..model import PublishedPort
+    from .. import model
 
 Loads = t.Mapping[str, t.Sequence[str]]
 
@@ -46,13 +34,13 @@ CALLERS: t.Mapping[str, tuple[str, ...]] = {
 # These units empty the packet filter before they load their own rules.
 _LOADERS = ("nftables.service", "iptables.service", "ip6tables.service", "netfilter-persistent.service")
 _FIREWALLS = (*_LOADERS, "ufw.service", FIREWALLD)
-_CALL = "systemctl --no-block reload %s" % BOOT_UNIT
+_CALL = "systemctl --no-block reload %s" % marks.BOOT_UNIT
 # firewalld answers nobody while it starts or reloads. What others write by iptables meanwhile, iptables-nft takes for a
 # reason to begin anew, and fails: firewalld is left in its panic then. Without firewalld this fails at once.
 _PING = "busctl --auto-start=no call org.fedoraproject.FirewallD1 / org.freedesktop.DBus.Peer Ping"
 _WAIT = '/bin/sh -c "! systemctl is-active --quiet %s || %s"' % (FIREWALLD, _PING)
-UNIT_PATH = UNITS + BOOT_UNIT
-ENABLED = UNITS + "multi-user.target.wants/" + BOOT_UNIT
+UNIT_PATH = marks.UNITS + marks.BOOT_UNIT
+ENABLED = marks.UNITS + "multi-user.target.wants/" + marks.BOOT_UNIT
 
 
 def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
@@ -61,13 +49,13 @@ def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
     No unit may require it, or a restart of this one would restart that unit as well.
     """
     # -I: without the environment and the user's own packages. Those of the distribution stay, among them pyroute2.
-    run = shlex.join([python, "-I", BOOT_ENGINE, "apply"])
+    run = shlex.join([python, "-I", marks.BOOT_ENGINE, "apply"])
     wait = [_WAIT] if meets_firewalld else []
     # if the engine fails, the guard stays closed
     first = ["ExecStartPre=-%s" % line for line in (*wait, *_loading(loads))]
     # what the user has added to our rules is only there; where our rules are in place, it is refused
     again = [*wait, *('/bin/sh -c "%s 2>/dev/null"' % line for line in _loading(loads))]
-    return file_mark("makes the networks of this host at boot") + "\n".join(
+    return marks.file_mark("makes the networks of this host at boot") + "\n".join(
         [
             "[Unit]",
             "Description=Networks of dockerless.network",
@@ -102,7 +90,7 @@ def _loading(loads: Loads) -> list[str]:
 
 def drop_in_path(name: str) -> str:
     """Where the drop-in for a unit is."""
-    return "%s%s.d/%s" % (UNITS, name, BOOT_DROP_IN)
+    return "%s%s.d/%s" % (marks.UNITS, name, marks.BOOT_DROP_IN)
 
 
 def drop_in(name: str, has_reload: bool, loads: Loads, joint: Joint) -> str:
@@ -113,19 +101,19 @@ def drop_in(name: str, has_reload: bool, loads: Loads, joint: Joint) -> str:
     """
     holds = joint and not _in_nft(loads)
     commands = _loading(loads) if name in _LOADERS and (not joint or holds) else []
-    commands += ["nft delete table " + NFT_HOLD] if holds else []
-    commands.append(_CALL if name != FIREWALLD else "systemctl --no-block start %s" % AFTER_FIREWALLD)
+    commands += ["nft delete table " + marks.NFT_HOLD] if holds else []
+    commands.append(_CALL if name != FIREWALLD else "systemctl --no-block start %s" % marks.AFTER_FIREWALLD)
     verbs = [verb for verb in CALLERS[name] if verb != _RELOAD or has_reload]
     lines = [line for verb, theirs in joint.items() for line in (verb + "=", "%s=%s" % (verb, _instead(verb, theirs)))]
     lines += ["%s=-%s" % (verb, command) for verb in verbs for command in commands]
-    unit_lines = ["[Unit]", "Wants=%s" % FIREWALLD_WATCH, ""] if name == FIREWALLD else []
+    unit_lines = ["[Unit]", "Wants=%s" % marks.FIREWALLD_WATCH, ""] if name == FIREWALLD else []
     text = "\n".join([*unit_lines, "[Service]", *lines, ""])
-    return file_mark("brings back the rules that %s takes away" % name) + text
+    return marks.file_mark("brings back the rules that %s takes away" % name) + text
 
 
 # ---- reloads that no unit hears of
 
-WATCH_PATHS = (UNITS + FIREWALLD_WATCH, UNITS + AFTER_FIREWALLD)
+WATCH_PATHS = (marks.UNITS + marks.FIREWALLD_WATCH, marks.UNITS + marks.AFTER_FIREWALLD)
 
 
 def watch(loads: Loads) -> dict[str, str]:
@@ -134,7 +122,7 @@ def watch(loads: Loads) -> dict[str, str]:
 
     It writes what it loads by iptables into files in its folder first.
     """
-    taken = {path: argv for path, argv in loads.items() if path != BOOT_RULES + "nft"}
+    taken = {path: argv for path, argv in loads.items() if path != marks.BOOT_RULES + "nft"}
     commands = [_PING, *_loading(taken), _CALL]
     path = ["[Unit]", "Description=Reloads of firewalld", "", "[Path]", "PathChanged=/run/firewalld", ""]
     after = ["[Unit]", "Description=Rules of dockerless.network after a reload of firewalld", "StartLimitIntervalSec=0"]
@@ -142,8 +130,9 @@ def watch(loads: Loads) -> dict[str, str]:
     after += ["", "[Service]", "Type=oneshot", "StandardError=null"]
     after += [*("ExecStart=-%s" % command for command in commands), ""]
     return {
-        WATCH_PATHS[0]: file_mark("tells %s that firewalld reloads" % AFTER_FIREWALLD) + "\n".join(path),
-        WATCH_PATHS[1]: file_mark("brings back the rules that a reload of firewalld takes away") + "\n".join(after),
+        WATCH_PATHS[0]: marks.file_mark("tells %s that firewalld reloads" % marks.AFTER_FIREWALLD) + "\n".join(path),
+        WATCH_PATHS[1]: marks.file_mark("brings back the rules that a reload of firewalld takes away")
+        + "\n".join(after),
     }
 
 
@@ -157,7 +146,7 @@ _NFT = re.compile(r"(/\S+/)?nft")
 
 def joint_path(verb: str) -> str:
     """The file that a unit loads for an option of systemd: what it would load without us, and our rules."""
-    return "%s/nftables.%s" % (BOOT_FOLDER, verb[len("Exec") :].lower())
+    return "%s/nftables.%s" % (marks.BOOT_FOLDER, verb[len("Exec") :].lower())
 
 
 JOINT_PATHS = tuple(map(joint_path, _JOINABLE))
@@ -175,7 +164,7 @@ def joint_of(theirs: str, loads: Loads) -> Joint:
 
 
 def _in_nft(loads: Loads) -> bool:
-    return BOOT_RULES + "nft" in loads
+    return marks.BOOT_RULES + "nft" in loads
 
 
 def _words(command: str) -> list[str]:
@@ -192,14 +181,14 @@ def joint_text(words: t.Sequence[str], loads: Loads) -> str:
     Rules of iptables cannot be in it. It has rules that hold their place for the moment instead.
     """
     theirs = 'include "%s"' % words[2] if words[1] == "-f" else " ".join(words[1:])
-    head = file_mark("what nftables.service loads, and our rules in the same transaction")
-    return '%s%s\ninclude "%s"\n' % (head, theirs, BOOT_RULES + "nft" if _in_nft(loads) else HOLD_PATH)
+    head = marks.file_mark("what nftables.service loads, and our rules in the same transaction")
+    return '%s%s\ninclude "%s"\n' % (head, theirs, marks.BOOT_RULES + "nft" if _in_nft(loads) else HOLD_PATH)
 
 
-HOLD_PATH = BOOT_FOLDER + "/nftables.hold"
+HOLD_PATH = marks.BOOT_FOLDER + "/nftables.hold"
 
 
-def hold_text(ports: t.Iterable[PublishedPort]) -> str:
+def hold_text(ports: t.Iterable[model.PublishedPort]) -> str:
     """Rules that keep what is new out for the moment: a client of TCP is not refused, but asks once more.
 
     They stand behind connection tracking and before the translation of addresses. What is under way is only translated
@@ -207,17 +196,19 @@ def hold_text(ports: t.Iterable[PublishedPort]) -> str:
     """
     told = [(_at(port), port.protocol, port.host_ports) for port in sorted(ports, key=str)]
     rules = ["ct state new %s %s dport %s drop" % words for words in told]
-    ways = ["ct state new %sgroup %d drop" % (way, LINK_GROUP) for way in ("iif", "oif")]
+    ways = ["ct state new %sgroup %d drop" % (way, marks.LINK_GROUP) for way in ("iif", "oif")]
     chains = [
         _chain("ports", "filter hook prerouting priority -150", rules),
         _chain("networks", "filter hook forward priority 0", ways),
         _chain("translation", "nat hook prerouting priority -100", ()),
     ]
-    head = file_mark("what is in the place of our rules while nftables.service and iptables-restore(8) load theirs")
-    return "%stable %s {\n%s}\n" % (head, NFT_HOLD, "".join(chains))
+    head = marks.file_mark(
+        "what is in the place of our rules while nftables.service and iptables-restore(8) load theirs"
+    )
+    return "%stable %s {\n%s}\n" % (head, marks.NFT_HOLD, "".join(chains))
 
 
-def _at(port: PublishedPort) -> str:
+def _at(port: model.PublishedPort) -> str:
     """Where a port is published, as nft matches it."""
     if port.host_ip is not None:
         return "%s daddr %s" % ("ip" if port.host_ip.version == 4 else "ip6", port.host_ip)

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ..marks import UNMANAGED, UNMANAGED_BY_NM, file_mark, is_marked
-from ..operations import Operation, RemoveFile, RunTool
+from .. import marks, operations
 from ..world import World
 
 _NETWORKD = "/run/systemd/netif/state"  # exists while it runs
 _NETWORK_MANAGER = "/run/NetworkManager"  # has files in it
 # The command by which each of them reads its files again; the manager may have been stopped.
 _REREAD: t.Mapping[str, str] = {
-    UNMANAGED: "networkctl reload || true",
-    UNMANAGED_BY_NM: "nmcli general reload conf || true",
+    marks.UNMANAGED: "networkctl reload || true",
+    marks.UNMANAGED_BY_NM: "nmcli general reload conf || true",
 }
 UNMANAGED_PATHS = tuple(_REREAD)
 
@@ -28,20 +27,22 @@ UNMANAGED_PATHS = tuple(_REREAD)
 def unmanaged(names: t.Sequence[str], world: World) -> dict[str, str]:
     """The files, by the names of links of ours. One that is there stays: its manager may not run at this moment."""
     found: dict[str, str] = {}
-    if names and (world.file(_NETWORKD) is not None or is_marked(world.file(UNMANAGED) or "")):
+    if names and (world.file(_NETWORKD) is not None or marks.is_marked(world.file(marks.UNMANAGED) or "")):
         text = "[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n" % " ".join(names)
-        found[UNMANAGED] = file_mark("keeps systemd-networkd from the links of this host's networks") + text
-    if names and (world.inside(_NETWORK_MANAGER) or is_marked(world.file(UNMANAGED_BY_NM) or "")):
+        found[marks.UNMANAGED] = marks.file_mark("keeps systemd-networkd from the links of this host's networks") + text
+    if names and (world.inside(_NETWORK_MANAGER) or marks.is_marked(world.file(marks.UNMANAGED_BY_NM) or "")):
         text = "[keyfile]\nunmanaged-devices+=%s\n" % ";".join("interface-name:=%s" % name for name in names)
-        found[UNMANAGED_BY_NM] = file_mark("keeps NetworkManager from the links of this host's networks") + text
+        found[marks.UNMANAGED_BY_NM] = (
+            marks.file_mark("keeps NetworkManager from the links of this host's networks") + text
+        )
     return found
 
 
-def unmanaged_steps(path: str, before: str | None, after: str | None) -> list[Operation]:
+def unmanaged_steps(path: str, before: str | None, after: str | None) -> list[operations.Operation]:
     """The steps for such a file, before our links come or when others may manage them again."""
     reread = ("sh", "-c", _REREAD[path])
     if after is None:
-        return [RemoveFile(path, before or ""), RunTool(reread, reread)]
+        return [operations.RemoveFile(path, before or ""), operations.RunTool(reread, reread)]
     from ..boot_operations import TellFirst, WriteFirst
 
     return [WriteFirst(path, after, before), TellFirst(reread, reread)]

@@ -8,55 +8,38 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
+from .. import arguments, engine, marks, model
 from .. import parsing as read
-from ..arguments import NETWORK, Arguments, Options
-from ..engine import OTHERS, Description, NetworkKind, StepKind, Stored
 from ..firewall.choice import BACKEND
 from ..kernel.state import BridgeValues, Link
-from ..marks import LINK_GROUP, alias, label_of, name_of
-from ..model import HOST, Bridge, Conflict, Interface, InvalidRequest, spelled
 from ..ownership import Holding
 from ..records import replace
 from ..world import Claims, World, described, is_ours
-from .common import (
-    address_steps,
-    belongs,
-    compact,
-    foreseen,
-    gets_ipv6,
-    has_ipv6,
-    link_steps,
-    link_values,
-    new_sysctls,
-    options_of,
-    refuse_narrow,
-    restore_subnets,
-    sysctl_steps,
-)
+from . import common
 from .overlaps import first_overlap
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 
-class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
+class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]):
     """A bridge that we make and keep as requested, or one of somebody else that is used as it is."""
 
     name = "bridge"
-    ARGUMENTS: t.ClassVar[Arguments] = {
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {
         "name": {"type": "str", "required": True},
         "addresses": {"type": "list", "elements": "str"},
         "mtu": {"type": "int"},
         "mac_address": {"type": "str"},
         "stp": {"type": "bool", "default": False},
         "allow_overlap": {"type": "bool", "default": False},
-        **NETWORK,
+        **arguments.NETWORK,
         **BACKEND,
     }
 
-    def parse(self, options: Options) -> Bridge:
+    def parse(self, options: arguments.Options) -> model.Bridge:
         addresses = options.get("addresses")
-        return Bridge(
+        return model.Bridge(
             name=read.new_link_name("name", options["name"]),
             addresses=None if addresses is None else read.interfaces("addresses", addresses),
             mtu=read.mtu("mtu", options.get("mtu")),
@@ -66,45 +49,45 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
             allow_overlap=bool(options.get("allow_overlap")),
         )
 
-    def check(self, items: t.Sequence[Bridge]) -> None:
+    def check(self, items: t.Sequence[model.Bridge]) -> None:
         names: set[str] = set()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("Bridge %s is requested twice." % item.name)
+                raise model.InvalidRequest("Bridge %s is requested twice." % item.name)
             names.add(item.name)
         checked = [item for item in items if not item.allow_overlap]
         addresses = {(item.name, address.network): address for item in checked for address in item.addresses or ()}
         found = first_overlap((subnet, name) for name, subnet in addresses)
         if found is not None:
             (one, first), (two, second) = found
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "Bridges %s and %s overlap: %s and %s; give one of them another subnet, or insist with allow_overlap."
                 % (first, second, addresses[first, one], addresses[second, two])
             )
 
-    def title(self, item: Bridge) -> str:
+    def title(self, item: model.Bridge) -> str:
         return "bridge %s" % item.name
 
-    def claim(self, item: Bridge, state: str, claims: Claims) -> None:
+    def claim(self, item: model.Bridge, state: str, claims: Claims) -> None:
         if item.addresses is not None:
             claims.addresses.add(item.name)
 
-    def holdings(self, item: Bridge, state: str, world: World) -> t.Iterable[Holding]:
+    def holdings(self, item: model.Bridge, state: str, world: World) -> t.Iterable[Holding]:
         return [("Bridge %s" % item.name, world.label(item.name))]
 
-    def resolve(self, item: Bridge, state: str, world: World) -> Bridge:
+    def resolve(self, item: model.Bridge, state: str, world: World) -> model.Bridge:
         link = world.links().get(item.name)
         if state == "absent" or (link is not None and not is_ours(link)):
             return item
         mtu = item.mtu if item.mtu is not None else world.default_mtu()
         kept = () if link is None else link.addresses
-        refuse_narrow(self.title(item), mtu, kept if item.addresses is None else item.addresses)
+        common.refuse_narrow(self.title(item), mtu, kept if item.addresses is None else item.addresses)
         return replace(item, mtu=mtu, mac_address=item.mac_address or stable_mac(world.machine_id(), item.name))
 
-    def remark(self, item: Bridge, world: World) -> None:
+    def remark(self, item: model.Bridge, world: World) -> None:
         versions = {address.version for address in item.addresses or ()}
         # the kernel uses the greater of this value and the link's own
-        if 4 in versions and world.sysctl(HOST, "net/ipv4/conf/all/arp_ignore") == "8":
+        if 4 in versions and world.sysctl(model.HOST, "net/ipv4/conf/all/arp_ignore") == "8":
             text = (
                 "net.ipv4.conf.all.arp_ignore is 8, so that this host answers nobody who asks for the gateway on these"
                 " bridges, and endpoints do not get out; set it to 2 or less: %s."
@@ -118,118 +101,120 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
             )
             world.remark(text, item.name)
 
-    def stored(self, item: Bridge, world: World) -> Stored:
-        options = options_of(
+    def stored(self, item: model.Bridge, world: World) -> engine.Stored:
+        options = common.options_of(
             name=item.name,
             mtu=item.mtu,
             mac_address=item.mac_address,
             stp=item.stp,
             allow_overlap=item.allow_overlap,
-            **belongs(item.network),
+            **common.belongs(item.network),
         )
         if item.addresses is not None:  # an empty list is not the same as no list
             options["addresses"] = list(map(str, item.addresses))
         link = world.links().get(item.name)
-        return Stored(options, "" if link is None or is_ours(link) else OTHERS)
+        return engine.Stored(options, "" if link is None or is_ours(link) else engine.OTHERS)
 
-    def observed(self, item: Bridge, world: World) -> Description:
+    def observed(self, item: model.Bridge, world: World) -> engine.Description:
         link = world.links().get(item.name)
         if link is None:
             return None
-        return compact(
+        return common.compact(
             name=link.name,
-            addresses=None if item.addresses is None else spelled(link.addresses),
+            addresses=None if item.addresses is None else model.spelled(link.addresses),
             mtu=link.mtu,
             mac_address=link.mac_address,
-            stp=link_values(link)["stp"],
+            stp=common.link_values(link)["stp"],
             up=link.up,
-            **belongs(label_of(link.alias)),
+            **common.belongs(marks.label_of(link.alias)),
         )
 
-    def wanted(self, item: Bridge, observed: Description, world: World) -> Description:
+    def wanted(self, item: model.Bridge, observed: engine.Description, world: World) -> engine.Description:
         there = observed or {}
-        return compact(
+        return common.compact(
             name=item.name,
-            addresses=None if item.addresses is None else spelled(item.addresses),
+            addresses=None if item.addresses is None else model.spelled(item.addresses),
             mtu=item.mtu if item.mtu is not None else there.get("mtu"),
             mac_address=item.mac_address or there.get("mac_address"),
             stp=item.stp if item.mtu is not None or not there else there.get("stp"),
             up=True if item.mtu is not None or not there else there.get("up"),
-            **belongs(item.network),
+            **common.belongs(item.network),
         )
 
-    def plan(self, item: Bridge, state: str, world: World) -> list[Operation]:
+    def plan(self, item: model.Bridge, state: str, world: World) -> list[operations.Operation]:
         link = world.links().get(item.name)
         if state == "absent":
             return self._plan_absent(item, link, world)
         if link is None:
             return self._plan_new(item, world)
         if link.kind != "bridge":
-            raise Conflict("%s is there already, and is not a bridge but %s." % (item.name, described(link)))
+            raise model.Conflict("%s is there already, and is not a bridge but %s." % (item.name, described(link)))
         if not is_ours(link):
             return self._use(item, link)
         return self._plan_ours(item, link, world)
 
-    def _plan_new(self, item: Bridge, world: World) -> list[Operation]:
+    def _plan_new(self, item: model.Bridge, world: World) -> list[operations.Operation]:
         self._refuse_overlaps(item, item.addresses or (), world)
         world.put_link(self._link(item, Link(item.name, 0, "bridge")))
         sysctls = self._sysctls(item, world)
         for key, value in sysctls:
-            world.put_sysctl(HOST, key, value)
+            world.put_sysctl(model.HOST, key, value)
         return self.make(item, sysctls)
 
     @staticmethod
-    def _refuse_overlaps(item: Bridge, addresses: t.Iterable[Interface], world: World) -> None:
-        owner = item.name + (" of network %s" % name_of(item.network) if item.network else "")
+    def _refuse_overlaps(item: model.Bridge, addresses: t.Iterable[model.Interface], world: World) -> None:
+        owner = item.name + (" of network %s" % marks.name_of(item.network) if item.network else "")
         for address in () if item.allow_overlap else addresses:
             world.refuse_overlap(item.name, address, owner)
 
     @staticmethod
-    def make(item: Bridge, sysctls: t.Iterable[tuple[str, str]]) -> list[Operation]:
+    def make(item: model.Bridge, sysctls: t.Iterable[tuple[str, str]]) -> list[operations.Operation]:
         """The steps that make a bridge where there is none."""
-        from ..link_operations import AddBridge, SetLink
+        from .. import link_operations
 
-        steps: list[Operation] = [AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)]
+        steps: list[operations.Operation] = [
+            link_operations.AddBridge(item.name, item.mac_address or "", item.mtu, item.stp)
+        ]
         # the request that makes a link cannot carry an alias, and a killed run must not lose the link's label
-        steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
-        steps += new_sysctls(HOST, sysctls)
-        steps += address_steps(HOST, item.name, (), item.addresses)
-        return steps + link_steps(HOST, item.name, {}, {"up": True})
+        steps.append(link_operations.SetLink(model.HOST, item.name, (("alias", marks.alias(item.network)),)))
+        steps += common.new_sysctls(model.HOST, sysctls)
+        steps += common.address_steps(model.HOST, item.name, (), item.addresses)
+        return steps + common.link_steps(model.HOST, item.name, {}, {"up": True})
 
-    def _plan_ours(self, item: Bridge, link: Link, world: World) -> list[Operation]:
+    def _plan_ours(self, item: model.Bridge, link: Link, world: World) -> list[operations.Operation]:
         self._refuse_overlaps(item, [new for new in item.addresses or () if new not in link.addresses], world)
         wanted = {
             "mtu": item.mtu,
             "address": item.mac_address,
-            "group": LINK_GROUP,
-            "alias": alias(item.network),
+            "group": marks.LINK_GROUP,
+            "alias": marks.alias(item.network),
             "stp": item.stp,
             "up": True,
         }
-        steps: list[Operation] = []
-        if gets_ipv6(link, item.mtu):
+        steps: list[operations.Operation] = []
+        if common.gets_ipv6(link, item.mtu):
             # no IPv6 packet comes in before its sysctls are set
-            steps += link_steps(HOST, item.name, link_values(link), {"up": False})
-            steps += link_steps(HOST, item.name, link_values(link), {"mtu": item.mtu})
+            steps += common.link_steps(model.HOST, item.name, common.link_values(link), {"up": False})
+            steps += common.link_steps(model.HOST, item.name, common.link_values(link), {"mtu": item.mtu})
             link = replace(link, up=False, mtu=item.mtu or link.mtu)
-        steps += sysctl_steps(HOST, self._sysctls(item, world), world)
-        steps += address_steps(HOST, item.name, link.addresses, item.addresses)
-        steps += link_steps(HOST, item.name, link_values(link), wanted)
-        steps += restore_subnets("bridge %s" % item.name, HOST, link, item.addresses, world)
+        steps += common.sysctl_steps(model.HOST, self._sysctls(item, world), world)
+        steps += common.address_steps(model.HOST, item.name, link.addresses, item.addresses)
+        steps += common.link_steps(model.HOST, item.name, common.link_values(link), wanted)
+        steps += common.restore_subnets("bridge %s" % item.name, model.HOST, link, item.addresses, world)
         world.put_link(self._link(item, link))
         return steps
 
     @staticmethod
-    def _link(item: Bridge, link: Link) -> Link:
+    def _link(item: model.Bridge, link: Link) -> Link:
         addresses = link.addresses if item.addresses is None else item.addresses
         mac_address = item.mac_address or link.mac_address
         link = replace(link, mtu=item.mtu or link.mtu, mac_address=mac_address, addresses=addresses, up=True)
-        return replace(link, alias=alias(item.network), group=LINK_GROUP, details=BridgeValues(item.stp))
+        return replace(link, alias=marks.alias(item.network), group=marks.LINK_GROUP, details=BridgeValues(item.stp))
 
     @staticmethod
-    def _sysctls(item: Bridge, world: World) -> list[tuple[str, str]]:
-        needed = foreseen(item.name, item.addresses or (), world)
-        if not has_ipv6(world, item.mtu):
+    def _sysctls(item: model.Bridge, world: World) -> list[tuple[str, str]]:
+        needed = common.foreseen(item.name, item.addresses or (), world)
+        if not common.has_ipv6(world, item.mtu):
             return needed
         conf = "net/ipv6/conf/%s/" % item.name
         # An endpoint could give the host a default route by a router advertisement (CVE-2020-13401). When the host
@@ -238,34 +223,34 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
         return [*needed, (conf + "accept_ra", "0"), (conf + "accept_dad", "0")]
 
     @staticmethod
-    def _use(item: Bridge, link: Link) -> list[Operation]:
+    def _use(item: model.Bridge, link: Link) -> list[operations.Operation]:
         """Use a bridge of somebody else as it is; raise Conflict if it differs from the request."""
         for address in item.addresses or ():
             if address not in link.addresses:
-                raise Conflict(
+                raise model.Conflict(
                     "Bridge %s was not made by this collection and has %s, not %s; add the address where the bridge is"
                     " made, or choose another name."
-                    % (item.name, ", ".join(spelled(link.addresses)) or "no address", address)
+                    % (item.name, ", ".join(model.spelled(link.addresses)) or "no address", address)
                 )
         for option, there, wanted in (
             ("mtu", link.mtu, item.mtu),
             ("mac_address", link.mac_address, item.mac_address),
         ):
             if wanted is not None and there != wanted:
-                raise Conflict(
+                raise model.Conflict(
                     "Bridge %s was not made by this collection and has %s %s, not %s;"
                     " change it where the bridge is made." % (item.name, option, there, wanted)
                 )
         return []
 
     @staticmethod
-    def _plan_absent(item: Bridge, link: Link | None, world: World) -> list[Operation]:
+    def _plan_absent(item: model.Bridge, link: Link | None, world: World) -> list[operations.Operation]:
         if link is None:
             return []
         if not is_ours(link):
             world.warn("Bridge %s was not made by this collection, and stays." % item.name)
             return []
-        from ..link_operations import DeleteLinks, SetLink
+        from .. import link_operations
 
         ports = [port for port in world.links().values() if port.master == item.name]
         strangers = [port.name for port in ports if not is_ours(port)]
@@ -273,26 +258,31 @@ class BridgeKind(NetworkKind[Bridge], StepKind[Bridge]):
             world.warn("Bridge %s had ports of others, now without a bridge: %s." % (item.name, ", ".join(strangers)))
         there = _as_it_is(link)
         again = [*BridgeKind.make(there, BridgeKind._sysctls(there, world))]
-        again += [SetLink(HOST, port.name, (("master", item.name),)) for port in ports]
+        again += [link_operations.SetLink(model.HOST, port.name, (("master", item.name),)) for port in ports]
         local = "net/ipv4/conf/%s/route_localnet" % item.name  # of sysctl_forward, and goes with the link
-        if world.sysctl(HOST, local) not in (None, "0"):
-            again += new_sysctls(HOST, [(local, "1")])
+        if world.sysctl(model.HOST, local) not in (None, "0"):
+            again += common.new_sysctls(model.HOST, [(local, "1")])
         world.drop_link(item.name)
-        return [DeleteLinks((item.name,), tuple(again))]
+        return [link_operations.DeleteLinks((item.name,), tuple(again))]
 
 
-def _ends_here(item: Bridge, world: World) -> bool:
+def _ends_here(item: model.Bridge, world: World) -> bool:
     """Whether the host has IPv6 turned off on all other interfaces, so that nothing leads further."""
-    if world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") != "1":
+    if world.sysctl(model.HOST, "net/ipv6/conf/all/disable_ipv6") != "1":
         return False
     policy = world.firewall.policies.get(item.name)
     others = [link for link in world.links().values() if link.name != "lo" and not is_ours(link)]
     return not (policy and policy.internal) and all(a.version == 4 for link in others for a in link.addresses)
 
 
-def _as_it_is(link: Link) -> Bridge:
-    return Bridge(
-        link.name, link.addresses, link.mtu, link.mac_address, bool(link_values(link)["stp"]), label_of(link.alias)
+def _as_it_is(link: Link) -> model.Bridge:
+    return model.Bridge(
+        link.name,
+        link.addresses,
+        link.mtu,
+        link.mac_address,
+        bool(common.link_values(link)["stp"]),
+        marks.label_of(link.alias),
     )
 
 

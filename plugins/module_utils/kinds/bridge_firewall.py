@@ -7,37 +7,34 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, engine, marks, model
 from .. import parsing as read
-from ..arguments import NETWORK, POLICY, WARN, Arguments, Options
-from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
-from ..marks import name_of
-from ..model import ANYWHERE, Address, BridgePolicy, Conflict, Flow, InvalidRequest, Network, lies_in, overlap
 from ..ownership import Holding, owner
 from ..records import dataclass, replace
 from ..world import Claims, World
-from .common import belongs, compact, remark_internal
+from . import common
 from .overlaps import Owned, first_overlap
 
 
 @dataclass(frozen=True)
-class _ByAddresses(BridgePolicy):
+class _ByAddresses(model.BridgePolicy):
     """A policy whose subnets are those of the host's addresses on the bridge."""
 
 
-class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
+class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind[model.BridgePolicy]):
     """The policy of a bridge."""
 
     name = "bridge_firewall"
-    ARGUMENTS: t.ClassVar[Arguments] = {**POLICY, **WARN, **NETWORK, **BACKEND}
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {**arguments.POLICY, **arguments.WARN, **arguments.NETWORK, **BACKEND}
     NAMES = ("allow",)
 
-    def parse(self, options: Options) -> BridgePolicy:
+    def parse(self, options: arguments.Options) -> model.BridgePolicy:
         bridge, given, gateways = read.link_name("bridge", options["bridge"]), options.get("subnets"), None
         if options.get("gateways") is not None:
             gateways = tuple(read.address("gateways", value) for value in options["gateways"])
-        kind = BridgePolicy if given is not None else _ByAddresses
+        kind = model.BridgePolicy if given is not None else _ByAddresses
         return checked(
             kind(
                 bridge=bridge,
@@ -53,20 +50,20 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
             )
         )
 
-    def check(self, items: t.Sequence[BridgePolicy]) -> None:
+    def check(self, items: t.Sequence[model.BridgePolicy]) -> None:
         bridges: set[str] = set()
         for item in items:
             if item.bridge in bridges:
-                raise InvalidRequest("Bridge %s is requested twice." % item.bridge)
+                raise model.InvalidRequest("Bridge %s is requested twice." % item.bridge)
             bridges.add(item.bridge)
         found = first_overlap((subnet, item.bridge) for item in items for subnet in item.subnets)
         if found is not None:
             raise _overlap(found[1], found[0])
 
-    def title(self, item: BridgePolicy) -> str:
+    def title(self, item: model.BridgePolicy) -> str:
         return "firewall of bridge %s" % item.bridge
 
-    def resolve(self, item: BridgePolicy, state: str, world: World) -> BridgePolicy:
+    def resolve(self, item: model.BridgePolicy, state: str, world: World) -> model.BridgePolicy:
         if state == "absent":
             return item
         link = world.links().get(item.bridge)
@@ -75,47 +72,47 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
         addresses = () if link is None else link.addresses
         if isinstance(item, _ByAddresses):
             subnets = read.networks("subnets", [str(address.network) for address in addresses])
-            item = BridgePolicy(**dict(vars(item), subnets=subnets))
+            item = model.BridgePolicy(**dict(vars(item), subnets=subnets))
         if item.gateways is None:
             flows = _to_host(item.allow, [address.ip for address in addresses])
             item = replace(item, allow=tuple(sorted(flows, key=str)))
         return self._without_idle(item, world)
 
     @staticmethod
-    def _without_idle(item: BridgePolicy, world: World) -> BridgePolicy:
+    def _without_idle(item: model.BridgePolicy, world: World) -> model.BridgePolicy:
         """The policy without flows that have no effect: what is open already cannot be opened."""
         for flow in item.host_flows if item.subnets else ():
-            if flow.source.prefixlen and not any(overlap(flow.source, subnet) for subnet in item.subnets):
-                raise InvalidRequest(
+            if flow.source.prefixlen and not any(model.overlap(flow.source, subnet) for subnet in item.subnets):
+                raise model.InvalidRequest(
                     "Bridge %s: allow.to %s opens the host to the bridge's endpoints, and allow.from %s is not an"
                     " address of an endpoint. Other clients use the host's other addresses."
                     % (item.bridge, flow.to.network_address, flow.source)
                 )
         for flow, reason in idle_flows(item):
-            what = "%s of %s" % (_spell_flow(flow), name_of(item.network) or item.bridge)
+            what = "%s of %s" % (_spell_flow(flow), marks.name_of(item.network) or item.bridge)
             world.remark("These entries of allow have no effect, for %s: %%s." % reason, what)
         return replace(item, allow=item.inner_flows) if item.host_access else item
 
-    def holdings(self, item: BridgePolicy, state: str, world: World) -> t.Iterable[Holding]:
+    def holdings(self, item: model.BridgePolicy, state: str, world: World) -> t.Iterable[Holding]:
         there = world.firewall.policies.get(item.bridge)
         found = [("The firewall of bridge %s" % item.bridge, "" if there is None else there.network)]
         return found if state == "absent" else [*found, ("Bridge %s" % item.bridge, world.label(item.bridge))]
 
-    def stored(self, item: BridgePolicy, world: World) -> Stored:
-        return Stored(self.describe(item))
+    def stored(self, item: model.BridgePolicy, world: World) -> engine.Stored:
+        return engine.Stored(self.describe(item))
 
-    def observed(self, item: BridgePolicy, world: World) -> Description:
+    def observed(self, item: model.BridgePolicy, world: World) -> engine.Description:
         world.firewall.use()
         there = world.firewall.policies.get(item.bridge)
         return None if there is None else self.describe(there)
 
-    def wanted(self, item: BridgePolicy, observed: Description, world: World) -> Description:
+    def wanted(self, item: model.BridgePolicy, observed: engine.Description, world: World) -> engine.Description:
         return self.describe(item)
 
     @staticmethod
-    def describe(item: BridgePolicy) -> dict[str, object]:
+    def describe(item: model.BridgePolicy) -> dict[str, object]:
         """The object in the words of the options."""
-        return compact(
+        return common.compact(
             bridge=item.bridge,
             subnets=[str(subnet) for subnet in item.subnets],
             internal=item.internal,
@@ -125,59 +122,59 @@ class BridgeFirewallKind(NetworkKind[BridgePolicy], RuleKind[BridgePolicy]):
             host_access="allow" if item.host_access else "deny",
             allow=[_describe_flow(flow) for flow in item.allow],
             gateways=sorted({str(flow.to.network_address) for flow in item.host_flows}) or None,
-            **belongs(item.network),
+            **common.belongs(item.network),
         )
 
-    def claim(self, item: BridgePolicy, state: str, claims: Claims) -> None:
+    def claim(self, item: model.BridgePolicy, state: str, claims: Claims) -> None:
         claims.policies.add(item.bridge)
 
-    def change(self, item: BridgePolicy, state: str, rules: FirewallSession, world: World) -> None:
+    def change(self, item: model.BridgePolicy, state: str, rules: FirewallSession, world: World) -> None:
         rules.policies.pop(item.bridge, None)
         if state == "present":
             for bridge in sorted(rules.policies.keys() - world.claims.policies):
                 _refuse_overlap(item, rules.policies[bridge])
             rules.policies[item.bridge] = item
 
-    def remark(self, item: BridgePolicy, world: World) -> None:
+    def remark(self, item: model.BridgePolicy, world: World) -> None:
         for link in item.trusted_interfaces:
             if link not in world.links():
                 text = (
                     "There is no interface %s on this host now, and these networks name it in trusted_interfaces: %%s."
                 )
-                world.remark(text % link, name_of(item.network) or item.bridge)
+                world.remark(text % link, marks.name_of(item.network) or item.bridge)
         if item.internal:
             self._remark_ports(item, world)
 
     @staticmethod
-    def _remark_ports(item: BridgePolicy, world: World) -> None:
+    def _remark_ports(item: model.BridgePolicy, world: World) -> None:
         """Warn of ports that are published already."""
         for port in world.firewall.ports:
             if port.bridge == item.bridge:
-                remark_internal(port, world)
+                common.remark_internal(port, world)
 
 
-def parse_trusted(options: Options) -> tuple[str, ...]:
+def parse_trusted(options: arguments.Options) -> tuple[str, ...]:
     """The option ``trusted_interfaces``; raises InvalidRequest."""
     names = options.get("trusted_interfaces") or ()
     return tuple(sorted({read.link_name("trusted_interfaces", name) for name in names}))
 
 
-def parse_flow(item: Options, bridge: str) -> Flow:
+def parse_flow(item: arguments.Options, bridge: str) -> model.Flow:
     """An entry of the option ``allow``; raises InvalidRequest."""
     to = read.network("allow.to", item["to"])
-    source = ANYWHERE[to.version] if item.get("from") is None else read.network("allow.from", item["from"])
+    source = model.ANYWHERE[to.version] if item.get("from") is None else read.network("allow.from", item["from"])
     protocol = read.protocol("allow.protocol", item["protocol"]) if item.get("protocol") else ""
     ports = None if item.get("port") is None else read.port_range("allow.port", item["port"])
     if source.version != to.version:
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "Bridge %s: nothing flows from %s to %s, which are of two families." % (bridge, source, to)
         )
     if ports is not None and not protocol:
-        raise InvalidRequest("Bridge %s: allow.port %s needs allow.protocol as well." % (bridge, ports))
-    return Flow(source, to, protocol, ports)
+        raise model.InvalidRequest("Bridge %s: allow.port %s needs allow.protocol as well." % (bridge, ports))
+    return model.Flow(source, to, protocol, ports)
 
 
-def checked(item: BridgePolicy) -> BridgePolicy:
+def checked(item: model.BridgePolicy) -> model.BridgePolicy:
     """The policy as it is compared, with its flows to the host marked as such.
 
     Raises InvalidRequest when its parts contradict one another.
@@ -186,45 +183,51 @@ def checked(item: BridgePolicy) -> BridgePolicy:
     for flow in flows if item.subnets else ():
         _require_inside(flow, item.bridge, item.subnets, item.gateways or ())
     if item.internal and (item.trusted_interfaces or item.direct_access):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "Bridge %s: an internal network has no way in; leave out trusted_interfaces and direct_access."
             % item.bridge
         )
     return replace(item, allow=tuple(flows))
 
 
-def _describe_flow(flow: Flow) -> dict[str, object]:
+def _describe_flow(flow: model.Flow) -> dict[str, object]:
     ends = {"from": str(flow.source), "to": str(flow.to)}
-    return dict(ends, **compact(protocol=flow.protocol or None, port=None if flow.ports is None else str(flow.ports)))
+    return dict(
+        ends, **common.compact(protocol=flow.protocol or None, port=None if flow.ports is None else str(flow.ports))
+    )
 
 
-def _spell_flow(flow: Flow) -> str:
+def _spell_flow(flow: model.Flow) -> str:
     ends = "to %s" % _spell_end(flow.to)
     return "from %s %s" % (_spell_end(flow.source), ends) if flow.source.prefixlen else ends
 
 
-def _spell_end(end: Network) -> str:
+def _spell_end(end: model.Network) -> str:
     return str(end.network_address if end.prefixlen == end.max_prefixlen else end)
 
 
-def _to_host(flows: t.Iterable[Flow], gateways: t.Collection[Address]) -> set[Flow]:
+def _to_host(flows: t.Iterable[model.Flow], gateways: t.Collection[model.Address]) -> set[model.Flow]:
     """The same flows, with those to an address of the host marked."""
     hosts = {flow for flow in flows if flow.to.num_addresses == 1 and flow.to.network_address in gateways}
     return {replace(flow, host=True) if flow in hosts else flow for flow in flows}
 
 
-def _require_inside(flow: Flow, bridge: str, subnets: t.Sequence[Network], gateways: t.Sequence[Address]) -> None:
-    if any(lies_in(flow.to, subnet) for subnet in subnets):
+def _require_inside(
+    flow: model.Flow, bridge: str, subnets: t.Sequence[model.Network], gateways: t.Sequence[model.Address]
+) -> None:
+    if any(model.lies_in(flow.to, subnet) for subnet in subnets):
         return
     host = "; the host itself is reached by %s" % " and ".join(map(str, gateways)) if gateways else ""
-    raise InvalidRequest("Bridge %s: allow.to %s lies in none of its subnets%s." % (bridge, _spell_end(flow.to), host))
+    raise model.InvalidRequest(
+        "Bridge %s: allow.to %s lies in none of its subnets%s." % (bridge, _spell_end(flow.to), host)
+    )
 
 
-def idle_flows(item: BridgePolicy) -> t.Iterator[tuple[Flow, str]]:
+def idle_flows(item: model.BridgePolicy) -> t.Iterator[tuple[model.Flow, str]]:
     """Entries of ``allow`` that open nothing, each with the reason."""
     for flow in item.allow:
-        inside = any(lies_in(flow.source, subnet) for subnet in item.subnets)
-        outside = not any(overlap(flow.source, subnet) for subnet in item.subnets)
+        inside = any(model.lies_in(flow.source, subnet) for subnet in item.subnets)
+        outside = not any(model.overlap(flow.source, subnet) for subnet in item.subnets)
         if flow.host:
             if item.host_access:
                 yield flow, "host_access lets endpoints reach the host anyway"
@@ -236,13 +239,15 @@ def idle_flows(item: BridgePolicy) -> t.Iterator[tuple[Flow, str]]:
             yield flow, "direct_access and icc let everyone in anyway"
 
 
-def _refuse_overlap(item: BridgePolicy, other: BridgePolicy) -> None:
+def _refuse_overlap(item: model.BridgePolicy, other: model.BridgePolicy) -> None:
     for one in item.subnets:
         for two in other.subnets:
-            if overlap(one, two):
+            if model.overlap(one, two):
                 raise _overlap((one, item.bridge), (two, other.bridge), other.network)
 
 
-def _overlap(one: Owned, other: Owned, label: str = "") -> Conflict:
+def _overlap(one: Owned, other: Owned, label: str = "") -> model.Conflict:
     whose = " (%s)" % owner(label) if label else ""
-    return Conflict("Subnet %s of bridge %s overlaps %s of bridge %s%s; choose another subnet." % (*one, *other, whose))
+    return model.Conflict(
+        "Subnet %s of bridge %s overlaps %s of bridge %s%s; choose another subnet." % (*one, *other, whose)
+    )

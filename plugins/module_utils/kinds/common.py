@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import typing as t
 
-from ..kernel.state import BridgeValues, Link, LinkValue
-from ..marks import name_of, project_of
-from ..model import DEFAULT_PROJECT, HOST, Address, Conflict, Interface, Place, PublishedPort
+from .. import marks, model
+from ..kernel import state
 from ..ownership import named
 from ..world import World
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 
 def address_steps(
-    place: Place, link: str, there: t.Sequence[Interface], wanted: t.Sequence[Interface] | None
-) -> list[Operation]:
+    place: model.Place, link: str, there: t.Sequence[model.Interface], wanted: t.Sequence[model.Interface] | None
+) -> list[operations.Operation]:
     """From the addresses that are there to the wanted ones; None leaves them alone."""
     if wanted is None or set(there) == set(wanted):
         return []
-    from ..link_operations import AddAddress, RemoveAddress
+    from .. import link_operations
 
     gone = [address for address in there if address not in wanted]
     # If the first IPv4 address of a subnet is deleted, the kernel deletes the others of that subnet with it, unless the
@@ -34,23 +33,29 @@ def address_steps(
     first = [a for a in gone if a.version == 4]
     shaken = [a for a in there if any(a.network == f.network and there.index(f) < there.index(a) for f in first)]
     doomed = [address for address in there if address in gone or address in shaken]
-    steps: list[Operation] = [RemoveAddress(place, link, address) for address in reversed(doomed)]
-    return steps + [AddAddress(place, link, a) for a in wanted if a not in there or a in shaken]
+    steps: list[operations.Operation] = [
+        link_operations.RemoveAddress(place, link, address) for address in reversed(doomed)
+    ]
+    return steps + [link_operations.AddAddress(place, link, a) for a in wanted if a not in there or a in shaken]
 
 
 def link_steps(
-    place: Place, name: str, there: t.Mapping[str, LinkValue], wanted: t.Mapping[str, LinkValue]
-) -> list[Operation]:
+    place: model.Place, name: str, there: t.Mapping[str, state.LinkValue], wanted: t.Mapping[str, state.LinkValue]
+) -> list[operations.Operation]:
     """One step for all values of a link that differ."""
     changes = tuple((key, value) for key, value in wanted.items() if there.get(key) != value)
     if not changes:
         return []
-    from ..link_operations import SetLink
+    from .. import link_operations
 
-    return [SetLink(place, name, changes, tuple((key, there[key]) for key, unused in changes if key in there))]
+    return [
+        link_operations.SetLink(
+            place, name, changes, tuple((key, there[key]) for key, unused in changes if key in there)
+        )
+    ]
 
 
-def link_values(link: Link) -> dict[str, LinkValue]:
+def link_values(link: state.Link) -> dict[str, state.LinkValue]:
     """A link in the words of SetLink."""
     return {
         "mtu": link.mtu,
@@ -59,13 +64,13 @@ def link_values(link: Link) -> dict[str, LinkValue]:
         "alias": link.alias,
         "master": link.master or None,
         "up": link.up,
-        "stp": isinstance(link.details, BridgeValues) and link.details.stp,
+        "stp": isinstance(link.details, state.BridgeValues) and link.details.stp,
     }
 
 
-def sysctl_steps(place: Place, values: t.Iterable[tuple[str, str]], world: World) -> list[Operation]:
+def sysctl_steps(place: model.Place, values: t.Iterable[tuple[str, str]], world: World) -> list[operations.Operation]:
     """Write the keys whose value differs, and tell the world of all of them."""
-    steps: list[Operation] = []
+    steps: list[operations.Operation] = []
     for key, value in values:
         before = world.put_sysctl(place, key, value)
         if before is None or " ".join(before.split()) != value:
@@ -73,26 +78,28 @@ def sysctl_steps(place: Place, values: t.Iterable[tuple[str, str]], world: World
     return steps
 
 
-def new_sysctls(place: Place, values: t.Iterable[tuple[str, str]], before: str | None = None) -> list[Operation]:
+def new_sysctls(
+    place: model.Place, values: t.Iterable[tuple[str, str]], before: str | None = None
+) -> list[operations.Operation]:
     """Write keys without a look at their values, such as those of a link that is still to be made."""
     from ..namespace_operations import SetSysctl
 
     return [SetSysctl(place, key, value, before) for key, value in values]
 
 
-def file_steps(path: str, text: str | None, world: World) -> list[Operation]:
+def file_steps(path: str, text: str | None, world: World) -> list[operations.Operation]:
     """Give a file this text, or take it away, and tell the world."""
     before = world.put_file(path, text)
     if before == text:
         return []
-    from ..operations import RemoveFile, WriteFile
+    from .. import operations
 
-    return [RemoveFile(path, before or "")] if text is None else [WriteFile(path, text, before)]
+    return [operations.RemoveFile(path, before or "")] if text is None else [operations.WriteFile(path, text, before)]
 
 
 def restore_subnets(
-    owner: str, place: Place, there: Link, wanted: t.Sequence[Interface] | None, world: World
-) -> list[Operation]:
+    owner: str, place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface] | None, world: World
+) -> list[operations.Operation]:
     """The steps that add the routes to a link's own subnets which somebody has removed.
 
     The kernel adds such a route with the address or when the link comes up, and never again.
@@ -112,22 +119,22 @@ _IPV6_MTU = 1280
 
 def has_ipv6(world: World, mtu: int | None = None) -> bool:
     """Whether the kernel speaks IPv6 on a link of this MTU, or at all (ipv6.disable=1 takes its sysctls away)."""
-    return not _is_narrow(mtu) and world.sysctl(HOST, "net/ipv6/conf/all/disable_ipv6") is not None
+    return not _is_narrow(mtu) and world.sysctl(model.HOST, "net/ipv6/conf/all/disable_ipv6") is not None
 
 
 def _is_narrow(mtu: int | None) -> bool:
     return mtu is not None and mtu < _IPV6_MTU
 
 
-def gets_ipv6(link: Link, mtu: int | None) -> bool:
+def gets_ipv6(link: state.Link, mtu: int | None) -> bool:
     """Whether a change to this MTU makes the kernel speak IPv6 on a link on which it did not."""
     return mtu is not None and _is_narrow(link.mtu) and not _is_narrow(mtu)
 
 
-def refuse_narrow(owner: str, mtu: int | None, addresses: t.Iterable[Interface]) -> None:
+def refuse_narrow(owner: str, mtu: int | None, addresses: t.Iterable[model.Interface]) -> None:
     """Raise Conflict for IPv6 addresses on a link whose MTU is too small for IPv6."""
     if _is_narrow(mtu) and any(address.version == 6 for address in addresses):
-        raise Conflict(
+        raise model.Conflict(
             "%s: IPv6 needs an MTU of at least %d, and this one is %s; set mtu, or leave IPv6 out."
             % (owner, _IPV6_MTU, mtu)
         )
@@ -146,7 +153,11 @@ _DEAF = {
 
 
 def foreseen(
-    link: str, addresses: t.Sequence[Interface], world: World, place: Place = HOST, is_there: bool = False
+    link: str,
+    addresses: t.Sequence[model.Interface],
+    world: World,
+    place: model.Place = model.HOST,
+    is_there: bool = False,
 ) -> list[tuple[str, str]]:
     """The sysctls of a link with addresses that must change, because of what it has or what it will be born with.
 
@@ -157,7 +168,7 @@ def foreseen(
         return []
     families = {"ipv%d" % version for version in versions}
     found = [(key % link, *_DEAF[key]) for key in _DEAF if key.split("/")[1] in families]
-    if place == HOST:  # turned on for the host as a whole, and off for links to come
+    if place == model.HOST:  # turned on for the host as a whole, and off for links to come
         forwarded = filter(world.forwards, versions)
         found += [("net/ipv%d/conf/%s/forwarding" % (version, link), "0", "1") for version in forwarded]
     return [(key, good) for key, bad, good in found if world.sysctl_of_link(place, key) == bad]
@@ -165,8 +176,8 @@ def foreseen(
 
 def belongs(label: str) -> dict[str, str | None]:
     """The options network and project of an object; the default project is left out."""
-    project = project_of(label)
-    return {"network": name_of(label) or None, "project": None if project == DEFAULT_PROJECT else project}
+    project = marks.project_of(label)
+    return {"network": marks.name_of(label) or None, "project": None if project == model.DEFAULT_PROJECT else project}
 
 
 def options_of(**values: object) -> dict[str, object]:
@@ -179,29 +190,29 @@ def compact(**values: object) -> dict[str, object]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def short_port(item: PublishedPort) -> str:
+def short_port(item: model.PublishedPort) -> str:
     """A port as host port, protocol and owner."""
     owner = named(item.network, item.endpoint) if item.endpoint else str(item.container_ip)
     return "%s/%s (%s)" % (item.host_ports, item.protocol, owner)
 
 
-def remark_address(address: Address, text: str, what: str, key: t.Hashable, world: World) -> None:
+def remark_address(address: model.Address, text: str, what: str, key: t.Hashable, world: World) -> None:
     """Warn of an address that the host does not have; ``text`` has a place for it, and one for what needs it.
 
     A host that gets addresses later, as by VRRP, has ip_nonlocal_bind set, and is not warned.
     """
-    nonlocal_bind = world.sysctl(HOST, "net/ipv%d/ip_nonlocal_bind" % address.version)
+    nonlocal_bind = world.sysctl(model.HOST, "net/ipv%d/ip_nonlocal_bind" % address.version)
     if nonlocal_bind in (None, "0") and not world.has_address(address):
         world.remark(text % address, what, key)
 
 
-def remark_internal(item: PublishedPort, world: World) -> None:
+def remark_internal(item: model.PublishedPort, world: World) -> None:
     """Warn of a port that nobody outside can reach, unless it is meant for the host and the endpoints themselves."""
     link = world.links().get(item.bridge)
     own = () if link is None else [address.ip for address in link.addresses]
     if item.host_ip is not None and (item.host_ip.is_loopback or item.host_ip in own):
         return
-    who = "Network %s" % name_of(item.network) if item.network else "Bridge %s" % item.bridge
+    who = "Network %s" % marks.name_of(item.network) if item.network else "Bridge %s" % item.bridge
     text = (
         "%s is internal, so nobody from outside reaches the ports that it publishes: %%s. The host reaches them on"
         " 127.0.0.1, and with the endpoints on the gateway's address; publish them there, or leave internal out."

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ..engine import Description, NetworkKind, StepKind
-from ..marks import NAMES_FILE
-from ..model import Conflict, NameView
-from ..operations import Operation, Together, WriteFile
+from .. import engine, marks, model, operations
 from ..ownership import Holding
 from ..world import Claims, World
-from .common import belongs, compact
+from . import common
 from .name_service import Service, removal_steps
 from .name_views import Served, Writer, load, spell
 
@@ -31,7 +28,7 @@ class _Book:
 
     def __init__(self, world: World) -> None:
         writer = Writer()
-        self.text = world.file(NAMES_FILE)
+        self.text = world.file(marks.NAMES_FILE)
         self.before = load(self.text)
         self.after: dict[str, Served] = dict(self.before)
         for netns, view in world.claims.views.items():
@@ -46,7 +43,7 @@ class _Book:
         self._same: dict[tuple[int, int], bool] = {}
         self._world = world
 
-    def described(self, netns: str, now: bool) -> Description:
+    def described(self, netns: str, now: bool) -> engine.Description:
         """What the server of an endpoint says, before this run or after it, and the names that it then says alone."""
         one, other = self.before.get(netns), self.after.get(netns)
         one, other = (one, other) if now else (other, one)
@@ -56,7 +53,7 @@ class _Book:
         if key not in self._described:
             others = {name: value for name, value in one.about.items() if name != "names"}
             names = _beyond(one.about["names"], other.about["names"] if other is not None else {})
-            self._described[key] = compact(**others, names=names or None, **belongs(one.label))
+            self._described[key] = common.compact(**others, names=names or None, **common.belongs(one.label))
         return self._described[key]
 
     def is_same(self, netns: str) -> bool:
@@ -75,17 +72,17 @@ class _Book:
             self._sound = Service(self._world).is_sound(self.after)
         return self._sound
 
-    def steps(self) -> list[Operation]:
+    def steps(self) -> list[operations.Operation]:
         """Bring the file and the service to what is wanted."""
         if not self.after:
             return removal_steps(self._world)
         text = spell(self.after)
-        file = [] if text == self.text else [WriteFile(NAMES_FILE, text, self.text, own_folder=True)]
+        file = [] if text == self.text else [operations.WriteFile(marks.NAMES_FILE, text, self.text, own_folder=True)]
         lost = any(netns not in self.after for netns in self.before)
         return [*file, *Service(self._world).steps(self.after, lost)]
 
 
-class DnsKind(NetworkKind[NameView], StepKind[NameView]):
+class DnsKind(engine.NetworkKind[model.NameView], engine.StepKind[model.NameView]):
     """The DNS server inside one endpoint."""
 
     name = "dns"
@@ -93,41 +90,41 @@ class DnsKind(NetworkKind[NameView], StepKind[NameView]):
     def __init__(self) -> None:
         self._known: tuple[Claims, _Book] | None = None
 
-    def claim(self, item: NameView, state: str, claims: Claims) -> None:
+    def claim(self, item: model.NameView, state: str, claims: Claims) -> None:
         claims.views[item.netns] = item if state == "present" else None
 
-    def title(self, item: NameView) -> str:
+    def title(self, item: model.NameView) -> str:
         return "DNS server of endpoint %s" % item.netns
 
-    def holdings(self, item: NameView, state: str, world: World) -> t.Iterable[Holding]:
+    def holdings(self, item: model.NameView, state: str, world: World) -> t.Iterable[Holding]:
         there = self._book(world).before.get(item.netns)
         return [("The DNS server of endpoint %s" % item.netns, there.label)] if there is not None else []
 
-    def unchanged(self, item: NameView, world: World) -> Description:
+    def unchanged(self, item: model.NameView, world: World) -> engine.Description:
         book = self._book(world)
         is_right = book.is_same(item.netns) and world.systemd() and book.is_sound()
         return book.described(item.netns, now=False) if is_right else None
 
-    def observed(self, item: NameView, world: World) -> Description:
+    def observed(self, item: model.NameView, world: World) -> engine.Description:
         return self._book(world).described(item.netns, now=True)
 
-    def wanted(self, item: NameView, observed: Description, world: World) -> Description:
+    def wanted(self, item: model.NameView, observed: engine.Description, world: World) -> engine.Description:
         return self._book(world).described(item.netns, now=False)
 
-    def returned(self, found: Description) -> Description:
+    def returned(self, found: engine.Description) -> engine.Description:
         return None if found is None else {name: found[name] for name in _TOLD if found.get(name)}
 
-    def plan(self, item: NameView, state: str, world: World) -> list[Operation]:
+    def plan(self, item: model.NameView, state: str, world: World) -> list[operations.Operation]:
         book = self._book(world)
         if state == "present":
             _require(world)
         if book.is_same(item.netns) and (state == "absent" or book.done or book.is_sound()):
             return []
         if book.done:
-            return [Together(self.title(item))]
+            return [operations.Together(self.title(item))]
         book.done = True
         # A restart alone comes at the end of the run, and still counts as a change of this object.
-        return book.steps() or [Together(self.title(item))]
+        return book.steps() or [operations.Together(self.title(item))]
 
     def _book(self, world: World) -> _Book:
         if self._known is None or self._known[0] is not world.claims:
@@ -137,7 +134,7 @@ class DnsKind(NetworkKind[NameView], StepKind[NameView]):
 
 def _require(world: World) -> None:
     if not world.systemd():
-        raise Conflict(
+        raise model.Conflict(
             "A DNS server in endpoints (dns) needs systemd as PID 1, which this host has not; leave dns out: names are"
             " in files as well, for what is started in an endpoint by 'ip netns exec'."
         )

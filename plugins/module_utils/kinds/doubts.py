@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import HOST, Address, Masquerade, Network, PublishedPort, enumerate_few
+from .. import model
 from ..world import World
-from .common import short_port
+from . import common
 from .forward_record import localnet_key
 
 _ADVICE = "turn it on with the module sysctl_forward"
 
 
-def of_masquerade(item: Masquerade, world: World) -> t.Iterator[str]:
+def of_masquerade(item: model.Masquerade, world: World) -> t.Iterator[str]:
     """Reasons why nothing gets out of a subnet."""
     if not world.forwards(item.source.version):
         yield "the host does not forward IPv%d, so nothing gets out; %s" % (item.source.version, _ADVICE)
 
 
-def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
+def of_port(item: model.PublishedPort, world: World) -> t.Iterator[str]:
     """Reasons why nothing gets in to an endpoint."""
     version = item.container_ip.version
     for_the_host = item.host_ip is not None and item.host_ip.is_loopback
@@ -39,7 +39,7 @@ def of_port(item: PublishedPort, world: World) -> t.Iterator[str]:
         yield "127.0.0.1 does not lead there without route_localnet for %s; %s" % (item.bridge, _ADVICE)
 
 
-def lost_answers(item: PublishedPort, world: World) -> t.Iterator[str]:
+def lost_answers(item: model.PublishedPort, world: World) -> t.Iterator[str]:
     """Why clients by a second uplink get no answer, a clause for each reason, with a place for the ports.
 
     An answer carries the endpoint's own address while it is routed, so a rule for the host's address does not match it.
@@ -56,21 +56,21 @@ def lost_answers(item: PublishedPort, world: World) -> t.Iterator[str]:
             " of endpoints get the host's address after they are routed, and leave by %s. Publish the ports on another"
             " address, or have such answers marked ('Behind a second uplink' in docs/rules.md shows how)"
         )
-        who = enumerate_few([str(address) for address in addresses])
+        who = model.enumerate_few([str(address) for address in addresses])
         whose = source.network_address if source.num_addresses == 1 else source
         yield text % (link, who, whose, table, link, world.default_link(source.version) or "no interface at all")
 
 
-def lost_by_port(ports: t.Iterable[PublishedPort], world: World) -> list[str]:
+def lost_by_port(ports: t.Iterable[model.PublishedPort], world: World) -> list[str]:
     """The same for all ports; ports with the same reason are listed together."""
     found: dict[str, list[str]] = {}
     for port in ports if world.ways_of_answers() else ():
         for text in lost_answers(port, world):
-            found.setdefault(text, []).append(short_port(port))
-    return [text % enumerate_few(list(dict.fromkeys(names))) for text, names in found.items()]
+            found.setdefault(text, []).append(common.short_port(port))
+    return [text % model.enumerate_few(list(dict.fromkeys(names))) for text, names in found.items()]
 
 
-def _served(item: PublishedPort, source: Network, world: World) -> list[Address]:
+def _served(item: model.PublishedPort, source: model.Network, world: World) -> list[model.Address]:
     """The addresses in a network by which a port is reached from outside."""
     if source.version != item.container_ip.version:
         return []
@@ -79,9 +79,9 @@ def _served(item: PublishedPort, source: Network, world: World) -> list[Address]
     return sorted({address.ip for address in world.addresses() if address.ip in source}, key=int)
 
 
-def _leads_to(item: PublishedPort, world: World) -> bool:
+def _leads_to(item: model.PublishedPort, world: World) -> bool:
     return any(entry.link == item.bridge and item.container_ip in entry.route.to for entry in world.routes())
 
 
 def _routes_loopback(link: str, world: World) -> bool:
-    return any(world.sysctl(HOST, localnet_key(name)) not in (None, "0") for name in ("all", link) if name)
+    return any(world.sysctl(model.HOST, localnet_key(name)) not in (None, "0") for name in ("all", link) if name)

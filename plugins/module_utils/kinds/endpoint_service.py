@@ -7,85 +7,81 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, engine, marks, model, operations
 from .. import parsing as read
-from ..arguments import NETWORK, SERVICE_REMOVAL, Arguments, Options
-from ..engine import Description, NetworkKind, StepKind
 from ..firewall.choice import BACKEND
-from ..marks import BOOT_UNIT, drop_in, endpoint_unit, is_marked, service_of
-from ..model import NAMED_FILES, Conflict, EndpointService, InvalidRequest, Place, enumerate_few
-from ..operations import Operation, RemoveFile, WriteFile
 from ..ownership import Holding
 from ..records import replace
 from ..unit_operations import DaemonReload, MountFor, UnitVerb
 from ..world import Claims, World
+from . import common
 from . import service_files as files
-from .common import belongs, compact
 
 if t.TYPE_CHECKING:
     from ..kernel.units import Unit
 
 # Where a unit runs, in a description.
 _INSIDE, _ELSEWHERE, _NOWHERE = "in the endpoint", "elsewhere", "nowhere"
-_ANY = endpoint_unit("*")
+_ANY = marks.endpoint_unit("*")
 # A unit that sets up the network of the host would wait for endpoints, and these wait for such units.
 _EARLY = ("network-pre.target", "network.target")
 
 
-class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService]):
+class EndpointServiceKind(engine.NetworkKind[model.EndpointService], engine.StepKind[model.EndpointService]):
     """A service in a namespace. The unit itself is not ours."""
 
     name = "endpoint_service"
     returns = ("services",)
-    ARGUMENTS: t.ClassVar[Arguments] = {
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {
         "unit": {"type": "str", "required": True},
         "netns": {"type": "str"},
-        **SERVICE_REMOVAL,
-        **NETWORK,
+        **arguments.SERVICE_REMOVAL,
+        **arguments.NETWORK,
         **BACKEND,
     }
 
-    def parse(self, options: Options) -> EndpointService:
+    def parse(self, options: arguments.Options) -> model.EndpointService:
         netns = options.get("netns")
-        return EndpointService(
+        return model.EndpointService(
             unit=read.service("unit", options["unit"]),
             netns=read.service_namespace("netns", netns) if netns else "",
             removal=options.get("service_removal") or "restart",
             network=read.owner(options),
         )
 
-    def check(self, items: t.Sequence[EndpointService]) -> None:
-        known: dict[str, EndpointService] = {}
+    def check(self, items: t.Sequence[model.EndpointService]) -> None:
+        known: dict[str, model.EndpointService] = {}
         for item in items:
             if not item.netns:
-                raise InvalidRequest("netns: it is needed for unit %s." % item.unit)
+                raise model.InvalidRequest("netns: it is needed for unit %s." % item.unit)
             other = known.setdefault(item.unit, item)
             if other.netns != item.netns:
-                raise InvalidRequest(
+                raise model.InvalidRequest(
                     "Unit %s is requested by %s and by %s; it can only run in one of them. For another instance of the"
                     " same service, make a unit of another name." % (item.unit, _asker(other), _asker(item))
                 )
 
-    def title(self, item: EndpointService) -> str:
+    def title(self, item: model.EndpointService) -> str:
         return "unit %s" % item.unit
 
-    def claim(self, item: EndpointService, state: str, claims: Claims) -> None:
+    def claim(self, item: model.EndpointService, state: str, claims: Claims) -> None:
         claims.units.add(item.unit)
         if item.netns:
-            claims.units.add(endpoint_unit(item.netns))
+            claims.units.add(marks.endpoint_unit(item.netns))
         if state == "present":
             claims.services[item.unit] = item.netns
 
-    def holdings(self, item: EndpointService, state: str, world: World) -> t.Iterable[Holding]:
+    def holdings(self, item: model.EndpointService, state: str, world: World) -> t.Iterable[Holding]:
         there = world.services().get(item.unit)
         yield "Unit %s" % item.unit, "" if there is None else there[1]
         if state == "present":
-            yield "Namespace %s" % item.netns, world.label("lo", Place(netns=item.netns))
+            yield "Namespace %s" % item.netns, world.label("lo", model.Place(netns=item.netns))
 
-    def resolve(self, item: EndpointService, state: str, world: World) -> EndpointService:
+    def resolve(self, item: model.EndpointService, state: str, world: World) -> model.EndpointService:
         """The object with the unit's own name: the request may have another one of its names."""
         if not world.systemd():
             if state == "present":
-                raise Conflict(
+                raise model.Conflict(
                     "Unit %s cannot run in %s: systemd is not running as PID 1 on this host. Leave it out, or start the"
                     " program yourself, as by 'ip netns exec'." % (item.unit, _asker(item))
                 )
@@ -93,49 +89,49 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         unit = world.unit(item.unit)
         return replace(item, unit=unit.name) if unit.load == "loaded" else item
 
-    def remark(self, item: EndpointService, world: World) -> None:
+    def remark(self, item: model.EndpointService, world: World) -> None:
         sockets = [name for name in world.unit(item.unit).triggers if name.endswith(".socket")]
         if any(world.unit(name).runs for name in sockets):
             world.warn(
                 "Unit %s is started by %s, whose sockets stay on the host although the service runs in"
                 " %s; disable that unit if the service is to listen in its endpoint."
-                % (item.unit, enumerate_few(sockets), item.netns)
+                % (item.unit, model.enumerate_few(sockets), item.netns)
             )
 
-    def observed(self, item: EndpointService, world: World) -> Description:
-        text = world.file(drop_in(item.unit)) or ""
-        there = service_of(text)
+    def observed(self, item: model.EndpointService, world: World) -> engine.Description:
+        text = world.file(marks.drop_in(item.unit)) or ""
+        there = marks.service_of(text)
         if there is None:
             return None
         netns, label = there
         runs = _runs(world.unit(item.unit), netns, world) if world.systemd() else _NOWHERE
-        return compact(unit=item.unit, netns=netns, runs=runs, names=_bound(text), **belongs(label))
+        return common.compact(unit=item.unit, netns=netns, runs=runs, names=_bound(text), **common.belongs(label))
 
-    def wanted(self, item: EndpointService, observed: Description, world: World) -> Description:
-        return compact(
+    def wanted(self, item: model.EndpointService, observed: engine.Description, world: World) -> engine.Description:
+        return common.compact(
             unit=item.unit,
             netns=item.netns,
             runs=_runs(world.unit(item.unit), item.netns, world),
             names=_bound(_text(item, world)),
-            **belongs(item.network),
+            **common.belongs(item.network),
         )
 
-    def plan(self, item: EndpointService, state: str, world: World) -> list[Operation]:
+    def plan(self, item: model.EndpointService, state: str, world: World) -> list[operations.Operation]:
         return self._leave(item, world) if state == "absent" else self._enter(item, world)
 
     # ---- into an endpoint
 
-    def _enter(self, item: EndpointService, world: World) -> list[Operation]:
-        world.require(Place(netns=item.netns))
+    def _enter(self, item: model.EndpointService, world: World) -> list[operations.Operation]:
+        world.require(model.Place(netns=item.netns))
         unit = world.unit(item.unit)
         _refuse(item, unit, world)
         _refuse_another_name(item, unit, world)
-        before, text = world.file(drop_in(item.unit)) or "", _text(item, world)
-        steps = [*_write(files.TARGET, files.target(), world), *_write(drop_in(item.unit), text, world)]
+        before, text = world.file(marks.drop_in(item.unit)) or "", _text(item, world)
+        steps = [*_write(files.TARGET, files.target(), world), *_write(marks.drop_in(item.unit), text, world)]
         if steps or unit.netns != files.path(item.netns) or unit.is_stale:
             world.afterwards.append(DaemonReload())
         world.put_unit(unit.name, netns=files.path(item.netns))
-        was = service_of(before)
+        was = marks.service_of(before)
         moved = was is None or was[0] != item.netns
         if not self._run_inside(item, unit, moved, world) and unit.runs:
             self._mend_names(item, unit, text, before, world)
@@ -144,16 +140,16 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         return steps
 
     @staticmethod
-    def _run_inside(item: EndpointService, unit: Unit, moved: bool, world: World) -> str:
+    def _run_inside(item: model.EndpointService, unit: Unit, moved: bool, world: World) -> str:
         """Restart a unit that runs elsewhere; start one that is enabled, and that had no endpoint until now."""
-        anchor = endpoint_unit(item.netns)
-        place = Place(netns=item.netns)
+        anchor = marks.endpoint_unit(item.netns)
+        place = model.Place(netns=item.netns)
         # a run may have been killed when it had reached the endpoint, and before it started the unit
         found = world.found_unit(anchor)
         late = moved or world.is_new(place) or not found.runs or unit.begun < found.reached
         verb = ""
         if unit.runs:
-            inside = world.is_same(Place(pid=unit.pid), place) if unit.pid else not late
+            inside = world.is_same(model.Place(pid=unit.pid), place) if unit.pid else not late
             verb = "" if inside and not world.is_new(place) else "restart"
         elif late and unit.is_enabled:
             verb = "start"
@@ -168,7 +164,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
         return verb
 
     @staticmethod
-    def _mend_names(item: EndpointService, unit: Unit, text: str, before: str, world: World) -> None:
+    def _mend_names(item: model.EndpointService, unit: Unit, text: str, before: str, world: World) -> None:
         """Give a running unit the files of names that it does not have yet, or has lost."""
         there, wanted = set(_bound(before) or ()), _bound(text) or []
         mounts = {"/etc/" + name: files.names_path(item.netns, name) for name in wanted}
@@ -181,31 +177,31 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
 
     # ---- out of it
 
-    def _leave(self, item: EndpointService, world: World) -> list[Operation]:
+    def _leave(self, item: model.EndpointService, world: World) -> list[operations.Operation]:
         """The unit leaves before the namespace goes: a service must not live on in one that is not there any more.
 
         Its drop-in goes last. Should this run be killed before that, the next one finds by it what is still to be done.
         """
-        path = drop_in(item.unit)
+        path = marks.drop_in(item.unit)
         text = world.file(path)
-        there = service_of(text or "")
+        there = marks.service_of(text or "")
         if text is None or there is None or _is_wanted(item.unit, world):
             return []
         world.put_file(path, None)
         if world.systemd():
             leaving = files.leaving_text(item.unit, *there)
-            world.beforehand += [] if text == leaving else [WriteFile(path, leaving, text)]
+            world.beforehand += [] if text == leaving else [operations.WriteFile(path, leaving, text)]
             world.beforehand += [DaemonReload(), *_release(there[0], world), *self._run_outside(item, there[0], world)]
             world.afterwards.append(DaemonReload())
             text = leaving
-        world.afterwards += [*_take_target(world), RemoveFile(path, text, own_folder=True)]
+        world.afterwards += [*_take_target(world), operations.RemoveFile(path, text, own_folder=True)]
         return []
 
     @staticmethod
-    def _run_outside(item: EndpointService, netns: str, world: World) -> list[Operation]:
+    def _run_outside(item: model.EndpointService, netns: str, world: World) -> list[operations.Operation]:
         unit = world.unit(item.unit)
         world.put_unit(unit.name, netns="")
-        if not unit.runs or (unit.pid and world.is_host(Place(pid=unit.pid))):
+        if not unit.runs or (unit.pid and world.is_host(model.Place(pid=unit.pid))):
             return []
         world.put_unit(unit.name, runs=item.removal == "restart", anew=True)
         world.moved.append({"unit": unit.name, "netns": "", "action": _DONE[item.removal]})
@@ -220,7 +216,7 @@ class EndpointServiceKind(NetworkKind[EndpointService], StepKind[EndpointService
 _DONE = {"restart": "restarted", "stop": "stopped"}
 
 
-def _asker(item: EndpointService) -> str:
+def _asker(item: model.EndpointService) -> str:
     """The owner of a request for a unit."""
     return "endpoint %s" % item.endpoint if item.endpoint else "namespace %s" % item.netns
 
@@ -228,18 +224,18 @@ def _asker(item: EndpointService) -> str:
 def _runs(unit: Unit, netns: str, world: World) -> str:
     if not unit.runs:
         return _NOWHERE
-    inside = not unit.pid or world.is_same(Place(pid=unit.pid), Place(netns=netns))
+    inside = not unit.pid or world.is_same(model.Place(pid=unit.pid), model.Place(netns=netns))
     return _INSIDE if inside else _ELSEWHERE
 
 
-def _text(item: EndpointService, world: World) -> str:
+def _text(item: model.EndpointService, world: World) -> str:
     """The drop-in, with the files of names that there will be.
 
     systemd would create a mount point in /etc for a file that the host does not have.
     """
     names = [
         name
-        for name in NAMED_FILES
+        for name in model.NAMED_FILES
         if world.file(files.names_path(item.netns, name)) is not None and world.file("/etc/" + name) is not None
     ]
     return files.drop_in_text(item.unit, item.netns, item.network, names, bool(world.inside(files.RESOLVED)))
@@ -247,14 +243,14 @@ def _text(item: EndpointService, world: World) -> str:
 
 def _bound(text: str) -> list[str] | None:
     """The files of names that a drop-in mounts."""
-    return [name for name in NAMED_FILES if ":/etc/%s\n" % name in text] or None
+    return [name for name in model.NAMED_FILES if ":/etc/%s\n" % name in text] or None
 
 
-def _write(path: str, text: str, world: World) -> list[Operation]:
+def _write(path: str, text: str, world: World) -> list[operations.Operation]:
     before = world.put_file(path, text)
-    if before is not None and not is_marked(before):
-        raise Conflict("The file %s is not one of this collection; rename it, or remove it." % path)
-    return [] if before == text else [WriteFile(path, text, before, own_folder=path != files.TARGET)]
+    if before is not None and not marks.is_marked(before):
+        raise model.Conflict("The file %s is not one of this collection; rename it, or remove it." % path)
+    return [] if before == text else [operations.WriteFile(path, text, before, own_folder=path != files.TARGET)]
 
 
 def _is_wanted(unit: str, world: World) -> bool:
@@ -265,21 +261,23 @@ def _is_wanted(unit: str, world: World) -> bool:
 
 def _left(world: World) -> dict[str, str]:
     """The units that stay in namespaces, and the new ones."""
-    there = {unit: netns for unit, (netns, unused) in world.services().items() if world.file(drop_in(unit)) is not None}
+    there = {
+        unit: netns for unit, (netns, unused) in world.services().items() if world.file(marks.drop_in(unit)) is not None
+    }
     return {**there, **world.claims.services}
 
 
-def _take_target(world: World) -> list[Operation]:
+def _take_target(world: World) -> list[operations.Operation]:
     text = world.file(files.TARGET)
-    if text is None or not is_marked(text) or _left(world):
+    if text is None or not marks.is_marked(text) or _left(world):
         return []
     world.put_file(files.TARGET, None)
-    return [RemoveFile(files.TARGET, text)]
+    return [operations.RemoveFile(files.TARGET, text)]
 
 
-def _release(netns: str, world: World) -> list[Operation]:
+def _release(netns: str, world: World) -> list[operations.Operation]:
     """The step after which no unit waits for an endpoint any more."""
-    anchor, left = endpoint_unit(netns), _left(world)
+    anchor, left = marks.endpoint_unit(netns), _left(world)
     stops = netns not in left.values() and world.unit(anchor).runs
     if stops:
         world.put_unit(anchor, runs=False)
@@ -291,58 +289,64 @@ def _release(netns: str, world: World) -> list[Operation]:
 # ---- refusals
 
 
-def _refuse(item: EndpointService, unit: Unit, world: World) -> None:
+def _refuse(item: model.EndpointService, unit: Unit, world: World) -> None:
     """Raise Conflict for a unit that cannot run in an endpoint."""
     if unit.load == "not-found":
-        raise Conflict("There is no unit %s on this host; install what it comes with, or mend its name." % item.unit)
+        raise model.Conflict(
+            "There is no unit %s on this host; install what it comes with, or mend its name." % item.unit
+        )
     if unit.load == "masked":
-        raise Conflict("Unit %s is masked; run 'systemctl unmask %s' first." % (item.unit, item.unit))
+        raise model.Conflict("Unit %s is masked; run 'systemctl unmask %s' first." % (item.unit, item.unit))
     if unit.load != "loaded":
-        raise Conflict("systemd cannot load unit %s: %s." % (item.unit, unit.trouble or unit.load))
+        raise model.Conflict("systemd cannot load unit %s: %s." % (item.unit, unit.trouble or unit.load))
     if unit.netns is None:
-        raise Conflict(
+        raise model.Conflict(
             "Unit %s cannot run in an endpoint: systemd knows no NetworkNamespacePath here, which came with version"
             " 242; use 'ip netns exec' in a unit of your own." % item.unit
         )
-    if set(unit.before) & set(_EARLY) or unit.name == BOOT_UNIT:
-        raise Conflict(
+    if set(unit.before) & set(_EARLY) or unit.name == marks.BOOT_UNIT:
+        raise model.Conflict(
             "Unit %s sets up the host's network, which endpoints wait for; it cannot run in one of them." % item.unit
         )
     if unit.kind == "oneshot" and not unit.pid and any(part.endswith(".service") for part in unit.parts):
-        raise Conflict(
+        raise model.Conflict(
             "Unit %s runs nothing itself, but stands for others; name these: %s."
-            % (item.unit, enumerate_few([part for part in unit.parts if part.endswith(".service")]))
+            % (item.unit, model.enumerate_few([part for part in unit.parts if part.endswith(".service")]))
         )
     _refuse_namespaces_of_others(item, unit, world)
 
 
-def _refuse_another_name(item: EndpointService, unit: Unit, world: World) -> None:
+def _refuse_another_name(item: model.EndpointService, unit: Unit, world: World) -> None:
     """Raise Conflict when two namespaces ask for one unit by different names of it."""
     for name, netns in world.claims.services.items():
         if netns != item.netns and world.unit(name).name == unit.name:
-            raise Conflict(
+            raise model.Conflict(
                 "Unit %s is requested by namespace %s, and as %s by namespace %s; it can only run in one of them."
                 % (item.unit, item.netns, name, netns)
             )
 
 
-def _refuse_namespaces_of_others(item: EndpointService, unit: Unit, world: World) -> None:
+def _refuse_namespaces_of_others(item: model.EndpointService, unit: Unit, world: World) -> None:
     there = world.services().get(unit.name)
     known = {files.path(item.netns), files.path(there[0] if there else item.netns)}
     says = _who_says("NetworkNamespacePath=", unit, world) if unit.netns and unit.netns not in known else ""
     if says:  # otherwise a run was killed before systemd had read that it is not so any more
-        raise Conflict(
+        raise model.Conflict(
             "Unit %s runs in the namespace %s by %s; remove that setting first." % (item.unit, unit.netns, says)
         )
     if unit.joins:
-        raise Conflict(
+        raise model.Conflict(
             "Unit %s shares the namespaces of %s by %s; remove that setting first."
-            % (item.unit, enumerate_few(unit.joins), _who_says("JoinsNamespaceOf=", unit, world) or "one of its files")
+            % (
+                item.unit,
+                model.enumerate_few(unit.joins),
+                _who_says("JoinsNamespaceOf=", unit, world) or "one of its files",
+            )
         )
 
 
 def _who_says(setting: str, unit: Unit, world: World) -> str:
     """The last of the files of a unit that has a setting, for it counts; empty when none of others has it."""
-    ours = drop_in(unit.name)
+    ours = marks.drop_in(unit.name)
     found = [path for path in unit.files if path != ours and setting in (world.file(path) or "")]
     return found[-1] if found else ""

@@ -11,39 +11,27 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, marks, model
 from .. import parsing as read
-from ..arguments import ROUTE, Arguments, Options
-from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, LinkValue, RouteEntry
-from ..marks import ROUTE_PROTOCOL
-from ..model import ANYWHERE, Address, Conflict, End, Interface, InvalidRequest, Network, Place, Route, spelled
+from ..kernel import state
 from ..records import dataclass, replace
 from ..world import World, metric_of, same_route, target_of, via_of
-from . import source_routing
-from .common import (
-    address_steps,
-    compact,
-    foreseen,
-    link_steps,
-    link_values,
-    options_of,
-    restore_subnets,
-    sysctl_steps,
-)
+from . import common, source_routing
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 
-_KNOWN = (ROUTE_PROTOCOL, BY_THE_KERNEL)
+_KNOWN = (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
 
-ARGUMENTS: Arguments = {
+ARGUMENTS: arguments.Arguments = {
     "name": {"type": "str"},
     "netns": {"type": "str"},
     "pid": {"type": "int"},
     "mac_address": {"type": "str"},
     "addresses": {"type": "list", "elements": "str"},
     "gateways": {"type": "list", "elements": "str"},
-    "routes": {"type": "list", "elements": "dict", "options": ROUTE},
+    "routes": {"type": "list", "elements": "dict", "options": arguments.ROUTE},
     "source_gateways": {"type": "list", "elements": "str"},
 }
 
@@ -61,21 +49,21 @@ class Words(t.NamedTuple):
         """An option as the user wrote it."""
         return self.prefix + name
 
-    def wrong(self, text: str) -> InvalidRequest:
+    def wrong(self, text: str) -> model.InvalidRequest:
         """The error that says what is wrong with this end."""
-        return InvalidRequest("%s: %s." % (self.owner, text))
+        return model.InvalidRequest("%s: %s." % (self.owner, text))
 
 
-def parse_end(options: Options, words: Words) -> End:
+def parse_end(options: arguments.Options, words: Words) -> model.End:
     """An end by its options, see ARGUMENTS; raises InvalidRequest."""
     option, netns, addresses = words.option, options.get("netns"), options.get("addresses")
     pid = read.pid(option("pid"), options.get("pid"))
     if netns is not None and pid is not None:
         raise words.wrong("set %s or %s, not both" % (option("netns"), option("pid")))
     given = None if addresses is None else read.interfaces(option("addresses"), addresses)
-    return End(
+    return model.End(
         name=read.new_link_name(option("name"), options.get("name") or "eth0"),
-        place=Place(None if netns is None else read.namespace_name(option("netns"), netns), pid),
+        place=model.Place(None if netns is None else read.namespace_name(option("netns"), netns), pid),
         mac_address=read.mac_address(option("mac_address"), options.get("mac_address")),
         addresses=given,
         routes=parse_routes(options, given, words),
@@ -84,21 +72,23 @@ def parse_end(options: Options, words: Words) -> End:
 
 
 def _parse_source_gateways(
-    options: Options, addresses: t.Sequence[Interface] | None, words: Words
-) -> tuple[Address, ...]:
+    options: arguments.Options, addresses: t.Sequence[model.Interface] | None, words: Words
+) -> tuple[model.Address, ...]:
     found = _gateways(options, words, "source_gateways")
     if found and addresses is None:
         raise words.wrong("%s needs %s as well" % (words.option("source_gateways"), words.option("addresses")))
     for via in found:
-        _require_reachable(Route(ANYWHERE[via.version], via), addresses, words)
+        _require_reachable(model.Route(model.ANYWHERE[via.version], via), addresses, words)
     return tuple(found)
 
 
-def parse_routes(options: Options, addresses: t.Sequence[Interface] | None, words: Words) -> tuple[Route, ...]:
+def parse_routes(
+    options: arguments.Options, addresses: t.Sequence[model.Interface] | None, words: Words
+) -> tuple[model.Route, ...]:
     """The options ``gateways`` and ``routes`` of an end with these addresses; raises InvalidRequest."""
-    routes = [Route(ANYWHERE[via.version], via) for via in _gateways(options, words)]
+    routes = [model.Route(model.ANYWHERE[via.version], via) for via in _gateways(options, words)]
     routes += [_parse_route(item, words) for item in options.get("routes") or ()]
-    wanted: set[tuple[Network, int | None]] = set()
+    wanted: set[tuple[model.Network, int | None]] = set()
     for route in routes:
         _require_reachable(route, addresses, words)
         key = (route.to, metric_of(route))
@@ -108,12 +98,12 @@ def parse_routes(options: Options, addresses: t.Sequence[Interface] | None, word
     return tuple(routes)
 
 
-def _parse_route(item: Options, words: Words) -> Route:
+def _parse_route(item: arguments.Options, words: Words) -> model.Route:
     if not item.get("to"):
         raise words.wrong("a route needs the option to")
     via = None if item.get("via") is None else read.address(words.option("routes.via"), item["via"])
     if item["to"] == "default":
-        to = ANYWHERE[4 if via is None else via.version]
+        to = model.ANYWHERE[4 if via is None else via.version]
     else:
         to = read.network(words.option("routes.to"), item["to"])
     if via is not None and via.version != to.version:
@@ -121,22 +111,22 @@ def _parse_route(item: Options, words: Words) -> Route:
     metric = item.get("metric")
     if metric is not None and not 0 <= metric < 2**32:
         raise words.wrong("a route cannot have the metric %d" % metric)
-    return Route(to, via, metric)
+    return model.Route(to, via, metric)
 
 
-def _gateways(options: Options, words: Words, name: str = "gateways") -> list[Address]:
+def _gateways(options: arguments.Options, words: Words, name: str = "gateways") -> list[model.Address]:
     gateways = [read.address(words.option(name), value) for value in options.get(name) or ()]
     if len({gateway.version for gateway in gateways}) < len(gateways):
         raise words.wrong("%s takes one gateway for each address family" % words.option(name))
     return gateways
 
 
-def _require_reachable(route: Route, addresses: t.Sequence[Interface] | None, words: Words) -> None:
+def _require_reachable(route: model.Route, addresses: t.Sequence[model.Interface] | None, words: Words) -> None:
     """Raise InvalidRequest for a gateway outside the link's subnets, which the kernel would refuse half-way."""
     if route.via is None or addresses is None:
         return
     if not any(route.via.version == address.version and route.via in address.network for address in addresses):
-        subnets = ", ".join(spelled(addresses)) or "none"
+        subnets = ", ".join(model.spelled(addresses)) or "none"
         option = words.option("addresses")
         raise words.wrong("the gateway %s lies in no subnet of %s (%s)" % (route.via, option, subnets))
 
@@ -145,16 +135,16 @@ class EndChecks:
     """Finds what two ends of one request must not share."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[Place, str], str] = {}
-        self._addresses: dict[tuple[str, Address], str] = {}
+        self._names: dict[tuple[model.Place, str], str] = {}
+        self._addresses: dict[tuple[str, model.Address], str] = {}
         self._stations: dict[tuple[str, str], str] = {}
-        self._routes: dict[tuple[Place, Network, int | None], str] = {}
+        self._routes: dict[tuple[model.Place, model.Network, int | None], str] = {}
 
-    def add(self, end: End, owner: str, segment: str) -> None:
+    def add(self, end: model.End, owner: str, segment: str) -> None:
         """Add an end; the ends of one segment hear one another. Raises InvalidRequest."""
         key = (end.place, end.name)
         if key in self._names:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s and %s would both have the interface %s in %s." % (self._names[key], owner, end.name, end.place)
             )
         self._names[key] = owner
@@ -162,26 +152,28 @@ class EndChecks:
             known = (segment, address.ip)
             if known in self._addresses:
                 other = self._addresses[known]
-                raise InvalidRequest("Address %s is used twice: by %s and %s." % (address.ip, other, owner))
+                raise model.InvalidRequest("Address %s is used twice: by %s and %s." % (address.ip, other, owner))
             self._addresses[known] = owner
         if end.mac_address is not None:
             other = self._stations.setdefault((segment, end.mac_address), owner)
             if other != owner:
-                raise InvalidRequest("MAC address %s is used twice: by %s and %s." % (end.mac_address, other, owner))
+                raise model.InvalidRequest(
+                    "MAC address %s is used twice: by %s and %s." % (end.mac_address, other, owner)
+                )
         for route in end.routes:
             self._add_route(route, end.place, owner)
 
-    def _add_route(self, route: Route, place: Place, owner: str) -> None:
+    def _add_route(self, route: model.Route, place: model.Place, owner: str) -> None:
         key = (place, route.to, metric_of(route))
         if key in self._routes:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "%s and %s both bring a route to %s into %s; leave one out, or give it another metric."
                 % (self._routes[key], owner, target_of(route), place)
             )
         self._routes[key] = owner
 
 
-def refuse_taken_addresses(owner: str, end: End, there: Link | None, bridge: str, world: World) -> None:
+def refuse_taken_addresses(owner: str, end: model.End, there: state.Link | None, bridge: str, world: World) -> None:
     """Raise Conflict when somebody else on the bridge has the MAC address or an address of an end.
 
     If two stations have one address, the bridge and the neighbours reach now the one and now the other.
@@ -192,39 +184,39 @@ def refuse_taken_addresses(owner: str, end: End, there: Link | None, bridge: str
     for what, address in wanted:
         holder = "" if address in kept else world.station(bridge, address)
         if holder:
-            raise Conflict(
+            raise model.Conflict(
                 "%s, %s in %s: %s has the %s %s on bridge %s already; give one of them another."
                 % (owner, end.name, end.place, holder, what, address, bridge)
             )
 
 
-def _ip(address: Interface) -> str:
+def _ip(address: model.Interface) -> str:
     return str(address.ip)
 
 
 # ---- in the words of the options
 
 
-def wanted_end(end: End) -> dict[str, object]:
+def wanted_end(end: model.End) -> dict[str, object]:
     """The description of an end as it is requested."""
-    return compact(
+    return common.compact(
         name=end.name,
         netns=end.place.netns,
         pid=end.place.pid,
         mac_address=end.mac_address,
-        addresses=None if end.addresses is None else spelled(end.addresses),
+        addresses=None if end.addresses is None else model.spelled(end.addresses),
         routes=_spelled_routes(end.routes),
         source_gateways=sorted(map(str, end.source_gateways)) or None,
     )
 
 
-def stored_end(end: End) -> dict[str, object]:
+def stored_end(end: model.End) -> dict[str, object]:
     """The options of which parse_end() makes the same end, without the process: after a boot it has another pid."""
-    options = options_of(
+    options = common.options_of(
         name=end.name,
         netns=end.place.netns,
         mac_address=end.mac_address,
-        routes=[compact(to=str(r.to), via=r.via and str(r.via), metric=r.metric) for r in end.routes],
+        routes=[common.compact(to=str(r.to), via=r.via and str(r.via), metric=r.metric) for r in end.routes],
         source_gateways=list(map(str, end.source_gateways)),
     )
     if end.addresses is not None:
@@ -232,25 +224,25 @@ def stored_end(end: End) -> dict[str, object]:
     return options
 
 
-def observed_end(end: End, there: Link, world: World) -> dict[str, object]:
+def observed_end(end: model.End, there: state.Link, world: World) -> dict[str, object]:
     """The description of the same end as it is, without values that are not requested."""
-    routes = [e.route for e in world.routes(end.place) if e.link == end.name and e.protocol == ROUTE_PROTOCOL]
-    return compact(
+    routes = [e.route for e in world.routes(end.place) if e.link == end.name and e.protocol == marks.ROUTE_PROTOCOL]
+    return common.compact(
         name=there.name,
         netns=end.place.netns,
         pid=end.place.pid,
         mac_address=there.mac_address if end.mac_address else None,
-        addresses=None if end.addresses is None else spelled(there.addresses),
+        addresses=None if end.addresses is None else model.spelled(there.addresses),
         routes=_spelled_routes(routes),
         source_gateways=sorted(map(str, source_routing.gateways(end.place, there, world))) or None,
     )
 
 
-def end_as_it_is(place: Place, there: Link, world: World) -> End:
+def end_as_it_is(place: model.Place, there: state.Link, world: World) -> model.End:
     """The request that would make an end as it is."""
-    entries = [e for e in world.routes(place) if e.link == there.name and e.protocol == ROUTE_PROTOCOL]
+    entries = [e for e in world.routes(place) if e.link == there.name and e.protocol == marks.ROUTE_PROTOCOL]
     routes = tuple(_without_metric(entry.route) for entry in entries)
-    return End(
+    return model.End(
         there.name,
         place,
         there.mac_address,
@@ -267,12 +259,12 @@ def end_as_it_is(place: Place, there: Link, world: World) -> End:
 class RouteChange:
     """The routes of an end to remove, and those to add."""
 
-    stale: list[RouteEntry]
-    missing: list[Route]
-    subnets: list[Operation]  # the steps that add those to its own subnets
+    stale: list[state.RouteEntry]
+    missing: list[model.Route]
+    subnets: list[operations.Operation]  # the steps that add those to its own subnets
 
 
-def change_routes(owner: str, end: End, there: Link | None, world: World) -> RouteChange:
+def change_routes(owner: str, end: model.End, there: state.Link | None, world: World) -> RouteChange:
     """From the routes that are there to the wanted ones; ``there`` is None for an end that is still to be made.
 
     Tells the world. A route of others that is in the way is removed if the namespace is ours; otherwise it raises
@@ -280,21 +272,23 @@ def change_routes(owner: str, end: End, there: Link | None, world: World) -> Rou
     """
     own = [entry for entry in world.routes(end.place) if there is not None and entry.link == end.name]
     moved = [a.version for a in _moved(end, there)]
-    ours = [entry for entry in own if entry.protocol == ROUTE_PROTOCOL]
+    ours = [entry for entry in own if entry.protocol == marks.ROUTE_PROTOCOL]
     stale = [entry for entry in ours if _is_stale(entry, end.routes) or entry.route.to.version in moved]
     kept = [entry for entry in own if entry not in stale]
     missing = [route for route in end.routes if not any(same_route(entry.route, route) for entry in kept)]
     for entry in stale:
         world.drop_route(end.place, entry)
-    subnets = [] if there is None else restore_subnets(owner, end.place, there, end.addresses, world)
+    subnets = [] if there is None else common.restore_subnets(owner, end.place, there, end.addresses, world)
     others = _clear_the_way(owner, end, missing, world) + _uncover(owner, end, there, world)
     for route in missing:
-        world.put_route(end.place, end.name, route, ROUTE_PROTOCOL)
+        world.put_route(end.place, end.name, route, marks.ROUTE_PROTOCOL)
     world.settle_routes(end.place, end.name)
     return RouteChange(stale + others, missing, subnets)
 
 
-def _clear_the_way(owner: str, end: End, missing: t.Sequence[Route], world: World) -> list[RouteEntry]:
+def _clear_the_way(
+    owner: str, end: model.End, missing: t.Sequence[model.Route], world: World
+) -> list[state.RouteEntry]:
     """The routes of others to remove for the wanted ones: the kernel has one for each target and metric."""
     wanted = {(route.to, metric_of(route)): route for route in end.routes}
     for entry in world.routes(end.place):
@@ -306,7 +300,7 @@ def _clear_the_way(owner: str, end: End, missing: t.Sequence[Route], world: Worl
     return []
 
 
-def _uncover(owner: str, end: End, there: Link | None, world: World) -> list[RouteEntry]:
+def _uncover(owner: str, end: model.End, there: state.Link | None, world: World) -> list[state.RouteEntry]:
     """The routes of others to remove, because packets for the subnets of an end would take them."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     if not addresses or all(e.link == end.name or e.protocol in _KNOWN for e in world.routes(end.place)):
@@ -316,53 +310,53 @@ def _uncover(owner: str, end: End, there: Link | None, world: World) -> list[Rou
     return uncover(owner, end.place, end.name, addresses, world)
 
 
-def _moved(end: End, there: Link | None) -> list[Interface]:
+def _moved(end: model.End, there: state.Link | None) -> list[model.Interface]:
     """The addresses to remove: with the last one of a family, the kernel removes its routes."""
     return [] if there is None or end.addresses is None else [a for a in there.addresses if a not in end.addresses]
 
 
-def change_sources(end: End, there: Link | None, world: World) -> source_routing.SourceChange:
+def change_sources(end: model.End, there: state.Link | None, world: World) -> source_routing.SourceChange:
     """From the rules and tables for its own addresses to the wanted ones."""
     return source_routing.change(end, there, {address.version for address in _moved(end, there)}, world)
 
 
-def remove_routes(end: End, change: RouteChange) -> list[Operation]:
+def remove_routes(end: model.End, change: RouteChange) -> list[operations.Operation]:
     """The steps that come before any other change of an end."""
     if not change.stale:
         return []
-    from ..link_operations import RemoveRoute
+    from .. import link_operations
 
-    return [RemoveRoute(end.place, entry.link, entry.route, entry.protocol) for entry in change.stale]
+    return [link_operations.RemoveRoute(end.place, entry.link, entry.route, entry.protocol) for entry in change.stale]
 
 
-def add_routes(end: End, routes: t.Sequence[Route], replaces: bool = False) -> list[Operation]:
+def add_routes(end: model.End, routes: t.Sequence[model.Route], replaces: bool = False) -> list[operations.Operation]:
     """The steps that come last, since a route needs a link that is up and a gateway in its subnets.
 
     In a namespace of ours, a new route also replaces a blackhole or the like, which is not among the routes we read.
     """
     if not routes:
         return []
-    from ..link_operations import AddRoute
+    from .. import link_operations
 
-    return [AddRoute(end.place, end.name, route, replaces=replaces) for route in routes]
+    return [link_operations.AddRoute(end.place, end.name, route, replaces=replaces) for route in routes]
 
 
-def end_addresses(end: End, there: Link | None) -> list[Operation]:
+def end_addresses(end: model.End, there: state.Link | None) -> list[operations.Operation]:
     """The steps for the addresses."""
-    return address_steps(end.place, end.name, () if there is None else there.addresses, end.addresses)
+    return common.address_steps(end.place, end.name, () if there is None else there.addresses, end.addresses)
 
 
-def raise_end(end: End, there: Link | None, mtu: int | None) -> list[Operation]:
+def raise_end(end: model.End, there: state.Link | None, mtu: int | None) -> list[operations.Operation]:
     """The step for the values of the link itself. A link that is still to be made only has to come up."""
-    wanted: dict[str, LinkValue] = {"up": True}
+    wanted: dict[str, state.LinkValue] = {"up": True}
     if there is not None and mtu is not None:
         wanted["mtu"] = mtu
     if there is not None and end.mac_address is not None:
         wanted["address"] = end.mac_address
-    return link_steps(end.place, end.name, {} if there is None else link_values(there), wanted)
+    return common.link_steps(end.place, end.name, {} if there is None else common.link_values(there), wanted)
 
 
-def end_sysctls(end: End, ipv6: bool) -> list[tuple[str, str]]:
+def end_sysctls(end: model.End, ipv6: bool) -> list[tuple[str, str]]:
     """The sysctls of IPv6 for an end: off where all addresses are IPv4, and no routes by router advertisements."""
     if end.addresses is None or not ipv6:
         return []
@@ -372,15 +366,17 @@ def end_sysctls(end: End, ipv6: bool) -> list[tuple[str, str]]:
     return [(conf + "disable_ipv6", "1" if off else "0"), (conf + "accept_ra", "0")]
 
 
-def foreseen_inside(end: End, there: Link | None, world: World) -> list[Operation]:
+def foreseen_inside(end: model.End, there: state.Link | None, world: World) -> list[operations.Operation]:
     """The steps for sysctls that cut it off, whether it inherited them or somebody set them."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
-    return sysctl_steps(end.place, foreseen(end.name, addresses, world, end.place, there is not None), world)
+    return common.sysctl_steps(
+        end.place, common.foreseen(end.name, addresses, world, end.place, there is not None), world
+    )
 
 
-def end_link(end: End, there: Link | None, mtu: int | None) -> Link:
+def end_link(end: model.End, there: state.Link | None, mtu: int | None) -> state.Link:
     """The link as it will be."""
-    link = Link(end.name, 0) if there is None else there
+    link = state.Link(end.name, 0) if there is None else there
     addresses = link.addresses if end.addresses is None else end.addresses
     mac_address = end.mac_address or link.mac_address
     return replace(link, up=True, mtu=mtu or link.mtu, mac_address=mac_address, addresses=addresses)
@@ -389,24 +385,24 @@ def end_link(end: End, there: Link | None, mtu: int | None) -> Link:
 # ---- routes
 
 
-def _without_metric(route: Route) -> Route:
+def _without_metric(route: model.Route) -> model.Route:
     """A route as a person would ask for it."""
-    return replace(route, metric=None) if route.metric == KERNEL_METRIC[route.to.version] else route
+    return replace(route, metric=None) if route.metric == state.KERNEL_METRIC[route.to.version] else route
 
 
-def _is_stale(entry: RouteEntry, wanted: t.Sequence[Route]) -> bool:
+def _is_stale(entry: state.RouteEntry, wanted: t.Sequence[model.Route]) -> bool:
     return not any(same_route(entry.route, route) for route in wanted)
 
 
-def _route_order(route: Route) -> tuple[int, str, int]:
+def _route_order(route: model.Route) -> tuple[int, str, int]:
     return (route.to.version, str(route.to), metric_of(route))
 
 
-def _spelled_routes(routes: t.Iterable[Route]) -> list[str] | None:
+def _spelled_routes(routes: t.Iterable[model.Route]) -> list[str] | None:
     return [_spell_route(route) for route in sorted(routes, key=_route_order)] or None
 
 
-def _spell_route(route: Route) -> str:
+def _spell_route(route: model.Route) -> str:
     metric = metric_of(route)
-    usual = metric == KERNEL_METRIC[route.to.version]
+    usual = metric == state.KERNEL_METRIC[route.to.version]
     return target_of(route) + via_of(route) + ("" if usual else " metric %d" % metric)

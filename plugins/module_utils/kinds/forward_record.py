@@ -9,13 +9,12 @@ import re
 import typing as t
 from dataclasses import field
 
-from ..marks import SYSCTL_FILE, VOLATILE_SYSCTL_FILE
-from ..model import EVERYBODY, FORWARD_POLICIES, FORWARDING, Forwarding
+from .. import marks, model
 from ..records import dataclass
 from ..world import World
 
-PERSISTENT, VOLATILE = SYSCTL_FILE, VOLATILE_SYSCTL_FILE
-IPV4, IPV6 = FORWARDING[4], FORWARDING[6]
+PERSISTENT, VOLATILE = marks.SYSCTL_FILE, marks.VOLATILE_SYSCTL_FILE
+IPV4, IPV6 = model.FORWARDING[4], model.FORWARDING[6]
 # The name under which we keep what objects of ours still need after the last request for it was taken back.
 KEPT = "objects"
 
@@ -31,15 +30,15 @@ class Record:
     """The content of the file."""
 
     found: t.Mapping[str, str] = field(default_factory=dict)
-    asks: tuple[Forwarding, ...] = ()  # one for each name in asked_by
+    asks: tuple[model.Forwarding, ...] = ()  # one for each name in asked_by
 
-    def of(self, asker: str) -> Forwarding | None:
+    def of(self, asker: str) -> model.Forwarding | None:
         """The request under this name."""
         return next((ask for ask in self.asks if ask.asked_by == asker), None)
 
-    def without(self, asker: str) -> list[Forwarding]:
+    def without(self, asker: str) -> list[model.Forwarding]:
         """The requests under other names, without the one that we keep ourselves."""
-        gone = {ask.asked_by for ask in self.asks} if asker == EVERYBODY else {asker}
+        gone = {ask.asked_by for ask in self.asks} if asker == model.EVERYBODY else {asker}
         return [ask for ask in self.asks if ask.asked_by not in gone | {KEPT}]
 
 
@@ -58,15 +57,15 @@ def parse(text: str) -> Record:
     return Record(dict(re.findall(_FOUND, text)), tuple(asks[asker] for asker in sorted(asks)))
 
 
-def _ask(asker: str, words: t.Sequence[str]) -> Forwarding:
+def _ask(asker: str, words: t.Sequence[str]) -> model.Forwarding:
     policies = [word[len("policy=") :] for word in words if word.startswith("policy=")]
     links = {word[len("route_localnet=") :] for word in words if word.startswith("route_localnet=")}
-    return Forwarding(
+    return model.Forwarding(
         ipv4="ipv4" in words,
         ipv6="ipv6" in words,
         route_localnet=tuple(sorted(links)),
         persist="for-this-boot" not in words,
-        policy=stricter(policy for policy in policies if policy in FORWARD_POLICIES),
+        policy=stricter(policy for policy in policies if policy in model.FORWARD_POLICIES),
         asked_by=asker,
     )
 
@@ -79,14 +78,14 @@ def spell(record: Record, boot: t.Sequence[str]) -> str:
     return _HEAD + found + asked + "".join(line + "\n" for line in boot)
 
 
-def _words(ask: Forwarding) -> t.Iterator[str]:
+def _words(ask: model.Forwarding) -> t.Iterator[str]:
     if ask.ipv4:
         yield "ipv4"
     if ask.ipv6:
         yield "ipv6"
     for link in ask.route_localnet:
         yield "route_localnet=" + link
-    if ask.policy != FORWARD_POLICIES[0]:
+    if ask.policy != model.FORWARD_POLICIES[0]:
         yield "policy=" + ask.policy
     if not ask.persist:
         yield "for-this-boot"
@@ -99,12 +98,12 @@ def localnet_key(link: str) -> str:
 
 def stricter(policies: t.Iterable[str]) -> str:
     """The strictest of these policies."""
-    return max(policies, key=FORWARD_POLICIES.index, default=FORWARD_POLICIES[0])
+    return max(policies, key=model.FORWARD_POLICIES.index, default=model.FORWARD_POLICIES[0])
 
 
-def together(asks: t.Sequence[Forwarding]) -> Forwarding:
+def together(asks: t.Sequence[model.Forwarding]) -> model.Forwarding:
     """Several requests as one."""
-    return Forwarding(
+    return model.Forwarding(
         ipv4=any(ask.ipv4 for ask in asks),
         ipv6=any(ask.ipv6 for ask in asks),
         route_localnet=tuple(sorted({link for ask in asks for link in ask.route_localnet})),

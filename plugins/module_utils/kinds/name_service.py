@@ -8,10 +8,8 @@ from __future__ import annotations
 import sys
 import typing as t
 
+from .. import marks, model, operations
 from ..kernel import own_files
-from ..marks import NAMES_FILE, NAMES_PROGRAMS, NAMES_SERVED, NAMES_UNIT, UNITS, file_mark
-from ..model import NAME_SERVER, Conflict, Place, PortRange, PublishedPort
-from ..operations import Operation, RemoveFile, WriteFile
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
 from .name_views import with_sockets
@@ -20,11 +18,11 @@ if t.TYPE_CHECKING:
     # These are sent to a managed host and never imported there: their texts are installed.
     from ..name_server import opener, server  # noqa: F401
 
-OPENER = NAMES_PROGRAMS + "/open_sockets.py"
-SERVER = NAMES_PROGRAMS + "/name_server.py"
-UNIT = UNITS + NAMES_UNIT
-_WANTED = "%smulti-user.target.wants/%s" % (UNITS, NAMES_UNIT)
-_MARK = file_mark("the DNS server of endpoints")
+OPENER = marks.NAMES_PROGRAMS + "/open_sockets.py"
+SERVER = marks.NAMES_PROGRAMS + "/name_server.py"
+UNIT = marks.UNITS + marks.NAMES_UNIT
+_WANTED = "%smulti-user.target.wants/%s" % (marks.UNITS, marks.NAMES_UNIT)
+_MARK = marks.file_mark("the DNS server of endpoints")
 # FDPOLL and BARRIER of sd_notify(3).
 _OLDEST_SYSTEMD = 246
 _LIBRARY = "import dns.edns, dns.entropy, dns.message, dns.reversename"
@@ -67,7 +65,7 @@ WantedBy=multi-user.target
 
 def unit_text(python: str) -> str:
     """The unit, with the Python that has dnspython."""
-    paths = {"opener": OPENER, "server": SERVER, "views": NAMES_FILE, "served": NAMES_SERVED}
+    paths = {"opener": OPENER, "server": SERVER, "views": marks.NAMES_FILE, "served": marks.NAMES_SERVED}
     return _MARK + _UNIT_TEXT % {"python": python, **paths}
 
 
@@ -76,7 +74,7 @@ def program_text(name: str) -> str:
     try:
         return _MARK + own_files.read("name_server/%s.py" % name)
     except own_files.Unreadable as error:
-        raise Conflict(
+        raise model.Conflict(
             "The programs of the DNS server cannot be read in this process, as under Mitogen; run this play with the"
             " strategy linear, or leave dns out."
         ) from error
@@ -90,25 +88,25 @@ class Service:
 
     # -- the steps
 
-    def steps(self, netns: t.Iterable[str], lost: bool) -> list[Operation]:
+    def steps(self, netns: t.Iterable[str], lost: bool) -> list[operations.Operation]:
         """The steps that make it serve these namespaces; ``lost``: a namespace that it served needs none any more."""
         texts, unserved = self._files(), self._is_unserved(netns)
-        steps: list[Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
-        stale = self._world.unit(NAMES_UNIT).is_stale
-        if stale or any(isinstance(step, WriteFile) and step.path == UNIT for step in steps):
+        steps: list[operations.Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
+        stale = self._world.unit(marks.NAMES_UNIT).is_stale
+        if stale or any(isinstance(step, operations.WriteFile) and step.path == UNIT for step in steps):
             self._world.afterwards.append(DaemonReload())
         anew = bool(steps) or lost or unserved or stale or not self._runs()
         if anew:
             self._world.afterwards.append(_verb("restart" if self._runs() else "start"))
         if not self._world.file(_WANTED):
-            self._world.afterwards.append(UnitVerb("enable", (NAMES_UNIT,)))
-        self._world.put_unit(NAMES_UNIT, runs=True, enabled=True, netns="", anew=anew)
+            self._world.afterwards.append(UnitVerb("enable", (marks.NAMES_UNIT,)))
+        self._world.put_unit(marks.NAMES_UNIT, runs=True, enabled=True, netns="", anew=anew)
         return steps
 
     def is_sound(self, netns: t.Iterable[str]) -> bool:
         """Whether it serves these namespaces as it should."""
         there = all(self._world.file(path) == text for path, text in self._files().items())
-        right = self._runs() and not self._world.unit(NAMES_UNIT).is_stale
+        right = self._runs() and not self._world.unit(marks.NAMES_UNIT).is_stale
         return there and right and bool(self._world.file(_WANTED)) and not self._is_unserved(netns)
 
     def _files(self) -> dict[str, str]:
@@ -122,21 +120,21 @@ class Service:
         """As this collection has it; where that cannot be read, the one that is installed does as well."""
         try:
             return program_text(name)
-        except Conflict:
+        except model.Conflict:
             there = self._world.file(path)
             if there is None or not there.startswith(_MARK):
                 raise
             return there
 
-    def _file(self, path: str, text: str) -> list[Operation]:
+    def _file(self, path: str, text: str) -> list[operations.Operation]:
         before = self._world.file(path)
         if before is not None and not before.startswith(_MARK):
-            raise Conflict("The file %s was not made by this collection; remove it, or leave dns out." % path)
+            raise model.Conflict("The file %s was not made by this collection; remove it, or leave dns out." % path)
         self._world.put_file(path, text)
-        return [] if before == text else [WriteFile(path, text, before, own_folder=path != UNIT)]
+        return [] if before == text else [operations.WriteFile(path, text, before, own_folder=path != UNIT)]
 
     def _runs(self) -> bool:
-        return self._world.unit(NAMES_UNIT).active == "active"
+        return self._world.unit(marks.NAMES_UNIT).active == "active"
 
     # -- what it needs of the host
 
@@ -150,7 +148,7 @@ class Service:
         for python in dict.fromkeys((*_PYTHONS, sys.executable)):
             if self._world.says(python, "-I", "-c", _LIBRARY) is not None:
                 return python
-        raise Conflict(
+        raise model.Conflict(
             "The DNS server of endpoints needs dnspython, which no Python of this host has: install the package"
             " python3-dnspython (Fedora, RHEL: python3-dns), as the playbook dockerless.network.prepare does, or leave"
             " dns out."
@@ -160,7 +158,7 @@ class Service:
         words = (self._world.says("systemctl", "--version") or "").split()
         version = words[1].partition(".")[0].partition("~")[0] if words[:1] == ["systemd"] else ""
         if version.isdigit() and int(version) < _OLDEST_SYSTEMD:
-            raise Conflict(
+            raise model.Conflict(
                 "The DNS server of endpoints needs systemd %d, and this host has %s; leave dns out."
                 % (_OLDEST_SYSTEMD, version)
             )
@@ -169,20 +167,22 @@ class Service:
 
     def _is_unserved(self, netns: t.Iterable[str]) -> bool:
         """Whether there is a namespace in which the service has no socket yet."""
-        served = with_sockets(self._world.file(NAMES_SERVED))
+        served = with_sockets(self._world.file(marks.NAMES_SERVED))
         found = False
         for name in netns:
-            place = Place(netns=name)
+            place = model.Place(netns=name)
             inode = self._world.inode(place)
             if self._world.has_namespace(name) and (not inode or served.get(name) != inode):
                 is_taken = bool(inode) and self._is_taken(place)
                 found = found or not is_taken
         return found
 
-    def _is_taken(self, place: Place) -> bool:
+    def _is_taken(self, place: model.Place) -> bool:
         """Whether another program listens where the server would, with a warning if so."""
         for protocol in ("udp", "tcp"):
-            port = PublishedPort(protocol, PortRange(_DNS, _DNS), NAME_SERVER, _DNS, NAME_SERVER)
+            port = model.PublishedPort(
+                protocol, model.PortRange(_DNS, _DNS), model.NAME_SERVER, _DNS, model.NAME_SERVER
+            )
             holder = self._world.port_holder_in(place, port)
             if holder and not holder.startswith("process 1 ("):
                 self._world.warn(
@@ -195,22 +195,22 @@ class Service:
 
 def _verb(verb: str) -> UnitVerb:
     """The step with a verb of systemctl. Nothing waits for it: the unit is ordered after the one that may run us."""
-    return UnitVerb(verb, (NAMES_UNIT,), alone=True)
+    return UnitVerb(verb, (marks.NAMES_UNIT,), alone=True)
 
 
-def removal_steps(world: World) -> list[Operation]:
+def removal_steps(world: World) -> list[operations.Operation]:
     """Take it away; it lets go of the namespaces before they go. A run that was killed is known by the last file."""
-    steps: list[Operation] = []
-    paths = [UNIT, OPENER, SERVER, NAMES_SERVED, NAMES_FILE]
+    steps: list[operations.Operation] = []
+    paths = [UNIT, OPENER, SERVER, marks.NAMES_SERVED, marks.NAMES_FILE]
     if not world.systemd():
         paths.insert(0, _WANTED)
     elif world.file(UNIT) is not None:
-        steps += [UnitVerb("disable", (NAMES_UNIT,)), _verb("stop")]
-        world.put_unit(NAMES_UNIT, runs=False, enabled=False)
+        steps += [UnitVerb("disable", (marks.NAMES_UNIT,)), _verb("stop")]
+        world.put_unit(marks.NAMES_UNIT, runs=False, enabled=False)
         world.afterwards.append(DaemonReload())
     for path in paths:
         before = world.file(path)
         if before is not None:
             world.put_file(path, None)
-            steps.append(RemoveFile(path, before, own_folder=path not in (UNIT, _WANTED)))
+            steps.append(operations.RemoveFile(path, before, own_folder=path not in (UNIT, _WANTED)))
     return steps

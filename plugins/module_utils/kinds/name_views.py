@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ..marks import COLLECTION, NAMES_FILE
-from ..model import Conflict, NameEntry, NameView
+from .. import marks, model
 
 _MARK = "names of endpoints for their DNS server; changes here are lost at the next run"
 
@@ -30,13 +29,13 @@ def load(text: str | None) -> dict[str, Served]:
         return {}
     try:
         found = json.loads(text)
-        if COLLECTION not in found:
+        if marks.COLLECTION not in found:
             raise ValueError
         views = [(_without(about), _owners(about)) for about in found["views"]]
         return {netns: Served(label, about) for about, owners in views for netns, label in owners}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Conflict(
-            "The file %s is not as this collection writes it; remove it, and run the playbook again." % NAMES_FILE
+        raise model.Conflict(
+            "The file %s is not as this collection writes it; remove it, and run the playbook again." % marks.NAMES_FILE
         ) from error
 
 
@@ -54,7 +53,7 @@ class Writer:
     def __init__(self) -> None:
         self._made: dict[t.Hashable, About] = {}
 
-    def served(self, view: NameView) -> Served:
+    def served(self, view: model.NameView) -> Served:
         """A view in JSON."""
         others = (view.domains, view.subnets, view.nameservers, view.forwards)
         key = id(view.entries), others  # views that say the same have been given the same entries
@@ -63,7 +62,7 @@ class Writer:
         return Served(view.network, self._made[key])
 
 
-def _about(view: NameView) -> About:
+def _about(view: model.NameView) -> About:
     return {
         "forwards": view.forwards,
         "nameservers": [str(server) for server in view.nameservers],
@@ -73,7 +72,7 @@ def _about(view: NameView) -> About:
     }
 
 
-def _names(entries: t.Sequence[NameEntry]) -> dict[str, list[str]]:
+def _names(entries: t.Sequence[model.NameEntry]) -> dict[str, list[str]]:
     """Addresses by names. The first names of all entries come before aliases, so that an address leads to them."""
     found: dict[str, dict[str, None]] = {}
     for name, address in (*_first_names(entries), *sorted(_other_names(entries))):
@@ -81,13 +80,13 @@ def _names(entries: t.Sequence[NameEntry]) -> dict[str, list[str]]:
     return {name: list(addresses) for name, addresses in found.items()}
 
 
-def _first_names(entries: t.Iterable[NameEntry]) -> t.Iterator[tuple[str, str]]:
+def _first_names(entries: t.Iterable[model.NameEntry]) -> t.Iterator[tuple[str, str]]:
     for entry in entries:
         for name in entry.names[:1]:
             yield name.lower(), str(entry.address)
 
 
-def _other_names(entries: t.Iterable[NameEntry]) -> t.Iterator[tuple[str, str]]:
+def _other_names(entries: t.Iterable[model.NameEntry]) -> t.Iterator[tuple[str, str]]:
     for entry in entries:
         for name in entry.names[1:]:
             yield name.lower(), str(entry.address)
@@ -103,7 +102,7 @@ def spell(views: t.Mapping[str, Served]) -> str:
         texts[id(served.about)] = text
         shared.setdefault(text, {})[netns] = served.label
     parts = ['{"endpoints": %s,\n%s}' % (json.dumps(endpoints), text) for text, endpoints in shared.items()]
-    return '{"%s": "%s",\n"views": [\n%s\n]}\n' % (COLLECTION, _MARK, ",\n".join(parts))
+    return '{"%s": "%s",\n"views": [\n%s\n]}\n' % (marks.COLLECTION, _MARK, ",\n".join(parts))
 
 
 def _spelled(about: About) -> str:

@@ -7,39 +7,41 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, engine, marks, model
 from .. import parsing as read
-from ..arguments import MASQUERADE, NETWORK, WARN, Arguments, Options
-from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
-from ..marks import label_of, name_of
-from ..model import Conflict, InvalidRequest, Masquerade, OutInterface
 from ..ownership import Holding
 from ..records import replace
 from ..world import World, is_ours
-from .common import belongs, compact, remark_address
+from . import common
 
 # The word of the option for the interface of the default route. No interface can have this name here.
-_DEFAULT_ROUTE = OutInterface("default")
+_DEFAULT_ROUTE = model.OutInterface("default")
 
 
-def parse_out(value: str | None) -> OutInterface:
+def parse_out(value: str | None) -> model.OutInterface:
     """The option ``out_interface``."""
     if not value:
-        return OutInterface()
+        return model.OutInterface()
     inverted = value.startswith("!")
-    return OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
+    return model.OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
 
 
-class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
+class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[model.Masquerade]):
     """A masquerade, or SNAT to one address."""
 
     name = "nat_masquerade"
-    ARGUMENTS: t.ClassVar[Arguments] = {**MASQUERADE, **WARN, **NETWORK, **BACKEND}
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {
+        **arguments.MASQUERADE,
+        **arguments.WARN,
+        **arguments.NETWORK,
+        **BACKEND,
+    }
     NAMES = ("exclude",)
     FAMILY = "source"
 
-    def parse(self, options: Options) -> Masquerade:
+    def parse(self, options: arguments.Options) -> model.Masquerade:
         source = read.network("source", options["source"])
         exclude = read.networks("exclude", options.get("exclude"))
         to_source = None
@@ -47,8 +49,8 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
             to_source = read.address("to_source", options["to_source"])
         for value in exclude + (() if to_source is None else (to_source,)):
             if value.version != source.version:
-                raise InvalidRequest("Masquerade of %s: %s is of the other address family." % (source, value))
-        return Masquerade(
+                raise model.InvalidRequest("Masquerade of %s: %s is of the other address family." % (source, value))
+        return model.Masquerade(
             source=source,
             out=parse_out(options.get("out_interface")),
             exclude=exclude,
@@ -57,54 +59,54 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
             network=read.owner(options),
         )
 
-    def check(self, items: t.Sequence[Masquerade]) -> None:
+    def check(self, items: t.Sequence[model.Masquerade]) -> None:
         keys = set()
         for item in items:
             if item.key in keys:
-                raise InvalidRequest("%s is requested twice." % self.title(item).capitalize())
+                raise model.InvalidRequest("%s is requested twice." % self.title(item).capitalize())
             keys.add(item.key)
 
-    def title(self, item: Masquerade) -> str:
+    def title(self, item: model.Masquerade) -> str:
         return "masquerade of %s by %s" % (item.source, item.out if item.out.name else "any interface")
 
-    def resolve(self, item: Masquerade, state: str, world: World) -> Masquerade:
+    def resolve(self, item: model.Masquerade, state: str, world: World) -> model.Masquerade:
         if item.out == _DEFAULT_ROUTE:
             uplink = world.default_link(item.source.version)
             if uplink is None:
-                raise Conflict(
+                raise model.Conflict(
                     "Masquerade of %s: this host has no default route for IPv%d, so out_interface: default names no"
                     " interface; give its name." % (item.source, item.source.version)
                 )
-            return replace(item, out=OutInterface(uplink))
+            return replace(item, out=model.OutInterface(uplink))
         named = state == "present" and item.out.name and not item.out.inverted
         if named and item.out.name not in world.links() and not world.restoring:  # at boot it may come later
-            raise Conflict(
+            raise model.Conflict(
                 "There is no interface %s on this host; out_interface takes the name of one that is there."
                 % item.out.name
             )
         return item
 
-    def holdings(self, item: Masquerade, state: str, world: World) -> t.Iterable[Holding]:
+    def holdings(self, item: model.Masquerade, state: str, world: World) -> t.Iterable[Holding]:
         there = world.firewall.masquerades.get(item.key)
         return [] if there is None else [(self.title(there).capitalize(), there.network)]
 
-    def stored(self, item: Masquerade, world: World) -> Stored:
-        return Stored(self.describe(item))
+    def stored(self, item: model.Masquerade, world: World) -> engine.Stored:
+        return engine.Stored(self.describe(item))
 
-    def observed(self, item: Masquerade, world: World) -> Description:
+    def observed(self, item: model.Masquerade, world: World) -> engine.Description:
         world.firewall.use()
         there = world.firewall.masquerades.get(item.key)
         return None if there is None else self.describe(there)
 
-    def wanted(self, item: Masquerade, observed: Description, world: World) -> Description:
+    def wanted(self, item: model.Masquerade, observed: engine.Description, world: World) -> engine.Description:
         return self.describe(item)
 
-    def doubts(self, item: Masquerade, world: World) -> t.Iterable[str]:
+    def doubts(self, item: model.Masquerade, world: World) -> t.Iterable[str]:
         from .doubts import of_masquerade
 
         return of_masquerade(item, world)
 
-    def remark(self, item: Masquerade, world: World) -> None:
+    def remark(self, item: model.Masquerade, world: World) -> None:
         link = item.out.name
         if item.out.inverted and link not in world.links() and not _is_foreseen(item, world):
             text = (
@@ -113,32 +115,32 @@ class NatMasqueradeKind(NetworkKind[Masquerade], RuleKind[Masquerade]):
             world.remark(text % (link, link), _from(item), item.key)
         if item.to_source is not None:
             text = "This host does not have the address %s now, so that no answers come to what leaves with it: %%s."
-            remark_address(item.to_source, text, _from(item), item.key, world)
+            common.remark_address(item.to_source, text, _from(item), item.key, world)
 
     @staticmethod
-    def describe(item: Masquerade) -> dict[str, object]:
+    def describe(item: model.Masquerade) -> dict[str, object]:
         """The object in the words of the options."""
-        return compact(
+        return common.compact(
             source=str(item.source),
             out_interface=str(item.out) or None,
             exclude=[str(network) for network in item.exclude],
             to_source=None if item.to_source is None else str(item.to_source),
             random_fully=item.random_fully,
-            **belongs(item.network),
+            **common.belongs(item.network),
         )
 
-    def change(self, item: Masquerade, state: str, rules: FirewallSession, world: World) -> None:
+    def change(self, item: model.Masquerade, state: str, rules: FirewallSession, world: World) -> None:
         rules.masquerades.pop(item.key, None)
         if state == "present":
             rules.masquerades[item.key] = item
 
 
-def _is_foreseen(item: Masquerade, world: World) -> bool:
+def _is_foreseen(item: model.Masquerade, world: World) -> bool:
     """Whether the interface may still come: in check mode an earlier task may make it, if the network is new."""
-    labels = (label_of(link.alias) for link in world.links().values() if is_ours(link))
+    labels = (marks.label_of(link.alias) for link in world.links().values() if is_ours(link))
     return world.restoring or (world.check_mode and (not item.network or item.network not in labels))
 
 
-def _from(item: Masquerade) -> str:
+def _from(item: model.Masquerade) -> str:
     """The source and the network of a masquerade, for warnings."""
-    return "%s of network %s" % (item.source, name_of(item.network)) if item.network else str(item.source)
+    return "%s of network %s" % (item.source, marks.name_of(item.network)) if item.network else str(item.source)

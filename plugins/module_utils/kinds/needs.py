@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..kernel.state import Link
-from ..model import FORWARDING, VERSIONS, PublishedPort
+from .. import model
+from ..kernel import state
 from ..world import World, is_ours
 from .forward_record import IPV4, IPV6, localnet_key
 
@@ -19,14 +19,14 @@ def needs(world: World) -> dict[str, str]:
     ports = [*rules.ports] if rules.readable() else []
     closed = {policy.bridge for policy in rules.policies.values() if policy.internal} if rules.is_open else set()
     found = {localnet_key(port.bridge): _title(port) for port in ports if port.bridge and port.serves_loopback}
-    for version in VERSIONS:
+    for version in model.VERSIONS:
         whose = _whose(version, [port for port in ports if port.bridge not in closed], closed, world)
         if whose:
-            found[FORWARDING[version]] = whose
+            found[model.FORWARDING[version]] = whose
     return found
 
 
-def _whose(version: int, ports: t.Sequence[PublishedPort], closed: t.Collection[str], world: World) -> str:
+def _whose(version: int, ports: t.Sequence[model.PublishedPort], closed: t.Collection[str], world: World) -> str:
     """The description of an object that needs forwarding for a version of IP; empty when there is none."""
     rules = world.firewall
     for masquerade in rules.masquerades.values():
@@ -42,16 +42,16 @@ def _whose(version: int, ports: t.Sequence[PublishedPort], closed: t.Collection[
     return ""
 
 
-def _leads_out(link: Link, peopled: t.Collection[str]) -> bool:
+def _leads_out(link: state.Link, peopled: t.Collection[str]) -> bool:
     """Whether a link is a bridge with ports, or a veth pair without a bridge."""
     return is_ours(link) and not link.master and (link.kind == "veth" or link.name in peopled)
 
 
-def _speaks(link: Link, version: int) -> bool:
+def _speaks(link: state.Link, version: int) -> bool:
     return any(address.version == version for address in link.addresses)
 
 
-def _title(port: PublishedPort) -> str:
+def _title(port: model.PublishedPort) -> str:
     return "published port %s" % port
 
 

@@ -7,89 +7,86 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, engine, marks, model
 from .. import parsing as read
-from ..arguments import NETWORK, Arguments, Options
-from ..engine import A_PROCESS, OTHERS, Description, NetworkKind, StepKind, Stored
 from ..firewall.choice import BACKEND
 from ..kernel.sockets import path_of
 from ..kernel.state import Link, NamespaceEntry
 from ..kernel.sysctl import sysctl_name
-from ..marks import LINK_GROUP, label_of, namespace_alias
-from ..model import HOST, Conflict, InvalidRequest, Namespace, Place, enumerate_few
 from ..ownership import Holding
 from ..records import replace
 from ..world import World, is_ours, link_of
-from .common import belongs, compact, link_steps, link_values, sysctl_steps
+from . import common
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 
-class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
+class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"
     returns = ("recreated",)
-    ARGUMENTS: t.ClassVar[Arguments] = {
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {
         "name": {"type": "str", "required": True},
         "pid": {"type": "int"},
         "sysctls": {"type": "dict"},
-        **NETWORK,
+        **arguments.NETWORK,
         **BACKEND,
     }
 
-    def parse(self, options: Options) -> Namespace:
-        return Namespace(
+    def parse(self, options: arguments.Options) -> model.Namespace:
+        return model.Namespace(
             name=read.namespace_name("name", options["name"]),
             pid=read.pid("pid", options.get("pid")),
             sysctls=read.sysctls("sysctls", options.get("sysctls")),
             network=read.owner(options),
         )
 
-    def check(self, items: t.Sequence[Namespace]) -> None:
+    def check(self, items: t.Sequence[model.Namespace]) -> None:
         names: set[str] = set()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("Namespace %s is requested twice." % item.name)
+                raise model.InvalidRequest("Namespace %s is requested twice." % item.name)
             names.add(item.name)
 
-    def title(self, item: Namespace) -> str:
+    def title(self, item: model.Namespace) -> str:
         return "namespace %s" % item.name
 
-    def holdings(self, item: Namespace, state: str, world: World) -> t.Iterable[Holding]:
-        return [("Namespace %s" % item.name, world.label("lo", Place(netns=item.name)))]
+    def holdings(self, item: model.Namespace, state: str, world: World) -> t.Iterable[Holding]:
+        return [("Namespace %s" % item.name, world.label("lo", model.Place(netns=item.name)))]
 
-    def stored(self, item: Namespace, world: World) -> Stored:
-        options = compact(name=item.name, sysctls=dict(item.sysctls) or None, **belongs(item.network))
+    def stored(self, item: model.Namespace, world: World) -> engine.Stored:
+        options = common.compact(name=item.name, sysctls=dict(item.sysctls) or None, **common.belongs(item.network))
         if item.pid is not None or world.is_named_by_us(item.name):
-            return Stored(options, A_PROCESS)
-        lo = world.links(Place(netns=item.name)).get("lo")
-        return Stored(options, "" if lo is None or is_made_by_us(lo) else OTHERS)
+            return engine.Stored(options, engine.A_PROCESS)
+        lo = world.links(model.Place(netns=item.name)).get("lo")
+        return engine.Stored(options, "" if lo is None or is_made_by_us(lo) else engine.OTHERS)
 
-    def observed(self, item: Namespace, world: World) -> Description:
+    def observed(self, item: model.Namespace, world: World) -> engine.Description:
         if not world.has_namespace(item.name):
             return None
-        place = Place(netns=item.name)
+        place = model.Place(netns=item.name)
         values = {key: world.sysctl(place, key) for key, unused in item.sysctls}
         lo = world.links(place).get("lo")
-        return compact(
+        return common.compact(
             name=item.name,
             lo="up" if lo is None or lo.up else "down",
             sysctls={key: value for key, value in values.items() if value is not None} or None,
-            **belongs(label_of(lo.alias) if lo is not None and is_made_by_us(lo) else ""),
+            **common.belongs(marks.label_of(lo.alias) if lo is not None and is_made_by_us(lo) else ""),
         )
 
-    def wanted(self, item: Namespace, observed: Description, world: World) -> Description:
-        lo = world.links(Place(netns=item.name)).get("lo")
+    def wanted(self, item: model.Namespace, observed: engine.Description, world: World) -> engine.Description:
+        lo = world.links(model.Place(netns=item.name)).get("lo")
         ours = item.pid is None and (lo is None or is_made_by_us(lo))
-        return compact(
+        return common.compact(
             name=item.name,
             lo="up",
             sysctls=dict(item.sysctls) or None,
-            **belongs(item.network if ours else ""),
+            **common.belongs(item.network if ours else ""),
         )
 
-    def plan(self, item: Namespace, state: str, world: World) -> list[Operation]:
+    def plan(self, item: model.Namespace, state: str, world: World) -> list[operations.Operation]:
         entry = world.namespace(item.name)
         if state == "absent":
             return self._plan_absent(item, entry, world)
@@ -99,29 +96,31 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
             return self._plan_attached(item, entry, world)
         return self._plan_there(item, world)
 
-    def _plan_new(self, item: Namespace, world: World) -> list[Operation]:
+    def _plan_new(self, item: model.Namespace, world: World) -> list[operations.Operation]:
         from ..namespace_operations import AttachNamespace, CreateNamespace
 
         _refuse_blocked(item, world)
-        place = Place(netns=item.name)
+        place = model.Place(netns=item.name)
         if item.pid is None:
             old = world.lost(item.name)
             living = next((found for found in old if world.is_plugged(found)), None)
             if living is not None:
                 return self._plan_return(item, living, world)
-            _refuse_unknown(HOST, item, world)
+            _refuse_unknown(model.HOST, item, world)
             _tell_what_is_left(item.name, old, world)
             world.make_namespace(item.name)
-            steps: list[Operation] = [CreateNamespace(item.name, namespace_alias(item.network, item.name))]
+            steps: list[operations.Operation] = [
+                CreateNamespace(item.name, marks.namespace_alias(item.network, item.name))
+            ]
         else:
-            place = Place(pid=item.pid)
+            place = model.Place(pid=item.pid)
             world.require(place)
             _refuse_unknown(place, item, world)
             steps = [AttachNamespace(item.name, item.pid), *self._loopback(place, world)]
             world.attach_namespace(item.name, place)
-        return steps + sysctl_steps(place, item.sysctls, world)
+        return steps + common.sysctl_steps(place, item.sysctls, world)
 
-    def _plan_return(self, item: Namespace, living: Place, world: World) -> list[Operation]:
+    def _plan_return(self, item: model.Namespace, living: model.Place, world: World) -> list[operations.Operation]:
         """Give a namespace that lives on its name back. Everything inside stays, and no connection breaks."""
         from ..namespace_operations import AttachNamespace
 
@@ -129,89 +128,93 @@ class NetnsKind(NetworkKind[Namespace], StepKind[Namespace]):
         return [AttachNamespace(item.name, living.pid or 0, noted=False), *self._plan_there(item, world)]
 
     @staticmethod
-    def _loopback(place: Place, world: World) -> list[Operation]:
+    def _loopback(place: model.Place, world: World) -> list[operations.Operation]:
         lo = world.links(place).get("lo")
         return [] if lo is None else _loopback_steps(place, lo, replace(lo, up=True), world)
 
-    def _plan_attached(self, item: Namespace, entry: NamespaceEntry, world: World) -> list[Operation]:
+    def _plan_attached(self, item: model.Namespace, entry: NamespaceEntry, world: World) -> list[operations.Operation]:
         """The steps for a name that is there: it must mean the namespace of that process, or have been given by us."""
         pid = item.pid or 0
-        target = Place(pid=pid)
+        target = model.Place(pid=pid)
         world.require(target)
-        if world.is_same(Place(netns=item.name), target):
+        if world.is_same(model.Place(netns=item.name), target):
             _refuse_unknown(target, item, world)
-            return self._loopback(target, world) + sysctl_steps(target, item.sysctls, world)
+            return self._loopback(target, world) + common.sysctl_steps(target, item.sysctls, world)
         if entry.recorded == 0:
-            raise Conflict(
+            raise model.Conflict(
                 "The name %s is taken by another namespace than that of process %d; choose another name, or remove it"
                 " with state: absent or 'ip netns delete %s'." % (item.name, pid, item.name)
             )
         from ..namespace_operations import AttachNamespace, DeleteNamespace
 
-        steps: list[Operation] = [DeleteNamespace(item.name, attached=True)]
+        steps: list[operations.Operation] = [DeleteNamespace(item.name, attached=True)]
         steps += [AttachNamespace(item.name, pid), *self._loopback(target, world)]
         world.attach_namespace(item.name, target)
-        return steps + sysctl_steps(target, item.sysctls, world)
+        return steps + common.sysctl_steps(target, item.sysctls, world)
 
-    def _plan_there(self, item: Namespace, world: World) -> list[Operation]:
-        place = Place(netns=item.name)
+    def _plan_there(self, item: model.Namespace, world: World) -> list[operations.Operation]:
+        place = model.Place(netns=item.name)
         _refuse_unknown(place, item, world)
         lo = world.links(place)["lo"]
-        alias = namespace_alias(item.network, item.name) if is_made_by_us(lo) else lo.alias
+        alias = marks.namespace_alias(item.network, item.name) if is_made_by_us(lo) else lo.alias
         steps = _loopback_steps(place, lo, replace(lo, up=True, alias=alias), world)
-        return steps + sysctl_steps(place, item.sysctls, world)
+        return steps + common.sysctl_steps(place, item.sysctls, world)
 
-    def _plan_absent(self, item: Namespace, entry: NamespaceEntry | None, world: World) -> list[Operation]:
+    def _plan_absent(
+        self, item: model.Namespace, entry: NamespaceEntry | None, world: World
+    ) -> list[operations.Operation]:
         if entry is None:
             return []
         if entry.blocked:
-            world.warn("%s is not the file of a namespace, and stays." % path_of(Place(netns=item.name)))
+            world.warn("%s is not the file of a namespace, and stays." % path_of(model.Place(netns=item.name)))
             return []
         attached = world.is_named_by_us(item.name)
         if entry.inode and not attached:
-            lo = world.links(Place(netns=item.name)).get("lo")
+            lo = world.links(model.Place(netns=item.name)).get("lo")
             if lo is None or not is_made_by_us(lo):
                 world.warn("Namespace %s was not made by this collection, and stays." % item.name)
                 return []
         from ..namespace_operations import CreateNamespace, DeleteNamespace
 
         steps = [] if attached else self._empty(item.name, world)
-        again: list[Operation] = []
+        again: list[operations.Operation] = []
         if entry.inode and not attached:
-            again.append(CreateNamespace(item.name, world.links(Place(netns=item.name))["lo"].alias))
+            again.append(CreateNamespace(item.name, world.links(model.Place(netns=item.name))["lo"].alias))
         world.drop_namespace(item.name)
         return [*steps, DeleteNamespace(item.name, attached, tuple(again))]
 
     @staticmethod
-    def _empty(name: str, world: World) -> list[Operation]:
+    def _empty(name: str, world: World) -> list[operations.Operation]:
         """The steps that disconnect a namespace: with its links, it exists for as long as a process lives in it."""
-        if not world.processes_in(Place(netns=name)):
+        if not world.processes_in(model.Place(netns=name)):
             return []  # the kernel takes the veth pairs with it
-        who = enumerate_few(list(map(str, world.left_in(Place(netns=name)))))
+        who = model.enumerate_few(list(map(str, world.left_in(model.Place(netns=name)))))
         if who:
             world.warn("Namespace %s loses its network, and these processes still live in it: %s." % (name, who))
-        from ..link_operations import DeleteLinks
+        from .. import link_operations
         from .veth import remake
 
-        place = Place(netns=name)
+        place = model.Place(netns=name)
         found = [world.near_end(place, link) for link in world.links(place).values() if is_ours(link)]
         ends = [link for link in found if link is not None and is_ours(link)]
-        steps: list[Operation] = [DeleteLinks((link.name,), remake(link, world)) for link in ends]
+        steps: list[operations.Operation] = [
+            link_operations.DeleteLinks((link.name,), remake(link, world)) for link in ends
+        ]
         for link in ends:
             world.drop_link(link.name)
         return steps
 
 
-def _refuse_blocked(item: Namespace, world: World) -> None:
+def _refuse_blocked(item: model.Namespace, world: World) -> None:
     entry = world.namespace(item.name)
     if entry is not None and entry.blocked:
-        raise Conflict(
+        raise model.Conflict(
             "Namespace %s cannot be made: %s is not the file of a namespace; remove it."
-            % (item.name, path_of(Place(netns=item.name)))
+            % (item.name, path_of(model.Place(netns=item.name)))
         )
 
 
-def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None:
+def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -> None:
     """Warn that a namespace is made anew, and of the processes that stay in the old one."""
     # a container in which this collection runs may have namespaces of the same names
     old = [place for place in lost if world.is_native(place)]
@@ -223,26 +226,26 @@ def _tell_what_is_left(name: str, lost: t.Sequence[Place], world: World) -> None
     world.recreated.append({"name": name, "processes": [vars(process) for process in left]})
     if old and not left:
         return
-    who = enumerate_few(list(map(str, left)))
+    who = model.enumerate_few(list(map(str, left)))
     why = "still living in the old one, without a network: %s" % who if left else "the old one is out of reach"
     world.warn("Namespace %s is made anew; %s." % (name, why))
 
 
-def _loopback_steps(place: Place, lo: Link, wanted: Link, world: World) -> list[Operation]:
-    steps = link_steps(place, "lo", link_values(lo), {"up": wanted.up, "alias": wanted.alias})
+def _loopback_steps(place: model.Place, lo: Link, wanted: Link, world: World) -> list[operations.Operation]:
+    steps = common.link_steps(place, "lo", common.link_values(lo), {"up": wanted.up, "alias": wanted.alias})
     if steps:
         world.put_link(wanted, place)
     return steps
 
 
-def _refuse_unknown(place: Place, item: Namespace, world: World) -> None:
+def _refuse_unknown(place: model.Place, item: model.Namespace, world: World) -> None:
     """Raise Conflict for a key that the kernel does not have. Keys of a link may come with that link.
 
     For a namespace that is still to be made, the keys of the host count: no namespace has keys that the host lacks.
     """
     for key, unused in item.sysctls:
         if link_of(key) in ("", "lo") and world.sysctl(place, key) is None:
-            raise Conflict(
+            raise model.Conflict(
                 "Namespace %s: the kernel has no sysctl %s there; leave it out, or load the module that brings it."
                 % (item.name, sysctl_name(key))
             )
@@ -250,4 +253,4 @@ def _refuse_unknown(place: Place, item: Namespace, world: World) -> None:
 
 def is_made_by_us(lo: Link) -> bool:
     """A namespace carries our mark on its loopback, set before its name appeared."""
-    return lo.group == LINK_GROUP
+    return lo.group == marks.LINK_GROUP

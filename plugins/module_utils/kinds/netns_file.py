@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ..engine import Description, NetworkKind, StepKind
-from ..marks import NETNS_FILES, RETIRED, label_of_file
-from ..model import NamespaceFile
+from .. import engine, marks, model
 from ..ownership import Holding
 from ..world import World
-from .common import belongs, compact
+from . import common
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 _NOT_OURS = (
     "Files that this collection did not make stay as they are: %s. Names of endpoints may not be found by them; remove"
@@ -36,46 +34,46 @@ class _Found(t.NamedTuple):
     label: str | None = None
 
 
-class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
+class NetnsFileKind(engine.NetworkKind[model.NamespaceFile], engine.StepKind[model.NamespaceFile]):
     """A file for the place of one in /etc. A process may have mounted it, so it is rewritten and not replaced."""
 
     name = "netns_file"
 
     def __init__(self) -> None:
-        self._looked: tuple[NamespaceFile | None, World | None, _Found] = (None, None, _Found(""))
+        self._looked: tuple[model.NamespaceFile | None, World | None, _Found] = (None, None, _Found(""))
 
-    def title(self, item: NamespaceFile) -> str:
+    def title(self, item: model.NamespaceFile) -> str:
         return "file %s" % _path(item)
 
-    def holdings(self, item: NamespaceFile, state: str, world: World) -> t.Iterable[Holding]:
+    def holdings(self, item: model.NamespaceFile, state: str, world: World) -> t.Iterable[Holding]:
         found = self._look(item, world)
         return [("File %s" % found.path, found.label or "")]
 
-    def unchanged(self, item: NamespaceFile, world: World) -> Description:
+    def unchanged(self, item: model.NamespaceFile, world: World) -> engine.Description:
         found = self._look(item, world)
         if found.text != item.text:
             return None
         world.put_file(found.path, item.text)
-        return compact(**belongs(item.network))
+        return common.compact(**common.belongs(item.network))
 
-    def observed(self, item: NamespaceFile, world: World) -> Description:
+    def observed(self, item: model.NamespaceFile, world: World) -> engine.Description:
         found = self._look(item, world)
         return None if found.text is None else _describe(found.label or "", found.text, item.text)
 
-    def wanted(self, item: NamespaceFile, observed: Description, world: World) -> Description:
+    def wanted(self, item: model.NamespaceFile, observed: engine.Description, world: World) -> engine.Description:
         return _describe(item.network, item.text, self._look(item, world).text or "")
 
-    def returned(self, found: Description) -> Description:
+    def returned(self, found: engine.Description) -> engine.Description:
         return None if found is None else {name: value for name, value in found.items() if name != "text"}
 
-    def plan(self, item: NamespaceFile, state: str, world: World) -> list[Operation]:
+    def plan(self, item: model.NamespaceFile, state: str, world: World) -> list[operations.Operation]:
         path, there, label = self._look(item, world)
         # a power cut may leave an empty file
         if state == "present" and there and label is None:
             world.remark(_NOT_OURS, path)
             return []
         wanted = item.text if state == "present" else None
-        if world.put_file(path, wanted) == wanted and item.netns != RETIRED:
+        if world.put_file(path, wanted) == wanted and item.netns != marks.RETIRED:
             return []
         from ..file_operations import RemoveFiles, SpreadFile
 
@@ -83,26 +81,26 @@ class NetnsFileKind(NetworkKind[NamespaceFile], StepKind[NamespaceFile]):
             return [RemoveFiles(((path, there or ""),))]
         return [SpreadFile(wanted, ((path, there),))]
 
-    def _look(self, item: NamespaceFile, world: World) -> _Found:
+    def _look(self, item: model.NamespaceFile, world: World) -> _Found:
         """The engine asks several times about one file before it comes to the next, of which there may be thousands."""
         if self._looked[0] is not item or self._looked[1] is not world:
             path = _path(item)
             text = world.look_file(path)
-            self._looked = item, world, _Found(path, text, label_of_file(text or ""))
+            self._looked = item, world, _Found(path, text, marks.label_of_file(text or ""))
         return self._looked[2]
 
 
-def _path(item: NamespaceFile) -> str:
-    folder = RETIRED if item.netns == RETIRED else "%s/%s" % (NETNS_FILES, item.netns)
+def _path(item: model.NamespaceFile) -> str:
+    folder = marks.RETIRED if item.netns == marks.RETIRED else "%s/%s" % (marks.NETNS_FILES, item.netns)
     return "%s/%s" % (folder, item.name)
 
 
 def _describe(label: str, text: str, other: str) -> dict[str, object]:
     """The owner of a file, and its lines that the other text does not have."""
     if text == other:
-        return compact(**belongs(label))
+        return common.compact(**common.belongs(label))
     known = frozenset(other.splitlines())
     lines = [line for line in text.splitlines() if line and line not in known]
     more = len(lines) - _SHOWN
     shown = lines if more <= 0 else [*lines[:_SHOWN], "and %d more" % more]
-    return compact(**belongs(label), text="".join(line + "\n" for line in shown) or None)
+    return common.compact(**common.belongs(label), text="".join(line + "\n" for line in shown) or None)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Network, lies_in
+from .. import model
 
-Owned = tuple[Network, str]
+Owned = tuple[model.Network, str]
 
 
 def first_overlap(subnets: t.Iterable[Owned]) -> tuple[Owned, Owned] | None:
@@ -20,7 +20,7 @@ def first_overlap(subnets: t.Iterable[Owned]) -> tuple[Owned, Owned] | None:
     order = sorted(range(len(given)), key=lambda index: (given[index][0].version, given[index][0]))
     around = -1
     for index in order:
-        if around < 0 or not lies_in(given[index][0], given[around][0]):
+        if around < 0 or not model.lies_in(given[index][0], given[around][0]):
             around = index
         elif given[index][1] != given[around][1]:
             return given[min(index, around)], given[max(index, around)]

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import marks, model
+from ..kernel import state
 from ..kernel.files import unfinished
-from ..kernel.state import Link
-from ..marks import NAMES_FILE, NETNS_FILES, RETIRED, label_of, label_of_file
-from ..model import NAMED_FILES, VERSIONS, Interface, NamespaceFile, NameView, Network, Place, PublishedPort
 from ..records import replace
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport, ServiceReport
 from ..world import World, is_ours
 
-_REMAINS = tuple(map(unfinished, NAMED_FILES))
+_REMAINS = tuple(map(unfinished, model.NAMED_FILES))
 
 
 def policies(world: World, report: HostReport) -> HostReport:
@@ -39,7 +38,7 @@ def ports(world: World, report: HostReport) -> HostReport:
     return replace(report, ports=tuple(sorted(found, key=_port_order)))
 
 
-def _port_order(port: PublishedPort) -> tuple[str, int, str]:
+def _port_order(port: model.PublishedPort) -> tuple[str, int, str]:
     """The order of the published sides. To spell the addresses behind them would take longer than everything else."""
     host = "" if port.host_ip is None else "%s:" % port.host_ip
     return ("%s%s" % (host, port.host_ports), port.container_ip.version, port.protocol)
@@ -47,7 +46,7 @@ def _port_order(port: PublishedPort) -> tuple[str, int, str]:
 
 def forwarding(world: World, report: HostReport) -> HostReport:
     """What the host forwards."""
-    versions = frozenset(filter(world.forwards, VERSIONS))
+    versions = frozenset(filter(world.forwards, model.VERSIONS))
     rules = world.firewall
     policy = "drop" if rules.drop_foreign else "auto" if rules.drop_transit else "unmanaged"
     return replace(report, forwards=versions, forward_policy=policy)
@@ -63,13 +62,13 @@ def bridges(world: World, report: HostReport) -> HostReport:
     return replace(report, networks=tuple(networks))
 
 
-def _network(known: NetworkReport, link: Link | None) -> NetworkReport:
+def _network(known: NetworkReport, link: state.Link | None) -> NetworkReport:
     if link is None:
         return known
     # An interrupted run may leave a bridge without its alias. The rules were written before the bridge was made, so
     # they have the name of the network.
-    label = label_of(link.alias) if is_ours(link) and link.alias else known.network
-    subnets: tuple[Network, ...] = known.subnets if known.policy else tuple(a.network for a in link.addresses)
+    label = marks.label_of(link.alias) if is_ours(link) and link.alias else known.network
+    subnets: tuple[model.Network, ...] = known.subnets if known.policy else tuple(a.network for a in link.addresses)
     return NetworkReport(
         bridge=link.name,
         network=label,
@@ -86,11 +85,11 @@ def namespaces(world: World, report: HostReport) -> HostReport:
     """The named namespaces that hold an end of a veth pair of ours, and those that we made or named."""
     found = []
     for name in world.names():
-        links = world.links(Place(netns=name))
+        links = world.links(model.Place(netns=name))
         lo = links.get("lo")
         ours = (lo is not None and is_ours(lo)) or world.is_named_by_us(name)
         if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
-            found.append(NamespaceReport(name, world.label("lo", Place(netns=name)), ours))
+            found.append(NamespaceReport(name, world.label("lo", model.Place(netns=name)), ours))
     return replace(report, namespaces=tuple(found))
 
 
@@ -102,7 +101,7 @@ def services(world: World, report: HostReport) -> HostReport:
 
 def endpoints(world: World, report: HostReport) -> HostReport:
     """The host's ends of our veth pairs under their bridges, each with its other end."""
-    plugged: dict[str, list[Link]] = {}
+    plugged: dict[str, list[state.Link]] = {}
     for link in world.links().values():
         if is_ours(link) and (link.master or link.kind == "veth"):
             plugged.setdefault(link.master, []).append(link)
@@ -120,27 +119,27 @@ def files(world: World, report: HostReport) -> HostReport:
     """Our files for what is started in a namespace, and what a killed run or a power cut has left of them."""
     found = []
     for netns, name in world.namespace_files():
-        text = world.look_file("%s/%s/%s" % (NETNS_FILES, netns, name)) or ""
-        label = label_of_file(text)
-        if label is not None or name in _REMAINS or netns == RETIRED or (name in NAMED_FILES and not text):
-            found.append(NamespaceFile(netns, name, text, label or ""))
+        text = world.look_file("%s/%s/%s" % (marks.NETNS_FILES, netns, name)) or ""
+        label = marks.label_of_file(text)
+        if label is not None or name in _REMAINS or netns == marks.RETIRED or (name in model.NAMED_FILES and not text):
+            found.append(model.NamespaceFile(netns, name, text, label or ""))
     return replace(report, files=tuple(found))
 
 
 def views(world: World, report: HostReport) -> HostReport:
     """The endpoints with a DNS server of their own."""
-    text = world.file(NAMES_FILE)
+    text = world.file(marks.NAMES_FILE)
     if text is None:
         return report
     from .name_views import load
 
     found = load(text).items()
-    return replace(report, views=tuple(NameView(netns, network=served.label) for netns, served in found))
+    return replace(report, views=tuple(model.NameView(netns, network=served.label) for netns, served in found))
 
 
-def _endpoint(veth: Link, world: World, label: str) -> EndpointReport:
+def _endpoint(veth: state.Link, world: World, label: str) -> EndpointReport:
     # A veth pair gets its alias last, like a bridge.
-    network = label_of(veth.alias) if veth.alias else label
+    network = marks.label_of(veth.alias) if veth.alias else label
     found = world.peer_of(veth)
     if found is None:
         return EndpointReport(veth.name, network, veth.isolated, veth.up)
@@ -149,6 +148,6 @@ def _endpoint(veth: Link, world: World, label: str) -> EndpointReport:
     return EndpointReport(veth.name, network, veth.isolated, veth.up, place, peer.name, addresses, peer.mac_address)
 
 
-def _in_order(addresses: t.Sequence[Interface]) -> tuple[Interface, ...]:
+def _in_order(addresses: t.Sequence[model.Interface]) -> tuple[model.Interface, ...]:
     """Addresses in an order that does not depend on when they were added."""
     return tuple(sorted(addresses, key=lambda address: (address.version, address)))

@@ -7,45 +7,42 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, engine, marks, model
 from .. import parsing as read
-from ..arguments import NETWORK, PORT, WARN, Arguments, Options
-from ..engine import Description, NetworkKind, RuleKind, Stored
 from ..firewall.choice import BACKEND
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
-from ..marks import name_of
-from ..model import Address, Conflict, InvalidRequest, Network, PublishedPort
 from ..ownership import Holding, named
 from ..records import replace
 from ..world import World
-from .common import belongs, compact, remark_address, remark_internal, short_port
+from . import common
 
 
-class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
+class PortPublishKind(engine.NetworkKind[model.PublishedPort], engine.RuleKind[model.PublishedPort]):
     """A published port, or a range of them."""
 
     name = "port_publish"
-    ARGUMENTS: t.ClassVar[Arguments] = {**PORT, **WARN, **NETWORK, **BACKEND}
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {**arguments.PORT, **arguments.WARN, **arguments.NETWORK, **BACKEND}
     NAMES = ("container_ip", "allowed_sources")
     FAMILY = "container_ip"
 
-    def parse(self, options: Options) -> PublishedPort:
+    def parse(self, options: arguments.Options) -> model.PublishedPort:
         host_ports = read.port_range("host_port", options["host_port"])
         container_ip = read.address("container_ip", options["container_ip"])
         inside = host_ports
         if options.get("container_port") is not None:
             inside = read.port_range("container_port", options["container_port"])
         if len(inside) != len(host_ports):
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "host_port %s and container_port %s are ranges of unequal length: %d and %d ports."
                 % (host_ports, inside, len(host_ports), len(inside))
             )
         if container_ip.is_unspecified or container_ip.is_loopback or container_ip.is_multicast:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "container_ip: %s cannot be the address of an endpoint; write a unicast address." % container_ip
             )
-        return PublishedPort(
+        return model.PublishedPort(
             protocol=read.protocol("protocol", options.get("protocol") or "tcp"),
             host_ports=host_ports,
             container_ip=container_ip,
@@ -61,43 +58,47 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         )
 
     @staticmethod
-    def _parse_host_ip(value: str | None, container_ip: Address) -> Address | None:
+    def _parse_host_ip(value: str | None, container_ip: model.Address) -> model.Address | None:
         if not value:
             return None
         host_ip = read.address("host_ip", value)
         if host_ip.version != container_ip.version:
-            raise InvalidRequest(
+            raise model.InvalidRequest(
                 "host_ip %s and container_ip %s are of two address families; publish the port once for each."
                 % (host_ip, container_ip)
             )
         if host_ip.version == 6 and host_ip.is_loopback:
-            raise InvalidRequest("host_ip: the kernel does not translate ::1; publish on 127.0.0.1, or on an address.")
+            raise model.InvalidRequest(
+                "host_ip: the kernel does not translate ::1; publish on 127.0.0.1, or on an address."
+            )
         return None if host_ip.is_unspecified else host_ip
 
     @staticmethod
-    def _parse_sources(options: Options, version: int) -> tuple[Network, ...]:
+    def _parse_sources(options: arguments.Options, version: int) -> tuple[model.Network, ...]:
         sources = read.networks("allowed_sources", options.get("allowed_sources"))
         if any(source.prefixlen == 0 and source.version == version for source in sources):
             return ()  # everyone
         for source in sources:
             if source.version != version:
-                raise InvalidRequest("allowed_sources: %s is of the other address family than the endpoint." % source)
+                raise model.InvalidRequest(
+                    "allowed_sources: %s is of the other address family than the endpoint." % source
+                )
         return sources
 
-    def check(self, items: t.Sequence[PublishedPort]) -> None:
+    def check(self, items: t.Sequence[model.PublishedPort]) -> None:
         table = PortTable()
         for item in items:
             for other in (table.get(item), *table.clashes(item)):
                 if other is not None:
                     what = (item.host_ports, item.protocol, _asked(other), _asked(item))
-                    raise InvalidRequest("Host port %s/%s is requested twice: by %s and %s." % what)
+                    raise model.InvalidRequest("Host port %s/%s is requested twice: by %s and %s." % what)
             table.add(item)
 
-    def title(self, item: PublishedPort) -> str:
+    def title(self, item: model.PublishedPort) -> str:
         host = "" if item.host_ip is None else "%s:" % item.host_ip
         return "port %s%s/%s (IPv%d)" % (host, item.host_ports, item.protocol, item.container_ip.version)
 
-    def resolve(self, item: PublishedPort, state: str, world: World) -> PublishedPort:
+    def resolve(self, item: model.PublishedPort, state: str, world: World) -> model.PublishedPort:
         if state == "absent":
             return item
         item = replace(item, any_way=item.any_way or _comes_in_anywhere(item, world))
@@ -111,32 +112,32 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
         )
         return item
 
-    def holdings(self, item: PublishedPort, state: str, world: World) -> t.Iterable[Holding]:
+    def holdings(self, item: model.PublishedPort, state: str, world: World) -> t.Iterable[Holding]:
         ports = world.firewall.ports
         found = (ports.get(item), *(ports.clashes(item) if state == "present" else ()))
         return [("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port]
 
-    def stored(self, item: PublishedPort, world: World) -> Stored:
+    def stored(self, item: model.PublishedPort, world: World) -> engine.Stored:
         # at boot the link may come after us
-        return Stored(dict(self.describe(item), **compact(any_way=item.any_way or None)))
+        return engine.Stored(dict(self.describe(item), **common.compact(any_way=item.any_way or None)))
 
-    def observed(self, item: PublishedPort, world: World) -> Description:
+    def observed(self, item: model.PublishedPort, world: World) -> engine.Description:
         world.firewall.use()
         there = world.firewall.ports.get(item)
         return None if there is None else self.describe(there)
 
-    def wanted(self, item: PublishedPort, observed: Description, world: World) -> Description:
+    def wanted(self, item: model.PublishedPort, observed: engine.Description, world: World) -> engine.Description:
         return self.describe(item)
 
-    def doubts(self, item: PublishedPort, world: World) -> t.Iterable[str]:
+    def doubts(self, item: model.PublishedPort, world: World) -> t.Iterable[str]:
         from .doubts import of_port
 
         return of_port(item, world)
 
     @staticmethod
-    def describe(item: PublishedPort) -> dict[str, object]:
+    def describe(item: model.PublishedPort) -> dict[str, object]:
         """The object in the words of the options."""
-        return compact(
+        return common.compact(
             host_ip=None if item.host_ip is None else str(item.host_ip),
             host_port=str(item.host_ports),
             protocol=item.protocol,
@@ -145,10 +146,10 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
             bridge=item.bridge or None,
             allowed_sources=[str(source) for source in item.allowed_sources],
             in_interfaces=list(item.in_interfaces),
-            **belongs(item.network),
+            **common.belongs(item.network),
         )
 
-    def change(self, item: PublishedPort, state: str, rules: FirewallSession, world: World) -> None:
+    def change(self, item: model.PublishedPort, state: str, rules: FirewallSession, world: World) -> None:
         ports = rules.ports
         there = ports.get(item)
         if state == "absent":
@@ -165,48 +166,50 @@ class PortPublishKind(NetworkKind[PublishedPort], RuleKind[PublishedPort]):
             elif moved is not None or (there is None and item.protocol == "udp"):
                 rules.stale.append(_flows(item))
 
-    def conclude(self, item: PublishedPort, world: World) -> None:
+    def conclude(self, item: model.PublishedPort, world: World) -> None:
         """TCP connections end by themselves, so they go on where they began; the host refuses them if that is gone."""
         there = world.firewall.moved.get(item.key)
         if there is not None and not world.is_behind(there.bridge, str(there.container_ip)):
             world.firewall.stale.append(_flows(there))
 
-    def remark(self, item: PublishedPort, world: World) -> None:
+    def remark(self, item: model.PublishedPort, world: World) -> None:
         there = world.firewall.ports.get(item) or item
         policy = world.firewall.policies.get(there.bridge)
         if policy is not None and policy.internal:
-            remark_internal(replace(item, bridge=there.bridge), world)
+            common.remark_internal(replace(item, bridge=there.bridge), world)
         for link in item.in_interfaces:
             if link not in world.links():
                 text = "There is no interface %s on this host now, and in_interfaces limits these ports to it: %%s."
-                world.remark(text % link, short_port(item), item.key)
+                world.remark(text % link, common.short_port(item), item.key)
         if item.host_ip is not None and not item.host_ip.is_loopback:
             text = "This host does not have the address %s now, and these ports are published on it: %%s."
-            remark_address(item.host_ip, text, short_port(item), item.key, world)
+            common.remark_address(item.host_ip, text, common.short_port(item), item.key, world)
         if world.ways_of_answers():
             from .doubts import lost_answers
 
             for text in lost_answers(item, world):
-                world.remark(text + ".", short_port(item), item.key)
+                world.remark(text + ".", common.short_port(item), item.key)
 
     @staticmethod
-    def _refuse_taken(item: PublishedPort, there: PublishedPort | None, world: World) -> None:
+    def _refuse_taken(item: model.PublishedPort, there: model.PublishedPort | None, world: World) -> None:
         what = "Host port %s/%s" % (item.host_ports, item.protocol)
         for other in world.firewall.ports.clashes(item):
-            by = ", by network %s" % name_of(other.network) if other.network else ""
-            raise Conflict("%s is published already%s: %s." % (what, by, other))
+            by = ", by network %s" % marks.name_of(other.network) if other.network else ""
+            raise model.Conflict("%s is published already%s: %s." % (what, by, other))
         if there is not None:
             if there.network and there.network != item.network:
-                raise Conflict("%s is published already, by network %s: %s." % (what, name_of(there.network), there))
+                raise model.Conflict(
+                    "%s is published already, by network %s: %s." % (what, marks.name_of(there.network), there)
+                )
             return
         if world.restoring:
             return  # ours from an earlier run
         holder = world.port_holder(item) or world.firewall.port_holder(item, world.local_addresses)
         if holder:
-            raise Conflict("%s is in use: %s. Choose another host port, or free this one." % (what, holder))
+            raise model.Conflict("%s is in use: %s. Choose another host port, or free this one." % (what, holder))
 
 
-def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:
+def _comes_in_anywhere(item: model.PublishedPort, world: World) -> bool:
     """Whether no packet comes in by the link of its address, so that packets may come by any link.
 
     Packets for 127.0.0.0/8 never come in from outside.
@@ -217,15 +220,15 @@ def _comes_in_anywhere(item: PublishedPort, world: World) -> bool:
     return any(item.host_ip == address.ip for link in nowhere for address in link.addresses)
 
 
-def _asked(item: PublishedPort) -> str:
+def _asked(item: model.PublishedPort) -> str:
     """A port with its endpoint in front, where that is known."""
     return "%s (%s)" % (named(item.network, item.endpoint), item) if item.endpoint else str(item)
 
 
-def _target(item: PublishedPort) -> tuple[Address, int]:
+def _target(item: model.PublishedPort) -> tuple[model.Address, int]:
     return (item.container_ip, item.container_port)
 
 
-def _flows(item: PublishedPort) -> PortFlows:
+def _flows(item: model.PublishedPort) -> PortFlows:
     host_ip = "" if item.host_ip is None else str(item.host_ip)
     return PortFlows(item.container_ip.version, item.protocol, item.host_ports.first, item.host_ports.last, host_ip)

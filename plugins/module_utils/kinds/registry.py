@@ -14,7 +14,7 @@ import typing as t
 from . import parts
 
 if t.TYPE_CHECKING:
-    from ..engine import AnyKind
+    from .. import engine
     from ..report import HostReport
     from ..world import World
 
@@ -23,67 +23,67 @@ class Row(t.NamedTuple):
     """A kind: how to load it, where it stands in a run, and what it adds to the report of a host."""
 
     name: str
-    load: t.Callable[[], AnyKind]
+    load: t.Callable[[], engine.AnyKind]
     leaves: int  # objects are removed in the order of these numbers, and made in the order of the rows
     report: t.Callable[[World, HostReport], HostReport]  # is given the report of the rows above
     has_module: bool = True  # of its own; objects of other kinds follow from whole networks alone
 
 
-def _bridge_firewall() -> AnyKind:
+def _bridge_firewall() -> engine.AnyKind:
     from .bridge_firewall import BridgeFirewallKind
 
     return BridgeFirewallKind()
 
 
-def _nat_masquerade() -> AnyKind:
+def _nat_masquerade() -> engine.AnyKind:
     from .nat_masquerade import NatMasqueradeKind
 
     return NatMasqueradeKind()
 
 
-def _port_publish() -> AnyKind:
+def _port_publish() -> engine.AnyKind:
     from .port_publish import PortPublishKind
 
     return PortPublishKind()
 
 
-def _bridge() -> AnyKind:
+def _bridge() -> engine.AnyKind:
     from .bridge import BridgeKind
 
     return BridgeKind()
 
 
-def _sysctl_forward() -> AnyKind:
+def _sysctl_forward() -> engine.AnyKind:
     from .sysctl_forward import SysctlForwardKind
 
     return SysctlForwardKind()
 
 
-def _netns() -> AnyKind:
+def _netns() -> engine.AnyKind:
     from .netns import NetnsKind
 
     return NetnsKind()
 
 
-def _veth() -> AnyKind:
+def _veth() -> engine.AnyKind:
     from .veth import VethKind
 
     return VethKind()
 
 
-def _netns_file() -> AnyKind:
+def _netns_file() -> engine.AnyKind:
     from .netns_file import NetnsFileKind
 
     return NetnsFileKind()
 
 
-def _endpoint_service() -> AnyKind:
+def _endpoint_service() -> engine.AnyKind:
     from .endpoint_service import EndpointServiceKind
 
     return EndpointServiceKind()
 
 
-def _dns() -> AnyKind:
+def _dns() -> engine.AnyKind:
     from .dns import DnsKind
 
     return DnsKind()

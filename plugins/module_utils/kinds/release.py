@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
-from ..engine import AnyRequest, Request
-from ..model import Forwarding
+from .. import engine, model
 from ..world import World
 from .forward_record import KEPT, load
 
 
-def release(world: World) -> t.Sequence[AnyRequest]:
+def release(world: World) -> t.Sequence[engine.AnyRequest]:
     """The request to check what is still needed; none if nothing is forwarded for objects alone."""
     if load(world).of(KEPT) is None:
         return ()
     from .sysctl_forward import SysctlForwardKind
 
-    return (Request(SysctlForwardKind(), Forwarding(asked_by=KEPT), "absent"),)
+    return (engine.Request(SysctlForwardKind(), model.Forwarding(asked_by=KEPT), "absent"),)

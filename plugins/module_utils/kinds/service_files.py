@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..marks import BOOT_UNIT, NETNS_FILES, UNITS, endpoint_unit, file_mark, service_mark
-from ..model import NAMED_FILES
+from .. import marks, model
 
-TARGET = UNITS + endpoint_unit("")
+TARGET = marks.UNITS + marks.endpoint_unit("")
 # systemd-resolved and nscd answer on sockets for the whole host, and ignore the files of a namespace.
 RESOLVED = "/run/systemd/resolve"
 _NSCD = "/run/nscd"
@@ -25,11 +24,11 @@ def target() -> str:
     It only waits for the unit that makes the networks at boot. If it required that unit, a service that is started
     during a run would start the unit, which waits for the end of the run.
     """
-    return file_mark("the endpoints that units of systemd run in") + "\n".join(
+    return marks.file_mark("the endpoints that units of systemd run in") + "\n".join(
         [
             "[Unit]",
             "Description=Endpoint %i is in its networks",
-            "After=%s" % BOOT_UNIT,
+            "After=%s" % marks.BOOT_UNIT,
             "AssertPathExists=%s" % path("%i"),
             "",
         ]
@@ -43,19 +42,19 @@ def path(netns: str) -> str:
 
 def names_path(netns: str, name: str) -> str:
     """The file of a namespace that stands for one in /etc."""
-    return "%s/%s/%s" % (NETNS_FILES, netns, name)
+    return "%s/%s/%s" % (marks.NETNS_FILES, netns, name)
 
 
 def drop_in_text(unit: str, netns: str, label: str, names: t.Collection[str], resolved: bool) -> str:
     """The drop-in, with the namespace's files of names; ``resolved``: whether the folder of resolved exists."""
-    anchor = endpoint_unit(netns)
+    anchor = marks.endpoint_unit(netns)
     lines = ["[Unit]", "BindsTo=" + anchor, "After=" + anchor, "", "[Service]", "NetworkNamespacePath=" + path(netns)]
-    return service_mark(unit, netns, label) + "\n".join([*lines, *_mounts(netns, names, resolved), ""])
+    return marks.service_mark(unit, netns, label) + "\n".join([*lines, *_mounts(netns, names, resolved), ""])
 
 
 def leaving_text(unit: str, netns: str, label: str) -> str:
     """The drop-in of a unit that is about to leave: it says whose the unit was, and has no effect."""
-    return service_mark(unit, netns, label) + "# It leaves, and this file goes with it.\n"
+    return marks.service_mark(unit, netns, label) + "# It leaves, and this file goes with it.\n"
 
 
 def _mounts(netns: str, names: t.Collection[str], resolved: bool) -> t.Iterator[str]:
@@ -65,7 +64,7 @@ def _mounts(netns: str, names: t.Collection[str], resolved: bool) -> t.Iterator[
     The file behind the host's /etc/resolv.conf is replaced by rename now and then, which removes a mount over it. A
     mount in a folder of the unit's own stays.
     """
-    for name in NAMED_FILES:
+    for name in model.NAMED_FILES:
         if name in names:
             yield "BindReadOnlyPaths=%s:/etc/%s" % (names_path(netns, name), name)
     if not names:

@@ -14,14 +14,13 @@ import re
 import typing as t
 import zlib
 
-from ..kernel.state import Link, RouteEntry
-from ..marks import ROUTE_PROTOCOL, SOURCE_TABLES
-from ..model import ANYWHERE, Address, End, Place, Route, SourceRule
+from .. import marks, model
+from ..kernel import state
 from ..records import dataclass, replace
 from ..world import World, is_ours, metric_of, with_metric
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 _USUAL = r"eth(\d{1,3})"
 _OTHERS = 1_000_000
@@ -31,28 +30,28 @@ def table_of(interface: str) -> int:
     """The number of an end's table. It follows from the end's name, so it is the same when the end is made again."""
     usual = re.fullmatch(_USUAL, interface)
     if usual:
-        return SOURCE_TABLES + int(usual.group(1))
-    return SOURCE_TABLES + 1000 + zlib.crc32(interface.encode()) % _OTHERS
+        return marks.SOURCE_TABLES + int(usual.group(1))
+    return marks.SOURCE_TABLES + 1000 + zlib.crc32(interface.encode()) % _OTHERS
 
 
-def routes(end: End) -> list[Route]:
+def routes(end: model.End) -> list[model.Route]:
     """The routes in the table of an end: its subnets, its own routes, and its gateway for everything else."""
     table, versions = table_of(end.name), {via.version for via in end.source_gateways}
     subnets = dict.fromkeys(a.network for a in end.addresses or () if a.version in versions)
-    found = [Route(subnet) for subnet in subnets if subnet.num_addresses > 1]
+    found = [model.Route(subnet) for subnet in subnets if subnet.num_addresses > 1]
     found += [route for route in end.routes if route.to.prefixlen and route.to.version in versions]
-    found += [Route(ANYWHERE[via.version], via) for via in end.source_gateways]
+    found += [model.Route(model.ANYWHERE[via.version], via) for via in end.source_gateways]
     unique = {(route.to, metric_of(route)): replace(route, table=table) for route in found}
     return list(unique.values())
 
 
-def _rules(end: End) -> list[SourceRule]:
+def _rules(end: model.End) -> list[model.SourceRule]:
     versions = {via.version for via in end.source_gateways}
     sources = dict.fromkeys(a.ip for a in end.addresses or () if a.version in versions)
-    return [SourceRule(source, table_of(end.name)) for source in sources]
+    return [model.SourceRule(source, table_of(end.name)) for source in sources]
 
 
-def gateways(place: Place, link: Link, world: World) -> tuple[Address, ...]:
+def gateways(place: model.Place, link: state.Link, world: World) -> tuple[model.Address, ...]:
     """The gateways of an end as it is, for each version of IP in which rules and routes are complete."""
     if not _may_have_rules(place, world):
         return ()
@@ -67,13 +66,13 @@ def gateways(place: Place, link: Link, world: World) -> tuple[Address, ...]:
 class SourceChange:
     """The rules and routes to remove and to add."""
 
-    stale_rules: t.Sequence[SourceRule] = ()
-    stale_routes: t.Sequence[Route] = ()
-    missing_routes: t.Sequence[Route] = ()
-    missing_rules: t.Sequence[SourceRule] = ()
+    stale_rules: t.Sequence[model.SourceRule] = ()
+    stale_routes: t.Sequence[model.Route] = ()
+    missing_routes: t.Sequence[model.Route] = ()
+    missing_rules: t.Sequence[model.SourceRule] = ()
 
 
-def change(end: End, there: Link | None, moved: t.Collection[int], world: World) -> SourceChange:
+def change(end: model.End, there: state.Link | None, moved: t.Collection[int], world: World) -> SourceChange:
     """From what is there to what is wanted, which the world is told; ``there`` is None for an end that is still to be
     made, and the kernel takes the routes of the versions of IP in ``moved`` with an address that goes.
     """
@@ -95,58 +94,60 @@ def change(end: End, there: Link | None, moved: t.Collection[int], world: World)
     return found
 
 
-def _tell(end: End, change: SourceChange, stale: t.Iterable[RouteEntry], world: World) -> None:
+def _tell(end: model.End, change: SourceChange, stale: t.Iterable[state.RouteEntry], world: World) -> None:
     for rule in change.stale_rules:
         world.drop_source_rule(end.place, rule)
     for entry in stale:
         world.drop_route(end.place, entry)
     for route in change.missing_routes:
-        world.put_route(end.place, end.name, route, ROUTE_PROTOCOL)
+        world.put_route(end.place, end.name, route, marks.ROUTE_PROTOCOL)
     for rule in change.missing_rules:
         world.put_source_rule(end.place, rule)
 
 
-def _has(entries: t.Iterable[RouteEntry], route: Route) -> bool:
+def _has(entries: t.Iterable[state.RouteEntry], route: model.Route) -> bool:
     return any(entry.route == route for entry in entries)
 
 
-def _there(place: Place, name: str, world: World) -> list[RouteEntry]:
+def _there(place: model.Place, name: str, world: World) -> list[state.RouteEntry]:
     return [entry for entry in world.table_routes(place, table_of(name)) if entry.link == name]
 
 
-def remove(end: End, change: SourceChange) -> list[Operation]:
+def remove(end: model.End, change: SourceChange) -> list[operations.Operation]:
     """The steps that come before any other change of an end."""
     if not change.stale_rules and not change.stale_routes:
         return []
-    from ..link_operations import RemoveRoute, RemoveRule
+    from .. import link_operations
 
-    steps: list[Operation] = [RemoveRule(end.place, rule) for rule in change.stale_rules]
-    return steps + [RemoveRoute(end.place, end.name, route) for route in change.stale_routes]
+    steps: list[operations.Operation] = [link_operations.RemoveRule(end.place, rule) for rule in change.stale_rules]
+    return steps + [link_operations.RemoveRoute(end.place, end.name, route) for route in change.stale_routes]
 
 
-def add(end: End, change: SourceChange) -> list[Operation]:
+def add(end: model.End, change: SourceChange) -> list[operations.Operation]:
     """The steps once an end is up and has its addresses. The rules come last, when the table is complete."""
     if not change.missing_rules and not change.missing_routes:
         return []
-    from ..link_operations import AddRoute, AddRule
+    from .. import link_operations
 
-    steps: list[Operation] = [AddRoute(end.place, end.name, route) for route in change.missing_routes]
-    return steps + [AddRule(end.place, rule) for rule in change.missing_rules]
+    steps: list[operations.Operation] = [
+        link_operations.AddRoute(end.place, end.name, route) for route in change.missing_routes
+    ]
+    return steps + [link_operations.AddRule(end.place, rule) for rule in change.missing_rules]
 
 
-def leave(place: Place, name: str, world: World) -> list[Operation]:
+def leave(place: model.Place, name: str, world: World) -> list[operations.Operation]:
     """The steps for the rules that would stay in a namespace when its end leaves; the routes go with the end."""
     lo = world.links(place).get("lo")
     if lo is not None and is_ours(lo) and not _may_have_rules(place, world):
         return []
-    from ..link_operations import RemoveRule
+    from .. import link_operations
 
     left = [rule for rule in world.source_rules(place) if rule.table == table_of(name)]
     for rule in left:
         world.drop_source_rule(place, rule)
-    return [RemoveRule(place, rule) for rule in left]
+    return [link_operations.RemoveRule(place, rule) for rule in left]
 
 
-def _may_have_rules(place: Place, world: World) -> bool:
+def _may_have_rules(place: model.Place, world: World) -> bool:
     """Whether a namespace has more than one end; all others need no look."""
     return world.had_many_links(place)

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, engine, model
 from .. import parsing as read
-from ..arguments import Arguments, Options
-from ..engine import Description, StepKind
 from ..firewall.choice import BACKEND
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
-from ..model import EVERYBODY, FORWARD_POLICIES, FORWARDING, HOST, Conflict, Forwarding, InvalidRequest
 from ..records import dataclass
 from ..world import World, is_ours
-from .common import compact, file_steps, has_ipv6, new_sysctls, sysctl_steps
+from . import common
 from .forward_record import (
     IPV4,
     IPV6,
@@ -38,7 +36,7 @@ from .forward_record import (
 )
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 # The kernel turns this off when it starts to forward IPv4, and on when it stops, whatever the value was.
 _REDIRECTS = "net/ipv4/conf/all/accept_redirects"
@@ -48,12 +46,12 @@ _REDIRECTS = "net/ipv4/conf/all/accept_redirects"
 class _Decision:
     """The result of all requests."""
 
-    asks: t.Sequence[Forwarding]
+    asks: t.Sequence[model.Forwarding]
     values: Values  # keys in the order in which they must be written
     found: Values
 
     @property
-    def total(self) -> Forwarding:
+    def total(self) -> model.Forwarding:
         """All requests as one."""
         return together(self.asks)
 
@@ -67,75 +65,75 @@ class _Decision:
         """The IP versions in which ``auto`` drops that: those in which the host forwarded nothing before us."""
         if self.total.policy != "auto":
             return frozenset()
-        return frozenset(v for v, key in FORWARDING.items() if key in self.values and not _is_on(self.found[key]))
+        return frozenset(v for v, key in model.FORWARDING.items() if key in self.values and not _is_on(self.found[key]))
 
     @property
     def guarded(self) -> frozenset[int]:
         """The IP versions in which the host must not forward without our rules."""
-        return frozenset(FORWARDING) if self.drops else self.transit
+        return frozenset(model.FORWARDING) if self.drops else self.transit
 
 
-class SysctlForwardKind(StepKind[Forwarding]):
+class SysctlForwardKind(engine.StepKind[model.Forwarding]):
     """The forwarding of the host; a host has one."""
 
     name = "sysctl_forward"
-    ARGUMENTS: t.ClassVar[Arguments] = {
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {
         "ipv4": {"type": "bool", "default": True},
         "ipv6": {"type": "bool", "default": False},
         "route_localnet": {"type": "list", "elements": "str", "default": []},
         "persist": {"type": "bool", "default": True},
-        "forward_policy": {"type": "str", "choices": list(FORWARD_POLICIES), "default": "unmanaged"},
+        "forward_policy": {"type": "str", "choices": list(model.FORWARD_POLICIES), "default": "unmanaged"},
         "asked_by": {"type": "str", "default": "sysctl_forward"},
         **BACKEND,
     }
 
-    def parse(self, options: Options) -> Forwarding:
+    def parse(self, options: arguments.Options) -> model.Forwarding:
         links = {read.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}
         asker = read.label("asked_by", options.get("asked_by")) or self.name
         if asker == KEPT:
-            raise InvalidRequest("asked_by: %s stands for what objects still need; take another name." % KEPT)
-        return Forwarding(
+            raise model.InvalidRequest("asked_by: %s stands for what objects still need; take another name." % KEPT)
+        return model.Forwarding(
             ipv4=options.get("ipv4") is not False,
             ipv6=bool(options.get("ipv6")),
             route_localnet=tuple(sorted(links)),
             persist=options.get("persist") is not False,
-            policy=options.get("forward_policy") or FORWARD_POLICIES[0],
+            policy=options.get("forward_policy") or model.FORWARD_POLICIES[0],
             asked_by=asker,
         )
 
-    def check(self, items: t.Sequence[Forwarding]) -> None:
+    def check(self, items: t.Sequence[model.Forwarding]) -> None:
         if len(items) > 1:
-            raise InvalidRequest("A host has one forwarding; aggregate takes one item here.")
-        if any(item.asked_by == EVERYBODY for item in items):
-            raise InvalidRequest("asked_by: %s is for state: absent only; take another name." % EVERYBODY)
+            raise model.InvalidRequest("A host has one forwarding; aggregate takes one item here.")
+        if any(item.asked_by == model.EVERYBODY for item in items):
+            raise model.InvalidRequest("asked_by: %s is for state: absent only; take another name." % model.EVERYBODY)
 
-    def title(self, item: Forwarding) -> str:
+    def title(self, item: model.Forwarding) -> str:
         return "forwarding"
 
     # ---- what is there
 
-    def observed(self, item: Forwarding, world: World) -> Description:
+    def observed(self, item: model.Forwarding, world: World) -> engine.Description:
         rules = world.firewall
         dropping = rules.readable() and bool(rules.drop_foreign or rules.drop_transit)
         if not dropping and not any(world.file(path) for path in (PERSISTENT, VOLATILE)):
             return None
         record = load(world)
         wanted = _decide(item, "present", record, world).values
-        values = {key: world.sysctl(HOST, key) for key in {**record.found, **wanted} if key != _REDIRECTS}
+        values = {key: world.sysctl(model.HOST, key) for key in {**record.found, **wanted} if key != _REDIRECTS}
         policy = together(record.asks).policy
-        return compact(
+        return common.compact(
             sysctls={sysctl_name(key): value for key, value in sorted(values.items()) if value is not None},
             persist=world.file(PERSISTENT) is not None,
             forward_policy="drop" if rules.drop_foreign else policy if dropping or policy == "auto" else "unmanaged",
             asked_by=[ask.asked_by for ask in record.asks] or None,
         )
 
-    def wanted(self, item: Forwarding, observed: Description, world: World) -> Description:
+    def wanted(self, item: model.Forwarding, observed: engine.Description, world: World) -> engine.Description:
         decided = _decide(item, "present", load(world), world)
         there = {key: value for key, value in decided.values.items() if _can_be_set(key, world)}
-        return compact(
+        return common.compact(
             sysctls={
-                sysctl_name(key): "0" if _is_read_elsewhere(key, world.sysctl(HOST, key)) else value
+                sysctl_name(key): "0" if _is_read_elsewhere(key, world.sysctl(model.HOST, key)) else value
                 for key, value in sorted(there.items())
             },
             persist=decided.total.persist,
@@ -145,17 +143,17 @@ class SysctlForwardKind(StepKind[Forwarding]):
 
     # ---- what to do
 
-    def plan(self, item: Forwarding, state: str, world: World) -> list[Operation]:
+    def plan(self, item: model.Forwarding, state: str, world: World) -> list[operations.Operation]:
         record = load(world)
         decided = _decide(item, state, record, world)
         _set_policy(decided, world)
         steps = _write_steps(decided, world) if decided.asks else []
         there = {key: value for key, value in decided.values.items() if _can_be_set(key, world)}
         values = {**_restored(record, decided, world), **there}
-        differing = {k: v for k, v in values.items() if not _same(k, world.sysctl(HOST, k), v)}
-        steps += sysctl_steps(HOST, differing.items(), world)
+        differing = {k: v for k, v in values.items() if not _same(k, world.sysctl(model.HOST, k), v)}
+        steps += common.sysctl_steps(model.HOST, differing.items(), world)
         if differing.get(IPV4) == "0" and _REDIRECTS in record.found:
-            steps += new_sysctls(HOST, [(_REDIRECTS, "0")])
+            steps += common.new_sysctls(model.HOST, [(_REDIRECTS, "0")])
         if decided.asks and not {IPV4, IPV6} & differing.keys():
             steps += _interface_steps(decided, world)
         if not decided.asks:
@@ -167,7 +165,7 @@ class SysctlForwardKind(StepKind[Forwarding]):
 # ---- what is decided
 
 
-def _decide(item: Forwarding, state: str, record: Record, world: World) -> _Decision:
+def _decide(item: model.Forwarding, state: str, record: Record, world: World) -> _Decision:
     """The result of all requests, with this one or without it."""
     asks = record.without(item.asked_by)
     if state == "present":
@@ -180,7 +178,7 @@ def _decide(item: Forwarding, state: str, record: Record, world: World) -> _Deci
         asks.append(kept)
     values = _values(together(asks), record, world)
     found = {key: record.found.get(key) or _as_found(key, world) for key in values}
-    if _REDIRECTS in record.found or (IPV4 not in record.found and world.sysctl(HOST, _REDIRECTS) == "0"):
+    if _REDIRECTS in record.found or (IPV4 not in record.found and world.sysctl(model.HOST, _REDIRECTS) == "0"):
         found[_REDIRECTS] = "0"
     return _Decision(asks, values, found)
 
@@ -188,17 +186,17 @@ def _decide(item: Forwarding, state: str, record: Record, world: World) -> _Deci
 def _as_found(key: str, world: World) -> str:
     """The value to note as found. If the note is lost, our rules still show that we turned forwarding on."""
     rules = world.firewall
-    if any(key == FORWARDING[version] for version in (rules.drop_transit if rules.readable() else ())):
+    if any(key == model.FORWARDING[version] for version in (rules.drop_transit if rules.readable() else ())):
         return "0"
-    return world.sysctl(HOST, key) or "0"
+    return world.sysctl(model.HOST, key) or "0"
 
 
-def _values(total: Forwarding, record: Record, world: World) -> Values:
+def _values(total: model.Forwarding, record: Record, world: World) -> Values:
     """The keys in the order in which they must be written."""
     values: Values = {}
     if total.ipv6:
-        if not has_ipv6(world):
-            raise Conflict("The kernel of this host has no IPv6; leave ipv6 out, or boot without ipv6.disable=1.")
+        if not common.has_ipv6(world):
+            raise model.Conflict("The kernel of this host has no IPv6; leave ipv6 out, or boot without ipv6.disable=1.")
         from .advertisements import listening
 
         # A host that forwards ignores router advertisements, and would lose its default route, unless accept_ra is 2
@@ -211,7 +209,7 @@ def _values(total: Forwarding, record: Record, world: World) -> Values:
     return values
 
 
-def _kept(item: Forwarding, state: str, record: Record, values: Values, world: World) -> Forwarding | None:
+def _kept(item: model.Forwarding, state: str, record: Record, values: Values, world: World) -> model.Forwarding | None:
     """The keys that are no longer requested and that objects of ours still need."""
     lost = [key for key, value in record.found.items() if key not in values and not _is_on(value)]
     if not lost:
@@ -224,12 +222,12 @@ def _kept(item: Forwarding, state: str, record: Record, values: Values, world: W
         return None
     before = together(record.asks)
     others = [ask for ask in record.asks if ask.asked_by != KEPT]
-    gone = [ask for ask in others if state == "absent" and item.asked_by in (ask.asked_by, EVERYBODY)]
+    gone = [ask for ask in others if state == "absent" and item.asked_by in (ask.asked_by, model.EVERYBODY)]
     for key in keys if gone else ():
         world.warn("%s stays 1: %s needs it." % (sysctl_name(key), needed[key]))
     links = [link for link in before.route_localnet if localnet_key(link) in keys]
     policy = stricter(ask.policy for ask in [*gone, *(ask for ask in record.asks if ask.asked_by == KEPT)])
-    return Forwarding(IPV4 in keys, IPV6 in keys, tuple(links), before.persist, policy, KEPT)
+    return model.Forwarding(IPV4 in keys, IPV6 in keys, tuple(links), before.persist, policy, KEPT)
 
 
 def _restored(record: Record, decided: _Decision, world: World) -> Values:
@@ -238,7 +236,7 @@ def _restored(record: Record, decided: _Decision, world: World) -> Values:
     Forwarding comes first, since advertised routes would go while the host forwards."""
     result: Values = {}
     for key, value in sorted(record.found.items(), key=lambda pair: pair[0] not in (IPV4, IPV6)):
-        there = world.sysctl(HOST, key)
+        there = world.sysctl(model.HOST, key)
         if key in decided.values or key == _REDIRECTS or there is None or _same(key, there, value):
             continue
         from .needs import relied_on
@@ -257,7 +255,7 @@ def _restored(record: Record, decided: _Decision, world: World) -> Values:
 
 def _can_be_set(key: str, world: World) -> bool:
     """Whether a key can be written: its interface is there, or in check mode an earlier task would make it."""
-    if not key.endswith(("/accept_ra", "/route_localnet")) or world.sysctl(HOST, key) is not None:
+    if not key.endswith(("/accept_ra", "/route_localnet")) or world.sysctl(model.HOST, key) is not None:
         return True
     return key in map(localnet_key, world.assumed("interface"))
 
@@ -292,11 +290,11 @@ def _set_policy(decided: _Decision, world: World) -> None:
         rules.set_forward_policy(decided.drops, decided.transit)
 
 
-def _write_steps(decided: _Decision, world: World) -> list[Operation]:
+def _write_steps(decided: _Decision, world: World) -> list[operations.Operation]:
     """The steps for the file. It comes before the first change, or a crash in between would lose the values found."""
     path, other = (PERSISTENT, VOLATILE) if decided.total.persist else (VOLATILE, PERSISTENT)
     text = spell(Record(decided.found, tuple(decided.asks)), _boot_lines(decided) if decided.total.persist else ())
-    return file_steps(path, text, world) + _remove_steps(world, other, unfinished(path), unfinished(other))
+    return common.file_steps(path, text, world) + _remove_steps(world, other, unfinished(path), unfinished(other))
 
 
 def _boot_lines(decided: _Decision) -> list[str]:
@@ -304,24 +302,24 @@ def _boot_lines(decided: _Decision) -> list[str]:
 
     Our rules are not there at that time, so a host that must not forward for everybody waits for the next run. Nothing
     can be set yet for an interface that is made at run time."""
-    waiting = [FORWARDING[version] for version in sorted(decided.guarded)]
+    waiting = [model.FORWARDING[version] for version in sorted(decided.guarded)]
     lines = ["%s = %s" % (sysctl_name(k), v) for k, v in decided.values.items() if not k.endswith("/route_localnet")]
     later = ["%s = 1" % sysctl_name(key) for key in waiting if key in decided.values]
     return ["# not at boot, but with our rules: %s" % line if line in later else line for line in lines]
 
 
-def _interface_steps(decided: _Decision, world: World) -> list[Operation]:
+def _interface_steps(decided: _Decision, world: World) -> list[operations.Operation]:
     """The steps for interfaces that somebody turned off. ip_forward still says 1, so writing 1 changes nothing."""
-    steps: list[Operation] = []
-    for version, key in FORWARDING.items():
+    steps: list[operations.Operation] = []
+    for version, key in model.FORWARDING.items():
         uplink = world.default_link(version)
         names = [link.name for link in world.links().values() if is_ours(link) and not link.master]
         for name in names + ([uplink] if uplink else []):
             own = "net/ipv%d/conf/%s/forwarding" % (version, name)
-            if key in decided.values and world.sysctl(HOST, own) == "0":
-                steps += sysctl_steps(HOST, [(own, "1")], world)
+            if key in decided.values and world.sysctl(model.HOST, own) == "0":
+                steps += common.sysctl_steps(model.HOST, [(own, "1")], world)
     return steps
 
 
-def _remove_steps(world: World, *paths: str) -> list[Operation]:
-    return [step for path in paths for step in file_steps(path, None, world)]
+def _remove_steps(world: World, *paths: str) -> list[operations.Operation]:
+    return [step for path in paths for step in common.file_steps(path, None, world)]

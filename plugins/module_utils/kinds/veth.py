@@ -7,35 +7,17 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import arguments, engine, marks, model
 from .. import parsing as read
-from ..arguments import NETWORK, Arguments, Options
-from ..engine import A_PROCESS, Description, NetworkKind, StepKind, Stored
 from ..firewall.choice import BACKEND
 from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
-from ..marks import LINK_GROUP, ROUTE_PROTOCOL, alias, label_of
-from ..model import HOST, Conflict, Interface, InvalidRequest, Place, Veth, spelled
 from ..ownership import Holding, named
 from ..records import dataclass, replace
 from ..world import Claims, World, described, is_ours, metric_of
-from . import ends, source_routing
-from .common import (
-    address_steps,
-    belongs,
-    compact,
-    foreseen,
-    gets_ipv6,
-    has_ipv6,
-    link_steps,
-    link_values,
-    new_sysctls,
-    options_of,
-    refuse_narrow,
-    restore_subnets,
-    sysctl_steps,
-)
+from . import common, ends, source_routing
 
 if t.TYPE_CHECKING:
-    from ..operations import Operation
+    from .. import operations
 
 
 @dataclass(frozen=True)
@@ -46,11 +28,11 @@ class _Pair:
     peer: Link | None
 
 
-class VethKind(NetworkKind[Veth], StepKind[Veth]):
+class VethKind(engine.NetworkKind[model.Veth], engine.StepKind[model.Veth]):
     """A veth pair whose peer is born in its namespace."""
 
     name = "veth"
-    ARGUMENTS: t.ClassVar[Arguments] = {
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {
         "name": {"type": "str", "required": True},
         "bridge": {"type": "str"},
         "isolated": {"type": "bool", "default": False},
@@ -58,17 +40,17 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         "addresses": {"type": "list", "elements": "str", "default": []},
         "allow_overlap": {"type": "bool", "default": False},
         "peer": {"type": "dict", "options": ends.ARGUMENTS},
-        **NETWORK,
+        **arguments.NETWORK,
         **BACKEND,
     }
     NAMES = ("peer.routes",)
 
     # ---- options to model
 
-    def parse(self, options: Options) -> Veth:
+    def parse(self, options: arguments.Options) -> model.Veth:
         name = read.new_link_name("name", options["name"])
         bridge = options.get("bridge")
-        return Veth(
+        return model.Veth(
             name=name,
             peer=ends.parse_end(options.get("peer") or {}, ends.Words("veth %s" % name, "peer.")),
             bridge=None if bridge is None else read.link_name("bridge", bridge),
@@ -79,21 +61,21 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
             allow_overlap=bool(options.get("allow_overlap")),
         )
 
-    def check(self, items: t.Sequence[Veth]) -> None:
+    def check(self, items: t.Sequence[model.Veth]) -> None:
         names: set[str] = set()
         checks = ends.EndChecks()
         for item in items:
             if item.name in names:
-                raise InvalidRequest("veth %s is requested twice." % item.name)
+                raise model.InvalidRequest("veth %s is requested twice." % item.name)
             names.add(item.name)
             checks.add(item.peer, _called(item), item.bridge or item.name)
 
-    def title(self, item: Veth) -> str:
+    def title(self, item: model.Veth) -> str:
         return "veth %s" % item.name
 
     # ---- what is there
 
-    def holdings(self, item: Veth, state: str, world: World) -> t.Iterable[Holding]:
+    def holdings(self, item: model.Veth, state: str, world: World) -> t.Iterable[Holding]:
         found = [("Interface %s" % item.name, world.label(item.name))]
         if state == "absent":
             return found
@@ -101,33 +83,35 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
             found.append(("Bridge %s" % item.bridge, world.label(item.bridge)))
         return [*found, ("Namespace %s" % item.peer.place.netns, world.label("lo", item.peer.place))]
 
-    def resolve(self, item: Veth, state: str, world: World) -> Veth:
+    def resolve(self, item: model.Veth, state: str, world: World) -> model.Veth:
         if state == "absent":
             return item
         self._refuse_contradictions(item)
         bridge = world.bridge(item.bridge) if item.bridge is not None else None
         world.require(item.peer.place)
         if world.is_host(item.peer.place):
-            raise Conflict(
+            raise model.Conflict(
                 "veth %s: %s is the host's own, and the peer needs another one; name a namespace, or a process that has"
                 " one of its own." % (item.name, item.peer.place)
             )
         if item.bridge is not None and item.mtu is None:
             item = replace(item, mtu=bridge.mtu if bridge is not None else world.default_mtu())
-        refuse_narrow(self.title(item), item.mtu, (*item.addresses, *(item.peer.addresses or ())))
+        common.refuse_narrow(self.title(item), item.mtu, (*item.addresses, *(item.peer.addresses or ())))
         return item
 
     @staticmethod
-    def _refuse_contradictions(item: Veth) -> None:
-        if item.peer.place == HOST:
-            raise InvalidRequest("veth %s: set peer.netns or peer.pid to say where its peer lives." % item.name)
+    def _refuse_contradictions(item: model.Veth) -> None:
+        if item.peer.place == model.HOST:
+            raise model.InvalidRequest("veth %s: set peer.netns or peer.pid to say where its peer lives." % item.name)
         if item.bridge is None and item.isolated:
-            raise InvalidRequest("veth %s: only a port of a bridge can be isolated." % item.name)
+            raise model.InvalidRequest("veth %s: only a port of a bridge can be isolated." % item.name)
         if item.bridge is not None and item.addresses:
-            raise InvalidRequest("veth %s: a port of a bridge has no addresses; give them to the bridge." % item.name)
+            raise model.InvalidRequest(
+                "veth %s: a port of a bridge has no addresses; give them to the bridge." % item.name
+            )
 
     @staticmethod
-    def _pair(item: Veth, world: World) -> _Pair:
+    def _pair(item: model.Veth, world: World) -> _Pair:
         host = world.links().get(item.name)
         if host is None or not is_ours(host) or host.kind != "veth":
             return _Pair(None, None)
@@ -136,8 +120,8 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
             return _Pair(host, None)
         return _Pair(host, peer)
 
-    def stored(self, item: Veth, world: World) -> Stored:
-        options = options_of(
+    def stored(self, item: model.Veth, world: World) -> engine.Stored:
+        options = common.options_of(
             name=item.name,
             bridge=item.bridge,
             isolated=item.isolated,
@@ -145,65 +129,65 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
             addresses=list(map(str, item.addresses)),
             allow_overlap=item.allow_overlap,
             peer=ends.stored_end(item.peer),
-            **belongs(item.network),
+            **common.belongs(item.network),
         )
-        return Stored(options, "" if item.peer.place.pid is None else A_PROCESS)
+        return engine.Stored(options, "" if item.peer.place.pid is None else engine.A_PROCESS)
 
-    def observed(self, item: Veth, world: World) -> Description:
+    def observed(self, item: model.Veth, world: World) -> engine.Description:
         pair = self._pair(item, world)
         link = world.links().get(item.name)
         if link is None:
             return None
         if pair.host is None or pair.peer is None:
-            whose = belongs(label_of(link.alias) if is_ours(link) else "")
-            return compact(name=link.name, kind=link.kind or "other", bridge=link.master or None, **whose)
-        return compact(
+            whose = common.belongs(marks.label_of(link.alias) if is_ours(link) else "")
+            return common.compact(name=link.name, kind=link.kind or "other", bridge=link.master or None, **whose)
+        return common.compact(
             name=link.name,
             bridge=link.master or None,
             isolated=link.isolated if link.master else None,
             mtu=link.mtu if item.mtu is not None else None,
-            addresses=spelled(link.addresses) or None,
+            addresses=model.spelled(link.addresses) or None,
             up=link.up and pair.peer.up,
-            **belongs(label_of(link.alias)),
+            **common.belongs(marks.label_of(link.alias)),
             peer=ends.observed_end(item.peer, pair.peer, world),
         )
 
-    def wanted(self, item: Veth, observed: Description, world: World) -> Description:
-        return compact(
+    def wanted(self, item: model.Veth, observed: engine.Description, world: World) -> engine.Description:
+        return common.compact(
             name=item.name,
             bridge=item.bridge,
             isolated=item.isolated if item.bridge else None,
             mtu=item.mtu,
-            addresses=spelled(item.addresses) or None,
+            addresses=model.spelled(item.addresses) or None,
             up=True,
-            **belongs(item.network),
+            **common.belongs(item.network),
             peer=ends.wanted_end(item.peer),
         )
 
     # ---- what to do
 
-    def claim(self, item: Veth, state: str, claims: Claims) -> None:
+    def claim(self, item: model.Veth, state: str, claims: Claims) -> None:
         claims.addresses.add(item.name)
         if state == "present":
             claims.veths[item.name] = (item.peer.place, item.peer.name)
             claims.routes.add((item.peer.place, item.peer.name))
 
-    def plan(self, item: Veth, state: str, world: World) -> list[Operation]:
+    def plan(self, item: model.Veth, state: str, world: World) -> list[operations.Operation]:
         if state == "absent":
             return self._plan_absent(item, world)
         pair = self._pair(item, world)
         there = world.links().get(item.name)
         if there is not None and pair.host is None:
-            raise Conflict(
+            raise model.Conflict(
                 "Interface %s is there already, and is %s that this collection did not make; choose another name."
                 % (item.name, described(there))
             )
         # A pair that gets IPv6 is made anew. It starts out down, so no packet comes in before its sysctls are set.
-        if pair.host is not None and pair.peer is not None and not gets_ipv6(pair.peer, item.mtu):
+        if pair.host is not None and pair.peer is not None and not common.gets_ipv6(pair.peer, item.mtu):
             return self._plan_change(item, pair.host, pair.peer, world)
         return self._plan_new(item, pair.host, world)
 
-    def _plan_new(self, item: Veth, remains: Link | None, world: World) -> list[Operation]:
+    def _plan_new(self, item: model.Veth, remains: Link | None, world: World) -> list[operations.Operation]:
         steps = self._clear(item, world) + _clear_way(item, world)
         if remains is not None:
             steps += _take(remains, world)
@@ -214,15 +198,15 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
             world.refuse_overlap(item.name, address)
         sources = ends.change_sources(item.peer, None, world)
         steps += source_routing.remove(item.peer, sources)
-        steps += make(item, has_ipv6(world, item.mtu)) + source_routing.add(item.peer, sources)
+        steps += make(item, common.has_ipv6(world, item.mtu)) + source_routing.add(item.peer, sources)
         self._tell_world(item, world)
-        steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
+        steps += common.sysctl_steps(model.HOST, common.foreseen(item.name, item.addresses, world), world)
         steps += ends.foreseen_inside(item.peer, None, world)
         steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
         _announce(item, item.peer.addresses or (), world)
         return steps
 
-    def _clear(self, item: Veth, world: World) -> list[Operation]:
+    def _clear(self, item: model.Veth, world: World) -> list[operations.Operation]:
         """The steps that free the name of the peer, if another veth pair has it that this run moves elsewhere."""
         place, peer = item.peer.place, item.peer.name
         other = world.links(place).get(peer)
@@ -234,7 +218,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         if near is None and isinstance(other.details, VethEnd) and is_ours(other) and world.owns(place):
             return _delete_end(place, other, world)
         if near is None or not is_ours(near) or near.name not in world.claims.veths:
-            raise Conflict(
+            raise model.Conflict(
                 "Interface %s in %s is there already, and is %s; choose another name (interface of an endpoint,"
                 " peer.name of a veth)." % (peer, place, described(other))
             )
@@ -242,30 +226,34 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         world.require(there)
         if name == peer and world.is_same(there, place):
             same = "" if there == place else " (which is also %s)" % there
-            raise Conflict(
+            raise model.Conflict(
                 "veth %s and veth %s would both have the interface %s in %s%s; give one of them another name."
                 % (near.name, item.name, peer, place, same)
             )
         return _take(near, world)
 
-    def _tell_world(self, item: Veth, world: World) -> None:
+    def _tell_world(self, item: model.Veth, world: World) -> None:
         """Tell the world what will have been made."""
-        host = Link(item.name, 0, mtu=item.mtu or 1500, up=True, group=LINK_GROUP, alias=alias(item.network))
+        host = Link(
+            item.name, 0, mtu=item.mtu or 1500, up=True, group=marks.LINK_GROUP, alias=marks.alias(item.network)
+        )
         host = replace(host, master=item.bridge or "", addresses=item.addresses)
         world.put_pair(self._as_wanted(item, host), ends.end_link(item.peer, None, item.mtu), item.peer.place)
-        ipv6 = has_ipv6(world, item.mtu)
+        ipv6 = common.has_ipv6(world, item.mtu)
         for key, value in _host_sysctls(item, ipv6):
-            world.put_sysctl(HOST, key, value)
+            world.put_sysctl(model.HOST, key, value)
         for key, value in ends.end_sysctls(item.peer, ipv6):
             world.put_sysctl(item.peer.place, key, value)
 
     @staticmethod
-    def _as_wanted(item: Veth, host: Link) -> Link:
+    def _as_wanted(item: model.Veth, host: Link) -> Link:
         link = replace(host, master=item.bridge or "", mtu=item.mtu or host.mtu, up=True, addresses=item.addresses)
         port = item.bridge is not None
-        return replace(link, alias=alias(item.network), isolated=item.isolated, hairpin=port, group=LINK_GROUP)
+        return replace(
+            link, alias=marks.alias(item.network), isolated=item.isolated, hairpin=port, group=marks.LINK_GROUP
+        )
 
-    def _plan_change(self, item: Veth, host: Link, peer: Link, world: World) -> list[Operation]:
+    def _plan_change(self, item: model.Veth, host: Link, peer: Link, world: World) -> list[operations.Operation]:
         if item.bridge is not None:
             if host.master != item.bridge:
                 _plug(item, item.bridge, world)
@@ -275,22 +263,22 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         routes = ends.change_routes("veth %s" % item.name, item.peer, peer, world)
         sources = ends.change_sources(item.peer, peer, world)
         steps += source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
-        ipv6 = has_ipv6(world, item.mtu)
-        steps += sysctl_steps(HOST, _host_sysctls(item, ipv6), world)
-        steps += sysctl_steps(HOST, foreseen(item.name, item.addresses, world), world)
-        steps += sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world)
+        ipv6 = common.has_ipv6(world, item.mtu)
+        steps += common.sysctl_steps(model.HOST, _host_sysctls(item, ipv6), world)
+        steps += common.sysctl_steps(model.HOST, common.foreseen(item.name, item.addresses, world), world)
+        steps += common.sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world)
         steps += ends.foreseen_inside(item.peer, peer, world)
-        steps += address_steps(HOST, item.name, host.addresses, item.addresses)
+        steps += common.address_steps(model.HOST, item.name, host.addresses, item.addresses)
         steps += ends.end_addresses(item.peer, peer)
         # only a port has these flags
-        steps += link_steps(HOST, item.name, link_values(host), {"master": item.bridge})
+        steps += common.link_steps(model.HOST, item.name, common.link_values(host), {"master": item.bridge})
         steps += _port_steps(item, host)
-        values: dict[str, LinkValue] = {"up": True, "alias": alias(item.network), "group": LINK_GROUP}
+        values: dict[str, LinkValue] = {"up": True, "alias": marks.alias(item.network), "group": marks.LINK_GROUP}
         if item.mtu is not None:
             values["mtu"] = item.mtu
-        steps += link_steps(HOST, item.name, link_values(host), values)
+        steps += common.link_steps(model.HOST, item.name, common.link_values(host), values)
         steps += ends.raise_end(item.peer, peer, item.mtu)
-        steps += restore_subnets("veth %s" % item.name, HOST, host, item.addresses, world)
+        steps += common.restore_subnets("veth %s" % item.name, model.HOST, host, item.addresses, world)
         steps += routes.subnets
         steps += ends.add_routes(item.peer, routes.missing, world.owns(item.peer.place))
         steps += source_routing.add(item.peer, sources)
@@ -305,7 +293,7 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         return steps
 
     @staticmethod
-    def _plan_absent(item: Veth, world: World) -> list[Operation]:
+    def _plan_absent(item: model.Veth, world: World) -> list[operations.Operation]:
         link = world.links().get(item.name)
         if link is None:
             return []
@@ -315,29 +303,31 @@ class VethKind(NetworkKind[Veth], StepKind[Veth]):
         return _take(link, world)
 
 
-def _called(item: Veth) -> str:
+def _called(item: model.Veth) -> str:
     return named(item.network, item.endpoint) if item.endpoint else "veth %s" % item.name
 
 
-def make(item: Veth, ipv6: bool) -> list[Operation]:
+def make(item: model.Veth, ipv6: bool) -> list[operations.Operation]:
     """The steps that make a veth pair where there is none."""
-    from ..link_operations import AddVeth, SetLink
+    from .. import link_operations
 
     end = item.peer
-    steps: list[Operation] = [AddVeth(item.name, end.name, end.place, item.mtu, end.mac_address, item.bridge)]
+    steps: list[operations.Operation] = [
+        link_operations.AddVeth(item.name, end.name, end.place, item.mtu, end.mac_address, item.bridge)
+    ]
     # the request that makes a link cannot carry an alias, and a killed run must not lose the link's label
-    steps.append(SetLink(HOST, item.name, (("alias", alias(item.network)),)))
-    steps += new_sysctls(HOST, _host_sysctls(item, ipv6))
-    steps += new_sysctls(end.place, ends.end_sysctls(end, ipv6))
-    steps += address_steps(HOST, item.name, (), item.addresses)
+    steps.append(link_operations.SetLink(model.HOST, item.name, (("alias", marks.alias(item.network)),)))
+    steps += common.new_sysctls(model.HOST, _host_sysctls(item, ipv6))
+    steps += common.new_sysctls(end.place, ends.end_sysctls(end, ipv6))
+    steps += common.address_steps(model.HOST, item.name, (), item.addresses)
     steps += ends.end_addresses(end, None)
     steps += _port_steps(item, Link(item.name, 0))
-    steps += link_steps(HOST, item.name, {}, {"up": True})
+    steps += common.link_steps(model.HOST, item.name, {}, {"up": True})
     steps += ends.raise_end(end, None, item.mtu)
     return steps + ends.add_routes(end, end.routes)
 
 
-def remake(link: Link, world: World) -> tuple[Operation, ...]:
+def remake(link: Link, world: World) -> tuple[operations.Operation, ...]:
     """The steps that make a veth pair again as it is; none when its other end cannot be found.
 
     The rules for its addresses are not among them, as they stay in the namespace without the pair.
@@ -346,25 +336,25 @@ def remake(link: Link, world: World) -> tuple[Operation, ...]:
     if found is None:
         return ()
     place, peer = found
-    item = Veth(
+    item = model.Veth(
         name=link.name,
         peer=ends.end_as_it_is(place, peer, world),
         bridge=link.master or None,
         isolated=link.isolated,
         mtu=link.mtu,
         addresses=link.addresses,
-        network=label_of(link.alias),
+        network=marks.label_of(link.alias),
     )
     tables = source_routing.SourceChange(missing_routes=source_routing.routes(item.peer))
-    return (*make(item, has_ipv6(world, item.mtu)), *source_routing.add(item.peer, tables))
+    return (*make(item, common.has_ipv6(world, item.mtu)), *source_routing.add(item.peer, tables))
 
 
-def _clear_way(item: Veth, world: World) -> list[Operation]:
+def _clear_way(item: model.Veth, world: World) -> list[operations.Operation]:
     """The steps that remove other ends of ours with a route that this one needs, if this run moves or renames them."""
     place, keys = item.peer.place, {(route.to, metric_of(route)) for route in item.peer.routes}
-    entries = [entry for entry in world.routes(place) if entry.protocol == ROUTE_PROTOCOL]
+    entries = [entry for entry in world.routes(place) if entry.protocol == marks.ROUTE_PROTOCOL]
     found = {entry.link for entry in entries if (entry.route.to, metric_of(entry.route)) in keys}
-    steps: list[Operation] = []
+    steps: list[operations.Operation] = []
     for name in sorted(found - {item.peer.name}):
         link = world.links(place).get(name)
         near = None if link is None else world.near_end(place, link)
@@ -373,31 +363,31 @@ def _clear_way(item: Veth, world: World) -> list[Operation]:
     return steps
 
 
-def _leaves(veth: str, place: Place, name: str, world: World) -> bool:
+def _leaves(veth: str, place: model.Place, name: str, world: World) -> bool:
     """Whether this run moves the other end of a veth pair, or gives it another name."""
     there, wanted = world.claims.veths.get(veth, (place, name))
     return wanted != name or not world.is_same(there, place)
 
 
-def _take(link: Link, world: World) -> list[Operation]:
+def _take(link: Link, world: World) -> list[operations.Operation]:
     """The steps that remove a veth pair, and what would stay in the namespace of its other end."""
-    from ..link_operations import DeleteLinks
+    from .. import link_operations
 
     found, again = world.peer_of(link), remake(link, world)
     steps = [] if found is None else source_routing.leave(found[0], found[1].name, world)
     world.drop_link(link.name)
-    return [*steps, DeleteLinks((link.name,), again)]
+    return [*steps, link_operations.DeleteLinks((link.name,), again)]
 
 
-def _delete_end(place: Place, end: Link, world: World) -> list[Operation]:
+def _delete_end(place: model.Place, end: Link, world: World) -> list[operations.Operation]:
     """The step for an end of ours in a namespace of ours whose other end somebody moved away from the host."""
-    from ..link_operations import DeleteLinks
+    from .. import link_operations
 
     world.drop_end(place, end)
-    return [DeleteLinks((end.name,), (), place)]
+    return [link_operations.DeleteLinks((end.name,), (), place)]
 
 
-def _port_steps(item: Veth, host: Link) -> list[Operation]:
+def _port_steps(item: model.Veth, host: Link) -> list[operations.Operation]:
     if item.bridge is None:
         return []
     # With bridge-nf-call-iptables on, packets of an endpoint to its own published port go in and out by one port.
@@ -407,12 +397,12 @@ def _port_steps(item: Veth, host: Link) -> list[Operation]:
     changes = tuple((key, value) for key, value in wanted.items() if there.get(key, False) != value)
     if not changes:
         return []
-    from ..link_operations import SetPort
+    from .. import link_operations
 
-    return [SetPort(item.name, changes)]
+    return [link_operations.SetPort(item.name, changes)]
 
 
-def _host_sysctls(item: Veth, ipv6: bool) -> list[tuple[str, str]]:
+def _host_sysctls(item: model.Veth, ipv6: bool) -> list[tuple[str, str]]:
     if not ipv6:
         return []
     conf = "net/ipv6/conf/%s/" % item.name
@@ -421,7 +411,7 @@ def _host_sysctls(item: Veth, ipv6: bool) -> list[tuple[str, str]]:
     return [(conf + "disable_ipv6", "0"), (conf + "accept_ra", "0")]  # the peer could send router advertisements
 
 
-def _plug(item: Veth, bridge: str, world: World) -> None:
+def _plug(item: model.Veth, bridge: str, world: World) -> None:
     """Count a port of a bridge, and warn if it will not forward at once."""
     world.take_port(bridge)
     link = world.links().get(bridge)
@@ -432,14 +422,14 @@ def _plug(item: Veth, bridge: str, world: World) -> None:
         )
 
 
-def _announce(item: Veth, addresses: t.Sequence[Interface], world: World, back: bool = False) -> None:
+def _announce(item: model.Veth, addresses: t.Sequence[model.Interface], world: World, back: bool = False) -> None:
     """Plan to announce addresses, since neighbours may remember another station, or none for an end that is ``back``.
 
     On a bridge that had no port before, only the host itself may have asked for an address, in vain.
     """
     if addresses and item.bridge is not None and world.had_bridge(item.bridge):
-        from ..link_operations import Announce
+        from .. import link_operations
 
         peopled = back or item.bridge in world.peopled_bridges()
         announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, peopled)
-        world.afterwards.append(Announce((announcement,)))
+        world.afterwards.append(link_operations.Announce((announcement,)))

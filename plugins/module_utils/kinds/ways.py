@@ -12,20 +12,23 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ..kernel.state import BY_THE_KERNEL, KERNEL_METRIC, Link, RouteEntry
-from ..marks import ROUTE_PROTOCOL
-from ..model import Address, Conflict, Interface, Network, Place, Route, lies_in
-from ..operations import Operation, inside
+from .. import marks, model, operations
+from ..kernel import state
 from ..world import World, metric_of, same_route, target_of, via_of
 
 # The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
 _SUBNET_METRIC = {4: None, 6: 256}
-_LINK_LOCAL: Network = ipaddress.ip_network("fe80::/64")
+_LINK_LOCAL: model.Network = ipaddress.ip_network("fe80::/64")
 
 
 def clear(
-    owner: str, place: Place, link: str, wanted: t.Sequence[Route], missing: t.Sequence[Route], world: World
-) -> list[RouteEntry]:
+    owner: str,
+    place: model.Place,
+    link: str,
+    wanted: t.Sequence[model.Route],
+    missing: t.Sequence[model.Route],
+    world: World,
+) -> list[state.RouteEntry]:
     """The routes of others to remove, as the kernel has one for each target and metric; tells the world.
 
     Raises Conflict when a route that we must keep is in the way of a missing one.
@@ -40,37 +43,37 @@ def clear(
             world.drop_route(place, entry)
             going.append(entry)
         elif route in missing and not _will_go(entry, place, link, world):
-            raise Conflict(_refusal(owner, place, entry))
+            raise model.Conflict(_refusal(owner, place, entry))
     return going
 
 
-def _may_go(entry: RouteEntry, place: Place, world: World) -> bool:
-    return entry.protocol not in (ROUTE_PROTOCOL, BY_THE_KERNEL) and world.owns(place)
+def _may_go(entry: state.RouteEntry, place: model.Place, world: World) -> bool:
+    return entry.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL) and world.owns(place)
 
 
-def _will_go(entry: RouteEntry, place: Place, link: str, world: World) -> bool:
+def _will_go(entry: state.RouteEntry, place: model.Place, link: str, world: World) -> bool:
     """Whether it is a route of ours that this run will still remove from another link."""
-    return entry.protocol == ROUTE_PROTOCOL and entry.link != link and world.may_move(place, entry.link)
+    return entry.protocol == marks.ROUTE_PROTOCOL and entry.link != link and world.may_move(place, entry.link)
 
 
-def _refusal(owner: str, place: Place, entry: RouteEntry) -> str:
+def _refusal(owner: str, place: model.Place, entry: state.RouteEntry) -> str:
     route = entry.route
     found = "%s: there is a route to %s in %s already, by interface %s%s" % (
         *(owner, target_of(route), place, entry.link, via_of(route)),
     )
-    if entry.protocol == ROUTE_PROTOCOL:
+    if entry.protocol == marks.ROUTE_PROTOCOL:
         return found + "; give this one another metric, or leave it out."
     instead = " (without gateways, or for an endpoint with default_route: false)" if not route.to.prefixlen else ""
     return found + "; remove it with '%s', or leave this one out%s." % (_removal(place, entry), instead)
 
 
-def _removal(place: Place, entry: RouteEntry) -> str:
+def _removal(place: model.Place, entry: state.RouteEntry) -> str:
     """The command that removes a route which we leave alone."""
     route = entry.route
     family = ("-6",) if route.to.version == 6 else ()
-    usual = metric_of(route) == KERNEL_METRIC[route.to.version]
+    usual = metric_of(route) == state.KERNEL_METRIC[route.to.version]
     metric: tuple[object, ...] = () if usual else ("metric", metric_of(route))
-    return inside(
+    return operations.inside(
         place, "ip", *family, "route", "del", target_of(route), *via_of(route).split(), "dev", entry.link, *metric
     )
 
@@ -78,23 +81,27 @@ def _removal(place: Place, entry: RouteEntry) -> str:
 # ---- the subnets of addresses
 
 
-def hiding(link: str, addresses: t.Iterable[Interface], routes: t.Iterable[RouteEntry]) -> list[RouteEntry]:
+def hiding(
+    link: str, addresses: t.Iterable[model.Interface], routes: t.Iterable[state.RouteEntry]
+) -> list[state.RouteEntry]:
     """The routes of others by other links that attract packets for the subnets of a link's addresses.
 
     Routes of the kernel do not count: they follow from addresses, so somebody wants that subnet twice.
     """
     subnets = [address.network for address in addresses]
-    strays = [e for e in routes if e.link != link and e.protocol not in (ROUTE_PROTOCOL, BY_THE_KERNEL)]
+    strays = [e for e in routes if e.link != link and e.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)]
     return [entry for entry in strays if any(_hides(entry.route, subnet) for subnet in subnets)]
 
 
-def _hides(route: Route, subnet: Network) -> bool:
+def _hides(route: model.Route, subnet: model.Network) -> bool:
     if route.to == subnet:
         return metric_of(route) <= (_SUBNET_METRIC[subnet.version] or 0)
-    return lies_in(route.to, subnet)
+    return model.lies_in(route.to, subnet)
 
 
-def uncover(owner: str, place: Place, link: str, addresses: t.Sequence[Interface], world: World) -> list[RouteEntry]:
+def uncover(
+    owner: str, place: model.Place, link: str, addresses: t.Sequence[model.Interface], world: World
+) -> list[state.RouteEntry]:
     """Those of them to remove where the namespace is ours; tells the world.
 
     In other namespaces, raises Conflict for a route to a whole subnet. A route to a part of it may be intended.
@@ -106,54 +113,60 @@ def uncover(owner: str, place: Place, link: str, addresses: t.Sequence[Interface
         return going
     for entry in going:
         if any(entry.route.to == address.network for address in addresses):
-            raise Conflict(
+            raise model.Conflict(
                 "%s: in %s its subnet %s goes by interface %s; remove that route with '%s', or choose another subnet."
                 % (owner, place, entry.route.to, entry.link, _removal(place, entry))
             )
     return []
 
 
-def restore(owner: str, place: Place, there: Link, wanted: t.Sequence[Interface], world: World) -> list[Operation]:
+def restore(
+    owner: str, place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface], world: World
+) -> list[operations.Operation]:
     """The steps that add the routes to a link's own subnets which somebody has removed; tells the world."""
-    from ..link_operations import AddRoute, RemoveRoute
+    from .. import link_operations
 
     lost = _lost_subnets(place, there, wanted, world)
     alone = [route for route in lost if route.to != _LINK_LOCAL]
-    steps: list[Operation] = [
-        RemoveRoute(place, entry.link, entry.route, entry.protocol)
+    steps: list[operations.Operation] = [
+        link_operations.RemoveRoute(place, entry.link, entry.route, entry.protocol)
         for entry in clear(owner, place, there.name, alone, alone, world)
     ]
     for route, source in lost.items():
-        world.put_route(place, there.name, route, BY_THE_KERNEL)
+        world.put_route(place, there.name, route, state.BY_THE_KERNEL)
         # each link has its own link-local route
-        steps.append(AddRoute(place, there.name, route, BY_THE_KERNEL, source, appends=route.to == _LINK_LOCAL))
+        steps.append(
+            link_operations.AddRoute(
+                place, there.name, route, state.BY_THE_KERNEL, source, appends=route.to == _LINK_LOCAL
+            )
+        )
     return steps
 
 
 def _lost_subnets(
-    place: Place, there: Link, wanted: t.Sequence[Interface], world: World
-) -> dict[Route, Address | None]:
+    place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface], world: World
+) -> dict[model.Route, model.Address | None]:
     """The missing routes, each with the source address of packets that leave by it."""
     routes = world.routes(place)
     known = {entry.route.to for entry in routes if entry.link == there.name and entry.route.via is None}
-    known |= {entry.route.to for entry in routes if entry.protocol == BY_THE_KERNEL}
-    lost: dict[Route, Address | None] = {}
+    known |= {entry.route.to for entry in routes if entry.protocol == state.BY_THE_KERNEL}
+    lost: dict[model.Route, model.Address | None] = {}
     for address in _staying(there, wanted):
         version, subnet = address.version, address.network
         if subnet not in known and subnet.num_addresses > 1:
             known.add(subnet)
-            lost[Route(subnet, None, _SUBNET_METRIC[version])] = address.ip if version == 4 else None
+            lost[model.Route(subnet, None, _SUBNET_METRIC[version])] = address.ip if version == 4 else None
     if any(route.to.version == 6 for route in lost) and not _has(there, _LINK_LOCAL, routes):
         # whoever removed all IPv6 routes of a link also removed the one for answers to neighbours
-        lost[Route(_LINK_LOCAL, None, _SUBNET_METRIC[6])] = None
+        lost[model.Route(_LINK_LOCAL, None, _SUBNET_METRIC[6])] = None
     return lost
 
 
-def _staying(there: Link, wanted: t.Sequence[Interface]) -> list[Interface]:
+def _staying(there: state.Link, wanted: t.Sequence[model.Interface]) -> list[model.Interface]:
     """The addresses that no step takes away; see address_steps for those behind the first one of a subnet."""
     gone = {address.network: at for at, address in reversed(list(enumerate(there.addresses))) if address not in wanted}
     return [a for at, a in enumerate(there.addresses) if a in wanted and gone.get(a.network, at) >= at]
 
 
-def _has(link: Link, subnet: Network, routes: t.Iterable[RouteEntry]) -> bool:
+def _has(link: state.Link, subnet: model.Network, routes: t.Iterable[state.RouteEntry]) -> bool:
     return any(entry.link == link.name and entry.route.to == subnet for entry in routes)

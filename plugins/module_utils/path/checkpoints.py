@@ -19,7 +19,7 @@ import socket
 import struct
 import typing as t
 
-from ..kernel.netlink import NETLINK_NETFILTER, attribute, attributes
+from ..kernel import netlink
 
 INET, NETDEV, BRIDGE = 1, 5, 7
 FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
@@ -70,8 +70,8 @@ class Checkpoints:
     def __init__(self, name: str, probe: Probe, devices: t.Sequence[str]) -> None:
         self.name = name
         self._probe = probe
-        self._owner = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
-        self.trace = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+        self._owner = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER)
+        self.trace = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER)
         try:
             self._owner.bind((0, 0))
             self._listen()
@@ -175,8 +175,8 @@ class Checkpoints:
 
 
 def _event(body: bytes) -> Event:
-    values = attributes(body, _GENERIC.size)
-    verdict = attributes(values.get(5, b"")).get(1, b"\xff\xff\xff\xff")
+    values = netlink.attributes(body, _GENERIC.size)
+    verdict = netlink.attributes(values.get(5, b"")).get(1, b"\xff\xff\xff\xff")
     kind = _integer(values.get(4))
     decided = verdict if kind != 1 else values.get(16, b"\xff\xff\xff\xff")
     return Event(
@@ -207,15 +207,15 @@ def _message(kind: int, family: int, body: bytes, flags: int = 0, ack: bool = Fa
 
 
 def _number(kind: int, value: int) -> bytes:
-    return attribute(kind, struct.pack(">I", value & 0xFFFFFFFF))
+    return netlink.attribute(kind, struct.pack(">I", value & 0xFFFFFFFF))
 
 
 def _string(kind: int, value: str) -> bytes:
-    return attribute(kind, os.fsencode(value) + b"\0")
+    return netlink.attribute(kind, os.fsencode(value) + b"\0")
 
 
 def _nest(kind: int, body: bytes) -> bytes:
-    return attribute(kind | _NESTED, body)
+    return netlink.attribute(kind | _NESTED, body)
 
 
 def _expression(name: str, body: bytes) -> bytes:
@@ -231,7 +231,7 @@ def _payload(offset: int, length: int) -> bytes:
 
 
 def _equal(value: bytes, operator: int = 0) -> bytes:
-    return _expression("cmp", _number(1, 1) + _number(2, operator) + _nest(3, attribute(1, value)))
+    return _expression("cmp", _number(1, 1) + _number(2, operator) + _nest(3, netlink.attribute(1, value)))
 
 
 def _different(value: bytes) -> bytes:
@@ -239,12 +239,12 @@ def _different(value: bytes) -> bytes:
 
 
 def _masked(mask: bytes) -> bytes:
-    data = _nest(4, attribute(1, mask)) + _nest(5, attribute(1, bytes(len(mask))))
+    data = _nest(4, netlink.attribute(1, mask)) + _nest(5, netlink.attribute(1, bytes(len(mask))))
     return _expression("bitwise", _number(1, 1) + _number(2, 1) + _number(3, len(mask)) + data)
 
 
 def _trace_it() -> bytes:
-    one = _expression("immediate", _number(1, 1) + _nest(2, attribute(1, b"\1")))
+    one = _expression("immediate", _number(1, 1) + _nest(2, netlink.attribute(1, b"\1")))
     return one + _expression("meta", _number(2, _META_NFTRACE) + _number(3, 1))
 
 

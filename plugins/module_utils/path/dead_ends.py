@@ -9,9 +9,9 @@ import ipaddress
 import struct
 import typing as t
 
-from ..kernel.netlink import attributes
+from .. import model
+from ..kernel import netlink
 from ..kernel.requests import RTM_GETROUTE, RTM_GETRULE, rules_of
-from ..model import Address
 from .facts import MAIN, ROUTE_HEADER, ROUTE_KINDS, Node, network_of, table_words
 from .packet import Packet
 
@@ -27,21 +27,21 @@ def removal(node: Node, kind: str, packet: Packet) -> str:
 
 def _rule(node: Node, kind: str, packet: Packet) -> str:
     for message in node.dump(RTM_GETRULE, rules_of(packet.version)):
-        header, values = struct.unpack_from("=BBBBBBBBI", message), attributes(message, 12)
+        header, values = struct.unpack_from("=BBBBBBBBI", message), netlink.attributes(message, 12)
         ends = ((packet.to, _DST, header[1]), (packet.source, _SRC, header[2]))
         if header[7] == _ACTIONS.get(kind) and _IIF not in values and all(_covers(values, *end) for end in ends):
             return "rule del pref %d" % struct.unpack("=I", values.get(_PRIORITY, bytes(4)))[0]
     return ""
 
 
-def _covers(values: t.Mapping[int, bytes], address: Address, key: int, length: int) -> bool:
+def _covers(values: t.Mapping[int, bytes], address: model.Address, key: int, length: int) -> bool:
     return key not in values or address in ipaddress.ip_network((values[key], length), strict=False)
 
 
 def _route(node: Node, kind: str, packet: Packet) -> str:
     found = []
     for message in node.dump(RTM_GETROUTE, ROUTE_HEADER.pack(rules_of(packet.version)[0], *[0] * 8)):
-        header, values = ROUTE_HEADER.unpack_from(message), attributes(message, ROUTE_HEADER.size)
+        header, values = ROUTE_HEADER.unpack_from(message), netlink.attributes(message, ROUTE_HEADER.size)
         network = network_of(header[1], values, packet.version)
         if header[7] == _KINDS.get(kind) and packet.to in network:
             table = struct.unpack("=I", values[_TABLE])[0] if _TABLE in values else MAIN

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 
-from ..arguments import Arguments, Options
+from .. import arguments, model
 from ..firewall.choice import BACKEND
 from ..kernel.host import Host
 from ..kernel.netfilter import Runner
-from ..model import InvalidRequest
 from .check import check
 from .question import Question
 
 _TARGET = re.compile(r"^(\[[^][]+\]|[^][:/]+)(?::([0-9]+))?(?:/([a-z]+))?$")
 PROTOCOLS = ("tcp", "udp", "icmp")
-ARGUMENTS: Arguments = {
+ARGUMENTS: arguments.Arguments = {
     "from": {"type": "str", "required": True},
     "to": {"type": "str", "required": True},
     "port": {"type": "int"},
@@ -31,28 +30,30 @@ ARGUMENTS: Arguments = {
 }
 
 
-def answer(host: Host, run: Runner, params: Options, check_mode: bool) -> dict[str, object]:
+def answer(host: Host, run: Runner, params: arguments.Options, check_mode: bool) -> dict[str, object]:
     """The verdict on the question that the options ask."""
     return check(host, run, question_of(params, check_mode))
 
 
-def question_of(params: Options, check_mode: bool) -> Question:
+def question_of(params: arguments.Options, check_mode: bool) -> Question:
     """The options as a question; InvalidRequest when they do not fit together."""
     to, port, protocol = target(params["to"])
     if params["port"] is not None and port not in (None, params["port"]):
-        raise InvalidRequest("port: it is %d, but `to` says %d." % (params["port"], port))
+        raise model.InvalidRequest("port: it is %d, but `to` says %d." % (params["port"], port))
     port = params["port"] if port is None else port
     if port is not None and not 0 < port <= 65535:
-        raise InvalidRequest("port: %d is not a port; say 1 to 65535." % port)
+        raise model.InvalidRequest("port: %d is not a port; say 1 to 65535." % port)
     protocol = params["protocol"] or protocol or ("tcp" if port else "icmp")
     if protocol not in PROTOCOLS:
-        raise InvalidRequest("to: %s is not a protocol that can be followed; say tcp, udp or icmp." % protocol)
+        raise model.InvalidRequest("to: %s is not a protocol that can be followed; say tcp, udp or icmp." % protocol)
     if (protocol == "icmp") != (not port):
-        raise InvalidRequest("port: %s" % ("icmp has no ports." if port else "the protocol %s needs one." % protocol))
+        raise model.InvalidRequest(
+            "port: %s" % ("icmp has no ports." if port else "the protocol %s needs one." % protocol)
+        )
     if params["size"] is not None and not 28 <= params["size"] <= 65535:
-        raise InvalidRequest("size: a packet has 28 to 65535 bytes.")
+        raise model.InvalidRequest("size: a packet has 28 to 65535 bytes.")
     if not 0 < params["timeout"] <= 300:
-        raise InvalidRequest("timeout: say more than 0, and at most 300 seconds.")
+        raise model.InvalidRequest("timeout: say more than 0, and at most 300 seconds.")
     return Question(
         origin=params["from"],
         to=to,

@@ -15,11 +15,12 @@ import struct
 import sys
 import typing as t
 
+from .. import marks, model
+from ..kernel import netlink
 from ..kernel.diag import listeners
 from ..kernel.errors import KernelError
 from ..kernel.host import Host
 from ..kernel.namespaces import Visitor
-from ..kernel.netlink import NETLINK_NETFILTER, NetlinkSocket, attribute, attributes
 from ..kernel.requests import (
     ALL_ADDRESSES,
     ALL_LINKS,
@@ -29,8 +30,6 @@ from ..kernel.requests import (
     RTM_GETNEIGH,
     RTM_GETROUTE,
 )
-from ..marks import LINK_GROUP, label_of, name_of
-from ..model import HOST, Address, Interface, Listener, Network, Place
 from ..records import dataclass, replace
 from . import ipsec
 from .nft_rules import chains_of
@@ -82,18 +81,18 @@ class Nic:
     port_state: int | None = None
     isolated: bool = False
     hairpin: bool = False
-    addresses: tuple[Interface, ...] = ()
-    tentative: frozenset[Address] = frozenset()
+    addresses: tuple[model.Interface, ...] = ()
+    tentative: frozenset[model.Address] = frozenset()
 
     @property
     def is_ours(self) -> bool:
         """Whether this collection made it."""
-        return self.group == LINK_GROUP
+        return self.group == marks.LINK_GROUP
 
     @property
     def network(self) -> str:
         """The network in its mark."""
-        return name_of(label_of(self.alias))
+        return marks.name_of(marks.label_of(self.alias))
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,8 @@ class Way:
 
     kind: str = ""
     link: str = ""
-    gateway: Address | None = None
-    source: Address | None = None
+    gateway: model.Address | None = None
+    source: model.Address | None = None
     error: int = 0
 
     @property
@@ -128,7 +127,7 @@ class Neighbour:
 class Node:
     """One network stack: the host's or an endpoint's."""
 
-    def __init__(self, place: Place, host: Host, visitor: Visitor, run: Run) -> None:
+    def __init__(self, place: model.Place, host: Host, visitor: Visitor, run: Run) -> None:
         self.place = place
         self._host = host
         self._visitor = visitor
@@ -141,12 +140,12 @@ class Node:
     @property
     def name(self) -> str:
         """What a person calls it."""
-        return "host" if self.place == HOST else self.place.netns or "process %s" % self.place.pid
+        return "host" if self.place == model.HOST else self.place.netns or "process %s" % self.place.pid
 
     @property
     def is_host(self) -> bool:
         """Whether it is the host's own stack."""
-        return self.place == HOST
+        return self.place == model.HOST
 
     def forget(self) -> None:
         """Read everything anew."""
@@ -162,7 +161,7 @@ class Node:
         finally:
             os.close(namespace)
 
-    def _socket(self) -> NetlinkSocket:
+    def _socket(self) -> netlink.NetlinkSocket:
         return self._host.stack(self.place).socket()
 
     def _once(self, key: str, read: t.Callable[[], T]) -> T:
@@ -186,16 +185,16 @@ class Node:
         found = {}
         for message in self.dump(RTM_GETLINK, ALL_LINKS):
             index, flags = _LINK.unpack_from(message)[2:4]
-            nic = _nic(index, flags, attributes(message, _LINK.size), addresses, tentative)
+            nic = _nic(index, flags, netlink.attributes(message, _LINK.size), addresses, tentative)
             found[nic.name] = nic
         return found
 
-    def _read_addresses(self) -> tuple[dict[int, list[Interface]], dict[int, set[Address]]]:
-        found: dict[int, list[Interface]] = {}
-        tentative: dict[int, set[Address]] = {}
+    def _read_addresses(self) -> tuple[dict[int, list[model.Interface]], dict[int, set[model.Address]]]:
+        found: dict[int, list[model.Interface]] = {}
+        tentative: dict[int, set[model.Address]] = {}
         for message in self.dump(RTM_GETADDR, ALL_ADDRESSES):
             family, length, flags, unused, index = _ADDRESS.unpack_from(message)
-            values = attributes(message, _ADDRESS.size)
+            values = netlink.attributes(message, _ADDRESS.size)
             packed = values.get(2) or values.get(1)
             if packed and family in (socket.AF_INET, socket.AF_INET6):
                 address = ipaddress.ip_interface((packed, length))
@@ -208,13 +207,13 @@ class Node:
         """The ports of a bridge."""
         return [nic for nic in self.nics.values() if nic.master == bridge.index]
 
-    def is_local(self, address: Address) -> bool:
+    def is_local(self, address: model.Address) -> bool:
         """Whether the address is one of this stack's."""
         if address.version == 4 and address.packed[0] == 127:
             return True
         return any(address == own.ip for nic in self.nics.values() for own in nic.addresses)
 
-    def holder(self, address: Address) -> Nic | None:
+    def holder(self, address: model.Address) -> Nic | None:
         """The link with an address."""
         return next((nic for nic in self.nics.values() if any(address == own.ip for own in nic.addresses)), None)
 
@@ -223,7 +222,7 @@ class Node:
         nic = self.nics.get(link)
         return None if nic is None else nic.group
 
-    def own_address(self, link: str, version: int) -> Address | None:
+    def own_address(self, link: str, version: int) -> model.Address | None:
         """The address that a masquerade or a redirect by this link would put into a packet."""
         nic = self.nics.get(link)
         own = [one for one in nic.addresses if one.version == version and not one.is_link_local] if nic else []
@@ -231,7 +230,7 @@ class Node:
 
     # ---- routes and neighbours
 
-    def route(self, packet: Packet, come_by: str = "", to: Address | None = None, checked: bool = True) -> Way:
+    def route(self, packet: Packet, come_by: str = "", to: model.Address | None = None, checked: bool = True) -> Way:
         """What the kernel does with a packet; ``come_by`` is the link that brought it, empty for one made here."""
         request = _route_request(packet, self.nics[come_by].index if come_by else 0, to or packet.to, checked)
         try:
@@ -240,33 +239,33 @@ class Node:
             return Way(error=error.errno or errno.EINVAL)
         return _way(message, self)
 
-    def matching(self, to: Address) -> str:
+    def matching(self, to: model.Address) -> str:
         """The route that leads to an address, as ``ip route`` names it; empty when there is none."""
         family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
         header = ROUTE_HEADER.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
         try:
-            message = self._ask(RTM_GETROUTE, header + attribute(1, to.packed))
+            message = self._ask(RTM_GETROUTE, header + netlink.attribute(1, to.packed))
         except OSError:
             return ""
-        values = attributes(message, ROUTE_HEADER.size)
+        values = netlink.attributes(message, ROUTE_HEADER.size)
         network, nic = network_of(message[1], values, to.version), self.nic_at(_integer(values.get(4)))
         link = " dev %s" % nic.name if nic is not None else ""
         return "%s%s%s" % (network if network.prefixlen else "default", link, table_words(_integer(values.get(15))))
 
-    def neighbour(self, link: str, address: Address) -> Neighbour | None:
+    def neighbour(self, link: str, address: model.Address) -> Neighbour | None:
         """What is known of an address on a link."""
         return self.neighbours.get((self.nics[link].index, address))
 
     @property
-    def neighbours(self) -> dict[tuple[int, Address], Neighbour]:
+    def neighbours(self) -> dict[tuple[int, model.Address], Neighbour]:
         """The neighbours by link and address."""
         return self._once("neighbours", self._read_neighbours)
 
-    def _read_neighbours(self) -> dict[tuple[int, Address], Neighbour]:
+    def _read_neighbours(self) -> dict[tuple[int, model.Address], Neighbour]:
         found = {}
         for message in self.dump(RTM_GETNEIGH, ALL_NEIGHBOURS):
             family, index, state = _NEIGHBOUR.unpack_from(message)[:3]
-            values = attributes(message, _NEIGHBOUR.size)
+            values = netlink.attributes(message, _NEIGHBOUR.size)
             if family in (socket.AF_INET, socket.AF_INET6) and 1 in values:
                 address = ipaddress.ip_address(values[1])
                 found[index, address] = Neighbour(values.get(2, b"").hex(":"), state)
@@ -281,7 +280,7 @@ class Node:
         found = {}
         for message in self.dump(RTM_GETNEIGH, struct.pack("=BxxxiHBB", socket.AF_BRIDGE, 0, 0, 0, 0)):
             family, index, state = _NEIGHBOUR.unpack_from(message)[:3]
-            values = attributes(message, _NEIGHBOUR.size)
+            values = netlink.attributes(message, _NEIGHBOUR.size)
             port = self.nic_at(index)
             if family == socket.AF_BRIDGE and 9 in values and 2 in values and state & (NUD_PERMANENT | 0x40):
                 bridge = struct.unpack("=I", values[9])[0]
@@ -298,7 +297,7 @@ class Node:
         found: dict[int, str] = {}
         for message in self.dump(_RTM_GETQDISC, _TRAFFIC.pack(0, 0, 0, 0, 0)):
             index = _TRAFFIC.unpack_from(message)[1]
-            if _text(attributes(message, _TRAFFIC.size).get(1, b"")) in ("clsact", "ingress"):
+            if _text(netlink.attributes(message, _TRAFFIC.size).get(1, b"")) in ("clsact", "ingress"):
                 for parent, where in _PARENTS.items():
                     if self._filters(_TRAFFIC.pack(0, index, 0, parent, 0)):
                         found.setdefault(index, where)
@@ -316,7 +315,7 @@ class Node:
         """A key below /proc/sys/net as a number, 0 when there is none."""
         return self._once("sysctl " + key, lambda: self.inside(lambda: _number("/proc/sys/net/" + key)))
 
-    def listeners(self, protocol: str) -> list[Listener]:
+    def listeners(self, protocol: str) -> list[model.Listener]:
         """The sockets that take packets from anyone."""
         return self._once("listeners " + protocol, lambda: self.inside(lambda: listeners([protocol])[protocol]))
 
@@ -380,8 +379,8 @@ class Facts:
         self._host = host
         self.run = run
         self._visitor = Visitor()
-        self._nodes: dict[Place, Node] = {}
-        self.host = self.node(HOST)
+        self._nodes: dict[model.Place, Node] = {}
+        self.host = self.node(model.HOST)
         self._start()
 
     def _start(self) -> None:
@@ -392,7 +391,7 @@ class Facts:
         """Let go of every namespace."""
         self._visitor.close()
 
-    def node(self, place: Place) -> Node:
+    def node(self, place: model.Place) -> Node:
         """The stack of a place."""
         if place not in self._nodes:
             self._nodes[place] = Node(place, self._host, self._visitor, self.run)
@@ -402,13 +401,13 @@ class Facts:
         """The stacks that were looked into."""
         return list(self._nodes.values())
 
-    def owner(self, address: Address) -> Node | None:
+    def owner(self, address: model.Address) -> Node | None:
         """Whose address it is, of the host and the named namespaces with a link of ours."""
-        for place in [HOST, *(Place(netns=name) for name in sorted(self.names()))]:
+        for place in [model.HOST, *(model.Place(netns=name) for name in sorted(self.names()))]:
             node = self.node(place)
             with contextlib.suppress(KernelError):
                 nic = node.holder(address)
-                if nic is not None and (place == HOST or nic.is_ours):
+                if nic is not None and (place == model.HOST or nic.is_ours):
                     return node
         return None
 
@@ -454,24 +453,24 @@ class Facts:
                     if found is other and other is not node:
                         yield other, end
 
-    def _places(self) -> t.Iterator[Place]:
-        yield HOST
-        yield from (Place(netns=name) for name in sorted(self.names()))
-        known = {entry.inode for entry in self._host.namespaces().values()} | {self._host.namespace_inode(HOST)}
+    def _places(self) -> t.Iterator[model.Place]:
+        yield model.HOST
+        yield from (model.Place(netns=name) for name in sorted(self.names()))
+        known = {entry.inode for entry in self._host.namespaces().values()} | {self._host.namespace_inode(model.HOST)}
         for inode, pids in self._host.processes_by_inode().items():
             if inode not in known:
-                yield Place(pid=min(pids))
+                yield model.Place(pid=min(pids))
 
 
 def _nic(
     index: int,
     flags: int,
     values: t.Mapping[int, bytes],
-    addresses: t.Mapping[int, list[Interface]],
-    tentative: t.Mapping[int, set[Address]],
+    addresses: t.Mapping[int, list[model.Interface]],
+    tentative: t.Mapping[int, set[model.Address]],
 ) -> Nic:
-    info = attributes(values.get(18, b""))
-    port = attributes(info.get(5, b"")) if _text(info.get(4, b"")) == "bridge" else {}
+    info = netlink.attributes(values.get(18, b""))
+    port = netlink.attributes(info.get(5, b"")) if _text(info.get(4, b"")) == "bridge" else {}
     kind = _text(info.get(1, b""))
     return Nic(
         name=_text(values[3]),
@@ -494,22 +493,22 @@ def _nic(
     )
 
 
-def _route_request(packet: Packet, come_by: int, to: Address, checked: bool) -> bytes:
+def _route_request(packet: Packet, come_by: int, to: model.Address, checked: bool) -> bytes:
     family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
     bits = to.max_prefixlen
     with_source = checked and not packet.source.is_unspecified
     header = ROUTE_HEADER.pack(family, bits, bits if with_source else 0, 0, 0, 0, 0, 0, 0)
-    body = header + attribute(1, to.packed)
+    body = header + netlink.attribute(1, to.packed)
     if with_source:
-        body += attribute(2, packet.source.packed)
+        body += netlink.attribute(2, packet.source.packed)
     if come_by:
-        body += attribute(3, struct.pack("=I", come_by))
+        body += netlink.attribute(3, struct.pack("=I", come_by))
     return body
 
 
 def _way(message: bytes, node: Node) -> Way:
     header = ROUTE_HEADER.unpack_from(message)
-    values = attributes(message, ROUTE_HEADER.size)
+    values = netlink.attributes(message, ROUTE_HEADER.size)
     nic = node.nic_at(_integer(values.get(4)))
     gateway = values.get(5) or values.get(18, b"")[2:]
     return Way(
@@ -520,7 +519,7 @@ def _way(message: bytes, node: Node) -> Way:
     )
 
 
-def network_of(length: int, values: t.Mapping[int, bytes], version: int) -> Network:
+def network_of(length: int, values: t.Mapping[int, bytes], version: int) -> model.Network:
     """The destination of a route, which a default route does not say."""
     return ipaddress.ip_network((values.get(1) or bytes(16 if version == 6 else 4), length), strict=False)
 
@@ -552,7 +551,7 @@ def _copy_handles(native: t.Sequence[Chain], chains: t.Sequence[Chain]) -> None:
 def _has_tables() -> bool:
     """Whether nf_tables has anything here: most endpoints have nothing, and to ask nft takes a while."""
     try:
-        with NetlinkSocket(NETLINK_NETFILTER) as opened:
+        with netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as opened:
             return bool(opened.dump(_NFT_GETTABLE, bytes(4)))
     except OSError:
         return False

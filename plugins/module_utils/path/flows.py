@@ -9,8 +9,8 @@ import contextlib
 import ipaddress
 import struct
 
-from ..kernel.netlink import NETLINK_NETFILTER, NLA_F_NESTED, NetlinkSocket, attribute, attributes
-from ..model import Address
+from .. import model
+from ..kernel import netlink
 from .packet import Packet
 
 _GET, _DELETE = 0x101, 0x102
@@ -25,8 +25,8 @@ _ECHO = {4: 8, 6: 128}
 
 def entry_of(packet: Packet) -> dict[str, str] | None:
     """The entry of a stack for a packet as it came in, in words; to be called inside that stack."""
-    with contextlib.suppress(OSError), NetlinkSocket(NETLINK_NETFILTER) as opened:
-        values = attributes(opened.ask(_GET, _question(packet)), 4)
+    with contextlib.suppress(OSError), netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as opened:
+        values = netlink.attributes(opened.ask(_GET, _question(packet)), 4)
         status = int.from_bytes(values.get(_STATUS, b""), "big")
         return {
             "original": _spelt(values.get(_ORIGINAL, b"")),
@@ -38,35 +38,37 @@ def entry_of(packet: Packet) -> dict[str, str] | None:
 
 def forget(packet: Packet) -> None:
     """Remove the entry again; to be called inside the stack."""
-    with contextlib.suppress(OSError), NetlinkSocket(NETLINK_NETFILTER) as opened:
+    with contextlib.suppress(OSError), netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as opened:
         opened.request(_DELETE, _question(packet))
 
 
 def _question(packet: Packet) -> bytes:
     source, to = _ADDRESSES[packet.version]
-    addresses = attribute(source, packet.source.packed) + attribute(to, packet.to.packed)
-    protocol = attribute(_NUMBER, bytes((packet.number,)))
+    addresses = netlink.attribute(source, packet.source.packed) + netlink.attribute(to, packet.to.packed)
+    protocol = netlink.attribute(_NUMBER, bytes((packet.number,)))
     if packet.protocol == "icmp":
         identifier, kind, code = _ICMP[packet.version]
-        protocol += attribute(identifier, struct.pack(">H", packet.sport))
-        protocol += attribute(kind, bytes((_ECHO[packet.version],))) + attribute(code, b"\0")
+        protocol += netlink.attribute(identifier, struct.pack(">H", packet.sport))
+        protocol += netlink.attribute(kind, bytes((_ECHO[packet.version],))) + netlink.attribute(code, b"\0")
     else:
-        protocol += attribute(_SOURCE_PORT, struct.pack(">H", packet.sport))
-        protocol += attribute(_PORT, struct.pack(">H", packet.dport))
-    flow = attribute(_IP | NLA_F_NESTED, addresses) + attribute(_PROTOCOL | NLA_F_NESTED, protocol)
+        protocol += netlink.attribute(_SOURCE_PORT, struct.pack(">H", packet.sport))
+        protocol += netlink.attribute(_PORT, struct.pack(">H", packet.dport))
+    flow = netlink.attribute(_IP | netlink.NLA_F_NESTED, addresses) + netlink.attribute(
+        _PROTOCOL | netlink.NLA_F_NESTED, protocol
+    )
     family = struct.pack("=BBH", 10 if packet.version == 6 else 2, 0, 0)
-    return family + attribute(_ORIGINAL | NLA_F_NESTED, flow)
+    return family + netlink.attribute(_ORIGINAL | netlink.NLA_F_NESTED, flow)
 
 
 def _spelt(flow: bytes) -> str:
-    parts = attributes(flow)
-    ip, protocol = attributes(parts.get(_IP, b"")), attributes(parts.get(_PROTOCOL, b""))
+    parts = netlink.attributes(flow)
+    ip, protocol = netlink.attributes(parts.get(_IP, b"")), netlink.attributes(parts.get(_PROTOCOL, b""))
     version = 6 if 3 in ip else 4
     source, to = (_address(ip.get(kind, b"")) for kind in _ADDRESSES[version])
     ports = [int.from_bytes(protocol.get(kind, b""), "big") for kind in (_SOURCE_PORT, _PORT)]
     return str(Packet(source, to, sport=ports[0], dport=ports[1]))
 
 
-def _address(packed: bytes) -> Address:
-    found: Address | None = ipaddress.ip_address(packed) if packed else None
+def _address(packed: bytes) -> model.Address:
+    found: model.Address | None = ipaddress.ip_address(packed) if packed else None
     return found or ipaddress.ip_address("0.0.0.0")

@@ -14,11 +14,11 @@ import os
 import socket
 import struct
 
+from .. import marks
+from ..kernel import netlink
 from ..kernel.errors import CommandError, KernelError
 from ..kernel.namespaces import OWN_NAMESPACE, Visitor, unshare_network
-from ..kernel.netlink import NEW, NLA_F_NESTED, NetlinkSocket, attribute
 from ..kernel.requests import RTM_DELLINK, RTM_NEWLINK
-from ..marks import PATH_LINK
 from .checkpoints import Probe
 from .facts import Facts
 from .packet import Packet
@@ -43,7 +43,7 @@ class Injection:
         self._port = _PORTS[0] + struct.unpack("=I", os.urandom(4))[0] % _PORTS[1]
         self.packet = packet.at(sport=self._port)
         self.probe = Probe(packet.number, (self._port,))
-        self._name = "%s%d" % (PATH_LINK, os.getpid())
+        self._name = "%s%d" % (marks.PATH_LINK, os.getpid())
         self._visitor = Visitor()
         self._stack = contextlib.ExitStack()
         self._stack.callback(self._visitor.close)
@@ -59,9 +59,9 @@ class Injection:
     def _build(self) -> None:
         inner, namespace = self._visitor.run(self._room)
         self._stack.callback(inner.close)
-        outer = self._stack.enter_context(NetlinkSocket())
+        outer = self._stack.enter_context(netlink.NetlinkSocket())
         try:
-            outer.request(RTM_NEWLINK, _pair(self._name, self._uplink.mac, namespace), NEW)
+            outer.request(RTM_NEWLINK, _pair(self._name, self._uplink.mac, namespace), netlink.NEW)
             self._stack.callback(self._remove, outer)
             self._frames = self._visitor.visit(namespace, lambda: self._door(inner))
             self._stack.callback(self._frames.close)
@@ -71,12 +71,12 @@ class Injection:
         outer.request(RTM_NEWLINK, _up(self._name))
         self._redirect()
 
-    def _room(self) -> tuple[NetlinkSocket, int]:
+    def _room(self) -> tuple[netlink.NetlinkSocket, int]:
         """A namespace of our own."""
         unshare_network()
-        return NetlinkSocket(), os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
+        return netlink.NetlinkSocket(), os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _door(self, inner: NetlinkSocket) -> socket.socket:
+    def _door(self, inner: netlink.NetlinkSocket) -> socket.socket:
         inner.request(RTM_NEWLINK, _up(_INSIDE))
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         opened.bind((_INSIDE, 0))
@@ -98,7 +98,7 @@ class Injection:
             if code:
                 raise CommandError(argv, code, errors)
 
-    def _remove(self, outer: NetlinkSocket) -> None:
+    def _remove(self, outer: netlink.NetlinkSocket) -> None:
         with contextlib.suppress(OSError):
             outer.request(RTM_DELLINK, _LINK.pack(0, 0, 0, 0, 0) + _name(self._name))
 
@@ -139,7 +139,7 @@ class Listener:
 
 
 def _name(name: str) -> bytes:
-    return attribute(3, os.fsencode(name) + b"\0")
+    return netlink.attribute(3, os.fsencode(name) + b"\0")
 
 
 def _up(name: str) -> bytes:
@@ -147,10 +147,10 @@ def _up(name: str) -> bytes:
 
 
 def _pair(name: str, mac: str, namespace: int) -> bytes:
-    far = _LINK.pack(0, 0, 0, 0, 0) + _name(_INSIDE) + attribute(28, struct.pack("=I", namespace))
-    data = attribute(2 | NLA_F_NESTED, attribute(1 | NLA_F_NESTED, far))
-    info = attribute(18 | NLA_F_NESTED, attribute(1, b"veth\0") + data)
-    return _LINK.pack(0, 0, 0, 0, 0) + _name(name) + attribute(1, bytes.fromhex(mac.replace(":", ""))) + info
+    far = _LINK.pack(0, 0, 0, 0, 0) + _name(_INSIDE) + netlink.attribute(28, struct.pack("=I", namespace))
+    data = netlink.attribute(2 | netlink.NLA_F_NESTED, netlink.attribute(1 | netlink.NLA_F_NESTED, far))
+    info = netlink.attribute(18 | netlink.NLA_F_NESTED, netlink.attribute(1, b"veth\0") + data)
+    return _LINK.pack(0, 0, 0, 0, 0) + _name(name) + netlink.attribute(1, bytes.fromhex(mac.replace(":", ""))) + info
 
 
 def built(packet: Packet) -> bytes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import struct
 
+from .. import model
+from ..kernel import netlink
 from ..kernel.files import read as read_file
-from ..kernel.netlink import NetlinkSocket, attributes
-from ..model import Network
 from ..records import dataclass
 from .packet import Packet
 
@@ -35,8 +35,8 @@ class Policy:
     index: int
     blocks: bool
     wraps: bool  # has a template: what it selects must be encrypted
-    source: Network
-    to: Network
+    source: model.Network
+    to: model.Network
     protocol: int
     ports: tuple[tuple[int, int], tuple[int, int]]  # value and mask of the source's and of the destination's
 
@@ -66,7 +66,7 @@ def read() -> list[Policy]:
     if not _in_use():
         return []
     try:
-        with NetlinkSocket(NETLINK_XFRM) as opened:
+        with netlink.NetlinkSocket(NETLINK_XFRM) as opened:
             return sorted(map(_policy, opened.dump(_GETPOLICY, bytes(64))), key=lambda policy: policy.priority)
     except OSError:
         return []
@@ -89,7 +89,7 @@ def _policy(message: bytes) -> Policy:
         priority=priority,
         index=index,
         blocks=action == _BLOCK,
-        wraps=_TEMPLATES in attributes(message, _SIZE),
+        wraps=_TEMPLATES in netlink.attributes(message, _SIZE),
         source=ipaddress.ip_network((source[:size], source_bits), strict=False),
         to=ipaddress.ip_network((to[:size], to_bits), strict=False),
         protocol=protocol,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Address
+from .. import model
 from ..records import dataclass, replace
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
@@ -18,8 +18,8 @@ _ND = "nd"  # neighbour discovery, what ARP is to IPv4
 class Packet:
     """One packet; ports are 0 where they are not known, or where the protocol has none."""
 
-    source: Address
-    to: Address
+    source: model.Address
+    to: model.Address
     protocol: str = "tcp"
     sport: int = 0
     dport: int = 0
@@ -29,7 +29,7 @@ class Packet:
     state: str = "new"  # as connection tracking has it: new, established, untracked
     answer: bool = False
     status: frozenset[str] = frozenset()  # of connection tracking: snat, dnat
-    original_to: Address | None = None  # what the flow's first packet was sent to, before any translation
+    original_to: model.Address | None = None  # what the flow's first packet was sent to, before any translation
     original_dport: int = 0
 
     @property
@@ -73,7 +73,7 @@ class Packet:
         return "%s > %s" % (self.origin, self.target)
 
 
-def _spell(address: Address, port: int) -> str:
+def _spell(address: model.Address, port: int) -> str:
     if not port:
         return str(address)
     return "[%s]:%d" % (address, port) if address.version == 6 else "%s:%d" % (address, port)
@@ -82,11 +82,11 @@ def _spell(address: Address, port: int) -> str:
 class Surroundings(t.Protocol):
     """What a rule may ask about the stack that it is in."""
 
-    def is_local(self, address: Address) -> bool:
+    def is_local(self, address: model.Address) -> bool:
         """Whether the address is one of this stack's."""
 
     def link_group(self, link: str) -> int | None:
         """The group of a link, None when there is no such link."""
 
-    def own_address(self, link: str, version: int) -> Address | None:
+    def own_address(self, link: str, version: int) -> model.Address | None:
         """The address that a masquerade or a redirect by this link would put into a packet."""

@@ -15,8 +15,8 @@ import struct
 import time
 import typing as t
 
+from .. import marks
 from ..kernel.errors import HostError
-from ..marks import PATH_TABLE
 from ..records import replace
 from . import flows
 from .checkpoints import Checkpoints, Probe
@@ -128,7 +128,7 @@ def _watch(node: Node, devices: t.Sequence[str], probe: Probe) -> Watch:
     watch = Watch(node, Tap(probe), None)
     # Without nf_tables links are watched alone.
     with contextlib.suppress(OSError):
-        watch.checkpoints = Checkpoints("%s%d" % (PATH_TABLE, os.getpid()), probe, devices)
+        watch.checkpoints = Checkpoints("%s%d" % (marks.PATH_TABLE, os.getpid()), probe, devices)
     return watch
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from ..model import Address, InvalidRequest, Place
+from .. import model
 from ..records import dataclass, replace
 from .facts import Facts, Nic, Node
 from .packet import Packet
@@ -100,26 +100,26 @@ def _node(facts: Facts, name: str, option: str) -> Node:
     endpoint = name.partition(".")[0] if name not in facts.names() else name
     if endpoint not in facts.names():
         others = "; host is the host itself, and outside is everybody else" if option == "from" else ""
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "%s: there is no endpoint %s on this host; there are %s%s."
             % (option, name, ", ".join(sorted(facts.names())[:20]) or "none", others)
         )
-    return facts.node(Place(netns=endpoint))
+    return facts.node(model.Place(netns=endpoint))
 
 
-def _given_source(question: Question, to: Address) -> Address | None:
+def _given_source(question: Question, to: model.Address) -> model.Address | None:
     if not question.source_address:
         return None
     try:
         source = ipaddress.ip_address(question.source_address)
     except ValueError:
-        raise InvalidRequest("source_address: %s is not an address." % question.source_address) from None
+        raise model.InvalidRequest("source_address: %s is not an address." % question.source_address) from None
     if source.version != to.version:
-        raise InvalidRequest("source_address: %s and %s are of different families." % (source, to))
+        raise model.InvalidRequest("source_address: %s and %s are of different families." % (source, to))
     return source
 
 
-def _address(facts: Facts, origin: Node | None, question: Question) -> Address:
+def _address(facts: Facts, origin: Node | None, question: Question) -> model.Address:
     try:
         return ipaddress.ip_address(question.to)
     except ValueError:
@@ -130,13 +130,13 @@ def _address(facts: Facts, origin: Node | None, question: Question) -> Address:
         version = 6 if ":" in question.source_address else 4
         own = [one for one in own if one.version == version]
     if not own:
-        raise InvalidRequest("to: %s has no address that could be asked." % question.to)
+        raise model.InvalidRequest("to: %s has no address that could be asked." % question.to)
     networks = [one.network for nic in origin.nics.values() for one in nic.addresses] if origin is not None else []
     near = [one for one in own if any(one in network for network in networks if network.version == one.version)]
     return min(near or own, key=lambda one: one.version)
 
 
-def _addresses(facts: Facts, node: Node, name: str) -> list[Address]:
+def _addresses(facts: Facts, node: Node, name: str) -> list[model.Address]:
     network = "" if node.is_host or node.name == name else name.partition(".")[2]
     nics = [
         nic for nic in node.nics.values() if nic.name != "lo" and (not network or _is_of(facts, node, nic, network))
@@ -152,22 +152,24 @@ def _is_of(facts: Facts, node: Node, nic: Nic, network: str) -> bool:
     return network in (nic.network, end[1].network if end is not None else "")
 
 
-def _own_source(node: Node, packet: Packet) -> Address:
+def _own_source(node: Node, packet: Packet) -> model.Address:
     """The address that the kernel would choose; unspecified when there is none, which the walk finds out."""
     way = node.route(packet)
     return way.source or packet.source
 
 
-def _from_outside(facts: Facts, packet: Packet, source: Address | None) -> Start:
+def _from_outside(facts: Facts, packet: Packet, source: model.Address | None) -> Start:
     """The packet as if it came by the uplink, from its router unless another source is given."""
     host = facts.host
     anywhere = source or ipaddress.ip_address("2000::" if packet.version == 6 else "192.0.2.0")
     way = host.route(packet.at(to=anywhere))
     if not source and (way.error or way.gateway is None):
-        raise InvalidRequest(
+        raise model.InvalidRequest(
             "source_address: this host has no default route for IPv%d, so say which address outside asks."
             % packet.version
         )
     if way.error or way.is_local or not way.link:
-        raise InvalidRequest("source_address: no route leads to %s, so it is not outside of this host." % anywhere)
+        raise model.InvalidRequest(
+            "source_address: no route leads to %s, so it is not outside of this host." % anywhere
+        )
     return Start(host, replace(packet, source=source or way.gateway or anywhere), host.nics[way.link])

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import typing as t
 
+from .. import model
 from ..firewall import choice, reasons
 from ..firewall.iptables import names as iptables_names
 from ..kernel.programs import find
-from ..model import Address
 from .facts import Node
 from .packet import Packet
 from .rules import Chain, Outcome
@@ -56,7 +56,7 @@ def sysctl(node: Node, key: str, value: int) -> str:
     return inside(node, "sysctl -w %s=%d" % (name if "." in name else name.replace("/", "."), value))
 
 
-def no_route(node: Node, to: Address) -> str:
+def no_route(node: Node, to: model.Address) -> str:
     """What to do when no route leads to an address."""
     if not node.is_host and any(nic.is_ours for nic in node.nics.values()):
         again = AGAIN % "sets the default route of an endpoint"

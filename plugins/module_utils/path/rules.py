@@ -12,14 +12,14 @@ from __future__ import annotations
 import typing as t
 from dataclasses import field
 
-from ..model import Address
+from .. import model
 from ..records import dataclass
 from .packet import Packet, Surroundings
 
 Answer = t.Optional[bool]
 Question = t.Callable[[Packet, Surroundings], Answer]
 # Address and port of a translation; None where the rule leaves one alone.
-Target = tuple[t.Optional[Address], t.Optional[int]]
+Target = tuple[t.Optional[model.Address], t.Optional[int]]
 
 PASS, DROP, REJECT, UNKNOWN = "pass", "drop", "reject", "unknown"
 _DEPTH = 16

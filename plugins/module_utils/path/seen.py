@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..marks import PATH_LINK
+from .. import marks
 from .facts import Node
 from .sightings import Sighting, Sightings
 from .wire import Wire
@@ -21,7 +21,9 @@ _End = tuple[str, str, bool]  # node, link, and whether it is the answer
 
 def seen(wire: Wire, sightings: Sightings) -> t.Iterator[dict[str, str]]:
     """As the module returns it; without the link that put the packet into the uplink."""
-    found = [one for one in sightings.on_links() if one.link in one.node.nics and not one.link.startswith(PATH_LINK)]
+    found = [
+        one for one in sightings.on_links() if one.link in one.node.nics and not one.link.startswith(marks.PATH_LINK)
+    ]
     for one in _in_order(wire, found):
         # an echo has an identifier where others have a port
         packet = one.packet.at(sport=0) if one.packet.protocol == "icmp" else one.packet

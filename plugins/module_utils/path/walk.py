@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import typing as t
 
-from ..model import Address, Listener
+from .. import model
 from . import ipsec, remedies
 from .facts import Facts, Nic, Node, Way
 from .packet import Packet
@@ -271,7 +271,7 @@ class Walk:
         reason, advice = self._elsewhere(node, packet, here) if here else self._nobody_listens(node, packet)
         self._stop(REFUSED, "service", at(node), reason, advice, packet)
 
-    def _elsewhere(self, node: Node, packet: Packet, here: t.Sequence[Listener]) -> tuple[str, str]:
+    def _elsewhere(self, node: Node, packet: Packet, here: t.Sequence[model.Listener]) -> tuple[str, str]:
         where = ", ".join(sorted({str(one.address) for one in here}))
         reason = "port %d/%s in %s is served on %s only, not on %s"
         reason %= (packet.dport, packet.protocol, _called(node), where, packet.to)
@@ -296,14 +296,14 @@ class Walk:
                 return other
         return None
 
-    def _must_have_room(self, node: Node, packet: Packet, taking: t.Sequence[Listener]) -> None:
+    def _must_have_room(self, node: Node, packet: Packet, taking: t.Sequence[model.Listener]) -> None:
         if all(one.full for one in taking):
             reason = "the service on port %d/%s in %s accepts no connections, and its queue is full"
             reason %= (packet.dport, packet.protocol, node.name)
             advice = "Look at the service, which hangs or is overloaded; ss -ltn shows its queue (Recv-Q)."
             self._stop(UNANSWERED, "service", at(node), reason, advice, packet, Mark(node.name, "output first", True))
 
-    def _is_unpublished(self, node: Node, packet: Packet, ports: t.Sequence[Address]) -> bool:
+    def _is_unpublished(self, node: Node, packet: Packet, ports: t.Sequence[model.Address]) -> bool:
         """A port of the host that is neither published nor served ends the way as such."""
         if not node.is_host or ports or "dnat" in packet.status or packet.iif == "lo":
             return False
@@ -444,7 +444,7 @@ class Walk:
             return packet
         return packet.at(source=seen.source, to=seen.to, sport=seen.sport, dport=seen.dport)
 
-    def _undo(self, node: Node, hook: str, packet: Packet) -> tuple[Address | None, int | None] | None:
+    def _undo(self, node: Node, hook: str, packet: Packet) -> tuple[model.Address | None, int | None] | None:
         """What connection tracking puts into an answer, on the hooks where it does."""
         if not packet.answer:
             return None

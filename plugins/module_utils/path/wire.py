@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..model import Address
+from .. import model
 from . import remedies
 from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Nic, Node
 from .packet import Packet
@@ -328,7 +328,7 @@ class Wire:
 
     # ---- neighbours
 
-    def resolve(self, node: Node, nic: Nic, address: Address, gateway: bool, packet: Packet) -> tuple[str, bool]:
+    def resolve(self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet) -> tuple[str, bool]:
         """The MAC address for a next hop, and whether somebody on this host has it."""
         if nic.kind in ("tun", "wireguard", "ipip", "sit") or not nic.mac or nic.name == "lo":
             return "", False
@@ -346,7 +346,7 @@ class Wire:
         self._unanswered = self._without_answer(node, nic, address, "neighbour", "Look at %s." % at(*owner))
         return owner[1].mac, True
 
-    def _without_answer(self, node: Node, nic: Nic, address: Address, layer: str, advice: str) -> Verdict:
+    def _without_answer(self, node: Node, nic: Nic, address: model.Address, layer: str, advice: str) -> Verdict:
         """What to say of a real packet that was not sent on, as it waits for a MAC address."""
         reason = "%s asked on %s for the MAC address of %s, and " % (node.name, nic.name, address)
         if self.trail.oracle.gave_up:
@@ -354,7 +354,7 @@ class Wire:
         reason += "got no answer before the time was up"
         return Verdict(NOT_KNOWN, layer, at(node, nic), reason, "Ask again with a longer timeout.")
 
-    def _note_known(self, node: Node, nic: Nic, address: Address, mac: str, fixed: bool, packet: Packet) -> None:
+    def _note_known(self, node: Node, nic: Nic, address: model.Address, mac: str, fixed: bool, packet: Packet) -> None:
         self.trail.note(node, packet, "neighbour", str(address), "is at %s" % mac)
         stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
@@ -391,7 +391,7 @@ class Wire:
             if end is not None:
                 yield end
 
-    def _owner(self, stations: t.Sequence[Station], address: Address) -> Station | None:
+    def _owner(self, stations: t.Sequence[Station], address: model.Address) -> Station | None:
         """Who answers for an address: who has it, by whichever link, unless arp_ignore says otherwise."""
         for node, nic in stations:
             if any(address == own.ip for own in nic.addresses):
@@ -402,7 +402,9 @@ class Wire:
                 return node, nic
         return None
 
-    def _nobody(self, node: Node, nic: Nic, address: Address, gateway: bool, packet: Packet, failed: bool) -> None:
+    def _nobody(
+        self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet, failed: bool
+    ) -> None:
         if not self._leads_out(node, nic):
             # A link that is down has no IPv6 addresses any more.
             for other, far in self._segment(node, nic) if address.version == 6 else ():
@@ -432,7 +434,7 @@ class Wire:
                 packet,
             )
 
-    def _advice_gateway(self, node: Node, nic: Nic, to: Address) -> str:
+    def _advice_gateway(self, node: Node, nic: Nic, to: model.Address) -> str:
         """Which gateway there is instead of the one that is not."""
         stations = (one for one in self._segment(node, nic) if one[0].is_host and one[1].kind == "bridge")
         for host, bridge in stations:
@@ -460,7 +462,7 @@ class Wire:
         bridge = end[0].nic_at(end[1].master) if end[1].master else None
         return bridge is not None and self._leads_out(end[0], bridge)
 
-    def _ask(self, node: Node, nic: Nic, owner: Station, address: Address, packet: Packet) -> None:
+    def _ask(self, node: Node, nic: Nic, owner: Station, address: model.Address, packet: Packet) -> None:
         """Follow the question for a MAC address, and its answer."""
         own = packet.source if node.is_local(packet.source) else node.own_address(nic.name, address.version)
         if own is None:

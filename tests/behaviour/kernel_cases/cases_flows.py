@@ -15,7 +15,7 @@ from tools_for_cases import HOST, bridge, interface, route, shell, socket_in, ve
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import conntrack
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.netlink import NetlinkSocket
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.netlink import NETLINK_NETFILTER, NetlinkSocket
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import PortFlows
 
 TRACK = """
@@ -108,7 +108,7 @@ def test_flows_of_another_protocol_are_left_alone(host: Host) -> None:
 
 def test_a_flow_that_is_not_the_one_we_saw_is_left_alone(host: Host) -> None:
     network(host)
-    with NetlinkSocket(conntrack.NETLINK_NETFILTER) as opened:
+    with NetlinkSocket(NETLINK_NETFILTER) as opened:
         seen = list(conntrack._entries(opened, socket.AF_INET, socket.IPPROTO_UDP))
         others = [{**entry, conntrack._CTA_ID: b"1234"} for entry in seen]
         assert sum(conntrack._delete(opened, socket.AF_INET, entry) for entry in others) == 0
@@ -139,7 +139,7 @@ def test_a_kernel_that_does_not_filter_is_asked_for_everything(host: Host) -> No
 
 def test_the_kernel_filters_by_protocol(host: Host) -> None:
     network(host)
-    with NetlinkSocket(conntrack.NETLINK_NETFILTER) as opened:
+    with NetlinkSocket(NETLINK_NETFILTER) as opened:
         assert len(list(conntrack._entries(opened, socket.AF_INET, socket.IPPROTO_UDP))) == 6
         assert list(conntrack._entries(opened, socket.AF_INET, socket.IPPROTO_TCP)) == []
 

@@ -37,6 +37,7 @@ from ansible_collections.dockerless.network.plugins.module_utils import (  # noq
     firewall,
     kinds,
     link_operations,
+    model,
     namespace_operations,
     operations,
     world,
@@ -163,7 +164,7 @@ def carry_out(request: Request, started: int) -> Request:
     """What came of a run, in the process that it is made in."""
     faults = Faults(request, started)
     if "bridge_ports" in request:
-        world.BRIDGE_PORTS = request["bridge_ports"]
+        model.BRIDGE_PORTS = request["bridge_ports"]
     for name in request.get("without", ()):
         setattr(Host, name, lambda *words: None)
     begin = time.monotonic()

@@ -8,11 +8,10 @@ from __future__ import annotations
 import typing as t
 from dataclasses import field
 
-from ...model import FirewallState
-from ...operations import Operation
+from ... import model, operations
 from ...records import dataclass
-from ..backend import BaseChain
-from ..foreign.rules import OUT, PUBLISHED, Chain, Packet, Table, dropped_by
+from .. import backend
+from ..foreign import rules
 
 Description = t.Optional[dict[str, object]]
 
@@ -21,13 +20,13 @@ Description = t.Optional[dict[str, object]]
 class Measures:
     """The steps in those places, before and after our own rules change."""
 
-    first: list[Operation] = field(default_factory=list)
-    last: list[Operation] = field(default_factory=list)
+    first: list[operations.Operation] = field(default_factory=list)
+    last: list[operations.Operation] = field(default_factory=list)
     before: dict[str, Description] = field(default_factory=dict)
     after: dict[str, Description] = field(default_factory=dict)
     # base chains, with ways of packets, that let our packets pass; and those that do so only because of this run
-    passed: set[tuple[BaseChain, str]] = field(default_factory=set)
-    missing: set[BaseChain] = field(default_factory=set)
+    passed: set[tuple[backend.BaseChain, str]] = field(default_factory=set)
+    missing: set[backend.BaseChain] = field(default_factory=set)
 
     def note(self, title: str, before: t.Sequence[str], after: t.Sequence[str]) -> None:
         """Note the rules of ours in a place, for the diff."""
@@ -39,9 +38,9 @@ class Measures:
 class Ours:
     """Our own rules and networks, as that code needs them."""
 
-    state: FirewallState
+    state: model.FirewallState
     # the number of our rules at the top of a base chain of others, after this run
-    jumps: t.Mapping[BaseChain, int] = field(default_factory=dict)
+    jumps: t.Mapping[backend.BaseChain, int] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()  # bridges whose policy this run removes
 
     @property
@@ -50,9 +49,9 @@ class Ours:
         return [bridge for bridge in self.state.exits if bridge]
 
 
-def is_needed(table: Table, chain: Chain, ours: Ours, skip: t.Container[str] = ()) -> bool:
+def is_needed(table: rules.Table, chain: rules.Chain, ours: Ours, skip: t.Container[str] = ()) -> bool:
     """Whether a base chain would drop packets of ours if the chains to ``skip``, which have our rules, were empty."""
     if not any(map(table.concerns, ours.state.versions)):
         return False
-    packets = [Packet(bridge, way) for bridge in ours.state.exits for way in (OUT, PUBLISHED)]
-    return any(dropped_by(table, chain, packet, skip) for packet in packets)
+    packets = [rules.Packet(bridge, way) for bridge in ours.state.exits for way in (rules.OUT, rules.PUBLISHED)]
+    return any(rules.dropped_by(table, chain, packet, skip) for packet in packets)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...marks import COLLECTION, FIREWALLD_ZONE, ZONE_FILE
-from ...operations import Operation, RemoveFile, RunTool, WriteFile
-from ..backend import BaseChain
+from ... import marks, operations
+from .. import backend
+from ..foreign import rules
 from ..foreign.reader import Foreign
-from ..foreign.rules import OUT, Table
 from .base import Measures, Ours
 
-_ZONES = ZONE_FILE.rpartition("/")[0]
+_ZONES = marks.ZONE_FILE.rpartition("/")[0]
 _ZONE = """<?xml version="1.0" encoding="utf-8"?>
 <!-- Written by %s: its bridges, for the next reload of firewalld. -->
 <zone target="ACCEPT">
@@ -39,7 +38,7 @@ class Firewalld:
     as others would lose what they have added at run time. A bridge that somebody has put into another zone stays there.
     """
 
-    _ACCEPTING = ("trusted", FIREWALLD_ZONE)
+    _ACCEPTING = ("trusted", marks.FIREWALLD_ZONE)
 
     def __init__(self, foreign: Foreign) -> None:
         self._foreign = foreign
@@ -47,7 +46,7 @@ class Firewalld:
 
     def plan(self, ours: Ours, result: Measures) -> None:
         """Bring the zones to what is wanted."""
-        text = self._netfilter.read_file(ZONE_FILE)
+        text = self._netfilter.read_file(marks.ZONE_FILE)
         table = self._table()
         if table is None and text is None:
             return
@@ -60,13 +59,13 @@ class Firewalld:
         if table is not None:
             self._plan_zones(zones, wanted, (listed | ours.gone) - set(bridges), result)
         if base is not None and bridges and set(wanted) >= set(bridges):
-            result.passed.add((base, OUT))
+            result.passed.add((base, rules.OUT))
             if not set(wanted) <= set(zones):
                 result.missing.add(base)
         known = listed if table is None else {b for b in {*listed, *wanted} if zones.get(b) in self._ACCEPTING}
         result.note("firewalld", ["interface %s" % b for b in sorted(known)], ["interface %s" % b for b in wanted])
 
-    def _table(self) -> Table | None:
+    def _table(self) -> rules.Table | None:
         if any(chain["table"] == "firewalld" for chain in self._foreign.chains()):
             return self._foreign.table("nft", "inet", "firewalld")
         if any(chain["name"] in ("FORWARD_ZONES", "FORWARD_IN_ZONES") for chain in self._foreign.chains()):
@@ -74,13 +73,13 @@ class Firewalld:
         return None
 
     @staticmethod
-    def _base(table: Table | None) -> BaseChain | None:
+    def _base(table: rules.Table | None) -> backend.BaseChain | None:
         for chain in table.chains.values() if table is not None else ():
             if table is not None and chain.hook == "forward" and chain.kind == "filter":
-                return BaseChain(table.store, table.family, table.name, chain.name)
+                return backend.BaseChain(table.store, table.family, table.name, chain.name)
         return None
 
-    def _zones(self, table: Table, bridges: t.Iterable[str]) -> dict[str, str]:
+    def _zones(self, table: rules.Table, bridges: t.Iterable[str]) -> dict[str, str]:
         """The zone of each bridge; bridges in the default zone are left out."""
         found: dict[str, str] = {}
         understood = False
@@ -106,19 +105,19 @@ class Firewalld:
     def _is_claimed(self, bridge: str) -> bool:
         """Whether somebody has put a bridge into a zone permanently."""
         paths = ["%s/%s" % (_ZONES, name) for name in self._netfilter.files_in(_ZONES) if name.endswith(".xml")]
-        texts = (self._netfilter.read_file(path) for path in paths if path != ZONE_FILE)
+        texts = (self._netfilter.read_file(path) for path in paths if path != marks.ZONE_FILE)
         return any(bridge in _ZONE_INTERFACE.findall(text or "") for text in texts)
 
     @staticmethod
     def _plan_file(text: str | None, wanted: t.Sequence[str], result: Measures) -> None:
         if not wanted:
             if text is not None:
-                result.first.append(RemoveFile(ZONE_FILE, text))
+                result.first.append(operations.RemoveFile(marks.ZONE_FILE, text))
             return
         lines = "".join('  <interface name="%s"/>\n' % bridge for bridge in wanted)
-        new = _ZONE % (COLLECTION, FIREWALLD_ZONE, COLLECTION, lines)
+        new = _ZONE % (marks.COLLECTION, marks.FIREWALLD_ZONE, marks.COLLECTION, lines)
         if new != text:
-            result.last.append(WriteFile(ZONE_FILE, new, text))
+            result.last.append(operations.WriteFile(marks.ZONE_FILE, new, text))
 
     def _plan_zones(
         self, zones: t.Mapping[str, str], wanted: t.Sequence[str], gone: t.Collection[str], result: Measures
@@ -132,8 +131,8 @@ class Firewalld:
             result.last.append(self._step("trusted", "add", "remove", coming))
 
     @staticmethod
-    def _step(zone: str, verb: str, reverse: str, bridges: t.Sequence[str]) -> Operation:
+    def _step(zone: str, verb: str, reverse: str, bridges: t.Sequence[str]) -> operations.Operation:
         def argv(word: str) -> tuple[str, ...]:
             return ("firewall-cmd", "--zone=" + zone, *("--%s-interface=%s" % (word, b) for b in bridges))
 
-        return RunTool(argv(verb), argv(reverse))
+        return operations.RunTool(argv(verb), argv(reverse))

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...marks import COLLECTION
-from ...model import VERSIONS
-from ..backend import BaseChain
+from ... import marks, model
+from .. import backend
 from ..foreign.reader import Foreign
 from ..foreign.rules import LAST_TARGETS, WAYS, Chain, End, Links, Table, catch_all, reached
 from ..foreign.rules import Rule as Read
@@ -22,22 +21,22 @@ from ..save_text import Rule, restore, text_of
 from .base import Measures, Ours, is_needed
 
 if t.TYPE_CHECKING:
-    from ...operations import Operation
+    from ... import operations
     from .marked import Marked
 
-_MARK: Rule = ("-m", "comment", "--comment", COLLECTION)
+_MARK: Rule = ("-m", "comment", "--comment", marks.COLLECTION)
 # The prefixes of chains of firewalls that rebuild them at each reload, and that have a place for rules like ours.
 _ZONES = frozenset(("FORWARD_ZONES", "FORWARD_IN_ZONES"))
 _OF_UFW = ("ufw-", "ufw6-")
 
 _Mine = tuple[Chain, int, Read]
-_Planned = tuple[t.Optional["Operation"], list[str]]
+_Planned = tuple[t.Optional["operations.Operation"], list[str]]
 
 
 def plan(foreign: Foreign, ours: Ours, result: Measures) -> None:
     """Plan our rules at the end of such chains."""
-    for table, chain in foreign.forwarding(VERSIONS):
-        base = BaseChain(table.store, table.family, table.name, chain.name)
+    for table, chain in foreign.forwarding(model.VERSIONS):
+        base = backend.BaseChain(table.store, table.family, table.name, chain.name)
         _plan_one(_Job(foreign, ours, base, table, chain), result)
 
 
@@ -46,7 +45,7 @@ class _Job(t.NamedTuple):
 
     foreign: Foreign
     ours: Ours
-    base: BaseChain
+    base: backend.BaseChain
     table: Table
     chain: Chain
 
@@ -110,11 +109,11 @@ def _by_iptables(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Plann
     back = ["-D %s %s" % (end.chain.name, rule) for rule in spelled] if end is not None else []
     back += ["-A %s %s" % rule for rule in gone]
     new = _inserted(job, end, spelled) if end is not None else []
-    from ...operations import LoadRules
+    from ... import operations
 
     tool = "%s-%s-restore" % ("iptables" if job.base.family == "ip" else "ip6tables", job.base.store)
     text = _restore_text(["-D %s %s" % rule for rule in gone] + new)
-    return LoadRules(restore(tool), text, _restore_text(back)), spelled
+    return operations.LoadRules(restore(tool), text, _restore_text(back)), spelled
 
 
 def _iptables_rules(job: _Job, end: End) -> list[Rule]:
@@ -181,7 +180,7 @@ def _text_of(rule: Read) -> str:
         return text_of(rule.words)
     key, links = ("iifname", rule.came_by) if rule.came_by is not None else ("oifname", rule.goes_by)
     names = ", ".join('"%s"' % name for name in sorted(links.names if links is not None else ()))
-    return '%s { %s } %s comment "%s"' % (key, names, rule.verdict, COLLECTION)
+    return '%s { %s } %s comment "%s"' % (key, names, rule.verdict, marks.COLLECTION)
 
 
 def _is_in_place(end: End | None, there: t.Sequence[_Mine], wanted: t.Sequence[str]) -> bool:
@@ -190,7 +189,7 @@ def _is_in_place(end: End | None, there: t.Sequence[_Mine], wanted: t.Sequence[s
     return found == ([(end.chain.name, end.place, rule) for rule in wanted] if end is not None else [])
 
 
-def _is_taken(job: _Job, step: Operation) -> bool:
+def _is_taken(job: _Job, step: operations.Operation) -> bool:
     """Whether the kernel would accept a step: only the owner of a table may change it, if it has one."""
     if job.table.by_iptables:
         return True

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ... import marks, operations
 from ...kernel.errors import CommandError
-from ...marks import COLLECTION
-from ...operations import LoadRules, Operation
 from ...records import dataclass
 
 if t.TYPE_CHECKING:
@@ -26,7 +25,7 @@ class Place(t.NamedTuple):
 
 
 @dataclass(frozen=True)
-class Marked(Operation):
+class Marked(operations.Operation):
     """Replace our rules in one table of others.
 
     This operation is not among the others, as only this folder knows how to find such rules again.
@@ -53,12 +52,12 @@ class Marked(Operation):
         return "\n".join(lines) + "\n"
 
     def commands(self) -> list[str]:
-        return LoadRules(("nft", "-f", "-"), self.text).commands()
+        return operations.LoadRules(("nft", "-f", "-"), self.text).commands()
 
     def apply(self, host: Host) -> None:
         host.execute(("nft", "-f", "-"), self._text(self._there(host)))
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         back = tuple(place._replace(handle=0) for place in self.old)
         return [Marked(self.family, self.table, self.new, back)]
 
@@ -71,5 +70,5 @@ class Marked(Operation):
         if rc != 0:
             raise CommandError(argv, rc, err)
         rules = [item["rule"] for item in json.loads(out)["nftables"] if "rule" in item]
-        mine = (rule for rule in rules if rule.get("comment") == COLLECTION and rule["chain"] in chains)
+        mine = (rule for rule in rules if rule.get("comment") == marks.COLLECTION and rule["chain"] in chains)
         return [(rule["chain"], rule["handle"]) for rule in mine]

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...marks import ZONE_FILE
-from ...model import VERSIONS, FirewallState
-from ..backend import BaseChain
+from ... import marks, model
+from .. import backend
 from ..foreign.reader import UFW_RULES, Foreign
 from .base import Measures, Ours
 
@@ -43,14 +42,14 @@ def _forwards(foreign: Foreign) -> bool:
     in_nft = any(
         chain.get("hook") == "forward" and chain.get("type") == "filter" for chain in foreign.chains_of_others()
     )
-    return in_nft or any("filter" in foreign.netfilter.legacy_tables(version) for version in VERSIONS)
+    return in_nft or any("filter" in foreign.netfilter.legacy_tables(version) for version in model.VERSIONS)
 
 
 def _has_firewalld(foreign: Foreign) -> bool:
     """Whether firewalld has rules here, or a file of ours."""
     chains = foreign.chains()
     in_nft = any(c["table"] == "firewalld" or c["name"] in ("FORWARD_ZONES", "FORWARD_IN_ZONES") for c in chains)
-    return in_nft or foreign.netfilter.read_file(ZONE_FILE) is not None
+    return in_nft or foreign.netfilter.read_file(marks.ZONE_FILE) is not None
 
 
 def _has_ufw(foreign: Foreign) -> bool:
@@ -67,9 +66,9 @@ FIREWALLS: tuple[tuple[t.Callable[[Foreign], bool], t.Callable[[], _Plan]], ...]
 
 def measures(
     foreign: Foreign,
-    current: FirewallState,
-    desired: FirewallState,
-    jumps: t.Mapping[BaseChain, int],
+    current: model.FirewallState,
+    desired: model.FirewallState,
+    jumps: t.Mapping[backend.BaseChain, int],
 ) -> Measures:
     """The steps in all these places of this host; for ``jumps`` see Ours."""
     bridges = {policy.bridge for policy in desired.policies}

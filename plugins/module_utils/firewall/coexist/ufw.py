@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...marks import COLLECTION
-from ...operations import Operation, RunTool
-from ..backend import BaseChain
+from ... import marks, operations
+from .. import backend
+from ..foreign import rules
 from ..foreign.reader import UFW_RULES, Foreign
-from ..foreign.rules import OUT, WAYS
 from .base import Measures, Ours, is_needed
 
 # route:ACTION PROTOCOL PORT TO PORT FROM in_LINK|out_LINK [comment=HEX], as ufw itself reads it back
@@ -43,17 +42,17 @@ class Ufw:
         marked, theirs = self._read(text)
         base = self._base()
         wanted: set[tuple[str, str]] = set()
-        if base is not None and (base, OUT) not in result.passed and self._is_needed(base, ours):
+        if base is not None and (base, rules.OUT) not in result.passed and self._is_needed(base, ours):
             wanted = {(way, bridge) for bridge in ours.bridges for way in ("in", "out")}
             bases = {base._replace(family=family) for family in ("ip", "ip6")}
-            result.passed |= {(each, way) for each in bases for way in WAYS}
+            result.passed |= {(each, way) for each in bases for way in rules.WAYS}
             if not wanted <= marked | theirs:
                 result.missing |= bases
         result.note("ufw", self._spell(marked), self._spell(wanted - theirs))
         result.first += [self._step(item, ("delete",), ()) for item in sorted(marked - wanted)]
         result.last += [self._step(item, (), ("delete",)) for item in sorted(wanted - theirs - marked)]
 
-    def _is_needed(self, base: BaseChain, ours: Ours) -> bool:
+    def _is_needed(self, base: backend.BaseChain, ours: Ours) -> bool:
         table = self._foreign.table(base.store, base.family, base.table)
         return table is not None and is_needed(table, table.chains[base.chain], ours, self._CHAINS)
 
@@ -63,15 +62,15 @@ class Ufw:
         marked: set[tuple[str, str]] = set()
         theirs: set[tuple[str, str]] = set()
         for way, link, comment in _UFW_TUPLE.findall(text):
-            (marked if comment == COLLECTION.encode().hex() else theirs).add((way, link))
+            (marked if comment == marks.COLLECTION.encode().hex() else theirs).add((way, link))
         return marked, theirs
 
-    def _base(self) -> BaseChain | None:
+    def _base(self) -> backend.BaseChain | None:
         """The chain that ufw filters in; None if ufw is off."""
         for store in ("nft", "legacy"):
             table = self._foreign.table(store, "ip", "filter")
             if table is not None and "ufw-user-forward" in table.chains and table.chains["FORWARD"].rules:
-                return BaseChain(store, "ip", "filter", "FORWARD")
+                return backend.BaseChain(store, "ip", "filter", "FORWARD")
         return None
 
     @staticmethod
@@ -79,9 +78,9 @@ class Ufw:
         return ["route allow %s on %s" % item for item in sorted(items, key=lambda item: (item[1], item[0]))]
 
     @staticmethod
-    def _step(item: tuple[str, str], verb: tuple[str, ...], reverse: tuple[str, ...]) -> Operation:
+    def _step(item: tuple[str, str], verb: tuple[str, ...], reverse: tuple[str, ...]) -> operations.Operation:
         def argv(word: tuple[str, ...]) -> tuple[str, ...]:
-            comment = () if word else ("comment", COLLECTION)
+            comment = () if word else ("comment", marks.COLLECTION)
             return ("ufw", "route", *word, "allow", item[0], "on", item[1], *comment)
 
-        return RunTool(argv(verb), argv(reverse))
+        return operations.RunTool(argv(verb), argv(reverse))

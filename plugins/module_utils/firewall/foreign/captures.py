@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ...model import Address, PortRange, PublishedPort
+from ... import model
+from . import rules
 from .reader import Foreign
-from .rules import Capture, Rule, Table
 
-_Found = tuple[str, Rule, Capture]
+_Found = tuple[str, rules.Rule, rules.Capture]
 
 
 class Captures:
@@ -30,7 +30,7 @@ class Captures:
         ports = item[2].ports
         (self._ranges if len(ports) > 1 else self._singles.setdefault(ports.first, [])).append(item)
 
-    def holder(self, port: PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
+    def holder(self, port: model.PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
         """The owner of a rule that redirects a port, as a clause; ``local`` returns the addresses of this host."""
         for place, rule, capture in self._near(port.host_ports):
             if capture.protocol not in ("", port.protocol) or not capture.ports.overlaps(port.host_ports):
@@ -41,7 +41,7 @@ class Captures:
                 return "%s %s" % (place, capture.leads)
         return ""
 
-    def _near(self, ports: PortRange) -> t.Iterator[_Found]:
+    def _near(self, ports: model.PortRange) -> t.Iterator[_Found]:
         """The captures that may have one of these ports."""
         if len(ports) == 1:
             yield from self._singles.get(ports.first, ())
@@ -51,7 +51,7 @@ class Captures:
         yield from self._ranges
 
 
-def _translating(foreign: Foreign, version: int) -> t.Iterator[Table]:
+def _translating(foreign: Foreign, version: int) -> t.Iterator[rules.Table]:
     """Tables with rules for ports. Rules that only iptables can read are read with iptables."""
     for table in foreign.nat_tables(version):
         yield table
@@ -61,7 +61,7 @@ def _translating(foreign: Foreign, version: int) -> t.Iterator[Table]:
         yield from foreign.saved_tables("nft", version, "nat")
 
 
-def _of_maps(foreign: Foreign, table: Table, rule: Rule) -> t.Iterator[Capture]:
+def _of_maps(foreign: Foreign, table: rules.Table, rule: rules.Rule) -> t.Iterator[rules.Capture]:
     if not rule.maps:
         return
     from .from_nft import captures_of_map
@@ -72,7 +72,9 @@ def _of_maps(foreign: Foreign, table: Table, rule: Rule) -> t.Iterator[Capture]:
                 yield from captures_of_map(key, item["map"].get("elem", []))
 
 
-def _same_address(capture: Capture, host_ip: Address | None, local: t.Callable[[], t.Container[bytes]]) -> bool:
+def _same_address(
+    capture: rules.Capture, host_ip: model.Address | None, local: t.Callable[[], t.Container[bytes]]
+) -> bool:
     if capture.to is None:
         return True
     if host_ip is not None:

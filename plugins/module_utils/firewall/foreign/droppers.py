@@ -14,7 +14,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ...model import Address, FirewallState, Network, PortRange, PublishedPort, lies_in, overlap
+from ... import model
 from ...records import dataclass, replace
 from ..save_text import text_of
 from .reader import HOOKS, Foreign
@@ -38,10 +38,10 @@ class Traffic:
     what: str  # as a clause: what comes ..., what goes ...
     came_by: str = ""
     goes_by: str = ""
-    sources: tuple[Network, ...] | None = None  # None: any
-    targets: tuple[Network, ...] | None = None
+    sources: tuple[model.Network, ...] | None = None  # None: any
+    targets: tuple[model.Network, ...] | None = None
     protocol: str = ""
-    ports: PortRange | None = None
+    ports: model.PortRange | None = None
     published: bool = False
 
 
@@ -56,7 +56,7 @@ class Dropper(t.NamedTuple):
 
 
 def droppers(
-    foreign: Foreign, state: FirewallState, uplinks: t.Iterable[str], local: t.Iterable[Address]
+    foreign: Foreign, state: model.FirewallState, uplinks: t.Iterable[str], local: t.Iterable[model.Address]
 ) -> list[Dropper]:
     """All such rules, each with the first of our packets that it hits."""
     ways = sorted(uplinks)
@@ -108,7 +108,7 @@ def _sentence(dropper: Dropper) -> str:
 
 
 def _passing(
-    base: Chain, state: FirewallState, uplinks: t.Sequence[str], local: t.Sequence[Address]
+    base: Chain, state: model.FirewallState, uplinks: t.Sequence[str], local: t.Sequence[model.Address]
 ) -> t.Iterator[Traffic]:
     for port in sorted(state.ports, key=str):
         if port.host_ip is None or not port.host_ip.is_loopback:
@@ -122,7 +122,7 @@ def _passing(
                 yield from _at(base, traffic)
 
 
-def _bridged(base: Chain, state: FirewallState, foreign: Foreign) -> t.Iterator[Traffic]:
+def _bridged(base: Chain, state: model.FirewallState, foreign: Foreign) -> t.Iterator[Traffic]:
     """Packets from one endpoint of a network to another, if the packet filter sees them."""
     for policy in sorted(state.policies, key=lambda policy: policy.bridge) if base.hook == "forward" else ():
         what = "what goes from one endpoint of %s to another" % (policy.network or policy.bridge)
@@ -132,7 +132,9 @@ def _bridged(base: Chain, state: FirewallState, foreign: Foreign) -> t.Iterator[
                 yield Traffic(policy.bridge, _INSIDE, subnet.version, what, *both)
 
 
-def _to_port(base: Chain, port: PublishedPort, link: str, local: t.Sequence[Address]) -> t.Iterator[Traffic]:
+def _to_port(
+    base: Chain, port: model.PublishedPort, link: str, local: t.Sequence[model.Address]
+) -> t.Iterator[Traffic]:
     version = port.container_ip.version
     name = "%s/%s" % (port.host_ports, port.protocol)
     whose = port.network or port.bridge or port.container_ip
@@ -168,7 +170,7 @@ def _at(base: Chain, traffic: Traffic) -> t.Iterator[Traffic]:
         yield replace(traffic, came_by="")
 
 
-def _alone(address: Address) -> Network:
+def _alone(address: model.Address) -> model.Network:
     return ipaddress.ip_network(address)
 
 
@@ -242,14 +244,14 @@ def _link(asked: Links | None, name: str) -> int:
     return _ALL if asked.take(name) else _NONE
 
 
-def _networks(asked: tuple[Network, ...] | None, there: tuple[Network, ...] | None) -> int:
+def _networks(asked: tuple[model.Network, ...] | None, there: tuple[model.Network, ...] | None) -> int:
     if asked is None:
         return _ALL
     if there is None:
         return _ALL if any(not network.prefixlen for network in asked) else _SOME
-    if all(any(lies_in(one, network) for network in asked) for one in there):
+    if all(any(model.lies_in(one, network) for network in asked) for one in there):
         return _ALL
-    return _SOME if any(overlap(one, network) for one in there for network in asked) else _NONE
+    return _SOME if any(model.overlap(one, network) for one in there for network in asked) else _NONE
 
 
 def _protocol(asked: tuple[str, ...] | None, there: str) -> int:
@@ -260,7 +262,7 @@ def _protocol(asked: tuple[str, ...] | None, there: str) -> int:
     return _ALL if there in asked else _NONE
 
 
-def _ports(asked: tuple[PortRange, ...] | None, there: PortRange | None) -> int:
+def _ports(asked: tuple[model.PortRange, ...] | None, there: model.PortRange | None) -> int:
     if asked is None:
         return _ALL
     if there is None:
@@ -279,7 +281,7 @@ def _is_about(rule: Rule, traffic: Traffic) -> bool:
     if ours is not None and not ours.inverted:
         return True
     mine = traffic.targets if inward else traffic.sources
-    return theirs is not None and any(lies_in(one, two) for one in theirs for two in mine or ())
+    return theirs is not None and any(model.lies_in(one, two) for one in theirs for two in mine or ())
 
 
 # ---- a rule of nft as text
@@ -312,5 +314,5 @@ def _listed(words: t.Sequence[str]) -> str:
     return words[0] if len(words) == 1 else "{ %s }" % ", ".join(words)
 
 
-def _short(network: Network) -> str:
+def _short(network: model.Network) -> str:
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE
-from ...model import Network, PortRange, bracketed
+from ... import marks, model
 from ...records import replace
 from ..protocols import protocol_name
-from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Fields, Json, Links, Rule, Table, group_of, network
+from . import rules
 
 _CLOSING_TARGETS = ("DROP", "REJECT")
 _WHERE_IPTABLES_DROPS = {"filter": "FORWARD", "raw": "PREROUTING", "mangle": "PREROUTING"}
@@ -20,33 +19,33 @@ _TRANSLATIONS = ("dnat", "snat", "masquerade", "redirect")
 _LINK_KEYS = {"iif": True, "iifname": True, "iifgroup": True, "oif": False, "oifname": False, "oifgroup": False}
 
 
-def tables(ruleset: t.Iterable[Json]) -> list[Table]:
+def tables(ruleset: t.Iterable[rules.Json]) -> list[rules.Table]:
     """The tables of others in what ``nft -j list ruleset`` printed, without chains of ours and the jumps to them."""
-    found: dict[tuple[str, str], Table] = {}
+    found: dict[tuple[str, str], rules.Table] = {}
     for item in ruleset:
         kind, body = next(iter(item.items()))
         if kind not in ("chain", "rule") or body["family"] not in ("ip", "ip6", "inet"):
             continue
         place = (body["family"], body["table"])
         name = body["name"] if kind == "chain" else body["chain"]
-        if place == (NFT_FAMILY, NFT_TABLE) or name.startswith(CHAIN_PREFIX):
+        if place == (marks.NFT_FAMILY, marks.NFT_TABLE) or name.startswith(marks.CHAIN_PREFIX):
             continue
-        table = found.setdefault(place, Table("nft", *place))
-        chain = table.chains.setdefault(name, Chain(name))
+        table = found.setdefault(place, rules.Table("nft", *place))
+        chain = table.chains.setdefault(name, rules.Chain(name))
         if kind == "chain":
             chain.kind, chain.hook = body.get("type", ""), body.get("hook", "")
             chain.policy = body.get("policy", "")
             chain.priority = body.get("prio", 0)
         else:
             rule = replace(_rule_of_nft(body["expr"]), handle=body.get("handle", 0))
-            if body.get("comment") == COLLECTION or rule.target.startswith(CHAIN_PREFIX):
+            if body.get("comment") == marks.COLLECTION or rule.target.startswith(marks.CHAIN_PREFIX):
                 chain.ours.append((len(chain.rules), rule))
             else:
                 chain.rules.append(rule)
     return list(found.values())
 
 
-def is_of_iptables(table: Table) -> bool:
+def is_of_iptables(table: rules.Table) -> bool:
     """Whether iptables filters our packets in this table, and the table is not empty."""
     name = _WHERE_IPTABLES_DROPS.get(table.name, "")
     chain = table.chains.get(name)
@@ -55,10 +54,10 @@ def is_of_iptables(table: Table) -> bool:
     return chain.policy == "drop" or bool(chain.rules)
 
 
-def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:
-    known: Fields = {}
-    fields: list[Fields] = [{}]
-    asks: Fields = {}
+def _rule_of_nft(statements: t.Sequence[rules.Json]) -> rules.Rule:
+    known: rules.Fields = {}
+    fields: list[rules.Fields] = [{}]
+    asks: rules.Fields = {}
     for statement in statements:
         name, body = next(iter(statement.items()))
         if name == "match":
@@ -79,16 +78,16 @@ def _rule_of_nft(statements: t.Sequence[Json]) -> Rule:
             known["other"] = asks["vague"] = True
             if name == "queue" or (name == "vmap" and not _spares_the_first(body)):
                 known["verdict"] = name
-    return Rule(**known, asks=Asks(**asks))
+    return rules.Rule(**known, asks=rules.Asks(**asks))
 
 
-def _read_match(body: Json, known: Fields, fields: list[Fields]) -> None:
+def _read_match(body: rules.Json, known: rules.Fields, fields: list[rules.Fields]) -> None:
     left, right = body["left"], body["right"]
     inverted = body["op"] == "!="
     key = left.get("meta", {}).get("key") if isinstance(left, dict) else None
     if key in _LINK_KEYS:
         names = tuple(_link(value, key) for value in _alternatives(right))
-        known["came_by" if _LINK_KEYS[key] else "goes_by"] = Links(names, inverted)
+        known["came_by" if _LINK_KEYS[key] else "goes_by"] = rules.Links(names, inverted)
     elif isinstance(left, dict) and left.get("ct", {}).get("key") == "status" and right in ("dnat", ["dnat"]):
         known["published"] = not inverted
         known["other"] = known.get("other", False) or inverted
@@ -100,7 +99,7 @@ def _read_match(body: Json, known: Fields, fields: list[Fields]) -> None:
             fields[:] = [{**one, **{k: v for k, v in two.items() if k}} for one in fields for two in new]
 
 
-def _spares_the_first(body: Json) -> bool:
+def _spares_the_first(body: rules.Json) -> bool:
     """Whether a map of verdicts ignores the first packet of a connection, like ``ct state vmap`` at the top."""
     key, data = body.get("key"), body.get("data")
     if not isinstance(key, dict) or key.get("ct", {}).get("key") != "state" or not isinstance(data, dict):
@@ -108,7 +107,7 @@ def _spares_the_first(body: Json) -> bool:
     return all(isinstance(element, list) and element[0] != "new" for element in data.get("set", []))
 
 
-def _understood(body: Json, asks: Fields) -> bool:
+def _understood(body: rules.Json, asks: rules.Fields) -> bool:
     """Read a condition; whether that could be done."""
     left, values = body["left"], _alternatives(body["right"])
     if not isinstance(left, dict):
@@ -134,7 +133,7 @@ def _understood(body: Json, asks: Fields) -> bool:
     return left.get("ct", {}).get("key") == "state" and _keep(asks, "states", values)
 
 
-def _keep(asks: Fields, name: str, values: t.Iterable[object]) -> bool:
+def _keep(asks: rules.Fields, name: str, values: t.Iterable[object]) -> bool:
     """Note a condition; False if a value is not understood, or if the rule has two such conditions."""
     found = tuple(values)
     known = None not in found and asks.get(name, found) == found
@@ -143,7 +142,7 @@ def _keep(asks: Fields, name: str, values: t.Iterable[object]) -> bool:
     return known
 
 
-def _read_destination(name: str, body: Json, known: Fields, fields: list[Fields]) -> None:
+def _read_destination(name: str, body: rules.Json, known: rules.Fields, fields: list[rules.Fields]) -> None:
     address = body.get("addr")
     if isinstance(address, dict) and "map" in address:
         key, data = address["map"]["key"], address["map"]["data"]
@@ -156,9 +155,9 @@ def _read_destination(name: str, body: Json, known: Fields, fields: list[Fields]
     known["captures"] = tuple(found for one in fields for found in _capture(one, where))
 
 
-def captures_of_map(key: Json, elements: t.Iterable[Json]) -> tuple[Capture, ...]:
+def captures_of_map(key: rules.Json, elements: t.Iterable[rules.Json]) -> tuple[rules.Capture, ...]:
     """The captures by elements of a map; ``key`` is the expression that is looked up."""
-    result: list[Capture] = []
+    result: list[rules.Capture] = []
     for element in elements:
         if not isinstance(element, list):
             continue
@@ -170,32 +169,32 @@ def captures_of_map(key: Json, elements: t.Iterable[Json]) -> tuple[Capture, ...
     return tuple(result)
 
 
-def _read_xt(body: Json, known: Fields) -> None:
+def _read_xt(body: rules.Json, known: rules.Fields) -> None:
     name = body.get("name", "")
     if body.get("type") == "target":
         if name in _CLOSING_TARGETS:
             known["verdict"] = "reject" if name == "REJECT" else "drop"
-        known["translates"] = known["opaque"] = name in TRANSLATING_TARGETS
+        known["translates"] = known["opaque"] = name in rules.TRANSLATING_TARGETS
     elif name != "comment":
         known["other"] = True
 
 
-def _link(value: Json, key: str) -> str:
-    return group_of(value) if key.endswith("group") else str(value)
+def _link(value: rules.Json, key: str) -> str:
+    return rules.group_of(value) if key.endswith("group") else str(value)
 
 
-def _alternatives(value: Json) -> list[Json]:
+def _alternatives(value: rules.Json) -> list[rules.Json]:
     if isinstance(value, dict) and "set" in value:
         inner = value["set"]
         return list(inner) if isinstance(inner, list) else [inner]
     return list(value) if isinstance(value, list) else [value]
 
 
-def _parts(value: Json) -> list[Json]:
+def _parts(value: rules.Json) -> list[rules.Json]:
     return list(value["concat"]) if isinstance(value, dict) and "concat" in value else [value]
 
 
-def _names(expression: Json) -> list[str]:
+def _names(expression: rules.Json) -> list[str]:
     """The fields of an expression: protocol, tcp, udp, sctp (a port of it), th (a port of any), to; empty: another."""
     result = []
     for part in _parts(expression):
@@ -211,35 +210,35 @@ def _names(expression: Json) -> list[str]:
     return result
 
 
-def _capture(fields: t.Mapping[str, Json], leads: str) -> t.Iterator[Capture]:
+def _capture(fields: t.Mapping[str, rules.Json], leads: str) -> t.Iterator[rules.Capture]:
     """The capture of a rule that names ports. Other rules translate whole addresses, and do not count."""
     to = _network(fields.get("to"))
     for name in ("tcp", "udp", "sctp", "th"):
         ports = _ports(fields.get(name))
         if ports is not None:
-            yield Capture(ports, protocol_name(fields.get("protocol", "")) if name == "th" else name, to, leads)
+            yield rules.Capture(ports, protocol_name(fields.get("protocol", "")) if name == "th" else name, to, leads)
 
 
-def _ports(value: Json) -> PortRange | None:
+def _ports(value: rules.Json) -> model.PortRange | None:
     if isinstance(value, dict) and "range" in value:
         first, last = value["range"]
-        return PortRange(int(first), int(last))
-    return PortRange(value, value) if isinstance(value, int) else None
+        return model.PortRange(int(first), int(last))
+    return model.PortRange(value, value) if isinstance(value, int) else None
 
 
-def _network(value: Json) -> Network | None:
+def _network(value: rules.Json) -> model.Network | None:
     if isinstance(value, dict) and "prefix" in value:
         value = "%s/%s" % (value["prefix"]["addr"], value["prefix"]["len"])
-    return network(value)
+    return rules.network(value)
 
 
-def _target(address: Json, port: Json) -> str:
+def _target(address: rules.Json, port: rules.Json) -> str:
     if isinstance(port, dict) and "range" in port:
         port = "%s-%s" % tuple(port["range"])
     if not isinstance(address, str):
         return "leads it to port %s of this host" % port if port else "leads it elsewhere"
     try:
-        text = bracketed(ipaddress.ip_address(address)) if port else address
+        text = model.bracketed(ipaddress.ip_address(address)) if port else address
     except ValueError:
         text = address
     return "leads it to %s%s" % (text, ":%s" % port if port else "")

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ...marks import CHAIN_PREFIX, COLLECTION
-from ...model import PortRange
+from ... import marks, model
 from ..save_text import Option, by_name, options, words
-from .rules import TRANSLATING_TARGETS, Asks, Capture, Chain, Fields, Links, Rule, Table, group_of, network
+from . import rules
 
 _LAST_PORT = 65535
 _LINK_OPTIONS = {"-i": "came_by", "-o": "goes_by", "--src-group": "came_by", "--dst-group": "goes_by"}
@@ -24,17 +23,19 @@ _PRIORITIES = {"raw": -300, "mangle": -150}
 _HOOKS = {"PREROUTING": "prerouting", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}
 
 
-def tables(dump: str, store: str, version: int) -> list[Table]:
+def tables(dump: str, store: str, version: int) -> list[rules.Table]:
     """The tables in what iptables-save printed, without chains of ours and the jumps to them."""
-    found: list[Table] = []
+    found: list[rules.Table] = []
     for line in dump.splitlines():
         if line.startswith("*"):
-            found.append(Table(store, "ip" if version == 4 else "ip6", line[1:].strip(), by_iptables=True))
-        elif line.startswith(":") and CHAIN_PREFIX not in line:
+            found.append(rules.Table(store, "ip" if version == 4 else "ip6", line[1:].strip(), by_iptables=True))
+        elif line.startswith(":") and marks.CHAIN_PREFIX not in line:
             name, policy = line[1:].split()[:2]
             hooked = policy != "-"
             kind = ("nat" if found[-1].name == "nat" else "filter") if hooked else ""
-            chain = Chain(name, kind, _HOOKS.get(name, "input") if hooked else "", policy.lower() if hooked else "")
+            chain = rules.Chain(
+                name, kind, _HOOKS.get(name, "input") if hooked else "", policy.lower() if hooked else ""
+            )
             chain.priority = _PRIORITIES.get(found[-1].name, 0)
             found[-1].chains[name] = chain
         elif line.startswith("-A "):
@@ -44,25 +45,25 @@ def tables(dump: str, store: str, version: int) -> list[Table]:
     return found
 
 
-def _add(chain: Chain, spelled: tuple[str, ...]) -> None:
+def _add(chain: rules.Chain, spelled: tuple[str, ...]) -> None:
     rule = _rule_of_iptables(spelled)
-    if rule.target.startswith(CHAIN_PREFIX) or (
-        COLLECTION in spelled and by_name(spelled).get("--comment") == COLLECTION
+    if rule.target.startswith(marks.CHAIN_PREFIX) or (
+        marks.COLLECTION in spelled and by_name(spelled).get("--comment") == marks.COLLECTION
     ):
         chain.ours.append((len(chain.rules), rule))
     else:
         chain.rules.append(rule)
 
 
-def _rule_of_iptables(rule: tuple[str, ...]) -> Rule:
+def _rule_of_iptables(rule: tuple[str, ...]) -> rules.Rule:
     found = by_name(rule)
     target = found.get("-g") or found.get("-j", "")
-    known: Fields = {"words": rule}
-    asks: Fields = {}
+    known: rules.Fields = {"words": rule}
+    asks: rules.Fields = {}
     for option in options(rule):
         if option.name in _LINK_OPTIONS:
             name = option.value if option.name in ("-i", "-o") else _group(option.value)
-            known[_LINK_OPTIONS[option.name]] = Links((name,), option.inverted)
+            known[_LINK_OPTIONS[option.name]] = rules.Links((name,), option.inverted)
         elif str(option) == "--ctstate" and option.value == "DNAT":
             known["published"] = True
         elif option.value not in _HARMLESS_MATCHES if option.name == "-m" else str(option) not in _HARMLESS:
@@ -70,14 +71,14 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> Rule:
             asks["vague"] = not _understood(option, asks) or asks.get("vague", False)
     if target in ("ACCEPT", "DROP", "REJECT", "RETURN"):
         known["verdict"] = target.lower()
-    elif target in TRANSLATING_TARGETS:
+    elif target in rules.TRANSLATING_TARGETS:
         known.update(translates=True, captures=tuple(_captures_of_iptables(found, target)))
     elif target and target not in _NOTING_TARGETS:
         known.update(verdict="goto" if "-g" in found else "jump", target=target)
-    return Rule(**known, asks=Asks(**asks))
+    return rules.Rule(**known, asks=rules.Asks(**asks))
 
 
-def _understood(option: Option, asks: Fields) -> bool:
+def _understood(option: Option, asks: rules.Fields) -> bool:
     """Read a condition; whether that could be done."""
     if option.inverted:
         return False
@@ -85,7 +86,7 @@ def _understood(option: Option, asks: Fields) -> bool:
         return option.value in _READ_MATCHES
     words = option.value.split(",")
     if option.name in ("-s", "-d"):
-        found = network(option.value)
+        found = rules.network(option.value)
         if found is not None:
             asks["sources" if option.name == "-s" else "targets"] = (found,)
         return found is not None
@@ -99,16 +100,16 @@ def _understood(option: Option, asks: Fields) -> bool:
     return option.name in ("-p", "--dport", "--dports", "--ctstate")
 
 
-def _ports(word: str) -> PortRange:
+def _ports(word: str) -> model.PortRange:
     first, unused, last = word.partition(":")
-    return PortRange(int(first or 0), int(last or (first if not unused else _LAST_PORT)))
+    return model.PortRange(int(first or 0), int(last or (first if not unused else _LAST_PORT)))
 
 
 def _group(value: str) -> str:
-    return group_of(int(value.partition("/")[0], 0))
+    return rules.group_of(int(value.partition("/")[0], 0))
 
 
-def _captures_of_iptables(found: t.Mapping[str, str], target: str) -> t.Iterator[Capture]:
+def _captures_of_iptables(found: t.Mapping[str, str], target: str) -> t.Iterator[rules.Capture]:
     leads = "leads it to %s" % found.get("--to-destination", "elsewhere")
     if target == "REDIRECT":
         leads = "leads it to port %s of this host" % found.get("--to-ports", "")
@@ -116,4 +117,4 @@ def _captures_of_iptables(found: t.Mapping[str, str], target: str) -> t.Iterator
         return
     text = found.get("--dport") or found.get("--dports") or ""
     for word in text.split(",") if text else ():
-        yield Capture(_ports(word), found.get("-p", ""), network(found.get("-d")), leads)
+        yield rules.Capture(_ports(word), found.get("-p", ""), rules.network(found.get("-d")), leads)

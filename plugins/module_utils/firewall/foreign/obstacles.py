@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ...model import VERSIONS, Address, FirewallState, Flow, Network
+from ... import model
 from ...records import dataclass
 from ..backend import Backend, BaseChain
+from . import rules
 from .reader import USER_CHAINS, Foreign
-from .rules import DIRECT, OUT, PUBLISHED, Chain, Packet, Table, dropped_by
 
 if t.TYPE_CHECKING:
     from .droppers import Dropper
@@ -24,16 +24,16 @@ class Obstacle:
     base: BaseChain
     title: str
     how: str
-    packet: Packet
+    packet: rules.Packet
 
 
 def obstacles(
     foreign: Foreign,
-    state: FirewallState,
+    state: model.FirewallState,
     backend: Backend,
     uplinks: t.Callable[[], t.Iterable[str]],
     passed: t.Container[tuple[BaseChain, str]] = (),
-    local: t.Iterable[Address] = (),
+    local: t.Iterable[model.Address] = (),
 ) -> list[str]:
     """Rules of others that override ours, a sentence each.
 
@@ -60,12 +60,15 @@ def obstacles(
         from .droppers import sentences as about
 
         sentences += about(single)
-    mixed = (_two_stores(foreign, version, backend, state) for version in VERSIONS)
+    mixed = (_two_stores(foreign, version, backend, state) for version in model.VERSIONS)
     return sentences + [sentence for sentence in mixed if sentence]
 
 
 def _droppers(
-    foreign: Foreign, state: FirewallState, uplinks: t.Callable[[], t.Iterable[str]], local: t.Iterable[Address]
+    foreign: Foreign,
+    state: model.FirewallState,
+    uplinks: t.Callable[[], t.Iterable[str]],
+    local: t.Iterable[model.Address],
 ) -> list[Dropper]:
     """The single rules of others that drop our packets; this code is loaded if others have rules that drop at all."""
     chains = (chain for table in foreign.tables() for chain in table.chains.values())
@@ -78,38 +81,42 @@ def _droppers(
     return droppers(foreign, state, uplinks(), local)
 
 
-def _base(table: Table, chain: Chain) -> BaseChain:
+def _base(table: rules.Table, chain: rules.Chain) -> BaseChain:
     return BaseChain(table.store, table.family, table.name, chain.name)
 
 
-def _packets(state: FirewallState, uplinks: t.Callable[[], t.Iterable[str]]) -> list[Packet]:
+def _packets(state: model.FirewallState, uplinks: t.Callable[[], t.Iterable[str]]) -> list[rules.Packet]:
     bridges = state.exits or ([] if state.policies else [""])
-    packets = [Packet(bridge, way) for way in (OUT, *([PUBLISHED] if state.ports else [])) for bridge in bridges]
+    packets = [
+        rules.Packet(bridge, way)
+        for way in (rules.OUT, *([rules.PUBLISHED] if state.ports else []))
+        for bridge in bridges
+    ]
     subnets = [subnet for policy in state.policies for subnet in policy.subnets]
     for policy in sorted(state.policies, key=lambda policy: policy.bridge):
         links = set(policy.trusted_interfaces)
         allowed = any(_from_outside(flow, subnets) for flow in policy.inner_flows)
         if not policy.internal and (policy.direct_access or allowed):
             links.update(uplinks())
-        packets += [Packet(policy.bridge, DIRECT, link) for link in sorted(links)]
+        packets += [rules.Packet(policy.bridge, rules.DIRECT, link) for link in sorted(links)]
     return packets
 
 
-def _from_outside(flow: Flow, subnets: t.Iterable[Network]) -> bool:
+def _from_outside(flow: model.Flow, subnets: t.Iterable[model.Network]) -> bool:
     return not any(flow.source.network_address in subnet for subnet in subnets)
 
 
-def _obstacles(foreign: Foreign, packets: t.Sequence[Packet], versions: t.Container[int]) -> t.Iterator[Obstacle]:
+def _obstacles(foreign: Foreign, packets: t.Sequence[rules.Packet], versions: t.Container[int]) -> t.Iterator[Obstacle]:
     """The chains that drop these packets."""
     for table, chain in foreign.forwarding(versions):
         base = _base(table, chain)
         for packet in packets:
-            how = dropped_by(table, chain, packet, USER_CHAINS)
+            how = rules.dropped_by(table, chain, packet, USER_CHAINS)
             if how:
                 yield Obstacle(base, "chain %s of %s" % (chain.name, table), how, packet)
 
 
-def _two_stores(foreign: Foreign, version: int, backend: Backend, state: FirewallState) -> str:
+def _two_stores(foreign: Foreign, version: int, backend: Backend, state: model.FirewallState) -> str:
     """A sentence if both nf_tables and legacy rules translate addresses."""
     found: dict[str, list[str]] = {"nft": [], "legacy": []}
     for table in foreign.nat_tables(version):

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ... import marks, model
 from ...kernel.netfilter import Netfilter
-from ...marks import CHAIN_PREFIX, COLLECTION, NFT_FAMILY, NFT_TABLE, ZONE_FILE
-from ...model import VERSIONS
-from ..backend import FirewallError, NoProgram, first_line
+from .. import backend
 
 if t.TYPE_CHECKING:
-    from .rules import Chain, Json, Table
+    from . import rules
 
 # The place that ufw has for rules of others; coexist/ufw.py deals with the rules there.
 USER_CHAINS = ("ufw-user-forward", "ufw6-user-forward")
@@ -31,8 +30,8 @@ class Foreign:
 
     def __init__(self, netfilter: Netfilter) -> None:
         self.netfilter = netfilter
-        self._chains: list[Json] | None = None
-        self._tables: list[Table] | None = None
+        self._chains: list[rules.Json] | None = None
+        self._tables: list[rules.Table] | None = None
         self._saved: dict[tuple[str, int, str], str] = {}
         self._nft_works = False
         self._nft_version = ""
@@ -40,7 +39,7 @@ class Foreign:
 
     # ---- what nft sees
 
-    def chains(self) -> list[Json]:
+    def chains(self) -> list[rules.Json]:
         """The chains that nft sees; to list them costs almost nothing."""
         if self._chains is None:
             listed = self.json(["nft", "-j", "list", "chains"])
@@ -61,48 +60,48 @@ class Foreign:
 
     def nft_sees_ours_in_iptables(self) -> bool:
         """Whether the nf_tables variant of iptables has chains of ours."""
-        return any(chain["name"].startswith(CHAIN_PREFIX) for chain in self.chains())
+        return any(chain["name"].startswith(marks.CHAIN_PREFIX) for chain in self.chains())
 
     # ---- tables
 
     def is_alone(self) -> bool:
         """Whether the host has no rules of others that can matter to us."""
-        return not (self._has_tables() or self._ufw_has_ours() or self.netfilter.read_file(ZONE_FILE) is not None)
+        return not (self._has_tables() or self._ufw_has_ours() or self.netfilter.read_file(marks.ZONE_FILE) is not None)
 
     def _ufw_has_ours(self) -> bool:
         """Whether ufw keeps rules of ours. It may do so while it is off, when it has no chains."""
-        return COLLECTION.encode().hex() in (self.netfilter.read_file(UFW_RULES) or "")
+        return marks.COLLECTION.encode().hex() in (self.netfilter.read_file(UFW_RULES) or "")
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[rules.Table]:
         """The tables of others; those of nft only if our packets pass one of their chains."""
         if self._tables is None:
             self._tables = self._read_tables() if self._has_tables() else []
         return self._tables
 
-    def table(self, store: str, family: str, name: str) -> Table | None:
+    def table(self, store: str, family: str, name: str) -> rules.Table | None:
         """One table of others."""
         for table in self.tables():
             if (table.store, table.family, table.name) == (store, family, name):
                 return table
         return None
 
-    def _read_tables(self) -> list[Table]:
-        found: list[Table] = []
+    def _read_tables(self) -> list[rules.Table]:
+        found: list[rules.Table] = []
         if self._in_our_way():
             from . import from_nft
 
             for table in from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"])):
                 found += (self._seen_by_iptables(table) if from_nft.is_of_iptables(table) else []) or [table]
-        for version in VERSIONS:
+        for version in model.VERSIONS:
             for name in ("filter", "nat", "raw", "mangle"):
                 found += self.saved_tables("legacy", version, name)
         return found
 
-    def _seen_by_iptables(self, table: Table) -> list[Table]:
+    def _seen_by_iptables(self, table: rules.Table) -> list[rules.Table]:
         """A table of iptables as iptables prints it: nft only prints the names of its matches, and no comments."""
         return self.saved_tables(table.store, 4 if table.family == "ip" else 6, table.name)
 
-    def saved_tables(self, store: str, version: int, name: str) -> list[Table]:
+    def saved_tables(self, store: str, version: int, name: str) -> list[rules.Table]:
         """A table as iptables sees it; empty if there is none."""
         text = self.saved(store, version, name)
         if not text:
@@ -112,12 +111,12 @@ class Foreign:
         return [table for table in from_save.tables(text, store, version) if table.name == name]
 
     def _has_tables(self) -> bool:
-        return self._in_our_way() or any(self.netfilter.legacy_tables(version) for version in VERSIONS)
+        return self._in_our_way() or any(self.netfilter.legacy_tables(version) for version in model.VERSIONS)
 
-    def chains_of_others(self) -> t.Iterator[Json]:
+    def chains_of_others(self) -> t.Iterator[rules.Json]:
         """The chains that nft sees outside our table, in the families that routed packets pass."""
         for chain in self.chains():
-            if (chain["family"], chain["table"]) != (NFT_FAMILY, NFT_TABLE) and chain["family"] in (
+            if (chain["family"], chain["table"]) != (marks.NFT_FAMILY, marks.NFT_TABLE) and chain["family"] in (
                 "ip",
                 "ip6",
                 "inet",
@@ -136,7 +135,7 @@ class Foreign:
             self._saved[key] = self._output([tool, "-t", table]) if there else ""
         return self._saved[key]
 
-    def json(self, argv: t.Sequence[str]) -> list[Json]:
+    def json(self, argv: t.Sequence[str]) -> list[rules.Json]:
         """The output of nft; empty if it does not work."""
         out = self._output(argv)
         try:
@@ -152,12 +151,12 @@ class Foreign:
     def _output(self, argv: t.Sequence[str]) -> str:
         try:
             rc, out, err = self.netfilter.run(argv, None)
-        except (NoProgram, FileNotFoundError):
+        except (backend.NoProgram, FileNotFoundError):
             return ""
-        except (FirewallError, OSError) as error:
+        except (backend.FirewallError, OSError) as error:
             rc, out, err = 1, "", str(error)
         if rc != 0 and "not supported" not in err:
-            self._note(argv, first_line(err).rstrip("."))
+            self._note(argv, backend.first_line(err).rstrip("."))
         return out if rc == 0 else ""
 
     def filters_bridged(self, version: int) -> bool:
@@ -166,15 +165,15 @@ class Foreign:
 
     # ---- the effect of their tables
 
-    def forwarding(self, versions: t.Container[int]) -> t.Iterator[tuple[Table, Chain]]:
+    def forwarding(self, versions: t.Container[int]) -> t.Iterator[tuple[rules.Table, rules.Chain]]:
         """The chains of others that filter forwarded packets."""
         for table in self.tables():
-            if any(version in versions and table.concerns(version) for version in VERSIONS):
+            if any(version in versions and table.concerns(version) for version in model.VERSIONS):
                 for chain in table.chains.values():
                     if chain.hook == "forward" and chain.kind == "filter":
                         yield table, chain
 
-    def nat_tables(self, version: int) -> list[Table]:
+    def nat_tables(self, version: int) -> list[rules.Table]:
         """The tables of others with rules that translate addresses of a family."""
         return [
             table

@@ -13,8 +13,7 @@ import ipaddress
 import typing as t
 from dataclasses import field
 
-from ...marks import CHAIN_PREFIX, LINK_GROUP
-from ...model import Network, PortRange
+from ... import marks, model
 from ...records import dataclass
 
 Json = t.Any  # what ``nft -j`` prints
@@ -23,7 +22,7 @@ Fields = dict[str, t.Any]  # of a Rule, of what it asks or captures, while it is
 TRANSLATING_TARGETS = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP")
 ANY_LINK_OF_OURS = "*"
 # Chains of ours that come after rules of others.
-LAST_TARGETS = (CHAIN_PREFIX + "FOREIGN",)
+LAST_TARGETS = (marks.CHAIN_PREFIX + "FOREIGN",)
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,9 @@ class Links:
 class Capture:
     """Packets to ports that a rule redirects."""
 
-    ports: PortRange
+    ports: model.PortRange
     protocol: str = ""  # empty: any
-    to: Network | None = None  # None: any address
+    to: model.Network | None = None  # None: any address
     leads: str = ""  # the new destination, as a clause
 
 
@@ -53,10 +52,10 @@ class Asks:
     """Conditions on addresses, ports and states; None is no condition."""
 
     version: int = 0  # 0: any
-    sources: tuple[Network, ...] | None = None
-    targets: tuple[Network, ...] | None = None
+    sources: tuple[model.Network, ...] | None = None
+    targets: tuple[model.Network, ...] | None = None
     protocols: tuple[str, ...] | None = None
-    ports: tuple[PortRange, ...] | None = None
+    ports: tuple[model.PortRange, ...] | None = None
     states: tuple[str, ...] | None = None
     vague: bool = False  # there is another condition that we cannot read
 
@@ -271,10 +270,10 @@ def _fits(pattern: str, link: str) -> bool:
 
 def group_of(number: int) -> str:
     """A group of links as the name of a link; our group stands for any link of ours."""
-    return ANY_LINK_OF_OURS if number == LINK_GROUP else "group %s" % number
+    return ANY_LINK_OF_OURS if number == marks.LINK_GROUP else "group %s" % number
 
 
-def network(value: object) -> Network | None:
+def network(value: object) -> model.Network | None:
     """A network; None if the text is not one."""
     try:
         return ipaddress.ip_network(value) if isinstance(value, str) else None

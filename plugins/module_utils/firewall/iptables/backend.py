@@ -12,12 +12,10 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ... import marks, model, operations
 from ...kernel.netfilter import Netfilter
-from ...marks import CHAIN_PREFIX
-from ...model import Drop, FirewallState
-from ...operations import LoadRules, Operation
 from ...records import dataclass, replace
-from ..backend import Backend, BaseChain, FirewallError, NoProgram, Snapshot, Trouble, first_line
+from .. import backend
 from ..save_text import Rule, by_name, restore, text_of
 from . import layout
 from .names import LAST, USERS
@@ -30,7 +28,7 @@ _MISSING, _BROKEN = 127, 126
 _TOOLS = {4: "iptables", 6: "ip6tables"}
 _DECLARED = re.compile(r"^:(\S+) - \[0:0\]$", re.MULTILINE)
 _FILTER = re.compile(r"^\*filter\n.*?^COMMIT$", re.MULTILINE | re.DOTALL)
-_FORWARD_OF_OTHERS = re.compile(r"^-A FORWARD (?!.* -j %s)" % CHAIN_PREFIX, re.MULTILINE)
+_FORWARD_OF_OTHERS = re.compile(r"^-A FORWARD (?!.* -j %s)" % marks.CHAIN_PREFIX, re.MULTILINE)
 _CHAIN = re.compile(r"^:(\S+) ", re.MULTILINE)
 _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
@@ -45,13 +43,13 @@ class Dump:
         return any(self.families.values())
 
 
-class IptablesBackend(Backend):
+class IptablesBackend(backend.Backend):
     """iptables in the host's own variant, or in the one asked for."""
 
     def __init__(self, netfilter: Netfilter, variant: str = "auto") -> None:
         super().__init__(netfilter)
         if variant not in VARIANTS:
-            raise FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
+            raise backend.FirewallError("iptables has no variant %s, only %s." % (variant, ", ".join(VARIANTS)))
         self._variant = variant
         self._version: tuple[int, str] | None = None
         self._found: t.Mapping[int, Ruleset] = {4: EMPTY, 6: EMPTY}  # without the IP versions that this host lacks
@@ -68,13 +66,13 @@ class IptablesBackend(Backend):
         """The name of what owns the store: python-iptables and iptables-legacy-restore write the same rules."""
         return "legacy" if self.store == "legacy" else "iptables"
 
-    def usable(self) -> Trouble | None:
+    def usable(self) -> backend.Trouble | None:
         rc, out = self._ask_version()
         tool = self.tool(4, "")
         if rc == _MISSING:
-            return Trouble("%s is not installed; install the package iptables." % tool, is_absent=True)
+            return backend.Trouble("%s is not installed; install the package iptables." % tool, is_absent=True)
         if rc != 0 or not out.startswith("iptables"):
-            return Trouble("%s does not work here: %s" % (tool, first_line(out)))
+            return backend.Trouble("%s does not work here: %s" % (tool, backend.first_line(out)))
         return None
 
     def read(self) -> Dump:
@@ -82,21 +80,21 @@ class IptablesBackend(Backend):
         self._found = {version: rules for version, rules in found.items() if rules is not None}
         return Dump(self._found)
 
-    def state(self, raw: object) -> FirewallState:
+    def state(self, raw: object) -> model.FirewallState:
         return layout.parse(t.cast("Dump", raw).families)
 
-    def drops(self, raw: object) -> list[Drop]:
+    def drops(self, raw: object) -> list[model.Drop]:
         from .drops import read
 
         tools = [self.tool(version, "save") for version, rules in t.cast("Dump", raw).families.items() if rules]
         answers = [self._try([tool, "-c"]) for tool in tools]
         return [drop for rc, out, unused in answers if rc == 0 for drop in read(out)]
 
-    def expected(self, desired: FirewallState) -> Dump:
+    def expected(self, desired: model.FirewallState) -> Dump:
         wanted = self._wanted(self._found, desired)
         return Dump({version: wanted[version] for version in self._found})
 
-    def _wanted(self, current: t.Mapping[int, Ruleset], desired: FirewallState) -> dict[int, Ruleset]:
+    def _wanted(self, current: t.Mapping[int, Ruleset], desired: model.FirewallState) -> dict[int, Ruleset]:
         """What is to be there, with the user's own rules as they are."""
         rendered = layout.render(desired)
         return {version: _with_users(current.get(version, EMPTY), rules) for version, rules in rendered.items()}
@@ -109,18 +107,18 @@ class IptablesBackend(Backend):
                     return "Chain %s has rules of yours, and stays; to empty it: %s -t %s -F %s" % words
         return ""
 
-    def jumps(self, raw: object) -> dict[BaseChain, int]:
+    def jumps(self, raw: object) -> dict[backend.BaseChain, int]:
         families = t.cast("Dump", raw).families
         return {
-            BaseChain(self.store, "ip" if version == 4 else "ip6", "filter", "FORWARD"): rules.before(
+            backend.BaseChain(self.store, "ip" if version == 4 else "ip6", "filter", "FORWARD"): rules.before(
                 "filter", "FORWARD"
             )
             for version, rules in families.items()
         }
 
-    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
+    def plan(self, raw: object, desired: model.FirewallState) -> list[operations.Operation]:
         current = t.cast("Dump", raw).families
-        steps: list[Operation] = []
+        steps: list[operations.Operation] = []
         for version, wanted in self._wanted(current, desired).items():
             if version not in current:
                 self._refuse_missing(version, desired)
@@ -130,16 +128,16 @@ class IptablesBackend(Backend):
                 steps.append(self.step(version, current[version], wanted, text))
         return steps
 
-    def snapshot(self, desired: FirewallState) -> list[Snapshot]:
+    def snapshot(self, desired: model.FirewallState) -> list[backend.Snapshot]:
         wanted = self._wanted(self._found, desired)
         found = [self._snapshot(version, wanted[version]) for version in self._found]
         return [item for item in found if item.text]
 
-    def _snapshot(self, version: int, wanted: Ruleset) -> Snapshot:
+    def _snapshot(self, version: int, wanted: Ruleset) -> backend.Snapshot:
         rules, trouble = self._lasting(version, wanted)
         # to declare a chain that is there empties it, and its jumps would double; to make one that is there fails
         text = _DECLARED.sub(r"-N \1", transaction(EMPTY, rules))
-        return Snapshot("v%d" % version, restore(self.tool(version, "restore")), text, trouble)
+        return backend.Snapshot("v%d" % version, restore(self.tool(version, "restore")), text, trouble)
 
     def _lasting(self, version: int, wanted: Ruleset) -> tuple[Ruleset, str]:
         """Without those rules of the user's that need what may not be there yet when the file is loaded."""
@@ -152,10 +150,10 @@ class IptablesBackend(Backend):
         told = "'%s' names a chain or a set that is not ours" % text_of(left[0]) if left else ""
         return Ruleset({**wanted.chains, **kept}, wanted.jumps), told
 
-    def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
+    def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> operations.Operation:
         """The transaction from one set of rules to another, whose text is given."""
         argv = restore(self.tool(version, "restore"))
-        return LoadRules(argv, text, reverse=transaction(before=after, after=before))
+        return operations.LoadRules(argv, text, reverse=transaction(before=after, after=before))
 
     def tool(self, version: int, verb: str) -> str:
         """The program for an IP version: ``save``, ``restore``, or empty for the one that takes single rules."""
@@ -176,9 +174,9 @@ class IptablesBackend(Backend):
         """Run a program; a missing one ends like in a shell."""
         try:
             return self.netfilter.run(argv, None)
-        except (FileNotFoundError, NoProgram):
+        except (FileNotFoundError, backend.NoProgram):
             return _MISSING, "", "not found"
-        except FirewallError as error:
+        except backend.FirewallError as error:
             return _BROKEN, "", str(error)
 
     def read_family(self, version: int) -> Ruleset | None:
@@ -192,21 +190,23 @@ class IptablesBackend(Backend):
         if version == 6 and rc == _MISSING:
             return None
         if rc != 0:
-            raise FirewallError("%s cannot read the rules (exit code %d): %s" % (tool, rc, first_line(err)))
+            raise backend.FirewallError(
+                "%s cannot read the rules (exit code %d): %s" % (tool, rc, backend.first_line(err))
+            )
         incompatible = set(_INCOMPATIBLE.findall(out)).intersection(TABLES)
         if incompatible:
-            raise FirewallError(
+            raise backend.FirewallError(
                 "%s cannot read table %s: it has rules that only nft knows; use the back-end nftables."
                 % (tool, ", ".join(sorted(incompatible)))
             )
         return replace(parse(out), catch_all=_catch_all(out))
 
-    def _refuse_missing(self, version: int, desired: FirewallState) -> None:
+    def _refuse_missing(self, version: int, desired: model.FirewallState) -> None:
         """Rules that name IPv6 addresses need IPv6; rules that would merely hold for IPv6 as well do without it."""
         if version not in desired.named_versions:
             return
         what = "has no IPv6" if not self.netfilter.has_ipv6() else "has no %s" % self.tool(version, "save")
-        raise FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
+        raise backend.FirewallError("iptables cannot carry out the rules for IPv%d: this host %s." % (version, what))
 
 
 def _catch_all(dump: str) -> CatchAll | None:
@@ -229,7 +229,7 @@ def _needs_others(rule: Rule, declared: t.Collection[str]) -> bool:
     """Whether a rule names a chain of somebody else's, or a set of ipset(8)."""
     known = by_name(rule)
     target = known.get("-j") or known.get("-g") or ""
-    return "--match-set" in rule or (target in declared and not target.startswith(CHAIN_PREFIX))
+    return "--match-set" in rule or (target in declared and not target.startswith(marks.CHAIN_PREFIX))
 
 
 def _with_users(current: Ruleset, wanted: Ruleset) -> Ruleset:

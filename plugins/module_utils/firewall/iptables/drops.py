@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...marks import CHAIN_PREFIX
-from ...model import Drop
+from ... import marks, model
 from .. import reasons
 from ..save_text import by_name, words
 from . import names
 from .words import Options
 
-_COUNTED = re.compile(r"\[(\d+):\d+\] -A (%s\S+) (.*)" % re.escape(CHAIN_PREFIX))
+_COUNTED = re.compile(r"\[(\d+):\d+\] -A (%s\S+) (.*)" % re.escape(marks.CHAIN_PREFIX))
 _OF_THE_HOST = {
     names.LOOPBACK[1]: reasons.LOOPBACK,
     names.STRAYS[1]: reasons.STRAY,
@@ -29,7 +28,7 @@ _BY_BRIDGE = {
 }
 
 
-def read(dump: str) -> t.Iterator[Drop]:
+def read(dump: str) -> t.Iterator[model.Drop]:
     """The count of each rule that drops; rules with the same reason and bridge are not added up."""
     rules = [
         (int(found[1]), found[2], by_name(words(found[3]))) for found in map(_COUNTED.match, dump.splitlines()) if found
@@ -40,7 +39,7 @@ def read(dump: str) -> t.Iterator[Drop]:
     for packets, chain, rule in rules:
         why = _why(chain, rule, bridges) if rule.get("-j") == "DROP" else None
         if why is not None:
-            yield Drop(*why, packets)
+            yield model.Drop(*why, packets)
 
 
 def _why(chain: str, rule: Options, bridges: t.Mapping[str, str]) -> tuple[str, str] | None:

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...marks import COLLECTION
-from ...model import VERSIONS, BridgePolicy, FirewallState, Masquerade, PublishedPort
+from ... import marks, model
 from ..save_text import Rule, by_name
 from . import forwarding, masquerades, names, policies, ports
 from .text import Jump, Ruleset
@@ -45,15 +44,15 @@ JUMPS = (
     _Entry("POSTROUTING", names.HAIRPIN),
     _Entry("POSTROUTING", names.EGRESS),
 )
-_MARK: Rule = ("-m", "comment", "--comment", COLLECTION)
+_MARK: Rule = ("-m", "comment", "--comment", marks.COLLECTION)
 
 
-def render(state: FirewallState) -> dict[int, Ruleset]:
+def render(state: model.FirewallState) -> dict[int, Ruleset]:
     """The rules that ``state`` asks for, by IP version; a version with nothing to do has an empty set."""
-    return {version: _render_family(state, version) for version in VERSIONS}
+    return {version: _render_family(state, version) for version in model.VERSIONS}
 
 
-def _render_family(state: FirewallState, version: int) -> Ruleset:
+def _render_family(state: model.FirewallState, version: int) -> Ruleset:
     draft = Draft(version)
     if version in state.policy_versions:
         policies.render(sorted(state.policies, key=lambda policy: policy.bridge), draft)
@@ -70,11 +69,11 @@ def _jump(entry: _Entry, version: int) -> Jump:
     return Jump(table, entry.builtin, (*match, *_MARK, "-j", chain))
 
 
-def parse(rulesets: t.Mapping[int, Ruleset]) -> FirewallState:
+def parse(rulesets: t.Mapping[int, Ruleset]) -> model.FirewallState:
     """The state that rules amount to, given by IP version."""
-    found: dict[str, BridgePolicy] = {}
-    outgoing: list[Masquerade] = []
-    published: list[PublishedPort] = []
+    found: dict[str, model.BridgePolicy] = {}
+    outgoing: list[model.Masquerade] = []
+    published: list[model.PublishedPort] = []
     drop_foreign = False
     transit: set[int] = set()
     outsiders: set[str] = set()
@@ -89,7 +88,7 @@ def parse(rulesets: t.Mapping[int, Ruleset]) -> FirewallState:
         drop_foreign = drop_foreign or drops_all
         transit |= {version} if drops_transit else set()
         outsiders |= links
-    return FirewallState(
+    return model.FirewallState(
         frozenset(found.values()),
         frozenset(outgoing),
         frozenset(published),

@@ -20,9 +20,8 @@ import sys
 import typing as t
 from dataclasses import field
 
+from ... import model, operations
 from ...kernel import xtables
-from ...model import FirewallState
-from ...operations import Operation, here_document
 from ...records import dataclass
 from ..backend import FirewallError, Trouble
 from ..foreign.reader import Foreign
@@ -71,18 +70,18 @@ class LegacyBackend(IptablesBackend):
                 )
         return None
 
-    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
+    def plan(self, raw: object, desired: model.FirewallState) -> list[operations.Operation]:
         steps = super().plan(raw, desired)
         for step in steps:
             t.cast("WriteByLibiptc", step).rehearse()
         return steps
 
-    def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> Operation:
+    def step(self, version: int, before: Ruleset, after: Ruleset, text: str) -> operations.Operation:
         return WriteByLibiptc(version, before, after, self)
 
 
 @dataclass(frozen=True)
-class WriteByLibiptc(Operation):
+class WriteByLibiptc(operations.Operation):
     """One transaction of one family: all its rules are built before the first table is committed.
 
     This operation is not among the others, as only this back-end knows how to carry it out.
@@ -95,9 +94,9 @@ class WriteByLibiptc(Operation):
 
     def commands(self) -> list[str]:
         tool = "iptables-legacy-restore" if self.version == 4 else "ip6tables-legacy-restore"
-        return [here_document(" ".join(restore(tool)), transaction(self.before, self.after))]
+        return [operations.here_document(" ".join(restore(tool)), transaction(self.before, self.after))]
 
-    def undo(self) -> list[Operation]:
+    def undo(self) -> list[operations.Operation]:
         return [WriteByLibiptc(self.version, self.after, self.before, self.backend)]
 
     def rehearse(self) -> None:

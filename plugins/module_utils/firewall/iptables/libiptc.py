@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ... import marks
 from ...kernel import xtables
 from ...kernel.errors import HostError
 from ...kernel.xtables import Change, Extension
-from ...marks import CHAIN_PREFIX
-from ..backend import FirewallError
+from .. import backend
 from ..save_text import LOCK_SECONDS, Rule, options, words
 
 _ATTRIBUTES = {"-s": "src", "-d": "dst", "-i": "in_interface", "-o": "out_interface", "-p": "protocol"}
@@ -24,7 +24,7 @@ def commit(version: int, text: str) -> None:
     try:
         xtables.commit(version, list(_changes(text)), LOCK_SECONDS)
     except HostError as error:
-        raise FirewallError(str(error)) from error
+        raise backend.FirewallError(str(error)) from error
 
 
 def rehearse(version: int, text: str) -> None:
@@ -37,9 +37,11 @@ def rehearse(version: int, text: str) -> None:
         else:
             kinds.setdefault(tuple(word for word in words(change.rule.text) if word[:1] in "-!"), change.rule)
     try:
-        xtables.build(version, list(kinds.values()), lambda name: name in declared or name.startswith(CHAIN_PREFIX))
+        xtables.build(
+            version, list(kinds.values()), lambda name: name in declared or name.startswith(marks.CHAIN_PREFIX)
+        )
     except HostError as error:
-        raise FirewallError(str(error)) from error
+        raise backend.FirewallError(str(error)) from error
 
 
 def _changes(text: str) -> t.Iterator[Change]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ...model import Masquerade, Network, OutInterface
+from ... import model
 from ..save_text import Rule
 from . import names
 from .words import Draft, Options, Rules, comment, destination, each, host, network, notes_of, out_by, source
@@ -16,7 +16,7 @@ from .words import Draft, Options, Rules, comment, destination, each, host, netw
 # ---- to rules
 
 
-def render(entries: t.Collection[Masquerade], draft: Draft) -> None:
+def render(entries: t.Collection[model.Masquerade], draft: Draft) -> None:
     """The chains of the masquerades of one address family."""
     for entry in sorted(entries, key=lambda entry: entry.order):
         match = source(entry.source)
@@ -30,7 +30,7 @@ def render(entries: t.Collection[Masquerade], draft: Draft) -> None:
         draft.add(names.STRAYS, ("-j", "DROP"))
 
 
-def _translation(entry: Masquerade) -> Rule:
+def _translation(entry: model.Masquerade) -> Rule:
     words: Rule = ("-j", "MASQUERADE")
     if entry.to_source is not None:
         words = ("-j", "SNAT", "--to-source", host(entry.to_source))
@@ -40,12 +40,12 @@ def _translation(entry: Masquerade) -> Rule:
 # ---- from rules
 
 
-def parse(rules: Rules, version: int) -> t.Iterator[Masquerade]:
+def parse(rules: Rules, version: int) -> t.Iterator[model.Masquerade]:
     """The masquerades that the chains of one address family hold."""
-    excluded: dict[tuple[Network, OutInterface], list[Network]] = {}
+    excluded: dict[tuple[model.Network, model.OutInterface], list[model.Network]] = {}
 
-    def masquerade(rule: Options) -> Masquerade | None:
-        out = OutInterface(rule["! -o"], True) if "! -o" in rule else OutInterface(rule.get("-o", ""))
+    def masquerade(rule: Options) -> model.Masquerade | None:
+        out = model.OutInterface(rule["! -o"], True) if "! -o" in rule else model.OutInterface(rule.get("-o", ""))
         key = (network(rule, "-s", version), out)
         if rule.get("-j") == "RETURN":
             excluded.setdefault(key, []).append(network(rule, "-d", version))
@@ -53,6 +53,6 @@ def parse(rules: Rules, version: int) -> t.Iterator[Masquerade]:
             return None
         to_source = ipaddress.ip_address(rule["--to-source"]) if rule["-j"] == "SNAT" else None
         label = notes_of(rule).get("network", "")
-        return Masquerade(*key, tuple(excluded.pop(key, ())), to_source, "--random-fully" in rule, label)
+        return model.Masquerade(*key, tuple(excluded.pop(key, ())), to_source, "--random-fully" in rule, label)
 
     return each(masquerade, rules.get(names.EGRESS, ()))

@@ -5,27 +5,27 @@
 
 from __future__ import annotations
 
-from ...marks import CHAIN_PREFIX
+from ... import marks
 
 ChainKey = tuple[str, str]  # a table and a chain
 
 
 def _in(table: str, name: str) -> ChainKey:
-    return (table, CHAIN_PREFIX + name)
+    return (table, marks.CHAIN_PREFIX + name)
 
 
 # ---- policies
 
 # Only has rules of the user. They come before ours: in the table filter for packets that enter or leave one of our
 # bridges, in the table mangle for those that the guard is about to drop.
-USER = CHAIN_PREFIX + "USER"
+USER = marks.CHAIN_PREFIX + "USER"
 USERS = (("mangle", USER), ("filter", USER))
 GUARD = _in("mangle", "GUARD")  # gets every packet before its destination is translated
 DIRECT = _in("mangle", "DIRECT")  # gets packets to an endpoint's address by a wrong interface
 FORWARD = _in("filter", "FORWARD")
 TO_USER = _in("filter", "TO-USER")  # called once, for packets that enter or leave one of our bridges
 INVALID = _in("filter", "INVALID")  # packets that connection tracking cannot assign
-INTO = CHAIN_PREFIX + "INTO-"  # with the name of a bridge: packets to that bridge, from anywhere
+INTO = marks.CHAIN_PREFIX + "INTO-"  # with the name of a bridge: packets to that bridge, from anywhere
 INPUT = _in("filter", "INPUT")
 HOST = _in("filter", "HOST")  # packets to the host from a bridge without access to it
 OUTPUT = _in("filter", "OUTPUT")

@@ -9,7 +9,7 @@ import ipaddress
 import itertools
 import typing as t
 
-from ...model import BridgePolicy, Flow, InvalidRequest, Network
+from ... import model
 from ...records import replace
 from ..save_text import Rule
 from . import names
@@ -34,10 +34,10 @@ from .words import (
 # ---- to rules
 
 
-def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+def render(policies: t.Sequence[model.BridgePolicy], draft: Draft) -> None:
     """The chains of all policies. They drop and never accept, since later rules of others may have reasons to drop."""
     if len({policy.bridge for policy in policies}) < len(policies):
-        raise InvalidRequest("There is more than one policy for the same bridge.")
+        raise model.InvalidRequest("There is more than one policy for the same bridge.")
     for policy in policies:
         for name in (policy.bridge, *policy.trusted_interfaces):
             interface(name)
@@ -49,7 +49,7 @@ def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
     )
 
 
-def _render_guard(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+def _render_guard(policies: t.Sequence[model.BridgePolicy], draft: Draft) -> None:
     """The guard: it closes direct routing and the gateways of other networks before the destination is translated,
     when a packet to a published port still carries the host's own address (Docker: raw PREROUTING).
 
@@ -80,7 +80,7 @@ def _render_guard(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
     draft.add(names.DIRECT, ("-j", "DROP"))
 
 
-def _guard(policy: BridgePolicy) -> t.Iterator[Rule]:
+def _guard(policy: model.BridgePolicy) -> t.Iterator[Rule]:
     if policy.direct_access and not policy.internal:
         # no effect: it only notes the subnet
         yield ("!", "-i", policy.bridge, "-j", "RETURN")
@@ -91,11 +91,11 @@ def _guard(policy: BridgePolicy) -> t.Iterator[Rule]:
     yield ("!", "-i", policy.bridge, "-j", names.DIRECT[1])
 
 
-def _trusted(policy: BridgePolicy) -> list[str]:
+def _trusted(policy: model.BridgePolicy) -> list[str]:
     return [name for name in policy.trusted_interfaces if name != policy.bridge]
 
 
-def _render_forward(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+def _render_forward(policies: t.Sequence[model.BridgePolicy], draft: Draft) -> None:
     draft.user_chain("filter")
     for way, policy in itertools.product(("-i", "-o"), policies):
         # -g, not -j: a RETURN from the user's chain then continues after the jump to this chain, so that a packet from
@@ -116,7 +116,7 @@ def _render_forward(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
             draft.add(("filter", chain), rule)
 
 
-def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
+def _into(policy: model.BridgePolicy, version: int) -> t.Iterator[Rule]:
     """The chain for packets that leave the host by this bridge, including frames from port to port if br_netfilter
     (bridge-nf-call-iptables) shows them. For an internal network, it first drops everything from outside."""
     if policy.internal:
@@ -137,16 +137,16 @@ def _into(policy: BridgePolicy, version: int) -> t.Iterator[Rule]:
     yield ("-j", "DROP")
 
 
-def _flows(flows: t.Iterable[Flow], version: int, came_by: Rule = ()) -> t.Iterator[Rule]:
+def _flows(flows: t.Iterable[model.Flow], version: int, came_by: Rule = ()) -> t.Iterator[Rule]:
     """The conditions of each flow, in the order of iptables-save."""
     for flow in flows:
         if flow.source.version != flow.to.version:
-            raise InvalidRequest("A flow from %s to %s mixes address families." % (flow.source, flow.to))
+            raise model.InvalidRequest("A flow from %s to %s mixes address families." % (flow.source, flow.to))
         if flow.to.version == version:
             yield source(flow.source) + destination(flow.to) + came_by + service(flow.protocol, flow.ports)
 
 
-def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+def _render_host_access(policies: t.Sequence[model.BridgePolicy], draft: Draft) -> None:
     """The chains for host access. Packets to published ports do not pass them, as they are translated and forwarded."""
     if not policies:
         return
@@ -165,7 +165,7 @@ def _render_host_access(policies: t.Sequence[BridgePolicy], draft: Draft) -> Non
     draft.add(names.HOST, ("-j", "DROP"))
 
 
-def _render_output(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+def _render_output(policies: t.Sequence[model.BridgePolicy], draft: Draft) -> None:
     """The chain against ICMP redirects: with ``icc: false``, allowed flows between endpoints are routed through the
     host, whose redirects would tell the endpoints that they share a link."""
     redirect: Rule = ("-p", "icmp", "-m", "icmp", "--icmp-type", "5")
@@ -178,7 +178,7 @@ def _render_output(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
 # ---- from rules
 
 
-def parse(rules: Rules, version: int) -> t.Iterator[BridgePolicy]:
+def parse(rules: Rules, version: int) -> t.Iterator[model.BridgePolicy]:
     """The policies that the chains of one address family hold."""
     forward = rules.get(names.FORWARD, ())
     labels = {
@@ -204,17 +204,17 @@ def parse(rules: Rules, version: int) -> t.Iterator[BridgePolicy]:
             )
 
 
-def _subnets(guard: t.Iterable[Options]) -> dict[str, list[Network]]:
-    found: dict[str, list[Network]] = {}
+def _subnets(guard: t.Iterable[Options]) -> dict[str, list[model.Network]]:
+    found: dict[str, list[model.Network]] = {}
     for bridge, subnet in each(lambda rule: (rule["! -i"], ipaddress.ip_network(rule["-d"])), guard):
         found.setdefault(bridge, []).append(subnet)
     return found
 
 
-def _policy(bridge: str, into: t.Sequence[Options], version: int) -> BridgePolicy:
+def _policy(bridge: str, into: t.Sequence[Options], version: int) -> model.BridgePolicy:
     """The policy in the chain of a bridge; an emptied chain does not restrict endpoints."""
     came_by = [rule["-i"] for rule in into if _is(rule, "-i", "RETURN")]
-    return BridgePolicy(
+    return model.BridgePolicy(
         bridge=bridge,
         internal=any(_is(rule, "! -i", "DROP") for rule in into),
         icc=not into or bridge in came_by,
@@ -228,14 +228,14 @@ def _is(rule: Options, option: str, verdict: str) -> bool:
     return len(rule) == 2 and option in rule and rule.get("-j") == verdict
 
 
-def _flow(rule: Options, version: int) -> Flow | None:
+def _flow(rule: Options, version: int) -> model.Flow | None:
     if rule.get("-j") != "RETURN" or not rule.keys() <= {"-s", "-d", "-p", "--dport", "-j"}:
         return None
     wanted = ports(rule) if "--dport" in rule else None
-    return Flow(network(rule, "-s", version), network(rule, "-d", version), rule.get("-p", ""), wanted)
+    return model.Flow(network(rule, "-s", version), network(rule, "-d", version), rule.get("-p", ""), wanted)
 
 
-def _host_flow(rule: Options, version: int) -> tuple[str, Flow] | None:
+def _host_flow(rule: Options, version: int) -> tuple[str, model.Flow] | None:
     """A flow from a bridge to the host itself."""
     if "-i" not in rule:
         return None
@@ -243,7 +243,7 @@ def _host_flow(rule: Options, version: int) -> tuple[str, Flow] | None:
     return None if flow is None else (rule["-i"], replace(flow, host=True))
 
 
-def merged(one: BridgePolicy, other: BridgePolicy) -> BridgePolicy:
+def merged(one: model.BridgePolicy, other: model.BridgePolicy) -> model.BridgePolicy:
     """One policy from its two families. If somebody changed one so that they differ, the stricter one counts."""
     return replace(
         one,

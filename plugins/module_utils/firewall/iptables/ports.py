@@ -9,7 +9,7 @@ import ipaddress
 import itertools
 import typing as t
 
-from ...model import Address, PortRange, PublishedPort
+from ... import model
 from ...records import replace
 from ..save_text import Rule
 from . import names
@@ -39,7 +39,7 @@ _ANY_WAY: tuple[Rule, ...] = ((),)
 # ---- to rules
 
 
-def render(ports: t.Collection[PublishedPort], draft: Draft) -> None:
+def render(ports: t.Collection[model.PublishedPort], draft: Draft) -> None:
     """The chains of the ports of one address family."""
     if not ports:
         return
@@ -57,13 +57,13 @@ def render(ports: t.Collection[PublishedPort], draft: Draft) -> None:
         draft.add(names.LOOPBACK, ("-d", "127.0.0.0/8", "!", "-i", "lo", "-j", "DROP"))
 
 
-def _has_own_rules(port: PublishedPort) -> bool:
+def _has_own_rules(port: model.PublishedPort) -> bool:
     """Whether the shared chain would serve it to fewer or to more clients."""
     return port.limited or port.any_way
 
 
 def _render_stage(
-    limited: t.Iterable[PublishedPort], shared: names.ChainKey, ways: t.Iterable[Rule], draft: Draft
+    limited: t.Iterable[model.PublishedPort], shared: names.ChainKey, ways: t.Iterable[Rule], draft: Draft
 ) -> None:
     """The rules of a chain: first those of ports with limits, then a jump to the shared chain of all others."""
     for port in limited:
@@ -74,7 +74,7 @@ def _render_stage(
         draft.add(names.PUBLISH_OUT, ("-j", shared[1]))
 
 
-def _render_limited_port(port: PublishedPort, draft: Draft) -> None:
+def _render_limited_port(port: model.PublishedPort, draft: Draft) -> None:
     """The rules of a port with limits, which do not apply to the host itself."""
     address, ports = _match(port)
     links: list[Rule] = [("-i", interface(name)) for name in port.in_interfaces] or [()]
@@ -84,23 +84,23 @@ def _render_limited_port(port: PublishedPort, draft: Draft) -> None:
     draft.add(names.PUBLISH_OUT, address, ports, _redirect(port))
 
 
-def _order(port: PublishedPort) -> tuple[bytes, str, int, int]:
+def _order(port: model.PublishedPort) -> tuple[bytes, str, int, int]:
     address = b"" if port.host_ip is None else port.host_ip.packed
     return (address, port.protocol, port.host_ports.first, port.host_ports.last)
 
 
-def _match(port: PublishedPort) -> tuple[Rule, Rule]:
+def _match(port: model.PublishedPort) -> tuple[Rule, Rule]:
     address: Rule = () if port.host_ip is None else ("-d", canonical(port.host_ip))
     return address, service(port.protocol, port.host_ports)
 
 
-def _redirect(port: PublishedPort) -> Rule:
+def _redirect(port: model.PublishedPort) -> Rule:
     way = ("limited" if port.limited else "any") if port.any_way else ""
     note = comment(bridge=port.bridge, network=port.network, way=way)
     return (*note, "-j", "DNAT", "--to-destination", _to_destination(port))
 
 
-def _to_destination(port: PublishedPort) -> str:
+def _to_destination(port: model.PublishedPort) -> str:
     """The value of --to-destination: without a port if that stays the same, as the kernel then never chooses another
     one of a range to keep two flows apart; otherwise ``first-last/base`` (iptables-extensions(8), DNAT)."""
     first, ports = port.container_port, port.host_ports
@@ -112,7 +112,7 @@ def _to_destination(port: PublishedPort) -> str:
     return "%s:%d-%d/%d" % (address, first, first + len(ports) - 1, ports.first)
 
 
-def _render_hairpin(ports: t.Iterable[PublishedPort], draft: Draft) -> None:
+def _render_hairpin(ports: t.Iterable[model.PublishedPort], draft: Draft) -> None:
     """The rules for an endpoint that uses a port published by its own network: the host must seem to answer.
 
     If routed, the request enters and leaves by the bridge. With bridge-nf-call-iptables the translated frame is
@@ -137,11 +137,11 @@ def _render_hairpin(ports: t.Iterable[PublishedPort], draft: Draft) -> None:
 # ---- from rules
 
 
-def parse(rules: Rules) -> t.Iterator[PublishedPort]:
+def parse(rules: Rules) -> t.Iterator[model.PublishedPort]:
     """The ports that the chains of one address family publish."""
     for where in (names.PUBLISH_AT, names.PUBLISH):
         yield from each(_port, rules.get(where, ()))
-    found: dict[tuple[int, Address | None, str, PortRange], PublishedPort] = {}
+    found: dict[tuple[int, model.Address | None, str, model.PortRange], model.PublishedPort] = {}
     for port in each(_port, rules.get(names.PUBLISH_IN, ())):
         known = found.setdefault(port.key, port)
         sources = dict.fromkeys(known.allowed_sources + port.allowed_sources)
@@ -152,18 +152,18 @@ def parse(rules: Rules) -> t.Iterator[PublishedPort]:
     yield from (port for port in found.values() if port.allowed_sources or port.in_interfaces or port.key in free)
 
 
-def _free_port(rule: Options) -> PublishedPort | None:
+def _free_port(rule: Options) -> model.PublishedPort | None:
     """A port that has rules of its own for another reason than limits."""
     return _port(rule) if notes_of(rule).get("way") == "any" else None
 
 
-def _port(rule: Options) -> PublishedPort | None:
+def _port(rule: Options) -> model.PublishedPort | None:
     if rule.get("-j") != "DNAT":
         return None
     ports = port_range(rule)
     container_ip, container_port = _target(rule["--to-destination"])
     notes = notes_of(rule)
-    return PublishedPort(
+    return model.PublishedPort(
         protocol=rule["-p"],
         host_ports=ports,
         container_ip=container_ip,
@@ -177,7 +177,7 @@ def _port(rule: Options) -> PublishedPort | None:
     )
 
 
-def _target(text: str) -> tuple[Address, int]:
+def _target(text: str) -> tuple[model.Address, int]:
     """The address and the first port of ``address``, ``address:port`` or ``address:first-last/base``; 0 for no port."""
     if text.startswith("["):
         address, unused, port = text[1:].partition("]:")

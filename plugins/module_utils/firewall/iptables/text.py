@@ -12,7 +12,7 @@ import typing as t
 from collections import Counter
 from dataclasses import field
 
-from ...marks import CHAIN_PREFIX
+from ... import marks
 from ...records import dataclass
 from ..save_text import Rule, text_of, words
 from .names import LAST, ChainKey
@@ -70,14 +70,14 @@ def parse(dump: str) -> Ruleset:
     for line in dump.splitlines():
         if line.startswith("*"):
             table = line[1:].strip()
-        elif line.startswith(":" + CHAIN_PREFIX):
+        elif line.startswith(":" + marks.CHAIN_PREFIX):
             chains.setdefault((table, line[1:].split(" ", 1)[0]), [])
-        elif line.startswith("-A " + CHAIN_PREFIX):
+        elif line.startswith("-A " + marks.CHAIN_PREFIX):
             chain, unused, rule = line[len("-A ") :].partition(" ")
             chains.setdefault((table, chain), []).append(words(rule))
-        elif line.startswith("-A ") and CHAIN_PREFIX in line:
+        elif line.startswith("-A ") and marks.CHAIN_PREFIX in line:
             unused, chain, *rule_words = words(line)
-            if len(rule_words) > 1 and rule_words[-2] in ("-j", "-g") and rule_words[-1].startswith(CHAIN_PREFIX):
+            if len(rule_words) > 1 and rule_words[-2] in ("-j", "-g") and rule_words[-1].startswith(marks.CHAIN_PREFIX):
                 jumps.append(Jump(table, chain, tuple(rule_words)))
     return Ruleset({where: tuple(rules) for where, rules in chains.items()}, tuple(jumps))
 

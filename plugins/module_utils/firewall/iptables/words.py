@@ -14,8 +14,7 @@ import re
 import socket
 import typing as t
 
-from ...marks import LINK_GROUP
-from ...model import ANYWHERE, Address, InvalidRequest, Network, OutInterface, PortRange
+from ... import marks, model
 from .. import notes
 from ..save_text import Rule
 from .names import USER, ChainKey
@@ -24,7 +23,7 @@ Options = dict[str, str]  # as save_text.by_name gives them
 Rules = t.Mapping[ChainKey, t.Sequence[Options]]
 Found = t.TypeVar("Found")
 
-GROUP = "0x%x" % LINK_GROUP
+GROUP = "0x%x" % marks.LINK_GROUP
 ESTABLISHED: Rule = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
 TRANSLATED: Rule = ("-m", "conntrack", "--ctstate", "DNAT")
 INVALID_STATE: Rule = ("-m", "conntrack", "--ctstate", "INVALID")
@@ -54,14 +53,14 @@ class Draft:
 # ---- to words
 
 
-def canonical(address: Address | Network) -> str:
+def canonical(address: model.Address | model.Network) -> str:
     """An address or network as iptables-save prints it, a single host with its prefix length."""
     if isinstance(address, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
         return "%s/%d" % (host(address), address.max_prefixlen)
     return "%s/%d" % (host(address.network_address), address.prefixlen)
 
 
-def host(address: Address) -> str:
+def host(address: model.Address) -> str:
     """An address as inet_ntop(3) writes it, which differs from Python for ::ffff:1.2.3.4."""
     if address.version == 4:
         return str(address)
@@ -71,7 +70,9 @@ def host(address: Address) -> str:
 def interface(name: str) -> str:
     """The name of an interface, unless iptables would give it another meaning."""
     if not can_be_named(name):
-        raise InvalidRequest("iptables cannot name the interface %s: use a name without + ! quotes or spaces." % name)
+        raise model.InvalidRequest(
+            "iptables cannot name the interface %s: use a name without + ! quotes or spaces." % name
+        )
     return name
 
 
@@ -80,30 +81,30 @@ def can_be_named(name: str) -> bool:
     return not (name.endswith("+") or name[:1] in ("-", "!") or _UNSAFE.search(name))
 
 
-def source(network: Network) -> Rule:
+def source(network: model.Network) -> Rule:
     """The words for a source network; none for everyone."""
     return ("-s", canonical(network)) if network.prefixlen else ()
 
 
-def destination(network: Network) -> Rule:
+def destination(network: model.Network) -> Rule:
     """The words for a destination network; none for everyone."""
     return ("-d", canonical(network)) if network.prefixlen else ()
 
 
-def out_by(out: OutInterface) -> Rule:
+def out_by(out: model.OutInterface) -> Rule:
     """The words for an outgoing interface; none for any."""
     if not out.name:
         return ()
     return ("!", "-o", interface(out.name)) if out.inverted else ("-o", interface(out.name))
 
 
-def service(protocol: str, ports: PortRange | None) -> Rule:
+def service(protocol: str, ports: model.PortRange | None) -> Rule:
     """The words for a protocol and the ports of the destination."""
     words: Rule = ("-p", protocol) if protocol else ()
     if ports is None:
         return words
     if protocol not in _WITH_PORTS:
-        raise InvalidRequest("The ports %s need one of the protocols %s." % (ports, ", ".join(_WITH_PORTS)))
+        raise model.InvalidRequest("The ports %s need one of the protocols %s." % (ports, ", ".join(_WITH_PORTS)))
     text = str(ports.first) if len(ports) == 1 else "%d:%d" % (ports.first, ports.last)
     return (*words, "-m", protocol, "--dport", text)
 
@@ -114,7 +115,9 @@ def comment(**values: str) -> Rule:
     if not text:
         return ()
     if any(_UNSAFE.search(value) for value in values.values()) or len(text.encode()) > _COMMENT_BYTES:
-        raise InvalidRequest("The comment of a rule cannot hold %s: use a short name without spaces or quotes." % text)
+        raise model.InvalidRequest(
+            "The comment of a rule cannot hold %s: use a short name without spaces or quotes." % text
+        )
     return ("-m", "comment", "--comment", text)
 
 
@@ -132,15 +135,15 @@ def each(read: t.Callable[[Options], Found | None], rules: t.Iterable[Options]) 
             yield found
 
 
-def network(rule: Options, option: str, version: int) -> Network:
+def network(rule: Options, option: str, version: int) -> model.Network:
     """The network in an option; everyone without the option."""
-    return ipaddress.ip_network(rule[option]) if option in rule else ANYWHERE[version]
+    return ipaddress.ip_network(rule[option]) if option in rule else model.ANYWHERE[version]
 
 
-def ports(rule: Options) -> PortRange:
+def ports(rule: Options) -> model.PortRange:
     """The ports of the destination."""
     first, unused, last = rule["--dport"].partition(":")
-    return PortRange(int(first), int(last or first))
+    return model.PortRange(int(first), int(last or first))
 
 
 def notes_of(rule: Options) -> dict[str, str]:

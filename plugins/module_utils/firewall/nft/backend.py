@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import typing as t
 
+from ... import marks, model
 from ...kernel.netfilter import Netfilter
-from ...marks import NFT_FAMILY, NFT_TABLE
-from ...model import Drop, FirewallState
-from ..backend import Backend, FirewallError, NoProgram, Snapshot, Trouble, first_line
+from .. import backend
 from . import names, table
 
 if t.TYPE_CHECKING:
-    from ...operations import Operation
+    from ... import operations
 
-_PLACE = (NFT_FAMILY, NFT_TABLE)
+_PLACE = (marks.NFT_FAMILY, marks.NFT_TABLE)
 _OWNED = (
     "Another program owns table %s %s, which nobody else can change; end that program, and the table goes." % _PLACE
 )
 
 
-class NftablesBackend(Backend):
+class NftablesBackend(backend.Backend):
     """nftables, through its own tool."""
 
     name = "nftables"
@@ -32,12 +31,12 @@ class NftablesBackend(Backend):
         self._text: str | None = None
         self._table: table.Table | None = None
 
-    def usable(self) -> Trouble | None:
+    def usable(self) -> backend.Trouble | None:
         try:
             self._listed()
-        except FirewallError as error:
+        except backend.FirewallError as error:
             # the second is the message of nft on a kernel without nf_tables
-            return Trouble(str(error), isinstance(error, NoProgram) or "not supported" in str(error))
+            return backend.Trouble(str(error), isinstance(error, backend.NoProgram) or "not supported" in str(error))
         return None
 
     def read(self) -> table.Table:
@@ -45,12 +44,12 @@ class NftablesBackend(Backend):
             out = self._listed()
             # the lines before the chains declare the table itself
             if '"owner"' in out.partition('{"chain"')[0]:
-                raise FirewallError(_OWNED)
+                raise backend.FirewallError(_OWNED)
             try:
                 self._table = table.parse(out) if out else table.Table()
             except ValueError as error:
                 # nft 1.0.6 stops in the middle of a table with an owner
-                raise FirewallError(_OWNED) from error
+                raise backend.FirewallError(_OWNED) from error
         return self._table
 
     def _listed(self) -> str:
@@ -58,25 +57,27 @@ class NftablesBackend(Backend):
         if self._text is None:
             rc, out, err = self.netfilter.run(["nft", "-j", "list", "table", *_PLACE], None)
             if rc != 0 and "No such file or directory" not in err:
-                raise FirewallError("nft does not work here: %s" % first_line(err))
+                raise backend.FirewallError("nft does not work here: %s" % backend.first_line(err))
             if rc == 0 and not out.startswith("{"):
-                raise FirewallError("nft does not work here: its output is not JSON: %s" % first_line(out))
+                raise backend.FirewallError(
+                    "nft does not work here: its output is not JSON: %s" % backend.first_line(out)
+                )
             self._text = out if rc == 0 else ""
         return self._text
 
-    def state(self, raw: object) -> FirewallState:
+    def state(self, raw: object) -> model.FirewallState:
         if not raw:
-            return FirewallState()
+            return model.FirewallState()
         from . import layout
 
         return layout.parse(t.cast("table.Table", raw))
 
-    def drops(self, raw: object) -> list[Drop]:
+    def drops(self, raw: object) -> list[model.Drop]:
         from .drops import read
 
         return list(read(t.cast("table.Table", raw)))
 
-    def expected(self, desired: FirewallState) -> table.Table:
+    def expected(self, desired: model.FirewallState) -> table.Table:
         return self._wanted(desired)
 
     def user_rules(self, raw: object) -> str:
@@ -88,14 +89,14 @@ class NftablesBackend(Backend):
             *_PLACE,
         )
 
-    def _wanted(self, desired: FirewallState) -> table.Table:
+    def _wanted(self, desired: model.FirewallState) -> table.Table:
         """Our table, with what is the user's in it as it is."""
         from . import layout
 
         wanted, theirs = layout.render(desired), self._theirs(desired)
         return table.Table({**wanted.chains, **theirs.chains}, {**theirs.sets, **wanted.sets})
 
-    def _theirs(self, desired: FirewallState) -> table.Table:
+    def _theirs(self, desired: model.FirewallState) -> table.Table:
         """What is the user's."""
         if _user_chain(self.read()) is None:
             return table.Table()
@@ -103,17 +104,17 @@ class NftablesBackend(Backend):
 
         return users.of_user(self.read(), layout.render(desired))
 
-    def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
+    def plan(self, raw: object, desired: model.FirewallState) -> list[operations.Operation]:
         current = t.cast("table.Table", raw)
         wanted = self._wanted(desired)
         text = table.difference(current, wanted)
         if not text:
             return []
-        from ...operations import LoadRules
+        from ... import operations
 
-        return [LoadRules(("nft", "-f", "-"), text, table.difference(wanted, current))]
+        return [operations.LoadRules(("nft", "-f", "-"), text, table.difference(wanted, current))]
 
-    def snapshot(self, desired: FirewallState) -> list[Snapshot]:
+    def snapshot(self, desired: model.FirewallState) -> list[backend.Snapshot]:
         from . import layout
 
         ours = table.difference(table.Table(), layout.render(desired))
@@ -128,7 +129,7 @@ class NftablesBackend(Backend):
             both = text + users.as_text(theirs, self.netfilter)
             trouble = users.trouble_with(both, self.netfilter)
             text = text if trouble else both
-        return [Snapshot("nft", ("nft", "-f"), text, trouble)]
+        return [backend.Snapshot("nft", ("nft", "-f"), text, trouble)]
 
 
 def _user_chain(current: table.Table) -> table.Chain | None:

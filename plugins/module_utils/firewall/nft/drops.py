@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...model import Drop
+from ... import model
 from .. import reasons
 from . import names
 from .table import Table
@@ -22,10 +22,10 @@ _REASONS = {
 }
 
 
-def read(table: Table) -> t.Iterator[Drop]:
+def read(table: Table) -> t.Iterator[model.Drop]:
     """The counts for each reason and bridge, and for reasons without a bridge."""
     for (place, what), packets in table.packets.items():
         if place in _REASONS:
-            yield Drop(what, _REASONS[place], packets)
+            yield model.Drop(what, _REASONS[place], packets)
         elif what in reasons.OF_THE_HOST:
-            yield Drop("", what, packets)
+            yield model.Drop("", what, packets)

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import typing as t
 
-from ...marks import LINK_GROUP
-from ...model import VERSIONS
+from ... import marks, model
 from .. import reasons
 from . import names
 from .table import Chain, Table
 from .words import Draft
 
-_ELSEWHERE = "iifgroup != %d oifgroup != %d" % (LINK_GROUP, LINK_GROUP)
+_ELSEWHERE = "iifgroup != %d oifgroup != %d" % (marks.LINK_GROUP, marks.LINK_GROUP)
 _FOREIGN = '%s counter drop comment "%s"' % (_ELSEWHERE, reasons.FOREIGN)
 # Bridges of container engines and virtual machines, including later ones, have rules of their own.
 _TRANSIT = {
     version: 'meta nfproto ipv%d %s meta iifkind != "bridge" meta oifkind != "bridge" counter drop comment "%s"'
     % (version, _ELSEWHERE, reasons.TRANSIT)
-    for version in VERSIONS
+    for version in model.VERSIONS
 }
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...model import FirewallState
+from ... import model
 from . import names
 from .table import Chain, Table, hook
 from .words import Draft
@@ -34,7 +34,7 @@ BASE_CHAINS = {
 _Item = t.TypeVar("_Item")
 
 
-def render(state: FirewallState) -> Table:
+def render(state: model.FirewallState) -> Table:
     """The table that holds ``state``."""
     draft = Draft()
     if state.policies:
@@ -57,14 +57,14 @@ def render(state: FirewallState) -> Table:
     return Table(chains, draft.sets)
 
 
-def parse(table: Table) -> FirewallState:
+def parse(table: Table) -> model.FirewallState:
     """The state in a table. Rules that are damaged beyond recognition are left out, and so rewritten."""
     if not table.chains:
-        return FirewallState()
+        return model.FirewallState()
     from . import forwarding, masquerades, policies, ports
 
     drop_foreign, transit = forwarding.parse(table)
-    return FirewallState(
+    return model.FirewallState(
         policies=frozenset(policies.parse(table)),
         masquerades=frozenset(masquerades.parse(table)),
         ports=frozenset(ports.parse(table)),

@@ -9,7 +9,7 @@ import ipaddress
 import re
 import typing as t
 
-from ...model import ANYWHERE, Masquerade, OutInterface
+from ... import model
 from .. import notes, reasons
 from . import names
 from .table import Chain, Table
@@ -27,7 +27,7 @@ _STRAYS = (
 # ---- to rules
 
 
-def render(masquerades: t.Collection[Masquerade], draft: Draft) -> None:
+def render(masquerades: t.Collection[model.Masquerade], draft: Draft) -> None:
     """The chains and sets of all masquerades: a rule each, which only packets from a masqueraded source reach."""
     dispatch = []
     for version, ip in IP.items():
@@ -43,7 +43,7 @@ def render(masquerades: t.Collection[Masquerade], draft: Draft) -> None:
     draft.chains[names.STRAYS] = _STRAYS
 
 
-def _rule(item: Masquerade) -> str:
+def _rule(item: model.Masquerade) -> str:
     ip = IP[item.source.version]
     words = []
     if item.source.prefixlen:
@@ -65,7 +65,7 @@ def _rule(item: Masquerade) -> str:
 # ---- from rules
 
 
-def parse(table: Table) -> t.Iterator[Masquerade]:
+def parse(table: Table) -> t.Iterator[model.Masquerade]:
     """The masquerades that a table holds."""
     for version, name in names.EGRESS_OF.items():
         for rule in table.chains.get(name, Chain()).rules:
@@ -85,14 +85,14 @@ _MASQUERADE = (
 )
 
 
-def _masquerade(rule: str, version: int) -> Masquerade | None:
+def _masquerade(rule: str, version: int) -> model.Masquerade | None:
     found = re.fullmatch(_MASQUERADE, rule)
     if found is None:
         return None
     exclude = (found["exclude"] or "").strip("{ }").split(", ")
-    return Masquerade(
-        source=ipaddress.ip_network(found["source"]) if found["source"] else ANYWHERE[version],
-        out=OutInterface(found["out"] or "", bool(found["inverted"])),
+    return model.Masquerade(
+        source=ipaddress.ip_network(found["source"]) if found["source"] else model.ANYWHERE[version],
+        out=model.OutInterface(found["out"] or "", bool(found["inverted"])),
         exclude=tuple(ipaddress.ip_network(word) for word in exclude if word),
         to_source=ipaddress.ip_address(found["to_source"]) if found["to_source"] else None,
         random_fully=bool(found["random"]),

@@ -9,7 +9,7 @@ import ipaddress
 import re
 import typing as t
 
-from ...model import ANYWHERE, BridgePolicy, Flow, Network
+from ... import model
 from ...records import replace
 from .. import notes, reasons
 from . import names
@@ -37,7 +37,7 @@ _OUTPUT = (
 # ---- to rules
 
 
-def render(policies: t.Sequence[BridgePolicy], draft: Draft) -> None:
+def render(policies: t.Sequence[model.BridgePolicy], draft: Draft) -> None:
     """The chains and sets of all policies."""
     for policy in policies:
         _put_policy(policy, draft)
@@ -116,7 +116,7 @@ def _into(draft: Draft) -> tuple[str, ...]:
     return (*rules, *draft.dropping(names.DROPPED_CLOSED, "oifname", reasons.CLOSED))
 
 
-def _put_policy(policy: BridgePolicy, draft: Draft) -> None:
+def _put_policy(policy: model.BridgePolicy, draft: Draft) -> None:
     bridge = link(policy.bridge)
     pair = "%s . %s" % (bridge, bridge)
     draft.put(names.BRIDGES, "ifname", bridge, Element(comment=notes.spell(network=policy.network)))
@@ -135,7 +135,7 @@ def _put_policy(policy: BridgePolicy, draft: Draft) -> None:
         _put_subnet(policy, subnet, draft)
 
 
-def _put_subnet(policy: BridgePolicy, subnet: Network, draft: Draft) -> None:
+def _put_subnet(policy: model.BridgePolicy, subnet: model.Network, draft: Draft) -> None:
     version = subnet.version
     kind = "ifname . %s" % ADDRESS[version]
     draft.put(names.INSIDE[version], kind, "%s . %s" % (link(policy.bridge), spell(subnet)), interval=True)
@@ -148,7 +148,7 @@ def _put_subnet(policy: BridgePolicy, subnet: Network, draft: Draft) -> None:
         draft.put(names.INSIDE[version], kind, "%s . %s" % (link(trusted), spell(subnet)), note, interval=True)
 
 
-def _flow_rule(bridge: str, flow: Flow) -> str:
+def _flow_rule(bridge: str, flow: model.Flow) -> str:
     """A rule for each flow, as flows may overlap and elements of a set may not.
 
     Its accept ends the base chain that jumped here: after ``guard``, the packet meets the rule again in ``forward``.
@@ -163,7 +163,7 @@ def _flow_rule(bridge: str, flow: Flow) -> str:
     return '%s accept comment "%s"' % (" ".join(words), notes.spell(bridge=bridge))
 
 
-def _host_rule(bridge: str, flow: Flow) -> str:
+def _host_rule(bridge: str, flow: model.Flow) -> str:
     """A rule for a flow to the host itself, which only endpoints can use."""
     return "iifname %s %s" % (link(bridge), _flow_rule(bridge, flow))
 
@@ -171,7 +171,7 @@ def _host_rule(bridge: str, flow: Flow) -> str:
 # ---- from rules
 
 
-def parse(table: Table) -> t.Iterator[BridgePolicy]:
+def parse(table: Table) -> t.Iterator[model.BridgePolicy]:
     """The policies that a table holds."""
     internal, direct_access, host_closed = (
         {key[0] for key, unused in keys(table, name, 1)}
@@ -180,7 +180,7 @@ def parse(table: Table) -> t.Iterator[BridgePolicy]:
     icc = {key[0] for key, unused in keys(table, names.ICC, 2)}
     subnets, flows, trusted = _subnets(table), _flows(table), _trusted(table)
     for (bridge,), element in keys(table, names.BRIDGES, 1):
-        yield BridgePolicy(
+        yield model.BridgePolicy(
             bridge=bridge,
             subnets=ordered(subnets.get(bridge, [])),
             internal=bridge in internal,
@@ -201,8 +201,8 @@ def _trusted(table: Table) -> dict[str, list[str]]:
     return found
 
 
-def _subnets(table: Table) -> dict[str, list[Network]]:
-    found: dict[str, list[Network]] = {}
+def _subnets(table: Table) -> dict[str, list[model.Network]]:
+    found: dict[str, list[model.Network]] = {}
     for name in names.INSIDE.values():
         for (bridge, text), element in keys(table, name, 2):
             network = attempt(ipaddress.ip_network, text)
@@ -211,8 +211,8 @@ def _subnets(table: Table) -> dict[str, list[Network]]:
     return found
 
 
-def _flows(table: Table) -> dict[str, list[Flow]]:
-    found: dict[str, list[Flow]] = {}
+def _flows(table: Table) -> dict[str, list[model.Flow]]:
+    found: dict[str, list[model.Flow]] = {}
     for rule in table.chains.get(names.ALLOW, Chain()).rules:
         flow = attempt(_flow, rule)
         # a rule with another spelling than ours was altered, and is ignored
@@ -232,19 +232,19 @@ _FLOW = (
 )
 
 
-def _flow(rule: str) -> tuple[str, Flow]:
+def _flow(rule: str) -> tuple[str, model.Flow]:
     found = re.fullmatch(_FLOW, rule)
     if found is None:
         raise ValueError(rule)
     to = ipaddress.ip_network(found["to"])
-    return found["bridge"], Flow(
-        source=ipaddress.ip_network(found["source"]) if found["source"] else ANYWHERE[to.version],
+    return found["bridge"], model.Flow(
+        source=ipaddress.ip_network(found["source"]) if found["source"] else model.ANYWHERE[to.version],
         to=to,
         protocol=found["ported"] or found["protocol"] or "",
         ports=ports(found["ports"]) if found["ports"] else None,
     )
 
 
-def _host_flow(rule: str) -> tuple[str, Flow]:
+def _host_flow(rule: str) -> tuple[str, model.Flow]:
     bridge, flow = _flow(rule.partition('" ')[2])
     return bridge, replace(flow, host=True)

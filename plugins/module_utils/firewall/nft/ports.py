@@ -8,8 +8,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ...marks import LINK_GROUP
-from ...model import ANYWHERE, PublishedPort
+from ... import marks, model
 from .. import notes
 from . import names
 from .table import Element, Table
@@ -26,7 +25,7 @@ _OURS = "-"
 # ---- to rules
 
 
-def render(ports: t.Sequence[PublishedPort], draft: Draft) -> None:
+def render(ports: t.Sequence[model.PublishedPort], draft: Draft) -> None:
     """The chains, maps and sets of all ports."""
     for port in ports:
         _put_port(port, draft)
@@ -73,7 +72,7 @@ def _restrictions(version: int, draft: Draft) -> t.Iterator[str]:
     key = "%s daddr . %s" % (ip, _PORT)
     bound, by_link, by_source = names.BOUND[version], names.BY_LINK[version], names.BY_SOURCE[version]
     if bound in draft.sets:
-        yield "%s @%s iifgroup != %d fib daddr . iif type != local return" % (key, bound, LINK_GROUP)
+        yield "%s @%s iifgroup != %d fib daddr . iif type != local return" % (key, bound, marks.LINK_GROUP)
     if by_link in draft.sets:
         yield "%s @%s %s . iifname != @%s return" % (key, by_link, key, names.LINKS[version])
     if by_source in draft.sets:
@@ -93,7 +92,7 @@ def _hairpins(versions: t.Container[int], draft: Draft) -> t.Iterator[str]:
         yield "ip saddr %s oifname @%s masquerade" % (LOOPBACK, names.TO_BRIDGE)
 
 
-def _put_port(port: PublishedPort, draft: Draft) -> None:
+def _put_port(port: model.PublishedPort, draft: Draft) -> None:
     note = notes.spell(bridge=port.bridge, network=port.network, way="any" if port.any_way else "") or _OURS
     if len(port.host_ports) > 1 and port.host_ports.first == port.container_port:
         _put_range(port, note, draft)
@@ -109,7 +108,7 @@ def _put_port(port: PublishedPort, draft: Draft) -> None:
     _put_restrictions(port, draft)
 
 
-def _put_range(port: PublishedPort, note: str, draft: Draft) -> None:
+def _put_range(port: model.PublishedPort, note: str, draft: Draft) -> None:
     address = ADDRESS[port.container_ip.version]
     family = names.RANGES if port.host_ip is None else names.RANGES_AT
     name, kind, key = _where(port, family)
@@ -117,7 +116,7 @@ def _put_range(port: PublishedPort, note: str, draft: Draft) -> None:
     draft.put(name, kind, key + str(port.host_ports), element, data_type=address, interval=True)
 
 
-def _put_each(port: PublishedPort, note: str, draft: Draft) -> None:
+def _put_each(port: model.PublishedPort, note: str, draft: Draft) -> None:
     """An element for each port. nft cannot express the kernel's shifted ranges, so these are in the comment."""
     if len(port.host_ports) > 1:
         note = ("%s range=%s:%d" % (note, port.host_ports, port.container_port)).strip()
@@ -128,7 +127,7 @@ def _put_each(port: PublishedPort, note: str, draft: Draft) -> None:
         draft.put(name, kind, key + str(port.host_ports.first + offset), element, data_type=data_type)
 
 
-def _where(port: PublishedPort, family: t.Mapping[int, str]) -> tuple[str, str, str]:
+def _where(port: model.PublishedPort, family: t.Mapping[int, str]) -> tuple[str, str, str]:
     """The map that a port goes into, the type of its key, and the key without the number."""
     version = port.container_ip.version
     if port.host_ip is None:
@@ -136,10 +135,10 @@ def _where(port: PublishedPort, family: t.Mapping[int, str]) -> tuple[str, str, 
     return family[version], "%s . %s" % (ADDRESS[version], _SERVICE), "%s . %s . " % (port.host_ip, port.protocol)
 
 
-def _put_restrictions(port: PublishedPort, draft: Draft) -> None:
+def _put_restrictions(port: model.PublishedPort, draft: Draft) -> None:
     version = port.container_ip.version
     kind = "%s . %s" % (ADDRESS[version], _SERVICE)
-    where = spell(ANYWHERE[version]) if port.host_ip is None else str(port.host_ip)
+    where = spell(model.ANYWHERE[version]) if port.host_ip is None else str(port.host_ip)
     host = "%s . %s . %s" % (where, port.protocol, port.host_ports)
     # packets to 127.0.0.0/8 from outside have been dropped before
     if port.bound and port.host_ip is not None and not port.host_ip.is_loopback:
@@ -158,11 +157,11 @@ def _put_restrictions(port: PublishedPort, draft: Draft) -> None:
 # ---- from rules
 
 
-def parse(table: Table) -> t.Iterator[PublishedPort]:
+def parse(table: Table) -> t.Iterator[model.PublishedPort]:
     """The ports that a table publishes."""
     for version in IP:
         limits = _limits(table, version)
-        seen: set[PublishedPort] = set()
+        seen: set[model.PublishedPort] = set()
         for family, fields in ((names.PORTS, 2), (names.PORTS_AT, 3), (names.RANGES, 2), (names.RANGES_AT, 3)):
             for key, element in keys(table, family[version], fields):
                 port = attempt(_port, key, element, limits)
@@ -186,7 +185,7 @@ def _limits(table: Table, version: int) -> _Limits:
     return limits
 
 
-def _port(key: t.Sequence[str], element: Element, limits: _Limits) -> PublishedPort:
+def _port(key: t.Sequence[str], element: Element, limits: _Limits) -> model.PublishedPort:
     host, protocol, ports = key if len(key) == 3 else ("", *key)
     host_ip = ipaddress.ip_address(host) if host else None
     target, unused, first = element.data.partition(" . ")
@@ -202,12 +201,12 @@ def _port(key: t.Sequence[str], element: Element, limits: _Limits) -> PublishedP
         # an element that no longer fits into its range was altered, and counts alone
         if host_ports.first - whole.first == container_port - int(first):
             host_ports, container_port = whole, int(first)
-    where = host or spell(ANYWHERE[container_ip.version])
+    where = host or spell(model.ANYWHERE[container_ip.version])
     limit = limits.get((where, protocol, str(host_ports)))
     links, sources = limit if limit is not None else ([], [])
     if limit is not None and not links and not sources:
         raise ValueError("a port that was limited must not come back without its limits")
-    return PublishedPort(
+    return model.PublishedPort(
         protocol=protocol,
         host_ports=host_ports,
         container_ip=container_ip,

@@ -15,7 +15,7 @@ import json
 import typing as t
 from dataclasses import field
 
-from ...marks import NFT_FAMILY, NFT_TABLE
+from ... import marks
 from ...records import dataclass
 from ..protocols import protocol_name
 
@@ -274,16 +274,16 @@ def difference(current: Table, desired: Table) -> str:
     Every ``add`` in it may be repeated: if the object exists, it changes nothing.
     """
     if not desired:
-        return "delete table %s %s\n" % (NFT_FAMILY, NFT_TABLE) if current else ""
+        return "delete table %s %s\n" % (marks.NFT_FAMILY, marks.NFT_TABLE) if current else ""
     lines = _clear_chains(current, desired) + _drop_elements(current, desired) + _drop_objects(current, desired)
     lines += _add_objects(current, desired) + _add_elements(current, desired) + _add_rules(current, desired)
     if not lines:
         return ""
-    return "\n".join(["add table %s %s" % (NFT_FAMILY, NFT_TABLE), *lines]) + "\n"
+    return "\n".join(["add table %s %s" % (marks.NFT_FAMILY, marks.NFT_TABLE), *lines]) + "\n"
 
 
 def _command(verb: str, kind: str, name: str, rest: str = "") -> str:
-    return ("%s %s %s %s %s %s" % (verb, kind, NFT_FAMILY, NFT_TABLE, name, rest)).rstrip()
+    return ("%s %s %s %s %s %s" % (verb, kind, marks.NFT_FAMILY, marks.NFT_TABLE, name, rest)).rstrip()
 
 
 def _stale_chains(current: Table, desired: Table) -> list[str]:

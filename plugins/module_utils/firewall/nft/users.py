@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 
+from ... import marks
 from ...kernel.netfilter import Netfilter
-from ...marks import NFT_FAMILY, NFT_TABLE
-from ..backend import first_line
+from .. import backend
 from . import names
 from .table import Chain, Set, Table
 
-_PLACE = "%s %s" % (NFT_FAMILY, NFT_TABLE)
+_PLACE = "%s %s" % (marks.NFT_FAMILY, marks.NFT_TABLE)
 _TRIAL = _PLACE + "_trial"
 # Rules in the spelling of table.py, with some statements as JSON.
 _LEADS_TO = re.compile(r'(?:\b(?:jump|goto) |"target": ")([^\s"]+)')
@@ -51,7 +51,7 @@ def _named(what: re.Pattern[str], chain: Chain) -> list[str]:
 def as_text(theirs: Table, netfilter: Netfilter) -> str:
     """The text for nft that adds them to our table, without counters and without elements that packets have added."""
     # nft 1.0.6 lists only the first of several chains or sets
-    listed = netfilter.run(["nft", "-s", "list", "table", NFT_FAMILY, NFT_TABLE], None)[1]
+    listed = netfilter.run(["nft", "-s", "list", "table", marks.NFT_FAMILY, marks.NFT_TABLE], None)[1]
     blocks = {(found[1], found[2]): found[0] for found in _BLOCK.finditer(listed)}
     wanted = [(known.kind, name) for name, known in sorted(theirs.sets.items())]
     wanted += [("chain", name) for name in sorted(theirs.chains)]
@@ -65,4 +65,4 @@ def _lasting(block: str) -> str:
 def trouble_with(text: str, netfilter: Netfilter) -> str:
     """Why nft would not load this text, which makes our table, into an empty packet filter; empty if it would."""
     code, unused, errors = netfilter.run(["nft", "-c", "-f", "-"], text.replace(_PLACE, _TRIAL))
-    return first_line(errors) if code else ""
+    return backend.first_line(errors) if code else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ...model import Network, PortRange
+from ... import model
 from .. import reasons
 from .table import Element, Set, Table
 
@@ -57,15 +57,15 @@ def link(name: str) -> str:
     return '"%s"' % name
 
 
-def spell(network: Network) -> str:
+def spell(network: model.Network) -> str:
     """A network as nft prints it: a host without its prefix length."""
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
-def ports(text: str) -> PortRange:
+def ports(text: str) -> model.PortRange:
     """A port, or the first and the last one of a range."""
     first, unused, last = text.partition("-")
-    return PortRange(int(first), int(last or first))
+    return model.PortRange(int(first), int(last or first))
 
 
 def keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], Element]]:
@@ -86,11 +86,11 @@ def attempt(parse: t.Callable[..., Found], *values: object) -> Found | None:
         return None
 
 
-def ordered(networks: t.Iterable[Network]) -> tuple[Network, ...]:
+def ordered(networks: t.Iterable[model.Network]) -> tuple[model.Network, ...]:
     """Networks in the order of the model: IPv4 first, then by address."""
     return tuple(sorted(networks, key=lambda network: (network.version, network)))
 
 
-def parsed(networks: t.Iterable[str]) -> tuple[Network, ...]:
+def parsed(networks: t.Iterable[str]) -> tuple[model.Network, ...]:
     """Networks from their texts, in that order; ValueError when one is not a network."""
     return ordered(ipaddress.ip_network(text) for text in networks)

@@ -114,7 +114,7 @@ def test_the_states_need_every_name_that_there_is() -> None:
 
     assert constants(nft_names) == {name for table in tables for name in (*table.chains, *table.sets)}
     written = {generic(name) for rules in rulesets for unused, name in rules.chains}
-    names = constants(iptables_names) - {iptables_names.CHAIN_PREFIX, iptables_names.USERS[1]}
+    names = constants(iptables_names) - {iptables_names.USERS[1]}
     assert {generic(name) for name in names} == written
 
 

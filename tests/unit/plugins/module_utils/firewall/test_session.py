@@ -17,6 +17,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.backen
     NoProgram,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import PortFlows
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -29,7 +30,6 @@ from ansible_collections.dockerless.network.plugins.module_utils.operations impo
     ForgetFlows,
     LoadRules,
     Operation,
-    PortFlows,
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.iptables_in_memory import (
     Host as Iptables,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.kernel import diag, listed, processes
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import diag, listed, netlink, processes
 from ansible_collections.dockerless.network.plugins.module_utils.model import Listener, PortRange, PublishedPort
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
@@ -70,7 +70,7 @@ def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, protocol: int) -> None:
             raise OSError("Protocol not supported")
 
-    monkeypatch.setattr(diag, "NetlinkSocket", Refused)
+    monkeypatch.setattr(netlink, "NetlinkSocket", Refused)
 
 
 @pytest.mark.usefixtures("undiagnosed")
@@ -153,7 +153,7 @@ def diagnosed(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[bytes]]:
         def dump(self, kind: int, body: bytes) -> Iterator[bytes]:
             return iter(answers.get(body[0], []))
 
-    monkeypatch.setattr(diag, "NetlinkSocket", Opened)
+    monkeypatch.setattr(netlink, "NetlinkSocket", Opened)
     return answers
 
 
