@@ -63,29 +63,27 @@ class Injection:
         try:
             outer.request(RTM_NEWLINK, _pair(self._name, self._uplink.mac, namespace), netlink.NEW)
             self._stack.callback(self._remove, outer)
-            self._frames = self._visitor.visit(namespace, lambda: self._door(inner))
+            self._frames = self._visitor.visit(namespace, self._door)
             self._stack.callback(self._frames.close)
         finally:
             os.close(namespace)
-        self._without_ipv6()
+        _without_ipv6(self._name)
         outer.request(RTM_NEWLINK, _up(self._name))
         self._redirect()
+        # Last: a link that is up before its other end sends nothing, and says so to nobody, until the kernel has found
+        # the time to give it a queue.
+        inner.request(RTM_NEWLINK, _up(_INSIDE))
 
     def _room(self) -> tuple[netlink.NetlinkSocket, int]:
         """A namespace of our own."""
         unshare_network()
         return netlink.NetlinkSocket(), os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _door(self, inner: netlink.NetlinkSocket) -> socket.socket:
-        inner.request(RTM_NEWLINK, _up(_INSIDE))
+    def _door(self) -> socket.socket:
+        _without_ipv6(_INSIDE)
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         opened.bind((_INSIDE, 0))
         return opened
-
-    def _without_ipv6(self) -> None:
-        """Turn IPv6 off, so that the new link sends nothing but the probe."""
-        with contextlib.suppress(OSError), open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % self._name, "w") as file:
-            file.write("1")
 
     def _redirect(self) -> None:
         match = ["protocol", "ipv6" if self.packet.version == 6 else "ip", "u32", "match", "u32", "0", "0"]
@@ -136,6 +134,12 @@ class Listener:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _without_ipv6(link: str) -> None:
+    """Turn IPv6 off, so that a new link sends nothing but the probe."""
+    with contextlib.suppress(OSError), open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % link, "w") as file:
+        file.write("1")
 
 
 def _name(name: str) -> bytes:
