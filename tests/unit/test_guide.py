@@ -18,6 +18,7 @@ import yaml
 
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind, Request
+from ansible_collections.dockerless.network.plugins.module_utils.kinds import boot
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     ask,
@@ -105,3 +106,10 @@ def test_the_task_list_of_single_modules_is_complete_and_idempotent() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
 def test_every_yaml_block_can_be_read(page: Path) -> None:
     assert examples(page)
+
+
+def test_the_page_on_boot_names_every_file_that_a_host_has_for_it() -> None:
+    text = (GUIDE.parent / "boot.rst").read_text()
+    # files that differ in their ends are named in one line, and drop-ins are named for all units
+    known = ({path, Path(path).name, f"``{Path(path).suffix}``"} for path in boot._ours())
+    assert [names for names in known if not any(name in text for name in names)] == []
