@@ -230,12 +230,13 @@ def rolling_change(world: World, clients: Clients) -> None:
     back["endpoints"].pop(0)
     step("its endpoint goes")
 
-    twin = {"name": "proxy2", "services": ["nginx2"], "aliases": ["self"]}
+    twin = {"name": "proxy2", "services": ["nginx2"]}
     front["endpoints"].append(twin)
     step("a twin of nginx comes")
     assert world.listens("proxy2", 80)
-    proxy["publish"], twin["publish"] = [], ports
-    step("it takes the ports of the first one")
+    proxy.update(publish=[], aliases=[])
+    twin.update(publish=ports, aliases=["self"])
+    step("it takes the ports and the alias of the first one", pause=KNOWN_SECONDS)
     front["endpoints"].remove(proxy)
     step("the first one goes")
 
