@@ -28,7 +28,7 @@ pytestmark = pytest.mark.once
 
 HOST = "h1"
 KILLS = int(os.environ.get("DOCKERLESS_KILLS", "6"))
-SEED = int(os.environ.get("DOCKERLESS_SEED", "1"))
+SEED = int(os.environ.get("DOCKERLESS_SEED", "4"))
 # A poll that takes longer is a failure: as long as resolvers wait before they ask again (resolv.conf(5), timeout).
 POLL_SECONDS = 5.0
 # Each port with how long its client waits between two polls: through all of the stack, no further than nginx, by a name
