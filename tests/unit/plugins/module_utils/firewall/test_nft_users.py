@@ -22,51 +22,51 @@ BLUE = FirewallState(frozenset([BridgePolicy("br-blue", (ip_network("10.20.0.0/2
 OURS = render(BLUE)
 # As nft prints them.
 LISTED = """table inet dockerless {
-	set banned {
-		type ipv4_addr
-		flags dynamic,timeout
-		elements = { 192.0.2.1 timeout 1h,
-			192.0.2.2 timeout 1h }
-	}
+    set banned {
+        type ipv4_addr
+        flags dynamic,timeout
+        elements = { 192.0.2.1 timeout 1h,
+            192.0.2.2 timeout 1h }
+    }
 
-	set bridges {
-		type ifname
-		elements = { "br-blue" }
-	}
+    set bridges {
+        type ifname
+        elements = { "br-blue" }
+    }
 
-	set good {
-		type ipv4_addr
-		elements = { 192.0.2.3 }
-	}
+    set good {
+        type ipv4_addr
+        elements = { 192.0.2.3 }
+    }
 
-	chain user {
-		ip saddr @good accept
-		ip protocol vmap { tcp : jump mine }
-	}
+    chain user {
+        ip saddr @good accept
+        ip protocol vmap { tcp : jump mine }
+    }
 
-	chain mine {
-		limit rate 10/second counter drop
-	}
+    chain mine {
+        limit rate 10/second counter drop
+    }
 }
-"""
+""".replace(" " * 4, "\t")
 KEPT = """table inet dockerless {
-	set banned {
-		type ipv4_addr
-		flags dynamic,timeout
-	}
-	set good {
-		type ipv4_addr
-		elements = { 192.0.2.3 }
-	}
-	chain mine {
-		limit rate 10/second counter drop
-	}
-	chain user {
-		ip saddr @good accept
-		ip protocol vmap { tcp : jump mine }
-	}
+    set banned {
+        type ipv4_addr
+        flags dynamic,timeout
+    }
+    set good {
+        type ipv4_addr
+        elements = { 192.0.2.3 }
+    }
+    chain mine {
+        limit rate 10/second counter drop
+    }
+    chain user {
+        ip saddr @good accept
+        ip protocol vmap { tcp : jump mine }
+    }
 }
-"""
+""".replace(" " * 4, "\t")
 VMAP = json.dumps({"vmap": {"key": "x", "data": {"set": [["tcp", {"jump": {"target": "mine"}}]]}}})
 UPDATE = json.dumps({"set": {"op": "add", "elem": {"elem": {"timeout": 600}}, "set": "@banned"}})
 
