@@ -117,9 +117,9 @@ class Settings:
         return found + [str(prefix) for prefix in sorted(prefixes) if not str(prefix).startswith("/usr")]
 
 
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether a condition becomes true before our patience ends."""
-    deadline = time.monotonic() + PATIENCE
+def eventually(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
+    """Whether a condition becomes true before our patience ends, in seconds."""
+    deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
             return False
