@@ -110,6 +110,6 @@ class MountFor(operations.Operation):
 
     def _all(self) -> t.Iterator[tuple[str, ...]]:
         for place, path in self.mounts:
-            if place in self.deleted:
+            for unused in range(self.deleted.count(place)):
                 yield ("nsenter", "--target", str(self.pid), "--mount", "umount", place)
             yield ("systemctl", "bind", "--read-only", self.unit, path, place)

@@ -10,7 +10,7 @@ import typing as t
 from .. import arguments, engine, marks, model, operations
 from .. import parsing as read
 from ..firewall.choice import BACKEND
-from ..ownership import Holding
+from ..ownership import Holding, named
 from ..records import replace
 from ..unit_operations import DaemonReload, MountFor, UnitVerb
 from ..world import Claims, World
@@ -218,7 +218,7 @@ _DONE = {"restart": "restarted", "stop": "stopped"}
 
 def _asker(item: model.EndpointService) -> str:
     """The owner of a request for a unit."""
-    return "endpoint %s" % item.endpoint if item.endpoint else "namespace %s" % item.netns
+    return "endpoint %s" % named(item.network, item.endpoint) if item.endpoint else "namespace %s" % item.netns
 
 
 def _runs(unit: Unit, netns: str, world: World) -> str:

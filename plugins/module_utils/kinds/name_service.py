@@ -97,7 +97,8 @@ class Service:
             self._world.afterwards.append(DaemonReload())
         anew = bool(steps) or lost or unserved or stale or not self._runs()
         if anew:
-            self._world.afterwards.append(_verb("restart" if self._runs() else "start"))
+            # A server that loses a namespace starts again by itself, and a start would wait for that one.
+            self._world.afterwards.append(_verb("restart" if self._world.unit(marks.NAMES_UNIT).runs else "start"))
         if not self._world.file(_WANTED):
             self._world.afterwards.append(UnitVerb("enable", (marks.NAMES_UNIT,)))
         self._world.put_unit(marks.NAMES_UNIT, runs=True, enabled=True, netns="", anew=anew)
