@@ -6,21 +6,21 @@
 from __future__ import annotations
 
 from ..kernel.host import Host
-from .facts import Facts, Run
 from .question import Question, answer, find_start
+from .topology import Run, Topology
 from .trail import Oracle, Trail
 
 
 def check(host: Host, run: Run, question: Question) -> dict[str, object]:
     """The answer, as the module returns it."""
-    facts = Facts(host, run)
+    topology = Topology(host, run)
     try:
-        start = find_start(facts, question)
+        start = find_start(topology, question)
         if question.active:
             from .probe import ask
 
-            return ask(facts, start, question)
+            return ask(topology, start, question)
         trail = Trail(Oracle())
-        return answer(start.walk(facts, trail), trail, start)
+        return answer(start.walk(topology, trail), trail, start)
     finally:
-        facts.close()
+        topology.close()

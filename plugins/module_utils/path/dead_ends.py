@@ -12,8 +12,8 @@ import typing as t
 from .. import model
 from ..kernel import netlink
 from ..kernel.requests import RTM_GETROUTE, RTM_GETRULE, rules_of
-from .facts import MAIN, ROUTE_HEADER, ROUTE_KINDS, Node, network_of, table_words
 from .packet import Packet
+from .topology import MAIN, ROUTE_HEADER, ROUTE_KINDS, Node, network_of, table_words
 
 _ACTIONS = {"blackhole": 6, "unreachable": 7, "prohibit": 8}  # FR_ACT_*
 _KINDS = {name: number for number, name in ROUTE_KINDS.items()}

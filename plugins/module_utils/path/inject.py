@@ -20,9 +20,9 @@ from ..kernel.errors import CommandError, KernelError
 from ..kernel.namespaces import OWN_NAMESPACE, Visitor, unshare_network
 from ..kernel.requests import RTM_DELLINK, RTM_NEWLINK
 from .checkpoints import Probe
-from .facts import Facts
 from .packet import Packet
 from .sums import checksum
+from .topology import Topology
 
 _LINK = struct.Struct("=BxHiII")
 _IFF_UP = 1
@@ -36,10 +36,10 @@ _TTL = 64
 class Injection:
     """Sends one packet into the uplink; to be closed."""
 
-    def __init__(self, facts: Facts, uplink: str, packet: Packet) -> None:
+    def __init__(self, topology: Topology, uplink: str, packet: Packet) -> None:
         self.errno = 0
-        self._facts = facts
-        self._uplink = facts.host.nics[uplink]
+        self._topology = topology
+        self._uplink = topology.host.nics[uplink]
         self._port = _PORTS[0] + struct.unpack("=I", os.urandom(4))[0] % _PORTS[1]
         self.packet = packet.at(sport=self._port)
         self.probe = Probe(packet.number, (self._port,))
@@ -92,7 +92,7 @@ class Injection:
             ["tc", "qdisc", "add", "dev", self._name, "clsact"],
             ["tc", "filter", "add", "dev", self._name, "ingress", *match, *action],
         ):
-            code, unused, errors = self._facts.run(argv, None)
+            code, unused, errors = self._topology.run(argv, None)
             if code:
                 raise CommandError(argv, code, errors)
 

@@ -20,13 +20,13 @@ from ..kernel.errors import HostError
 from ..records import replace
 from . import flows
 from .checkpoints import Checkpoints, Probe
-from .facts import Facts, Nic, Node
 from .packet import Packet
 from .question import Question, Start, answer
 from .seen import seen
 from .sightings import Sightings, Watch
 from .sums import checksum
 from .taps import Tap
+from .topology import Nic, Node, Topology
 from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Hopeful, Mark, Oracle, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 from .wire import Wire
@@ -57,14 +57,14 @@ class Sender(t.Protocol):
         """Be done."""
 
 
-def ask(facts: Facts, start: Start, question: Question) -> dict[str, object]:
+def ask(topology: Topology, start: Start, question: Question) -> dict[str, object]:
     """The answer to the question by a real packet."""
     hopeful = Trail(Hopeful())
-    start.walk(facts, hopeful)
-    nodes = _nodes(facts, start, hopeful)
-    sender = _sender(facts, start, question)
+    start.walk(topology, hopeful)
+    nodes = _nodes(topology, start, hopeful)
+    sender = _sender(topology, start, question)
     if isinstance(sender, Verdict):
-        return _not_sent(facts, start, sender)
+        return _not_sent(topology, start, sender)
     with contextlib.ExitStack() as stack:
         stack.callback(sender.close)
         watches = [stack.enter_context(contextlib.closing(w)) for w in _watches(nodes, hopeful, sender.probe)]
@@ -81,17 +81,17 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, object]:
                 return _nobody_came(start, question)
             start = replace(start, packet=start.packet.at(source=came.source, sport=came.sport))
         trail = Trail(sightings)
-        verdict = _judged(start.walk(facts, trail), sender, sightings, start)
+        verdict = _judged(start.walk(topology, trail), sender, sightings, start)
         found = answer(verdict, trail, start)
-        found["seen"] = list(seen(Wire(facts, trail), sightings))
+        found["seen"] = list(seen(Wire(topology, trail), sightings))
         found["conntrack"] = list(_entries(nodes, sightings))
         return found
 
 
-def _not_sent(facts: Facts, start: Start, why: Verdict) -> dict[str, object]:
+def _not_sent(topology: Topology, start: Start, why: Verdict) -> dict[str, object]:
     """Only the static walk is left; what it does not find was in the way of sending."""
     trail = Trail(Oracle())
-    verdict = start.walk(facts, trail)
+    verdict = start.walk(topology, trail)
     return answer(verdict if verdict.verdict not in (ARRIVES, NOT_KNOWN) else why, trail, start)
 
 
@@ -104,12 +104,12 @@ def _nobody_came(start: Start, question: Question) -> dict[str, object]:
 # ---- watching
 
 
-def _nodes(facts: Facts, start: Start, hopeful: Trail) -> list[Node]:
+def _nodes(topology: Topology, start: Start, hopeful: Trail) -> list[Node]:
     """The stacks that the packet may pass, the sender's first."""
     names = {mark.node for mark in hopeful.marks}
-    found = [start.node, facts.host]
-    found += [node for node in facts.known() if node.name in names]
-    owner = facts.owner(start.packet.to)
+    found = [start.node, topology.host]
+    found += [node for node in topology.known() if node.name in names]
+    owner = topology.owner(start.packet.to)
     found += [owner] if owner is not None else []
     return list(dict.fromkeys(found))
 
@@ -224,9 +224,9 @@ def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start)
 # ---- senders
 
 
-def _sender(facts: Facts, start: Start, question: Question) -> Sender | Verdict:
+def _sender(topology: Topology, start: Start, question: Question) -> Sender | Verdict:
     if start.nic is not None:
-        return _from_outside(facts, start, start.nic, question)
+        return _from_outside(topology, start, start.nic, question)
     kinds: dict[str, t.Callable[[Packet, int], Sender]] = {"tcp": _Tcp, "udp": _Udp, "icmp": _Echo}
     make = functools.partial(kinds[start.packet.protocol], start.packet, question.size)
     try:
@@ -236,17 +236,17 @@ def _sender(facts: Facts, start: Start, question: Question) -> Sender | Verdict:
         return Verdict(LOST, "address", at(start.node), reason, "Give the address back, or ask with another one.")
 
 
-def _from_outside(facts: Facts, start: Start, nic: Nic, question: Question) -> Sender | Verdict:
+def _from_outside(topology: Topology, start: Start, nic: Nic, question: Question) -> Sender | Verdict:
     from .inject import Injection, Listener
 
     if question.inject:
         try:
-            return Injection(facts, nic.name, start.packet)
+            return Injection(topology, nic.name, start.packet)
         except HostError as error:
             return Verdict(NOT_KNOWN, "uplink", at(start.node, nic), str(error), "Ask again with inject: false.")
     # Behind a translation the packet has another port, by which it is told from others as well.
     hopeful = Trail(Hopeful())
-    start.walk(facts, hopeful)
+    start.walk(topology, hopeful)
     return Listener(start.packet, tuple(dict.fromkeys([start.packet.dport, *hopeful.ports])))
 
 

@@ -9,8 +9,8 @@ import ipaddress
 
 from .. import model
 from ..records import dataclass, replace
-from .facts import Facts, Nic, Node
 from .packet import Packet
+from .topology import Nic, Node, Topology
 from .trail import Trail, Verdict
 from .walk import Walk
 
@@ -41,9 +41,9 @@ class Start:
     packet: Packet
     nic: Nic | None = None
 
-    def walk(self, facts: Facts, trail: Trail) -> Verdict:
+    def walk(self, topology: Topology, trail: Trail) -> Verdict:
         """Follow the packet."""
-        walk = Walk(facts, trail)
+        walk = Walk(topology, trail)
         return walk.from_outside(self.nic, self.packet) if self.nic else walk.from_node(self.node, self.packet)
 
 
@@ -74,13 +74,13 @@ def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
 # ---- from words to a packet
 
 
-def find_start(facts: Facts, question: Question) -> Start:
+def find_start(topology: Topology, question: Question) -> Start:
     """The first packet of the question; InvalidRequest if a part of it has no meaning on this host.
 
     The source port is left to the kernel, so the walk does not know it.
     """
-    origin = None if question.origin == OUTSIDE else _node(facts, question.origin, "from")
-    to = _address(facts, origin, question)
+    origin = None if question.origin == OUTSIDE else _node(topology, question.origin, "from")
+    to = _address(topology, origin, question)
     packet = Packet(
         source=ipaddress.ip_address("::" if to.version == 6 else "0.0.0.0"),
         to=to,
@@ -90,21 +90,21 @@ def find_start(facts: Facts, question: Question) -> Start:
     )
     source = _given_source(question, to)
     if origin is None:
-        return _from_outside(facts, packet, source)
+        return _from_outside(topology, packet, source)
     return Start(origin, packet.at(source=source or _own_source(origin, packet)))
 
 
-def _node(facts: Facts, name: str, option: str) -> Node:
+def _node(topology: Topology, name: str, option: str) -> Node:
     if name == HOST_NAME:
-        return facts.host
-    endpoint = name.partition(".")[0] if name not in facts.names() else name
-    if endpoint not in facts.names():
+        return topology.host
+    endpoint = name.partition(".")[0] if name not in topology.names() else name
+    if endpoint not in topology.names():
         others = "; host is the host itself, and outside is everybody else" if option == "from" else ""
         raise model.InvalidRequest(
             "%s: there is no endpoint %s on this host; there are %s%s."
-            % (option, name, ", ".join(sorted(facts.names())[:20]) or "none", others)
+            % (option, name, ", ".join(sorted(topology.names())[:20]) or "none", others)
         )
-    return facts.node(model.Place(netns=endpoint))
+    return topology.node(model.Place(netns=endpoint))
 
 
 def _given_source(question: Question, to: model.Address) -> model.Address | None:
@@ -119,13 +119,13 @@ def _given_source(question: Question, to: model.Address) -> model.Address | None
     return source
 
 
-def _address(facts: Facts, origin: Node | None, question: Question) -> model.Address:
+def _address(topology: Topology, origin: Node | None, question: Question) -> model.Address:
     try:
         return ipaddress.ip_address(question.to)
     except ValueError:
         pass
-    node = _node(facts, question.to, "to")
-    own = _addresses(facts, node, question.to)
+    node = _node(topology, question.to, "to")
+    own = _addresses(topology, node, question.to)
     if question.source_address:
         version = 6 if ":" in question.source_address else 4
         own = [one for one in own if one.version == version]
@@ -136,19 +136,19 @@ def _address(facts: Facts, origin: Node | None, question: Question) -> model.Add
     return min(near or own, key=lambda one: one.version)
 
 
-def _addresses(facts: Facts, node: Node, name: str) -> list[model.Address]:
+def _addresses(topology: Topology, node: Node, name: str) -> list[model.Address]:
     network = "" if node.is_host or node.name == name else name.partition(".")[2]
     nics = [
-        nic for nic in node.nics.values() if nic.name != "lo" and (not network or _is_of(facts, node, nic, network))
+        nic for nic in node.nics.values() if nic.name != "lo" and (not network or _is_of(topology, node, nic, network))
     ]
     if node.is_host:
         nics = [nic for nic in nics if not nic.is_ours]
     return [one.ip for nic in nics for one in nic.addresses if not one.is_link_local]
 
 
-def _is_of(facts: Facts, node: Node, nic: Nic, network: str) -> bool:
+def _is_of(topology: Topology, node: Node, nic: Nic, network: str) -> bool:
     """Whether a link belongs to a network; the mark is on the host's end."""
-    end = facts.peer(node, nic)
+    end = topology.peer(node, nic)
     return network in (nic.network, end[1].network if end is not None else "")
 
 
@@ -158,9 +158,9 @@ def _own_source(node: Node, packet: Packet) -> model.Address:
     return way.source or packet.source
 
 
-def _from_outside(facts: Facts, packet: Packet, source: model.Address | None) -> Start:
+def _from_outside(topology: Topology, packet: Packet, source: model.Address | None) -> Start:
     """The packet as if it came by the uplink, from its router unless another source is given."""
-    host = facts.host
+    host = topology.host
     anywhere = source or ipaddress.ip_address("2000::" if packet.version == 6 else "192.0.2.0")
     way = host.route(packet.at(to=anywhere))
     if not source and (way.error or way.gateway is None):

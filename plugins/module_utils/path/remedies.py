@@ -14,9 +14,9 @@ from .. import model
 from ..firewall import choice, reasons
 from ..firewall.iptables import names as iptables_names
 from ..kernel.programs import find
-from .facts import Node
 from .packet import Packet
 from .rules import Chain, Outcome
+from .topology import Node
 
 AGAIN = "Run the role again, which %s."
 # Hooks with a lower priority do not know yet what connection tracking makes of a packet.

@@ -12,8 +12,8 @@ from __future__ import annotations
 import typing as t
 
 from .. import marks
-from .facts import Node
 from .sightings import Sighting, Sightings
+from .topology import Node
 from .wire import Wire
 
 _End = tuple[str, str, bool]  # node, link, and whether it is the answer

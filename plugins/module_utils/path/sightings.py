@@ -13,9 +13,9 @@ from dataclasses import field
 
 from ..records import dataclass
 from .checkpoints import Checkpoints, Event, Probe
-from .facts import Node
 from .packet import Packet
 from .taps import Frame, Tap
+from .topology import Node
 from .trail import Mark, Oracle
 
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10

@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ..records import dataclass
-from .facts import Nic, Node
 from .packet import Packet
 from .rules import Outcome
+from .topology import Nic, Node
 
 ARRIVES, REFUSED, LOST, UNANSWERED, UNKNOWN = "arrives", "refused", "lost", "unanswered", "unknown"
 

@@ -14,9 +14,9 @@ import typing as t
 
 from .. import model
 from . import ipsec, remedies
-from .facts import Facts, Nic, Node, Way
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
+from .topology import Nic, Node, Topology, Way
 from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Mark, Stop, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 from .wire import Wire, firewall, named_outcome, reverse_path
@@ -32,13 +32,13 @@ def _called(node: Node) -> str:
 class Walk:
     """One question and its answer."""
 
-    def __init__(self, facts: Facts, trail: Trail) -> None:
-        self.facts = facts
+    def __init__(self, topology: Topology, trail: Trail) -> None:
+        self.topology = topology
         self.trail = trail
-        self.wire = Wire(facts, trail)
+        self.wire = Wire(topology, trail)
         self._translations: dict[str, list[tuple[Packet, Packet]]] = {}
         self._entry: Packet | None = None
-        self._start: tuple[Node, Nic | None] = (facts.host, None)
+        self._start: tuple[Node, Nic | None] = (topology.host, None)
         self._left = _HOPS
         self._by_gateway = False  # whether the last link was left for a gateway, not for who has the address
 
@@ -49,7 +49,7 @@ class Walk:
 
     def from_outside(self, nic: Nic, packet: Packet) -> Verdict:
         """A packet that comes in by a link of the host."""
-        host = self.facts.host
+        host = self.topology.host
         self._start = (host, nic)
 
         def come() -> None:
@@ -291,7 +291,7 @@ class Walk:
 
     def _left_behind(self, packet: Packet) -> Node | None:
         """A namespace that lost its name, with a service on the port."""
-        for other in self.facts.nameless():
+        for other in self.topology.nameless():
             if any(one.port == packet.dport for one in other.listeners(packet.protocol)):
                 return other
         return None
@@ -466,7 +466,7 @@ class Walk:
         if full:
             more = 2 * node.sysctl("netfilter/nf_conntrack_max")
             advice = "Make room (for the whole machine): %s" % remedies.sysctl(
-                self.facts.host, "netfilter/nf_conntrack_max", more
+                self.topology.host, "netfilter/nf_conntrack_max", more
             )
         self._stop(LOST, "conntrack", at(node), reason, advice, packet)
 

@@ -9,9 +9,9 @@ import typing as t
 
 from .. import model
 from . import remedies
-from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Nic, Node
 from .packet import Packet
 from .rules import DROP, REJECT, UNKNOWN, Outcome
+from .topology import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Nic, Node, Topology
 from .trail import LOST, Mark, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 
@@ -21,8 +21,8 @@ Station = tuple[Node, Nic]
 class Wire:
     """Carries frames; every obstacle ends the trail."""
 
-    def __init__(self, facts: Facts, trail: Trail) -> None:
-        self.facts = facts
+    def __init__(self, topology: Topology, trail: Trail) -> None:
+        self.topology = topology
         self.trail = trail
         # What to say if a real packet still waits for the MAC address that was asked for.
         self._unanswered: Verdict | None = None
@@ -203,7 +203,7 @@ class Wire:
 
     def _advice_mtu(self, node: Node, nic: Nic, packet: Packet) -> str:
         command = remedies.ip(node, "link set %s mtu %d" % (nic.name, packet.size))
-        sender = self.facts.owner(packet.source)
+        sender = self.topology.owner(packet.source)
         if sender is not None and sender is not node:
             # It was told, and remembers for ten minutes what the path takes.
             command += " && " + remedies.ip(sender, "route flush cache", packet.version)
@@ -233,7 +233,7 @@ class Wire:
         """The other end of a veth pair, of ours or of a bridge's port."""
         if nic.kind != "veth" or (node.is_host and not self.is_followed(nic)):
             return None
-        return self.facts.peer(node, nic)
+        return self.topology.peer(node, nic)
 
     def _must_forward(self, node: Node, bridge: Nic, port: Nic, packet: Packet) -> None:
         if port.port_state not in (None, FORWARDING) and port.carrier:

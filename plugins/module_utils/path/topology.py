@@ -372,8 +372,8 @@ class Node:
         return self._socket().ask(kind, body)
 
 
-class Facts:
-    """The host and its endpoints, each stack once."""
+class Topology:
+    """The stack of the host and those of its endpoints, each with one node, and the cables between them."""
 
     def __init__(self, host: Host, run: Run) -> None:
         self._host = host

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.marks import alias, label, namespace_alias
-from ansible_collections.dockerless.network.plugins.module_utils.path.facts import Nic
+from ansible_collections.dockerless.network.plugins.module_utils.path.topology import Nic
 
 
 @pytest.mark.parametrize(
