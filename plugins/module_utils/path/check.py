@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers one question: does a packet get there, and if not, what is in the way."""
+"""Answers one question: whether a packet reaches its destination, and if not, what is in its way."""
 
 from __future__ import annotations
 
