@@ -26,7 +26,7 @@ class Node:
 
 
 class Topology:
-    """A host with endpoints that are called like the words of the question."""
+    """A host with endpoints whose names are keywords of the option ``from``."""
 
     host = Node("the host itself")
 
