@@ -15,9 +15,9 @@ description:
     fixes the problem.
   - With O(active=true) one real packet is sent and watched at every link and on every hook of the packet filter that
     it passes. So the module finds the rule, the route or the setting that stops the packet, whoever made it. In
-    check mode, and with O(active=false), the packet's way is derived from the state of the kernel (links, addresses,
+    check mode, and with O(active=false), the packet's path is derived from the state of the kernel (links, addresses,
     routes, sysctls and rules), and nothing is sent.
-  - If the way cannot be derived, the verdict is V(unknown) (RV(verdict)), and the reason says why.
+  - If the path cannot be derived, the verdict is V(unknown) (RV(verdict)), and the reason says why.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.info_module
@@ -54,7 +54,7 @@ options:
     type: str
   size:
     description:
-      - The size of the packet in bytes, from the IP header on. The packet must not be fragmented on its way.
+      - The size of the packet in bytes, from the IP header on. The packet must not be fragmented on its path.
       - With V(tcp) (O(protocol)), the packet that is really sent stays small, and the size is compared with the MTU
         of each link only.
     type: int
@@ -185,7 +185,7 @@ packet:
   type: str
   sample: 10.20.0.2 > 203.0.113.1:443/tcp
 hops:
-  description: What was checked, in the order of the packet's way.
+  description: What was checked, in the order of the packet's path.
   returned: success
   type: list
   elements: dict

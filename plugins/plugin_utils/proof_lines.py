@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A packet as it was seen on each link, with its answer beside it, and the entry of connection tracking. Pure.
 
-There is a row for each link, in the order of the packet's way. The entry goes into the same two columns: its original
+There is a row for each link, in the order of the packet's path. The entry goes into the same two columns: its original
 direction is the packet as the host received it, and its reply direction is the answer that the host expects.
 """
 

@@ -35,7 +35,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Start:
-    """Where the packet starts: in a stack, or outside, on its way into a link of the host."""
+    """Where the packet starts: in a stack, or outside, from where it enters a link of the host."""
 
     node: Node
     packet: Packet

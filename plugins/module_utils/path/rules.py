@@ -186,7 +186,7 @@ def _translatable(packet: Packet, hook: str) -> bool:
 
 
 class _Walk:
-    """One packet on its way through one base chain."""
+    """Walks one packet through one base chain."""
 
     def __init__(self, chains: t.Mapping[tuple[str, str, str, str], Chain], around: Surroundings) -> None:
         self._chains = chains

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was found on a packet's way, and how the way ended."""
+"""What was found on the path of a packet, and how the path ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ARRIVES, REFUSED, LOST, UNANSWERED, UNKNOWN = "arrives", "refused", "lost", "una
 
 
 class Mark(t.NamedTuple):
-    """A point on the way where a real packet can be seen."""
+    """A point on the path where a real packet can be seen."""
 
     node: str
     point: str  # "in eth0", "out eth0", "forward first", "forward last", "bridge forward first"
@@ -35,7 +35,7 @@ class Hop(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the way of the packet ended: the layer, the place, the reason and the remedy."""
+    """How the path of the packet ended: the layer, the place, the reason and the remedy."""
 
     verdict: str
     layer: str | None = None
@@ -76,7 +76,7 @@ class Oracle:
 
 
 class Hopeful(Oracle):
-    """Assumes that the packet comes everywhere, so that the walk finds the whole way in spite of obstacles."""
+    """Assumes that the packet comes everywhere, so that the walk finds the whole path in spite of obstacles."""
 
     active = True
 
@@ -122,7 +122,7 @@ class Trail:
         self.hops.append(Hop(verdict.place, packet.answer, verdict.layer or "", "", "cannot tell: " + verdict.reason))
 
     def seen(self, mark: Mark, otherwise: Verdict) -> None:
-        """Pass a point on the way: a real packet that was not seen there was lost before it."""
+        """Pass a point on the path: a real packet that was not seen there was lost before it."""
         self.marks.append(mark)
         came = self.oracle.came(mark)
         if came:

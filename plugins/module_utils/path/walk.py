@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way of a packet and of its answer, layer by layer in the kernel's order.
+"""The path of a packet and of its answer, layer by layer in the kernel's order.
 
 The kernel is asked where it knows best (its routes); the rest is derived from links, sysctls and rules. With an oracle
 that saw a real packet, what it saw decides, and the derivation only explains it.
