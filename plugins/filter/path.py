@@ -14,9 +14,9 @@ from ..plugin_utils.path_lines import path_lines
 DOCUMENTATION = r"""
 name: path
 author: The dockerless.network authors (@dockerless-network)
-short_description: Write down the way of a packet
+short_description: Write down the path of a packet
 description:
-  - Writes down what M(dockerless.network.path_check) returned, a line for each thing that was looked at, and the
+  - Writes down what M(dockerless.network.path_check) returned, with a line for each thing that was checked, and the
     verdict at the end.
   - Used by the playbook C(dockerless.network.check).
 positional: _input, host

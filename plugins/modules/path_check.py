@@ -14,10 +14,10 @@ description:
   - The answer is one verdict. It names the layer, the object there, its owner, and the command or the option that
     fixes the problem.
   - With O(active=true) one real packet is sent and watched at every link and on every hook of the packet filter that
-    it passes. So it finds the rule, the route or the setting that ends the packet's way, whoever made it. In check
-    mode, and with O(active=false), the way is worked out from the state of the kernel (links, addresses, routes,
-    sysctls and rules), and nothing is sent.
-  - If the way cannot be worked out, the verdict is V(unknown) (RV(verdict)), and the reason says why.
+    it passes. So the module finds the rule, the route or the setting that stops the packet, whoever made it. In
+    check mode, and with O(active=false), the packet's path is derived from the state of the kernel (links, addresses,
+    routes, sysctls and rules), and nothing is sent.
+  - If the path cannot be derived, the verdict is V(unknown) (RV(verdict)), and the reason says why.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.info_module
@@ -28,22 +28,22 @@ options:
     description:
       - Where the packet comes from.
       - The name of an endpoint (of its network namespace), V(host), or V(outside).
-      - An endpoint that is called V(host) or V(outside) itself is meant by C(NAME.NETWORK), in O(to) as well.
+      - For an endpoint whose own name is V(host) or V(outside), write C(NAME.NETWORK), in O(to) as well.
     type: str
     required: true
   to:
     description:
-      - Where it goes. An address, or the name of an endpoint, for which C(NAME.NETWORK) chooses the address in one of
-        its networks.
+      - Where the packet goes. An address, or the name of an endpoint, for which C(NAME.NETWORK) chooses the address in
+        one of its networks.
       - For a published port this is an address of the host.
       - The port and the protocol may follow, as in C(192.0.2.1:443), C([2001:db8::1]:53/udp) or C(db:5432).
     type: str
     required: true
   port:
-    description: The port it goes to. Without a port an echo request (ping) is followed.
+    description: The destination port. Without a port, an echo request (ping) is followed.
     type: int
   protocol:
-    description: The protocol. By default V(tcp) where there is a O(port), and V(icmp) otherwise.
+    description: The protocol. By default V(tcp) if there is a O(port), and V(icmp) otherwise.
     type: str
     choices: [tcp, udp, icmp]
   source_address:
@@ -54,39 +54,39 @@ options:
     type: str
   size:
     description:
-      - The size of the packet in bytes, from the IP header on. It must not be fragmented on its way.
+      - The size of the packet in bytes, from the IP header on. The packet must not be fragmented on its path.
       - With V(tcp) (O(protocol)), the packet that is really sent stays small, and the size is compared with the MTU
         of each link only.
     type: int
   timeout:
     description:
-      - For how many seconds to wait for an answer.
-      - A packet that has left is waited for one second at most, and one whose next hop does not tell its MAC address
-        for the whole time.
+      - How many seconds to wait for an answer.
+      - If the packet has left the host, the module waits for one second at most; if the next hop does not answer for
+        its MAC address, for the whole time.
     type: float
     default: 4.0
   inject:
     description:
-      - With O(from=outside), put the packet into the host's uplink as if the network had brought it, so that no sender
+      - With O(from=outside), inject the packet into the host's uplink as if it had arrived there, so that no sender
         outside is needed. This uses C(tc), and a pair of links that exists for a moment.
-      - With V(false), wait for O(timeout) seconds for somebody outside to send one.
+      - With V(false), wait for O(timeout) seconds for a packet that another machine sends.
     type: bool
     default: true
   active:
     description:
       - Send one real packet and follow it.
-      - Check mode never does.
+      - In check mode, no packet is sent.
     type: bool
     default: true
 requirements:
-  - Linux, and privileges to look into namespaces (C(become=true))
+  - Linux, and privileges to enter namespaces (C(become=true))
   - pyroute2 >= 0.7.2 on the managed host
-  - nf_tables in the kernel for O(active=true); where it is missing, packets are watched at links only
+  - nf_tables in the kernel for O(active=true); without it, packets are watched at links only
 notes:
-  - How often nobody can tell was counted over random networks with random faults, about once in 12 without a packet
-    (O(active=false) or check mode), and nearly never with one.
-  - The module changes nothing that lasts. For O(active=true) it adds empty chains in tables of its own, which the
-    kernel removes when the module ends, even if it is killed, and forgets the entry of connection tracking again.
+  - In tests with random networks and random faults, the verdict was V(unknown) (RV(verdict)) about once in 12 without a
+    packet (O(active=false) or check mode), and hardly ever with one.
+  - The module makes no lasting change. For O(active=true) it adds empty chains in tables of its own, which the kernel
+    removes when the module ends, even if it is killed. It also deletes the connection-tracking entry of the packet.
   - A service sees a connection that is opened and reset at once, or for V(udp) (O(protocol)) a datagram of eight
     random bytes.
   - For TCP and ICMP, V(arrives) (RV(verdict)) means that the answer came back. A service need not answer UDP, so
@@ -101,7 +101,7 @@ EXAMPLES = r"""
     port: 5432
   register: result
 
-- name: Does it get out?
+- name: Does web reach the Internet?
   dockerless.network.path_check:
     from: web
     to: 203.0.113.1
@@ -135,12 +135,12 @@ verdict:
     - V(refused), the packet was rejected, for example by a host where nothing listens, or by a rule.
     - V(lost), the packet or its answer was dropped on this host.
     - V(unanswered), the packet was delivered or has left the host, and no answer came.
-    - V(unknown), it takes a real packet to find out.
+    - V(unknown), only a real packet can tell, or none of the checks explains what happened.
   returned: success
   type: str
   sample: lost
 layer:
-  description: The layer that ended the way, or null when the packet arrives.
+  description: The layer that stopped the packet, or null if the packet arrives.
   returned: success
   type: str
   choices:
@@ -161,12 +161,12 @@ layer:
     - service
   sample: firewall
 place:
-  description: The stack, and the interface where there is one.
+  description: The stack, and the interface if there is one.
   returned: success
   type: str
   sample: "host: eth0"
 reason:
-  description: What is wrong with which object, and whose it is.
+  description: The object, what is wrong with it, and whose it is.
   returned: success
   type: str
   sample: >-
@@ -174,8 +174,8 @@ reason:
     collection)
 advice:
   description:
-    - What mends it, an option, the role, or a command.
-    - A command stands at the end, behind the last colon, and runs on the host. C(ROUTER), C(LINK) and C(COMMAND) in it
+    - How to fix the problem, by an option, the role, or a command.
+    - A command comes last, after the last colon, and runs on the host. C(ROUTER), C(LINK) and C(COMMAND) in it
       are for you to fill in.
   returned: success
   type: str
@@ -185,7 +185,7 @@ packet:
   type: str
   sample: 10.20.0.2 > 203.0.113.1:443/tcp
 hops:
-  description: What was looked at, in the order of the way.
+  description: What was checked, in the order of the packet's path.
   returned: success
   type: list
   elements: dict
@@ -200,7 +200,7 @@ hops:
       description: The layer, as in RV(layer).
       type: str
     object:
-      description: The interface, the address or the hook that was looked at.
+      description: The interface, the address or the hook that was checked.
       type: str
     found:
       description: What was found.
@@ -212,7 +212,7 @@ seen:
   description:
     - The real packet and its answer as they were seen on each link, in the order of time. Where the source or the
       destination differs from that on the link before, it was translated.
-    - Empty where nothing was sent.
+    - Empty if nothing was sent.
   returned: success
   type: list
   elements: dict
@@ -224,19 +224,19 @@ seen:
       description: V(there) for the packet, V(back) for its answer.
       type: str
     layer:
-      description: V(uplink) for a link by which the host reaches others, V(link) otherwise.
+      description: V(uplink) for a link by which the host reaches other machines, V(link) otherwise.
       type: str
     interface:
       description: The name of the link.
       type: str
     way:
-      description: V(out) or V(in), of the stack.
+      description: Whether the packet went V(out) of the stack or V(in).
       type: str
     source:
-      description: The source address, with the port where the protocol has one.
+      description: The source address, with the port if the protocol has one.
       type: str
     destination:
-      description: The destination address, with the port where the protocol has one.
+      description: The destination address, with the port if the protocol has one.
       type: str
   sample:
     - place: web
@@ -254,7 +254,7 @@ seen:
       source: 192.0.2.11:27576
       destination: 203.0.113.1:443
 conntrack:
-  description: The entry of connection tracking for the packet, of each stack that has one.
+  description: The connection-tracking entry of the packet, for each stack that has one.
   returned: success
   type: list
   elements: dict

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What path_check returned, as lines that a person reads from top to bottom. Pure."""
+"""The result of path_check, as lines to be read from top to bottom. Pure."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def _entry(entry: Facts) -> str:
 
 
 def verdict_lines(found: Facts, host: str) -> list[str]:
-    """How it ended, and what mends it."""
+    """The verdict and the remedy."""
     verdict = str(found.get("verdict", "")).upper()
     if found.get("layer") is None:
         return ["%s: %s" % (verdict, found.get("reason", ""))]
     at = "%s at %s, %s: %s" % (verdict, named(found.get("place", ""), host), found["layer"], found.get("reason", ""))
-    return [at, *(["To mend it: %s" % found["advice"]] if found.get("advice") else [])]
+    return [at, *(["To fix it: %s" % found["advice"]] if found.get("advice") else [])]
 
 
 def named(place: str, host: str) -> str:

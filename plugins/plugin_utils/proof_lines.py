@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A packet as it was seen on each link, with its answer beside it, and the entry of connection tracking. Pure.
 
-One row for each link in the order of the way. The entry goes into the same two columns: its original direction is the
-packet as the host got it, and its reply direction what the host takes for the answer.
+There is a row for each link, in the order of the packet's path. The entry goes into the same two columns: its original
+direction is the packet as the host received it, and its reply direction is the answer that the host expects.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def _table(rows: t.Sequence[_Row], entries: t.Sequence[_Row]) -> list[str]:
 
 
 def _without_repetitions(rows: t.Sequence[_Row]) -> list[_Row]:
-    """Where a packet is what it was on the link before, so that a change stands out."""
+    """The rows with a ditto mark for a packet that has not changed since the link before, so that changes stand out."""
     pairs = zip(rows, [("", "", ""), *rows])
     return [(row[0], *(_SAME if row[n] == last[n] else row[n] for n in (1, 2))) for row, last in pairs]  # type: ignore[misc]
 
 
 def _changes(seen: t.Sequence[Facts], host: str) -> list[str]:
-    """What was translated on the way there."""
+    """The translations of the packet on its way to the destination."""
     there = [item for item in seen if item["direction"] == "there"]
     pairs = list(zip(there, there[1:]))
     found = [_change(end, *pair, host) for pair in pairs for end in ("source", "destination")]

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What can be broken on the way of a packet: how, on which ways, and which layer that is.
+"""The breakages on the way of a packet: how each is made, on which flows, and at which layer.
 
-A breakage is a few commands with the names of a flow in them, and those that take it back.
+A breakage is a few commands with placeholders for a flow, and the commands that undo it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Flow:
     """A question that is answered while nothing is broken."""
 
     kind: str  # same, out, far, other, in, host, self_published, hairpin
-    origin: str  # as the path check is told
-    place: str  # the namespace that a real packet is sent from
+    origin: str  # the option `from` of the path check
+    place: str  # the namespace from which a real packet is sent
     to: str
     port: int
     server: tuple[str, int]  # namespace and port
@@ -45,7 +45,7 @@ class Flow:
 
     @property
     def features(self) -> frozenset[str]:
-        """What a breakage may want of a flow."""
+        """The features that a breakage may need of a flow."""
         found = {self.kind, f"v{self.version}"}
         found |= {"src"} if self.src_ns else set()
         found |= {"dst"} if self.dst_ns else set()
@@ -56,7 +56,7 @@ class Flow:
         return frozenset(found)
 
     def fields(self) -> dict[str, object]:
-        """For the commands."""
+        """The values for the placeholders of the commands."""
         found: dict[str, object] = dict(vars(self))
         found.update(
             ip="ip" if self.version == 4 else "ip6",
@@ -78,7 +78,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Breakage:
-    """One thing that is wrong."""
+    """One fault."""
 
     name: str
     layers: tuple[str, ...]
@@ -86,23 +86,23 @@ class Breakage:
     do: tuple[str, ...]
     undo: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
-    heals: bool = False  # a run of the engine takes it back
+    heals: bool = False  # whether a run of the engine repairs it
     server: str = ""  # instead of one that listens: absent, loopback, full
-    iptables: tuple[str, str] = ("", "")  # where our own rules are in iptables: what is done, and undone, instead
-    elsewhere: tuple[str, ...] = ()  # flows with one of these features are not mended on this host, or not by a command
+    iptables: tuple[str, str] = ("", "")  # the commands for rules of ours in iptables: do, undo
+    elsewhere: tuple[str, ...] = ()  # flows with these features cannot be fixed by a command on this host
 
     def fits(self, flow: Flow) -> bool:
-        """Whether it is on the way."""
+        """Whether the breakage is on the way of a flow."""
         return flow.features.issuperset(self.needs) and not flow.features & set(self.unless)
 
     def on(self, backend: str) -> Breakage:
-        """The same where our own rules are kept by a back-end."""
+        """The same breakage, for the back-end that holds our own rules."""
         if backend == "nftables" or not self.iptables[0]:
             return self
         return replace(self, do=self.iptables[:1], undo=self.iptables[1:])
 
     def is_mended_here(self, flow: Flow) -> bool:
-        """Whether who follows the advice has it working."""
+        """Whether following the advice makes the flow work."""
         return not flow.features & set(self.elsewhere)
 
 
@@ -111,7 +111,7 @@ def nft(
     family: str = "inet", where: str = "", kind: str = "filter", priority: int = -5, policy: str = "accept",
     unless: tuple[str, ...] = (), more: tuple[str, ...] = (), device: str = "", elsewhere: tuple[str, ...] = (),
 ) -> Breakage:  # fmt: skip
-    """A rule in a table of others, on the host or in a namespace."""
+    """A rule in a foreign table, on the host or in a namespace."""
     inside = f"ip netns exec {where} " if where else ""
     on = f"device {device} " if device else ""
     chain = f"'{{{{ type {kind} hook {hook} {on}priority {priority}; policy {policy}; }}}}'"
@@ -131,7 +131,7 @@ DROPS = [
     nft("drop in postrouting", "postrouting", "{ip} daddr {dst} drop", ("routed",)),
     nft("drop of the answer", "forward", "{ip} saddr {dst} ct state established drop", ("routed",)),
     nft("drop by the uplink's name", "forward", "iifname up0 tcp dport {serving} drop", ("in",)),
-    # of bytes, for who has sent nothing yet has packets left
+    # by bytes, as a limit by packets lets the first packets pass
     nft("limit of a rate", "forward", "{ip} daddr {dst} limit rate over 1 bytes/day burst 1 bytes drop", ("routed",)),
     nft("drop by a set", "forward", "tcp dport @bad drop", ("routed",),
         more=("nft add set inet foreign bad '{{{{ type inet_service; }}}}'",
@@ -294,20 +294,20 @@ BREAKAGES = [
 
 @contextmanager
 def broken(world: PathWorld, breakage: Breakage, flow: Flow, heal: Callable[[], None]) -> Iterator[None]:
-    """A world with this wrong in it; whoever is inside may mend it."""
+    """A world with this breakage, which may be fixed inside the context."""
     breakage = breakage.on(world.backend)
     try:
         run(world, breakage.do, fields_of(flow))
         yield
     finally:
         run(world, breakage.undo, fields_of(flow), must=False)
-        # what somebody flushed there was ours as well
+        # flushing a chain of iptables has removed our rules, too
         if breakage.heals or (world.backend != "nftables" and any("iptables" in command for command in breakage.undo)):
             heal()
 
 
 def fields_of(flow: Flow) -> dict[str, object]:
-    """For the commands of a breakage."""
+    """The values for the commands of a breakage."""
     near = flow.gateway if flow.kind in ("out", "far", "other", "hairpin") else flow.dst
     separator = ":" if flow.version == 6 else "."
     lost = near.rpartition(separator)[0] + separator + "99"

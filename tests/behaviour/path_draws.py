@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Random networks, random breakages, and what a real packet and the path check say of them.
+"""Random networks with random breakages, in which the path check is compared with a real packet.
 
 python3 tests/behaviour/path_draws.py DRAWS [SEED] [NAME OF A BREAKAGE]     a long run by hand
 DRAWS_ON=iptables-nft or iptables-legacy                                    with our own rules there
@@ -33,12 +33,12 @@ KINDS = ("same", "out", "far", "other", "in", "host", "hairpin", "self_published
 
 @dataclass
 class Score:
-    """What came of the draws."""
+    """The results of the draws."""
 
     draws: int = 0
     wrong: list[str] = field(default_factory=list)
-    silent: list[str] = field(default_factory=list)  # where the static walk could not tell
-    unknown: list[str] = field(default_factory=list)  # where a real packet was followed, and nobody could tell
+    silent: list[str] = field(default_factory=list)  # cases in which the static walk could not tell
+    unknown: list[str] = field(default_factory=list)  # cases in which not even the real packet helped
     followed: int = 0  # pieces of advice, after which the packet arrived
     repeated: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -81,11 +81,11 @@ class Networks:
         }
 
     def flow(self) -> Flow:
-        """A question that is answered."""
+        """A flow that works."""
         return self.flow_of(self.draw.choice(KINDS), self.draw.choice([4, 4, 6]))
 
     def flow_of(self, kind: str, version: int) -> Flow:
-        """One of a kind."""
+        """A flow of a kind."""
         return getattr(self, "_" + kind)(version)  # type: ignore[no-any-return]
 
     def _from(self, end: dict[str, Any], net: dict[str, Any], version: int) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def up(version: int) -> str:
 
 
 class Draws:
-    """One world after the other, with draws in each."""
+    """Draws in one world after another."""
 
     def __init__(self, seed: int, only: str = "", verbose: bool = False, backend: str = "nftables") -> None:
         self.draw = random.Random(seed)
@@ -184,7 +184,7 @@ class Draws:
         self.world.close()
 
     def run(self, count: int) -> Score:
-        """So many draws."""
+        """Make a number of draws."""
         for number in range(count):
             if number % DRAWS_OF_ONE_WORLD == DRAWS_OF_ONE_WORLD - 1:
                 self.networks = Networks(self.draw)
@@ -193,18 +193,18 @@ class Draws:
         return self.score
 
     def one(self) -> None:
-        """One flow with one thing wrong in it, or nothing."""
+        """Try a flow with a breakage, or with none."""
         self.draw_of(*self._chosen())
 
     def named(self, breakage: Breakage) -> None:
-        """A flow with this wrong in it."""
+        """Try a flow with this breakage."""
         flow = self.networks.flow()
         while not breakage.fits(flow):
             flow = self.networks.flow()
         self.draw_of(flow, breakage)
 
     def draw_of(self, flow: Flow, breakage: Breakage | None) -> None:
-        """What a real packet and the path check say."""
+        """Compare the path check with a real packet."""
         self.score.draws += 1
         self.score.kinds[breakage.name if breakage else "nothing"] += 1
         if breakage is None:
@@ -218,13 +218,13 @@ class Draws:
                 self._follow(flow, breakage, found)
 
     def _follow(self, flow: Flow, breakage: Breakage, found: dict[str, Any]) -> None:
-        """Whoever does what the advice says has it working."""
+        """Check that the flow works once the advice is followed."""
         if found["layer"] is None:
             return
         self._do(found["advice"])
         address = flow.dst if breakage.server == "loopback" else ""
         with self.world.server(*flow.server, address=address) as server:
-            # Who asked for a MAC address before it was mended may give up just after that, and asks again.
+            # The kernel may give up, just after the fix, on a MAC address that it asked for before; then it asks again.
             if any(self._arrives(flow, server, PATIENCE) for unused in range(2)):
                 self.score.followed += 1
                 return
@@ -235,7 +235,7 @@ class Draws:
     def _do(self, advice: str) -> None:
         command = advice.rpartition(": ")[2]
         if command.startswith(("ip ", "nft ", "bridge ", "sysctl ", "tc ", "iptables-", "ip6tables-")):
-            # a router and a link that nobody but the user knows
+            # a router and a link that only the user knows
             command = command.replace("via ROUTER dev LINK", "dev up1")
             self.world.run(["sh", "-c", command if "COMMAND" not in command else "true"])
         elif "un the role" in advice:

@@ -17,7 +17,7 @@ PATHS = Path(__file__).with_name("nodes") / "paths.py"
 
 
 class PathWorld(EngineWorld):
-    """``host`` between its neighbour and a far one, with networks of ours, and somebody who checks paths."""
+    """``host`` between a neighbour and a far machine, with networks of ours and a process that checks paths."""
 
     def __init__(self, backend: str = "nftables") -> None:
         super().__init__(backend)
@@ -34,7 +34,7 @@ class PathWorld(EngineWorld):
 
     def _build(self) -> None:
         super()._build()
-        # or whatever leaves with a private source would find its way back
+        # otherwise answers to private sources would find their way back
         for net in ("10.20.0.0/15", "fd00::/16"):
             self.must("ip", "-n", "neighbour", "route", "del", net)
 
@@ -45,7 +45,7 @@ class PathWorld(EngineWorld):
         super().close()
 
     def check(self, origin: str, to: str, port: int = 0, **options: Any) -> dict[str, Any]:
-        """What the path check says."""
+        """The result of the path check."""
         assert self._paths.stdout is not None
         tell(self._paths, origin=origin, to=to, port=port, **options)
         found: dict[str, Any] = json.loads(self._paths.stdout.readline())
@@ -54,7 +54,7 @@ class PathWorld(EngineWorld):
 
 
 def tell(process: subprocess.Popen[str], **question: Any) -> None:
-    """Ask, and do not wait for the answer."""
+    """Send a question without waiting for the answer."""
     assert process.stdin is not None
     process.stdin.write(json.dumps(question) + "\n")
     process.stdin.flush()

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the path check says is what a real packet does, and the layer that it names is the one that is broken.
+"""The path check agrees with a real packet, and names the layer that is broken.
 
-A longer run with more draws: DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws, and with
-DOCKERLESS_DRAWS_ON=iptables-nft or iptables-legacy where our own rules are in iptables.
+For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws, and
+set DOCKERLESS_DRAWS_ON=iptables-nft or iptables-legacy to have our own rules in iptables.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def test_breakage(draws: Draws, breakage: Breakage) -> None:
     assert not draws.score.wrong, "\n".join(draws.score.wrong)
 
 
-# What was wrong in a long run, with its seed where there is one.
+# Faults that long runs found; the number is the seed of the run.
 DRAWN = {
     "11: compared with addresses behind the translation": ("IPsec forwarded", "in", 4),
     "12: the same on the way back to the bridge": ("IPsec forwarded", "hairpin", 6),
@@ -117,7 +117,7 @@ def test_nothing_broken(draws: Draws) -> None:
 
 
 def test_nobody_can_tell_seldom(draws: Draws) -> None:
-    """The static walk knows nothing of what is behind the uplink, of traffic control, and of what a limit counted."""
+    """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit."""
     known = (" upstream,", " masquerade,", "traffic control", "limit of a rate")
     assert draws.score.unknown == []
     assert [text for text in draws.score.silent if not any(word in text for word in known)] == []
@@ -142,7 +142,7 @@ def active(request: pytest.FixtureRequest) -> bool:
 class TestSize:
     @pytest.fixture(params=["endpoint", "host's end", "server's port", "bridge", "uplink"])
     def small(self, request: pytest.FixtureRequest, shared: PathWorld) -> Iterator[str]:
-        """A link that takes less; the address behind it."""
+        """Lower the MTU of a link, and return the address behind it."""
         links = {
             "endpoint": (DB, ["-n", "web", "link", "set", "eth0", "mtu"]),
             "host's end": (DB, ["link", "set", "v-blue-web", "mtu"]),
@@ -156,7 +156,7 @@ class TestSize:
         yield to
         shared.must("nft", "flush", "chain", "inet", "dockerless", "user")
         shared.must("ip", *command, "1500")
-        # IPv4 remembers for ten minutes what it was told of a path
+        # IPv4 remembers a path MTU for ten minutes
         shared.must("ip", "-n", "web", "route", "flush", "cache")
 
     def test_too_large(self, shared: PathWorld, small: str, active: bool) -> None:
@@ -229,7 +229,7 @@ class TestWays:
         assert found["verdict"] == "unknown", found
 
     def test_in_a_crowd(self, shared: PathWorld) -> None:
-        """Others on the same links do not mislead it."""
+        """Other packets on the same links do not mislead the path check."""
         stop = threading.Event()
 
         def talk() -> None:
@@ -251,7 +251,7 @@ class TestWays:
         assert "chain user of" in found["reason"]
 
 
-# A network as it is, as it is when who is told has followed, the question, and the option that the advice names.
+# The options of a network, those after the advice is followed, the question, and the option that the advice names.
 OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "another network": (
         {},
@@ -289,13 +289,13 @@ class TestOurOwnRules:
 
 
 def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
-    """It was started before its endpoint was made anew, and lives on where nothing leads to."""
+    """The service was started before its endpoint was created again, and lives on in a namespace without links."""
     serve = ["ip", "netns", "exec", "db", str(SETTINGS.python), "-m", "http.server", "8099"]
     service = subprocess.Popen(shared.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         assert eventually(lambda: shared.check("web", DB, 8099)["verdict"] == "arrives")
         shared.must("ip", "netns", "del", "db")
-        # or the next run would give the namespace its name back
+        # otherwise the next run would give the namespace its name back
         shared.must("ip", "netns", "add", "db")
         shared.make(*NETWORKS)
         found = shared.check("web", DB, 8099)
@@ -329,7 +329,7 @@ class TestIptables:
             assert "DLN-" in found["reason"], found
 
 
-# ---- what it leaves behind
+# ---- traces of a check
 
 
 def left(world: PathWorld) -> dict[str, Any]:
@@ -347,7 +347,7 @@ class TestNothingIsLeft:
 
     @pytest.mark.parametrize("origin", ["db", "outside"])
     def test_after_a_kill(self, shared: PathWorld, origin: str) -> None:
-        """Killed while it waits for a neighbour that does not answer."""
+        """The check is killed while it waits for a neighbour that does not answer."""
         shared.must("ip", "-n", "web", "address", "del", f"{WEB}/24", "dev", "eth0")
         for where in ([], ["-n", "db"]):
             shared.must("ip", *where, "neigh", "flush", "to", WEB)

@@ -115,14 +115,14 @@ class Clients:
         return dict(json.loads(self.process.stdout.readline()))
 
     def note(self, what: str) -> None:
-        """Count the polls since they were told last; that none has failed is asked for in the end."""
+        """Count the polls since the last call, and keep the failures, of which the test's end expects none."""
         told = self.told()
         self.polls += sum(count["polls"] for count in told.values())
         print(f"{time.time():.3f} {what}:", {port: (count["polls"], count["slowest"]) for port, count in told.items()})
         self.failures += [f"{what}: port {port}, {text}" for port, count in told.items() for text in count["failures"]]
 
     def all_served(self) -> bool:
-        """Whether each of them is, and nobody waits any more since the boot."""
+        """Whether every port answered since it was last asked, with no client left that waits since the boot."""
         time.sleep(1)
         return all(count["polls"] and not count["failures"] for count in self.told().values())
 
@@ -181,7 +181,9 @@ def killed_runs(world: World, clients: Clients) -> None:
     for number, networks in enumerate((more(), stack(), more(), stack())):
         begin = time.monotonic()
         world.up(networks)
-        seconds[number % 2] = time.monotonic() - begin  # in the end without what only the first one waits for
+        seconds[number % 2] = (
+            time.monotonic() - begin
+        )  # the last of each kind counts: the first run also waits for what later ones find ready
         reached = [*reached[-1:], (networks, site.state())]
     killed, now = 0, 1
     for number in range(KILLS):

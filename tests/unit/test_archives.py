@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What Ansible has to do on the controller before a module of ours can go to a host.
+"""What Ansible has to do on the controller before it can send a module of ours to a host.
 
-It reads the module and all that the module imports, for types and inside of functions too, and puts it into an archive.
-For each name that a file imports it looks for a module of that name, on the disk and every time anew, and it sorts the
-names still to come after each; so twice as many names cost more than twice as much. A module that is imported itself is
-looked for once, however many files do so. Each file is sent to each host in each task.
+Ansible reads the module and all that the module imports, for types and inside functions too, and puts these files into
+an archive. For each name that a file imports, Ansible looks on the disk for a module of that name, every time anew, and
+sorts the remaining names after each; so twice as many names cost more than twice as much. For a module that is imported
+itself, Ansible looks once, however many files import it. Each file is sent to each host in each task.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 UTILS = "ansible_collections.dockerless.network.plugins."
 
-# At most so many files of ours in a module's archive, and names that are not modules: a tenth more than there are.
+# For each module, the most files of ours in its archive, and the most names that are not modules: today's plus a tenth.
 BOUNDS = {
     "bridge": (119, 576),
     "bridge_firewall": (119, 576),
@@ -57,7 +57,7 @@ def imported(path: Path) -> tuple[frozenset[Path], int]:
 
 
 def _base(node: ast.ImportFrom, path: Path) -> Path | None:
-    """The module or package after ``from``; None for one of somebody else."""
+    """The module or package after ``from``; None if it is not ours."""
     if node.level:
         return path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
     ours = f"{node.module}.".startswith(UTILS)
@@ -69,7 +69,7 @@ def _module(base: Path) -> Path | None:
 
 
 def archive(name: str) -> set[Path]:
-    """The files of ours that Ansible sends with a module, without the empty ones of packages."""
+    """The files of ours that Ansible sends with a module, without the empty ``__init__.py`` of packages."""
     found: set[Path] = set()
     ahead = [PLUGINS / "modules" / f"{name}.py"]
     while ahead:
@@ -89,11 +89,11 @@ def test_every_module_that_goes_to_a_host_has_its_bounds() -> None:
 def test_ansible_finds_few_files_and_looks_for_few_names(name: str) -> None:
     files = archive(name)
     names = sum(imported(path)[1] for path in files)
-    assert len(files) <= BOUNDS[name][0], f"{name} takes {len(files)} files along. {ADVICE}"
+    assert len(files) <= BOUNDS[name][0], f"{name} needs {len(files)} files. {ADVICE}"
     assert names <= BOUNDS[name][1], f"Ansible looks for {names} names to pack {name}. {ADVICE}"
 
 
-# ---- the guard itself sees what it has to see
+# ---- the test itself tells modules from names
 
 
 def test_a_module_is_told_from_a_name(tmp_path: Path) -> None:

@@ -110,6 +110,6 @@ def test_every_yaml_block_can_be_read(page: Path) -> None:
 
 def test_the_page_on_boot_names_every_file_that_a_host_has_for_it() -> None:
     text = (GUIDE.parent / "boot.rst").read_text()
-    # files that differ in their ends are named in one line, and drop-ins are named for all units
+    # one line names the files that differ only in their suffix, and one the drop-ins of all units
     known = ({path, Path(path).name, f"``{Path(path).suffix}``"} for path in boot._ours())
     assert [names for names in known if not any(name in text for name in names)] == []

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ansible_collections.dockerless.network.plugins.module_utils.composition.spec import read_networks
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -57,3 +60,12 @@ def test_no_play_of_ours_gathers_facts() -> None:
 
     assert {"README.md", "up.yml", "purge.yml"} <= {name for name, unused in found}
     assert [name for name, play in found if play.get("gather_facts") is not False] == []
+
+
+def test_every_list_of_networks_in_a_paragraph_can_be_read() -> None:
+    pages = [README, (ROOT / "roles" / "bridge_network" / "README.md").read_text()]
+    blocks = [block for page in pages for block in re.findall(r"\n\n((?: {4}.*\n)+)", page)]
+    lists = [textwrap.dedent(block) for block in blocks if block.lstrip().startswith("bridge_network_networks:")]
+    assert lists
+    for text in lists:
+        read_networks(yaml.safe_load(text)["bridge_network_networks"])

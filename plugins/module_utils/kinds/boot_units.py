@@ -70,7 +70,7 @@ def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
             "[Service]",
             "Type=oneshot",
             "RemainAfterExit=yes",
-            # waiting for a run to end, it may be told by that run to stop, and would be left as one that has failed
+            # while this unit waits for a run to end, that run may stop it; without this, the unit would be left failed
             "SuccessExitStatus=SIGTERM",
             *first,
             "ExecStart=%s" % run,

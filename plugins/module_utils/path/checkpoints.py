@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checkpoints: empty chains, first and last on every hook, which show how far a traced packet came.
+"""Checkpoints: empty chains, first and last on every hook, which show how far a traced packet got.
 
-A traced packet reports every base chain that it passes, so the hook on which it ends is known whatever ends it:
-nf_tables, legacy iptables, connection tracking, routing. The tables belong to the socket that makes them
-(NFT_TABLE_F_OWNER): nobody else can change them, and the kernel removes them when this process ends, however it ends.
+The kernel reports every base chain that a traced packet passes, so the hook on which it was lost is known whatever
+dropped it: nf_tables, legacy iptables, connection tracking or routing. The tables belong to the socket that creates
+them (NFT_TABLE_F_OWNER): no other process can change them, and the kernel removes them when this process ends, even if
+it is killed.
 
 The constants are those of linux/netfilter/nf_tables.h.
 """
@@ -44,15 +45,15 @@ _PIECE = 1 << 16
 
 
 class Probe(t.NamedTuple):
-    """How to recognise a packet of the probe, or its answer: by its protocol and one of these ports."""
+    """How to recognise the probe's packets and their answers: by the protocol and one of these ports."""
 
     protocol: int
-    ports: tuple[int, ...]  # of ICMP: the identifier of the echo
-    by_destination: bool = False  # the ports are destinations of the request
+    ports: tuple[int, ...]  # for ICMP, the identifier of the echo
+    by_destination: bool = False  # whether these are the destination ports of the request
 
 
 class Event(t.NamedTuple):
-    """A report of the kernel about a traced packet."""
+    """One event that the kernel reports for a traced packet."""
 
     packet: int  # the same number for all events of one packet
     family: str
@@ -65,7 +66,7 @@ class Event(t.NamedTuple):
 
 
 class Checkpoints:
-    """The tables of one namespace, and their reports; a thread in that namespace has to make them."""
+    """The tables of one namespace, and their trace events; must be created by a thread in that namespace."""
 
     def __init__(self, name: str, probe: Probe, devices: t.Sequence[str]) -> None:
         self.name = name
@@ -94,7 +95,7 @@ class Checkpoints:
         self.trace.setblocking(False)
 
     def _try(self, family: int, messages: list[bytes]) -> bool:
-        """Whether a family could be watched; not every kernel has those below IP."""
+        """Whether a family can be watched; not every kernel supports the families below IP."""
         with contextlib.suppress(OSError):
             self._load(family, messages)
             return True
@@ -124,7 +125,7 @@ class Checkpoints:
         return _message(_SUBSYSTEM | _NEWCHAIN, family, body)
 
     def _marking(self, family: int, chain: str) -> list[bytes]:
-        """Rules that let the kernel trace the packets of the probe."""
+        """Rules that make the kernel trace the probe's packets."""
         return [self._rule(family, chain, match + _trace_it()) for match in self._matches()]
 
     def _matches(self) -> t.Iterator[bytes]:
@@ -143,7 +144,7 @@ class Checkpoints:
         return _message(_SUBSYSTEM | _NEWRULE, family, body, _APPEND)
 
     def _load(self, family: int, messages: t.Sequence[bytes]) -> None:
-        """One transaction: the table and what is in it."""
+        """Create the table and its contents in one transaction."""
         table = _message(_SUBSYSTEM | _NEWTABLE, family, _string(1, self.name) + _number(2, _OWNER), ack=True)
         begin, end = (_message(kind, 0, b"", batch=True) for kind in (_BATCH_BEGIN, _BATCH_END))
         self._owner.settimeout(5)
@@ -156,10 +157,10 @@ class Checkpoints:
                         raise OSError(number, os.strerror(number))
                     return
 
-    # ---- reports
+    # ---- events
 
     def events(self) -> t.Iterator[Event]:
-        """The reports since the last call."""
+        """The events since the last call."""
         while True:
             try:
                 piece = self.trace.recv(_PIECE)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which route, or rule of routes, leads a packet nowhere: the kernel says no more than that one does."""
+"""Finds the route or the routing rule that discards a packet: the kernel reports only that there is one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typing as t
 from .. import model
 from ..kernel import netlink
 from ..kernel.requests import RTM_GETROUTE, RTM_GETRULE, rules_of
-from .facts import MAIN, ROUTE_HEADER, ROUTE_KINDS, Node, network_of, table_words
 from .packet import Packet
+from .topology import MAIN, ROUTE_HEADER, ROUTE_KINDS, Node, network_of, table_words
 
 _ACTIONS = {"blackhole": 6, "unreachable": 7, "prohibit": 8}  # FR_ACT_*
 _KINDS = {name: number for number, name in ROUTE_KINDS.items()}
@@ -21,7 +21,7 @@ _DST, _SRC, _IIF, _PRIORITY, _TABLE = 1, 2, 3, 6, 15
 
 
 def removal(node: Node, kind: str, packet: Packet) -> str:
-    """What takes it away, in the words of ``ip``; empty when it is not found."""
+    """The arguments of ``ip`` that delete the route or the rule; empty if neither is found."""
     return _rule(node, kind, packet) or _route(node, kind, packet)
 
 

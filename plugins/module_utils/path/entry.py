@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns the options of the module into a question, and returns its verdict."""
+"""Turns the options of the module into a question, and returns the verdict on it."""
 
 from __future__ import annotations
 
@@ -36,24 +36,30 @@ def answer(host: Host, run: Runner, params: arguments.Options, check_mode: bool)
 
 
 def question_of(params: arguments.Options, check_mode: bool) -> Question:
-    """The options as a question; InvalidRequest when they do not fit together."""
+    """The options as a question; InvalidRequest if they contradict each other."""
     to, port, protocol = target(params["to"])
     if params["port"] is not None and port not in (None, params["port"]):
-        raise model.InvalidRequest("port: it is %d, but `to` says %d." % (params["port"], port))
+        raise model.InvalidRequest(
+            "port: got %d, but `to` has port %d; leave one of them out." % (params["port"], port)
+        )
     port = params["port"] if port is None else port
     if port is not None and not 0 < port <= 65535:
-        raise model.InvalidRequest("port: %d is not a port; say 1 to 65535." % port)
+        raise model.InvalidRequest("port: %d is not a valid port; ports go from 1 to 65535." % port)
     protocol = params["protocol"] or protocol or ("tcp" if port else "icmp")
     if protocol not in PROTOCOLS:
-        raise model.InvalidRequest("to: %s is not a protocol that can be followed; say tcp, udp or icmp." % protocol)
+        raise model.InvalidRequest("to: %s is not a valid protocol; write one of tcp, udp, icmp." % protocol)
     if (protocol == "icmp") != (not port):
         raise model.InvalidRequest(
-            "port: %s" % ("icmp has no ports." if port else "the protocol %s needs one." % protocol)
+            "port: %s" % ("icmp has no ports; leave it out." if port else "it is required for protocol %s." % protocol)
         )
     if params["size"] is not None and not 28 <= params["size"] <= 65535:
-        raise model.InvalidRequest("size: a packet has 28 to 65535 bytes.")
+        raise model.InvalidRequest(
+            "size: %d is not a valid size; write a number of bytes from 28 to 65535." % params["size"]
+        )
     if not 0 < params["timeout"] <= 300:
-        raise model.InvalidRequest("timeout: say more than 0, and at most 300 seconds.")
+        raise model.InvalidRequest(
+            "timeout: %g is not valid; write more than 0 and at most 300 seconds." % params["timeout"]
+        )
     return Question(
         origin=params["from"],
         to=to,

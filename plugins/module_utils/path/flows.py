@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entries of connection tracking for one flow: shown with both directions, and forgotten when the probe is done."""
+"""The connection-tracking entry of one flow: reported with both directions, and deleted when the probe is done."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ECHO = {4: 8, 6: 128}
 
 
 def entry_of(packet: Packet) -> dict[str, str] | None:
-    """The entry of a stack for a packet as it came in, in words; to be called inside that stack."""
+    """The stack's entry for a packet as it came in, spelled for the report; must be called inside the stack."""
     with contextlib.suppress(OSError), netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as opened:
         values = netlink.attributes(opened.ask(_GET, _question(packet)), 4)
         status = int.from_bytes(values.get(_STATUS, b""), "big")
@@ -37,7 +37,7 @@ def entry_of(packet: Packet) -> dict[str, str] | None:
 
 
 def forget(packet: Packet) -> None:
-    """Remove the entry again; to be called inside the stack."""
+    """Delete that entry; must be called inside the stack."""
     with contextlib.suppress(OSError), netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as opened:
         opened.request(_DELETE, _question(packet))
 

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Puts a packet into the host's uplink as if the network had brought it, without a sender outside.
+"""Injects a packet into the host's uplink as if it had arrived from the network, without a sender outside.
 
-This uses a veth pair with one end in a namespace that only this process holds, and a filter that passes packets from
-the other end to the uplink. However the process ends, the namespace goes with it, and so does the pair.
+This uses a veth pair with one end in a namespace that only this process holds open, and a filter that redirects packets
+from the other end to the uplink. However the process ends, the kernel removes the namespace, and the pair with it.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from ..kernel.errors import CommandError, KernelError
 from ..kernel.namespaces import OWN_NAMESPACE, Visitor, unshare_network
 from ..kernel.requests import RTM_DELLINK, RTM_NEWLINK
 from .checkpoints import Probe
-from .facts import Facts
 from .packet import Packet
 from .sums import checksum
+from .topology import Topology
 
 _LINK = struct.Struct("=BxHiII")
 _IFF_UP = 1
 _INSIDE = "probe"
-_PORTS = (32768, 28000)  # the first one, and their number
+_PORTS = (32768, 28000)  # the first one, and how many
 _ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 _SYN = 0x02
 _TTL = 64
 
 
 class Injection:
-    """Sends one packet into the uplink; to be closed."""
+    """Injects one packet into the uplink; must be closed afterwards."""
 
-    def __init__(self, facts: Facts, uplink: str, packet: Packet) -> None:
+    def __init__(self, topology: Topology, uplink: str, packet: Packet) -> None:
         self.errno = 0
-        self._facts = facts
-        self._uplink = facts.host.nics[uplink]
+        self._topology = topology
+        self._uplink = topology.host.nics[uplink]
         self._port = _PORTS[0] + struct.unpack("=I", os.urandom(4))[0] % _PORTS[1]
         self.packet = packet.at(sport=self._port)
         self.probe = Probe(packet.number, (self._port,))
@@ -57,29 +57,29 @@ class Injection:
             raise
 
     def _build(self) -> None:
-        inner, namespace = self._visitor.run(self._room)
+        inner, namespace = self._visitor.run(self._new_namespace)
         self._stack.callback(inner.close)
         outer = self._stack.enter_context(netlink.NetlinkSocket())
         try:
             outer.request(RTM_NEWLINK, _pair(self._name, self._uplink.mac, namespace), netlink.NEW)
             self._stack.callback(self._remove, outer)
-            self._frames = self._visitor.visit(namespace, self._door)
+            self._frames = self._visitor.visit(namespace, self._packet_socket)
             self._stack.callback(self._frames.close)
         finally:
             os.close(namespace)
         _without_ipv6(self._name)
         outer.request(RTM_NEWLINK, _up(self._name))
         self._redirect()
-        # Last: a link that is up before its other end sends nothing, and says so to nobody, until the kernel has found
-        # the time to give it a queue.
+        # This comes last: a link that is set up before its other end silently drops what it sends until the kernel, at
+        # some later time, attaches a queue to it.
         inner.request(RTM_NEWLINK, _up(_INSIDE))
 
-    def _room(self) -> tuple[netlink.NetlinkSocket, int]:
-        """A namespace of our own."""
+    def _new_namespace(self) -> tuple[netlink.NetlinkSocket, int]:
+        """Enter a new namespace; returns a netlink socket in it, and its file descriptor."""
         unshare_network()
         return netlink.NetlinkSocket(), os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
 
-    def _door(self) -> socket.socket:
+    def _packet_socket(self) -> socket.socket:
         _without_ipv6(_INSIDE)
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
         opened.bind((_INSIDE, 0))
@@ -92,7 +92,7 @@ class Injection:
             ["tc", "qdisc", "add", "dev", self._name, "clsact"],
             ["tc", "filter", "add", "dev", self._name, "ingress", *match, *action],
         ):
-            code, unused, errors = self._facts.run(argv, None)
+            code, unused, errors = self._topology.run(argv, None)
             if code:
                 raise CommandError(argv, code, errors)
 
@@ -103,17 +103,17 @@ class Injection:
     # ---- as a sender
 
     def send(self) -> None:
-        """Send it."""
+        """Send the packet."""
         mac = bytes.fromhex(self._uplink.mac.replace(":", ""))
         frame = mac + b"\x02" + os.urandom(5) + struct.pack(">H", _ETHERTYPES[self.packet.version])
         self._frames.send(frame + built(self.packet))
 
     def outcome(self) -> str:
-        """Unknown here, as the answer goes to another host: the watches will see it."""
+        """Always silent: the answer goes to another host, so only the watches see it."""
         return "silent"
 
     def close(self) -> None:
-        """Remove the pair."""
+        """Remove the veth pair."""
         self._stack.close()
 
 
@@ -129,7 +129,7 @@ class Listener:
         """Do nothing: the sender is outside."""
 
     def outcome(self) -> str:
-        """Unknown here: the watches will see it."""
+        """Always silent: only the watches see the packet."""
         return "silent"
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class Listener:
 
 
 def _without_ipv6(link: str) -> None:
-    """Turn IPv6 off, so that a new link sends nothing but the probe."""
+    """Disable IPv6 on a new link, so that it sends nothing but the probe."""
     with contextlib.suppress(OSError), open("/proc/sys/net/ipv6/conf/%s/disable_ipv6" % link, "w") as file:
         file.write("1")
 
@@ -163,7 +163,7 @@ def built(packet: Packet) -> bytes:
     if packet.version == 6:
         header = struct.pack(">IHBB", 6 << 28, len(payload), packet.number, _TTL)
         return header + packet.source.packed + packet.to.packed + payload
-    # An identification, and "don't fragment".
+    # 1 is an identification, and 0x4000 the flag "don't fragment".
     header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0x4000, _TTL, packet.number, 0)
     header += packet.source.packed + packet.to.packed
     return header[:10] + checksum(header) + header[12:] + payload
@@ -187,7 +187,7 @@ def _payload(packet: Packet) -> bytes:
 
 
 def _summed(packet: Packet, text: bytes, at: int) -> bytes:
-    """A packet with its checksum; for ICMP over IPv4, that covers no addresses."""
+    """The payload with its checksum, which does not cover the addresses for ICMP over IPv4."""
     before = packet.source.packed + packet.to.packed + struct.pack(">II", len(text), packet.number)
     before = b"" if packet.number == socket.IPPROTO_ICMP else before
     return text[:at] + checksum(before + text) + text[at + 2 :]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The policies of IPsec: which of them blocks a packet, or wants it encrypted."""
+"""IPsec policies: which of them blocks a packet, or requires it to be encrypted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMES = ("in", "out", "fwd")
 _GETPOLICY = 0x15
 _BLOCK = 1
 _TEMPLATES = 5  # XFRMA_TMPL
-# struct xfrm_userpolicy_info: the selector, lifetimes that are of no interest here, and what becomes of a packet.
+# struct xfrm_userpolicy_info: the selector, the lifetimes (not used here), and the action.
 _SELECTOR = struct.Struct("=16s16s2s2s2s2sHBBBxxxiI")
 _REST = struct.Struct("=64x32xIIBBBB")
 _SIZE = 168
@@ -28,20 +28,20 @@ _SIZE = 168
 
 @dataclass(frozen=True)
 class Policy:
-    """One policy."""
+    """One IPsec policy."""
 
     way: int
     priority: int
     index: int
     blocks: bool
-    wraps: bool  # has a template: what it selects must be encrypted
+    wraps: bool  # has a template: the packets that it selects must be encrypted
     source: model.Network
     to: model.Network
     protocol: int
-    ports: tuple[tuple[int, int], tuple[int, int]]  # value and mask of the source's and of the destination's
+    ports: tuple[tuple[int, int], tuple[int, int]]  # value and mask of the source port and of the destination port
 
     def selects(self, packet: Packet) -> bool:
-        """Whether it is about a packet."""
+        """Whether the policy applies to a packet."""
         numbers = (packet.sport, packet.dport)
         return (
             packet.version == self.to.version
@@ -52,17 +52,17 @@ class Policy:
         )
 
     def __str__(self) -> str:
-        what = "blocks" if self.blocks else "wants encrypted"
-        return "a policy of IPsec (%s) %s what goes from %s to %s" % (_NAMES[self.way], what, self.source, self.to)
+        what = "blocks packets" if self.blocks else "requires encryption for packets"
+        return "an IPsec policy (%s) %s from %s to %s" % (_NAMES[self.way], what, self.source, self.to)
 
     @property
     def removal(self) -> str:
-        """What takes it away, in the words of ``ip``."""
+        """The arguments of ``ip`` that delete the policy."""
         return "xfrm policy delete index %d dir %s" % (self.index, _NAMES[self.way])
 
 
 def read() -> list[Policy]:
-    """Those of the stack that the calling thread is in."""
+    """The policies of the stack that the calling thread is in."""
     if not _in_use():
         return []
     try:
@@ -73,7 +73,7 @@ def read() -> list[Policy]:
 
 
 def _in_use() -> bool:
-    """Whether the kernel has it loaded: a socket of that kind would load it."""
+    """Whether the kernel has loaded xfrm; to open an xfrm socket would load it."""
     sockets = (read_file("/proc/thread-self/net/netlink") or "").splitlines()
     return any(line.split()[1] == str(NETLINK_XFRM) for line in sockets)
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns the JSON of ``nft -j list ruleset`` into chains that decide about a packet.
+"""Turns the JSON of ``nft -j list ruleset`` into chains that a packet can be walked through.
 
 An unknown statement makes its rule uncertain, never wrong.
 """
@@ -17,7 +17,7 @@ from .packet import PROTOCOLS, Packet, Surroundings
 from .rules import Answer, Ask, Chain, Choose, Do, Question, Rule, Step, Target, Translate, Untrack
 
 Json = t.Any  # what ``nft -j`` prints
-Value = t.Any  # what an expression comes to: a number, an address, a name, or a tuple of these
+Value = t.Any  # the result of an expression: a number, an address, a name, or a tuple of these
 Values = t.Callable[[Packet, Surroundings], Value]
 
 # Unknown: the packet may or may not have this value.
@@ -490,7 +490,7 @@ def _target(where: Value, number: Value) -> Target | bool:
 
 
 def _text(statements: t.Sequence[Json]) -> str:
-    """A rule roughly as nft writes it, for a person to recognise it."""
+    """A rule roughly as nft prints it, so that the user recognises it."""
     return " ".join(filter(None, (_said(*_only(statement)) for statement in statements)))
 
 

@@ -11,7 +11,7 @@ from .. import model
 from ..records import dataclass, replace
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
-_ND = "nd"  # neighbour discovery, what ARP is to IPv4
+_ND = "nd"  # neighbour discovery, the counterpart of ARP in IPv6
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Packet:
     size: int = 60
     iif: str = ""
     oif: str = ""
-    state: str = "new"  # as connection tracking has it: new, established, untracked
+    state: str = "new"  # in connection tracking: new, established or untracked
     answer: bool = False
-    status: frozenset[str] = frozenset()  # of connection tracking: snat, dnat
+    status: frozenset[str] = frozenset()  # in connection tracking: snat, dnat
     original_to: model.Address | None = None  # what the flow's first packet was sent to, before any translation
     original_dport: int = 0
 
@@ -39,24 +39,24 @@ class Packet:
 
     @property
     def is_arp(self) -> bool:
-        """Whether it is of ARP."""
+        """Whether this is an ARP packet."""
         return self.protocol == "arp"
 
     @property
     def asks(self) -> bool:
-        """Whether it asks for a MAC address, or tells one."""
+        """Whether this packet asks for a MAC address, or answers with one."""
         return self.protocol in ("arp", _ND)
 
     @property
     def number(self) -> int:
-        """The protocol as the header has it; 0 for one without."""
+        """The protocol number of the IP header; 0 for ARP, which has none."""
         if self.is_arp:
             return 0
         six = self.protocol == _ND or (self.protocol == "icmp" and self.version == 6)
         return PROTOCOLS["icmpv6" if six else self.protocol]
 
     def at(self, **changes: t.Any) -> Packet:
-        """The same packet after something was done to it."""
+        """A copy of the packet with these fields changed."""
         return replace(self, **changes)
 
     @property
@@ -80,13 +80,13 @@ def _spell(address: model.Address, port: int) -> str:
 
 
 class Surroundings(t.Protocol):
-    """What a rule may ask about the stack that it is in."""
+    """What a rule may need to know about the stack that it is in."""
 
     def is_local(self, address: model.Address) -> bool:
         """Whether the address is one of this stack's."""
 
     def link_group(self, link: str) -> int | None:
-        """The group of a link, None when there is no such link."""
+        """The group of a link; None if there is no such link."""
 
     def own_address(self, link: str, version: int) -> model.Address | None:
-        """The address that a masquerade or a redirect by this link would put into a packet."""
+        """The address that masquerade or redirect over a link would write into a packet."""

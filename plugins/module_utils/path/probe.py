@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sends one real packet, and follows it."""
+"""Sends one real packet and follows it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ..kernel.errors import HostError
 from ..records import replace
 from . import flows
 from .checkpoints import Checkpoints, Probe
-from .facts import Facts, Nic, Node
 from .packet import Packet
 from .question import Question, Start, answer
 from .seen import seen
 from .sightings import Sightings, Watch
 from .sums import checksum
 from .taps import Tap
+from .topology import Nic, Node, Topology
 from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Hopeful, Mark, Oracle, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 from .wire import Wire
@@ -48,28 +48,28 @@ class Sender(t.Protocol):
     errno: int
 
     def send(self) -> None:
-        """Send it."""
+        """Send the probe."""
 
     def outcome(self) -> str:
-        """What came of it so far: answered, refusing, failed or silent."""
+        """The outcome so far: answered, refusing, failed or silent."""
 
     def close(self) -> None:
-        """Be done."""
+        """Release what the sender holds."""
 
 
-def ask(facts: Facts, start: Start, question: Question) -> dict[str, object]:
-    """The answer to the question by a real packet."""
+def ask(topology: Topology, start: Start, question: Question) -> dict[str, object]:
+    """Answer the question with a real packet."""
     hopeful = Trail(Hopeful())
-    start.walk(facts, hopeful)
-    nodes = _nodes(facts, start, hopeful)
-    sender = _sender(facts, start, question)
+    start.walk(topology, hopeful)
+    nodes = _nodes(topology, start, hopeful)
+    sender = _sender(topology, start, question)
     if isinstance(sender, Verdict):
-        return _not_sent(facts, start, sender)
+        return _not_sent(topology, start, sender)
     with contextlib.ExitStack() as stack:
         stack.callback(sender.close)
         watches = [stack.enter_context(contextlib.closing(w)) for w in _watches(nodes, hopeful, sender.probe)]
         if sender.probe.by_destination:
-            # Somebody who did not wait for all eyes to be open; where packets come in is the last place to forget.
+            # Forget packets that came before all watches were ready, last of all in the stack where packets come in.
             for watch in reversed(watches):
                 watch.forget()
         _send_and_wait(sender, watches, start, question.timeout)
@@ -81,35 +81,41 @@ def ask(facts: Facts, start: Start, question: Question) -> dict[str, object]:
                 return _nobody_came(start, question)
             start = replace(start, packet=start.packet.at(source=came.source, sport=came.sport))
         trail = Trail(sightings)
-        verdict = _judged(start.walk(facts, trail), sender, sightings, start)
+        verdict = _judged(start.walk(topology, trail), sender, sightings, start)
         found = answer(verdict, trail, start)
-        found["seen"] = list(seen(Wire(facts, trail), sightings))
+        found["seen"] = list(seen(Wire(topology, trail), sightings))
         found["conntrack"] = list(_entries(nodes, sightings))
         return found
 
 
-def _not_sent(facts: Facts, start: Start, why: Verdict) -> dict[str, object]:
-    """Only the static walk is left; what it does not find was in the way of sending."""
+def _not_sent(topology: Topology, start: Start, why: Verdict) -> dict[str, object]:
+    """Answer by the static walk, or, if that finds no fault, by what kept the packet from being sent."""
     trail = Trail(Oracle())
-    verdict = start.walk(facts, trail)
+    verdict = start.walk(topology, trail)
     return answer(verdict if verdict.verdict not in (ARRIVES, NOT_KNOWN) else why, trail, start)
 
 
 def _nobody_came(start: Start, question: Question) -> dict[str, object]:
     reason = "nobody outside sent a packet to %s within %g seconds" % (start.packet.to, question.timeout)
-    verdict = Verdict(NOT_KNOWN, "upstream", at(start.node, start.nic), reason, "Ask from outside while this waits.")
+    verdict = Verdict(
+        NOT_KNOWN,
+        "upstream",
+        at(start.node, start.nic),
+        reason,
+        "Send a packet from outside while the check waits, or set a longer timeout.",
+    )
     return answer(verdict, Trail(Hopeful()), start)
 
 
 # ---- watching
 
 
-def _nodes(facts: Facts, start: Start, hopeful: Trail) -> list[Node]:
-    """The stacks that the packet may pass, the sender's first."""
+def _nodes(topology: Topology, start: Start, hopeful: Trail) -> list[Node]:
+    """The stacks that the packet may pass through, the sender's first."""
     names = {mark.node for mark in hopeful.marks}
-    found = [start.node, facts.host]
-    found += [node for node in facts.known() if node.name in names]
-    owner = facts.owner(start.packet.to)
+    found = [start.node, topology.host]
+    found += [node for node in topology.known() if node.name in names]
+    owner = topology.owner(start.packet.to)
     found += [owner] if owner is not None else []
     return list(dict.fromkeys(found))
 
@@ -126,7 +132,7 @@ def _is_link(mark: Mark) -> bool:
 
 def _watch(node: Node, devices: t.Sequence[str], probe: Probe) -> Watch:
     watch = Watch(node, Tap(probe), None)
-    # Without nf_tables links are watched alone.
+    # Without nf_tables, only the links are watched.
     with contextlib.suppress(OSError):
         watch.checkpoints = Checkpoints("%s%d" % (marks.PATH_TABLE, os.getpid()), probe, devices)
     return watch
@@ -161,7 +167,7 @@ def _went_out(watches: t.Sequence[Watch], probe: Probe, start: Start) -> bool:
 
 
 def _waits_for_a_neighbour(watches: t.Sequence[Watch], probe: Probe, start: Start) -> bool:
-    """Whether the packet is still in a stack that asks for a MAC address."""
+    """Whether a stack still holds the packet because it waits for a MAC address."""
     seen = Sightings(watches, probe, start.node.name)
     ends = [(watch.node, back) for watch in watches for back in (False, True)]
     return any(
@@ -172,7 +178,7 @@ def _waits_for_a_neighbour(watches: t.Sequence[Watch], probe: Probe, start: Star
 
 
 def _entries(nodes: t.Sequence[Node], sightings: Sightings) -> t.Iterator[dict[str, str]]:
-    """What connection tracking knows of the flow; it is made to forget it."""
+    """The connection-tracking entries of the flow, which are deleted here."""
     for node in nodes:
         packet = sightings.entered(node.name)
         if packet is not None:
@@ -186,19 +192,21 @@ def _entries(nodes: t.Sequence[Node], sightings: Sightings) -> t.Iterator[dict[s
 
 
 def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start) -> Verdict:
-    """What was walked, and what the sender was told."""
+    """The verdict of the walk, corrected by what the sender was told."""
     outcome = sender.outcome()
     if outcome == ANSWERED and walked.layer == "mtu":
         return walked
     if outcome == ANSWERED:
         return Verdict(ARRIVES, None, at(start.node), "the answer came back")
     if outcome == REFUSING and walked.verdict in (LOST, UNANSWERED):
-        # What is wrong here led the packet to somebody who has no use for it.
+        # The fault on this host led the packet to a machine that refuses it.
         reason = "%s (%s)" % (walked.reason, sightings.complaint(start.node) or "the connection is refused")
         return Verdict(REFUSED, walked.layer, walked.place, reason, walked.advice)
     if outcome == REFUSING and walked.verdict != REFUSED:
         reason = sightings.complaint(start.node) or "the connection is refused"
-        return Verdict(REFUSED, "upstream", at(start.node), reason, "Ask who is there whether something listens.")
+        return Verdict(
+            REFUSED, "upstream", at(start.node), reason, "Check whether the service runs at the destination."
+        )
     if start.nic is not None and walked.verdict == ARRIVES and sightings.refusals:
         reason = "%s refuses the connection (RST)" % sightings.refusals[0][2].source
         return Verdict(REFUSED, "service", walked.place, reason, "Start the service there.")
@@ -207,7 +215,7 @@ def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start)
             UNANSWERED,
             "service",
             walked.place,
-            "the answer came back to %s, but not to the socket that asked" % start.node.name,
+            "the answer came back to %s, but did not reach the socket that sent the packet" % start.node.name,
             "Look at what filters sockets there (cgroup programs, SO_BINDTODEVICE).",
         )
     if outcome == FAILED and sender.errno and walked.verdict in (LOST, UNANSWERED, NOT_KNOWN):
@@ -224,34 +232,34 @@ def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start)
 # ---- senders
 
 
-def _sender(facts: Facts, start: Start, question: Question) -> Sender | Verdict:
+def _sender(topology: Topology, start: Start, question: Question) -> Sender | Verdict:
     if start.nic is not None:
-        return _from_outside(facts, start, start.nic, question)
+        return _from_outside(topology, start, start.nic, question)
     kinds: dict[str, t.Callable[[Packet, int], Sender]] = {"tcp": _Tcp, "udp": _Udp, "icmp": _Echo}
     make = functools.partial(kinds[start.packet.protocol], start.packet, question.size)
     try:
         return start.node.inside(make)
     except OSError as error:
         reason = "%s cannot send from %s: %s" % (start.node.name, start.packet.source, error.strerror)
-        return Verdict(LOST, "address", at(start.node), reason, "Give the address back, or ask with another one.")
+        return Verdict(LOST, "address", at(start.node), reason, "Put the address back, or set another source_address.")
 
 
-def _from_outside(facts: Facts, start: Start, nic: Nic, question: Question) -> Sender | Verdict:
+def _from_outside(topology: Topology, start: Start, nic: Nic, question: Question) -> Sender | Verdict:
     from .inject import Injection, Listener
 
     if question.inject:
         try:
-            return Injection(facts, nic.name, start.packet)
+            return Injection(topology, nic.name, start.packet)
         except HostError as error:
             return Verdict(NOT_KNOWN, "uplink", at(start.node, nic), str(error), "Ask again with inject: false.")
-    # Behind a translation the packet has another port, by which it is told from others as well.
+    # After a translation the packet has another port, so it must be recognised by that one, too.
     hopeful = Trail(Hopeful())
-    start.walk(facts, hopeful)
+    start.walk(topology, hopeful)
     return Listener(start.packet, tuple(dict.fromkeys([start.packet.dport, *hopeful.ports])))
 
 
 class _Socket:
-    """What the senders have in common."""
+    """The base of the senders that use a socket."""
 
     def __init__(self, packet: Packet, kind: int, protocol: int = 0) -> None:
         family = socket.AF_INET6 if packet.version == 6 else socket.AF_INET
@@ -259,14 +267,14 @@ class _Socket:
         self.packet = packet
         self.errno = 0
         try:
-            # The kernel takes a link-local address only with its link, and chooses it by itself.
+            # The kernel accepts a link-local address only together with its link; left alone, it chooses the address.
             self.socket.bind(("" if packet.source.is_link_local else str(packet.source), 0))
         except BaseException:
             self.socket.close()
             raise
 
     def close(self) -> None:
-        """Be done."""
+        """Close the socket."""
         self.socket.close()
 
     def _try(self, act: t.Callable[[], object]) -> None:
@@ -285,7 +293,7 @@ class _Socket:
         return SILENT
 
     def _uncut(self) -> None:
-        """Never fragment, and do not believe what was learned of the path before."""
+        """Never fragment, and ignore the path MTU that the kernel has cached."""
         six = self.packet.version == 6
         level, option = (socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER) if six else (socket.IPPROTO_IP, _IP_MTU_DISCOVER)
         self.socket.setsockopt(level, option, _IP_PMTUDISC_DO)
@@ -296,7 +304,7 @@ class _Tcp(_Socket):
 
     def __init__(self, packet: Packet, size: int) -> None:
         super().__init__(packet, socket.SOCK_STREAM)
-        # Closed by RST: the service sees a client that went away, and no port is kept.
+        # Closing sends RST: the service sees a client that went away, and no port stays in use.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.probe = Probe(socket.IPPROTO_TCP, (self.socket.getsockname()[1],))
 
@@ -305,7 +313,7 @@ class _Tcp(_Socket):
         self._try(lambda: self.socket.connect((str(self.packet.to), self.packet.dport)))
 
     def outcome(self) -> str:
-        """Whether the connection is there."""
+        """Whether the connection was established."""
         said = self._said()
         if said == SILENT and select.select([], [self.socket], [], 0)[1]:
             with contextlib.suppress(OSError):
@@ -315,7 +323,7 @@ class _Tcp(_Socket):
 
 
 class _Udp(_Socket):
-    """Sends some random bytes."""
+    """Sends a datagram of random bytes."""
 
     def __init__(self, packet: Packet, size: int) -> None:
         super().__init__(packet, socket.SOCK_DGRAM)
@@ -325,13 +333,13 @@ class _Udp(_Socket):
         self.probe = Probe(socket.IPPROTO_UDP, (self.socket.getsockname()[1],))
 
     def send(self) -> None:
-        """Send it."""
+        """Send the datagram."""
         self._try(lambda: self.socket.connect((str(self.packet.to), self.packet.dport)))
         if not self.errno:
             self._try(lambda: self.socket.send(self._text))
 
     def outcome(self) -> str:
-        """Whether something came back."""
+        """Whether a datagram came back."""
         if not self.errno and select.select([self.socket], [], [], 0)[0]:
             self._try(lambda: self.socket.recv(1))
             if not self.errno:
@@ -340,7 +348,7 @@ class _Udp(_Socket):
 
 
 class _Echo(_Socket):
-    """Pings."""
+    """Sends an ICMP echo request."""
 
     def __init__(self, packet: Packet, size: int) -> None:
         super().__init__(packet, socket.SOCK_RAW, packet.number)
@@ -352,14 +360,14 @@ class _Echo(_Socket):
         self._answered = False
 
     def send(self) -> None:
-        """Ask for an echo."""
+        """Send the request."""
         message = struct.pack(">BBHHH", 128 if self.packet.version == 6 else 8, 0, 0, self._identifier, 1) + self._text
         if self.packet.version == 4:
             message = message[:2] + checksum(message) + message[4:]
         self._try(lambda: self.socket.sendto(message, (str(self.packet.to), 0)))
 
     def outcome(self) -> str:
-        """Whether the echo came."""
+        """Whether the reply came."""
         while not self._answered and select.select([self.socket], [], [], 0)[0]:
             data = self.socket.recv(200)
             reply = data if self.packet.version == 6 else data[(data[0] & 15) * 4 :]

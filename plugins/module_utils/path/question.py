@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A question, the packet that it stands for, and how its answer is returned."""
+"""A question, its first packet, and the form in which the answer is returned."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import ipaddress
 
 from .. import model
 from ..records import dataclass, replace
-from .facts import Facts, Nic, Node
 from .packet import Packet
+from .topology import Nic, Node, Topology
 from .trail import Trail, Verdict
 from .walk import Walk
 
@@ -20,7 +20,7 @@ _SYN_BYTES, _ECHO_BYTES = 60, 28
 
 @dataclass(frozen=True)
 class Question:
-    """The question as the user spelt it."""
+    """The question as the user put it."""
 
     origin: str
     to: str
@@ -35,20 +35,20 @@ class Question:
 
 @dataclass(frozen=True)
 class Start:
-    """Where the packet comes from: a stack, or from outside a link of the host."""
+    """Where the packet starts: in a stack, or outside, from where it enters a link of the host."""
 
     node: Node
     packet: Packet
     nic: Nic | None = None
 
-    def walk(self, facts: Facts, trail: Trail) -> Verdict:
+    def walk(self, topology: Topology, trail: Trail) -> Verdict:
         """Follow the packet."""
-        walk = Walk(facts, trail)
+        walk = Walk(topology, trail)
         return walk.from_outside(self.nic, self.packet) if self.nic else walk.from_node(self.node, self.packet)
 
 
 def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
-    """A verdict and what was found, in plain words."""
+    """What the module returns: the verdict, and what the walk found."""
     return {
         "verdict": verdict.verdict,
         "layer": verdict.layer,
@@ -71,16 +71,16 @@ def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
     }
 
 
-# ---- from words to a packet
+# ---- from options to a packet
 
 
-def find_start(facts: Facts, question: Question) -> Start:
-    """The first packet of the question; InvalidRequest if a part of it has no meaning on this host.
+def find_start(topology: Topology, question: Question) -> Start:
+    """The first packet of the question; InvalidRequest if it names something that this host does not have.
 
     The source port is left to the kernel, so the walk does not know it.
     """
-    origin = None if question.origin == OUTSIDE else _node(facts, question.origin, "from")
-    to = _address(facts, origin, question)
+    origin = None if question.origin == OUTSIDE else _node(topology, question.origin, "from")
+    to = _address(topology, origin, question)
     packet = Packet(
         source=ipaddress.ip_address("::" if to.version == 6 else "0.0.0.0"),
         to=to,
@@ -90,21 +90,21 @@ def find_start(facts: Facts, question: Question) -> Start:
     )
     source = _given_source(question, to)
     if origin is None:
-        return _from_outside(facts, packet, source)
+        return _from_outside(topology, packet, source)
     return Start(origin, packet.at(source=source or _own_source(origin, packet)))
 
 
-def _node(facts: Facts, name: str, option: str) -> Node:
+def _node(topology: Topology, name: str, option: str) -> Node:
     if name == HOST_NAME:
-        return facts.host
-    endpoint = name.partition(".")[0] if name not in facts.names() else name
-    if endpoint not in facts.names():
-        others = "; host is the host itself, and outside is everybody else" if option == "from" else ""
+        return topology.host
+    endpoint = name.partition(".")[0] if name not in topology.names() else name
+    if endpoint not in topology.names():
+        others = "; host is the host itself, and outside is any other machine" if option == "from" else ""
         raise model.InvalidRequest(
             "%s: there is no endpoint %s on this host; there are %s%s."
-            % (option, name, ", ".join(sorted(facts.names())[:20]) or "none", others)
+            % (option, name, ", ".join(sorted(topology.names())[:20]) or "none", others)
         )
-    return facts.node(model.Place(netns=endpoint))
+    return topology.node(model.Place(netns=endpoint))
 
 
 def _given_source(question: Question, to: model.Address) -> model.Address | None:
@@ -113,63 +113,68 @@ def _given_source(question: Question, to: model.Address) -> model.Address | None
     try:
         source = ipaddress.ip_address(question.source_address)
     except ValueError:
-        raise model.InvalidRequest("source_address: %s is not an address." % question.source_address) from None
+        raise model.InvalidRequest(
+            "source_address: %r is not a valid IP address; write it like 192.0.2.7." % question.source_address
+        ) from None
     if source.version != to.version:
-        raise model.InvalidRequest("source_address: %s and %s are of different families." % (source, to))
+        raise model.InvalidRequest("source_address: %s is of the other address family than %s." % (source, to))
     return source
 
 
-def _address(facts: Facts, origin: Node | None, question: Question) -> model.Address:
+def _address(topology: Topology, origin: Node | None, question: Question) -> model.Address:
     try:
         return ipaddress.ip_address(question.to)
     except ValueError:
         pass
-    node = _node(facts, question.to, "to")
-    own = _addresses(facts, node, question.to)
+    node = _node(topology, question.to, "to")
+    own = _addresses(topology, node, question.to)
     if question.source_address:
         version = 6 if ":" in question.source_address else 4
         own = [one for one in own if one.version == version]
     if not own:
-        raise model.InvalidRequest("to: %s has no address that could be asked." % question.to)
+        raise model.InvalidRequest(
+            "to: %s has no address to send to; write an address instead of the name." % question.to
+        )
     networks = [one.network for nic in origin.nics.values() for one in nic.addresses] if origin is not None else []
     near = [one for one in own if any(one in network for network in networks if network.version == one.version)]
     return min(near or own, key=lambda one: one.version)
 
 
-def _addresses(facts: Facts, node: Node, name: str) -> list[model.Address]:
+def _addresses(topology: Topology, node: Node, name: str) -> list[model.Address]:
     network = "" if node.is_host or node.name == name else name.partition(".")[2]
     nics = [
-        nic for nic in node.nics.values() if nic.name != "lo" and (not network or _is_of(facts, node, nic, network))
+        nic for nic in node.nics.values() if nic.name != "lo" and (not network or _is_of(topology, node, nic, network))
     ]
     if node.is_host:
         nics = [nic for nic in nics if not nic.is_ours]
     return [one.ip for nic in nics for one in nic.addresses if not one.is_link_local]
 
 
-def _is_of(facts: Facts, node: Node, nic: Nic, network: str) -> bool:
+def _is_of(topology: Topology, node: Node, nic: Nic, network: str) -> bool:
     """Whether a link belongs to a network; the mark is on the host's end."""
-    end = facts.peer(node, nic)
+    end = topology.peer(node, nic)
     return network in (nic.network, end[1].network if end is not None else "")
 
 
 def _own_source(node: Node, packet: Packet) -> model.Address:
-    """The address that the kernel would choose; unspecified when there is none, which the walk finds out."""
+    """The source address that the kernel would choose; unspecified if there is none, which the walk then reports."""
     way = node.route(packet)
     return way.source or packet.source
 
 
-def _from_outside(facts: Facts, packet: Packet, source: model.Address | None) -> Start:
-    """The packet as if it came by the uplink, from its router unless another source is given."""
-    host = facts.host
+def _from_outside(topology: Topology, packet: Packet, source: model.Address | None) -> Start:
+    """A packet that comes in by the uplink, from the default router unless another source is given."""
+    host = topology.host
     anywhere = source or ipaddress.ip_address("2000::" if packet.version == 6 else "192.0.2.0")
     way = host.route(packet.at(to=anywhere))
     if not source and (way.error or way.gateway is None):
         raise model.InvalidRequest(
-            "source_address: this host has no default route for IPv%d, so say which address outside asks."
+            "source_address: this host has no default route for IPv%d; give the address of the sender outside."
             % packet.version
         )
     if way.error or way.is_local or not way.link:
         raise model.InvalidRequest(
-            "source_address: no route leads to %s, so it is not outside of this host." % anywhere
+            "source_address: %s is not outside of this host, or has no route; give the address of a sender outside."
+            % anywhere
         )
     return Start(host, replace(packet, source=source or way.gateway or anywhere), host.nics[way.link])

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do about what was found, in words that can be followed.
+"""What the user can do about a fault.
 
-A command stands at the end, behind the last colon, with nothing after it: it can be copied, and runs on the host.
+A command comes last, after the last colon, with nothing behind it: it can be copied, and runs on the host.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from .. import model
 from ..firewall import choice, reasons
 from ..firewall.iptables import names as iptables_names
 from ..kernel.programs import find
-from .facts import Node
 from .packet import Packet
 from .rules import Chain, Outcome
+from .topology import Node
 
-AGAIN = "Run the role again, which %s."
-# Hooks with a lower priority do not know yet what connection tracking makes of a packet.
+AGAIN = "Run the role again; it %s."
+# Chains with a lower priority run before connection tracking, so they cannot match its state.
 _TRACKED = -200
 _OURS = {
     reasons.DIRECT: "Name the flow in the network's `allow`, ask a published port of the host instead (`publish`), or"
     " set direct_access: true for the network.",
-    reasons.OUT: "The network is internal; set internal: false for it if it is to have a way out.",
-    reasons.IN: "The network is internal; set internal: false for it if it is to have a way in.",
+    reasons.OUT: "The network is internal; set internal: false for it if it needs a way out.",
+    reasons.IN: "The network is internal; set internal: false for it if it needs a way in.",
     reasons.HOST: "Set host_access: allow for the network, or name the flow in its `allow`.",
 }
 _REASONS_IN_IPTABLES = {
@@ -36,7 +36,7 @@ _REASONS_IN_IPTABLES = {
 
 
 def ip(node: Node, words: str, version: int = 4) -> str:
-    """A command of ``ip`` about a stack."""
+    """An ``ip`` command for a stack."""
     six = "-6 " if version == 6 else ""
     if node.place.netns:
         return "ip -n %s %s%s" % (node.place.netns, six, words)
@@ -44,14 +44,14 @@ def ip(node: Node, words: str, version: int = 4) -> str:
 
 
 def inside(node: Node, command: str) -> str:
-    """A command that runs in a stack."""
+    """A command, run in a stack."""
     if node.place.netns:
         return "ip netns exec %s %s" % (node.place.netns, command)
     return "nsenter --net=/proc/%s/ns/net %s" % (node.place.pid, command) if node.place.pid else command
 
 
 def sysctl(node: Node, key: str, value: int) -> str:
-    """A command that sets a key below net/; a name of a link may have dots, and then dots cannot stand for slashes."""
+    """A command that sets a key below net/; slashes stay where the name of a link has dots."""
     name = "net/" + key
     return inside(node, "sysctl -w %s=%d" % (name if "." in name else name.replace("/", "."), value))
 
@@ -60,61 +60,61 @@ def no_route(node: Node, to: model.Address) -> str:
     """What to do when no route leads to an address."""
     if not node.is_host and any(nic.is_ours for nic in node.nics.values()):
         again = AGAIN % "sets the default route of an endpoint"
-        return again + " An internal network has none: set internal: false if it is to have a way out."
+        return again + " An internal network has none: set internal: false if it needs a way out."
     words = "route add %s via ROUTER dev LINK" % to
-    return "Give %s a route to it, with its router and its link: %s" % (node.name, ip(node, words, to.version))
+    return "Give %s a route to %s, with the right router and link: %s" % (node.name, to, ip(node, words, to.version))
 
 
 def is_ours(chain: Chain | None) -> bool:
-    """Whether a chain holds rules of this collection's; those of the user's in one of our chains are not."""
+    """Whether a chain holds rules of this collection; the chain for the user's own rules does not."""
     return chain is not None and choice.is_ours(chain.table, chain.name)
 
 
 def open_for(node: Node, outcome: Outcome) -> str:
-    """What lets a packet pass that a rule, or a policy, drops."""
+    """How to let a packet pass that a rule or a policy drops."""
     packet, chain = outcome.packet, outcome.chain
     if is_ours(chain):
         return _option(outcome)
     if chain is None:
-        return "Look for the rule: %s" % inside(node, "nft list ruleset")
+        return "Find the rule that drops the packet: %s" % inside(node, "nft list ruleset")
     if outcome.rule is not None and chain.store == "nft" and outcome.rule.handle:
         return without(node, outcome)
     if chain.store == "nft" and chain.family in ("arp", "bridge", "netdev"):
-        # It is not only our packet that such a chain would have to accept, but also the question for its MAC address.
-        return "Let that chain accept by default what it does not drop by a rule: %s" % inside(
+        # Such a chain would have to accept not only our packet, but also the request for its MAC address.
+        return "Set the policy of that chain to accept: %s" % inside(
             node, "nft add chain %s %s %s '{ policy accept; }'" % (chain.family, chain.table, chain.name)
         )
     accept = _iptables if chain.store == "legacy" or _is_of_iptables(chain) else _nft
     commands = [inside(node, command) for command in accept(chain, packet)]
-    return "Let that chain accept it, and the answers: %s" % " && ".join(commands)
+    return "Accept the packet and its answers in that chain: %s" % " && ".join(commands)
 
 
 def without(node: Node, outcome: Outcome) -> str:
-    """How to be rid of a rule, wherever it stands."""
+    """How to get rid of a rule of any chain."""
     chain, rule = outcome.chain, outcome.rule
     if chain is None or rule is None or not rule.handle:
-        return "Change the rule, or delete it; look for it: %s" % inside(node, "nft list ruleset")
+        return "Change or delete the rule; find it with: %s" % inside(node, "nft list ruleset")
     where = (chain.family, chain.table, chain.name, rule.handle)
     return "Change the rule, or delete it: %s" % inside(node, "nft delete rule %s %s %s handle %d" % where)
 
 
 def _option(outcome: Outcome) -> str:
-    """The option of the network that opens what rules of ours close."""
+    """The option of the network that lets through what our rules drop."""
     packet, text = outcome.packet, outcome.rule.text if outcome.rule else ""
     name = outcome.chain.name if outcome.chain else ""
     for reason, advice in _OURS.items():
-        # nftables has the reason in a comment
+        # in nftables, the reason is in the comment of the rule
         if reason in text or _REASONS_IN_IPTABLES.get(name) == reason:
             return advice
     port = ":%d" % packet.dport if packet.dport and not packet.answer else ""
     return (
-        "Open the flow in the network's options: `allow` for %s%s, `publish` for a port of the host, `icc`, or"
+        "Allow the flow in the options of the network: `allow` for %s%s, `publish` for a port of the host, `icc`, or"
         " `direct_access`." % (packet.to, port)
     )
 
 
 def _is_of_iptables(chain: Chain) -> bool:
-    """Whether iptables made it; nft could change it as well, but then iptables could not read it any more."""
+    """Whether iptables created the chain; nft could change it, too, but iptables could not read it any more."""
     named = chain.family in ("ip", "ip6") and bool(chain.hook) and chain.name == chain.hook.upper()
     return named and find("iptables-nft") is not None
 

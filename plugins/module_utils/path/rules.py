@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A packet filter as data, and what becomes of a packet in it: passes, is dropped, is refused, or nobody can tell.
+"""A packet filter as data, and its effect on a packet: pass, drop, reject, or unknown.
 
-What a rule asks is answered yes, no, or None for "cannot tell". A rule about which nobody can tell only matters when
-the packet's fate depends on it.
+The question that a rule asks about a packet has the answer True, False, or None for unknown. A rule with an unknown
+answer only matters if the outcome for the packet depends on it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from .packet import Packet, Surroundings
 
 Answer = t.Optional[bool]
 Question = t.Callable[[Packet, Surroundings], Answer]
-# Address and port of a translation; None where the rule leaves one alone.
+# Address and port of a translation; None if the rule leaves it unchanged.
 Target = tuple[t.Optional[model.Address], t.Optional[int]]
 
 PASS, DROP, REJECT, UNKNOWN = "pass", "drop", "reject", "unknown"
 _DEPTH = 16
-# Where the kernel translates, among the priorities of a hook's chains.
+# The priorities, among a hook's chains, at which the kernel translates.
 _DESTINATION, _SOURCE = -100, 100
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Goes on with the rule only when the answer is yes."""
+    """Continues with the rule only if the answer is yes."""
 
     question: Question
 
@@ -44,14 +44,14 @@ class Do:
 
 @dataclass(frozen=True)
 class Choose:
-    """A verdict map: None when it has no such key, a Do of "unknown" when nobody can tell."""
+    """A verdict map: None if it has no such key, a Do of "unknown" if that cannot be told."""
 
     choice: t.Callable[[Packet, Surroundings], Do | None]
 
 
 @dataclass(frozen=True)
 class Translate:
-    """dnat, redirect, snat or masquerade; the target is None when the rule does not apply, False when unknown."""
+    """dnat, redirect, snat or masquerade; the target is None if the rule does not apply, False if unknown."""
 
     kind: str
     target: t.Callable[[Packet, Surroundings], Target | bool | None]
@@ -72,7 +72,7 @@ Step = t.Union[Ask, Do, Choose, Translate, Untrack]
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, in the words of its tool."""
+    """One rule, with its text as its tool prints it."""
 
     text: str
     steps: tuple[Step, ...]
@@ -81,7 +81,7 @@ class Rule:
 
 @dataclass
 class Chain:
-    """A chain; ``hook`` is empty for one that others jump to."""
+    """A chain; ``hook`` is empty unless it is a base chain."""
 
     store: str  # nft or legacy
     family: str
@@ -104,9 +104,9 @@ def _store(store: str) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the packet on a hook, and which chain and rule decided; no rule means the policy.
+    """What happened to the packet on a hook, and which chain and rule decided; no rule means the policy.
 
-    Of a packet that passes it is the rule that changed it, if one did.
+    For a packet that passes, they are those that changed it, if any did.
     """
 
     kind: str
@@ -116,7 +116,7 @@ class Outcome:
 
     @property
     def because(self) -> str:
-        """Who decided, as a clause."""
+        """The chain and the rule that decided, as a clause."""
         if self.chain is None:
             return ""
         if self.rule is None:
@@ -151,9 +151,9 @@ class Filter:
         device: str = "",
         undo: Target | None = None,
     ) -> Outcome:
-        """What becomes of a packet on a hook of IP, or of ``family`` (bridge, netdev).
+        """The outcome for a packet on a hook of IP, or of ``family`` (bridge, netdev).
 
-        ``undo`` is what connection tracking puts into an answer where it translated the question.
+        ``undo`` is the address and port that connection tracking restores in the answer to a translated request.
         """
         families = (family,) if family else ("inet", "ip6" if packet.version == 6 else "ip")
         of_source = hook in ("postrouting", "input")
@@ -180,13 +180,13 @@ class Filter:
 
 
 def _translatable(packet: Packet, hook: str) -> bool:
-    """Whether the translating chains are asked: for the first packet of a flow, until one has translated it."""
+    """Whether chains of type nat see the packet: the first of a flow, until a rule has translated it."""
     done = "snat" if hook in ("postrouting", "input") else "dnat"
     return packet.state == "new" and done not in packet.status
 
 
 class _Walk:
-    """One packet on its way through one base chain."""
+    """Walks one packet through one base chain."""
 
     def __init__(self, chains: t.Mapping[tuple[str, str, str, str], Chain], around: Surroundings) -> None:
         self._chains = chains
@@ -195,7 +195,7 @@ class _Walk:
         self.change: Outcome | None = None  # the rule that translated the packet, or let it go untracked
 
     def base(self, chain: Chain, packet: Packet) -> Outcome:
-        """The fate of a packet in a base chain, whose policy is the last word."""
+        """The outcome for a packet in a base chain; the policy decides if no rule does."""
         found, packet = self._chain(chain, packet, 0)
         if found is None or found.kind == "return":
             found = Outcome(PASS if chain.policy == "accept" else DROP, packet, chain)
@@ -246,7 +246,7 @@ class _Walk:
         return self.change, after
 
     def _own(self, step: Translate, packet: Packet, target: Target) -> Target:
-        """The target of a rule that names no address, but means the one of the link."""
+        """The target of a translation; masquerade and redirect use the address of the link."""
         if target[0] is None and step.kind in ("masquerade", "redirect"):
             link = packet.oif if step.of_source else packet.iif
             return self._around.own_address(link, packet.version), target[1]
@@ -261,7 +261,7 @@ class _Walk:
         found = Outcome(kind, packet, chain, rule)
         if sure and kind != UNKNOWN:
             return found, packet
-        # Who may return may as well go on; then the rules below are asked, which are not if it does return.
+        # A rule that may return may also not match; then the rules below it apply, which they do not if it returns.
         if kind != "return":
             self._doubts.append(found)
         elif chain.rules[-1] is not rule:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns the text of iptables-save into chains that decide about a packet.
+"""Turns the text of iptables-save into chains that a packet can be walked through.
 
 An unknown match makes its rule uncertain, never wrong.
 """
@@ -151,7 +151,7 @@ class _Reader:
 
 
 def _address_and_port(text: str) -> Target | bool:
-    """The target of DNAT or SNAT: an address, a port or both; False for a range, from which the kernel chooses."""
+    """The target of DNAT or SNAT: an address, a port or both; False for a range, in which the kernel chooses."""
     host, port = text, ""
     if text.startswith("["):
         host, unused, port = text[1:].partition("]")

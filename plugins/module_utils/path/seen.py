@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real packet and its answer on each link that they passed, in the order of the way.
+"""The real packet and its answer on each link that they passed, in the order in which they did.
 
-The socket of a namespace has its frames in their order. Between namespaces no clock is asked, for the kernel begins to
-stamp frames some time after it was told to; but what comes in by a cable went into its other end before.
+The socket of a namespace delivers its frames in order. Between namespaces, time stamps are of no use, as the kernel
+begins to stamp frames only some time after it was asked to; but a frame that comes out of a cable has entered its other
+end before.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ from __future__ import annotations
 import typing as t
 
 from .. import marks
-from .facts import Node
 from .sightings import Sighting, Sightings
+from .topology import Node
 from .wire import Wire
 
 _End = tuple[str, str, bool]  # node, link, and whether it is the answer
 
 
 def seen(wire: Wire, sightings: Sightings) -> t.Iterator[dict[str, str]]:
-    """As the module returns it; without the link that put the packet into the uplink."""
+    """The sightings as the module returns them, without the link that injected the packet into the uplink."""
     found = [
         one for one in sightings.on_links() if one.link in one.node.nics and not one.link.startswith(marks.PATH_LINK)
     ]
     for one in _in_order(wire, found):
-        # an echo has an identifier where others have a port
+        # the port of an echo is its identifier
         packet = one.packet.at(sport=0) if one.packet.protocol == "icmp" else one.packet
         yield {
             "place": one.node.name,
@@ -42,10 +43,10 @@ def _in_order(wire: Wire, found: t.Sequence[Sighting]) -> t.Iterator[Sighting]:
     queues: dict[str, list[Sighting]] = {}
     for one in found:
         queues.setdefault(one.node.name, []).append(one)
-    coming = {_end(one) for one in found if one.outgoing}  # into a cable, and not yet told
+    coming = {_end(one) for one in found if one.outgoing}  # ends where frames entered a cable, and are not reported yet
     while any(queues.values()):
         ready = [queue for queue in queues.values() if queue and _sent_by(wire, queue[0]) not in coming]
-        # none is ready where a cable was seen to carry frames in a circle, which cannot be
+        # none is ready if frames seem to go round in a circle, which cannot happen
         one = (ready or [queue for queue in queues.values() if queue])[0].pop(0)
         coming.discard(_end(one) if one.outgoing else None)
         yield one
@@ -56,7 +57,7 @@ def _end(one: Sighting) -> _End:
 
 
 def _sent_by(wire: Wire, one: Sighting) -> _End | None:
-    """The other end of the cable by which a frame came."""
+    """The other end of the cable that a frame came out of."""
     peer = None if one.outgoing else _peer(wire, one.node, one.link)
     return (*peer, one.packet.answer) if peer is not None else None
 

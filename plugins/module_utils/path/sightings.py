@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was seen of a real packet, and of its answer."""
+"""Where a real packet and its answer were seen."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dataclasses import field
 
 from ..records import dataclass
 from .checkpoints import Checkpoints, Event, Probe
-from .facts import Node
 from .packet import Packet
 from .taps import Frame, Tap
+from .topology import Node
 from .trail import Mark, Oracle
 
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10
@@ -27,10 +27,10 @@ _ICMP_HEADER = 8
 
 
 class Seen(t.NamedTuple):
-    """A packet of the probe's flow, by its headers."""
+    """A packet of the probe's flow, as its headers show it."""
 
     packet: Packet
-    mark: int  # what survives translation: the sequence number of TCP that the question began with
+    mark: int  # survives translation: the initial TCP sequence number of the request
     refuses: bool
 
 
@@ -55,7 +55,7 @@ class Complaint(t.NamedTuple):
 
 @dataclass
 class Watch:
-    """The eyes in one namespace."""
+    """The tap and the checkpoints in one namespace."""
 
     node: Node
     tap: Tap
@@ -64,7 +64,7 @@ class Watch:
     events: list[Event] = field(default_factory=list)
 
     def drain(self) -> int:
-        """Take what came; how much that was."""
+        """Collect what came, and return how much that was."""
         before = len(self.frames) + len(self.events)
         self.frames += self.tap.frames()
         if self.checkpoints is not None:
@@ -72,20 +72,20 @@ class Watch:
         return len(self.frames) + len(self.events) - before
 
     def forget(self) -> None:
-        """What came so far."""
+        """Drop what came so far."""
         self.drain()
         self.frames.clear()
         self.events.clear()
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Close the tap, and let the kernel remove the checkpoints."""
         self.tap.close()
         if self.checkpoints is not None:
             self.checkpoints.close()
 
 
 class Sightings(Oracle):
-    """All that the watches saw, in the words of the walk."""
+    """Everything that the watches saw, by the marks that the walk asks for."""
 
     active = True
 
@@ -104,7 +104,7 @@ class Sightings(Oracle):
             self._read_events(watch)
 
     def came(self, mark: Mark) -> bool | None:
-        """Whether the packet was seen at a point; None when nobody watched there."""
+        """Whether the packet was seen at a point; None if nothing watched there."""
         watch = self._watched.get(mark.node)
         if watch is None:
             return None
@@ -117,7 +117,7 @@ class Sightings(Oracle):
         return watch.checkpoints is not None and (watch.checkpoints.bridge or not mark.point.startswith("bridge"))
 
     def packet_at(self, mark: Mark) -> Packet | None:
-        """The packet as it was seen there, behind a hook."""
+        """The packet as it was seen when it left a hook."""
         return self._marks.get(Mark(mark.node, mark.point + " last", mark.answer))
 
     def dropped(self, node: Node, answer: bool, families: t.Container[str]) -> tuple[str, str, str, int] | None:
@@ -128,7 +128,7 @@ class Sightings(Oracle):
         return None
 
     def complaint(self, node: Node) -> str:
-        """Who refused the packet that a stack sent out of this host, as a clause; empty when nobody did."""
+        """What refused the packet after a stack sent it out of this host, as a clause; empty if nothing did."""
         for found in self.complaints:
             if found.node == node.name and not found.outgoing:
                 return "%s says %s" % (found.sender, found.text)
@@ -138,11 +138,11 @@ class Sightings(Oracle):
         return ""
 
     def entered(self, node: str) -> Packet | None:
-        """The packet as it was when a stack first had it: the name of its entry in connection tracking."""
+        """The packet as it entered a stack, by which connection tracking finds its entry."""
         return self._first.get(node)
 
     def on_links(self) -> list[Sighting]:
-        """The packet and its answer on each link, for each namespace in the order of time."""
+        """The packet and its answer on each link, in order of time within each namespace."""
         return list(self._on_links.values())
 
     # ---- reading
@@ -222,7 +222,7 @@ def _of_event(event: Event, probe: Probe) -> Seen | None:
 
 
 def parsed(data: bytes, probe: Probe) -> Seen | None:
-    """A packet, if it is of the probe's flow."""
+    """The packet, if it belongs to the probe's flow."""
     headers = _headers(data)
     if headers is None:
         return None
@@ -275,7 +275,7 @@ def _of_echo(source: bytes, to: bytes, transport: bytes, probe: Probe) -> Seen |
 
 
 def complained(data: bytes, probe: Probe) -> tuple[str, Seen, str] | None:
-    """An ICMP error about the probe: who sent it, about which packet, and what it says."""
+    """An ICMP error about the probe: its sender, the packet that it is about, and its text."""
     headers = _headers(data)
     if headers is None or headers[2] not in (socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6):
         return None

@@ -9,7 +9,7 @@ import struct
 
 
 def checksum(message: bytes) -> bytes:
-    """As RFC 1071 has it."""
+    """The checksum of a message, as in RFC 1071."""
     message += bytes(len(message) & 1)
     total = sum(struct.unpack(">%dH" % (len(message) // 2), message))
     while total >> 16:

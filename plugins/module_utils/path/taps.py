@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packet sockets: the probe as it passes the links of a namespace, and who answers or complains."""
+"""Packet sockets, which see the probe, its answers and ICMP errors on the links of a namespace."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Frame(t.NamedTuple):
 
 
 class Tap:
-    """Sees all links of the namespace in which it is made."""
+    """Sees the frames on all links of the namespace in which it is created."""
 
     def __init__(self, probe: Probe) -> None:
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        # What comes before the filter is there does no harm: each frame is looked at once more.
+        # Frames that come before the filter is attached do no harm: each frame is checked once more later.
         self.socket = socket.socket(socket.AF_PACKET, kind, socket.htons(_ALL))
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
@@ -44,11 +44,11 @@ class Tap:
             raise
 
     def close(self) -> None:
-        """See no more."""
+        """Close the socket."""
         self.socket.close()
 
     def frames(self) -> t.Iterator[Frame]:
-        """What passed since it was asked last."""
+        """The frames since the last call."""
         while True:
             try:
                 data, (link, protocol, kind, *unused) = self.socket.recvfrom(_BYTES)
@@ -59,7 +59,7 @@ class Tap:
             yield Frame(link, kind == _OUTGOING, protocol, data)
 
     def _choose(self, probe: Probe) -> None:
-        """Let the kernel pass on nothing but the probe, ICMP and ARP: a host may be busy."""
+        """Let the kernel deliver nothing but the probe, ICMP and ARP: a host may be busy."""
         import ctypes
 
         program = _assembled(_program(probe))
@@ -74,7 +74,7 @@ Line = tuple[int, int, str]  # code, value, and the label to go to when equal
 
 
 def _program(probe: Probe) -> list[Line | str]:
-    """Lines, and labels between them."""
+    """The instructions of the filter, with labels between them."""
     lines: list[Line | str] = [
         (_LOAD_HALF, _AD_PROTOCOL, ""),
         (_EQUAL, _ARP, "yes"),
@@ -108,7 +108,7 @@ def _program(probe: Probe) -> list[Line | str]:
 
 
 def _assembled(lines: t.Sequence[Line | str]) -> list[tuple[int, int, int, int]]:
-    """With labels turned into distances."""
+    """The instructions, with labels turned into distances."""
     labels: dict[str, int] = {}
     code: list[Line] = []
     for line in lines:

@@ -1,22 +1,22 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was found on the way, and how the way ended."""
+"""What was found on the path of a packet, and how the path ended."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ..records import dataclass
-from .facts import Nic, Node
 from .packet import Packet
 from .rules import Outcome
+from .topology import Nic, Node
 
 ARRIVES, REFUSED, LOST, UNANSWERED, UNKNOWN = "arrives", "refused", "lost", "unanswered", "unknown"
 
 
 class Mark(t.NamedTuple):
-    """A point on the way where a real packet can be seen."""
+    """A point on the path where a real packet can be seen."""
 
     node: str
     point: str  # "in eth0", "out eth0", "forward first", "forward last", "bridge forward first"
@@ -24,7 +24,7 @@ class Mark(t.NamedTuple):
 
 
 class Hop(t.NamedTuple):
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     place: str
     answer: bool
@@ -35,7 +35,7 @@ class Hop(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """How it ended: one layer, the object, why, and what mends it."""
+    """How the path of the packet ended: the layer, the place, the reason and the remedy."""
 
     verdict: str
     layer: str | None = None
@@ -45,7 +45,7 @@ class Verdict:
 
 
 class Stop(Exception):
-    """The way ends here."""
+    """The packet gets no further."""
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
@@ -53,13 +53,13 @@ class Stop(Exception):
 
 
 class Oracle:
-    """What is known of a real packet; this one knows of none."""
+    """What is known about a real packet; this base class knows of none."""
 
     active = False
-    gave_up = False  # whether the sender was told that the next hop does not tell its MAC address
+    gave_up = False  # whether the sender was told that nobody answered for the MAC address of the next hop
 
     def came(self, mark: Mark) -> bool | None:
-        """Whether the packet was seen at a point; None when nobody watched there."""
+        """Whether the packet was seen at a point; None if nothing watched there."""
         return None
 
     def packet_at(self, mark: Mark) -> Packet | None:
@@ -67,7 +67,7 @@ class Oracle:
         return None
 
     def complaint(self, node: Node) -> str:
-        """Who refused the packet that a stack sent out of this host, as a clause; empty when nobody did."""
+        """What refused the packet after a stack sent it out of this host, as a clause; empty if nothing did."""
         return ""
 
     def dropped(self, node: Node, answer: bool, families: t.Container[str]) -> tuple[str, str, str, int] | None:
@@ -76,53 +76,53 @@ class Oracle:
 
 
 class Hopeful(Oracle):
-    """Takes a packet to come everywhere: what is on the way, whatever stands in it."""
+    """Assumes that the packet comes everywhere, so that the walk finds the whole path in spite of obstacles."""
 
     active = True
 
     def came(self, mark: Mark) -> bool | None:
-        """Always."""
+        """Whether the packet was seen at a point: always."""
         return True
 
 
 class Trail:
-    """Keeps what was found, and compares it with what was seen of a real packet, if one was sent."""
+    """Records what was found, and compares it with where a real packet was seen, if one was sent."""
 
     def __init__(self, oracle: Oracle) -> None:
         self.oracle = oracle
         self.hops: list[Hop] = []
         self.doubts: list[Verdict] = []
         self.marks: list[Mark] = []
-        self.ports: list[int] = []  # that the packet went to
-        # Who gave the packet another source, another destination, or let it go untracked.
+        self.ports: list[int] = []  # the destination ports that the packet had
+        # The stack and the rule that changed the packet's source, its destination or its tracking, by field.
         self.changes: dict[str, tuple[Node, Outcome]] = {}
 
     def changed(self, node: Node, before: Packet, outcome: Outcome) -> None:
-        """Rules changed the packet, or not."""
+        """Record the rule that changed the packet, if one did."""
         after = outcome.packet
         for what in ("source", "to", "state"):
             if outcome.rule is not None and getattr(after, what) != getattr(before, what):
                 self.changes[what] = (node, outcome)
 
     def note(self, node: Node, packet: Packet, layer: str, what: str, found: str) -> None:
-        """Something was looked at and lets the packet pass."""
+        """Record something that lets the packet pass."""
         self.hops.append(Hop(node.name, packet.answer, layer, what, found))
 
     def stop(self, verdict: Verdict, packet: Packet, until: Mark | None = None) -> None:
-        """Something ends the way, unless a real packet was seen behind it."""
+        """Stop at an obstacle, unless a real packet was seen behind it."""
         passed = until is not None and self.oracle.came(until)
-        found = verdict.reason + (" (yet the packet passed)" if passed else "")
+        found = verdict.reason + (" (but the packet passed)" if passed else "")
         self.hops.append(Hop(verdict.place, packet.answer, verdict.layer or "", "", found))
         if not passed:
             raise Stop(verdict)
 
     def doubt(self, verdict: Verdict, packet: Packet) -> None:
-        """Something may end the way."""
+        """Record something that may be an obstacle."""
         self.doubts.append(verdict)
         self.hops.append(Hop(verdict.place, packet.answer, verdict.layer or "", "", "cannot tell: " + verdict.reason))
 
     def seen(self, mark: Mark, otherwise: Verdict) -> None:
-        """The way leads over this point: a real packet that was not seen there was lost before."""
+        """Pass a point on the path: a real packet that was not seen there was lost before it."""
         self.marks.append(mark)
         came = self.oracle.came(mark)
         if came:
@@ -132,5 +132,5 @@ class Trail:
 
 
 def at(node: Node, nic: Nic | None = None) -> str:
-    """Where something is, for a person."""
+    """The name of a place in reports."""
     return node.name if nic is None else "%s: %s" % (node.name, nic.name)

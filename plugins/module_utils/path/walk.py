@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way of a packet, and of its answer, layer by layer in the kernel's order.
+"""The path of a packet and of its answer, layer by layer in the kernel's order.
 
-The kernel is asked where it knows best (its routes); what it does not tell is worked out from links, sysctls and rules.
-With an oracle that saw a real packet, what was seen decides, and what is worked out only explains it.
+The kernel is asked where it knows best (its routes); the rest is derived from links, sysctls and rules. With an oracle
+that saw a real packet, what it saw decides, and the derivation only explains it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import typing as t
 
 from .. import model
 from . import ipsec, remedies
-from .facts import Facts, Nic, Node, Way
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
+from .topology import Nic, Node, Topology, Way
 from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Mark, Stop, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 from .wire import Wire, firewall, named_outcome, reverse_path
@@ -30,26 +30,26 @@ def _called(node: Node) -> str:
 
 
 class Walk:
-    """One question and its answer."""
+    """Follows the packet of one question, and its answer."""
 
-    def __init__(self, facts: Facts, trail: Trail) -> None:
-        self.facts = facts
+    def __init__(self, topology: Topology, trail: Trail) -> None:
+        self.topology = topology
         self.trail = trail
-        self.wire = Wire(facts, trail)
+        self.wire = Wire(topology, trail)
         self._translations: dict[str, list[tuple[Packet, Packet]]] = {}
         self._entry: Packet | None = None
-        self._start: tuple[Node, Nic | None] = (facts.host, None)
+        self._start: tuple[Node, Nic | None] = (topology.host, None)
         self._left = _HOPS
-        self._by_gateway = False  # whether the last link was left for a gateway, not for who has the address
+        self._by_gateway = False  # whether the packet left the last link for a gateway, not for its destination
 
     def from_node(self, node: Node, packet: Packet) -> Verdict:
-        """A packet that a process of a stack sends."""
+        """Follow a packet that a process in a stack sends."""
         self._start = (node, None)
         return self._verdict(lambda: self._send(node, packet))
 
     def from_outside(self, nic: Nic, packet: Packet) -> Verdict:
-        """A packet that comes in by a link of the host."""
-        host = self.facts.host
+        """Follow a packet that comes in by a link of the host."""
+        host = self.topology.host
         self._start = (host, nic)
 
         def come() -> None:
@@ -74,7 +74,7 @@ class Walk:
             return found
         raise AssertionError("a walk ends with a verdict")
 
-    # ---- packets that a stack makes
+    # ---- packets that a stack sends
 
     def _send(self, node: Node, packet: Packet) -> None:
         way = self._routed(node, packet)
@@ -96,7 +96,9 @@ class Walk:
 
     def _routed(self, node: Node, packet: Packet) -> Way:
         if not packet.answer and not packet.source.is_unspecified and not node.is_local(packet.source):
-            self._stop(LOST, "address", at(node), "%s has not the address %s" % (node.name, packet.source), "", packet)
+            self._stop(
+                LOST, "address", at(node), "%s does not have the address %s" % (node.name, packet.source), "", packet
+            )
         way = node.route(packet)
         if way.error:
             self._no_way(node, None, packet, way)
@@ -106,14 +108,14 @@ class Walk:
 
     def _noted_way(self, node: Node, packet: Packet, way: Way) -> Way:
         via = " via %s" % way.gateway if way.gateway else ""
-        text = "for itself" if way.is_local else "by %s%s" % (way.link, via)
+        text = "to this stack itself" if way.is_local else "by %s%s" % (way.link, via)
         self.trail.note(node, packet, "route", str(packet.to), text)
         if way.kind in ("blackhole", "unreachable", "prohibit", "throw"):
             self._dead_route(node, packet, way.kind)
         return way
 
     def _emit(self, node: Node, way: Way, packet: Packet, entry: Packet) -> None:
-        """Out by a link: what is common to packets made here and to forwarded ones."""
+        """Send a packet out of a link: the part that is the same for local and for forwarded packets."""
         nic = node.nics[way.link]
         self._must_fit(node, nic, packet)
         packet = self._hook(node, "postrouting", packet)
@@ -140,7 +142,7 @@ class Walk:
     def _receive(self, node: Node, nic: Nic, packet: Packet) -> None:
         self._left -= 1
         if self._left < 0:
-            self._stop(LOST, "route", at(node), "the packet goes round in circles", "", packet)
+            self._stop(LOST, "route", at(node), "the packet is in a routing loop", "", packet)
         self._must_speak(node, nic, packet)
         entry = packet.at(iif=nic.name, oif="")
         if nic.name == "lo" and self._entry is not None:
@@ -162,7 +164,7 @@ class Walk:
                 "address",
                 at(node, nic),
                 "IPv6 is disabled on %s of %s" % (nic.name, node.name),
-                "Give the network an IPv6 subnet, or turn it on: %s"
+                "Give the network an IPv6 subnet, or enable IPv6: %s"
                 % remedies.sysctl(node, "ipv6/conf/%s/disable_ipv6" % nic.name, 0),
                 packet,
             )
@@ -180,10 +182,10 @@ class Walk:
     def _must_forward(self, node: Node, nic: Nic, packet: Packet) -> None:
         key = "ipv%d/conf/%s/forwarding" % (packet.version, nic.name)
         everywhere = "ipv4/ip_forward" if packet.version == 4 else "ipv6/conf/all/forwarding"
-        # IPv6 looks at the key for all links as well; IPv4 at the link's alone, which ip_forward sets.
+        # IPv6 checks the key for all links, too; IPv4 only that of the link, which ip_forward sets.
         if not node.is_host and not node.sysctl(everywhere) and not self._by_gateway:
-            reason = "%s has not the address %s, though what is sent to it comes here" % (node.name, packet.to)
-            advice = remedies.AGAIN % "gives endpoints their addresses back"
+            reason = "%s does not have the address %s, but receives the packets to it" % (node.name, packet.to)
+            advice = remedies.AGAIN % "restores the addresses of endpoints"
             self._stop(LOST, "address", at(node, nic), reason, advice, packet)
         off = key if not node.sysctl(key) else everywhere if packet.version == 6 and not node.sysctl(everywhere) else ""
         if off:
@@ -193,21 +195,22 @@ class Walk:
                 "forwarding",
                 at(node, nic),
                 "%s does not forward IPv%d: net/%s is 0" % (node.name, packet.version, wanted),
-                "Run the role or the module sysctl_forward, which sets it, or: %s" % remedies.sysctl(node, wanted, 1),
+                "Run the role or the module sysctl_forward, or set it by hand: %s" % remedies.sysctl(node, wanted, 1),
                 packet,
                 Mark(node.name, "forward first", packet.answer),
             )
         self.trail.note(node, packet, "forwarding", nic.name, "on")
 
     def _must_be_plain(self, node: Node, packet: Packet, direction: int, until: Mark) -> None:
-        """A policy of IPsec may block a packet; what comes of one that it wants encrypted only a real packet shows.
+        """Check the IPsec policies, one of which may block the packet.
 
-        The kernel compares a policy with the addresses that a packet had before it was translated.
+        If it requires encryption, only a real packet shows the result. The kernel matches a policy against the
+        addresses that a packet had before it was translated.
         """
         found = next((one for one in node.policies if one.way == direction and one.selects(packet)), None)
         if found is None or not (found.blocks or found.wraps):
             return
-        advice = "Change the policy where it comes from, or delete it: %s" % remedies.ip(node, found.removal)
+        advice = "Change the policy where it is configured, or delete it: %s" % remedies.ip(node, found.removal)
         verdict = Verdict(LOST, "firewall", at(node), str(found), advice)
         if found.blocks:
             self.trail.stop(verdict, packet, until)
@@ -240,16 +243,18 @@ class Walk:
     def _arrived(self, node: Node, packet: Packet) -> None:
         if packet.answer:
             self._must_answer_the_question(node, packet)
-        what = "the answer comes back to %s" if packet.answer else "it comes to a socket in %s"
+        what = "the answer comes back to %s" if packet.answer else "the packet reaches a socket in %s"
         raise Stop(Verdict(ARRIVES, None, at(node), what % node.name, ""))
 
     def _must_answer_the_question(self, node: Node, packet: Packet) -> None:
-        """An answer that did not come back through the translation of the question is for no socket that waits."""
+        """Check that the answer came back through the translation of the request; no socket waits for it otherwise."""
         question = next((entry for entry, _later in self._translations.get(node.name, ())), None)
         if question is None or (question.to, question.dport or packet.sport) == (packet.source, packet.sport):
             return
-        reason = "the answer comes from %s, but the question went to %s: it did not come back through the host"
-        advice = "Run the role again; what goes back over its own bridge needs an address of the host as its source."
+        reason = "the answer comes from %s, but the request went to %s: the answer did not come back through the host"
+        advice = (
+            "Run the role again; packets that return to their own bridge need an address of the host as their source."
+        )
         reason %= (packet.origin, question.target)
         self._stop(LOST, "masquerade", at(node), reason, advice, packet)
 
@@ -264,7 +269,7 @@ class Walk:
         taking = [one for one in here if one.hears(packet.to)]
         if taking:
             self._must_have_room(node, packet, taking)
-            self.trail.note(node, packet, "service", "%d/%s" % (packet.dport, packet.protocol), "somebody listens")
+            self.trail.note(node, packet, "service", "%d/%s" % (packet.dport, packet.protocol), "a service listens")
             return
         if self._is_unpublished(node, packet, [one.address for one in here]):
             return
@@ -281,8 +286,8 @@ class Walk:
         reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, _called(node))
         lost = None if node.is_host else self._left_behind(packet)
         if lost is not None:
-            reason += ", but %s does in a network namespace without a name: as a service that was started before its"
-            reason += " endpoint was made anew"
+            reason += ", but %s does in a network namespace without a name, like a service that was started before its"
+            reason += " endpoint was created again"
             return reason % lost.name, "Restart the service of %s, inside %s." % (lost.name, _called(node))
         if node.is_host:
             return reason, "Start the service on the host."
@@ -290,8 +295,8 @@ class Walk:
         return reason, "Start the service in a unit with the endpoint's network namespace, or by hand: %s" % how
 
     def _left_behind(self, packet: Packet) -> Node | None:
-        """A namespace that lost its name, with a service on the port."""
-        for other in self.facts.nameless():
+        """A namespace that lost its name, in which a service listens on the port."""
+        for other in self.topology.nameless():
             if any(one.port == packet.dport for one in other.listeners(packet.protocol)):
                 return other
         return None
@@ -304,12 +309,12 @@ class Walk:
             self._stop(UNANSWERED, "service", at(node), reason, advice, packet, Mark(node.name, "output first", True))
 
     def _is_unpublished(self, node: Node, packet: Packet, ports: t.Sequence[model.Address]) -> bool:
-        """A port of the host that is neither published nor served ends the way as such."""
+        """Whether the port is one of the host that is neither published nor served; if so, the walk stops."""
         if not node.is_host or ports or "dnat" in packet.status or packet.iif == "lo":
             return False
         untracked = self.trail.changes.get("state")
         if untracked is not None and untracked[0] is node:
-            reason = "port %d/%s of %s is not published for what connection tracking does not see: %s"
+            reason = "port %d/%s of %s is not published for packets that bypass connection tracking: %s"
             reason %= (packet.dport, packet.protocol, packet.to, untracked[1].because)
             self._stop(REFUSED, "publish", at(node), reason, remedies.without(*untracked), packet)
         self._stop(
@@ -318,7 +323,7 @@ class Walk:
             at(node),
             "no rule publishes port %d/%s of %s, and nothing on the host itself listens there"
             % (packet.dport, packet.protocol, packet.to),
-            'Set publish: ["%d:PORT"] for the endpoint and run the role, which also puts back what somebody deleted; or'
+            'Set publish: ["%d:PORT"] for the endpoint and run the role, which also restores deleted rules; or'
             " use the module port_publish." % packet.dport,
             packet,
         )
@@ -342,7 +347,7 @@ class Walk:
         _start, came_by = self._start
         if packet.answer:
             if came_by is not None and came_by.name != nic.name:
-                reason = "the answer leaves by %s, but the question came by %s" % (nic.name, came_by.name)
+                reason = "the answer leaves by %s, but the request came in by %s" % (nic.name, came_by.name)
                 self.trail.doubt(
                     Verdict(LOST, "route", at(node, nic), reason, "Look at the routes of the host."), packet
                 )
@@ -350,12 +355,12 @@ class Walk:
         mark = Mark(node.name, "in " + nic.name, True)
         from_elsewhere = not node.is_local(packet.source)
         masquerade = self._untranslated(node, nic, packet)
-        advice = "Look at %s, and at what is between it and this host." % packet.to
+        advice = "Check %s, and the network between it and this host." % packet.to
         silent = Verdict(
             UNANSWERED,
             "upstream",
             at(node, nic),
-            "the packet left the host by %s as %s, and nobody out there answered" % (nic.name, packet),
+            "the packet left the host by %s as %s, and nothing out there answered" % (nic.name, packet),
             advice,
         )
         complaint = self.trail.oracle.complaint(node)
@@ -381,15 +386,13 @@ class Walk:
             "the packet leaves by %s with the source %s, which is not an address of the host, so replies cannot return"
         )
         reason %= (nic.name, packet.source)
-        advice = (
-            "Set masquerade: true for the network and run the role, which also puts back what somebody deleted; or use"
-        )
+        advice = "Set masquerade: true for the network and run the role, which also restores deleted rules; or use"
         advice += " the module nat_masquerade."
         for what in ("source", "state"):
             changed = self.trail.changes.get(what)
             if changed is not None and changed[0] is node and not remedies.is_ours(changed[1].chain):
-                words = "put that source in" if what == "source" else "keeps it from being translated"
-                reason += "; a rule of others %s: %s" % (words, changed[1].because)
+                words = "sets that source" if what == "source" else "keeps the packet from being translated"
+                reason += "; a rule that is not of this collection %s: %s" % (words, changed[1].because)
                 advice = remedies.without(*changed)
                 break
         return Verdict(UNANSWERED, "masquerade", at(node, nic), reason, advice)
@@ -400,7 +403,9 @@ class Walk:
         found = masquerade or (self.trail.doubts[0] if self.trail.doubts else None)
         if found is not None:
             raise Stop(Verdict(NOT_KNOWN, found.layer, found.place, "cannot tell: " + found.reason, found.advice))
-        reason = "nothing on this host is in the way: the packet leaves by %s as %s; what is behind only a packet shows"
+        reason = (
+            "nothing on this host stops the packet, which leaves by %s as %s; only a real packet shows what is beyond"
+        )
         raise Stop(
             Verdict(NOT_KNOWN, "upstream", at(node, nic), reason % (nic.name, packet), "Ask again with active: true.")
         )
@@ -408,7 +413,7 @@ class Walk:
     # ---- hooks
 
     def _hook(self, node: Node, hook: str, packet: Packet) -> Packet:
-        """The packet filter on a hook of IP; what the kernel said of a real packet goes first."""
+        """The packet filter on a hook of IP; what the kernel reported about a real packet takes precedence."""
         oracle = self.trail.oracle
         first, last = (Mark(node.name, "%s %s" % (hook, end), packet.answer) for end in ("first", "last"))
         self.trail.seen(first, self._never_came(node, hook, packet))
@@ -419,7 +424,7 @@ class Walk:
             if named is not None:
                 outcome = named_outcome(node, named, packet)
             elif outcome.kind == PASS:
-                # What was translated on its way out is routed once more, and lost in the hook if there is no way.
+                # A packet that is translated in output is routed again, and lost in the hook if there is no route.
                 if hook == "output" and outcome.packet.to != packet.to:
                     self._routed(node, outcome.packet)
                 self._tracked_away(node, hook, packet)
@@ -438,14 +443,14 @@ class Walk:
             self.trail.note(node, packet, "firewall", hook, "passes%s" % changed)
 
     def _as_seen(self, node: Node, hook: str, packet: Packet, passed: bool | None) -> Packet:
-        """The packet as it was seen behind the hook, where translations count that nobody could foretell."""
+        """The packet as it was seen after the hook, with translations that could not be foreseen."""
         seen = self.trail.oracle.packet_at(Mark(node.name, hook, packet.answer)) if passed else None
         if seen is None:
             return packet
         return packet.at(source=seen.source, to=seen.to, sport=seen.sport, dport=seen.dport)
 
     def _undo(self, node: Node, hook: str, packet: Packet) -> tuple[model.Address | None, int | None] | None:
-        """What connection tracking puts into an answer, on the hooks where it does."""
+        """The address and port that connection tracking restores in an answer, on the hooks where it does."""
         if not packet.answer:
             return None
         for before, after in self._translations.get(node.name, ()):
@@ -461,34 +466,34 @@ class Walk:
             hook,
             node.name,
         )
-        reason += "the table of connection tracking is full" if full else "connection tracking may have"
-        advice = "Look at what it counts: %s" % remedies.inside(node, "conntrack -S")
+        reason += "the connection-tracking table is full" if full else "connection tracking may have dropped it"
+        advice = "Look at the counters of connection tracking: %s" % remedies.inside(node, "conntrack -S")
         if full:
             more = 2 * node.sysctl("netfilter/nf_conntrack_max")
-            advice = "Make room (for the whole machine): %s" % remedies.sysctl(
-                self.facts.host, "netfilter/nf_conntrack_max", more
+            advice = "Raise the limit, which is one for the whole machine: %s" % remedies.sysctl(
+                self.topology.host, "netfilter/nf_conntrack_max", more
             )
         self._stop(LOST, "conntrack", at(node), reason, advice, packet)
 
     def _never_came(self, node: Node, hook: str, packet: Packet) -> Verdict:
-        """Why a packet did not get to a hook when nothing that was looked at is wrong."""
+        """Why a packet did not get to a hook, if no check found a fault."""
         if hook == "output" and packet.answer:
-            reason = "%s took the packet in, but sends no answer: the service does not accept it, or its queue is full"
+            reason = "%s received the packet, but sent no answer: the service does not accept it, or its queue is full"
             return Verdict(
                 UNANSWERED, "service", at(node), reason % node.name, "Look at the service and its backlog: ss -ltn"
             )
         layer = {"forward": "route", "input": "route"}.get(hook, "link")
-        reason = "the packet did not get to the hook %s of %s, and nothing that was looked at explains it"
+        reason = "the packet did not get to the hook %s of %s, and no check explains why"
         advice = (
-            "Look at policies of IPsec (ip xfrm policy), at traffic control (tc filter show dev LINK), and at programs"
+            "Look at IPsec policies (ip xfrm policy), at traffic control (tc filter show dev LINK), and at XDP programs"
         )
-        advice += " of XDP (ip link show)."
+        advice += " (ip link show)."
         return Verdict(NOT_KNOWN, layer, at(node), reason % (hook, node.name), advice)
 
-    # ---- no way
+    # ---- no route
 
     def _no_way(self, node: Node, nic: Nic | None, packet: Packet, way: Way) -> None:
-        """Explain an error of the routes, in the kernel's order."""
+        """Explain a routing error, by the checks in the kernel's order."""
         plain = node.route(packet, "", packet.to, checked=False)
         dead = {errno.EINVAL: "blackhole", errno.EACCES: "prohibit", errno.EHOSTUNREACH: "unreachable"}
         if plain.error in dead:
@@ -500,7 +505,7 @@ class Walk:
         found = reverse_path(node, nic, packet) if nic is not None else None
         if found is not None:
             self.trail.stop(Verdict(*found), packet)
-        reason = "the routing of %s refuses %s (%s)" % (node.name, packet, errno.errorcode.get(way.error, way.error))
+        reason = "%s cannot route %s (%s)" % (node.name, packet, errno.errorcode.get(way.error, way.error))
         advice = "Look at the routes and rules (ip rule): %s" % remedies.ip(
             node, "route show table all", packet.version
         )
@@ -510,16 +515,16 @@ class Walk:
         from .dead_ends import removal
 
         words = removal(node, kind, packet)
-        what = "rule of routes" if words.startswith("rule ") else "route"
-        reason = "a %s of kind %s takes what goes to %s" % (what, kind, packet.to)
+        what = "routing rule" if words.startswith("rule ") else "route"
+        reason = "a %s of type %s stops packets to %s" % (what, kind, packet.to)
         advice = "Delete it: %s" % remedies.ip(node, words, packet.version)
         if not words:
-            advice = "Look for it (ip rule, too): %s" % remedies.ip(node, "route show table all type %s" % kind)
+            advice = "Find it, here or with ip rule: %s" % remedies.ip(node, "route show table all type %s" % kind)
         verdict = LOST if kind == "blackhole" or node is self._start[0] else REFUSED
         self._stop(verdict, "route", at(node), reason, advice, packet)
 
     def _no_route(self, node: Node, packet: Packet) -> None:
-        """No route at all: often because a link is down, or has no address."""
+        """Explain that there is no route, often because a link is down or has no address."""
         for nic in node.nics.values():
             followed = self.wire.is_followed(nic)
             if nic.name != "lo" and not nic.up and (not node.is_host or not followed or nic.kind == "bridge"):
@@ -535,8 +540,8 @@ class Walk:
 
     def _no_address(self, node: Node, packet: Packet) -> None:
         reason = "%s has no IPv%d address" % (node.name, packet.version)
-        reason += " but the link-local one" if packet.version == 6 else ""
-        self._stop(LOST, "address", at(node), reason, remedies.AGAIN % "gives it back", packet)
+        reason += " but a link-local one" if packet.version == 6 else ""
+        self._stop(LOST, "address", at(node), reason, remedies.AGAIN % "restores the addresses of endpoints", packet)
 
     def _stop(
         self, verdict: str, layer: str, place: str, reason: str, advice: str, packet: Packet, until: Mark | None = None

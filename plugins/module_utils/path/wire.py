@@ -9,9 +9,9 @@ import typing as t
 
 from .. import model
 from . import remedies
-from .facts import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Facts, Nic, Node
 from .packet import Packet
 from .rules import DROP, REJECT, UNKNOWN, Outcome
+from .topology import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Nic, Node, Topology
 from .trail import LOST, Mark, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 
@@ -19,18 +19,18 @@ Station = tuple[Node, Nic]
 
 
 class Wire:
-    """Carries frames; every obstacle ends the trail."""
+    """Carries frames from stack to stack; every obstacle ends the trail."""
 
-    def __init__(self, facts: Facts, trail: Trail) -> None:
-        self.facts = facts
+    def __init__(self, topology: Topology, trail: Trail) -> None:
+        self.topology = topology
         self.trail = trail
-        # What to say if a real packet still waits for the MAC address that was asked for.
+        # The verdict if a real packet still waits for the MAC address of its next hop.
         self._unanswered: Verdict | None = None
 
     # ---- from link to link
 
     def leave(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
-        """Where a frame gets to that a stack sends by a link; None when that is outside of this host."""
+        """The station that a frame reaches when a stack sends it by a link; None if that is outside of this host."""
         self.must_be_up(node, nic, packet)
         if nic.kind == "bridge":
             return self._from_bridge(node, nic, packet, mac, target)
@@ -41,7 +41,7 @@ class Wire:
         return self._along(node, nic, packet, mac, target)
 
     def _along(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
-        """Through a veth pair."""
+        """Carry a frame through a veth pair."""
         end = self.other_end(node, nic)
         if end is None:
             return None
@@ -91,7 +91,7 @@ class Wire:
         return self._by_port(node, out, packet, mac, target)
 
     def _from_bridge(self, node: Node, bridge: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
-        """What the host itself sends by its bridge."""
+        """Carry a frame that the host itself sends by its bridge."""
         target = target or self._station(node, bridge, mac)
         out = self._port_for(node, bridge, target, mac, packet)
         if out is None:
@@ -111,7 +111,7 @@ class Wire:
         return self._along(node, out, packet, mac, target)
 
     def _filtered(self, node: Node, bridge: Nic, packet: Packet, out: Nic) -> None:
-        """The filters that see what goes from port to port."""
+        """Check the filters for frames that go from port to port."""
         after = Mark(node.name, "out " + out.name, packet.answer)
         self.hook(node, packet, "bridge", "forward", "", after)
         key = "bridge/bridge-nf-call-ip%stables" % ("6" if packet.version == 6 else "")
@@ -119,14 +119,14 @@ class Wire:
             self.hook(node, packet.at(iif=bridge.name, oif=bridge.name), "", "forward", "", after)
 
     def _station(self, node: Node, bridge: Nic, mac: str) -> Station | None:
-        """Who on a bridge has a MAC address."""
+        """The station on a bridge that has a MAC address."""
         if mac == bridge.mac:
             return node, bridge
         ends = (self.other_end(node, port) for port in node.ports(bridge))
         return next((end for end in ends if end is not None and end[1].mac == mac), None)
 
     def _port_for(self, node: Node, bridge: Nic, target: Station | None, mac: str, packet: Packet) -> Nic | None:
-        """The port that leads to a station; None when it leads out of this host."""
+        """The port that leads to a station; None if it leads out of this host."""
         fixed = node.nic_at(node.stations.get((bridge.index, mac), 0))
         open_ports = []
         for port in node.ports(bridge):
@@ -142,7 +142,7 @@ class Wire:
             LOST,
             "neighbour",
             at(node, bridge),
-            "frames go to the MAC address %s, which nobody on %s has" % (mac, bridge.name),
+            "frames are sent to the MAC address %s, which nothing on %s has" % (mac, bridge.name),
             "Remove the neighbour entry that names it: ip neigh flush dev %s nud all" % bridge.name,
             packet,
         )
@@ -156,7 +156,8 @@ class Wire:
                 LOST,
                 "bridge_port",
                 at(node, bridge),
-                "a forwarding entry sends %s to port %s, but it is behind %s" % (mac, fixed.name, port.name),
+                "a forwarding entry sends frames for %s to port %s, but that address is behind %s"
+                % (mac, fixed.name, port.name),
                 "Delete the entry: bridge fdb del %s dev %s master" % (mac, fixed.name),
                 packet,
                 Mark(node.name, "out " + port.name, packet.answer),
@@ -172,13 +173,13 @@ class Wire:
     def _advice_down(self, node: Node, nic: Nic) -> str:
         command = remedies.ip(node, "link set %s up" % nic.name)
         if nic.is_ours and (nic.kind == "bridge" or not node.is_host):
-            return remedies.AGAIN % "sets it up, and gives back the addresses and routes that went with it"
-        if self.layer_of(node, nic) == "uplink":
-            what = (
-                "Set it up with what manages it (networkctl, nmcli or ifup), which gives back its addresses and routes"
+            return (
+                remedies.AGAIN % "brings the interface up, and restores the addresses and routes that were lost with it"
             )
+        if self.layer_of(node, nic) == "uplink":
+            what = "Bring it up with what manages it (networkctl, nmcli, ifup), which restores its addresses and routes"
             return "%s, or by hand: %s" % (what, command)
-        return "Set it up: %s" % command
+        return "Bring it up: %s" % command
 
     def _must_lead_on(self, node: Node, nic: Nic, packet: Packet) -> None:
         """A link whose other end is down sends nothing."""
@@ -187,27 +188,27 @@ class Wire:
             self.must_be_up(end[0], end[1], packet)
 
     def must_fit(self, node: Node, nic: Nic, packet: Packet, until: Mark) -> None:
-        """Neither who sends nor who receives takes more than the MTU of a link."""
+        """Check the MTU of a link, which limits what it sends and what it receives."""
         if packet.size > nic.mtu:
             self._stop(
                 LOST,
                 "mtu",
                 at(node, nic),
-                "the packet has %d bytes and must not be cut, but %s of %s takes %d"
+                "the packet has %d bytes and must not be fragmented, but %s of %s takes only %d"
                 % (packet.size, nic.name, node.name, nic.mtu),
                 self._advice_mtu(node, nic, packet),
                 packet,
-                # what is really sent for TCP is small, however large the packets are that are asked about
+                # a real packet proves nothing for TCP: it is small, whatever size the question names
                 None if packet.protocol == "tcp" else until,
             )
 
     def _advice_mtu(self, node: Node, nic: Nic, packet: Packet) -> str:
         command = remedies.ip(node, "link set %s mtu %d" % (nic.name, packet.size))
-        sender = self.facts.owner(packet.source)
+        sender = self.topology.owner(packet.source)
         if sender is not None and sender is not node:
-            # It was told, and remembers for ten minutes what the path takes.
+            # The sender has learned the path MTU, and remembers it for ten minutes.
             command += " && " + remedies.ip(sender, "route flush cache", packet.version)
-        return "Send less, or raise the MTU: %s" % command
+        return "Send smaller packets, or raise the MTU: %s" % command
 
     def must_have_carrier(self, node: Node, nic: Nic, packet: Packet) -> None:
         if not nic.carrier and nic.name != "lo":
@@ -216,24 +217,24 @@ class Wire:
                 self.layer_of(node, nic),
                 at(node, nic),
                 "interface %s of %s has no carrier: its other end is down, or the cable is out" % (nic.name, node.name),
-                "Set the other end of %s up, or look at its cable." % nic.name,
+                "Bring the other end of %s up, or check its cable." % nic.name,
                 packet,
             )
         self.trail.note(node, packet, self.layer_of(node, nic), nic.name, "up, with carrier")
 
     def layer_of(self, node: Node, nic: Nic) -> str:
-        """What a link is called in a verdict: the host's way out is the uplink."""
+        """The layer of a link in a verdict: the host's way out is the uplink."""
         return "uplink" if node.is_host and not self.is_followed(nic) else "link"
 
     def is_followed(self, nic: Nic) -> bool:
-        """Whether the other end of a link is looked for: not of a host's uplink, which may be a veth itself."""
+        """Whether to look for the other end of a link: not for that of a host's uplink, which may be a veth itself."""
         return bool(nic.master) or nic.is_ours or nic.kind == "bridge"
 
     def other_end(self, node: Node, nic: Nic) -> Station | None:
-        """The other end of a veth pair, of ours or of a bridge's port."""
+        """The other end of a veth pair, if it is one of ours or a bridge's port."""
         if nic.kind != "veth" or (node.is_host and not self.is_followed(nic)):
             return None
-        return self.facts.peer(node, nic)
+        return self.topology.peer(node, nic)
 
     def _must_forward(self, node: Node, bridge: Nic, port: Nic, packet: Packet) -> None:
         if port.port_state not in (None, FORWARDING) and port.carrier:
@@ -243,7 +244,7 @@ class Wire:
                 "bridge_port",
                 at(node, port),
                 "port %s of %s is %s" % (port.name, bridge.name, state),
-                "Wait where STP is on, else: bridge link set dev %s state forwarding" % port.name,
+                "If STP is on, wait; otherwise: bridge link set dev %s state forwarding" % port.name,
                 packet,
             )
 
@@ -254,7 +255,7 @@ class Wire:
                 "bridge_port",
                 at(node, port),
                 "ports %s and %s of %s are isolated from one another" % (port.name, out.name, bridge.name),
-                "Set icc: true for the network, or name the flow in its `allow`, and run the role, which sets ports.",
+                "Set icc: true for the network, or name the flow in its `allow`, and run the role.",
                 packet,
             )
         if port.index == out.index and not port.hairpin:
@@ -262,7 +263,7 @@ class Wire:
                 LOST,
                 "bridge_port",
                 at(node, port),
-                "port %s has hairpin off, so nothing goes back by the port it came from" % port.name,
+                "port %s has hairpin mode off, so no frame leaves by the port that it came in by" % port.name,
                 "Turn it on: bridge link set dev %s hairpin on" % port.name,
                 packet,
             )
@@ -276,8 +277,8 @@ class Wire:
             NOT_KNOWN,
             self.layer_of(node, nic),
             at(node, nic),
-            "the packet was not seen at %s of %s, and nothing that was looked at explains it" % (nic.name, node.name),
-            "Look at programs of XDP (ip link show), and at traffic control: %s"
+            "the packet was not seen at %s of %s, and no check explains why" % (nic.name, node.name),
+            "Look at XDP programs (ip link show), and at traffic control: %s"
             % remedies.inside(node, "tc qdisc show dev %s" % nic.name),
         )
         if way == "out" and self._unanswered:
@@ -287,7 +288,7 @@ class Wire:
         self.trail.note(node, packet, self.layer_of(node, nic), nic.name, "%s %s" % (way, packet))
 
     def _controlled(self, node: Node, nic: Nic, packet: Packet) -> None:
-        """Filters of traffic control may do anything with a packet; what, only a real one shows."""
+        """Traffic control filters may do anything with a packet; only a real one shows what."""
         if nic.index in node.controlled:
             filters = (nic.name, node.controlled[nic.index])
             self.trail.doubt(
@@ -295,15 +296,15 @@ class Wire:
                     LOST,
                     "link",
                     at(node, nic),
-                    "filters of traffic control at %s of %s may take the packet" % (nic.name, node.name),
-                    "Look at them (tc filter show dev %s %s), and delete the one that does, or all: %s"
+                    "traffic control filters at %s of %s may stop the packet" % (nic.name, node.name),
+                    "Look at them (tc filter show dev %s %s), and delete the one that does, or all of them: %s"
                     % (*filters, remedies.inside(node, "tc filter del dev %s %s" % filters)),
                 ),
                 packet,
             )
 
     def hook(self, node: Node, packet: Packet, family: str, hook: str, device: str, after: Mark) -> Outcome:
-        """A hook below IP: the frame was dropped there if it was not seen after it."""
+        """Check a hook below IP; a frame that was not seen after the hook was dropped there."""
         seen_by = ("bridge", "inet", "ip", "ip6", "arp") if family in ("bridge", "") else (family, "inet")
         packet = packet if packet.iif or family == "" else packet.at(iif=device)
         outcome = node.filter.on_hook(hook, packet, node, family, device)
@@ -321,7 +322,7 @@ class Wire:
     def _asked(self, node: Node, outcome: Outcome, packet: Packet) -> Outcome:
         if outcome.kind in (DROP, REJECT):
             verdict, unused, place, reason, advice = firewall(node, outcome)
-            self._stop(verdict, "firewall", place, reason + " (so nobody learns the MAC address)", advice, packet)
+            self._stop(verdict, "firewall", place, reason + " (so the MAC address stays unknown)", advice, packet)
         elif outcome.kind == UNKNOWN:
             self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
         return outcome
@@ -329,7 +330,7 @@ class Wire:
     # ---- neighbours
 
     def resolve(self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet) -> tuple[str, bool]:
-        """The MAC address for a next hop, and whether somebody on this host has it."""
+        """The MAC address of a next hop, and whether a stack on this host has it."""
         if nic.kind in ("tun", "wireguard", "ipip", "sit") or not nic.mac or nic.name == "lo":
             return "", False
         known = node.neighbour(nic.name, address)
@@ -347,11 +348,11 @@ class Wire:
         return owner[1].mac, True
 
     def _without_answer(self, node: Node, nic: Nic, address: model.Address, layer: str, advice: str) -> Verdict:
-        """What to say of a real packet that was not sent on, as it waits for a MAC address."""
+        """The verdict on a real packet that was not sent on, as it waits for a MAC address."""
         reason = "%s asked on %s for the MAC address of %s, and " % (node.name, nic.name, address)
         if self.trail.oracle.gave_up:
             return Verdict(LOST, layer, at(node, nic), reason + "nobody answered", advice)
-        reason += "got no answer before the time was up"
+        reason += "got no answer in time"
         return Verdict(NOT_KNOWN, layer, at(node, nic), reason, "Ask again with a longer timeout.")
 
     def _note_known(self, node: Node, nic: Nic, address: model.Address, mac: str, fixed: bool, packet: Packet) -> None:
@@ -363,14 +364,14 @@ class Wire:
                 LOST,
                 "neighbour",
                 at(node, nic),
-                "%s has a permanent neighbour entry that says %s is at %s; it is at %s"
+                "%s has a permanent neighbour entry that says %s is at %s, but it is at %s"
                 % (node.name, address, mac, owner[1].mac),
                 "Delete the entry: %s" % remedies.ip(node, "neigh del %s dev %s" % (address, nic.name)),
                 packet,
             )
 
     def _segment(self, node: Node, nic: Nic) -> t.Iterator[Station]:
-        """Who hears what is said on a link."""
+        """The stations that receive a broadcast on a link."""
         if nic.kind == "bridge":
             yield from self._on_bridge(node, nic)
             return
@@ -392,7 +393,7 @@ class Wire:
                 yield end
 
     def _owner(self, stations: t.Sequence[Station], address: model.Address) -> Station | None:
-        """Who answers for an address: who has it, by whichever link, unless arp_ignore says otherwise."""
+        """The station that answers for an address: the stack that has it on any link, unless arp_ignore is set."""
         for node, nic in stations:
             if any(address == own.ip for own in nic.addresses):
                 return node, nic
@@ -406,21 +407,21 @@ class Wire:
         self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet, failed: bool
     ) -> None:
         if not self._leads_out(node, nic):
-            # A link that is down has no IPv6 addresses any more.
+            # A link loses its IPv6 addresses when it goes down.
             for other, far in self._segment(node, nic) if address.version == 6 else ():
                 self.must_be_up(other, far, packet)
             layer = "route" if gateway else "address"
-            reason = "nobody on %s has the address %s" % (self._segment_name(node, nic), address)
+            reason = "nothing on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
             advice = self._advice_gateway(node, nic, packet.to) if gateway else ""
             changed = self.trail.changes.get("to")
             if changed is not None and not remedies.is_ours(changed[1].chain):
-                reason += ", to which a rule leads: %s" % changed[1].because
+                reason += ", to which a rule sends the packet: %s" % changed[1].because
                 advice = remedies.without(*changed)
-            advice = advice or remedies.AGAIN % "gives endpoints their addresses back, or correct the address"
+            advice = advice or remedies.AGAIN % "restores the addresses of endpoints; or correct the address"
             self._stop(LOST, layer, at(node, nic), reason, advice, packet)
             return
-        behind = "Look at the cable, the VLAN and the router behind %s." % nic.name
+        behind = "Check the cable, the VLAN and the router behind %s." % nic.name
         self._unanswered = self._without_answer(node, nic, address, "uplink", behind)
         if failed:
             self.trail.doubt(
@@ -435,15 +436,15 @@ class Wire:
             )
 
     def _advice_gateway(self, node: Node, nic: Nic, to: model.Address) -> str:
-        """Which gateway there is instead of the one that is not."""
+        """How to point the route at a gateway that exists."""
         stations = (one for one in self._segment(node, nic) if one[0].is_host and one[1].kind == "bridge")
         for host, bridge in stations:
             own = host.own_address(bridge.name, to.version)
             if own is not None:
                 route = node.matching(to).partition(" ")[0]
                 command = "route replace %s via %s dev %s" % (route, own, nic.name)
-                return "Let it lead to the gateway of the network: %s" % remedies.ip(node, command, to.version)
-        return "Let it lead to an address that is there; see the routes: %s" % remedies.ip(node, "route", to.version)
+                return "Point the route at the gateway of the network: %s" % remedies.ip(node, command, to.version)
+        return "Point the route at an address that exists; list the routes: %s" % remedies.ip(node, "route", to.version)
 
     def _segment_name(self, node: Node, nic: Nic) -> str:
         if nic.kind == "bridge":
@@ -463,7 +464,7 @@ class Wire:
         return bridge is not None and self._leads_out(end[0], bridge)
 
     def _ask(self, node: Node, nic: Nic, owner: Station, address: model.Address, packet: Packet) -> None:
-        """Follow the question for a MAC address, and its answer."""
+        """Follow the request for a MAC address, and its answer."""
         own = packet.source if node.is_local(packet.source) else node.own_address(nic.name, address.version)
         if own is None:
             return
@@ -481,7 +482,7 @@ class Wire:
         self.hook(node, reply.at(iif=nic.name, oif=""), family, "input", "", Mark(node.name, "", True))
 
     def _must_find_back(self, node: Node, nic: Nic, question: Packet) -> None:
-        """Linux answers ARP only where it has a way back to who asks."""
+        """Linux answers ARP only if it has a route back to the sender."""
         if question.is_arp and node.route(question, nic.name).error:
             found = reverse_path(node, nic, question)
             if found is not None:
@@ -496,12 +497,12 @@ class Wire:
 
 
 def reverse_path(node: Node, nic: Nic, packet: Packet) -> tuple[str, str, str, str, str] | None:
-    """Why the kernel does not believe that a packet came by this link, None when it does."""
+    """Why the kernel rejects the source of a packet on this link; None if it accepts it."""
     strict = max(node.sysctl("ipv4/conf/all/rp_filter"), node.sysctl("ipv4/conf/%s/rp_filter" % nic.name))
     if packet.version != 4:
         return None
     if node.is_local(packet.source) and packet.source.packed[0] != 127:
-        reason = "the source address %s is one of %s itself, so it does not take it from %s" % (
+        reason = "the source address %s is one of %s itself, which does not accept it on %s" % (
             packet.source,
             node.name,
             nic.name,
@@ -514,26 +515,26 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> tuple[str, str, str, s
         return None
     if not back.error and back.link == nic.name:
         return None
-    where = "there is no route back to it" if back.error else "its route back is by %s" % back.link
+    where = "there is no route back to it" if back.error else "the route back is by %s" % back.link
     near = any(packet.source in one.network for one in nic.addresses if one.version == 4)
     if not back.error and (near or back.link == "lo"):
-        # Or what comes by the right link would pass, and the answer would still leave by the wrong one.
+        # With a loose rp_filter the packet would pass, but the answer would still leave by the wrong link.
         advice = "Delete that route: %s" % remedies.ip(node, "route del %s" % node.matching(packet.source))
         return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
     if back.error:
         advice = remedies.no_route(node, packet.source)
         return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
     loose = remedies.sysctl(node, "ipv4/conf/%s/rp_filter" % nic.name, 2)
-    advice = "Set the route right, or let the kernel take any link that there is a way back by: %s" % loose
+    advice = "Correct the route, or let rp_filter accept a route back by any link: %s" % loose
     return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
 
 
 def _unbelieved(node: Node, nic: Nic, packet: Packet, where: str) -> str:
-    return "rp_filter of %s drops what comes by %s from %s: %s" % (node.name, nic.name, packet.source, where)
+    return "rp_filter of %s drops packets that come in by %s from %s: %s" % (node.name, nic.name, packet.source, where)
 
 
 def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) -> Outcome:
-    """What the kernel said about who dropped a packet, with the rule's text."""
+    """The outcome that the kernel reported for a dropped packet, with the text of the rule."""
     family, table, name, handle = named
     for chain in node.filter:
         if (chain.store, chain.family, chain.table, chain.name) == ("nft", family, table, name):
@@ -544,7 +545,7 @@ def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) 
 
 
 def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
-    """A drop as a verdict: which rule, whose it is, and what opens it."""
+    """The verdict on a drop: which rule, whose it is, and how to let the packet pass."""
     verdict = "refused" if outcome.kind == REJECT else LOST
     whose = "this collection's rules" if remedies.is_ours(outcome.chain) else "a rule that is not of this collection"
     verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")

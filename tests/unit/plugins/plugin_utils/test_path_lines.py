@@ -35,7 +35,7 @@ def test_the_way_there_and_back_stands_in_columns() -> None:
 
 def test_what_ended_the_way_comes_with_what_mends_it() -> None:
     found = result(verdict="lost", layer="link", place="host: br-blue", reason="it is down", advice="ip link set up")
-    assert path(found, "h1")[1:] == ["LOST at h1: br-blue, link: it is down", "To mend it: ip link set up"]
+    assert path(found, "h1")[1:] == ["LOST at h1: br-blue, link: it is down", "To fix it: ip link set up"]
 
 
 def test_an_entry_of_connection_tracking_shows_both_directions() -> None:

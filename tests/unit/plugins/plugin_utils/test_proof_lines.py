@@ -61,7 +61,7 @@ def test_the_packet_inside_stands_above_that_on_the_uplink_and_beside_its_answer
 def test_what_was_not_seen_is_said() -> None:
     lines = told(*THERE[:2], verdict="lost", layer="firewall", place="host", reason="a rule drops it", advice="accept")
     assert lines[4].endswith("│ not seen")
-    assert lines[-3:] == ["Nothing was translated.", "LOST at h1, firewall: a rule drops it", "To mend it: accept"]
+    assert lines[-3:] == ["Nothing was translated.", "LOST at h1, firewall: a rule drops it", "To fix it: accept"]
 
 
 def test_a_link_that_is_passed_twice_has_two_rows() -> None:

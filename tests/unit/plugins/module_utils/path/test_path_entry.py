@@ -43,13 +43,13 @@ def test_check_mode_sends_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"protocol": "udp"}, "the protocol udp needs one"),
+        ({"protocol": "udp"}, "required for protocol udp"),
         ({"protocol": "icmp", "port": 7}, "icmp has no ports"),
-        ({"port": 0}, "0 is not a port"),
-        ({"port": 70000}, "70000 is not a port"),
-        ({"to": "db:80", "port": 81}, "`to` says 80"),
-        ({"to": "db:80/gre"}, "gre is not a protocol"),
-        ({"size": 10}, "28 to 65535"),
+        ({"port": 0}, "0 is not a valid port"),
+        ({"port": 70000}, "70000 is not a valid port"),
+        ({"to": "db:80", "port": 81}, "`to` has port 80"),
+        ({"to": "db:80/gre"}, "gre is not a valid protocol"),
+        ({"size": 10}, "10 is not a valid size"),
         ({"timeout": 0.0}, "more than 0"),
     ],
 )

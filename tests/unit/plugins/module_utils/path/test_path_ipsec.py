@@ -49,5 +49,5 @@ def test_what_a_policy_is_about(changes: dict[str, t.Any], selected: bool) -> No
 
 
 def test_it_is_named_and_taken_away_by_its_index() -> None:
-    assert str(policy()) == "a policy of IPsec (fwd) blocks what goes from 10.20.0.0/24 to 0.0.0.0/0"
+    assert str(policy()) == "an IPsec policy (fwd) blocks packets from 10.20.0.0/24 to 0.0.0.0/0"
     assert policy().removal == "xfrm policy delete index 10 dir fwd"

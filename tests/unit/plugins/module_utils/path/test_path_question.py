@@ -25,8 +25,8 @@ class Node:
         return SimpleNamespace(**way, is_local=False, link="eth0")
 
 
-class Facts:
-    """A host with endpoints that are called like the words of the question."""
+class Topology:
+    """A host with endpoints whose names are keywords of the option ``from``."""
 
     host = Node("the host itself")
 
@@ -49,7 +49,7 @@ class Facts:
 def test_an_endpoint_that_is_called_like_the_host_is_meant_with_its_network(origin: str, who: str) -> None:
     question = Question(origin=origin, to="192.0.2.1", port=80, protocol="tcp")
 
-    start = find_start(Facts(), question)  # type: ignore[arg-type]
+    start = find_start(Topology(), question)  # type: ignore[arg-type]
     assert start.node.name == who
 
 
@@ -57,4 +57,4 @@ def test_who_is_not_there_is_told_with_who_is() -> None:
     question = Question(origin="wbe.blue", to="192.0.2.1", port=80, protocol="tcp")
 
     with pytest.raises(InvalidRequest, match=r"no endpoint wbe\.blue .*there are host, outside, web; host is the host"):
-        find_start(Facts(), question)  # type: ignore[arg-type]
+        find_start(Topology(), question)  # type: ignore[arg-type]

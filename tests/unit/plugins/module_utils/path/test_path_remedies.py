@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is said to do, as it is typed; that it helps is tested with packets."""
+"""The commands of the advice, as the user types them; tests with packets show that they help."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_command_names_the_stack(where: t.Any, command: str) -> None:
     [
         (ON_THE_HOST, "ipv4/ip_forward", "sysctl -w net.ipv4.ip_forward=1"),
         (ON_THE_HOST, "ipv4/conf/eth0.5/forwarding", "sysctl -w net/ipv4/conf/eth0.5/forwarding=1"),
-        # and not the host's own link of that name
+        # not the host's own link of that name
         (IN_WEB, "ipv4/conf/eth0/rp_filter", "ip netns exec web sysctl -w net.ipv4.conf.eth0.rp_filter=1"),
     ],
 )
@@ -96,7 +96,7 @@ POLICIES = {
             "ip6tables-legacy -t raw -I PREROUTING -s 2001:db8::2 -d fd00::2 -j ACCEPT",
         ],
     ),
-    # a frame must find its way, and the question for a MAC address with it
+    # such a chain must let frames pass, and the requests for their MAC addresses, too
     "bridge": (
         Chain("nft", "bridge", "f", "fwd", "forward", 0),
         SYN,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a packet in rules, and where nobody can tell."""
+"""The outcome of rules for a packet, and the cases in which it is unknown."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ CABLES = {("web", "eth0"): ("host", "v-web"), ("host", "v-web"): ("web", "eth0")
 
 
 class Cables:
-    """What is asked of the wire."""
+    """The part of Wire that seen() uses."""
 
     def layer_of(self, node: t.Any, nic: t.Any) -> str:
         return "uplink" if nic.name == "up0" else "link"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel says of one network stack, read once and only when the walk gets there."""
+"""The network stacks of a host: what the kernel reports about each, read once and only when the walk gets there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ T = t.TypeVar("T")
 
 _RTM_GETQDISC, _RTM_GETTFILTER = 38, 46
 _TRAFFIC = struct.Struct("=BxxxiIII")
-# Where filters hang: the ingress and the egress of clsact, and the older qdisc ingress.
+# Where filters are attached: the ingress and the egress of clsact, and the older qdisc ingress.
 _PARENTS = {0xFFFFFFF2: "ingress", 0xFFFFFFF3: "egress", 0xFFFF0000: "ingress"}
 _NFT_GETTABLE = 10 << 8 | 1
 _LINK = struct.Struct("=BxHiII")
@@ -56,7 +56,7 @@ NUD_PERMANENT, NUD_FAILED = 0x80, 0x20
 FORWARDING = 3  # BR_STATE_FORWARDING
 PORT_STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
 _TENTATIVE, _DADFAILED = 0x40, 0x08
-# RTM_F_FIB_MATCH: answer with the route that was found, not with the way that it leads to.
+# RTM_F_FIB_MATCH: answer with the matching route itself, not with the path that results from it.
 _FIB_MATCH = 0x2000
 MAIN = 254
 ROUTE_KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
@@ -64,7 +64,7 @@ ROUTE_KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unr
 
 @dataclass(frozen=True)
 class Nic:
-    """A link, with what decides whether it carries a packet."""
+    """A link, with the attributes that decide whether it carries a packet."""
 
     name: str
     index: int
@@ -86,18 +86,18 @@ class Nic:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this collection made it."""
+        """Whether this collection created the link."""
         return self.group == marks.LINK_GROUP
 
     @property
     def network(self) -> str:
-        """The network in its mark."""
+        """The network that the link's mark names."""
         return marks.name_of(marks.label_of(self.alias))
 
 
 @dataclass(frozen=True)
 class Way:
-    """What the kernel does with a packet by its routes; ``error`` is its number when it does nothing."""
+    """The kernel's routing decision for a packet; ``error`` is the errno if there is none."""
 
     kind: str = ""
     link: str = ""
@@ -113,14 +113,14 @@ class Way:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """What the stack knows of an address on a link."""
+    """What a stack knows about an address on a link."""
 
     mac: str
     state: int
 
     @property
     def valid(self) -> bool:
-        """Whether packets are sent to it without asking."""
+        """Whether packets are sent to the MAC address without asking for it first."""
         return bool(self.state & _NUD_VALID and self.mac)
 
 
@@ -139,20 +139,20 @@ class Node:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """The name of the stack in reports."""
         return "host" if self.place == model.HOST else self.place.netns or "process %s" % self.place.pid
 
     @property
     def is_host(self) -> bool:
-        """Whether it is the host's own stack."""
+        """Whether this is the host's own stack."""
         return self.place == model.HOST
 
     def forget(self) -> None:
-        """Read everything anew."""
+        """Drop what was read, so that it is read again."""
         self._memory.clear()
 
     def inside(self, function: t.Callable[[], T]) -> T:
-        """What ``function`` returns in this stack's namespace."""
+        """Call ``function`` in this stack's namespace, and return its result."""
         if self.is_host:
             return function()
         namespace = self._socket().namespace()
@@ -218,12 +218,12 @@ class Node:
         return next((nic for nic in self.nics.values() if any(address == own.ip for own in nic.addresses)), None)
 
     def link_group(self, link: str) -> int | None:
-        """The group of a link, None when there is no such link."""
+        """The group of a link; None if there is no such link."""
         nic = self.nics.get(link)
         return None if nic is None else nic.group
 
     def own_address(self, link: str, version: int) -> model.Address | None:
-        """The address that a masquerade or a redirect by this link would put into a packet."""
+        """The address that masquerade or redirect over a link would write into a packet."""
         nic = self.nics.get(link)
         own = [one for one in nic.addresses if one.version == version and not one.is_link_local] if nic else []
         return own[0].ip if own else None
@@ -231,7 +231,7 @@ class Node:
     # ---- routes and neighbours
 
     def route(self, packet: Packet, come_by: str = "", to: model.Address | None = None, checked: bool = True) -> Way:
-        """What the kernel does with a packet; ``come_by`` is the link that brought it, empty for one made here."""
+        """The kernel's routing decision; ``come_by`` is the link a packet arrived on, empty if this stack sends it."""
         request = _route_request(packet, self.nics[come_by].index if come_by else 0, to or packet.to, checked)
         try:
             message = self._ask(RTM_GETROUTE, request)
@@ -240,7 +240,7 @@ class Node:
         return _way(message, self)
 
     def matching(self, to: model.Address) -> str:
-        """The route that leads to an address, as ``ip route`` names it; empty when there is none."""
+        """The route that matches an address, as ``ip route`` spells it; empty if there is none."""
         family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
         header = ROUTE_HEADER.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
         try:
@@ -253,12 +253,12 @@ class Node:
         return "%s%s%s" % (network if network.prefixlen else "default", link, table_words(_integer(values.get(15))))
 
     def neighbour(self, link: str, address: model.Address) -> Neighbour | None:
-        """What is known of an address on a link."""
+        """The neighbour entry of an address on a link."""
         return self.neighbours.get((self.nics[link].index, address))
 
     @property
     def neighbours(self) -> dict[tuple[int, model.Address], Neighbour]:
-        """The neighbours by link and address."""
+        """The neighbour entries by link and address."""
         return self._once("neighbours", self._read_neighbours)
 
     def _read_neighbours(self) -> dict[tuple[int, model.Address], Neighbour]:
@@ -273,7 +273,7 @@ class Node:
 
     @property
     def stations(self) -> dict[tuple[int, str], int]:
-        """The ports of bridges on which somebody put an address by hand, by bridge and MAC address."""
+        """The port of each forwarding entry that was added by hand, by bridge and MAC address."""
         return self._once("stations", self._read_stations)
 
     def _read_stations(self) -> dict[tuple[int, str], int]:
@@ -290,7 +290,7 @@ class Node:
 
     @property
     def controlled(self) -> dict[int, str]:
-        """The links, by index, with filters of traffic control, and where these are: ingress or egress."""
+        """The links with traffic control filters, by index, and where those are attached: ingress or egress."""
         return self._once("controlled", self._read_controlled)
 
     def _read_controlled(self) -> dict[int, str]:
@@ -312,18 +312,18 @@ class Node:
     # ---- files
 
     def sysctl(self, key: str) -> int:
-        """A key below /proc/sys/net as a number, 0 when there is none."""
+        """The value of a key below /proc/sys/net; 0 if there is no such key."""
         return self._once("sysctl " + key, lambda: self.inside(lambda: _number("/proc/sys/net/" + key)))
 
     def listeners(self, protocol: str) -> list[model.Listener]:
-        """The sockets that take packets from anyone."""
+        """The listening sockets of a protocol."""
         return self._once("listeners " + protocol, lambda: self.inside(lambda: listeners([protocol])[protocol]))
 
     # ---- the packet filter
 
     @property
     def filter(self) -> Filter:
-        """The packet filter, of nf_tables and of legacy iptables."""
+        """The packet filter: the rules of nf_tables and of legacy iptables."""
         return self._once("filter", lambda: Filter(self._read_chains()))
 
     def _read_chains(self) -> list[Chain]:
@@ -351,13 +351,13 @@ class Node:
     def _output(self, argv: t.Sequence[str]) -> str:
         try:
             code, out, unused = self.inside(lambda: self._run(argv, None))
-        except Exception:  # a program that is not there has no rules to show
+        except Exception:  # a program that is not installed has no rules to list
             return ""
         return out if code == 0 else ""
 
     @property
     def policies(self) -> list[ipsec.Policy]:
-        """The policies of IPsec."""
+        """The IPsec policies."""
         return self._once("policies", lambda: self.inside(ipsec.read))
 
     # ---- netlink
@@ -372,8 +372,8 @@ class Node:
         return self._socket().ask(kind, body)
 
 
-class Facts:
-    """The host and its endpoints, each stack once."""
+class Topology:
+    """The stack of the host and those of its endpoints, each with one node, and the cables between them."""
 
     def __init__(self, host: Host, run: Run) -> None:
         self._host = host
@@ -388,7 +388,7 @@ class Facts:
         self._unread = self._places()
 
     def close(self) -> None:
-        """Let go of every namespace."""
+        """End the thread that visits namespaces."""
         self._visitor.close()
 
     def node(self, place: model.Place) -> Node:
@@ -398,11 +398,11 @@ class Facts:
         return self._nodes[place]
 
     def known(self) -> list[Node]:
-        """The stacks that were looked into."""
+        """The stacks that were needed so far."""
         return list(self._nodes.values())
 
     def owner(self, address: model.Address) -> Node | None:
-        """Whose address it is, of the host and the named namespaces with a link of ours."""
+        """The stack that has an address: the host's, or a named namespace's that has it on a link of ours."""
         for place in [model.HOST, *(model.Place(netns=name) for name in sorted(self.names()))]:
             node = self.node(place)
             with contextlib.suppress(KernelError):
@@ -412,7 +412,7 @@ class Facts:
         return None
 
     def nameless(self) -> t.Iterator[Node]:
-        """The stacks without a name that processes live in, and that have no links but ours."""
+        """The stacks of namespaces without a name that have processes, and no links but ours."""
         for place in self._places():
             node = self.node(place)
             with contextlib.suppress(KernelError):
@@ -424,7 +424,7 @@ class Facts:
         return [name for name, entry in self._host.namespaces().items() if entry.inode]
 
     def forget(self) -> None:
-        """Read everything anew."""
+        """Drop what was read, so that it is read again."""
         self._start()
         for node in self._nodes.values():
             node.forget()
@@ -442,7 +442,7 @@ class Facts:
         return next(self._more_ends(node, nic), None)
 
     def _more_ends(self, node: Node, nic: Nic) -> t.Iterator[tuple[Node, Nic]]:
-        """Looks into one namespace after the other: there may be a thousand."""
+        """Read one namespace after another, no further than needed: there may be a thousand."""
         for place in self._unread:
             other = self.node(place)
             with contextlib.suppress(KernelError):
@@ -520,17 +520,17 @@ def _way(message: bytes, node: Node) -> Way:
 
 
 def network_of(length: int, values: t.Mapping[int, bytes], version: int) -> model.Network:
-    """The destination of a route, which a default route does not say."""
+    """The destination of a route; the kernel leaves it out for a default route."""
     return ipaddress.ip_network((values.get(1) or bytes(16 if version == 6 else 4), length), strict=False)
 
 
 def table_words(table: int) -> str:
-    """A table of routes in the words of ``ip``, which need none for the main one."""
+    """The arguments of ``ip`` that name a routing table; the main table needs none."""
     return "" if table in (0, MAIN) else " table %d" % table
 
 
 def _tables_of_iptables(listing: t.Sequence[t.Any]) -> set[tuple[str, str]]:
-    """The tables that iptables of the nf_tables variant made: nft cannot say what is in their extensions."""
+    """The tables that iptables-nft created: nft cannot list the extensions in their rules."""
     found = set()
     for item in listing:
         rule = item.get("rule")
@@ -540,7 +540,7 @@ def _tables_of_iptables(listing: t.Sequence[t.Any]) -> set[tuple[str, str]]:
 
 
 def _copy_handles(native: t.Sequence[Chain], chains: t.Sequence[Chain]) -> None:
-    """Let rules that iptables told keep the handles that nft told, by which the kernel names them."""
+    """Copy the handles that nft lists to the rules that iptables lists: the kernel reports drops by handle."""
     known = {(chain.family, chain.table, chain.name): chain.rules for chain in native}
     for chain in chains:
         others = known.get((chain.family, chain.table, chain.name), [])
@@ -549,7 +549,7 @@ def _copy_handles(native: t.Sequence[Chain], chains: t.Sequence[Chain]) -> None:
 
 
 def _has_tables() -> bool:
-    """Whether nf_tables has anything here: most endpoints have nothing, and to ask nft takes a while."""
+    """Whether nf_tables has any tables here: most endpoints have none, and running nft takes a while."""
     try:
         with netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as opened:
             return bool(opened.dump(_NFT_GETTABLE, bytes(4)))
@@ -558,7 +558,7 @@ def _has_tables() -> bool:
 
 
 def _legacy_families() -> list[str]:
-    """The families of which legacy iptables has a table; to ask it for others would make them."""
+    """The families that have legacy iptables tables; listing another family would create its tables."""
     found = []
     for family, path in (("ip", "ip_tables_names"), ("ip6", "ip6_tables_names")):
         with contextlib.suppress(OSError), open("/proc/thread-self/net/" + path, encoding="ascii") as file:

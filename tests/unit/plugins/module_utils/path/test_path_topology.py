@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.marks import alias, label, namespace_alias
-from ansible_collections.dockerless.network.plugins.module_utils.path.facts import Nic
+from ansible_collections.dockerless.network.plugins.module_utils.path.topology import Nic
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.path.facts impo
     ],
 )
 def test_the_network_of_a_link_is_read_out_of_its_mark(noted: str, network: str) -> None:
-    """`db.blue` is found by it, in whatever project blue is."""
+    """`db.blue` is found by the link's network, whatever the project of blue."""
     nic = Nic("v-db", 2, "veth", "", 1500, True, True, 0, noted, 0, 0, False)
 
     assert nic.network == network
