@@ -142,6 +142,8 @@ def _is_mounted(place: str, path: str) -> bool:
     with contextlib.suppress(OSError):
         if os.path.islink(place) and os.path.isabs(os.readlink(place)):
             return True  # a symbolic link would be followed from our root, so the result is unknown
+        if not os.path.exists(path):
+            return False  # the run is about to write it, as another file than the one that was mounted
         return os.path.samefile(place, path)
     return True
 
