@@ -474,7 +474,7 @@ def test_a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks
     assert host.last_in_forward() == ends
 
     # without what we put there, and with a jump of ours behind the end
-    host.run(taken + host.put_last())
+    host.run("\n".join((taken, host.put_last())))
     host.fleet.all_closed([*udp, *published])
     host.repaired()
     host.fleet.all_open([*udp, *published])
