@@ -997,13 +997,15 @@ def test_an_endpoint_is_in_reach_again(world: Lab, damage: str, told: bool) -> N
     world.clear()
     world.make(blue())
     world.forget_neighbours("web")
-    world.must("sysctl", "-qw", "net.ipv4.neigh.br-blue.retrans_time_ms=60000")
-    world.must("ip", "netns", "exec", "web", "sysctl", "-qw", "net.ipv4.neigh.eth0.retrans_time_ms=60000")
+    for place, link in {"web": "eth0", "host": "br-blue"}.items():
+        for family in ("ipv4", "ipv6"):
+            world[place].sysctl(f"{family}/neigh/{link}/retrans_time_ms", 60000)
     world.must(*damage.split())
+    askers = [(place, address) for place in ("web", "host") for address in DB.values()]
     with world.server("db", 80, "udp") as server:
-        for place in ("web", "host"):
-            assert not world.hears(server, place, DB[4], 80)
+        for place, address in askers:
+            assert not world.hears(server, place, address, 80)
         world.make(blue(), **({} if told else {"without": ["announce"]}))
         world.drain(server)
-        assert [world.hears(server, place, DB[4], 80) for place in ("web", "host")] == [told, told]
+        assert [world.hears(server, place, address, 80) for place, address in askers] == [told] * 4
     world.clear()
