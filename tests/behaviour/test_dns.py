@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet import HERE, Fleet, Host, eventually
+from fleet import HERE, Fleet, Host, Place, eventually
 
 HOST = "h1"
 OUTSIDE, LOG = "203.0.113.1", "/tmp/asked"
@@ -116,6 +116,13 @@ class World(Host):
         found = [line.split(None, 4)[4] for line in output.splitlines() if "\tIN\t" in line and line[0] != ";"]
         status = output.partition("status: ")[2].partition(",")[0]
         return " ".join(sorted(found)) or (status if status != "NOERROR" else "nothing") or output
+
+    @staticmethod
+    def answers(place: Place, *servers: str) -> dict[str, str]:
+        """How each of these servers answers who asks it for db; empty when nobody does."""
+        ask = "printf '%%s %%s\\n' %s \"$(dig @%s +tries=1 +timeout=1 db | sed -n 's/.*status: \\(.*\\), .*/\\1/p')\" &"
+        told = place.run("".join(ask % (server, server) for server in servers) + "wait")
+        return {server: words.strip() for server, unused, words in (line.partition(" ") for line in told.splitlines())}
 
     def find(self, netns: str, name: str, program: str = GETADDRINFO) -> str:
         """What getaddrinfo finds, by the resolv.conf of the endpoint alone."""
@@ -216,10 +223,19 @@ def test_each_endpoint_asks_a_server_of_its_own(world: World) -> None:
 
     # one that serves DNS itself
     assert "refused" in world.dig("own", "alone")
-    # nobody on the LAN, and nobody on a bridge
-    for address in ("192.0.2.11", "10.20.0.2", "10.20.0.1"):
-        asked = world.run(f"ip netns exec job dig @{address} +tries=1 +timeout=1 db", check=False)
-        assert "10.20.0.3" not in asked
+    # nobody on a bridge, and nobody on the LAN; who answers at addresses of the host is its own server, to these two
+    answered = {"192.0.2.11": "REFUSED", "10.20.0.1": "REFUSED", "10.20.0.2": ""}
+    assert world.answers(world.fleet.place(HOST, "job"), *answered) == answered
+    neighbour = world.fleet.place("neighbour")
+    neighbour.run("ip route replace 10.20.0.0/24 via 192.0.2.11")
+    assert world.answers(neighbour, *answered) == {**answered, "10.20.0.1": ""}
+    # names, and nothing else, for who is kept from the host or from what is outside
+    assert world.answers(world.fleet.place(HOST, "alone"), "10.21.0.1", "192.0.2.11", OUTSIDE) == {
+        "10.21.0.1": "",
+        "192.0.2.11": "",
+        OUTSIDE: "NOERROR",
+    }
+    assert world.answers(world.fleet.place(HOST, "hsm"), "10.22.0.1", OUTSIDE) == {"10.22.0.1": "REFUSED", OUTSIDE: ""}
 
     # servers of the host are read again, and the next one is asked when one is gone
     world.run(f"printf 'nameserver 192.0.2.99\\nnameserver {OUTSIDE}\\n' > /tmp/r; mv /tmp/r /etc/resolv.conf")
