@@ -193,6 +193,7 @@ def networks(site: Site) -> Site:
 
 
 def test_all_of_it_is_there_again_after_a_boot(networks: Site) -> None:
+    """Whether the host is shut down or loses its power."""
     site = networks
     site.answers()
     assert eventually(lambda: site.run(f"systemctl is-active {UNIT}", check=False) == "active\n")
@@ -200,13 +201,14 @@ def test_all_of_it_is_there_again_after_a_boot(networks: Site) -> None:
     kept = f"{FOLDER}/objects.yml"
     assert site.run(f"grep -c '\"veth ' {kept}; stat -c %a {kept}").split() == ["3", "600"]
 
-    site.shutdown()
+    for stop in (site.shutdown, site.power_loss):
+        stop()
 
-    assert site.failed_units() == ""
-    assert differences(before, site.state()) == ""
-    site.serve()
-    site.answers()
-    assert not site.role().changed
+        assert site.failed_units() == "", stop
+        assert differences(before, site.state()) == "", stop
+        site.serve()
+        site.answers()
+        assert not site.role().changed, stop
 
 
 def test_what_the_engine_cannot_make_after_a_power_loss_is_closed(networks: Site) -> None:
