@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from fleet import Fleet, Host, differences, eventually, remains
+from test_boot import UNIT as BOOT_UNIT
 
 pytestmark = pytest.mark.once
 
@@ -116,9 +117,11 @@ def test_services_live_in_endpoints(world: World) -> None:
     again = world.do("bridge_network", networks=network(**wanted))
     assert (again.changed, again.data["services"]) == (False, [])
 
-    # a change of the network restarts nobody
+    # a change of the network restarts nobody, nor does the service that makes all of it at a boot
     assert world.up({"name": "new"}, **wanted)["services"] == []
+    world.run(f"systemctl restart {BOOT_UNIT}")
     assert world.pids("nginx", "app", "private") == inside
+    assert world.comes_up(8080, "nginx")
 
     # one moves to another endpoint, and nobody else
     assert [item["unit"] for item in world.up(web=["nginx"], api=["app", "private"])["services"]] == ["private.service"]
