@@ -257,6 +257,7 @@ def test_docker_is_restarted(host: Beside) -> None:
     host.backend = "iptables"
     host.run("systemctl start docker")
     host.converge()
+    host.is_open_without_us()
     host.lives_through("systemctl restart docker")
 
 
