@@ -847,7 +847,7 @@ class TestStaleFlows:
                 teller.socket.close()
 
     def test_connections(self, world: Lab, version: int, forgotten: bool) -> None:
-        """They end when their port goes; when it moves, they go on as long as the endpoint that they lead to is there."""
+        """They end when their port goes; when it moves, they go on while the endpoint that they lead to is there."""
         how: dict[str, Any] = {} if forgotten else {"without": ["forget_flows"]}
         for after, goes_on in ((blue(db={"publish": ["5301:53"]}), True), (blue(), not forgotten)):
             world.make(blue("5301:53"), RED)
