@@ -218,6 +218,22 @@ class TestWays:
         outside = [hop["found"] for hop in found["hops"] if hop["object"] == "up0" and hop["layer"] == "uplink"]
         assert f"out {HOST}:{port} > {NEIGHBOUR}:99" in outside
 
+    @pytest.mark.parametrize(
+        ("origin", "to", "port", "service"),
+        [("web", NEIGHBOUR, 99, ("neighbour", 99)), ("outside", HOST, 8080, ("web", 80))],
+        ids=["out", "in"],
+    )
+    def test_no_connection_is_left(
+        self, shared: PathWorld, origin: str, to: str, port: int, service: tuple[str, int]
+    ) -> None:
+        """The RST that ends it passes, so that the service need not wait for its end, and no drop is counted."""
+        before = drops(shared)
+        with shared.server(*service):
+            found = shared.check(origin, to, port, source_address=NEIGHBOUR if origin == "outside" else "")
+            assert found["verdict"] == "arrives", found
+            assert shared.must("ip", "netns", "exec", service[0], "ss", "-Htn", "state", "connected") == ""
+        assert drops(shared) == before != []
+
     def test_somebody_outside_asks(self, shared: PathWorld) -> None:
         with shared.server("web", 80) as server:
             timer = threading.Timer(0.7, lambda: shared.ask("neighbour", HOST, 8080, server))
@@ -330,6 +346,11 @@ class TestIptables:
 
 
 # ---- traces of a check
+
+
+def drops(world: PathWorld) -> list[str]:
+    """Our rules that drop something, with their counters."""
+    return [line for line in world.must("nft", "list", "table", "inet", "dockerless").splitlines() if "drop" in line]
 
 
 def left(world: PathWorld) -> dict[str, Any]:
