@@ -234,6 +234,19 @@ class TestWays:
             assert shared.must("ip", "netns", "exec", service[0], "ss", "-Htn", "state", "connected") == ""
         assert drops(shared) == before != []
 
+    def test_outside_is_where_the_default_route_goes(self, shared: PathWorld) -> None:
+        """Whatever other routes there are: here, the uplink's network is one for documentation."""
+        routes = [f"default via {NEIGHBOUR} metric 50", "default via 198.51.100.2 metric 60"]
+        for route in routes:
+            shared.must("ip", "route", "add", *route.split())
+        try:
+            with shared.server("web", 80):
+                found = shared.check("outside", HOST, 8080)
+        finally:
+            for route in routes:
+                shared.must("ip", "route", "del", *route.split())
+        assert (found["verdict"], found["packet"]) == ("arrives", f"{NEIGHBOUR} > {HOST}:8080/tcp"), found
+
     def test_somebody_outside_asks(self, shared: PathWorld) -> None:
         with shared.server("web", 80) as server:
             timer = threading.Timer(0.7, lambda: shared.ask("neighbour", HOST, 8080, server))
