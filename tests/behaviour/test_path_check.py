@@ -238,18 +238,26 @@ class TestWays:
             assert shared.must("ip", "netns", "exec", service[0], "ss", "-Htn", "state", "connected") == ""
         assert drops(shared) == before != []
 
-    def test_outside_is_where_the_default_route_goes(self, shared: PathWorld) -> None:
-        """Whatever other routes there are: here, the uplink's network is one for documentation."""
-        routes = [f"default via {NEIGHBOUR} metric 50", "default via 198.51.100.2 metric 60"]
+    @pytest.mark.parametrize(
+        ("to", "router", "other", "source"),
+        [(HOST, NEIGHBOUR, "198.51.100.2", NEIGHBOUR), ("2001:db8::1", "fe80::2", "2001:db8:1::2", "2000::1")],
+        ids=["4", "6"],
+    )
+    def test_outside_is_where_the_default_route_goes(
+        self, shared: PathWorld, to: str, router: str, other: str, source: str
+    ) -> None:
+        """Other routes do not matter, even if the uplink's network is one for documentation."""
+        routes = [f"default via {router} dev up0 metric 50", f"default via {other} metric 60"]
+        shared.must("ip", "-n", "neighbour", "address", "replace", "fe80::2/64", "dev", "eth0", "nodad")
         for route in routes:
             shared.must("ip", "route", "add", *route.split())
         try:
             with shared.server("web", 80):
-                found = shared.check("outside", HOST, 8080)
+                found = shared.check("outside", to, 8080)
         finally:
             for route in routes:
                 shared.must("ip", "route", "del", *route.split())
-        assert (found["verdict"], found["packet"]) == ("arrives", f"{NEIGHBOUR} > {HOST}:8080/tcp"), found
+        assert found["verdict"] == "arrives" and found["packet"].startswith(f"{source} > "), found
 
     def test_somebody_outside_asks(self, shared: PathWorld) -> None:
         with shared.server("web", 80) as server:

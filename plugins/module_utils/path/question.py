@@ -16,6 +16,8 @@ from .walk import Walk
 
 HOST_NAME, OUTSIDE = "host", "outside"
 _SYN_BYTES, _ECHO_BYTES = 60, 28
+# Stands in for a router with a link-local address, from which nothing is forwarded; from a block that nobody has.
+_FAR = "2000::1"
 
 
 @dataclass(frozen=True)
@@ -185,4 +187,5 @@ def _from_router(host: Node, packet: Packet) -> Start:
         raise model.InvalidRequest(
             "source_address: %s for IPv%d; give the address of the sender outside." % (what, packet.version)
         )
-    return Start(host, replace(packet, source=found.gateway), host.nics[found.link])
+    source = ipaddress.ip_address(_FAR) if found.gateway.is_link_local else found.gateway
+    return Start(host, replace(packet, source=source), host.nics[found.link])
