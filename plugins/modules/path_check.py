@@ -50,7 +50,7 @@ options:
     description:
       - The source of the packet. By default the address that the kernel chooses.
       - With O(from=outside), the address of the client; by default that of the router to which the default route
-        leads.
+        leads, or V(2000::1) if that is a link-local one, from which no host forwards packets.
     type: str
   size:
     description:

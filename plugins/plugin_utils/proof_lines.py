@@ -27,7 +27,7 @@ def proof_lines(found: Facts, host: str = "") -> list[str]:
     if not seen:
         return [*lines, "No packet was sent, so there is nothing to show.", *verdict_lines(found, host)]
     lines += _table(_rows(seen, host), [_entry(entry, host) for entry in found.get("conntrack") or ()])
-    return [*lines, "", *_changes(seen, host), *verdict_lines(found, host)]
+    return [*lines, "", *(_changes(seen, host) or _unchanged(found)), *verdict_lines(found, host)]
 
 
 def _rows(seen: t.Sequence[Facts], host: str) -> list[_Row]:
@@ -81,7 +81,16 @@ def _changes(seen: t.Sequence[Facts], host: str) -> list[str]:
     there = [item for item in seen if item["direction"] == "there"]
     pairs = list(zip(there, there[1:]))
     found = [_change(end, *pair, host) for pair in pairs for end in ("source", "destination")]
-    return [line for line in found if line] or ["Nothing was translated."]
+    return [line for line in found if line]
+
+
+def _unchanged(found: Facts) -> list[str]:
+    """Says that nothing was translated if the packet got far enough to tell: a lost one was perhaps lost after that."""
+    seen = found["seen"]
+    last = [item for item in seen if item["direction"] == "there"][-1:]
+    left = any((item["layer"], item["way"]) == ("uplink", "out") for item in last)
+    whole = found.get("verdict") == "arrives" or left or any(item["direction"] == "back" for item in seen)
+    return ["Nothing was translated."] if whole else []
 
 
 def _change(end: str, one: Facts, other: Facts, host: str) -> str:

@@ -218,6 +218,47 @@ class TestWays:
         outside = [hop["found"] for hop in found["hops"] if hop["object"] == "up0" and hop["layer"] == "uplink"]
         assert f"out {HOST}:{port} > {NEIGHBOUR}:99" in outside
 
+    @pytest.mark.parametrize(
+        ("origin", "to", "port", "service"),
+        [("web", NEIGHBOUR, 99, ("neighbour", 99)), ("outside", HOST, 8080, ("web", 80))],
+        ids=["out", "in"],
+    )
+    def test_no_connection_is_left(
+        self, shared: PathWorld, origin: str, to: str, port: int, service: tuple[str, int]
+    ) -> None:
+        """The RST that ends it passes, so that the service need not wait for its end, and no drop is counted."""
+        before = drops(shared)
+        # The neighbour, in whose name the packet was injected, does not refuse the answer.
+        silent = "table inet silent { chain out { type filter hook output priority 0; tcp flags rst drop; }; }"
+        shared.must("ip", "netns", "exec", "neighbour", "nft", silent)
+        with shared.server(*service):
+            found = shared.check(origin, to, port, source_address=NEIGHBOUR if origin == "outside" else "")
+            shared.must("ip", "netns", "exec", "neighbour", "nft", "delete table inet silent")
+            assert found["verdict"] == "arrives", found
+            assert shared.must("ip", "netns", "exec", service[0], "ss", "-Htn", "state", "connected") == ""
+        assert drops(shared) == before != []
+
+    @pytest.mark.parametrize(
+        ("to", "router", "other", "source"),
+        [(HOST, NEIGHBOUR, "198.51.100.2", NEIGHBOUR), ("2001:db8::1", "fe80::2", "2001:db8:1::2", "2000::1")],
+        ids=["4", "6"],
+    )
+    def test_outside_is_where_the_default_route_goes(
+        self, shared: PathWorld, to: str, router: str, other: str, source: str
+    ) -> None:
+        """Other routes do not matter, even if the uplink's network is one for documentation."""
+        routes = [f"default via {router} dev up0 metric 50", f"default via {other} metric 60"]
+        shared.must("ip", "-n", "neighbour", "address", "replace", "fe80::2/64", "dev", "eth0", "nodad")
+        for route in routes:
+            shared.must("ip", "route", "add", *route.split())
+        try:
+            with shared.server("web", 80):
+                found = shared.check("outside", to, 8080)
+        finally:
+            for route in routes:
+                shared.must("ip", "route", "del", *route.split())
+        assert found["verdict"] == "arrives" and found["packet"].startswith(f"{source} > "), found
+
     def test_somebody_outside_asks(self, shared: PathWorld) -> None:
         with shared.server("web", 80) as server:
             timer = threading.Timer(0.7, lambda: shared.ask("neighbour", HOST, 8080, server))
@@ -330,6 +371,11 @@ class TestIptables:
 
 
 # ---- traces of a check
+
+
+def drops(world: PathWorld) -> list[str]:
+    """Our rules that drop something, with their counters."""
+    return [line for line in world.must("nft", "list", "table", "inet", "dockerless").splitlines() if "drop" in line]
 
 
 def left(world: PathWorld) -> dict[str, Any]:

@@ -150,6 +150,7 @@ def test_a_published_port(world: PathWorld, version: int, injected: bool) -> Non
     inside, outside = shown(found, "web", "eth0"), shown(found, "host", "up0")
 
     assert (found["verdict"], len(inside), len(outside)) == ("arrives", 2, 2), found
+    assert found["reason"] == f"the answer leaves the host by up0 for {source}"
     assert set(inside) <= set(wires["web"])
     assert set(outside[1:] if injected else outside) <= set(turned(wires["neighbour"]))
     assert f"{to}]:8080" in outside[0] or f"{to}:8080" in outside[0], outside

@@ -13,6 +13,7 @@ import contextlib
 import os
 import socket
 import struct
+import time
 
 from .. import marks
 from ..kernel import netlink
@@ -29,8 +30,9 @@ _IFF_UP = 1
 _INSIDE = "probe"
 _PORTS = (32768, 28000)  # the first one, and how many
 _ETHERTYPES = {4: 0x0800, 6: 0x86DD}
-_SYN = 0x02
+_SYN, _RST = 0x02, 0x04
 _TTL = 64
+_ON_ITS_WAY = 0.01  # what the pair has not delivered when it is removed is lost
 
 
 class Injection:
@@ -43,6 +45,8 @@ class Injection:
         self._port = _PORTS[0] + struct.unpack("=I", os.urandom(4))[0] % _PORTS[1]
         self.packet = packet.at(sport=self._port)
         self.probe = Probe(packet.number, (self._port,))
+        self._sequence = int.from_bytes(os.urandom(4), "big")
+        self._half_open = False
         self._name = "%s%d" % (marks.PATH_LINK, os.getpid())
         self._visitor = Visitor()
         self._stack = contextlib.ExitStack()
@@ -104,16 +108,28 @@ class Injection:
 
     def send(self) -> None:
         """Send the packet."""
+        self._half_open = self.packet.protocol == "tcp"
+        self._put(built(self.packet, self._sequence))
+
+    def _put(self, packet: bytes) -> None:
         mac = bytes.fromhex(self._uplink.mac.replace(":", ""))
         frame = mac + b"\x02" + os.urandom(5) + struct.pack(">H", _ETHERTYPES[self.packet.version])
-        self._frames.send(frame + built(self.packet))
+        self._frames.send(frame + packet)
 
     def outcome(self) -> str:
         """Always silent: the answer goes to another host, so only the watches see it."""
         return "silent"
 
     def close(self) -> None:
-        """Remove the veth pair."""
+        """End the connection that the packet began, and remove the veth pair.
+
+        The other host may be one that drops answers to what it did not ask for; the service would repeat its answer.
+        """
+        if self._half_open:
+            self._half_open = False
+            with contextlib.suppress(OSError):
+                self._put(built(self.packet, (self._sequence + 1) & 0xFFFFFFFF, _RST))
+                time.sleep(_ON_ITS_WAY)
         self._stack.close()
 
 
@@ -157,9 +173,9 @@ def _pair(name: str, mac: str, namespace: int) -> bytes:
     return _LINK.pack(0, 0, 0, 0, 0) + _name(name) + netlink.attribute(1, bytes.fromhex(mac.replace(":", ""))) + info
 
 
-def built(packet: Packet) -> bytes:
-    """The packet as bytes, from the IP header on."""
-    payload = _payload(packet)
+def built(packet: Packet, sequence: int = 0, flags: int = _SYN) -> bytes:
+    """The packet as bytes, from the IP header on; ``sequence`` and ``flags`` are for TCP."""
+    payload = _payload(packet, sequence, flags)
     if packet.version == 6:
         header = struct.pack(">IHBB", 6 << 28, len(payload), packet.number, _TTL)
         return header + packet.source.packed + packet.to.packed + payload
@@ -169,13 +185,10 @@ def built(packet: Packet) -> bytes:
     return header[:10] + checksum(header) + header[12:] + payload
 
 
-def _payload(packet: Packet) -> bytes:
+def _payload(packet: Packet, sequence: int, flags: int) -> bytes:
     room = max(0, packet.size - (40 if packet.version == 6 else 20))
     if packet.protocol == "tcp":
-        sequence = os.urandom(4) + bytes(4)
-        text = (
-            struct.pack(">HH", packet.sport, packet.dport) + sequence + struct.pack(">BBHHH", 5 << 4, _SYN, 65535, 0, 0)
-        )
+        text = struct.pack(">HHIIBBHHH", packet.sport, packet.dport, sequence, 0, 5 << 4, flags, 65535, 0, 0)
         return _summed(packet, text, 16)
     if packet.protocol == "udp":
         data = os.urandom(8) + bytes(max(0, room - 16))

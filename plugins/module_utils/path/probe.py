@@ -85,6 +85,8 @@ def ask(topology: Topology, start: Start, question: Question) -> dict[str, objec
         found = answer(verdict, trail, start)
         found["seen"] = list(seen(Wire(topology, trail), sightings))
         found["conntrack"] = list(_entries(nodes, sightings))
+        if not sender.probe.by_destination:
+            _end(sender, nodes, sightings)
         return found
 
 
@@ -178,14 +180,26 @@ def _waits_for_a_neighbour(watches: t.Sequence[Watch], probe: Probe, start: Star
 
 
 def _entries(nodes: t.Sequence[Node], sightings: Sightings) -> t.Iterator[dict[str, str]]:
-    """The connection-tracking entries of the flow, which are deleted here."""
+    """The connection-tracking entries of the flow."""
     for node in nodes:
         packet = sightings.entered(node.name)
         if packet is not None:
             found = node.inside(functools.partial(flows.entry_of, packet))
             if found is not None:
-                node.inside(functools.partial(flows.forget, packet))
                 yield dict(found, place=node.name)
+
+
+def _end(sender: Sender, nodes: t.Sequence[Node], sightings: Sightings) -> None:
+    """Close the flow at both ends, and delete its connection-tracking entries.
+
+    In this order: without the entries, our rules would drop the RST, and the service would keep the connection.
+    """
+    sender.close()
+    time.sleep(_QUIET)
+    for node in nodes:
+        packet = sightings.entered(node.name)
+        if packet is not None:
+            node.inside(functools.partial(flows.forget, packet))
 
 
 # ---- judging

@@ -16,6 +16,8 @@ from .walk import Walk
 
 HOST_NAME, OUTSIDE = "host", "outside"
 _SYN_BYTES, _ECHO_BYTES = 60, 28
+# Stands in for a router with a link-local address, from which nothing is forwarded; from a block that nobody has.
+_FAR = "2000::1"
 
 
 @dataclass(frozen=True)
@@ -165,16 +167,25 @@ def _own_source(node: Node, packet: Packet) -> model.Address:
 def _from_outside(topology: Topology, packet: Packet, source: model.Address | None) -> Start:
     """A packet that comes in by the uplink, from the default router unless another source is given."""
     host = topology.host
-    anywhere = source or ipaddress.ip_address("2000::" if packet.version == 6 else "192.0.2.0")
-    way = host.route(packet.at(to=anywhere))
-    if not source and (way.error or way.gateway is None):
-        raise model.InvalidRequest(
-            "source_address: this host has no default route for IPv%d; give the address of the sender outside."
-            % packet.version
-        )
+    if source is None:
+        return _from_router(host, packet)
+    way = host.route(packet.at(to=source))
     if way.error or way.is_local or not way.link:
         raise model.InvalidRequest(
             "source_address: %s is not outside of this host, or has no route; give the address of a sender outside."
-            % anywhere
+            % source
         )
-    return Start(host, replace(packet, source=source or way.gateway or anywhere), host.nics[way.link])
+    return Start(host, replace(packet, source=source), host.nics[way.link])
+
+
+def _from_router(host: Node, packet: Packet) -> Start:
+    from .default_route import default_route
+
+    found = default_route(host, packet.version)
+    if found is None or found.gateway is None or found.gateway.version != packet.version:
+        what = "this host has no default route" if found is None else "the default route of this host has no router"
+        raise model.InvalidRequest(
+            "source_address: %s for IPv%d; give the address of the sender outside." % (what, packet.version)
+        )
+    source = ipaddress.ip_address(_FAR) if found.gateway.is_link_local else found.gateway
+    return Start(host, replace(packet, source=source), host.nics[found.link])

@@ -26,7 +26,7 @@ _IP_FAMILIES = ("inet", "ip", "ip6")
 
 
 def _called(node: Node) -> str:
-    return node.name if node.is_host else "endpoint %s" % node.name
+    return "the host" if node.is_host else "endpoint %s" % node.name
 
 
 class Walk:
@@ -244,7 +244,7 @@ class Walk:
         if packet.answer:
             self._must_answer_the_question(node, packet)
         what = "the answer comes back to %s" if packet.answer else "the packet reaches a socket in %s"
-        raise Stop(Verdict(ARRIVES, None, at(node), what % node.name, ""))
+        raise Stop(Verdict(ARRIVES, None, at(node), what % _called(node), ""))
 
     def _must_answer_the_question(self, node: Node, packet: Packet) -> None:
         """Check that the answer came back through the translation of the request; no socket waits for it otherwise."""
@@ -351,7 +351,8 @@ class Walk:
                 self.trail.doubt(
                     Verdict(LOST, "route", at(node, nic), reason, "Look at the routes of the host."), packet
                 )
-            self._arrived(node, packet)
+            reason = "the answer leaves the host by %s for %s" % (nic.name, packet.to)
+            raise Stop(Verdict(ARRIVES, None, at(node), reason))
         mark = Mark(node.name, "in " + nic.name, True)
         from_elsewhere = not node.is_local(packet.source)
         masquerade = self._untranslated(node, nic, packet)

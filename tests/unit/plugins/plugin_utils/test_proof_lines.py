@@ -61,7 +61,21 @@ def test_the_packet_inside_stands_above_that_on_the_uplink_and_beside_its_answer
 def test_what_was_not_seen_is_said() -> None:
     lines = told(*THERE[:2], verdict="lost", layer="firewall", place="host", reason="a rule drops it", advice="accept")
     assert lines[4].endswith("│ not seen")
-    assert lines[-3:] == ["Nothing was translated.", "LOST at h1, firewall: a rule drops it", "To fix it: accept"]
+    assert lines[-3:] == ["", "LOST at h1, firewall: a rule drops it", "To fix it: accept"]
+
+
+@pytest.mark.parametrize(
+    ("items", "verdict"),
+    [
+        (THERE[:2], "arrives"),
+        ([*THERE[:2], seen("web", "eth0", "in", FAR, WEB, "back")], "refused"),
+        ([*THERE[:2], seen("host", "up0", "out", WEB, FAR)], "unanswered"),
+    ],
+    ids=["arrived", "answered", "left the host"],
+)
+def test_nothing_was_translated_on_the_whole_path(items: list[dict[str, str]], verdict: str) -> None:
+    """A packet that is lost before may have been translated unseen."""
+    assert "Nothing was translated." in told(*items, verdict=verdict)
 
 
 def test_a_link_that_is_passed_twice_has_two_rows() -> None:
