@@ -9,6 +9,8 @@ import ipaddress
 import typing as t
 from types import SimpleNamespace
 
+import pytest
+
 from ansible_collections.dockerless.network.plugins.module_utils.model import HOST
 from ansible_collections.dockerless.network.plugins.module_utils.path.packet import Packet
 from ansible_collections.dockerless.network.plugins.module_utils.path.rules import Filter
@@ -83,3 +85,20 @@ def test_an_entry_that_the_kernel_asked_for_is_not_doubted() -> None:
 
     assert (found.verdict, found.layer) == ("unanswered", "upstream")
     assert "neigh" not in found.reason + found.advice
+
+
+@pytest.mark.parametrize("count", [64, 65])
+def test_a_full_table_of_connection_tracking(count: int) -> None:
+    found = verdict(OneHost(nf_conntrack_count=count, nf_conntrack_max=64), LostAt("output last"))
+
+    assert (found.verdict, found.layer, found.place) == ("lost", "conntrack", "host")
+    assert found.reason.endswith("dropped it: the table of connection tracking is full")
+    assert found.advice == "Make room (for the whole machine): sysctl -w net.netfilter.nf_conntrack_max=128"
+
+
+@pytest.mark.parametrize("sysctls", [{}, {"nf_conntrack_count": 63, "nf_conntrack_max": 64}])
+def test_what_connection_tracking_may_have_dropped(sysctls: dict[str, int]) -> None:
+    found = verdict(OneHost(**sysctls), LostAt("output last"))
+
+    assert (found.layer, found.reason.rpartition(": ")[2]) == ("conntrack", "connection tracking may have")
+    assert found.advice.endswith(": conntrack -S")
