@@ -92,13 +92,13 @@ def test_a_full_table_of_connection_tracking(count: int) -> None:
     found = verdict(OneHost(nf_conntrack_count=count, nf_conntrack_max=64), LostAt("output last"))
 
     assert (found.verdict, found.layer, found.place) == ("lost", "conntrack", "host")
-    assert found.reason.endswith("dropped it: the table of connection tracking is full")
-    assert found.advice == "Make room (for the whole machine): sysctl -w net.netfilter.nf_conntrack_max=128"
+    assert found.reason.endswith(": the connection-tracking table is full")
+    assert found.advice.rpartition(": ")[2] == "sysctl -w net.netfilter.nf_conntrack_max=128"
 
 
 @pytest.mark.parametrize("sysctls", [{}, {"nf_conntrack_count": 63, "nf_conntrack_max": 64}])
 def test_what_connection_tracking_may_have_dropped(sysctls: dict[str, int]) -> None:
     found = verdict(OneHost(**sysctls), LostAt("output last"))
 
-    assert (found.layer, found.reason.rpartition(": ")[2]) == ("conntrack", "connection tracking may have")
+    assert (found.layer, found.reason.rpartition(": ")[2]) == ("conntrack", "connection tracking may have dropped it")
     assert found.advice.endswith(": conntrack -S")
