@@ -11,8 +11,8 @@ short_description: Tell whether a packet arrives, and if not, what is in its way
 description:
   - Follows a packet from an endpoint, from the host or from outside to an address, an endpoint or a published port,
     layer by layer in the kernel's order. It follows the answer back in the same way.
-  - The answer is one verdict. It names the layer, the object there, its owner, and the command or the option that
-    fixes the problem.
+  - The answer is one verdict. It names the layer, the object there, and the command or the option that fixes the
+    problem. Of a rule of the packet filter it tells whether it is one of this collection's.
   - With O(active=true) one real packet is sent and watched at every link and on every hook of the packet filter that
     it passes. So the module finds the rule, the route or the setting that stops the packet, whoever made it. In
     check mode, and with O(active=false), the packet's path is derived from the state of the kernel (links, addresses,
@@ -166,7 +166,8 @@ place:
   type: str
   sample: "host: eth0"
 reason:
-  description: The object, what is wrong with it, and whose it is.
+  description: >-
+    The object, what is wrong with it, and for a rule of the packet filter whether it is one of this collection's.
   returned: success
   type: str
   sample: >-

@@ -240,6 +240,8 @@ BREAKAGES = [
     Breakage("wrong MAC on the host", ("neighbour",), ("dst",),
              ("ip neigh replace {dst} lladdr {mac} dev {dst_bridge} nud permanent",),
              ("ip neigh del {dst} dev {dst_bridge}",), unless=("bridged",)),
+    Breakage("wrong MAC of the router", ("neighbour",), ("out",),
+             ("ip neigh replace {to} lladdr {mac} dev up0 nud permanent",), ("ip neigh del {to} dev up0",)),
     Breakage("silent router", ("uplink",), ("out", "v4"),
              ("ip netns exec neighbour sysctl -qw net.ipv4.conf.eth0.arp_ignore=8", "ip neigh flush dev up0"),
              ("ip netns exec neighbour sysctl -qw net.ipv4.conf.eth0.arp_ignore=0",), elsewhere=("out",)),

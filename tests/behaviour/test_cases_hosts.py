@@ -403,11 +403,7 @@ def test_the_filter_copies_nothing_of_ansible_and_warns_of_nothing(fleet: Fleet)
         "vars": {"networks": networks, "ports": ["8080:80"]},
         "tasks": [{"ansible.builtin.set_fact": {"plan": "{{ networks | dockerless.network.compose({}) }}"}}],
     }
-    run = fleet.play(
-        [play],
-        extra={"ansible_python_interpreter": "/usr/bin/python3"},
-        environment={"ANSIBLE_DEPRECATION_WARNINGS": "true"},
-    ).must()
+    run = fleet.play([play], extra={"ansible_python_interpreter": "/usr/bin/python3"}).must()
     [result] = run.results
     assert len(result.result["ansible_facts"]["plan"]["present"]["bridge"]) == 60
     assert "DEPRECAT" not in run.output.upper(), run.output

@@ -1515,3 +1515,31 @@ def test_the_proof_of_a_translation(host: Host) -> None:
     assert entry[:2] == [f"conntrack of {host.name}", "10.50.0.2 > 203.0.113.1"]
     assert f"{host.name} changed the source between br-blue and eth0: 10.50.0.2 -> " in run.output
     assert "ARRIVES: the answer came back" in run.output
+
+
+@pytest.mark.once
+def test_the_playbook_check(host: Host) -> None:
+    """The way as lines with the verdict at the end. With --check nothing is sent."""
+    host.do("bridge_network", networks=NETWORK)
+
+    def ask(check: bool = False) -> tuple[bool, list[str]]:
+        extra = {"from": "db", "to": "10.50.0.2:80"}
+        run = host.fleet.play(
+            "- import_playbook: dockerless.network.check", hosts=host.name, check=check, extra=extra
+        ).must()
+        followed, shown = run.results
+        assert not run.changed and all(line in run.output for line in shown.result["lines"])
+        return bool(followed.result["seen"]), shown.result["lines"]
+
+    sent, refused = ask()
+    assert sent and refused[-2:] == [
+        "REFUSED at web, service: nothing listens on port 80/tcp in endpoint web",
+        "To mend it: Start the service in a unit with the endpoint's network namespace, or by hand: "
+        "ip netns exec web COMMAND",
+    ]
+    sent, foreseen = ask(check=True)
+    assert not sent and foreseen[-2:] == refused[-2:]
+    host.place("web").serve("web", 80)
+    sent, way = ask()
+    assert sent and way[0].endswith(" > 10.50.0.2:80/tcp") and way[-1] == "ARRIVES: the answer came back", way
+    assert any(line.split()[:4] == [">", host.name, "link", "v-blue-db"] for line in way), way

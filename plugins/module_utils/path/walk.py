@@ -357,13 +357,7 @@ class Walk:
         from_elsewhere = not node.is_local(packet.source)
         masquerade = self._untranslated(node, nic, packet)
         advice = "Check %s, and the network between it and this host." % packet.to
-        silent = Verdict(
-            UNANSWERED,
-            "upstream",
-            at(node, nic),
-            "the packet left the host by %s as %s, and nothing out there answered" % (nic.name, packet),
-            advice,
-        )
+        silent = self._silent(node, nic, packet, advice)
         complaint = self.trail.oracle.complaint(node)
         if complaint:
             said = "the packet left by %s as %s, and %s" % (nic.name, packet, complaint)
@@ -380,6 +374,15 @@ class Walk:
         )  # fmt: skip
         self._left = _HOPS
         self._receive(node, nic, answer)
+
+    def _silent(self, node: Node, nic: Nic, packet: Packet, advice: str) -> Verdict:
+        """What to say when nobody answers; a permanent neighbour entry, right at most sites, is then worth a look."""
+        reason = "the packet left the host by %s as %s, and nothing out there answered" % (nic.name, packet)
+        entry, without = self.wire.doubtful_entry(node, nic)
+        if not entry:
+            return Verdict(UNANSWERED, "upstream", at(node, nic), reason, advice)
+        advice = "%s %s" % (advice, without)
+        return Verdict(UNANSWERED, "neighbour", at(node, nic), reason + entry, advice)
 
     def _untranslated(self, node: Node, nic: Nic, packet: Packet) -> Verdict:
         """Why replies cannot return to the source with which a packet leaves."""

@@ -26,6 +26,8 @@ class Wire:
         self.trail = trail
         # The verdict if a real packet still waits for the MAC address of its next hop.
         self._unanswered: Verdict | None = None
+        # The permanent entry that the last next hop was found by, if it is outside: it may be wrong.
+        self._by_hand: tuple[model.Address, str] | None = None
 
     # ---- from link to link
 
@@ -331,6 +333,7 @@ class Wire:
 
     def resolve(self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet) -> tuple[str, bool]:
         """The MAC address of a next hop, and whether a stack on this host has it."""
+        self._by_hand = None
         if nic.kind in ("tun", "wireguard", "ipip", "sit") or not nic.mac or nic.name == "lo":
             return "", False
         known = node.neighbour(nic.name, address)
@@ -359,6 +362,8 @@ class Wire:
         self.trail.note(node, packet, "neighbour", str(address), "is at %s" % mac)
         stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
+        if fixed and owner is None:
+            self._by_hand = (address, mac)
         if fixed and owner is not None and owner[1].mac != mac:
             self._stop(
                 LOST,
@@ -369,6 +374,14 @@ class Wire:
                 "Delete the entry: %s" % remedies.ip(node, "neigh del %s dev %s" % (address, nic.name)),
                 packet,
             )
+
+    def doubtful_entry(self, node: Node, nic: Nic) -> tuple[str, str]:
+        """What a permanent entry for the next hop may have to do with a missing answer, and what mends it."""
+        if self._by_hand is None:
+            return "", ""
+        reason = "; it went to %s, which a permanent neighbour entry says is at %s" % self._by_hand
+        words = "neigh del %s dev %s" % (self._by_hand[0], nic.name)
+        return reason, "If that MAC address is wrong, delete the entry: %s" % remedies.ip(node, words)
 
     def _segment(self, node: Node, nic: Nic) -> t.Iterator[Station]:
         """The stations that receive a broadcast on a link."""

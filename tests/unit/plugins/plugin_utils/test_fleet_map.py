@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.module_utils.firewall import reasons
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 from ansible_collections.dockerless.network.plugins.plugin_utils.fleet_map import fleet_map
 from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
@@ -176,7 +177,7 @@ def everything() -> HostReport:
         endpoints=[web],
         ports=[a_port(f"80{number}", "10.20.0.2", number) for number in ("80", "81", "82")],
         policy={**POLICY, "icc": False, "allow": [flow]},
-        drops=[{"reason": "direct access to blue", "packets": 12}],
+        drops=[{"reason": reasons.DIRECT, "packets": 12}],
     )
     red = {"name": "red", "network": "red", "bridge": "br-red", "addresses": ["10.21.0.1/24"]}
     app = an_endpoint("app", "10.21.0.2/24", veth="v-red-app", network="red")
@@ -191,7 +192,7 @@ def everything() -> HostReport:
             services=[{"unit": unit, "netns": "web", "network": "blue", "active": active, "stale": False}
                       for unit, active in (("nginx.service", "active"), ("visits.service", "inactive"))],
             foreign=["chain FORWARD drops what our rules accept"],
-            drops=[{"reason": "not published", "packets": 1}],
+            drops=[{"reason": reasons.TRANSIT, "packets": 1}],
             lost=[{"name": "old", "processes": [{"pid": 9, "name": "mail", "unit": "mail.service"}]}],
         )
     )  # fmt: skip
@@ -213,7 +214,7 @@ ITEMS = {
         "no way out and no way in",
         "as the host",
     ],
-    "drops by reason": ["direct access to blue: 12 packets dropped", "not published: 1 packet dropped"],
+    "drops by reason": [f"{reasons.DIRECT}: 12 packets dropped", f"{reasons.TRANSIT}: 1 packet dropped"],
     "warnings": ["chain FORWARD drops what our rules accept", "no default route for IPv4", "old", "mail.service"],
 }
 
