@@ -154,6 +154,11 @@ def _plan_masquerade(
     from ..kinds.nat_masquerade import parse_out
 
     to_source = read.address("to_source", options["to_source"]) if options.get("to_source") else None
+    if to_source is not None and to_source.version not in network.subnets:
+        raise model.InvalidRequest(
+            "to_source: %s is an IPv%d address, and the network has no subnet of that family; write an"
+            " address of IPv%d." % (to_source, to_source.version, version)
+        )
     return model.Masquerade(
         source=network.subnets[version].network,
         out=parse_out(_out_interface(options.get("out_interface"), network, version, report)),

@@ -841,3 +841,13 @@ def test_a_policy_is_checked_like_that_of_the_module(options: Facts, message: st
         compose([network("blue", "10.20.0.0/24", **options)], {})
 
     assert str(refused.value) == "network blue: Bridge br-blue: " + message
+
+
+def test_a_source_of_a_family_that_the_network_does_not_have_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        compose([network(masquerade={"to_source": "fd00::1"})], {})
+
+    assert str(refused.value) == (
+        "network blue: masquerade: to_source: fd00::1 is an IPv6 address, and the network has no subnet of that family;"
+        " write an address of IPv4."
+    )
