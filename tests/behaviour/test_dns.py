@@ -143,15 +143,18 @@ class World(Host):
         return {line.split()[0] for line in log.splitlines()}
 
     @contextlib.contextmanager
-    def asking(self, netns: str, name: str, rate: int = 500) -> Iterator[dict[str, Any]]:
-        """Somebody asks all the time; then has what became of the questions."""
+    def asking(self, netns: str, name: str, rate: int = 100) -> Iterator[dict[str, Any]]:
+        """Somebody asks all the time; then has what became of the questions.
+
+        The kernel keeps some 250 of them for a server that is away, which on a busy machine may take seconds.
+        """
         command = ["ip", "netns", "exec", netns, "/usr/bin/python3", f"{PROGRAMS}/asker.py", name, str(rate)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         asker = self.fleet.lab.popen(HOST, command, encoding="utf-8", **pipes)
         assert asker.stdout is not None and asker.stdout.readline() == "asking\n"
         told: dict[str, Any] = {}
         yield told
-        told.update(json.loads(asker.communicate(timeout=30)[0]))
+        told.update(json.loads(asker.communicate(timeout=60)[0]))
 
     def pid(self) -> str:
         return self.run(f"systemctl show -P MainPID {UNIT}").strip()
