@@ -1494,7 +1494,7 @@ def test_path_check(host: Host) -> None:
     closed = host.do("path_check", **{"from": "web", "to": "r1"}, port=80, timeout=0.5).data
     assert (closed["verdict"], closed["layer"], closed["place"]) == ("lost", "firewall", "host")
     assert "no endpoint nobody" in host.refuse("path_check", **{"from": "nobody", "to": "db"})
-    assert "needs one" in host.refuse("path_check", **ping, protocol="tcp")
+    assert "port: it is required for protocol tcp" in host.refuse("path_check", **ping, protocol="tcp")
 
 
 def test_the_proof_of_a_translation(host: Host) -> None:

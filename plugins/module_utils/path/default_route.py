@@ -40,7 +40,7 @@ def default_route(node: Node, version: int) -> DefaultRoute | None:
         found = [one for one in _routes(node, version, table) if not one.route.to.prefixlen]
         best = min(found, key=lambda one: one.route.metric or 0, default=None)
         if best is not None and best.kind != "throw":
-            return None if best.kind else DefaultRoute(best.link, best.route.via)
+            return None if best.kind or not best.link else DefaultRoute(best.link, best.route.via)
     return None
 
 
