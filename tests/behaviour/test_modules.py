@@ -1534,7 +1534,7 @@ def test_the_playbook_check(host: Host) -> None:
     sent, refused = ask()
     assert sent and refused[-2:] == [
         "REFUSED at web, service: nothing listens on port 80/tcp in endpoint web",
-        "To mend it: Start the service in a unit with the endpoint's network namespace, or by hand: "
+        "To fix it: Start the service in a unit with the endpoint's network namespace, or by hand: "
         "ip netns exec web COMMAND",
     ]
     sent, foreseen = ask(check=True)
