@@ -157,6 +157,8 @@ class Beside(Site):
         """
         lan, neighbour = self.fleet.lan(HOST, 4), self.fleet.place("neighbour")
         before = (self.rules(), self.ports())
+        # Who manages links has just begun, and may be at work on the uplink.
+        assert self.fleet.ask_all([neighbour.question(lan, 8081)], 30)[0][1]
         for command in commands:
             kept = neighbour.ask(lan, 8081, keep=command)
             askers = [self.asker(lan, 8080), self.asker(WEB, 80)]
