@@ -216,12 +216,21 @@ def test_ufw_is_reloaded(host: Beside) -> None:
     host.run("ufw disable")
 
 
+def is_at_rest(host: Beside) -> bool:
+    """Whether systemd-networkd has done to all links what it had begun to do."""
+    states = [line.split()[-1] for line in host.run("networkctl --no-legend --no-pager list").splitlines()]
+    return not {"pending", "initialized", "configuring"}.intersection(states)
+
+
 def test_systemd_networkd_is_restarted(host: Beside) -> None:
     needs("networkctl")
     host.backend = "nftables"
     host.converge()
     host.run(NETWORKD)
+    assert eventually(lambda: is_at_rest(host), 30)
     assert [c for c in host.converge().commands if UNMANAGED in c]
+    assert eventually(lambda: is_at_rest(host), 30)
+    host.converge()
     host.lives_through("systemctl restart systemd-networkd")
 
     before = host.ports()
@@ -237,13 +246,14 @@ def test_network_manager_is_restarted(host: Beside) -> None:
     host.backend = "nftables"
     host.run(NETWORK_MANAGER)
     host.converge()
-    assert eventually(lambda: managed(host) == [])
+    assert eventually(lambda: managed(host) == [], 30)
+    host.converge()
     host.lives_through("systemctl restart NetworkManager")
     assert managed(host) == []
     host.run(f"rm {UNMANAGED_BY_NM}; systemctl restart NetworkManager")
-    assert eventually(lambda: managed(host) == ["br-blue", "br-vault", "v-blue-db", "v-blue-web", "v-vault-db"])
+    assert eventually(lambda: managed(host) == ["br-blue", "br-vault", "v-blue-db", "v-blue-web", "v-vault-db"], 30)
     host.converge()
-    assert eventually(lambda: managed(host) == [])
+    assert eventually(lambda: managed(host) == [], 30)
     host.run("systemctl stop NetworkManager")
 
 
