@@ -9,7 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils.path_lines import path_lines
+from ..plugin_utils.path_lines import is_answer, path_lines
 
 DOCUMENTATION = r"""
 name: path
@@ -57,7 +57,7 @@ _value:
 
 def path(found: t.Mapping[str, t.Any], host: str = "") -> list[str]:
     """path_lines(), for what path_check returned and for nothing else."""
-    if not isinstance(found, t.Mapping) or "verdict" not in found:
+    if not is_answer(found):
         raise AnsibleFilterError("dockerless.network.path writes down what dockerless.network.path_check returned.")
     return path_lines(found, host)
 

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
+from ..plugin_utils.path_lines import is_answer
 from ..plugin_utils.proof_lines import proof_lines
 
 DOCUMENTATION = r"""
@@ -60,7 +61,7 @@ _value:
 
 def proof(found: t.Mapping[str, t.Any], host: str = "") -> list[str]:
     """proof_lines(), for what path_check returned and for nothing else."""
-    if not isinstance(found, t.Mapping) or "verdict" not in found:
+    if not is_answer(found):
         raise AnsibleFilterError("dockerless.network.proof draws what dockerless.network.path_check returned.")
     return proof_lines(found, host)
 

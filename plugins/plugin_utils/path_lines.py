@@ -12,6 +12,11 @@ Facts = t.Mapping[str, t.Any]
 _WAYS = {"there": ">", "back": "<"}
 
 
+def is_answer(found: object) -> bool:
+    """Whether this is what path_check returned."""
+    return isinstance(found, t.Mapping) and "verdict" in found
+
+
 def path_lines(found: Facts, host: str = "") -> list[str]:
     """The lines; ``host`` is what the host is called in them."""
     lines = [str(found.get("packet", ""))]
