@@ -40,7 +40,6 @@ class Walk:
         self._entry: Packet | None = None
         self._start: tuple[Node, Nic | None] = (topology.host, None)
         self._left = _HOPS
-        self._by_gateway = False  # whether the packet left the last link for a gateway, not for its destination
 
     def from_node(self, node: Node, packet: Packet) -> Verdict:
         """Follow a packet that a process in a stack sends."""
@@ -183,7 +182,7 @@ class Walk:
         key = "ipv%d/conf/%s/forwarding" % (packet.version, nic.name)
         everywhere = "ipv4/ip_forward" if packet.version == 4 else "ipv6/conf/all/forwarding"
         # IPv6 checks the key for all links, too; IPv4 only that of the link, which ip_forward sets.
-        if not node.is_host and not node.sysctl(everywhere) and not self._by_gateway:
+        if not node.is_host and not node.sysctl(everywhere):
             reason = "%s does not have the address %s, but receives the packets to it" % (node.name, packet.to)
             advice = remedies.AGAIN % "restores the addresses of endpoints"
             self._stop(LOST, "address", at(node, nic), reason, advice, packet)
