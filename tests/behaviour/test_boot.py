@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fleet import Fleet, Place, Run, differences, eventually, remains
+from fleet import HERE, Fleet, Place, Run, differences, eventually, remains
 
 from lab.client import LabError
 
@@ -56,23 +56,6 @@ USERS_RULE = "nft add rule inet dockerless user ip daddr 203.0.113.77 limit rate
 USERS_RULE_IPTABLES = "iptables -A DLN-USER -d 203.0.113.77 -m limit --limit 5/second -j DROP"
 # How long a neighbour that connects all the time may be without an answer.
 GAP = 1.0
-# What it is told: how long it was without an answer at most, and how often it got one.
-PROBE = """
-import json, socket, sys, time
-longest, last, answered = 0.0, time.monotonic(), 0
-print("ready", flush=True)
-end = last + float(sys.argv[3])
-while time.monotonic() < end:
-    try:
-        socket.create_connection((sys.argv[1], int(sys.argv[2])), 0.02).close()
-        last = time.monotonic()
-        answered += 1
-    except OSError:
-        pass
-    longest = max(longest, time.monotonic() - last)
-    time.sleep(0.005)
-print(json.dumps({"longest": longest, "answered": answered}))
-"""
 
 
 class Site:
@@ -118,10 +101,11 @@ class Site:
     def is_nftables(self) -> bool:
         return self.fleet.settings.backend == "nftables"
 
-    def probe(self, address: str, port: int) -> subprocess.Popen[str]:
-        """A neighbour that connects all the time."""
-        command = ["python3", "-c", PROBE, address, str(port), "2"]
-        probe = self.fleet.lab.popen("neighbour", command, stdout=subprocess.PIPE, text=True)
+    def probe(self, address: str, port: int, *seconds: str) -> subprocess.Popen[str]:
+        """A neighbour that connects all the time: for some seconds, or until something is written to it."""
+        command = ["python3", "-c", (HERE / "nodes" / "connector.py").read_text(), address, str(port), *seconds]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        probe = self.fleet.lab.popen("neighbour", command, **pipes)
         assert probe.stdout is not None and probe.stdout.readline() == "ready\n"
         return probe
 
@@ -240,7 +224,7 @@ def test_rules_are_back_when_another_firewall_has_emptied_the_packet_filter(netw
     assert site.role().changed  # which keeps it
     before = site.state()
     for verb in ("reload", "restart", "stop", "start"):
-        probes = [site.probe(lan, 8080), site.probe(web, 80)]
+        probes = [site.probe(lan, 8080, "2"), site.probe(web, 80, "2")]
 
         site.run(f"systemctl {verb} nftables")
 

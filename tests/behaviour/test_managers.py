@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from fleet import Fleet, ModuleResult, eventually
@@ -27,21 +25,6 @@ pytestmark = pytest.mark.once
 WEB = "10.20.0.2"
 UNMANAGED = "/etc/systemd/network/00-dockerless.network"
 UNMANAGED_BY_NM = "/etc/NetworkManager/conf.d/zz-dockerless.network.conf"
-# A neighbour that connects until told to end: how long it was without an answer at most, and how often it got one.
-PROBE = """
-import json, select, socket, sys, time
-longest, last, answered = 0.0, time.monotonic(), 0
-print("ready", flush=True)
-while not select.select([sys.stdin], [], [], 0.005)[0]:
-    try:
-        socket.create_connection((sys.argv[1], int(sys.argv[2])), 0.02).close()
-        last = time.monotonic()
-        answered += 1
-    except OSError:
-        pass
-    longest = max(longest, time.monotonic() - last)
-print(json.dumps({"longest": longest, "answered": answered}))
-"""
 FIREWALLD = """
 cat >/etc/firewalld/zones/trusted.xml <<'END'
 <?xml version="1.0" encoding="utf-8"?>
@@ -134,13 +117,6 @@ class Beside(Site):
         """Which links are in our bridges."""
         return self.run("bridge link | sed 's/@.* master/ in/; s/ state.*//; s/^[0-9]*: //'")
 
-    def asker(self, address: str, port: int) -> subprocess.Popen[str]:
-        command = ["python3", "-c", PROBE, address, str(port)]
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        asker = self.fleet.lab.popen("neighbour", command, **pipes)
-        assert asker.stdout is not None and asker.stdout.readline() == "ready\n"
-        return asker
-
     def is_open_without_us(self) -> None:
         """Nobody but our rules keeps the neighbour from an endpoint's own address."""
         if self.backend == "nftables":
@@ -161,7 +137,7 @@ class Beside(Site):
         assert self.fleet.ask_all([neighbour.question(lan, 8081)], 30)[0][1]
         for command in commands:
             kept = neighbour.ask(lan, 8081, keep=command)
-            askers = [self.asker(lan, 8080), self.asker(WEB, 80)]
+            askers = [self.probe(lan, 8080), self.probe(WEB, 80)]
             begin = time.monotonic()
             self.run(command)
             pause = GAP + (time.monotonic() - begin if closes else 0)
