@@ -268,7 +268,7 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
     rules = {marks.BOOT_RULES + item.name: list(item.argv) for item in found}
     texts = {marks.BOOT_RULES + item.name: head + item.text for item in found}
     if rules and marks.BOOT_RULES + "nft" not in rules:
-        texts[HOLD_PATH] = hold_text(world.firewall.desired.ports)
+        texts[HOLD_PATH] = hold_text(world.firewall.desired)
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
 
 

@@ -22,6 +22,7 @@ Loads = t.Mapping[str, t.Sequence[str]]
 # Units whose start and stop may take our rules away, or make a chain that needs a rule of ours. With each stand the
 # options of systemd that run our command after such a start, reload or stop.
 _START, _RELOAD, _STOP = "ExecStartPost", "ExecReload", "ExecStopPost"
+_BEFORE = ("ExecStartPre", "ExecStop")  # before such a start or stop
 FIREWALLD = "firewalld.service"
 CALLERS: t.Mapping[str, tuple[str, ...]] = {
     "nftables.service": (_START, _RELOAD, _STOP),
@@ -39,6 +40,13 @@ _CALL = "systemctl --no-block reload %s" % marks.BOOT_UNIT
 # reason to begin anew, and fails: firewalld is left in its panic then. Without firewalld this fails at once.
 _PING = "busctl --auto-start=no call org.fedoraproject.FirewallD1 / org.freedesktop.DBus.Peer Ping"
 _WAIT = '/bin/sh -c "! systemctl is-active --quiet %s || %s"' % (FIREWALLD, _PING)
+# While it stops or starts, it is not to be asked yet, but is about to empty the tables.
+_SETTLE = (
+    '/bin/sh -c "while systemctl is-active %s | grep -qx -e activating -e deactivating; do sleep 0.05; done"'
+    % FIREWALLD
+)
+_HOLD = "nft -f %s/nftables.hold" % marks.BOOT_FOLDER
+_LIFT = "nft delete table " + marks.NFT_HOLD
 UNIT_PATH = marks.UNITS + marks.BOOT_UNIT
 ENABLED = marks.UNITS + "multi-user.target.wants/" + marks.BOOT_UNIT
 
@@ -101,10 +109,11 @@ def drop_in(name: str, has_reload: bool, loads: Loads, joint: Joint) -> str:
     """
     holds = joint and not _in_nft(loads)
     commands = _loading(loads) if name in _LOADERS and (not joint or holds) else []
-    commands += ["nft delete table " + marks.NFT_HOLD] if holds else []
+    commands += [_LIFT] if holds else []
     commands.append(_CALL if name != FIREWALLD else "systemctl --no-block start %s" % marks.AFTER_FIREWALLD)
     verbs = [verb for verb in CALLERS[name] if verb != _RELOAD or has_reload]
     lines = [line for verb, theirs in joint.items() for line in (verb + "=", "%s=%s" % (verb, _instead(verb, theirs)))]
+    lines += ["%s=-%s" % (verb, _HOLD) for verb in _BEFORE if name == FIREWALLD and _holds(loads)]
     lines += ["%s=-%s" % (verb, command) for verb in verbs for command in commands]
     unit_lines = ["[Unit]", "Wants=%s" % marks.FIREWALLD_WATCH, ""] if name == FIREWALLD else []
     text = "\n".join([*unit_lines, "[Service]", *lines, ""])
@@ -120,15 +129,18 @@ def watch(loads: Loads) -> dict[str, str]:
     """The units that see a reload of firewalld, by their paths: told by D-Bus, it empties all tables of iptables, also
     when its own rules are in nftables. There our rules are, or those that let our networks through somebody's chains.
 
-    It writes what it loads by iptables into files in its folder first.
+    It writes what it loads by iptables into files in its folder first. Until its own rules are in place, it lets
+    nothing new pass. Then ours would be missing for a moment, so that others hold their place.
     """
     taken = {path: argv for path, argv in loads.items() if path != marks.BOOT_RULES + "nft"}
-    commands = [_PING, *_loading(taken), _CALL]
+    hold, lift = ([_HOLD], [_LIFT]) if _holds(loads) else ([], [])
+    commands = [*hold, _SETTLE, _PING, *_loading(taken), *lift, _CALL]
     path = ["[Unit]", "Description=Reloads of firewalld", "", "[Path]", "PathChanged=/run/firewalld", ""]
     after = ["[Unit]", "Description=Rules of dockerless.network after a reload of firewalld", "StartLimitIntervalSec=0"]
     # rules that are still there cannot be loaded, and somebody who has stopped does not answer
     after += ["", "[Service]", "Type=oneshot", "StandardError=null"]
-    after += [*("ExecStart=-%s" % command for command in commands), ""]
+    after += [*("ExecStart=-%s" % command for command in commands)]
+    after += [*("ExecStopPost=-%s" % command for command in lift), ""]
     return {
         WATCH_PATHS[0]: marks.file_mark("tells %s that firewalld reloads" % marks.AFTER_FIREWALLD) + "\n".join(path),
         WATCH_PATHS[1]: marks.file_mark("brings back the rules that a reload of firewalld takes away")
@@ -163,6 +175,11 @@ def joint_of(theirs: str, loads: Loads) -> Joint:
     return found if loads else {}
 
 
+def _holds(loads: Loads) -> bool:
+    """Whether there are rules that can hold the place of ours."""
+    return bool(loads) and not _in_nft(loads)
+
+
 def _in_nft(loads: Loads) -> bool:
     return marks.BOOT_RULES + "nft" in loads
 
@@ -188,24 +205,24 @@ def joint_text(words: t.Sequence[str], loads: Loads) -> str:
 HOLD_PATH = marks.BOOT_FOLDER + "/nftables.hold"
 
 
-def hold_text(ports: t.Iterable[model.PublishedPort]) -> str:
+def hold_text(state: model.FirewallState) -> str:
     """Rules that keep what is new out for the moment: a client of TCP is not refused, but asks once more.
 
     They stand behind connection tracking and before the translation of addresses. What is under way is only translated
-    while there is a chain for that, which may be empty.
+    while there is a chain for that, which may be empty. They can be loaded while they are there already.
     """
-    told = [(_at(port), port.protocol, port.host_ports) for port in sorted(ports, key=str)]
+    told = [(_at(port), port.protocol, port.host_ports) for port in sorted(state.ports, key=str)]
     rules = ["ct state new %s %s dport %s drop" % words for words in told]
     ways = ["ct state new %sgroup %d drop" % (way, marks.LINK_GROUP) for way in ("iif", "oif")]
+    kept_out = sorted(policy.bridge for policy in state.policies if not policy.host_access)
     chains = [
+        _chain("host", "filter hook input priority 0", ['ct state new iifname "%s" drop' % name for name in kept_out]),
         _chain("ports", "filter hook prerouting priority -150", rules),
         _chain("networks", "filter hook forward priority 0", ways),
         _chain("translation", "nat hook prerouting priority -100", ()),
     ]
-    head = marks.file_mark(
-        "what is in the place of our rules while nftables.service and iptables-restore(8) load theirs"
-    )
-    return "%stable %s {\n%s}\n" % (head, marks.NFT_HOLD, "".join(chains))
+    head = marks.file_mark("what is in the place of our rules of iptables while somebody else's are loaded")
+    return "%stable %s\ndelete table %s\ntable %s {\n%s}\n" % (head, *(marks.NFT_HOLD,) * 3, "".join(chains))
 
 
 def _at(port: model.PublishedPort) -> str:

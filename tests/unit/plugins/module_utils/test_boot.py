@@ -34,7 +34,14 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publ
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, PortRange, PublishedPort, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    BridgePolicy,
+    Conflict,
+    FirewallState,
+    PortRange,
+    PublishedPort,
+    Route,
+)
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
     network_lists,
 )
@@ -428,7 +435,10 @@ def test_rules_of_iptables_have_a_place_held_until_they_are_back() -> None:
         PublishedPort("tcp", PortRange(8080, 8081), ip_address("10.20.0.2"), 80),
         PublishedPort("udp", PortRange(53, 53), ip_address("fd00::2"), 53, ip_address("2001:db8::1")),
     ]
-    assert [line.strip() for line in hold_text(ports).splitlines() if line.endswith("drop")] == [
+    policies = [BridgePolicy("br-a"), BridgePolicy("br-b", host_access=False)]
+    text = hold_text(FirewallState(frozenset(policies), ports=frozenset(ports)))
+    assert [line.strip() for line in text.splitlines() if line.endswith("drop")] == [
+        'ct state new iifname "br-b" drop',
         "ct state new meta nfproto ipv4 fib daddr type local tcp dport 8080-8081 drop",
         "ct state new ip6 daddr 2001:db8::1 udp dport 53 drop",
         "ct state new iifgroup 25708 drop",
@@ -464,7 +474,10 @@ def test_a_reload_of_firewalld_is_seen_which_empties_all_of_iptables(monkeypatch
     assert "Wants=dockerless-network-firewalld.path\n" in drop_in
     assert "PathChanged=/run/firewalld\n" in host.files[WATCH[0]]
     commands = re.findall("ExecStart=-(\\S+)", host.files[WATCH[1]])
-    assert commands == ["busctl", "iptables-restore", "systemctl"]
+    assert commands == ["nft", "/bin/sh", "busctl", "iptables-restore", "nft", "systemctl"]
+    holds = "=-nft -f %s\n" % HOLD_PATH
+    assert "ExecStart" + holds in host.files[WATCH[1]] and "ExecStopPost=-nft delete" in host.files[WATCH[1]]
+    assert "ExecStartPre" + holds in drop_in and "ExecStop" + holds in drop_in
     assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "start"]
     assert all(path in changed.after for path in WATCH)
     # nor do we write to iptables while it does so itself
