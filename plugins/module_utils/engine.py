@@ -269,7 +269,7 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[operations.Operation], 
         from .diff import headlines
 
         plan.before["rules of ours"] = {"needs": headlines(rules)}
-    others = world.firewall.coexist(world.host, world.links(), world.warn)
+    others = world.firewall.coexist(world.default_link, world.links(), world.warn)
     if others is not None:
         rules = [*others.first, *rules, *others.last]
         plan.before.update(others.before)

@@ -42,7 +42,7 @@ def _uplink_addresses(world: World) -> tuple[model.Interface, ...]:
 
 def _foreign(session: FirewallSession, world: World) -> list[str]:
     """Rules of others that override ours, or may."""
-    found = session.obstacles(world.host, world.links()) if session.is_open else []
+    found = session.obstacles(world.default_link, world.links()) if session.is_open else []
     if session.is_open and session.current.ports and world.ways_of_answers():
         from .kinds.doubts import lost_by_port
 

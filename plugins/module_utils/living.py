@@ -173,7 +173,7 @@ def _listeners(world: World, report: HostReport) -> _Heard:
                 wanted.setdefault(tuple(protocols), []).append(endpoint.place)
     found: dict[model.Place, t.Mapping[str, t.Sequence[model.Listener]]] = {}
     for names, places in wanted.items():
-        found.update(world.host.listeners_in(places, names))
+        found.update(world.listeners_in(places, names))
     return found
 
 
@@ -244,7 +244,7 @@ class _Ways:
         """Routes of others that attract packets for its subnets, and in a namespace of ours any route of others."""
         from .kinds.ways import hiding
 
-        walls = [entry for entry in self._world.host.stack(place).barriers() if entry.route.to.prefixlen]
+        walls = [entry for entry in self._world.barriers(place) if entry.route.to.prefixlen]
         found = hiding(endpoint.interface or "", endpoint.addresses, [*routes, *walls])
         if self._world.owns(place) and place not in self._looked:
             found += [entry for entry in [*routes, *walls] if entry not in found and _is_strange(entry)]

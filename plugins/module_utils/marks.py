@@ -151,6 +151,11 @@ def drop_in(unit: str) -> str:
     return "%s%s.d/%s" % (UNITS, unit, DROP_IN)
 
 
+def enabled_by(unit: str) -> str:
+    """Where the link is by which a unit of ours starts at boot."""
+    return "%smulti-user.target.wants/%s" % (UNITS, unit)
+
+
 def service_mark(unit: str, netns: str, noted: str) -> str:
     """The first line of a drop-in by which a unit runs in a namespace."""
     return file_mark("%s runs in %s" % (unit, netns), noted)

@@ -48,7 +48,6 @@ _SETTLE = (
 _HOLD = "nft -f %s/nftables.hold" % marks.BOOT_FOLDER
 _LIFT = "nft delete table " + marks.NFT_HOLD
 UNIT_PATH = marks.UNITS + marks.BOOT_UNIT
-ENABLED = marks.UNITS + "multi-user.target.wants/" + marks.BOOT_UNIT
 
 
 def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
