@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host as a plan sees it: its present state, with the changes by earlier steps of the same run.
 
-Links, routes, sysctls, files, programs, namespaces and units of systemd are all asked for here, and each planned step is
-noted here with its effect. So two kinds of objects that want the same key, file or unit see one another.
+Links, routes, sysctls, files, programs, namespaces and units of systemd are all asked for here, and each planned step
+is noted here with its effect. So two kinds of objects that want the same key, file or unit see one another.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from one to another leaves no rule of the old one behind.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from .. import marks, model
@@ -185,7 +186,7 @@ class FirewallSession:
         backend = self._source.backend
         found = measures(self.foreign, self.current, desired, backend.jumps(backend.expected(desired)))
         if desired.policies or desired.masquerades or desired.ports:
-            uplinks, local = (lambda: _uplinks(default_link)), _addresses(links)
+            uplinks, local = functools.partial(_uplinks, default_link), _addresses(links)
             for obstacle in obstacles(self.foreign, desired, self._holder, uplinks, found.passed, local):
                 warn(obstacle + ".")
         self._warn_of_troubles(warn)
