@@ -36,7 +36,7 @@ _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDIN
 
 @dataclass
 class Claims:
-    """What this run will settle, so that its present state is no conflict."""
+    """The objects that this run settles; their present state causes no conflict."""
 
     addresses: set[str] = field(default_factory=set)  # links of the host whose addresses it settles
     policies: set[str] = field(default_factory=set)  # bridges whose policies it settles
@@ -642,7 +642,7 @@ class World:
         return self.host.stack(model.HOST).local_addresses()
 
     def port_holder(self, port: model.PublishedPort) -> str:
-        """Which process listens where a published port would, as a clause; empty when none does.
+        """The process that listens where a published port would, as a clause; empty if there is none.
 
         A service that this run takes into an endpoint may be published at the port that it has had on the host.
         """
@@ -684,7 +684,7 @@ class World:
         return self.host.hostname()
 
     def machine_id(self) -> str:
-        """What tells this machine from others."""
+        """The identity of this machine."""
         self._machine_id = self._machine_id or self.host.machine_id()
         return self._machine_id
 

@@ -229,7 +229,7 @@ class FirewallSession:
         )
 
     def drops(self) -> list[model.Drop]:
-        """How many packets our rules have dropped, for each reason and network."""
+        """The number of packets that our rules have dropped, for each reason and network."""
         return [drop for source in self._sources for drop in source.backend.drops(source.raw)]
 
     def labels(self) -> set[str]:

@@ -24,7 +24,7 @@ _GONE = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH)
 
 
 class Dump(t.NamedTuple):
-    """What the kernel says of a stack, undecoded."""
+    """The kernel's answers about a stack, undecoded."""
 
     links: list[bytes]
     addresses: list[bytes]

@@ -81,7 +81,7 @@ def program_text(name: str) -> str:
 
 
 class Service:
-    """What the service needs in one run."""
+    """The state and the steps of the service in one run."""
 
     def __init__(self, world: World) -> None:
         self._world = world
