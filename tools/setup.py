@@ -71,7 +71,7 @@ SETS = {
 
 
 class SetupError(Exception):
-    """What is missing and what to do, in one sentence."""
+    """The missing parts and the remedy, in one sentence."""
 
 
 def main() -> int:
@@ -131,7 +131,7 @@ def install_packages(packages: list[str]) -> None:
 
 
 def _keep_off(units: list[str]) -> None:
-    """What the tests run inside lab hosts must not run on this machine after its next boot."""
+    """Keeps units that tests start inside lab hosts from starting on this machine at its next boot."""
     if units and shutil.which("systemctl"):
         _run(["systemctl", "disable", "--quiet", *units], check=False)
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How dockerless-network.service runs the engine, without Ansible and without a controller.
+"""Runs the engine for dockerless-network.service, without Ansible and without a controller.
 
 It makes what the last run has kept. If one network cannot be made as the host is now, the others are still made.
 """
@@ -31,7 +31,7 @@ _FORWARDING = "sysctl_forward"
 
 
 def main() -> t.NoReturn:
-    """What the unit runs; the exit code is 0 if everything could be made."""
+    """The main function of the unit; the exit code is 0 if everything could be made."""
     try:
         with Host(_run_tool) as host, host.lock(_LOCK_SECONDS, marks.BOOT_UNIT):
             text = host.read_file(marks.BOOT_OBJECTS)
@@ -108,7 +108,7 @@ def _split(record: BootRecord, host: Host) -> tuple[dict[tuple[str, str], argume
 
 
 class _Needs:
-    """What objects need of others. If this is not a boot, the process that an object waits for may be there."""
+    """Checks whether an object has what it needs of others. Except at boot, the process that it waits for may exist."""
 
     def __init__(self, record: BootRecord, host: Host) -> None:
         objects = record.objects.items()

@@ -109,7 +109,7 @@ class _Around(Surroundings):
         return self._world.look_file(path) or ""
 
     def hostname(self) -> str:
-        return self._world.host.hostname()
+        return self._world.hostname()
 
     def reserved_ports(self) -> str:
         return self._world.sysctl(model.HOST, model.RESERVED_PORTS) or ""

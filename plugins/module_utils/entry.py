@@ -35,7 +35,7 @@ _PACKAGES = {"firewall-cmd": "firewalld"}
 
 
 class Look(t.NamedTuple):
-    """What a module gets that only looks at the host."""
+    """The tools of a module that only reads the host."""
 
     host: Host
     run: Runner

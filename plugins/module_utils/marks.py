@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the collection recognises on a host what it made: the one place for all names and numbers that are stored there.
+"""The marks by which the collection recognises its objects on a host: all names and numbers that are stored there.
 
 There is no database. Change one of these, and what an earlier release made is no longer recognised.
 """
@@ -147,8 +147,13 @@ def endpoint_unit(netns: str) -> str:
 
 
 def drop_in(unit: str) -> str:
-    """Where our drop-in for a unit is."""
+    """The path of our drop-in for a unit."""
     return "%s%s.d/%s" % (UNITS, unit, DROP_IN)
+
+
+def enabled_by(unit: str) -> str:
+    """The path of the link by which a unit of ours starts at boot."""
+    return "%smulti-user.target.wants/%s" % (UNITS, unit)
 
 
 def service_mark(unit: str, netns: str, noted: str) -> str:

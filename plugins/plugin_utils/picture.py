@@ -93,7 +93,7 @@ def _foreign(report: HostReport) -> list[Node]:
 
 
 def _loose_ends(report: HostReport) -> list[Node]:
-    """What belongs to no bridge: veth pairs, namespaces without an endpoint, and rules made by single modules."""
+    """The objects without a bridge: veth pairs, namespaces without an endpoint, and rules made by single modules."""
     children = _endpoints(report.unplugged, (), report)
     children += [Node("namespace %s" % name) for name in _empty(report)]
     children += [

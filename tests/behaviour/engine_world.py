@@ -67,7 +67,7 @@ ENDS = (("", "up0"), ("", "up1"), ("neighbour", "eth0"), ("far", "eth0"))
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     changed: bool = False
     commands: list[str] = field(default_factory=list)

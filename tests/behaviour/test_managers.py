@@ -98,7 +98,7 @@ class Beside(Site):
     backend = "nftables"
 
     def converge(self) -> ModuleResult:
-        """What the role does, in a tenth of its time; then there are somebody who asks and somebody who answers."""
+        """A quick equivalent of the role, with a client and a server in two endpoints."""
         options = {"networks": NETWORKS, "backend": self.backend, "forward_policy": "auto", "boot": "auto"}
         done = self.fleet.module(HOST, "bridge_network", **options)
         assert not done.failed, done.msg
@@ -258,7 +258,7 @@ def test_docker_is_restarted(host: Beside) -> None:
 
 
 def test_an_uplink_comes_late_by_dhcp(host: Beside) -> None:
-    """What depends on it is right all along: the MTU, the way out of ``default``, the address of endpoints outside."""
+    """The dependent values stay right: the MTU, the way out of ``default``, the address of endpoints outside."""
     needs("networkctl", "dnsmasq")
     neighbour = host.fleet.place("neighbour")
     neighbour.run(DHCP_SERVER)

@@ -108,7 +108,7 @@ class Clients:
         self.failures: list[str] = []
 
     def told(self) -> dict[str, dict[str, Any]]:
-        """What came of the polls since they were told last, by port."""
+        """The results of the polls since the last call, by port."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()

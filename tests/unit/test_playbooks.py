@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What walkthroughs leave behind when modules fail, names that Ansible keeps, and what check asks of its module."""
+"""The leftovers of walkthroughs when modules fail, names that Ansible keeps, and the arguments of check's module."""
 
 from __future__ import annotations
 

@@ -359,7 +359,7 @@ def _plan_names(
 def _plan_forwarding(
     networks: t.Sequence[BridgeNetwork], present: Objects, absent: Objects, report: HostReport, scope: Scope
 ) -> model.Forwarding | None:
-    """What the host must forward for all networks of the project; None when no network is left."""
+    """The forwarding that all networks of the project need together; None if no network is left."""
     gone = {bridge.name for bridge in absent.bridge} | {policy.bridge for policy in absent.bridge_firewall}
     bridges = gone | {network.bridge for network in networks}
     known = [item for item in report.networks if item.network and marks.project_of(item.network) == scope.project]

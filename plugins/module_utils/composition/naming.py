@@ -76,7 +76,7 @@ def _view(
     subnets: t.Mapping[str, tuple[model.Network, ...]],
     entries: dict[tuple[int, ...], tuple[model.NameEntry, ...]],
 ) -> model.NameView:
-    """What one of them is to know; those who know the same have it in one and the same tuple of ``entries``."""
+    """The names that an endpoint knows; endpoints with the same names share one tuple of ``entries``."""
     key = tuple(map(id, own))
     if key not in entries:
         entries[key] = tuple(entry for section in own for entry in (*section.entries, *section.extra))

@@ -50,7 +50,7 @@ class Scope:
         return frozenset(marks.label(name, self.project) for name in names)
 
     def goes(self, names: t.Iterable[str]) -> Goes:
-        """Which labels are removed, given the names in the list; never those of other projects, or an empty one."""
+        """The labels that are removed, given the names in the list; never those of other projects, or an empty one."""
         if self.everything:
             return lambda noted: True
         if self.state == "present" and self.prune == NONE:

@@ -76,7 +76,7 @@ def read_networks(value: object) -> list[Options]:
 
 
 def unquoted_names(value: object) -> list[str]:
-    """What to say of names in a list that are numbers."""
+    """The error message for names in a list that are numbers."""
     return unquoted({"networks": _NETWORKS}, {"networks": value})
 
 

@@ -24,7 +24,7 @@ _GONE = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH)
 
 
 class Dump(t.NamedTuple):
-    """What the kernel says of a stack, undecoded."""
+    """The kernel's answers about a stack, undecoded."""
 
     links: list[bytes]
     addresses: list[bytes]
@@ -57,17 +57,17 @@ class Stack:
 
     def source_rules(self) -> t.Sequence[model.SourceRule]:
         """The rules of ours by which what is sent from an address has a routing table of its own."""
-        ours = [rule for rule in self._rules() if rule.ours and not rule.by_mark and rule.source.prefixlen]
+        ours = [rule for rule in self._rules() if rule.ours and rule.by_source]
         return [model.SourceRule(rule.source.network_address, rule.table) for rule in ours]
 
     def rules_of_others(self) -> t.Sequence[tuple[model.Network, int]]:
         """The rules of others by which what is sent from a network has a routing table of its own."""
-        found = [rule for rule in self._rules() if not rule.ours and not rule.by_mark and rule.source.prefixlen]
+        found = [rule for rule in self._rules() if not rule.ours and rule.by_source]
         return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]
 
     def versions_by_main(self) -> t.Container[int]:
         """The IP versions in which a rule leads any packet to the main table."""
-        rules = [rule for rule in self._rules() if not rule.by_mark and not rule.source.prefixlen]
+        rules = [rule for rule in self._rules() if rule.is_for_all]
         return {rule.source.version for rule in rules if rule.table == decode.RT_TABLE_MAIN}
 
     def taken(self) -> t.Container[model.Address]:
@@ -84,7 +84,7 @@ class Stack:
 
     def marked_tables(self) -> t.Container[tuple[int, int]]:
         """IP version and number of the tables that somebody's mark leads to."""
-        return {(rule.source.version, rule.table) for rule in self._rules() if rule.by_mark}
+        return {(rule.source.version, rule.table) for rule in self._rules() if rule.by_mark and rule.table}
 
     def _rules(self) -> t.Sequence[decode.RuleEntry]:
         return self._cache.get("rules", self._read_rules)

@@ -24,7 +24,6 @@ from ..world import World
 from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell
 from .boot_units import (
     CALLERS,
-    ENABLED,
     FIREWALLD,
     HOLD_PATH,
     JOINT_PATHS,
@@ -111,7 +110,7 @@ class BootKind(engine.StepKind[Boot]):
 
     def plan(self, item: Boot, state: str, world: World) -> list[operations.Operation]:
         decided = self._decide(item, world)
-        enabled = world.file(ENABLED) is not None
+        enabled = world.is_enabled(marks.BOOT_UNIT)
         _warn_of_waiting(decided, world)
         steps: list[operations.Operation] = []
         if not decided.on and world.file(UNIT_PATH) is not None:
@@ -134,7 +133,7 @@ class BootKind(engine.StepKind[Boot]):
         if was != now:
             from ..boot_operations import WriteProgram
 
-            steps.append(WriteProgram(marks.BOOT_ENGINE, now, was))
+            steps.append(WriteProgram(marks.BOOT_ENGINE, now, world.put_program(marks.BOOT_ENGINE, now)))
         for path, (before, after) in decided.files.items():
             if path in UNMANAGED_PATHS:
                 steps += unmanaged_steps(path, before, after)

@@ -48,7 +48,6 @@ _SETTLE = (
 _HOLD = "nft -f %s/nftables.hold" % marks.BOOT_FOLDER
 _LIFT = "nft delete table " + marks.NFT_HOLD
 UNIT_PATH = marks.UNITS + marks.BOOT_UNIT
-ENABLED = marks.UNITS + "multi-user.target.wants/" + marks.BOOT_UNIT
 
 
 def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
@@ -97,7 +96,7 @@ def _loading(loads: Loads) -> list[str]:
 
 
 def drop_in_path(name: str) -> str:
-    """Where the drop-in for a unit is."""
+    """The path of the drop-in for a unit."""
     return "%s%s.d/%s" % (marks.UNITS, name, marks.BOOT_DROP_IN)
 
 
@@ -226,7 +225,7 @@ def hold_text(state: model.FirewallState) -> str:
 
 
 def _at(port: model.PublishedPort) -> str:
-    """Where a port is published, as nft matches it."""
+    """The addresses and ports of a published port, as nft matches them."""
     if port.host_ip is not None:
         return "%s daddr %s" % ("ip" if port.host_ip.version == 4 else "ip6", port.host_ip)
     return "meta nfproto ipv%d fib daddr type local" % port.container_ip.version

@@ -40,7 +40,7 @@ ARGUMENTS: arguments.Arguments = {
 
 
 class Words(t.NamedTuple):
-    """What messages call an end and its options."""
+    """The words of messages for an end and its options."""
 
     owner: str  # the link, such as "veth v-web"
     prefix: str = ""  # of its options, such as "peer." if they are inside of the option peer

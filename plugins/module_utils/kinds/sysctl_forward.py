@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the host forwards: now by /proc/sys, and after the next boot by a file in sysctl.d(5).
+"""The forwarding of the host: at once by /proc/sys, and after the next boot by a file in sysctl.d(5).
 
 There may be several requests: those of the role for its networks, and those of single calls of the module. They add up.
 When one is taken back, the others remain, and so does what objects of ours still need. The file notes all requests, and

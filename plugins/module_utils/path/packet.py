@@ -80,7 +80,7 @@ def _spell(address: model.Address, port: int) -> str:
 
 
 class Surroundings(t.Protocol):
-    """What a rule may need to know about the stack that it is in."""
+    """The facts about a stack that a rule in it may need."""
 
     def is_local(self, address: model.Address) -> bool:
         """Whether the address is one of this stack's."""

@@ -37,7 +37,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Start:
-    """Where the packet starts: in a stack, or outside, from where it enters a link of the host."""
+    """The start of the packet: in a stack, or outside, from where it enters a link of the host."""
 
     node: Node
     packet: Packet
@@ -50,7 +50,7 @@ class Start:
 
 
 def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
-    """What the module returns: the verdict, and what the walk found."""
+    """The result of the module: the verdict, and the findings of the walk."""
     return {
         "verdict": verdict.verdict,
         "layer": verdict.layer,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the user can do about a fault.
+"""The advice for the user about each fault.
 
 A command comes last, after the last colon, with nothing behind it: it can be copied, and runs on the host.
 """
@@ -57,7 +57,7 @@ def sysctl(node: Node, key: str, value: int) -> str:
 
 
 def no_route(node: Node, to: model.Address) -> str:
-    """What to do when no route leads to an address."""
+    """The advice for an address that no route leads to."""
     if not node.is_host and any(nic.is_ours for nic in node.nics.values()):
         again = AGAIN % "sets the default route of an endpoint"
         return again + " An internal network has none: set internal: false if it needs a way out."
@@ -71,7 +71,7 @@ def is_ours(chain: Chain | None) -> bool:
 
 
 def open_for(node: Node, outcome: Outcome) -> str:
-    """How to let a packet pass that a rule or a policy drops."""
+    """The command that lets a packet pass which a rule or a policy drops."""
     packet, chain = outcome.packet, outcome.chain
     if is_ours(chain):
         return _option(outcome)
@@ -90,7 +90,7 @@ def open_for(node: Node, outcome: Outcome) -> str:
 
 
 def without(node: Node, outcome: Outcome) -> str:
-    """How to get rid of a rule of any chain."""
+    """The command that deletes a rule of any chain."""
     chain, rule = outcome.chain, outcome.rule
     if chain is None or rule is None or not rule.handle:
         return "Change or delete the rule; find it with: %s" % inside(node, "nft list ruleset")

@@ -113,7 +113,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """What a stack knows about an address on a link."""
+    """The knowledge of a stack about an address on a link."""
 
     mac: str
     state: int

@@ -375,7 +375,7 @@ class Walk:
         self._receive(node, nic, answer)
 
     def _silent(self, node: Node, nic: Nic, packet: Packet, advice: str) -> Verdict:
-        """What to say when nobody answers; a permanent neighbour entry, right at most sites, is then worth a look."""
+        """The verdict if nobody answers. A permanent neighbour entry, though right at most sites, is then a suspect."""
         reason = "the packet left the host by %s as %s, and nothing out there answered" % (nic.name, packet)
         entry, without = self.wire.doubtful_entry(node, nic)
         if not entry:

@@ -79,7 +79,7 @@ VOLATILE = {"ifindex", "link_index", "handle", "expires", "index", "packets", "b
 
 
 class Faults:
-    """What befalls a run: killed before or after the n-th step or action, or the n-th step fails."""
+    """The fate of a run: killed before or after the n-th step or action, or the n-th step fails."""
 
     def __init__(self, request: Request, started: int) -> None:
         self.kill_before = request.get("kill_before")
@@ -161,7 +161,7 @@ def subclasses(kind: Any) -> Iterator[Any]:
 
 
 def carry_out(request: Request, started: int) -> Request:
-    """What came of a run, in the process that it is made in."""
+    """The result of a run, in the process that makes it."""
     faults = Faults(request, started)
     if "bridge_ports" in request:
         model.BRIDGE_PORTS = request["bridge_ports"]
@@ -263,7 +263,7 @@ def shown(*argv: str) -> Any:
 
 
 def all_shown(*words: str, commands: Sequence[str]) -> list[Any]:
-    """What several commands of ip show, by one call of it; nothing where one fails."""
+    """The output of several commands of ip, by one call of it; empty for a command that fails."""
     text = "".join(f"{command}\n" for command in commands)
     argv = ["ip", "-j", *words, "-batch", "-"]
     lines = subprocess.run(argv, input=text, capture_output=True, text=True, check=False).stdout.splitlines()
@@ -278,7 +278,7 @@ def plain(value: Any) -> Any:
 
 
 def visit(name: str, function: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """What a function returns in a named namespace."""
+    """Call a function in a named namespace, and return its result."""
     found: dict[str, str] = {}
 
     def work() -> None:

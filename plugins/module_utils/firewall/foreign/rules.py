@@ -210,7 +210,7 @@ def catch_all(table: Table, base: Chain) -> End | None:
 
 
 def before_catch_all(table: Table, base: Chain) -> int | None:
-    """How many rules of a base chain come before a last one that drops all that it gets, or where all is dropped."""
+    """The number of rules of a base chain before a last one that drops everything, or before a policy that does."""
     found = _last(table, base, (), ours_may_follow=True)
     if found is None or found.chain is base:
         return found and found.place

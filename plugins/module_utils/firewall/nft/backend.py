@@ -97,7 +97,7 @@ class NftablesBackend(backend.Backend):
         return table.Table({**wanted.chains, **theirs.chains}, {**theirs.sets, **wanted.sets})
 
     def _theirs(self, desired: model.FirewallState) -> table.Table:
-        """What is the user's."""
+        """The user's own rules and sets."""
         if _user_chain(self.read()) is None:
             return table.Table()
         from . import layout, users

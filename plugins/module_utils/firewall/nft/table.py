@@ -111,7 +111,7 @@ def parse(text: str) -> Table:
 
 
 def _met(rule: Json) -> dict[tuple[str, str], int]:
-    """How many packets a rule has counted."""
+    """The number of packets that a rule has counted."""
     counters = [statement["counter"] for statement in rule["expr"] if "counter" in statement]
     if not counters or not rule.get("comment"):
         return {}
@@ -119,7 +119,7 @@ def _met(rule: Json) -> dict[tuple[str, str], int]:
 
 
 def _counted(item: Json) -> dict[tuple[str, str], int]:
-    """How many packets each element of a set has counted."""
+    """The number of packets that each element of a set has counted."""
     elements = [entry["elem"] for entry in item.get("elem", []) if isinstance(entry, dict) and "elem" in entry]
     return {
         (item["name"], str(element["val"])): element["counter"].get("packets", 0)

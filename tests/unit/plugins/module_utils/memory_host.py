@@ -351,7 +351,7 @@ class MemoryHost:
             raise CommandError(argv, 1, str(error)) from error
 
     def _enable(self, argv: Sequence[str]) -> None:
-        """What systemctl leaves of a unit that is to be there after a boot."""
+        """The effect of systemctl enable and disable on files."""
         unit, link = ("/etc/systemd/system/%s%s" % (wants, argv[-1]) for wants in ("", "multi-user.target.wants/"))
         if argv[1] == "enable" and unit in self.files:
             self.files[link] = self.files[unit]
@@ -359,7 +359,7 @@ class MemoryHost:
             self.files.pop(link, None)
 
     def netfilter(self, foreign: Sequence[Any] = ()) -> MemoryNetfilter:
-        """What others have by nftables; our own table is asked for by MemoryBackend."""
+        """The nftables ruleset of others; MemoryBackend asks for our own table."""
         listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign]})
         return MemoryNetfilter(
             lambda argv, text: (0, listing, "") if argv[0] == "nft" else (1, "", "no such table"), files=self.files
@@ -442,7 +442,7 @@ class MemoryHost:
         }
 
     def _other_end(self, space: Space, link: Link) -> tuple[int, int] | None:
-        """Where the other end of a veth is, by the inode of its namespace; that of an end elsewhere is on the host."""
+        """The namespace (an inode) and the index of a veth pair's other end; an end elsewhere counts as the host's."""
         if not isinstance(link.details, VethEnd):
             return None
         there = (link.details.peer_nsid or self.host.inode) if space is self.host else self.host.inode
@@ -702,7 +702,7 @@ class MemoryDesk(FirewallSession):
 
 
 def world(host: MemoryHost, check_mode: bool = False, **how: Any) -> World:
-    """What a plan looks at."""
+    """The host as a plan sees it."""
     return World(host, MemoryDesk(host, **how), check_mode)  # type: ignore[arg-type]
 
 

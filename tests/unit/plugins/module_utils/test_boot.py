@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is kept for the next boot, and what is made of it, on a host in memory."""
+"""The objects that are kept for the next boot, and their restoration, on a host in memory."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
 
 
 def boot(host: MemoryHost) -> str:
-    """What the unit does; what went wrong."""
+    """Run what the unit runs, and return the errors."""
     return restore(parse(host.files[OBJECTS]), host, lambda: MemoryDesk(host))[1]  # type: ignore[arg-type]
 
 

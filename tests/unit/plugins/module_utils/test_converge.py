@@ -61,7 +61,7 @@ def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
 
 
 def seen(host: MemoryHost) -> Any:
-    """What does not depend on who got which free address, nor on the order of things."""
+    """The part of the state that depends neither on the choice of free addresses nor on an order."""
     links = {
         (place, name): (link.kind, link.mtu, link.up, link.master, link.isolated, link.alias)
         for place, space in host.snapshot()["spaces"].items()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What lives in the endpoints: processes, who listens, routes as they are; as network_info tells and show draws it."""
+"""The life in the endpoints: processes, listeners and present routes, as network_info returns and show draws them."""
 
 from __future__ import annotations
 

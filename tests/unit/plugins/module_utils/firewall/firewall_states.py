@@ -146,7 +146,7 @@ def _flows_overlap(one: Flow, other: Flow) -> bool:
 
 
 def without_conflicts(state: FirewallState) -> FirewallState:
-    """What is left when subnets of two bridges may not overlap, and a port leads to one endpoint only."""
+    """The rest of a state in which no subnets of two bridges overlap, and each port leads to one endpoint only."""
     kept: list[BridgePolicy] = []
     for policy in sorted(state.policies, key=str):
         taken = [subnet for other in kept for subnet in other.subnets]

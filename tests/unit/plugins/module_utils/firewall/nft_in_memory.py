@@ -29,7 +29,7 @@ _ELEMENT = re.compile(r'(?P<key>.+?)(?: comment "(?P<comment>[^"]*)")?(?: : (?P<
 
 
 class Refused(Exception):
-    """What the real program would end with an error for."""
+    """An error of the real program."""
 
 
 class Memory:
@@ -46,7 +46,7 @@ class Memory:
             self.sets[name] = _copy(known)
 
     def table(self) -> Table:
-        """What is there now."""
+        """The present ruleset."""
         chains = {name: Chain(hook, tuple(rules)) for name, (hook, rules) in self.chains.items()}
         return Table(chains, {name: _copy(known) for name, known in self.sets.items()})
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How we look at others. What their rules mean, and what to do about it, is in test_foreign_rules and test_coexist."""
+"""How rules of others are read. Their meaning and the remedies are tested in test_foreign_rules and test_coexist."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def test_when_none_works_the_error_says_why(tools: Tools, choice: str, message: 
     ],
 )
 def test_a_packet_filter_that_fails_is_not_one_that_is_missing(choice: str, tools: Tools) -> None:
-    """What is to be removed may be in there."""
+    """The packet filter may hold objects that are to be removed."""
     session = FirewallSession(tools, choice)
 
     with pytest.raises(FirewallError, match="Back-end nftables: nft does not work here: "):

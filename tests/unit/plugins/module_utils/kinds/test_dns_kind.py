@@ -85,7 +85,7 @@ class SystemdHost(MemoryHost):
         return {name: Unit(name, active="active" if self.runs else "inactive") for name in names}
 
     def told(self) -> list[str]:
-        """What systemctl was told since the last time, without what it waits for."""
+        """The calls of systemctl since the last time, without the options for waiting."""
         found = [" ".join(word for word in words if not word.startswith("--")) for words in self.systemctl]
         self.systemctl.clear()
         return [words.replace(" " + NAMES_UNIT, "") for words in found]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is told only of a real packet that was lost, on a host that is made up; the rest is tested with packets."""
+"""Findings about a real packet that was lost, on a made-up host; the rest is tested with packets."""
 
 from __future__ import annotations
 
