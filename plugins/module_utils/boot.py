@@ -18,6 +18,7 @@ from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .kernel.host import Host
 from .kernel.programs import call, find
+from .kinds.boot_hold import is_left, lifting
 from .kinds.boot_record import WAITS, BootRecord, Unusable, label_of, parse
 from .kinds.forward_record import KEPT, load
 from .kinds.registry import ROWS
@@ -72,6 +73,8 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
 def _make(there: t.Mapping[tuple[str, str], arguments.Options], world: World) -> list[str]:
     """One run of the engine; returns a line about it."""
     world.restoring = True
+    if is_left(world):
+        world.afterwards.append(lifting(world))
     outcome = engine.run(_requests(there, world), world)
     return ["%d objects, %d commands." % (len(outcome.objects), len(outcome.commands))]
 

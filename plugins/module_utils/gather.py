@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
-from . import model
+from . import marks, model
 from .firewall.session import FirewallSession
 from .kinds.registry import ROWS
 from .records import replace
 from .report import HostReport
 from .world import World
+
+_HELD = (
+    "table %s %s keeps out what is new while our rules of iptables are missing; if it stays, bring them back:"
+    " systemctl reload %s" % (marks.NFT_FAMILY, marks.NFT_HOLD, marks.BOOT_UNIT)
+)
 
 
 def gather(world: World) -> HostReport:
@@ -43,6 +48,8 @@ def _uplink_addresses(world: World) -> tuple[model.Interface, ...]:
 def _foreign(session: FirewallSession, world: World) -> list[str]:
     """Rules of others that override ours, or may."""
     found = session.obstacles(world.default_link, world.links()) if session.is_open else []
+    if session.foreign.holds_our_place():
+        found.append(_HELD)
     if session.is_open and session.current.ports and world.ways_of_answers():
         from .kinds.doubts import lost_by_port
 

@@ -33,8 +33,8 @@ NFT_FAMILY = "inet"
 NFT_TABLE = "dockerless"
 CHAIN_PREFIX = "DLN-"
 
-# A table that keeps ports and networks closed for the moment in which rules of iptables are missing.
-NFT_HOLD = "inet dockerless_hold"
+# Another one, which keeps ports and networks closed for the moment in which rules of iptables are missing.
+NFT_HOLD = "dockerless_hold"
 
 # What path_check makes to send or watch a packet, each with the PID behind it: a table and a link. They go when the
 # module ends. The kernel also removes a table with the socket of its owner, and a link with its namespace.
@@ -95,6 +95,11 @@ def file_mark(what: str, noted: str = "") -> str:
 def is_marked(text: str) -> bool:
     """Whether a file is one of ours."""
     return text.startswith("# %s: " % COLLECTION)
+
+
+def is_ours_in_nft(family: str, table: str) -> bool:
+    """Whether a table of nftables is one of ours."""
+    return family == NFT_FAMILY and table in (NFT_TABLE, NFT_HOLD)
 
 
 def label(network: str, project: str = model.DEFAULT_PROJECT) -> str:

@@ -700,6 +700,14 @@ class World:
             self._units.update(self.host.read_units(sorted({name, *self.claims.units} - set(self._units))))
         return self._units[name]
 
+    def started_unit(self, name: str) -> Unit:
+        """As unit(), where one that starts by itself just now is waited for."""
+        if self.found_unit(name).active == "activating":
+            # this joins the start that is under way
+            self.says("systemctl", "start", "--job-mode=ignore-dependencies", name)
+            del self._units[name]
+        return self.unit(name)
+
     def unit(self, name: str) -> Unit:
         """A unit of systemd as it will be when the steps planned so far are done."""
         found = self.found_unit(name)

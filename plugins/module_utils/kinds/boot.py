@@ -21,10 +21,12 @@ from ..kernel.own_files import Unreadable
 from ..records import dataclass, replace
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
+from .boot_hold import is_left, lifting
 from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell
 from .boot_units import (
     CALLERS,
     FIREWALLD,
+    HOLD,
     HOLD_PATH,
     JOINT_PATHS,
     UNIT_PATH,
@@ -58,6 +60,8 @@ _UNIT_FOLDERS = (marks.UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/"
 _ENABLE = ("systemctl", "enable", "--no-reload", marks.BOOT_UNIT)
 _DISABLE = ("systemctl", "disable", "--no-reload", marks.BOOT_UNIT)
 _START = ("systemctl", "--no-block", "start", marks.BOOT_UNIT)
+# it waits for the end of this run
+_AGAIN = ("systemctl", "--no-block", "reload-or-restart", marks.BOOT_UNIT)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class _Decision:
     new: BootRecord
     files: t.Mapping[str, tuple[str | None, str | None]]  # the files that change: text before and after
     program: tuple[bytes | None, bytes | None]  # before and after; the same twice if it stays
+    held: bool  # whether a table still holds the place of our rules of iptables
 
     @property
     def on(self) -> bool:
@@ -100,7 +105,8 @@ class BootKind(engine.StepKind[Boot]):
         decided = self._decide(item, world)
         if world.file(UNIT_PATH) is None and not decided.old.objects:
             return None
-        return _described(decided.old, decided.new, [path for path, (was, unused) in decided.files.items() if was])
+        files = [path for path, (was, unused) in decided.files.items() if was]
+        return {**_described(decided.old, decided.new, files), **({"held by": HOLD} if decided.held else {})}
 
     def wanted(self, item: Boot, observed: engine.Description, world: World) -> engine.Description:
         decided = self._decide(item, world)
@@ -113,6 +119,10 @@ class BootKind(engine.StepKind[Boot]):
         enabled = world.is_enabled(marks.BOOT_UNIT)
         _warn_of_waiting(decided, world)
         steps: list[operations.Operation] = []
+        if decided.held and (not decided.on or _has_rules(decided.new, world)):
+            steps.append(lifting(world))
+        elif decided.held:  # the unit brings back the rules of the networks that this run is not about
+            world.afterwards.append(operations.RunTool(_AGAIN))
         if not decided.on and world.file(UNIT_PATH) is not None:
             steps.append(operations.RunTool(("systemctl", "stop", marks.BOOT_UNIT), _START))
             world.put_unit(marks.BOOT_UNIT, runs=False, enabled=False)
@@ -173,7 +183,7 @@ def _decide(item: Boot, world: World) -> _Decision:
         texts.update(_unmanaged(new, world))
     files = {path: (world.file(path), texts.get(path)) for path in (*_ours(), *texts)}
     files = {path: pair for path, pair in files.items() if pair[0] != pair[1] and _may_write(path, pair, world)}
-    return _Decision(old, new, files, _program(item, new.makes_anything, world))
+    return _Decision(old, new, files, _program(item, new.makes_anything, world), is_left(world))
 
 
 def _load(world: World) -> BootRecord:
@@ -269,6 +279,12 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
     if rules and marks.BOOT_RULES + "nft" not in rules:
         texts[HOLD_PATH] = hold_text(world.firewall.desired)
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
+
+
+def _has_rules(record: BootRecord, world: World) -> bool:
+    """Whether all networks will have their rules when this run is done."""
+    bridges = {options["bridge"] for (kind, unused), options in record.objects.items() if kind == "bridge_firewall"}
+    return world.firewall.readable() and bridges <= set(world.firewall.policies)
 
 
 def _units(record: BootRecord, world: World) -> dict[str, str]:

@@ -46,7 +46,8 @@ _SETTLE = (
     % FIREWALLD
 )
 _HOLD = "nft -f %s/nftables.hold" % marks.BOOT_FOLDER
-_LIFT = "nft delete table " + marks.NFT_HOLD
+HOLD = "%s %s" % (marks.NFT_FAMILY, marks.NFT_HOLD)
+_LIFT = "nft delete table " + HOLD
 UNIT_PATH = marks.UNITS + marks.BOOT_UNIT
 
 
@@ -221,7 +222,7 @@ def hold_text(state: model.FirewallState) -> str:
         _chain("translation", "nat hook prerouting priority -100", ()),
     ]
     head = marks.file_mark("what is in the place of our rules of iptables while somebody else's are loaded")
-    return "%stable %s\ndelete table %s\ntable %s {\n%s}\n" % (head, *(marks.NFT_HOLD,) * 3, "".join(chains))
+    return "%stable %s\ndelete table %s\ntable %s {\n%s}\n" % (head, *(HOLD,) * 3, "".join(chains))
 
 
 def _at(port: model.PublishedPort) -> str:

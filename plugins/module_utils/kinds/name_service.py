@@ -90,12 +90,12 @@ class Service:
 
     def steps(self, netns: t.Iterable[str], lost: bool) -> list[operations.Operation]:
         """The steps that make it serve these namespaces; ``lost``: a namespace that it served needs none any more."""
-        texts, unserved = self._files(), self._is_unserved(netns)
+        runs, texts, unserved = self._runs(), self._files(), self._is_unserved(netns)
         steps: list[operations.Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
         stale = self._world.unit(marks.NAMES_UNIT).is_stale
         if stale or any(isinstance(step, operations.WriteFile) and step.path == UNIT for step in steps):
             self._world.afterwards.append(DaemonReload())
-        anew = bool(steps) or lost or unserved or stale or not self._runs()
+        anew = bool(steps) or lost or unserved or stale or not runs
         if anew:
             # A server that loses a namespace starts again by itself, and a start would wait for that one.
             self._world.afterwards.append(_verb("restart" if self._world.unit(marks.NAMES_UNIT).runs else "start"))
@@ -135,7 +135,8 @@ class Service:
         return [] if before == text else [operations.WriteFile(path, text, before, own_folder=path != UNIT)]
 
     def _runs(self) -> bool:
-        return self._world.unit(marks.NAMES_UNIT).active == "active"
+        """Whether it runs. It starts anew by itself, as when a namespace loses its name."""
+        return self._world.started_unit(marks.NAMES_UNIT).active == "active"
 
     # -- what it needs of the host
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import model
+from .. import marks, model
 from ..firewall import choice, reasons
 from ..firewall.iptables import names as iptables_names
 from ..kernel.programs import find
@@ -70,9 +70,23 @@ def is_ours(chain: Chain | None) -> bool:
     return chain is not None and choice.is_ours(chain.table, chain.name)
 
 
+def holds_our_place(chain: Chain | None) -> bool:
+    """Whether a chain holds the place of rules of ours while somebody else's are loaded."""
+    return chain is not None and (chain.family, chain.table) == (marks.NFT_FAMILY, marks.NFT_HOLD)
+
+
+def whose(chain: Chain | None) -> str:
+    """The owner of a rule, in words."""
+    if holds_our_place(chain):
+        return "what holds the place of this collection's rules of iptables"
+    return "this collection's rules" if is_ours(chain) else "a rule that is not of this collection"
+
+
 def open_for(node: Node, outcome: Outcome) -> str:
     """The command that lets a packet pass which a rule or a policy drops."""
     packet, chain = outcome.packet, outcome.chain
+    if holds_our_place(chain):
+        return "Run the role again, or bring back what is missing: systemctl reload %s" % marks.BOOT_UNIT
     if is_ours(chain):
         return _option(outcome)
     if chain is None:

@@ -560,7 +560,7 @@ def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) 
 def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
     """The verdict on a drop: which rule, whose it is, and how to let the packet pass."""
     verdict = "refused" if outcome.kind == REJECT else LOST
-    whose = "this collection's rules" if remedies.is_ours(outcome.chain) else "a rule that is not of this collection"
     verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")
-    reason = "%s %s %s (%s)" % (outcome.because or "the packet filter", verb, outcome.packet, whose)
+    what = outcome.because or "the packet filter"
+    reason = "%s %s %s (%s)" % (what, verb, outcome.packet, remedies.whose(outcome.chain))
     return verdict, "firewall", at(node), reason, remedies.open_for(node, outcome)

@@ -30,7 +30,12 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     VethEnd,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.units import Unit
-from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP, ROUTE_PROTOCOL
+from ansible_collections.dockerless.network.plugins.module_utils.marks import (
+    LINK_GROUP,
+    NFT_FAMILY,
+    NFT_HOLD,
+    ROUTE_PROTOCOL,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
@@ -103,6 +108,12 @@ class Space:
         """The index of a new link; each namespace counts its own."""
         self._next += 1
         return self._next - 1
+
+
+# What nft tells of the table that holds the place of rules of iptables.
+HOLD_CHAIN = {
+    "chain": {"family": NFT_FAMILY, "table": NFT_HOLD, "name": "networks", "type": "filter", "hook": "forward"}
+}
 
 
 class MemoryHost:
@@ -360,10 +371,13 @@ class MemoryHost:
 
     def netfilter(self, foreign: Sequence[Any] = ()) -> MemoryNetfilter:
         """The nftables ruleset of others; MemoryBackend asks for our own table."""
-        listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign]})
-        return MemoryNetfilter(
-            lambda argv, text: (0, listing, "") if argv[0] == "nft" else (1, "", "no such table"), files=self.files
-        )
+
+        def run(argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
+            held = [HOLD_CHAIN] if self.nft.is_held else []
+            listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign, *held]})
+            return (0, listing, "") if argv[0] == "nft" else (1, "", "no such table")
+
+        return MemoryNetfilter(run, files=self.files)
 
     def forget_flows(self, flows: Sequence[Any]) -> None:
         self.step("forget flows")
@@ -424,6 +438,7 @@ class MemoryHost:
             "names": {name: bool(entry.recorded) for name, entry in self.names.items()},
             "files": dict(self.files),
             "nft": self.nft.table() if self.nft.there else None,
+            "held": self.nft.is_held,
             "spaces": {
                 place: {
                     "links": {

@@ -151,6 +151,12 @@ def test_chains_of_ours_in_iptables_are_seen_by_nft() -> None:
     assert not Foreign(Tools(chain("ip", "nat", "DOCKER"))).nft_sees_ours_in_iptables()
 
 
+def test_what_holds_the_place_of_our_rules_is_not_of_others() -> None:
+    held = chain("inet", "dockerless_hold", "networks", type="filter", hook="forward", prio=0, policy="accept")
+    assert Foreign(Tools(held)).is_alone() and Foreign(Tools(held)).holds_our_place()
+    assert not beside().holds_our_place()
+
+
 def test_it_looks_once() -> None:
     tools = Tools(chain("ip", "filter", "FORWARD", **FORWARD))
     looked = Foreign(tools)
