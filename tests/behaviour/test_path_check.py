@@ -4,8 +4,7 @@
 
 """The path check agrees with a real packet, and names the layer that is broken.
 
-For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws, and
-set DOCKERLESS_DRAWS_ON=iptables-nft or iptables-legacy to have our own rules in iptables.
+For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import pytest
 from breakages import BREAKAGES, Breakage
 from engine_world import BACKENDS, ROOT, SETTINGS
 from fleet import eventually
-from path_draws import Draws
+from path_draws import KINDS, AllDraws, backends
 from path_world import PathWorld, tell
 
 pytestmark = [
@@ -51,20 +50,23 @@ NETWORKS: list[dict[str, Any]] = [
 # ---- random networks and flows, each breakage once
 
 
+SEED = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
 @pytest.fixture(scope="module")
-def draws() -> Iterator[Draws]:
-    seed = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
-    found = Draws(seed)
+def draws() -> Iterator[AllDraws]:
+    found = AllDraws(SEED)
     yield found
-    print(f"\npath check, seed {seed}: {found.score}")
+    print(f"\npath check, seed {SEED}", *found.scores, sep="\n")
     found.close()
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)
-def test_breakage(draws: Draws, breakage: Breakage) -> None:
-    draws.score.wrong.clear()
-    draws.named(breakage)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+def test_breakage(draws: AllDraws, breakage: Breakage) -> None:
+    """On every back-end, and in each family in which it is possible; the seed says which of them go together."""
+    draws.forget()
+    draws.each_family(SEED + BREAKAGES.index(breakage), lambda one, version: one.named(breakage, version))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
 # Faults that long runs found; the number is the seed of the run.
@@ -76,23 +78,23 @@ DRAWN = {
 
 
 @pytest.mark.parametrize(("name", "kind", "version"), DRAWN.values(), ids=DRAWN)
-def test_drawn_before(draws: Draws, name: str, kind: str, version: int) -> None:
-    draws.score.wrong.clear()
+def test_drawn_before(draws: AllDraws, name: str, kind: str, version: int) -> None:
+    draws.forget()
     breakage = next(one for one in BREAKAGES if one.name == name)
-    draws.draw_of(draws.networks.flow_of(kind, version), breakage)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+    draws.each_family(0, lambda one, unused: one.draw_of(one.networks.flow_of(kind, version), breakage))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
 @pytest.mark.skipif("DOCKERLESS_DRAWS" not in os.environ, reason="a long run, on demand")
 def test_draws() -> None:
-    seed = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
-    found = Draws(seed, backend=os.environ.get("DOCKERLESS_DRAWS_ON", "nftables"))
+    found = AllDraws(SEED, backends=backends("DOCKERLESS_DRAWS_ON"))
     try:
-        score = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
+        scores = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
     finally:
         found.close()
-    print(f"\npath check, seed {seed}: {score}")
-    assert not score.wrong, "\n".join(score.wrong)
+    print(f"\npath check, seed {SEED}", *scores, sep="\n")
+    print(*(f"cannot tell: {score.backend}: {text}" for score in scores for text in score.unknown), sep="\n")
+    assert not found.wrong, "\n".join(found.wrong)
 
 
 def test_the_page_lists_what_is_broken_here() -> None:
@@ -109,18 +111,20 @@ def test_the_page_lists_what_is_broken_here() -> None:
         assert not case or f'"{case}"' in tests, name
 
 
-def test_nothing_broken(draws: Draws) -> None:
-    draws.score.wrong.clear()
-    for unused in range(5):
-        draws.draw_of(draws.networks.flow(), None)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_broken(draws: AllDraws, kind: str) -> None:
+    draws.forget()
+    number = SEED + KINDS.index(kind)
+    draws.each_family(number, lambda one, version: one.draw_of(one.networks.flow_of(kind, version), None))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
-def test_nobody_can_tell_seldom(draws: Draws) -> None:
+def test_nobody_can_tell_seldom(draws: AllDraws) -> None:
     """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit."""
     known = (" upstream,", " masquerade,", "traffic control", "limit of a rate")
-    assert draws.score.unknown == []
-    assert [text for text in draws.score.silent if not any(word in text for word in known)] == []
+    assert [score.unknown for score in draws.scores] == [[], [], []]
+    silent = [f"{score.backend}: {text}" for score in draws.scores for text in score.silent]
+    assert [text for text in silent if not any(word in text for word in known)] == []
 
 
 # ---- one by one
