@@ -171,6 +171,14 @@ class Networks:
         return Flow("hairpin", to=up(version), port=self.port, back=gateway(net, version), **ends)
 
 
+def take_what_waits(server: socket.socket) -> None:
+    """Connections of path checks, which have ended, stand before that of the next packet."""
+    server.settimeout(0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+
+
 def gateway(net: dict[str, Any], version: int) -> str:
     return str(net["subnets"][version == 6]).partition("/")[0][: -1 if version == 4 else None] + "1"
 
@@ -300,6 +308,8 @@ class Draws:
                 found = self.world.check(flow.origin, flow.to, flow.port, **{**options, "timeout": LONGEST})
             if not arrives and found["verdict"] == "arrives":
                 self.score.repeated += 1
+                if breakage is None or breakage.server != "full":
+                    take_what_waits(server)
                 arrives = self._arrives(flow, server, PATIENCE)
             self._judge(flow, breakage, arrives, active, found, time.monotonic() - begin)
         return found

@@ -40,7 +40,7 @@ NETWORKS: list[dict[str, Any]] = [
         "subnets": ["10.20.0.0/24", "fd00:20::/64"],
         "endpoints": [
             {"name": "web", "addresses": [WEB, "fd00:20::2"], "publish": ["8080:80", "5353:53/udp"]},
-            {"name": "db", "addresses": [DB, "fd00:20::3"]},
+            {"name": "db", "addresses": [DB, "fd00:20::3"], "aliases": ["sql"]},
         ],
     },
     {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "app", "addresses": [APP]}]},
@@ -194,6 +194,14 @@ class TestWays:
         with shared.server("db", 80):
             assert shared.check("web", "db.blue", 80, active=active)["verdict"] == "arrives"
 
+    @pytest.mark.parametrize("origin", ["web", "host"])
+    def test_by_an_alias(self, shared: PathWorld, origin: str, active: bool) -> None:
+        with shared.server("db", 80):
+            found = shared.check(origin, "sql", 80, active=active)
+        assert found["verdict"] == "arrives" and f"> {DB}:80/tcp" in found["packet"], found
+        with shared.server("web", 80):
+            assert shared.check("sql", "web", 80, active=active)["packet"].startswith(f"{DB} > {WEB}:80")
+
     def test_udp(self, shared: PathWorld, active: bool) -> None:
         with shared.server("web", 53, "udp"):
             for origin, to, port in (("db", WEB, 53), ("host", HOST, 5353), ("outside", HOST, 5353)):
@@ -332,6 +340,23 @@ class TestOurOwnRules:
         serving.make(NETWORKS[0], {**NETWORKS[1], **opened})
         assert serving.check(**question)["verdict"] == "arrives"
 
+    def test_a_lost_default_route_is_not_that_of_an_internal_network(self, shared: PathWorld) -> None:
+        tells_a_lost_route_from_an_internal_network(shared)
+
+
+def tells_a_lost_route_from_an_internal_network(world: PathWorld) -> None:
+    world.make(NETWORKS[0], {**NETWORKS[1], "internal": True})
+    inside = world.check("app", NEIGHBOUR, 99, active=False)
+    world.make(*NETWORKS)
+    world.must("ip", "-n", "app", "route", "del", "default")
+    lost = world.check("app", NEIGHBOUR, 99, active=False)
+    world.make(*NETWORKS)
+    assert inside["reason"] == f"app has no route to {NEIGHBOUR}, as network red is internal", inside
+    assert inside["advice"] == "Set internal: false for network red if it needs a way out."
+    assert inside["packet"] == lost["packet"] == f"app > {NEIGHBOUR}:99/tcp"
+    assert lost["reason"] == f"app has no route to {NEIGHBOUR}", lost
+    assert lost["advice"] == "Run the role again; it sets the default route of an endpoint."
+
 
 def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
     """The service was started before its endpoint was created again, and lives on in a namespace without links."""
@@ -372,6 +397,7 @@ class TestIptables:
             found = world.check("app", WEB, 80, active=active, timeout=0.5)
             assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
             assert "DLN-" in found["reason"], found
+        tells_a_lost_route_from_an_internal_network(world)
 
 
 # ---- traces of a check
