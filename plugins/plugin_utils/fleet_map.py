@@ -15,7 +15,7 @@ import typing as t
 import zlib
 
 from ..module_utils.marks import project_of
-from ..module_utils.model import DEFAULT_PROJECT, PublishedPort
+from ..module_utils.model import DEFAULT_PROJECT, Drop, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, NetworkReport
 from .phrases import (
     Names,
@@ -54,6 +54,7 @@ class EndpointRow(t.NamedTuple):
     notes: tuple[str, ...]  # other names of it, what runs there, and what should
     ports: tuple[Text, ...]
     trouble: str
+    open_ports: int = 0  # those that are published on more than the host's own 127.0.0.1
 
 
 class NetworkBox(t.NamedTuple):
@@ -109,7 +110,11 @@ def _host(name: str, report: HostReport | str) -> HostBox:
     if loose:
         networks.append(NetworkBox("on no bridge", 0, "", "", "", (), loose))
     warnings = (*report.foreign, *map(_lost, report.lost))
-    return HostBox(name, ", ".join(facts), warnings, tuple(networks), tuple(dropped(report.drops)))
+    return HostBox(name, ", ".join(facts), warnings, tuple(networks), _drops(report.drops))
+
+
+def _drops(drops: t.Iterable[Drop]) -> tuple[str, ...]:
+    return tuple("%s dropped" % text for text in dropped(drops))
 
 
 def _lost(item: t.Any) -> str:
@@ -127,7 +132,7 @@ def _network(network: NetworkReport, report: HostReport, known: Names) -> Networ
         gateway=spelled(network.addresses or network.subnets),
         tags=tuple(_tags(network, known)),
         endpoints=_endpoints(network, report),
-        drops=tuple(dropped(network.drops)),
+        drops=_drops(network.drops),
     )
 
 
@@ -147,8 +152,11 @@ def _tags(network: NetworkReport, known: Names) -> t.Iterator[str]:
 def _endpoints(network: NetworkReport, report: HostReport) -> tuple[EndpointRow, ...]:
     mine = by_endpoint(network.endpoints, network.ports)
     rows = [_endpoint(endpoint, mine.get(endpoint.veth, ()), report) for endpoint in network.endpoints]
-    stray = tuple(published(mine.get(None, ()), True))
-    return (*rows, *([EndpointRow("?", (), (), stray, "nobody has this address")] if stray else []))
+    stray = mine.get(None, ())
+    if stray:
+        row = EndpointRow("?", (), (), tuple(published(stray, True)), "nobody has this address", _open_ports(stray))
+        rows.append(row)
+    return tuple(rows)
 
 
 def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort], report: HostReport) -> EndpointRow:
@@ -159,7 +167,13 @@ def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort], report
         notes=(*others, *runs(endpoint.processes), *idle(endpoint, report.services)),
         ports=tuple(published(ports, False, uses(endpoint))),
         trouble=remarks(endpoint),
+        open_ports=_open_ports(ports),
     )
+
+
+def _open_ports(ports: t.Sequence[PublishedPort]) -> int:
+    seen_outside = [port for port in ports if port.host_ip is None or not port.host_ip.is_loopback]
+    return len(published(seen_outside, False))
 
 
 # ---- a diagram ---------------------------------------------------------------------------------------------------
@@ -172,7 +186,7 @@ def _mermaid(hosts: t.Sequence[HostBox]) -> str:
         lines += _subgraph("h%d" % number, host)
     for number, host in enumerate(hosts):
         for place_in_host, network in enumerate(host.networks):
-            ports = sum(len(endpoint.ports) for endpoint in network.endpoints)
+            ports = sum(endpoint.open_ports for endpoint in network.endpoints)
             if ports:
                 text = "1 port" if ports == 1 else "%d ports" % ports
                 lines.append("  outside -->|%s| h%dn%d" % (text, number, place_in_host))

@@ -196,19 +196,27 @@ def by_endpoint(
 
 def published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses | None = None) -> list[Text]:
     """One for each port; one for both families when they are published alike."""
-    hosts: dict[Text, list[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for port in ports:
         inside = str(port.container_ports)
         if with_address:
             inside = "%s port %s" % (port.container_ip, inside)
         trouble = (uses or {}).get((port.container_ip, port.protocol, inside), "")
-        text = Text(":%s -> %s%s" % (port.host_ports, inside, _restrictions(port)), trouble)
-        hosts.setdefault(text, []).append(_published_on(port))
+        text = ":%s -> %s%s" % (port.host_ports, inside, _restrictions(port))
+        found.setdefault(text, {})[_published_on(port)] = trouble
     return [
-        Text(host + text.said, text.trouble)
-        for text, names in hosts.items()
-        for host in (["*"] if set(names) == set(_ANY) else names)
+        Text(host + text, trouble) for text, troubles in found.items() for host, trouble in _of_both(troubles).items()
     ]
+
+
+def _of_both(troubles: t.Mapping[str, str]) -> t.Mapping[str, str]:
+    """What is wrong by address; one entry for the addresses that stand for all of a family, if both are there."""
+    if not set(_ANY) <= set(troubles):
+        return troubles
+    four, six = (troubles[host] for host in _ANY)
+    each = ["IPv%d: %s" % (version, trouble) for version, trouble in ((4, four), (6, six)) if trouble]
+    both = four if four == six else ", ".join(each)
+    return {"*": both, **{host: trouble for host, trouble in troubles.items() if host not in _ANY}}
 
 
 def _published_on(port: PublishedPort) -> str:
@@ -225,6 +233,6 @@ def _restrictions(port: PublishedPort) -> str:
 
 
 def dropped(drops: t.Iterable[Drop]) -> list[str]:
-    """A line for each reason, the one with most packets first."""
+    """How many packets were dropped: a line for each reason, the one with most packets first."""
     found = sorted(drops, key=lambda drop: (-drop.packets, drop.reason))
-    return ["%s: %d packet%s dropped" % (drop.reason, drop.packets, "" if drop.packets == 1 else "s") for drop in found]
+    return ["%s: %d packet%s" % (drop.reason, drop.packets, "" if drop.packets == 1 else "s") for drop in found]

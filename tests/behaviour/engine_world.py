@@ -187,6 +187,10 @@ class EngineWorld(World):
         """Everything on the host that a run may change, one entry for each object."""
         return dict(self._ask(do="state"))
 
+    def report(self) -> dict[str, Any]:
+        """What network_info tells of the host."""
+        return dict(self._ask(do="report", backend=self.backend))
+
     @contextlib.contextmanager
     def loads_that_kill(self) -> Iterator[None]:
         """Tools that kill the run which called them to load rules, and load them after that."""

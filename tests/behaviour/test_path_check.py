@@ -4,8 +4,7 @@
 
 """The path check agrees with a real packet, and names the layer that is broken.
 
-For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws, and
-set DOCKERLESS_DRAWS_ON=iptables-nft or iptables-legacy to have our own rules in iptables.
+For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import pytest
 from breakages import BREAKAGES, Breakage
 from engine_world import BACKENDS, ROOT, SETTINGS
 from fleet import eventually
-from path_draws import Draws
+from path_draws import KINDS, AllDraws, backends
 from path_world import PathWorld, tell
 
 pytestmark = [
@@ -41,7 +40,7 @@ NETWORKS: list[dict[str, Any]] = [
         "subnets": ["10.20.0.0/24", "fd00:20::/64"],
         "endpoints": [
             {"name": "web", "addresses": [WEB, "fd00:20::2"], "publish": ["8080:80", "5353:53/udp"]},
-            {"name": "db", "addresses": [DB, "fd00:20::3"]},
+            {"name": "db", "addresses": [DB, "fd00:20::3"], "aliases": ["sql"]},
         ],
     },
     {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "app", "addresses": [APP]}]},
@@ -51,20 +50,23 @@ NETWORKS: list[dict[str, Any]] = [
 # ---- random networks and flows, each breakage once
 
 
+SEED = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
 @pytest.fixture(scope="module")
-def draws() -> Iterator[Draws]:
-    seed = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
-    found = Draws(seed)
+def draws() -> Iterator[AllDraws]:
+    found = AllDraws(SEED)
     yield found
-    print(f"\npath check, seed {seed}: {found.score}")
+    print(f"\npath check, seed {SEED}", *found.scores, sep="\n")
     found.close()
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)
-def test_breakage(draws: Draws, breakage: Breakage) -> None:
-    draws.score.wrong.clear()
-    draws.named(breakage)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+def test_breakage(draws: AllDraws, breakage: Breakage) -> None:
+    """On every back-end, and in each family in which it is possible; the seed says which of them go together."""
+    draws.forget()
+    draws.each_family(SEED + BREAKAGES.index(breakage), lambda one, version: one.named(breakage, version))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
 # Faults that long runs found; the number is the seed of the run.
@@ -76,23 +78,23 @@ DRAWN = {
 
 
 @pytest.mark.parametrize(("name", "kind", "version"), DRAWN.values(), ids=DRAWN)
-def test_drawn_before(draws: Draws, name: str, kind: str, version: int) -> None:
-    draws.score.wrong.clear()
+def test_drawn_before(draws: AllDraws, name: str, kind: str, version: int) -> None:
+    draws.forget()
     breakage = next(one for one in BREAKAGES if one.name == name)
-    draws.draw_of(draws.networks.flow_of(kind, version), breakage)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+    draws.each_family(0, lambda one, unused: one.draw_of(one.networks.flow_of(kind, version), breakage))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
 @pytest.mark.skipif("DOCKERLESS_DRAWS" not in os.environ, reason="a long run, on demand")
 def test_draws() -> None:
-    seed = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
-    found = Draws(seed, backend=os.environ.get("DOCKERLESS_DRAWS_ON", "nftables"))
+    found = AllDraws(SEED, backends=backends("DOCKERLESS_DRAWS_ON"))
     try:
-        score = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
+        scores = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
     finally:
         found.close()
-    print(f"\npath check, seed {seed}: {score}")
-    assert not score.wrong, "\n".join(score.wrong)
+    print(f"\npath check, seed {SEED}", *scores, sep="\n")
+    print(*(f"cannot tell: {score.backend}: {text}" for score in scores for text in score.unknown), sep="\n")
+    assert not found.wrong, "\n".join(found.wrong)
 
 
 def test_the_page_lists_what_is_broken_here() -> None:
@@ -109,18 +111,20 @@ def test_the_page_lists_what_is_broken_here() -> None:
         assert not case or f'"{case}"' in tests, name
 
 
-def test_nothing_broken(draws: Draws) -> None:
-    draws.score.wrong.clear()
-    for unused in range(5):
-        draws.draw_of(draws.networks.flow(), None)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_broken(draws: AllDraws, kind: str) -> None:
+    draws.forget()
+    number = SEED + KINDS.index(kind)
+    draws.each_family(number, lambda one, version: one.draw_of(one.networks.flow_of(kind, version), None))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
-def test_nobody_can_tell_seldom(draws: Draws) -> None:
+def test_nobody_can_tell_seldom(draws: AllDraws) -> None:
     """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit."""
     known = (" upstream,", " masquerade,", "traffic control", "limit of a rate")
-    assert draws.score.unknown == []
-    assert [text for text in draws.score.silent if not any(word in text for word in known)] == []
+    assert [score.unknown for score in draws.scores] == [[], [], []]
+    silent = [f"{score.backend}: {text}" for score in draws.scores for text in score.silent]
+    assert [text for text in silent if not any(word in text for word in known)] == []
 
 
 # ---- one by one
@@ -189,6 +193,14 @@ class TestWays:
     def test_by_name(self, shared: PathWorld, active: bool) -> None:
         with shared.server("db", 80):
             assert shared.check("web", "db.blue", 80, active=active)["verdict"] == "arrives"
+
+    @pytest.mark.parametrize("origin", ["web", "host"])
+    def test_by_an_alias(self, shared: PathWorld, origin: str, active: bool) -> None:
+        with shared.server("db", 80):
+            found = shared.check(origin, "sql", 80, active=active)
+        assert found["verdict"] == "arrives" and f"> {DB}:80/tcp" in found["packet"], found
+        with shared.server("web", 80):
+            assert shared.check("sql", "web", 80, active=active)["packet"].startswith(f"{DB} > {WEB}:80")
 
     def test_udp(self, shared: PathWorld, active: bool) -> None:
         with shared.server("web", 53, "udp"):
@@ -328,6 +340,23 @@ class TestOurOwnRules:
         serving.make(NETWORKS[0], {**NETWORKS[1], **opened})
         assert serving.check(**question)["verdict"] == "arrives"
 
+    def test_a_lost_default_route_is_not_that_of_an_internal_network(self, shared: PathWorld) -> None:
+        tells_a_lost_route_from_an_internal_network(shared)
+
+
+def tells_a_lost_route_from_an_internal_network(world: PathWorld) -> None:
+    world.make(NETWORKS[0], {**NETWORKS[1], "internal": True})
+    inside = world.check("app", NEIGHBOUR, 99, active=False)
+    world.make(*NETWORKS)
+    world.must("ip", "-n", "app", "route", "del", "default")
+    lost = world.check("app", NEIGHBOUR, 99, active=False)
+    world.make(*NETWORKS)
+    assert inside["reason"] == f"app has no route to {NEIGHBOUR}, as network red is internal", inside
+    assert inside["advice"] == "Set internal: false for network red if it needs a way out."
+    assert inside["packet"] == lost["packet"] == f"app > {NEIGHBOUR}:99/tcp"
+    assert lost["reason"] == f"app has no route to {NEIGHBOUR}", lost
+    assert lost["advice"] == "Run the role again; it sets the default route of an endpoint."
+
 
 def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
     """The service was started before its endpoint was created again, and lives on in a namespace without links."""
@@ -368,6 +397,7 @@ class TestIptables:
             found = world.check("app", WEB, 80, active=active, timeout=0.5)
             assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
             assert "DLN-" in found["reason"], found
+        tells_a_lost_route_from_an_internal_network(world)
 
 
 # ---- traces of a check

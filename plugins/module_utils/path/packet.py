@@ -62,7 +62,8 @@ class Packet:
     @property
     def origin(self) -> str:
         """The source, with its port where there is one."""
-        return _spell(self.source, self.sport)
+        # before a route is found, the kernel has chosen none
+        return "no source" if self.source.is_unspecified else _spell(self.source, self.sport)
 
     @property
     def target(self) -> str:

@@ -56,10 +56,15 @@ def sysctl(node: Node, key: str, value: int) -> str:
     return inside(node, "sysctl -w %s=%d" % (name if "." in name else name.replace("/", "."), value))
 
 
-def no_route(node: Node, to: model.Address) -> str:
-    """The advice for an address that no route leads to."""
+def no_route(node: Node, to: model.Address, internal: t.Sequence[str] | None = None) -> str:
+    """The advice for an address that no route leads to; ``internal`` are the networks because of which an endpoint has
+    none, and None if that is not known."""
     if not node.is_host and any(nic.is_ours for nic in node.nics.values()):
+        if internal:
+            return "Set internal: false for %s if it needs a way out." % " and ".join(internal)
         again = AGAIN % "sets the default route of an endpoint"
+        if internal is not None:
+            return again
         return again + " An internal network has none: set internal: false if it needs a way out."
     words = "route add %s via ROUTER dev LINK" % to
     return "Give %s a route to %s, with the right router and link: %s" % (node.name, to, ip(node, words, to.version))
@@ -80,6 +85,13 @@ def whose(chain: Chain | None) -> str:
     if holds_our_place(chain):
         return "what holds the place of this collection's rules of iptables"
     return "this collection's rules" if is_ours(chain) else "a rule that is not of this collection"
+
+
+def is_for(reason: str, outcome: Outcome) -> bool:
+    """Whether a rule of ours drops for this reason."""
+    name = outcome.chain.name if outcome.chain else ""
+    # in nftables, the reason is in the comment of the rule
+    return _REASONS_IN_IPTABLES.get(name) == reason or (outcome.rule is not None and reason in outcome.rule.text)
 
 
 def open_for(node: Node, outcome: Outcome) -> str:
@@ -114,11 +126,9 @@ def without(node: Node, outcome: Outcome) -> str:
 
 def _option(outcome: Outcome) -> str:
     """The option of the network that lets through what our rules drop."""
-    packet, text = outcome.packet, outcome.rule.text if outcome.rule else ""
-    name = outcome.chain.name if outcome.chain else ""
+    packet = outcome.packet
     for reason, advice in _OURS.items():
-        # in nftables, the reason is in the comment of the rule
-        if reason in text or _REASONS_IN_IPTABLES.get(name) == reason:
+        if is_for(reason, outcome):
             return advice
     port = ":%d" % packet.dport if packet.dport and not packet.answer else ""
     return (

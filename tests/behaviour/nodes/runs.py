@@ -47,6 +47,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.converge import
 from ansible_collections.dockerless.network.plugins.module_utils.engine import StepFailed  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import (  # noqa: E402
     encode,
     errors,
@@ -177,7 +178,11 @@ def carry_out(request: Request, started: int) -> Request:
                 make_networks(
                     request["networks"],
                     world.World(host, session, request.get("check", False)),
-                    Scope(prune=request.get("prune", "project"), state=request.get("state", "present")),
+                    Scope(
+                        prune=request.get("prune", "project"),
+                        state=request.get("state", "present"),
+                        forward_policy=request.get("forward_policy", "auto"),
+                    ),
                 )
             )
     except EXPECTED as error:
@@ -417,6 +422,13 @@ def process_namespace(name: str) -> bool:
     return os.stat(f"/run/netns/{name}").st_dev == os.stat("/proc/thread-self/ns/net").st_dev
 
 
+def report(backend: str) -> dict[str, Any]:
+    """What network_info tells."""
+    session = FirewallSession(netfilter.Netfilter(programs.call), backend)
+    with Host(programs.call) as host:
+        return facts(world.World(host, session, True))
+
+
 # ---- requests
 
 
@@ -426,6 +438,8 @@ def answer(request: Request) -> Any:
     if request["do"] == "runs":
         children = [Child(item) for item in request["runs"]]
         return [child.result() for child in children]
+    if request["do"] == "report":
+        return report(request["backend"])
     return state()
 
 

@@ -106,7 +106,9 @@ def parse(text: str) -> Table:
             sets[item["map"]["name"]] = _set(item["map"])
         elif "rule" in item:
             chains[item["rule"]["chain"]][1].append(_rule(item["rule"]))
-            packets.update(_met(item["rule"]))
+            for place, count in _met(item["rule"]).items():
+                # both families may have a rule with the same comment
+                packets[place] = packets.get(place, 0) + count
     return Table({name: Chain(head, tuple(rules)) for name, (head, rules) in chains.items()}, sets, packets)
 
 
