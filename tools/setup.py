@@ -78,8 +78,8 @@ def main() -> int:
     # A stopped run still removes the policy-rc.d that it has put on the machine.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     packages, venvs = SETS[sys.argv[1] if sys.argv[1:] else "test"]
-    VENVS.mkdir(exist_ok=True)
     try:
+        make_folder()
         with _lock(VENVS / ".lock"):
             install_packages(missing_packages(packages))
             make_venvs(venvs)
@@ -155,6 +155,13 @@ def _no_daemons() -> Iterator[None]:
 
 
 # ---- virtual environments ----
+
+
+def make_folder() -> None:
+    """The folder of the environments, which may be that of another checkout, by a link."""
+    if VENVS.is_symlink() and not VENVS.exists():
+        raise SetupError(f"{VENVS} is a link to {VENVS.readlink()}, which is not there; remove the link")
+    VENVS.mkdir(exist_ok=True)
 
 
 def make_venvs(venvs: Sequence[Venv]) -> None:

@@ -143,7 +143,8 @@ def _named(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> En
 def _lost_name(place: model.Place, world: World) -> list[str]:
     """The trouble of a namespace of ours that has lost its name, and that only its processes keep alive."""
     lost = {} if place.netns is not None else world.all_lost()
-    return ["it was namespace %s" % name for name, places in lost.items() if name and place in places]
+    names = [name for name, places in lost.items() if name and place in places]
+    return ["it was namespace %s; run the playbook to give it that name back" % name for name in names]
 
 
 def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:

@@ -480,3 +480,9 @@ def bracketed(address: Address) -> str:
 def enumerate_few(names: t.Sequence[str], most: int = 5) -> str:
     """Names for a sentence; beyond ``most`` names, the number of the others."""
     return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")
+
+
+def first_few(lines: t.Sequence[str], most: int) -> list[str]:
+    """The lines, or the first of them and how many more there are."""
+    more = len(lines) - most
+    return list(lines) if more <= 0 else [*lines[:most], "and %d more" % more]

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "bridge_network"
 PREFIX = "bridge_network_"
 # What the role alone knows: the modules cannot refuse it, so Ansible must.
-OF_THE_MODULE = {"everything", "rest"}  # for the playbook purge, and for the role itself
+OF_THE_MODULE = {"everything", "rest", "for_role"}  # for the playbook purge, and for the role itself
 NETWORKS = PREFIX + "networks"
 OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.

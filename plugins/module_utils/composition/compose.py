@@ -27,8 +27,8 @@ from .surroundings import NOTHING_AROUND, Surroundings
 _NOTHING_LISTED = {
     "present": "set prune to project to remove all networks of project %s",
     "absent": (
-        "name the networks of project %s to remove; 'ansible-playbook dockerless.network.purge', or the option"
-        " everything, removes all that this collection has made on a host"
+        "name the networks of project %s to remove; 'ansible-playbook dockerless.network.purge', or the module's"
+        " option everything, removes all that this collection has made on a host"
     ),
 }
 _STRANDED = (

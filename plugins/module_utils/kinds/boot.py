@@ -54,6 +54,7 @@ main()
 _WITHOUT_USERS = (
     "Rules of yours among ours are not kept, so that a boot, or another firewall's reload, takes them away: %s."
 )
+_SHOWN = 8  # most of them are in the diff themselves
 _SNAPSHOTS = tuple(dict.fromkeys(marks.BOOT_RULES + name for row in ROWS for name in row.files))
 _UNIT_FOLDERS = (marks.UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 # all files of units are read again at once, by DaemonReload
@@ -375,12 +376,12 @@ def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | 
 def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) -> dict[str, object]:
     """One side of the diff: how much is kept, and what differs from the other side."""
     counted = {"objects": len(record.objects)} if record.objects else {}
-    differing = [
+    differing = sorted(
         title for (kind, title), options in record.objects.items() if other.objects.get((kind, title)) != options
-    ]
+    )
     return {
         **counted,
-        **({"kept": sorted(differing)} if differing else {}),
+        **({"kept": model.first_few(differing, _SHOWN)} if differing else {}),
         **({"files": sorted(files)} if files else {}),
     }
 

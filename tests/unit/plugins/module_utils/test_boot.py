@@ -156,7 +156,8 @@ def test_what_is_written_and_that_nothing_of_it_stays() -> None:
     ]
     assert host.files[FOLDER + "nftables.reload"].splitlines()[1:] == ['include "x"', 'include "%s"' % RULES]
     assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "--no-block", "enable"]
-    assert "kept: [" in first.after
+    assert "  kept:\n    - bridge br-blue\n" in first.after and "    - and 4 more\n" in first.after
+    assert max(map(len, first.after.splitlines())) < 160
 
     host.systemctl.clear()
     converge(host, [dict(NETWORKS[0], mtu=1400)])

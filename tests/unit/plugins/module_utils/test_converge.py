@@ -589,7 +589,8 @@ def test_a_list_of_what_shall_go_that_is_empty_by_mistake_is_told_what_takes_eve
 
     assert str(refused.value) == (
         "networks: the list is empty; name the networks of project default to remove; 'ansible-playbook"
-        " dockerless.network.purge', or the option everything, removes all that this collection has made on a host."
+        " dockerless.network.purge', or the module's option everything, removes all that this collection has made on a"
+        " host."
     )
 
 

@@ -88,7 +88,7 @@ def test_who_was_left_behind_when_a_namespace_was_made_anew(host: MemoryHost) ->
     (found,) = facts(world(host))["lost"]
     assert found == {"name": "web", "processes": [{"pid": 7, "name": "sleep", "unit": "nginx.service"}]}
     assert endpoint(host)["processes"] == []
-    assert "namespace web  (made anew or removed; cut off)\n" in drawn(host)
+    assert "namespace web  (made anew or removed; restart or end what runs in it)\n" in drawn(host)
 
 
 def test_a_namespace_that_has_lost_its_name_is_drawn_with_who_lives_there(host: MemoryHost) -> None:
@@ -97,7 +97,7 @@ def test_a_namespace_that_has_lost_its_name_is_drawn_with_who_lives_there(host: 
 
     assert endpoint(host)["processes"] == [{"pid": 7, "name": "sleep", "unit": ""}]
     assert facts(world(host))["lost"] == []
-    assert "its namespace has no name, it was namespace web" in drawn(host)
+    assert "its namespace has no name, it was namespace web; run the playbook to give it that name back" in drawn(host)
 
 
 # ---- who listens
