@@ -135,13 +135,13 @@ def test_the_picture_says_so(host: MemoryHost) -> None:
     assert "published  *:8080 -> 80/tcp  (nobody listens)" in drawn(host)
 
     listens(host, "127.0.0.1")
-    assert "published  0.0.0.0:8080 -> 80/tcp  (listens on 127.0.0.1 only)" in drawn(host)
+    assert "published  *:8080 -> 80/tcp  (IPv4: listens on 127.0.0.1 only, IPv6: nobody listens)" in drawn(host)
 
     listens(host, "::")
     assert "published  *:8080 -> 80/tcp\n" in drawn(host) + "\n"
 
     listens(host, "::", only6=True)
-    assert "published  0.0.0.0:8080 -> 80/tcp  (nobody listens)" in drawn(host)
+    assert "published  *:8080 -> 80/tcp  (IPv4: nobody listens)" in drawn(host)
 
     listens(host, "::", port=81)
     assert "(nobody listens)" in drawn(host)
