@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
 
 
 class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]):
-    """A bridge that we make and keep as requested, or one of somebody else that is used as it is."""
+    """A bridge that we make and keep as requested, or one of others that is used unchanged."""
 
     name = "bridge"
     ARGUMENTS: t.ClassVar[arguments.Arguments] = {
@@ -224,7 +224,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
 
     @staticmethod
     def _use(item: model.Bridge, link: Link) -> list[operations.Operation]:
-        """Use a bridge of somebody else as it is; raise Conflict if it differs from the request."""
+        """Use a bridge of others unchanged; raise Conflict if it differs from the request."""
         for address in item.addresses or ():
             if address not in link.addresses:
                 raise model.Conflict(

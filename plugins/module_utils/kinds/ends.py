@@ -174,7 +174,7 @@ class EndChecks:
 
 
 def refuse_taken_addresses(owner: str, end: model.End, there: state.Link | None, bridge: str, world: World) -> None:
-    """Raise Conflict when somebody else on the bridge has the MAC address or an address of an end.
+    """Raise Conflict if another station on the bridge has the MAC address or an address of an end.
 
     If two stations have one address, the bridge and the neighbours reach now the one and now the other.
     """
@@ -367,7 +367,7 @@ def end_sysctls(end: model.End, ipv6: bool) -> list[tuple[str, str]]:
 
 
 def foreseen_inside(end: model.End, there: state.Link | None, world: World) -> list[operations.Operation]:
-    """The steps for sysctls that cut it off, whether it inherited them or somebody set them."""
+    """The steps for sysctls that cut it off, whether it inherited them or they were set later."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     return common.sysctl_steps(
         end.place, common.foreseen(end.name, addresses, world, end.place, there is not None), world

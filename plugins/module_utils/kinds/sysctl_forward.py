@@ -274,8 +274,8 @@ def _same(key: str, there: str | None, wanted: str) -> bool:
 
 
 def _is_read_elsewhere(key: str, there: str | None) -> bool:
-    """Whether somebody has turned off since that the kernel takes advertisements. Who takes them himself does, such as
-    systemd-networkd and NetworkManager."""
+    """Whether another program has since turned off the kernel's reading of router advertisements, as systemd-networkd
+    and NetworkManager do to read them themselves."""
     return there == "0" and key.endswith("/accept_ra")
 
 
@@ -309,7 +309,7 @@ def _boot_lines(decided: _Decision) -> list[str]:
 
 
 def _interface_steps(decided: _Decision, world: World) -> list[operations.Operation]:
-    """The steps for interfaces that somebody turned off. ip_forward still says 1, so writing 1 changes nothing."""
+    """The steps for interfaces that were turned off. ip_forward still says 1, so writing 1 changes nothing."""
     steps: list[operations.Operation] = []
     for version, key in model.FORWARDING.items():
         uplink = world.default_link(version)

@@ -380,7 +380,7 @@ def _take(link: Link, world: World) -> list[operations.Operation]:
 
 
 def _delete_end(place: model.Place, end: Link, world: World) -> list[operations.Operation]:
-    """The step for an end of ours in a namespace of ours whose other end somebody moved away from the host."""
+    """The step for an end of ours in a namespace of ours whose other end was moved away from the host."""
     from .. import link_operations
 
     world.drop_end(place, end)
