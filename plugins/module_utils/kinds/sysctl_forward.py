@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, model
-from .. import parsing as read
+from .. import arguments, engine, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
@@ -88,8 +87,8 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
     }
 
     def parse(self, options: arguments.Options) -> model.Forwarding:
-        links = {read.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}
-        asker = read.label("asked_by", options.get("asked_by")) or self.name
+        links = {parsing.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}
+        asker = parsing.label("asked_by", options.get("asked_by")) or self.name
         if asker == KEPT:
             raise model.InvalidRequest("asked_by: %s stands for what objects still need; take another name." % KEPT)
         return model.Forwarding(

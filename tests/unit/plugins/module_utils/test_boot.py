@@ -47,8 +47,8 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.comp
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import NETWORKS
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
-    MemoryDesk,
     MemoryHost,
+    MemorySession,
     ask,
     world,
 )
@@ -108,7 +108,7 @@ def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
 
 def boot(host: MemoryHost) -> str:
     """Run what the unit runs, and return the errors."""
-    return restore(parse(host.files[OBJECTS]), host, lambda: MemoryDesk(host))[1]  # type: ignore[arg-type]
+    return restore(parse(host.files[OBJECTS]), host, lambda: MemorySession(host))[1]  # type: ignore[arg-type]
 
 
 @settings(max_examples=tries(60), deadline=None)
@@ -463,7 +463,7 @@ WATCH = ["/etc/systemd/system/dockerless-network-firewalld.%s" % suffix for suff
 def test_a_reload_of_firewalld_is_seen_which_empties_all_of_iptables(monkeypatch: pytest.MonkeyPatch) -> None:
     host = booted()
     tables = [Snapshot("v4", ("iptables-restore", "--noflush"), "*filter\nCOMMIT\n")]
-    monkeypatch.setattr(MemoryDesk, "snapshot", lambda *unused: tables)
+    monkeypatch.setattr(MemorySession, "snapshot", lambda *unused: tables)
     converge(host, NETWORKS)
     assert not set(WATCH) & set(host.files)
 
