@@ -168,7 +168,7 @@ class NetworkKind(Kind[OfNetwork]):
 
 @dataclass(frozen=True)
 class Request(t.Generic[Item]):
-    """One object that somebody asks for, or wants gone."""
+    """One object that is requested, or that is to be removed."""
 
     kind: Kind[Item]
     item: Item

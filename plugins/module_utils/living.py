@@ -252,7 +252,7 @@ class _Ways:
         self._looked.add(place)
         for entry in found:
             way = "is %s" % entry.kind if entry.kind else "goes%s by %s" % (via_of(entry.route), entry.link)
-            yield "%s %s, by a route of somebody else" % (entry.route.to, way)
+            yield "%s %s, by a route that is not ours" % (entry.route.to, way)
 
     def _default(self, place: model.Place, version: int, routes: t.Sequence[state.RouteEntry]) -> t.Iterator[str]:
         gateways = self._gateways.get((place, version))
@@ -274,7 +274,7 @@ def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[model.Ad
 
 
 def _is_strange(entry: state.RouteEntry) -> bool:
-    """Whether somebody else made a route, and it is not a default route."""
+    """Whether others made a route, and it is not a default route."""
     return bool(entry.route.to.prefixlen) and entry.protocol not in (
         marks.ROUTE_PROTOCOL,
         state.BY_THE_KERNEL,

@@ -78,8 +78,8 @@ BOOT_DROP_IN = "dockerless-network-rules.conf"
 # Tells of reloads of firewalld: a path that systemd watches, and what it starts then.
 FIREWALLD_WATCH = "dockerless-network-firewalld.path"
 AFTER_FIREWALLD = "dockerless-network-firewalld.service"
-# What keeps systemd-networkd from our links: the first file that matches a link is the one for it. And what keeps
-# NetworkManager: it comes behind the files of others, as one that begins the list of links anew would take ours out.
+# The file that keeps systemd-networkd from our links comes first: the first file that matches a link applies to it. The
+# one for NetworkManager comes last: a later file that begins the list of links anew would take ours out.
 UNMANAGED = "/etc/systemd/network/00-dockerless.network"
 UNMANAGED_BY_NM = "/etc/NetworkManager/conf.d/zz-dockerless.network.conf"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.

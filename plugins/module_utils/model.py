@@ -369,7 +369,7 @@ class BridgePolicy:
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """All networks that it opens to somebody."""
+        """All networks that it opens to others."""
         return self.subnets + tuple(flow.to for flow in self.allow)
 
 

@@ -68,7 +68,7 @@ def _item_as_given(what: str, option: Option, number: int, value: object) -> obj
 def plain(value: t.Any) -> t.Any:
     """A value with all that it holds in plain dictionaries and lists.
 
-    A template's result is made of containers that carry Ansible's templar along: whoever copies one copies the templar.
+    A template's result is made of containers that refer to Ansible's templar, so a copy of one copies the templar.
     """
     if isinstance(value, t.Mapping):
         return {name: plain(item) for name, item in value.items()}

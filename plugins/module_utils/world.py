@@ -716,7 +716,7 @@ class World:
     def is_enabled(self, name: str) -> bool:
         """Whether a unit of ours will start at boot.
 
-        The link tells, as systemd does not see at once that somebody has removed it, and may not be running here.
+        The link tells, as systemd does not notice at once when it is removed, and may not be running here.
         """
         planned = None if self._planned_units is None else self._planned_units.is_enabled(name)
         return self.file(marks.enabled_by(name)) is not None if planned is None else planned

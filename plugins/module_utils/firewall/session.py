@@ -254,7 +254,7 @@ class FirewallSession:
     ) -> tuple[list[operations.Operation], list[operations.Operation]]:
         """The transactions that come before all other steps, and those that come once links are deleted.
 
-        A bridge that is ``leaving`` keeps its policy until it has left, and what is dropped for others is so until the
+        A bridge that is ``leaving`` keeps its policy until it has left, and the traffic of others is dropped until the
         host has ceased to forward. New rules come before an old back-end's go, so that nothing is open in between.
         """
         self.open()

@@ -83,7 +83,7 @@ class Stack:
         return found
 
     def marked_tables(self) -> t.Container[tuple[int, int]]:
-        """IP version and number of the tables that somebody's mark leads to."""
+        """IP version and number of the tables to which a rule by mark leads."""
         return {(rule.source.version, rule.table) for rule in self._rules() if rule.by_mark and rule.table}
 
     def _rules(self) -> t.Sequence[decode.RuleEntry]:
@@ -219,7 +219,7 @@ class Stack:
         replaces: bool = False,
         appends: bool = False,
     ) -> None:
-        """Add a route, with the mark of ours unless it is the kernel's or somebody else's."""
+        """Add a route, with the mark of ours unless it is the kernel's or belongs to others."""
         hints = {
             errno.EEXIST: "there is another one with this metric",
             errno.ENETUNREACH: "the gateway has to be in a subnet of the link, the link up, and the table main among"

@@ -270,7 +270,7 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
     if not world.firewall.in_use:
         there = {path: world.file(path) for path in (*record.rules, HOLD_PATH)}
         return record, {path: text for path, text in there.items() if text is not None}
-    head = marks.file_mark("the rules of this host's networks, for when somebody takes them away")
+    head = marks.file_mark("the rules of this host's networks for when another program removes them")
     found = world.firewall.snapshot([*world.links().values()])
     for item in found:
         if item.trouble:
@@ -305,7 +305,7 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
 
 
 def _is_changed(name: str, world: World) -> bool:
-    """Whether a unit has a drop-in of somebody else, which may change its commands."""
+    """Whether a unit has a drop-in of others, which may change its commands."""
     folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
     ours = {marks.BOOT_DROP_IN, marks.DROP_IN}
     return any(set(world.inside(folder)) - ours - set(map(unfinished, ours)) for folder in folders)

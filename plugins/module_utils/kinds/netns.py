@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, marks, model
-from .. import parsing as read
+from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.sockets import path_of
 from ..kernel.state import Link, NamespaceEntry
@@ -37,10 +36,10 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
 
     def parse(self, options: arguments.Options) -> model.Namespace:
         return model.Namespace(
-            name=read.namespace_name("name", options["name"]),
-            pid=read.pid("pid", options.get("pid")),
-            sysctls=read.sysctls("sysctls", options.get("sysctls")),
-            network=read.owner(options),
+            name=parsing.namespace_name("name", options["name"]),
+            pid=parsing.pid("pid", options.get("pid")),
+            sysctls=parsing.sysctls("sysctls", options.get("sysctls")),
+            network=parsing.owner(options),
         )
 
     def check(self, items: t.Sequence[model.Namespace]) -> None:

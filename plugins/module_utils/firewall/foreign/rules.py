@@ -49,7 +49,7 @@ class Capture:
 
 @dataclass(frozen=True)
 class Asks:
-    """Conditions on addresses, ports and states; None is no condition."""
+    """Conditions on addresses, ports and states; None: no condition."""
 
     version: int = 0  # 0: any
     sources: tuple[model.Network, ...] | None = None

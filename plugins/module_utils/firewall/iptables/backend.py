@@ -226,7 +226,7 @@ def _catch_all(dump: str) -> CatchAll | None:
 
 
 def _needs_others(rule: Rule, declared: t.Collection[str]) -> bool:
-    """Whether a rule names a chain of somebody else's, or a set of ipset(8)."""
+    """Whether a rule names a chain of others, or a set of ipset(8)."""
     known = by_name(rule)
     target = known.get("-j") or known.get("-g") or ""
     return "--match-set" in rule or (target in declared and not target.startswith(marks.CHAIN_PREFIX))

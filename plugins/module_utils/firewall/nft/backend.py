@@ -90,7 +90,7 @@ class NftablesBackend(backend.Backend):
         )
 
     def _wanted(self, desired: model.FirewallState) -> table.Table:
-        """Our table, with what is the user's in it as it is."""
+        """Our table, with the user's rules in it unchanged."""
         from . import layout
 
         wanted, theirs = layout.render(desired), self._theirs(desired)

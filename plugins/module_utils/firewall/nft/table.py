@@ -5,7 +5,7 @@
 
 Text goes in and JSON comes out, because nft 1.0.6 crashes on JSON input with concatenated map data. Rules are
 compared in the spelling that this collection writes; a statement that it never writes is kept as its JSON, so a rule
-that somebody altered never compares as equal. See nft(8) and libnftables-json(5).
+that was altered never compares as equal. See nft(8) and libnftables-json(5).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 """A host in memory, with what the kinds of objects ask of one, and as strict as the kernel about what is missing.
 
-``MemoryHost`` takes the place of kernel.host.Host, ``MemoryDesk`` that of the packet filter (nftables, in memory).
+``MemoryHost`` takes the place of kernel.host.Host, ``MemorySession`` that of the packet filter (nftables, in memory).
 """
 
 from __future__ import annotations
@@ -696,7 +696,7 @@ class MemoryBackend(NftablesBackend):
         return self._host.nft.table()
 
 
-class MemoryDesk(FirewallSession):
+class MemorySession(FirewallSession):
     """The packet filter of a MemoryHost; ``foreign`` is what ``nft -j list`` prints of others."""
 
     def __init__(self, host: MemoryHost, foreign: Sequence[Any] = (), works: bool = True) -> None:
@@ -718,7 +718,7 @@ class MemoryDesk(FirewallSession):
 
 def world(host: MemoryHost, check_mode: bool = False, **how: Any) -> World:
     """The host as a plan sees it."""
-    return World(host, MemoryDesk(host, **how), check_mode)  # type: ignore[arg-type]
+    return World(host, MemorySession(host, **how), check_mode)  # type: ignore[arg-type]
 
 
 def ask(kind: Kind[Any], options: Mapping[str, Any], state: str = "present") -> Request:

@@ -48,8 +48,8 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.comp
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import NETWORKS
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
-    MemoryDesk,
     MemoryHost,
+    MemorySession,
     ask,
     world,
 )
@@ -110,7 +110,7 @@ def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
 
 def boot(host: MemoryHost) -> str:
     """Run what the unit runs, and return the errors."""
-    return restore(parse(host.files[OBJECTS]), host, lambda: MemoryDesk(host))[1]  # type: ignore[arg-type]
+    return restore(parse(host.files[OBJECTS]), host, lambda: MemorySession(host))[1]  # type: ignore[arg-type]
 
 
 @settings(max_examples=tries(60), deadline=None)
@@ -456,7 +456,7 @@ LIFT = "nft -f - <<'EOF'\nadd table inet dockerless_hold\ndelete table inet dock
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> MemoryHost:
     """A host on which whoever held the place of our rules of iptables did not come to lift that."""
-    monkeypatch.setattr(MemoryDesk, "snapshot", lambda desk, *unused: TABLES if desk.desired.policies else [])
+    monkeypatch.setattr(MemorySession, "snapshot", lambda session, *unused: TABLES if session.desired.policies else [])
     host = booted({FIREWALLD: "[Service]\n"})
     once(host, NETWORKS)
     host.systemctl.clear()
@@ -515,7 +515,7 @@ WATCH = ["/etc/systemd/system/dockerless-network-firewalld.%s" % suffix for suff
 
 def test_a_reload_of_firewalld_is_seen_which_empties_all_of_iptables(monkeypatch: pytest.MonkeyPatch) -> None:
     host = booted()
-    monkeypatch.setattr(MemoryDesk, "snapshot", lambda *unused: TABLES)
+    monkeypatch.setattr(MemorySession, "snapshot", lambda *unused: TABLES)
     converge(host, NETWORKS)
     assert not set(WATCH) & set(host.files)
 

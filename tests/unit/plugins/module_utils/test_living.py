@@ -210,7 +210,7 @@ def test_routes_of_others(host: MemoryHost, ours: bool) -> None:
 
     hiding = ["10.20.0.0/25 goes by br9", "10.20.0.128/25 is blackhole"]
     others = ["192.0.2.0/24 goes by br9", "198.51.100.0/24 goes via 10.20.0.99 by eth0"] if ours else []
-    assert endpoint(host)["troubles"] == [told + ", by a route of somebody else" for told in hiding + others]
+    assert endpoint(host)["troubles"] == [told + ", by a route that is not ours" for told in hiding + others]
 
 
 def test_a_network_without_a_way_out_gives_no_default_route(host: MemoryHost) -> None:
