@@ -23,6 +23,8 @@ import pytest
 import yaml
 from fleet import HERE, ROOT, Fleet, Host, ModuleResult, differences, eventually, remains
 from test_boot import NFTABLES, Site
+from test_coexistence import needs
+from test_managers import FIREWALLD, UFW
 
 pytestmark = pytest.mark.once
 
@@ -75,6 +77,15 @@ HARM = (
     "ip -n extra address flush dev eth0",
 )
 RESOLVER = "dockerless-names.service"
+# Other firewalls: how each comes, what a host that runs goes through with it, and how it goes.
+FIREWALLS = (
+    (
+        FIREWALLD % '<interface name="eth0"/>',
+        ("firewall-cmd --reload", "systemctl restart firewalld && firewall-cmd --state"),
+        "systemctl stop firewalld; rm /etc/firewalld/zones/trusted.xml",
+    ),
+    (UFW, ("ufw reload", "ufw disable && ufw --force enable"), "ufw disable"),
+)
 
 
 def stack() -> list[dict[str, Any]]:
@@ -297,3 +308,28 @@ def test_the_stack_serves_through_all_of_it(world: World) -> None:
     world.do("bridge_network", networks=[], state="absent", everything=True)
     assert remains(before, site.all()) == ""
     assert world.run(LEFT) == ""
+
+
+@pytest.mark.parametrize("world", ["nftables", "iptables"], indirect=True)
+def test_the_stack_serves_through_reloads_of_other_firewalls(world: World) -> None:
+    """With each of them a run has let the stack through before."""
+    needs("firewalld", "dbus-daemon", "ufw")
+    world.play()
+    clients = Clients(world.fleet)
+    try:
+        for begin, reloads, end in FIREWALLS:
+            world.run(begin)
+            world.up(stack())
+            assert any(clients.all_served() for unused in range(20))
+            for command in reloads:
+                world.run(command)
+                time.sleep(1)
+                clients.note(command)
+            world.must_be(stack())
+            world.run(end)
+    finally:
+        clients.end()
+        print(f"{clients.polls} polls", *clients.failures, sep="\n")
+    assert clients.polls and not clients.failures
+    world.play(bridge_network_state="absent", bridge_network_service_removal="stop")
+    world.run(CLEAN)
