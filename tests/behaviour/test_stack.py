@@ -175,6 +175,16 @@ class World(Host):
         state = dict(line.split("=", 1) for line in told)
         return state["MainPID"] if state["ActiveState"] == "active" else ""
 
+    def past_nginx(self) -> list[subprocess.Popen[str]]:
+        """The neighbour, who asks all the time for what nobody publishes: the application and the database."""
+        probes = []
+        for netns, port in (("app", 8000), ("db", 5432)):
+            address = self.run(f"ip -n {netns} -4 -o address show dev eth0").split()[3].partition("/")[0]
+            lan = self.fleet.lan(HOST, 4)
+            self.fleet.lab.run("neighbour", f"ip route replace {address} via {lan}")
+            probes.append(self.site.probe(address, port))
+        return probes
+
     def kill_resolver(self) -> None:
         """Returns when there is another one."""
         assert eventually(lambda: self.resolver() != "", POLL_SECONDS)
@@ -297,8 +307,10 @@ def test_the_stack_serves_through_all_of_it(world: World) -> None:
             clients.note(f"{verb} of nftables")
 
         state = site.state()
+        probes = world.past_nginx()
         site.shutdown()
         assert any(clients.all_served() for unused in range(20))
+        assert not any(json.loads(probe.communicate("end\n")[0])["answered"] for probe in probes)
         assert site.failed_units() == ""
         assert differences(state, site.state()) == ""
         world.must_be(stack())
@@ -331,10 +343,12 @@ def test_the_stack_serves_through_reloads_of_other_firewalls(world: World) -> No
             world.run(begin)
             world.up(stack())
             assert any(clients.all_served() for unused in range(20))
+            probes = world.past_nginx()
             for command in reloads:
                 world.run(command)
                 time.sleep(1)
                 clients.note(command)
+            assert not any(json.loads(probe.communicate("end\n")[0])["answered"] for probe in probes)
             world.must_be(stack())
             world.run(end)
     finally:
