@@ -193,9 +193,10 @@ def test_firewalld_empties_iptables(host: Beside) -> None:
     host.lives_through("firewall-cmd --reload", "systemctl restart firewalld && firewall-cmd --state", closes=True)
 
 
-def test_ufw_is_reloaded(host: Beside) -> None:
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_ufw_is_reloaded(host: Beside, backend: str) -> None:
     needs("ufw")
-    host.backend = "iptables"
+    host.backend = backend
     host.run(UFW)
     host.converge()
     host.is_open_without_us()
@@ -248,9 +249,10 @@ def managed(host: Beside) -> list[str]:
     return sorted(name for name, state in states.items() if name[:2] in ("br", "v-") and state != "unmanaged")
 
 
-def test_docker_is_restarted(host: Beside) -> None:
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_docker_is_restarted(host: Beside, backend: str) -> None:
     needs("dockerd")
-    host.backend = "iptables"
+    host.backend = backend
     host.run("systemctl start docker")
     host.converge()
     host.is_open_without_us()

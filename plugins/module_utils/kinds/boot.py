@@ -284,8 +284,12 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
 
 def _has_rules(record: BootRecord, world: World) -> bool:
     """Whether all networks will have their rules when this run is done."""
-    bridges = {options["bridge"] for (kind, unused), options in record.objects.items() if kind == "bridge_firewall"}
-    return world.firewall.readable() and bridges <= set(world.firewall.policies)
+    from .bridge_firewall import BridgeFirewallKind
+
+    found = map(BridgeFirewallKind.describe, world.firewall.policies.values()) if world.firewall.readable() else ()
+    kept = [options for (kind, unused), options in record.objects.items() if kind == BridgeFirewallKind.name]
+    there = list(found)
+    return all(options in there for options in kept)
 
 
 def _units(record: BootRecord, world: World) -> dict[str, str]:
