@@ -341,6 +341,7 @@ class TestWays:
         assert "chain user of" in found["reason"]
 
 
+PUBLISHED = [{"name": "app", "addresses": [APP, SIX[APP]], "publish": ["8081:80"]}]
 # The options of a network, those after the advice is followed, the question, and the option that the advice names.
 OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "another network": (
@@ -356,6 +357,12 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
         "direct_access: true",
     ),
     "the host": ({"host_access": "deny"}, {}, {"origin": "app", "to": RED_GATEWAY, "port": 99}, "host_access: allow"),
+    "a published port of an internal network": (
+        {"internal": True, "endpoints": PUBLISHED},
+        {"endpoints": PUBLISHED},
+        {"origin": "outside", "to": HOST, "port": 8081, "source_address": NEIGHBOUR},
+        "internal: false for it if it needs a way in",
+    ),
     "internal": ({"internal": True}, {}, {"origin": "app", "to": NEIGHBOUR, "port": 99}, "internal: false"),
 }
 
