@@ -185,12 +185,19 @@ def _mermaid(hosts: t.Sequence[HostBox]) -> str:
     for number, host in enumerate(hosts):
         lines += _subgraph("h%d" % number, host)
     for number, host in enumerate(hosts):
-        for place_in_host, network in enumerate(host.networks):
-            ports = sum(endpoint.open_ports for endpoint in network.endpoints)
-            if ports:
-                text = "1 port" if ports == 1 else "%d ports" % ports
-                lines.append("  outside -->|%s| h%dn%d" % (text, number, place_in_host))
+        lines += _edges("h%dn" % number, host)
     return "\n".join([*lines, *_troubled(lines)]) + "\n"
+
+
+def _edges(key: str, host: HostBox) -> list[str]:
+    """What others reach; one that nobody sees keeps a host without such networks off the way to the others."""
+    found = []
+    for number, network in enumerate(host.networks):
+        ports = sum(endpoint.open_ports for endpoint in network.endpoints)
+        if ports:
+            text = "1 port" if ports == 1 else "%d ports" % ports
+            found.append("  outside -->|%s| %s%d" % (text, key, number))
+    return found or ["  outside ~~~ %s" % key]
 
 
 def _subgraph(key: str, host: HostBox) -> t.Iterator[str]:
@@ -244,21 +251,23 @@ body { font: 14px/1.4 system-ui, sans-serif; margin: 1rem; }
 header { display: flex; flex-wrap: wrap; gap: 1rem; align-items: baseline; margin-bottom: 1rem; }
 h1 { font-size: 1.3rem; margin: 0; }
 header p { margin: 0; opacity: .75; }
-input { font: inherit; padding: .2rem .5rem; min-width: 16rem; }
-main { display: grid; gap: 1rem; align-items: start; }
-main { grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
-section { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; }
+input { font: inherit; padding: .2rem .5rem; min-width: 19rem; }
+main { display: grid; gap: .75rem; align-items: start; }
+main { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
+section { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem; }
 h2 { font-size: 1.1rem; margin: 0; }
 h2 + p { margin: 0 0 .5rem; opacity: .75; }
 .warn { color: var(--warn); margin: .2rem 0; }
-details { background: var(--soft); margin: .5rem 0; padding: .35rem .6rem; border-radius: .2rem; }
+details { background: var(--soft); margin: .5rem 0; padding: .35rem .5rem; border-radius: .2rem; }
 details { border-left: .35rem solid hsl(var(--hue) 60% 50%); }
 summary { cursor: pointer; }
 summary b { font-size: 1.05rem; }
 .tags { margin: .2rem 0; padding: 0; list-style: none; display: flex; flex-wrap: wrap; gap: .3rem; }
 .tags li { border: 1px solid var(--line); border-radius: 1rem; padding: 0 .5rem; font-size: .85em; }
-table, tbody { display: block; }
-tr { display: grid; grid-template-columns: 38fr 25fr 37fr; border-top: 1px solid var(--line); padding: .15rem 0; }
+table { display: grid; grid-template-columns: minmax(8rem, 1fr) fit-content(40%) fit-content(55%); }
+tbody { display: contents; }
+tr { display: grid; grid-column: 1 / -1; border-top: 1px solid var(--line); padding: .15rem 0; }
+tr { grid-template-columns: 30fr 25fr 45fr; grid-template-columns: subgrid; }
 td, li { overflow-wrap: anywhere; }
 td { padding: 0 .3rem; }
 td:first-child { font-weight: 600; }
@@ -266,7 +275,7 @@ td:nth-child(3) { text-align: right; }
 td:nth-child(4) { grid-column: 1 / -1; font-size: smaller; margin: 0; }
 small { display: block; opacity: .8; font-weight: 400; }
 small.warn { opacity: 1; }
-code { font: .92em ui-monospace, monospace; }
+code { font: .86em ui-monospace, monospace; }
 [hidden] { display: none !important; }
 @media print { input { display: none; } section { break-inside: avoid; } }
 """

@@ -1518,6 +1518,14 @@ def test_the_proof_of_a_translation(host: Host) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(("said", "missing"), [({}, "from"), ({"from": "db"}, "to")], ids=["nothing", "from"])
+def test_the_playbook_check_asks_what_to_follow(host: Host, said: dict[str, str], missing: str) -> None:
+    run = host.fleet.play("- import_playbook: dockerless.network.check", hosts=host.name, extra=said)
+    assert run.failed and f"{missing} is missing. Say with -e which packet to follow" in run.output
+    assert "dockerless.network.check -i inventory -e from=web -e to=203.0.113.1:443" in run.output
+
+
+@pytest.mark.once
 def test_the_playbook_check(host: Host) -> None:
     """The way as lines with the verdict at the end. With --check nothing is sent."""
     host.do("bridge_network", networks=NETWORK)
@@ -1527,7 +1535,7 @@ def test_the_playbook_check(host: Host) -> None:
         run = host.fleet.play(
             "- import_playbook: dockerless.network.check", hosts=host.name, check=check, extra=extra
         ).must()
-        followed, shown = run.results
+        *unused, followed, shown = run.results
         assert not run.changed and all(line in run.output for line in shown.result["lines"])
         return bool(followed.result["seen"]), shown.result["lines"]
 

@@ -34,6 +34,15 @@ pytestmark = [
 PAGE = ROOT / "docs" / "path_check.md"
 WEB, DB, APP = "10.20.0.2", "10.20.0.3", "10.21.0.2"
 HOST, NEIGHBOUR = "192.0.2.1", "192.0.2.2"
+RED_GATEWAY = "10.21.0.1"
+SIX = {
+    WEB: "fd00:20::2",
+    DB: "fd00:20::3",
+    APP: "fd00:21::2",
+    RED_GATEWAY: "fd00:21::1",
+    HOST: "2001:db8::1",
+    NEIGHBOUR: "2001:db8::2",
+}
 NETWORKS: list[dict[str, Any]] = [
     {
         "name": "blue",
@@ -43,7 +52,11 @@ NETWORKS: list[dict[str, Any]] = [
             {"name": "db", "addresses": [DB, "fd00:20::3"], "aliases": ["sql"]},
         ],
     },
-    {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "app", "addresses": [APP]}]},
+    {
+        "name": "red",
+        "subnets": ["10.21.0.0/24", "fd00:21::/64"],
+        "endpoints": [{"name": "app", "addresses": [APP, SIX[APP]]}],
+    },
 ]
 
 
@@ -138,6 +151,28 @@ def shared() -> Iterator[PathWorld]:
     found.close()
 
 
+@pytest.fixture(scope="module", params=BACKENDS)
+def each(request: pytest.FixtureRequest) -> Iterator[PathWorld]:
+    """The same on every back-end."""
+    if request.param == "nftables":
+        yield request.getfixturevalue("shared")
+        return
+    found = PathWorld(request.param)
+    found.make(*NETWORKS)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=[4, 6], ids=["ipv4", "ipv6"])
+def version(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def of(version: int, address: str) -> str:
+    """The address of the same place in a family."""
+    return address if version == 4 else SIX[address]
+
+
 @pytest.fixture(params=[True, False], ids=["active", "static"])
 def active(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
@@ -156,15 +191,17 @@ class TestSize:
         }
         to, command = links[request.param]
         shared.must("ip", *command, "1280")
-        shared.must("nft", "add", "rule", "inet", "dockerless", "user", "icmp", "type", "echo-request", "accept")
+        for kind in ("icmp", "icmpv6"):
+            shared.must("nft", "add", "rule", "inet", "dockerless", "user", kind, "type", "echo-request", "accept")
         yield to
         shared.must("nft", "flush", "chain", "inet", "dockerless", "user")
         shared.must("ip", *command, "1500")
-        # IPv4 remembers a path MTU for ten minutes
-        shared.must("ip", "-n", "web", "route", "flush", "cache")
+        # a path MTU is remembered for ten minutes
+        for family in ("-4", "-6"):
+            shared.must("ip", "-n", "web", family, "route", "flush", "cache")
 
-    def test_too_large(self, shared: PathWorld, small: str, active: bool) -> None:
-        question = {"origin": "web", "to": small, "size": 1400, "active": active, "protocol": "icmp"}
+    def test_too_large(self, shared: PathWorld, small: str, active: bool, version: int) -> None:
+        question = {"origin": "web", "to": of(version, small), "size": 1400, "active": active, "protocol": "icmp"}
         found = shared.check(**question, timeout=0.5)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
         shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
@@ -304,11 +341,12 @@ class TestWays:
         assert "chain user of" in found["reason"]
 
 
+PUBLISHED = [{"name": "app", "addresses": [APP, SIX[APP]], "publish": ["8081:80"]}]
 # The options of a network, those after the advice is followed, the question, and the option that the advice names.
 OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "another network": (
         {},
-        {"allow": [{"from": WEB, "to": APP, "protocol": "tcp", "port": "80"}]},
+        {"allow": [{"from": of(v, WEB), "to": of(v, APP), "protocol": "tcp", "port": "80"} for v in (4, 6)]},
         {"origin": "web", "to": APP, "port": 80},
         "`allow`",
     ),
@@ -318,44 +356,64 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
         {"origin": "outside", "to": APP, "port": 80, "source_address": NEIGHBOUR},
         "direct_access: true",
     ),
-    "the host": ({"host_access": "deny"}, {}, {"origin": "app", "to": "10.21.0.1", "port": 99}, "host_access: allow"),
+    "the host": ({"host_access": "deny"}, {}, {"origin": "app", "to": RED_GATEWAY, "port": 99}, "host_access: allow"),
+    "a published port of an internal network": (
+        {"internal": True, "endpoints": PUBLISHED},
+        {"endpoints": PUBLISHED},
+        {"origin": "outside", "to": HOST, "port": 8081, "source_address": NEIGHBOUR},
+        "internal: false for it if it needs a way in",
+    ),
     "internal": ({"internal": True}, {}, {"origin": "app", "to": NEIGHBOUR, "port": 99}, "internal: false"),
 }
 
 
 class TestOurOwnRules:
     @pytest.fixture
-    def serving(self, shared: PathWorld) -> Iterator[PathWorld]:
-        with shared.server("app", 80), shared.server("host", 99), shared.server("neighbour", 99):
-            yield shared
-        shared.make(*NETWORKS)
+    def serving(self, each: PathWorld) -> Iterator[PathWorld]:
+        with each.server("app", 80), each.server("host", 99), each.server("neighbour", 99):
+            yield each
+        each.make(*NETWORKS)
 
     @pytest.mark.parametrize("case", OURS)
     def test_the_option_opens(self, serving: PathWorld, case: str) -> None:
         closed, opened, question, option = OURS[case]
+        questions = [
+            {key: SIX.get(value, value) if v == 6 else value for key, value in question.items()} for v in (4, 6)
+        ]
         serving.make(NETWORKS[0], {**NETWORKS[1], **closed})
-        for active in (True, False):
-            found = serving.check(**question, active=active, timeout=0.3)
-            assert (found["verdict"], option in found["advice"]) == ("lost", True), found
+        for asked in questions:
+            for active in (True, False):
+                found = serving.check(**asked, active=active, timeout=0.3)
+                assert (found["verdict"], option in found["advice"]) == ("lost", True), found
         serving.make(NETWORKS[0], {**NETWORKS[1], **opened})
-        assert serving.check(**question)["verdict"] == "arrives"
+        for asked in questions:
+            assert serving.check(**asked)["verdict"] == "arrives"
 
-    def test_a_lost_default_route_is_not_that_of_an_internal_network(self, shared: PathWorld) -> None:
-        tells_a_lost_route_from_an_internal_network(shared)
+    def test_a_lost_default_route_is_not_that_of_an_internal_network(self, each: PathWorld, version: int) -> None:
+        neighbour = of(version, NEIGHBOUR)
+        each.make(NETWORKS[0], {**NETWORKS[1], "internal": True})
+        inside = each.check("app", neighbour, 99, active=False)
+        each.make(*NETWORKS)
+        each.must("ip", f"-{version}", "-n", "app", "route", "del", "default")
+        lost = each.check("app", neighbour, 99, active=False)
+        each.make(*NETWORKS)
+        assert inside["reason"] == f"app has no route to {neighbour}, as network red is internal", inside
+        assert inside["advice"] == "Set internal: false for network red if it needs a way out."
+        asked = f"app > {neighbour}:99/tcp" if version == 4 else f"app > [{neighbour}]:99/tcp"
+        assert inside["packet"] == lost["packet"] == asked
+        assert lost["reason"] == f"app has no route to {neighbour}", lost
+        assert lost["advice"] == "Run the role again; it sets the default route of an endpoint."
 
-
-def tells_a_lost_route_from_an_internal_network(world: PathWorld) -> None:
-    world.make(NETWORKS[0], {**NETWORKS[1], "internal": True})
-    inside = world.check("app", NEIGHBOUR, 99, active=False)
-    world.make(*NETWORKS)
-    world.must("ip", "-n", "app", "route", "del", "default")
-    lost = world.check("app", NEIGHBOUR, 99, active=False)
-    world.make(*NETWORKS)
-    assert inside["reason"] == f"app has no route to {NEIGHBOUR}, as network red is internal", inside
-    assert inside["advice"] == "Set internal: false for network red if it needs a way out."
-    assert inside["packet"] == lost["packet"] == f"app > {NEIGHBOUR}:99/tcp"
-    assert lost["reason"] == f"app has no route to {NEIGHBOUR}", lost
-    assert lost["advice"] == "Run the role again; it sets the default route of an endpoint."
+    def test_our_own_rules_are_read(self, each: PathWorld, active: bool, version: int) -> None:
+        web, host, neighbour = (of(version, address) for address in (WEB, HOST, NEIGHBOUR))
+        with each.server("web", 80):
+            for origin in ("outside", "host", "db"):
+                source = neighbour if origin == "outside" else ""
+                found = each.check(origin, host, 8080, active=active, source_address=source)
+                assert found["verdict"] == "arrives", found
+        found = each.check("app", web, 80, active=active, timeout=0.5)
+        assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
+        assert ("DLN-" if each.backend == "iptables" else "table inet dockerless") in found["reason"], found
 
 
 def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
@@ -376,28 +434,6 @@ def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
     assert "in a network namespace without a name" in found["reason"] and "Restart the service" in found["advice"], (
         found
     )
-
-
-@pytest.mark.parametrize("backend", BACKENDS[1:])
-class TestIptables:
-    @pytest.fixture
-    def world(self, backend: str) -> Iterator[PathWorld]:
-        found = PathWorld(backend)
-        found.make(*NETWORKS)
-        yield found
-        found.close()
-
-    def test_our_own_rules_are_read(self, world: PathWorld) -> None:
-        for active in (True, False):
-            with world.server("web", 80):
-                for origin in ("outside", "host", "db"):
-                    source = NEIGHBOUR if origin == "outside" else ""
-                    found = world.check(origin, HOST, 8080, active=active, source_address=source)
-                    assert found["verdict"] == "arrives", found
-            found = world.check("app", WEB, 80, active=active, timeout=0.5)
-            assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
-            assert "DLN-" in found["reason"], found
-        tells_a_lost_route_from_an_internal_network(world)
 
 
 # ---- traces of a check

@@ -59,9 +59,13 @@ def test_no_variable_has_a_name_that_ansible_warns_of(path: Path) -> None:
     assert not set(variables(yaml.safe_load(path.read_text()))) & set(get_reserved_names())
 
 
-@pytest.mark.parametrize("name", ["check.yml", "proof.yml"])
-def test_what_nobody_said_of_a_path_is_left_for_the_module_to_miss_in_one_sentence(name: str) -> None:
-    (play,) = yaml.safe_load((PLAYBOOKS / name).read_text())
+@pytest.mark.parametrize("name", ["check", "proof"])
+def test_what_nobody_said_of_a_path_is_asked_for_with_an_example(name: str) -> None:
+    (play,) = yaml.safe_load((PLAYBOOKS / f"{name}.yml").read_text())
+    asks, follows, *unused = play["tasks"]
 
-    asked = play["tasks"][0]["dockerless.network.path_check"]
-    assert [name for name, value in asked.items() if "omit" not in value] == []
+    assert asks["loop"] == ["from", "to"]
+    example = f"ansible-playbook dockerless.network.{name} -i inventory -e from=web -e to=203.0.113.1:443"
+    assert asks["ansible.builtin.assert"]["fail_msg"].endswith(example)
+    asked = follows["dockerless.network.path_check"]
+    assert [name for name, value in asked.items() if "omit" not in value] == ["from", "to"]

@@ -89,9 +89,11 @@ def whose(chain: Chain | None) -> str:
 
 def is_for(reason: str, outcome: Outcome) -> bool:
     """Whether a rule of ours drops for this reason."""
-    name = outcome.chain.name if outcome.chain else ""
+    name, text = outcome.chain.name if outcome.chain else "", outcome.rule.text if outcome.rule else ""
+    if name.startswith(iptables_names.INTO) and "! -i" in text:
+        return reason == reasons.IN
     # in nftables, the reason is in the comment of the rule
-    return _REASONS_IN_IPTABLES.get(name) == reason or (outcome.rule is not None and reason in outcome.rule.text)
+    return _REASONS_IN_IPTABLES.get(name) == reason or reason in text
 
 
 def open_for(node: Node, outcome: Outcome) -> str:

@@ -146,6 +146,8 @@ def test_the_diagram_has_a_node_for_each_network() -> None:
         '    h2n["⚠ nothing is known of this host"]',
         "  end",
         "  outside -->|2 ports| h0n0",
+        "  outside ~~~ h1n",
+        "  outside ~~~ h2n",
         "  classDef warn stroke:#c60,stroke-width:2px",
         "  class h0n,h0n0,h2n warn",
     ]
