@@ -43,6 +43,16 @@ def test_every_process_that_is_started_is_stopped(path: Path) -> None:
     assert len(started) == sum("stop" in task["name"] for task in cleanup(path))
 
 
+@pytest.mark.parametrize("path", WALKTHROUGHS, ids=lambda path: str(path.stem))
+def test_a_host_with_networks_is_refused_before_anything_is_done_or_cleaned_up(path: Path) -> None:
+    (play,) = yaml.safe_load(path.read_text())
+    first = [task for task in play["tasks"] if "ansible.builtin.setup" not in task][:3]
+
+    assert ["dockerless.network.network_info" in first[0], "block" in first[2]] == [True, True]
+    assert "walkthrough_before.networks" in str(first[1]["ansible.builtin.assert"]["that"])
+    assert not any("tags" in task for task in first[:2])
+
+
 def variables(value: Any) -> Iterator[str]:
     """The names of all that is set by `vars`, at any depth."""
     if isinstance(value, dict):

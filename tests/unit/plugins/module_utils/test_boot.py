@@ -306,6 +306,20 @@ def test_what_others_make_is_waited_for() -> None:
     assert again.host.links["v-x"].master == "virbr0"
 
 
+def test_a_call_for_the_rest_keeps_what_other_modules_made() -> None:
+    """The role's last step may never come: a run is killed, or a host goes away."""
+    host = booted()
+    once(host, NETWORKS, rest=True)
+    assert UNIT not in host.files
+    host = booted()
+    once(host, NETWORKS)
+    kept = host.files[OBJECTS]
+
+    once(host, NETWORKS, rest=True)
+
+    assert host.files[OBJECTS] == kept
+
+
 def test_single_modules_bring_what_is_kept_up_to_date() -> None:
     host = booted()
     once(host, NETWORKS)
