@@ -28,7 +28,7 @@ OWN_NAMESPACE = "/proc/thread-self/ns/net"
 _HOST_MOUNTS = "/proc/1/ns/mnt"
 
 _STAY_OUT = (
-    "this module runs among mounts of its own, where the names of namespaces would be seen by nobody else; run it"
+    "this module runs among mounts of its own, where no other process would see the names of namespaces; run it"
     " outside of that unit or container, or with CAP_SYS_ADMIN, CAP_SYS_CHROOT and CAP_SYS_PTRACE"
 )
 
