@@ -61,7 +61,7 @@ def enter_host_mounts() -> None:
 
 
 def is_away() -> bool:
-    """Whether this process has other mounts than the host, so that nobody else would see namespaces named here.
+    """Whether this process has other mounts than the host, so that no other process would see namespaces named here.
 
     That is so in a systemd unit with PrivateTmp= or the like, which has the host's network but its own mounts. If
     process 1 has another network than this process, the host is not what we are asked to change. A container with a

@@ -207,7 +207,7 @@ def remark_address(address: model.Address, text: str, what: str, key: t.Hashable
 
 
 def remark_internal(item: model.PublishedPort, world: World) -> None:
-    """Warn of a port that nobody outside can reach, unless it is meant for the host and the endpoints themselves."""
+    """Warn of a port that no host outside can reach, unless it is meant for the host and the endpoints themselves."""
     link = world.links().get(item.bridge)
     own = () if link is None else [address.ip for address in link.addresses]
     if item.host_ip is not None and (item.host_ip.is_loopback or item.host_ip in own):
