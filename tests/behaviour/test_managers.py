@@ -231,14 +231,14 @@ def test_network_manager_is_restarted(host: Beside) -> None:
     host.backend = "nftables"
     host.run(NETWORK_MANAGER)
     host.converge()
-    assert eventually(lambda: managed(host) == [], 30)
+    assert eventually(lambda: managed(host) == [], 30), managed(host)
     host.converge()
     host.lives_through("systemctl restart NetworkManager")
     assert managed(host) == []
     host.run(f"rm {UNMANAGED_BY_NM}; systemctl restart NetworkManager")
     assert eventually(lambda: managed(host) == ["br-blue", "br-vault", "v-blue-db", "v-blue-web", "v-vault-db"], 30)
     host.converge()
-    assert eventually(lambda: managed(host) == [], 30)
+    assert eventually(lambda: managed(host) == [], 30), managed(host)
 
 
 def managed(host: Beside) -> list[str]:
