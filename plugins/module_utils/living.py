@@ -235,7 +235,7 @@ class _Ways:
         for address in endpoint.addresses:
             if address.ip not in taken:
                 yield (
-                    "its table local lacks %s, so that it answers nobody; remove the address, and run again"
+                    "its table local lacks %s, so that it gets no packets; remove the address, and run again"
                     % address.ip
                 )
 

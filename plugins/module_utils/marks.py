@@ -50,7 +50,7 @@ NETNS_FILES = "/etc/netns"
 RETIRED = "/etc/.%s.netns" % COLLECTION
 # The byte code of our files. It is looked for before any other file of ours is loaded, including this one.
 CODE_FOLDER = loading.CODE_FOLDER
-# For the DNS server of endpoints: what it may answer whom, its unit and programs, and the namespaces where it listens.
+# For the DNS server of endpoints: its views, its unit and programs, and the namespaces where it listens.
 NAMES_FILE = "/etc/dockerless.network/names.json"
 NAMES_UNIT = "dockerless-names.service"
 NAMES_PROGRAMS = "/usr/local/lib/dockerless.network"

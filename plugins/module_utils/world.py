@@ -689,7 +689,7 @@ class World:
         return self._machine_id
 
     def systemd(self) -> bool:
-        """Whether systemd is PID 1: in a chroot and in most containers there are units, and nobody to run them."""
+        """Whether systemd is PID 1: in a chroot and in most containers there are units, but nothing runs them."""
         if self._systemd is None:
             self._systemd = self.host.has_systemd()
         return self._systemd

@@ -269,7 +269,7 @@ def test_a_table_that_still_holds_the_place_of_our_rules_is_named_and_lifted(net
 
     lifts = (
         lambda: site.run(f"systemctl reload {UNIT}"),
-        lambda: site.role(),
+        site.role,
         by_a_run_that_brings_back_no_rules,
     )
     before = rules()

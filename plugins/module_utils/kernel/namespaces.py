@@ -28,7 +28,7 @@ OWN_NAMESPACE = "/proc/thread-self/ns/net"
 _HOST_MOUNTS = "/proc/1/ns/mnt"
 
 _STAY_OUT = (
-    "this module runs among mounts of its own, where the names of namespaces would be seen by nobody else; run it"
+    "this module runs among mounts of its own, where no other process would see the names of namespaces; run it"
     " outside of that unit or container, or with CAP_SYS_ADMIN, CAP_SYS_CHROOT and CAP_SYS_PTRACE"
 )
 
@@ -61,7 +61,7 @@ def enter_host_mounts() -> None:
 
 
 def is_away() -> bool:
-    """Whether this process has other mounts than the host, so that nobody else would see namespaces named here.
+    """Whether this process has other mounts than the host, so that no other process would see namespaces named here.
 
     That is so in a systemd unit with PrivateTmp= or the like, which has the host's network but its own mounts. If
     process 1 has another network than this process, the host is not what we are asked to change. A container with a

@@ -36,8 +36,8 @@ CALLERS: t.Mapping[str, tuple[str, ...]] = {
 _LOADERS = ("nftables.service", "iptables.service", "ip6tables.service", "netfilter-persistent.service")
 _FIREWALLS = (*_LOADERS, "ufw.service", FIREWALLD)
 _CALL = "systemctl --no-block reload %s" % marks.BOOT_UNIT
-# firewalld answers nobody while it starts or reloads. What others write by iptables meanwhile, iptables-nft takes for a
-# reason to begin anew, and fails: firewalld is left in its panic then. Without firewalld this fails at once.
+# firewalld answers no requests while it starts or reloads. If others write by iptables meanwhile, its iptables-nft
+# begins anew and fails, which leaves firewalld in its panic mode. Without firewalld, this call fails at once.
 _PING = "busctl --auto-start=no call org.fedoraproject.FirewallD1 / org.freedesktop.DBus.Peer Ping"
 _WAIT = '/bin/sh -c "! systemctl is-active --quiet %s || %s"' % (FIREWALLD, _PING)
 # While it stops or starts, it is not to be asked yet, but is about to empty the tables.

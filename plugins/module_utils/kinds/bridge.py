@@ -88,7 +88,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
         # the kernel uses the greater of this value and the link's own
         if 4 in versions and world.sysctl(model.HOST, "net/ipv4/conf/all/arp_ignore") == "8":
             text = (
-                "net.ipv4.conf.all.arp_ignore is 8, so that this host answers nobody who asks for the gateway on these"
+                "net.ipv4.conf.all.arp_ignore is 8, so that this host answers no ARP request for the gateway on these"
                 " bridges, and endpoints do not get out; set it to 2 or less: %s."
             )
             world.remark(text, item.name)

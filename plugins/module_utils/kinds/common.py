@@ -142,7 +142,7 @@ def refuse_narrow(owner: str, mtu: int | None, addresses: t.Iterable[model.Inter
 
 # Values that a link may inherit and that cut it off from its neighbours, each with the value that it needs.
 _DEAF = {
-    "net/ipv4/conf/%s/arp_ignore": ("8", "0"),  # answers nobody who asks for the gateway
+    "net/ipv4/conf/%s/arp_ignore": ("8", "0"),  # answers no ARP request for the gateway
     "net/ipv4/conf/%s/drop_gratuitous_arp": ("1", "0"),  # does not listen when an address has moved
     "net/ipv6/conf/%s/disable_ipv6": ("1", "0"),
     "net/ipv6/conf/%s/drop_unsolicited_na": ("1", "0"),
@@ -207,14 +207,14 @@ def remark_address(address: model.Address, text: str, what: str, key: t.Hashable
 
 
 def remark_internal(item: model.PublishedPort, world: World) -> None:
-    """Warn of a port that nobody outside can reach, unless it is meant for the host and the endpoints themselves."""
+    """Warn of a port that no host outside can reach, unless it is meant for the host and the endpoints themselves."""
     link = world.links().get(item.bridge)
     own = () if link is None else [address.ip for address in link.addresses]
     if item.host_ip is not None and (item.host_ip.is_loopback or item.host_ip in own):
         return
     who = "Network %s" % marks.name_of(item.network) if item.network else "Bridge %s" % item.bridge
     text = (
-        "%s is internal, so nobody from outside reaches the ports that it publishes: %%s. The host reaches them on"
+        "%s is internal, so no host outside reaches the ports that it publishes: %%s. The host reaches them on"
         " 127.0.0.1, and with the endpoints on the gateway's address; publish them there, or leave internal out."
     )
     world.remark(text % who, short_port(item), (item.host_ports, item.protocol, item.bridge))

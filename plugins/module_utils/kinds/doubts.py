@@ -29,7 +29,7 @@ def of_port(item: model.PublishedPort, world: World) -> t.Iterator[str]:
     version = item.container_ip.version
     for_the_host = item.host_ip is not None and item.host_ip.is_loopback
     if not for_the_host and not world.forwards(version):
-        yield "the host does not forward IPv%d, so nobody gets in; %s" % (version, _ADVICE)
+        yield "the host does not forward IPv%d, so no connection gets in; %s" % (version, _ADVICE)
     if item.bridge and not _leads_to(item, world):
         yield "there is no route to %s by %s; give that interface an address in its subnet" % (
             item.container_ip,
@@ -51,7 +51,7 @@ def lost_answers(item: model.PublishedPort, world: World) -> t.Iterator[str]:
         if not addresses or table in seen or (item.in_interfaces and link not in item.in_interfaces):
             continue
         text = (
-            "Clients who come in by %s for %s get no answer from these ports, unless they are in a subnet of that"
+            "Clients that come in by %s for %s get no answer from these ports, unless they are in a subnet of that"
             " interface: %%s. The rule 'from %s lookup %d' sends what the host itself answers back by %s; but answers"
             " of endpoints get the host's address after they are routed, and leave by %s. Publish the ports on another"
             " address, or have such answers marked ('Behind a second uplink' in docs/rules.md shows how)"

@@ -291,9 +291,7 @@ def _release(netns: str, world: World) -> list[operations.Operation]:
 def _refuse(item: model.EndpointService, unit: Unit, world: World) -> None:
     """Raise Conflict for a unit that cannot run in an endpoint."""
     if unit.load == "not-found":
-        raise model.Conflict(
-            "There is no unit %s on this host; install what it comes with, or mend its name." % item.unit
-        )
+        raise model.Conflict("There is no unit %s on this host; install its package, or correct its name." % item.unit)
     if unit.load == "masked":
         raise model.Conflict("Unit %s is masked; run 'systemctl unmask %s' first." % (item.unit, item.unit))
     if unit.load != "loaded":

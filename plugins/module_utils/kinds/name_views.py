@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file that says what the DNS server may answer whom. Endpoints that may know the same names share a view."""
+"""The file with the views of the DNS server: the names for each endpoint. Endpoints with the same names share one."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
 _PLACE = (marks.NFT_FAMILY, marks.NFT_TABLE)
 _OWNED = (
-    "Another program owns table %s %s, which nobody else can change; end that program, and the table goes." % _PLACE
+    "Another program owns table %s %s, so that only it can change it; end that program, and the table goes." % _PLACE
 )
 
 

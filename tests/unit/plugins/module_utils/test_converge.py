@@ -353,7 +353,7 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
     found = converge(host, [dict(networks[0], internal=True), networks[1]]).warnings
 
     assert set(found) == {
-        "Network blue is internal, so nobody from outside reaches the ports that it publishes: 8080/tcp (blue/web),"
+        "Network blue is internal, so no host outside reaches the ports that it publishes: 8080/tcp (blue/web),"
         " 81/tcp (blue/web), 83/tcp (blue/db). The host reaches them on 127.0.0.1, and with the"
         " endpoints on the gateway's address; publish them there, or leave internal out.",
         "This host does not have the address 192.0.2.99 now, and these ports are published on it: 81/tcp (blue/web).",

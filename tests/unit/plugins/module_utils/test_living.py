@@ -226,7 +226,7 @@ def test_rules_of_routing_and_a_table_local_that_somebody_has_flushed(host: Memo
 
     assert endpoint(host)["troubles"] == [
         "no rule leads to its main routing table (IPv4); ip rule add lookup main does",
-        "its table local lacks fd00:20::2, so that it answers nobody; remove the address, and run again",
+        "its table local lacks fd00:20::2, so that it gets no packets; remove the address, and run again",
     ]
 
 

@@ -29,7 +29,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memo
 PORT = {"host_port": "8080", "container_ip": "10.20.0.2"}
 PORT6 = {"host_port": "8080", "container_ip": "fd00:20::2"}
 WAY_OUT = {"source": "10.20.0.0/24"}
-NOT_IN = "the host does not forward IPv%d, so nobody gets in; turn it on with the module sysctl_forward."
+NOT_IN = "the host does not forward IPv%d, so no connection gets in; turn it on with the module sysctl_forward."
 NOT_OUT = "the host does not forward IPv4, so nothing gets out; turn it on with the module sysctl_forward."
 LOOPBACK = (
     "Port 8080/tcp (IPv4): 127.0.0.1 does not lead there without route_localnet for br-blue; turn it on with the module"
@@ -158,7 +158,7 @@ def test_a_second_uplink_whose_answers_a_rule_routes(options: dict[str, Any], wa
     host = with_two_uplinks()
     asked = {"network": "blue", "bridge": "br-blue", **options}
     expected = (
-        "Clients who come in by eth1 for 198.51.100.11 get no answer from these ports, unless they are in a subnet of"
+        "Clients that come in by eth1 for 198.51.100.11 get no answer from these ports, unless they are in a subnet of"
         " that interface: 8080/tcp (10.20.0.2), 81/tcp (10.20.0.2). The rule 'from 198.51.100.11 lookup 100' sends what"
         " the host itself answers back by eth1; but answers of endpoints get the host's address after they are routed,"
         " and leave by eth0. Publish the ports on another address, or have such answers marked ('Behind a second"

@@ -434,7 +434,7 @@ def test_a_port_on_an_internal_bridge_is_worth_a_warning_whichever_comes_first()
     host = host_with()
     policy = ask(BridgeFirewallKind(), {"bridge": "br-blue", "subnets": ["10.20.0.0/24"], "internal": True})
     told = (
-        "Network blue is internal, so nobody from outside reaches the ports that it publishes: 8080/tcp (10.20.0.2)."
+        "Network blue is internal, so no host outside reaches the ports that it publishes: 8080/tcp (10.20.0.2)."
         " The host reaches them on 127.0.0.1, and with the endpoints on the gateway's address; publish them there, or"
         " leave internal out.",
     )
