@@ -16,8 +16,8 @@ def is_left(world: World) -> bool:
     """Whether the table is there, and no unit is at work that will lift it."""
     if world.file(HOLD_PATH) is None or not world.firewall.foreign.holds_our_place():
         return False
-    names = sorted((*CALLERS, marks.AFTER_FIREWALLD)) if world.systemd() else []
-    return not any(unit.active in _AT_WORK for unit in (world.host.read_units(names) if names else {}).values())
+    names = (*CALLERS, marks.AFTER_FIREWALLD) if world.systemd() else ()
+    return not any(world.found_unit(name).active in _AT_WORK for name in names)
 
 
 def lifting(world: World) -> operations.Operation:
