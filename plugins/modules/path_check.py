@@ -27,7 +27,7 @@ options:
   from:
     description:
       - Where the packet comes from.
-      - The name of an endpoint (of its network namespace), V(host), or V(outside).
+      - The name of an endpoint (of its network namespace) or one of its aliases, V(host), or V(outside).
       - For an endpoint whose own name is V(host) or V(outside), write C(NAME.NETWORK), in O(to) as well.
     type: str
     required: true
@@ -35,6 +35,8 @@ options:
     description:
       - Where the packet goes. An address, or the name of an endpoint, for which C(NAME.NETWORK) chooses the address in
         one of its networks.
+      - Other names, such as aliases, are looked up in the hosts file of the endpoint that O(from) names, or in those of
+        all endpoints if the packet does not come from one.
       - For a published port this is an address of the host.
       - The port and the protocol may follow, as in C(192.0.2.1:443), C([2001:db8::1]:53/udp) or C(db:5432).
     type: str
