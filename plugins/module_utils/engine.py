@@ -268,7 +268,7 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[operations.Operation], 
     elif rules and plan.before == plan.after:
         from .diff import headlines
 
-        plan.before["rules of ours"] = {"needs": headlines(rules)}
+        plan.after["rules of ours"] = {"done": headlines(rules)}
     others = world.firewall.coexist(world.default_link, world.links(), world.warn)
     if others is not None:
         rules = [*others.first, *rules, *others.last]
@@ -347,16 +347,16 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[operati
     world.settled.append((kind, item, request.state))
     revision = world.revision
     steps = _ask(kind, item, request.state, world)
-    wanted = kind.wanted(item, observed, world) if request.state == "present" else None
+    wanted = shown = kind.wanted(item, observed, world) if request.state == "present" else None
     if isinstance(kind, StepKind) and observed is not None:
         if not steps and world.revision == revision:
-            wanted = observed  # as requested; or not ours, and then used or left as it is
+            wanted = shown = observed  # as requested; or not ours, and then used or left as it is
         elif steps and wanted == observed:
             from .diff import headlines
 
-            observed = dict(observed, needs=headlines(steps))  # something differs that the description does not show
+            shown = dict(observed, done=headlines(steps))  # something differs that the description does not show
     plan.before[title] = observed
-    plan.after[title] = wanted
+    plan.after[title] = shown
     returned = kind.returned(wanted) or {}
     plan.objects.append(dict(returned, state="absent" if wanted is None else "present", title=title))
     return steps

@@ -104,7 +104,7 @@ def test_move(moving: Host, old: str, new: str) -> None:
     assert done.changed == ({old, new} != {"legacy", "iptables-legacy"})
     assert predicted.data["commands"] == done.data["commands"] and predicted.diff == done.diff
     moved = [line for line in str(done.diff["after"]).splitlines() if line.startswith("packet filter: from ")]
-    assert len(moved) == done.changed and "needs" not in str(done.diff)
+    assert len(moved) == done.changed and "done" not in str(done.diff)
     assert remains(only_new, rules(host)) == ""
     again = put(host, new)
     assert (again.changed, again.commands) == (False, [])

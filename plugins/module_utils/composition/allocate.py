@@ -30,7 +30,8 @@ class Subnet:
         """Give an address to a holder; InvalidRequest if it is outside the subnet, or taken."""
         if address not in self.network:
             raise model.InvalidRequest(
-                "%s: address %s of %s is outside the subnet %s." % (self.title, address, holder, self.network)
+                "%s: address %s of %s is outside the subnet %s; give it one inside, or leave it out."
+                % (self.title, address, holder, self.network)
             )
         if not self._is_host(address):
             raise model.InvalidRequest(
@@ -38,7 +39,8 @@ class Subnet:
             )
         if address in self._holders:
             raise model.InvalidRequest(
-                "%s: address %s is used twice: by %s and %s." % (self.title, address, self._holders[address], holder)
+                "%s: address %s is used twice: by %s and %s; give one of them another, or leave it out."
+                % (self.title, address, self._holders[address], holder)
             )
         self._holders[address] = holder
 

@@ -258,8 +258,8 @@ def _refuse_double_mac(network: BridgeNetwork, endpoint: Endpoint, mac: str | No
     other = stations.setdefault(mac, endpoint.name + derived) if mac else ""
     if other and other != endpoint.name + derived:
         raise model.InvalidRequest(
-            "network %s: MAC address %s is used twice: by endpoint %s and endpoint %s%s."
-            % (network.name, mac, other, endpoint.name, derived)
+            "network %s: MAC address %s is used twice: by endpoint %s and endpoint %s%s; give one"
+            " of them another, or leave it out." % (network.name, mac, other, endpoint.name, derived)
         )
 
 

@@ -273,12 +273,15 @@ def _refuse_doubles(networks: t.Sequence[BridgeNetwork]) -> None:
     bridges: dict[str, str] = {}
     for network in networks:
         if network.name in names:
-            raise model.InvalidRequest("Network %s is in the list twice." % network.name)
+            raise model.InvalidRequest(
+                "Network %s is in the list twice; write it once, with all of its endpoints." % network.name
+            )
         names.add(network.name)
         other = bridges.setdefault(network.bridge, network.name)
         if other != network.name:
             raise model.InvalidRequest(
-                "Networks %s and %s have the same bridge %s." % (other, network.name, network.bridge)
+                "Networks %s and %s have the same bridge %s; give one of them another bridge."
+                % (other, network.name, network.bridge)
             )
         _refuse_double_endpoints(network)
     found = first_overlap((s.network, network.name) for network in networks for s in network.subnets.values())
@@ -294,7 +297,7 @@ def _refuse_double_endpoints(network: BridgeNetwork) -> None:
     names: set[str] = set()
     for endpoint in network.endpoints:
         if endpoint.name in names:
-            raise model.InvalidRequest("network %s: endpoint %s is in the list twice." % (network.name, endpoint.name))
+            raise model.InvalidRequest(_twice(network.name, endpoint.name, endpoint))
         names.add(endpoint.name)
         if endpoint.place in places:
             raise model.InvalidRequest(_twice(network.name, places[endpoint.place], endpoint))
@@ -303,8 +306,16 @@ def _refuse_double_endpoints(network: BridgeNetwork) -> None:
 
 def _twice(network: str, one: str, other: Endpoint) -> str:
     if one == other.name:
-        return "network %s: endpoint %s is in the list twice." % (network, one)
-    return "network %s: endpoints %s and %s would both live in %s." % (network, one, other.name, other.place)
+        return "network %s: endpoint %s is in the list twice; write it once, or give the other another name." % (
+            network,
+            one,
+        )
+    return "network %s: endpoints %s and %s would both live in %s; give one of them another netns or pid." % (
+        network,
+        one,
+        other.name,
+        other.place,
+    )
 
 
 def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[EndpointReport]) -> None:

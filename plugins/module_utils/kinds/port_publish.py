@@ -90,7 +90,9 @@ class PortPublishKind(engine.NetworkKind[model.PublishedPort], engine.RuleKind[m
             for other in (table.get(item), *table.clashes(item)):
                 if other is not None:
                     what = (item.host_ports, item.protocol, _asked(other), _asked(item))
-                    raise model.InvalidRequest("Host port %s/%s is requested twice: by %s and %s." % what)
+                    raise model.InvalidRequest(
+                        "Host port %s/%s is requested twice: by %s and %s; choose another for one." % what
+                    )
             table.add(item)
 
     def title(self, item: model.PublishedPort) -> str:

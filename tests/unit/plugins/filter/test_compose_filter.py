@@ -73,7 +73,7 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
             [{**BLUE, "endpoints": [*BLUE["endpoints"], {"name": "db", "publish": ["8080:81"]}]}],
             {},
             "Host port 8080/tcp is requested twice: by blue/web (8080:10.20.0.183:80/tcp) and blue/db"
-            " (8080:10.20.0.194:81/tcp).",
+            " (8080:10.20.0.194:81/tcp); choose another for one.",
         ),
         (
             [BLUE],

@@ -376,7 +376,7 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
                 )
             ],
             "Host port 8080/tcp is requested twice: by blue/ea (8080:10.20.0.2:80/tcp) and blue/eb"
-            " (8080:10.20.0.3:81/tcp).",
+            " (8080:10.20.0.3:81/tcp); choose another for one.",
         ),
         (
             [

@@ -42,7 +42,7 @@ def changes() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Each value of an object changed in turn, by itself."""
     found = [(VETH, {**VETH, "peer": {**END, key: "new"}}) for key in END]
     found += [(BRIDGE, {**BRIDGE, key: "new"}) for key in BRIDGE]
-    return [*found, ({**BRIDGE, "needs": ["write x"]}, BRIDGE), (BRIDGE, {**BRIDGE, "needs": ["write x"]})]
+    return [*found, ({**BRIDGE, "done": ["write x"]}, BRIDGE), (BRIDGE, {**BRIDGE, "done": ["write x"]})]
 
 
 @pytest.mark.parametrize(("was", "will_be"), changes())

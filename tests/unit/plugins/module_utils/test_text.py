@@ -40,8 +40,8 @@ from ansible_collections.dockerless.network.plugins.module_utils.text import to_
             "kept:\n%slast: 1\n" % "".join("  - port %d/tcp\n" % number for number in range(8080, 8088)),
         ),
         (
-            {"needs": ["add rule " + "accept " * 20 + "x"], "last": 1},
-            "needs:\n  - >-\n    add rule%s\n    %s x\nlast: 1\n" % (" accept" * 13, " ".join(["accept"] * 7)),
+            {"done": ["add rule " + "accept " * 20 + "x"], "last": 1},
+            "done:\n  - >-\n    add rule%s\n    %s x\nlast: 1\n" % (" accept" * 13, " ".join(["accept"] * 7)),
         ),
     ],
 )

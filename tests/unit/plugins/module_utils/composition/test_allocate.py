@@ -93,12 +93,27 @@ def test_a_large_subnet_is_not_walked_through() -> None:
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("10.21.0.1", "network blue: address 10.21.0.1 of web is outside the subnet 10.20.0.0/24."),
-        ("fd00::1", "network blue: address fd00::1 of web is outside the subnet 10.20.0.0/24."),
+        (
+            "10.21.0.1",
+            "network blue: address 10.21.0.1 of web is outside the subnet 10.20.0.0/24;"
+            " give it one inside, or leave it out.",
+        ),
+        (
+            "fd00::1",
+            "network blue: address fd00::1 of web is outside the subnet 10.20.0.0/24;"
+            " give it one inside, or leave it out.",
+        ),
         ("10.20.0.0", "network blue: 10.20.0.0, for web, is not a host address of 10.20.0.0/24."),
         ("10.20.0.255", "network blue: 10.20.0.255, for web, is not a host address of 10.20.0.0/24."),
-        ("10.20.0.1", "network blue: address 10.20.0.1 is used twice: by the gateway and web."),
-        ("10.20.0.9", "network blue: address 10.20.0.9 is used twice: by db and web."),
+        (
+            "10.20.0.1",
+            "network blue: address 10.20.0.1 is used twice: by the gateway and web;"
+            " give one of them another, or leave it out.",
+        ),
+        (
+            "10.20.0.9",
+            "network blue: address 10.20.0.9 is used twice: by db and web; give one of them another, or leave it out.",
+        ),
     ],
 )
 def test_an_address_that_nobody_can_have_is_refused(address: str, message: str) -> None:

@@ -85,7 +85,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([red(gateways=["fd00::1"])], "network red: gateway fd00::1 has no subnet of its family."),
         (
             [red(gateways=["10.22.0.1"])],
-            "network red: address 10.22.0.1 of the gateway is outside the subnet 10.21.0.0/24.",
+            "network red: address 10.22.0.1 of the gateway is outside the subnet 10.21.0.0/24;"
+            " give it one inside, or leave it out.",
         ),
         (
             [red(gateways=["10.21.0.255"])],
@@ -128,28 +129,38 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             [blue(web(pid=7, netns="web"))],
             "network blue: endpoint web lives in a namespace by name or by pid, not both.",
         ),
-        ([blue(web(), web())], "network blue: endpoint web is in the list twice."),
-        ([blue(web(netns="one"), web(netns="two"))], "network blue: endpoint web is in the list twice."),
+        (
+            [blue(web(), web())],
+            "network blue: endpoint web is in the list twice; write it once, or give the other another name.",
+        ),
+        (
+            [blue(web(netns="one"), web(netns="two"))],
+            "network blue: endpoint web is in the list twice; write it once, or give the other another name.",
+        ),
         (
             [blue(web(mac_address="02:00:00:00:00:01"), {"name": "db", "mac_address": "02-00-00-00-00-01"})],
-            "network blue: MAC address 02:00:00:00:00:01 is used twice: by endpoint web and endpoint db.",
+            "network blue: MAC address 02:00:00:00:00:01 is used twice: by endpoint web and endpoint db;"
+            " give one of them another, or leave it out.",
         ),
         (
             [blue(web(mac_address="02:42:0a:14:00:03"), {"name": "db", "addresses": ["10.20.0.3"]})],
             "network blue: MAC address 02:42:0a:14:00:03 is used twice: by endpoint web and endpoint db (from its"
-            " address).",
+            " address); give one of them another, or leave it out.",
         ),
         (
             [blue(web(netns="ns"), {"name": "ns"})],
-            "network blue: endpoints web and ns would both live in namespace ns.",
+            "network blue: endpoints web and ns would both live in namespace ns;"
+            " give one of them another netns or pid.",
         ),
         (
             [blue(web(pid=7), {"name": "ns", "pid": 7})],
-            "network blue: endpoints web and ns would both live in the namespace of process 7.",
+            "network blue: endpoints web and ns would both live in the namespace of process 7;"
+            " give one of them another netns or pid.",
         ),
         (
             [blue(web(addresses=["10.21.0.2"]))],
-            "network blue: address 10.21.0.2 of endpoint web is outside the subnet 10.20.0.0/29.",
+            "network blue: address 10.21.0.2 of endpoint web is outside the subnet 10.20.0.0/29;"
+            " give it one inside, or leave it out.",
         ),
         (
             [blue(web(addresses=["10.20.0.0"]))],
@@ -157,11 +168,13 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [blue(web(addresses=["10.20.0.1"]))],
-            "network blue: address 10.20.0.1 is used twice: by the gateway and endpoint web.",
+            "network blue: address 10.20.0.1 is used twice: by the gateway and endpoint web;"
+            " give one of them another, or leave it out.",
         ),
         (
             [blue(web(addresses=["10.20.0.2"]), {"name": "db", "addresses": ["10.20.0.2/29"]})],
-            "network blue: address 10.20.0.2 is used twice: by endpoint web and endpoint db.",
+            "network blue: address 10.20.0.2 is used twice: by endpoint web and endpoint db;"
+            " give one of them another, or leave it out.",
         ),
         (
             [red(endpoints=[web(addresses=["fd00::2"])])],
@@ -181,8 +194,11 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             [blue(web(interface="eth7")), red(endpoints=[web(interface="eth7")])],
             "network red: interface eth7 of endpoint web is taken by network blue.",
         ),
-        ([red(), red()], "Network red is in the list twice."),
-        ([blue(bridge="br0"), red(bridge="br0")], "Networks blue and red have the same bridge br0."),
+        ([red(), red()], "Network red is in the list twice; write it once, with all of its endpoints."),
+        (
+            [blue(bridge="br0"), red(bridge="br0")],
+            "Networks blue and red have the same bridge br0; give one of them another bridge.",
+        ),
         (
             [blue(), red(subnets=["10.20.0.0/16"])],
             "Networks blue and red overlap: 10.20.0.0/29 and 10.20.0.0/16; give one of them another subnet.",

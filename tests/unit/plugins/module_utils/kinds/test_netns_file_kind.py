@@ -104,7 +104,7 @@ def test_an_order_that_was_changed_by_hand_is_told(host: MemoryHost) -> None:
     once(host, blue())
     host.files[WEB] = "\n".join([*host.files[WEB].splitlines()[:1], *host.files[WEB].splitlines()[:0:-1]]) + "\n"
 
-    assert "write %s" % WEB in converge(host, blue()).before
+    assert "  done: [write %s]" % WEB in converge(host, blue()).after
 
 
 def test_what_somebody_else_wrote_stays(host: MemoryHost) -> None:

@@ -152,17 +152,20 @@ def test_a_port_that_cannot_be_is_refused(changes: dict[str, Any], message: str)
         (
             {},
             {"container_ip": "10.20.0.3"},
-            "Host port 8080/tcp is requested twice: by 8080:10.20.0.2:80/tcp and 8080:10.20.0.3:80/tcp.",
+            "Host port 8080/tcp is requested twice: by 8080:10.20.0.2:80/tcp and 8080:10.20.0.3:80/tcp;"
+            " choose another for one.",
         ),
         (
             {},
             {"host_ip": "192.0.2.1"},
-            "Host port 8080/tcp is requested twice: by 8080:10.20.0.2:80/tcp and 192.0.2.1:8080:10.20.0.2:80/tcp.",
+            "Host port 8080/tcp is requested twice: by 8080:10.20.0.2:80/tcp and 192.0.2.1:8080:10.20.0.2:80/tcp;"
+            " choose another for one.",
         ),
         (
             {"host_port": "8000-8100", "container_port": None},
             {},
-            "Host port 8080/tcp is requested twice: by 8000-8100:10.20.0.2:8000-8100/tcp and 8080:10.20.0.2:80/tcp.",
+            "Host port 8080/tcp is requested twice: by 8000-8100:10.20.0.2:8000-8100/tcp and 8080:10.20.0.2:80/tcp;"
+            " choose another for one.",
         ),
     ],
 )
