@@ -158,6 +158,9 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
         lo = world.links(place)["lo"]
         alias = marks.namespace_alias(item.network, item.name) if is_made_by_us(lo) else lo.alias
         steps = _loopback_steps(place, lo, replace(lo, up=True, alias=alias), world)
+        if is_made_by_us(lo):
+            steps += common.restore_rules(self.title(item), place, model.VERSIONS, world)
+            steps += common.restore_local(place, lo, world)
         return steps + common.sysctl_steps(place, item.sysctls, world)
 
     def _plan_absent(
