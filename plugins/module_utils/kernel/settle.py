@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import fcntl
+import os
 import select
 import socket
 import struct
@@ -21,7 +22,7 @@ import typing as t
 
 from . import decode, netlink, requests
 
-_RTMGRP_IPV6_ROUTE = 0x400
+_RTMGRP_LINK, _RTMGRP_IPV6_ROUTE = 0x1, 0x400
 _SIOCETHTOOL, _ETHTOOL_GLINK = 0x8946, 0x0A
 _ADDRESSES = struct.pack("=BBBBi", socket.AF_INET6, 0, 0, 0, 0)
 
@@ -30,22 +31,24 @@ def wait_for_addresses(links: t.Mapping[str, bool], seconds: float) -> None:
     """Wait until links in the namespace of the calling thread can be reached over IPv6, or until the time is over.
 
     The value of a link tells whether it also needs a link-local address, as a host that forwards asks for neighbours
-    from no other.
+    from no other. Such a bridge has a carrier by one of its ports, so these are looked at before.
     """
     with netlink.NetlinkSocket() as opened:
         if _is_ready(opened, links):
             return
         end = time.monotonic() + seconds
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as changes:
-            changes.bind((0, _RTMGRP_IPV6_ROUTE))
+            changes.bind((0, _RTMGRP_LINK | _RTMGRP_IPV6_ROUTE))
             while not _is_ready(opened, links) and time.monotonic() < end:
-                select.select([changes], [], [], max(0.0, min(0.05, end - time.monotonic())))
+                select.select([changes], [], [], max(0.0, end - time.monotonic()))
                 _drain(changes)
 
 
 def _is_ready(opened: netlink.NetlinkSocket, links: t.Mapping[str, bool]) -> bool:
+    in_order = sorted(links.items(), key=lambda link: link[1])
     try:
-        carriers = {opened.index(name): (_notice_carrier(name), asks) for name, asks in links.items()}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asker:
+            carriers = {opened.index(name): (_notice_carrier(asker, name), asks) for name, asks in in_order}
         found = opened.dump(requests.RTM_GETADDR, _ADDRESSES)
         routes = opened.dump(requests.RTM_GETROUTE, requests.routes_of(6, decode.RT_TABLE_LOCAL))
     except OSError:
@@ -53,14 +56,13 @@ def _is_ready(opened: netlink.NetlinkSocket, links: t.Mapping[str, bool]) -> boo
     return not decode.unready(found, routes, carriers)
 
 
-def _notice_carrier(link: str) -> bool:
+def _notice_carrier(asker: socket.socket, link: str) -> bool:
     """Whether a link has a carrier; the question makes the kernel (6.8 and newer) act on a change of it at once."""
     answer = array.array("B", struct.pack("=II", _ETHTOOL_GLINK, 0))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asker:
-        try:
-            fcntl.ioctl(asker, _SIOCETHTOOL, struct.pack("16sP16x", link.encode(), answer.buffer_info()[0]))
-        except OSError:
-            return False
+    try:
+        fcntl.ioctl(asker, _SIOCETHTOOL, struct.pack("16sP16x", os.fsencode(link), answer.buffer_info()[0]))
+    except OSError:
+        return False
     return bool(struct.unpack("=II", answer.tobytes())[1])
 
 

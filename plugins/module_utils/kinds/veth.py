@@ -433,11 +433,9 @@ def _plug(item: model.Veth, bridge: str, world: World) -> None:
 def _await(item: model.Veth, addresses: t.Sequence[model.Interface], world: World) -> None:
     """Plan to wait until both ends answer over IPv6; a bridge may have got its carrier by this port."""
     bridge = world.links().get(item.bridge or "")
-    awaited = [Awaited(item.peer.place, item.peer.name)]
+    awaited = [Awaited(item.peer.place, item.peer.name), Awaited(model.HOST, item.name)]
     if bridge is not None and is_ours(bridge):  # others may have theirs look for doubles of its address, for seconds
         awaited.append(Awaited(model.HOST, bridge.name, asks=True))
-    if any(address.version == 6 for address in item.addresses):
-        awaited.append(Awaited(model.HOST, item.name))
     common.await_ipv6(awaited, (*addresses, *item.addresses), world)
 
 

@@ -15,7 +15,7 @@ from tools_for_cases import HOST, addresses_of, bridge, interface, ip, link_in, 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import decode, requests
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.stack import Stack
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BY_THE_KERNEL, RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BY_THE_KERNEL, Awaited, RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import address_steps
 from ansible_collections.dockerless.network.plugins.module_utils.link_operations import (
     AddDefaultRule,
@@ -103,6 +103,22 @@ def test_what_the_kernel_makes_once_comes_back_the_same(host: Host) -> None:
     soon(lambda: shown() == whole)
     with host.lock(1):
         assert list(stack.lost_routes()) == []
+
+
+def test_a_bridge_that_is_awaited_answers_over_ipv6(host: Host) -> None:
+    """The kernel adds the routes of an address later, and notices a carrier when it has the time."""
+    stack, links = bridge(host), [(Place(netns="web"), "eth0"), (HOST, "web0"), (HOST, "br0", True)]
+    awaited = [Awaited(*link) for link in links]
+    stack.write_sysctl("net/ipv6/conf/br0/accept_dad", "0")
+    veth_pair(host, "web0", "web", "fd00:1::2/64", bridge="br0")
+    for unused in range(30):
+        stack.add_address("br0", interface("fd00:1::1/64"))
+        stack.set_link("br0", {"up": True})
+        host.wait_for_addresses(awaited)
+        found = shell("ip", "-6", "route", "show", "table", "local", "dev", "br0")
+        assert all(word in found for word in ("local fd00:1::1 ", "local fe80:", "multicast ff00::/8 ")), found
+        stack.set_link("br0", {"up": False})
+    host.wait_for_addresses([Awaited(HOST, "gone"), Awaited(Place(netns="gone"), "eth0")])
 
 
 def soon(condition: Callable[[], bool]) -> None:
