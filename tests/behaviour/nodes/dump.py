@@ -97,9 +97,11 @@ def settled(ip: list[str], keys: list[str]) -> tuple[str, list[str]]:
 def awaited(addresses: str, keys: list[str]) -> Iterator[str]:
     """The routes of the table local that IPv6 addresses have."""
     for link, text, flags in _GLOBAL.findall(addresses):
+        if "tentative" in flags:
+            continue
         own = ipaddress.ip_interface(text)
         yield f"local {own.ip} dev {link} "
-        if f"net/ipv6/conf/{link}/forwarding = 1" in keys and own.network.prefixlen < 127 and "tentative" not in flags:
+        if f"net/ipv6/conf/{link}/forwarding = 1" in keys and own.network.prefixlen < 127:
             yield f"anycast {own.network.network_address} dev {link} "
 
 
