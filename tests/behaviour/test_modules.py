@@ -464,6 +464,23 @@ def test_what_the_kernel_makes_only_once_is_repaired(host: Host, command: str) -
 
 
 @pytest.mark.once
+def test_sysctls_of_an_endpoint(host: Host) -> None:
+    """Also those of its link, which is not there when its namespace is made; what somebody changes is repaired."""
+    keys = {"net.ipv4.ip_unprivileged_port_start": 80, "net.ipv4.conf.eth0.arp_ignore": 1}
+    networks = [{**NETWORK[0], "endpoints": [{"name": "web", "sysctls": keys}]}]
+    same(host.look("bridge_network", networks=networks), host.do("bridge_network", networks=networks))
+    read = "ip netns exec web sysctl -n " + " ".join(keys)
+    assert host.run(read).split() == ["80", "1"]
+    assert not host.do("bridge_network", networks=networks).changed
+    host.run("ip netns exec web sysctl -qw net.ipv4.conf.eth0.arp_ignore=0")
+    assert host.do("bridge_network", networks=networks).changed
+    host.run("ip link delete v-blue-web")
+    same(host.look("bridge_network", networks=networks), host.do("bridge_network", networks=networks))
+    assert host.run(read).split() == ["80", "1"]
+    assert not host.do("bridge_network", networks=networks).changed
+
+
+@pytest.mark.once
 def test_a_route_for_groups_that_somebody_deletes(host: Host) -> None:
     """Without it, an endpoint hears no neighbour who asks for it over IPv6."""
     host.do("bridge_network", networks=NETWORK)
