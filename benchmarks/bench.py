@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all suites share: measurements by label, lab hosts to take them on, and the text and plots made of them."""
+"""The common part of all suites: measurements by label, lab hosts to take them on, text and plots of the results."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Measurements:
 
     @classmethod
     def read(cls, suite: str) -> Measurements | None:
-        """What was measured last."""
+        """The latest measurement."""
         path = RESULTS / f"{suite}.json"
         return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long the unit takes that makes everything again at boot, against `ip -batch` and one load of rules."""
+"""Measures the unit that restores everything at boot, against `ip -batch` and one load of rules."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module costs on its host, and how that grows: the very file that Ansible sends, run there without ssh."""
+"""Measures a module on its host as networks grow: the very file that Ansible sends, run there without ssh."""
 
 from __future__ import annotations
 

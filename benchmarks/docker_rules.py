@@ -53,7 +53,7 @@ def _nat(bridge: str, subnet: str, ports: Sequence[Published]) -> list[str]:
 
 
 def _filter(bridge: str, ports: Sequence[Published]) -> list[str]:
-    """What lets a port in is inserted, so the last one that was published comes first."""
+    """Rules that let a port in are inserted, so the one that was published last comes first."""
     chains = ("DOCKER-USER", "DOCKER-FORWARD", "DOCKER-CT", "DOCKER-INTERNAL", "DOCKER-BRIDGE", "DOCKER")
     return [
         *(f":{chain} - [0:0]" for chain in chains),

@@ -77,7 +77,7 @@ def _prepare(lab: Lab, size: int, command: str) -> None:
 
 
 def _run(lab: Lab, setting: Setting, size: int) -> dict[str, float]:
-    """What a play costs on this many hosts; a failure ends the benchmark."""
+    """Measures a play on this many hosts; a failure ends the benchmark."""
     variables = {
         "target": [f"h{number}" for number in range(1, size + 1)],
         "pings": 1,

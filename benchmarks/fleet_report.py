@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the suite `fleet` found: tables, a plot, and what they say."""
+"""The results of the suite `fleet`: tables, a plot, and conclusions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _lines(found: Measurements) -> Iterator[tuple[Setting, str, str]]:
 
 
 def _sizes(found: Measurements) -> list[int]:
-    """How many hosts there were."""
+    """The numbers of hosts."""
     return sorted({int(label.split()[1]) for label in found.values})
 
 
@@ -84,7 +84,7 @@ def _plot(found: Measurements) -> Plot:
 
 
 def _sentences(found: Measurements) -> Iterator[str]:
-    """What limits it, and what to set."""
+    """The bottleneck, and the settings to change."""
     most = _sizes(found)[-1]
     yield "\n".join(f"* {line}" for line in [*_limits(found, most), *_advice(found, most)])
     if "mitogen" in found.facts:

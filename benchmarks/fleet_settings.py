@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the suite `fleet` compares."""
+"""The variants that the suite `fleet` compares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENDPOINTS = 10
 
 @dataclass(frozen=True)
 class Setting:
-    """How ansible-playbook is told to go about it; `play` is what it runs, `sizes` on how many hosts.
+    """The settings of ansible-playbook; `play` is the play to run, `sizes` are the numbers of hosts.
 
     Hosts `wait` that many seconds at the beginning of each session of ssh, as far or slow ones do.
     """

@@ -52,7 +52,7 @@ def end_orphans() -> None:
 
 
 def parents() -> dict[int, int]:
-    """Who is whose child."""
+    """The parent of each process."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

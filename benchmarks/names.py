@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What names add to a run, in files and with DNS servers in endpoints, and how long a look-up takes."""
+"""Measures what names add to a run, in files and with DNS servers in endpoints, and how long a look-up takes."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Clock:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """What the main thread does in here; others work while it waits."""
+        """Counts the main thread only; the other threads work while it waits."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -108,7 +108,7 @@ class Finder(importlib.abc.MetaPathFinder):
         self._clock = clock
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        """What the first of them finds."""
+        """Ask all other finders, and time the loader of the one that knows the module."""
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)
             if spec is not None:

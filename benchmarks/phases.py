@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the time of a run goes: on the host by phases of the module, on the controller as a whole."""
+"""Measures where the time of a run goes: on the host by phases of the module, on the controller as a whole."""
 
 from __future__ import annotations
 

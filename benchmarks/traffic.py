@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What rules cost the packets that pass a host: those of its network, and those that do not concern it."""
+"""Measures what rules cost the packets that pass a host: those of its networks, and those that do not concern it."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _plot(found: Measurements, names: list[str], sizes: list[Size], x: str, way:
 
 
 def _all_sizes(found: Measurements, names: list[str], measure: str) -> str:
-    """What there is without rules, and how much of its speed is left."""
+    """The speed without rules, and the part of it that is left."""
     rows = []
     for way, title in WAYS.items():
         for name in names:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is measured on a way: the time of a new connection, small packets a second, a stream.
+"""The measurements on one route: the time of a new connection, small packets a second, a stream.
 
 A veth hands a packet on to the next namespace on the processor that sends it. So one thread that has sockets on both
 sides needs no scheduler, and what it measures is the work of the kernel.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who is who: the nodes' names, addresses, interfaces and MAC addresses. Pure data."""
+"""The nodes' names, addresses, interfaces and MAC addresses. Pure data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ ON_SECOND_UPLINK = ("h1", NEIGHBOUR2)
 
 @dataclass
 class Config:
-    """What a lab was asked to be; `up` may grow it."""
+    """The description of a lab; `up` may extend it."""
 
     hosts: int = 0
     uplink: bool = False

@@ -99,7 +99,7 @@ def _program(name: str) -> str:
 
 
 def _default_directory(door: Door, pid: int) -> str:
-    """Where we are, for the nodes that see the machine's files; root's home in a host."""
+    """The working directory, for the nodes that see the machine's files; root's home in a host."""
     if door.node not in (CONTROLLER, SWITCH):
         return "/root"
     here = os.getcwd()

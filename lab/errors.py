@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the lab raises: one clear sentence per mistake."""
+"""The errors of the lab: one clear sentence for each mistake."""
 
 from __future__ import annotations
 

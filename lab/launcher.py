@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a process with several threads, such as pytest, starts commands in nodes, and what becomes of them."""
+"""Starts commands in nodes for a process with several threads, such as pytest, and watches them."""
 
 from __future__ import annotations
 

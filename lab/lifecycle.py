@@ -46,7 +46,7 @@ _KILL_TIMEOUT = 10.0
 
 @dataclass
 class Started:
-    """What an `up` did. `owner` is the life line of a lab that ends with us (None: it stays)."""
+    """The result of an `up`. `owner` is the life line of a lab that ends with this process (None: the lab stays)."""
 
     nodes: list[str]
     started: list[str]

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def visit(fd: int, function: Callable[[], T]) -> T:
-    """What ``function`` returns or raises in the namespace of ``fd``; sockets and programs that it makes stay there."""
+    """Call ``function`` in the namespace of ``fd``; sockets and programs that it makes stay there."""
     results: list[T] = []
     errors: list[BaseException] = []
 

@@ -70,7 +70,7 @@ class HostRoot:
         return self.root + absolute
 
     def lay(self) -> None:
-        """What is kept over a reboot: /usr, /etc and /var over the machine's, /root, /home and so on from nothing."""
+        """The files that survive a reboot: /usr, /etc and /var above the machine's, /root, /home and so on new."""
         for name in ("", *EMPTY, *(d.lstrip("/") for d in OVERLAID)):
             os.makedirs(f"{self.root}/{name}", exist_ok=True)
         os.chmod(self.path("/root"), 0o700)
@@ -92,7 +92,7 @@ class HostRoot:
             overlay(directory, self.base, target)
 
     def power_on(self, binds: Sequence[str], with_cgroups: bool) -> None:
-        """What begins anew at each boot."""
+        """Mount empty folders, as after a boot."""
         tmpfs(self.path("/run"))
         tmpfs(self.path("/tmp"), "1777")
         tmpfs(self.path("/var/tmp"), "1777")

@@ -83,7 +83,7 @@ def answer(names: str, *ports: str) -> int:
 
 
 def inside(name: str, *arguments: str) -> str:
-    """What this program says in an endpoint."""
+    """The output of this program in an endpoint."""
     command = ["ip", "netns", "exec", name, sys.executable, __file__, *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
 

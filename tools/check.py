@@ -148,7 +148,7 @@ class Runner:
 
 
 def processor(used: Path) -> str:
-    """What the part cost wherever it runs: on a machine that does other things as well it only takes longer."""
+    """The cost of the part itself: on a machine that is busy with other work it only takes longer."""
     return f", {float(used.read_text()):.1f} s of CPU" if used.exists() else ""
 
 

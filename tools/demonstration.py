@@ -28,7 +28,7 @@ NETWORKS = "tools/demo.yml"
 
 
 class DemoError(Exception):
-    """What went wrong, for the user."""
+    """The error, for the user."""
 
 
 class Demo:
@@ -97,7 +97,7 @@ class Demo:
         self._show(proof.compare(self._before, proof.traces(self._lab, HOSTS)))
 
     def explain(self) -> None:
-        """How to go on with the hosts that are left up."""
+        """The instructions for the hosts that are left up."""
         state = self._lab.state
         lab = f"LAB_NAME={state.name}" + ("" if state.base == DEFAULT_BASE else f" LAB_STATE={state.base}")
         h1 = self._lab.node("h1").lan4

@@ -31,7 +31,7 @@ _BESIDE_ANSIBLE = ("tests/unit", *(f"--ignore=tests/unit/{place}" for place in _
 # What is tested once takes longest, so it is more than one part; `once` has the files that none of these names.
 _OF_ONCE = {
     # whole networks in bare namespaces: a world of another part would find their processes, which are the machine's
-    "once-engine": ("faults", "identity", "path_check", "proof", "protections"),
+    "once-engine": ("counters", "faults", "identity", "path_check", "proof", "protections"),
     # playbooks
     "once-plays": ("backends", "cases_hosts", "check_mode", "inside", "projects", "role_life"),
 }

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where things are in this checkout, and which Pythons this machine has."""
+"""The places in this checkout, and the Pythons of this machine."""
 
 from __future__ import annotations
 

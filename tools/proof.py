@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the demo proves: by packets that the networks of demo.yml are right, and in the end that nothing is left."""
+"""The proof of the demo: packets show that the networks of demo.yml are right, and that nothing is left in the end."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ Traces = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def traces(lab: Lab, hosts: Sequence[str]) -> Traces:
-    """What is on each host of all that the collection could leave behind."""
+    """The state of a host, as far as the collection could change it."""
 
     def look(host: str, command: str) -> Sequence[str]:
         return sorted(lab.run(host, command, check=False).stdout.splitlines())

@@ -71,15 +71,15 @@ SETS = {
 
 
 class SetupError(Exception):
-    """What is missing and what to do, in one sentence."""
+    """The missing parts and the remedy, in one sentence."""
 
 
 def main() -> int:
     # A stopped run still removes the policy-rc.d that it has put on the machine.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     packages, venvs = SETS[sys.argv[1] if sys.argv[1:] else "test"]
-    VENVS.mkdir(exist_ok=True)
     try:
+        make_folder()
         with _lock(VENVS / ".lock"):
             install_packages(missing_packages(packages))
             make_venvs(venvs)
@@ -131,7 +131,7 @@ def install_packages(packages: list[str]) -> None:
 
 
 def _keep_off(units: list[str]) -> None:
-    """What the tests run inside lab hosts must not run on this machine after its next boot."""
+    """Keeps units that tests start inside lab hosts from starting on this machine at its next boot."""
     if units and shutil.which("systemctl"):
         _run(["systemctl", "disable", "--quiet", *units], check=False)
 
@@ -155,6 +155,13 @@ def _no_daemons() -> Iterator[None]:
 
 
 # ---- virtual environments ----
+
+
+def make_folder() -> None:
+    """The folder of the environments, which may be that of another checkout, by a link."""
+    if VENVS.is_symlink() and not VENVS.exists():
+        raise SetupError(f"{VENVS} is a link to {VENVS.readlink()}, which is not there; remove the link")
+    VENVS.mkdir(exist_ok=True)
 
 
 def make_venvs(venvs: Sequence[Venv]) -> None:

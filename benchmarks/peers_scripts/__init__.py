@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs on the lab hosts for the suite `peers`; needs nothing but the machine's Python."""
+"""The programs that run on lab hosts for the suite `peers`; they need nothing but the machine's Python."""

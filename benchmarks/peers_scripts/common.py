@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each peer can do, and the network that all of them make."""
+"""The interface of a peer, and the network that all of them make."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Peer:
     """A network of endpoints e1, e2, ..., each with port 80 published as 8000 and its number."""
 
     def version(self) -> str:
-        """What is measured."""
+        """The step that is measured."""
         raise NotImplementedError
 
     def prepare(self, verb: str, number: int) -> None:
-        """What is no work on the network; outside the clock."""
+        """Does what is not part of the network; outside the clock."""
 
     def up(self, number: int) -> None:
         """A network of so many endpoints, where there is none."""
@@ -44,7 +44,7 @@ class Peer:
         raise NotImplementedError
 
     def finish(self, verb: str, number: int) -> None:
-        """What is left to do outside the clock."""
+        """The rest of the work, outside the clock."""
 
 
 def address(place: int) -> ipaddress.IPv4Address:

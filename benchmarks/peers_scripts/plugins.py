@@ -60,7 +60,7 @@ class Cni(Plugins):
         return f"CNI plugins {package('containernetworking-plugins')}"
 
     def add(self, number: int) -> None:
-        """What a plugin answers is told to the next one."""
+        """The answer of each plugin is passed on to the next one."""
         result: Any = None
         for name in self.names:
             answer = self._call("ADD", name, number, result)

@@ -227,7 +227,7 @@ class BecomeModule(BecomeBase):
         return root
 
     def _command_inside(self, cmd: str, executable: str) -> str:
-        """What root runs. Without `exec`, as Ansible may append to it."""
+        """The command that root runs. Without `exec`, as Ansible may append to it."""
         netns, user = self._netns(), str(self.get_option("become_user"))
         there = '[ "$(stat -f -c %%t /run/netns/%s 2>/dev/null)" = %s ]' % (netns, NSFS)
         steps = [_or_fail(there, NO_NAMESPACE % netns)]

@@ -131,7 +131,7 @@ def _check(wanted: Objects) -> None:
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """The filters of this file, for Ansible."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """The filters by name."""

@@ -63,7 +63,7 @@ def path(found: t.Mapping[str, t.Any], host: str = "") -> list[str]:
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """The filters of this file, for Ansible."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """The filters by name."""

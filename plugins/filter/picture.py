@@ -67,7 +67,7 @@ def picture(info: t.Mapping[str, t.Any], host: str = "") -> list[str]:
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """The filters of this file, for Ansible."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """The filters by name."""

@@ -109,7 +109,7 @@ TAKEN = "%s: host %s: endpoint %s is left out, as there is a host %s already, wh
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable):
-    """What Ansible asks for."""
+    """The inventory plugin, for Ansible."""
 
     NAME = "dockerless.network.endpoints"
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How dockerless-network.service runs the engine, without Ansible and without a controller.
+"""Runs the engine for dockerless-network.service, without Ansible and without a controller.
 
 It makes what the last run has kept. If one network cannot be made as the host is now, the others are still made.
 """
@@ -18,7 +18,8 @@ from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .kernel.host import Host
 from .kernel.programs import call, find
-from .kinds.boot_record import WAITS, BootRecord, Unusable, label_of, parse
+from .kinds.boot_hold import is_left, lifting
+from .kinds.boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse
 from .kinds.forward_record import KEPT, load
 from .kinds.registry import ROWS
 from .world import World
@@ -27,11 +28,11 @@ _FAILURES = (model.InvalidRequest, model.Conflict, engine.StepFailed, HostError,
 # Another run may be making a thousand endpoints.
 _LOCK_SECONDS = 600
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_FORWARDING = "sysctl_forward"
+_FORWARDING, _PORT = "sysctl_forward", "port_publish"
 
 
 def main() -> t.NoReturn:
-    """What the unit runs; the exit code is 0 if everything could be made."""
+    """The main function of the unit; the exit code is 0 if everything could be made."""
     try:
         with Host(_run_tool) as host, host.lock(_LOCK_SECONDS, marks.BOOT_UNIT):
             text = host.read_file(marks.BOOT_OBJECTS)
@@ -53,9 +54,12 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
     there, waiting = _split(record, host)
     lines = []
     if waiting:
-        lines.append("Waiting for other programs, or for their processes: %s." % model.enumerate_few(waiting))
+        titles = [title for unused, title in waiting]
+        lines.append("Waiting for other programs, or for their processes: %s." % model.enumerate_few(titles))
+    # the rules as they were, which the unit loads first, have those of these ports as well
+    closed = [options for (kind, unused), options in waiting.items() if kind == _PORT]
     try:
-        return [*_make(there, World(host, session())), *lines], ""
+        return [*_make(there, closed, World(host, session())), *lines], ""
     except _FAILURES as error:
         groups = _by_network(there)
         if len(groups) < 2:
@@ -63,20 +67,29 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
     troubles = []
     for group in groups:
         try:
-            lines = [*_make(group, World(host, session())), *lines]
+            lines = [*_make(group, closed, World(host, session())), *lines]
         except _FAILURES as error:
             troubles.append(str(error))
     return lines, "\n".join(troubles)
 
 
-def _make(there: t.Mapping[tuple[str, str], arguments.Options], world: World) -> list[str]:
+def _make(there: Objects, closed: t.Sequence[arguments.Options], world: World) -> list[str]:
     """One run of the engine; returns a line about it."""
     world.restoring = True
-    outcome = engine.run(_requests(there, world), world)
-    return ["%d objects, %d commands." % (len(outcome.objects), len(outcome.commands))]
+    if is_left(world):
+        world.afterwards.append(lifting(world))
+    requests = _requests(there, world)
+    outcome = engine.run([*_closing(closed), *requests], world)
+    return ["%d objects, %d commands." % (len(requests), len(outcome.commands))]
 
 
-def _requests(there: t.Mapping[tuple[str, str], arguments.Options], world: World) -> list[engine.AnyRequest]:
+def _closing(ports: t.Sequence[arguments.Options]) -> list[engine.AnyRequest]:
+    """The requests to close ports."""
+    kinds = [row.load() for row in ROWS if row.name == _PORT and ports]
+    return [engine.Request(kind, kind.parse(options), "absent") for kind in kinds for options in ports]
+
+
+def _requests(there: Objects, world: World) -> list[engine.AnyRequest]:
     found: list[engine.AnyRequest] = []
     for row in ROWS:
         wanted = [options for (kind, unused), options in there.items() if kind == row.name]
@@ -100,15 +113,15 @@ def _forwarding(
     return engine.Request(kind, kind.parse(options))
 
 
-def _split(record: BootRecord, host: Host) -> tuple[dict[tuple[str, str], arguments.Options], list[str]]:
-    """The objects that can be made as the host is now, and the titles of those that have to wait."""
+def _split(record: BootRecord, host: Host) -> tuple[Objects, Objects]:
+    """The objects that can be made as the host is now, and those that have to wait."""
     needs = _Needs(record, host)
     there = {key: options for key, options in record.objects.items() if needs.met(key[0], options)}
-    return there, [title for kind, title in record.objects if (kind, title) not in there]
+    return there, {key: options for key, options in record.objects.items() if key not in there}
 
 
 class _Needs:
-    """What objects need of others. If this is not a boot, the process that an object waits for may be there."""
+    """Checks whether an object has what it needs of others. Except at boot, the process that it waits for may exist."""
 
     def __init__(self, record: BootRecord, host: Host) -> None:
         objects = record.objects.items()
@@ -128,12 +141,12 @@ class _Needs:
             return True
         if kind == "netns":
             return options["name"] in self._namespaces
-        return options["container_ip"] in self._addresses if kind == "port_publish" else options["name"] in self._links
+        return options["container_ip"] in self._addresses if kind == _PORT else options["name"] in self._links
 
 
-def _by_network(there: t.Mapping[tuple[str, str], arguments.Options]) -> list[dict[tuple[str, str], arguments.Options]]:
+def _by_network(there: Objects) -> list[Objects]:
     """The same objects in a group for each network. Forwarding comes last, when the rules are there."""
-    groups: dict[str, dict[tuple[str, str], arguments.Options]] = {}
+    groups: dict[str, Objects] = {}
     for key, options in there.items():
         groups.setdefault("forwarding" if key[0] == _FORWARDING else "network " + label_of(options), {})[key] = options
     return [groups[name] for name in sorted(groups, key=lambda name: (name == "forwarding", name))]

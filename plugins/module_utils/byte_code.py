@@ -99,7 +99,7 @@ def _from_host(path: str) -> Entries:
 
 
 def open_folder(path: str) -> int:
-    """A descriptor of the folder; OSError if there is none, or if anybody but root may have put something there."""
+    """A descriptor of the folder; OSError if there is none, or if a user other than root may have written to it."""
     top, parent, last = path.rsplit("/", 2)
     folder = os.open(top, _IN_A_FOLDER | os.O_DIRECTORY)
     for name, forbidden in ((".", 0o022), (parent, 0o022), (last, 0o077)):

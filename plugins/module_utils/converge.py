@@ -58,11 +58,14 @@ def _at_boot(
     networks: t.Sequence[arguments.Options], scope: Scope, option: object, world: World
 ) -> t.Sequence[engine.AnyRequest]:
     """The request to keep everything for the next boot, or to remove what an earlier run kept."""
-    wanted = _is_kept(option, world)
-    if not wanted and all(world.file(path) is None for path in (marks.UNITS + marks.BOOT_UNIT, marks.BOOT_OBJECTS)):
+    there = any(world.file(path) is not None for path in (marks.UNITS + marks.BOOT_UNIT, marks.BOOT_OBJECTS))
+    wanted = there if scope.rest else _is_kept(option, world)
+    if not wanted and not there:
         return ()
     from .kinds.boot import Boot, BootKind
 
+    if scope.rest:  # a list whose other objects are kept by the modules that make them
+        return (engine.Request(BootKind(), Boot()),)
     is_whole = scope.goes(read_names(networks))
     return (engine.Request(BootKind(), Boot(wanted, is_whole, writes_program=True)),)
 
@@ -109,7 +112,7 @@ class _Around(Surroundings):
         return self._world.look_file(path) or ""
 
     def hostname(self) -> str:
-        return self._world.host.hostname()
+        return self._world.hostname()
 
     def reserved_ports(self) -> str:
         return self._world.sysctl(model.HOST, model.RESERVED_PORTS) or ""

@@ -73,7 +73,7 @@ class Kind(t.Generic[Item]):
         """Raise InvalidRequest when wanted items contradict one another."""
 
     def title(self, item: Item) -> str:
-        """What a person calls the object."""
+        """The object in words, for messages."""
         raise NotImplementedError
 
     def claim(self, item: Item, state: str, claims: Claims) -> None:
@@ -106,7 +106,7 @@ class Kind(t.Generic[Item]):
         """Warn of what a wanted object cannot do. Called when everything of this run is planned."""
 
     def stored(self, item: Item, world: World) -> Stored | None:
-        """How to keep a wanted object so that it can be made again at boot; None when it is in files anyway."""
+        """The options by which a wanted object can be made again at boot; None if it is in files anyway."""
         return None
 
     def unchanged(self, item: Item, world: World) -> Description:
@@ -168,7 +168,7 @@ class NetworkKind(Kind[OfNetwork]):
 
 @dataclass(frozen=True)
 class Request(t.Generic[Item]):
-    """One object that somebody asks for, or wants gone."""
+    """One object that is requested, or that is to be removed."""
 
     kind: Kind[Item]
     item: Item
@@ -269,7 +269,7 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[operations.Operation], 
         from .diff import headlines
 
         plan.before["rules of ours"] = {"needs": headlines(rules)}
-    others = world.firewall.coexist(world.host, world.links(), world.warn)
+    others = world.firewall.coexist(world.default_link, world.links(), world.warn)
     if others is not None:
         rules = [*others.first, *rules, *others.last]
         plan.before.update(others.before)

@@ -35,7 +35,7 @@ _PACKAGES = {"firewall-cmd": "firewalld"}
 
 
 class Look(t.NamedTuple):
-    """What a module gets that only looks at the host."""
+    """The tools of a module that only reads the host."""
 
     host: Host
     run: Runner
@@ -172,8 +172,19 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
         """Our own message about an option comes before the one of Ansible."""
-        super().fail_json(msg=self.refusal or msg, **kwargs)
+        super().fail_json(msg=self._worded(self.refusal or msg), **kwargs)
         raise AssertionError("fail_json() has returned")
+
+    def warn(self, warning: str, **kwargs: t.Any) -> None:
+        super().warn(self._worded(warning), **kwargs)
+
+    def _worded(self, text: str) -> str:
+        """A message in the words of whoever reads it."""
+        if not self.params.get("for_role"):
+            return text
+        from .role_words import in_words_of_the_role
+
+        return in_words_of_the_role(text)
 
 
 @contextlib.contextmanager

@@ -1,16 +1,21 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of ours is on a host: the report, to which each kind of object adds its part."""
+"""Puts together the report on a host, to which each kind of object adds its part."""
 
 from __future__ import annotations
 
-from . import model
+from . import marks, model
 from .firewall.session import FirewallSession
 from .kinds.registry import ROWS
 from .records import replace
 from .report import HostReport
 from .world import World
+
+_HELD = (
+    "table %s %s keeps out what is new while our rules of iptables are missing; if it stays, bring them back:"
+    " systemctl reload %s" % (marks.NFT_FAMILY, marks.NFT_HOLD, marks.BOOT_UNIT)
+)
 
 
 def gather(world: World) -> HostReport:
@@ -35,14 +40,16 @@ def _uplinks(world: World) -> dict[int, str]:
 
 
 def _uplink_addresses(world: World) -> tuple[model.Interface, ...]:
-    """What others reach this host by."""
+    """The addresses by which others reach this host."""
     links = (world.links().get(name) for name in dict.fromkeys(_uplinks(world).values()))
     return tuple(address for link in links if link is not None for address in link.addresses)
 
 
 def _foreign(session: FirewallSession, world: World) -> list[str]:
     """Rules of others that override ours, or may."""
-    found = session.obstacles(world.host, world.links()) if session.is_open else []
+    found = session.obstacles(world.default_link, world.links()) if session.is_open else []
+    if session.foreign.holds_our_place():
+        found.append(_HELD)
     if session.is_open and session.current.ports and world.ways_of_answers():
         from .kinds.doubts import lost_by_port
 

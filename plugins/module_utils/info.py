@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What network_info returns: the report on a host, in the words of the modules' options.
+"""Spells the report on a host in the words of the modules' options; network_info returns it.
 
 Many calls find nothing of ours on the host, so the code that describes an object is imported when there is one.
 """
@@ -47,7 +47,7 @@ def _at_boot(world: World, report: HostReport) -> str:
 
 
 def _surroundings(world: World) -> Facts:
-    """What the composition must avoid when it chooses ports and subnets."""
+    """The ports and subnets that the composition must avoid."""
     listeners = [found for protocol in model.PROTOCOLS for found in world.listening(protocol, 1, 65535)]
     return {
         "listening": [

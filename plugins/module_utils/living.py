@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lives in the endpoints of a report: processes, listeners behind published ports, and the present routes.
+"""The life in the endpoints of a report: processes, listeners behind published ports, and the present routes.
 
 It also counts packets that were dropped on the way there. Only network_info uses it, not a run that makes networks.
 """
@@ -109,7 +109,7 @@ def _with_servers(report: HostReport, world: World) -> HostReport:
 
 
 def _trouble(item: ServiceReport) -> str:
-    """What is wrong with a unit, as a clause; empty when nothing is."""
+    """The trouble with a unit, as a clause; empty if there is none."""
     if item.stale:
         text = "%s runs in a namespace that is not %s any more; run the playbook, or systemctl restart %s"
         return text % (item.unit, item.netns, item.unit)
@@ -143,7 +143,8 @@ def _named(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> En
 def _lost_name(place: model.Place, world: World) -> list[str]:
     """The trouble of a namespace of ours that has lost its name, and that only its processes keep alive."""
     lost = {} if place.netns is not None else world.all_lost()
-    return ["it was namespace %s" % name for name, places in lost.items() if name and place in places]
+    names = [name for name, places in lost.items() if name and place in places]
+    return ["it was namespace %s; run the playbook to give it that name back" % name for name in names]
 
 
 def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:
@@ -173,7 +174,7 @@ def _listeners(world: World, report: HostReport) -> _Heard:
                 wanted.setdefault(tuple(protocols), []).append(endpoint.place)
     found: dict[model.Place, t.Mapping[str, t.Sequence[model.Listener]]] = {}
     for names, places in wanted.items():
-        found.update(world.host.listeners_in(places, names))
+        found.update(world.listeners_in(places, names))
     return found
 
 
@@ -241,14 +242,14 @@ class _Ways:
         """Routes of others that attract packets for its subnets, and in a namespace of ours any route of others."""
         from .kinds.ways import hiding
 
-        walls = [entry for entry in self._world.host.stack(place).barriers() if entry.route.to.prefixlen]
+        walls = [entry for entry in self._world.barriers(place) if entry.route.to.prefixlen]
         found = hiding(endpoint.interface or "", endpoint.addresses, [*routes, *walls])
         if self._world.owns(place) and place not in self._looked:
             found += [entry for entry in [*routes, *walls] if entry not in found and _is_strange(entry)]
         self._looked.add(place)
         for entry in found:
             way = "is %s" % entry.kind if entry.kind else "goes%s by %s" % (via_of(entry.route), entry.link)
-            yield "%s %s, by a route of somebody else" % (entry.route.to, way)
+            yield "%s %s, by a route that is not ours" % (entry.route.to, way)
 
     def _default(self, place: model.Place, version: int, routes: t.Sequence[state.RouteEntry]) -> t.Iterator[str]:
         gateways = self._gateways.get((place, version))
@@ -270,7 +271,7 @@ def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[model.Ad
 
 
 def _is_strange(entry: state.RouteEntry) -> bool:
-    """Whether somebody else made a route, and it is not a default route."""
+    """Whether others made a route, and it is not a default route."""
     return bool(entry.route.to.prefixlen) and entry.protocol not in (
         marks.ROUTE_PROTOCOL,
         state.BY_THE_KERNEL,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the collection recognises on a host what it made: the one place for all names and numbers that are stored there.
+"""The marks by which the collection recognises its objects on a host: all names and numbers that are stored there.
 
 There is no database. Change one of these, and what an earlier release made is no longer recognised.
 """
@@ -33,8 +33,8 @@ NFT_FAMILY = "inet"
 NFT_TABLE = "dockerless"
 CHAIN_PREFIX = "DLN-"
 
-# A table that keeps ports and networks closed for the moment in which rules of iptables are missing.
-NFT_HOLD = "inet dockerless_hold"
+# Another one, which keeps ports and networks closed for the moment in which rules of iptables are missing.
+NFT_HOLD = "dockerless_hold"
 
 # What path_check makes to send or watch a packet, each with the PID behind it: a table and a link. They go when the
 # module ends. The kernel also removes a table with the socket of its owner, and a link with its namespace.
@@ -78,8 +78,8 @@ BOOT_DROP_IN = "dockerless-network-rules.conf"
 # Tells of reloads of firewalld: a path that systemd watches, and what it starts then.
 FIREWALLD_WATCH = "dockerless-network-firewalld.path"
 AFTER_FIREWALLD = "dockerless-network-firewalld.service"
-# What keeps systemd-networkd from our links: the first file that matches a link is the one for it. And what keeps
-# NetworkManager: it comes behind the files of others, as one that begins the list of links anew would take ours out.
+# The file that keeps systemd-networkd from our links comes first: the first file that matches a link applies to it. The
+# one for NetworkManager comes last: a later file that begins the list of links anew would take ours out.
 UNMANAGED = "/etc/systemd/network/00-dockerless.network"
 UNMANAGED_BY_NM = "/etc/NetworkManager/conf.d/zz-dockerless.network.conf"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.
@@ -95,6 +95,11 @@ def file_mark(what: str, noted: str = "") -> str:
 def is_marked(text: str) -> bool:
     """Whether a file is one of ours."""
     return text.startswith("# %s: " % COLLECTION)
+
+
+def is_ours_in_nft(family: str, table: str) -> bool:
+    """Whether a table of nftables is one of ours."""
+    return family == NFT_FAMILY and table in (NFT_TABLE, NFT_HOLD)
 
 
 def label(network: str, project: str = model.DEFAULT_PROJECT) -> str:
@@ -147,8 +152,13 @@ def endpoint_unit(netns: str) -> str:
 
 
 def drop_in(unit: str) -> str:
-    """Where our drop-in for a unit is."""
+    """The path of our drop-in for a unit."""
     return "%s%s.d/%s" % (UNITS, unit, DROP_IN)
+
+
+def enabled_by(unit: str) -> str:
+    """The path of the link by which a unit of ours starts at boot."""
+    return "%smulti-user.target.wants/%s" % (UNITS, unit)
 
 
 def service_mark(unit: str, netns: str, noted: str) -> str:

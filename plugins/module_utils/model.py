@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the collection manages, as data: no I/O, no kernel, no rule text.
+"""The objects that the collection manages, as data: no I/O, no kernel, no rule text.
 
 Every object is frozen and hashable; two objects are equal when they ask for the same state of the host.
 A value of ``None`` means "not ours to decide": it is neither set nor compared.
@@ -134,7 +134,7 @@ NAME_SERVER = ipaddress.IPv4Address("127.0.0.53")
 
 @dataclass(frozen=True)
 class NameView:
-    """What the DNS server of an endpoint knows: the names that the endpoint shares a network with."""
+    """The names that the DNS server of an endpoint knows: those of all endpoints that share a network with it."""
 
     netns: str
     entries: tuple[NameEntry, ...] = ()
@@ -257,7 +257,7 @@ class Masquerade:
 
     @property
     def key(self) -> tuple[Network, OutInterface]:
-        """What identifies it: everything else can be changed in place."""
+        """The fields that identify it; everything else can be changed in place."""
         return (self.source, self.out)
 
     @property
@@ -307,7 +307,7 @@ class PublishedPort:
 
     @property
     def key(self) -> tuple[int, Address | None, str, PortRange]:
-        """What identifies it: everything else can be changed in place."""
+        """The fields that identify it; everything else can be changed in place."""
         return (self.container_ip.version, self.host_ip, self.protocol, self.host_ports)
 
     @property
@@ -357,7 +357,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class BridgePolicy:
-    """Who may talk to whom over a bridge."""
+    """The policy of a bridge: which traffic is allowed over it."""
 
     bridge: str
     subnets: tuple[Network, ...] = ()
@@ -382,7 +382,7 @@ class BridgePolicy:
 
     @property
     def networks(self) -> tuple[Network, ...]:
-        """All networks that it opens to somebody."""
+        """All networks that it opens to others."""
         return self.subnets + tuple(flow.to for flow in self.allow)
 
 
@@ -493,3 +493,9 @@ def bracketed(address: Address) -> str:
 def enumerate_few(names: t.Sequence[str], most: int = 5) -> str:
     """Names for a sentence; beyond ``most`` names, the number of the others."""
     return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")
+
+
+def first_few(lines: t.Sequence[str], most: int) -> list[str]:
+    """The lines, or the first of them and how many more there are."""
+    more = len(lines) - most
+    return list(lines) if more <= 0 else [*lines[:most], "and %d more" % more]

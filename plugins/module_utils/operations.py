@@ -57,7 +57,7 @@ class Operation:
         raise NotImplementedError
 
     def headlines(self) -> list[str]:
-        """What it does, for a person who reads a diff: the first line of each command."""
+        """The operation as a line of a diff: the first line of each command."""
         return [command.partition("\n")[0] for command in self.commands()]
 
     def undo(self) -> list[Operation]:

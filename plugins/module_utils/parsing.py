@@ -65,7 +65,7 @@ def is_name(value: object) -> bool:
 
 
 def kind_of(value: object) -> str:
-    """What a value is, in YAML's words."""
+    """The type of a value, in YAML's words."""
     if isinstance(value, bool):
         return "the boolean %s" % str(value).lower()
     if isinstance(value, (int, float)):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which network namespace is which.
+"""Tells network namespaces apart.
 
 A namespace may have several names, and each process in it names it as well. Its inode identifies it. Indexes and
 numbers of interfaces have a meaning within one namespace only.

@@ -42,6 +42,11 @@ class PlannedUnits:
             plan.anew or anew,
         )
 
+    def is_enabled(self, name: str) -> bool | None:
+        """Whether the unit will start at boot; None if that stays as it is."""
+        plan = self._plans.get(name)
+        return None if plan is None else plan.enabled
+
     def applied(self, unit: Unit) -> Unit:
         """The unit as it will be."""
         plan = self._plans.get(unit.name)

@@ -68,7 +68,7 @@ def _item_as_given(what: str, option: Option, number: int, value: object) -> obj
 def plain(value: t.Any) -> t.Any:
     """A value with all that it holds in plain dictionaries and lists.
 
-    A template's result is made of containers that carry Ansible's templar along: whoever copies one copies the templar.
+    A template's result is made of containers that refer to Ansible's templar, so a copy of one copies the templar.
     """
     if isinstance(value, t.Mapping):
         return {name: plain(item) for name, item in value.items()}
@@ -136,7 +136,7 @@ def _all_items(what: str, option: Option, value: object) -> list[object]:
 
 
 def unquoted(spec: arguments.Arguments, value: t.Mapping[str, t.Any]) -> list[str]:
-    """What to say of names that are numbers to YAML, to which 0123 is 83: what was written cannot be told any more."""
+    """The error message for names that YAML reads as numbers: 0123 becomes 83, and the original text is lost."""
     found = list(_unquoted("", spec, value))
     if not found:
         return []
@@ -265,7 +265,7 @@ def _unknown(name: str, spec: arguments.Arguments, value: arguments.Options) -> 
 
 
 def _as_list(option: Option, value: object) -> str:
-    """How to write what should be a list."""
+    """The form of a list, for a message."""
     options = option.get("options")
     if not options:
         return "a list, with a dash before each item"
@@ -278,7 +278,7 @@ def _as_list(option: Option, value: object) -> str:
 
 
 def _dictionary(spec: arguments.Arguments, value: object) -> str:
-    """How to write what should be a dictionary with these options, as an item of a list."""
+    """The form of a dictionary with these options, as an item of a list, for a message."""
     if "name" not in spec:
         return "a dictionary with the options %s" % ", ".join(spec)
     simple = isinstance(value, str) and re.fullmatch(r"[\w.@+-]{1,63}", value)

@@ -31,7 +31,7 @@ class PortUse:
     address: model.Address
     protocol: str
     ports: model.PortRange
-    heard: bool = True  # by anybody, on one of these ports
+    heard: bool = True  # by a process, on one of these ports
     elsewhere: tuple[model.Address, ...] = ()  # addresses on which a program listens that the port does not reach
 
 

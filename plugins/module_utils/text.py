@@ -11,6 +11,8 @@ import typing as t
 
 _PLAIN = r"[A-Za-z_/][A-Za-z0-9_./:@ -]*[A-Za-z0-9_/]|[A-Za-z_/]"
 _WORDS = ("true", "false", "yes", "no", "on", "off", "null")
+_WIDE = 100  # a list that would take more columns has a line for each item
+_WIDEST = 140  # a text that would take more is folded where it has a single blank
 
 
 def to_yaml(value: t.Mapping[str, object]) -> str:
@@ -26,11 +28,12 @@ def _block(value: object) -> list[str]:
                 lines += ["%s: |" % _scalar(key), *("  " + line if line else "" for line in item.split("\n")[:-1])]
                 continue
             nested = _nested(item)
-            lines.append("%s:%s" % (_scalar(key), "" if nested else " " + _flow(item)))
-            lines += ["  " + line for line in _block(item)] if nested else []
+            inner = _block(item) if nested else _folded(item)
+            lines.append("%s:%s" % (_scalar(key), "" if nested else " " + inner[0]))
+            lines += ["  " + line for line in (inner if nested else inner[1:])]
     else:
         for item in t.cast("t.Iterable[object]", value):
-            inner = _block(item)
+            inner = _block(item) if isinstance(item, t.Mapping) else _folded(item)
             lines += ["- " + inner[0]] + ["  " + line for line in inner[1:]]
     return lines
 
@@ -44,10 +47,31 @@ def _is_lines(value: str) -> bool:
 
 
 def _nested(value: object) -> bool:
-    """Whether a value takes lines of its own: a mapping, or a list that holds one."""
+    """Whether a value takes lines of its own: a mapping, a list that holds one, or a long list."""
     if isinstance(value, t.Mapping):
         return bool(value)
-    return isinstance(value, (list, tuple)) and any(isinstance(item, t.Mapping) for item in value)
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    return any(isinstance(item, t.Mapping) for item in value) or len(_flow(value)) > _WIDE
+
+
+def _folded(value: object) -> list[str]:
+    """A value in its line, or a long text in several."""
+    text = _flow(value)
+    if not isinstance(value, str) or len(text) <= _WIDEST or not value.isprintable() or "" in value.split(" "):
+        return [text]
+    return [">-", *folded(value)]
+
+
+def folded(text: str) -> list[str]:
+    """A text in lines that are not too long, if it has blanks."""
+    lines = [""]
+    for word in text.split(" ") if len(text) > _WIDEST else [text]:
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > _WIDE:
+            lines.append(word)
+        else:
+            lines[-1] += " " + word if lines[-1] else word
+    return lines
 
 
 def _flow(value: object) -> str:

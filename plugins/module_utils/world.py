@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host as a plan sees it: its present state, with the changes by earlier steps of the same run.
 
-Links, routes, sysctls, files, namespaces and units of systemd are all asked for here, and what plans a step tells here
-what that will change. So two kinds of objects that want the same key, file or unit see one another.
+Links, routes, sysctls, files, programs, namespaces and units of systemd are all asked for here, and each planned step
+is noted here with its effect. So two kinds of objects that want the same key, file or unit see one another.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDIN
 
 @dataclass
 class Claims:
-    """What this run will settle, so that its present state is no conflict."""
+    """The objects that this run settles; their present state causes no conflict."""
 
     addresses: set[str] = field(default_factory=set)  # links of the host whose addresses it settles
     policies: set[str] = field(default_factory=set)  # bridges whose policies it settles
@@ -75,6 +75,7 @@ class World:
         self._wanted_values: dict[tuple[model.Place, str], str] = {}
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
+        self._programs: dict[str, bytes | None] = {}
         self._born = 0
         self._lost: dict[str, list[model.Place]] | None = None
         self._indexes: dict[int, str] | None = None
@@ -621,8 +622,12 @@ class World:
 
     def destinations(self) -> list[model.Network]:
         """The destinations of all routes of the host, including blackholes, without default routes."""
-        entries = (*self.routes(), *self.host.stack(model.HOST).barriers())
+        entries = (*self.routes(), *self.barriers(model.HOST))
         return [entry.route.to for entry in entries if entry.route.to.prefixlen]
+
+    def barriers(self, place: model.Place) -> t.Sequence[state.RouteEntry]:
+        """The routes of a place that lead nowhere, such as a blackhole, as they are now."""
+        return self.host.stack(place).barriers()
 
     def default_link(self, version: int) -> str | None:
         """The link of the default route with the lowest metric."""
@@ -651,7 +656,7 @@ class World:
         return self.host.stack(model.HOST).local_addresses()
 
     def port_holder(self, port: model.PublishedPort) -> str:
-        """Which process listens where a published port would, as a clause; empty when none does.
+        """The process that listens where a published port would, as a clause; empty if there is none.
 
         A service that this run takes into an endpoint may be published at the port that it has had on the host.
         """
@@ -682,8 +687,18 @@ class World:
         """The sockets that listen on ports of the host."""
         return self.host.listening(protocol, first, last)
 
+    def listeners_in(
+        self, places: t.Iterable[model.Place], protocols: t.Sequence[str]
+    ) -> t.Mapping[model.Place, t.Mapping[str, t.Sequence[model.Listener]]]:
+        """The sockets that listen in these places now, without places that the kernel cannot list."""
+        return self.host.listeners_in(places, protocols)
+
+    def hostname(self) -> str:
+        """The name of the host."""
+        return self.host.hostname()
+
     def machine_id(self) -> str:
-        """What tells this machine from others."""
+        """The identity of this machine."""
         self._machine_id = self._machine_id or self.host.machine_id()
         return self._machine_id
 
@@ -699,10 +714,26 @@ class World:
             self._units.update(self.host.read_units(sorted({name, *self.claims.units} - set(self._units))))
         return self._units[name]
 
+    def started_unit(self, name: str) -> Unit:
+        """As unit(), where one that starts by itself just now is waited for."""
+        if self.found_unit(name).active == "activating":
+            # this joins the start that is under way
+            self.says("systemctl", "start", "--job-mode=ignore-dependencies", name)
+            del self._units[name]
+        return self.unit(name)
+
     def unit(self, name: str) -> Unit:
         """A unit of systemd as it will be when the steps planned so far are done."""
         found = self.found_unit(name)
         return found if self._planned_units is None else self._planned_units.applied(found)
+
+    def is_enabled(self, name: str) -> bool:
+        """Whether a unit of ours will start at boot.
+
+        The link tells, as systemd does not notice at once when it is removed, and may not be running here.
+        """
+        planned = None if self._planned_units is None else self._planned_units.is_enabled(name)
+        return self.file(marks.enabled_by(name)) is not None if planned is None else planned
 
     def put_unit(
         self,
@@ -826,8 +857,8 @@ class World:
         return self.host.folder(path)
 
     def program(self, path: str) -> bytes | None:
-        """The content of a file that is no text, as it is now; None when there is none."""
-        return self.host.read_bytes(path)
+        """The content of an archive of Python files as it will be; None if there is none."""
+        return self._programs[path] if path in self._programs else self.host.read_bytes(path)
 
     def put_file(self, path: str, text: str | None) -> str | None:
         """Note that this run gives a file this text, or with None removes it; returns the text before.
@@ -839,6 +870,19 @@ class World:
             raise model.Conflict(
                 "The file %s cannot have two different texts, and this run asks for both; remove one of"
                 " the objects that it is written for." % path
+            )
+        return before
+
+    def put_program(self, path: str, content: bytes | None) -> bytes | None:
+        """Note that this run writes an archive of Python files, or with None removes it; returns the content before.
+
+        Raises Conflict if the same run also needs another content.
+        """
+        before = self.program(path)
+        if self._programs.setdefault(path, content) != content:
+            raise model.Conflict(
+                "The program %s cannot have two different contents, and this run asks for both; remove one of the"
+                " objects that it is written for." % path
             )
         return before
 

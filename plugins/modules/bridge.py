@@ -29,8 +29,8 @@ options:
       - The host's addresses on the bridge, with prefix lengths. Endpoints use them as gateways.
       - The list is complete. Other addresses are removed from a bridge that this collection created. If the option is
         left out, addresses are left alone.
-      - A subnet is refused if it overlaps that of another interface, or if somebody else has a route to it or to a part
-        of it. A less specific route that contains it, such as that of a VPN, does not count. See O(allow_overlap).
+      - A subnet is refused if it overlaps that of another interface, or if there is a route of others to it or to a
+        part of it. A less specific route that contains it, such as that of a VPN, does not count. See O(allow_overlap).
     type: list
     elements: str
   mtu:

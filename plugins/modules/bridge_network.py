@@ -325,6 +325,10 @@ options:
       role uses it behind the other modules when it calls them one by one.
     type: bool
     default: false
+  for_role:
+    description: Messages name the variables of the role in the place of the options of the module. The role sets it.
+    type: bool
+    default: false
   pools:
     description:
       - The ranges from which networks without subnets get one. An empty list stands for Docker's default pools,

@@ -38,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 check_mode:
-  description: Whether the task runs in check mode, be it by the command line or by the keyword C(check_mode).
+  description: Whether the task runs in check mode, set on the command line or by the keyword C(check_mode).
   type: bool
   returned: success
 networks:
@@ -249,7 +249,7 @@ networks:
               type: str
               sample: tcp
             heard:
-              description: Whether anybody listens on one of these ports of the address.
+              description: Whether a process listens on one of these ports of the address.
               type: bool
               sample: false
             elsewhere:

@@ -15,7 +15,7 @@ import typing as t
 import zlib
 
 from ..module_utils.marks import project_of
-from ..module_utils.model import DEFAULT_PROJECT, PublishedPort
+from ..module_utils.model import DEFAULT_PROJECT, Drop, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, NetworkReport
 from .phrases import (
     Names,
@@ -54,6 +54,7 @@ class EndpointRow(t.NamedTuple):
     notes: tuple[str, ...]  # other names of it, what runs there, and what should
     ports: tuple[Text, ...]
     trouble: str
+    open_ports: int = 0  # those that are published on more than the host's own 127.0.0.1
 
 
 class NetworkBox(t.NamedTuple):
@@ -109,7 +110,11 @@ def _host(name: str, report: HostReport | str) -> HostBox:
     if loose:
         networks.append(NetworkBox("on no bridge", 0, "", "", "", (), loose))
     warnings = (*report.foreign, *map(_lost, report.lost))
-    return HostBox(name, ", ".join(facts), warnings, tuple(networks), tuple(dropped(report.drops)))
+    return HostBox(name, ", ".join(facts), warnings, tuple(networks), _drops(report.drops))
+
+
+def _drops(drops: t.Iterable[Drop]) -> tuple[str, ...]:
+    return tuple("%s dropped" % text for text in dropped(drops))
 
 
 def _lost(item: t.Any) -> str:
@@ -127,7 +132,7 @@ def _network(network: NetworkReport, report: HostReport, known: Names) -> Networ
         gateway=spelled(network.addresses or network.subnets),
         tags=tuple(_tags(network, known)),
         endpoints=_endpoints(network, report),
-        drops=tuple(dropped(network.drops)),
+        drops=_drops(network.drops),
     )
 
 
@@ -147,8 +152,11 @@ def _tags(network: NetworkReport, known: Names) -> t.Iterator[str]:
 def _endpoints(network: NetworkReport, report: HostReport) -> tuple[EndpointRow, ...]:
     mine = by_endpoint(network.endpoints, network.ports)
     rows = [_endpoint(endpoint, mine.get(endpoint.veth, ()), report) for endpoint in network.endpoints]
-    stray = tuple(published(mine.get(None, ()), True))
-    return (*rows, *([EndpointRow("?", (), (), stray, "nobody has this address")] if stray else []))
+    stray = mine.get(None, ())
+    if stray:
+        row = EndpointRow("?", (), (), tuple(published(stray, True)), "nobody has this address", _open_ports(stray))
+        rows.append(row)
+    return tuple(rows)
 
 
 def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort], report: HostReport) -> EndpointRow:
@@ -159,7 +167,13 @@ def _endpoint(endpoint: EndpointReport, ports: t.Sequence[PublishedPort], report
         notes=(*others, *runs(endpoint.processes), *idle(endpoint, report.services)),
         ports=tuple(published(ports, False, uses(endpoint))),
         trouble=remarks(endpoint),
+        open_ports=_open_ports(ports),
     )
+
+
+def _open_ports(ports: t.Sequence[PublishedPort]) -> int:
+    seen_outside = [port for port in ports if port.host_ip is None or not port.host_ip.is_loopback]
+    return len(published(seen_outside, False))
 
 
 # ---- a diagram ---------------------------------------------------------------------------------------------------
@@ -171,12 +185,19 @@ def _mermaid(hosts: t.Sequence[HostBox]) -> str:
     for number, host in enumerate(hosts):
         lines += _subgraph("h%d" % number, host)
     for number, host in enumerate(hosts):
-        for place_in_host, network in enumerate(host.networks):
-            ports = sum(len(endpoint.ports) for endpoint in network.endpoints)
-            if ports:
-                text = "1 port" if ports == 1 else "%d ports" % ports
-                lines.append("  outside -->|%s| h%dn%d" % (text, number, place_in_host))
+        lines += _edges("h%dn" % number, host)
     return "\n".join([*lines, *_troubled(lines)]) + "\n"
+
+
+def _edges(key: str, host: HostBox) -> list[str]:
+    """What others reach; one that nobody sees keeps a host without such networks off the way to the others."""
+    found = []
+    for number, network in enumerate(host.networks):
+        ports = sum(endpoint.open_ports for endpoint in network.endpoints)
+        if ports:
+            text = "1 port" if ports == 1 else "%d ports" % ports
+            found.append("  outside -->|%s| %s%d" % (text, key, number))
+    return found or ["  outside ~~~ %s" % key]
 
 
 def _subgraph(key: str, host: HostBox) -> t.Iterator[str]:
@@ -230,21 +251,23 @@ body { font: 14px/1.4 system-ui, sans-serif; margin: 1rem; }
 header { display: flex; flex-wrap: wrap; gap: 1rem; align-items: baseline; margin-bottom: 1rem; }
 h1 { font-size: 1.3rem; margin: 0; }
 header p { margin: 0; opacity: .75; }
-input { font: inherit; padding: .2rem .5rem; min-width: 16rem; }
-main { display: grid; gap: 1rem; align-items: start; }
-main { grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); }
-section { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; }
+input { font: inherit; padding: .2rem .5rem; min-width: 19rem; }
+main { display: grid; gap: .75rem; align-items: start; }
+main { grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
+section { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem; }
 h2 { font-size: 1.1rem; margin: 0; }
 h2 + p { margin: 0 0 .5rem; opacity: .75; }
 .warn { color: var(--warn); margin: .2rem 0; }
-details { background: var(--soft); margin: .5rem 0; padding: .35rem .6rem; border-radius: .2rem; }
+details { background: var(--soft); margin: .5rem 0; padding: .35rem .5rem; border-radius: .2rem; }
 details { border-left: .35rem solid hsl(var(--hue) 60% 50%); }
 summary { cursor: pointer; }
 summary b { font-size: 1.05rem; }
 .tags { margin: .2rem 0; padding: 0; list-style: none; display: flex; flex-wrap: wrap; gap: .3rem; }
 .tags li { border: 1px solid var(--line); border-radius: 1rem; padding: 0 .5rem; font-size: .85em; }
-table, tbody { display: block; }
-tr { display: grid; grid-template-columns: 38fr 25fr 37fr; border-top: 1px solid var(--line); padding: .15rem 0; }
+table { display: grid; grid-template-columns: minmax(8rem, 1fr) fit-content(40%) fit-content(55%); }
+tbody { display: contents; }
+tr { display: grid; grid-column: 1 / -1; border-top: 1px solid var(--line); padding: .15rem 0; }
+tr { grid-template-columns: 30fr 25fr 45fr; grid-template-columns: subgrid; }
 td, li { overflow-wrap: anywhere; }
 td { padding: 0 .3rem; }
 td:first-child { font-weight: 600; }
@@ -252,7 +275,7 @@ td:nth-child(3) { text-align: right; }
 td:nth-child(4) { grid-column: 1 / -1; font-size: smaller; margin: 0; }
 small { display: block; opacity: .8; font-weight: 400; }
 small.warn { opacity: 1; }
-code { font: .92em ui-monospace, monospace; }
+code { font: .86em ui-monospace, monospace; }
 [hidden] { display: none !important; }
 @media print { input { display: none; } section { break-inside: avoid; } }
 """

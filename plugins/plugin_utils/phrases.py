@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is said of networks, endpoints and ports, in the few words that the picture and the map have room for."""
+"""Short phrases about networks, endpoints and ports, for the picture and the map."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Names = t.Mapping[str, str]  # of networks and endpoints, by their subnets; that
 
 @dataclass(frozen=True)
 class Text:
-    """What is said of something, and what is wrong with it; empty when nothing is."""
+    """The description of an object, and its troubles; empty if there are none."""
 
     said: str
     trouble: str = ""
@@ -41,7 +41,7 @@ class Text:
 
 
 def forwards(report: HostReport) -> str:
-    """What the host forwards."""
+    """The host's forwarding."""
     families = ["IPv%d" % version for version in sorted(report.forwards)]
     return "forwards %s" % (" and ".join(families) or "nothing")
 
@@ -61,7 +61,7 @@ def spelled(values: t.Iterable[object], between: str = "  ") -> str:
 
 
 def names(networks: t.Iterable[NetworkReport]) -> Names:
-    """What the ends of flows are called."""
+    """The names of the ends of flows."""
     found: dict[str, str] = {}
     for network in networks:
         found.update({str(subnet): "network %s" % network.name for subnet in network.subnets})
@@ -71,7 +71,7 @@ def names(networks: t.Iterable[NetworkReport]) -> Names:
 
 
 def rules(policy: BridgePolicy | None, known: Names) -> list[str]:
-    """How the network differs from one that is closed to all others and open inside; nothing when it does not."""
+    """The differences from a network that is closed to all others and open inside; empty if there are none."""
     if policy is None:
         return ["none"]
     words = []
@@ -127,14 +127,14 @@ def _way_out(item: Masquerade, bridge: str) -> str:
 
 
 def place(endpoint: EndpointReport) -> str:
-    """Where an endpoint lives: a namespace by its name, or by a process in it."""
+    """The namespace of an endpoint, by its name or by a process in it."""
     if endpoint.netns:
         return endpoint.netns
     return "process %d" % endpoint.place.pid if endpoint.place is not None and endpoint.place.pid else "?"
 
 
 def remarks(endpoint: EndpointReport) -> str:
-    """What is out of the ordinary with an endpoint; empty when nothing is."""
+    """The peculiarities of an endpoint; empty if there are none."""
     words = []
     if not endpoint.netns:
         words.append("its namespace has no name")
@@ -173,7 +173,7 @@ def idle(endpoint: EndpointReport, services: t.Iterable[ServiceReport]) -> list[
 
 
 def uses(endpoint: EndpointReport) -> Uses:
-    """What is wrong where its published ports lead to."""
+    """The troubles at the targets of its published ports."""
     return {(use.address, use.protocol, str(use.ports)): _use(use) for use in endpoint.ports if not use.heard}
 
 
@@ -196,19 +196,27 @@ def by_endpoint(
 
 def published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses | None = None) -> list[Text]:
     """One for each port; one for both families when they are published alike."""
-    hosts: dict[Text, list[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for port in ports:
         inside = str(port.container_ports)
         if with_address:
             inside = "%s port %s" % (port.container_ip, inside)
         trouble = (uses or {}).get((port.container_ip, port.protocol, inside), "")
-        text = Text(":%s -> %s%s" % (port.host_ports, inside, _restrictions(port)), trouble)
-        hosts.setdefault(text, []).append(_published_on(port))
+        text = ":%s -> %s%s" % (port.host_ports, inside, _restrictions(port))
+        found.setdefault(text, {})[_published_on(port)] = trouble
     return [
-        Text(host + text.said, text.trouble)
-        for text, names in hosts.items()
-        for host in (["*"] if set(names) == set(_ANY) else names)
+        Text(host + text, trouble) for text, troubles in found.items() for host, trouble in _of_both(troubles).items()
     ]
+
+
+def _of_both(troubles: t.Mapping[str, str]) -> t.Mapping[str, str]:
+    """What is wrong by address; one entry for the addresses that stand for all of a family, if both are there."""
+    if not set(_ANY) <= set(troubles):
+        return troubles
+    four, six = (troubles[host] for host in _ANY)
+    each = ["IPv%d: %s" % (version, trouble) for version, trouble in ((4, four), (6, six)) if trouble]
+    both = four if four == six else ", ".join(each)
+    return {"*": both, **{host: trouble for host, trouble in troubles.items() if host not in _ANY}}
 
 
 def _published_on(port: PublishedPort) -> str:
@@ -225,6 +233,6 @@ def _restrictions(port: PublishedPort) -> str:
 
 
 def dropped(drops: t.Iterable[Drop]) -> list[str]:
-    """A line for each reason, the one with most packets first."""
+    """How many packets were dropped: a line for each reason, the one with most packets first."""
     found = sorted(drops, key=lambda drop: (-drop.packets, drop.reason))
-    return ["%s: %d packet%s dropped" % (drop.reason, drop.packets, "" if drop.packets == 1 else "s") for drop in found]
+    return ["%s: %d packet%s" % (drop.reason, drop.packets, "" if drop.packets == 1 else "s") for drop in found]

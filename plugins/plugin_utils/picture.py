@@ -93,11 +93,12 @@ def _foreign(report: HostReport) -> list[Node]:
 
 
 def _loose_ends(report: HostReport) -> list[Node]:
-    """What belongs to no bridge: veth pairs, namespaces without an endpoint, and rules made by single modules."""
+    """The objects without a bridge: veth pairs, namespaces without an endpoint, and rules made by single modules."""
     children = _endpoints(report.unplugged, (), report)
     children += [Node("namespace %s" % name) for name in _empty(report)]
     children += [
-        Node("namespace %s  (made anew or removed; cut off)" % item.name, _cut_off(item)) for item in report.lost
+        Node("namespace %s  (made anew or removed; restart or end what runs in it)" % item.name, _cut_off(item))
+        for item in report.lost
     ]
     children += [Node("published  %s" % text) for text in published(_ports_elsewhere(report), True)]
     children += [Node("way out  %s" % text) for text in ways_out(_masquerades_elsewhere(report), "", True)]

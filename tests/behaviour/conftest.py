@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the behaviour tests share.
+"""The fixtures that the behaviour tests share.
 
 pytest tests/behaviour/test_modules.py      as root, once `make setup` has run
 

@@ -28,7 +28,7 @@ TABLE = "inet dockerless"
 
 @dataclass(frozen=True)
 class Damage:
-    """What to do to an object, and what of it the next run names in its diff."""
+    """A change to an object, and the words for it in the diff of the next run."""
 
     sort: str
     command: str

@@ -67,7 +67,7 @@ ENDS = (("", "up0"), ("", "up1"), ("neighbour", "eth0"), ("far", "eth0"))
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     changed: bool = False
     commands: list[str] = field(default_factory=list)
@@ -186,6 +186,10 @@ class EngineWorld(World):
     def state(self) -> dict[str, Any]:
         """Everything on the host that a run may change, one entry for each object."""
         return dict(self._ask(do="state"))
+
+    def report(self) -> dict[str, Any]:
+        """What network_info tells of the host."""
+        return dict(self._ask(do="report", backend=self.backend))
 
     @contextlib.contextmanager
     def loads_that_kill(self) -> Iterator[None]:

@@ -89,7 +89,7 @@ class Settings:
 
     @property
     def option(self) -> str:
-        """What the modules are told as `backend`."""
+        """The value of `backend` for the modules."""
         return "iptables" if self.backend == "iptables-legacy" else self.backend
 
     @property
@@ -110,7 +110,7 @@ class Settings:
         subprocess.run([str(self.python), "-m", "compileall", "-q", folder], check=False)
 
     def binds(self) -> list[str]:
-        """What hosts see of this machine: modules for the fast way, and their Python if it is none of /usr."""
+        """The parts of this machine that hosts see: modules for the fast way, and a Python outside /usr."""
         found = [f"{self.library}:{SHARED_LIBRARY}/ansible"]
         found.append(f"{self.collections / project.COLLECTION}:{SHARED_COLLECTIONS}/{project.COLLECTION}")
         prefixes = {self.python.parent.parent, self.python.resolve().parent.parent}
@@ -128,7 +128,7 @@ def eventually(condition: Callable[[], bool], patience: float = PATIENCE) -> boo
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> str:
-    """What differs between two dumps, for a person; empty when nothing does."""
+    """The differences between two dumps, for a person; empty if there are none."""
     lines: list[str] = []
     for topic in sorted({*one, *other}):
         left, right = one.get(topic, "").splitlines(), other.get(topic, "").splitlines()
@@ -268,7 +268,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """The answer."""
 
     seen: str  # the client's address as the server saw it
     label: str = ""  # the server's
@@ -321,7 +321,7 @@ class Question:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What a task did on a host."""
+    """The result of a task on a host."""
 
     play: str
     task: str
@@ -375,7 +375,7 @@ class Run:
 
 
 def deprecated(output: str) -> list[str]:
-    """What Ansible says will be removed from it; tests may use strategies of others, we do not."""
+    """The features that Ansible will remove; tests may use the strategies of others, the collection does not."""
     told = [part.partition("\n")[0] for part in output.split("[DEPRECATION WARNING]: ")[1:]]
     return [text for text in told if not text.startswith("Use of strategy plugins")]
 
@@ -385,7 +385,7 @@ def deprecated(output: str) -> list[str]:
 
 @dataclass(frozen=True)
 class ModuleResult:
-    """What a module returned."""
+    """The result of a module."""
 
     data: dict[str, Any]
     code: int

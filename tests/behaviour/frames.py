@@ -58,7 +58,7 @@ def datagram(source: str, to: str, source_port: int, port: int, text: bytes = b"
 
 
 def arp_request(source_mac: str, source: str, to: str) -> bytes:
-    """Who has this address?"""
+    """An ARP request for this address."""
     words = struct.pack("!HHBBH", 1, ETH_IPV4, 6, 4, 1) + packed(source_mac) + socket.inet_aton(source)
     return words + bytes(6) + socket.inet_aton(to)
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the tests of the back-ends ask of a packet filter, in the small world's terms."""
+"""The states of a packet filter that the tests of the back-ends ask for, in the small world's terms."""
 
 from __future__ import annotations
 

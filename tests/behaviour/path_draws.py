@@ -5,7 +5,7 @@
 """Random networks with random breakages, in which the path check is compared with a real packet.
 
 python3 tests/behaviour/path_draws.py DRAWS [SEED] [NAME OF A BREAKAGE]     a long run by hand
-DRAWS_ON=iptables-nft or iptables-legacy                                    with our own rules there
+DRAWS_ON=nftables                                                           on one back-end instead of all
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from breakages import BREAKAGES, Breakage, Flow, broken
+from engine_world import BACKENDS
 from path_world import PathWorld
 
 PATIENCE = 3.0
@@ -33,9 +35,10 @@ KINDS = ("same", "out", "far", "other", "in", "host", "hairpin", "self_published
 
 @dataclass
 class Score:
-    """The results of the draws."""
+    """The results of the draws on one back-end."""
 
-    draws: int = 0
+    backend: str
+    versions: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)  # cases in which the static walk could not tell
     unknown: list[str] = field(default_factory=list)  # cases in which not even the real packet helped
@@ -44,11 +47,14 @@ class Score:
     kinds: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        said = (
-            f"{self.draws} draws of {len(self.kinds)} kinds, {len(self.wrong)} wrong, {self.followed} mended by advice;"
-        )
-        said += f" with a real packet nobody could tell in {len(self.unknown)}, and without one in {len(self.silent)};"
-        return f"{said} {self.repeated} real packets were sent again with more time"
+        said = f"{self.backend}: {self.versions.total()} draws of {len(self.kinds)} kinds, {self.followed} mended by"
+        said += f" advice, {self.repeated} real packets sent again with more time"
+        return "\n".join([said, *(self._family(version) for version in sorted(self.versions))])
+
+    def _family(self, version: int) -> str:
+        found = [sum(f", IPv{version}" in text for text in texts) for texts in (self.wrong, self.unknown, self.silent)]
+        said = "  IPv{}: {} draws, {} wrong; with a real packet nobody could tell in {}, and without one in {}"
+        return said.format(version, self.versions[version], *found)
 
 
 class Networks:
@@ -82,7 +88,12 @@ class Networks:
 
     def flow(self) -> Flow:
         """A flow that works."""
-        return self.flow_of(self.draw.choice(KINDS), self.draw.choice([4, 4, 6]))
+        return self.flow_of(self.draw.choice(KINDS), self.draw.choice([4, 6]))
+
+    def flow_for(self, breakage: Breakage, version: int) -> Flow | None:
+        """A flow of this family with the breakage on its way; None if that cannot be."""
+        flows = (self.flow_of(kind, version) for kind in self.draw.sample(KINDS, len(KINDS)))
+        return next((flow for flow in flows if breakage.fits(flow)), None)
 
     def flow_of(self, kind: str, version: int) -> Flow:
         """A flow of a kind."""
@@ -160,6 +171,14 @@ class Networks:
         return Flow("hairpin", to=up(version), port=self.port, back=gateway(net, version), **ends)
 
 
+def take_what_waits(server: socket.socket) -> None:
+    """Connections of path checks, which have ended, stand before that of the next packet."""
+    server.settimeout(0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            server.accept()[0].close()
+
+
 def gateway(net: dict[str, Any], version: int) -> str:
     return str(net["subnets"][version == 6]).partition("/")[0][: -1 if version == 4 else None] + "1"
 
@@ -175,7 +194,7 @@ class Draws:
         self.draw = random.Random(seed)
         self.only = only
         self.verbose = verbose
-        self.score = Score()
+        self.score = Score(backend)
         self.world = PathWorld(backend)
         self.networks = Networks(self.draw)
         self.world.make(*self.networks.nets)
@@ -196,16 +215,14 @@ class Draws:
         """Try a flow with a breakage, or with none."""
         self.draw_of(*self._chosen())
 
-    def named(self, breakage: Breakage) -> None:
-        """Try a flow with this breakage."""
-        flow = self.networks.flow()
-        while not breakage.fits(flow):
-            flow = self.networks.flow()
-        self.draw_of(flow, breakage)
+    def named(self, breakage: Breakage, version: int) -> None:
+        """Try a flow with this breakage: of this family, or of the other one if it is only possible there."""
+        flows = (self.networks.flow_for(breakage, one) for one in (version, 10 - version))
+        self.draw_of(next(flow for flow in flows if flow is not None), breakage)
 
     def draw_of(self, flow: Flow, breakage: Breakage | None) -> None:
         """Compare the path check with a real packet."""
-        self.score.draws += 1
+        self.score.versions[flow.version] += 1
         self.score.kinds[breakage.name if breakage else "nothing"] += 1
         if breakage is None:
             with self._server(flow, "") as server:
@@ -291,6 +308,8 @@ class Draws:
                 found = self.world.check(flow.origin, flow.to, flow.port, **{**options, "timeout": LONGEST})
             if not arrives and found["verdict"] == "arrives":
                 self.score.repeated += 1
+                if breakage is None or breakage.server != "full":
+                    take_what_waits(server)
                 arrives = self._arrives(flow, server, PATIENCE)
             self._judge(flow, breakage, arrives, active, found, time.monotonic() - begin)
         return found
@@ -322,16 +341,57 @@ class Draws:
             self.score.wrong.append("\n      ".join([f"{text} ({flow})", *hops]))
 
 
+class AllDraws:
+    """Draws on several back-ends at once, each in a world of its own: nearly all of a draw is waiting."""
+
+    def __init__(self, seed: int, only: str = "", verbose: bool = False, backends: Sequence[str] = BACKENDS) -> None:
+        self.draws = [Draws(seed + number, only, verbose, backend) for number, backend in enumerate(backends)]
+        self._pool = ThreadPoolExecutor(len(self.draws))
+
+    def close(self) -> None:
+        self._pool.shutdown()
+        for draws in self.draws:
+            draws.close()
+
+    def each_family(self, number: int, do: Callable[[Draws, int], None]) -> None:
+        """Do something once on every back-end, and in both families: which one where depends on the number."""
+        versions = [4 if (number + place) % 2 else 6 for place in range(len(self.draws))]
+        list(self._pool.map(do, self.draws, versions))
+
+    def run(self, count: int) -> list[Score]:
+        """Share a number of draws between the back-ends."""
+        shares = [count // len(self.draws) + (number < count % len(self.draws)) for number in range(len(self.draws))]
+        return list(self._pool.map(lambda draws, share: draws.run(share), self.draws, shares))
+
+    @property
+    def scores(self) -> list[Score]:
+        return [draws.score for draws in self.draws]
+
+    @property
+    def wrong(self) -> list[str]:
+        return [f"{score.backend}: {text}" for score in self.scores for text in score.wrong]
+
+    def forget(self) -> None:
+        """Forget what was wrong so far."""
+        for score in self.scores:
+            score.wrong.clear()
+
+
+def backends(name: str) -> tuple[str, ...]:
+    """All back-ends, or the one whose name is in a variable of the environment."""
+    return (os.environ[name],) if name in os.environ else BACKENDS
+
+
 def main() -> None:
     count, seed, *only = sys.argv[1:] + ["1"] * (len(sys.argv) < 3)
-    draws = Draws(int(seed), only[0] if only else "", verbose=True, backend=os.environ.get("DRAWS_ON", "nftables"))
+    draws = AllDraws(int(seed), only[0] if only else "", verbose=True, backends=backends("DRAWS_ON"))
     try:
-        score = draws.run(int(count))
+        scores = draws.run(int(count))
     finally:
         draws.close()
-    print("\n".join(f"WRONG {line}" for line in score.wrong))
-    print("\n".join(f"SILENT {line}" for line in score.silent))
-    print(score)
+    print("\n".join(f"WRONG {line}" for line in draws.wrong))
+    print("\n".join(f"SILENT {score.backend}: {line}" for score in scores for line in score.silent))
+    print(*scores, sep="\n")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class World(SmallHost):
         self._build()
 
     def execute(self, argv: Sequence[str], text: str) -> None:
-        """What an Operation asks of the host."""
+        """The interface of the host that an Operation uses."""
         self.must(*argv, text=text)
 
     def _build(self) -> None:

@@ -83,7 +83,7 @@ def moving(host: Host) -> Any:
 
 @pytest.mark.parametrize(("old", "new"), WAYS, ids=lambda name: name)
 def test_move(moving: Host, old: str, new: str) -> None:
-    """What is open stays open, what is closed stays closed, and flows go on; then all goes away from the new one."""
+    """Open flows stay open, closed ones stay closed, and connections go on; then all is removed from the new one."""
     host = moving
     nothing = host.dump()
     put(host, new)

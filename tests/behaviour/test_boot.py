@@ -243,6 +243,93 @@ def test_rules_are_back_when_another_firewall_has_emptied_the_packet_filter(netw
     site.run("nft flush chain inet dockerless user" if site.is_nftables else "iptables -F DLN-USER")
 
 
+def test_a_table_that_still_holds_the_place_of_our_rules_is_named_and_lifted(networks: Site) -> None:
+    """Who had loaded it was killed. It keeps everything closed, until the unit or the next run finds it."""
+    site = networks
+    if site.is_nftables:
+        pytest.skip("it holds the place of rules of iptables")
+    lan = site.fleet.lan(HOST, 4)
+    out = {"from": "web", "to": site.fleet.internet(4), "port": 9000, "timeout": 0.5}
+
+    def rules() -> str:
+        return site.run("(iptables-save; ip6tables-save) | grep DLN-")
+
+    def is_open() -> bool:
+        return bool(json.loads(site.probe(lan, 8080, "0.5").communicate()[0])["answered"])
+
+    def is_lifted() -> bool:
+        return "dockerless_hold" not in site.run("nft list tables")
+
+    def by_a_run_that_brings_back_no_rules() -> None:
+        site.run("iptables-save | grep -v -e DLN- -e ^: | iptables-restore")
+        done = site.fleet.module(HOST, "bridge", name="br-more")
+        assert done.changed and not is_lifted(), done.commands
+        assert eventually(is_lifted)
+        site.fleet.module(HOST, "bridge", name="br-more", state="absent")
+
+    lifts = (
+        lambda: site.run(f"systemctl reload {UNIT}"),
+        lambda: site.role(),
+        by_a_run_that_brings_back_no_rules,
+    )
+    before = rules()
+    for number, lift in enumerate(lifts):
+        site.run(f"nft -f {FOLDER}/nftables.hold")
+        assert not is_open()
+        named = site.fleet.module(HOST, "network_info").data["foreign"]
+        assert [text for text in named if "dockerless_hold" in text and UNIT in text], named
+        found = site.fleet.module(HOST, "path_check", **out).data
+        assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
+        assert "holds the place" in found["reason"] and UNIT in found["advice"], found
+
+        lift()
+
+        assert is_lifted() and is_open(), number
+        assert rules() == before, number
+        site.answers()
+    assert eventually(lambda: not site.role().changed)
+
+
+def test_an_endpoint_of_a_process_waits_for_the_next_run(networks: Site) -> None:
+    site, lan = networks, networks.fleet.lan(HOST, 4)
+    neighbour = site.fleet.place("neighbour")
+
+    def start() -> tuple[list[dict[str, Any]], Place]:
+        """A process that no unit brings back, with a namespace of its own."""
+        site.run("systemd-run --quiet --unit=pod -p PrivateNetwork=yes sleep infinity")
+        pid = int(site.run("systemctl show --value --property=MainPID pod"))
+        end = {"name": "pod", "pid": pid, "addresses": ["10.20.0.9"], "publish": ["8082:82"]}
+        return [{**NETWORKS[0], "endpoints": [*NETWORKS[0]["endpoints"], end]}, NETWORKS[1]], site.fleet.place(
+            HOST, pid=pid
+        )
+
+    lists, pod = start()
+    warned = site.role(lists)
+    assert "After a boot, these are missing" in warned.output
+    pod.serve("pod", 82)
+    neighbour.ask(lan, 8082)
+
+    site.power_loss()
+
+    assert site.failed_units() == ""
+    journal = site.run(f"journalctl --boot --unit={UNIT} --no-pager")
+    told = site.fleet.module(HOST, "network_info").data["at_boot"]
+    for text in (journal, told):
+        assert "v-blue-pod" in text and "port 8082/tcp" in text, text
+        assert "8080" not in text and "v-blue-web" not in text, text
+    assert "8082" not in site.run("nft list ruleset; iptables-legacy-save; ip6tables-legacy-save")
+    site.serve()
+    site.answers()
+
+    lists, pod = start()
+    assert site.role(lists).changed
+    pod.serve("pod", 82)
+    neighbour.ask(lan, 8082)
+    assert not site.role(lists).changed
+    site.role(prune="project")
+    site.run("systemctl stop pod")
+
+
 def test_nothing_of_it_stays(site: Site) -> None:
     site.role(boot=False)
     assert UNIT not in site.all()["files"]

@@ -58,7 +58,7 @@ TWO = [
 
 @dataclass
 class Story:
-    """What happened to the two hosts."""
+    """The events on the two hosts."""
 
     fleet: Fleet
     check: Run  # of the first list on both, which are empty
@@ -123,7 +123,7 @@ def pairs(one: list[TaskResult], other: list[TaskResult]) -> list[tuple[TaskResu
 
 
 def told(result: TaskResult) -> tuple[Any, ...]:
-    """What check mode and the change itself say alike."""
+    """The parts of the result that check mode and the real change have in common."""
     return (result.task, result.status, result.result.get("commands"), result.result.get("diff"))
 
 

@@ -114,7 +114,7 @@ class Host:
     # -- packets
 
     def questions(self, versions: tuple[int, ...] = BOTH) -> list[Any]:
-        """What a network is for: the way out, and the published port."""
+        """The purpose of a network: the way out, and the published port."""
         web, neighbour = self.fleet.place(HOST, "web"), self.fleet.place("neighbour")
         asked = [web.question(self.fleet.internet(v), 9000, p) for v in versions for p in ("tcp", "udp")]
         return asked + [neighbour.question(self.fleet.lan(HOST, v), 8080) for v in versions]
@@ -127,7 +127,7 @@ class Host:
         self.fleet.all_closed(asked if published else asked[: 2 * len(versions)])
 
     def stays_closed(self) -> None:
-        """What our own rules drop, whatever others accept."""
+        """The packets that our own rules drop, whatever others accept."""
         self.fleet.all_closed(self.direct_questions())
 
     def direct_questions(self) -> list[Any]:
@@ -159,7 +159,7 @@ class Host:
         return [f"{tool} {line}" for tool, line in found.items() if "-j REJECT" in line]
 
     def put_last(self) -> str:
-        """How to put our last jump behind whatever is there."""
+        """The command that moves our last jump to the end of the chain."""
         jump = f"FORWARD -m comment --comment {MARK} -j DLN-FOREIGN"
         tools = ("iptables", "ip6tables") if self.backend != "nftables" else ()
         return "\n".join(f"{tool} -D {jump} && {tool} -A {jump}" for tool in tools)

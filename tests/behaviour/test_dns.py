@@ -110,7 +110,7 @@ class World(Host):
         return self.do("bridge_network", networks=networks(*more, **how))
 
     def dig(self, netns: str, *words: str) -> str:
-        """What dig prints: the answers, or why there are none."""
+        """The output of dig: the answers, or the reason why there are none."""
         command = f"ip netns exec {netns} dig @127.0.0.53 +tries=1 +timeout=5 {' '.join(words)}"
         output = self.run(command, check=False)
         found = [line.split(None, 4)[4] for line in output.splitlines() if "\tIN\t" in line and line[0] != ";"]
@@ -119,17 +119,17 @@ class World(Host):
 
     @staticmethod
     def answers(place: Place, *servers: str) -> dict[str, str]:
-        """How each of these servers answers who asks it for db; empty when nobody does."""
+        """The answer of each of these servers to a query for db; empty if there is none."""
         ask = "printf '%%s %%s\\n' %s \"$(dig @%s +tries=1 +timeout=1 db | sed -n 's/.*status: \\(.*\\), .*/\\1/p')\" &"
         told = place.run("".join(ask % (server, server) for server in servers) + "wait")
         return {server: words.strip() for server, unused, words in (line.partition(" ") for line in told.splitlines())}
 
     def find(self, netns: str, name: str, program: str = GETADDRINFO) -> str:
-        """What getaddrinfo finds, by the resolv.conf of the endpoint alone."""
+        """The result of getaddrinfo with the resolv.conf of the endpoint alone."""
         return " ".join(sorted(set(self.by_dns(netns, f"{program} {name}", check=False).split())))
 
     def by_dns(self, netns: str, command: str, check: bool = True) -> str:
-        """What a program prints that has the resolv.conf of the endpoint alone."""
+        """The output of a program that has the resolv.conf of the endpoint alone."""
         command = shlex.quote(f"mount --bind /dev/null /etc/hosts && {command}")
         return self.run(f"ip netns exec {netns} sh -c {command}", check=check).strip()
 
@@ -286,6 +286,8 @@ def test_no_question_is_lost(world: World) -> None:
             pid = world.pid()
             world.run(f"kill -9 {pid}")
             assert world.restarts(pid), world.run(f"journalctl -n 30 -u {UNIT}")
+        world.run(f"kill -9 {world.pid()}")
+        assert not world.up().changed  # a run does not meddle with a server that starts by itself
         for unused in range(10):
             world.run(f"systemctl restart {UNIT}")
     assert told["lost"] == 0 and set(told["answers"]) == {"10.20.0.4"}, told

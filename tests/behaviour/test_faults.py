@@ -119,7 +119,7 @@ def share(worlds: Sequence[EngineWorld], work: Sequence[T], act: Callable[[Engin
 
 
 def differences(one: State, other: State) -> str:
-    """What differs, for a person; empty when nothing does."""
+    """The differences, for a person; empty if there are none."""
     keys = sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
     return "\n".join(f"{key}: {one.get(key, '-')} | {other.get(key, '-')}" for key in keys)
 
@@ -172,7 +172,7 @@ def test_killed_in_the_first_run_and_in_the_removal(worlds: list[EngineWorld]) -
 
 
 def test_killed_with_a_file_half_written(world: EngineWorld) -> None:
-    """What is left of it goes with the next run, be that the same again or the removal."""
+    """The next run removes the rest of it, whether it repeats the request or removes the object."""
     empty = world.state()
     first = world.make(*BEFORE)
     whole = world.state()
@@ -424,7 +424,7 @@ def owned_table(world: EngineWorld) -> Iterator[None]:
 
 
 def test_a_table_of_another_shape_is_made_ours(world: EngineWorld) -> None:
-    """What bears our name and is not as we make it is damage."""
+    """An object that bears our name but differs from ours is damage."""
     world.make(*BEFORE)
     reached = world.state()
     world.clear()
@@ -449,7 +449,7 @@ def test_a_bridge_is_full(world: EngineWorld) -> None:
 
 
 def named(state: State) -> set[str]:
-    """What there is, whichever of its two addresses app has."""
+    """The state of the host, whichever of its two addresses app has."""
     return {key.replace("10.21.0.9/", "10.21.0.14/") for key in state}
 
 

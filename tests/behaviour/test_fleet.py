@@ -55,7 +55,7 @@ class Trouble:
     run: Run
 
     def result(self, host: str) -> Any:
-        """What became of the task that makes the networks."""
+        """The status of the task that makes the networks."""
         return next(result for result in self.run.of(host) if result.task == TASK)
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What identifies a thing in one place only is not taken for it in another: indexes of links, names of namespaces."""
+"""Identifiers that are unique in one place only are not confused elsewhere: indexes of links, names of namespaces."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ class Inside:
     logins: tuple[str, ...]
 
     def found(self, task: str) -> dict[str, dict[str, Any]]:
-        """What a task returned, by login."""
+        """The results of a task, by login."""
         return {r.host.removeprefix("web."): r.result for r in self.run.results if r.task == task}
 
     def statuses(self, task: str) -> dict[str, str]:

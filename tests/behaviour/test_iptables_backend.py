@@ -72,7 +72,7 @@ NF_CALL = pytest.mark.parametrize("bridge_filter", [False, True], ids=["nf-call-
 
 
 class Filter:
-    """What a module does to the host's packet filter."""
+    """The calls of a module to the host's packet filter."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -159,7 +159,7 @@ def theirs(world: World) -> str:
 
 
 def contents(dump: Any) -> Any:
-    """What was read; the order of our jumps among themselves does not matter."""
+    """The state as it was read; the order of our jumps among themselves does not matter."""
     return {version: (rules.chains, Counter(rules.jumps)) for version, rules in dump.families.items()}
 
 

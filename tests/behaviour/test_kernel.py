@@ -28,7 +28,9 @@ sys.path.insert(0, str(TREE))
 
 # Nothing of the machine is seen or touched: its own network, mounts, /run and lock; and no process outlives a case.
 NAMESPACES = ("--net", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc")
+# Names of the machine's own namespaces would still be listed among the mounts.
 SANDBOX = """
+if mountpoint -q /run/netns; then umount -l /run/netns; fi
 mount -t tmpfs run /run
 mkdir /run/lock
 ip link set lo up

@@ -50,7 +50,7 @@ def name_of(suffix: str) -> str:
 
 
 def machine() -> dict[str, object]:
-    """What a lab must not change: the machine's links, addresses, routes, rules, settings and named namespaces."""
+    """The parts of a machine that labs must not change: links, addresses, routes, rules, settings, named namespaces."""
     about: dict[str, object] = {}
     for what in (["link"], ["addr"], ["-4", "route"], ["-6", "route"], ["-4", "rule"], ["-6", "rule"]):
         shown = subprocess.run(["ip", "-o", *what], capture_output=True, text=True, check=True).stdout

@@ -55,11 +55,11 @@ class Host(World):
         ]
 
     def converge(self, *states: str) -> list[str]:
-        """What each of the calls has to say."""
+        """The expected message of each call."""
         return self.must(*self.command(*states)).splitlines()
 
     def rules(self) -> list[str]:
-        """What iptables shows, but for the numbers of packets."""
+        """The output of iptables without the packet counters."""
         lines = (self.must("iptables-save") + self.must("ip6tables-save")).splitlines()
         return [line.partition(" [")[0] for line in lines if not line.startswith("#")]
 

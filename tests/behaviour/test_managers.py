@@ -98,7 +98,7 @@ class Beside(Site):
     backend = "nftables"
 
     def converge(self) -> ModuleResult:
-        """What the role does, in a tenth of its time; then there are somebody who asks and somebody who answers."""
+        """A quick equivalent of the role, with a client and a server in two endpoints."""
         options = {"networks": NETWORKS, "backend": self.backend, "forward_policy": "auto", "boot": "auto"}
         done = self.fleet.module(HOST, "bridge_network", **options)
         assert not done.failed, done.msg
@@ -193,9 +193,10 @@ def test_firewalld_empties_iptables(host: Beside) -> None:
     host.lives_through("firewall-cmd --reload", "systemctl restart firewalld && firewall-cmd --state", closes=True)
 
 
-def test_ufw_is_reloaded(host: Beside) -> None:
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_ufw_is_reloaded(host: Beside, backend: str) -> None:
     needs("ufw")
-    host.backend = "iptables"
+    host.backend = backend
     host.run(UFW)
     host.converge()
     host.is_open_without_us()
@@ -231,14 +232,14 @@ def test_network_manager_is_restarted(host: Beside) -> None:
     host.backend = "nftables"
     host.run(NETWORK_MANAGER)
     host.converge()
-    assert eventually(lambda: managed(host) == [], 30)
+    assert eventually(lambda: managed(host) == [], 30), managed(host)
     host.converge()
     host.lives_through("systemctl restart NetworkManager")
     assert managed(host) == []
     host.run(f"rm {UNMANAGED_BY_NM}; systemctl restart NetworkManager")
     assert eventually(lambda: managed(host) == ["br-blue", "br-vault", "v-blue-db", "v-blue-web", "v-vault-db"], 30)
     host.converge()
-    assert eventually(lambda: managed(host) == [], 30)
+    assert eventually(lambda: managed(host) == [], 30), managed(host)
 
 
 def managed(host: Beside) -> list[str]:
@@ -248,9 +249,10 @@ def managed(host: Beside) -> list[str]:
     return sorted(name for name, state in states.items() if name[:2] in ("br", "v-") and state != "unmanaged")
 
 
-def test_docker_is_restarted(host: Beside) -> None:
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_docker_is_restarted(host: Beside, backend: str) -> None:
     needs("dockerd")
-    host.backend = "iptables"
+    host.backend = backend
     host.run("systemctl start docker")
     host.converge()
     host.is_open_without_us()
@@ -258,7 +260,7 @@ def test_docker_is_restarted(host: Beside) -> None:
 
 
 def test_an_uplink_comes_late_by_dhcp(host: Beside) -> None:
-    """What depends on it is right all along: the MTU, the way out of ``default``, the address of endpoints outside."""
+    """The dependent values stay right: the MTU, the way out of ``default``, the address of endpoints outside."""
     needs("networkctl", "dnsmasq")
     neighbour = host.fleet.place("neighbour")
     neighbour.run(DHCP_SERVER)

@@ -217,7 +217,7 @@ def test_life(host: Host, case: Case) -> None:
         return after
 
     def still(there: dict[str, str], **options: Any) -> None:
-        """What is there already takes not even a transaction: the kernel counts them, and would kill whoever replaced
+        """A second run makes no transaction at all: the kernel counts them, and would kill a process that replaced
         a legacy table."""
         generation = host.generation()
         how = {"tables_stay": True}
@@ -238,7 +238,7 @@ def test_life(host: Host, case: Case) -> None:
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=case.marks) for case in CASES])
 def test_commands(host: Host, case: Case) -> None:
-    """What check mode says, in a shell, does the same: making, changing and removing."""
+    """The commands of check mode have the same effect in a shell: making, changing and removing."""
     for module, options in case.setup:
         host.do(module, **options)
     nothing = host.dump()
@@ -256,7 +256,7 @@ def test_commands(host: Host, case: Case) -> None:
 class TestAggregate:
     @pytest.mark.once
     def test_defaults(self, host: Host) -> None:
-        """What stands beside the list is the default of every item, and what an item says itself comes first."""
+        """Options beside the list are defaults of every item, and an item's own options take precedence."""
         sysctl = "net.ipv4.ip_unprivileged_port_start"
         result = host.do(
             "netns", sysctls={sysctl: 80}, aggregate=[{"name": "one"}, {"name": "two", "sysctls": {sysctl: 0}}]
@@ -801,7 +801,7 @@ class TestForwarding:
         assert remains(before, host.dump()) == ""
 
     def test_an_option_taken_back(self, host: Host) -> None:
-        """What is no longer asked for goes back to what was found."""
+        """A sysctl that no object needs any more gets the value that was found."""
         host.do("bridge", **BRIDGE[1])
         host.do("sysctl_forward", ipv6=True, route_localnet=["br-t"])
         assert host.run("sysctl -n net.ipv4.conf.br-t.route_localnet net.ipv6.conf.all.forwarding").split() == [
@@ -928,7 +928,7 @@ class TestForwarding:
 
 
 class TestInherited:
-    """What the host has set for links to come, or for all: by a hardening role, or by its distribution."""
+    """The settings of a host for new links or for all of them, made by a hardening role or by its distribution."""
 
     TWO: ClassVar[list[dict[str, Any]]] = [
         {
@@ -1358,7 +1358,7 @@ class TestEndpointsThatMove:
 
 @pytest.mark.once
 class TestChoices:
-    """What nobody has given: subnets out of the pools, addresses by name, ports at which nobody of the host listens."""
+    """The values left open by the user: subnets from the pools, addresses by name, ports that are free on the host."""
 
     NETWORKS: ClassVar[list[Options]] = [
         {"name": "blue", "endpoints": [{"name": "web", "publish": ["80"]}, {"name": "db"}]},
@@ -1425,7 +1425,7 @@ class TestInfo:
 
     @pytest.mark.once
     def test_what_lives_in_an_endpoint(self, host: Host) -> None:
-        """Who lives there, who listens behind a published port, and the routes that are not as they should be."""
+        """The processes, the listeners behind published ports, and the routes that are not as they should be."""
         host.do("bridge_network", networks=NETWORK)
 
         def web() -> dict[str, Any]:
@@ -1608,6 +1608,14 @@ def test_the_proof_of_a_translation(host: Host) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(("said", "missing"), [({}, "from"), ({"from": "db"}, "to")], ids=["nothing", "from"])
+def test_the_playbook_check_asks_what_to_follow(host: Host, said: dict[str, str], missing: str) -> None:
+    run = host.fleet.play("- import_playbook: dockerless.network.check", hosts=host.name, extra=said)
+    assert run.failed and f"{missing} is missing. Say with -e which packet to follow" in run.output
+    assert "dockerless.network.check -i inventory -e from=web -e to=203.0.113.1:443" in run.output
+
+
+@pytest.mark.once
 def test_the_playbook_check(host: Host) -> None:
     """The way as lines with the verdict at the end. With --check nothing is sent."""
     host.do("bridge_network", networks=NETWORK)
@@ -1617,7 +1625,7 @@ def test_the_playbook_check(host: Host) -> None:
         run = host.fleet.play(
             "- import_playbook: dockerless.network.check", hosts=host.name, check=check, extra=extra
         ).must()
-        followed, shown = run.results
+        *unused, followed, shown = run.results
         assert not run.changed and all(line in run.output for line in shown.result["lines"])
         return bool(followed.result["seen"]), shown.result["lines"]
 

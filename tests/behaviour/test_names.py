@@ -65,7 +65,7 @@ for line in sys.stdin:
 
 
 class Names:
-    """Who is found in which endpoint."""
+    """The names that can be resolved in each endpoint."""
 
     def __init__(self, world: EngineWorld) -> None:
         self.world = world
@@ -83,7 +83,7 @@ class Names:
         return sorted({line.split()[0] for line in out.splitlines()}) if code == 0 else []
 
     def answer(self, listener: Any) -> None:
-        """What a DNS server of the outside answers: IPv4 addresses alone."""
+        """The answers of a DNS server outside: IPv4 addresses only."""
         while True:
             try:
                 question, client = listener.recvfrom(999)

@@ -69,13 +69,13 @@ class Nft:
         return done.returncode, done.stdout, done.stderr
 
     def execute(self, argv: Sequence[str], text: str) -> None:
-        """What an Operation asks of the host."""
+        """The interface of the host that an Operation uses."""
         self.transactions += 1
         rc, unused, err = self(argv, text)
         assert rc == 0, "%s\n%s" % (err, text)
 
     def converge(self, state: FirewallState) -> list[Any]:
-        """What a module does: read, plan, apply; the steps."""
+        """The steps of a module: read, plan, apply."""
         backend = NftablesBackend(Netfilter(self))
         steps = backend.plan(backend.read(), state)
         for step in steps:

@@ -4,8 +4,7 @@
 
 """The path check agrees with a real packet, and names the layer that is broken.
 
-For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws, and
-set DOCKERLESS_DRAWS_ON=iptables-nft or iptables-legacy to have our own rules in iptables.
+For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behaviour/test_path_check.py -k test_draws.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import pytest
 from breakages import BREAKAGES, Breakage
 from engine_world import BACKENDS, ROOT, SETTINGS
 from fleet import eventually
-from path_draws import Draws
+from path_draws import KINDS, AllDraws, backends
 from path_world import PathWorld, tell
 
 pytestmark = [
@@ -35,36 +34,52 @@ pytestmark = [
 PAGE = ROOT / "docs" / "path_check.md"
 WEB, DB, APP = "10.20.0.2", "10.20.0.3", "10.21.0.2"
 HOST, NEIGHBOUR = "192.0.2.1", "192.0.2.2"
+RED_GATEWAY = "10.21.0.1"
+SIX = {
+    WEB: "fd00:20::2",
+    DB: "fd00:20::3",
+    APP: "fd00:21::2",
+    RED_GATEWAY: "fd00:21::1",
+    HOST: "2001:db8::1",
+    NEIGHBOUR: "2001:db8::2",
+}
 NETWORKS: list[dict[str, Any]] = [
     {
         "name": "blue",
         "subnets": ["10.20.0.0/24", "fd00:20::/64"],
         "endpoints": [
             {"name": "web", "addresses": [WEB, "fd00:20::2"], "publish": ["8080:80", "5353:53/udp"]},
-            {"name": "db", "addresses": [DB, "fd00:20::3"]},
+            {"name": "db", "addresses": [DB, "fd00:20::3"], "aliases": ["sql"]},
         ],
     },
-    {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "app", "addresses": [APP]}]},
+    {
+        "name": "red",
+        "subnets": ["10.21.0.0/24", "fd00:21::/64"],
+        "endpoints": [{"name": "app", "addresses": [APP, SIX[APP]]}],
+    },
 ]
 
 
 # ---- random networks and flows, each breakage once
 
 
+SEED = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
 @pytest.fixture(scope="module")
-def draws() -> Iterator[Draws]:
-    seed = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
-    found = Draws(seed)
+def draws() -> Iterator[AllDraws]:
+    found = AllDraws(SEED)
     yield found
-    print(f"\npath check, seed {seed}: {found.score}")
+    print(f"\npath check, seed {SEED}", *found.scores, sep="\n")
     found.close()
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)
-def test_breakage(draws: Draws, breakage: Breakage) -> None:
-    draws.score.wrong.clear()
-    draws.named(breakage)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+def test_breakage(draws: AllDraws, breakage: Breakage) -> None:
+    """On every back-end, and in each family in which it is possible; the seed says which of them go together."""
+    draws.forget()
+    draws.each_family(SEED + BREAKAGES.index(breakage), lambda one, version: one.named(breakage, version))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
 # Faults that long runs found; the number is the seed of the run.
@@ -76,23 +91,23 @@ DRAWN = {
 
 
 @pytest.mark.parametrize(("name", "kind", "version"), DRAWN.values(), ids=DRAWN)
-def test_drawn_before(draws: Draws, name: str, kind: str, version: int) -> None:
-    draws.score.wrong.clear()
+def test_drawn_before(draws: AllDraws, name: str, kind: str, version: int) -> None:
+    draws.forget()
     breakage = next(one for one in BREAKAGES if one.name == name)
-    draws.draw_of(draws.networks.flow_of(kind, version), breakage)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+    draws.each_family(0, lambda one, unused: one.draw_of(one.networks.flow_of(kind, version), breakage))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
 @pytest.mark.skipif("DOCKERLESS_DRAWS" not in os.environ, reason="a long run, on demand")
 def test_draws() -> None:
-    seed = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
-    found = Draws(seed, backend=os.environ.get("DOCKERLESS_DRAWS_ON", "nftables"))
+    found = AllDraws(SEED, backends=backends("DOCKERLESS_DRAWS_ON"))
     try:
-        score = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
+        scores = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
     finally:
         found.close()
-    print(f"\npath check, seed {seed}: {score}")
-    assert not score.wrong, "\n".join(score.wrong)
+    print(f"\npath check, seed {SEED}", *scores, sep="\n")
+    print(*(f"cannot tell: {score.backend}: {text}" for score in scores for text in score.unknown), sep="\n")
+    assert not found.wrong, "\n".join(found.wrong)
 
 
 def test_the_page_lists_what_is_broken_here() -> None:
@@ -109,18 +124,20 @@ def test_the_page_lists_what_is_broken_here() -> None:
         assert not case or f'"{case}"' in tests, name
 
 
-def test_nothing_broken(draws: Draws) -> None:
-    draws.score.wrong.clear()
-    for unused in range(5):
-        draws.draw_of(draws.networks.flow(), None)
-    assert not draws.score.wrong, "\n".join(draws.score.wrong)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_broken(draws: AllDraws, kind: str) -> None:
+    draws.forget()
+    number = SEED + KINDS.index(kind)
+    draws.each_family(number, lambda one, version: one.draw_of(one.networks.flow_of(kind, version), None))
+    assert not draws.wrong, "\n".join(draws.wrong)
 
 
-def test_nobody_can_tell_seldom(draws: Draws) -> None:
+def test_nobody_can_tell_seldom(draws: AllDraws) -> None:
     """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit."""
     known = (" upstream,", " masquerade,", "traffic control", "limit of a rate")
-    assert draws.score.unknown == []
-    assert [text for text in draws.score.silent if not any(word in text for word in known)] == []
+    assert [score.unknown for score in draws.scores] == [[], [], []]
+    silent = [f"{score.backend}: {text}" for score in draws.scores for text in score.silent]
+    assert [text for text in silent if not any(word in text for word in known)] == []
 
 
 # ---- one by one
@@ -132,6 +149,28 @@ def shared() -> Iterator[PathWorld]:
     found.make(*NETWORKS)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def each(request: pytest.FixtureRequest) -> Iterator[PathWorld]:
+    """The same on every back-end."""
+    if request.param == "nftables":
+        yield request.getfixturevalue("shared")
+        return
+    found = PathWorld(request.param)
+    found.make(*NETWORKS)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=[4, 6], ids=["ipv4", "ipv6"])
+def version(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+def of(version: int, address: str) -> str:
+    """The address of the same place in a family."""
+    return address if version == 4 else SIX[address]
 
 
 @pytest.fixture(params=[True, False], ids=["active", "static"])
@@ -152,15 +191,17 @@ class TestSize:
         }
         to, command = links[request.param]
         shared.must("ip", *command, "1280")
-        shared.must("nft", "add", "rule", "inet", "dockerless", "user", "icmp", "type", "echo-request", "accept")
+        for kind in ("icmp", "icmpv6"):
+            shared.must("nft", "add", "rule", "inet", "dockerless", "user", kind, "type", "echo-request", "accept")
         yield to
         shared.must("nft", "flush", "chain", "inet", "dockerless", "user")
         shared.must("ip", *command, "1500")
-        # IPv4 remembers a path MTU for ten minutes
-        shared.must("ip", "-n", "web", "route", "flush", "cache")
+        # a path MTU is remembered for ten minutes
+        for family in ("-4", "-6"):
+            shared.must("ip", "-n", "web", family, "route", "flush", "cache")
 
-    def test_too_large(self, shared: PathWorld, small: str, active: bool) -> None:
-        question = {"origin": "web", "to": small, "size": 1400, "active": active, "protocol": "icmp"}
+    def test_too_large(self, shared: PathWorld, small: str, active: bool, version: int) -> None:
+        question = {"origin": "web", "to": of(version, small), "size": 1400, "active": active, "protocol": "icmp"}
         found = shared.check(**question, timeout=0.5)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
         shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
@@ -189,6 +230,14 @@ class TestWays:
     def test_by_name(self, shared: PathWorld, active: bool) -> None:
         with shared.server("db", 80):
             assert shared.check("web", "db.blue", 80, active=active)["verdict"] == "arrives"
+
+    @pytest.mark.parametrize("origin", ["web", "host"])
+    def test_by_an_alias(self, shared: PathWorld, origin: str, active: bool) -> None:
+        with shared.server("db", 80):
+            found = shared.check(origin, "sql", 80, active=active)
+        assert found["verdict"] == "arrives" and f"> {DB}:80/tcp" in found["packet"], found
+        with shared.server("web", 80):
+            assert shared.check("sql", "web", 80, active=active)["packet"].startswith(f"{DB} > {WEB}:80")
 
     def test_udp(self, shared: PathWorld, active: bool) -> None:
         with shared.server("web", 53, "udp"):
@@ -292,11 +341,12 @@ class TestWays:
         assert "chain user of" in found["reason"]
 
 
+PUBLISHED = [{"name": "app", "addresses": [APP, SIX[APP]], "publish": ["8081:80"]}]
 # The options of a network, those after the advice is followed, the question, and the option that the advice names.
 OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "another network": (
         {},
-        {"allow": [{"from": WEB, "to": APP, "protocol": "tcp", "port": "80"}]},
+        {"allow": [{"from": of(v, WEB), "to": of(v, APP), "protocol": "tcp", "port": "80"} for v in (4, 6)]},
         {"origin": "web", "to": APP, "port": 80},
         "`allow`",
     ),
@@ -306,27 +356,64 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
         {"origin": "outside", "to": APP, "port": 80, "source_address": NEIGHBOUR},
         "direct_access: true",
     ),
-    "the host": ({"host_access": "deny"}, {}, {"origin": "app", "to": "10.21.0.1", "port": 99}, "host_access: allow"),
+    "the host": ({"host_access": "deny"}, {}, {"origin": "app", "to": RED_GATEWAY, "port": 99}, "host_access: allow"),
+    "a published port of an internal network": (
+        {"internal": True, "endpoints": PUBLISHED},
+        {"endpoints": PUBLISHED},
+        {"origin": "outside", "to": HOST, "port": 8081, "source_address": NEIGHBOUR},
+        "internal: false for it if it needs a way in",
+    ),
     "internal": ({"internal": True}, {}, {"origin": "app", "to": NEIGHBOUR, "port": 99}, "internal: false"),
 }
 
 
 class TestOurOwnRules:
     @pytest.fixture
-    def serving(self, shared: PathWorld) -> Iterator[PathWorld]:
-        with shared.server("app", 80), shared.server("host", 99), shared.server("neighbour", 99):
-            yield shared
-        shared.make(*NETWORKS)
+    def serving(self, each: PathWorld) -> Iterator[PathWorld]:
+        with each.server("app", 80), each.server("host", 99), each.server("neighbour", 99):
+            yield each
+        each.make(*NETWORKS)
 
     @pytest.mark.parametrize("case", OURS)
     def test_the_option_opens(self, serving: PathWorld, case: str) -> None:
         closed, opened, question, option = OURS[case]
+        questions = [
+            {key: SIX.get(value, value) if v == 6 else value for key, value in question.items()} for v in (4, 6)
+        ]
         serving.make(NETWORKS[0], {**NETWORKS[1], **closed})
-        for active in (True, False):
-            found = serving.check(**question, active=active, timeout=0.3)
-            assert (found["verdict"], option in found["advice"]) == ("lost", True), found
+        for asked in questions:
+            for active in (True, False):
+                found = serving.check(**asked, active=active, timeout=0.3)
+                assert (found["verdict"], option in found["advice"]) == ("lost", True), found
         serving.make(NETWORKS[0], {**NETWORKS[1], **opened})
-        assert serving.check(**question)["verdict"] == "arrives"
+        for asked in questions:
+            assert serving.check(**asked)["verdict"] == "arrives"
+
+    def test_a_lost_default_route_is_not_that_of_an_internal_network(self, each: PathWorld, version: int) -> None:
+        neighbour = of(version, NEIGHBOUR)
+        each.make(NETWORKS[0], {**NETWORKS[1], "internal": True})
+        inside = each.check("app", neighbour, 99, active=False)
+        each.make(*NETWORKS)
+        each.must("ip", f"-{version}", "-n", "app", "route", "del", "default")
+        lost = each.check("app", neighbour, 99, active=False)
+        each.make(*NETWORKS)
+        assert inside["reason"] == f"app has no route to {neighbour}, as network red is internal", inside
+        assert inside["advice"] == "Set internal: false for network red if it needs a way out."
+        asked = f"app > {neighbour}:99/tcp" if version == 4 else f"app > [{neighbour}]:99/tcp"
+        assert inside["packet"] == lost["packet"] == asked
+        assert lost["reason"] == f"app has no route to {neighbour}", lost
+        assert lost["advice"] == "Run the role again; it sets the default route of an endpoint."
+
+    def test_our_own_rules_are_read(self, each: PathWorld, active: bool, version: int) -> None:
+        web, host, neighbour = (of(version, address) for address in (WEB, HOST, NEIGHBOUR))
+        with each.server("web", 80):
+            for origin in ("outside", "host", "db"):
+                source = neighbour if origin == "outside" else ""
+                found = each.check(origin, host, 8080, active=active, source_address=source)
+                assert found["verdict"] == "arrives", found
+        found = each.check("app", web, 80, active=active, timeout=0.5)
+        assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
+        assert ("DLN-" if each.backend == "iptables" else "table inet dockerless") in found["reason"], found
 
 
 def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
@@ -347,27 +434,6 @@ def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
     assert "in a network namespace without a name" in found["reason"] and "Restart the service" in found["advice"], (
         found
     )
-
-
-@pytest.mark.parametrize("backend", BACKENDS[1:])
-class TestIptables:
-    @pytest.fixture
-    def world(self, backend: str) -> Iterator[PathWorld]:
-        found = PathWorld(backend)
-        found.make(*NETWORKS)
-        yield found
-        found.close()
-
-    def test_our_own_rules_are_read(self, world: PathWorld) -> None:
-        for active in (True, False):
-            with world.server("web", 80):
-                for origin in ("outside", "host", "db"):
-                    source = NEIGHBOUR if origin == "outside" else ""
-                    found = world.check(origin, HOST, 8080, active=active, source_address=source)
-                    assert found["verdict"] == "arrives", found
-            found = world.check("app", WEB, 80, active=active, timeout=0.5)
-            assert (found["verdict"], found["layer"]) == ("lost", "firewall"), found
-            assert "DLN-" in found["reason"], found
 
 
 # ---- traces of a check

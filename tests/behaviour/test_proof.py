@@ -64,7 +64,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[PathWorld]:
 
 @contextlib.contextmanager
 def capture(world: PathWorld, *places: str) -> Iterator[dict[str, list[str]]]:
-    """What begins or answers a connection on eth0 of these namespaces, "in" or "out", as it is on the wire."""
+    """The connections that begin or end on eth0 of these namespaces, "in" or "out", as seen on the wire."""
     found: dict[str, list[str]] = {}
     with contextlib.ExitStack() as stack:
         wires = {}
@@ -95,7 +95,7 @@ def spelled(data: bytes, way: str) -> list[str]:
 
 
 def shown(found: dict[str, Any], place: str, link: str) -> list[str]:
-    """What the proof saw there."""
+    """The observations of the proof there."""
     return [
         f"{item['way']} {item['source']} > {item['destination']}"
         for item in found["seen"]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What networks are protected from, on every back-end, by both families of addresses.
+"""The protections of networks, on every back-end, in both families of addresses.
 
 Both families are asked in one test: a run of the engine costs more than a packet. Each packet that must not arrive is
 first shown to arrive when the protection against it is taken away: its rule is
@@ -137,7 +137,7 @@ class Lab(EngineWorld):
             self._for_now(stack, *family, "rule", "add", "from", SECOND_UPLINK[version], "lookup", "100")
 
     def mark_answers(self, stack: contextlib.ExitStack) -> None:
-        """What docs/rules.md advises."""
+        """The advice of docs/rules.md."""
         for line in shown("ip"):
             self._for_now(stack, *line.split())
         if self.backend == "nftables":
@@ -157,7 +157,7 @@ class Lab(EngineWorld):
 
     @staticmethod
     def drain(listener: socket.socket) -> None:
-        """What was held back and has come now does not count."""
+        """Packets that were held back and arrive now do not count."""
         listener.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -697,7 +697,7 @@ def is_redirected(world: Lab, name: str, to: str, via: str) -> bool:
 
 @pytest.mark.parametrize("version", VERSIONS, ids=["ipv4", "ipv6"])
 def test_nobody_is_told_the_short_way(world: Lab, version: int) -> None:
-    """Where endpoints may exchange named flows only, which go by way of the host."""
+    """Networks whose endpoints may exchange named flows only, which are routed through the host."""
     subnet, to = {4: ("10.20.0.0/24", "10.20.0.99"), 6: ("fd00:20::/64", "fd00:20::99")}[version]
     askers = [{"name": f"asker{number}-{version}"} for number in (1, 2)]
     closing = blue(icc=False, allow=[{"from": subnet, "to": to, "protocol": "udp"}], more=askers)
@@ -993,7 +993,7 @@ def test_an_address_moves(world: Lab, told: bool) -> None:
 @pytest.mark.parametrize("told", [False, True], ids=["not-announced", "announced"])
 @pytest.mark.parametrize("damage", ["ip link set v-blue-db nomaster", "ip -n db link set eth0 down"])
 def test_an_endpoint_is_in_reach_again(world: Lab, damage: str, told: bool) -> None:
-    """Who asked for it in vain would ask again when its timer expires, and hears of it when the run returns."""
+    """A neighbour whose request failed would ask again when its timer expires, and is told when the run returns."""
     world.clear()
     world.make(blue())
     world.forget_neighbours("web")

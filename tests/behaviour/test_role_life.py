@@ -136,7 +136,7 @@ def second_lists(pid: int) -> dict[int, list[dict[str, Any]]]:
 
 @dataclass
 class Story:
-    """What the tests of a step look at."""
+    """The state that the tests of a step look at."""
 
     fleet: Fleet
     before: dict[str, dict[str, str]]

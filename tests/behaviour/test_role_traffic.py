@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the role's networks do with packets, on two hosts at once, set up over ssh."""
+"""Packets in the role's networks, on two hosts at once, set up over ssh."""
 
 from __future__ import annotations
 

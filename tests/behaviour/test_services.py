@@ -71,7 +71,7 @@ class World(Host):
         return eventually(lambda: words in self.answers(port))
 
     def answers(self, port: int, address: str = "192.0.2.11") -> str:
-        """What a neighbour gets; empty when nobody answers."""
+        """The answer for a neighbour; empty if there is none."""
         command = ["curl", "-sS", "--max-time", "2", f"http://{address}:{port}/"]
         return self.fleet.lab.run("neighbour", command, check=False).stdout
 

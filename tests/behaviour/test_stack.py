@@ -23,6 +23,8 @@ import pytest
 import yaml
 from fleet import HERE, ROOT, Fleet, Host, ModuleResult, differences, eventually, remains
 from test_boot import NFTABLES, Site
+from test_coexistence import needs
+from test_managers import FIREWALLD, UFW
 
 pytestmark = pytest.mark.once
 
@@ -75,6 +77,15 @@ HARM = (
     "ip -n extra address flush dev eth0",
 )
 RESOLVER = "dockerless-names.service"
+# Other firewalls: how each comes, what a host that runs goes through with it, and how it goes.
+FIREWALLS = (
+    (
+        FIREWALLD % '<interface name="eth0"/>',
+        ("firewall-cmd --reload", "systemctl restart firewalld && firewall-cmd --state"),
+        "systemctl stop firewalld; rm /etc/firewalld/zones/trusted.xml",
+    ),
+    (UFW, ("ufw reload", "ufw disable && ufw --force enable"), "ufw disable"),
+)
 
 
 def stack() -> list[dict[str, Any]]:
@@ -108,7 +119,7 @@ class Clients:
         self.failures: list[str] = []
 
     def told(self) -> dict[str, dict[str, Any]]:
-        """What came of the polls since they were told last, by port."""
+        """The results of the polls since the last call, by port."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
@@ -157,6 +168,29 @@ class World(Host):
 
     def listens(self, netns: str, port: int) -> bool:
         return eventually(lambda: f":{port} " in self.run(f"ip netns exec {netns} ss -ltn"), POLL_SECONDS)
+
+    def resolver(self) -> str:
+        """The process that answers look-ups; empty while there is none, as when systemd has yet to start it again."""
+        told = self.run(f"systemctl show --property=MainPID,ActiveState {RESOLVER}").split()
+        state = dict(line.split("=", 1) for line in told)
+        return state["MainPID"] if state["ActiveState"] == "active" else ""
+
+    def past_nginx(self) -> list[subprocess.Popen[str]]:
+        """The neighbour, who asks all the time for what nobody publishes: the application and the database."""
+        probes = []
+        for netns, port in (("app", 8000), ("db", 5432)):
+            address = self.run(f"ip -n {netns} -4 -o address show dev eth0").split()[3].partition("/")[0]
+            lan = self.fleet.lan(HOST, 4)
+            self.fleet.lab.run("neighbour", f"ip route replace {address} via {lan}")
+            probes.append(self.site.probe(address, port))
+        return probes
+
+    def kill_resolver(self) -> None:
+        """Returns when there is another one."""
+        assert eventually(lambda: self.resolver() != "", POLL_SECONDS)
+        killed = self.resolver()
+        self.run(f"systemctl kill --signal=KILL --kill-who=main {RESOLVER}")
+        assert eventually(lambda: self.resolver() not in ("", killed), POLL_SECONDS)
 
     @property
     def site(self) -> Site:
@@ -261,10 +295,7 @@ def test_the_stack_serves_through_all_of_it(world: World) -> None:
         clients.note("a second run")
 
         for unused in range(3):
-            world.run(f"systemctl kill --signal=KILL --kill-who=main {RESOLVER}")
-            assert eventually(
-                lambda: world.run(f"systemctl is-active {RESOLVER}", check=False) == "active\n", POLL_SECONDS
-            )
+            world.kill_resolver()
             time.sleep(0.3)
         clients.note("the resolver is killed")
 
@@ -276,8 +307,10 @@ def test_the_stack_serves_through_all_of_it(world: World) -> None:
             clients.note(f"{verb} of nftables")
 
         state = site.state()
+        probes = world.past_nginx()
         site.shutdown()
         assert any(clients.all_served() for unused in range(20))
+        assert not any(json.loads(probe.communicate("end\n")[0])["answered"] for probe in probes)
         assert site.failed_units() == ""
         assert differences(state, site.state()) == ""
         world.must_be(stack())
@@ -297,3 +330,30 @@ def test_the_stack_serves_through_all_of_it(world: World) -> None:
     world.do("bridge_network", networks=[], state="absent", everything=True)
     assert remains(before, site.all()) == ""
     assert world.run(LEFT) == ""
+
+
+@pytest.mark.parametrize("world", ["nftables", "iptables"], indirect=True)
+def test_the_stack_serves_through_reloads_of_other_firewalls(world: World) -> None:
+    """With each of them a run has let the stack through before."""
+    needs("firewalld", "dbus-daemon", "ufw")
+    world.play()
+    clients = Clients(world.fleet)
+    try:
+        for begin, reloads, end in FIREWALLS:
+            world.run(begin)
+            world.up(stack())
+            assert any(clients.all_served() for unused in range(20))
+            probes = world.past_nginx()
+            for command in reloads:
+                world.run(command)
+                time.sleep(1)
+                clients.note(command)
+            assert not any(json.loads(probe.communicate("end\n")[0])["answered"] for probe in probes)
+            world.must_be(stack())
+            world.run(end)
+    finally:
+        clients.end()
+        print(f"{clients.polls} polls", *clients.failures, sep="\n")
+    assert clients.polls and not clients.failures
+    world.play(bridge_network_state="absent", bridge_network_service_removal="stop")
+    world.run(CLEAN)

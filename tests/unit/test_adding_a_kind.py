@@ -91,7 +91,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(copy: Path, *argv: str) -> str:
-    """What a Python program says in the copy; it must succeed."""
+    """Run a Python program in the copy, and return its output; it must succeed."""
     env = {**os.environ, "PYTHONPATH": str(copy)}
     done = subprocess.run(
         [sys.executable, *argv], cwd=copy / COLLECTION, env=env, capture_output=True, text=True, check=False

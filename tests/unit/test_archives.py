@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What Ansible has to do on the controller before it can send a module of ours to a host.
+"""The work of Ansible on the controller before it can send a module of ours to a host.
 
 Ansible reads the module and all that the module imports, for types and inside functions too, and puts these files into
 an archive. For each name that a file imports, Ansible looks on the disk for a module of that name, every time anew, and

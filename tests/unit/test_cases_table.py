@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has failed for somebody, here or with another tool of this kind, and the tests that keep it right.
+"""The failures that users met, here or with another tool of this kind, and the tests that prevent them.
 
 A row says in a few words what went wrong, and names the test of the case itself and that of a sibling, or more: the
 file without `test_` and `.py`, the class if there is one, the test without `test_`, and in brackets one of its cases.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the pages for users show works: the networks and tasks of their examples are built on a host in memory."""
+"""The examples in the pages for users work: their networks and tasks are built on a host in memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def examples(page: Path) -> list[Any]:
 
 
 def requests(task: dict[str, Any]) -> list[Request]:
-    """What a task asks for; ``aggregate`` holds the objects, and what stands beside it is the default of each."""
+    """The objects that a task asks for: those of ``aggregate``, with the options beside it as defaults."""
     (module,) = [key for key in task if key.startswith("dockerless.network.")]
     options = dict(task[module] or {})
     items = options.pop("aggregate", [{}])

@@ -38,7 +38,7 @@ FLOORS = floors((ROOT / "docs" / "design.md").read_text())
 
 
 def floor(path: str) -> int | None:
-    """How high the floor of a file is, counted from the lowest; None if no floor claims it, or more than one."""
+    """The number of a file's floor, counted from the lowest; None if no floor claims it, or more than one."""
     heights = [
         len(FLOORS) - number
         for number, (unused, patterns) in enumerate(FLOORS)
@@ -87,7 +87,7 @@ def _files(parts: list[str], known: Mapping[str, object]) -> Iterator[str]:
 
 @cache
 def graph(root: Path = PLUGINS) -> Graph:
-    """Which file imports which."""
+    """The imports of each file."""
     known = modules(root)
     return {
         name: frozenset(imported(ast.parse(path.read_text()), name, known)) - {name} for name, path in known.items()

@@ -69,7 +69,7 @@ def bound(tree: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def full_name(node: ast.expr, names: dict[str, str], is_called: bool) -> str:
-    """What is called, or handed to whoever calls it, by its full name; empty when that touches nothing."""
+    """The full name of a function that is called or passed on; empty if that touches nothing of the machine."""
     words = ast.unparse(node).split(".") if isinstance(node, (ast.Attribute, ast.Name)) else [""]
     if words[0] in names and (is_called or len(words) > 1):
         return ".".join((names[words[0]], *words[1:]))

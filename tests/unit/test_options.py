@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "bridge_network"
 PREFIX = "bridge_network_"
 # What the role alone knows: the modules cannot refuse it, so Ansible must.
-OF_THE_MODULE = {"everything", "rest"}  # for the playbook purge, and for the role itself
+OF_THE_MODULE = {"everything", "rest", "for_role"}  # for the playbook purge, and for the role itself
 NETWORKS = PREFIX + "networks"
 OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.
@@ -83,7 +83,7 @@ def documented(module: str) -> Options:
 
 
 def facts(options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What must agree of options; an argument spec and a role call options inside ``options``, a module's page not."""
+    """The parts of options that must agree. Suboptions are in ``options``, but on a module's page in ``suboptions``."""
     return {
         name: {
             "type": option.get("type", "str"),
@@ -144,7 +144,7 @@ def test_what_the_action_group_promises_is_taken_by_every_module(module: str) ->
 
 
 def test_a_network_takes_what_its_parts_take() -> None:
-    """What is named alike in a network and in the module that makes the part is the same option."""
+    """Options with the same name in a network and in the module that makes the part are the same option."""
     parts = [
         (spec.NETWORK, KINDS["bridge_firewall"]),
         (spec.NETWORK["masquerade"]["options"], KINDS["nat_masquerade"]),
@@ -197,7 +197,7 @@ def test_ansible_leaves_it_to_the_modules_to_refuse_what_is_wrong(name: str) -> 
 
 
 def shown_default(option: Mapping[str, Any]) -> str | None:
-    """What the table must say; None where there is no value to show, and words may tell."""
+    """The text that the table must have; None if there is no value to show, so that any words will do."""
     if option.get("required"):
         return "required"
     return None if option.get("default") is None else f"`{spelled(option['default'])}`"

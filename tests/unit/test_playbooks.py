@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What walkthroughs leave behind when modules fail, names that Ansible keeps, and what check asks of its module."""
+"""The leftovers of walkthroughs when modules fail, names that Ansible keeps, and the arguments of check's module."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def test_every_process_that_is_started_is_stopped(path: Path) -> None:
     assert len(started) == sum("stop" in task["name"] for task in cleanup(path))
 
 
+@pytest.mark.parametrize("path", WALKTHROUGHS, ids=lambda path: str(path.stem))
+def test_a_host_with_networks_is_refused_before_anything_is_done_or_cleaned_up(path: Path) -> None:
+    (play,) = yaml.safe_load(path.read_text())
+    first = [task for task in play["tasks"] if "ansible.builtin.setup" not in task][:3]
+
+    assert ["dockerless.network.network_info" in first[0], "block" in first[2]] == [True, True]
+    assert "walkthrough_before.networks" in str(first[1]["ansible.builtin.assert"]["that"])
+    assert not any("tags" in task for task in first[:2])
+
+
 def variables(value: Any) -> Iterator[str]:
     """The names of all that is set by `vars`, at any depth."""
     if isinstance(value, dict):
@@ -59,9 +69,13 @@ def test_no_variable_has_a_name_that_ansible_warns_of(path: Path) -> None:
     assert not set(variables(yaml.safe_load(path.read_text()))) & set(get_reserved_names())
 
 
-@pytest.mark.parametrize("name", ["check.yml", "proof.yml"])
-def test_what_nobody_said_of_a_path_is_left_for_the_module_to_miss_in_one_sentence(name: str) -> None:
-    (play,) = yaml.safe_load((PLAYBOOKS / name).read_text())
+@pytest.mark.parametrize("name", ["check", "proof"])
+def test_what_nobody_said_of_a_path_is_asked_for_with_an_example(name: str) -> None:
+    (play,) = yaml.safe_load((PLAYBOOKS / f"{name}.yml").read_text())
+    asks, follows, *unused = play["tasks"]
 
-    asked = play["tasks"][0]["dockerless.network.path_check"]
-    assert [name for name, value in asked.items() if "omit" not in value] == []
+    assert asks["loop"] == ["from", "to"]
+    example = f"ansible-playbook dockerless.network.{name} -i inventory -e from=web -e to=203.0.113.1:443"
+    assert asks["ansible.builtin.assert"]["fail_msg"].endswith(example)
+    asked = follows["dockerless.network.path_check"]
+    assert [name for name, value in asked.items() if "omit" not in value] == ["from", "to"]

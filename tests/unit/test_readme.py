@@ -2,20 +2,28 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What README says of the tests is true."""
+"""The statements of README about the tests are true."""
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import textwrap
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ansible_collections.dockerless.network.plugins.module_utils.composition.spec import read_networks
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Listener, Place, Route
+from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
+from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -42,6 +50,27 @@ def test_every_protection_names_tests_that_there_are() -> None:
         *unused, last = row.strip("| ").split(" | ")
         named = re.findall(r"`([^`]+)`", last)
         assert named and set(named) <= there, row
+
+
+def test_the_picture_is_what_show_draws_of_the_example() -> None:
+    """A host with the addresses of the lab's h1, on which nginx runs in the endpoint."""
+    play, *unused = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL))
+    host = MemoryHost()
+    host.systemd = True
+    host.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")), Route(ip_network("::/0")))
+    addresses = tuple(map(ip_interface, ("192.0.2.11/24", "2001:db8:1::11/64")))
+    host.change_link(HOST, "eth0", addresses=addresses)
+    networks = play[0]["roles"][0]["vars"]["bridge_network_networks"]
+    make_networks(networks, world(host), at_boot="auto")
+    web = host.space(Place(netns="web"))
+    web.processes.append(7)
+    host.units[7] = "nginx.service"
+    web.listeners["tcp"] = [Listener("tcp", 80, ip_address("::"), (4, 6))]
+
+    drawn = picture(read_report(json.loads(json.dumps(facts(world(host))))), "h1")
+
+    shown = README.partition("```\nh1  forwards")[2].partition("```")[0]
+    assert "\n".join(drawn).splitlines() == f"h1  forwards{shown}".splitlines()
 
 
 def plays() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What modules return is what their documentation says that they return, key by key and type by type."""
+"""Modules return what their documentation promises, key by key and type by type."""
 
 from __future__ import annotations
 

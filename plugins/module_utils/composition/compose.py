@@ -12,8 +12,7 @@ import ipaddress
 import typing as t
 from collections import Counter
 
-from .. import arguments, marks, model
-from .. import parsing as read
+from .. import arguments, marks, model, parsing
 from ..records import replace
 from ..report import EndpointReport, HostReport, NetworkReport
 from .names import Names
@@ -28,8 +27,8 @@ from .surroundings import NOTHING_AROUND, Surroundings
 _NOTHING_LISTED = {
     "present": "set prune to project to remove all networks of project %s",
     "absent": (
-        "name the networks of project %s to remove; 'ansible-playbook dockerless.network.purge', or the option"
-        " everything, removes all that this collection has made on a host"
+        "name the networks of project %s to remove; 'ansible-playbook dockerless.network.purge', or the module's"
+        " option everything, removes all that this collection has made on a host"
     ),
 }
 _STRANDED = (
@@ -94,10 +93,10 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes:
     plan = Objects()
     names = Names(networks)
     for network in networks:
-        with read.about("network %s" % network.name):
+        with parsing.about("network %s" % network.name):
             plan.bridge.append(_plan_bridge(network))
             plan.bridge_firewall.append(_plan_policy(network, names))
-            with read.about("network %s: masquerade" % network.name):
+            with parsing.about("network %s: masquerade" % network.name):
                 plan.nat_masquerade += _plan_masquerades(network, report, names)
     plan.port_publish = plan_ports(networks, report.ports, names, around)
     plan.netns = _plan_namespaces(networks, report, goes)
@@ -110,7 +109,7 @@ def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes:
 def _plan_bridge(network: BridgeNetwork) -> model.Bridge:
     addresses = [subnet.interface(network.gateways[version]) for version, subnet in network.subnets.items()]
     for address in addresses:
-        read.usable("addresses", address)
+        parsing.usable("addresses", address)
     insisted = bool(network.options.get("allow_overlap"))
     return model.Bridge(network.bridge, tuple(addresses), network.mtu, network=network.label, allow_overlap=insisted)
 
@@ -123,7 +122,7 @@ def _plan_policy(network: BridgeNetwork, names: Names) -> model.BridgePolicy:
     return checked(
         model.BridgePolicy(
             bridge=network.bridge,
-            subnets=read.collapsed(subnet.network for subnet in network.subnets.values()),
+            subnets=parsing.collapsed(subnet.network for subnet in network.subnets.values()),
             internal=network.internal,
             icc=network.icc,
             direct_access=bool(options.get("direct_access")),
@@ -140,7 +139,7 @@ def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) 
     options = read_masquerade("network %s" % network.name, network.options.get("masquerade"))
     if network.internal or options is None:
         return []
-    excluded = read.networks("exclude", names.addresses("exclude", options.get("exclude") or (), network))
+    excluded = parsing.networks("exclude", names.addresses("exclude", options.get("exclude") or (), network))
     return [_plan_masquerade(network, version, options, excluded, report) for version in network.subnets]
 
 
@@ -154,7 +153,7 @@ def _plan_masquerade(
     """The masquerade of one family; options with addresses of the other family are for the other one."""
     from ..kinds.nat_masquerade import parse_out
 
-    to_source = read.address("to_source", options["to_source"]) if options.get("to_source") else None
+    to_source = parsing.address("to_source", options["to_source"]) if options.get("to_source") else None
     if to_source is not None and to_source.version not in network.subnets:
         raise model.InvalidRequest(
             "to_source: %s is an IPv%d address, and the network has no subnet of that family; write an"
@@ -249,7 +248,7 @@ def _plan_veths(
             # if there are several ways out, a request by one of them is answered by the same one
             several = {v for v in ways if legs[endpoint.place, v] > 1 or not endpoint.default_route}
             sources = [way.via for version, way in ways.items() if way.via and version in several]
-            with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
+            with parsing.about("network %s: endpoint %s" % (network.name, endpoint.name)):
                 further = _further_routes(network, endpoint, names, routes)
                 result.append(_plan_veth(network, endpoint, (*routes, *by_host, *further), sources))
             _refuse_double_mac(network, endpoint, result[-1].peer.mac_address, stations)
@@ -321,7 +320,7 @@ def _plan_veth(
     network: BridgeNetwork, endpoint: Endpoint, routes: tuple[model.Route, ...], sources: t.Sequence[model.Address]
 ) -> model.Veth:
     for address in endpoint.addresses:
-        read.usable("addresses", address)
+        parsing.usable("addresses", address)
     mac = endpoint.mac_address or (mac_address(endpoint.addresses) if endpoint.addresses else None)
     return model.Veth(
         name=endpoint.veth,
@@ -374,7 +373,7 @@ def _plan_names(
 def _plan_forwarding(
     networks: t.Sequence[BridgeNetwork], present: Objects, absent: Objects, report: HostReport, scope: Scope
 ) -> model.Forwarding | None:
-    """What the host must forward for all networks of the project; None when no network is left."""
+    """The forwarding that all networks of the project need together; None if no network is left."""
     gone = {bridge.name for bridge in absent.bridge} | {policy.bridge for policy in absent.bridge_firewall}
     bridges = gone | {network.bridge for network in networks}
     known = [item for item in report.networks if item.network and marks.project_of(item.network) == scope.project]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import marks, model
-from .. import parsing as read
+from .. import marks, model, parsing
 from ..records import replace
 from ..report import EndpointReport, HostReport
 from .names import Names
@@ -76,7 +75,7 @@ def _view(
     subnets: t.Mapping[str, tuple[model.Network, ...]],
     entries: dict[tuple[int, ...], tuple[model.NameEntry, ...]],
 ) -> model.NameView:
-    """What one of them is to know; those who know the same have it in one and the same tuple of ``entries``."""
+    """The names that an endpoint knows; endpoints with the same names share one tuple of ``entries``."""
     key = tuple(map(id, own))
     if key not in entries:
         entries[key] = tuple(entry for section in own for entry in (*section.entries, *section.extra))
@@ -134,13 +133,13 @@ def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNe
     resolver, servers = options.get("resolver") is not False, network.options.get("nameservers") or ()
     if resolver and not servers and not any(map(options.get, _OWN_OPTIONS)):
         return common
-    with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
+    with parsing.about("network %s: endpoint %s" % (network.name, endpoint.name)):
         asked = names.addresses("nameservers", options.get("nameservers") or servers, network)
         return replace(
             common,
             extra=tuple(_extra(options.get("extra_hosts") or (), taken, names, network)),
-            nameservers=tuple(read.address("nameservers", server) for server in asked),
-            search=tuple(read.host_name("search", domain) for domain in options.get("search") or ()),
+            nameservers=tuple(parsing.address("nameservers", server) for server in asked),
+            search=tuple(parsing.host_name("search", domain) for domain in options.get("search") or ()),
             resolver=resolver,
         )
 
@@ -161,14 +160,14 @@ def _extra(
             raise model.InvalidRequest(
                 "extra_hosts: %r is not a name with an address; write it like api:192.0.2.7." % value
             )
-        read.host_name("extra_hosts", name)
+        parsing.host_name("extra_hosts", name)
         if name.lower() in taken or name.lower() in _RESERVED:
             raise model.InvalidRequest(
                 "extra_hosts: %s has a meaning in this network already; choose another name." % name
             )
         targets = ["host"] if target == "host-gateway" else [target]
         found = names.addresses("extra_hosts", targets, network)
-        yield from (model.NameEntry(read.address("extra_hosts", address), (name,)) for address in found)
+        yield from (model.NameEntry(parsing.address("extra_hosts", address), (name,)) for address in found)
 
 
 def _names_of_other(other: EndpointReport, network: BridgeNetwork, before: Noted) -> tuple[str, ...]:
@@ -178,12 +177,12 @@ def _names_of_other(other: EndpointReport, network: BridgeNetwork, before: Noted
         found = before.names(netns, network.label, address.ip)
         if found:
             return found
-    return _both(netns, network.name) if read.is_host_name(netns) and netns.lower() not in _RESERVED else ()
+    return _both(netns, network.name) if parsing.is_host_name(netns) and netns.lower() not in _RESERVED else ()
 
 
 def _both(name: str, network: str) -> tuple[str, ...]:
     full = "%s.%s" % (name, network)
-    return (name, full) if read.is_host_name(full) else (name,)
+    return (name, full) if parsing.is_host_name(full) else (name,)
 
 
 # ---- names in a list
@@ -208,13 +207,15 @@ def _named(network: BridgeNetwork, aliases: Aliases) -> t.Iterator[tuple[Endpoin
 
 def names_of(endpoint: Endpoint, network: BridgeNetwork) -> tuple[str, ...]:
     """The name of an endpoint, alone and with its network; none if it cannot be the name of a host."""
-    return _both(endpoint.name, network.name) if read.is_host_name(endpoint.name) else ()
+    return _both(endpoint.name, network.name) if parsing.is_host_name(endpoint.name) else ()
 
 
 def without_names(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[str]:
     """Warnings about endpoints that cannot be looked up by name."""
     for network in networks:
-        names = [item.name for item in network.endpoints if not read.is_host_name(item.name)] if network.named else []
+        names = (
+            [item.name for item in network.endpoints if not parsing.is_host_name(item.name)] if network.named else []
+        )
         if names:
             yield (
                 "network %s: these names are not valid host names, so other endpoints cannot look them up; give each an"

@@ -11,8 +11,7 @@ import re
 import typing as t
 from dataclasses import field
 
-from .. import arguments, model
-from .. import parsing as read
+from .. import arguments, model, parsing
 from ..kinds.overlaps import first_overlap
 from ..marks import label, name_of
 from ..reading import Option, read_list
@@ -115,7 +114,7 @@ def read_networks(
 
 def read_names(networks: t.Sequence[arguments.Options]) -> set[str]:
     """The names in the list, without a look at other options."""
-    return {read.label("name", name) for name in spec.read_names(networks)}
+    return {parsing.label("name", name) for name in spec.read_names(networks)}
 
 
 def decide(
@@ -134,8 +133,8 @@ def staying(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes)
 
 
 def _read_network(options: arguments.Options, there: t.Mapping[str, NetworkReport], project: str) -> BridgeNetwork:
-    name = read.label("name", options["name"])
-    with read.about("network %s" % name):
+    name = parsing.label("name", options["name"])
+    with parsing.about("network %s" % name):
         return _read_options(name, options, there, project)
 
 
@@ -152,7 +151,7 @@ def _read_options(
         project=project,
         bridge=bridge,
         options=options,
-        mtu=read.mtu("mtu", options.get("mtu")),
+        mtu=parsing.mtu("mtu", options.get("mtu")),
         subnets={v: Subnet(subnet, gateway, title, pools.get(v)) for v, (subnet, gateway) in subnets.items()},
         gateways={version: gateway for version, (unused, gateway) in subnets.items()},
         endpoints=[_read_endpoint(item, name) for item in options.get("endpoints") or ()],
@@ -180,14 +179,14 @@ def _read_bridge(name: str, options: arguments.Options, title: str) -> str:
             "%s: the name of its bridge, %s, would be too long (%d bytes, and the kernel takes %d); give a shorter one"
             " with the option bridge." % (title, bridge, len(bridge.encode()), model.LINK_NAME_BYTES)
         )
-    return read.new_link_name("bridge", bridge)
+    return parsing.new_link_name("bridge", bridge)
 
 
 def _read_subnets(options: arguments.Options, title: str) -> dict[int, tuple[model.Network, model.Address]]:
-    given = [read.address("gateways", value) for value in options.get("gateways") or ()]
+    given = [parsing.address("gateways", value) for value in options.get("gateways") or ()]
     result: dict[int, tuple[model.Network, model.Address]] = {}
     for value in options.get("subnets") or ():
-        subnet = read.subnet("subnets", value)
+        subnet = parsing.subnet("subnets", value)
         if subnet.version in result:
             raise model.InvalidRequest(
                 "%s: two subnets of IPv%d, %s and %s; a network takes one of each family."
@@ -215,7 +214,7 @@ def _read_ranges(
     """The part of each subnet from which addresses are chosen."""
     result: dict[int, model.Network] = {}
     for value in options.get("ip_range") or ():
-        part = read.subnet("ip_range", value)
+        part = parsing.subnet("ip_range", value)
         subnet = subnets.get(part.version)
         if subnet is None:
             raise model.InvalidRequest("%s: ip_range %s has no subnet of its family." % (title, part))
@@ -233,16 +232,16 @@ def _read_ranges(
 def _read_endpoint(options: arguments.Options, network: str) -> Endpoint:
     name = options["name"]
     title = "network %s: endpoint %s" % (network, name)
-    with read.about(title):
+    with parsing.about(title):
         given = options.get("interface")
         texts = [str(value).partition("/")[0] for value in options.get("addresses") or ()]
         return Endpoint(
             name=name,
             place=_read_place(options, name, title),
             veth=veth_name(network, name),
-            interface=read.new_link_name("interface", given) if given else "",
-            mac_address=read.mac_address("mac_address", options.get("mac_address") or None),
-            wanted=[read.address("addresses", text) for text in texts],
+            interface=parsing.new_link_name("interface", given) if given else "",
+            mac_address=parsing.mac_address("mac_address", options.get("mac_address") or None),
+            wanted=[parsing.address("addresses", text) for text in texts],
             publish=[parse(value) for value in options.get("publish") or ()],
             default_route=options.get("default_route") is not False,
             options=options,
@@ -252,7 +251,7 @@ def _read_endpoint(options: arguments.Options, network: str) -> Endpoint:
 
 
 def _read_sysctls(options: arguments.Options, title: str) -> tuple[tuple[str, str], ...]:
-    found = read.sysctls("sysctls", options.get("sysctls"))
+    found = parsing.sysctls("sysctls", options.get("sysctls"))
     if found and options.get("pid") is not None:
         raise model.InvalidRequest(
             "%s: sysctls are those of a namespace with a name, and this one is known by its pid; give it a name with"
@@ -262,22 +261,22 @@ def _read_sysctls(options: arguments.Options, title: str) -> tuple[tuple[str, st
 
 
 def _read_place(options: arguments.Options, name: str, title: str) -> model.Place:
-    pid = read.pid("pid", options.get("pid"))
+    pid = parsing.pid("pid", options.get("pid"))
     if pid is None:
-        return model.Place(netns=read.namespace_name("netns", options.get("netns") or name))
+        return model.Place(netns=parsing.namespace_name("netns", options.get("netns") or name))
     if options.get("netns"):
         raise model.InvalidRequest("%s lives in a namespace by name or by pid, not both." % title)
     return model.Place(pid=pid)
 
 
 def _read_services(options: arguments.Options, title: str) -> list[str]:
-    units = [read.service("services", unit) for unit in options.get("services") or ()]
+    units = [parsing.service("services", unit) for unit in options.get("services") or ()]
     if units and options.get("pid"):
         raise model.InvalidRequest(
             "%s: services need a namespace with a name; give it one by netns, not by pid." % title
         )
     if units:
-        read.service_namespace("netns", options.get("netns") or options["name"])
+        parsing.service_namespace("netns", options.get("netns") or options["name"])
     return units
 
 
@@ -455,5 +454,5 @@ def aliases(networks: t.Sequence[BridgeNetwork]) -> Aliases:
 def _read_aliases(value: object, endpoint: Endpoint, network: BridgeNetwork) -> list[str]:
     title = "network %s: endpoint %s" % (network.name, endpoint.name)
     names = read_list(title, "aliases", _NAMES, value) if value is not None else []
-    with read.about(title):
-        return [read.host_name("aliases", name) for name in names]
+    with parsing.about(title):
+        return [parsing.host_name("aliases", name) for name in names]

@@ -35,7 +35,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class Composition:
-    """What a list of networks requests of a host. Of an object to remove, only its name counts."""
+    """The objects that a list of networks requests of a host. Of an object to remove, only its name counts."""
 
     present: Objects
     absent: Objects

@@ -9,8 +9,7 @@ import contextlib
 import ipaddress
 import typing as t
 
-from .. import arguments, marks, model
-from .. import parsing as read
+from .. import arguments, marks, model, parsing
 from ..reading import read_list
 from ..report import HostReport, NetworkReport
 from . import spec
@@ -48,8 +47,8 @@ def read_pools(value: object) -> tuple[Pool, ...]:
 
 
 def _read_pool(number: int, item: arguments.Options) -> Pool:
-    with read.about("pools, item %d" % number):
-        base, size = read.subnet("base", item["base"]), item["size"]
+    with parsing.about("pools, item %d" % number):
+        base, size = parsing.subnet("base", item["base"]), item["size"]
         if base.version != 4:
             raise model.InvalidRequest("base: %s is not IPv4; a network gets IPv6 only by a subnet of its own." % base)
         if not base.prefixlen <= size <= 30:
@@ -153,7 +152,7 @@ def give_subnets(
             chosen[item["name"]] = living
         for text in item["subnets"] or ():
             with contextlib.suppress(model.InvalidRequest):  # a name that is not valid is refused later
-                places.hold(read.subnet("subnets", text))
+                places.hold(parsing.subnet("subnets", text))
     for network in (*chosen.values(), *(subnet for other in report.networks for subnet in other.subnets)):
         places.hold(network)
     for name in sorted(item["name"] for item in items if not item["subnets"] and item["name"] not in chosen):

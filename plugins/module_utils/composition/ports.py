@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import marks, model
-from .. import parsing as read
+from .. import marks, model, parsing
 from ..firewall.port_table import PortTable
 from ..records import replace
 from .names import Names
@@ -108,7 +107,7 @@ def _plan_publish(
     network: BridgeNetwork, endpoint: Endpoint, publish: Publish, names: Names
 ) -> list[model.PublishedPort]:
     """The ports for each family that an entry is meant for; a number that is still open is any of its range."""
-    with read.about("network %s: endpoint %s" % (network.name, endpoint.name)):
+    with parsing.about("network %s: endpoint %s" % (network.name, endpoint.name)):
         sources = _sources(publish, network, names)
     first = {address.version: address.ip for address in reversed(endpoint.addresses)}
     meant = [version for version in sorted(first) if _is_meant(publish, sources, version)]
@@ -123,7 +122,7 @@ def _plan_publish(
 
 def _sources(publish: Publish, network: BridgeNetwork, names: Names) -> tuple[model.Network, ...]:
     values = names.addresses("allowed_sources", publish.allowed_sources, network)
-    return read.networks("allowed_sources", values)
+    return parsing.networks("allowed_sources", values)
 
 
 def _is_meant(publish: Publish, sources: t.Sequence[model.Network], version: int) -> bool:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .. import arguments, model
-from .. import parsing as read
+from .. import arguments, model, parsing
 from ..reading import read as read_options
 from ..records import dataclass
 from .spec import PUBLISH
@@ -50,7 +49,7 @@ def parse(value: object) -> Publish:
     """One entry of ``publish``; raises InvalidRequest."""
     if isinstance(value, t.Mapping):
         return _parse_options(value)
-    text = read.short_syntax("publish", value)
+    text = parsing.short_syntax("publish", value)
     found = re.fullmatch(_SHORT, text)
     if found is None:
         raise model.InvalidRequest(
@@ -65,7 +64,7 @@ def _parse_options(value: arguments.Options) -> Publish:
     inside = value.get("container_port") or value.get("host_port")
     if inside is None:
         raise model.InvalidRequest("publish: set at least container_port.")
-    links = {read.link_name("in_interfaces", link) for link in value["in_interfaces"] or ()}
+    links = {parsing.link_name("in_interfaces", link) for link in value["in_interfaces"] or ()}
     return _publish(
         str(value["host_port"] or inside),
         inside,
@@ -86,8 +85,8 @@ def _publish(
     sources: tuple[str, ...] = (),
     links: tuple[str, ...] = (),
 ) -> Publish:
-    inside = read.port_range("publish", container_port)
-    outside = read.port_range("publish", host_port) if host_port not in (None, "") else None
+    inside = parsing.port_range("publish", container_port)
+    outside = parsing.port_range("publish", host_port) if host_port not in (None, "") else None
     if outside is not None and len(outside) != len(inside) and len(inside) != 1:
         raise model.InvalidRequest(
             "publish: %s has ranges of unequal length: %d ports of the host for %d of the endpoint."
@@ -95,9 +94,9 @@ def _publish(
         )
     if outside is None and len(inside) > 1:
         outside = inside
-    address = read.address("publish", host_ip) if host_ip else None
+    address = parsing.address("publish", host_ip) if host_ip else None
     if address is not None and address.version == 6 and address.is_loopback:
         raise model.InvalidRequest(
             "publish: %s: the kernel does not translate ::1; publish on 127.0.0.1 instead." % text
         )
-    return Publish(text, inside, outside, address, read.protocol("publish", protocol or "tcp"), sources, links)
+    return Publish(text, inside, outside, address, parsing.protocol("publish", protocol or "tcp"), sources, links)

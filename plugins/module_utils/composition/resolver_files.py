@@ -12,8 +12,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .. import marks, model
-from .. import parsing as read
+from .. import marks, model, parsing
 from .naming import Known, has_server
 from .sections import Section, Speller
 from .surroundings import Surroundings
@@ -95,7 +94,7 @@ class Writer:
         """The lines for the name of the host itself, without which some programs do not start."""
         name = self._around.hostname()
         taken = any(" %s%s" % (name, end) in text for end in (" ", "\n"))
-        return "127.0.1.1 %s\n" % name if read.is_host_name(name) and not taken else ""
+        return "127.0.1.1 %s\n" % name if parsing.is_host_name(name) and not taken else ""
 
     # ---- resolv.conf
 
@@ -144,7 +143,7 @@ class Writer:
             named = _words(text, "nameserver")
             domains = _last(text, "search") or _last(text, "domain")
             # a search for "." breaks musl
-            search = [domain for domain in domains if read.is_host_name(domain.rstrip("."))]
+            search = [domain for domain in domains if parsing.is_host_name(domain.rstrip("."))]
             self._found = _Host(named, _usable(named) or self._behind(named), search, _words(text, "options"))
         return self._found
 
@@ -188,7 +187,7 @@ def _usable(values: t.Iterable[str]) -> list[str]:
 
 def _server(value: str) -> model.Address | None:
     try:
-        found = read.address("nameserver", value)
+        found = parsing.address("nameserver", value)
     except model.InvalidRequest:
         return None  # with a zone, or not an address at all
     return None if found.is_loopback or found.is_link_local or found.is_unspecified else found

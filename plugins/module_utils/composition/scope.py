@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, marks, model
-from .. import parsing as read
+from .. import arguments, marks, model, parsing
 from ..reading import read as read_options
 from ..records import dataclass
 from .spec import ARGUMENTS, LISTED, NONE, PROJECT
@@ -50,7 +49,7 @@ class Scope:
         return frozenset(marks.label(name, self.project) for name in names)
 
     def goes(self, names: t.Iterable[str]) -> Goes:
-        """Which labels are removed, given the names in the list; never those of other projects, or an empty one."""
+        """The labels that are removed, given the names in the list; never those of other projects, or an empty one."""
         if self.everything:
             return lambda noted: True
         if self.state == "present" and self.prune == NONE:
@@ -71,7 +70,7 @@ def read_scope(options: arguments.Options) -> Scope:
         raise model.InvalidRequest("everything: it needs state absent and an empty list of networks only.")
     prune = _read_prune(options.get("prune"))
     policy = read_options("", _POLICY, {"forward_policy": options.get("forward_policy")})["forward_policy"] or "auto"
-    project, pools = read.project("project", options.get("project")), _read_pools(options.get("pools"))
+    project, pools = parsing.project("project", options.get("project")), _read_pools(options.get("pools"))
     rest = bool(options.get("rest"))
     removal = read_options("", arguments.SERVICE_REMOVAL, {"service_removal": options.get("service_removal")})[
         "service_removal"
@@ -93,6 +92,6 @@ def _read_prune(value: object) -> str:
     if word not in (LISTED, PROJECT, NONE):
         raise model.InvalidRequest(
             "prune: got %s; write listed (removes what networks in the list have beyond it), project (also removes the"
-            " project's networks that are not in the list) or none (removes nothing)." % read.kind_of(value)
+            " project's networks that are not in the list) or none (removes nothing)." % parsing.kind_of(value)
         )
     return str(word)

@@ -62,6 +62,7 @@ ARGUMENTS: Arguments = {
     **_PROJECT,
     "everything": {"type": "bool", "default": False},
     "rest": {"type": "bool", "default": False},
+    "for_role": {"type": "bool", "default": False},
     "pools": {"type": "raw", "options": POOL, "default": []},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     "forward_policy": {"type": "str", "choices": list(model.FORWARD_POLICIES), "default": "auto"},
@@ -77,7 +78,7 @@ def read_networks(value: object) -> list[Options]:
 
 
 def unquoted_names(value: object) -> list[str]:
-    """What to say of names in a list that are numbers."""
+    """The error message for names in a list that are numbers."""
     return unquoted({"networks": _NETWORKS}, {"networks": value})
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is on a host besides our networks, for choices that must avoid it."""
+"""The parts of a host that are not our networks, for choices that must avoid them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every back-end of the packet filter offers: it reads all our rules in one dump, and plans one transaction."""
+"""The interface of a back-end of the packet filter: it reads all our rules in one dump, and plans one transaction."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class Backend:
         raise NotImplementedError
 
     def drops(self, raw: object) -> list[model.Drop]:
-        """How many packets our rules have dropped since they were written, for each reason and network."""
+        """The number of packets that our rules have dropped since they were written, for each reason and network."""
         raise NotImplementedError
 
     def expected(self, desired: model.FirewallState) -> object:
-        """What read() returns once ``desired`` is in place."""
+        """The result of read() once ``desired`` is in place."""
         raise NotImplementedError
 
     def user_rules(self, raw: object) -> str:

@@ -9,10 +9,10 @@ from one to another leaves no rule of the old one behind.
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from .. import marks, model
-from ..kernel.host import Host
 from ..kernel.netfilter import Netfilter
 from ..kernel.state import Link, PortFlows
 from ..records import dataclass, replace
@@ -25,6 +25,9 @@ if t.TYPE_CHECKING:
     from .. import operations
     from .coexist.base import Measures
     from .foreign.captures import Captures
+
+# From a version of IP to the link of the host's default route.
+DefaultLink = t.Callable[[int], t.Optional[str]]
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,8 @@ def _is_outsider(link: Link) -> bool:
     )
 
 
-def _uplinks(host: Host) -> set[str]:
-    found = (host.default_link(version) for version in (4, 6))
+def _uplinks(default_link: DefaultLink) -> set[str]:
+    found = (default_link(version) for version in (4, 6))
     return {link for link in found if link is not None}
 
 
@@ -150,7 +153,7 @@ class FirewallSession:
         found = self.foreign.nat_tables(version)
         return "%s translates addresses" % found[0] if found else ""
 
-    def obstacles(self, host: Host, links: t.Mapping[str, Link]) -> list[str]:
+    def obstacles(self, default_link: DefaultLink, links: t.Mapping[str, Link]) -> list[str]:
         """Rules of others that override our present rules, a sentence each."""
         if self.foreign.is_alone():
             return list(self.foreign.troubles)
@@ -160,10 +163,12 @@ class FirewallSession:
         state = self.current
         found = measures(self.foreign, state, state, self._jumps())
         passed = {(base, way) for base, way in found.passed if base not in found.missing}
-        there = obstacles(self.foreign, state, self._holder, lambda: _uplinks(host), passed, _addresses(links))
+        there = obstacles(self.foreign, state, self._holder, lambda: _uplinks(default_link), passed, _addresses(links))
         return [*there, *self.foreign.troubles]
 
-    def coexist(self, host: Host, links: t.Mapping[str, Link], warn: t.Callable[[str], None]) -> Measures | None:
+    def coexist(
+        self, default_link: DefaultLink, links: t.Mapping[str, Link], warn: t.Callable[[str], None]
+    ) -> Measures | None:
         """The steps in the places that other firewalls have for rules like ours; warns of obstacles."""
         self.open()
         for source in self._sources:
@@ -181,8 +186,8 @@ class FirewallSession:
         backend = self._source.backend
         found = measures(self.foreign, self.current, desired, backend.jumps(backend.expected(desired)))
         if desired.policies or desired.masquerades or desired.ports:
-            local = _addresses(links)
-            for obstacle in obstacles(self.foreign, desired, self._holder, lambda: _uplinks(host), found.passed, local):
+            uplinks, local = functools.partial(_uplinks, default_link), _addresses(links)
+            for obstacle in obstacles(self.foreign, desired, self._holder, uplinks, found.passed, local):
                 warn(obstacle + ".")
         self._warn_of_troubles(warn)
         return found
@@ -224,7 +229,7 @@ class FirewallSession:
         )
 
     def drops(self) -> list[model.Drop]:
-        """How many packets our rules have dropped, for each reason and network."""
+        """The number of packets that our rules have dropped, for each reason and network."""
         return [drop for source in self._sources for drop in source.backend.drops(source.raw)]
 
     def labels(self) -> set[str]:
@@ -249,7 +254,7 @@ class FirewallSession:
     ) -> tuple[list[operations.Operation], list[operations.Operation]]:
         """The transactions that come before all other steps, and those that come once links are deleted.
 
-        A bridge that is ``leaving`` keeps its policy until it has left, and what is dropped for others is so until the
+        A bridge that is ``leaving`` keeps its policy until it has left, and the traffic of others is dropped until the
         host has ceased to forward. New rules come before an old back-end's go, so that nothing is open in between.
         """
         self.open()

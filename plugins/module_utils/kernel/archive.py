@@ -21,7 +21,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class Source(t.NamedTuple):
-    """Where our files are: the checksums that identify their version, and how to read one."""
+    """Finds our own files: the checksums that identify their version, and the function that reads one."""
 
     sums: t.Mapping[str, int]  # by their names in an archive
     read: t.Callable[[str], bytes]

@@ -26,7 +26,7 @@ class Cache:
         self._known: dict[str, object] = {}
 
     def get(self, key: str, read: t.Callable[[], T]) -> T:
-        """What ``read`` returned for this key, or returns now."""
+        """The value for this key; ``read`` is called for it the first time."""
         if self._as_of != self._changes.count:
             self._known.clear()
             self._as_of = self._changes.count
@@ -39,5 +39,5 @@ class Cache:
         self.get(key, lambda: value)
 
     def peek(self, key: str) -> t.Any:
-        """What is kept for this key, of the type that get() has for it; None when there is nothing."""
+        """The value that is kept for this key, of the type that get() has for it; None if there is none."""
         return self._known.get(key) if self._as_of == self._changes.count else None

@@ -23,7 +23,7 @@ RT_TABLE_MAIN = 254
 RT_TABLE_COMPAT = 252  # a number that is too large for the header
 RT_TABLE_LOCAL = 255
 RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST = 1, 2, 3, 5
-# linux/rtnetlink.h: types of routes without a next hop
+# linux/rtnetlink.h: types of routes without a next hop; actions of rules (FR_ACT_*) have the same numbers
 _NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
@@ -36,9 +36,14 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NETNSA_NSID = 1
-FRA_SRC, FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_PROTOCOL = 2, 6, 10, 15, 21  # linux/fib_rules.h
+# linux/fib_rules.h
+FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL = 2, 6, 15, 21
+_FRA_DST, _FRA_IIFNAME, _FRA_FWMARK, _FRA_SUPPRESS_PREFIXLEN = 1, 3, 10, 14
+# What compares something with the packet: these, the outgoing link, a VRF, users, protocol and ports, DSCP, flow label.
+_CONDITIONS = frozenset({_FRA_DST, FRA_SRC, _FRA_IIFNAME, _FRA_FWMARK, 12, 17, 19, 20, 22, 23, 24, 25, 26})
 FR_ACT_TO_TBL = 1
 _FIB_RULE_INVERT = 2
+_NO_LIMIT = b"\xff\xff\xff\xff"
 _NDA_DST = 1
 _UNANSWERED = (0x01, 0x20)  # NUD_INCOMPLETE, NUD_FAILED
 _UNUSABLE = 0x40 | 0x08  # IFA_F_TENTATIVE, IFA_F_DADFAILED
@@ -172,7 +177,8 @@ def _interface(packed: bytes, prefix_length: int) -> model.Interface:
 
 @functools.lru_cache(maxsize=4096)
 def _network(packed: bytes, prefix_length: int) -> model.Network:
-    return ipaddress.ip_network((packed, prefix_length))
+    # a rule of routing keeps bits behind its prefix, and does not look at them
+    return ipaddress.ip_network((packed, prefix_length), strict=False)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -192,12 +198,36 @@ def addresses(messages: t.Iterable[bytes]) -> t.Iterator[tuple[int, int, bytes]]
 
 
 class RuleEntry(t.NamedTuple):
-    """A rule that chooses a routing table, by the source of a packet (of length 0 for any) or by its mark."""
+    """A rule of routing, as in ip-rule(8)."""
 
-    source: model.Network
-    table: int
+    source: model.Network  # of length 0 for any
+    to: model.Network  # likewise
+    table: int  # 0 if it leads to none
+    nowhere: str  # the type of a rule that discards packets, such as blackhole
+    priority: int
     ours: bool
-    by_mark: bool = False
+    conditions: t.AbstractSet[int]  # the attributes that compare something with the packet
+    inverted: bool  # it is for all packets but those that meet the conditions
+    suppresses: bool  # it passes over the default route of its table, as rules of VPNs do (suppress_prefixlength)
+
+    @property
+    def by_mark(self) -> bool:
+        """Whether it is for packets with a mark."""
+        return _FRA_FWMARK in self.conditions and not self.inverted
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether it is for every packet: it has no conditions, or is for all packets but those with a mark."""
+        return self.conditions == {_FRA_FWMARK} if self.inverted else not self.conditions
+
+    @property
+    def by_source(self) -> bool:
+        """Whether it leads packets from a network to a table."""
+        return bool(self.table and self.source.prefixlen) and _FRA_FWMARK not in self.conditions and not self.inverted
+
+    def covers(self, source: model.Address, to: model.Address) -> bool:
+        """Whether it is for packets between two addresses that arrive by any link."""
+        return _FRA_IIFNAME not in self.conditions and (source in self.source and to in self.to) != self.inverted
 
 
 def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[tuple[str, model.Address]]:
@@ -212,19 +242,30 @@ def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[
 
 
 def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
-    """The rules, from a dump of RTM_GETRULE, without conditions other than source and mark."""
+    """The rules of routing, from a dump of RTM_GETRULE, the first one first."""
     found: list[RuleEntry] = []
     for message in messages:
         header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
-        values = netlink.attributes(message, _ROUTE.size)
-        if (header[0], header[7]) != (family, FR_ACT_TO_TBL) or header[8] & _FIB_RULE_INVERT:
-            continue
-        marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
-        packed = values.get(FRA_SRC) or bytes(4 if family == socket.AF_INET else 16)
-        table = _number(values, FRA_TABLE) or header[4]
-        ours = marks == (RULE_PRIORITY, ROUTE_PROTOCOL)
-        found.append(RuleEntry(_network(packed, header[2]), table, ours, FRA_FWMARK in values))
+        if header[0] == family:
+            found.append(_rule(header, netlink.attributes(message, _ROUTE.size)))
     return found
+
+
+def _rule(header: tuple[int, ...], values: Values) -> RuleEntry:
+    anything = bytes(4 if header[0] == socket.AF_INET else 16)
+    marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
+    leads = header[7] == FR_ACT_TO_TBL
+    return RuleEntry(
+        source=_network(values.get(FRA_SRC, anything), header[2]),
+        to=_network(values.get(_FRA_DST, anything), header[1]),
+        table=_number(values, FRA_TABLE) or header[4] if leads else 0,
+        nowhere=_NOWHERE.get(header[7], ""),
+        priority=marks[0],
+        ours=leads and marks == (RULE_PRIORITY, ROUTE_PROTOCOL),
+        conditions=_CONDITIONS & values.keys(),
+        inverted=bool(header[8] & _FIB_RULE_INVERT),
+        suppresses=values.get(_FRA_SUPPRESS_PREFIXLEN, _NO_LIMIT) != _NO_LIMIT,
+    )
 
 
 @functools.lru_cache(maxsize=64)  # most namespaces have the same

@@ -116,7 +116,7 @@ def _stand_in() -> t.Iterator[None]:
 
 
 def _folders() -> list[str]:
-    """Where the package's modules are; empty when there is none."""
+    """The folder of the package's modules; empty if there is none."""
     loaded = sys.modules.get("pyroute2")
     if loaded is not None:
         return list(loaded.__path__)

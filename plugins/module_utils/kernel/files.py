@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
         """Calls a function among the files of the host."""
 
         def __call__(self, function: t.Callable[[], T]) -> T:
-            """What the function returns."""
+            """The result of the function."""
 
 
 def here(function: t.Callable[[], T]) -> T:

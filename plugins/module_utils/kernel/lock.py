@@ -52,7 +52,7 @@ def _sign(fd: int, what: str) -> None:
 
 
 def _remove(path: str, fd: int) -> None:
-    """Remove the name, unless somebody else has removed it and another run has made it again."""
+    """Remove the name, unless it was removed meanwhile and another run has made it again."""
     with contextlib.suppress(OSError):
         if _is_at(path, fd):
             os.unlink(path)
@@ -129,7 +129,7 @@ def _holder(fd: int) -> str:
 
 
 def _open(path: str) -> int:
-    """Open the lock's file. Anybody may write to the folder, so a file of another user is not the lock."""
+    """Open the lock's file. Every user may write to the folder, so a file of another user is not the lock."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     for _attempt in range(2):
         try:

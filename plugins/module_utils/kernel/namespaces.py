@@ -112,7 +112,7 @@ class Visitor:
         self._thread: threading.Thread | None = None
 
     def run(self, function: t.Callable[[], T]) -> T:
-        """What ``function`` returns or raises; it may change the namespace."""
+        """Call ``function``, which may change the namespace, and return its result."""
         if self._thread is None:
             home = os.open(OWN_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
             self._thread = threading.Thread(target=self._work, args=(home,), name="dockerless.network", daemon=True)
@@ -126,11 +126,11 @@ class Visitor:
         return t.cast("T", result)
 
     def on_host(self, function: t.Callable[[], T]) -> T:
-        """What ``function`` returns or raises among the files of the host."""
+        """Call ``function`` among the files of the host, and return its result."""
         return self.run(function) if self._away else function()
 
     def visit(self, fd: int, function: t.Callable[[], T]) -> T:
-        """What ``function`` returns or raises in the network namespace ``fd``."""
+        """Call ``function`` in the network namespace ``fd``, and return its result."""
 
         def there() -> T:
             enter_network(fd)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the back-ends of the packet filter need of the host: its tools, and facts that load no kernel module."""
+"""The host as the back-ends of the packet filter see it: its tools, and facts that load no kernel module."""
 
 from __future__ import annotations
 

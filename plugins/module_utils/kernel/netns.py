@@ -46,7 +46,7 @@ def _entry(name: str, found: int, recorded: int) -> state.NamespaceEntry:
     try:
         about = os.lstat(_path(name))
     except FileNotFoundError:
-        return state.NamespaceEntry(name, 0, recorded)  # somebody has just removed it
+        return state.NamespaceEntry(name, 0, recorded)  # it has just been removed
     plain = stat.S_ISREG(about.st_mode)
     made_by_us = plain and stat.S_IMODE(about.st_mode) == _MODE and about.st_size == 0
     return state.NamespaceEntry(name, 0, recorded, remains=made_by_us, blocked=not plain)

@@ -14,7 +14,7 @@ class Unreadable(Exception):
 
 
 def folder() -> str:
-    """Where our files are; a place inside an archive if they come from one."""
+    """The folder of our own files, or a place inside an archive if they come from one."""
     return os.path.dirname(os.path.dirname(globals().get("__file__") or ""))
 
 

@@ -29,7 +29,7 @@ def call(argv: t.Sequence[str], text: str | None = None) -> tuple[int, str, str]
 
 
 def find(name: str, path: str = "") -> str | None:
-    """Where a program is in one of the folders of ``path``, by default those of a login and of root; None for none."""
+    """The path of a program in the folders of ``path`` (by default those of a login and of root), or None."""
     from shutil import which  # which a usual run does not need
 
     return which(name, path=path or os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")))

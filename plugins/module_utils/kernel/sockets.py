@@ -59,7 +59,7 @@ class Sockets:
             self.close(place)
 
     def inside(self, place: model.Place, function: t.Callable[[], T]) -> T:
-        """What ``function`` returns or raises in the namespace of ``place``."""
+        """Call ``function`` in the namespace of ``place``, and return its result."""
         if place == model.Place():
             return self._visitor.on_host(function)
         namespace = self.get(place).namespace()
@@ -71,7 +71,7 @@ class Sockets:
     def visit_all(
         self, places: t.Iterable[model.Place], read: t.Callable[[netlink.NetlinkSocket, int], T]
     ) -> dict[model.Place, T]:
-        """What ``read`` returns for each place, by a socket there and an open file of the namespace.
+        """The result of ``read`` for each place, by a socket there and an open file of the namespace.
 
         One visit serves all of them, as a switch to the visitor's thread and back costs more than to read a namespace.
         A place that does not exist, or has just gone, is left out.
@@ -92,7 +92,7 @@ class Sockets:
         return self.with_file(place, lambda fd: self._visitor.visit(fd, netlink.NetlinkSocket))
 
     def with_file(self, place: model.Place, function: t.Callable[[int], T]) -> T:
-        """What ``function`` returns for the open file of a place's namespace."""
+        """Call ``function`` with the open file of a place's namespace, and return its result."""
         try:
             fd = self._visitor.on_host(lambda: os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC))
             try:

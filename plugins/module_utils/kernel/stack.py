@@ -26,7 +26,7 @@ _WITHOUT_RULES = (errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 
 
 class Dump(t.NamedTuple):
-    """What the kernel says of a stack, undecoded."""
+    """The kernel's answers about a stack, undecoded."""
 
     links: list[bytes]
     addresses: list[bytes]
@@ -60,12 +60,12 @@ class Stack:
 
     def source_rules(self) -> t.Sequence[model.SourceRule]:
         """The rules of ours by which what is sent from an address has a routing table of its own."""
-        ours = [rule for rule in self._rules() if rule.ours and not rule.by_mark and rule.source.prefixlen]
+        ours = [rule for rule in self._rules() if rule.ours and rule.by_source]
         return [model.SourceRule(rule.source.network_address, rule.table) for rule in ours]
 
     def rules_of_others(self) -> t.Sequence[tuple[model.Network, int]]:
         """The rules of others by which what is sent from a network has a routing table of its own."""
-        found = [rule for rule in self._rules() if not rule.ours and not rule.by_mark and rule.source.prefixlen]
+        found = [rule for rule in self._rules() if not rule.ours and rule.by_source]
         return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]
 
     def lookups(self) -> t.Sequence[state.Lookup]:
@@ -95,8 +95,8 @@ class Stack:
         return decode.lost(found, [message for messages in local for message in messages], links)
 
     def marked_tables(self) -> t.Container[tuple[int, int]]:
-        """IP version and number of the tables that somebody's mark leads to."""
-        return {(rule.source.version, rule.table) for rule in self._rules() if rule.by_mark}
+        """IP version and number of the tables to which a rule by mark leads."""
+        return {(rule.source.version, rule.table) for rule in self._rules() if rule.by_mark and rule.table}
 
     def _rules(self) -> t.Sequence[decode.RuleEntry]:
         return self._cache.get("rules", self._read_rules)
@@ -234,7 +234,7 @@ class Stack:
         replaces: bool = False,
         appends: bool = False,
     ) -> None:
-        """Add a route, with the mark of ours unless it is the kernel's or somebody else's."""
+        """Add a route, with the mark of ours unless it is the kernel's or belongs to others."""
         hints = {
             errno.EEXIST: "there is another one with this metric",
             errno.ENETUNREACH: "the gateway has to be in a subnet of the link, the link up, and the table main among"

@@ -21,11 +21,12 @@ from ..kernel.own_files import Unreadable
 from ..records import dataclass, replace
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
+from .boot_hold import is_left, lifting
 from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell
 from .boot_units import (
     CALLERS,
-    ENABLED,
     FIREWALLD,
+    HOLD,
     HOLD_PATH,
     JOINT_PATHS,
     UNIT_PATH,
@@ -53,12 +54,15 @@ main()
 _WITHOUT_USERS = (
     "Rules of yours among ours are not kept, so that a boot, or another firewall's reload, takes them away: %s."
 )
+_SHOWN = 8  # most of them are in the diff themselves
 _SNAPSHOTS = tuple(dict.fromkeys(marks.BOOT_RULES + name for row in ROWS for name in row.files))
 _UNIT_FOLDERS = (marks.UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/")
 # all files of units are read again at once, by DaemonReload
 _ENABLE = ("systemctl", "enable", "--no-reload", marks.BOOT_UNIT)
 _DISABLE = ("systemctl", "disable", "--no-reload", marks.BOOT_UNIT)
 _START = ("systemctl", "--no-block", "start", marks.BOOT_UNIT)
+# it waits for the end of this run
+_AGAIN = ("systemctl", "--no-block", "reload-or-restart", marks.BOOT_UNIT)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class _Decision:
     new: BootRecord
     files: t.Mapping[str, tuple[str | None, str | None]]  # the files that change: text before and after
     program: tuple[bytes | None, bytes | None]  # before and after; the same twice if it stays
+    held: bool  # whether a table still holds the place of our rules of iptables
 
     @property
     def on(self) -> bool:
@@ -101,7 +106,8 @@ class BootKind(engine.StepKind[Boot]):
         decided = self._decide(item, world)
         if world.file(UNIT_PATH) is None and not decided.old.objects:
             return None
-        return _described(decided.old, decided.new, [path for path, (was, unused) in decided.files.items() if was])
+        files = [path for path, (was, unused) in decided.files.items() if was]
+        return {**_described(decided.old, decided.new, files), **({"held by": HOLD} if decided.held else {})}
 
     def wanted(self, item: Boot, observed: engine.Description, world: World) -> engine.Description:
         decided = self._decide(item, world)
@@ -111,9 +117,13 @@ class BootKind(engine.StepKind[Boot]):
 
     def plan(self, item: Boot, state: str, world: World) -> list[operations.Operation]:
         decided = self._decide(item, world)
-        enabled = world.file(ENABLED) is not None
+        enabled = world.is_enabled(marks.BOOT_UNIT)
         _warn_of_waiting(decided, world)
         steps: list[operations.Operation] = []
+        if decided.held and (not decided.on or _has_rules(decided.new, world)):
+            steps.append(lifting(world))
+        elif decided.held:  # the unit brings back the rules of the networks that this run is not about
+            world.afterwards.append(operations.RunTool(_AGAIN))
         if not decided.on and world.file(UNIT_PATH) is not None:
             steps.append(operations.RunTool(("systemctl", "stop", marks.BOOT_UNIT), _START))
             world.put_unit(marks.BOOT_UNIT, runs=False, enabled=False)
@@ -134,7 +144,7 @@ class BootKind(engine.StepKind[Boot]):
         if was != now:
             from ..boot_operations import WriteProgram
 
-            steps.append(WriteProgram(marks.BOOT_ENGINE, now, was))
+            steps.append(WriteProgram(marks.BOOT_ENGINE, now, world.put_program(marks.BOOT_ENGINE, now)))
         for path, (before, after) in decided.files.items():
             if path in UNMANAGED_PATHS:
                 steps += unmanaged_steps(path, before, after)
@@ -174,7 +184,7 @@ def _decide(item: Boot, world: World) -> _Decision:
         texts.update(_unmanaged(new, world))
     files = {path: (world.file(path), texts.get(path)) for path in (*_ours(), *texts)}
     files = {path: pair for path, pair in files.items() if pair[0] != pair[1] and _may_write(path, pair, world)}
-    return _Decision(old, new, files, _program(item, new.makes_anything, world))
+    return _Decision(old, new, files, _program(item, new.makes_anything, world), is_left(world))
 
 
 def _load(world: World) -> BootRecord:
@@ -260,7 +270,7 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
     if not world.firewall.in_use:
         there = {path: world.file(path) for path in (*record.rules, HOLD_PATH)}
         return record, {path: text for path, text in there.items() if text is not None}
-    head = marks.file_mark("the rules of this host's networks, for when somebody takes them away")
+    head = marks.file_mark("the rules of this host's networks for when another program removes them")
     found = world.firewall.snapshot([*world.links().values()])
     for item in found:
         if item.trouble:
@@ -270,6 +280,16 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
     if rules and marks.BOOT_RULES + "nft" not in rules:
         texts[HOLD_PATH] = hold_text(world.firewall.desired)
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
+
+
+def _has_rules(record: BootRecord, world: World) -> bool:
+    """Whether all networks will have their rules when this run is done."""
+    from .bridge_firewall import BridgeFirewallKind
+
+    found = map(BridgeFirewallKind.describe, world.firewall.policies.values()) if world.firewall.readable() else ()
+    kept = [options for (kind, unused), options in record.objects.items() if kind == BridgeFirewallKind.name]
+    there = list(found)
+    return all(options in there for options in kept)
 
 
 def _units(record: BootRecord, world: World) -> dict[str, str]:
@@ -289,7 +309,7 @@ def _units(record: BootRecord, world: World) -> dict[str, str]:
 
 
 def _is_changed(name: str, world: World) -> bool:
-    """Whether a unit has a drop-in of somebody else, which may change its commands."""
+    """Whether a unit has a drop-in of others, which may change its commands."""
     folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
     ours = {marks.BOOT_DROP_IN, marks.DROP_IN}
     return any(set(world.inside(folder)) - ours - set(map(unfinished, ours)) for folder in folders)
@@ -360,12 +380,12 @@ def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | 
 def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) -> dict[str, object]:
     """One side of the diff: how much is kept, and what differs from the other side."""
     counted = {"objects": len(record.objects)} if record.objects else {}
-    differing = [
+    differing = sorted(
         title for (kind, title), options in record.objects.items() if other.objects.get((kind, title)) != options
-    ]
+    )
     return {
         **counted,
-        **({"kept": sorted(differing)} if differing else {}),
+        **({"kept": model.first_few(differing, _SHOWN)} if differing else {}),
         **({"files": sorted(files)} if files else {}),
     }
 

@@ -46,13 +46,13 @@ _SETTLE = (
     % FIREWALLD
 )
 _HOLD = "nft -f %s/nftables.hold" % marks.BOOT_FOLDER
-_LIFT = "nft delete table " + marks.NFT_HOLD
+HOLD = "%s %s" % (marks.NFT_FAMILY, marks.NFT_HOLD)
+_LIFT = "nft delete table " + HOLD
 UNIT_PATH = marks.UNITS + marks.BOOT_UNIT
-ENABLED = marks.UNITS + "multi-user.target.wants/" + marks.BOOT_UNIT
 
 
 def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
-    """The unit. It is ordered behind whoever empties the packet filter, and before whoever uses the network.
+    """The unit. It is ordered after the units that empty the packet filter, and before those that use the network.
 
     No unit may require it, or a restart of this one would restart that unit as well.
     """
@@ -97,7 +97,7 @@ def _loading(loads: Loads) -> list[str]:
 
 
 def drop_in_path(name: str) -> str:
-    """Where the drop-in for a unit is."""
+    """The path of the drop-in for a unit."""
     return "%s%s.d/%s" % (marks.UNITS, name, marks.BOOT_DROP_IN)
 
 
@@ -127,7 +127,7 @@ WATCH_PATHS = (marks.UNITS + marks.FIREWALLD_WATCH, marks.UNITS + marks.AFTER_FI
 
 def watch(loads: Loads) -> dict[str, str]:
     """The units that see a reload of firewalld, by their paths: told by D-Bus, it empties all tables of iptables, also
-    when its own rules are in nftables. There our rules are, or those that let our networks through somebody's chains.
+    when its own rules are in nftables. There our rules are, or those that let our networks through other chains.
 
     It writes what it loads by iptables into files in its folder first. Until its own rules are in place, it lets
     nothing new pass. Then ours would be missing for a moment, so that others hold their place.
@@ -137,7 +137,7 @@ def watch(loads: Loads) -> dict[str, str]:
     commands = [*hold, _SETTLE, _PING, *_loading(taken), *lift, _CALL]
     path = ["[Unit]", "Description=Reloads of firewalld", "", "[Path]", "PathChanged=/run/firewalld", ""]
     after = ["[Unit]", "Description=Rules of dockerless.network after a reload of firewalld", "StartLimitIntervalSec=0"]
-    # rules that are still there cannot be loaded, and somebody who has stopped does not answer
+    # rules that are still there cannot be loaded, and a firewalld that has stopped does not answer
     after += ["", "[Service]", "Type=oneshot", "StandardError=null"]
     after += [*("ExecStart=-%s" % command for command in commands)]
     after += [*("ExecStopPost=-%s" % command for command in lift), ""]
@@ -206,9 +206,9 @@ HOLD_PATH = marks.BOOT_FOLDER + "/nftables.hold"
 
 
 def hold_text(state: model.FirewallState) -> str:
-    """Rules that keep what is new out for the moment: a client of TCP is not refused, but asks once more.
+    """Rules that drop new connections for the moment: a TCP client is not refused, but tries once more.
 
-    They stand behind connection tracking and before the translation of addresses. What is under way is only translated
+    They come after connection tracking and before the translation of addresses. Established flows are only translated
     while there is a chain for that, which may be empty. They can be loaded while they are there already.
     """
     told = [(_at(port), port.protocol, port.host_ports) for port in sorted(state.ports, key=str)]
@@ -221,12 +221,12 @@ def hold_text(state: model.FirewallState) -> str:
         _chain("networks", "filter hook forward priority 0", ways),
         _chain("translation", "nat hook prerouting priority -100", ()),
     ]
-    head = marks.file_mark("what is in the place of our rules of iptables while somebody else's are loaded")
-    return "%stable %s\ndelete table %s\ntable %s {\n%s}\n" % (head, *(marks.NFT_HOLD,) * 3, "".join(chains))
+    head = marks.file_mark("the table that keeps networks closed while another firewall loads its rules")
+    return "%stable %s\ndelete table %s\ntable %s {\n%s}\n" % (head, *(HOLD,) * 3, "".join(chains))
 
 
 def _at(port: model.PublishedPort) -> str:
-    """Where a port is published, as nft matches it."""
+    """The addresses and ports of a published port, as nft matches them."""
     if port.host_ip is not None:
         return "%s daddr %s" % ("ip" if port.host_ip.version == 4 else "ip6", port.host_ip)
     return "meta nfproto ipv%d fib daddr type local" % port.container_ip.version

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
-from .. import arguments, engine, marks, model
-from .. import parsing as read
+from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.state import Awaited, BridgeValues, Link
 from ..ownership import Holding
@@ -23,7 +22,7 @@ if t.TYPE_CHECKING:
 
 
 class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]):
-    """A bridge that we make and keep as requested, or one of somebody else that is used as it is."""
+    """A bridge that we make and keep as requested, or one of others that is used unchanged."""
 
     name = "bridge"
     ARGUMENTS: t.ClassVar[arguments.Arguments] = {
@@ -40,12 +39,12 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
     def parse(self, options: arguments.Options) -> model.Bridge:
         addresses = options.get("addresses")
         return model.Bridge(
-            name=read.new_link_name("name", options["name"]),
-            addresses=None if addresses is None else read.interfaces("addresses", addresses),
-            mtu=read.mtu("mtu", options.get("mtu")),
-            mac_address=read.mac_address("mac_address", options.get("mac_address")),
+            name=parsing.new_link_name("name", options["name"]),
+            addresses=None if addresses is None else parsing.interfaces("addresses", addresses),
+            mtu=parsing.mtu("mtu", options.get("mtu")),
+            mac_address=parsing.mac_address("mac_address", options.get("mac_address")),
             stp=bool(options.get("stp")),
-            network=read.owner(options),
+            network=parsing.owner(options),
             allow_overlap=bool(options.get("allow_overlap")),
         )
 
@@ -228,7 +227,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
 
     @staticmethod
     def _use(item: model.Bridge, link: Link) -> list[operations.Operation]:
-        """Use a bridge of somebody else as it is; raise Conflict if it differs from the request."""
+        """Use a bridge of others unchanged; raise Conflict if it differs from the request."""
         for address in item.addresses or ():
             if address not in link.addresses:
                 raise model.Conflict(

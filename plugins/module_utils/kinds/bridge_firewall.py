@@ -1,14 +1,13 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may talk to whom over a bridge."""
+"""The policy of a bridge: which traffic is allowed over it."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, marks, model
-from .. import parsing as read
+from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
 from ..ownership import Holding, owner
@@ -31,21 +30,21 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
     NAMES = ("allow",)
 
     def parse(self, options: arguments.Options) -> model.BridgePolicy:
-        bridge, given, gateways = read.link_name("bridge", options["bridge"]), options.get("subnets"), None
+        bridge, given, gateways = parsing.link_name("bridge", options["bridge"]), options.get("subnets"), None
         if options.get("gateways") is not None:
-            gateways = tuple(read.address("gateways", value) for value in options["gateways"])
+            gateways = tuple(parsing.address("gateways", value) for value in options["gateways"])
         kind = model.BridgePolicy if given is not None else _ByAddresses
         return checked(
             kind(
                 bridge=bridge,
-                subnets=read.subnets("subnets", given),
+                subnets=parsing.subnets("subnets", given),
                 internal=bool(options.get("internal")),
                 icc=options.get("icc") is not False,
                 direct_access=bool(options.get("direct_access")),
                 trusted_interfaces=parse_trusted(options),
                 host_access=options.get("host_access") != "deny",
                 allow=tuple(parse_flow(item, bridge) for item in options.get("allow") or ()),
-                network=read.owner(options),
+                network=parsing.owner(options),
                 gateways=gateways,
             )
         )
@@ -71,7 +70,7 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
             world.assume("bridge", item.bridge, "make it with the module bridge, or say which subnets it will have")
         addresses = () if link is None else link.addresses
         if isinstance(item, _ByAddresses):
-            subnets = read.networks("subnets", [str(address.network) for address in addresses])
+            subnets = parsing.networks("subnets", [str(address.network) for address in addresses])
             item = model.BridgePolicy(**dict(vars(item), subnets=subnets))
         if item.gateways is None:
             flows = _to_host(item.allow, [address.ip for address in addresses])
@@ -156,15 +155,15 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
 def parse_trusted(options: arguments.Options) -> tuple[str, ...]:
     """The option ``trusted_interfaces``; raises InvalidRequest."""
     names = options.get("trusted_interfaces") or ()
-    return tuple(sorted({read.link_name("trusted_interfaces", name) for name in names}))
+    return tuple(sorted({parsing.link_name("trusted_interfaces", name) for name in names}))
 
 
 def parse_flow(item: arguments.Options, bridge: str) -> model.Flow:
     """An entry of the option ``allow``; raises InvalidRequest."""
-    to = read.network("allow.to", item["to"])
-    source = model.ANYWHERE[to.version] if item.get("from") is None else read.network("allow.from", item["from"])
-    protocol = read.protocol("allow.protocol", item["protocol"]) if item.get("protocol") else ""
-    ports = None if item.get("port") is None else read.port_range("allow.port", item["port"])
+    to = parsing.network("allow.to", item["to"])
+    source = model.ANYWHERE[to.version] if item.get("from") is None else parsing.network("allow.from", item["from"])
+    protocol = parsing.protocol("allow.protocol", item["protocol"]) if item.get("protocol") else ""
+    ports = None if item.get("port") is None else parsing.port_range("allow.port", item["port"])
     if source.version != to.version:
         raise model.InvalidRequest(
             "Bridge %s: nothing flows from %s to %s, which are of two families." % (bridge, source, to)

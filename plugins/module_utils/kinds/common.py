@@ -100,7 +100,7 @@ def file_steps(path: str, text: str | None, world: World) -> list[operations.Ope
 def restore_subnets(
     owner: str, place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface] | None, world: World
 ) -> list[operations.Operation]:
-    """The steps that add the routes to a link's own addresses and subnets which somebody has removed.
+    """The steps that add the routes to a link's own addresses and subnets that have been removed.
 
     The kernel adds such routes with the address or when the link comes up, and never again.
     """

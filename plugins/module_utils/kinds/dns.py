@@ -44,7 +44,7 @@ class _Book:
         self._world = world
 
     def described(self, netns: str, now: bool) -> engine.Description:
-        """What the server of an endpoint says, before this run or after it, and the names that it then says alone."""
+        """The view of an endpoint's server, before or after this run, and the names that only this server knows."""
         one, other = self.before.get(netns), self.after.get(netns)
         one, other = (one, other) if now else (other, one)
         if one is None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, marks, model, operations
-from .. import parsing as read
+from .. import arguments, engine, marks, model, operations, parsing
 from ..firewall.choice import BACKEND
 from ..ownership import Holding, named
 from ..records import replace
@@ -43,10 +42,10 @@ class EndpointServiceKind(engine.NetworkKind[model.EndpointService], engine.Step
     def parse(self, options: arguments.Options) -> model.EndpointService:
         netns = options.get("netns")
         return model.EndpointService(
-            unit=read.service("unit", options["unit"]),
-            netns=read.service_namespace("netns", netns) if netns else "",
+            unit=parsing.service("unit", options["unit"]),
+            netns=parsing.service_namespace("netns", netns) if netns else "",
             removal=options.get("service_removal") or "restart",
-            network=read.owner(options),
+            network=parsing.owner(options),
         )
 
     def check(self, items: t.Sequence[model.EndpointService]) -> None:

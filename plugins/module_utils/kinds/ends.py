@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, marks, model
-from .. import parsing as read
+from .. import arguments, marks, model, parsing
 from ..kernel import state
 from ..records import dataclass, replace
 from ..world import World, metric_of, same_route, target_of, via_of
@@ -40,7 +39,7 @@ ARGUMENTS: arguments.Arguments = {
 
 
 class Words(t.NamedTuple):
-    """What messages call an end and its options."""
+    """The words of messages for an end and its options."""
 
     owner: str  # the link, such as "veth v-web"
     prefix: str = ""  # of its options, such as "peer." if they are inside of the option peer
@@ -57,14 +56,14 @@ class Words(t.NamedTuple):
 def parse_end(options: arguments.Options, words: Words) -> model.End:
     """An end by its options, see ARGUMENTS; raises InvalidRequest."""
     option, netns, addresses = words.option, options.get("netns"), options.get("addresses")
-    pid = read.pid(option("pid"), options.get("pid"))
+    pid = parsing.pid(option("pid"), options.get("pid"))
     if netns is not None and pid is not None:
         raise words.wrong("set %s or %s, not both" % (option("netns"), option("pid")))
-    given = None if addresses is None else read.interfaces(option("addresses"), addresses)
+    given = None if addresses is None else parsing.interfaces(option("addresses"), addresses)
     return model.End(
-        name=read.new_link_name(option("name"), options.get("name") or "eth0"),
-        place=model.Place(None if netns is None else read.namespace_name(option("netns"), netns), pid),
-        mac_address=read.mac_address(option("mac_address"), options.get("mac_address")),
+        name=parsing.new_link_name(option("name"), options.get("name") or "eth0"),
+        place=model.Place(None if netns is None else parsing.namespace_name(option("netns"), netns), pid),
+        mac_address=parsing.mac_address(option("mac_address"), options.get("mac_address")),
         addresses=given,
         routes=parse_routes(options, given, words),
         source_gateways=_parse_source_gateways(options, given, words),
@@ -101,11 +100,11 @@ def parse_routes(
 def _parse_route(item: arguments.Options, words: Words) -> model.Route:
     if not item.get("to"):
         raise words.wrong("a route needs the option to")
-    via = None if item.get("via") is None else read.address(words.option("routes.via"), item["via"])
+    via = None if item.get("via") is None else parsing.address(words.option("routes.via"), item["via"])
     if item["to"] == "default":
         to = model.ANYWHERE[4 if via is None else via.version]
     else:
-        to = read.network(words.option("routes.to"), item["to"])
+        to = parsing.network(words.option("routes.to"), item["to"])
     if via is not None and via.version != to.version:
         raise words.wrong("the route to %s cannot go via %s" % (to, via))
     metric = item.get("metric")
@@ -115,7 +114,7 @@ def _parse_route(item: arguments.Options, words: Words) -> model.Route:
 
 
 def _gateways(options: arguments.Options, words: Words, name: str = "gateways") -> list[model.Address]:
-    gateways = [read.address(words.option(name), value) for value in options.get(name) or ()]
+    gateways = [parsing.address(words.option(name), value) for value in options.get(name) or ()]
     if len({gateway.version for gateway in gateways}) < len(gateways):
         raise words.wrong("%s takes one gateway for each address family" % words.option(name))
     return gateways
@@ -174,7 +173,7 @@ class EndChecks:
 
 
 def refuse_taken_addresses(owner: str, end: model.End, there: state.Link | None, bridge: str, world: World) -> None:
-    """Raise Conflict when somebody else on the bridge has the MAC address or an address of an end.
+    """Raise Conflict if another station on the bridge has the MAC address or an address of an end.
 
     If two stations have one address, the bridge and the neighbours reach now the one and now the other.
     """
@@ -373,7 +372,7 @@ def end_sysctls(end: model.End, ipv6: bool) -> list[tuple[str, str]]:
 
 
 def foreseen_inside(end: model.End, there: state.Link | None, world: World) -> list[operations.Operation]:
-    """The steps for sysctls that cut it off, whether it inherited them or somebody set them."""
+    """The steps for sysctls that cut it off, whether it inherited them or they were set later."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     return common.sysctl_steps(
         end.place, common.foreseen(end.name, addresses, world, end.place, there is not None), world

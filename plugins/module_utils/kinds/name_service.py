@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
 OPENER = marks.NAMES_PROGRAMS + "/open_sockets.py"
 SERVER = marks.NAMES_PROGRAMS + "/name_server.py"
 UNIT = marks.UNITS + marks.NAMES_UNIT
-_WANTED = "%smulti-user.target.wants/%s" % (marks.UNITS, marks.NAMES_UNIT)
+_ENABLED = marks.enabled_by(marks.NAMES_UNIT)
 _MARK = marks.file_mark("the DNS server of endpoints")
 # FDPOLL and BARRIER of sd_notify(3).
 _OLDEST_SYSTEMD = 246
@@ -81,7 +81,7 @@ def program_text(name: str) -> str:
 
 
 class Service:
-    """What the service needs in one run."""
+    """The state and the steps of the service in one run."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -90,16 +90,16 @@ class Service:
 
     def steps(self, netns: t.Iterable[str], lost: bool) -> list[operations.Operation]:
         """The steps that make it serve these namespaces; ``lost``: a namespace that it served needs none any more."""
-        texts, unserved = self._files(), self._is_unserved(netns)
+        runs, texts, unserved = self._runs(), self._files(), self._is_unserved(netns)
         steps: list[operations.Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
         stale = self._world.unit(marks.NAMES_UNIT).is_stale
         if stale or any(isinstance(step, operations.WriteFile) and step.path == UNIT for step in steps):
             self._world.afterwards.append(DaemonReload())
-        anew = bool(steps) or lost or unserved or stale or not self._runs()
+        anew = bool(steps) or lost or unserved or stale or not runs
         if anew:
             # A server that loses a namespace starts again by itself, and a start would wait for that one.
             self._world.afterwards.append(_verb("restart" if self._world.unit(marks.NAMES_UNIT).runs else "start"))
-        if not self._world.file(_WANTED):
+        if not self._world.is_enabled(marks.NAMES_UNIT):
             self._world.afterwards.append(UnitVerb("enable", (marks.NAMES_UNIT,)))
         self._world.put_unit(marks.NAMES_UNIT, runs=True, enabled=True, netns="", anew=anew)
         return steps
@@ -108,7 +108,7 @@ class Service:
         """Whether it serves these namespaces as it should."""
         there = all(self._world.file(path) == text for path, text in self._files().items())
         right = self._runs() and not self._world.unit(marks.NAMES_UNIT).is_stale
-        return there and right and bool(self._world.file(_WANTED)) and not self._is_unserved(netns)
+        return there and right and self._world.is_enabled(marks.NAMES_UNIT) and not self._is_unserved(netns)
 
     def _files(self) -> dict[str, str]:
         return {
@@ -135,7 +135,8 @@ class Service:
         return [] if before == text else [operations.WriteFile(path, text, before, own_folder=path != UNIT)]
 
     def _runs(self) -> bool:
-        return self._world.unit(marks.NAMES_UNIT).active == "active"
+        """Whether it runs. It starts anew by itself, as when a namespace loses its name."""
+        return self._world.started_unit(marks.NAMES_UNIT).active == "active"
 
     # -- what it needs of the host
 
@@ -204,7 +205,7 @@ def removal_steps(world: World) -> list[operations.Operation]:
     steps: list[operations.Operation] = []
     paths = [UNIT, OPENER, SERVER, marks.NAMES_SERVED, marks.NAMES_FILE]
     if not world.systemd():
-        paths.insert(0, _WANTED)
+        paths.insert(0, _ENABLED)
     elif world.file(UNIT) is not None:
         steps += [UnitVerb("disable", (marks.NAMES_UNIT,)), _verb("stop")]
         world.put_unit(marks.NAMES_UNIT, runs=False, enabled=False)
@@ -213,5 +214,5 @@ def removal_steps(world: World) -> list[operations.Operation]:
         before = world.file(path)
         if before is not None:
             world.put_file(path, None)
-            steps.append(operations.RemoveFile(path, before, own_folder=path not in (UNIT, _WANTED)))
+            steps.append(operations.RemoveFile(path, before, own_folder=path not in (UNIT, _ENABLED)))
     return steps

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, marks, model
-from .. import parsing as read
+from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
 from ..ownership import Holding
@@ -25,7 +24,7 @@ def parse_out(value: str | None) -> model.OutInterface:
     if not value:
         return model.OutInterface()
     inverted = value.startswith("!")
-    return model.OutInterface(read.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
+    return model.OutInterface(parsing.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
 
 
 class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[model.Masquerade]):
@@ -42,11 +41,11 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
     FAMILY = "source"
 
     def parse(self, options: arguments.Options) -> model.Masquerade:
-        source = read.network("source", options["source"])
-        exclude = read.networks("exclude", options.get("exclude"))
+        source = parsing.network("source", options["source"])
+        exclude = parsing.networks("exclude", options.get("exclude"))
         to_source = None
         if options.get("to_source") is not None:
-            to_source = read.address("to_source", options["to_source"])
+            to_source = parsing.address("to_source", options["to_source"])
         for value in exclude + (() if to_source is None else (to_source,)):
             if value.version != source.version:
                 raise model.InvalidRequest("Masquerade of %s: %s is of the other address family." % (source, value))
@@ -56,7 +55,7 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
             exclude=exclude,
             to_source=to_source,
             random_fully=bool(options.get("random_fully")),
-            network=read.owner(options),
+            network=parsing.owner(options),
         )
 
     def check(self, items: t.Sequence[model.Masquerade]) -> None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, marks, model
-from .. import parsing as read
+from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.sockets import path_of
 from ..kernel.state import Link, NamespaceEntry
@@ -37,10 +36,10 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
 
     def parse(self, options: arguments.Options) -> model.Namespace:
         return model.Namespace(
-            name=read.namespace_name("name", options["name"]),
-            pid=read.pid("pid", options.get("pid")),
-            sysctls=read.sysctls("sysctls", options.get("sysctls")),
-            network=read.owner(options),
+            name=parsing.namespace_name("name", options["name"]),
+            pid=parsing.pid("pid", options.get("pid")),
+            sysctls=parsing.sysctls("sysctls", options.get("sysctls")),
+            network=parsing.owner(options),
         )
 
     def check(self, items: t.Sequence[model.Namespace]) -> None:
@@ -191,9 +190,11 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
         """The steps that disconnect a namespace: with its links, it exists for as long as a process lives in it."""
         if not world.processes_in(model.Place(netns=name)):
             return []  # the kernel takes the veth pairs with it
-        who = model.enumerate_few(list(map(str, world.left_in(model.Place(netns=name)))))
-        if who:
-            world.warn("Namespace %s loses its network, and these processes still live in it: %s." % (name, who))
+        left = world.left_in(model.Place(netns=name))
+        if left:
+            from .left_behind import in_removed
+
+            world.warn(in_removed(name, left, world))
         from .. import link_operations
         from .veth import remake
 
@@ -229,9 +230,12 @@ def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -
     world.recreated.append({"name": name, "processes": [vars(process) for process in left]})
     if old and not left:
         return
-    who = model.enumerate_few(list(map(str, left)))
-    why = "still living in the old one, without a network: %s" % who if left else "the old one is out of reach"
-    world.warn("Namespace %s is made anew; %s." % (name, why))
+    if not left:
+        world.warn("Namespace %s is made anew; the old one is out of reach." % name)
+        return
+    from .left_behind import in_old
+
+    world.warn(in_old(name, left, world))
 
 
 def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> list[operations.Operation]:

@@ -99,8 +99,9 @@ def _describe(label: str, text: str, other: str) -> dict[str, object]:
     """The owner of a file, and its lines that the other text does not have."""
     if text == other:
         return common.compact(**common.belongs(label))
+    from ..text import folded
+
     known = frozenset(other.splitlines())
     lines = [line for line in text.splitlines() if line and line not in known]
-    more = len(lines) - _SHOWN
-    shown = lines if more <= 0 else [*lines[:_SHOWN], "and %d more" % more]
+    shown = ["\n    ".join(folded(line)) for line in model.first_few(lines, _SHOWN)]
     return common.compact(**common.belongs(label), text="".join(line + "\n" for line in shown) or None)

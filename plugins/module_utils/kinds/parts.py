@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each kind adds to the report of a host. Nothing here imports a kind, so that a report stays cheap."""
+"""The part of each kind in the report of a host. Nothing here imports a kind, so that a report stays cheap."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _port_order(port: model.PublishedPort) -> tuple[str, int, str]:
 
 
 def forwarding(world: World, report: HostReport) -> HostReport:
-    """What the host forwards."""
+    """The host's forwarding."""
     versions = frozenset(filter(world.forwards, model.VERSIONS))
     rules = world.firewall
     policy = "drop" if rules.drop_foreign else "auto" if rules.drop_transit else "unmanaged"

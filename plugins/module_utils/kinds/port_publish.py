@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, marks, model
-from .. import parsing as read
+from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
@@ -28,11 +27,11 @@ class PortPublishKind(engine.NetworkKind[model.PublishedPort], engine.RuleKind[m
     FAMILY = "container_ip"
 
     def parse(self, options: arguments.Options) -> model.PublishedPort:
-        host_ports = read.port_range("host_port", options["host_port"])
-        container_ip = read.address("container_ip", options["container_ip"])
+        host_ports = parsing.port_range("host_port", options["host_port"])
+        container_ip = parsing.address("container_ip", options["container_ip"])
         inside = host_ports
         if options.get("container_port") is not None:
-            inside = read.port_range("container_port", options["container_port"])
+            inside = parsing.port_range("container_port", options["container_port"])
         if len(inside) != len(host_ports):
             raise model.InvalidRequest(
                 "host_port %s and container_port %s are ranges of unequal length: %d and %d ports."
@@ -43,17 +42,17 @@ class PortPublishKind(engine.NetworkKind[model.PublishedPort], engine.RuleKind[m
                 "container_ip: %s cannot be the address of an endpoint; write a unicast address." % container_ip
             )
         return model.PublishedPort(
-            protocol=read.protocol("protocol", options.get("protocol") or "tcp"),
+            protocol=parsing.protocol("protocol", options.get("protocol") or "tcp"),
             host_ports=host_ports,
             container_ip=container_ip,
             container_port=inside.first,
             host_ip=self._parse_host_ip(options.get("host_ip"), container_ip),
-            bridge=read.link_name("bridge", options["bridge"]) if options.get("bridge") else "",
+            bridge=parsing.link_name("bridge", options["bridge"]) if options.get("bridge") else "",
             allowed_sources=self._parse_sources(options, container_ip.version),
             in_interfaces=tuple(
-                sorted({read.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})
+                sorted({parsing.link_name("in_interfaces", n) for n in options.get("in_interfaces") or ()})
             ),
-            network=read.owner(options),
+            network=parsing.owner(options),
             any_way=bool(options.get("any_way")),  # not an option of the user, but one of stored()
         )
 
@@ -61,7 +60,7 @@ class PortPublishKind(engine.NetworkKind[model.PublishedPort], engine.RuleKind[m
     def _parse_host_ip(value: str | None, container_ip: model.Address) -> model.Address | None:
         if not value:
             return None
-        host_ip = read.address("host_ip", value)
+        host_ip = parsing.address("host_ip", value)
         if host_ip.version != container_ip.version:
             raise model.InvalidRequest(
                 "host_ip %s and container_ip %s are of two address families; publish the port once for each."
@@ -75,7 +74,7 @@ class PortPublishKind(engine.NetworkKind[model.PublishedPort], engine.RuleKind[m
 
     @staticmethod
     def _parse_sources(options: arguments.Options, version: int) -> tuple[model.Network, ...]:
-        sources = read.networks("allowed_sources", options.get("allowed_sources"))
+        sources = parsing.networks("allowed_sources", options.get("allowed_sources"))
         if any(source.prefixlen == 0 and source.version == version for source in sources):
             return ()  # everyone
         for source in sources:

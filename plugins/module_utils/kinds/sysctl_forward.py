@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the host forwards: now by /proc/sys, and after the next boot by a file in sysctl.d(5).
+"""The forwarding of the host: at once by /proc/sys, and after the next boot by a file in sysctl.d(5).
 
 There may be several requests: those of the role for its networks, and those of single calls of the module. They add up.
 When one is taken back, the others remain, and so does what objects of ours still need. The file notes all requests, and
@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, model
-from .. import parsing as read
+from .. import arguments, engine, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
@@ -88,8 +87,8 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
     }
 
     def parse(self, options: arguments.Options) -> model.Forwarding:
-        links = {read.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}
-        asker = read.label("asked_by", options.get("asked_by")) or self.name
+        links = {parsing.link_name("route_localnet", name) for name in options.get("route_localnet") or ()}
+        asker = parsing.label("asked_by", options.get("asked_by")) or self.name
         if asker == KEPT:
             raise model.InvalidRequest("asked_by: %s stands for what objects still need; take another name." % KEPT)
         return model.Forwarding(
@@ -274,8 +273,8 @@ def _same(key: str, there: str | None, wanted: str) -> bool:
 
 
 def _is_read_elsewhere(key: str, there: str | None) -> bool:
-    """Whether somebody has turned off since that the kernel takes advertisements. Who takes them himself does, such as
-    systemd-networkd and NetworkManager."""
+    """Whether another program has since turned off the kernel's reading of router advertisements, as systemd-networkd
+    and NetworkManager do to read them themselves."""
     return there == "0" and key.endswith("/accept_ra")
 
 
@@ -309,7 +308,7 @@ def _boot_lines(decided: _Decision) -> list[str]:
 
 
 def _interface_steps(decided: _Decision, world: World) -> list[operations.Operation]:
-    """The steps for interfaces that somebody turned off. ip_forward still says 1, so writing 1 changes nothing."""
+    """The steps for interfaces that were turned off. ip_forward still says 1, so writing 1 changes nothing."""
     steps: list[operations.Operation] = []
     for version, key in model.FORWARDING.items():
         uplink = world.default_link(version)

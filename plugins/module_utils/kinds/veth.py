@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, marks, model
-from .. import parsing as read
+from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.state import Announcement, Awaited, BridgeValues, Link, LinkValue, VethEnd
 from ..ownership import Holding, named
@@ -48,16 +47,16 @@ class VethKind(engine.NetworkKind[model.Veth], engine.StepKind[model.Veth]):
     # ---- options to model
 
     def parse(self, options: arguments.Options) -> model.Veth:
-        name = read.new_link_name("name", options["name"])
+        name = parsing.new_link_name("name", options["name"])
         bridge = options.get("bridge")
         return model.Veth(
             name=name,
             peer=ends.parse_end(options.get("peer") or {}, ends.Words("veth %s" % name, "peer.")),
-            bridge=None if bridge is None else read.link_name("bridge", bridge),
+            bridge=None if bridge is None else parsing.link_name("bridge", bridge),
             isolated=bool(options.get("isolated")),
-            mtu=read.mtu("mtu", options.get("mtu")),
-            addresses=read.interfaces("addresses", options.get("addresses") or ()),
-            network=read.owner(options),
+            mtu=parsing.mtu("mtu", options.get("mtu")),
+            addresses=parsing.interfaces("addresses", options.get("addresses") or ()),
+            network=parsing.owner(options),
             allow_overlap=bool(options.get("allow_overlap")),
         )
 
@@ -388,7 +387,7 @@ def _take(link: Link, world: World) -> list[operations.Operation]:
 
 
 def _delete_end(place: model.Place, end: Link, world: World) -> list[operations.Operation]:
-    """The step for an end of ours in a namespace of ours whose other end somebody moved away from the host."""
+    """The step for an end of ours in a namespace of ours whose other end was moved away from the host."""
     from .. import link_operations
 
     world.drop_end(place, end)

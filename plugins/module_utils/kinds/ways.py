@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes that somebody else has changed: those in the way of ours, and those to the subnets of our addresses.
+"""Routes that others have changed: those in the way of ours, and those to the subnets of our addresses.
 
-In a namespace that we made, a route in the way is removed. In any other it belongs to somebody else, and the run is
+In a namespace that we made, a route in the way is removed. In any other it belongs to others, and the run is
 refused with the command that would remove it.
 """
 
@@ -86,7 +86,7 @@ def hiding(
 ) -> list[state.RouteEntry]:
     """The routes of others by other links that attract packets for the subnets of a link's addresses.
 
-    Routes of the kernel do not count: they follow from addresses, so somebody wants that subnet twice.
+    Routes of the kernel do not count: they follow from addresses, so the subnet is wanted twice.
     """
     subnets = [address.network for address in addresses]
     strays = [e for e in routes if e.link != link and e.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)]
@@ -123,7 +123,7 @@ def uncover(
 def restore(
     owner: str, place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface], world: World
 ) -> list[operations.Operation]:
-    """The steps that add the routes to a link's own addresses and subnets which somebody removed; tells the world."""
+    """The steps that add the routes to a link's own addresses and subnets that have been removed; notes them."""
     from .. import link_operations
 
     again = _lost_with_addresses(place, there, wanted, world)

@@ -131,7 +131,7 @@ def open_in(endpoint: str, systemd: Systemd) -> int:
 def main() -> None:
     views, path, unit = sys.argv[1:]
     known = read_served(path)
-    # All of them still exist, unless somebody stopped the service or the list was lost.
+    # All of them still exist, unless the service was stopped or the list was lost.
     if number_kept(unit) != 2 * len(known):
         known = {}
     write_served(path, open_all(endpoints(views), known))

@@ -75,7 +75,7 @@ Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 
 class View:
-    """What an endpoint may ask for. Domains and subnets of other endpoints are not looked up outside either."""
+    """The names that an endpoint may ask for. Domains and subnets of other endpoints are not looked up outside."""
 
     def __init__(self, about: t.Mapping[str, t.Any], others: t.Sequence[t.Mapping[str, t.Any]] = ()) -> None:
         self.forwards = bool(about.get("forwards"))

@@ -45,7 +45,7 @@ _PIECE = 1 << 16
 
 
 class Probe(t.NamedTuple):
-    """How to recognise the probe's packets and their answers: by the protocol and one of these ports."""
+    """The marks of the probe's packets and their answers: the protocol, and one of these ports."""
 
     protocol: int
     ports: tuple[int, ...]  # for ICMP, the identifier of the echo

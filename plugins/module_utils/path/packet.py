@@ -62,7 +62,8 @@ class Packet:
     @property
     def origin(self) -> str:
         """The source, with its port where there is one."""
-        return _spell(self.source, self.sport)
+        # before a route is found, the kernel has chosen none
+        return "no source" if self.source.is_unspecified else _spell(self.source, self.sport)
 
     @property
     def target(self) -> str:
@@ -80,7 +81,7 @@ def _spell(address: model.Address, port: int) -> str:
 
 
 class Surroundings(t.Protocol):
-    """What a rule may need to know about the stack that it is in."""
+    """The facts about a stack that a rule in it may need."""
 
     def is_local(self, address: model.Address) -> bool:
         """Whether the address is one of this stack's."""

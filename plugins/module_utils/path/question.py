@@ -37,7 +37,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Start:
-    """Where the packet starts: in a stack, or outside, from where it enters a link of the host."""
+    """The start of the packet: in a stack, or outside, from where it enters a link of the host."""
 
     node: Node
     packet: Packet
@@ -50,14 +50,14 @@ class Start:
 
 
 def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
-    """What the module returns: the verdict, and what the walk found."""
+    """The result of the module: the verdict, and the findings of the walk."""
     return {
         "verdict": verdict.verdict,
         "layer": verdict.layer,
         "place": verdict.place,
         "reason": verdict.reason,
         "advice": verdict.advice,
-        "packet": "%s/%s" % (start.packet, start.packet.protocol),
+        "packet": "%s > %s/%s" % (_sender(start), start.packet.target, start.packet.protocol),
         "hops": [
             {
                 "place": hop.place,
@@ -71,6 +71,10 @@ def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
         "seen": [],
         "conntrack": [],
     }
+
+
+def _sender(start: Start) -> str:
+    return start.node.name if start.packet.source.is_unspecified else start.packet.origin
 
 
 # ---- from options to a packet
@@ -97,16 +101,30 @@ def find_start(topology: Topology, question: Question) -> Start:
 
 
 def _node(topology: Topology, name: str, option: str) -> Node:
+    found = _named(topology, name)
+    if found is None:
+        owners = map(topology.owner, topology.called(name, None))
+        found = next((owner for owner in owners if owner is not None), None)
+    if found is None:
+        raise _nobody(topology, name, option)
+    return found
+
+
+def _named(topology: Topology, name: str) -> Node | None:
+    """The stack with a name, which may have that of a network behind it; not by its other names."""
     if name == HOST_NAME:
         return topology.host
     endpoint = name.partition(".")[0] if name not in topology.names() else name
-    if endpoint not in topology.names():
-        others = "; host is the host itself, and outside is any other machine" if option == "from" else ""
-        raise model.InvalidRequest(
-            "%s: there is no endpoint %s on this host; there are %s%s."
-            % (option, name, ", ".join(sorted(topology.names())[:20]) or "none", others)
-        )
-    return topology.node(model.Place(netns=endpoint))
+    return topology.node(model.Place(netns=endpoint)) if endpoint in topology.names() else None
+
+
+def _nobody(topology: Topology, name: str, option: str) -> model.InvalidRequest:
+    others = "; host is the host itself, and outside is any other machine" if option == "from" else ""
+    there = ", ".join(sorted(topology.names())[:20]) or "none"
+    return model.InvalidRequest(
+        "%s: there is no endpoint %s on this host, nor is that an alias of one; there are %s%s."
+        % (option, name, there, others)
+    )
 
 
 def _given_source(question: Question, to: model.Address) -> model.Address | None:
@@ -128,8 +146,10 @@ def _address(topology: Topology, origin: Node | None, question: Question) -> mod
         return ipaddress.ip_address(question.to)
     except ValueError:
         pass
-    node = _node(topology, question.to, "to")
-    own = _addresses(topology, node, question.to)
+    node = _named(topology, question.to)
+    own = topology.called(question.to, origin) if node is None else _addresses(topology, node, question.to)
+    if node is None and not own:
+        raise _nobody(topology, question.to, "to")
     if question.source_address:
         version = 6 if ":" in question.source_address else 4
         own = [one for one in own if one.version == version]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the user can do about a fault.
+"""The advice for the user about each fault.
 
 A command comes last, after the last colon, with nothing behind it: it can be copied, and runs on the host.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import model
+from .. import marks, model
 from ..firewall import choice, reasons
 from ..firewall.iptables import names as iptables_names
 from ..kernel.programs import find
@@ -56,10 +56,15 @@ def sysctl(node: Node, key: str, value: int) -> str:
     return inside(node, "sysctl -w %s=%d" % (name if "." in name else name.replace("/", "."), value))
 
 
-def no_route(node: Node, to: model.Address) -> str:
-    """What to do when no route leads to an address."""
+def no_route(node: Node, to: model.Address, internal: t.Sequence[str] | None = None) -> str:
+    """The advice for an address that no route leads to; ``internal`` are the networks because of which an endpoint has
+    none, and None if that is not known."""
     if not node.is_host and any(nic.is_ours for nic in node.nics.values()):
+        if internal:
+            return "Set internal: false for %s if it needs a way out." % " and ".join(internal)
         again = AGAIN % "sets the default route of an endpoint"
+        if internal is not None:
+            return again
         return again + " An internal network has none: set internal: false if it needs a way out."
     words = "route add %s via ROUTER dev LINK" % to
     return "Give %s a route to %s, with the right router and link: %s" % (node.name, to, ip(node, words, to.version))
@@ -70,9 +75,32 @@ def is_ours(chain: Chain | None) -> bool:
     return chain is not None and choice.is_ours(chain.table, chain.name)
 
 
+def holds_our_place(chain: Chain | None) -> bool:
+    """Whether a chain holds the place of rules of ours while somebody else's are loaded."""
+    return chain is not None and (chain.family, chain.table) == (marks.NFT_FAMILY, marks.NFT_HOLD)
+
+
+def whose(chain: Chain | None) -> str:
+    """The owner of a rule, in words."""
+    if holds_our_place(chain):
+        return "what holds the place of this collection's rules of iptables"
+    return "this collection's rules" if is_ours(chain) else "a rule that is not of this collection"
+
+
+def is_for(reason: str, outcome: Outcome) -> bool:
+    """Whether a rule of ours drops for this reason."""
+    name, text = outcome.chain.name if outcome.chain else "", outcome.rule.text if outcome.rule else ""
+    if name.startswith(iptables_names.INTO) and "! -i" in text:
+        return reason == reasons.IN
+    # in nftables, the reason is in the comment of the rule
+    return _REASONS_IN_IPTABLES.get(name) == reason or reason in text
+
+
 def open_for(node: Node, outcome: Outcome) -> str:
-    """How to let a packet pass that a rule or a policy drops."""
+    """The command that lets a packet pass which a rule or a policy drops."""
     packet, chain = outcome.packet, outcome.chain
+    if holds_our_place(chain):
+        return "Run the role again, or bring back what is missing: systemctl reload %s" % marks.BOOT_UNIT
     if is_ours(chain):
         return _option(outcome)
     if chain is None:
@@ -90,7 +118,7 @@ def open_for(node: Node, outcome: Outcome) -> str:
 
 
 def without(node: Node, outcome: Outcome) -> str:
-    """How to get rid of a rule of any chain."""
+    """The command that deletes a rule of any chain."""
     chain, rule = outcome.chain, outcome.rule
     if chain is None or rule is None or not rule.handle:
         return "Change or delete the rule; find it with: %s" % inside(node, "nft list ruleset")
@@ -100,11 +128,9 @@ def without(node: Node, outcome: Outcome) -> str:
 
 def _option(outcome: Outcome) -> str:
     """The option of the network that lets through what our rules drop."""
-    packet, text = outcome.packet, outcome.rule.text if outcome.rule else ""
-    name = outcome.chain.name if outcome.chain else ""
+    packet = outcome.packet
     for reason, advice in _OURS.items():
-        # in nftables, the reason is in the comment of the rule
-        if reason in text or _REASONS_IN_IPTABLES.get(name) == reason:
+        if is_for(reason, outcome):
             return advice
     port = ":%d" % packet.dport if packet.dport and not packet.answer else ""
     return (

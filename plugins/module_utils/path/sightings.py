@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a real packet and its answer were seen."""
+"""The places where a real packet and its answer were seen."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Sightings(Oracle):
         return None
 
     def complaint(self, node: Node) -> str:
-        """What refused the packet after a stack sent it out of this host, as a clause; empty if nothing did."""
+        """The reason for which the packet was refused outside of this host, as a clause; empty if it was not."""
         for found in self.complaints:
             if found.node == node.name and not found.outgoing:
                 return "%s says %s" % (found.sender, found.text)

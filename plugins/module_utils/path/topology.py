@@ -113,7 +113,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """What a stack knows about an address on a link."""
+    """The knowledge of a stack about an address on a link."""
 
     mac: str
     state: int
@@ -423,6 +423,12 @@ class Topology:
         """The named namespaces."""
         return [name for name, entry in self._host.namespaces().items() if entry.inode]
 
+    def called(self, name: str, asker: Node | None) -> list[model.Address]:
+        """The addresses of a name, such as an alias, by the hosts file of an endpoint, or by those of all of them."""
+        folders = [asker.name] if asker is not None and not asker.is_host else sorted(self.names())
+        texts = (self._host.read_file("%s/%s/hosts" % (marks.NETNS_FILES, folder)) for folder in folders)
+        return list(dict.fromkeys(address for text in texts for address in _called(name, text or "")))
+
     def forget(self) -> None:
         """Drop what was read, so that it is read again."""
         self._start()
@@ -460,6 +466,14 @@ class Topology:
         for inode, pids in self._host.processes_by_inode().items():
             if inode not in known:
                 yield model.Place(pid=min(pids))
+
+
+def _called(name: str, text: str) -> t.Iterator[model.Address]:
+    for line in text.splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        if name in names:
+            with contextlib.suppress(ValueError):
+                yield ipaddress.ip_address(address)
 
 
 def _nic(

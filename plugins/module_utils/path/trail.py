@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was found on the path of a packet, and how the path ended."""
+"""The path of a packet: the findings on it, and how it ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Hop(t.NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the path of the packet ended: the layer, the place, the reason and the remedy."""
+    """The end of the packet's path: the layer, the place, the reason and the remedy."""
 
     verdict: str
     layer: str | None = None
@@ -53,7 +53,7 @@ class Stop(Exception):
 
 
 class Oracle:
-    """What is known about a real packet; this base class knows of none."""
+    """The observations of a real packet; this base class has none."""
 
     active = False
     gave_up = False  # whether the sender was told that nobody answered for the MAC address of the next hop
@@ -67,7 +67,7 @@ class Oracle:
         return None
 
     def complaint(self, node: Node) -> str:
-        """What refused the packet after a stack sent it out of this host, as a clause; empty if nothing did."""
+        """The reason for which the packet was refused outside of this host, as a clause; empty if it was not."""
         return ""
 
     def dropped(self, node: Node, answer: bool, families: t.Container[str]) -> tuple[str, str, str, int] | None:

@@ -14,6 +14,7 @@ import typing as t
 
 from .. import model
 from . import ipsec, remedies
+from .internal import internal_networks
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
 from .topology import Nic, Node, Topology, Way
@@ -101,9 +102,16 @@ class Walk:
         way = node.route(packet)
         if way.error:
             self._no_way(node, None, packet, way)
-        if way.gateway is not None and packet.source.is_link_local and not packet.answer:
+        if not packet.answer and not way.is_local and self._cannot_leave(node, packet, way):
             self._no_address(node, packet)
         return self._noted_way(node, packet, way)
+
+    def _cannot_leave(self, node: Node, packet: Packet, way: Way) -> bool:
+        """Whether the kernel could only choose a source that no other stack answers, for want of an address."""
+        if packet.source.is_link_local:
+            return way.gateway is not None
+        # with route_localnet, packets from 127.0.0.1 may leave once their destination is translated
+        return packet.source.is_loopback and packet.version == 6
 
     def _noted_way(self, node: Node, packet: Packet, way: Way) -> Way:
         via = " via %s" % way.gateway if way.gateway else ""
@@ -375,7 +383,7 @@ class Walk:
         self._receive(node, nic, answer)
 
     def _silent(self, node: Node, nic: Nic, packet: Packet, advice: str) -> Verdict:
-        """What to say when nobody answers; a permanent neighbour entry, right at most sites, is then worth a look."""
+        """The verdict if nobody answers. A permanent neighbour entry, though right at most sites, is then a suspect."""
         reason = "the packet left the host by %s as %s, and nothing out there answered" % (nic.name, packet)
         entry, without = self.wire.doubtful_entry(node, nic)
         if not entry:
@@ -539,11 +547,16 @@ class Walk:
         if not own:
             self._no_address(node, packet)
         reason = "%s has no route to %s" % (node.name, packet.to)
-        self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to), packet)
+        closed = None if node.is_host else internal_networks(self.topology, node, packet)
+        if closed:
+            verb = "is" if len(closed) == 1 else "are"
+            reason += ", as %s %s internal" % (" and ".join(closed), verb)
+        self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to, closed), packet)
 
     def _no_address(self, node: Node, packet: Packet) -> None:
+        own = [one for nic in node.nics.values() for one in nic.addresses if one.version == packet.version]
         reason = "%s has no IPv%d address" % (node.name, packet.version)
-        reason += " but a link-local one" if packet.version == 6 else ""
+        reason += " but a link-local one" if any(one.is_link_local for one in own) else ""
         self._stop(LOST, "address", at(node), reason, remedies.AGAIN % "restores the addresses of endpoints", packet)
 
     def _stop(

@@ -376,7 +376,7 @@ class Wire:
             )
 
     def doubtful_entry(self, node: Node, nic: Nic) -> tuple[str, str]:
-        """What a permanent entry for the next hop may have to do with a missing answer, and what mends it."""
+        """The reason and the advice for a missing answer if the next hop has a permanent entry; else empty."""
         if self._by_hand is None:
             return "", ""
         reason = "; it went to %s, which a permanent neighbour entry says is at %s" % self._by_hand
@@ -449,7 +449,7 @@ class Wire:
             )
 
     def _advice_gateway(self, node: Node, nic: Nic, to: model.Address) -> str:
-        """How to point the route at a gateway that exists."""
+        """The command that points the route at a gateway that exists."""
         stations = (one for one in self._segment(node, nic) if one[0].is_host and one[1].kind == "bridge")
         for host, bridge in stations:
             own = host.own_address(bridge.name, to.version)
@@ -560,7 +560,7 @@ def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) 
 def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
     """The verdict on a drop: which rule, whose it is, and how to let the packet pass."""
     verdict = "refused" if outcome.kind == REJECT else LOST
-    whose = "this collection's rules" if remedies.is_ours(outcome.chain) else "a rule that is not of this collection"
     verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")
-    reason = "%s %s %s (%s)" % (outcome.because or "the packet filter", verb, outcome.packet, whose)
+    what = outcome.because or "the packet filter"
+    reason = "%s %s %s (%s)" % (what, verb, outcome.packet, remedies.whose(outcome.chain))
     return verdict, "firewall", at(node), reason, remedies.open_for(node, outcome)

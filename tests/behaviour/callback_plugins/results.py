@@ -21,7 +21,7 @@ description:
 
 
 class CallbackModule(CallbackBase):
-    """Which play, task and host; what became of it; and the module's own result."""
+    """The result of a task on a host: play, task, host and status, with the module's own result."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"

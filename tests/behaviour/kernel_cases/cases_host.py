@@ -89,7 +89,7 @@ def test_the_lock_is_taken_when_its_holder_ends(host: Host) -> None:
 
 
 def test_a_tool_of_a_run_that_was_killed_still_holds_the_lock(host: Host) -> None:
-    """What it is about to change, the next run must not have read before."""
+    """The next run must not have read anything that this tool is about to change."""
     done = "/run/the-tool-is-done"
     started = "/run/the-tool-has-started"
     program = HOLD_AND_CALL % "touch %s; sleep 1; touch %s" % (started, done)
@@ -168,7 +168,7 @@ def test_a_file_that_is_updated_stays_the_same_file(host: Host) -> None:
 
 
 def test_a_folder_of_names_leaves_its_place_in_one_step(host: Host) -> None:
-    """What a run that was killed had begun to remove goes as well, and the folder of all goes with the last one."""
+    """A killed run's unfinished removals are completed, and the common folder goes with the last of them."""
     for path in ("/etc/.dockerless.network.netns/hosts", "/etc/netns/web/hosts", "/etc/netns/web/resolv.conf"):
         host.write_file(path, "text\n")
     host.write_file("/etc/netns/db/hosts", "text\n")
@@ -221,7 +221,7 @@ def test_root_may_change_the_network_and_others_are_told_to_become(host: Host) -
 
 
 def in_child_without_privileges(function: object) -> str:
-    """What another user's process would be told."""
+    """The answer for a process of another user."""
     receive, send = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What several cases need. No pytest: these run with the managed hosts' Python."""
+"""The helpers of several cases. No pytest: these run with the managed hosts' Python."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def shell(*argv: str, text: str | None = None) -> str:
 
 
 def ip(*words: str) -> Any:
-    """What ip(8) says, as data."""
+    """The answer of ip(8), as data."""
     return json.loads(shell("ip", "-j", *words) or "[]")
 
 
@@ -96,7 +96,7 @@ def socket_in(name: str, family: int = socket.AF_INET, kind: int = socket.SOCK_D
 
 @contextlib.contextmanager
 def refused(*words: str, kind: type[Exception] = HostError) -> Iterator[None]:
-    """What is done here fails, with a text that has these words."""
+    """The block must fail, with a message that contains these words."""
     try:
         yield
     except kind as error:

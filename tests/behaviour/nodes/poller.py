@@ -25,7 +25,7 @@ class Count:
 
 
 def poll(address: str, port: int, patience: float) -> str:
-    """What went wrong; empty when the page came."""
+    """The error; empty if the page came."""
     try:
         with socket.create_connection((address, port), patience) as stream:
             stream.settimeout(patience)
@@ -57,7 +57,7 @@ class Client(threading.Thread):
             time.sleep(self.pause)
 
     def told(self) -> Count:
-        """What was counted, to be counted anew; a poll that is under way counts for the next time."""
+        """The counts since the last call; a poll that is under way counts for the next time."""
         told, self.count = self.count, Count()
         return told
 

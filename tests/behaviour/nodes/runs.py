@@ -47,6 +47,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.converge import
 from ansible_collections.dockerless.network.plugins.module_utils.engine import StepFailed  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession  # noqa: E402
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts  # noqa: E402
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import (  # noqa: E402
     encode,
     errors,
@@ -79,7 +80,7 @@ VOLATILE = {"ifindex", "link_index", "handle", "expires", "index", "packets", "b
 
 
 class Faults:
-    """What befalls a run: killed before or after the n-th step or action, or the n-th step fails."""
+    """The fate of a run: killed before or after the n-th step or action, or the n-th step fails."""
 
     def __init__(self, request: Request, started: int) -> None:
         self.kill_before = request.get("kill_before")
@@ -161,7 +162,7 @@ def subclasses(kind: Any) -> Iterator[Any]:
 
 
 def carry_out(request: Request, started: int) -> Request:
-    """What came of a run, in the process that it is made in."""
+    """The result of a run, in the process that makes it."""
     faults = Faults(request, started)
     if "bridge_ports" in request:
         model.BRIDGE_PORTS = request["bridge_ports"]
@@ -177,7 +178,11 @@ def carry_out(request: Request, started: int) -> Request:
                 make_networks(
                     request["networks"],
                     world.World(host, session, request.get("check", False)),
-                    Scope(prune=request.get("prune", "project"), state=request.get("state", "present")),
+                    Scope(
+                        prune=request.get("prune", "project"),
+                        state=request.get("state", "present"),
+                        forward_policy=request.get("forward_policy", "auto"),
+                    ),
                 )
             )
     except EXPECTED as error:
@@ -263,7 +268,7 @@ def shown(*argv: str) -> Any:
 
 
 def all_shown(*words: str, commands: Sequence[str]) -> list[Any]:
-    """What several commands of ip show, by one call of it; nothing where one fails."""
+    """The output of several commands of ip, by one call of it; empty for a command that fails."""
     text = "".join(f"{command}\n" for command in commands)
     argv = ["ip", "-j", *words, "-batch", "-"]
     lines = subprocess.run(argv, input=text, capture_output=True, text=True, check=False).stdout.splitlines()
@@ -278,7 +283,7 @@ def plain(value: Any) -> Any:
 
 
 def visit(name: str, function: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """What a function returns in a named namespace."""
+    """Call a function in a named namespace, and return its result."""
     found: dict[str, str] = {}
 
     def work() -> None:
@@ -417,6 +422,13 @@ def process_namespace(name: str) -> bool:
     return os.stat(f"/run/netns/{name}").st_dev == os.stat("/proc/thread-self/ns/net").st_dev
 
 
+def report(backend: str) -> dict[str, Any]:
+    """What network_info tells."""
+    session = FirewallSession(netfilter.Netfilter(programs.call), backend)
+    with Host(programs.call) as host:
+        return facts(world.World(host, session, True))
+
+
 # ---- requests
 
 
@@ -426,6 +438,8 @@ def answer(request: Request) -> Any:
     if request["do"] == "runs":
         children = [Child(item) for item in request["runs"]]
         return [child.result() for child in children]
+    if request["do"] == "report":
+        return report(request["backend"])
     return state()
 
 

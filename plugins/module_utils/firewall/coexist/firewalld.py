@@ -35,7 +35,7 @@ class Firewalld:
     """Bridges of ours in a zone that accepts: ``trusted`` at once, and one of our own from the next reload on.
 
     When firewalld is reloaded, it forgets what is not permanent, and only then reads a new zone. We do not reload it,
-    as others would lose what they have added at run time. A bridge that somebody has put into another zone stays there.
+    as others would lose what they have added at run time. A bridge that was put into another zone stays there.
     """
 
     _ACCEPTING = ("trusted", marks.FIREWALLD_ZONE)
@@ -103,7 +103,7 @@ class Firewalld:
         return found
 
     def _is_claimed(self, bridge: str) -> bool:
-        """Whether somebody has put a bridge into a zone permanently."""
+        """Whether a bridge is in a zone permanently."""
         paths = ["%s/%s" % (_ZONES, name) for name in self._netfilter.files_in(_ZONES) if name.endswith(".xml")]
         texts = (self._netfilter.read_file(path) for path in paths if path != marks.ZONE_FILE)
         return any(bridge in _ZONE_INTERFACE.findall(text or "") for text in texts)

@@ -4,8 +4,8 @@
 """Lets packets of our networks pass chains of others that drop everything by default.
 
 A packet has to pass every base chain, and ours drops what is not allowed. So an accept in a chain of others opens
-nothing that ours closes. Our rules come after all other rules and right before the end, be it a policy or a last rule
-that drops everything, so that a rule of others that matches one of our packets still applies.
+nothing that ours closes. Our rules come after all other rules and right before the end (a policy or a last rule that
+drops everything), so that a rule of others that matches one of our packets still applies.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def tables(ruleset: t.Iterable[rules.Json]) -> list[rules.Table]:
             continue
         place = (body["family"], body["table"])
         name = body["name"] if kind == "chain" else body["chain"]
-        if place == (marks.NFT_FAMILY, marks.NFT_TABLE) or name.startswith(marks.CHAIN_PREFIX):
+        if marks.is_ours_in_nft(*place) or name.startswith(marks.CHAIN_PREFIX):
             continue
         table = found.setdefault(place, rules.Table("nft", *place))
         chain = table.chains.setdefault(name, rules.Chain(name))

@@ -114,14 +114,15 @@ class Foreign:
         return self._in_our_way() or any(self.netfilter.legacy_tables(version) for version in model.VERSIONS)
 
     def chains_of_others(self) -> t.Iterator[rules.Json]:
-        """The chains that nft sees outside our table, in the families that routed packets pass."""
+        """The chains that nft sees outside our tables, in the families that routed packets pass."""
         for chain in self.chains():
-            if (chain["family"], chain["table"]) != (marks.NFT_FAMILY, marks.NFT_TABLE) and chain["family"] in (
-                "ip",
-                "ip6",
-                "inet",
-            ):
+            is_routed = chain["family"] in ("ip", "ip6", "inet")
+            if is_routed and not marks.is_ours_in_nft(chain["family"], chain["table"]):
                 yield chain
+
+    def holds_our_place(self) -> bool:
+        """Whether the table is there that holds the place of our rules of iptables."""
+        return any((chain["family"], chain["table"]) == (marks.NFT_FAMILY, marks.NFT_HOLD) for chain in self.chains())
 
     def _in_our_way(self) -> bool:
         return any(chain.get("hook") in HOOKS or chain.get("type") == "nat" for chain in self.chains_of_others())

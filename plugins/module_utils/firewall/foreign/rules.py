@@ -49,7 +49,7 @@ class Capture:
 
 @dataclass(frozen=True)
 class Asks:
-    """Conditions on addresses, ports and states; None is no condition."""
+    """Conditions on addresses, ports and states; None: no condition."""
 
     version: int = 0  # 0: any
     sources: tuple[model.Network, ...] | None = None
@@ -210,7 +210,7 @@ def catch_all(table: Table, base: Chain) -> End | None:
 
 
 def before_catch_all(table: Table, base: Chain) -> int | None:
-    """How many rules of a base chain come before a last one that drops all that it gets, or where all is dropped."""
+    """The number of rules of a base chain before a last one that drops everything, or before a policy that does."""
     found = _last(table, base, (), ours_may_follow=True)
     if found is None or found.chain is base:
         return found and found.place

@@ -35,7 +35,7 @@ _INCOMPATIBLE = re.compile(r"^# Table `(\w+)' is incompatible", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Dump:
-    """What of ours is there, by IP version; a family that this host does not have is missing."""
+    """Our present rules, by IP version; a version that this host does not have is missing."""
 
     families: t.Mapping[int, Ruleset]
 
@@ -95,7 +95,7 @@ class IptablesBackend(backend.Backend):
         return Dump({version: wanted[version] for version in self._found})
 
     def _wanted(self, current: t.Mapping[int, Ruleset], desired: model.FirewallState) -> dict[int, Ruleset]:
-        """What is to be there, with the user's own rules as they are."""
+        """The rules as they will be, with the user's own rules as they are."""
         rendered = layout.render(desired)
         return {version: _with_users(current.get(version, EMPTY), rules) for version, rules in rendered.items()}
 
@@ -161,7 +161,7 @@ class IptablesBackend(backend.Backend):
         return "-".join(word for word in words if word)
 
     def version_text(self) -> str:
-        """What ``iptables -V`` says: a version, and the variant in parentheses."""
+        """The answer of ``iptables -V``: a version, and the variant in parentheses."""
         return self._ask_version()[1]
 
     def _ask_version(self) -> tuple[int, str]:
@@ -180,7 +180,7 @@ class IptablesBackend(backend.Backend):
             return _BROKEN, "", str(error)
 
     def read_family(self, version: int) -> Ruleset | None:
-        """What of ours there is for an IP version; None when this host has no such version."""
+        """Our present rules for an IP version; None if this host has no such version."""
         if version == 6 and not self.netfilter.has_ipv6():
             return None
         if self.store == "legacy" and not self.netfilter.legacy_tables(version):
@@ -226,7 +226,7 @@ def _catch_all(dump: str) -> CatchAll | None:
 
 
 def _needs_others(rule: Rule, declared: t.Collection[str]) -> bool:
-    """Whether a rule names a chain of somebody else's, or a set of ipset(8)."""
+    """Whether a rule names a chain of others, or a set of ipset(8)."""
     known = by_name(rule)
     target = known.get("-j") or known.get("-g") or ""
     return "--match-set" in rule or (target in declared and not target.startswith(marks.CHAIN_PREFIX))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a FirewallState lies in chains of iptables, and back.
+"""Translates a FirewallState into chains of iptables, and back.
 
 Policies, masquerades, ports and the forwarding of others each have chains of their own, which are there only while that
 section has rules; all chains exist twice, for IPv4 and for IPv6. docs/rules.md describes each of them. A rule that we
@@ -21,7 +21,7 @@ from .words import INVALID_STATE, LOCAL_ADDRESS, Draft
 
 
 class _Entry(t.NamedTuple):
-    """How packets get to us: by a jump from a built-in chain to a chain of ours, if that exists."""
+    """A jump from a built-in chain to a chain of ours, by which packets reach our rules."""
 
     builtin: str
     where: names.ChainKey

@@ -244,7 +244,7 @@ def _host_flow(rule: Options, version: int) -> tuple[str, model.Flow] | None:
 
 
 def merged(one: model.BridgePolicy, other: model.BridgePolicy) -> model.BridgePolicy:
-    """One policy from its two families. If somebody changed one so that they differ, the stricter one counts."""
+    """One policy from its two families. If one was changed so that they differ, the stricter one counts."""
     return replace(
         one,
         subnets=one.subnets + other.subnets,

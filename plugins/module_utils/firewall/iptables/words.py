@@ -125,7 +125,7 @@ def comment(**values: str) -> Rule:
 
 
 def each(read: t.Callable[[Options], Found | None], rules: t.Iterable[Options]) -> t.Iterator[Found]:
-    """The result of each rule; a rule that somebody has altered beyond recognition is left out."""
+    """The result of each rule; a rule that was altered beyond recognition is left out."""
     for rule in rules:
         try:
             found = read(rule)

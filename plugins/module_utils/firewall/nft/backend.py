@@ -90,14 +90,14 @@ class NftablesBackend(backend.Backend):
         )
 
     def _wanted(self, desired: model.FirewallState) -> table.Table:
-        """Our table, with what is the user's in it as it is."""
+        """Our table, with the user's rules in it unchanged."""
         from . import layout
 
         wanted, theirs = layout.render(desired), self._theirs(desired)
         return table.Table({**wanted.chains, **theirs.chains}, {**theirs.sets, **wanted.sets})
 
     def _theirs(self, desired: model.FirewallState) -> table.Table:
-        """What is the user's."""
+        """The user's own rules and sets."""
         if _user_chain(self.read()) is None:
             return table.Table()
         from . import layout, users

@@ -25,7 +25,7 @@ _REASONS = {
 def read(table: Table) -> t.Iterator[model.Drop]:
     """The counts for each reason and bridge, and for reasons without a bridge."""
     for (place, what), packets in table.packets.items():
-        if place in _REASONS:
+        if place in _REASONS and what != _REASONS[place]:  # the rule that drops what the set of that name has counted
             yield model.Drop(what, _REASONS[place], packets)
         elif what in reasons.OF_THE_HOST:
             yield model.Drop("", what, packets)

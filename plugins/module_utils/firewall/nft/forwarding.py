@@ -38,5 +38,5 @@ def parse(table: Table) -> tuple[bool, frozenset[int]]:
     """Whether all packets of others are dropped, and the IP versions in which only those without a bridge are."""
     rules = table.chains.get(names.FOREIGN, Chain()).rules
     transit = frozenset(version for version, rule in _TRANSIT.items() if rule in rules)
-    # a rule that somebody altered does not count as the more open one
+    # a rule that was altered does not count as the more open one
     return _FOREIGN in rules or (bool(rules) and not transit), transit

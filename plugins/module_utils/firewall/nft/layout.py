@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a FirewallState lies in one nftables table, and back.
+"""Translates a FirewallState into one nftables table, and back.
 
 A network, a port or a permission is an element of a set or map. So the number of rules does not grow with them, except
 for one rule for each masquerade and each allowed flow. The table has four sections (policies, masquerades, ports,

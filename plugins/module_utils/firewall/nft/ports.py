@@ -191,7 +191,7 @@ def _port(key: t.Sequence[str], element: Element, limits: _Limits) -> model.Publ
     target, unused, first = element.data.partition(" . ")
     container_ip = ipaddress.ip_address(target)
     if not element.comment:
-        raise ValueError("somebody else put this element into our map")
+        raise ValueError("this element of our map is not ours")
     found = notes.read(element.comment)
     host_ports = port_range(ports)
     container_port = int(first or host_ports.first)

@@ -5,7 +5,7 @@
 
 Text goes in and JSON comes out, because nft 1.0.6 crashes on JSON input with concatenated map data. Rules are
 compared in the spelling that this collection writes; a statement that it never writes is kept as its JSON, so a rule
-that somebody altered never compares as equal. See nft(8) and libnftables-json(5).
+that was altered never compares as equal. See nft(8) and libnftables-json(5).
 """
 
 from __future__ import annotations
@@ -106,12 +106,14 @@ def parse(text: str) -> Table:
             sets[item["map"]["name"]] = _set(item["map"])
         elif "rule" in item:
             chains[item["rule"]["chain"]][1].append(_rule(item["rule"]))
-            packets.update(_met(item["rule"]))
+            for place, count in _met(item["rule"]).items():
+                # both families may have a rule with the same comment
+                packets[place] = packets.get(place, 0) + count
     return Table({name: Chain(head, tuple(rules)) for name, (head, rules) in chains.items()}, sets, packets)
 
 
 def _met(rule: Json) -> dict[tuple[str, str], int]:
-    """How many packets a rule has counted."""
+    """The number of packets that a rule has counted."""
     counters = [statement["counter"] for statement in rule["expr"] if "counter" in statement]
     if not counters or not rule.get("comment"):
         return {}
@@ -119,7 +121,7 @@ def _met(rule: Json) -> dict[tuple[str, str], int]:
 
 
 def _counted(item: Json) -> dict[tuple[str, str], int]:
-    """How many packets each element of a set has counted."""
+    """The number of packets that each element of a set has counted."""
     elements = [entry["elem"] for entry in item.get("elem", []) if isinstance(entry, dict) and "elem" in entry]
     return {
         (item["name"], str(element["val"])): element["counter"].get("packets", 0)

@@ -79,7 +79,7 @@ def keys(table: Table, name: str, fields: int) -> t.Iterator[tuple[list[str], El
 
 
 def attempt(parse: t.Callable[..., Found], *values: object) -> Found | None:
-    """The result of ``parse``, or None if somebody altered the text beyond recognition, so that it is rewritten."""
+    """The result of ``parse``, or None if the text was altered beyond recognition, so that it is rewritten."""
     try:
         return parse(*values)
     except ValueError:

@@ -27,7 +27,7 @@ EDGE = {
 
 
 class Inventory:
-    """What ansible-inventory says of a folder of files, in a process of its own, as users do it."""
+    """The output of ansible-inventory for a folder of files, in a process of its own, as users run it."""
 
     def __init__(self, folder: Path, files: dict[str, Any], *arguments: str) -> None:
         for name, content in files.items():
@@ -145,7 +145,7 @@ def test_what_needs_facts_is_left_out_or_refused(tmp_path: Path) -> None:
 
 
 def test_constructed_groups_and_variables(tmp_path: Path) -> None:
-    """What the documentation says of groups with the bare names."""
+    """The documented behaviour of groups with the bare names."""
     keyed = {"key": "endpoint_name", "prefix": "", "separator": ""}
     more = {"keyed_groups": [keyed], "groups": {"webs": "endpoint_name == 'web'"}, "compose": {"twin": "endpoint_host"}}
     found = Inventory(tmp_path, {"a.yml": EDGE, "b.endpoints.yml": {**PLUGIN, **more}})

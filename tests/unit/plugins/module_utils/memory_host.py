@@ -4,7 +4,7 @@
 
 """A host in memory, with what the kinds of objects ask of one, and as strict as the kernel about what is missing.
 
-``MemoryHost`` takes the place of kernel.host.Host, ``MemoryDesk`` that of the packet filter (nftables, in memory).
+``MemoryHost`` takes the place of kernel.host.Host, ``MemorySession`` that of the packet filter (nftables, in memory).
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     VethEnd,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.units import Unit
-from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP, ROUTE_PROTOCOL
+from ansible_collections.dockerless.network.plugins.module_utils.marks import (
+    LINK_GROUP,
+    NFT_FAMILY,
+    NFT_HOLD,
+    ROUTE_PROTOCOL,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
@@ -108,6 +113,12 @@ class Space:
         """The index of a new link; each namespace counts its own."""
         self._next += 1
         return self._next - 1
+
+
+# What nft tells of the table that holds the place of rules of iptables.
+HOLD_CHAIN = {
+    "chain": {"family": NFT_FAMILY, "table": NFT_HOLD, "name": "networks", "type": "filter", "hook": "forward"}
+}
 
 
 class MemoryHost:
@@ -360,7 +371,7 @@ class MemoryHost:
             raise CommandError(argv, 1, str(error)) from error
 
     def _enable(self, argv: Sequence[str]) -> None:
-        """What systemctl leaves of a unit that is to be there after a boot."""
+        """The effect of systemctl enable and disable on files."""
         unit, link = ("/etc/systemd/system/%s%s" % (wants, argv[-1]) for wants in ("", "multi-user.target.wants/"))
         if argv[1] == "enable" and unit in self.files:
             self.files[link] = self.files[unit]
@@ -368,11 +379,14 @@ class MemoryHost:
             self.files.pop(link, None)
 
     def netfilter(self, foreign: Sequence[Any] = ()) -> MemoryNetfilter:
-        """What others have by nftables; our own table is asked for by MemoryBackend."""
-        listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign]})
-        return MemoryNetfilter(
-            lambda argv, text: (0, listing, "") if argv[0] == "nft" else (1, "", "no such table"), files=self.files
-        )
+        """The nftables ruleset of others; MemoryBackend asks for our own table."""
+
+        def run(argv: Sequence[str], text: str | None) -> tuple[int, str, str]:
+            held = [HOLD_CHAIN] if self.nft.is_held else []
+            listing = json.dumps({"nftables": [{"metainfo": {"version": "1.0.6"}}, *foreign, *held]})
+            return (0, listing, "") if argv[0] == "nft" else (1, "", "no such table")
+
+        return MemoryNetfilter(run, files=self.files)
 
     def forget_flows(self, flows: Sequence[Any]) -> None:
         self.step("forget flows")
@@ -433,6 +447,7 @@ class MemoryHost:
             "names": {name: bool(entry.recorded) for name, entry in self.names.items()},
             "files": dict(self.files),
             "nft": self.nft.table() if self.nft.there else None,
+            "held": self.nft.is_held,
             "spaces": {
                 place: {
                     "links": {
@@ -452,7 +467,7 @@ class MemoryHost:
         }
 
     def _other_end(self, space: Space, link: Link) -> tuple[int, int] | None:
-        """Where the other end of a veth is, by the inode of its namespace; that of an end elsewhere is on the host."""
+        """The namespace (an inode) and the index of a veth pair's other end; an end elsewhere counts as the host's."""
         if not isinstance(link.details, VethEnd):
             return None
         there = (link.details.peer_nsid or self.host.inode) if space is self.host else self.host.inode
@@ -711,7 +726,7 @@ class MemoryBackend(NftablesBackend):
         return self._host.nft.table()
 
 
-class MemoryDesk(FirewallSession):
+class MemorySession(FirewallSession):
     """The packet filter of a MemoryHost; ``foreign`` is what ``nft -j list`` prints of others."""
 
     def __init__(self, host: MemoryHost, foreign: Sequence[Any] = (), works: bool = True) -> None:
@@ -732,8 +747,8 @@ class MemoryDesk(FirewallSession):
 
 
 def world(host: MemoryHost, check_mode: bool = False, **how: Any) -> World:
-    """What a plan looks at."""
-    return World(host, MemoryDesk(host, **how), check_mode)  # type: ignore[arg-type]
+    """The host as a plan sees it."""
+    return World(host, MemorySession(host, **how), check_mode)  # type: ignore[arg-type]
 
 
 def ask(kind: Kind[Any], options: Mapping[str, Any], state: str = "present") -> Request:

@@ -18,7 +18,7 @@ ETC = "/etc/systemd/system/"
 
 
 class Machine(Protocol):
-    """What systemd knows of its host."""
+    """The view of a host that systemd has."""
 
     files: dict[str, str]
     units: dict[int, str]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is kept for the next boot, and what is made of it, on a host in memory."""
+"""The objects that are kept for the next boot, and their restoration, on a host in memory."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.engine import O
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import Snapshot
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import archive
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.units import Unit
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot import Boot, BootKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_record import WAITS, parse
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.boot_units import (
@@ -47,8 +48,8 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.comp
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.examples import NETWORKS
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
-    MemoryDesk,
     MemoryHost,
+    MemorySession,
     ask,
     world,
 )
@@ -61,6 +62,7 @@ OBJECTS, PROGRAM, RULES = FOLDER + "objects.yml", FOLDER + "engine.zip", FOLDER 
 UNIT = "/etc/systemd/system/dockerless-network.service"
 KEPT = Request(BootKind(), Boot())
 NFTABLES = "/lib/systemd/system/nftables.service"
+FIREWALLD = "/lib/systemd/system/firewalld.service"
 
 
 def booted(files: Facts | None = None, gateways: bool = True, mtu: int = 1500) -> MemoryHost:
@@ -107,8 +109,8 @@ def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
 
 
 def boot(host: MemoryHost) -> str:
-    """What the unit does; what went wrong."""
-    return restore(parse(host.files[OBJECTS]), host, lambda: MemoryDesk(host))[1]  # type: ignore[arg-type]
+    """Run what the unit runs, and return the errors."""
+    return restore(parse(host.files[OBJECTS]), host, lambda: MemorySession(host))[1]  # type: ignore[arg-type]
 
 
 @settings(max_examples=tries(60), deadline=None)
@@ -154,7 +156,8 @@ def test_what_is_written_and_that_nothing_of_it_stays() -> None:
     ]
     assert host.files[FOLDER + "nftables.reload"].splitlines()[1:] == ['include "x"', 'include "%s"' % RULES]
     assert [verb[0] for verb in host.systemctl] == ["daemon-reload", "--no-block", "enable"]
-    assert "kept: [" in first.after
+    assert "  kept:\n    - bridge br-blue\n" in first.after and "    - and 4 more\n" in first.after
+    assert max(map(len, first.after.splitlines())) < 160
 
     host.systemctl.clear()
     converge(host, [dict(NETWORKS[0], mtu=1400)])
@@ -203,6 +206,7 @@ def test_an_endpoint_of_a_process_waits_with_its_ports_and_is_told_once() -> Non
     told = facts(world(host))["at_boot"]
     assert told.startswith("yes, without objects that wait") and "veth" in told
     again = booted(host.files)
+    again.nft.load(host.files[RULES].partition("\n")[2].replace("create ", "add ", 1))  # as the unit does first
     assert boot(again) == ""
 
     assert "tcp . 8081" in host.nft.sets["publish4"].elements
@@ -300,6 +304,20 @@ def test_what_others_make_is_waited_for() -> None:
     again.make_namespace("theirs")
     assert boot(again) == ""
     assert again.host.links["v-x"].master == "virbr0"
+
+
+def test_a_call_for_the_rest_keeps_what_other_modules_made() -> None:
+    """The role's last step may never come: a run is killed, or a host goes away."""
+    host = booted()
+    once(host, NETWORKS, rest=True)
+    assert UNIT not in host.files
+    host = booted()
+    once(host, NETWORKS)
+    kept = host.files[OBJECTS]
+
+    once(host, NETWORKS, rest=True)
+
+    assert host.files[OBJECTS] == kept
 
 
 def test_single_modules_bring_what_is_kept_up_to_date() -> None:
@@ -446,6 +464,57 @@ def test_rules_of_iptables_have_a_place_held_until_they_are_back() -> None:
     ]
 
 
+TABLES = [Snapshot("v4", ("iptables-restore", "--noflush"), "*filter\nCOMMIT\n")]
+LIFT = "nft -f - <<'EOF'\nadd table inet dockerless_hold\ndelete table inet dockerless_hold\nEOF"
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> MemoryHost:
+    """A host on which whoever held the place of our rules of iptables did not come to lift that."""
+    monkeypatch.setattr(MemorySession, "snapshot", lambda session, *unused: TABLES if session.desired.policies else [])
+    host = booted({FIREWALLD: "[Service]\n"})
+    once(host, NETWORKS)
+    host.systemctl.clear()
+    host.nft.is_held = True
+    return host
+
+
+def test_a_place_that_is_still_held_is_told_and_lifted_by_the_next_run(held: MemoryHost) -> None:
+    told: Any = facts(world(held))["foreign"]
+    assert [text for text in told if "dockerless_hold" in text and "reload dockerless-network.service" in text]
+
+    outcome = converge(held, NETWORKS)
+    assert outcome.commands == (LIFT,) and not held.nft.is_held and not held.systemctl
+    assert "held by: inet dockerless_hold" in outcome.before and "held" not in outcome.after
+    assert facts(world(held))["foreign"] == []
+
+
+def test_it_is_lifted_by_the_unit_and_with_the_last_network(held: MemoryHost) -> None:
+    assert boot(held) == "" and not held.nft.is_held
+    held.nft.is_held = True
+    assert LIFT in converge(held, []).commands and not held.nft.is_held
+
+
+def test_it_is_lifted_only_where_all_rules_are_back(held: MemoryHost) -> None:
+    """A run that does not bring back the rules of all networks leaves that to the unit."""
+    more = [{"name": "more", "subnets": ["10.99.0.0/24"]}]
+    once(held, more, prune="listed")
+    held.nft.load("delete table inet dockerless\n")
+    held.nft.is_held = True
+    outcome = once(held, more, prune="listed")
+    assert LIFT not in outcome.commands and held.nft.is_held
+    assert held.systemctl[-1] == ("--no-block", "reload-or-restart", "dockerless-network.service")
+
+    assert boot(held) == "" and not held.nft.is_held
+
+
+@pytest.mark.parametrize("unit", ["firewalld.service", "dockerless-network-firewalld.service"])
+def test_whoever_is_at_work_lifts_it(held: MemoryHost, unit: str) -> None:
+    held.pid1.units[unit] = Unit(unit, active="activating")
+    assert not once(held, NETWORKS).changed
+    assert boot(held) == "" and held.nft.is_held
+
+
 def test_a_unit_that_somebody_else_has_changed_is_left_to_do_what_it_does() -> None:
     host = booted()
     host.files["/etc/systemd/system/nftables.service.d/mine.conf"] = "[Service]\nExecReload=\n"
@@ -456,14 +525,12 @@ def test_a_unit_that_somebody_else_has_changed_is_left_to_do_what_it_does() -> N
     assert "ExecReload=\n" not in drop_in and "ExecReload=-nft -f %s\n" % RULES in drop_in
 
 
-FIREWALLD = "/lib/systemd/system/firewalld.service"
 WATCH = ["/etc/systemd/system/dockerless-network-firewalld.%s" % suffix for suffix in ("path", "service")]
 
 
 def test_a_reload_of_firewalld_is_seen_which_empties_all_of_iptables(monkeypatch: pytest.MonkeyPatch) -> None:
     host = booted()
-    tables = [Snapshot("v4", ("iptables-restore", "--noflush"), "*filter\nCOMMIT\n")]
-    monkeypatch.setattr(MemoryDesk, "snapshot", lambda *unused: tables)
+    monkeypatch.setattr(MemorySession, "snapshot", lambda *unused: TABLES)
     converge(host, NETWORKS)
     assert not set(WATCH) & set(host.files)
 

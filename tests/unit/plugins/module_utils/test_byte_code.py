@@ -80,7 +80,7 @@ class Host:
         return self.folder / byte_code.FILE
 
     def call(self, before: str = "", after: str = "") -> dict[str, Any]:
-        """What a call finds out, each with an archive in a place of its own."""
+        """The result of one call, with an archive in a place of its own."""
         self.calls += 1
         archive = self.top / f"payload{self.calls}.zip"
         with ZipFile(archive, "w", self.method) as file:

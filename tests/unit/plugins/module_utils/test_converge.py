@@ -61,7 +61,7 @@ def converge(host: MemoryHost, networks: list[Facts], **how: Any) -> Outcome:
 
 
 def seen(host: MemoryHost) -> Any:
-    """What does not depend on who got which free address, nor on the order of things."""
+    """The part of the state that depends neither on the choice of free addresses nor on an order."""
     links = {
         (place, name): (link.kind, link.mtu, link.up, link.master, link.isolated, link.alias)
         for place, space in host.snapshot()["spaces"].items()
@@ -589,7 +589,8 @@ def test_a_list_of_what_shall_go_that_is_empty_by_mistake_is_told_what_takes_eve
 
     assert str(refused.value) == (
         "networks: the list is empty; name the networks of project default to remove; 'ansible-playbook"
-        " dockerless.network.purge', or the option everything, removes all that this collection has made on a host."
+        " dockerless.network.purge', or the module's option everything, removes all that this collection has made on a"
+        " host."
     )
 
 

@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a person reads in a diff."""
+"""The text of a diff for a person."""
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
+import pytest
 import yaml
 
 from ansible_collections.dockerless.network.plugins.module_utils.diff import headlines, sides
@@ -22,6 +24,52 @@ def test_only_what_differs_is_shown() -> None:
     before, after = sides({"veth a": {"x": 1}, "veth b": {"y": 1}}, {"veth a": {"x": 2}, "veth b": {"y": 1}}, {})
 
     assert (before, after) == ("veth a:\n  x: 1\n", "veth a:\n  x: 2\n")
+
+
+def shown(was: dict[str, Any], will_be: dict[str, Any]) -> list[str]:
+    """The diff as Ansible shows it, without the lines that head it and its parts."""
+    before, after = sides(was, will_be, {})
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=3)
+    return [line for line in list(lines)[2:] if not line.startswith("@@")]
+
+
+BRIDGE = {"name": "br-blue", "addresses": ["10.20.0.1/24"], "mtu": 1500, "stp": False, "up": True, "network": "blue"}
+END = {"name": "eth0", "netns": "web", "mac_address": "02::1", "addresses": ["10.20.0.2/24"], "routes": ["default"]}
+VETH = {"name": "v-web", "bridge": "br-blue", "mtu": 1500, "up": True, "network": "blue", "peer": END}
+
+
+def changes() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each value of an object changed in turn, by itself."""
+    found = [(VETH, {**VETH, "peer": {**END, key: "new"}}) for key in END]
+    found += [(BRIDGE, {**BRIDGE, key: "new"}) for key in BRIDGE]
+    return [*found, ({**BRIDGE, "needs": ["write x"]}, BRIDGE), (BRIDGE, {**BRIDGE, "needs": ["write x"]})]
+
+
+@pytest.mark.parametrize(("was", "will_be"), changes())
+def test_one_value_that_changes_has_its_old_line_right_above_the_new_one(
+    was: dict[str, Any], will_be: dict[str, Any]
+) -> None:
+    others = {f"veth v-{number}": dict(VETH, name=f"v-{number}") for number in range(40)}
+
+    lines = shown({**others, "thing": was}, {**others, "thing": will_be})
+
+    marks = "".join(line[0] for line in lines).strip()
+    assert lines[0] == " thing:" and marks in ("-+", "-", "+") and len(lines) <= 8
+
+
+def test_many_objects_that_change_are_told_apart() -> None:
+    """The lines of others that come or go do not draw them out of their order."""
+    was = {f"veth v-{number}": dict(VETH, name=f"v-{number}") for number in range(60)}
+    will_be: dict[str, Any] = {title: dict(veth, mtu=1400) for title, veth in was.items()}
+    ports = {f"port {number}/tcp": {"host_port": number, "protocol": "tcp", "network": "blue"} for number in range(4)}
+    before = {**ports, **was, "veth v-1": None}
+    after = {**dict.fromkeys(ports), "port 9/tcp": dict(ports["port 1/tcp"], host_port=9), **will_be, "veth v-2": None}
+
+    lines = shown(before, after)
+
+    for title in set(was) - {"veth v-1", "veth v-2"}:
+        at = lines.index(f" {title}:")
+        assert lines[at + 1 : at + 5] == [f"   name: {title[5:]}", "   bridge: br-blue", "-  mtu: 1500", "+  mtu: 1400"]
 
 
 def test_a_long_diff_begins_with_what_it_comes_to() -> None:

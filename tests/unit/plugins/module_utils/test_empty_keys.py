@@ -60,7 +60,7 @@ def options_of_networks() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("empty", [None, ""])
-@pytest.mark.parametrize(("where", "name"), options_of_networks())
+@pytest.mark.parametrize(("where", "name"), list(options_of_networks()))
 def test_in_a_list_of_networks(where: str, name: str, empty: Any) -> None:
     unused, needed, around = NETWORK[where]
     if (name, empty) == ("masquerade", ""):

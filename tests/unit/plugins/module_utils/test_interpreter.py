@@ -19,7 +19,7 @@ Pythons = Callable[..., None]
 
 
 class Moved(Exception):
-    """Where the module went on."""
+    """Raised with the program with which the module continues."""
 
 
 @pytest.fixture

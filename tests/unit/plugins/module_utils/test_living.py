@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What lives in the endpoints: processes, who listens, routes as they are; as network_info tells and show draws it."""
+"""The life in the endpoints: processes, listeners and present routes, as network_info returns and show draws them."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_who_was_left_behind_when_a_namespace_was_made_anew(host: MemoryHost) ->
     (found,) = facts(world(host))["lost"]
     assert found == {"name": "web", "processes": [{"pid": 7, "name": "sleep", "unit": "nginx.service"}]}
     assert endpoint(host)["processes"] == []
-    assert "namespace web  (made anew or removed; cut off)\n" in drawn(host)
+    assert "namespace web  (made anew or removed; restart or end what runs in it)\n" in drawn(host)
 
 
 def test_a_namespace_that_has_lost_its_name_is_drawn_with_who_lives_there(host: MemoryHost) -> None:
@@ -97,7 +97,7 @@ def test_a_namespace_that_has_lost_its_name_is_drawn_with_who_lives_there(host: 
 
     assert endpoint(host)["processes"] == [{"pid": 7, "name": "sleep", "unit": ""}]
     assert facts(world(host))["lost"] == []
-    assert "its namespace has no name, it was namespace web" in drawn(host)
+    assert "its namespace has no name, it was namespace web; run the playbook to give it that name back" in drawn(host)
 
 
 # ---- who listens
@@ -135,13 +135,13 @@ def test_the_picture_says_so(host: MemoryHost) -> None:
     assert "published  *:8080 -> 80/tcp  (nobody listens)" in drawn(host)
 
     listens(host, "127.0.0.1")
-    assert "published  0.0.0.0:8080 -> 80/tcp  (listens on 127.0.0.1 only)" in drawn(host)
+    assert "published  *:8080 -> 80/tcp  (IPv4: listens on 127.0.0.1 only, IPv6: nobody listens)" in drawn(host)
 
     listens(host, "::")
     assert "published  *:8080 -> 80/tcp\n" in drawn(host) + "\n"
 
     listens(host, "::", only6=True)
-    assert "published  0.0.0.0:8080 -> 80/tcp  (nobody listens)" in drawn(host)
+    assert "published  *:8080 -> 80/tcp  (IPv4: nobody listens)" in drawn(host)
 
     listens(host, "::", port=81)
     assert "(nobody listens)" in drawn(host)
@@ -210,7 +210,7 @@ def test_routes_of_others(host: MemoryHost, ours: bool) -> None:
 
     hiding = ["10.20.0.0/25 goes by br9", "10.20.0.128/25 is blackhole"]
     others = ["192.0.2.0/24 goes by br9", "198.51.100.0/24 goes via 10.20.0.99 by eth0"] if ours else []
-    assert endpoint(host)["troubles"] == [told + ", by a route of somebody else" for told in hiding + others]
+    assert endpoint(host)["troubles"] == [told + ", by a route that is not ours" for told in hiding + others]
 
 
 def test_a_network_without_a_way_out_gives_no_default_route(host: MemoryHost) -> None:

@@ -59,7 +59,7 @@ print(json.dumps({
 
 
 def run(folder: Path, how: str) -> dict[str, Any]:
-    """What a program sees that takes its modules from an archive."""
+    """The view of a program that imports its modules from an archive."""
     archive = folder / "payload.zip"
     with ZipFile(archive, "w") as file:
         for name, text in FILES.items():

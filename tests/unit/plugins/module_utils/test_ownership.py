@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What one project has, another one neither gets nor takes away, whoever asks: whole networks or a single module."""
+"""A project neither gets nor removes the objects of another, neither by whole networks nor by a single module."""
 
 from __future__ import annotations
 

@@ -35,6 +35,14 @@ from ansible_collections.dockerless.network.plugins.module_utils.text import to_
         ),
         ({"a": {"b": {"c": [1, "x"]}}}, "a:\n  b:\n    c: [1, x]\n"),
         ({"out": "!br-blue"}, 'out: "!br-blue"\n'),
+        (
+            {"kept": ["port %d/tcp" % number for number in range(8080, 8088)], "last": 1},
+            "kept:\n%slast: 1\n" % "".join("  - port %d/tcp\n" % number for number in range(8080, 8088)),
+        ),
+        (
+            {"needs": ["add rule " + "accept " * 20 + "x"], "last": 1},
+            "needs:\n  - >-\n    add rule%s\n    %s x\nlast: 1\n" % (" accept" * 13, " ".join(["accept"] * 7)),
+        ),
     ],
 )
 def test_short_yaml(value: dict[str, Any], text: str) -> None:
@@ -71,6 +79,8 @@ VALUES = st.recursive(
 @example({"a": "\x85"})
 @example({"a": "\ufeff\u2028"})
 @example({"a": "\U0001f600"})
+@example({"a": "two words " * 20 + "x", "b": ["# two words " * 20 + "x", 1], "c": [{"x": "- y " * 50 + "z"}]})
+@example({"a": " two words" * 20, "b": "two  words" * 20, "c": "x" * 200, "d": "x\u2028y " * 50, "e": ["x"] * 60})
 def test_yaml_reads_back_what_was_written(value: dict[str, Any]) -> None:
     yaml = pytest.importorskip("yaml")
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How often a property is tried, where that is not as often as all others."""
+"""The number of examples of a property that is not tried as often as the others."""
 
 from __future__ import annotations
 

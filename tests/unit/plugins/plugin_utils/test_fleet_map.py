@@ -146,9 +146,27 @@ def test_the_diagram_has_a_node_for_each_network() -> None:
         '    h2n["⚠ nothing is known of this host"]',
         "  end",
         "  outside -->|2 ports| h0n0",
+        "  outside ~~~ h1n",
+        "  outside ~~~ h2n",
         "  classDef warn stroke:#c60,stroke-width:2px",
         "  class h0n,h0n0,h2n warn",
     ]
+
+
+def test_the_diagram_counts_each_port_once_that_others_reach() -> None:
+    """A port of both families is one, whoever listens behind it; one on 127.0.0.1 is for the host alone."""
+    use = {"container_ip": "fd00:20::2", "container_port": "80", "protocol": "tcp", "heard": False, "elsewhere": []}
+    ports = [
+        a_port("8080", "10.20.0.2", "80"),
+        a_port("8080", "fd00:20::2", "80"),
+        a_port("8080", "10.20.0.2", "80", host_ip="127.0.0.1"),
+        a_port("53", "10.20.0.2", "53", host_ip="192.0.2.1", protocol="udp"),
+    ]
+    web = an_endpoint("web", "10.20.0.2/24", "fd00:20::2/64", ports=[use])
+    report = read_report(what_is_there(a_network(endpoints=[web], ports=ports)))
+    assert "  outside -->|2 ports| h0n0" in fleet_map({"h1": report}, "x.mmd").splitlines()
+    said = "*:8080 -> 80/tcp ⚠ IPv6: nobody listens 127.0.0.1:8080 -> 80/tcp 192.0.2.1:53 -> 53/udp"
+    assert Page(fleet_map({"h1": report}, "x.html")).rows() == [["web", "10.20.0.2 fd00:20::2", said]]
 
 
 # ---- what the issue of the map lists, in each of its forms
@@ -214,7 +232,7 @@ ITEMS = {
         "no way out and no way in",
         "as the host",
     ],
-    "drops by reason": [f"{reasons.DIRECT}: 12 packets dropped", f"{reasons.TRANSIT}: 1 packet dropped"],
+    "drops by reason": [f"{reasons.DIRECT}: 12 packets", f"{reasons.TRANSIT}: 1 packet"],
     "warnings": ["chain FORWARD drops what our rules accept", "no default route for IPv4", "old", "mail.service"],
 }
 
@@ -237,6 +255,13 @@ def as_mermaid(report: HostReport) -> str:
 def test_each_form_tells_each_item(item: str, form: t.Callable[[HostReport], str]) -> None:
     text = " ".join(form(everything()).split())
     assert [words for words in ITEMS[item] if words not in text] == [], text
+
+
+def test_what_was_dropped_is_said_once() -> None:
+    assert "│  dropped   direct access: 12 packets" in as_text(everything())
+    for form in (as_html, as_mermaid):
+        text = form(everything())
+        assert "direct access: 12 packets dropped" in text and text.count("dropped") == 2
 
 
 def test_what_is_usual_is_not_said() -> None:

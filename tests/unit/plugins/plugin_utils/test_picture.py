@@ -40,7 +40,7 @@ def a_network(**more: t.Any) -> Facts:
 
 
 def what_is_there(*networks: Facts, **more: t.Any) -> Facts:
-    """What network_info returns."""
+    """The answer of network_info."""
     forwarding = {"ipv4": True, "ipv6": True, "forward_policy": "unmanaged"}
     lists = {name: [item for network in networks for item in network[name]] for name in ("ports", "masquerades")}
     info = {"networks": list(networks), "namespaces": [], "forwarding": forwarding, "backend": "nftables"}

@@ -16,7 +16,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.plugin_utils.test
 
 GUIDE = Path(__file__).resolve().parents[4] / "docs" / "docsite" / "rst" / "guide.rst"
 proof = FilterModule().filters()["proof"]
-WEB, NATTED, FAR = "10.20.0.2:27576", "192.0.2.11:27576", "203.0.113.1:443"
+WEB, NATTED, FAR = "10.20.0.183:45651", "192.0.2.11:45651", "203.0.113.1:80"
 
 
 def seen(place: str, interface: str, way: str, source: str, to: str, direction: str = "there") -> dict[str, str]:
@@ -46,14 +46,14 @@ def told(*items: dict[str, str], **more: t.Any) -> list[str]:
 def test_the_packet_inside_stands_above_that_on_the_uplink_and_beside_its_answer() -> None:
     assert told(*THERE, *BACK, conntrack=[ENTRY])[2:] == [
         "where            │ the packet                         │ its answer",
-        "─────────────────┼────────────────────────────────────┼───────────────────────────────────────────────",
-        "web: eth0        │ 10.20.0.2:27576 > 203.0.113.1:443  │ 203.0.113.1:443 > 10.20.0.2:27576",
+        "─────────────────┼────────────────────────────────────┼──────────────────────────────────────────────",
+        "web: eth0        │ 10.20.0.183:45651 > 203.0.113.1:80 │ 203.0.113.1:80 > 10.20.0.183:45651",
         '''h1: v-blue-web   │ "                                  │ "''',
-        "h1: up0 (uplink) │ 192.0.2.11:27576 > 203.0.113.1:443 │ 203.0.113.1:443 > 192.0.2.11:27576",
-        "─────────────────┼────────────────────────────────────┼───────────────────────────────────────────────",
-        "conntrack of h1  │ 10.20.0.2:27576 > 203.0.113.1:443  │ 203.0.113.1:443 > 192.0.2.11:27576  (answered)",
+        "h1: up0 (uplink) │ 192.0.2.11:45651 > 203.0.113.1:80  │ 203.0.113.1:80 > 192.0.2.11:45651",
+        "─────────────────┼────────────────────────────────────┼──────────────────────────────────────────────",
+        "conntrack of h1  │ 10.20.0.183:45651 > 203.0.113.1:80 │ 203.0.113.1:80 > 192.0.2.11:45651  (answered)",
         "",
-        "h1 changed the source between v-blue-web and up0: 10.20.0.2:27576 -> 192.0.2.11:27576",
+        "h1 changed the source between v-blue-web and up0: 10.20.0.183:45651 -> 192.0.2.11:45651",
         "ARRIVES: the answer came back",
     ]
 

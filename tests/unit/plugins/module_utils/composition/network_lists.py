@@ -26,7 +26,7 @@ def network_lists(draw: Any, with_pids: bool = False) -> list[Facts]:
 
 @st.composite
 def successors(draw: Any, networks: list[Facts]) -> list[Facts]:
-    """What a person makes of a list in time: some go, some come, all in another order; the rest stays as it was."""
+    """A list as a person changes it over time: networks come and go, in another order; the rest stays as it was."""
     kept = [network for network in networks if draw(st.integers(0, 3))]
     names = [network["name"] for network in networks]
     added = draw(

@@ -46,7 +46,7 @@ UPLINK = "eth0"
 def compose(
     networks: Sequence[Facts], info: Facts, prune: str = "project", state: str = "present", project: str = "default"
 ) -> Facts:
-    """What the role asks the modules for; it must be the same as what it asks for in one call."""
+    """The role's requests to the modules; they must equal those of its single call."""
     found = composition.compose(networks, read_report(info), Scope(project, prune, state), ReportedSurroundings(info))
     asked = arguments(found)
     for name, kind in KINDS.items():
@@ -60,7 +60,7 @@ def compose(
 
 
 def named(item: Any) -> Any:
-    """What makes an object the same one."""
+    """The fields that identify an object."""
     names = [getattr(item, name, None) for name in ("key", "bridge", "unit", "name")]
     return next(name for name in names if name)
 
@@ -71,7 +71,7 @@ def whose(noted: str) -> Facts:
 
 
 class RoleHost:
-    """What the modules made, and what was there before."""
+    """The results of the modules, with the state before."""
 
     def __init__(self, bridges: Mapping[str, Sequence[str]] | None = None, namespaces: Sequence[str] = ()) -> None:
         # name to addresses and label; a bridge of somebody else has no label
@@ -95,7 +95,7 @@ class RoleHost:
         return asked
 
     def apply(self, asked: Facts) -> None:
-        """What the modules make of it; each module first reads its arguments, and so would refuse bad ones."""
+        """The objects that the modules make of it. Each module parses its arguments, and so would refuse bad ones."""
         absent = asked["absent"]
         for item in absent["endpoint_service"]:
             del self.services[item["unit"]]
@@ -167,7 +167,7 @@ class RoleHost:
         PortPublishKind().check([PortPublishKind().parse(port) for port in self.ports.values()])
 
     def info(self) -> Facts:
-        """What network_info returns, less what the role does not look at."""
+        """The answer of network_info without the parts that the role does not use."""
         names = {name for name, bridge in self.bridges.items() if bridge["ours"]} | set(self.policies)
         names |= {veth["bridge"] for veth in self.veths.values()}
         return {

@@ -46,7 +46,7 @@ def plan(networks: list[Facts]) -> Objects:
 
 
 def opened(networks: list[Facts]) -> list[str]:
-    """What a policy of the first network opens."""
+    """The flows that a policy of the first network opens."""
     flows = plan(networks).bridge_firewall[0].allow
     return ["%s > %s%s" % (flow.source, flow.to, " (host)" if flow.host else "") for flow in flows]
 

@@ -32,7 +32,7 @@ def web(**options: Any) -> Facts:
 
 
 def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
-    """What the modules are asked for, in their own words."""
+    """The requests to the modules, in their own words."""
     present = compose(networks, {})["present"]
     return {name: [KINDS[name].parse(item) for item in items] for name, items in present.items()}
 

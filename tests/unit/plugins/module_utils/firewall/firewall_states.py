@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils import parsing as read
+from ansible_collections.dockerless.network.plugins.module_utils import parsing
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.port_table import PortTable
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
@@ -29,7 +29,7 @@ LABELS = st.sampled_from(["", "blue", "a.b-c_d", "x" * 63])
 PORT_RANGES = st.tuples(st.integers(1, 65535), st.integers(0, 20)).map(
     lambda pair: PortRange(pair[0], min(pair[0] + pair[1], 65535))
 )
-PROTOCOLS = st.sampled_from(read.PROTOCOLS)
+PROTOCOLS = st.sampled_from(parsing.PROTOCOLS)
 VERSIONS = st.sampled_from([4, 6])
 ANYWHERE = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 
@@ -56,7 +56,7 @@ def several(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrateg
 
 def merged(found: Any) -> tuple[Any, ...]:
     """Networks in their one form."""
-    return read.networks("networks", [str(network) for network in found])
+    return parsing.networks("networks", [str(network) for network in found])
 
 
 @st.composite
@@ -146,7 +146,7 @@ def _flows_overlap(one: Flow, other: Flow) -> bool:
 
 
 def without_conflicts(state: FirewallState) -> FirewallState:
-    """What is left when subnets of two bridges may not overlap, and a port leads to one endpoint only."""
+    """The rest of a state in which no subnets of two bridges overlap, and each port leads to one endpoint only."""
     kept: list[BridgePolicy] = []
     for policy in sorted(state.policies, key=str):
         taken = [subnet for other in kept for subnet in other.subnets]

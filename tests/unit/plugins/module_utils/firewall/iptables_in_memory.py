@@ -23,7 +23,7 @@ BUILTIN = {
 
 
 class Refused(Exception):
-    """What the real program would end with an error for."""
+    """An error of the real program."""
 
 
 class Rules:
@@ -34,7 +34,7 @@ class Rules:
         self.restore(text)
 
     def restore(self, text: str) -> None:
-        """What iptables-restore --noflush does."""
+        """The effect of iptables-restore --noflush."""
         table = ""
         for line in text.splitlines():
             if line.startswith("*"):
@@ -78,7 +78,7 @@ class Rules:
                     raise Refused(f"{rule}: no chain {target}")
 
     def save(self) -> str:
-        """What iptables-save prints."""
+        """The output of iptables-save."""
         lines = []
         for table, chains in self.tables.items():
             lines.append("*" + table)
@@ -107,6 +107,6 @@ class Host(MemoryNetfilter):
         raise AssertionError(f"{argv} was not expected")
 
     def execute(self, argv: Sequence[str], text: str) -> None:
-        """What an Operation asks of the host."""
+        """The interface of the host that an Operation uses."""
         program = argv[0]
         self.families[6 if program.startswith("ip6") else 4].restore(text)

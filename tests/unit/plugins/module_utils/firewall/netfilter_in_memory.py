@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the packet filter's back-ends see of a host that is not there."""
+"""A host in memory as the packet filter's back-ends see it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.ta
     Set,
     Table,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.marks import NFT_FAMILY, NFT_TABLE
+from ansible_collections.dockerless.network.plugins.module_utils.marks import NFT_FAMILY, NFT_HOLD, NFT_TABLE
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _COMMAND = re.compile(r"(add|delete|flush) (table|chain|set|map|element|rule) (\S+) (\S+)(?: (\S+))?(?: (.+))?")
@@ -29,7 +29,7 @@ _ELEMENT = re.compile(r'(?P<key>.+?)(?: comment "(?P<comment>[^"]*)")?(?: : (?P<
 
 
 class Refused(Exception):
-    """What the real program would end with an error for."""
+    """An error of the real program."""
 
 
 class Memory:
@@ -40,13 +40,14 @@ class Memory:
         self.chains: dict[str, tuple[str, list[str]]] = {}
         self.sets: dict[str, Set] = {}
         self.transactions: list[str] = []
+        self.is_held = False  # whether the table is there that holds the place of rules of iptables
         for name, chain in (table.chains if table else {}).items():
             self.chains[name] = (chain.hook, list(chain.rules))
         for name, known in (table.sets if table else {}).items():
             self.sets[name] = _copy(known)
 
     def table(self) -> Table:
-        """What is there now."""
+        """The present ruleset."""
         chains = {name: Chain(hook, tuple(rules)) for name, (hook, rules) in self.chains.items()}
         return Table(chains, {name: _copy(known) for name, known in self.sets.items()})
 
@@ -55,17 +56,20 @@ class Memory:
         if not text:
             raise Refused("nothing to load")
         work = Memory(self.table())
-        work.there = self.there
+        work.there, work.is_held = self.there, self.is_held
         for line in text.splitlines():
             try:
                 work._do(line)
             except Refused as error:
                 raise Refused("%s: %s" % (line, error)) from None
-        self.there, self.chains, self.sets = work.there, work.chains, work.sets
+        self.there, self.chains, self.sets, self.is_held = work.there, work.chains, work.sets, work.is_held
         self.transactions.append(text)
 
     def _do(self, line: str) -> None:
         found = _COMMAND.fullmatch(line)
+        if found is not None and found.groups()[1:5] == ("table", NFT_FAMILY, NFT_HOLD, None):
+            self.is_held = found[1] == "add"
+            return
         if found is None or (found[3], found[4]) != (NFT_FAMILY, NFT_TABLE):
             raise Refused("syntax error")
         verb, kind, name, rest = found[1], found[2], found[5] or "", found[6] or ""

@@ -56,7 +56,7 @@ def test_one_that_cannot_have_rules_is_not_even_loaded(monkeypatch: pytest.Monke
 
 
 def test_nobody_else_has_the_name_of_a_back_end() -> None:
-    """What reads rules of others names their tools and tables, which are called alike."""
+    """Only readers of the rules of others name their tools and tables, some of which are called like a back-end."""
     names = {row.name for row in choice.ROWS}
     readers = (PLUGINS / "module_utils" / "firewall", PLUGINS / "module_utils" / "path")
     named = [

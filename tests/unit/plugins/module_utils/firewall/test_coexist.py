@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What we put into the places that other packet filters have for rules like ours, and what is said of them."""
+"""Our additions to the places that other packet filters have for rules like ours, and the warnings about them."""
 
 from __future__ import annotations
 
@@ -448,7 +448,7 @@ def test_what_is_there_is_planned_for_all_of_them() -> None:
 
 
 def told(there: Foreign, state: FirewallState, variant: str = "", passed: Any = ()) -> list[str]:
-    """What is said with our rules in nftables, or in a variant of iptables."""
+    """The obstacles that are reported with our rules in nftables, or in a variant of iptables."""
     backend: Backend = NftablesBackend(there.netfilter)
     if variant:
         backend = IptablesBackend(there.netfilter, variant)

@@ -32,7 +32,7 @@ OUT = "what goes from blue to the outside by eth0"
 
 
 class Tables:
-    """What others have, in place of foreign.reader.Foreign."""
+    """The rules of others, in place of foreign.reader.Foreign."""
 
     bridged = False
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What was dropped, as the back-ends have counted it."""
+"""The counts of dropped packets in each back-end."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ def test_what_nftables_has_counted() -> None:
     }
     other = {**rule, "comment": "of somebody else's"}
     chain = {"chain": {"name": "foreign"}}
+    dropper = {**rule, "chain": "dropped_direct", "comment": "direct access"}
     items = [counted("dropped_direct", blue), counted("mine", blue), chain, {"rule": rule}, {"rule": other}]
+    items += [{"chain": {"name": "dropped_direct"}}, {"rule": dropper}, {"rule": rule}]  # the last for the other family
 
     assert list(nft_drops.read(parse(json.dumps({"nftables": items})))) == [
         Drop("br-blue", "direct access", 12),
-        Drop("", "this host does not route for others", 3),
+        Drop("", "this host does not route for others", 6),
     ]
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How we look at others. What their rules mean, and what to do about it, is in test_foreign_rules and test_coexist."""
+"""How rules of others are read. Their meaning and the remedies are tested in test_foreign_rules and test_coexist."""
 
 from __future__ import annotations
 
@@ -149,6 +149,12 @@ def test_a_nat_chain_without_rules_translates_nothing() -> None:
 def test_chains_of_ours_in_iptables_are_seen_by_nft() -> None:
     assert Foreign(Tools(chain("ip", "nat", "DLN-EGRESS"))).nft_sees_ours_in_iptables()
     assert not Foreign(Tools(chain("ip", "nat", "DOCKER"))).nft_sees_ours_in_iptables()
+
+
+def test_what_holds_the_place_of_our_rules_is_not_of_others() -> None:
+    held = chain("inet", "dockerless_hold", "networks", type="filter", hook="forward", prio=0, policy="accept")
+    assert Foreign(Tools(held)).is_alone() and Foreign(Tools(held)).holds_our_place()
+    assert not beside().holds_our_place()
 
 
 def test_it_looks_once() -> None:

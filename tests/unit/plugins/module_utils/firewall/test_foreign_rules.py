@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What rules of others do to packets and ports of ours, told from what nft and iptables-save print."""
+"""The effects of other rules on our packets and ports, read from the output of nft and iptables-save."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What holds for every state: reading back what was rendered is the identity, and any state can follow any other."""
+"""Properties of every state: reading back a rendered state returns it, and any state can follow any other."""
 
 from __future__ import annotations
 

@@ -390,7 +390,7 @@ def test_other_requests_without_a_rule_are_refused() -> None:
 
 
 def damaged(wanted: FirewallState, *places: tuple[str, str], version: int = 4) -> FirewallState:
-    """What is read after these chains have been emptied."""
+    """The state that is read after these chains have been emptied."""
     rules = layout.render(wanted)
     chains = {where: () if where in places else each for where, each in rules[version].chains.items()}
     return layout.parse({**rules, version: Ruleset(chains, rules[version].jumps)})

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What holds around python-iptables; that itself is replaced, and runs in child processes as the real one would."""
+"""The code around python-iptables; that itself is replaced, and runs in child processes as the real one would."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ class Table:
 
 
 class Foreign:
-    """What others have."""
+    """The rules of others."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

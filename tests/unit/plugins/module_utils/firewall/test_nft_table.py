@@ -33,7 +33,7 @@ MAPPED = str(ip_address("::ffff:192.0.2.1"))
 
 
 def listing(*items: Any, version: str = "1.0.6") -> str:
-    """What nft prints, with the objects that are beside the point."""
+    """The output of nft, with some objects that do not concern us."""
     head = [{"metainfo": {"version": version, "json_schema_version": 1}}]
     return json.dumps({"nftables": [*head, {"table": {"family": "inet", "name": "dockerless", "handle": 1}}, *items]})
 

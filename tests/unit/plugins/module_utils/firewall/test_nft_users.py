@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What in our table is the user's: what a run leaves alone, and what is kept of it for a boot."""
+"""The user's part of our table: a run leaves it alone, and keeps some of it for a boot."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def test_the_states_need_every_name_that_there_is() -> None:
 
 
 def test_twins_have_the_same_name_in_both() -> None:
-    """What iptables has and nftables has not are the steps that nftables needs no chain for."""
+    """Chains that only iptables has belong to steps for which nftables needs no chain."""
     nft = {name.upper().replace("_", "-") for state in STATES.values() for name in nft_layout.render(state).chains}
     written = {
         generic(name).removeprefix("DLN-").removesuffix("-BRIDGE")

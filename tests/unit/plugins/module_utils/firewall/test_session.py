@@ -34,7 +34,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.operations impo
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.iptables_in_memory import (
     Host as Iptables,
 )
-from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryDesk, MemoryHost
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, MemorySession
 
 BLUE = BridgePolicy("br-blue", (ip_network("10.20.0.0/24"),), network="blue")
 EGRESS = Masquerade(ip_network("10.20.0.0/24"), OutInterface("br-blue", True), network="blue")
@@ -169,7 +169,7 @@ def test_when_none_works_the_error_says_why(tools: Tools, choice: str, message: 
     ],
 )
 def test_a_packet_filter_that_fails_is_not_one_that_is_missing(choice: str, tools: Tools) -> None:
-    """What is to be removed may be in there."""
+    """The packet filter may hold objects that are to be removed."""
     session = FirewallSession(tools, choice)
 
     with pytest.raises(FirewallError, match="Back-end nftables: nft does not work here: "):
@@ -304,7 +304,7 @@ def test_the_back_end_that_has_our_rules_is_the_one_in_use() -> None:
 def test_a_bridge_that_leaves_keeps_its_policy_until_it_has_left() -> None:
     host = MemoryHost()
     make(host, BLUE)
-    session = MemoryDesk(host)
+    session = MemorySession(host)
     session.open()
     del session.policies[BLUE.bridge]
 
@@ -321,7 +321,7 @@ def test_the_subnet_of_a_bridge_that_leaves_may_be_another_ones_at_once(subnet: 
     host = MemoryHost()
     make(host, BLUE)
     azure = replace(BLUE, bridge="br-azure", subnets=(ip_network(subnet),), network="azure")
-    session = MemoryDesk(host)
+    session = MemorySession(host)
     session.open()
     session.policies = {azure.bridge: azure}
 
@@ -329,7 +329,7 @@ def test_the_subnet_of_a_bridge_that_leaves_may_be_another_ones_at_once(subnet: 
         for step in steps:
             step.apply(host)  # type: ignore[arg-type]
 
-    again = MemoryDesk(host)
+    again = MemorySession(host)
     again.open()
     assert again.current == FirewallState(frozenset([azure]))
 
@@ -338,7 +338,7 @@ def test_a_bridge_that_leaves_and_comes_back_gets_its_new_policy() -> None:
     host = MemoryHost()
     make(host, BLUE)
     closed = replace(BLUE, internal=True)
-    session = MemoryDesk(host)
+    session = MemorySession(host)
     session.open()
     session.policies = {closed.bridge: closed}
 
@@ -346,13 +346,13 @@ def test_a_bridge_that_leaves_and_comes_back_gets_its_new_policy() -> None:
         for step in steps:
             step.apply(host)  # type: ignore[arg-type]
 
-    again = MemoryDesk(host)
+    again = MemorySession(host)
     again.open()
     assert again.current == FirewallState(frozenset([closed]))
 
 
 def make(host: MemoryHost, policy: BridgePolicy) -> None:
-    session = MemoryDesk(host)
+    session = MemorySession(host)
     session.open()
     session.policies = {policy.bridge: policy}
     for step in session.plan()[0]:

@@ -35,7 +35,7 @@ WEB = PublishedPort("tcp", PortRange(8080, 8080), ip_address("10.20.0.2"), 80)
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """How many lines of each were read."""
+    """The number of lines that were read of each file."""
     read: dict[str, int] = {}
 
     class File:
@@ -137,7 +137,7 @@ def message(family: int, address: str, port: int, waiting: int = 0, inode: int =
 
 @pytest.fixture
 def diagnosed(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[bytes]]:
-    """What the kernel answers for each family."""
+    """The kernel's answer for each family."""
     answers: dict[int, list[bytes]] = {}
 
     class Opened:

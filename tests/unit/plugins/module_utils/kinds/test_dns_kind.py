@@ -55,10 +55,15 @@ class SystemdHost(MemoryHost):
         self.pythons = ["/usr/bin/python3"]  # that have dnspython
         self.holders: dict[str, str] = {}  # who listens on our address, by namespace
         self.runs = False
+        self.begins = False  # whether it starts by itself just now
 
     def call(self, argv: Sequence[str], text: str | None = None) -> tuple[int, str, str]:
         if tuple(argv) == ("systemctl", "--version"):
             return 0, self.version, ""
+        if argv[:2] == ("systemctl", "start"):
+            assert self.begins and argv[-1] == NAMES_UNIT
+            self.begins = False
+            return (0 if self.runs else 1), "", ""
         assert argv[1:3] == ("-I", "-c")
         return (0 if argv[0] in self.pythons else 1), "", ""
 
@@ -82,10 +87,11 @@ class SystemdHost(MemoryHost):
             self.files.pop(WANTED, None)
 
     def read_units(self, names: Sequence[str]) -> Mapping[str, Unit]:
-        return {name: Unit(name, active="active" if self.runs else "inactive") for name in names}
+        state = "activating" if self.begins else "active" if self.runs else "inactive"
+        return {name: Unit(name, active=state) for name in names}
 
     def told(self) -> list[str]:
-        """What systemctl was told since the last time, without what it waits for."""
+        """The calls of systemctl since the last time, without the options for waiting."""
         found = [" ".join(word for word in words if not word.startswith("--")) for words in self.systemctl]
         self.systemctl.clear()
         return [words.replace(" " + NAMES_UNIT, "") for words in found]
@@ -268,6 +274,15 @@ def test_a_service_that_does_not_start_leaves_nothing(host: SystemdHost) -> None
     with pytest.raises(StepFailed, match="dockerless-names"):
         once(host, *wanted(view("web")))
     assert host.files == before
+
+
+@pytest.mark.parametrize(("succeeds", "told"), [(True, []), (False, ["start"])])
+def test_a_service_that_starts_by_itself_is_waited_for(host: SystemdHost, succeeds: bool, told: list[str]) -> None:
+    once(host, *wanted(view("web")))
+    host.told()
+    host.begins, host.runs = True, succeeds
+    assert once(host, *wanted(view("web"))).changed is not succeeds
+    assert host.told() == told
 
 
 def test_the_report_tells_who_has_a_server(host: SystemdHost) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
@@ -236,7 +237,47 @@ def test_who_stays_behind_in_a_namespace_that_is_made_anew_is_told() -> None:
     assert outcome.commands[0] == "ip netns add web"
     assert outcome.recreated == ({"name": "web", "processes": [{"pid": 7, "name": "sleep", "unit": "nginx.service"}]},)
     assert outcome.warnings == (
-        "Namespace web is made anew; still living in the old one, without a network: process 7 (sleep, nginx.service).",
+        "Namespace web is made anew; still living in the old one, without a network: process 7 (sleep, nginx.service);"
+        " 'kill 7' ends it, and 'ip netns exec web COMMAND' starts a program in the new one.",
+    )
+
+
+def with_units(host: MemoryHost, netns: str = "") -> None:
+    """The processes 7 and 8 are those of two services, and 9 is what somebody started in a shell."""
+    host.systemd = True
+    for pid, name in ((7, "nginx.service"), (8, "job.service"), (9, "ssh.service")):
+        host.units[pid] = name
+        host.pid1.install(name)
+        host.pid1.units[name] = replace(host.pid1.units[name], active="active", pid=pid if pid < 9 else 1)
+    host.pid1.units["job.service"] = replace(host.pid1.units["job.service"], netns=netns)
+
+
+def test_services_in_the_old_namespace_are_told_to_restart_and_others_to_end() -> None:
+    host = lost((7, 8, 9), plugged=False)
+    with_units(host)
+
+    outcome = once(host, web(network="blue"))
+
+    assert outcome.warnings == (
+        "Namespace web is made anew; still living in the old one, without a network: process 7 (sleep, nginx.service),"
+        " process 8 (sleep, job.service), process 9 (sleep, ssh.service);"
+        " 'systemctl restart nginx.service job.service' takes it into the new one,"
+        " 'kill 9' ends the others, and 'ip netns exec web COMMAND' starts a program in the new one.",
+    )
+
+
+def test_services_in_a_namespace_that_goes_are_told_to_restart_or_to_stop() -> None:
+    host = host_with(web())
+    once(host, veth_pair())
+    host.space(WEB).processes += (7, 8, 9)
+    with_units(host, netns="/run/netns/web")
+
+    (warning,) = once(host, gone()).warnings
+
+    assert warning.partition("job.service), process 9 (sleep, ssh.service); ")[2] == (
+        "'systemctl restart nginx.service' moves it to the host's network,"
+        " 'systemctl stop job.service' ends what is bound to the namespace by NetworkNamespacePath=,"
+        " 'kill 9' ends the others."
     )
 
 
@@ -434,7 +475,7 @@ def test_who_lives_in_it_is_named_and_loses_the_network() -> None:
 
     assert outcome.warnings == (
         "Namespace web loses its network, and these processes still live in it: process 1 (sleep), process 2 (sleep),"
-        " process 3 (sleep), process 4 (sleep), process 5 (sleep) and 2 more.",
+        " process 3 (sleep), process 4 (sleep), process 5 (sleep) and 2 more; 'kill 1 2 3 4 5 6 7' ends them.",
     )
     assert set(space.links) == {"lo"}
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a run imports of the kinds: no more than it uses. A managed host compiles all of it anew at each call."""
+"""A run imports only those kinds that it uses: a managed host compiles all of them anew at each call."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ make_networks(%r, world(MemoryHost()), Scope(prune="project"))
 
 
 def imported(program: str) -> set[str]:
-    """What of ours is imported at the end of a program."""
+    """The modules of ours that are imported when a program ends."""
     program += "\nimport json, sys\nprint(json.dumps([name for name in sys.modules if name.startswith(%r)]))" % UTILS
     path = json.dumps(sys.path)
     start = "import sys, json\nsys.path[:] = json.loads(%r)\n" % path

@@ -369,7 +369,7 @@ def other_gateway(host: MemoryHost) -> None:
 
 
 def by_hand(via: str, link: str) -> Callable[[MemoryHost], None]:
-    """What `ip route replace default via` does: ours goes, for there is one of each metric."""
+    """The effect of `ip route replace default via`: our route goes, as there is one route of each metric."""
 
     def change(host: MemoryHost) -> None:
         space, gateway = host.space(WEB), ip_address(via)
@@ -383,7 +383,7 @@ def by_hand(via: str, link: str) -> Callable[[MemoryHost], None]:
 
 
 def flushed(*subnets: str) -> Callable[[MemoryHost], None]:
-    """What `ip route flush dev eth0` does, for these subnets."""
+    """The effect of `ip route flush dev eth0`, for these subnets."""
 
     def flush(host: MemoryHost) -> None:
         space = host.space(WEB)

@@ -49,7 +49,7 @@ VIEWS = {"web": server.View(WEB, [WEB, HSM]), "hsm": server.View(HSM, [WEB, HSM]
 
 
 def ask(name: str, kind: str = "A", endpoint: str = "web", **more: Any) -> dns.message.Message | None:
-    """What an endpoint is answered; None when another server has to be asked."""
+    """The answer for an endpoint; None if another server has to be asked."""
     question = dns.message.make_query(name, kind, **more)
     found = server.own_reply(question.to_wire(), VIEWS[endpoint])
     if not isinstance(found, server.Reply):
@@ -93,7 +93,7 @@ def test_an_address_of_the_view_has_its_names(address: str) -> None:
 
 
 def test_an_address_leads_to_the_first_of_its_names_first() -> None:
-    """Who lets hosts in by name takes one alone, and must not get another each time."""
+    """A program that lets hosts in by name uses one name only, and must always get the same one."""
     names = ["job", "zeta", "alpha", "beta", "gamma"]
     view = server.View({"names": {name: ["10.20.0.4"] for name in names}})
     question = dns.message.make_query("4.0.20.10.in-addr.arpa", "PTR")

@@ -9,10 +9,11 @@ import struct
 
 import pytest
 
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import decode
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.netlink import attribute
 from ansible_collections.dockerless.network.plugins.module_utils.path.default_route import tables
 
-SOURCE, IIFNAME, FWMARK, SUPPRESS, TABLE, L3MDEV = 2, 3, 10, 14, 15, 19
+SOURCE, IIFNAME, FWMARK, REALMS, SUPPRESS, TABLE, L3MDEV, DSCP = 2, 3, 10, 11, 14, 15, 19, 25
 NO_LIMIT = 0xFFFFFFFF
 
 
@@ -40,9 +41,23 @@ LAST = [rule(254), rule(253)]
         (rule(100, FWMARK=1), [254, 253]),
         (rule(100, flags=2, FWMARK=1), [100, 254, 253]),
         (rule(254, SUPPRESS=0), [254, 253]),
+        (rule(100, REALMS=1), [100, 254, 253]),
+        (rule(100, DSCP=b"\x08"), [254, 253]),
         (rule(0, action=7), [254, 253]),
     ],
-    ids=["for all", "a large number", "source", "link", "VRF", "mark", "all but a mark", "suppressed", "unreachable"],
+    ids=[
+        "for all",
+        "a large number",
+        "source",
+        "link",
+        "VRF",
+        "mark",
+        "all but a mark",
+        "suppressed",
+        "realms",
+        "DSCP",
+        "unreachable",
+    ],
 )
 def test_the_default_route_is_looked_up_where_an_ordinary_packet_finds_it(first: bytes, expected: list[int]) -> None:
-    assert list(tables([first, *LAST])) == expected
+    assert list(tables(decode.rules([first, *LAST], socket.AF_INET))) == expected

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import Any
@@ -11,12 +12,21 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, Place
-from ansible_collections.dockerless.network.plugins.module_utils.path.question import Question, find_start
+from ansible_collections.dockerless.network.plugins.module_utils.path.packet import Packet
+from ansible_collections.dockerless.network.plugins.module_utils.path.question import (
+    Question,
+    Start,
+    answer,
+    find_start,
+)
+from ansible_collections.dockerless.network.plugins.module_utils.path.trail import Oracle, Trail, Verdict
 
 ENDPOINTS = ("host", "outside", "web")
 
 
 class Node:
+    nics: Mapping[str, Any] = {}
+
     def __init__(self, name: str) -> None:
         self.name = name
 
@@ -36,6 +46,12 @@ class Topology:
     def node(self, place: Place) -> Node:
         return Node("endpoint %s" % place.netns)
 
+    def called(self, name: str, asker: Any) -> list[Any]:
+        return [ip_address("10.20.0.3"), ip_address("fd00:20::3")] if name in ("sql", "far") else []
+
+    def owner(self, address: Any) -> Node | None:
+        return Node("endpoint db") if address.version == 6 else None
+
 
 @pytest.mark.parametrize(
     ("origin", "who"),
@@ -44,6 +60,7 @@ class Topology:
         ("host.blue", "endpoint host"),
         ("outside.blue", "endpoint outside"),
         ("web", "endpoint web"),
+        ("sql", "endpoint db"),  # an alias
     ],
 )
 def test_an_endpoint_that_is_called_like_the_host_is_meant_with_its_network(origin: str, who: str) -> None:
@@ -58,3 +75,18 @@ def test_who_is_not_there_is_told_with_who_is() -> None:
 
     with pytest.raises(InvalidRequest, match=r"no endpoint wbe\.blue .*there are host, outside, web; host is the host"):
         find_start(Topology(), question)  # type: ignore[arg-type]
+
+
+def test_an_alias_stands_for_the_addresses_in_the_hosts_file() -> None:
+    question = Question(origin="web", to="sql", port=80, protocol="tcp", source_address="fd00:20::2")
+
+    start = find_start(Topology(), question)  # type: ignore[arg-type]
+    assert str(start.packet) == "fd00:20::2 > [fd00:20::3]:80"
+
+
+def test_who_has_no_source_is_told_by_name() -> None:
+    nobody = Packet(source=ip_address("0.0.0.0"), to=ip_address("192.0.2.1"), dport=80)
+    start: Any = Start(Node("web"), nobody)  # type: ignore[arg-type]
+
+    assert answer(Verdict("lost"), Trail(Oracle()), start)["packet"] == "web > 192.0.2.1:80/tcp"
+    assert str(nobody) == "no source > 192.0.2.1:80"

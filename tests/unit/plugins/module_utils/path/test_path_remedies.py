@@ -143,6 +143,12 @@ def test_iptables_tells_the_reason_by_the_chain() -> None:
     assert "host_access: allow" in advice(Chain("nft", "ip", "filter", "DLN-HOST"), rule=Rule("-j DROP", (), 5))
 
 
+def test_what_holds_the_place_of_our_rules_is_lifted_by_what_brings_them_back() -> None:
+    chain = Chain("nft", "inet", "dockerless_hold", "ports", "prerouting", -150)
+    assert advice(chain, rule=Rule("drop", (), 5)).endswith(": systemctl reload dockerless-network.service")
+    assert "holds the place of this collection's rules" in remedies.whose(chain)
+
+
 def test_rules_of_the_users_are_not_ours() -> None:
     chain = Chain("nft", "inet", "dockerless", "user")
     assert "nft delete rule" in advice(chain, rule=Rule("drop", (), 5))

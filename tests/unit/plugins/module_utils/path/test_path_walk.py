@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is told only of a real packet that was lost, on a host that is made up; the rest is tested with packets."""
+"""Findings about a real packet that was lost, on a made-up host; the rest is tested with packets."""
 
 from __future__ import annotations
 
@@ -102,3 +102,15 @@ def test_what_connection_tracking_may_have_dropped(sysctls: dict[str, int]) -> N
 
     assert (found.layer, found.reason.rpartition(": ")[2]) == ("conntrack", "connection tracking may have dropped it")
     assert found.advice.endswith(": conntrack -S")
+
+
+def test_without_an_address_the_kernel_takes_that_of_lo() -> None:
+    """As it does for IPv6 while the link-local address is tentative."""
+    host, far = OneHost(), ipaddress.ip_address("2001:db8::9")
+    lo = Nic("lo", 1, "", "", 65536, True, True, 0, "", 0, 0, False, addresses=(ipaddress.ip_interface("::1/128"),))
+    host.nics["lo"] = lo
+    topology: t.Any = SimpleNamespace(host=host)
+    packet = Packet(ipaddress.ip_address("::1"), far, dport=443)
+
+    found = Walk(topology, Trail(Oracle())).from_node(host, packet)
+    assert (found.verdict, found.layer, found.reason) == ("lost", "address", "host has no IPv6 address")
