@@ -164,7 +164,7 @@ class AddAddress(operations.Operation):
     address: model.Interface
 
     def commands(self) -> list[str]:
-        nodad = ("nodad",) if self.address.version == 6 else ()
+        nodad = ("nodad",) if self.address.version == 6 and not self.address.is_loopback else ()
         return [operations.inside(self.place, "ip", "address", "add", self.address, "dev", self.link, *nodad)]
 
     def apply(self, host: Host) -> None:
@@ -190,6 +190,32 @@ class RemoveAddress(operations.Operation):
 
     def undo(self) -> list[operations.Operation]:
         return [AddAddress(self.place, self.link, self.address)]
+
+
+@dataclass(frozen=True)
+class RenewAddress(operations.Operation):
+    """Take an IPv6 address away and give it back, so that the kernel adds its route to the table local again."""
+
+    place: model.Place
+    link: str
+    address: model.Interface
+
+    def commands(self) -> list[str]:
+        steps = (RemoveAddress(self.place, self.link, self.address), AddAddress(self.place, self.link, self.address))
+        found = [command for step in steps for command in step.commands()]
+        return [*found, *(RemoveRoute(*route).commands()[0] for route in self._more())]
+
+    def _more(self) -> list[tuple[model.Place, str, model.Route, int]]:
+        """The route that the kernel adds with the address of a loopback by request only, and not by itself."""
+        route = model.Route(self.address.network, None, state.SUBNET_METRIC[6])
+        return [(self.place, self.link, route, state.BY_THE_KERNEL)] if self.address.is_loopback else []
+
+    def apply(self, host: Host) -> None:
+        stack = host.stack(self.place)
+        stack.delete_address(self.link, self.address)
+        stack.add_address(self.link, self.address)
+        for unused, link, route, protocol in self._more():
+            stack.delete_route(link, route, protocol)
 
 
 def route_words(link: str, route: model.Route, protocol: int = ROUTE_PROTOCOL) -> list[object]:
@@ -295,6 +321,73 @@ class RemoveRule(operations.Operation):
 
     def undo(self) -> list[operations.Operation]:
         return [AddRule(self.place, self.rule)]
+
+
+@dataclass(frozen=True)
+class AddDefaultRule(operations.Operation):
+    """Have all packets routed by a table again, as the kernel has it in a new namespace."""
+
+    place: model.Place
+    rule: model.DefaultRule
+
+    def commands(self) -> list[str]:
+        return [default_rule_command(self.place, self.rule)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).add_default_rule(self.rule)
+
+
+def default_rule_command(place: model.Place, rule: model.DefaultRule) -> str:
+    """``ip rule add`` for a rule that the kernel has made once."""
+    family = ("-6",) if rule.version == 6 else ()
+    words = ("priority", rule.priority, "lookup", model.TABLES[rule.table], "protocol", "kernel")
+    return operations.inside(place, "ip", *family, "rule", "add", *words)
+
+
+_SCOPES = {"local": "host", "broadcast": "link"}
+
+
+@dataclass(frozen=True)
+class RestoreRoute(operations.Operation):
+    """Add a route to the table local as the kernel does."""
+
+    place: model.Place
+    lost: state.LostRoute
+
+    def commands(self) -> list[str]:
+        lost = self.lost
+        family = ("-6",) if lost.to.version == 6 else ()
+        alone = lost.to.prefixlen == lost.to.max_prefixlen
+        words: list[object] = [lost.kind, lost.to.network_address if alone else lost.to, "dev", lost.link]
+        words += ["proto", "kernel", "table", "local"]
+        if lost.to.version == 6:
+            words += ["metric", state.SUBNET_METRIC[6]]
+        else:
+            words += ["scope", _SCOPES[lost.kind], "src", lost.source]
+        return [operations.inside(self.place, "ip", *family, "route", "append", *words)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).restore_route(self.lost)
+
+
+@dataclass(frozen=True)
+class AwaitAddresses(operations.Operation):
+    """Wait until the kernel has made links ready for IPv6, so that whoever asks when the run returns gets an answer."""
+
+    links: tuple[state.Awaited, ...]
+    settles = -1
+
+    def joined(self, after: operations.Operation) -> AwaitAddresses | None:
+        """One wait for all links."""
+        if not isinstance(after, AwaitAddresses):
+            return None
+        return AwaitAddresses(tuple(dict.fromkeys(self.links + after.links)))
+
+    def commands(self) -> list[str]:
+        return []  # a person takes longer to type the next command
+
+    def apply(self, host: Host) -> None:
+        host.wait_for_addresses(self.links)
 
 
 @dataclass(frozen=True)

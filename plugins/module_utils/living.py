@@ -227,17 +227,14 @@ class _Ways:
                 yield from self._default(place, gateway.version, routes)
 
     def _flushed(self, place: model.Place, endpoint: EndpointReport) -> t.Iterator[str]:
-        """Troubles with rules and routes that the kernel adds once, and that no run restores."""
-        asked, taken = self._world.versions_by_main(place), self._world.taken(place)
-        for version in sorted({address.version for address in endpoint.addresses}):
-            if version not in asked:
-                yield "no rule leads to its main routing table (IPv%d); ip rule add lookup main does" % version
-        for address in endpoint.addresses:
-            if address.ip not in taken:
-                yield (
-                    "its table local lacks %s, so that it gets no packets; remove the address, and run again"
-                    % address.ip
-                )
+        """Troubles with rules and routes that the kernel adds once, and that the next run adds again."""
+        from .kinds.ways import missing_rules
+
+        for rule in missing_rules(place, {address.version for address in endpoint.addresses}, self._world):
+            yield "no rule leads to the routing table %s (IPv%d)" % (model.TABLES[rule.table], rule.version)
+        for lost in self._world.lost_routes(place):
+            if lost.link == endpoint.interface and lost.kind == "local":
+                yield "its table local lacks %s, so that it answers nobody there" % lost.to.network_address
 
     def _strays(
         self, place: model.Place, endpoint: EndpointReport, routes: t.Sequence[state.RouteEntry]

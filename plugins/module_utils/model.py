@@ -92,6 +92,19 @@ class SourceRule:
     table: int
 
 
+# The routing tables that each stack has from the beginning.
+TABLES = {255: "local", 254: "main", 253: "default"}
+
+
+@dataclass(frozen=True)
+class DefaultRule:
+    """Any packet is routed by this table, as the kernel has it in a new namespace."""
+
+    version: int
+    priority: int
+    table: int
+
+
 @dataclass(frozen=True)
 class NameEntry:
     """An address with its names, the main one first."""

@@ -304,6 +304,8 @@ def usable(option: str, found: model.Interface) -> model.Interface:
     ip, subnet = found.ip, found.network
     if ip.is_multicast or ip.is_unspecified or ip.is_loopback:
         raise model.InvalidRequest("%s: an interface cannot have the address %s." % (option, ip))
+    if ip.version == 6 and ip.ipv4_mapped is not None:
+        raise model.InvalidRequest("%s: %s stands for an IPv4 address; choose one that packets carry." % (option, ip))
     if ip.version == 6 and ip.is_link_local:
         raise model.InvalidRequest("%s: %s is link-local; the kernel assigns those by itself." % (option, ip))
     spare = subnet.max_prefixlen - subnet.prefixlen

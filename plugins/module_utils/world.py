@@ -90,6 +90,7 @@ class World:
         self._defaults: dict[str, str | None] = {}
         self._answers: list[tuple[model.Network, int, str]] | None = None
         self._source_rules: dict[model.Place, list[model.SourceRule]] = {}
+        self._lookups: dict[model.Place, list[state.Lookup]] = {}
         self._tables: dict[tuple[model.Place, int], list[state.RouteEntry]] = {}  # routes of others than the main table
         self._machine_id = ""
         self._systemd: bool | None = None
@@ -168,6 +169,7 @@ class World:
         self._links.pop(place, None)
         self._routes.pop(place, None)
         self._source_rules.pop(place, None)
+        self._lookups.pop(place, None)
         self._tables = {key: entries for key, entries in self._tables.items() if key[0] != place}
 
     def is_native(self, place: model.Place) -> bool:
@@ -514,13 +516,25 @@ class World:
         marked = stack.marked_tables() if rules else ()
         return [(source, table) for source, table in rules if (source.version, table) not in marked]
 
-    def versions_by_main(self, place: model.Place) -> t.Container[int]:
-        """The IP versions in which packets of a place reach its main routing table."""
-        return self.host.stack(self.places.home(place)).versions_by_main()
+    def lookups(self, place: model.Place) -> t.Sequence[state.Lookup]:
+        """The rules of routing of a place that is there, as they will be when the steps planned so far are done."""
+        home = self.places.home(place)
+        if home not in self._lookups:
+            self._lookups[home] = list(self.host.stack(home).lookups())
+        return self._lookups[home]
 
-    def taken(self, place: model.Place) -> t.Container[model.Address]:
-        """The addresses whose packets a place accepts as its own."""
-        return self.host.stack(self.places.home(place)).taken()
+    def has_rules(self, place: model.Place, version: int) -> bool:
+        """Whether the kernel has rules of routing for a version of IP, even if there are none at the moment."""
+        return self.host.stack(self.places.home(place)).has_rules(version)
+
+    def put_default_rule(self, place: model.Place, rule: model.DefaultRule) -> None:
+        """Note that a step of this run adds such a rule."""
+        self._lookups.setdefault(self.places.home(place), []).append(state.Lookup(rule.version, rule.table))
+
+    def lost_routes(self, place: model.Place) -> t.Sequence[state.LostRoute]:
+        """The routes that the table local of a place lacks, before any step of this run."""
+        home = self.places.home(place)
+        return () if self.is_new(home) else self.host.stack(home).lost_routes()
 
     def table_routes(self, place: model.Place, table: int) -> t.Sequence[state.RouteEntry]:
         """The routes of one routing table of a place as they will be when the steps planned so far are done."""
@@ -572,7 +586,7 @@ class World:
             return
         for network in dict.fromkeys(address.network for address in link.addresses):
             if network not in known and network.num_addresses > 1:
-                metric = 0 if network.version == 4 else 256
+                metric = state.SUBNET_METRIC[network.version]
                 self._routes_of(place).append(
                     state.RouteEntry(model.Route(network, None, metric), link.name, state.BY_THE_KERNEL)
                 )

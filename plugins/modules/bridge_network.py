@@ -193,6 +193,9 @@ options:
           mac_address:
             description: The MAC address. By default it is derived from the first address.
             type: str
+          sysctls:
+            description: Values of C(net.*) keys inside the namespace, as for the module M(dockerless.network.netns).
+            type: dict
           default_route:
             description:
               - Whether the endpoint gets its default route by this network. Of several networks that may give one, the

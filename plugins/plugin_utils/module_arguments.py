@@ -63,7 +63,7 @@ def _bridge(item: Bridge) -> Arguments:
 
 
 def _namespace(item: Namespace) -> Arguments:
-    return compact(name=item.name, **belongs(item.network))
+    return compact(name=item.name, sysctls=dict(item.sysctls) or None, **belongs(item.network))
 
 
 def _veth(item: Veth) -> Arguments:

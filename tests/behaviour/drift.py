@@ -187,7 +187,12 @@ def routes(ours: dict[str, Any]) -> Iterator[Damage]:
             version = what.split()[2]
             if not facts["dst"].startswith("fe80"):
                 route = f"{facts['dst']} dev {facts['dev']}"
-                yield Damage("route", f"{ip(place)} {version} route delete {route}", place or facts["dev"])
+                shown = place or facts["dev"]
+                yield Damage("route", f"{ip(place)} {version} route delete {route}", shown)
+                yield Damage("route", f"{ip(place)} {version} route flush table local dev {facts['dev']}", shown)
+                yield Damage("route", f"{ip(place)} {version} route flush table all dev {facts['dev']}", shown)
+                if place:
+                    yield Damage("route", f"{ip(place)} {version} rule flush", place)
 
 
 def sysctls(ours: dict[str, Any]) -> Iterator[Damage]:

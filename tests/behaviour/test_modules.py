@@ -358,6 +358,12 @@ DRIFT = {
     "peer-address-more": "ip -n web address add 10.50.0.200/24 dev eth0",
     "peer-route-gone": "ip -n web route delete default",
     "peer-route-gone-6": "ip -n web -6 route delete default",
+    "peer-rules": "ip -n web rule flush; ip -n web -6 rule flush",
+    "peer-all-rules": "for v in 4 6; do ip -n web -$v rule flush; ip -n web -$v rule delete priority 0; done",
+    "peer-local": "ip -n web route flush table local; ip -n web -6 route flush table local",
+    "peer-local-address": "ip -n web route delete local 10.50.0.2 table local",
+    "peer-all-routes": "ip -n web route flush table all; ip -n web -6 route flush table all",
+    "bridge-local": "ip route flush table local dev br-blue; ip -6 route flush table local dev br-blue",
     "peer-accept-ra": "ip netns exec web sysctl -qw net.ipv6.conf.eth0.accept_ra=2",
     "peer-ipv6": "ip netns exec r1 sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0",
     "veth-gone": "ip link delete v-blue-web",
@@ -423,6 +429,90 @@ def test_drift(host: Host, whose: str, command: str) -> None:
     assert remains(right, without_numbers(host.dump())) == ""
     again = host.do("bridge_network", networks=NETWORK)
     assert (again.changed, again.commands) == (False, [])
+
+
+FLUSHED = {
+    # IPv6 looks at its rules once one was added
+    "rules": "for v in 4 6; do ip -n web -$v rule add priority 9 lookup 9; ip -n web -$v rule flush; done",
+    "all-rules": "for v in 4 6; do ip -n web -$v rule add priority 9 lookup 9; ip -n web -$v rule flush;"
+    " ip -n web -$v rule delete priority 0; done",
+    "local": "for v in 4 6; do ip -n web -$v route flush table local; done",
+    "all-routes": "for v in 4 6; do ip -n web -$v route flush table all; done",
+    "gateway": "for v in 4 6; do ip -$v route flush table local dev br-blue; done",
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("command", FLUSHED.values(), ids=FLUSHED)
+def test_what_the_kernel_makes_only_once_is_repaired(host: Host, command: str) -> None:
+    """Rules of routing and the table local: dead before the run, and open as soon as it returns."""
+    host.do("bridge_network", networks=NETWORK)
+    web, gateways = host.place("web"), ("10.50.0.1", "fd00:50::1")
+    web.serve("web", 80)
+    host.place().serve("host", 8000)
+    questions = [host.place().question(to, 80, "tcp") for to in ("10.50.0.2", "fd00:50::2")]
+    questions += [web.question(gateway, 8000, "tcp") for gateway in gateways]
+    host.fleet.all_open(questions)
+    keep = host.place("db").question("10.50.0.2", 80, "tcp", keep="a connection")
+    keep.answer()
+    host.run(command)
+    host.fleet.all_closed(questions)
+    same(host.look("bridge_network", networks=NETWORK), host.do("bridge_network", networks=NETWORK))
+    host.fleet.all_open(questions)
+    keep.answer()
+    assert not host.do("bridge_network", networks=NETWORK).changed
+
+
+@pytest.mark.once
+def test_sysctls_of_an_endpoint(host: Host) -> None:
+    """Also those of its link, which is not there when its namespace is made; what somebody changes is repaired."""
+    keys = {"net.ipv4.ip_unprivileged_port_start": 80, "net.ipv4.conf.eth0.arp_ignore": 1}
+    networks = [{**NETWORK[0], "endpoints": [{"name": "web", "sysctls": keys}]}]
+    same(host.look("bridge_network", networks=networks), host.do("bridge_network", networks=networks))
+    read = "ip netns exec web sysctl -n " + " ".join(keys)
+    assert host.run(read).split() == ["80", "1"]
+    assert not host.do("bridge_network", networks=networks).changed
+    host.run("ip netns exec web sysctl -qw net.ipv4.conf.eth0.arp_ignore=0")
+    assert host.do("bridge_network", networks=networks).changed
+    host.run("ip link delete v-blue-web")
+    same(host.look("bridge_network", networks=networks), host.do("bridge_network", networks=networks))
+    assert host.run(read).split() == ["80", "1"]
+    assert not host.do("bridge_network", networks=networks).changed
+
+
+@pytest.mark.once
+def test_a_route_for_groups_that_somebody_deletes(host: Host) -> None:
+    """Without it, an endpoint hears no neighbour who asks for it over IPv6."""
+    host.do("bridge_network", networks=NETWORK)
+    web = host.place("web")
+    web.serve("web", 80)
+    question = host.place().question("fd00:50::2", 80)
+    host.fleet.all_open([question])
+    host.run("ip -n web -6 route delete multicast ff00::/8 dev eth0 table local; ip -6 neigh flush dev br-blue")
+    host.fleet.all_closed([question])
+    same(host.look("bridge_network", networks=NETWORK), host.do("bridge_network", networks=NETWORK))
+    host.fleet.all_open([question])
+    assert not host.do("bridge_network", networks=NETWORK).changed
+
+
+@pytest.mark.once
+def test_rules_that_are_missing_where_somebody_else_rules(host: Host) -> None:
+    """are for them to add: the run is refused with the command, in check mode too. Their own rules are left alone."""
+    host.run("ip netns add theirs")
+    networks = [{**NETWORK[0], "endpoints": [{"name": "web", "netns": "theirs"}]}]
+    host.do("bridge_network", networks=networks)
+    host.run("ip -n theirs rule flush; ip -n theirs route flush table local dev eth0")
+    message = host.refuse("bridge_network", networks=networks)
+    assert "in namespace theirs no rule leads to the routing table main" in message
+    for command in re.findall("'(ip .*?)'", message):
+        host.run(command)
+    assert host.do("bridge_network", networks=networks).changed
+    host.place("theirs").serve("web", 80)
+    address = json.loads(host.run("ip -n theirs -j -4 address show dev eth0"))[0]["addr_info"][0]["local"]
+    host.fleet.all_open([host.place().question(address, 80)])
+    assert not host.do("bridge_network", networks=networks).changed
+    host.run("ip -n theirs rule add priority 99 lookup 99; ip -n theirs rule delete priority 32766")
+    assert not host.do("bridge_network", networks=networks).changed
 
 
 def without_numbers(dump: dict[str, str]) -> dict[str, str]:
@@ -1365,9 +1455,9 @@ class TestInfo:
         assert [told.split()[0] for told in web()["troubles"]] == ["192.0.2.0/24"]
         host.run("ip -n web link del br9")
         host.run("ip -n web rule flush; ip -n web route flush table local")
-        rule, local = web()["troubles"]
-        assert "no rule leads to its main routing table (IPv4)" in rule and "table local lacks 10.50.0." in local
-        host.run("ip -n web rule add lookup main; ip -n web -4 address flush dev eth0")
+        main, default, local = web()["troubles"]
+        assert "no rule leads to the routing table main (IPv4)" in main and "table default" in default
+        assert "table local lacks 10.50.0." in local
         host.do("bridge_network", networks=NETWORK)
         assert web()["troubles"] == []
         host.place("web").serve("web", 80)

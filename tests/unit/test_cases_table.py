@@ -341,6 +341,10 @@ BREAKERS = {
     "somebody flushes the rules of routing, or the table local": (
         "living::rules_of_routing_and_a_table_local_that_somebody_has_flushed",
         "modules::TestInfo::what_lives_in_an_endpoint",
+        "modules::what_the_kernel_makes_only_once_is_repaired",
+        "modules::rules_that_are_missing_where_somebody_else_rules",
+        "veth_kind::who_has_rules_instead_of_the_one_for_the_table_main_keeps_them",
+        "netns_kind::a_loopback_whose_routes_somebody_has_flushed",
     ),
     "an endpoint is called like a word of the path check": (
         "path_question::an_endpoint_that_is_called_like_the_host_is_meant_with_its_network",

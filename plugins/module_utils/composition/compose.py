@@ -13,6 +13,7 @@ import typing as t
 from collections import Counter
 
 from .. import arguments, marks, model, parsing
+from ..records import replace
 from ..report import EndpointReport, HostReport, NetworkReport
 from .names import Names
 from .networks import BridgeNetwork, Endpoint, decide, mac_address, read_names, read_networks, staying
@@ -186,12 +187,26 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
     for network in networks:
         for endpoint in network.endpoints:
             name = endpoint.place.netns
-            if name is not None and name not in found:
+            if name is not None and name in found:
+                found[name] = _with_sysctls(found[name], endpoint, network)
+            elif name is not None:
                 there = noted.get(name, "")
                 stays = marks.project_of(there) == network.project and not goes(there)
                 label = there if there and stays else network.label
-                found[name] = model.Namespace(name, network=label, endpoint=endpoint.name)
+                found[name] = model.Namespace(name, None, endpoint.sysctls, label, endpoint.name)
     return list(found.values())
+
+
+def _with_sysctls(there: model.Namespace, endpoint: Endpoint, network: BridgeNetwork) -> model.Namespace:
+    """A namespace in several networks, with the sysctls that each of its endpoints asks for."""
+    values = dict(there.sysctls)
+    for key, value in endpoint.sysctls:
+        if values.setdefault(key, value) != value:
+            raise model.InvalidRequest(
+                "network %s: endpoint %s: sysctls: %s is %s there and %s in another network, and both are in namespace"
+                " %s; give it one value." % (network.name, endpoint.name, key, value, values[key], there.name)
+            )
+    return replace(there, sysctls=tuple(sorted(values.items())))
 
 
 def _plan_services(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[model.EndpointService]:

@@ -46,6 +46,7 @@ class Endpoint:
     default_route: bool = True  # whether this network may give it its default route
     options: arguments.Options = field(default_factory=dict)
     services: t.Sequence[str] = ()  # units of systemd that run in it
+    sysctls: tuple[tuple[str, str], ...] = ()
     addresses: list[model.Interface] = field(default_factory=list)
 
 
@@ -245,7 +246,18 @@ def _read_endpoint(options: arguments.Options, network: str) -> Endpoint:
             default_route=options.get("default_route") is not False,
             options=options,
             services=_read_services(options, title),
+            sysctls=_read_sysctls(options, title),
         )
+
+
+def _read_sysctls(options: arguments.Options, title: str) -> tuple[tuple[str, str], ...]:
+    found = parsing.sysctls("sysctls", options.get("sysctls"))
+    if found and options.get("pid") is not None:
+        raise model.InvalidRequest(
+            "%s: sysctls are those of a namespace with a name, and this one is known by its pid; give it a name with"
+            " the module netns, and set netns to that." % title
+        )
+    return found
 
 
 def _read_place(options: arguments.Options, name: str, title: str) -> model.Place:

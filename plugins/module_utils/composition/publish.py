@@ -19,8 +19,8 @@ EPHEMERAL = model.PortRange(49153, 65535)
 
 _SHORT = (
     r"(?:(?P<host_ip>\[[^\]]+\]|[^:\[\]/]+):)??"
-    r"(?:(?P<host_port>[\d-]*):)?"
-    r"(?P<container_port>\d[\d-]*)"
+    r"(?:(?P<host_port>[0-9-]*):)?"
+    r"(?P<container_port>[0-9][0-9-]*)"
     r"(?:/(?P<protocol>\w+))?"
 )
 

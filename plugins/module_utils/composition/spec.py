@@ -24,6 +24,7 @@ ENDPOINT: Arguments = {
     "interface": {"type": "str"},
     "addresses": {"type": "list", "elements": "str"},
     "mac_address": {"type": "str"},
+    "sysctls": {"type": "dict"},
     "default_route": {"type": "bool", "default": True},
     "routes": {"type": "list", "elements": "dict", "options": ROUTE},
     "aliases": {"type": "raw"},

@@ -16,13 +16,13 @@ import typing as t
 from .. import model
 from ..marks import ROUTE_PROTOCOL, RULE_PRIORITY
 from . import netlink
-from .state import BridgeValues, Link, RouteEntry, VethEnd
+from .state import BridgeValues, Link, Lookup, LostRoute, RouteEntry, VethEnd
 
 IFF_UP = 1
 RT_TABLE_MAIN = 254
 RT_TABLE_COMPAT = 252  # a number that is too large for the header
 RT_TABLE_LOCAL = 255
-RTN_UNICAST, RTN_LOCAL = 1, 2
+RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST = 1, 2, 3, 5
 # linux/rtnetlink.h: types of routes without a next hop; actions of rules (FR_ACT_*) have the same numbers
 _NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
@@ -46,6 +46,8 @@ _FIB_RULE_INVERT = 2
 _NO_LIMIT = b"\xff\xff\xff\xff"
 _NDA_DST = 1
 _UNANSWERED = (0x01, 0x20)  # NUD_INCOMPLETE, NUD_FAILED
+_UNUSABLE = 0x40 | 0x08  # IFA_F_TENTATIVE, IFA_F_DADFAILED
+_GROUPS = ipaddress.ip_network("ff00::/8")
 
 _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBi")  # struct ifaddrmsg: family, prefix length, flags, scope, index
@@ -266,22 +268,153 @@ def _rule(header: tuple[int, ...], values: Values) -> RuleEntry:
     )
 
 
-def taken(messages: t.Iterable[bytes], family: int) -> t.Iterator[model.Address]:
-    """The addresses whose packets are for this stack itself, from a dump of RTM_GETROUTE for the table local."""
+@functools.lru_cache(maxsize=64)  # most namespaces have the same
+def lookups(messages: tuple[bytes, ...]) -> tuple[Lookup, ...]:
+    """All rules of IPv4 and IPv6, from a dump of RTM_GETRULE."""
+    versions = {socket.AF_INET: 4, socket.AF_INET6: 6}
+    found: list[Lookup] = []
     for message in messages:
-        header = _ROUTE.unpack_from(message)
-        values = netlink.attributes(message, _ROUTE.size)
-        if (header[0], header[7]) == (family, RTN_LOCAL) and _RTA_DST in values:
-            yield _address(values[_RTA_DST])
+        header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
+        if header[0] in versions:
+            values = netlink.attributes(message, _ROUTE.size)
+            table = (_number(values, FRA_TABLE) or header[4]) if header[7] == FR_ACT_TO_TBL else 0
+            marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
+            found.append(Lookup(versions[header[0]], table, marks == (RULE_PRIORITY, ROUTE_PROTOCOL)))
+    return tuple(found)
+
+
+# Of a route: rtm_type, rtm_dst_len, the index of its link, its target.
+_LocalKey = tuple[int, int, int, bytes]
+
+
+def lost(
+    address_messages: t.Iterable[bytes], route_messages: t.Iterable[bytes], links: t.Iterable[Link]
+) -> list[LostRoute]:
+    """The routes that the table local lacks, from the dumps of RTM_GETADDR and RTM_GETROUTE."""
+    up = {link.index: link.name for link in links if link.up and not link.master}
+    local = [message for message in route_messages if message[4] == RT_TABLE_LOCAL]
+    if _is_whole(address_messages, local, up):
+        return []
+    there = _local_keys(local)
+    first: dict[tuple[int, model.Network], model.Address] = {}
+    found: dict[_LocalKey, LostRoute] = {}
+    for message in address_messages:
+        family, prefix_length, flags, _scope, index = _ADDRESS.unpack_from(message)
+        if family not in (socket.AF_INET, socket.AF_INET6) or index not in up:
+            continue
+        if family == socket.AF_INET6 and flags & _UNUSABLE:
+            continue
+        values = netlink.attributes(message, _ADDRESS.size)
+        packed = values.get(_IFA_LOCAL) or values[_IFA_ADDRESS]
+        own = _interface(packed, prefix_length)
+        source = first.setdefault((index, own.network), own.ip) if own.version == 4 else None
+        subnet = _interface(values.get(_IFA_ADDRESS, packed), prefix_length).network  # of the far end, if there is one
+        for kind, to in _kept_for(own, subnet):
+            key = (kind, to.prefixlen, index, to.network_address.packed)
+            if key not in there and key not in found:
+                address = None if kind == RTN_MULTICAST else own
+                found[key] = LostRoute(up[index], _LOCAL_KINDS[kind], to, address, source)
+    return list(found.values())
+
+
+_FIRST4, _FIRST6 = netlink.attribute(_IFA_ADDRESS, bytes(4))[:4], netlink.attribute(_IFA_ADDRESS, bytes(16))[:4]
+_TO4, _TO6 = netlink.attribute(_RTA_DST, bytes(4))[:4], netlink.attribute(_RTA_DST, bytes(16))[:4]
+_LOOPBACK6 = bytes(15) + b"\x01"
+
+
+def _is_whole(address_messages: t.Iterable[bytes], local: t.Iterable[bytes], up: t.Container[int]) -> bool:
+    """Whether a glance at the bytes shows that no route is lost, as in most of a thousand namespaces."""
+    of_type: dict[int, bytes] = {}
+    for message in local:
+        of_type[message[7]] = of_type.get(message[7], b"") + message
+    ours, broadcasts, groups = (of_type.get(kind, b"") for kind in (RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST))
+    seen: set[bytes] = set()
+    for message in address_messages:
+        family, length, flags, _scope, index = _ADDRESS.unpack_from(message)
+        if index not in up or (family == socket.AF_INET6 and flags & _UNUSABLE):
+            continue
+        first, to = (_FIRST4, _TO4) if family == socket.AF_INET else (_FIRST6, _TO6)
+        own = message[12:16] if family == socket.AF_INET else message[12:28]
+        # an address on two links, or with another one at the far end, needs a closer look
+        if message[8:12] != first or own in seen or to + own not in ours:
+            return False
+        seen.add(own)
+        if family == socket.AF_INET:
+            number, rest = int.from_bytes(own, "big"), (1 << 32 - length) - 1
+            if message[20:24] != own or (length < 31 and to + (number | rest).to_bytes(4, "big") not in broadcasts):
+                return False
+            if own[0] == 127 and to + (number & ~rest).to_bytes(4, "big") not in ours:
+                return False
+        elif own != _LOOPBACK6 and netlink.attribute(_RTA_OIF, _INT.pack(index)) not in groups:
+            return False
+    return True
+
+
+def unready(
+    address_messages: t.Iterable[bytes], route_messages: t.Iterable[bytes], links: t.Mapping[int, tuple[bool, bool]]
+) -> set[int]:
+    """The links that the kernel has not made ready for IPv6 yet, though they have addresses; see settle.py.
+
+    ``links`` has, by index, whether a link has a carrier, and whether it needs a link-local address.
+    """
+    there = _local_keys(route_messages)
+    with_any: set[int] = set()
+    with_near: set[int] = set()
+    found: set[int] = set()
+    for message in address_messages:
+        family, length, flags, _scope, index = _ADDRESS.unpack_from(message)
+        if family != socket.AF_INET6 or index not in links:
+            continue
+        with_any.add(index)
+        ((_index, _length, packed),) = addresses([message])
+        if flags & _UNUSABLE:
+            continue
+        if (RTN_LOCAL, 128, index, packed) not in there:
+            found.add(index)
+        if _interface(packed, length).is_link_local:
+            with_near.add(index)
+    for index in with_any - found:
+        has_carrier, asks = links[index]
+        hears = (RTN_MULTICAST, _GROUPS.prefixlen, index, _GROUPS.network_address.packed) in there
+        if has_carrier and not (hears and (index in with_near or not asks)):
+            found.add(index)
+    return found
+
+
+_LOCAL_KINDS = {RTN_LOCAL: "local", RTN_BROADCAST: "broadcast", RTN_MULTICAST: "multicast"}
+
+
+def _local_keys(messages: t.Iterable[bytes]) -> set[_LocalKey]:
+    found = set()
+    for message in messages:
+        if message[4] == RT_TABLE_LOCAL:
+            values = netlink.attributes(message, _ROUTE.size)
+            found.add((message[7], message[1], _number(values, _RTA_OIF), values.get(_RTA_DST, b"")))
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _kept_for(own: model.Interface, subnet: model.Network) -> tuple[tuple[int, model.Network], ...]:
+    """The routes of the table local that the kernel adds for an address (fib_add_ifaddr, addrconf_add_dev)."""
+    kept = [(RTN_LOCAL, _network(own.packed, own.max_prefixlen))]
+    if own.version == 6:
+        return (*kept, *([] if own.is_loopback else [(RTN_MULTICAST, _GROUPS)]))
+    if own.is_loopback:
+        kept.append((RTN_LOCAL, subnet))
+    if subnet.prefixlen < 31:
+        kept.append((RTN_BROADCAST, _network(subnet.broadcast_address.packed, 32)))
+    return tuple(kept)
 
 
 def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int, table: int = 0) -> list[RouteEntry]:
     """The routes of a table, by default the main one, from a dump of RTM_GETROUTE; one for each next hop."""
     found: list[RouteEntry] = []
     for message in messages:
+        if message[4] == RT_TABLE_LOCAL:
+            continue
         header = _ROUTE.unpack_from(message)
         values = netlink.attributes(message, _ROUTE.size)
-        # A kernel that does not filter sends every table; one without IPv6 answers with the IPv4 routes.
+        # The dump may have every table; a kernel without IPv6 answers with the IPv4 routes.
         if (header[0], _number(values, _RTA_TABLE) or header[4]) != (family, table or RT_TABLE_MAIN):
             continue
         if header[7] == RTN_UNICAST or header[7] in _NOWHERE:

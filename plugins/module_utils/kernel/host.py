@@ -8,8 +8,10 @@ Code that few runs need is imported in the functions that use it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import time
 import typing as t
 
 from .. import model
@@ -29,6 +31,7 @@ if t.TYPE_CHECKING:
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 
 _ANNOUNCE_SECONDS = 1.0
+_READY_SECONDS = 1.0
 
 
 class Host:
@@ -290,6 +293,19 @@ class Host:
                 self._sockets.inside(item.place, functools.partial(announce.announce, item.link, addresses))
             except OSError as error:
                 raise KernelError("announce the addresses of link %s in %s" % (item.link, item.place), error) from error
+
+    def wait_for_addresses(self, links: t.Iterable[state.Awaited]) -> None:
+        """Wait, a second at most, until the kernel has made links ready for IPv6."""
+        from . import settle
+
+        by_place: dict[model.Place, dict[str, bool]] = {}
+        for place, name, asks in links:
+            by_place.setdefault(place, {})[name] = asks
+        end = time.monotonic() + _READY_SECONDS
+        for place, names in by_place.items():
+            left = max(0.0, end - time.monotonic())
+            with contextlib.suppress(KernelError):  # a process may have ended, and its namespace with it
+                self._sockets.inside(place, functools.partial(settle.wait_for_addresses, names, left))
 
     def _answer(self, announcements: t.Sequence[state.Announcement]) -> None:
         """Answer for neighbours that the host has asked for in vain, so that it need not wait a second to ask again."""

@@ -19,7 +19,11 @@ from .decode import (
     FRA_TABLE,
     IFF_UP,
     RT_TABLE_COMPAT,
+    RT_TABLE_LOCAL,
     RT_TABLE_MAIN,
+    RTN_BROADCAST,
+    RTN_LOCAL,
+    RTN_MULTICAST,
     RTN_UNICAST,
 )
 from .encode import Attributes, address_message, link_message, route_message
@@ -30,7 +34,7 @@ RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
 RTM_GETNSID = 90
-RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 0, 253, 255
+RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST, RT_SCOPE_NOWHERE = 0, 253, 254, 255
 
 _IFA_F_NODAD = 2
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 8
@@ -52,9 +56,26 @@ def routes_of(version: int, table: int = 0) -> bytes:
     return header + netlink.attribute(_RTA_TABLE, struct.pack("=I", table or RT_TABLE_MAIN))
 
 
+def all_routes(version: int) -> bytes:
+    """The routes of all tables."""
+    return struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
+
+
 def rules_of(version: int) -> bytes:
     """The rules that choose a routing table."""
     return struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+# Those of all versions of IP.
+ALL_RULES = bytes(12)
+
+
+def default_rule(rule: model.DefaultRule) -> bytes:
+    """A rule as the kernel makes it with a namespace."""
+    header = struct.pack("=BBBBBBBBI", family(rule.version), 0, 0, 0, 0, 0, 0, FR_ACT_TO_TBL, 0)
+    numbers = ((FRA_PRIORITY, rule.priority), (FRA_TABLE, rule.table))
+    body = header + b"".join(netlink.attribute(kind, struct.pack("=I", number)) for kind, number in numbers)
+    return body + netlink.attribute(FRA_PROTOCOL, bytes([state.BY_THE_KERNEL]))
 
 
 def source_rule(rule: model.SourceRule) -> bytes:
@@ -133,7 +154,8 @@ def address(interface: model.Interface, index: int) -> bytes:
     fields = {
         "family": family(interface.version),
         "prefixlen": interface.network.prefixlen,
-        "flags": _IFA_F_NODAD if interface.version == 6 else 0,
+        # as it would keep an address unusable for two seconds; a loopback has no neighbours to look for
+        "flags": _IFA_F_NODAD if interface.version == 6 and not interface.is_loopback else 0,
         "index": index,
     }
     text = str(interface.ip)
@@ -165,6 +187,27 @@ def route(
         values.append(("RTA_VIA", {"family": family(wanted.via.version), "addr": str(wanted.via)}))
     own = None if source is None else str(source)
     return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric, RTA_PREFSRC=own))
+
+
+# Type, scope and metric of routes of the table local, as the kernel adds them.
+_LOCAL_TYPES = {"local": RTN_LOCAL, "broadcast": RTN_BROADCAST, "multicast": RTN_MULTICAST}
+_LOCAL_SCOPES = {"local": RT_SCOPE_HOST, "broadcast": RT_SCOPE_LINK, "multicast": RT_SCOPE_UNIVERSE}
+
+
+def lost_route(lost: state.LostRoute, index: int) -> bytes:
+    """A route of the table local through the link ``index``."""
+    fields = {
+        "family": family(lost.to.version),
+        "dst_len": lost.to.prefixlen,
+        "table": RT_TABLE_LOCAL,
+        "proto": state.BY_THE_KERNEL,
+        "scope": _LOCAL_SCOPES[lost.kind],
+        "type": _LOCAL_TYPES[lost.kind],
+    }
+    values: Attributes = [("RTA_OIF", index), ("RTA_DST", str(lost.to.network_address))]
+    metric = state.SUBNET_METRIC[6] if lost.kind == "multicast" else None
+    own = None if lost.source is None else str(lost.source)
+    return route_message(fields, values + _given(RTA_PRIORITY=metric, RTA_PREFSRC=own))
 
 
 def neighbour(address: model.Address, index: int, mac_address: str) -> bytes:

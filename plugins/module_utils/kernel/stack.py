@@ -21,6 +21,8 @@ Hints = t.Mapping[int, str]
 _BRIDGE_FULL = {errno.EXFULL: "a bridge takes %d ports" % model.BRIDGE_PORTS}
 # What the kernel says of a link, an address and a route that is not there.
 _GONE = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ESRCH)
+# What a kernel without policy routing says, for all versions of IP or for one.
+_WITHOUT_RULES = (errno.EOPNOTSUPP, errno.EAFNOSUPPORT)
 
 
 class Dump(t.NamedTuple):
@@ -28,7 +30,8 @@ class Dump(t.NamedTuple):
 
     links: list[bytes]
     addresses: list[bytes]
-    routes: list[list[bytes]]  # IPv4, IPv6
+    routes: list[list[bytes]]  # IPv4, IPv6; of all tables
+    rules: list[bytes]
 
 
 class Stack:
@@ -65,22 +68,31 @@ class Stack:
         found = [rule for rule in self._rules() if not rule.ours and rule.by_source]
         return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]
 
-    def versions_by_main(self) -> t.Container[int]:
-        """The IP versions in which a rule leads any packet to the main table."""
-        rules = [rule for rule in self._rules() if rule.is_for_all]
-        return {rule.source.version for rule in rules if rule.table == decode.RT_TABLE_MAIN}
+    def lookups(self) -> t.Sequence[state.Lookup]:
+        """All rules of routing."""
+        return self._cache.get("lookups", lambda: decode.lookups(tuple(self._rule_messages())))
 
-    def taken(self) -> t.Container[model.Address]:
-        """The addresses whose packets this stack takes for its own."""
-        return self._cache.get("taken", self._read_taken)
+    def has_rules(self, version: int) -> bool:
+        """Whether the kernel has rules of routing for a version of IP, even if there are none at the moment."""
+        try:
+            self.socket().dump(requests.RTM_GETRULE, requests.rules_of(version))
+        except OSError as error:
+            return error.errno not in _WITHOUT_RULES
+        return True
 
-    def _read_taken(self) -> set[model.Address]:
-        found: set[model.Address] = set()
-        for version in (4, 6):
-            with self._reported("list the routes of the table local"):
-                messages = _dump_routes(self.socket(), version, decode.RT_TABLE_LOCAL)
-                found.update(decode.taken(messages, requests.family(version)))
-        return found
+    def lost_routes(self) -> t.Sequence[state.LostRoute]:
+        """The routes that the table local lacks for the addresses and links of this stack."""
+        return self._cache.get("lost routes", self._read_lost)
+
+    def _read_lost(self) -> list[state.LostRoute]:
+        links = self.links().values()
+        dump: Dump | None = self._cache.peek("dump")
+        if dump is not None:
+            return decode.lost(dump.addresses, [m for messages in dump.routes for m in messages], links)
+        found = self._address_messages()
+        with self._reported("list the routes of the table local"):
+            local = [_dump_routes(self.socket(), version, decode.RT_TABLE_LOCAL) for version in (4, 6)]
+        return decode.lost(found, [message for messages in local for message in messages], links)
 
     def marked_tables(self) -> t.Container[tuple[int, int]]:
         """IP version and number of the tables to which a rule by mark leads."""
@@ -90,12 +102,15 @@ class Stack:
         return self._cache.get("rules", self._read_rules)
 
     def _read_rules(self) -> list[decode.RuleEntry]:
-        found: list[decode.RuleEntry] = []
-        for version in (4, 6):
-            with self._reported("list the rules of routing", gone=(errno.EOPNOTSUPP,)):
-                messages = self.socket().dump(requests.RTM_GETRULE, requests.rules_of(version))
-                found += decode.rules(messages, requests.family(version))
-        return found
+        messages = self._rule_messages()
+        return [rule for version in (4, 6) for rule in decode.rules(messages, requests.family(version))]
+
+    def _rule_messages(self) -> list[bytes]:
+        dump: Dump | None = self._cache.peek("dump")
+        if dump is not None:
+            return dump.rules
+        with self._reported("list the rules of routing"):
+            return _dump_rules(self.socket())
 
     def table_routes(self, table: int) -> t.Sequence[state.RouteEntry]:
         """The unicast routes of one table."""
@@ -251,6 +266,17 @@ class Stack:
         with self._changing("delete the rule from %s lookup %d" % (rule.source, rule.table), gone=(errno.ENOENT,)):
             self._request(requests.RTM_DELRULE, requests.source_rule(rule))
 
+    def add_default_rule(self, rule: model.DefaultRule) -> None:
+        """Have all packets routed by a table again; do nothing if they are."""
+        with self._changing("add the rule lookup %d" % rule.table, gone=(errno.EEXIST,)):
+            self._request(requests.RTM_NEWRULE, requests.default_rule(rule), netlink.NEW)
+
+    def restore_route(self, lost: state.LostRoute) -> None:
+        """Add a route to the table local as the kernel does; do nothing if it is there."""
+        what = "add the %s route to %s through link %s to the table local" % (lost.kind, lost.to, lost.link)
+        with self._changing(what, gone=(errno.EEXIST,)):
+            self._request(requests.RTM_NEWROUTE, requests.lost_route(lost, self._index(lost.link)), netlink.APPENDED)
+
     def unanswered(self) -> list[tuple[str, model.Address]]:
         """Link and address of each neighbour that is asked for in vain."""
         names = {link.index: link.name for link in self.links().values()}
@@ -329,8 +355,18 @@ def read_all(opened: netlink.NetlinkSocket) -> Dump:
     return Dump(
         opened.dump(requests.RTM_GETLINK, requests.ALL_LINKS),
         opened.dump(requests.RTM_GETADDR, requests.ALL_ADDRESSES),
-        [_dump_routes(opened, version) for version in (4, 6)],
+        [opened.dump(requests.RTM_GETROUTE, requests.all_routes(version)) for version in (4, 6)],
+        _dump_rules(opened),
     )
+
+
+def _dump_rules(opened: netlink.NetlinkSocket) -> list[bytes]:
+    try:
+        return opened.dump(requests.RTM_GETRULE, requests.ALL_RULES)
+    except OSError as error:
+        if error.errno not in _WITHOUT_RULES:
+            raise
+        return []
 
 
 def _dump_routes(opened: netlink.NetlinkSocket, version: int, table: int = 0) -> list[bytes]:

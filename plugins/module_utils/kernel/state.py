@@ -14,6 +14,8 @@ from ..records import dataclass
 LinkValue = t.Union[str, int, bool, None]
 # The metric that the kernel gives a route when none is asked for (IP6_RT_PRIO_USER for IPv6).
 KERNEL_METRIC = {4: 0, 6: 1024}
+# That of the routes that it adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
+SUBNET_METRIC = {4: 0, 6: 256}
 # The number that the kernel shows for a namespace without one (NETNSA_NSID_NOT_ASSIGNED).
 UNNUMBERED = -1
 # Who added a route (rtm_protocol): RTPROT_KERNEL, for the subnet of an address.
@@ -61,6 +63,36 @@ class RouteEntry:
     link: str
     protocol: int
     kind: str = ""  # blackhole, unreachable, prohibit or throw; empty for a unicast route
+
+
+class Awaited(t.NamedTuple):
+    """A link that is to be ready for IPv6."""
+
+    place: model.Place
+    link: str
+    asks: bool = False  # whether it needs a link-local address, as the host asks for neighbours from no other
+
+
+class Lookup(t.NamedTuple):
+    """A rule of routing, by the table that it leads to."""
+
+    version: int
+    table: int  # 0: it does something else with packets than to look into a table
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class LostRoute:
+    """A route of the table local that the kernel adds once, with an address or when a link comes up, and that is gone.
+
+    Without it, the stack does not accept packets to that address, or to groups (multicast).
+    """
+
+    link: str
+    kind: str  # local, broadcast or multicast
+    to: model.Network
+    address: model.Interface | None = None  # the address that it belongs to; a route for groups belongs to the link
+    source: model.Address | None = None  # of packets that leave by it
 
 
 @dataclass(frozen=True)

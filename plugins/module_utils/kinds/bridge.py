@@ -10,7 +10,7 @@ import typing as t
 
 from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
-from ..kernel.state import BridgeValues, Link
+from ..kernel.state import Awaited, BridgeValues, Link
 from ..ownership import Holding
 from ..records import replace
 from ..world import Claims, World, described, is_ours
@@ -158,6 +158,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
         sysctls = self._sysctls(item, world)
         for key, value in sysctls:
             world.put_sysctl(model.HOST, key, value)
+        common.await_ipv6([Awaited(model.HOST, item.name, asks=True)], item.addresses or (), world)
         return self.make(item, sysctls)
 
     @staticmethod
@@ -200,7 +201,10 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
         steps += common.address_steps(model.HOST, item.name, link.addresses, item.addresses)
         steps += common.link_steps(model.HOST, item.name, common.link_values(link), wanted)
         steps += common.restore_subnets("bridge %s" % item.name, model.HOST, link, item.addresses, world)
-        world.put_link(self._link(item, link))
+        made = self._link(item, link)
+        world.put_link(made)
+        if steps:
+            common.await_ipv6([Awaited(model.HOST, item.name, asks=True)], made.addresses, world)
         return steps
 
     @staticmethod

@@ -100,17 +100,55 @@ def file_steps(path: str, text: str | None, world: World) -> list[operations.Ope
 def restore_subnets(
     owner: str, place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface] | None, world: World
 ) -> list[operations.Operation]:
-    """The steps that add the routes to a link's own subnets that have been removed.
+    """The steps that add the routes to a link's own addresses and subnets that have been removed.
 
-    The kernel adds such a route with the address or when the link comes up, and never again.
+    The kernel adds such routes with the address or when the link comes up, and never again.
     """
     staying = there.addresses if wanted is None else [address for address in there.addresses if address in wanted]
-    known = {entry.route.to for entry in world.routes(place) if entry.link == there.name} if staying else set()
-    if not there.up or all(a.network in known or a.network.num_addresses == 1 for a in staying):
+    if not there.up or not staying:
+        return []
+    known = {entry.route.to for entry in world.routes(place) if entry.link == there.name}
+    lost = any(route.link == there.name for route in world.lost_routes(place))
+    if not lost and all(a.network in known or a.network.num_addresses == 1 for a in staying):
         return []
     from .ways import restore
 
     return restore(owner, place, there, staying, world)
+
+
+def await_ipv6(links: t.Iterable[state.Awaited], addresses: t.Iterable[model.Interface], world: World) -> None:
+    """Plan to wait for links with these addresses, which a step of this run makes, raises or gives an address."""
+    if any(address.version == 6 for address in addresses):
+        from .. import link_operations
+
+        world.afterwards.append(link_operations.AwaitAddresses(tuple(links)))
+
+
+# IP version and table of the rules that no stack does without: to the tables local and main.
+_USUAL_RULES = {(version, table) for version in model.VERSIONS for table in (254, 255)}
+
+
+def restore_rules(
+    owner: str, place: model.Place, versions: t.Container[int], world: World
+) -> list[operations.Operation]:
+    """The steps that add the rules of routing again which somebody has flushed; the kernel makes them only once.
+
+    Raises Conflict where the namespace is not ours, and a rule for one of these versions of IP is missing.
+    """
+    if world.is_new(place) or _USUAL_RULES.issubset((rule.version, rule.table) for rule in world.lookups(place)):
+        return []
+    from .ways import restore_rules as restore
+
+    return restore(owner, place, versions, world)
+
+
+def restore_local(place: model.Place, there: state.Link, world: World) -> list[operations.Operation]:
+    """The steps that bring the routes back by which a stack takes packets to all addresses of a link for its own."""
+    if not there.up or all(route.link != there.name for route in world.lost_routes(place)):
+        return []
+    from .ways import restore_local as restore
+
+    return restore(place, there, there.addresses, world)
 
 
 # The least MTU for IPv6 (RFC 8200). Below it the kernel removes IPv6 from the link, with its sysctls.

@@ -285,6 +285,12 @@ def change_routes(owner: str, end: model.End, there: state.Link | None, world: W
     return RouteChange(stale + others, missing, subnets)
 
 
+def restore_rules(owner: str, end: model.End, there: state.Link | None, world: World) -> list[operations.Operation]:
+    """The steps that come first, since no route by a gateway is taken where nothing leads to the table main."""
+    addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
+    return common.restore_rules(owner, end.place, {address.version for address in addresses}, world)
+
+
 def _clear_the_way(
     owner: str, end: model.End, missing: t.Sequence[model.Route], world: World
 ) -> list[state.RouteEntry]:

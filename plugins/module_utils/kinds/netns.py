@@ -117,7 +117,7 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
             _refuse_unknown(place, item, world)
             steps = [AttachNamespace(item.name, item.pid), *self._loopback(place, world)]
             world.attach_namespace(item.name, place)
-        return steps + common.sysctl_steps(place, item.sysctls, world)
+        return steps + _sysctl_steps(place, item, world)
 
     def _plan_return(self, item: model.Namespace, living: model.Place, world: World) -> list[operations.Operation]:
         """Give a namespace that lives on its name back. Everything inside stays, and no connection breaks."""
@@ -138,7 +138,7 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
         world.require(target)
         if world.is_same(model.Place(netns=item.name), target):
             _refuse_unknown(target, item, world)
-            return self._loopback(target, world) + common.sysctl_steps(target, item.sysctls, world)
+            return self._loopback(target, world) + _sysctl_steps(target, item, world)
         if entry.recorded == 0:
             raise model.Conflict(
                 "The name %s is taken by another namespace than that of process %d; choose another name, or remove it"
@@ -149,7 +149,7 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
         steps: list[operations.Operation] = [DeleteNamespace(item.name, attached=True)]
         steps += [AttachNamespace(item.name, pid), *self._loopback(target, world)]
         world.attach_namespace(item.name, target)
-        return steps + common.sysctl_steps(target, item.sysctls, world)
+        return steps + _sysctl_steps(target, item, world)
 
     def _plan_there(self, item: model.Namespace, world: World) -> list[operations.Operation]:
         place = model.Place(netns=item.name)
@@ -157,7 +157,10 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
         lo = world.links(place)["lo"]
         alias = marks.namespace_alias(item.network, item.name) if is_made_by_us(lo) else lo.alias
         steps = _loopback_steps(place, lo, replace(lo, up=True, alias=alias), world)
-        return steps + common.sysctl_steps(place, item.sysctls, world)
+        if is_made_by_us(lo):
+            steps += common.restore_rules(self.title(item), place, model.VERSIONS, world)
+            steps += common.restore_local(place, lo, world)
+        return steps + _sysctl_steps(place, item, world)
 
     def _plan_absent(
         self, item: model.Namespace, entry: NamespaceEntry | None, world: World
@@ -233,6 +236,14 @@ def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -
     from .left_behind import in_old
 
     world.warn(in_old(name, left, world))
+
+
+def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> list[operations.Operation]:
+    """Keys of a link that is still to be made come last, as that link does."""
+    links = world.links(place)
+    late = [pair for pair in item.sysctls if link_of(pair[0]) and link_of(pair[0]) not in ("lo", *links)]
+    world.afterwards += common.new_sysctls(place, late) if late else []
+    return common.sysctl_steps(place, [pair for pair in item.sysctls if pair not in late], world)
 
 
 def _loopback_steps(place: model.Place, lo: Link, wanted: Link, world: World) -> list[operations.Operation]:

@@ -9,7 +9,7 @@ import typing as t
 
 from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
-from ..kernel.state import Announcement, BridgeValues, Link, LinkValue, VethEnd
+from ..kernel.state import Announcement, Awaited, BridgeValues, Link, LinkValue, VethEnd
 from ..ownership import Holding, named
 from ..records import dataclass, replace
 from ..world import Claims, World, described, is_ours, metric_of
@@ -187,7 +187,8 @@ class VethKind(engine.NetworkKind[model.Veth], engine.StepKind[model.Veth]):
         return self._plan_new(item, pair.host, world)
 
     def _plan_new(self, item: model.Veth, remains: Link | None, world: World) -> list[operations.Operation]:
-        steps = self._clear(item, world) + _clear_way(item, world)
+        steps = ends.restore_rules("veth %s" % item.name, item.peer, None, world)
+        steps += self._clear(item, world) + _clear_way(item, world)
         if remains is not None:
             steps += _take(remains, world)
         if item.bridge is not None:
@@ -202,6 +203,7 @@ class VethKind(engine.NetworkKind[model.Veth], engine.StepKind[model.Veth]):
         steps += common.sysctl_steps(model.HOST, common.foreseen(item.name, item.addresses, world), world)
         steps += ends.foreseen_inside(item.peer, None, world)
         steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
+        _await(item, item.peer.addresses or (), world)
         _announce(item, item.peer.addresses or (), world)
         return steps
 
@@ -258,8 +260,10 @@ class VethKind(engine.NetworkKind[model.Veth], engine.StepKind[model.Veth]):
                 _plug(item, item.bridge, world)
             known = peer if host.master == item.bridge else None
             ends.refuse_taken_addresses("veth %s" % item.name, item.peer, known, item.bridge, world)
-        steps = _clear_way(item, world)
-        routes = ends.change_routes("veth %s" % item.name, item.peer, peer, world)
+        owner = "veth %s" % item.name
+        again = ends.restore_rules(owner, item.peer, peer, world)
+        steps = again + _clear_way(item, world)
+        routes = ends.change_routes(owner, item.peer, peer, world)
         sources = ends.change_sources(item.peer, peer, world)
         steps += source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
         ipv6 = common.has_ipv6(world, item.mtu)
@@ -277,14 +281,18 @@ class VethKind(engine.NetworkKind[model.Veth], engine.StepKind[model.Veth]):
             values["mtu"] = item.mtu
         steps += common.link_steps(model.HOST, item.name, common.link_values(host), values)
         steps += ends.raise_end(item.peer, peer, item.mtu)
-        steps += common.restore_subnets("veth %s" % item.name, model.HOST, host, item.addresses, world)
+        steps += common.restore_subnets(owner, model.HOST, host, item.addresses, world)
         steps += routes.subnets
         steps += ends.add_routes(item.peer, routes.missing, world.owns(item.peer.place))
         steps += source_routing.add(item.peer, sources)
         if steps:
             world.put_link(self._as_wanted(item, host))
-            world.put_link(ends.end_link(item.peer, peer, item.mtu), item.peer.place)
+            end = ends.end_link(item.peer, peer, item.mtu)
+            world.put_link(end, item.peer.place)
+            _await(item, end.addresses, world)
         back = host.master != (item.bridge or "") or not (host.up and peer.up)
+        # nobody got an answer who asked for it, and so neighbours may wait before they ask again
+        back = back or bool(again) or any(lost.link == peer.name for lost in world.lost_routes(item.peer.place))
         if back or item.peer.mac_address not in (None, peer.mac_address):
             _announce(item, item.peer.addresses or peer.addresses, world, back)
         else:
@@ -419,6 +427,15 @@ def _plug(item: model.Veth, bridge: str, world: World) -> None:
             "Bridge %s runs the spanning tree protocol: a new port, such as that of veth %s, forwards nothing for %d"
             " seconds." % (bridge, item.name, 2 * link.details.forward_delay)
         )
+
+
+def _await(item: model.Veth, addresses: t.Sequence[model.Interface], world: World) -> None:
+    """Plan to wait until both ends answer over IPv6; a bridge may have got its carrier by this port."""
+    bridge = world.links().get(item.bridge or "")
+    awaited = [Awaited(item.peer.place, item.peer.name), Awaited(model.HOST, item.name)]
+    if bridge is not None and is_ours(bridge):  # others may have theirs look for doubles of its address, for seconds
+        awaited.append(Awaited(model.HOST, bridge.name, asks=True))
+    common.await_ipv6(awaited, (*addresses, *item.addresses), world)
 
 
 def _announce(item: model.Veth, addresses: t.Sequence[model.Interface], world: World, back: bool = False) -> None:

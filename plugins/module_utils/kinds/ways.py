@@ -17,7 +17,7 @@ from ..kernel import state
 from ..world import World, metric_of, same_route, target_of, via_of
 
 # The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
-_SUBNET_METRIC = {4: None, 6: 256}
+_SUBNET_METRIC = {4: None, 6: state.SUBNET_METRIC[6]}
 _LINK_LOCAL: model.Network = ipaddress.ip_network("fe80::/64")
 
 
@@ -123,17 +123,21 @@ def uncover(
 def restore(
     owner: str, place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface], world: World
 ) -> list[operations.Operation]:
-    """The steps that add the routes to a link's own subnets that have been removed; notes them in the world."""
+    """The steps that add the routes to a link's own addresses and subnets that have been removed; notes them."""
     from .. import link_operations
 
+    again = _lost_with_addresses(place, there, wanted, world)
     lost = _lost_subnets(place, there, wanted, world)
     alone = [route for route in lost if route.to != _LINK_LOCAL]
     steps: list[operations.Operation] = [
         link_operations.RemoveRoute(place, entry.link, entry.route, entry.protocol)
         for entry in clear(owner, place, there.name, alone, alone, world)
     ]
+    steps += restore_local(place, there, wanted, world)
     for route, source in lost.items():
         world.put_route(place, there.name, route, state.BY_THE_KERNEL)
+        if route.to in again:
+            continue
         # each link has its own link-local route
         steps.append(
             link_operations.AddRoute(
@@ -141,6 +145,89 @@ def restore(
             )
         )
     return steps
+
+
+def restore_local(
+    place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface], world: World
+) -> list[operations.Operation]:
+    """The steps that bring the routes of a link in the table local back.
+
+    For IPv6, the kernel gives such a route of ours another metric than its own, and leaves it behind when the address
+    goes. So an IPv6 address, which nobody reaches any more, is taken away and given back.
+    """
+    from .. import link_operations
+
+    steps: list[operations.Operation] = []
+    kept = _staying(there, wanted)
+    for lost in world.lost_routes(place):
+        if lost.link != there.name or not _counts(lost, kept):
+            continue
+        if lost.to.version == 6 and lost.address is not None:
+            steps.append(link_operations.RenewAddress(place, there.name, lost.address))
+        else:
+            steps.append(link_operations.RestoreRoute(place, lost))
+    return steps
+
+
+def _counts(lost: state.LostRoute, kept: t.Sequence[model.Interface]) -> bool:
+    """Whether no other step brings a route back."""
+    return lost.address is None or lost.address in kept or lost.address.ip.is_link_local
+
+
+def _lost_with_addresses(
+    place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface], world: World
+) -> set[model.Network]:
+    """The IPv6 subnets whose routes the kernel adds, as an address is given back."""
+    kept = _staying(there, wanted)
+    mine = [lost for lost in world.lost_routes(place) if lost.link == there.name and _counts(lost, kept)]
+    return {lost.address.network for lost in mine if lost.address is not None and lost.to.version == 6}
+
+
+# ---- the rules of routing
+
+_LOCAL, _MAIN, _DEFAULT = 255, 254, 253
+# What the kernel makes with a namespace (fib_default_rules_init, fib6_rules_net_init).
+_RULES = tuple(
+    model.DefaultRule(version, priority, table)
+    for version, priority, table in (
+        *((4, 0, _LOCAL), (4, 32766, _MAIN), (4, 32767, _DEFAULT)),
+        *((6, 0, _LOCAL), (6, 32766, _MAIN)),
+    )
+)
+
+
+def missing_rules(place: model.Place, versions: t.Container[int], world: World) -> list[model.DefaultRule]:
+    """The rules that somebody has flushed. The one for the table main may be missed out by rules of somebody else."""
+    found: list[model.DefaultRule] = []
+    for version in (version for version in model.VERSIONS if version in versions):
+        rules = [rule for rule in world.lookups(place) if rule.version == version]
+        tables = {rule.table for rule in rules}
+        own = any(not rule.ours and rule.table not in (_LOCAL, _DEFAULT) for rule in rules)
+        gone = {_LOCAL} - tables | (set() if own else {_MAIN, _DEFAULT} - tables)
+        if gone and (rules or world.has_rules(place, version)):
+            found += [rule for rule in _RULES if rule.version == version and rule.table in gone]
+    return found
+
+
+def restore_rules(
+    owner: str, place: model.Place, versions: t.Container[int], world: World
+) -> list[operations.Operation]:
+    """The steps that add them again; tells the world. Raises Conflict where the namespace is not ours."""
+    ours = world.owns(place)
+    missing = missing_rules(place, model.VERSIONS if ours else versions, world)
+    if not missing:
+        return []
+    from .. import link_operations
+
+    if not ours:
+        commands = ["'%s'" % link_operations.default_rule_command(place, rule) for rule in missing]
+        raise model.Conflict(
+            "%s: in %s no rule leads to the routing table %s, so that it reaches nobody; add what is missing with %s."
+            % (owner, place, model.TABLES[missing[0].table], " and ".join(commands))
+        )
+    for rule in missing:
+        world.put_default_rule(place, rule)
+    return [link_operations.AddDefaultRule(place, rule) for rule in missing]
 
 
 def _lost_subnets(

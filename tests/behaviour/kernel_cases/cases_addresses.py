@@ -7,15 +7,23 @@
 from __future__ import annotations
 
 import socket
+import time
+from collections.abc import Callable
 
 from tools_for_cases import HOST, addresses_of, bridge, interface, ip, link_in, netns, refused, route, shell, veth_pair
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import decode, requests
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.stack import Stack
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BY_THE_KERNEL, RouteEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BY_THE_KERNEL, Awaited, RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.common import address_steps
+from ansible_collections.dockerless.network.plugins.module_utils.link_operations import (
+    AddDefaultRule,
+    RenewAddress,
+    RestoreRoute,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.marks import ROUTE_PROTOCOL
+from ansible_collections.dockerless.network.plugins.module_utils.model import DefaultRule, Place
 
 
 def test_an_address_of_each_family(host: Host) -> None:
@@ -62,6 +70,63 @@ def test_a_refused_address_says_why(host: Host) -> None:
     stack.write_sysctl("net/ipv6/conf/br0/disable_ipv6", "1")
     with refused("Cannot add address fd00::1/64 to link br0", "IPv6 is disabled on this device"):
         stack.add_address("br0", interface("fd00::1/64"))
+
+
+def test_what_the_kernel_makes_once_comes_back_the_same(host: Host) -> None:
+    """The routes of the table local for addresses of all sorts, and the rules of routing."""
+    stack, place = veth_pair(host, "web0", "web", "10.1.0.2/24"), Place(netns="web")
+    for address in ("10.1.0.3/24", "10.2.0.2/31", "10.3.0.2/32", "fd00:1::2/64"):
+        stack.add_address("eth0", interface(address))
+    shell("ip", "-n", "web", "address", "add", "10.4.0.1", "peer", "10.4.0.5/30", "dev", "eth0")
+
+    def shown() -> list[list[str]]:
+        words = ["-4 route show table all", "-6 route show table all", "-4 -d rule", "-6 -d rule", "-6 address show lo"]
+        return [sorted(shell("ip", "-n", "web", *word.split()).splitlines()) for word in words]
+
+    soon(lambda: sum("local fe80" in line for line in shown()[1]) == 1)
+    whole = shown()
+    with host.lock(1):
+        assert list(stack.lost_routes()) == []
+        assert [rule[:2] for rule in stack.lookups()] == [(4, 255), (4, 254), (4, 253), (6, 255), (6, 254)]
+    for version in ("-4", "-6"):
+        shell("ip", "-n", "web", version, "route", "flush", "table", "local")
+        shell("ip", "-n", "web", version, "rule", "flush")
+        shell("ip", "-n", "web", version, "rule", "delete", "priority", "0")
+    with host.lock(1):
+        assert (list(stack.lookups()), stack.has_rules(4), stack.has_rules(6)) == ([], True, True)
+        for version, priority, table in ((4, 0, 255), (4, 32766, 254), (4, 32767, 253), (6, 0, 255), (6, 32766, 254)):
+            AddDefaultRule(place, DefaultRule(version, priority, table)).apply(host)
+        for lost in stack.lost_routes():
+            again = lost.to.version == 6 and lost.address is not None
+            step = RenewAddress(place, lost.link, lost.address) if again else RestoreRoute(place, lost)
+            step.apply(host)
+    soon(lambda: shown() == whole)
+    with host.lock(1):
+        assert list(stack.lost_routes()) == []
+
+
+def test_a_bridge_that_is_awaited_answers_over_ipv6(host: Host) -> None:
+    """The kernel adds the routes of an address later, and notices a carrier when it has the time."""
+    stack, links = bridge(host), [(Place(netns="web"), "eth0"), (HOST, "web0"), (HOST, "br0", True)]
+    awaited = [Awaited(*link) for link in links]
+    stack.write_sysctl("net/ipv6/conf/br0/accept_dad", "0")
+    veth_pair(host, "web0", "web", "fd00:1::2/64", bridge="br0")
+    for unused in range(30):
+        stack.add_address("br0", interface("fd00:1::1/64"))
+        stack.set_link("br0", {"up": True})
+        host.wait_for_addresses(awaited)
+        found = shell("ip", "-6", "route", "show", "table", "local", "dev", "br0")
+        assert all(word in found for word in ("local fd00:1::1 ", "local fe80:", "multicast ff00::/8 ")), found
+        stack.set_link("br0", {"up": False})
+    host.wait_for_addresses([Awaited(HOST, "gone"), Awaited(Place(netns="gone"), "eth0")])
+
+
+def soon(condition: Callable[[], bool]) -> None:
+    """The kernel's own work takes its time."""
+    end = time.monotonic() + 3
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_an_address_goes_alone(host: Host) -> None:

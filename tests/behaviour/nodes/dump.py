@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 
 from lab.namespace import visit
@@ -31,6 +33,8 @@ _FOLDERS = (
 _THEIRS = {"/run/%s" % name for name in ("systemd", "udev", "log", "credentials", "user", "dbus", "NetworkManager")}
 # Files for mutual exclusion are never deleted, or the exclusion would not be mutual.
 _LOCKS = ("/run/xtables.lock", "/run/lock/dockerless.network.lock")
+_GLOBAL = re.compile(r"(?m)^\d+: (\S+)\s+inet6 (\S+) scope global(.*)$")
+_PATIENCE = 1.0
 OWN_CHAINS = "iptables' own chains"
 _TABLES = {"iptables": "/proc/net/ip_tables_names", "ip6tables": "/proc/net/ip6_tables_names"}
 
@@ -54,29 +58,51 @@ def dump() -> dict[str, str]:
 def network(netns: str = "") -> dict[str, str]:
     """Links, addresses, routes and sysctls of a namespace."""
     ip = ["ip", "-n", netns] if netns else ["ip"]
-    # The kernel takes its time to see a carrier, and to look for doubles of a link-local address that it gave itself.
-    routes = [
-        "".join(route for route in shown.splitlines(True) if not _LINK_LOCAL.search(route))
-        for shown in (output(*ip, f"-{version}", "route", "show", "table", "all") for version in (4, 6))
-    ]
-    found = {
-        "links": _CARRIER.sub("", _TIMERS.sub(r"\1", output(*ip, "-d", "-o", "link"))),
-        "addresses": "".join(
-            line for line in output(*ip, "-o", "address").splitlines(True) if "inet6 fe80:" not in line
-        ),
-        "routes": _EXPIRY.sub("", routes[0]),
-        "routes6": _EXPIRY.sub("", routes[1]),
-        "rules": output(*ip, "-4", "rule") + output(*ip, "-6", "rule"),
-    }
     if netns:
         fd = os.open(f"/run/netns/{netns}", os.O_RDONLY)
         try:
-            found["sysctls"] = "\n".join(visit(fd, lambda: list(sysctls(*_SYSCTLS_INSIDE))))
+            keys = visit(fd, lambda: list(sysctls(*_SYSCTLS_INSIDE)))
         finally:
             os.close(fd)
     else:
-        found["sysctls"] = "\n".join(sysctls("net"))
-    return found
+        keys = list(sysctls("net"))
+    addresses, shown = settled(ip, keys)
+    # The kernel takes its time to see a carrier, and to look for doubles of a link-local address that it gave itself.
+    routes = ["".join(route for route in text.splitlines(True) if not _LINK_LOCAL.search(route)) for text in shown]
+    return {
+        "links": _CARRIER.sub("", _TIMERS.sub(r"\1", output(*ip, "-d", "-o", "link"))),
+        "addresses": "".join(line for line in addresses.splitlines(True) if "inet6 fe80:" not in line),
+        "routes": _EXPIRY.sub("", routes[0]),
+        "routes6": _EXPIRY.sub("", routes[1]),
+        "rules": output(*ip, "-4", "rule") + output(*ip, "-6", "rule"),
+        "sysctls": "\n".join(keys),
+    }
+
+
+def settled(ip: list[str], keys: list[str]) -> tuple[str, list[str]]:
+    """Addresses, and the routes of IPv4 and IPv6, once the kernel has added those that come with addresses.
+
+    It leaves the routes of an IPv6 address to a work queue. A run waits until its packets arrive, but for the anycast
+    address of the subnet's routers (RFC 4291, 2.6.1) nobody waits.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        addresses = output(*ip, "-o", "address")
+        routes = [output(*ip, f"-{version}", "route", "show", "table", "all") for version in (4, 6)]
+        if time.monotonic() > deadline or all(route in routes[1] for route in awaited(addresses, keys)):
+            return addresses, routes
+        time.sleep(0.01)
+
+
+def awaited(addresses: str, keys: list[str]) -> Iterator[str]:
+    """The routes of the table local that IPv6 addresses have."""
+    for link, text, flags in _GLOBAL.findall(addresses):
+        if "tentative" in flags:
+            continue
+        own = ipaddress.ip_interface(text)
+        yield f"local {own.ip} dev {link} "
+        if f"net/ipv6/conf/{link}/forwarding = 1" in keys and own.network.prefixlen < 127:
+            yield f"anycast {own.network.network_address} dev {link} "
 
 
 def sysctls(*below: str) -> Iterator[str]:

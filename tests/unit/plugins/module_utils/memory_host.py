@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind, Outcome, Request, run
@@ -23,8 +23,11 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.sessio
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
+    Awaited,
     BridgeValues,
     Link,
+    Lookup,
+    LostRoute,
     NamespaceEntry,
     RouteEntry,
     VethEnd,
@@ -40,6 +43,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
     VERSIONS,
+    DefaultRule,
     Interface,
     Listener,
     Place,
@@ -69,6 +73,7 @@ SYSCTLS = {
     "net/ipv4/conf/all/accept_redirects": "1",
 }
 IPV6_MTU = 1280
+LOOKUPS = (*((4, 255), (4, 254), (4, 253)), *((6, 255), (6, 254)))
 LINK_SYSCTLS = {
     "net/ipv4/conf/%s/arp_ignore": "0",
     "net/ipv4/conf/%s/drop_gratuitous_arp": "0",
@@ -97,7 +102,7 @@ class Space:
         self.rules: list[SourceRule] = []
         self.rules_of_others: list[tuple[Any, int]] = []
         self.marked_tables: set[tuple[int, int]] = set()
-        self.ruleless: set[int] = set()  # IP versions in which somebody has flushed the rules
+        self.lookups = list(LOOKUPS)  # rules of routing that lead all packets to a table
         self.not_taken: set[Any] = set()  # addresses whose routes somebody has flushed in the table local
         self.sysctls = {**SYSCTLS, **{key % "default": value for key, value in LINK_SYSCTLS.items()}}
         self.processes: list[int] = []
@@ -291,6 +296,10 @@ class MemoryHost:
             for link in [link for link in other.links.values() if link.index == gone.details.peer_index]:
                 self.remove_link(other, link.name)
 
+    def wait_for_addresses(self, links: Iterable[Awaited]) -> None:
+        """What is in memory is ready; but there must be such links."""
+        assert all(item.link in self.space(item.place).links for item in links)
+
     def has_systemd(self) -> bool:
         return self.systemd
 
@@ -449,7 +458,8 @@ class MemoryHost:
                         for name, link in sorted(space.links.items())
                     },
                     "routes": sorted(map(str, (*space.routes, *space.flushed, *space.dead_ends))),
-                    "rules": sorted(map(str, space.rules)),
+                    "rules": sorted(map(str, (*space.rules, *space.lookups))),
+                    "not taken": sorted(map(str, space.not_taken)),
                     "sysctls": dict(sorted(space.sysctls.items())),
                 }
                 for place, space in spaces.items()
@@ -501,12 +511,31 @@ class MemoryStack:
     def rules_of_others(self) -> Sequence[tuple[Any, int]]:
         return list(self._space.rules_of_others)
 
-    def versions_by_main(self) -> set[int]:
-        return {4, 6} - self._space.ruleless
+    def lookups(self) -> Sequence[Lookup]:
+        ours = [Lookup(rule.source.version, rule.table, True) for rule in self._space.rules]
+        return [*(Lookup(*rule) for rule in self._space.lookups), *ours]
 
-    def taken(self) -> set[Any]:
-        own = {address.ip for link in self._space.links.values() for address in link.addresses}
-        return own - self._space.not_taken
+    def has_rules(self, version: int) -> bool:
+        return True
+
+    def add_default_rule(self, rule: DefaultRule) -> None:
+        self._host.step("add rule lookup %d" % rule.table)
+        self._space.lookups = [
+            known for known in LOOKUPS if known in {*self._space.lookups, (rule.version, rule.table)}
+        ]
+
+    def lost_routes(self) -> Sequence[LostRoute]:
+        return [
+            LostRoute(link.name, "local", ip_network(own.ip), own, own.ip if own.version == 4 else None)
+            for link in self._space.links.values()
+            for own in link.addresses
+            if own.ip in self._space.not_taken and link.up
+        ]
+
+    def restore_route(self, lost: LostRoute) -> None:
+        self._host.step("add route to %s" % lost.to)
+        assert lost.to.version == 4
+        self._space.not_taken.discard(lost.to.network_address)
 
     def marked_tables(self) -> set[tuple[int, int]]:
         return set(self._space.marked_tables)
@@ -624,6 +653,7 @@ class MemoryStack:
             raise KernelError("add address %s" % interface, "it is there")
         if interface.version == 6 and self.read_sysctl("net/ipv6/conf/%s/disable_ipv6" % link) == "1":
             raise KernelError("add address %s" % interface, "IPv6 is off")
+        self._space.not_taken.discard(interface.ip)
         # the kernel lists IPv4 first
         self._change(link, addresses=tuple(sorted((*there, interface), key=lambda address: address.version)))
 

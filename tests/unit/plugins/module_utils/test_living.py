@@ -220,13 +220,12 @@ def test_a_network_without_a_way_out_gives_no_default_route(host: MemoryHost) ->
 
 
 def test_rules_of_routing_and_a_table_local_that_somebody_has_flushed(host: MemoryHost) -> None:
-    """The kernel makes them once, and no run looks after them: that would be four questions more for each endpoint."""
-    host.space(WEB).ruleless.add(4)
+    host.space(WEB).lookups.remove((4, 254))
     host.space(WEB).not_taken.add(ip_address("fd00:20::2"))
 
     assert endpoint(host)["troubles"] == [
-        "no rule leads to its main routing table (IPv4); ip rule add lookup main does",
-        "its table local lacks fd00:20::2, so that it gets no packets; remove the address, and run again",
+        "no rule leads to the routing table main (IPv4)",
+        "its table local lacks fd00:20::2, so that it answers nobody there",
     ]
 
 

@@ -20,23 +20,38 @@ from ansible_collections.dockerless.network.plugins.module_utils import (
     unit_operations,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, UnitError
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Announcement, PortFlows
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
+    Announcement,
+    Awaited,
+    LostRoute,
+    PortFlows,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.sysctl import sysctl_name
 from ansible_collections.dockerless.network.plugins.module_utils.link_operations import (
     AddAddress,
     AddBridge,
+    AddDefaultRule,
     AddRoute,
     AddRule,
     AddVeth,
     Announce,
+    AwaitAddresses,
     DeleteLinks,
     RemoveAddress,
     RemoveRoute,
     RemoveRule,
+    RenewAddress,
+    RestoreRoute,
     SetLink,
     SetPort,
 )
-from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Place, Route, SourceRule
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    HOST,
+    DefaultRule,
+    Place,
+    Route,
+    SourceRule,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.namespace_operations import (
     AttachNamespace,
     CreateNamespace,
@@ -135,6 +150,27 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
         ),
         (AddAddress(WEB, "eth0", FOUR), ["ip -n web address add 10.20.0.2/24 dev eth0"]),
         (AddAddress(HOST, "br0", SIX), ["ip address add fd00:20::2/64 dev br0 nodad"]),
+        (AddAddress(WEB, "lo", ip_interface("::1/128")), ["ip -n web address add ::1/128 dev lo"]),
+        (
+            RenewAddress(WEB, "eth0", SIX),
+            [
+                "ip -n web address delete fd00:20::2/64 dev eth0",
+                "ip -n web address add fd00:20::2/64 dev eth0 nodad",
+            ],
+        ),
+        (
+            RestoreRoute(HOST, LostRoute("br0", "broadcast", ip_network("10.20.0.255/32"), FOUR, FOUR.ip)),
+            ["ip route append broadcast 10.20.0.255 dev br0 proto kernel table local scope link src 10.20.0.2"],
+        ),
+        (
+            RestoreRoute(WEB, LostRoute("eth0", "multicast", ip_network("ff00::/8"))),
+            ["ip -n web -6 route append multicast ff00::/8 dev eth0 proto kernel table local metric 256"],
+        ),
+        (
+            AddDefaultRule(PROCESS, DefaultRule(6, 32766, 254)),
+            ["nsenter --target 7 --net ip -6 rule add priority 32766 lookup main protocol kernel"],
+        ),
+        (AwaitAddresses((Awaited(WEB, "eth0"),)), []),
         (RemoveAddress(HOST, "br0", SIX), ["ip address delete fd00:20::2/64 dev br0"]),
         (AddRoute(WEB, "eth0", DEFAULT), ["ip -n web route add default via 10.20.0.1 dev eth0 proto 108"]),
         (
@@ -400,6 +436,16 @@ def test_units_with_the_same_verb_are_told_together_and_systemd_reloads_once() -
     assert DaemonReload().undo() == [DaemonReload()]
 
 
+def test_links_are_awaited_together_and_once() -> None:
+    one, two = AwaitAddresses((Awaited(WEB, "eth0"), Awaited(HOST, "br0", asks=True))), Announce(())
+
+    assert one.joined(AwaitAddresses((Awaited(HOST, "br0", asks=True), Awaited(PROCESS, "eth0")))) == AwaitAddresses(
+        (*one.links, Awaited(PROCESS, "eth0"))
+    )
+    assert one.joined(two) is None
+    assert (one.settles, one.undo()) == (-1, [])
+
+
 def test_units_that_do_not_start_are_named_with_where_their_own_words_are() -> None:
     class Host:
         def execute(self, argv: tuple[str, ...], text: str) -> None:
@@ -437,11 +483,13 @@ def test_every_operation_is_tested_here() -> None:
     assert {kind.__name__ for kind in known - {Operation}} == {
         "AddAddress",
         "AddBridge",
+        "AddDefaultRule",
         "AddRoute",
         "AddRule",
         "AddVeth",
         "Announce",
         "AttachNamespace",
+        "AwaitAddresses",
         "CreateNamespace",
         "DaemonReload",
         "DeleteLinks",
@@ -453,6 +501,8 @@ def test_every_operation_is_tested_here() -> None:
         "RemoveFile",
         "RemoveRoute",
         "RemoveRule",
+        "RenewAddress",
+        "RestoreRoute",
         "RunTool",
         "SetLink",
         "SetPort",

@@ -260,6 +260,22 @@ def test_an_endpoint_lives_in_a_namespace_of_its_own_name_in_another_or_in_that_
     ]
 
 
+def test_sysctls_of_an_endpoint_are_those_of_its_namespace_whatever_the_network() -> None:
+    present = compose(
+        [
+            network("blue", "10.20.0.0/24", endpoint("web", sysctls={"net.core.somaxconn": 512}), endpoint("db")),
+            network("six", "fd00::/64", endpoint("web", sysctls={"net.ipv4.ip_unprivileged_port_start": 0})),
+        ],
+        {},
+    )["present"]
+
+    found = {item["name"]: item.get("sysctls") for item in present["netns"]}
+    assert found == {
+        "web": {"net/core/somaxconn": "512", "net/ipv4/ip_unprivileged_port_start": "0"},
+        "db": None,
+    }
+
+
 def test_a_mac_address_is_given_or_follows_from_the_first_address() -> None:
     present = compose(
         [

@@ -130,6 +130,29 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             "network blue: endpoint web lives in a namespace by name or by pid, not both.",
         ),
         (
+            [blue(web(pid=7, sysctls={"net.ipv4.ip_forward": 1}))],
+            "network blue: endpoint web: sysctls are those of a namespace with a name, and this one is known by its"
+            " pid; give it a name with the module netns, and set netns to that.",
+        ),
+        (
+            [blue(web(sysctls={"kernel.panic": 1}))],
+            "network blue: endpoint web: sysctls: 'kernel.panic' is not a network key; write it like"
+            " net.ipv4.ip_forward, and with slashes in place of the dots when an interface's name has a dot.",
+        ),
+        (
+            [blue(web(sysctls={"net.core.somaxconn": 1})), red(endpoints=[web(sysctls={"net.core.somaxconn": 2})])],
+            "network red: endpoint web: sysctls: net/core/somaxconn is 2 there and 1 in another network, and both are"
+            " in namespace web; give it one value.",
+        ),
+        (
+            [blue(web(publish=["\uff18\uff10:80"]))],
+            "network blue: endpoint web: publish: '\uff18\uff10' is not a valid IP address; write it like 10.20.0.2 or"
+            " fd00:20::2.",
+        ),
+        (
+            [{"name": "blue", "subnets": ["::ffff:10.0.0.0/104"]}],
+            "network blue: addresses: ::ffff:10.0.0.1 stands for an IPv4 address; choose one that packets carry.",
+        ),
             [blue(web(), web())],
             "network blue: endpoint web is in the list twice; write it once, or give the other another name.",
         ),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -399,6 +400,26 @@ def test_a_name_that_means_another_namespace_is_a_conflict() -> None:
 def test_a_process_that_is_not_there_is_a_conflict(check_mode: bool) -> None:
     with pytest.raises(Conflict, match=r"^There is no process 7 on this host; give the PID of one that runs\.$"):
         once(host_with(), web(pid=7), check_mode=check_mode)
+
+
+def test_a_loopback_whose_routes_somebody_has_flushed() -> None:
+    """Together with the rules of routing: nothing inside reaches itself, until the next run."""
+    host = host_with(web())
+    for address in ("127.0.0.1/8", "::1/128"):
+        host.stack(WEB).add_address("lo", ip_interface(address))
+    wanted = host.snapshot()
+    host.space(WEB).not_taken.update((ip_address("127.0.0.1"), ip_address("::1")))
+    host.space(WEB).lookups.clear()
+
+    outcome = converge(host, web())
+
+    assert outcome.commands[5:] == (
+        "ip -n web route append local 127.0.0.1 dev lo proto kernel table local scope host src 127.0.0.1",
+        "ip -n web address delete ::1/128 dev lo",
+        "ip -n web address add ::1/128 dev lo",
+        "ip -n web -6 route delete ::1/128 dev lo proto kernel metric 256",
+    )
+    assert host.snapshot() == wanted
 
 
 # ---- what is of others

@@ -394,6 +394,21 @@ def flushed(*subnets: str) -> Callable[[MemoryHost], None]:
     return flush
 
 
+def without_rules(*gone: tuple[int, int]) -> Callable[[MemoryHost], None]:
+    """What `ip rule delete` does, by IP version and table."""
+
+    def change(host: MemoryHost) -> None:
+        space = host.space(WEB)
+        space.lookups = [rule for rule in space.lookups if rule not in gone]
+
+    return change
+
+
+def not_taken(address: str) -> Callable[[MemoryHost], None]:
+    """What `ip route flush table local` does, for one address."""
+    return lambda host: host.space(WEB).not_taken.add(ip_address(address))
+
+
 def dead_end(host: MemoryHost) -> None:
     """`ip route replace blackhole default`."""
     no_routes(4)(host)
@@ -433,6 +448,11 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "ipv6-default-by-another-link": by_hand("2001:db8::1", "wg0"),
     "dead-end": dead_end,
     "flushed": flushed("10.20.0.0/24"),
+    "rules": lambda host: host.space(WEB).lookups.clear(),
+    "rules-but-local": without_rules((4, 254), (4, 253)),
+    "ipv6-rules": without_rules((6, 254)),
+    "not-taken": not_taken("10.20.0.2"),
+    "ipv6-not-taken": not_taken("fd00:20::2"),
     "ipv6-on-port": sysctl(HOST, "net/ipv6/conf/v-blue-web/disable_ipv6", "0"),
     "accept_ra": sysctl(WEB, "net/ipv6/conf/eth0/accept_ra", "1"),
     "ipv6-off": sysctl(WEB, "net/ipv6/conf/eth0/disable_ipv6", "1"),
@@ -469,6 +489,86 @@ def test_what_somebody_changed_by_hand_is_repaired_and_told(drift: Callable[[Mem
     assert host.snapshot() == wanted
     assert outcome.changed
     assert outcome.before != outcome.after
+
+
+def test_rules_of_routing_and_routes_of_the_table_local_come_back_as_the_kernel_makes_them() -> None:
+    """No route by a gateway is taken before the rules are there. For IPv6, only the kernel can make such a route."""
+    host = host_with(web())
+    host.space(WEB).lookups.clear()
+    for address in ("10.20.0.2", "fd00:20::2"):
+        not_taken(address)(host)
+    no_routes(4)(host)
+
+    assert converge(host, web()).commands == (
+        "ip -n web rule add priority 0 lookup local protocol kernel",
+        "ip -n web rule add priority 32766 lookup main protocol kernel",
+        "ip -n web rule add priority 32767 lookup default protocol kernel",
+        "ip -n web -6 rule add priority 0 lookup local protocol kernel",
+        "ip -n web -6 rule add priority 32766 lookup main protocol kernel",
+        "ip -n web route append local 10.20.0.2 dev eth0 proto kernel table local scope host src 10.20.0.2",
+        "ip -n web address delete fd00:20::2/64 dev eth0",
+        "ip -n web address add fd00:20::2/64 dev eth0 nodad",
+        "ip -n web route replace default via 10.20.0.1 dev eth0 proto 108",
+        "ip netns exec web arping -q -U -c 1 -I eth0 10.20.0.2 || true",
+    )
+
+
+def test_a_new_end_in_a_namespace_whose_rules_somebody_has_flushed() -> None:
+    host = host_with(web())
+    wanted = host.snapshot()
+    host.remove_link(host.host, "v-blue-web")
+    host.space(WEB).lookups.clear()
+
+    assert converge(host, web()).changed
+    assert host.snapshot() == wanted
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("there", [True, False], ids=["there", "new"])
+def test_flushed_rules_are_refused_with_the_commands_where_the_namespace_is_theirs(
+    there: bool, check_mode: bool
+) -> None:
+    host = host_with(*([web()] if there else []))
+    host.change_link(WEB, "lo", group=0)
+    without_rules((4, 254), (4, 253))(host)
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web(), check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "veth v-blue-web: in namespace web no rule leads to the routing table main, so that it reaches nobody; add what"
+        " is missing with 'ip -n web rule add priority 32766 lookup main protocol kernel' and"
+        " 'ip -n web rule add priority 32767 lookup default protocol kernel'."
+    )
+
+
+def test_who_has_rules_instead_of_the_one_for_the_table_main_keeps_them() -> None:
+    """Such as a VPN, from which nothing shall ever leave by another way."""
+    host = host_with(web())
+    without_rules((4, 254), (4, 253))(host)
+    host.space(WEB).lookups.append((4, 51820))
+
+    assert not converge(host, web()).changed
+
+
+def test_a_route_of_the_table_local_is_ours_where_the_namespace_is_not() -> None:
+    host = host_with(web())
+    host.change_link(WEB, "lo", group=0)
+    wanted = host.snapshot()
+    not_taken("10.20.0.2")(host)
+
+    assert converge(host, web()).changed
+    assert host.snapshot() == wanted
+
+
+def test_an_address_that_is_about_to_go_is_not_repaired() -> None:
+    host = host_with(web())
+    not_taken("fd00:20::2")(host)
+    not_taken("10.20.0.2")(host)
+
+    commands = converge(host, web({"addresses": ["10.20.0.3/24"], "gateways": ["10.20.0.1"]})).commands
+
+    assert not any("table local" in command or "add fd00" in command for command in commands)
 
 
 def test_who_takes_all_ipv6_routes_takes_those_of_neighbours_too() -> None:
@@ -598,6 +698,18 @@ def test_the_route_to_the_subnet_of_a_bridge_is_restored() -> None:
     outcome = converge(host, wanted)
 
     assert outcome.commands == ("ip route add 10.20.0.0/24 dev br-blue proto kernel src 10.20.0.1",)
+
+
+def test_the_addresses_of_a_bridge_are_taken_again() -> None:
+    wanted = bridge(addresses=["10.20.0.1/24", "fd00:20::1/64"])
+    host = host_with(wanted)
+    host.host.not_taken.update((ip_address("10.20.0.1"), ip_address("fd00:20::1")))
+
+    assert converge(host, wanted).commands == (
+        "ip route append local 10.20.0.1 dev br-blue proto kernel table local scope host src 10.20.0.1",
+        "ip address delete fd00:20::1/64 dev br-blue",
+        "ip address add fd00:20::1/64 dev br-blue nodad",
+    )
 
 
 def test_routes_of_others_stay() -> None:
