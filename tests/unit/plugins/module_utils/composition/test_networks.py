@@ -153,6 +153,7 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             [{"name": "blue", "subnets": ["::ffff:10.0.0.0/104"]}],
             "network blue: addresses: ::ffff:10.0.0.1 stands for an IPv4 address; choose one that packets carry.",
         ),
+        (
             [blue(web(), web())],
             "network blue: endpoint web is in the list twice; write it once, or give the other another name.",
         ),
