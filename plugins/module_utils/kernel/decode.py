@@ -18,7 +18,7 @@ from ..marks import ROUTE_PROTOCOL, RULE_PRIORITY
 from . import netlink
 from .state import BridgeValues, Link, Lookup, LostRoute, RouteEntry, VethEnd
 
-IFF_UP = 1
+IFF_UP, _IFF_RUNNING = 0x1, 0x40
 RT_TABLE_MAIN = 254
 RT_TABLE_COMPAT = 252  # a number that is too large for the header
 RT_TABLE_LOCAL = 255
@@ -130,6 +130,7 @@ def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[
         mac_address=values.get(_IFLA_ADDRESS, b"").hex(":"),
         mtu=_number(values, _IFLA_MTU),
         up=bool(flags & IFF_UP),
+        running=bool(flags & _IFF_RUNNING),
         group=group,
         alias=_text(values.get(_IFLA_IFALIAS, b"")),
         master=master,
@@ -291,7 +292,7 @@ def lost(
     address_messages: t.Iterable[bytes], route_messages: t.Iterable[bytes], links: t.Iterable[Link]
 ) -> list[LostRoute]:
     """The routes that the table local lacks, from the dumps of RTM_GETADDR and RTM_GETROUTE."""
-    up = {link.index: link.name for link in links if link.up and not link.master}
+    up = {link.index: link for link in links if link.up and not link.master}
     local = [message for message in route_messages if message[4] == RT_TABLE_LOCAL]
     if _is_whole(address_messages, local, up):
         return []
@@ -311,9 +312,10 @@ def lost(
         subnet = _interface(values.get(_IFA_ADDRESS, packed), prefix_length).network  # of the far end, if there is one
         for kind, to in _kept_for(own, subnet):
             key = (kind, to.prefixlen, index, to.network_address.packed)
-            if key not in there and key not in found:
+            # groups come when the link begins to run (addrconf_notify)
+            if key not in there and key not in found and (kind != RTN_MULTICAST or up[index].running):
                 address = None if kind == RTN_MULTICAST else own
-                found[key] = LostRoute(up[index], _LOCAL_KINDS[kind], to, address, source)
+                found[key] = LostRoute(up[index].name, _LOCAL_KINDS[kind], to, address, source)
     return list(found.values())
 
 

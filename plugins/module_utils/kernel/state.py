@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import field
 
 from .. import model
 from ..records import dataclass
@@ -53,6 +54,8 @@ class Link:
     hairpin: bool = False
     addresses: tuple[model.Interface, ...] = ()
     details: VethEnd | BridgeValues | None = None  # values that only links of this kind have
+    # Whether it is operational (RFC 2863); a bridge without a port that is up is not.
+    running: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
