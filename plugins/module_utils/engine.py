@@ -274,7 +274,7 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[operations.Operation], 
         rules = [*others.first, *rules, *others.last]
         plan.before.update(others.before)
         plan.after.update(others.after)
-    return rules, late
+    return world.firewall.in_turn(rules, is_first=True), world.firewall.in_turn(late)
 
 
 def _doubt(requests: t.Sequence[AnyRequest], world: World) -> None:
@@ -410,6 +410,8 @@ def _apply(steps: t.Sequence[operations.Operation], world: World) -> None:
     for step in steps:
         try:
             step.apply(world.host)
+        except backend.Outdated:
+            raise  # by a step that comes before all others
         except (HostError, backend.FirewallError, OSError) as error:
             raise StepFailed(_undo(done, step, error, world)) from error
         done.append(step)

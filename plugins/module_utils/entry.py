@@ -30,6 +30,8 @@ _Item = t.TypeVar("_Item")
 _FAILURES = (model.InvalidRequest, model.Conflict, StepFailed, HostError, backend.FirewallError, OSError)
 
 _LOCK_SECONDS = 120
+# How often a run is planned, if the rules change after they have been read.
+_PLANS = 5
 _NOT_FOUND = 127
 _PACKAGES = {"firewall-cmd": "firewalld"}
 
@@ -239,8 +241,15 @@ def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
     """Act on the host, under its lock."""
     require_privileges()
     with _host(runner(module)) as host, host.lock(_LOCK_SECONDS, str(module._name)):
-        session = FirewallSession(host.netfilter(), module.params.get("backend") or "auto")
-        return act(World(host, session, module.check_mode))
+        for unused in range(_PLANS - 1):
+            with contextlib.suppress(backend.Outdated):
+                return act(_world(module, host))
+        return act(_world(module, host))
+
+
+def _world(module: AnsibleModule, host: Host) -> World:
+    session = FirewallSession(host.netfilter(), module.params.get("backend") or "auto")
+    return World(host, session, module.check_mode)
 
 
 def _host(tool: Runner) -> Host:

@@ -47,6 +47,8 @@ class Operation:
     settles = 0
     # Whether it may be half done when it fails, so that it must be undone as well.
     halves = False
+    # Whether it writes rules by iptables, which a firewalld that loads its own does not survive.
+    by_iptables = False
 
     def commands(self) -> list[str]:
         """The commands that a person would type for it."""
@@ -141,6 +143,11 @@ class LoadRules(Operation):
     argv: tuple[str, ...]
     text: str
     reverse: str = ""  # the text that undoes it
+
+    @property
+    def by_iptables(self) -> bool:  # type: ignore[override]
+        """Whether the command is an iptables-restore of any family and variant."""
+        return self.argv[0].endswith("-restore")
 
     def commands(self) -> list[str]:
         return [here_document(shlex.join(self.argv), self.text)]

@@ -329,6 +329,11 @@ options:
     description: Messages name the variables of the role in the place of the options of the module. The role sets it.
     type: bool
     default: false
+  warn:
+    description: Whether to warn of a network that O(state=absent) does not find. The role turns it off behind the other
+      modules, when these have removed what it names.
+    type: bool
+    default: true
   pools:
     description:
       - The ranges from which networks without subnets get one. An empty list stands for Docker's default pools,

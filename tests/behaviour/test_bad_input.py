@@ -487,6 +487,26 @@ def test_the_steps_of_the_role_warn_of_the_same(host: Host, fleet: Fleet) -> Non
     assert {text for text in warned[True, True] if not text.startswith("Check mode assumes")} == expected
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("steps", [False, True])
+def test_typing_errors_in_names_are_told(host: Host, fleet: Fleet, steps: bool) -> None:
+    """A variable that the role does not have, and a network to remove that is not there; nothing else is told."""
+    networks = [{"name": "blue", "subnets": ["10.50.0.0/24"]}, {"name": "red", "subnets": ["10.51.0.0/24"]}]
+
+    def told(names: list[Options], **variables: Any) -> str:
+        play = fleet.role(names, step_by_step=steps, **variables)
+        return " ".join(fleet.play([play], hosts=host.name).must().output.split())
+
+    assert "bridge_network_prun, and ignores it; did you mean bridge_network_prune?" in told(networks, prun="project")
+    gone = told([{"name": "blue"}, {"name": "reed"}], state="absent")
+    text = "Network reed of project default is not there, so it cannot be removed; is one of these meant: red?"
+    assert gone.count(text) == 1 and gone.count("is not there") == 1
+    assert "ignores it" not in gone
+    assert host.run("ls /sys/class/net | grep ^br-").split() == ["br-red"]
+    for unused in range(2):  # whoever removes all of it twice is right
+        assert "WARNING" not in told([{"name": "red"}], state="absent")
+
+
 def warnings_of(result: TaskResult) -> list[str]:
     """As ansible-core spelled them before and since 2.19."""
     return [str(w["msg"] if isinstance(w, dict) else w) for w in result.result.get("warnings", ())]

@@ -305,7 +305,7 @@ def test_firewalld_and_our_network_work_side_by_side(firewalld: Host) -> None:
     before = zones(firewalld)
     first = firewalld.converge()
     assert first.warnings == ""
-    assert f"firewall-cmd --zone=trusted --add-interface={BRIDGE}" in first.commands
+    assert f"firewall-cmd --zone=trusted --change-interface={BRIDGE}" in first.commands
     firewalld.works()
     firewalld.stays_closed()
     assert firewalld.foreign == []

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fleet import Fleet, ModuleResult, eventually
@@ -97,11 +99,16 @@ class Beside(Site):
 
     backend = "nftables"
 
-    def converge(self) -> ModuleResult:
-        """A quick equivalent of the role, with a client and a server in two endpoints."""
-        options = {"networks": NETWORKS, "backend": self.backend, "forward_policy": "auto", "boot": "auto"}
+    def bring(self, networks: list[dict[str, Any]]) -> ModuleResult:
+        """A quick equivalent of the role."""
+        options = {"networks": networks, "backend": self.backend, "forward_policy": "auto", "boot": "auto"}
         done = self.fleet.module(HOST, "bridge_network", **options)
         assert not done.failed, done.msg
+        return done
+
+    def converge(self) -> ModuleResult:
+        """The same, with a client and a server in two endpoints."""
+        done = self.bring(NETWORKS)
         self.serve()
         lan = self.fleet.lan(HOST, 4)
         self.fleet.lab.run("neighbour", f"ip route replace 10.20.0.0/24 via {lan}")
@@ -191,6 +198,29 @@ def test_firewalld_empties_iptables(host: Beside) -> None:
     host.run(FIREWALLD % "")
     host.converge()
     host.lives_through("firewall-cmd --reload", "systemctl restart firewalld && firewall-cmd --state", closes=True)
+
+
+def test_a_run_in_the_middle_of_a_reload_of_firewalld(host: Beside) -> None:
+    """Each run has rules of iptables to write. firewalld, whose own iptables they would trip, does not panic."""
+    needs("firewalld", "dbus-daemon")
+    host.backend = "iptables"
+    host.run(FIREWALLD % "")
+    host.converge()
+    green = {"name": "green", "subnets": ["10.22.0.0/24"]}
+    written = 0
+    for command in ("firewall-cmd --reload", "systemctl restart firewalld") * 3:
+        manager = host.fleet.lab.popen(HOST, ["/bin/sh", "-c", command], stdout=subprocess.DEVNULL)
+        while manager.poll() is None:
+            done = host.bring([*NETWORKS, {**green, "icc": written % 2 == 0}])
+            written += "iptables-restore" in str(done.commands)
+        assert manager.returncode == 0, command
+        assert host.run("firewall-cmd --state 2>&1; firewall-cmd --query-panic 2>&1", check=False) == "running\nno\n"
+    assert written >= 6
+    host.run("while [ -n \"$(systemctl list-jobs --no-legend 'dockerless-*')\" ]; do sleep 0.05; done")
+    host.fleet.module(HOST, "bridge_network", networks=[green], state="absent", backend=host.backend)
+    host.converge()
+    host.fleet.all_open([host.fleet.place("neighbour").question(host.fleet.lan(HOST, 4), 8081)])
+    host.is_converged()
 
 
 @pytest.mark.parametrize("backend", ["nftables", "iptables"])

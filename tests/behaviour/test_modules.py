@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -481,6 +482,17 @@ def test_sysctls_of_an_endpoint(host: Host) -> None:
 
 
 @pytest.mark.once
+def test_sysctls_of_an_endpoint_step_by_step(host: Host) -> None:
+    """The step that makes the namespace comes before the one that makes its link."""
+    keys = {"net.ipv4.ip_unprivileged_port_start": 80, "net.ipv4.conf.eth0.arp_ignore": 1}
+    networks = [{**NETWORK[0], "endpoints": [{"name": "web", "sysctls": keys}]}]
+    play = host.fleet.role(networks, step_by_step=True)
+    host.fleet.play([play], hosts=host.name).must()
+    assert host.run("ip netns exec web sysctl -n " + " ".join(keys)).split() == ["80", "1"]
+    assert host.fleet.play([play], hosts=host.name).must().changed == []
+
+
+@pytest.mark.once
 def test_a_route_for_groups_that_somebody_deletes(host: Host) -> None:
     """Without it, an endpoint hears no neighbour who asks for it over IPv6."""
     host.do("bridge_network", networks=NETWORK)
@@ -683,19 +695,20 @@ class TestForeign:
 class TestWithoutBridge:
     """A namespace that a veth pair leads to, with no bridge: routed."""
 
+    ROUTED: ClassVar[Options] = {
+        "name": "v-lab0",
+        "addresses": ["10.60.0.1/30", "fd00:60::1/126"],
+        "peer": {
+            "netns": "lab0",
+            "addresses": ["10.60.0.2/30", "fd00:60::2/126"],
+            "gateways": ["10.60.0.1", "fd00:60::1"],
+        },
+    }
+
     @pytest.fixture
     def lab0(self, host: Host) -> Host:
         host.do("netns", name="lab0")
-        host.do(
-            "veth",
-            name="v-lab0",
-            addresses=["10.60.0.1/30", "fd00:60::1/126"],
-            peer={
-                "netns": "lab0",
-                "addresses": ["10.60.0.2/30", "fd00:60::2/126"],
-                "gateways": ["10.60.0.1", "fd00:60::1"],
-            },
-        )
+        host.do("veth", **self.ROUTED)
         host.do("sysctl_forward", ipv6=True)
         host.do(
             "nat_masquerade",
@@ -715,6 +728,21 @@ class TestWithoutBridge:
         lab0.place().serve("host", 7777)
         assert lab0.place().ask("10.60.0.2", 80).seen == "10.60.0.1"
         assert lab0.place("lab0").ask("fd00:60::1", 7777).seen == "fd00:60::2"
+
+    def test_asked_at_once_over_ipv6(self, lab0: Host) -> None:
+        """A host that forwards asks for neighbours from its link-local address, which must not be on trial then."""
+        lab0.place("lab0").serve("lab0", 80)
+        neighbour = lab0.fleet.place("neighbour")
+        neighbour.run(f"ip -6 route replace fd00:60::/126 via {lab0.fleet.lan(lab0.name, 6)}")
+        took = []
+        for unused in range(3):
+            lab0.do("veth", name="v-lab0", state="absent")
+            lab0.do("veth", **self.ROUTED)
+            begin = time.monotonic()
+            assert neighbour.ask("fd00:60::2", 80).label == "lab0"
+            took.append(time.monotonic() - begin)
+        neighbour.run("ip -6 route delete fd00:60::/126")
+        assert min(took) < 0.7, took  # a client of TCP asks again after a second
 
     def test_published(self, lab0: Host) -> None:
         """The interface that leads there is found by its subnet."""
@@ -1292,6 +1320,51 @@ class TestBridgeFirewall:
         inner.fleet.all_closed(to[:1])
         inner.do("bridge_firewall", bridge="br-t", icc=True)
         inner.fleet.all_open(to[:1])
+
+
+def test_names_of_endpoints_where_addresses_are_wanted(host: Host) -> None:
+    """In ``allow``, ``allowed_sources`` and ``routes``, in both families: what the name means passes, and no more."""
+
+    def networks(friend: str) -> list[Options]:
+        port = {"host_port": 8080, "container_port": 80, "allowed_sources": [friend]}
+        ways = [{"to": "10.99.0.0/24", "via": "web"}, {"to": "fd00:99::/64", "via": "web"}]
+        blue = {
+            "name": "blue",
+            "subnets": ["10.50.0.0/24", "fd00:50::/64"],
+            "allow": [{"from": friend, "to": "web", "protocol": "tcp", "port": 81}],
+            "endpoints": [
+                {"name": "web", "addresses": ["10.50.0.2", "fd00:50::2"], "publish": [port]},
+                {"name": "db", "routes": ways},
+            ],
+        }
+        red = {
+            "name": "red",
+            "subnets": ["10.51.0.0/24", "fd00:51::/64"],
+            "endpoints": [{"name": "r1"}, {"name": "r2"}],
+        }
+        return [blue, red]
+
+    fleet = host.fleet
+    lans = [fleet.lan(host.name, version) for version in (4, 6)]
+
+    def asked(name: str) -> list[Question]:
+        place = host.place(name)
+        published = [place.question(lan, 8080) for lan in lans]
+        return published + [place.question(to, 81) for to in ("10.50.0.2", "fd00:50::2")]
+
+    assert host.do("bridge_network", networks=networks("r1")).changed
+    host.place("web").serve("web", 80, 81)
+    host.run("ip -n web address add 10.99.0.1/32 dev lo; ip -n web address add fd00:99::1/128 dev lo")
+    others = [fleet.place("neighbour").question(lan, 8080) for lan in lans]
+    behind = [host.place("db").question(to, 80) for to in ("10.99.0.1", "fd00:99::1")]
+    fleet.all_open([*asked("r1"), *behind])
+    fleet.all_closed([*asked("r2"), *others])
+    fleet.all_closed([host.place("r1").question(to, 80) for to in ("10.50.0.2", "fd00:50::2")])
+
+    assert host.do("bridge_network", networks=networks("r2.red")).changed
+    fleet.all_open(asked("r2"))
+    fleet.all_closed([*asked("r1"), *others])
+    assert not host.do("bridge_network", networks=networks("r2")).changed
 
 
 class TestEndpointsThatMove:

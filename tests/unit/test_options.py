@@ -27,6 +27,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice
 from ansible_collections.dockerless.network.plugins.module_utils.info import INFO
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.path.entry import ARGUMENTS as path_options
+from ansible_collections.dockerless.network.plugins.plugin_utils import role_variables
 
 Options = dict[str, dict[str, Any]]
 
@@ -34,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "bridge_network"
 PREFIX = "bridge_network_"
 # What the role alone knows: the modules cannot refuse it, so Ansible must.
-OF_THE_MODULE = {"everything", "rest", "for_role"}  # for the playbook purge, and for the role itself
+OF_THE_MODULE = role_variables.NOT_OF_THE_ROLE  # for the playbook purge, and for the role itself
 NETWORKS = PREFIX + "networks"
 OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.

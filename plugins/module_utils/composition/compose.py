@@ -61,7 +61,9 @@ def compose(
     warnings += _Beside(wanted, report, goes, around).stranded(present)
     asker = model.EVERYBODY if scope.everything else scope.asker
     (present if forwarding else absent).sysctl_forward.append(forwarding or model.Forwarding(asked_by=asker))
-    return Composition(present, absent, (*_left_alone(names, report, scope), *warnings))
+    return Composition(
+        present, absent, (*_left_alone(names, report, scope), *_unknown(names, report, scope), *warnings)
+    )
 
 
 def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
@@ -87,6 +89,25 @@ def _left_alone(names: t.Collection[str], report: HostReport, scope: Scope) -> t
         name, project = marks.name_of(network.network), marks.project_of(network.network)
         if name in names and project != scope.project:
             yield "Network %s belongs to project %s, not to project %s, and stays." % (name, project, scope.project)
+
+
+def _unknown(names: t.Iterable[str], report: HostReport, scope: Scope) -> t.Iterator[str]:
+    """Warnings about networks to remove that are not there, as after a typing error.
+
+    A second removal is no mistake. So nothing is said where the project has no other network that could be meant.
+    """
+    if scope.state != "absent" or not scope.warns:
+        return
+    labels = {network.network for network in report.networks} | {item.network for item in report.namespaces}
+    there = sorted(marks.name_of(noted) for noted in labels if marks.project_of(noted) == scope.project)
+    known = {marks.name_of(noted) for noted in labels}
+    others = [name for name in there if name and name not in names]
+    for name in sorted(set(names) - known) if others else ():
+        yield "Network %s of project %s is not there, so it cannot be removed; is one of these meant: %s?" % (
+            name,
+            scope.project,
+            model.enumerate_few(others),
+        )
 
 
 def _plan_present(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes, around: Surroundings) -> Objects:

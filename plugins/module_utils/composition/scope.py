@@ -32,6 +32,7 @@ class Scope:
     forward_policy: str = "auto"
     rest: bool = False  # only objects of kinds without a module
     service_removal: str = "restart"  # what to do with a unit that leaves its endpoint
+    warns: bool = True  # of networks to remove that are not there
     pools: tuple[Pool, ...] = ()  # from which networks get subnets; empty: those of Docker
 
     @property
@@ -75,7 +76,8 @@ def read_scope(options: arguments.Options) -> Scope:
     removal = read_options("", arguments.SERVICE_REMOVAL, {"service_removal": options.get("service_removal")})[
         "service_removal"
     ]
-    return Scope(project, prune, state or "present", everything, policy, rest, removal or "restart", pools)
+    warns = options.get("warn") is not False and not rest
+    return Scope(project, prune, state or "present", everything, policy, rest, removal or "restart", warns, pools)
 
 
 def _read_pools(value: object) -> tuple[Pool, ...]:

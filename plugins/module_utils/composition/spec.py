@@ -63,6 +63,7 @@ ARGUMENTS: Arguments = {
     "everything": {"type": "bool", "default": False},
     "rest": {"type": "bool", "default": False},
     "for_role": {"type": "bool", "default": False},
+    "warn": {"type": "bool", "default": True},
     "pools": {"type": "raw", "options": POOL, "default": []},
     "prune": {"type": "str", "choices": [LISTED, PROJECT, NONE], "default": LISTED},
     "forward_policy": {"type": "str", "choices": list(model.FORWARD_POLICIES), "default": "auto"},

@@ -26,6 +26,10 @@ class NoPacketFilter(FirewallError):
     """The host has no packet filter, so it cannot have rules of ours."""
 
 
+class Outdated(FirewallError):
+    """The rules are no longer those that the plan was made for. Nothing has been changed, so a new plan can be made."""
+
+
 class Trouble(t.NamedTuple):
     """Why a back-end cannot work, in one sentence."""
 

@@ -100,6 +100,10 @@ class FirewallSession:
         """Choose the back-end and read the rules; FirewallError if no back-end works."""
         if self._chosen is not None:
             return
+        if self._netfilter.has_firewalld():
+            from .coexist.turn import settled
+
+            settled(self._netfilter)
         backend = self._choose()
         chosen = self._load(backend)
         self._others = [other for other in map(self._load, self._left_behind(backend)) if other.raw]
@@ -279,6 +283,20 @@ class FirewallSession:
 
             steps.append(operations.ForgetFlows(tuple(self.stale)))
         return steps, source.backend.plan(source.backend.expected(first), desired) if first != desired else []
+
+    def in_turn(self, steps: list[operations.Operation], is_first: bool = False) -> list[operations.Operation]:
+        """Steps that write rules, after a wait for firewalld if that runs here and some of them write by iptables.
+
+        If they come first, they raise Outdated for rules that have changed since they were read.
+        """
+        if not any(step.by_iptables for step in steps) or not self._netfilter.has_firewalld():
+            return steps
+        from .coexist.turn import AwaitFirewalld
+
+        return [AwaitFirewalld(self._is_current if is_first else None), *steps]
+
+    def _is_current(self) -> bool:
+        return all(source.backend.state(source.backend.read()) == source.state for source in self._sources)
 
     def snapshot(self, links: t.Iterable[Link]) -> list[Snapshot]:
         """The wanted rules as files."""

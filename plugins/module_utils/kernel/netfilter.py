@@ -16,6 +16,7 @@ Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 # iptables-legacy itself would make the kernel load the tables that it lists.
 _LEGACY_TABLES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 _IPV6 = "/proc/sys/net/ipv6"
+_RUNNING_UNITS = "/run/systemd/units"
 
 
 class Netfilter:
@@ -32,6 +33,13 @@ class Netfilter:
     def has_ipv6(self) -> bool:
         """Whether the kernel has IPv6 at all."""
         return os.path.isdir(_IPV6)
+
+    def has_firewalld(self) -> bool:
+        """Whether systemd runs firewalld here, or starts or stops it at present.
+
+        systemd keeps such a link, which leads nowhere, for each unit from its start to the end of its stop.
+        """
+        return "invocation:firewalld.service" in self.files_in(_RUNNING_UNITS)
 
     def read_file(self, path: str) -> str | None:
         """The text of a file of another firewall, None when it cannot be read."""

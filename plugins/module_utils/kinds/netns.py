@@ -239,9 +239,15 @@ def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -
 
 
 def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> list[operations.Operation]:
-    """Keys of a link that is still to be made come last, as that link does."""
+    """Keys of a link that is still to be made come last, as that link does. Raises Conflict if nothing makes it."""
     links = world.links(place)
     late = [pair for pair in item.sysctls if link_of(pair[0]) and link_of(pair[0]) not in ("lo", *links)]
+    for key, unused in late:
+        if world.claims.routes.isdisjoint((there, link_of(key)) for there in (place, model.Place(netns=item.name))):
+            raise model.Conflict(
+                "Namespace %s: the sysctl %s belongs to interface %s, which is not there; make the interface first."
+                % (item.name, sysctl_name(key), link_of(key))
+            )
     world.afterwards += common.new_sysctls(place, late) if late else []
     return common.sysctl_steps(place, [pair for pair in item.sysctls if pair not in late], world)
 

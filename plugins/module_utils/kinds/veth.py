@@ -415,7 +415,9 @@ def _host_sysctls(item: model.Veth, ipv6: bool) -> list[tuple[str, str]]:
     conf = "net/ipv6/conf/%s/" % item.name
     if item.bridge is not None:
         return [(conf + "disable_ipv6", "1")]  # a port has no IP address of its own
-    return [(conf + "disable_ipv6", "0"), (conf + "accept_ra", "0")]  # the peer could send router advertisements
+    # The peer could send router advertisements. As on a bridge, duplicate address detection would keep the link-local
+    # address unusable for two seconds, and a host that forwards asks for neighbours from no other.
+    return [(conf + "disable_ipv6", "0"), (conf + "accept_ra", "0"), (conf + "accept_dad", "0")]
 
 
 def _plug(item: model.Veth, bridge: str, world: World) -> None:
@@ -432,7 +434,7 @@ def _plug(item: model.Veth, bridge: str, world: World) -> None:
 def _await(item: model.Veth, addresses: t.Sequence[model.Interface], world: World) -> None:
     """Plan to wait until both ends answer over IPv6; a bridge may have got its carrier by this port."""
     bridge = world.links().get(item.bridge or "")
-    awaited = [Awaited(item.peer.place, item.peer.name), Awaited(model.HOST, item.name)]
+    awaited = [Awaited(item.peer.place, item.peer.name), Awaited(model.HOST, item.name, asks=item.bridge is None)]
     if bridge is not None and is_ours(bridge):  # others may have theirs look for doubles of its address, for seconds
         awaited.append(Awaited(model.HOST, bridge.name, asks=True))
     common.await_ipv6(awaited, (*addresses, *item.addresses), world)

@@ -125,10 +125,11 @@ class Firewalld:
         for zone in self._ACCEPTING:
             leaving = sorted(b for b in gone if zones.get(b) == zone and not self._is_claimed(b))
             if leaving:
-                result.first.append(self._step(zone, "remove", "add", leaving))
+                result.first.append(self._step(zone, "remove", "change", leaving))
+        # to change a zone also works where a reload has just read ours, in which the bridge may not be added to another
         coming = [bridge for bridge in wanted if bridge not in zones]
         if coming:
-            result.last.append(self._step("trusted", "add", "remove", coming))
+            result.last.append(self._step("trusted", "change", "remove", coming))
 
     @staticmethod
     def _step(zone: str, verb: str, reverse: str, bridges: t.Sequence[str]) -> operations.Operation:

@@ -92,6 +92,8 @@ class WriteByLibiptc(operations.Operation):
     after: Ruleset = field(hash=False)
     backend: LegacyBackend = field(compare=False, repr=False)
 
+    by_iptables = True
+
     def commands(self) -> list[str]:
         tool = "iptables-legacy-restore" if self.version == 4 else "ip6tables-legacy-restore"
         return [operations.here_document(" ".join(restore(tool)), transaction(self.before, self.after))]

@@ -42,6 +42,20 @@ def test_a_number_that_is_a_name_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     assert said[0].startswith("network blue: endpoint 83: name: ") and "YAML makes 83 of" in said[0]
 
 
+def test_sysctls_of_an_interface_wait_for_it() -> None:
+    """A namespace is made before the interface in it; the last step of the role writes what is left."""
+    keys = {"net.ipv4.ip_unprivileged_port_start": "80", "net.ipv4.conf.eth0.arp_ignore": "1"}
+    wanted = [{**BLUE, "endpoints": [{"name": "web", "sysctls": keys}]}]
+    host = RoleHost()
+
+    assert compose_filter(wanted, host.info())["present"]["netns"][0]["sysctls"] == {
+        "net/ipv4/ip_unprivileged_port_start": "80"
+    }
+    host.run([BLUE])
+    made = compose_filter(wanted, host.info())["present"]["netns"][0]
+    assert made["sysctls"] == {key.replace(".", "/"): value for key, value in keys.items()}
+
+
 def test_the_sentence_for_the_user_is_the_error() -> None:
     with pytest.raises(AnsibleFilterError) as refused:
         compose_filter([{"name": "blue", "subnets": ["10.20.0.1/24"]}], {})

@@ -266,3 +266,26 @@ def test_a_network_of_another_name_on_the_same_bridge_takes_it_over() -> None:
 
     assert (found["bridge"], found["bridge_firewall"], found["netns"]) == ([], [], [])
     assert found["veth"] == [{"name": "v-blue-db"}, {"name": "v-blue-web"}]
+
+
+@pytest.mark.parametrize(
+    ("names", "project", "warns", "told"),
+    [
+        (["bleu"], "default", True, "bleu"),
+        (["blue", "reed"], "default", True, "reed"),
+        (["blue", "red"], "default", True, ""),
+        (["bleu"], "default", False, ""),
+        (["bleu"], "shop", True, ""),  # which has none that could be meant
+    ],
+)
+def test_absent_tells_of_a_network_that_is_not_there(names: list[str], project: str, warns: bool, told: str) -> None:
+    """The second removal of all networks says nothing."""
+    report = read_report(host_with(BLUE, RED).info())
+    networks = [{"name": name} for name in names]
+
+    found = composition.compose(networks, report, Scope(project, "listed", "absent", warns=warns))
+
+    others = ", ".join(name for name in ("blue", "red") if name not in names)
+    text = "Network %s of project default is not there, so it cannot be removed; is one of these meant: %s?"
+    assert found.warnings[:1] == (text % (told, others),) if told else "not there" not in str(found.warnings)
+    assert bool(found.absent.bridge) == ("blue" in names)

@@ -328,7 +328,7 @@ def firewalld(machine: Machine, state: FirewallState = STATE, **more: Any) -> Me
 def test_firewalld_has_our_bridges_in_its_trusted_zone_now_and_in_ours_later() -> None:
     found = firewalld(Machine(zone_rules()))
     assert [type(step).__name__ for step in found.last] == ["WriteFile", "RunTool"] and found.first == []
-    assert commands(found.last)[-1] == "firewall-cmd --zone=trusted --add-interface=br-blue"
+    assert commands(found.last)[-1] == "firewall-cmd --zone=trusted --change-interface=br-blue"
     assert found.after == {"firewalld": {"ours": ["interface br-blue"]}} and found.before == {"firewalld": None}
     (undo,) = found.last[-1].undo()
     assert undo.commands() == ["firewall-cmd --zone=trusted --remove-interface=br-blue"]

@@ -103,6 +103,22 @@ def test_a_sysctl_that_the_kernel_does_not_have_is_a_conflict(there: bool, check
     )
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_sysctl_of_an_interface_that_nothing_makes_is_a_conflict(check_mode: bool) -> None:
+    wanted = web(sysctls={"net.ipv4.conf.eth0.arp_ignore": 1})
+
+    with pytest.raises(Conflict) as conflict:
+        once(host_with(), wanted, check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "Namespace web: the sysctl net.ipv4.conf.eth0.arp_ignore belongs to interface eth0, which is not there; make"
+        " the interface first."
+    )
+    host = host_with(web(), veth_pair())
+    once(host, wanted)
+    assert host.space(WEB).sysctls["net/ipv4/conf/eth0/arp_ignore"] == "1"
+
+
 @pytest.mark.parametrize("later", [{"network": "red"}, {"network": "blue", "sysctls": {PORTS: "1 2"}}])
 def test_what_is_said_later_is_changed_in_place(later: dict[str, Any]) -> None:
     host = host_with(web(network="blue"))

@@ -793,6 +793,7 @@ def test_a_routed_veth_pair() -> None:
     outcome = converge(host, routed())
 
     assert "sysctl -w net.ipv6.conf.v-web.accept_ra=0" in outcome.commands
+    assert "sysctl -w net.ipv6.conf.v-web.accept_dad=0" in outcome.commands
     assert "ip address add 10.99.0.1/30 dev v-web" in outcome.commands
     assert host.host.links["v-web"].master == ""
     assert not any("hairpin" in command for command in outcome.commands)

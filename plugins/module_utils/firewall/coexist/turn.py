@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waits for a firewalld that starts or reloads.
+
+Meanwhile nobody else may write by iptables: the iptables-nft that firewalld calls begins anew when the rules change,
+and fails, which leaves firewalld in its panic mode. Rules that are read meanwhile are those of a moment.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+import typing as t
+
+from ... import operations
+from ...records import dataclass
+from .. import backend
+
+if t.TYPE_CHECKING:
+    from ...kernel.host import Host
+    from ...kernel.netfilter import Netfilter
+
+_SECONDS = 30
+# It has no name on the bus until it loads its rules, and none once it stops.
+_PAUSE = 0.05
+_PING = ("call", "org.fedoraproject.FirewallD1", "/", "org.freedesktop.DBus.Peer", "Ping")
+
+
+def _ping(seconds: float) -> tuple[str, ...]:
+    """The command that returns once firewalld has done what it is about, and fails at once without firewalld."""
+    return ("busctl", "--auto-start=no", "--timeout=%d" % max(1, round(seconds)), *_PING)
+
+
+def settled(netfilter: Netfilter) -> bool:
+    """Wait for firewalld, if it runs; whether it is at rest then."""
+    end = time.monotonic() + _SECONDS
+    while netfilter.has_firewalld():
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        try:
+            if netfilter.run(_ping(left), None)[0] == 0:
+                return True
+        except backend.NoProgram:
+            return True  # this host has no means to ask
+        time.sleep(_PAUSE)
+    return True
+
+
+@dataclass(frozen=True)
+class AwaitFirewalld(operations.Operation):
+    """Let firewalld finish before rules of iptables are written, and make sure that it has left ours as they were."""
+
+    is_current: t.Callable[[], bool] | None = None
+
+    def commands(self) -> list[str]:
+        return [shlex.join(_ping(_SECONDS))]
+
+    def apply(self, host: Host) -> None:
+        if not settled(host.netfilter()):
+            raise backend.FirewallError(
+                "firewalld has not answered for %d seconds, and would panic if rules of iptables were written while it"
+                " loads its own; look at 'systemctl status firewalld', and run this again" % _SECONDS
+            )
+        if self.is_current is not None and not self.is_current():
+            raise backend.Outdated("firewalld has emptied iptables again and again during this run; run it again.")
