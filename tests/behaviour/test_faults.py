@@ -434,6 +434,21 @@ def test_a_table_of_another_shape_is_made_ours(world: EngineWorld) -> None:
     assert not differences(world.state(), reached)
 
 
+@pytest.mark.once
+def test_a_table_that_somebody_put_to_sleep_wakes_up(world: EngineWorld) -> None:
+    """Its rules are all there, and none of them is obeyed."""
+    if world.backend != "nftables":
+        pytest.skip("tables of iptables do not sleep")
+    world.make(*BEFORE)
+    whole = world.state()
+    world.must("nft", "add table inet dockerless { flags dormant; }")
+    predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+    assert predicted.commands == done.commands == ["nft -f - <<'EOF'\nadd table inet dockerless\nEOF"]
+    assert predicted.diff == done.diff != ""
+    assert "dormant" not in world.must("nft", "list", "table", "inet", "dockerless")
+    assert not differences(world.state(), whole) and not world.make(*BEFORE).changed
+
+
 def test_a_bridge_is_full(world: EngineWorld) -> None:
     """The kernel gives a bridge 1,023 ports; here the collection takes it for 2."""
     crowd = [{**BEFORE[0], "endpoints": [{"name": f"e{number}"} for number in range(3)]}]
