@@ -641,6 +641,27 @@ def test_who_stays_behind_in_a_namespace_that_is_made_anew_is_told(world: Engine
             tenant.kill()
 
 
+def test_who_stays_behind_when_others_give_the_name_to_another_namespace_is_told(world: EngineWorld) -> None:
+    """Theirs is used and stays theirs, so what lives in ours loses its network."""
+    world.make(*BEFORE)
+    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
+        try:
+            assert eventually(lambda: lives_in(world, tenant))
+            world.must("ip", "netns", "delete", "web")
+            world.must("ip", "netns", "add", "web")
+            predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+            assert predicted.recreated == done.recreated and predicted.warnings == done.warnings
+            (found,) = done.recreated
+            assert (found["name"], found["processes"][0]["pid"]) == ("web", tenant.pid)
+            story = "".join(done.warnings)
+            assert "web is another one by now" in story and f"process {tenant.pid} (sleep" in story
+            again = world.make(*BEFORE)
+            assert (again.changed, again.recreated, again.warnings) == (False, [], [])
+        finally:
+            tenant.kill()
+            world.must("ip", "netns", "delete", "web")
+
+
 def lives_in(world: EngineWorld, tenant: subprocess.Popen[bytes]) -> bool:
     """Whether a process has got to the namespace web, and is what it will be."""
     with open(f"/proc/{tenant.pid}/comm", encoding="utf-8") as file:
