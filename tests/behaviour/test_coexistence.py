@@ -491,6 +491,39 @@ def test_a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks
     assert host.all_of_theirs() == with_it != theirs
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+@pytest.mark.parametrize("end", ["-P FORWARD DROP", "-A FORWARD -j DROP"])
+def test_a_catch_all_in_another_table_of_iptables(host: Host, variant: str, end: str) -> None:
+    specific = "-A FORWARD -p tcp --dport 9000 -j DROP"
+    rules = [f"-t mangle {rule}" for rule in ("-A PREROUTING -j MARK --set-mark 1", specific, end)]
+    host.run(by_iptables(variant, *rules))
+    before = host.all_of_theirs()
+    assert host.converge().warnings == ""
+    host.fleet.all_open([host.fleet.place("neighbour").question(host.fleet.lan(HOST, v), 8080) for v in BOTH])
+    web = host.fleet.place(HOST, "web")
+    host.fleet.all_open([web.question(host.fleet.internet(v), 9000, "udp") for v in BOTH])
+    host.fleet.all_closed([web.question(host.fleet.internet(v), 9000) for v in BOTH])
+    assert not host.converge().changed
+    host.converge("absent")
+    host.nothing_of_ours()
+    assert host.all_of_theirs() == before
+    host.run(by_iptables(variant, "-t mangle -P FORWARD ACCEPT"))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "condition",
+    ["-m conntrack ! --ctstate RELATED,ESTABLISHED", "-m state --state NEW", "-m state ! --state RELATED,ESTABLISHED"],
+)
+def test_a_rule_that_lets_no_connection_begin_is_named(host: Host, condition: str) -> None:
+    host.run(by_iptables("nft", f"-A FORWARD {condition} -j DROP"))
+    host.converge()
+    host.is_dropped()
+    for tool in ("ip", "ip6"):
+        assert any(condition in line and f"table {tool} filter" in line for line in host.foreign), host.foreign
+
+
 def test_a_chain_that_accepts_is_left_alone(host: Host) -> None:
     host.run(by_iptables("nft", REPLIES) + NFT_RULES % ("accept", ""))
     before = host.all_of_theirs()

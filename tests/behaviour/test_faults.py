@@ -434,6 +434,21 @@ def test_a_table_of_another_shape_is_made_ours(world: EngineWorld) -> None:
     assert not differences(world.state(), reached)
 
 
+@pytest.mark.once
+def test_a_table_that_somebody_put_to_sleep_wakes_up(world: EngineWorld) -> None:
+    """Its rules are all there, and none of them is obeyed."""
+    if world.backend != "nftables":
+        pytest.skip("tables of iptables do not sleep")
+    world.make(*BEFORE)
+    whole = world.state()
+    world.must("nft", "add table inet dockerless { flags dormant; }")
+    predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+    assert predicted.commands == done.commands == ["nft -f - <<'EOF'\nadd table inet dockerless\nEOF"]
+    assert predicted.diff == done.diff != ""
+    assert "dormant" not in world.must("nft", "list", "table", "inet", "dockerless")
+    assert not differences(world.state(), whole) and not world.make(*BEFORE).changed
+
+
 def test_a_bridge_is_full(world: EngineWorld) -> None:
     """The kernel gives a bridge 1,023 ports; here the collection takes it for 2."""
     crowd = [{**BEFORE[0], "endpoints": [{"name": f"e{number}"} for number in range(3)]}]
@@ -624,6 +639,27 @@ def test_who_stays_behind_in_a_namespace_that_is_made_anew_is_told(world: Engine
             assert world.make(*BEFORE).recreated == []
         finally:
             tenant.kill()
+
+
+def test_who_stays_behind_when_others_give_the_name_to_another_namespace_is_told(world: EngineWorld) -> None:
+    """Theirs is used and stays theirs, so what lives in ours loses its network."""
+    world.make(*BEFORE)
+    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
+        try:
+            assert eventually(lambda: lives_in(world, tenant))
+            world.must("ip", "netns", "delete", "web")
+            world.must("ip", "netns", "add", "web")
+            predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+            assert predicted.recreated == done.recreated and predicted.warnings == done.warnings
+            (found,) = done.recreated
+            assert (found["name"], found["processes"][0]["pid"]) == ("web", tenant.pid)
+            story = "".join(done.warnings)
+            assert "web is another one by now" in story and f"process {tenant.pid} (sleep" in story
+            again = world.make(*BEFORE)
+            assert (again.changed, again.recreated, again.warnings) == (False, [], [])
+        finally:
+            tenant.kill()
+            world.must("ip", "netns", "delete", "web")
 
 
 def lives_in(world: EngineWorld, tenant: subprocess.Popen[bytes]) -> bool:

@@ -44,6 +44,10 @@ class Subnet:
             )
         self._holders[address] = holder
 
+    def holder(self, address: model.Address) -> str:
+        """Who has an address, as a clause; empty if nobody has it."""
+        return self._holders.get(address, "")
+
     def is_free(self, address: model.Address) -> bool:
         """Whether an endpoint could have the address."""
         return address in self.network and self._is_host(address) and address not in self._holders

@@ -16,7 +16,7 @@ from .. import arguments, marks, model, parsing
 from ..records import replace
 from ..report import EndpointReport, HostReport, NetworkReport
 from .names import Names
-from .networks import BridgeNetwork, Endpoint, decide, mac_address, read_names, read_networks, staying
+from .networks import BridgeNetwork, Endpoint, decide, displaced, mac_address, read_names, read_networks, staying
 from .objects import Composition, Objects
 from .ports import plan_ports
 from .removal import removals, unwanted_files, unwanted_masquerades, unwanted_views
@@ -57,7 +57,7 @@ def compose(
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
     forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
-    warnings = _plan_names(wanted, present, absent, report, goes, around)
+    warnings = [*displaced(wanted), *_plan_names(wanted, present, absent, report, goes, around)]
     warnings += _Beside(wanted, report, goes, around).stranded(present)
     asker = model.EVERYBODY if scope.everything else scope.asker
     (present if forwarding else absent).sysctl_forward.append(forwarding or model.Forwarding(asked_by=asker))

@@ -30,6 +30,10 @@ Aliases = t.Mapping[tuple[str, model.Place], t.Sequence[str]]
 _IN_FILES = ("search", "extra_hosts", "nameservers")
 _NAMES: Option = {"type": "list", "elements": "str"}
 _WORD = r"[A-Za-z0-9_]+"
+_DISPLACED = (
+    "network %s: endpoint %s, which lives, moves from %s to %s, as the list gives its address to %s; to leave it where"
+    " it is, give that another address; to say yourself where it goes, give endpoint %s addresses."
+)
 
 
 @dataclass
@@ -400,6 +404,19 @@ def _keep(network: BridgeNetwork, endpoint: Endpoint, there: EndpointReport) -> 
             held.add(known.version)
             subnet.take(known.ip, "endpoint %s" % endpoint.name)
             endpoint.addresses.append(known if known.network == subnet.network else subnet.interface(known.ip))
+
+
+def displaced(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[str]:
+    """Warnings about endpoints that live, and whose addresses the list gives to somebody else."""
+    for network in networks:
+        known = network.known()
+        for endpoint in network.endpoints:
+            there, pinned = known.get(endpoint.veth), {address.version for address in endpoint.wanted}
+            for old in there.addresses if there is not None else ():
+                new = next((address.ip for address in endpoint.addresses if address.version == old.version), None)
+                holder = network.subnets[old.version].holder(old.ip) if new is not None else ""
+                if holder and new != old.ip and old.version not in pinned:
+                    yield _DISPLACED % (network.name, endpoint.name, old.ip, new, holder, endpoint.name)
 
 
 def _reserve(network: BridgeNetwork, goes: Goes) -> None:

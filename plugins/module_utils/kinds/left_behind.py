@@ -34,8 +34,8 @@ def in_removed(name: str, left: t.Sequence[model.Process], world: World) -> str:
     )
 
 
-def in_old(name: str, left: t.Sequence[model.Process], world: World) -> str:
-    """The warning about processes in the old namespace of this name, in the place of which comes a new one."""
+def in_old(name: str, how: str, left: t.Sequence[model.Process], world: World) -> str:
+    """The warning about processes in the old namespace of this name, and how another took its place, as a clause."""
     units, others = _sorted(left, world)
     remedies = []
     if units:
@@ -45,8 +45,9 @@ def in_old(name: str, left: t.Sequence[model.Process], world: World) -> str:
             "'%s' ends %s, and 'ip netns exec %s COMMAND' starts a program in the new one"
             % (_command("kill", *others), "the others" if units else _them(others), name)
         )
-    return "Namespace %s is made anew; still living in the old one, without a network: %s; %s." % (
+    return "Namespace %s %s; still living in the old one, without a network: %s; %s." % (
         name,
+        how,
         model.enumerate_few(list(map(str, left))),
         ", ".join(remedies),
     )

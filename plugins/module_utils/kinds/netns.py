@@ -93,6 +93,7 @@ class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Names
             return self._plan_new(item, world)
         if item.pid is not None:
             return self._plan_attached(item, entry, world)
+        _tell_who_is_elsewhere(item.name, world)
         return self._plan_there(item, world)
 
     def _plan_new(self, item: model.Namespace, world: World) -> list[operations.Operation]:
@@ -226,16 +227,30 @@ def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -
     cut_off = [veth for veth in cables if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
     if not old and not cut_off:
         return
+    if old:
+        _tell_who_stays(name, old, "is made anew", world)
+        return
+    world.recreated.append({"name": name, "processes": []})
+    world.warn("Namespace %s is made anew; the old one is out of reach." % name)
+
+
+def _tell_who_is_elsewhere(name: str, world: World) -> None:
+    """Warn if others have given the name of a namespace of ours, which still lives, to another one."""
+    lo = world.links(model.Place(netns=name)).get("lo")
+    if lo is None or is_made_by_us(lo):
+        return  # to look at all processes costs time
+    old = [place for place in world.lost(name) if world.is_native(place) and world.is_plugged(place)]
+    if old:
+        _tell_who_stays(name, old, "is another one by now, which others have made", world)
+
+
+def _tell_who_stays(name: str, old: t.Sequence[model.Place], how: str, world: World) -> None:
     left = [process for place in old for process in world.left_in(place)]
     world.recreated.append({"name": name, "processes": [vars(process) for process in left]})
-    if old and not left:
-        return
-    if not left:
-        world.warn("Namespace %s is made anew; the old one is out of reach." % name)
-        return
-    from .left_behind import in_old
+    if left:
+        from .left_behind import in_old
 
-    world.warn(in_old(name, left, world))
+        world.warn(in_old(name, how, left, world))
 
 
 def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> list[operations.Operation]:

@@ -112,8 +112,9 @@ def _by_iptables(job: _Job, end: End | None, there: t.Sequence[_Mine]) -> _Plann
     from ... import operations
 
     tool = "%s-%s-restore" % ("iptables" if job.base.family == "ip" else "ip6tables", job.base.store)
-    text = _restore_text(["-D %s %s" % rule for rule in gone] + new)
-    return operations.LoadRules(restore(tool), text, _restore_text(back)), spelled
+    lines = ["-D %s %s" % rule for rule in gone] + new
+    text, undone = (_restore_text(job.table.name, part) for part in (lines, back))
+    return operations.LoadRules(restore(tool), text, undone), spelled
 
 
 def _iptables_rules(job: _Job, end: End) -> list[Rule]:
@@ -147,8 +148,8 @@ def _jumps_before(job: _Job, end: End) -> int:
     return job.ours.jumps.get(job.base, 0) + (passed if stays else 0)
 
 
-def _restore_text(lines: t.Sequence[str]) -> str:
-    return "\n".join(["*filter", *lines, "COMMIT", ""])
+def _restore_text(table: str, lines: t.Sequence[str]) -> str:
+    return "\n".join(["*" + table, *lines, "COMMIT", ""])
 
 
 # ---- tables of nft

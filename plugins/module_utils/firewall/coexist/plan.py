@@ -18,6 +18,8 @@ from ..foreign.reader import UFW_RULES, Foreign
 from .base import Measures, Ours
 
 _Plan = t.Callable[[Foreign, Ours, Measures], None]
+# The tables of iptables that can drop forwarded packets.
+_FORWARDING = frozenset(("filter", "mangle"))
 
 
 def _forward() -> _Plan:
@@ -42,7 +44,7 @@ def _forwards(foreign: Foreign) -> bool:
     in_nft = any(
         chain.get("hook") == "forward" and chain.get("type") == "filter" for chain in foreign.chains_of_others()
     )
-    return in_nft or any("filter" in foreign.netfilter.legacy_tables(version) for version in model.VERSIONS)
+    return in_nft or any(_FORWARDING & set(foreign.netfilter.legacy_tables(version)) for version in model.VERSIONS)
 
 
 def _has_firewalld(foreign: Foreign) -> bool:

@@ -18,7 +18,7 @@ from ... import model
 from ...records import dataclass, replace
 from ..save_text import text_of
 from .reader import HOOKS, Foreign
-from .rules import OUT, PUBLISHED, Chain, Links, Rule, Table, reached
+from .rules import OUT, PUBLISHED, Asks, Chain, Links, Rule, Table, reached
 
 _DESTINATION_NAT = -100
 _MOST = 8
@@ -217,7 +217,7 @@ def _walk(table: Table, chain: Chain, traffic: Traffic, partly: bool, depth: int
 
 def _meets(rule: Rule, traffic: Traffic) -> int:
     asks = rule.asks
-    if asks.version not in (0, traffic.version) or (asks.states is not None and "new" not in asks.states):
+    if asks.version not in (0, traffic.version) or not _takes_the_first(asks):
         return _NONE
     if rule.published and not traffic.published:
         return _NONE
@@ -234,6 +234,11 @@ def _meets(rule: Rule, traffic: Traffic) -> int:
         if answer in parts:
             return answer
     return _ALL
+
+
+def _takes_the_first(asks: Asks) -> bool:
+    """Whether the first packet of a connection is in one of the states."""
+    return (asks.states is None or "new" in asks.states) and "new" not in (asks.no_states or ())
 
 
 def _link(asked: Links | None, name: str) -> int:
@@ -305,6 +310,8 @@ def _spelled(rule: Rule) -> str:
         words.append("meta l4proto %s" % _listed(asks.protocols))
     if asks.states is not None:
         words.append("ct state %s" % ",".join(asks.states))
+    if asks.no_states is not None:
+        words.append("ct state != %s" % _listed(asks.no_states))
     if rule.published:
         words.append("ct status dnat")
     return " ".join([*words, rule.verdict])

@@ -115,6 +115,9 @@ def _understood(body: rules.Json, asks: rules.Fields) -> bool:
     key = left.get("meta", {}).get("key")
     if key in _LINK_KEYS or (left.get("ct", {}).get("key") == "status" and values == ["dnat"]):
         return key in _LINK_KEYS or body["op"] != "!="
+    if left.get("ct", {}).get("key") == "state":
+        states = values[0].get("|", [None]) if isinstance(values[0], dict) else values
+        return _keep(asks, "no_states" if body["op"] == "!=" else "states", states)
     if body["op"] == "!=":
         return False
     payload = left.get("payload", {})
@@ -130,7 +133,7 @@ def _understood(body: rules.Json, asks: rules.Fields) -> bool:
         return len(values) == 1 and bool(asks["version"])
     if key == "l4proto" or where in (("ip", "protocol"), ("ip6", "nexthdr")):
         return _keep(asks, "protocols", (None if isinstance(value, dict) else protocol_name(value) for value in values))
-    return left.get("ct", {}).get("key") == "state" and _keep(asks, "states", values)
+    return False
 
 
 def _keep(asks: rules.Fields, name: str, values: t.Iterable[object]) -> bool:

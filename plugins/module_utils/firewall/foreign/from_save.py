@@ -16,7 +16,9 @@ _LINK_OPTIONS = {"-i": "came_by", "-o": "goes_by", "--src-group": "came_by", "--
 # Matches without a condition, or without any beyond the options above.
 _HARMLESS = ("-j", "-g", "--comment", "--reject-with")
 _READ_MATCHES = ("tcp", "udp", "sctp", "multiport")
-_HARMLESS_MATCHES = ("comment", "devgroup", "conntrack")
+_HARMLESS_MATCHES = ("comment", "devgroup", "conntrack", "state")
+# The second is an older word for the first, which iptables prints as it was given.
+_STATES = ("--ctstate", "--state")
 # Targets that only note a packet, which then goes on.
 _NOTING_TARGETS = ("LOG", "NFLOG")
 _PRIORITIES = {"raw": -300, "mangle": -150}
@@ -80,11 +82,14 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> rules.Rule:
 
 def _understood(option: Option, asks: rules.Fields) -> bool:
     """Read a condition; whether that could be done."""
+    words = option.value.split(",")
+    if option.name in _STATES and not {"DNAT", "SNAT"} & set(words):
+        asks["no_states" if option.inverted else "states"] = tuple(word.lower() for word in words)
+        return True
     if option.inverted:
         return False
     if option.name == "-m":
         return option.value in _READ_MATCHES
-    words = option.value.split(",")
     if option.name in ("-s", "-d"):
         found = rules.network(option.value)
         if found is not None:
@@ -94,10 +99,7 @@ def _understood(option: Option, asks: rules.Fields) -> bool:
         asks["protocols"] = (option.value,)
     elif option.name in ("--dport", "--dports"):
         asks["ports"] = tuple(map(_ports, words))
-    elif option.name == "--ctstate":
-        asks["states"] = tuple(word.lower() for word in words)
-        return "DNAT" not in words and "SNAT" not in words
-    return option.name in ("-p", "--dport", "--dports", "--ctstate")
+    return option.name in ("-p", "--dport", "--dports")
 
 
 def _ports(word: str) -> model.PortRange:

@@ -57,6 +57,7 @@ class Asks:
     protocols: tuple[str, ...] | None = None
     ports: tuple[model.PortRange, ...] | None = None
     states: tuple[str, ...] | None = None
+    no_states: tuple[str, ...] | None = None  # it holds in all states but these
     vague: bool = False  # there is another condition that we cannot read
 
 

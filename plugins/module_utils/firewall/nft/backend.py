@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ... import marks, model
 from ...kernel.netfilter import Netfilter
+from ...records import replace
 from .. import backend
 from . import names, table
 
@@ -19,6 +21,7 @@ _PLACE = (marks.NFT_FAMILY, marks.NFT_TABLE)
 _OWNED = (
     "Another program owns table %s %s, so that only it can change it; end that program, and the table goes." % _PLACE
 )
+_DORMANT = "Table %s %s is dormant, and nft cannot list it; wake it: nft add table %s %s" % (*_PLACE, *_PLACE)
 
 
 class NftablesBackend(backend.Backend):
@@ -43,14 +46,22 @@ class NftablesBackend(backend.Backend):
         if self._table is None:
             out = self._listed()
             # the lines before the chains declare the table itself
-            if '"owner"' in out.partition('{"chain"')[0]:
+            flags = self._flags() if '"flags"' in out.partition('{"chain"')[0] else []
+            if "owner" in flags:
                 raise backend.FirewallError(_OWNED)
             try:
-                self._table = table.parse(out) if out else table.Table()
+                found = table.parse(out) if out else table.Table()
             except ValueError as error:
-                # nft 1.0.6 stops in the middle of a table with an owner
-                raise backend.FirewallError(_OWNED) from error
+                # nft 1.0.6 stops in the middle of some tables with flags
+                raise backend.FirewallError(_DORMANT if "dormant" in flags else _OWNED) from error
+            self._table = replace(found, dormant=True) if "dormant" in flags else found
         return self._table
+
+    def _flags(self) -> list[str]:
+        """The flags of our table. As JSON, nft 1.0.6 prints any text for them."""
+        unused, out, unused_err = self.netfilter.run(["nft", "-t", "list", "table", *_PLACE], None)
+        found = re.search(r"^\tflags (.+)$", out, re.MULTILINE)
+        return found[1].split(",") if found is not None else []
 
     def _listed(self) -> str:
         """Our table as JSON, empty if there is none. It is read once, which also proves that nft works."""

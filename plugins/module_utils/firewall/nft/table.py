@@ -76,6 +76,7 @@ class Table:
 
     chains: t.Mapping[str, Chain] = field(default_factory=dict)
     sets: t.Mapping[str, Set] = field(default_factory=dict)
+    dormant: bool = False  # somebody has put all its chains to sleep
     # Packets that a rule with a comment has counted, by chain and comment; those of a set that counts, by set and key.
     packets: t.Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False)
 
@@ -109,7 +110,8 @@ def parse(text: str) -> Table:
             for place, count in _met(item["rule"]).items():
                 # both families may have a rule with the same comment
                 packets[place] = packets.get(place, 0) + count
-    return Table({name: Chain(head, tuple(rules)) for name, (head, rules) in chains.items()}, sets, packets)
+    found = {name: Chain(head, tuple(rules)) for name, (head, rules) in chains.items()}
+    return Table(found, sets, packets=packets)
 
 
 def _met(rule: Json) -> dict[tuple[str, str], int]:
@@ -273,13 +275,13 @@ def _translation(name: str, body: Json) -> str:
 def difference(current: Table, desired: Table) -> str:
     """The commands that turn one table into the other, for one ``nft -f``; empty when nothing differs.
 
-    Every ``add`` in it may be repeated: if the object exists, it changes nothing.
+    Every ``add`` in it may be repeated: if the object exists, it changes nothing, but that a dormant table wakes up.
     """
     if not desired:
         return "delete table %s %s\n" % (marks.NFT_FAMILY, marks.NFT_TABLE) if current else ""
     lines = _clear_chains(current, desired) + _drop_elements(current, desired) + _drop_objects(current, desired)
     lines += _add_objects(current, desired) + _add_elements(current, desired) + _add_rules(current, desired)
-    if not lines:
+    if not lines and not (current.dormant or desired.dormant):
         return ""
     return "\n".join(["add table %s %s" % (marks.NFT_FAMILY, marks.NFT_TABLE), *lines]) + "\n"
 

@@ -461,6 +461,30 @@ def test_without_prune_what_is_there_stays_and_nothing_collides(data: Any) -> No
     assert set(before) <= set(host.endpoints())
 
 
+def test_who_has_to_make_way_for_an_address_of_the_list_is_told() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web", "db")])
+    [web] = addresses(host)["web"]
+    ip = web.partition("/")[0]
+    pin = {"name": "pin", "addresses": [ip]}
+
+    def told(*endpoints: Any) -> tuple[str, ...]:
+        wanted = {**network("blue", "10.20.0.0/24"), "endpoints": list(endpoints)}
+        return composition.compose([wanted], read_report(host.info())).warnings
+
+    [sentence] = told({"name": "web"}, {"name": "db"}, pin)
+    assert "endpoint web, which lives, moves from %s to " % ip in sentence and "to endpoint pin; " in sentence
+    [sentence] = told({"name": "db", "addresses": [ip]}, {"name": "web"})
+    assert "endpoint web, which lives, moves from" in sentence and "to endpoint db; " in sentence
+    # it goes, it is sent elsewhere, or it stays
+    for endpoints in (
+        ({"name": "db"}, pin),
+        ({"name": "web", "addresses": ["10.20.0.9"]}, {"name": "db"}, pin),
+        ({"name": "web"}, {"name": "db"}, {**pin, "addresses": ["10.20.0.9"]}),
+    ):
+        assert told(*endpoints) == ()
+
+
 def test_a_new_endpoint_does_not_get_the_address_of_one_that_stays_on_the_host() -> None:
     host = RoleHost()
     host.run([network("blue", "10.20.0.0/24", "web", "db")])

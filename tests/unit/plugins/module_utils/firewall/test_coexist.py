@@ -157,6 +157,21 @@ def test_our_packets_pass_behind_what_is_specific_and_before_the_end(rules: str,
     assert "-I" not in found.last[0].undo()[0].commands()[0]
 
 
+@pytest.mark.parametrize(("store", "listed"), [("legacy", []), ("nft", ["PREROUTING", "FORWARD"])])
+def test_a_chain_of_another_table_gets_ours_in_that_table(store: str, listed: list[str]) -> None:
+    """iptables can drop forwarded packets in its table mangle as well."""
+    place = {"family": "ip", "table": "mangle"}
+    text = f"*mangle\n:FORWARD DROP [0:0]\n-A PREROUTING -j MARK --set-xmark 0x1\n{SPECIFIC}COMMIT\n"
+    heads = [{"chain": {**place, "name": n, "type": "filter", "hook": n.lower(), "policy": "accept"}} for n in listed]
+    there = Machine(nft=[*heads, rule("PREROUTING", {"xt": {}}, **place)] if listed else [])
+    there.saved[f"iptables-{store}-save"] = text.replace("-A P", ":PREROUTING ACCEPT [0:0]\n-A P", 1)
+    there.legacy = {4: ["mangle"]} if store == "legacy" else {}
+    (step,) = let_through(there).last
+    for command in (*step.commands(), *step.undo()[0].commands()):
+        assert command.startswith(f"iptables-{store}-restore --noflush -w 10 <<'EOF'\n*mangle\n")
+    assert f"-A FORWARD -o br-blue {MARK} -j ACCEPT\n-A FORWARD -i br-blue" in step.commands()[0]
+
+
 def test_rules_of_our_back_end_that_come_before_are_counted() -> None:
     (text,) = commands(let_through(filtering(SPECIFIC + LAST), jumps={BASE: 1}).last)
     assert f"-I FORWARD 4 -o br-blue {MARK} -j ACCEPT\n-I FORWARD 5 -i br-blue" in text

@@ -103,6 +103,12 @@ def test_the_place_of_a_rule_and_its_packets_are_told() -> None:
         ("-d 10.20.0.0/24 -j DROP", True),
         ("-d 10.20.0.2/32 -p tcp -j DROP", True),
         ("-p tcp -m tcp --dport 80 -m conntrack --ctstate NEW -j DROP", True),
+        ("-m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP", True),
+        ("-m state --state NEW -j DROP", True),
+        ("-m state ! --state RELATED,ESTABLISHED -j DROP", True),
+        ("-i eth0 -m conntrack ! --ctstate NEW -j DROP", False),
+        ("-m state --state RELATED,ESTABLISHED -j DROP", False),
+        ("-m conntrack ! --ctstate DNAT -j DROP", False),
         ("-s 203.0.113.0/24 -o br-blue -j DROP", True),  # some of them, and it is about our bridge
         ("-s 203.0.113.0/24 -p tcp -m tcp --dport 80 -j DROP", True),
         ("-i eth0 -p tcp -m tcp --dport 8080 -j DROP", False),  # it is 80 by now
@@ -120,6 +126,19 @@ def test_the_place_of_a_rule_and_its_packets_are_told() -> None:
 def test_packets_to_a_published_port_on_their_way_to_the_endpoint(rule: str, hit: bool) -> None:
     only = replace(STATE, policies=frozenset())
     assert [sentence.endswith(PORT) for sentence in told(saved("FORWARD " + rule), state=only)] == [True] * hit
+
+
+@pytest.mark.parametrize(
+    "known", [{"set": ["established", "related"]}, {"|": ["established", "related"]}, ["established", "related"]]
+)
+def test_what_lets_no_connection_begin_is_told(known: Any) -> None:
+    """All spellings of nft; a rule that lets known packets pass comes first, and is not about the first one."""
+    state = {"ct": {"key": "state"}}
+    rules = ([match(state, ["established", "related"], "in"), {"accept": None}], [match(state, known, "!="), DROP])
+    assert told(native(*rules)) == [
+        f'"ct state != {{ established, related }} drop" in chain forward of table inet filter, handle 8, drops {PORT}'
+    ]
+    assert told(native([match(state, {"set": ["new", "related"]}, "!="), DROP])) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import FirewallError
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.layout import render
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import (
     Chain,
@@ -24,6 +27,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.ta
     parse,
 )
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.firewall_states import STATES
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.netfilter_in_memory import (
+    MemoryNetfilter,
+)
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.firewall.nft_in_memory import Memory
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.tries import tries
 
@@ -563,3 +569,29 @@ def damage(wanted: Table, data: Any) -> Table:
             kept = {key: element for key, element in known.elements.items() if data.draw(st.integers(0, 4))}
             sets[name] = replace(known, elements=kept)
     return Table(chains, sets)
+
+
+@pytest.mark.parametrize(
+    ("text", "dormant", "trouble"),
+    [("dormant", True, ""), ("owner", False, "owns table"), ("persist", False, ""), ("", False, "")],
+)
+def test_a_table_that_somebody_put_to_sleep_wakes_up(text: str, dormant: bool, trouble: str) -> None:
+    """nft 1.0.6 prints the flags of a table wrong as JSON, and right as text."""
+    head = {"table": {"family": "inet", "name": "dockerless", "handle": 1, "flags": "Lester Gooch #5"}}
+    flags = f"\tflags {text}\n" if text else ""
+
+    def run(argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
+        out = json.dumps({"nftables": [head, CHAIN]}) if "-j" in argv else f"table inet dockerless {{\n{flags}}}\n"
+        return 0, out, ""
+
+    backend = NftablesBackend(MemoryNetfilter(run))
+    if trouble:
+        with pytest.raises(FirewallError, match=trouble):
+            backend.read()
+        return
+    found = backend.read()
+    assert found.dormant == dormant
+    wanted = replace(found, dormant=False)
+    wakes = "add table inet dockerless\n" if dormant else ""
+    assert (difference(found, wanted), difference(wanted, found)) == (wakes, wakes)
+    assert difference(found, Table()) == "delete table inet dockerless\n"
