@@ -496,10 +496,13 @@ def test_a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks
 @pytest.mark.parametrize("end", ["-P FORWARD DROP", "-A FORWARD -j DROP"])
 def test_a_catch_all_in_another_table_of_iptables(host: Host, variant: str, end: str) -> None:
     specific = "-A FORWARD -p tcp --dport 9000 -j DROP"
-    rules = [f"-t mangle {rule}" for rule in ("-A PREROUTING -j MARK --set-mark 1", specific, end)]
+    marked = ["-A PREROUTING -j MARK --set-mark 1"] if variant == "legacy" else []
+    rules = [f"-t mangle {rule}" for rule in (*marked, specific, end)]
     host.run(by_iptables(variant, *rules))
     before = host.all_of_theirs()
     assert host.converge().warnings == ""
+    ours = [line for line in host.run(f"iptables-{variant}-save -t mangle").splitlines() if f'{MARK}" -j A' in line]
+    assert [line.split()[2:4] for line in ours] == [["-o", BRIDGE], ["-i", BRIDGE]]
     host.fleet.all_open([host.fleet.place("neighbour").question(host.fleet.lan(HOST, v), 8080) for v in BOTH])
     web = host.fleet.place(HOST, "web")
     host.fleet.all_open([web.question(host.fleet.internet(v), 9000, "udp") for v in BOTH])
@@ -522,6 +525,9 @@ def test_a_rule_that_lets_no_connection_begin_is_named(host: Host, condition: st
     host.is_dropped()
     for tool in ("ip", "ip6"):
         assert any(condition in line and f"table {tool} filter" in line for line in host.foreign), host.foreign
+    host.run(by_iptables("nft", "-F FORWARD", f"-t mangle -A FORWARD {condition} -j DROP"))
+    host.converge()
+    assert any(condition in line and "table ip mangle" in line for line in host.foreign), host.foreign
 
 
 def test_a_chain_that_accepts_is_left_alone(host: Host) -> None:

@@ -19,7 +19,7 @@ from .base import Measures, Ours
 
 _Plan = t.Callable[[Foreign, Ours, Measures], None]
 # The tables of iptables that can drop forwarded packets.
-_FORWARDING = frozenset(("filter", "mangle"))
+_FORWARDING = frozenset(("filter", "mangle", "security"))
 
 
 def _forward() -> _Plan:

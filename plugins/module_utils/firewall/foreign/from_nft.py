@@ -14,7 +14,12 @@ from ..protocols import protocol_name
 from . import rules
 
 _CLOSING_TARGETS = ("DROP", "REJECT")
-_WHERE_IPTABLES_DROPS = {"filter": "FORWARD", "raw": "PREROUTING", "mangle": "PREROUTING"}
+_WHERE_IPTABLES_DROPS = {
+    "filter": ("FORWARD",),
+    "raw": ("PREROUTING",),
+    "mangle": ("PREROUTING", "FORWARD"),
+    "security": ("FORWARD",),
+}
 _TRANSLATIONS = ("dnat", "snat", "masquerade", "redirect")
 _LINK_KEYS = {"iif": True, "iifname": True, "iifgroup": True, "oif": False, "oifname": False, "oifgroup": False}
 
@@ -46,12 +51,13 @@ def tables(ruleset: t.Iterable[rules.Json]) -> list[rules.Table]:
 
 
 def is_of_iptables(table: rules.Table) -> bool:
-    """Whether iptables filters our packets in this table, and the table is not empty."""
-    name = _WHERE_IPTABLES_DROPS.get(table.name, "")
-    chain = table.chains.get(name)
-    if table.family == "inet" or chain is None or chain.hook != name.lower():
-        return False
-    return chain.policy == "drop" or bool(chain.rules)
+    """Whether iptables filters our packets in this table, and the table is not empty.
+
+    It must not get rules of nft: iptables would print them without the conditions that it does not know.
+    """
+    found = (table.chains.get(name) for name in _WHERE_IPTABLES_DROPS.get(table.name, ()) if table.family != "inet")
+    chains = [chain for chain in found if chain is not None and chain.hook == chain.name.lower()]
+    return any(chain.policy == "drop" or chain.rules for chain in chains)
 
 
 def _rule_of_nft(statements: t.Sequence[rules.Json]) -> rules.Rule:

@@ -21,7 +21,7 @@ _HARMLESS_MATCHES = ("comment", "devgroup", "conntrack", "state")
 _STATES = ("--ctstate", "--state")
 # Targets that only note a packet, which then goes on.
 _NOTING_TARGETS = ("LOG", "NFLOG")
-_PRIORITIES = {"raw": -300, "mangle": -150}
+_PRIORITIES = {"raw": -300, "mangle": -150, "security": 50}
 _HOOKS = {"PREROUTING": "prerouting", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}
 
 

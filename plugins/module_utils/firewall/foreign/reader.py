@@ -93,7 +93,7 @@ class Foreign:
             for table in from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"])):
                 found += (self._seen_by_iptables(table) if from_nft.is_of_iptables(table) else []) or [table]
         for version in model.VERSIONS:
-            for name in ("filter", "nat", "raw", "mangle"):
+            for name in ("filter", "nat", "raw", "mangle", "security"):
                 found += self.saved_tables("legacy", version, name)
         return found
 

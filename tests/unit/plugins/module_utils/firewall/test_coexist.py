@@ -157,18 +157,28 @@ def test_our_packets_pass_behind_what_is_specific_and_before_the_end(rules: str,
     assert "-I" not in found.last[0].undo()[0].commands()[0]
 
 
-@pytest.mark.parametrize(("store", "listed"), [("legacy", []), ("nft", ["PREROUTING", "FORWARD"])])
-def test_a_chain_of_another_table_gets_ours_in_that_table(store: str, listed: list[str]) -> None:
-    """iptables can drop forwarded packets in its table mangle as well."""
-    place = {"family": "ip", "table": "mangle"}
-    text = f"*mangle\n:FORWARD DROP [0:0]\n-A PREROUTING -j MARK --set-xmark 0x1\n{SPECIFIC}COMMIT\n"
-    heads = [{"chain": {**place, "name": n, "type": "filter", "hook": n.lower(), "policy": "accept"}} for n in listed]
-    there = Machine(nft=[*heads, rule("PREROUTING", {"xt": {}}, **place)] if listed else [])
-    there.saved[f"iptables-{store}-save"] = text.replace("-A P", ":PREROUTING ACCEPT [0:0]\n-A P", 1)
-    there.legacy = {4: ["mangle"]} if store == "legacy" else {}
-    (step,) = let_through(there).last
+@pytest.mark.parametrize(
+    ("table", "store", "listed"),
+    [
+        ("mangle", "legacy", {}),
+        ("mangle", "nft", {"FORWARD": "drop"}),
+        ("mangle", "nft", {"PREROUTING": "drop", "FORWARD": "accept"}),
+        ("security", "legacy", {}),
+        ("security", "nft", {"FORWARD": "drop"}),
+    ],
+)
+def test_a_chain_of_another_table_gets_ours_in_that_table(table: str, store: str, listed: dict[str, str]) -> None:
+    """iptables can drop forwarded packets in other tables as well, where it must not find rules of nft."""
+    place = {"family": "ip", "table": table}
+    heads = [
+        {"chain": {**place, "name": name, "type": "filter", "hook": name.lower(), "policy": policy}}
+        for name, policy in listed.items()
+    ]
+    there = Machine(nft=heads, saved={f"iptables-{store}-save": f"*{table}\n:FORWARD DROP [0:0]\n{SPECIFIC}COMMIT\n"})
+    there.legacy = {4: [table]} if store == "legacy" else {}
+    (step,) = plan.measures(there.foreign, NOTHING, STATE, {}).last
     for command in (*step.commands(), *step.undo()[0].commands()):
-        assert command.startswith(f"iptables-{store}-restore --noflush -w 10 <<'EOF'\n*mangle\n")
+        assert command.startswith(f"iptables-{store}-restore --noflush -w 10 <<'EOF'\n*{table}\n")
     assert f"-A FORWARD -o br-blue {MARK} -j ACCEPT\n-A FORWARD -i br-blue" in step.commands()[0]
 
 
