@@ -208,14 +208,14 @@ def test_a_run_in_the_middle_of_a_reload_of_firewalld(host: Beside) -> None:
     host.converge()
     green = {"name": "green", "subnets": ["10.22.0.0/24"]}
     written = 0
-    for command in ("firewall-cmd --reload", "systemctl restart firewalld") * 3:
+    for command in ("firewall-cmd --reload", "systemctl restart firewalld") * 2:
         manager = host.fleet.lab.popen(HOST, ["/bin/sh", "-c", command], stdout=subprocess.DEVNULL)
         while manager.poll() is None:
             done = host.bring([*NETWORKS, {**green, "icc": written % 2 == 0}])
             written += "iptables-restore" in str(done.commands)
         assert manager.returncode == 0, command
         assert host.run("firewall-cmd --state 2>&1; firewall-cmd --query-panic 2>&1", check=False) == "running\nno\n"
-    assert written >= 6
+    assert written >= 4
     host.run("while [ -n \"$(systemctl list-jobs --no-legend 'dockerless-*')\" ]; do sleep 0.05; done")
     host.fleet.module(HOST, "bridge_network", networks=[green], state="absent", backend=host.backend)
     host.converge()
