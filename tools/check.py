@@ -7,7 +7,7 @@
 python3 -m tools.check [PART]...     all parts, or these: a name, or what names begin with (`lint`, `behaviour`)
 python3 -m tools.check --list
 
-JOBS parts run at the same time, by default two more than there are processors: parts now and then wait, for a packet
+JOBS parts run at the same time, by default three more than there are processors: parts now and then wait, for a packet
 that must not come, for a host that boots, for an answer over ssh. Each part's output is in .cache/check/PART.log; that
 of a part that failed is printed.
 """
@@ -212,7 +212,7 @@ def main() -> int:
     runner = Runner()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: runner.stop())
-    runner.run(parts, int(os.environ.get("JOBS") or (os.cpu_count() or 1) + 2))
+    runner.run(parts, int(os.environ.get("JOBS") or (os.cpu_count() or 1) + 3))
     with contextlib.suppress(OSError):
         LABS.rmdir()
     print()
