@@ -93,7 +93,8 @@ class SourceRule:
 
 
 # The routing tables that each stack has from the beginning.
-TABLES = {255: "local", 254: "main", 253: "default"}
+DEFAULT_TABLE, MAIN_TABLE, LOCAL_TABLE = 253, 254, 255
+TABLES = {LOCAL_TABLE: "local", MAIN_TABLE: "main", DEFAULT_TABLE: "default"}
 
 
 @dataclass(frozen=True)

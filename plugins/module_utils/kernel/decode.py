@@ -16,7 +16,7 @@ import typing as t
 from .. import model
 from ..marks import ROUTE_PROTOCOL, RULE_PRIORITY
 from . import netlink
-from .state import BridgeValues, Link, Lookup, LostRoute, RouteEntry, VethEnd
+from .state import BridgeValues, Link, LostRoute, RouteEntry, VethEnd
 
 IFF_UP, _IFF_RUNNING = 0x1, 0x40
 RT_TABLE_MAIN = 254
@@ -244,15 +244,13 @@ def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[
 
 def rules(messages: t.Iterable[bytes], family: int) -> list[RuleEntry]:
     """The rules of routing, from a dump of RTM_GETRULE, the first one first."""
-    found: list[RuleEntry] = []
-    for message in messages:
-        header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
-        if header[0] == family:
-            found.append(_rule(header, netlink.attributes(message, _ROUTE.size)))
-    return found
+    return [_rule(message) for message in messages if message[0] == family]
 
 
-def _rule(header: tuple[int, ...], values: Values) -> RuleEntry:
+@functools.lru_cache(maxsize=256)  # most namespaces have the same
+def _rule(message: bytes) -> RuleEntry:
+    header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
+    values = netlink.attributes(message, _ROUTE.size)
     anything = bytes(4 if header[0] == socket.AF_INET else 16)
     marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
     leads = header[7] == FR_ACT_TO_TBL
@@ -267,21 +265,6 @@ def _rule(header: tuple[int, ...], values: Values) -> RuleEntry:
         inverted=bool(header[8] & _FIB_RULE_INVERT),
         suppresses=values.get(_FRA_SUPPRESS_PREFIXLEN, _NO_LIMIT) != _NO_LIMIT,
     )
-
-
-@functools.lru_cache(maxsize=64)  # most namespaces have the same
-def lookups(messages: tuple[bytes, ...]) -> tuple[Lookup, ...]:
-    """All rules of IPv4 and IPv6, from a dump of RTM_GETRULE."""
-    versions = {socket.AF_INET: 4, socket.AF_INET6: 6}
-    found: list[Lookup] = []
-    for message in messages:
-        header = _ROUTE.unpack_from(message)  # struct fib_rule_hdr has the same shape
-        if header[0] in versions:
-            values = netlink.attributes(message, _ROUTE.size)
-            table = (_number(values, FRA_TABLE) or header[4]) if header[7] == FR_ACT_TO_TBL else 0
-            marks = (_number(values, FRA_PRIORITY), _number(values, FRA_PROTOCOL))
-            found.append(Lookup(versions[header[0]], table, marks == (RULE_PRIORITY, ROUTE_PROTOCOL)))
-    return tuple(found)
 
 
 # Of a route: rtm_type, rtm_dst_len, the index of its link, its target.

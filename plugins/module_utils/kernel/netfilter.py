@@ -17,6 +17,8 @@ Runner = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 _LEGACY_TABLES = {4: "/proc/thread-self/net/ip_tables_names", 6: "/proc/thread-self/net/ip6_tables_names"}
 _IPV6 = "/proc/sys/net/ipv6"
 _RUNNING_UNITS = "/run/systemd/units"
+# The call of busctl(1) that firewalld answers once it has done what it is about.
+FIREWALLD_PING = ("call", "org.fedoraproject.FirewallD1", "/", "org.freedesktop.DBus.Peer", "Ping")
 
 
 class Netfilter:

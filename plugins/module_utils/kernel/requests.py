@@ -56,17 +56,12 @@ def routes_of(version: int, table: int = 0) -> bytes:
     return header + netlink.attribute(_RTA_TABLE, struct.pack("=I", table or RT_TABLE_MAIN))
 
 
-def all_routes(version: int) -> bytes:
-    """The routes of all tables."""
+def all_of(version: int) -> bytes:
+    """The routes of all tables, or the rules that choose a table."""
     return struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-def rules_of(version: int) -> bytes:
-    """The rules that choose a routing table."""
-    return struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
-
-
-# Those of all versions of IP.
+# The rules of all versions of IP.
 ALL_RULES = bytes(12)
 
 

@@ -70,12 +70,12 @@ class Stack:
 
     def lookups(self) -> t.Sequence[state.Lookup]:
         """All rules of routing."""
-        return self._cache.get("lookups", lambda: decode.lookups(tuple(self._rule_messages())))
+        return [state.Lookup(rule.source.version, rule.table, rule.ours) for rule in self._rules()]
 
     def has_rules(self, version: int) -> bool:
         """Whether the kernel has rules of routing for a version of IP, even if there are none at the moment."""
         try:
-            self.socket().dump(requests.RTM_GETRULE, requests.rules_of(version))
+            self.socket().dump(requests.RTM_GETRULE, requests.all_of(version))
         except OSError as error:
             return error.errno not in _WITHOUT_RULES
         return True
@@ -355,7 +355,7 @@ def read_all(opened: netlink.NetlinkSocket) -> Dump:
     return Dump(
         opened.dump(requests.RTM_GETLINK, requests.ALL_LINKS),
         opened.dump(requests.RTM_GETADDR, requests.ALL_ADDRESSES),
-        [opened.dump(requests.RTM_GETROUTE, requests.all_routes(version)) for version in (4, 6)],
+        [opened.dump(requests.RTM_GETROUTE, requests.all_of(version)) for version in (4, 6)],
         _dump_rules(opened),
     )
 

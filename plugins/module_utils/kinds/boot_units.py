@@ -13,6 +13,7 @@ import shlex
 import typing as t
 
 from .. import marks
+from ..kernel.netfilter import FIREWALLD_PING
 
 if t.TYPE_CHECKING:
     from .. import model
@@ -38,14 +39,15 @@ _FIREWALLS = (*_LOADERS, "ufw.service", FIREWALLD)
 _CALL = "systemctl --no-block reload %s" % marks.BOOT_UNIT
 # firewalld answers no requests while it starts or reloads. If others write by iptables meanwhile, its iptables-nft
 # begins anew and fails, which leaves firewalld in its panic mode. Without firewalld, this call fails at once.
-_PING = "busctl --auto-start=no call org.fedoraproject.FirewallD1 / org.freedesktop.DBus.Peer Ping"
+_PING = shlex.join(["busctl", "--auto-start=no", *FIREWALLD_PING])
 _WAIT = '/bin/sh -c "! systemctl is-active --quiet %s || %s"' % (FIREWALLD, _PING)
 # While it stops or starts, it is not to be asked yet, but is about to empty the tables.
 _SETTLE = (
     '/bin/sh -c "while systemctl is-active %s | grep -qx -e activating -e deactivating; do sleep 0.05; done"'
     % FIREWALLD
 )
-_HOLD = "nft -f %s/nftables.hold" % marks.BOOT_FOLDER
+HOLD_PATH = marks.BOOT_FOLDER + "/nftables.hold"
+_HOLD = "nft -f " + HOLD_PATH
 HOLD = "%s %s" % (marks.NFT_FAMILY, marks.NFT_HOLD)
 _LIFT = "nft delete table " + HOLD
 UNIT_PATH = marks.UNITS + marks.BOOT_UNIT
@@ -107,7 +109,7 @@ def drop_in(name: str, has_reload: bool, loads: Loads, joint: Joint) -> str:
     The rules as they were come first, which takes a few milliseconds, and then a full run. ExecReload is left out for a
     unit that cannot reload, or systemd would believe that it can.
     """
-    holds = joint and not _in_nft(loads)
+    holds = joint and _holds(loads)
     commands = _loading(loads) if name in _LOADERS and (not joint or holds) else []
     commands += [_LIFT] if holds else []
     commands.append(_CALL if name != FIREWALLD else "systemctl --no-block start %s" % marks.AFTER_FIREWALLD)
@@ -200,9 +202,6 @@ def joint_text(words: t.Sequence[str], loads: Loads) -> str:
     theirs = 'include "%s"' % words[2] if words[1] == "-f" else " ".join(words[1:])
     head = marks.file_mark("what nftables.service loads, and our rules in the same transaction")
     return '%s%s\ninclude "%s"\n' % (head, theirs, marks.BOOT_RULES + "nft" if _in_nft(loads) else HOLD_PATH)
-
-
-HOLD_PATH = marks.BOOT_FOLDER + "/nftables.hold"
 
 
 def hold_text(state: model.FirewallState) -> str:

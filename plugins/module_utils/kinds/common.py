@@ -125,7 +125,7 @@ def await_ipv6(links: t.Iterable[state.Awaited], addresses: t.Iterable[model.Int
 
 
 # IP version and table of the rules that no stack does without: to the tables local and main.
-_USUAL_RULES = {(version, table) for version in model.VERSIONS for table in (254, 255)}
+_USUAL_RULES = {(version, table) for version in model.VERSIONS for table in (model.MAIN_TABLE, model.LOCAL_TABLE)}
 
 
 def restore_rules(

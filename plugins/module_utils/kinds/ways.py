@@ -185,13 +185,12 @@ def _lost_with_addresses(
 
 # ---- the rules of routing
 
-_LOCAL, _MAIN, _DEFAULT = 255, 254, 253
 # What the kernel makes with a namespace (fib_default_rules_init, fib6_rules_net_init).
 _RULES = tuple(
     model.DefaultRule(version, priority, table)
     for version, priority, table in (
-        *((4, 0, _LOCAL), (4, 32766, _MAIN), (4, 32767, _DEFAULT)),
-        *((6, 0, _LOCAL), (6, 32766, _MAIN)),
+        *((4, 0, model.LOCAL_TABLE), (4, 32766, model.MAIN_TABLE), (4, 32767, model.DEFAULT_TABLE)),
+        *((6, 0, model.LOCAL_TABLE), (6, 32766, model.MAIN_TABLE)),
     )
 )
 
@@ -202,8 +201,8 @@ def missing_rules(place: model.Place, versions: t.Container[int], world: World) 
     for version in (version for version in model.VERSIONS if version in versions):
         rules = [rule for rule in world.lookups(place) if rule.version == version]
         tables = {rule.table for rule in rules}
-        own = any(not rule.ours and rule.table not in (_LOCAL, _DEFAULT) for rule in rules)
-        gone = {_LOCAL} - tables | (set() if own else {_MAIN, _DEFAULT} - tables)
+        own = any(not rule.ours and rule.table not in (model.LOCAL_TABLE, model.DEFAULT_TABLE) for rule in rules)
+        gone = {model.LOCAL_TABLE} - tables | (set() if own else {model.MAIN_TABLE, model.DEFAULT_TABLE} - tables)
         if gone and (rules or world.has_rules(place, version)):
             found += [rule for rule in _RULES if rule.version == version and rule.table in gone]
     return found

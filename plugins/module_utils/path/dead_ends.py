@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 
 from ..kernel import decode, netlink
-from ..kernel.requests import RTM_GETROUTE, RTM_GETRULE, family, rules_of
+from ..kernel.requests import RTM_GETROUTE, RTM_GETRULE, all_of, family
 from .packet import Packet
 from .topology import MAIN, ROUTE_HEADER, ROUTE_KINDS, Node, network_of, table_words
 
@@ -22,7 +22,7 @@ def removal(node: Node, kind: str, packet: Packet) -> str:
 
 
 def _rule(node: Node, kind: str, packet: Packet) -> str:
-    messages = node.dump(RTM_GETRULE, rules_of(packet.version))
+    messages = node.dump(RTM_GETRULE, all_of(packet.version))
     for rule in decode.rules(messages, family(packet.version)):
         if rule.nowhere == kind and rule.covers(packet.source, packet.to):
             return "rule del pref %d" % rule.priority

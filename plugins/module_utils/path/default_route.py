@@ -14,7 +14,7 @@ import typing as t
 from .. import model
 from ..kernel import decode
 from ..kernel.errors import KernelError
-from ..kernel.requests import RTM_GETROUTE, RTM_GETRULE, family, routes_of, rules_of
+from ..kernel.requests import RTM_GETROUTE, RTM_GETRULE, all_of, family, routes_of
 from ..kernel.state import RouteEntry
 from .topology import Node
 
@@ -28,7 +28,7 @@ class DefaultRoute(t.NamedTuple):
 
 def default_route(node: Node, version: int) -> DefaultRoute | None:
     """The default route that the kernel prefers; None if there is none, or it discards the packet."""
-    for table in tables(decode.rules(node.dump(RTM_GETRULE, rules_of(version)), family(version))):
+    for table in tables(decode.rules(node.dump(RTM_GETRULE, all_of(version)), family(version))):
         found = [one for one in _routes(node, version, table) if not one.route.to.prefixlen]
         best = min(found, key=lambda one: one.route.metric or 0, default=None)
         if best is not None and best.kind != "throw":

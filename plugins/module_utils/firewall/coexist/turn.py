@@ -14,6 +14,7 @@ import time
 import typing as t
 
 from ... import operations
+from ...kernel.netfilter import FIREWALLD_PING
 from ...records import dataclass
 from .. import backend
 
@@ -24,12 +25,11 @@ if t.TYPE_CHECKING:
 _SECONDS = 30
 # It has no name on the bus until it loads its rules, and none once it stops.
 _PAUSE = 0.05
-_PING = ("call", "org.fedoraproject.FirewallD1", "/", "org.freedesktop.DBus.Peer", "Ping")
 
 
 def _ping(seconds: float) -> tuple[str, ...]:
     """The command that returns once firewalld has done what it is about, and fails at once without firewalld."""
-    return ("busctl", "--auto-start=no", "--timeout=%d" % max(1, round(seconds)), *_PING)
+    return ("busctl", "--auto-start=no", "--timeout=%d" % max(1, round(seconds)), *FIREWALLD_PING)
 
 
 def settled(netfilter: Netfilter) -> bool:
