@@ -428,6 +428,7 @@ class Fleet:
         self.settings = settings
         self.folder = folder
         self.nodes = lab.nodes
+        self.hosts = tuple(host for host in HOSTS if host in lab.nodes)
         self._agents: dict[str, Agent] = {}
         self._module_servers: dict[str, Pipe] = {}
         self._playbook_server: Pipe | None = None
@@ -437,7 +438,7 @@ class Fleet:
 
     def fresh(self, *hosts: str) -> None:
         """Hosts as new: power loss, and what the collection keeps on disk gone. Costs a third of a second."""
-        chosen = hosts or HOSTS
+        chosen = hosts or self.hosts
         for host in chosen:
             for programs in (self._agents, self._module_servers):
                 programs.pop(host, None)
@@ -541,7 +542,7 @@ class Fleet:
                 future.result()
         result = []
         for number, question in enumerate(questions):
-            heard = any(self.heard(host, words[number]) for host in HOSTS)
+            heard = any(self.heard(host, words[number]) for host in self.hosts)
             result.append((question, "value" in answers[number], heard))
         return result
 
