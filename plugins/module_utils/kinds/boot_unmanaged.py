@@ -16,10 +16,16 @@ from ..world import World
 
 _NETWORKD = "/run/systemd/netif/state"  # exists while it runs
 _NETWORK_MANAGER = "/run/NetworkManager"  # has files in it
+# NetworkManager has read its files before systemd takes it for started, and begins to answer only after that. Until
+# then nmcli fails with 1. Where NetworkManager does not run, nmcli fails with 8.
+_REREAD_BY_NM = (
+    "while systemctl is-active NetworkManager | grep -qx activating; do sleep 0.1; done; "
+    "for attempt in $(seq 50); do nmcli general reload conf; [ $? = 1 ] || break; sleep 0.1; done"
+)
 # The command by which each of them reads its files again; the manager may have been stopped.
 _REREAD: t.Mapping[str, str] = {
     marks.UNMANAGED: "networkctl reload || true",
-    marks.UNMANAGED_BY_NM: "nmcli general reload conf || true",
+    marks.UNMANAGED_BY_NM: _REREAD_BY_NM,
 }
 UNMANAGED_PATHS = tuple(_REREAD)
 
