@@ -14,6 +14,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -620,6 +621,27 @@ def test_who_lives_in_a_namespace_that_lost_its_name_keeps_everything(world: Eng
             assert (done.warnings, done.recreated) == ([], [])
             assert not differences(world.state(), whole)
             assert stream.stop() == list(range(stream.sent))
+        finally:
+            tenant.kill()
+
+
+@pytest.mark.parametrize("how", ["ip netns delete web", "umount --lazy /run/netns/web"])
+def test_a_namespace_whose_last_process_ends_before_it_gets_its_name_back(world: EngineWorld, how: str) -> None:
+    """It was held since the plan was made, so the run does what it has planned, and all is as before."""
+    world.make(*BEFORE)
+    whole = world.state()
+    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
+        try:
+            assert eventually(lambda: lives_in(world, tenant))
+            there = os.fstat(world["web"].fd).st_ino
+            world.let_go("web")
+            world.must(*how.split())
+            done = world.make(*BEFORE, ends=tenant.pid)
+            assert tenant.wait() == -signal.SIGKILL
+            assert done.commands == [f"ip netns attach web {tenant.pid}"]
+            assert os.fstat(world["web"].fd).st_ino == there
+            assert not differences(world.state(), whole)
+            assert not world.make(*BEFORE).changed
         finally:
             tenant.kill()
 

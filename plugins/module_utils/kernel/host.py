@@ -118,9 +118,14 @@ class Host:
         self._sockets.put(place, netns.create(self._visitor, name, alias))
 
     def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
-        """Give the namespace of a process a name, and note that we did unless it is its own."""
+        """Give the namespace of a process a name, and note that we did unless it is its own.
+
+        If this run has read that namespace, it is still there, even if the process has ended.
+        """
         self._forget(model.Place(netns=name))
-        self._visitor.on_host(lambda: netns.attach(name, pid, noted))
+        self._sockets.with_file(
+            model.Place(pid=pid), lambda fd: self._visitor.on_host(lambda: netns.attach(name, fd, noted))
+        )
 
     def delete_namespace(self, name: str) -> None:
         """Remove a name; do nothing if it is already gone."""
