@@ -85,6 +85,13 @@ class Host:
         """The inode of a namespace, 0 if none has that name; KernelError if there is no such process."""
         return self._visitor.on_host(lambda: netns.inode(place))
 
+    def has_process(self, pid: int) -> bool:
+        """Whether there is such a process."""
+        try:
+            return self.namespace_inode(model.Place(pid=pid)) != 0
+        except KernelError:
+            return False
+
     def nsid(self, place: model.Place) -> int | None:
         """The number of a namespace in links of the host whose other end is there.
 
