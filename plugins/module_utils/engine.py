@@ -265,6 +265,9 @@ def _plan_rules(plan: _Plan, world: World) -> tuple[list[operations.Operation], 
     move = world.firewall.move()
     if move:
         plan.notes["packet filter"] = move
+        doubt = world.firewall.doubt_of_move()
+        if doubt:
+            world.warn(doubt)
     elif rules and plan.before == plan.after:
         from .diff import headlines
 

@@ -13,7 +13,6 @@ import typing as t
 
 from . import model
 from .kernel import state
-from .kernel.errors import KernelError
 from .kernel.host import Host
 
 
@@ -29,6 +28,7 @@ class Places:
         self._gone: set[str] = set()
         self._homes: dict[model.Place, model.Place] = {}
         self._by_inode: dict[int, model.Place] = {}
+        self._inodes: dict[int, int] = {}  # of the namespaces of processes, which may end while the plan is made
 
     def entries(self) -> t.Mapping[str, state.NamespaceEntry]:
         """The entries below /run/netns now, before any step of this run."""
@@ -46,13 +46,6 @@ class Places:
     def is_new(self, place: model.Place) -> bool:
         """Whether a place is still to be made, so that nothing can be read in it."""
         return place.netns is not None and (place.netns in self._new or not self.has_name(place.netns))
-
-    def has_process(self, pid: int) -> bool:
-        """Whether there is such a process."""
-        try:
-            return self._host.namespace_inode(model.Place(pid=pid)) != 0
-        except KernelError:
-            return False
 
     def home(self, place: model.Place) -> model.Place:
         """The one Place that stands for a namespace, HOST for the host's own; KernelError if it does not exist."""
@@ -73,7 +66,11 @@ class Places:
     def inode(self, place: model.Place) -> int:
         """The inode of a namespace that exists now, 0 if none has this name."""
         entry = self.entries().get(place.netns) if place.netns is not None else None
-        return entry.inode if entry is not None else self._host.namespace_inode(place)
+        if entry is not None or place.pid is None:
+            return entry.inode if entry is not None else self._host.namespace_inode(place)
+        if place.pid not in self._inodes:
+            self._inodes[place.pid] = self._host.namespace_inode(place)
+        return self._inodes[place.pid]
 
     def number(self, place: model.Place) -> int | None:
         """The number that links of the host have for a namespace; None for the host's own."""

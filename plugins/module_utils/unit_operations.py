@@ -106,7 +106,12 @@ class MountFor(operations.Operation):
 
     def apply(self, host: Host) -> None:
         for argv in self._all():
-            host.execute(argv, "")
+            try:
+                host.execute(argv, "")
+            except CommandError:
+                # If it has ended, the unit's next process gets the files by the drop-in.
+                if host.has_process(self.pid):
+                    raise
 
     def _all(self) -> t.Iterator[tuple[str, ...]]:
         for place, path in self.mounts:

@@ -131,7 +131,7 @@ class World:
 
     def is_host(self, place: model.Place) -> bool:
         """Whether a place is the host's own network namespace, by whatever name."""
-        return self.places.home(place) == model.HOST
+        return self.is_same(place, model.HOST)
 
     def owns(self, place: model.Place) -> bool:
         """Whether we made a namespace, or will make it; the host's own does not count."""
@@ -212,7 +212,7 @@ class World:
         """Raise Conflict unless the place exists. In check mode, a missing name is assumed to exist, and noted."""
         if place.netns is not None and not self.has_namespace(place.netns):
             self.assume("namespace", place.netns, "make it with the module netns, or by 'ip netns add'")
-        if place.pid is not None and not self.places.has_process(place.pid):
+        if place.pid is not None and not self.host.has_process(place.pid):
             raise model.Conflict("There is no process %d on this host; give the PID of one that runs." % place.pid)
 
     def survey(self) -> None:

@@ -158,6 +158,10 @@ class EngineWorld(World):
             os.close(self._places.pop(name).fd)
         return super().__getitem__(name)
 
+    def let_go(self, name: str) -> None:
+        """Do not keep a namespace alive."""
+        os.close(self._places.pop(name).fd)
+
     def _ask(self, **request: Any) -> Any:
         assert self._runs.stdin is not None and self._runs.stdout is not None
         self._runs.stdin.write(json.dumps(request) + "\n")

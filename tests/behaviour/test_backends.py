@@ -131,6 +131,22 @@ def test_absent_removes_all_of_them(host: Host) -> None:
     host.fleet.switch_iptables(host.name, legacy=host.fleet.settings.legacy_tables)
 
 
+def test_auto_tells_that_it_moves_rules(moving: Host) -> None:
+    """In check mode, too; and nobody is told who names a back-end, or where nothing moves."""
+    host = moving
+    put(host, "iptables")
+    predicted = put(host, "auto", check=True)
+    done = put(host, "auto")
+    assert "The rules of this collection move from iptables to nftables, as this call leaves" in done.warnings
+    assert predicted.warnings == done.warnings
+    assert done.diff["after"] == predicted.diff["after"] == "packet filter: from iptables to nftables\n"
+    for backend, changed in (("auto", False), ("iptables", True), ("nftables", True)):
+        result = put(host, backend)
+        assert (result.changed, result.warnings) == (changed, ""), backend
+    put(host, "iptables")
+    assert put(host, "auto", state="absent").warnings == ""
+
+
 @pytest.mark.ansible
 def test_by_the_role(moving: Host, fleet: Fleet) -> None:
     """Over ssh, there and back again."""

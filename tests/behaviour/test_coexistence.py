@@ -582,6 +582,52 @@ def test_a_single_rule_that_drops_our_packets_is_named_with_its_place(host: Host
     ]
 
 
+# Rules of others that drop all but a few, for nft and for iptables: the few are all that leaves our network; ports that
+# none of our endpoints has; or networks beside which there is the whole of the outside.
+SPARING = ("iifname br-blue {ip} saddr != {net} drop", "-i br-blue ! -s {net}")
+CLOSING = ("iifname eth0 meta nfproto {family} tcp dport != {{ 22, 443 }} drop", "-i eth0 -p tcp ! --dport 22")
+CONFINING = ("{ip} daddr != {net} drop", "! -d {net}")
+FEW = (
+    {"ip": "ip", "family": "ipv4", "tool": "iptables", "net": "10.0.0.0/8"},
+    {"ip": "ip6", "family": "ipv6", "tool": "ip6tables", "net": "fd00::/8"},
+)
+
+
+def all_but_few(kind: str, native: str, options: str) -> str:
+    """The commands that add these rules, behind one for replies; in a table of nft, nothing else is left."""
+    if kind == "native":
+        rules = ["ct state established,related accept", *(native.format(**few) for few in FEW)]
+        chain = "chain forward { type filter hook forward priority 10; %s; }" % "; ".join(rules)
+        return (
+            "nft -f - <<'EOF'\nadd table inet theirs\ndelete table inet theirs\ntable inet theirs { %s; }\nEOF" % chain
+        )
+    lines = [f"{few['tool']}-{kind} -A FORWARD {options.format(**few)} -j DROP" for few in FEW]
+    return by_iptables(kind, REPLIES) + "\n".join(lines)
+
+
+@pytest.mark.parametrize("kind", ["native", "nft", "legacy"])
+def test_rules_that_drop_all_but_a_few_are_named_if_we_are_not_among_these(host: Host, kind: str) -> None:
+    there = all_but_few(kind, *SPARING)
+    host.run(there)
+    assert host.converge().warnings == "" and host.foreign == []
+    host.works()
+    way_out, port = host.questions()[:4], host.questions()[4:]
+    for rules, dropped, passes, what in (
+        (CLOSING, port, way_out, "what comes by eth0 to the published port 8080/tcp (blue)"),
+        (CONFINING, way_out, port, "what goes from blue to the outside by eth0"),
+    ):
+        host.run(there.replace(" -A ", " -D "))
+        there = all_but_few(kind, *rules)
+        host.run(there)
+        host.fleet.all_closed(dropped)
+        host.fleet.all_open(passes)
+        warnings, named = host.converge().warnings, host.foreign
+        assert len(named) == 2 and all(
+            sentence in warnings and sentence.endswith(f"drops {what}") for sentence in named
+        )
+        assert all(("!= " if kind == "native" else "! -") in sentence for sentence in named), named
+
+
 @pytest.mark.once
 def test_nat_rules_of_both_kinds_are_named(host: Host) -> None:
     host.run("iptables-legacy -t nat -A POSTROUTING -s 10.99.0.0/24 -j MASQUERADE")

@@ -14,6 +14,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -449,6 +450,23 @@ def test_a_table_that_somebody_put_to_sleep_wakes_up(world: EngineWorld) -> None
     assert not differences(world.state(), whole) and not world.make(*BEFORE).changed
 
 
+@pytest.mark.once
+def test_a_table_asleep_that_nft_cannot_list_is_woken_by_the_command_that_the_message_tells(world: EngineWorld) -> None:
+    """nft 1.0.6 stops in the middle of an empty one, and later releases list it."""
+    world.make(*BEFORE)
+    whole = world.state()
+    world.clear()
+    world.must("nft", "add table inet dockerless { flags dormant; }")
+    if not world.must("nft", "-j", "list", "table", "inet", "dockerless").rstrip().endswith("}"):
+        failed = world.try_run(BEFORE)
+        story, unused, command = failed.message.rpartition("; wake it: ")
+        assert (failed.error, failed.steps) == ("FirewallError", 0)
+        assert story == "Table inet dockerless is dormant, and nft cannot list it"
+        world.must(*command.split())
+    world.make(*BEFORE)
+    assert not differences(world.state(), whole)
+
+
 def test_a_bridge_is_full(world: EngineWorld) -> None:
     """The kernel gives a bridge 1,023 ports; here the collection takes it for 2."""
     crowd = [{**BEFORE[0], "endpoints": [{"name": f"e{number}"} for number in range(3)]}]
@@ -620,6 +638,27 @@ def test_who_lives_in_a_namespace_that_lost_its_name_keeps_everything(world: Eng
             assert (done.warnings, done.recreated) == ([], [])
             assert not differences(world.state(), whole)
             assert stream.stop() == list(range(stream.sent))
+        finally:
+            tenant.kill()
+
+
+@pytest.mark.parametrize("how", ["ip netns delete web", "umount --lazy /run/netns/web"])
+def test_a_namespace_whose_last_process_ends_before_it_gets_its_name_back(world: EngineWorld, how: str) -> None:
+    """It was held since the plan was made, so the run does what it has planned, and all is as before."""
+    world.make(*BEFORE)
+    whole = world.state()
+    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
+        try:
+            assert eventually(lambda: lives_in(world, tenant))
+            there = os.fstat(world["web"].fd).st_ino
+            world.let_go("web")
+            world.must(*how.split())
+            done = world.make(*BEFORE, ends=tenant.pid)
+            assert tenant.wait() == -signal.SIGKILL
+            assert done.commands == [f"ip netns attach web {tenant.pid}"]
+            assert os.fstat(world["web"].fd).st_ino == there
+            assert not differences(world.state(), whole)
+            assert not world.make(*BEFORE).changed
         finally:
             tenant.kill()
 

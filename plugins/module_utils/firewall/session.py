@@ -204,6 +204,17 @@ class FirewallSession:
         """The old and the new back-end of our rules, in words; empty if they stay with theirs."""
         return "from %s to %s" % (" and ".join(self.left), self._source.backend.name) if self.left else ""
 
+    def doubt_of_move(self) -> str:
+        """A warning that ``auto`` moves rules to where another call may not want them; empty if it moves none."""
+        if not self.left or self._choice != "auto" or self.desired == model.FirewallState():
+            return ""
+        return (
+            "The rules of this collection move %s, as this call leaves the choice of the back-end to 'auto'. A call"
+            " that names %s moves them back, so give every call the same back-end: by the variable"
+            " bridge_network_backend, and for single modules by module_defaults or the option backend."
+            % (self.move(), " or ".join(self.left))
+        )
+
     @property
     def backend(self) -> str:
         """The name of the back-end that has our rules, or that would get them."""

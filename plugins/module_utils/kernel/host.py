@@ -85,6 +85,13 @@ class Host:
         """The inode of a namespace, 0 if none has that name; KernelError if there is no such process."""
         return self._visitor.on_host(lambda: netns.inode(place))
 
+    def has_process(self, pid: int) -> bool:
+        """Whether there is such a process."""
+        try:
+            return self.namespace_inode(model.Place(pid=pid)) != 0
+        except KernelError:
+            return False
+
     def nsid(self, place: model.Place) -> int | None:
         """The number of a namespace in links of the host whose other end is there.
 
@@ -118,9 +125,14 @@ class Host:
         self._sockets.put(place, netns.create(self._visitor, name, alias))
 
     def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
-        """Give the namespace of a process a name, and note that we did unless it is its own."""
+        """Give the namespace of a process a name, and note that we did unless it is its own.
+
+        If this run has read that namespace, it is still there, even if the process has ended.
+        """
         self._forget(model.Place(netns=name))
-        self._visitor.on_host(lambda: netns.attach(name, pid, noted))
+        self._sockets.with_file(
+            model.Place(pid=pid), lambda fd: self._visitor.on_host(lambda: netns.attach(name, fd, noted))
+        )
 
     def delete_namespace(self, name: str) -> None:
         """Remove a name; do nothing if it is already gone."""

@@ -90,29 +90,21 @@ def create(visitor: Visitor, name: str, alias: str) -> netlink.NetlinkSocket:
         return visitor.run(make)
 
 
-def attach(name: str, pid: int, noted: bool = True) -> None:
-    """Give the namespace of a process a name, and note that, unless one of ours gets its own name back."""
-    place = model.Place(pid=pid)
-    try:
-        fd = os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise not_entered(place, error) from error
-    try:
-        with _naming("attach", name):
-            if inode(model.Place(netns=name)):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            # The note comes first, so that a crash cannot leave a name without one. A note without a name, or for
-            # another namespace, is ignored.
+def attach(name: str, fd: int, noted: bool = True) -> None:
+    """Give the namespace that is open as ``fd`` a name, and note that, unless one of ours gets its own name back."""
+    with _naming("attach", name):
+        if inode(model.Place(netns=name)):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        # The note comes first, so that a crash cannot leave a name without one. A note without a name, or for another
+        # namespace, is ignored.
+        if noted:
+            files.write(_record(name), "%d\n" % os.fstat(fd).st_ino)
+        try:
+            _give_name(name, "/proc/thread-self/fd/%d" % fd)
+        except BaseException:
             if noted:
-                files.write(_record(name), "%d\n" % os.fstat(fd).st_ino)
-            try:
-                _give_name(name, "/proc/thread-self/fd/%d" % fd)
-            except BaseException:
-                if noted:
-                    _forget(name)
-                raise
-    finally:
-        os.close(fd)
+                _forget(name)
+            raise
 
 
 def delete(name: str) -> None:

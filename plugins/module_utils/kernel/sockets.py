@@ -19,6 +19,9 @@ from .namespaces import OWN_NAMESPACE, Visitor, enter_network
 NETNS_FOLDER = "/run/netns"
 # A run may look at 1000 namespaces, and the usual limit of a process is 1024 files.
 _OPEN = 256
+# The same for the namespaces of processes: these get more, since a name leads back to its namespace at any time, while
+# a process may end, or its number become another one's.
+_HELD = 512
 
 T = t.TypeVar("T")
 
@@ -26,7 +29,8 @@ T = t.TypeVar("T")
 class Sockets:
     """Opens a socket in a stack when it is needed, and closes the least recently used one.
 
-    An open socket keeps its namespace alive.
+    An open socket keeps its namespace alive. So what a plan has read of a process's namespace is there when its steps
+    are taken, even if the process has ended meanwhile.
     """
 
     def __init__(self, visitor: Visitor) -> None:
@@ -44,8 +48,10 @@ class Sockets:
     def put(self, place: model.Place, opened: netlink.NetlinkSocket) -> None:
         """Keep a socket that was opened elsewhere."""
         self._open[place] = opened
-        if len(self._open) > _OPEN:
-            self._open.popitem(last=False)[1].close()
+        held = place.pid is not None
+        alike = [other for other in self._open if (other.pid is not None) == held]
+        if len(alike) > (_HELD if held else _OPEN):
+            self.close(alike[0])
 
     def close(self, place: model.Place) -> None:
         """Close the socket of ``place``, if there is one."""
@@ -93,8 +99,12 @@ class Sockets:
 
     def with_file(self, place: model.Place, function: t.Callable[[int], T]) -> T:
         """Call ``function`` with the open file of a place's namespace, and return its result."""
+        opened = self._open.get(place)
         try:
-            fd = self._visitor.on_host(lambda: os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC))
+            if opened is not None:
+                fd = opened.namespace()
+            else:
+                fd = self._visitor.on_host(lambda: os.open(path_of(place), os.O_RDONLY | os.O_CLOEXEC))
             try:
                 return function(fd)
             finally:

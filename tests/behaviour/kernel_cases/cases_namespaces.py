@@ -190,6 +190,35 @@ def test_a_process_namespace_gets_a_name_and_a_note(host: Host) -> None:
     assert host.namespaces() == {} and not os.path.exists("/run/dockerless.network")
 
 
+def test_the_namespace_of_a_process_that_ends_once_it_was_read_is_still_there(host: Host) -> None:
+    """However many others this run has looked at since then, and even if the number is another process's by now."""
+    sockets._OPEN = 3
+    with process_in_own_namespace() as pid:
+        place = Place(pid=pid)
+        there = host.namespace_inode(place)
+        assert "lo" in host.stack(place).links()
+    for number in range(8):
+        netns(host, "other%d" % number).links()
+    with refused("there is no process %d" % pid):
+        host.namespace_inode(place)
+    host.attach_namespace("web", pid, noted=False)
+    host.stack(HOST).add_veth("web0", "eth0", host.stack(place), None, None, None)
+    host.stack(place).write_sysctl("net/ipv4/ip_forward", "1")
+    host.close()
+    assert inode("/run/netns/web") == there
+    assert shell("ip", "netns", "exec", "web", "cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
+    assert "eth0" in host.stack(WEB).links()
+
+
+def test_no_more_namespaces_of_processes_are_held_than_files_may_be_open(host: Host) -> None:
+    sockets._HELD = 2
+    with process_in_own_namespace() as one, process_in_own_namespace() as two, process_in_own_namespace() as three:
+        for pid in (one, two, three):
+            assert "lo" in host.stack(Place(pid=pid)).links()
+        assert len([name for name in os.listdir("/proc/self/fd") if _is_socket(name)]) == 2
+        assert host.stack(Place(pid=one)).read_sysctl("net/ipv4/ip_forward") is not None
+
+
 def test_a_note_of_an_older_namespace_shows(host: Host) -> None:
     netns(host, "web")
     files.write(RECORD, "4711\n")

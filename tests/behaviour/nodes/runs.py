@@ -80,7 +80,10 @@ VOLATILE = {"ifindex", "link_index", "handle", "expires", "index", "packets", "b
 
 
 class Faults:
-    """The fate of a run: killed before or after the n-th step or action, or the n-th step fails."""
+    """The fate of a run: killed before or after the n-th step or action, or the n-th step fails.
+
+    Or others' fate: a process ends between the plan and its first step.
+    """
 
     def __init__(self, request: Request, started: int) -> None:
         self.kill_before = request.get("kill_before")
@@ -88,6 +91,7 @@ class Faults:
         self.kill_action = request.get("kill_action")
         self.fail_at = request.get("fail_at")
         self.error = request.get("error", "kernel")
+        self.ends = request.get("ends", 0)
         self.steps = 0
         self.actions = 0
         self.said: list[str] = []
@@ -117,6 +121,8 @@ class Faults:
             self.steps += 1
             if number == 0:
                 os.write(self._started, b"s")
+                if self.ends:
+                    end(self.ends)
             self.said.append(step.commands()[0].splitlines()[0] if step.commands() else "")
             if number == self.kill_before:
                 die()
@@ -145,6 +151,13 @@ class Faults:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end(pid: int) -> None:
+    """Kill another process, and wait until no namespace is its own any more."""
+    os.kill(pid, signal.SIGKILL)
+    while os.path.exists(f"/proc/{pid}/ns/net"):
+        time.sleep(0.005)
 
 
 def made_up(kind: str) -> Exception:

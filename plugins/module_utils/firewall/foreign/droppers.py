@@ -5,8 +5,8 @@
 
 A rule is named only if it certainly hits packets that our rules let through. So a rule is not named if it has a
 condition that we cannot read, or if an earlier rule may have let our packets pass. A rule for certain clients or
-servers that does not mention us was made for these, and is not named either. obstacles.py names chains that drop
-everything.
+servers that does not mention us was made for these, and is not named either; one for all but these is. obstacles.py
+names chains that drop everything.
 """
 
 from __future__ import annotations
@@ -178,6 +178,8 @@ def _alone(address: model.Address) -> model.Network:
 
 # Which packets a rule hits: none, some, all, or unknown.
 _NONE, _SOME, _ALL, _UNSURE = range(4)
+_OPPOSITE = {_NONE: _ALL, _SOME: _SOME, _ALL: _NONE}
+_EVERY_PORT = model.PortRange(1, 65535)
 _Hit = tuple[Chain, Rule]
 _PASSED = "passed"  # certain, or possible
 
@@ -219,7 +221,7 @@ def _meets(rule: Rule, traffic: Traffic) -> int:
     asks = rule.asks
     if asks.version not in (0, traffic.version) or not _takes_the_first(asks):
         return _NONE
-    if rule.published and not traffic.published:
+    if (rule.published and not traffic.published) or (asks.unpublished and traffic.published):
         return _NONE
     parts = [
         _link(rule.came_by, traffic.came_by),
@@ -228,6 +230,7 @@ def _meets(rule: Rule, traffic: Traffic) -> int:
         _networks(asks.targets, traffic.targets),
         _protocol(asks.protocols, traffic.protocol),
         _ports(asks.ports, traffic.ports),
+        *_spared(asks, traffic),
         _UNSURE if asks.vague else _ALL,
     ]
     for answer in (_NONE, _UNSURE, _SOME):
@@ -277,11 +280,43 @@ def _ports(asked: tuple[model.PortRange, ...] | None, there: model.PortRange | N
     return _SOME if any(ports.overlaps(there) for ports in asked) else _NONE
 
 
+def _spared(asks: Asks, traffic: Traffic) -> tuple[int, ...]:
+    """The same for what a rule excludes. Several of its networks or ranges may exclude what none of them does alone."""
+    return (
+        _no_networks(asks.no_sources, traffic.sources),
+        _no_networks(asks.no_targets, traffic.targets),
+        _no_protocol(asks.no_protocols, traffic.protocol),
+        _no_ports(asks.no_ports, traffic.ports),
+    )
+
+
+def _no_networks(excluded: tuple[model.Network, ...] | None, there: tuple[model.Network, ...] | None) -> int:
+    if excluded is None:
+        return _ALL
+    return _OPPOSITE[_networks(tuple(ipaddress.collapse_addresses(t.cast(t.Any, excluded))), there)]
+
+
+def _no_protocol(excluded: tuple[str, ...] | None, there: str) -> int:
+    return _ALL if excluded is None else _OPPOSITE[_protocol(excluded, there)]
+
+
+def _no_ports(excluded: tuple[model.PortRange, ...] | None, there: model.PortRange | None) -> int:
+    if excluded is None:
+        return _ALL
+    wanted = there or _EVERY_PORT
+    free = wanted.first
+    for ports in sorted(excluded, key=lambda ports: ports.first):
+        free = max(free, ports.last + 1) if ports.first <= free else free
+    return _NONE if free > wanted.last else _OPPOSITE[_ports(excluded, there)]
+
+
 def _is_about(rule: Rule, traffic: Traffic) -> bool:
-    """Whether a rule that hits some of these packets is about us, and not about the other end."""
-    inward = traffic.way == PUBLISHED
-    ours, theirs = (rule.goes_by, rule.asks.targets) if inward else (rule.came_by, rule.asks.sources)
-    if inward and rule.asks.ports is not None:
+    """Whether a rule that hits some of these packets is about us, or all but a few, and not about the other end."""
+    inward, asks = traffic.way == PUBLISHED, rule.asks
+    ours, theirs = (rule.goes_by, asks.targets) if inward else (rule.came_by, asks.sources)
+    if inward and asks.ports is not None:
+        return True
+    if not (asks.sources if inward else asks.targets or asks.ports) and _SOME in _spared(asks, traffic):
         return True
     if ours is not None and not ours.inverted:
         return True
@@ -298,16 +333,19 @@ def _spelled(rule: Rule) -> str:
     for key, links in (("iifname", rule.came_by), ("oifname", rule.goes_by)):
         if links is not None:
             words.append("%s %s%s" % (key, "!= " if links.inverted else "", _listed(links.names)))
-    if asks.version and asks.sources is None and asks.targets is None:
+    networks = (asks.sources, asks.targets, asks.no_sources, asks.no_targets)
+    if asks.version and all(one is None for one in networks):
         words.append("meta nfproto ipv%d" % asks.version)
-    for key, networks in (("saddr", asks.sources), ("daddr", asks.targets)):
-        if networks is not None:
-            words.append("%s %s %s" % (ip, key, _listed([_short(network) for network in networks])))
-    if asks.ports is not None:
-        protocol = asks.protocols[0] if asks.protocols is not None and len(asks.protocols) == 1 else "th"
-        words.append("%s dport %s" % (protocol, _listed([str(ports) for ports in asks.ports])))
-    elif asks.protocols is not None:
-        words.append("meta l4proto %s" % _listed(asks.protocols))
+    for key, positive, negative in (
+        ("saddr", asks.sources, asks.no_sources),
+        ("daddr", asks.targets, asks.no_targets),
+    ):
+        words += ["%s %s %s" % (ip, key, text) for text in _conditions(positive, negative, _short)]
+    protocol = asks.protocols[0] if asks.protocols is not None and len(asks.protocols) == 1 else "th"
+    ports = _conditions(asks.ports, asks.no_ports, str)
+    words += ["%s dport %s" % (protocol, text) for text in ports]
+    protocols = None if ports else asks.protocols
+    words += ["meta l4proto %s" % text for text in _conditions(protocols, asks.no_protocols, str)]
     if asks.states is not None:
         words.append("ct state %s" % ",".join(asks.states))
     if asks.no_states is not None:
@@ -315,6 +353,14 @@ def _spelled(rule: Rule) -> str:
     if rule.published:
         words.append("ct status dnat")
     return " ".join([*words, rule.verdict])
+
+
+def _conditions(
+    positive: tuple[t.Any, ...] | None, negative: tuple[t.Any, ...] | None, spell: t.Callable[[t.Any], str]
+) -> list[str]:
+    """What a condition asks for, and what it excludes."""
+    found = [] if positive is None else [_listed([*map(spell, positive)])]
+    return found if negative is None else [*found, "!= " + _listed([*map(spell, negative)])]
 
 
 def _listed(words: t.Sequence[str]) -> str:

@@ -21,6 +21,8 @@ _WHERE_IPTABLES_DROPS = {
     "security": ("FORWARD",),
 }
 _TRANSLATIONS = ("dnat", "snat", "masquerade", "redirect")
+# IP versions that a rule is for; and those that it is for if it excludes a word.
+_VERSIONS = ({"ipv4": 4, "ipv6": 6}, {"ipv4": 6, "ipv6": 4})
 _LINK_KEYS = {"iif": True, "iifname": True, "iifgroup": True, "oif": False, "oifname": False, "oifgroup": False}
 
 
@@ -67,8 +69,8 @@ def _rule_of_nft(statements: t.Sequence[rules.Json]) -> rules.Rule:
     for statement in statements:
         name, body = next(iter(statement.items()))
         if name == "match":
-            _read_match(body, known, fields)
-            asks["vague"] = not _understood(body, asks) or asks.get("vague", False)
+            clear = _read_match(body, known, fields)
+            asks["vague"] = not (_understood(body, asks) and clear) or asks.get("vague", False)
         elif name in ("accept", "drop", "reject", "return"):
             known["verdict"] = name
         elif name in ("jump", "goto"):
@@ -87,14 +89,15 @@ def _rule_of_nft(statements: t.Sequence[rules.Json]) -> rules.Rule:
     return rules.Rule(**known, asks=rules.Asks(**asks))
 
 
-def _read_match(body: rules.Json, known: rules.Fields, fields: list[rules.Fields]) -> None:
+def _read_match(body: rules.Json, known: rules.Fields, fields: list[rules.Fields]) -> bool:
+    """Read a condition; False if it is on an interface, and cannot be told together with an earlier one."""
     left, right = body["left"], body["right"]
     inverted = body["op"] == "!="
     key = left.get("meta", {}).get("key") if isinstance(left, dict) else None
     if key in _LINK_KEYS:
         names = tuple(_link(value, key) for value in _alternatives(right))
-        known["came_by" if _LINK_KEYS[key] else "goes_by"] = rules.Links(names, inverted)
-    elif isinstance(left, dict) and left.get("ct", {}).get("key") == "status" and right in ("dnat", ["dnat"]):
+        return rules.keep_link(known, "came_by" if _LINK_KEYS[key] else "goes_by", rules.Links(names, inverted))
+    if isinstance(left, dict) and left.get("ct", {}).get("key") == "status" and right in ("dnat", ["dnat"]):
         known["published"] = not inverted
         known["other"] = known.get("other", False) or inverted
     else:
@@ -103,6 +106,7 @@ def _read_match(body: rules.Json, known: rules.Fields, fields: list[rules.Fields
             # every alternative combines with every one found before
             new = [dict(zip(_names(left), _parts(value))) for value in _alternatives(right)]
             fields[:] = [{**one, **{k: v for k, v in two.items() if k}} for one in fields for two in new]
+    return True
 
 
 def _spares_the_first(body: rules.Json) -> bool:
@@ -121,30 +125,37 @@ def _understood(body: rules.Json, asks: rules.Fields) -> bool:
     key = left.get("meta", {}).get("key")
     if key in _LINK_KEYS or (left.get("ct", {}).get("key") == "status" and values == ["dnat"]):
         return key in _LINK_KEYS or body["op"] != "!="
+    no = "no_" if body["op"] == "!=" else ""
     if left.get("ct", {}).get("key") == "state":
         states = values[0].get("|", [None]) if isinstance(values[0], dict) else values
-        return _keep(asks, "no_states" if body["op"] == "!=" else "states", states)
-    if body["op"] == "!=":
-        return False
+        return _keep(asks, no + "states", states)
     payload = left.get("payload", {})
     where = (payload.get("protocol", ""), payload.get("field", ""))
     if where[1] in ("saddr", "daddr") and where[0] in ("ip", "ip6"):
         asks["version"] = 4 if where[0] == "ip" else 6
-        return _keep(asks, "sources" if where[1] == "saddr" else "targets", map(_network, values))
+        return _keep(asks, no + ("sources" if where[1] == "saddr" else "targets"), map(_network, values))
     if where[1] == "dport":
         known = where[0] == "th" or _keep(asks, "protocols", [where[0]])
-        return known and _keep(asks, "ports", map(_ports, values))
+        return known and _keep(asks, no + "ports", map(_ports, values))
     if key == "nfproto":
-        asks["version"] = {"ipv4": 4, "ipv6": 6}.get(values[0], 0)
+        asks["version"] = _VERSIONS[bool(no)].get(values[0], 0)
         return len(values) == 1 and bool(asks["version"])
     if key == "l4proto" or where in (("ip", "protocol"), ("ip6", "nexthdr")):
-        return _keep(asks, "protocols", (None if isinstance(value, dict) else protocol_name(value) for value in values))
+        asks["version"] = {"ip": 4, "ip6": 6}.get(where[0], asks.get("version", 0))
+        names = (None if isinstance(value, dict) else protocol_name(value) for value in values)
+        return _keep(asks, no + "protocols", names)
     return False
 
 
 def _keep(asks: rules.Fields, name: str, values: t.Iterable[object]) -> bool:
-    """Note a condition; False if a value is not understood, or if the rule has two such conditions."""
+    """Note a condition; False if a value is not understood, or if it is not the same as an earlier one.
+
+    What a rule excludes adds up.
+    """
     found = tuple(values)
+    if name.startswith("no_") and None not in found:
+        asks[name] = asks.get(name, ()) + found
+        return True
     known = None not in found and asks.get(name, found) == found
     if known:
         asks[name] = found

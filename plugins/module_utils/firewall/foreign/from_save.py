@@ -65,7 +65,8 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> rules.Rule:
     for option in options(rule):
         if option.name in _LINK_OPTIONS:
             name = option.value if option.name in ("-i", "-o") else _group(option.value)
-            known[_LINK_OPTIONS[option.name]] = rules.Links((name,), option.inverted)
+            clear = rules.keep_link(known, _LINK_OPTIONS[option.name], rules.Links((name,), option.inverted))
+            asks["vague"] = not clear or asks.get("vague", False)
         elif str(option) == "--ctstate" and option.value == "DNAT":
             known["published"] = True
         elif option.value not in _HARMLESS_MATCHES if option.name == "-m" else str(option) not in _HARMLESS:
@@ -83,23 +84,32 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> rules.Rule:
 def _understood(option: Option, asks: rules.Fields) -> bool:
     """Read a condition; whether that could be done."""
     words = option.value.split(",")
-    if option.name in _STATES and not {"DNAT", "SNAT"} & set(words):
-        asks["no_states" if option.inverted else "states"] = tuple(word.lower() for word in words)
-        return True
-    if option.inverted:
-        return False
+    no = "no_" if option.inverted else ""
+    if option.name in _STATES:
+        return _read_states({word.lower() for word in words}, no, asks)
     if option.name == "-m":
         return option.value in _READ_MATCHES
     if option.name in ("-s", "-d"):
         found = rules.network(option.value)
         if found is not None:
-            asks["sources" if option.name == "-s" else "targets"] = (found,)
+            asks[no + ("sources" if option.name == "-s" else "targets")] = (found,)
         return found is not None
     if option.name == "-p":
-        asks["protocols"] = (option.value,)
+        asks[no + "protocols"] = (option.value,)
     elif option.name in ("--dport", "--dports"):
-        asks["ports"] = tuple(map(_ports, words))
+        asks[no + "ports"] = tuple(map(_ports, words))
     return option.name in ("-p", "--dport", "--dports")
+
+
+def _read_states(states: set[str], no: str, asks: rules.Fields) -> bool:
+    """Read states of connections; two of these words are no states, and exclude packets at most."""
+    if "snat" in states or ("dnat" in states and not no):
+        return False
+    if "dnat" in states:
+        asks["unpublished"] = True
+    if states - {"dnat"}:
+        asks[no + "states"] = tuple(sorted(states - {"dnat"}))
+    return True
 
 
 def _ports(word: str) -> model.PortRange:

@@ -36,6 +36,12 @@ class Links:
         """Whether it holds for a link."""
         return any(_fits(name, link) for name in self.names) != self.inverted
 
+    def both(self, other: Links) -> Links | None:
+        """This condition and another one as one; None if they cannot be."""
+        if self.inverted and other.inverted:
+            return Links(self.names + other.names, True)
+        return self if self == other else None
+
 
 @dataclass(frozen=True)
 class Capture:
@@ -57,7 +63,13 @@ class Asks:
     protocols: tuple[str, ...] | None = None
     ports: tuple[model.PortRange, ...] | None = None
     states: tuple[str, ...] | None = None
-    no_states: tuple[str, ...] | None = None  # it holds in all states but these
+    # it holds for all but these
+    no_sources: tuple[model.Network, ...] | None = None
+    no_targets: tuple[model.Network, ...] | None = None
+    no_protocols: tuple[str, ...] | None = None
+    no_ports: tuple[model.PortRange, ...] | None = None
+    no_states: tuple[str, ...] | None = None
+    unpublished: bool = False  # not for packets with a translated destination
     vague: bool = False  # there is another condition that we cannot read
 
 
@@ -267,6 +279,15 @@ def _fits(pattern: str, link: str) -> bool:
 
 
 # ---- what both readers share
+
+
+def keep_link(known: Fields, side: str, links: Links) -> bool:
+    """Note a condition on an interface; False if the rule has another one that it cannot be told together with."""
+    before = known.get(side)
+    both = links if before is None else before.both(links)
+    known[side] = both or links
+    known["other"] = known.get("other", False) or both is None
+    return both is not None
 
 
 def group_of(number: int) -> str:

@@ -252,6 +252,9 @@ class MemoryHost:
             return 0
         return self.space(place).inode
 
+    def has_process(self, pid: int) -> bool:
+        return any(pid in space.processes for space in self.spaces.values())
+
     def nsid(self, place: Place) -> int | None:
         space = self.space(place)
         return None if space is self.host else space.inode
@@ -360,6 +363,8 @@ class MemoryHost:
             return self._enable(argv)
         if argv[0] == "nsenter":
             self.step("run nsenter", CommandError(argv, 1, "the test wants it so"))
+            if not self.has_process(int(argv[2])):
+                raise CommandError(argv, 1, "nsenter: cannot open /proc/%s/ns/mnt: No such file or directory" % argv[2])
             return self.pid1.deleted.remove((int(argv[2]), argv[-1]))
         self.step("load rules", CommandError(argv, 1, "the test wants it so"))
         if argv[0] == "sh":  # tells networkd, which is not here

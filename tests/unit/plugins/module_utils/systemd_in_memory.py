@@ -66,6 +66,8 @@ class MemorySystemd:
         if verb == "daemon-reload":
             self._reload()
         if verb == "bind":
+            if not self.units[rest[0]].runs:
+                raise CommandError(["systemctl", *words], 1, "Failed to bind mount: Unit %s is not running" % rest[0])
             assert (self.units[rest[0]].pid, rest[2]) not in self.deleted
             self.unmounted.discard((self.units[rest[0]].pid, rest[2]))
         rest = [name for word in rest for name in (fnmatch.filter(self.units, word) if "*" in word else [word])]

@@ -549,3 +549,17 @@ def test_a_process_may_end_before_its_namespace_is_looked_at(host: MemoryHost, m
     monkeypatch.setattr(seen, "near_end", gone)
 
     assert not seen.is_plugged(HOST)
+
+
+def test_who_has_ended_since_its_namespace_was_looked_at_is_not_there(host: MemoryHost) -> None:
+    host.start_process(7)
+    seen = world(host)
+    assert "lo" in seen.links(Place(pid=7))
+    host.space(Place(pid=7)).processes.clear()
+
+    assert seen.left_in(Place(pid=7)) == []
+    assert not seen.is_host(Place(pid=7))
+
+
+def test_who_has_ended_before_its_namespace_is_looked_at_is_not_on_the_host(host: MemoryHost) -> None:
+    assert not world(host).is_host(Place(pid=7))

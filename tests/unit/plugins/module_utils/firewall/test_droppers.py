@@ -69,6 +69,10 @@ def payload(protocol: str, field: str) -> Any:
     return {"payload": {"protocol": protocol, "field": field}}
 
 
+def prefix(address: str, length: int) -> Any:
+    return {"prefix": {"addr": address, "len": length}}
+
+
 def native(*rules: list[Any], hook: str = "forward", prio: int = 0) -> Table:
     place = {"family": "inet", "table": "filter"}
     head = {"chain": {**place, "name": hook, "type": "filter", "hook": hook, "prio": prio, "policy": "accept"}}
@@ -119,7 +123,30 @@ def test_the_place_of_a_rule_and_its_packets_are_told() -> None:
         ("-s 203.0.113.7/32 -j DROP", False),  # it is about a client
         ("-p tcp -m tcp --dport 80 -m conntrack --ctstate RELATED,ESTABLISHED -j DROP", False),
         ("-p tcp -m tcp --dport 80 -m recent --rcheck -j DROP", False),  # nobody can tell
-        ("-p tcp -m tcp ! --dport 22 -j DROP", False),
+        ("-p tcp -m tcp ! --dport 22 -j DROP", True),
+        ("-p tcp -m tcp ! --dport 80 -j DROP", False),
+        ("-p tcp -m tcp ! --dport 70:90 -j DROP", False),
+        ("-p tcp -m multiport ! --dports 22,443 -j REJECT", True),
+        ("-p tcp -m multiport ! --dports 22,80 -j REJECT", False),
+        ("-p udp -m udp ! --dport 22 -j DROP", False),
+        ("! -p tcp -j DROP", False),
+        ("! -p icmp -j DROP", True),
+        ("! -s 192.0.2.0/24 -j DROP", True),  # nearly all of them
+        ("! -s 192.0.2.0/24 -i eth1 -j DROP", False),
+        ("! -s 192.0.2.0/24 -d 10.20.0.3/32 -j DROP", False),
+        ("! -d 10.0.0.0/8 -j DROP", False),
+        ("! -s 172.18.0.0/16 -o br-9d1c2 -j DROP", False),  # as Docker closes an internal network
+        ("! -d 192.168.0.0/16 -j DROP", True),
+        ("-s 203.0.113.7/32 ! -d 192.168.0.0/16 -j DROP", False),  # it is about a client
+        ("! -i eth0 -j DROP", False),
+        ("! -i eth1 -j DROP", True),
+        ("! -o br-blue -j DROP", False),
+        ("! -o br-red -j DROP", True),
+        ("-i eth0 -m devgroup ! --src-group 0x7 -j DROP", False),  # nobody can tell
+        ("-m iprange ! --src-range 192.0.2.1-192.0.2.9 -j DROP", False),
+        ("-m set ! --match-set friends src -j DROP", False),
+        ("-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP", False),
+        ("-m conntrack ! --ctstate RELATED,ESTABLISHED,SNAT -j DROP", False),
         ("-p tcp -m tcp --dport 80 --tcp-flags SYN,FIN SYN,FIN -j DROP", False),
     ],
 )
@@ -151,6 +178,11 @@ def test_what_lets_no_connection_begin_is_told(known: Any) -> None:
         ("-d 172.17.0.2/32 ! -i docker0 -j DROP", False),  # as Docker protects a container
         ("-i lo -p tcp -m tcp --dport 8080 -j DROP", False),
         ("-d 10.20.0.1/32 -i eth0 -p tcp -m tcp --dport 8080 -j DROP", False),  # our guard does, too
+        ("-i eth0 -p tcp -m tcp ! --dport 80 -j DROP", True),
+        ("-i eth0 -p tcp -m tcp ! --dport 8080 -j DROP", False),
+        ("! -d 192.0.2.11/32 -i eth0 -j DROP", False),
+        ("! -d 192.0.2.12/32 -i eth0 -j DROP", True),
+        ("-m conntrack ! --ctstate DNAT -j DROP", True),  # nothing is translated yet
     ],
 )
 def test_packets_to_a_published_port_before_they_are_translated(rule: str, hit: bool) -> None:
@@ -173,6 +205,24 @@ def test_packets_to_a_published_port_before_they_are_translated(rule: str, hit: 
         ("-i br-blue -o eth1 -j DROP", False),
         ("-s 10.21.0.0/24 -j DROP", False),
         ("-i br-red -j DROP", False),
+        ("! -s 10.0.0.0/8 -j DROP", False),
+        ("! -s 10.20.0.0/24 -i br-blue -j DROP", False),  # against forged sources
+        ("! -s 10.20.0.0/25 -j DROP", True),
+        ("! -s 192.168.0.0/16 -j DROP", True),
+        ("! -d 10.0.0.0/8 -j DROP", True),
+        ("! -d 0.0.0.0/0 -j DROP", False),
+        ("! -d 172.18.0.0/16 -i br-9d1c2 -j DROP", False),
+        ("! -i eth0 -j DROP", True),
+        ("! -i br-blue -j DROP", False),
+        ("-i br-blue ! -o eth0 -j DROP", False),
+        ("! -p tcp -j DROP", True),
+        ("-p tcp -m tcp ! --dport 443 -j DROP", True),
+        ("-p tcp -m tcp ! --dport 0:65535 -j DROP", False),
+        ("-p tcp -m multiport ! --dports 1:1023,1024:65535 -j DROP", False),
+        ("-p tcp -m tcp --dport 25 ! -d 198.51.100.25/32 -j DROP", False),  # it is about servers
+        ("-p icmp -j DROP", False),
+        ("! -s 192.168.0.0/16 -p icmp -j DROP", False),  # for our packets this is the same
+        ("-m conntrack ! --ctstate DNAT -j DROP", True),
     ],
 )
 def test_the_way_out(rule: str, hit: bool) -> None:
@@ -195,6 +245,12 @@ def test_the_way_out(rule: str, hit: bool) -> None:
         (["-p tcp -m tcp --dport 22 -j SUB"], False),
         (["-j SUB"], True),
         (["-s 192.0.2.7/32 -j SUB"], True),
+        (["! -s 192.0.2.7/32 -j SUB"], True),
+        (["! -d 10.20.0.2/32 -j SUB"], False),
+        (["! -p tcp -j ACCEPT", "-i eth0 -j DROP"], True),
+        (["! -p udp -j ACCEPT", "-i eth0 -j DROP"], False),
+        (["! -s 192.0.2.0/24 -j ACCEPT", "-i eth0 -j DROP"], True),  # who comes from there
+        (["! -s 192.0.2.0/24 -j ACCEPT", "! -s 198.51.100.0/24 -j DROP"], False),  # nobody can tell who is left
         (["-m limit --limit 1/sec -j SUB"], False),
         (["-g SUB", "-o br-blue -j DROP"], True),
         (["-j ACCEPT", "-i eth0 -j DROP"], False),
@@ -236,7 +292,41 @@ def test_a_map_of_verdicts_may_have_let_them_through() -> None:
         ([match({"ct": {"key": "status"}}, "dnat", "in")], "ct status dnat drop"),
         ([match(payload("tcp", "dport"), "@closed")], None),
         ([match(payload("ip", "saddr"), "@blocked"), HTTP], None),
-        ([match(payload("tcp", "dport"), 22, "!=")], None),
+        ([match(payload("tcp", "dport"), 22, "!=")], "tcp dport != 22 drop"),
+        ([match(payload("tcp", "dport"), {"set": [22, 443]}, "!=")], "tcp dport != { 22, 443 } drop"),
+        ([match(payload("tcp", "dport"), {"set": [22, 80]}, "!=")], None),
+        ([match(payload("tcp", "dport"), {"range": [70, 90]}, "!=")], None),
+        ([match(payload("udp", "dport"), 22, "!=")], None),
+        ([match(payload("th", "dport"), 22, "!=")], "th dport != 22 drop"),
+        ([match(payload("tcp", "dport"), "@open", "!=")], None),
+        ([HTTP, match(payload("tcp", "dport"), 443, "!=")], "tcp dport 80 tcp dport != 443 drop"),
+        ([match(payload("tcp", "dport"), 22, "!="), match(payload("tcp", "dport"), 80, "!=")], None),
+        (
+            [match(payload("ip", "saddr"), {"prefix": {"addr": "10.0.0.0", "len": 8}}, "!=")],
+            "ip saddr != 10.0.0.0/8 drop",
+        ),
+        (
+            [match(payload("ip", "saddr"), {"set": ["192.0.2.1", "192.0.2.2"]}, "!=")],
+            "ip saddr != { 192.0.2.1, 192.0.2.2 } drop",
+        ),
+        ([match(payload("ip6", "saddr"), {"prefix": {"addr": "fd00::", "len": 8}}, "!=")], None),
+        ([match(payload("ip", "saddr"), "@friends", "!=")], None),
+        ([match(payload("ip", "daddr"), {"set": [prefix("10.0.0.0", 9), prefix("10.128.0.0", 9)]}, "!=")], None),
+        ([match(payload("ip", "daddr"), {"set": [prefix("10.20.0.2", 32), "10.9.9.9"]}, "!=")], None),
+        ([match(payload("ip", "protocol"), "tcp", "!=")], None),
+        ([match(payload("ip6", "nexthdr"), "udp", "!=")], None),
+        ([match(payload("ip", "protocol"), "udp", "!=")], "meta nfproto ipv4 meta l4proto != udp drop"),
+        ([match(meta("l4proto"), {"set": ["udp", "icmp"]}, "!=")], "meta l4proto != { udp, icmp } drop"),
+        ([match(meta("nfproto"), "ipv6", "!="), ETH0], "iifname eth0 meta nfproto ipv4 drop"),
+        ([match(meta("nfproto"), "ipv4", "!="), ETH0], None),
+        ([match(meta("iifname"), {"set": ["eth1", "eth2"]}, "!=")], "iifname != { eth1, eth2 } drop"),
+        ([match(meta("iifname"), "eth0", "!="), match(meta("iifname"), "eth1", "!=")], None),
+        (
+            [match(meta("iifname"), "eth1", "!="), match(meta("iifname"), "eth2", "!=")],
+            "iifname != { eth1, eth2 } drop",
+        ),
+        ([match(meta("iifname"), "eth1", "!="), ETH0], None),  # nobody can tell
+        ([match({"ct": {"key": "status"}}, "dnat", "!=")], None),
         ([match(meta("mark"), 1), HTTP], None),
     ],
 )
@@ -247,11 +337,29 @@ def test_words_of_nft(expression: list[Any], text: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "hit"),
+    [
+        ("! -s fd00::/8 -j DROP", []),
+        ("! -s fd00:21::/64 -j DROP", [OUT]),
+        ("! -d fd00::/8 -j REJECT", [OUT]),
+        ("! -i br-blue -j DROP", []),
+        ("! -p tcp -j DROP", [OUT]),
+    ],
+)
+def test_the_way_out_of_ipv6(rule: str, hit: list[str]) -> None:
+    found = told(saved("FORWARD " + rule, version=6))
+    assert [sentence.partition(", drops ")[2] for sentence in found] == hit
+    assert told(saved("FORWARD " + rule, version=6), state=replace(STATE, policies=frozenset())) == []
+
+
+@pytest.mark.parametrize(
     ("policy", "rule", "hit"),
     [
         (BLUE, "-i br-blue -o br-blue -j DROP", True),
         (BLUE, "-s 10.20.0.0/24 -d 10.20.0.9/32 -j DROP", True),
         (BLUE, "-s 10.20.0.0/24 -d 10.21.0.0/24 -j DROP", False),
+        (BLUE, "! -s 10.0.0.0/8 -j DROP", False),
+        (BLUE, "! -i eth0 -j DROP", True),
         (replace(BLUE, icc=False), "-i br-blue -o br-blue -j DROP", False),
     ],
 )

@@ -595,3 +595,27 @@ def test_a_table_that_somebody_put_to_sleep_wakes_up(text: str, dormant: bool, t
     wakes = "add table inet dockerless\n" if dormant else ""
     assert (difference(found, wanted), difference(wanted, found)) == (wakes, wakes)
     assert difference(found, Table()) == "delete table inet dockerless\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [
+        (
+            "dormant",
+            "Table inet dockerless is dormant, and nft cannot list it; wake it: nft add table inet dockerless",
+        ),
+        ("owner", "owns table inet dockerless"),
+        ("dormant,owner", "owns table inet dockerless"),
+    ],
+)
+def test_a_table_in_whose_flags_the_output_of_nft_ends(text: str, trouble: str) -> None:
+    """As nft 1.0.6 does it with an empty table, for one."""
+    cut = '{"nftables": [{"table": {"family": "inet", "name": "dockerless", "handle": 1, "flags": \n'
+
+    def run(argv: Sequence[str], unused: str | None) -> tuple[int, str, str]:
+        return 0, cut if "-j" in argv else f"table inet dockerless {{\n\tflags {text}\n}}\n", ""
+
+    backend = NftablesBackend(MemoryNetfilter(run))
+    assert backend.usable() is None
+    with pytest.raises(FirewallError, match=trouble):
+        backend.read()

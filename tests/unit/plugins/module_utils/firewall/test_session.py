@@ -273,6 +273,35 @@ def test_rules_of_the_old_back_end_are_taken_over_and_go_after_the_new_ones_have
     assert session.move() == "from iptables to nftables"
 
 
+@pytest.mark.parametrize("choice", ["auto", "nftables"])
+def test_who_leaves_the_choice_to_auto_is_told_that_it_moves_rules(choice: str) -> None:
+    session = FirewallSession(Tools(iptables=with_rules(EGRESS)), choice)
+    session.open()
+    assert session.doubt_of_move() == ""
+
+    session.plan()
+
+    told = (
+        "The rules of this collection move from iptables to nftables, as this call leaves the choice of the back-end to"
+        " 'auto'. A call that names iptables moves them back, so give every call the same back-end: by the variable"
+        " bridge_network_backend, and for single modules by module_defaults or the option backend."
+    )
+    assert session.doubt_of_move() == (told if choice == "auto" else "")
+
+
+def test_auto_moves_nothing_where_no_other_back_end_has_rules_or_where_all_of_them_go() -> None:
+    session = FirewallSession(Tools(FOREIGN), "auto")
+    session.open()
+    session.plan()
+    assert session.doubt_of_move() == ""
+
+    session = FirewallSession(Tools(iptables=with_rules(EGRESS)), "auto")
+    session.open()
+    session.masquerades.clear()
+    session.plan()
+    assert session.doubt_of_move() == "" and session.move() == "from iptables to nftables"
+
+
 def test_and_the_other_way_round() -> None:
     session = FirewallSession(Tools(FOREIGN, Iptables()), "iptables")
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -223,6 +224,41 @@ def test_a_file_that_somebody_has_deleted_is_unmounted_first(host: MemoryHost) -
         "nsenter --target %d --mount umount /etc/hosts" % pid,
         "systemctl bind --read-only nginx.service /etc/netns/web/hosts /etc/hosts",
     )
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_a_unit_that_ends_before_its_names_are_mounted_again_needs_none(
+    host: MemoryHost, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Its next process gets them by the drop-in."""
+    host.files.update({"/etc/netns/web/hosts": "", "/etc/hosts": ""})
+    service(host)
+    pid = host.pid1.units["nginx.service"].pid
+    host.pid1.unmounted.add((pid, "/etc/hosts"))
+    host.pid1.deleted.add((pid, "/etc/hosts"))
+    execute = host.execute
+
+    def late(argv: Sequence[str], text: str) -> None:
+        if argv[0] == "nsenter":
+            host.pid1.call((verb, "nginx.service"))
+        execute(argv, text)
+
+    monkeypatch.setattr(host, "execute", late)
+
+    outcome = once(host, ask(EndpointServiceKind(), NGINX))
+
+    assert outcome.commands[0] == "nsenter --target %d --mount umount /etc/hosts" % pid
+    assert host.systemctl[-1] == ("bind", "--read-only", "nginx.service", "/etc/netns/web/hosts", "/etc/hosts")
+
+
+def test_a_mount_that_fails_while_its_process_lives_fails_the_run(host: MemoryHost) -> None:
+    host.files.update({"/etc/netns/web/hosts": "", "/etc/hosts": ""})
+    service(host)
+    host.pid1.unmounted.add((host.pid1.units["nginx.service"].pid, "/etc/hosts"))
+    host.fail_at = host.steps + 1
+
+    with pytest.raises(StepFailed, match="systemctl bind"):
+        service(host)
 
 
 # ---- out of it
