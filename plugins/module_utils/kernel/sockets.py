@@ -24,6 +24,8 @@ _OPEN = 256
 _HELD = 512
 
 T = t.TypeVar("T")
+# The least recently used one comes first.
+_Open = t.OrderedDict[model.Place, netlink.NetlinkSocket]
 
 
 class Sockets:
@@ -35,33 +37,34 @@ class Sockets:
 
     def __init__(self, visitor: Visitor) -> None:
         self._visitor = visitor
-        self._open: collections.OrderedDict[model.Place, netlink.NetlinkSocket] = collections.OrderedDict()
+        self._named: _Open = collections.OrderedDict()
+        self._of_processes: _Open = collections.OrderedDict()
 
     def get(self, place: model.Place) -> netlink.NetlinkSocket:
         """The socket of ``place``, or KernelError when there is no such place."""
-        if place in self._open:
-            self._open.move_to_end(place)
+        kept = self._kept(place)
+        if place in kept:
+            kept.move_to_end(place)
         else:
             self.put(place, self._connect(place))
-        return self._open[place]
+        return kept[place]
 
     def put(self, place: model.Place, opened: netlink.NetlinkSocket) -> None:
         """Keep a socket that was opened elsewhere."""
-        self._open[place] = opened
-        held = place.pid is not None
-        alike = [other for other in self._open if (other.pid is not None) == held]
-        if len(alike) > (_HELD if held else _OPEN):
-            self.close(alike[0])
+        kept = self._kept(place)
+        kept[place] = opened
+        if len(kept) > (_OPEN if kept is self._named else _HELD):
+            kept.popitem(last=False)[1].close()
 
     def close(self, place: model.Place) -> None:
         """Close the socket of ``place``, if there is one."""
-        opened = self._open.pop(place, None)
+        opened = self._kept(place).pop(place, None)
         if opened is not None:
             opened.close()
 
     def close_all(self) -> None:
         """Close every socket."""
-        for place in list(self._open):
+        for place in [*self._named, *self._of_processes]:
             self.close(place)
 
     def inside(self, place: model.Place, function: t.Callable[[], T]) -> T:
@@ -92,6 +95,9 @@ class Sockets:
 
         return self._visitor.run(tour)
 
+    def _kept(self, place: model.Place) -> _Open:
+        return self._named if place.pid is None else self._of_processes
+
     def _connect(self, place: model.Place) -> netlink.NetlinkSocket:
         if place == model.Place():
             return netlink.NetlinkSocket()
@@ -99,7 +105,7 @@ class Sockets:
 
     def with_file(self, place: model.Place, function: t.Callable[[int], T]) -> T:
         """Call ``function`` with the open file of a place's namespace, and return its result."""
-        opened = self._open.get(place)
+        opened = self._kept(place).get(place)
         try:
             if opened is not None:
                 fd = opened.namespace()
