@@ -36,6 +36,7 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NETNSA_NSID = 1
+_NETCONFA_FORWARDING = 2
 # linux/fib_rules.h
 FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL = 2, 6, 15, 21
 _FRA_DST, _FRA_IIFNAME, _FRA_FWMARK, _FRA_SUPPRESS_PREFIXLEN = 1, 3, 10, 14
@@ -156,6 +157,11 @@ def namespace_number(message: bytes) -> int:
     """The number in the answer to RTM_GETNSID; negative if the namespace has none there."""
     number: int = _INT.unpack(netlink.attributes(message, 4)[_NETNSA_NSID])[0]
     return number
+
+
+def forwards(message: bytes) -> bool:
+    """Whether a namespace forwards, by the answer to RTM_GETNETCONF."""
+    return bool(_INT.unpack(netlink.attributes(message, 4)[_NETCONFA_FORWARDING])[0])
 
 
 def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[model.Interface]]:

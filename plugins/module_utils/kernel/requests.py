@@ -33,6 +33,7 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
+RTM_GETNETCONF = 82
 RTM_GETNSID = 90
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST, RT_SCOPE_NOWHERE = 0, 253, 254, 255
 
@@ -40,6 +41,7 @@ _IFA_F_NODAD = 2
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 8
 _RTA_TABLE = 15
 _NETNSA_FD = 3
+_NETCONFA_IFINDEX, _ALL_LINKS = 1, -1
 _NDA_DST, _NDA_LLADDR, _NUD_STALE = 1, 2, 4
 
 
@@ -86,6 +88,11 @@ def source_rule(rule: model.SourceRule) -> bytes:
 def namespace_number(fd: int) -> bytes:
     """The request for the number that this namespace has for the one that is open as ``fd``."""
     return bytes(4) + netlink.attribute(_NETNSA_FD, struct.pack("=I", fd))
+
+
+def settings_of_all(version: int) -> bytes:
+    """The request for net/ipv4/conf/all, or for that of IPv6."""
+    return struct.pack("=Bxxx", family(version)) + netlink.attribute(_NETCONFA_IFINDEX, struct.pack("=i", _ALL_LINKS))
 
 
 # Changes

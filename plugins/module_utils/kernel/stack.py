@@ -149,7 +149,7 @@ class Stack:
         """Set a key such as net/ipv4/ip_forward."""
         hints = {errno.ENOENT: "there is no such key", errno.EINVAL: "the key does not take this value"}
         with self._changing("set sysctl %s to %s" % (key, value), hints):
-            self._sockets.inside(self.place, lambda: sysctl.write(key, value))
+            self._sockets.write_sysctl(self.place, key, value)
 
     def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
         """Make a bridge, down, with the mark of ours."""
