@@ -93,10 +93,14 @@ class Listing(t.NamedTuple):
             return None
         family, kind, known = _FAMILIES.get(parts[1], (0, 0, {}))
         at = known.get(parts[4])
-        spec = netlink.attributes(self.settings[parts[3]]).get(family, b"")
-        values = netlink.attributes(spec).get(kind, b"")
+        values = _settings(self.settings[parts[3]], family, kind)
         # A kernel that does not know the key sends a shorter array.
         return None if at is None or len(values) < 4 * at + 4 else str(_INT.unpack_from(values, 4 * at)[0])
+
+
+@functools.lru_cache(maxsize=16)  # several keys of one link are asked for in a row
+def _settings(spec: bytes, family: int, kind: int) -> bytes:
+    return netlink.attributes(netlink.attributes(spec).get(family, b"")).get(kind, b"")
 
 
 _INT = struct.Struct("=i")
@@ -448,5 +452,6 @@ def _number(values: Values, kind: int) -> int:
     return int.from_bytes(values.get(kind, b""), sys.byteorder)
 
 
+@functools.lru_cache(maxsize=4096)  # most links have names, kinds and aliases that others have too
 def _text(value: bytes) -> str:
     return os.fsdecode(value.split(b"\0", 1)[0])
