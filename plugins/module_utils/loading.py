@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from .byte_code import ByteCode
 
 # The number of new objects after which the collector runs.
-_OBJECTS = 50_000
+_OBJECTS = 150_000
 CODE_FOLDER = "/run/dockerless.network/code"
 
 

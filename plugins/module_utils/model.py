@@ -159,12 +159,32 @@ class EndpointService:
     endpoint: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True)
 class Place:
-    """A network namespace, by its name or by the pid of a process in it."""
+    """A network namespace, by its name or by the pid of a process in it.
 
-    netns: str | None = None
-    pid: int | None = None
+    Equal ones are the same object, which Python compares and hashes at a tenth of the price: a run with many endpoints
+    looks for places some 100 times for each.
+    """
+
+    netns: str | None
+    pid: int | None
+    _known: t.ClassVar[dict[tuple[str | None, int | None], Place]] = {}
+
+    def __new__(cls, netns: str | None = None, pid: int | None = None) -> Place:
+        found = cls._known.get((netns, pid))
+        if found is None:
+            found = cls._known[netns, pid] = super().__new__(cls)
+            vars(found).update(netns=netns, pid=pid)
+        return found
+
+    def __setattr__(self, name: str, value: object) -> t.NoReturn:
+        raise AttributeError("%s of a Place cannot be changed" % name)
+
+    def __reduce__(self) -> tuple[type[Place], tuple[str | None, int | None]]:
+        return Place, (self.netns, self.pid)
+
+    def __repr__(self) -> str:
+        return "Place(netns=%r, pid=%r)" % (self.netns, self.pid)
 
     def __str__(self) -> str:
         if self.netns is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 import typing as t
+from collections.abc import Mapping  # isinstance() takes thrice as long with the one of typing
 
-_PLAIN = r"[A-Za-z_/][A-Za-z0-9_./:@ -]*[A-Za-z0-9_/]|[A-Za-z_/]"
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:@ -]*[A-Za-z0-9_/]|[A-Za-z_/]")
 _WORDS = ("true", "false", "yes", "no", "on", "off", "null")
 _WIDE = 100  # a list that would take more columns has a line for each item
 _WIDEST = 140  # a text that would take more is folded where it has a single blank
@@ -22,7 +23,7 @@ def to_yaml(value: t.Mapping[str, object]) -> str:
 
 def _block(value: object) -> list[str]:
     lines: list[str] = []
-    if isinstance(value, t.Mapping):
+    if isinstance(value, Mapping):
         for key, item in value.items():
             if isinstance(item, str) and _is_lines(item):
                 lines += ["%s: |" % _scalar(key), *("  " + line if line else "" for line in item.split("\n")[:-1])]
@@ -33,26 +34,30 @@ def _block(value: object) -> list[str]:
             lines += ["  " + line for line in (inner if nested else inner[1:])]
     else:
         for item in t.cast("t.Iterable[object]", value):
-            inner = _block(item) if isinstance(item, t.Mapping) else _folded(item)
+            inner = _block(item) if isinstance(item, Mapping) else _folded(item)
             lines += ["- " + inner[0]] + ["  " + line for line in inner[1:]]
     return lines
 
 
 def _is_lines(value: str) -> bool:
     """Whether a text can be a literal block: its first line begins without a blank, and it ends with one line end."""
+    if "\n" not in value:
+        return False
     lines = value.split("\n")
-    if len(lines) < 2 or lines.pop() or not lines[0] or not lines[-1] or lines[0][0] in " \t":
+    if lines.pop() or not lines[0] or not lines[-1] or lines[0][0] in " \t":
         return False
     return all(line.replace("\t", "").isprintable() and line == line.rstrip() for line in lines)
 
 
 def _nested(value: object) -> bool:
     """Whether a value takes lines of its own: a mapping, a list that holds one, or a long list."""
-    if isinstance(value, t.Mapping):
+    if isinstance(value, str):
+        return False
+    if isinstance(value, Mapping):
         return bool(value)
     if not isinstance(value, (list, tuple)) or not value:
         return False
-    return any(isinstance(item, t.Mapping) for item in value) or len(_flow(value)) > _WIDE
+    return any(isinstance(item, Mapping) for item in value) or len(_flow(value)) > _WIDE
 
 
 def _folded(value: object) -> list[str]:
@@ -75,16 +80,18 @@ def folded(text: str) -> list[str]:
 
 
 def _flow(value: object) -> str:
+    if isinstance(value, str):
+        return _scalar(value)
     if isinstance(value, (list, tuple)):
         return "[%s]" % ", ".join(_scalar(item) for item in value)
-    if isinstance(value, t.Mapping):
+    if isinstance(value, Mapping):
         return "{}"
     return _scalar(value)
 
 
 def _scalar(value: object) -> str:
     if isinstance(value, str):
-        plain = re.fullmatch(_PLAIN, value) and value.lower() not in _WORDS and ": " not in value
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS and ": " not in value
         return value if plain else _quoted(value)
     return "null" if value is None else json.dumps(value)
 

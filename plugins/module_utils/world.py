@@ -43,6 +43,7 @@ class Claims:
     veths: dict[str, tuple[model.Place, str]] = field(
         default_factory=dict
     )  # where it wants the other ends of veth pairs
+    leading: dict[str, list[str]] = field(default_factory=dict)  # these veth pairs by the namespace of the other end
     routes: set[tuple[model.Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
     services: dict[str, str] = field(default_factory=dict)  # units, and the namespaces where it wants them
     units: set[str] = field(default_factory=set)  # units that it may start, stop or restart

@@ -27,15 +27,16 @@ RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST = 1, 2, 3, 5
 _NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
-_IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_LINK_NETNSID = 18, 20, 26, 27, 37
+IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_LINK_NETNSID = 18, 20, 26, 27, 37
 _IFLA_INET_CONF, _IFLA_INET6_CONF = 1, 2
-_IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
+IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
 _IFLA_BR_FORWARD_DELAY, _IFLA_BR_STP_STATE = 1, 5
-_IFLA_BRPORT_MODE, _IFLA_BRPORT_ISOLATED = 4, 33
+IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 4, 33
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
 _NETNSA_NSID = 1
+_NETCONFA_FORWARDING = 2
 # linux/fib_rules.h
 FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL = 2, 6, 15, 21
 _FRA_DST, _FRA_IIFNAME, _FRA_FWMARK, _FRA_SUPPRESS_PREFIXLEN = 1, 3, 10, 14
@@ -92,10 +93,14 @@ class Listing(t.NamedTuple):
             return None
         family, kind, known = _FAMILIES.get(parts[1], (0, 0, {}))
         at = known.get(parts[4])
-        spec = netlink.attributes(self.settings[parts[3]]).get(family, b"")
-        values = netlink.attributes(spec).get(kind, b"")
+        values = _settings(self.settings[parts[3]], family, kind)
         # A kernel that does not know the key sends a shorter array.
         return None if at is None or len(values) < 4 * at + 4 else str(_INT.unpack_from(values, 4 * at)[0])
+
+
+@functools.lru_cache(maxsize=16)  # several keys of one link are asked for in a row
+def _settings(spec: bytes, family: int, kind: int) -> bytes:
+    return netlink.attributes(netlink.attributes(spec).get(family, b"")).get(kind, b"")
 
 
 _INT = struct.Struct("=i")
@@ -118,11 +123,11 @@ def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> L
 
 
 def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[model.Interface, ...]) -> Link:
-    info = netlink.attributes(values.get(_IFLA_LINKINFO, b""))
-    kind = _text(info.get(_IFLA_INFO_KIND, b""))
-    in_bridge = _text(info.get(_IFLA_INFO_SLAVE_KIND, b"")) == "bridge"
+    info = netlink.attributes(values.get(IFLA_LINKINFO, b""))
+    kind = _text(info.get(IFLA_INFO_KIND, b""))
+    in_bridge = _text(info.get(IFLA_INFO_SLAVE_KIND, b"")) == "bridge"
     group = _number(values, _IFLA_GROUP)
-    port = netlink.attributes(info.get(_IFLA_INFO_SLAVE_DATA, b"")) if in_bridge else {}
+    port = netlink.attributes(info.get(IFLA_INFO_SLAVE_DATA, b"")) if in_bridge else {}
     return Link(
         name=_text(values[_IFLA_IFNAME]),
         index=index,
@@ -134,8 +139,8 @@ def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[
         group=group,
         alias=_text(values.get(_IFLA_IFALIAS, b"")),
         master=master,
-        isolated=any(port.get(_IFLA_BRPORT_ISOLATED, b"")),
-        hairpin=any(port.get(_IFLA_BRPORT_MODE, b"")),
+        isolated=any(port.get(IFLA_BRPORT_ISOLATED, b"")),
+        hairpin=any(port.get(IFLA_BRPORT_MODE, b"")),
         addresses=addresses,
         details=_details(kind, values, info),
     )
@@ -146,7 +151,7 @@ def _details(kind: str, values: Values, info: Values) -> VethEnd | BridgeValues 
         nsid = _INT.unpack(values[_IFLA_LINK_NETNSID])[0] if _IFLA_LINK_NETNSID in values else None
         return VethEnd(_number(values, _IFLA_LINK), nsid)
     if kind == "bridge":
-        values = netlink.attributes(info.get(_IFLA_INFO_DATA, b""))
+        values = netlink.attributes(info.get(IFLA_INFO_DATA, b""))
         delay = _number(values, _IFLA_BR_FORWARD_DELAY) // 100  # in hundredths of a second (USER_HZ)
         return BridgeValues(bool(_number(values, _IFLA_BR_STP_STATE)), delay)
     return None
@@ -156,6 +161,11 @@ def namespace_number(message: bytes) -> int:
     """The number in the answer to RTM_GETNSID; negative if the namespace has none there."""
     number: int = _INT.unpack(netlink.attributes(message, 4)[_NETNSA_NSID])[0]
     return number
+
+
+def forwards(message: bytes) -> bool:
+    """Whether a namespace forwards, by the answer to RTM_GETNETCONF."""
+    return bool(_INT.unpack(netlink.attributes(message, 4)[_NETCONFA_FORWARDING])[0])
 
 
 def _interfaces(messages: t.Iterable[bytes]) -> dict[int, list[model.Interface]]:
@@ -442,5 +452,6 @@ def _number(values: Values, kind: int) -> int:
     return int.from_bytes(values.get(kind, b""), sys.byteorder)
 
 
+@functools.lru_cache(maxsize=4096)  # most links have names, kinds and aliases that others have too
 def _text(value: bytes) -> str:
     return os.fsdecode(value.split(b"\0", 1)[0])

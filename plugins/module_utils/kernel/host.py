@@ -68,9 +68,10 @@ class Host:
 
     def stack(self, place: model.Place) -> Stack:
         """The network stack of ``place``; if that does not exist, the first use raises an error."""
-        if place not in self._stacks:
-            self._stacks[place] = Stack(place, self._sockets, self._changes)
-        return self._stacks[place]
+        found = self._stacks.get(place)
+        if found is None:
+            found = self._stacks[place] = Stack(place, self._sockets, self._changes)
+        return found
 
     def default_link(self, version: int) -> str | None:
         """The link of the default route with the lowest metric."""

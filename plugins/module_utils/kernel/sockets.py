@@ -12,7 +12,7 @@ import os
 import typing as t
 
 from .. import model
-from . import netlink
+from . import netlink, sysctl
 from .errors import HostError, KernelError
 from .namespaces import OWN_NAMESPACE, Visitor, enter_network
 
@@ -39,6 +39,7 @@ class Sockets:
         self._visitor = visitor
         self._named: _Open = collections.OrderedDict()
         self._of_processes: _Open = collections.OrderedDict()
+        self._folders = sysctl.Folders()  # of the host
 
     def get(self, place: model.Place) -> netlink.NetlinkSocket:
         """The socket of ``place``, or KernelError when there is no such place."""
@@ -66,6 +67,12 @@ class Sockets:
         """Close every socket."""
         for place in [*self._named, *self._of_processes]:
             self.close(place)
+        self._folders.close()
+
+    def write_sysctl(self, place: model.Place, key: str, value: str) -> None:
+        """Set a key of ``place``."""
+        write = self._folders.write if place == model.HOST else sysctl.write
+        self.inside(place, lambda: write(key, value))
 
     def inside(self, place: model.Place, function: t.Callable[[], T]) -> T:
         """Call ``function`` in the namespace of ``place``, and return its result."""

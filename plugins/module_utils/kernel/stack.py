@@ -130,26 +130,21 @@ class Stack:
 
     def read_sysctl(self, key: str) -> str | None:
         """The value of a key such as net/ipv4/ip_forward; None when there is no such key."""
-        return self.read_sysctls([key])[key]
-
-    def read_sysctls(self, keys: t.Collection[str]) -> t.Mapping[str, str | None]:
-        """The values of many keys for the price of one visit to the namespace."""
         known: dict[str, str | None] = self._cache.get("sysctls", dict)
-        listing: decode.Listing | None = self._cache.peek("links")
-        if listing is not None:
-            listed = {key: listing.setting(key) for key in keys if key not in known}
-            known.update({key: value for key, value in listed.items() if value is not None})
-        missing = [key for key in keys if key not in known]
-        if missing:
-            with self._reported("read sysctl %s" % ", ".join(missing)):
-                known.update(self._sockets.inside(self.place, lambda: {key: sysctl.read(key) for key in missing}))
-        return {key: known[key] for key in keys}
+        if key not in known:
+            listing: decode.Listing | None = self._cache.peek("links")
+            found = None if listing is None else listing.setting(key)
+            if found is None:
+                with self._reported("read sysctl %s" % key):
+                    found = self._sockets.inside(self.place, lambda: sysctl.read(key))
+            known[key] = found
+        return known[key]
 
     def write_sysctl(self, key: str, value: str) -> None:
         """Set a key such as net/ipv4/ip_forward."""
         hints = {errno.ENOENT: "there is no such key", errno.EINVAL: "the key does not take this value"}
         with self._changing("set sysctl %s to %s" % (key, value), hints):
-            self._sockets.inside(self.place, lambda: sysctl.write(key, value))
+            self._sockets.write_sysctl(self.place, key, value)
 
     def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
         """Make a bridge, down, with the mark of ours."""

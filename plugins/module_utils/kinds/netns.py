@@ -223,7 +223,7 @@ def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -
     """Warn that a namespace is made anew, and of the processes that stay in the old one."""
     # a container in which this collection runs may have namespaces of the same names
     old = [place for place in lost if world.is_native(place)]
-    cables = [world.links().get(veth) for veth, (place, unused) in world.claims.veths.items() if place.netns == name]
+    cables = [world.links().get(veth) for veth in world.claims.leading.get(name, ())]
     cut_off = [veth for veth in cables if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
     if not old and not cut_off:
         return

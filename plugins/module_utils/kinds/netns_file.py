@@ -8,6 +8,7 @@ This kind has no module of its own, as the content follows from a list of networ
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from .. import engine, marks, model
@@ -99,9 +100,14 @@ def _describe(label: str, text: str, other: str) -> dict[str, object]:
     """The owner of a file, and its lines that the other text does not have."""
     if text == other:
         return common.compact(**common.belongs(label))
+    return common.compact(**common.belongs(label), text=_lines_of(text, other))
+
+
+@functools.lru_cache(maxsize=16)  # the endpoints of a network have files with the same text
+def _lines_of(text: str, other: str) -> str | None:
     from ..text import folded
 
     known = frozenset(other.splitlines())
     lines = [line for line in text.splitlines() if line and line not in known]
     shown = ["\n    ".join(folded(line)) for line in model.first_few(lines, _SHOWN)]
-    return common.compact(**common.belongs(label), text="".join(line + "\n" for line in shown) or None)
+    return "".join(line + "\n" for line in shown) or None

@@ -169,6 +169,7 @@ class VethKind(engine.NetworkKind[model.Veth], engine.StepKind[model.Veth]):
         claims.addresses.add(item.name)
         if state == "present":
             claims.veths[item.name] = (item.peer.place, item.peer.name)
+            claims.leading.setdefault(item.peer.place.netns or "", []).append(item.name)
             claims.routes.add((item.peer.place, item.peer.name))
 
     def plan(self, item: model.Veth, state: str, world: World) -> list[operations.Operation]:

@@ -14,7 +14,7 @@ import threading
 
 from tools_for_cases import HOST, bridge, interface, link_in, netns, process_in_own_namespace, refused, shell, veth_pair
 
-from ansible_collections.dockerless.network.plugins.module_utils.kernel import files, sockets
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import files, sockets, sysctl
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import netns as names
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.namespaces import OWN_NAMESPACE, Visitor
@@ -43,6 +43,29 @@ def test_a_namespace_is_born_with_its_loopback_up_and_marked(host: Host) -> None
     assert host.namespace_inode(HOST) == inode("/proc/self/ns/net")
     assert "web" in shell("ip", "netns", "list")
     assert "LOOPBACK,UP" in shell("ip", "netns", "exec", "web", "ip", "link", "show", "lo")
+
+
+def test_a_namespace_that_is_born_forwarding_forwards_no_more(host: Host) -> None:
+    real = names.unshare_network
+    names.unshare_network = _unshare_forwarding
+    try:
+        host.create_namespace("web", "test")
+    finally:
+        names.unshare_network = real
+    assert [host.stack(WEB).read_sysctl(key) for key in FORWARDING] == ["0", "0"]
+
+
+FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+
+
+def _unshare_forwarding() -> None:
+    """As on a host that forwards; here it does not, and the namespace begins with what the machine has."""
+    _unshare_network()
+    for key in FORWARDING:
+        sysctl.write(key, "1")
+
+
+_unshare_network = names.unshare_network
 
 
 def test_many_names_share_one_folder_mount(host: Host) -> None:
@@ -257,7 +280,7 @@ def test_a_sysctl_of_a_namespace_is_its_own(host: Host) -> None:
     assert web.read_sysctl("net/ipv4/ip_forward") == "1"
     assert host.stack(HOST).read_sysctl("net/ipv4/ip_forward") == "0"
     assert shell("ip", "netns", "exec", "web", "cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
-    assert web.read_sysctls(["net/ipv4/ip_forward", "net/nothing"]) == {"net/ipv4/ip_forward": "1", "net/nothing": None}
+    assert [web.read_sysctl(key) for key in ("net/ipv4/ip_forward", "net/nothing")] == ["1", None]
 
 
 def test_a_sysctl_of_a_link_with_a_dot_in_its_name(host: Host) -> None:
@@ -267,14 +290,30 @@ def test_a_sysctl_of_a_link_with_a_dot_in_its_name(host: Host) -> None:
 
 
 def test_a_sysctl_that_cannot_be_set_says_why(host: Host) -> None:
-    web = netns(host, "web")
-    with refused("Cannot set sysctl net/ipv4/nothing to 1 in namespace web", "there is no such key"):
-        web.write_sysctl("net/ipv4/nothing", "1")
-    with refused("Cannot set sysctl net/ipv4/ip_forward to yes", "the key does not take this value"):
-        web.write_sysctl("net/ipv4/ip_forward", "yes")
-    with refused("there is no such key"):
-        web.write_sysctl("net/../kernel/hostname", "x")
-    assert web.read_sysctl("net/../kernel/hostname") is None
+    for stack, where in ((host.stack(HOST), ""), (netns(host, "web"), " in namespace web")):
+        with refused("Cannot set sysctl net/ipv4/nothing to 1%s: " % where, "there is no such key"):
+            stack.write_sysctl("net/ipv4/nothing", "1")
+        with refused("Cannot set sysctl net/ipv4/ip_forward to yes", "the key does not take this value"):
+            stack.write_sysctl("net/ipv4/ip_forward", "yes")
+        with refused("there is no such key"):
+            stack.write_sysctl("net/nothing/at/all/here", "x")
+        with refused("there is no such key"):
+            stack.write_sysctl("net/../kernel/hostname", "x")
+        assert stack.read_sysctl("net/../kernel/hostname") is None
+
+
+def test_sysctls_of_the_host_are_set_again_when_their_folders_are_closed(host: Host) -> None:
+    stack, web = host.stack(HOST), netns(host, "web")
+    for value in ("1", "0"):
+        for key in FORWARDING:
+            stack.write_sysctl(key, value)
+        stack.write_sysctl("net/ipv6/conf/lo/forwarding", value)
+        shown = [shell("cat", "/proc/sys/" + key) for key in (*FORWARDING, "net/ipv6/conf/lo/forwarding")]
+        assert shown == [value + "\n"] * 3
+        host.close()
+        opened = [os.readlink(file.path) for file in os.scandir("/proc/self/fd") if file.is_symlink()]
+        assert not [path for path in opened if path.startswith("/proc/sys")]
+    assert [web.read_sysctl(key) for key in FORWARDING] == ["0", "0"]
 
 
 def test_what_was_read_is_kept_until_something_changes(host: Host) -> None:

@@ -564,9 +564,6 @@ class MemoryStack:
     def read_sysctl(self, key: str) -> str | None:
         return self._space.sysctls.get(key)
 
-    def read_sysctls(self, keys: Collection[str]) -> Mapping[str, str | None]:
-        return {key: self.read_sysctl(key) for key in keys}
-
     def write_sysctl(self, key: str, value: str) -> None:
         self._host.step("set sysctl %s" % key)
         sysctls = self._space.sysctls
