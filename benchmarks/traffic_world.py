@@ -114,6 +114,8 @@ class World(SmallHost):
         self.must("ip", "-batch", "-", text=TOPOLOGY)
         for name, text in AROUND.items():
             self.must("ip", "-n", name, "-batch", "-", text=text)
+        # a router before us, or the engine would keep the neighbour from the far one
+        self.must("sysctl", "-qw", "net.ipv4.ip_forward=1")
         self._run_engine()
         with contextlib.suppress(CommandError):  # no br_netfilter
             self.must("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0", "net.bridge.bridge-nf-call-ip6tables=0")
