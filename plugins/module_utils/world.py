@@ -958,6 +958,25 @@ def same_route(one: model.Route, other: model.Route) -> bool:
     return one.to == other.to and one.via == other.via and metric_of(one) == metric_of(other)
 
 
+def in_the_way(entry: state.RouteEntry, link: str, wanted: t.Sequence[model.Route]) -> model.Route | None:
+    """The wanted route of a link whose place another route has, or that packets would pass by for another route.
+
+    The kernel has one route for each target and metric, and takes the one with the least metric.
+    """
+    here = entry.link == link
+    if here and any(same_route(entry.route, route) for route in wanted):
+        return None
+    others = (route for route in wanted if entry.route.to == route.to and not (here and entry.route.via == route.via))
+    return next((route for route in others if _comes_first(entry, route)), None)
+
+
+def _comes_first(entry: state.RouteEntry, route: model.Route) -> bool:
+    """Whether a route to the same target is preferred; a metric that was asked for may be meant to come second."""
+    theirs, ours = metric_of(entry.route), metric_of(route)
+    by_others = entry.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
+    return theirs == ours or (theirs < ours and route.metric is None and by_others)
+
+
 def target_of(route: model.Route) -> str:
     """The destination of a route, in words."""
     return str(route.to) if route.to.prefixlen else "default"

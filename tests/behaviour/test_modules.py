@@ -359,6 +359,7 @@ DRIFT = {
     "peer-address-more": "ip -n web address add 10.50.0.200/24 dev eth0",
     "peer-route-gone": "ip -n web route delete default",
     "peer-route-gone-6": "ip -n web -6 route delete default",
+    "peer-route-preferred-6": "ip -n web -6 route add default via fd00:50::99 dev eth0 metric 512",
     "peer-rules": "ip -n web rule flush; ip -n web -6 rule flush",
     "peer-all-rules": "for v in 4 6; do ip -n web -$v rule flush; ip -n web -$v rule delete priority 0; done",
     "peer-local": "ip -n web route flush table local; ip -n web -6 route flush table local",

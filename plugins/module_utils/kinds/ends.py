@@ -14,7 +14,7 @@ import typing as t
 from .. import arguments, marks, model, parsing
 from ..kernel import state
 from ..records import dataclass, replace
-from ..world import World, metric_of, same_route, target_of, via_of
+from ..world import World, in_the_way, metric_of, same_route, target_of, via_of
 from . import common, source_routing
 
 if t.TYPE_CHECKING:
@@ -294,15 +294,12 @@ def restore_rules(owner: str, end: model.End, there: state.Link | None, world: W
 def _clear_the_way(
     owner: str, end: model.End, missing: t.Sequence[model.Route], world: World
 ) -> list[state.RouteEntry]:
-    """The routes of others to remove for the wanted ones: the kernel has one for each target and metric."""
-    wanted = {(route.to, metric_of(route)): route for route in end.routes}
-    for entry in world.routes(end.place):
-        route = wanted.get((entry.route.to, metric_of(entry.route)))
-        if route is not None and not (entry.link == end.name and same_route(entry.route, route)):
-            from .ways import clear
+    """The routes of others to remove for the wanted ones."""
+    if all(in_the_way(entry, end.name, end.routes) is None for entry in world.routes(end.place)):
+        return []
+    from .ways import clear
 
-            return clear(owner, end.place, end.name, end.routes, missing, world)
-    return []
+    return clear(owner, end.place, end.name, end.routes, missing, world)
 
 
 def _uncover(owner: str, end: model.End, there: state.Link | None, world: World) -> list[state.RouteEntry]:

@@ -14,7 +14,7 @@ import typing as t
 
 from .. import marks, model, operations
 from ..kernel import state
-from ..world import World, metric_of, same_route, target_of, via_of
+from ..world import World, in_the_way, metric_of, target_of, via_of
 
 # The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
 _SUBNET_METRIC = {4: None, 6: state.SUBNET_METRIC[6]}
@@ -29,15 +29,14 @@ def clear(
     missing: t.Sequence[model.Route],
     world: World,
 ) -> list[state.RouteEntry]:
-    """The routes of others to remove, as the kernel has one for each target and metric; tells the world.
+    """The routes of others to remove, as they are in the way of wanted ones; tells the world.
 
     Raises Conflict when a route that we must keep is in the way of a missing one.
     """
-    keys = {(route.to, metric_of(route)): route for route in wanted}
     going = []
     for entry in list(world.routes(place)):
-        route = keys.get((entry.route.to, metric_of(entry.route)))
-        if route is None or (entry.link == link and same_route(entry.route, route)):
+        route = in_the_way(entry, link, wanted)
+        if route is None:
             continue
         if _may_go(entry, place, world):
             world.drop_route(place, entry)
@@ -221,7 +220,7 @@ def restore_rules(
     if not ours:
         commands = ["'%s'" % link_operations.default_rule_command(place, rule) for rule in missing]
         raise model.Conflict(
-            "%s: in %s no rule leads to the routing table %s, so that it reaches nobody; add what is missing with %s."
+            "%s: in %s no rule leads to the routing table %s, so it reaches nothing; add what is missing with %s."
             % (owner, place, model.TABLES[missing[0].table], " and ".join(commands))
         )
     for rule in missing:

@@ -536,7 +536,7 @@ def test_flushed_rules_are_refused_with_the_commands_where_the_namespace_is_thei
         once(host, web(), check_mode=check_mode)
 
     assert str(conflict.value) == (
-        "veth v-blue-web: in namespace web no rule leads to the routing table main, so that it reaches nobody; add what"
+        "veth v-blue-web: in namespace web no rule leads to the routing table main, so it reaches nothing; add what"
         " is missing with 'ip -n web rule add priority 32766 lookup main protocol kernel' and"
         " 'ip -n web rule add priority 32767 lookup default protocol kernel'."
     )
@@ -606,6 +606,45 @@ def test_a_default_route_of_others_beside_ours_goes() -> None:
 
     assert outcome.commands == ("ip -n web route delete default via 10.20.0.9 dev eth0 proto 4 metric 0",)
     assert outcome.before != outcome.after
+
+
+def preferred(host: MemoryHost, via: str, link: str, metric: int) -> None:
+    """`ip -n web -6 route add default via VIA dev LINK metric METRIC`; without a metric it would be 1024."""
+    if link not in host.space(WEB).links:
+        host.make_link(host.space(WEB), link, up=True)
+    host.space(WEB).routes.append(RouteEntry(Route(ip_network("::/0"), ip_address(via), metric), link, BY_HAND))
+
+
+@pytest.mark.parametrize(("via", "link"), [("fd00:20::9", "eth0"), ("2001:db8::1", "wg0")])
+@pytest.mark.parametrize("there", [True, False], ids=["there", "new"])
+def test_a_default_route_of_others_that_the_kernel_prefers_goes(via: str, link: str, there: bool) -> None:
+    host = host_with(*([web()] if there else []))
+    if there or link != "eth0":
+        preferred(host, via, link, 512)
+
+    converge(host, web())
+
+    defaults = [str(entry.route.via) for entry in host.space(WEB).routes if entry.route.to == ip_network("::/0")]
+    assert defaults == ["fd00:20::1"]
+
+
+@pytest.mark.parametrize(("via", "metric"), [("fd00:20::1", 512), ("fd00:20::9", 2048)])
+def test_a_default_route_that_changes_the_way_of_no_packet_stays(via: str, metric: int) -> None:
+    host = host_with(web())
+    preferred(host, via, "eth0", metric)
+
+    assert not converge(host, web()).changed
+
+
+def test_who_asks_for_a_metric_may_come_second() -> None:
+    host = host_with()
+    host.change_link(WEB, "lo", group=0)
+    preferred(host, "2001:db8::1", "wg0", 512)
+    second = {"to": "default", "via": "fd00:20::1", "metric": 2000}
+
+    assert converge(host, web({"gateways": [], "routes": [second]})).changed
+    with pytest.raises(Conflict, match="route del default via 2001:db8::1 dev wg0 metric 512', or leave"):
+        once(host, web())
 
 
 @pytest.mark.parametrize("check_mode", [False, True])
