@@ -33,12 +33,13 @@ def look_inside(world: World, report: HostReport, dropped: t.Iterable[model.Drop
         replace(
             network,
             endpoints=tuple(
-                _named(_endpoint(item, network, world, ways, heard), network, names) for item in network.endpoints
+                _named(_endpoint(item, network, network.ports, world, ways, heard), network, names)
+                for item in network.endpoints
             ),
         )
         for network in report.networks
     )
-    unplugged = tuple(_endpoint(item, None, world, ways, heard) for item in report.unplugged)
+    unplugged = tuple(_endpoint(item, None, report.ports, world, ways, heard) for item in report.unplugged)
     found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
     found = _with_services(found) if found.services else found
     found = _with_servers(found, world) if found.views else found
@@ -117,19 +118,23 @@ def _trouble(item: ServiceReport) -> str:
 
 
 def _endpoint(
-    endpoint: EndpointReport, network: NetworkReport | None, world: World, ways: _Ways, heard: _Heard
+    endpoint: EndpointReport,
+    network: NetworkReport | None,
+    ports: t.Sequence[model.PublishedPort],
+    world: World,
+    ways: _Ways,
+    heard: _Heard,
 ) -> EndpointReport:
     if endpoint.place is None:
         return endpoint
     # a process may end while we look at its namespace
     with contextlib.suppress(KernelError):
-        ports = [] if network is None else _ports_of(endpoint, network)
         return replace(
             endpoint,
             default_routes=world.default_routes(endpoint.place, endpoint.interface or ""),
             processes=tuple(world.processes_in(endpoint.place)),
             troubles=(*_lost_name(endpoint.place, world), *ways.troubles(endpoint, network)),
-            ports=tuple(_use(port, heard.get(endpoint.place, {})) for port in ports),
+            ports=tuple(_use(port, heard.get(endpoint.place, {})) for port in _ports_of(endpoint, ports)),
         )
     return endpoint
 
@@ -159,17 +164,17 @@ def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:
 # ---- who listens
 
 
-def _ports_of(endpoint: EndpointReport, network: NetworkReport) -> list[model.PublishedPort]:
+def _ports_of(endpoint: EndpointReport, ports: t.Iterable[model.PublishedPort]) -> list[model.PublishedPort]:
     own = {address.ip for address in endpoint.addresses}
-    return [port for port in network.ports if port.container_ip in own]
+    return [port for port in ports if port.container_ip in own]
 
 
 def _listeners(world: World, report: HostReport) -> _Heard:
     """The listeners behind published ports, of the protocols in question only: on a busy host some lists are long."""
     wanted: dict[tuple[str, ...], list[model.Place]] = {}
-    for network in report.networks:
-        for endpoint in network.endpoints:
-            protocols = sorted({port.protocol for port in _ports_of(endpoint, network)})
+    for ports, endpoints in [(n.ports, n.endpoints) for n in report.networks] + [(report.ports, report.unplugged)]:
+        for endpoint in endpoints:
+            protocols = sorted({port.protocol for port in _ports_of(endpoint, ports)})
             if protocols and endpoint.place is not None:
                 wanted.setdefault(tuple(protocols), []).append(endpoint.place)
     found: dict[model.Place, t.Mapping[str, t.Sequence[model.Listener]]] = {}
@@ -211,10 +216,12 @@ class _Ways:
         """The troubles of an endpoint with its link and its routes."""
         place = endpoint.place or model.Place()
         link = self._world.links(place).get(endpoint.interface or "")
-        if link is None or network is None:
-            return
-        if not link.up:
+        bridge = None if network is None else self._world.links().get(network.bridge)
+        if bridge is not None and not bridge.up:
+            yield "%s is down" % bridge.name
+        if link is not None and not link.up:
             yield "%s is down" % link.name
+        if link is None or not link.up or network is None:
             return
         yield from self._flushed(place, endpoint)
         routes = self._world.routes(place)
@@ -234,7 +241,7 @@ class _Ways:
             yield "no rule leads to the routing table %s (IPv%d)" % (model.TABLES[rule.table], rule.version)
         for lost in self._world.lost_routes(place):
             if lost.link == endpoint.interface and lost.kind == "local":
-                yield "its table local lacks %s, so that it answers nobody there" % lost.to.network_address
+                yield "its table local lacks %s, so it does not answer there" % lost.to.network_address
 
     def _strays(
         self, place: model.Place, endpoint: EndpointReport, routes: t.Sequence[state.RouteEntry]

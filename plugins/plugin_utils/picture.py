@@ -94,13 +94,16 @@ def _foreign(report: HostReport) -> list[Node]:
 
 def _loose_ends(report: HostReport) -> list[Node]:
     """The objects without a bridge: veth pairs, namespaces without an endpoint, and rules made by single modules."""
-    children = _endpoints(report.unplugged, (), report)
+    elsewhere = _ports_elsewhere(report)
+    own = {address.ip for endpoint in report.unplugged for address in endpoint.addresses}
+    children = _endpoints(report.unplugged, [port for port in elsewhere if port.container_ip in own], report)
     children += [Node("namespace %s" % name) for name in _empty(report)]
     children += [
         Node("namespace %s  (made anew or removed; restart or end what runs in it)" % item.name, _cut_off(item))
         for item in report.lost
     ]
-    children += [Node("published  %s" % text) for text in published(_ports_elsewhere(report), True)]
+    stray = [port for port in elsewhere if port.container_ip not in own]
+    children += [Node("published  %s" % text) for text in published(stray, True)]
     children += [Node("way out  %s" % text) for text in ways_out(_masquerades_elsewhere(report), "", True)]
     return [Node("on no bridge", (), children)] if children else []
 

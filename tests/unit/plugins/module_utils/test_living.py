@@ -17,7 +17,9 @@ from ansible_collections.dockerless.network.plugins.module_utils.gather import g
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import Listener, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Listener, Place, Route
 from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
@@ -161,6 +163,36 @@ def test_a_link_that_is_down(host: MemoryHost) -> None:
     assert "eth0 is down" in drawn(host)
 
 
+def test_a_bridge_that_is_down(host: MemoryHost) -> None:
+    host.stack(HOST).set_link("br-blue", {"up": False})
+
+    assert endpoint(host)["troubles"][0] == "br-blue is down"
+    assert "(br-blue is down" in drawn(host)
+
+
+def routed() -> MemoryHost:
+    """An endpoint without a bridge, with a published port, made by single modules."""
+    host = MemoryHost()
+    host.uplink("eth0", 1500, Route(ip_network("0.0.0.0/0")))
+    once(host, ask(NetnsKind(), {"name": "web"}))
+    peer = {"netns": "web", "addresses": ["10.99.0.2/30"], "gateways": ["10.99.0.1"]}
+    once(host, ask(VethKind(), {"name": "v-web", "addresses": ["10.99.0.1/30"], "peer": peer}))
+    once(host, ask(PortPublishKind(), {"host_port": "8080", "container_ip": "10.99.0.2", "container_port": "80"}))
+    return host
+
+
+def test_an_endpoint_without_a_bridge() -> None:
+    host = routed()
+    assert "published  0.0.0.0:8080 -> 80/tcp  (nobody listens)" in drawn(host)
+    listens(host, "127.0.0.1")
+    assert "published  0.0.0.0:8080 -> 80/tcp  (listens on 127.0.0.1 only)" in drawn(host)
+    listens(host, "10.99.0.2")
+    assert facts(world(host))["unplugged"][0]["ports"][0]["heard"] and drawn(host).count("published") == 1
+
+    host.stack(WEB).set_link("eth0", {"up": False})
+    assert facts(world(host))["unplugged"][0]["troubles"] == ["eth0 is down"]
+
+
 def test_no_way_to_the_gateway(host: MemoryHost) -> None:
     host.space(WEB).flushed.add(("eth0", ip_network("10.20.0.0/24")))
 
@@ -225,7 +257,7 @@ def test_rules_of_routing_and_a_table_local_that_somebody_has_flushed(host: Memo
 
     assert endpoint(host)["troubles"] == [
         "no rule leads to the routing table main (IPv4)",
-        "its table local lacks fd00:20::2, so that it answers nobody there",
+        "its table local lacks fd00:20::2, so it does not answer there",
     ]
 
 
