@@ -384,6 +384,11 @@ def test_a_key_without_a_value_is_absent(host: Host, fleet: Fleet) -> None:
         ("netns", {"aggregate": [{"name": "in", "pid": None, "sysctls": None, "state": None}], "name": None}),
     ):
         assert not host.fleet.module(host.name, module, check=True, **options).failed, module
+    for networks in (None, [{"name": "blue", "dns": None}]):
+        run = fleet.play(
+            "- import_playbook: dockerless.network.prepare\n", hosts="h1", extra={"bridge_network_networks": networks}
+        ).must()
+        assert "DEPRECAT" not in run.output.upper(), run.output
 
 
 # ---- the filter of the role
