@@ -56,12 +56,11 @@ class Kind(t.Generic[Item]):
 
     name = ""
     returns: tuple[str, ...] = ()  # fields of Outcome that its module returns beside those of all modules
-    ARGUMENTS: t.ClassVar[
-        arguments.Arguments
-    ] = {}  # the options of the module of this name, beside state and aggregate
+    # The options of the module of this name, beside state and aggregate.
+    ARGUMENTS: t.ClassVar[arguments.Arguments] = {}
 
-    # The options that take names of endpoints, and the option whose value decides the address family. A
-    # dot leads to one inside of another.
+    # The options that take names of endpoints, and the option whose value decides the address family; a dot leads to a
+    # suboption.
     NAMES: t.ClassVar[tuple[str, ...]] = ()
     FAMILY = ""
 
@@ -439,8 +438,8 @@ def _undo(done: t.Sequence[operations.Operation], failed: operations.Operation, 
         return story + ". Nothing had been changed."
     if left:
         more = " and %s more" % _counted(len(left) - 1) if len(left) > 1 else ""
-        return story + ". Taking back what came before it failed, too: %s%s. Run it again." % (left[0], more)
-    return story + ". What came before it in this call (%s) was taken back." % _counted(len(done))
+        return story + ". Undoing what came before it also failed: %s%s. Run it again." % (left[0], more)
+    return story + ". Everything before it in this call (%s) was undone." % _counted(len(done))
 
 
 def _counted(steps: int) -> str:

@@ -323,7 +323,7 @@ def test_no_question_is_lost(world: World) -> None:
     wanted = networks()
     wanted[3]["endpoints"][1]["resolver"] = True
     refused = world.do("bridge_network", networks=wanted)
-    assert "Endpoint own has no DNS server, for process" in refused.warnings, refused.warnings
+    assert "Endpoint own has no DNS server, because process" in refused.warnings, refused.warnings
     assert "(dnsmasq) listens on port 53" in refused.warnings
     assert not world.do("bridge_network", networks=wanted).changed
     world.run("kill $(cat /run/dnsmasq-test.pid)")

@@ -393,7 +393,7 @@ def test_a_full_disk(world: EngineWorld) -> None:
         failed = world.try_run(BEFORE)
         assert failed.error == "StepFailed"
         assert "No space left on device" in failed.message and "/etc/sysctl.d" in failed.message
-        assert "was taken back" in failed.message
+        assert "was undone" in failed.message
     finally:
         world.must("umount", "/etc/sysctl.d")
     assert not differences(world.state(), before)
@@ -693,7 +693,7 @@ def test_who_stays_behind_when_others_give_the_name_to_another_namespace_is_told
             (found,) = done.recreated
             assert (found["name"], found["processes"][0]["pid"]) == ("web", tenant.pid)
             story = "".join(done.warnings)
-            assert "web is another one by now" in story and f"process {tenant.pid} (sleep" in story
+            assert "web has been replaced by one that others made" in story and f"process {tenant.pid} (sleep" in story
             again = world.make(*BEFORE)
             assert (again.changed, again.recreated, again.warnings) == (False, [], [])
         finally:

@@ -118,5 +118,6 @@ def test_it_is_chosen_writes_and_is_kept_for_the_boot_and_leaves_nothing(copy: P
 
 
 def test_the_guards_of_the_repository_pass(copy: Path) -> None:
-    said = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/test_imports.py")
+    guards = ("tests/unit/test_imports.py", "tests/unit/test_input_output.py")
+    said = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *guards)
     assert " passed" in said

@@ -103,6 +103,29 @@ def test_what_decides_does_not_touch_the_machine(folder: str) -> None:
     assert calls == []
 
 
+def reached_through(text: str) -> list[str]:
+    """The places where a file asks the host of a world instead of the world."""
+    return [
+        f"{ast.unparse(node)} in line {node.lineno}"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and node.attr == "host" and ast.unparse(node.value).endswith("world")
+    ]
+
+
+@pytest.mark.parametrize("pattern", ["kinds/*", "composition/*", "gather.py", "info.py", "living.py", "converge.py"])
+def test_what_is_asked_of_the_host_is_asked_of_the_world(pattern: str) -> None:
+    """The world knows what earlier steps of the plan change; the host does not."""
+    files = {name: path for name, path in modules(PLUGINS).items() if fnmatch(name, f"module_utils/{pattern}")}
+    found = {name: reached_through(path.read_text()) for name, path in files.items()}
+    assert files
+    assert {name: places for name, places in found.items() if places} == {}
+
+
+@pytest.mark.parametrize("text", ["world.host.read_file('/x')", "self._world.host.stack(place)", "f = world.host.run"])
+def test_a_world_that_is_only_a_door_is_seen(text: str) -> None:
+    assert reached_through(text)
+
+
 def test_only_the_kernel_s_rooms_import_pyroute2() -> None:
     there = {
         name

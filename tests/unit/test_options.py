@@ -13,6 +13,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,14 @@ def test_a_module_documents_the_options_that_it_takes(module: str) -> None:
             option["required"] = False
 
     assert found == wanted
+
+
+@pytest.mark.parametrize("module", sorted(OF_THE_CONTROLLER))
+def test_an_action_takes_what_its_module_documents(module: str) -> None:
+    action = import_module(f"ansible_collections.dockerless.network.plugins.action.{module}")
+
+    page = constants(ROOT / "plugins" / "modules" / f"{module}.py")["DOCUMENTATION"]
+    assert set(page["options"]) == action.ActionModule._VALID_ARGS
 
 
 @pytest.mark.parametrize("module", ARGUMENTS)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,10 @@ from ansible_collections.dockerless.network.plugins.module_utils.entry import re
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.path.packet import Packet
+from ansible_collections.dockerless.network.plugins.module_utils.path.question import Start
+from ansible_collections.dockerless.network.plugins.module_utils.path.question import answer as path_answer
+from ansible_collections.dockerless.network.plugins.module_utils.path.trail import Oracle, Trail, Verdict
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
 Facts = dict[str, Any]
@@ -125,6 +130,19 @@ def compare(values: Sequence[Mapping[str, Any]], contains: Mapping[str, Any], pl
 
 def test_network_info(host: MemoryHost) -> None:
     compare([facts(world(host))], returned("network_info"), ("network_info",))
+
+
+def test_path_check() -> None:
+    node: Any = SimpleNamespace(name="web")
+    packet = Packet(source=ip_address("10.20.0.2"), to=ip_address("203.0.113.1"), dport=443)
+    trail = Trail(Oracle())
+    trail.note(node, packet, "route", "203.0.113.1", "by eth0")
+
+    found = path_answer(Verdict("lost", "route", "web", "no route", "Run the role again."), trail, Start(node, packet))
+
+    # Without a real packet, the lists of what was seen are empty.
+    about = {key: value if found[key] else {**value, "contains": None} for key, value in returned("path_check").items()}
+    compare([found], about, ("path_check",))
 
 
 def test_the_objects_of_every_module(host: MemoryHost) -> None:

@@ -75,8 +75,8 @@ class Writer:
         if not self.helpless:
             return []
         text = (
-            "The host has no name server that is reached from inside of endpoints: %s names %s. These find none but one"
-            " another by name: %s. Give the network nameservers, or set dns to true."
+            "The host has no name server that endpoints can reach: %s names %s. These endpoints can look up only one"
+            " another: %s. Give the network nameservers, or set dns to true."
         )
         return [text % (_RESOLV[0], " and ".join(self._host().named), model.enumerate_few(self.helpless))]
 

@@ -195,8 +195,8 @@ def _load(world: World) -> BootRecord:
         return parse(text)
     except Unusable as error:
         world.warn(
-            "%s is written anew with what this run is about, for %s; run the other playbooks of this host again."
-            % (marks.BOOT_OBJECTS, error)
+            "%s is rewritten with the objects of this run alone, because %s; run the other playbooks of this host"
+            " again." % (marks.BOOT_OBJECTS, error)
         )
         return BootRecord()
 
@@ -351,8 +351,8 @@ def _can_begin(item: Boot, world: World) -> bool:
         archive.own()
     except Unreadable as error:
         world.warn(
-            "The networks of this host are not made again at boot yet, for %s; the next run with the strategy linear"
-            " sets that up." % error
+            "The networks of this host are not made again at boot yet, because %s; the next run with the strategy"
+            " linear sets that up." % error
         )
         return False
     return True
@@ -367,7 +367,7 @@ def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | 
     try:
         source = archive.own()
     except Unreadable as error:
-        world.warn("The program that makes the networks at boot is not brought up to date, for %s." % error)
+        world.warn("The program that makes the networks at boot is not brought up to date, because %s." % error)
         return there, there
     if there is not None and archive.sums(there) == archive.expected(source, MAIN):
         return there, there

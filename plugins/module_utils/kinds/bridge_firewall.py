@@ -89,7 +89,7 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
                 )
         for flow, reason in idle_flows(item):
             what = "%s of %s" % (_spell_flow(flow), marks.name_of(item.network) or item.bridge)
-            world.remark("These entries of allow have no effect, for %s: %%s." % reason, what)
+            world.remark("These entries of allow have no effect, because %s: %%s." % reason, what)
         return replace(item, allow=item.inner_flows) if item.host_access else item
 
     def holdings(self, item: model.BridgePolicy, state: str, world: World) -> t.Iterable[Holding]:

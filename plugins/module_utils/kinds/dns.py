@@ -135,8 +135,8 @@ class DnsKind(engine.NetworkKind[model.NameView], engine.StepKind[model.NameView
 def _require(world: World) -> None:
     if not world.systemd():
         raise model.Conflict(
-            "A DNS server in endpoints (dns) needs systemd as PID 1, which this host has not; leave dns out: names are"
-            " in files as well, for what is started in an endpoint by 'ip netns exec'."
+            "A DNS server in endpoints (dns) needs systemd as PID 1, which this host does not have; leave dns out:"
+            " programs that 'ip netns exec' starts in an endpoint find the names in files as well."
         )
 
 

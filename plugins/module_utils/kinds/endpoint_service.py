@@ -298,8 +298,8 @@ def _refuse(item: model.EndpointService, unit: Unit, world: World) -> None:
         raise model.Conflict("systemd cannot load unit %s: %s." % (item.unit, unit.trouble or unit.load))
     if unit.netns is None:
         raise model.Conflict(
-            "Unit %s cannot run in an endpoint: systemd knows no NetworkNamespacePath here, which came with version"
-            " 242; use 'ip netns exec' in a unit of your own." % item.unit
+            "Unit %s cannot run in an endpoint: this host's systemd does not know NetworkNamespacePath, which"
+            " came with version 242; use 'ip netns exec' in a unit of your own." % item.unit
         )
     if set(unit.before) & set(_EARLY) or unit.name == marks.BOOT_UNIT:
         raise model.Conflict(

@@ -188,8 +188,8 @@ class Service:
             holder = self._world.port_holder_in(place, port)
             if holder and not holder.startswith("process 1 ("):
                 self._world.warn(
-                    "Endpoint %s has no DNS server, for %s there; set resolver to false for it, or let it listen on its"
-                    " own addresses only." % (place.netns, holder)
+                    "Endpoint %s has no DNS server, because %s there; set resolver to false for it, or let it listen on"
+                    " its own addresses only." % (place.netns, holder)
                 )
                 return True
         return False

@@ -108,12 +108,10 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
     def remark(self, item: model.Masquerade, world: World) -> None:
         link = item.out.name
         if item.out.inverted and link not in world.links() and not _is_foreseen(item, world):
-            text = (
-                "There is no interface %s on this host now, so that out_interface: '!%s' keeps nothing back, of: %%s."
-            )
+            text = "There is no interface %s on this host now, so out_interface: '!%s' excludes nothing, for: %%s."
             world.remark(text % (link, link), _from(item), item.key)
         if item.to_source is not None:
-            text = "This host does not have the address %s now, so that no answers come to what leaves with it: %%s."
+            text = "This host does not have the address %s now, so packets that leave with it get no answers: %%s."
             common.remark_address(item.to_source, text, _from(item), item.key, world)
 
     @staticmethod

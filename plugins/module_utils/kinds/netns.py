@@ -223,8 +223,8 @@ def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -
     """Warn that a namespace is made anew, and of the processes that stay in the old one."""
     # a container in which this collection runs may have namespaces of the same names
     old = [place for place in lost if world.is_native(place)]
-    cables = [world.links().get(veth) for veth in world.claims.leading.get(name, ())]
-    cut_off = [veth for veth in cables if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
+    veths = [world.links().get(veth) for veth in world.claims.leading.get(name, ())]
+    cut_off = [veth for veth in veths if veth is not None and is_ours(veth) and world.peer_of(veth) is None]
     if not old and not cut_off:
         return
     if old:
@@ -241,7 +241,7 @@ def _tell_who_is_elsewhere(name: str, world: World) -> None:
         return  # to look at all processes costs time
     old = [place for place in world.lost(name) if world.is_native(place) and world.is_plugged(place)]
     if old:
-        _tell_who_stays(name, old, "is another one by now, which others have made", world)
+        _tell_who_stays(name, old, "has been replaced by one that others made", world)
 
 
 def _tell_who_stays(name: str, old: t.Sequence[model.Place], how: str, world: World) -> None:

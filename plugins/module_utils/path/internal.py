@@ -20,7 +20,7 @@ def internal_networks(topology: Topology, node: Node, packet: Packet) -> list[st
     The packet filter of the host holds which networks are internal, so it is asked about a packet to the outside.
     """
     found = []
-    for nic, end in _cables(topology, node):
+    for nic, end in _veths(topology, node):
         bridge = topology.host.nic_at(end.master)
         own = next((one.ip for one in nic.addresses if one.version == packet.version and not one.is_link_local), None)
         if bridge is None or own is None:
@@ -37,8 +37,8 @@ def internal_networks(topology: Topology, node: Node, packet: Packet) -> list[st
     return found
 
 
-def _cables(topology: Topology, node: Node) -> t.Iterator[tuple[Nic, Nic]]:
-    """The links of ours in an endpoint, with their ends on the host."""
+def _veths(topology: Topology, node: Node) -> t.Iterator[tuple[Nic, Nic]]:
+    """The ends of our veth pairs in an endpoint, each with its end on the host."""
     for nic in node.nics.values():
         end = topology.peer(node, nic) if nic.is_ours else None
         if end is not None and end[0].is_host:

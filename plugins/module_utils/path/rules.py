@@ -104,7 +104,7 @@ def _store(store: str) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The fate of the packet on a hook, with the chain and rule that decided; no rule means the policy.
+    """The verdict on the packet on a hook, with the chain and rule that decided; no rule means the policy.
 
     For a packet that passes, they are those that changed it, if any did.
     """

@@ -4,8 +4,8 @@
 """The real packet and its answer on each link that they passed, in the order in which they did.
 
 The socket of a namespace delivers its frames in order. Between namespaces, time stamps are of no use, as the kernel
-begins to stamp frames only some time after it was asked to; but a frame that comes out of a cable has entered its other
-end before.
+begins to stamp frames only some time after it was asked to; but a frame that comes out of a veth pair has entered its
+other end before.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _in_order(wire: Wire, found: t.Sequence[Sighting]) -> t.Iterator[Sighting]:
     queues: dict[str, list[Sighting]] = {}
     for one in found:
         queues.setdefault(one.node.name, []).append(one)
-    coming = {_end(one) for one in found if one.outgoing}  # ends where frames entered a cable, and are not reported yet
+    coming = {_end(one) for one in found if one.outgoing}  # ends where frames entered a pair, not reported yet
     while any(queues.values()):
         ready = [queue for queue in queues.values() if queue and _sent_by(wire, queue[0]) not in coming]
         # none is ready if frames seem to go round in a circle, which cannot happen
@@ -57,7 +57,7 @@ def _end(one: Sighting) -> _End:
 
 
 def _sent_by(wire: Wire, one: Sighting) -> _End | None:
-    """The other end of the cable that a frame came out of."""
+    """The other end of the veth pair that a frame came out of."""
     peer = None if one.outgoing else _peer(wire, one.node, one.link)
     return (*peer, one.packet.answer) if peer is not None else None
 

@@ -373,7 +373,7 @@ class Node:
 
 
 class Topology:
-    """The stack of the host and those of its endpoints, each with one node, and the cables between them."""
+    """The stack of the host and those of its endpoints, each with one node, and the veth pairs between them."""
 
     def __init__(self, host: Host, run: Run) -> None:
         self._host = host

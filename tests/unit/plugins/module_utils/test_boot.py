@@ -224,7 +224,7 @@ def test_a_process_that_cannot_read_our_files_sets_nothing_up_and_leaves_what_is
     with monkeypatch.context() as mitogen:
         mitogen.setattr(archive, "own", unreadable)
         [warning] = converge(host, NETWORKS).warnings
-    assert "not made again at boot yet, for it is elsewhere; the next run" in warning
+    assert "not made again at boot yet, because it is elsewhere; the next run" in warning
     assert not host.systemctl and {UNIT, OBJECTS, PROGRAM}.isdisjoint(host.files)
 
     assert not converge(host, NETWORKS).warnings

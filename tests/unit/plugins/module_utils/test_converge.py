@@ -311,7 +311,7 @@ def test_a_failure_at_any_step_leaves_the_host_as_it_was(data: Any) -> None:
     try:
         once(host, later)
     except StepFailed as failed:
-        assert "failed, too" not in str(failed)
+        assert "also failed" not in str(failed)
         assert host.snapshot() == before
 
 
@@ -358,7 +358,7 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
         " endpoints on the gateway's address; publish them there, or leave internal out.",
         "This host does not have the address 192.0.2.99 now, and these ports are published on it: 81/tcp (blue/web).",
         "There is no interface eth7 on this host now, and in_interfaces limits these ports to it: 81/tcp (blue/web).",
-        "This host does not have the address 192.0.2.98 now, so that no answers come to what leaves with it:"
+        "This host does not have the address 192.0.2.98 now, so packets that leave with it get no answers:"
         " 10.21.0.0/24 of network red.",
         "There is no interface wg0 on this host now, and these networks name it in trusted_interfaces: red.",
     }

@@ -208,7 +208,7 @@ def test_what_was_done_is_taken_back_last_step_first(error: Exception) -> None:
 
     assert host.done == ["1", "2", "3", "undo 3", "undo 2", "undo 1"]
     assert str(failed.value) == (
-        "%s. The step that failed: 4. What came before it in this call (3 steps) was taken back." % error
+        "%s. The step that failed: 4. Everything before it in this call (3 steps) was undone." % error
     )
     assert failed.value.__cause__ is error
 
@@ -221,7 +221,7 @@ def test_a_file_system_that_refuses_is_told_of_in_a_sentence() -> None:
 
     sentence = "Cannot use /etc/x: Read-only file system; mount that file system read-write"
     assert str(failed.value) == (
-        "%s. The step that failed: 2. Taking back what came before it failed, too: undo 1 (%s). Run it again."
+        "%s. The step that failed: 2. Undoing what came before it also failed: undo 1 (%s). Run it again."
         % (sentence, sentence)
     )
 
@@ -250,7 +250,7 @@ def test_what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back_all_the_sa
 
     assert host.done[-1] == "undo 0"
     assert str(failed.value) == (
-        "no. The step that failed: 3. Taking back what came before it failed, too: %s. Run it again." % told
+        "no. The step that failed: 3. Undoing what came before it also failed: %s. Run it again." % told
     )
 
 
@@ -283,7 +283,7 @@ def test_they_are_taken_back_when_all_else_is_and_so_is_half_of_the_one_that_fai
     there = world(host)
     there.afterwards += [Late("reload", settles=1), Late("start", OSError("no"), settles=2, halves=True)]
 
-    with pytest.raises(StepFailed, match=r"What came before it in this call \(2 steps\) was taken back"):
+    with pytest.raises(StepFailed, match=r"Everything before it in this call \(2 steps\) was undone"):
         run(want(Thing("a", steps=steps("1"))), there)
 
     assert host.done == ["1", "reload", "undo 1", "undo reload", "undo start"]
@@ -580,7 +580,7 @@ def test_a_failure_at_any_step_leaves_the_host_as_it_was(there: list[Request], r
             once(host, *requests)
 
         assert "the test wants it so" in str(failed.value)
-        assert "failed, too" not in str(failed.value), "step %d" % fail_at
+        assert "also failed" not in str(failed.value), "step %d" % fail_at
         assert host.snapshot() == before, "step %d of %d: %s" % (fail_at, number, failed.value)
 
 

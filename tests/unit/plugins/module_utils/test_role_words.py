@@ -68,7 +68,7 @@ def test_words_that_mean_things_stay() -> None:
     for text in (
         "network blue: endpoint web: name: 'x y' is not a valid name.",
         "Network blue belongs to project a, not to project b, and stays.",
-        "The networks of this host are not made again at boot yet, for x.",
+        "The networks of this host are not made again at boot yet, because x.",
         "network blue: masquerade: got nothing; write true, false or a dictionary of options.",
         "network blue: it has no project: write one.",
     ):

@@ -95,8 +95,8 @@ def test_a_host_without_a_server_for_endpoints_is_warned_of() -> None:
 
     assert texts(found)["resolv.conf"] == "options timeout:1 attempts:1\n"
     assert found.warnings == (
-        "The host has no name server that is reached from inside of endpoints: /etc/resolv.conf names 127.0.0.53. These"
-        " find none but one another by name: web. Give the network nameservers, or set dns to true.",
+        "The host has no name server that endpoints can reach: /etc/resolv.conf names 127.0.0.53. These endpoints can"
+        " look up only one another: web. Give the network nameservers, or set dns to true.",
     )
 
 

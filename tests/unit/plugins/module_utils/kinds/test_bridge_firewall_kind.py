@@ -394,8 +394,8 @@ def test_to_a_host_that_is_open_nothing_is_opened() -> None:
     outcome = converge(host, blue(allow=[DNS, {"to": "10.20.0.9", "from": "192.0.2.1"}], gateways=["10.20.0.1"]))
 
     assert outcome.warnings == (
-        "These entries of allow have no effect, for host_access lets endpoints reach the host anyway: to 10.20.0.1 of"
-        " blue.",
+        "These entries of allow have no effect, because host_access lets endpoints reach the host anyway: to 10.20.0.1"
+        " of blue.",
     )
     [policy] = kept(host)
     assert [str(flow.to) for flow in policy.allow] == ["10.20.0.9/32"]
@@ -419,7 +419,7 @@ def test_to_a_host_that_is_open_nothing_is_opened() -> None:
 def test_flows_that_open_nothing_are_worth_a_warning(options: dict[str, Any], reason: str) -> None:
     warnings = converge(MemoryHost(), blue(**options)).warnings
 
-    assert [text.partition(", for ")[2].partition(": ")[0] for text in warnings] == ([reason] if reason else [])
+    assert [text.partition(", because ")[2].partition(": ")[0] for text in warnings] == ([reason] if reason else [])
 
 
 @pytest.mark.parametrize("check_mode", [False, True])

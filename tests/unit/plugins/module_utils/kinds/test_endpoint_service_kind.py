@@ -345,7 +345,7 @@ def test_one_that_does_not_start_stops_nobody_else_in_the_endpoint(host: MemoryH
         ({"unit": "masked"}, "systemctl unmask masked.service"),
         ({"unit": "bad"}, "systemd cannot load unit bad.service: no ExecStart"),
         ({"unit": "early"}, "sets up the host's network"),
-        ({"unit": "old"}, "systemd knows no NetworkNamespacePath here"),
+        ({"unit": "old"}, "systemd does not know NetworkNamespacePath"),
         ({"unit": "meta"}, "name these: meta@15-main.service"),
         ({"unit": "mine"}, "runs in the namespace /run/netns/other by /etc/systemd/system/mine.service.d/x.conf"),
         ({"unit": "joined"}, "shares the namespaces of other.service by one of its files"),

@@ -159,9 +159,9 @@ def test_an_interface_that_is_not_there_is_a_conflict_unless_it_is_the_exception
     )
 
 
-def test_an_interface_that_is_not_there_keeps_nothing_back() -> None:
+def test_an_interface_that_is_not_there_excludes_nothing() -> None:
     assert converge(host_with(), blue(out_interface="!wg0")).warnings == (
-        "There is no interface wg0 on this host now, so that out_interface: '!wg0' keeps nothing back, of:"
+        "There is no interface wg0 on this host now, so out_interface: '!wg0' excludes nothing, for:"
         " 10.20.0.0/24 of network blue.",
     )
     assert converge(host_with(), blue()).warnings == ()
@@ -294,7 +294,7 @@ def test_any_masquerades_can_follow_any_others(first: list[dict[str, Any]], seco
 )
 def test_an_address_that_the_host_does_not_have_is_worth_a_warning(version: int, options: dict[str, Any]) -> None:
     host = host_with()
-    said = "This host does not have the address %s now, so that no answers come to what leaves with it: %s of network"
+    said = "This host does not have the address %s now, so packets that leave with it get no answers: %s of network"
     text = said % (options["to_source"], options.get("source", OPTIONS["source"])) + " blue."
 
     assert converge(host, blue(**options)).warnings == (text,)

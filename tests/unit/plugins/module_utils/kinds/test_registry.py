@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.composition.objects import Objects
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 
 UTILS = "ansible_collections.dockerless.network.plugins.module_utils."
@@ -117,6 +118,16 @@ def test_of_the_rules_the_sections_that_have_something_to_say_are_loaded(
     assert {name for name in every if "firewall.nft.%s" % name in found} == sections
 
 
+def test_of_back_ends_and_firewalls_those_of_this_host_are_loaded() -> None:
+    found = imported(RUN % [{**RULES_ONLY, "internal": False}])
+
+    rooms = {name.partition(".")[2] for name in found if name.startswith("firewall.")}
+    assert "nft.backend" in rooms
+    # the names of iptables tell whose a chain is
+    assert {name for name in rooms if name.startswith("iptables.")} <= {"iptables.names"}
+    assert not rooms & {"coexist.firewalld", "coexist.ufw", "coexist.forward", "foreign.captures", "foreign.droppers"}
+
+
 LOOK = """
 import sys
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
@@ -182,3 +193,11 @@ def test_each_row_has_the_name_of_its_kind_and_a_place_in_a_composition() -> Non
     assert [row.load().name for row in ROWS] == [row.name for row in ROWS]
     assert {row.name for row in ROWS} == set(vars(Objects()))
     assert len({row.leaves for row in ROWS}) == len(ROWS)
+
+
+# What a boot leaves in place: files, and forwarding, which is in one of its own.
+SURVIVE = {"netns_file", "endpoint_service", "dns", "sysctl_forward"}
+
+
+def test_each_kind_keeps_its_objects_for_the_boot_unless_they_are_files() -> None:
+    assert {row.name for row in ROWS if type(row.load()).stored is Kind.stored} == SURVIVE

@@ -161,7 +161,7 @@ def test_a_failure_takes_all_of_it_back() -> None:
     steps = once(host, BLUE, LATER["other-address"], check_mode=True).commands
     for number in range(1, len(steps) + 1):
         host.steps, host.fail_at = 0, number
-        with pytest.raises(Exception, match=r"(What came before|Nothing had been changed)"):
+        with pytest.raises(Exception, match=r"(Everything before it|Nothing had been changed)"):
             once(host, BLUE, LATER["other-address"])
         host.fail_at = None
         assert host.snapshot() == before
