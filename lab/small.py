@@ -4,7 +4,8 @@
 
 """A host held by a single process, without ssh and services, for tests that use the packet filter a thousand times.
 
-It has its own network and mounts, and its own /run with the lock of iptables in it. Threads that visit a namespace open
+It has its own network and mounts, its own /run with the lock of iptables in it, and keeps to itself what it writes into
+/etc. Threads that visit a namespace open
 the sockets, so a question from one end to the other costs well under a millisecond.
 """
 
@@ -18,6 +19,11 @@ from pathlib import Path
 from lab.errors import CommandError
 from lab.namespace import Namespace
 
+_OWN_FOLDERS = """
+mount -t tmpfs none /run && mkdir -p /run/etc/upper /run/etc/work &&
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc && echo && exec cat
+"""
+
 
 class SmallHost:
     """``host`` and its named namespaces, with iptables in one variant (nft or legacy); gone with this process."""
@@ -25,7 +31,7 @@ class SmallHost:
     def __init__(self, variant: str) -> None:
         # ends with its standard input, whatever happens to this process
         self._holder = subprocess.Popen(
-            ["unshare", "--net", "--mount", "sh", "-c", "mount -t tmpfs none /run && echo && exec cat"],
+            ["unshare", "--net", "--mount", "sh", "-c", _OWN_FOLDERS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 from lab.cgroups import hierarchies  # noqa: E402
 from lab.client import INTERNET4, INTERNET6, CommandError, Lab, LabError  # noqa: E402
 from lab.identity import systemd_path  # noqa: E402
+from lab.small import SmallHost  # noqa: E402
 
 pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="a lab needs root"), pytest.mark.once]
 
@@ -456,3 +457,16 @@ def test_systemd_boots_and_reboots_a_host(spare: Lab) -> None:
     spare.run("h1", ["systemctl", "is-system-running", "--wait"])
     assert spare.run("h1", ["sysctl", "-n", "net.ipv4.ip_forward"]).stdout == "1\n"
     spare.run("controller", ["ssh", "h1", "true"])
+
+
+def test_a_small_host_writes_into_no_folder_of_the_machine() -> None:
+    name = name_of("small")
+    host = SmallHost("nft")
+    try:
+        host.must("mkdir", f"/etc/{name}", f"/run/{name}")
+        there = [Path(place, name).exists() for place in ("/etc", "/run")]
+    finally:
+        host.close()
+    for place in ("/etc", "/run"):  # where it was written after all
+        shutil.rmtree(Path(place, name), ignore_errors=True)
+    assert there == [False, False]
