@@ -365,7 +365,7 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[operati
 
 
 def _kept(kind: Kind[Item], item: Item, state: str, world: World) -> Item:
-    """The object with the network that it is in, if the request names none; two requests would change it for ever."""
+    """The object with the network that it is in, if the request names none; two requests would change it forever."""
     label = kind.label(item)
     if state == "absent" or marks.name_of(label) or not isinstance(kind, StepKind):
         return item

@@ -42,7 +42,7 @@ options:
       - Interfaces for which the kernel routes 127.0.0.0/8. A bridge needs this so that the host can reach its
         published ports on 127.0.0.1.
       - M(dockerless.network.port_publish) closes what this would open to others.
-      - The list is complete. A request for an interface that is no longer in the list is taken back.
+      - The list is complete. A request for an interface that is no longer in the list is withdrawn.
     type: list
     elements: str
     default: []

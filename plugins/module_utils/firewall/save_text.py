@@ -14,7 +14,7 @@ import typing as t
 
 Rule = tuple[str, ...]
 
-# Seconds to wait for /run/xtables.lock; without -w, 1.8.9 waits for ever and 1.8.11 not at all.
+# Seconds to wait for /run/xtables.lock; without -w, 1.8.9 waits forever and 1.8.11 not at all.
 LOCK_SECONDS = 10
 
 _UNQUOTED = re.compile(r"[A-Za-z0-9_-]+")

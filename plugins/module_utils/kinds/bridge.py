@@ -94,9 +94,9 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
             world.remark(text, item.name)
         if 6 in versions and _ends_here(item, world):
             text = (
-                "net.ipv6.conf.all.disable_ipv6 is 1, and no other interface of this host has an IPv6 address, so that"
-                " from these bridges IPv6 leads no further than to this host; set it to 0, or leave the IPv6 subnet"
-                " out: %s."
+                "net.ipv6.conf.all.disable_ipv6 is 1, and no other interface of this host has an IPv6 address, so"
+                " endpoints on these bridges reach only this host over IPv6; set it to 0, or leave the IPv6 subnet out:"
+                " %s."
             )
             world.remark(text, item.name)
 

@@ -39,7 +39,7 @@ def in_old(name: str, how: str, left: t.Sequence[model.Process], world: World) -
     units, others = _sorted(left, world)
     remedies = []
     if units:
-        remedies.append("'%s' takes it into the new one" % _command("systemctl", "restart", *units))
+        remedies.append("'%s' restarts it in the new one" % _command("systemctl", "restart", *units))
     if others:
         remedies.append(
             "'%s' ends %s, and 'ip netns exec %s COMMAND' starts a program in the new one"

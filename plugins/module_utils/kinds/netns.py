@@ -228,10 +228,10 @@ def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -
     if not old and not cut_off:
         return
     if old:
-        _tell_who_stays(name, old, "is made anew", world)
+        _tell_who_stays(name, old, "was created again", world)
         return
     world.recreated.append({"name": name, "processes": []})
-    world.warn("Namespace %s is made anew; the old one is out of reach." % name)
+    world.warn("Namespace %s was created again; the old one cannot be reached." % name)
 
 
 def _tell_who_is_elsewhere(name: str, world: World) -> None:

@@ -102,7 +102,7 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
 
     def check(self, items: t.Sequence[model.Forwarding]) -> None:
         if len(items) > 1:
-            raise model.InvalidRequest("A host has one forwarding; aggregate takes one item here.")
+            raise model.InvalidRequest("Forwarding is a setting of the whole host, so aggregate takes one item.")
         if any(item.asked_by == model.EVERYBODY for item in items):
             raise model.InvalidRequest("asked_by: %s is for state: absent only; take another name." % model.EVERYBODY)
 

@@ -253,7 +253,8 @@ def test_who_stays_behind_in_a_namespace_that_is_made_anew_is_told() -> None:
     assert outcome.commands[0] == "ip netns add web"
     assert outcome.recreated == ({"name": "web", "processes": [{"pid": 7, "name": "sleep", "unit": "nginx.service"}]},)
     assert outcome.warnings == (
-        "Namespace web is made anew; still living in the old one, without a network: process 7 (sleep, nginx.service);"
+        "Namespace web was created again; still living in the old one, without a network:"
+        " process 7 (sleep, nginx.service);"
         " 'kill 7' ends it, and 'ip netns exec web COMMAND' starts a program in the new one.",
     )
 
@@ -275,9 +276,9 @@ def test_services_in_the_old_namespace_are_told_to_restart_and_others_to_end() -
     outcome = once(host, web(network="blue"))
 
     assert outcome.warnings == (
-        "Namespace web is made anew; still living in the old one, without a network: process 7 (sleep, nginx.service),"
-        " process 8 (sleep, job.service), process 9 (sleep, ssh.service);"
-        " 'systemctl restart nginx.service job.service' takes it into the new one,"
+        "Namespace web was created again; still living in the old one, without a network:"
+        " process 7 (sleep, nginx.service), process 8 (sleep, job.service), process 9 (sleep, ssh.service);"
+        " 'systemctl restart nginx.service job.service' restarts it in the new one,"
         " 'kill 9' ends the others, and 'ip netns exec web COMMAND' starts a program in the new one.",
     )
 
@@ -312,7 +313,7 @@ def test_a_namespace_that_nobody_can_find_is_made_anew_and_told() -> None:
     outcome = once(host, web(network="blue"), veth_pair())
 
     assert outcome.recreated == ({"name": "web", "processes": []},)
-    assert outcome.warnings == ("Namespace web is made anew; the old one is out of reach.",)
+    assert outcome.warnings == ("Namespace web was created again; the old one cannot be reached.",)
     assert once(host, web(network="blue"), veth_pair()).recreated == ()
 
 

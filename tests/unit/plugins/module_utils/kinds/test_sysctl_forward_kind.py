@@ -91,7 +91,9 @@ def test_a_name_that_cannot_be_is_refused() -> None:
 
 
 def test_a_host_has_one_forwarding() -> None:
-    with pytest.raises(InvalidRequest, match=r"^A host has one forwarding; aggregate takes one item here\.$"):
+    with pytest.raises(
+        InvalidRequest, match=r"^Forwarding is a setting of the whole host, so aggregate takes one item\.$"
+    ):
         once(host_with(), forward(), forward(ipv6=True))
 
 
