@@ -7,22 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
-
-from ..module_utils.composition.compose import compose as compose_networks
-from ..module_utils.composition.objects import Objects
-from ..module_utils.composition.scope import read_scope
-from ..module_utils.composition.spec import unquoted_names
-from ..module_utils.kinds.registry import ROWS
-from ..module_utils.model import InvalidRequest, Namespace
-from ..module_utils.reading import plain
-from ..module_utils.records import replace
-from ..module_utils.report import HostReport
-from ..module_utils.world import link_of
-from ..plugin_utils.module_arguments import arguments
-from ..plugin_utils.reader import read_report
-from ..plugin_utils.reported import ReportedSurroundings
 
 DOCUMENTATION = r"""
 name: compose
@@ -112,36 +97,18 @@ def compose(
     pools: t.Any = None,
     service_removal: t.Any = "restart",
 ) -> dict[str, t.Any]:
-    """compose_networks() from JSON to JSON, with errors for Ansible."""
-    try:
-        options = {"prune": prune, "state": state, "project": project, "forward_policy": forward_policy}
-        options.update(warn=False)  # the role has had the list checked, and has told what is missing
-        scope = read_scope({**options, "pools": plain(pools), "service_removal": service_removal})
-        seen = plain(info)
-        report = read_report(seen)
-        wanted = compose_networks(plain(networks), report, scope, ReportedSurroundings(seen))
-        _check(wanted.present)
-        wanted.present.netns = [_before_links(item, report) for item in wanted.present.netns]
-        for text in (*unquoted_names(plain(networks)), *wanted.warnings):
-            Display().warning(text)
-        return arguments(wanted)
-    except InvalidRequest as error:
-        raise AnsibleFilterError(str(error)) from None
+    """composed(), which is loaded only when it is used: to find any filter, Ansible loads the files of all of them."""
+    from ..plugin_utils.composed import composed
 
-
-def _check(wanted: Objects) -> None:
-    """Check the objects here: the modules would refuse the same, but cannot name the endpoints."""
-    for row in ROWS:
-        if wanted.of(row.name):
-            row.load().check(wanted.of(row.name))
-
-
-def _before_links(item: Namespace, report: HostReport) -> Namespace:
-    """A namespace without the sysctls of interfaces that are made after it; the last step of the role writes those."""
-    ends = (endpoint for network in report.networks for endpoint in network.endpoints)
-    there = {"", "lo", *(end.interface for end in ends if end.netns == item.name)}
-    kept = tuple((key, value) for key, value in item.sysctls if link_of(key) in there)
-    return item if kept == item.sysctls else replace(item, sysctls=kept)
+    options = {
+        "prune": prune,
+        "state": state,
+        "project": project,
+        "forward_policy": forward_policy,
+        "pools": pools,
+        "service_removal": service_removal,
+    }
+    return composed(networks, info, options, Display().warning)
 
 
 class FilterModule:

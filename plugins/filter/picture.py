@@ -9,10 +9,6 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.model import InvalidRequest
-from ..plugin_utils.picture import picture as draw
-from ..plugin_utils.reader import is_report, read_report
-
 DOCUMENTATION = r"""
 name: picture
 author: The dockerless.network authors (@dockerless-network)
@@ -58,6 +54,11 @@ _value:
 
 def picture(info: t.Mapping[str, t.Any], host: str = "") -> list[str]:
     """draw(), for what network_info returned and for nothing else."""
+    # only when it is used: to find any filter, Ansible loads the files of all of them
+    from ..module_utils.model import InvalidRequest
+    from ..plugin_utils.picture import picture as draw
+    from ..plugin_utils.reader import is_report, read_report
+
     if not is_report(info):
         raise AnsibleFilterError("dockerless.network.picture draws what dockerless.network.network_info returned.")
     try:

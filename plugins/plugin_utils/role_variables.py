@@ -8,14 +8,22 @@ from __future__ import annotations
 import difflib
 import typing as t
 
-from ..module_utils.composition.spec import ARGUMENTS
-
 PREFIX = "bridge_network_"
-# Options of the module that are not the user's to set.
-NOT_OF_THE_ROLE = frozenset(("everything", "rest", "for_role", "warn"))
-# What the role has beside the options of the module, and what it and the playbooks set or take.
+# The options of the module that a user may set. To import them would cost each task of a play more than all else here.
+OPTIONS = (
+    "networks",
+    "state",
+    "project",
+    "pools",
+    "prune",
+    "forward_policy",
+    "service_removal",
+    "boot",
+    "backend",
+)
+# What the role has beside them, and what it and the playbooks set or take.
 _MORE = ("step_by_step", "result", "hosts", "is_given", "info", "map", "path", "probe", "packages")
-KNOWN = frozenset(PREFIX + name for name in (*ARGUMENTS, *_MORE) if name not in NOT_OF_THE_ROLE)
+KNOWN = frozenset(PREFIX + name for name in (*OPTIONS, *_MORE))
 
 
 def unknown(names: t.Iterable[str]) -> t.Iterator[str]:

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "bridge_network"
 PREFIX = "bridge_network_"
 # What the role alone knows: the modules cannot refuse it, so Ansible must.
-OF_THE_MODULE = role_variables.NOT_OF_THE_ROLE  # for the playbook purge, and for the role itself
+OF_THE_MODULE = {"everything", "rest", "for_role", "warn"}  # for the playbook purge, and for the role itself
 NETWORKS = PREFIX + "networks"
 OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.
@@ -174,6 +174,7 @@ def test_the_role_takes_what_its_module_takes() -> None:
     role, module = role_options(), spec.ARGUMENTS
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
 
+    assert {*role_variables.OPTIONS} == module.keys() - OF_THE_MODULE
     assert set(role) - OF_THE_ROLE == {PREFIX + name for name in module if name not in OF_THE_MODULE}
     assert {name: option["default"] for name, option in role.items() if name != NETWORKS} == defaults
     assert "default" not in role[NETWORKS]  # one would take a mistake in its name for an empty list
