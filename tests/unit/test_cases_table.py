@@ -354,6 +354,32 @@ BREAKERS = {
         "bad_input::bad_input[gateway-stray]",
         "bad_input::bad_input[gateway-outside]",
     ),
+    "a default route of others with a lower metric is preferred to ours": (
+        "veth_kind::a_default_route_of_others_that_the_kernel_prefers_goes",
+        "veth_kind::who_asks_for_a_metric_may_come_second",
+        "living::another_default_route",
+    ),
+    "a process ends between the plan that read its namespace and the step that is about it": (
+        "faults::a_namespace_whose_last_process_ends_before_it_gets_its_name_back",
+        "world::who_has_ended_since_its_namespace_was_looked_at_is_not_there",
+        "endpoint_service_kind::a_unit_that_ends_before_its_names_are_mounted_again_needs_none",
+    ),
+    "a rule drops all but a few, and nobody names it": (
+        "coexistence::rules_that_drop_all_but_a_few_are_named_if_we_are_not_among_these",
+        "droppers::packets_to_a_published_port_before_they_are_translated",
+    ),
+    "two calls name different back-ends, and each moves all rules": (
+        "backends::auto_tells_that_it_moves_rules",
+        "session::who_leaves_the_choice_to_auto_is_told_that_it_moves_rules",
+    ),
+    "a bridge is down, and nothing says so": (
+        "living::a_bridge_that_is_down",
+        "living::an_endpoint_without_a_bridge",
+    ),
+    "a manager that has just started is told of our links before it listens": (
+        "managers::network_manager_is_restarted",
+        "managers::systemd_networkd_is_restarted",
+    ),
 }
 CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
 
@@ -385,6 +411,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 9)
-    assert len(CASES) == 74
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 15)
+    assert len(CASES) == 80
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")
