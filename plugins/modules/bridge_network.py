@@ -372,7 +372,8 @@ options:
         container engine, are not dropped, even if that bridge is made later.
       - V(drop) drops them on every host, including those of other bridges.
       - V(unmanaged) leaves them alone.
-      - A stricter policy that M(dockerless.network.sysctl_forward) was asked for has priority.
+      - A project has one policy, which is that of its last call. A stricter one that another project or
+        M(dockerless.network.sysctl_forward) asked for has priority.
     type: str
     choices: [unmanaged, auto, drop]
     default: auto
