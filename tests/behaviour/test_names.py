@@ -209,7 +209,7 @@ def test_names_hold_when_files_of_the_host_are_replaced_and_the_next_run_follows
     assert [line.split()[-1] for line in outcome.after.splitlines() if "nameserver" in line][:1] == ["192.0.2.3"]
     names.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
     names.write("/run/systemd/resolve/resolv.conf", "nameserver ::1\n")
-    assert "no name server that is reached" in str(world.make(*ALL).warnings)
+    assert "no name server that endpoints can reach" in str(world.make(*ALL).warnings)
     for path, text in HOST_FILES.items():
         names.write(path, text)
 
