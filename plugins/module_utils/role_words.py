@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 
-_PREFIX = "bridge_network_"
-_OPTIONS = (
+PREFIX = "bridge_network_"
+# The options that a user of the role may set. This file imports nothing of ours, as each task that uses any filter of
+# the collection loads it on the controller.
+OPTIONS = (
     "networks",
     "state",
     "project",
@@ -21,10 +23,10 @@ _OPTIONS = (
 )
 # The places in which a message speaks of an option: what it is about, and what to do. Elsewhere "networks" and
 # "project" are the things that these words mean.
-_NAMED = re.compile(r"(?:^(?=\w+(?:: |, item \d))|\bset (?=\w+ to\b)|\badd to |\((?=\w+: ))(%s)\b" % "|".join(_OPTIONS))
-_TWICE = " (%snetworks of the role)" % _PREFIX
+_NAMED = re.compile(r"(?:^(?=\w+(?:: |, item \d))|\bset (?=\w+ to\b)|\badd to |\((?=\w+: ))(%s)\b" % "|".join(OPTIONS))
+_TWICE = " (%snetworks of the role)" % PREFIX
 
 
 def in_words_of_the_role(text: str) -> str:
     """A message with the names of variables in the place of those of options."""
-    return _NAMED.sub(lambda found: found[0][: -len(found[1])] + _PREFIX + found[1], text.replace(_TWICE, ""))
+    return _NAMED.sub(lambda found: found[0][: -len(found[1])] + PREFIX + found[1], text.replace(_TWICE, ""))

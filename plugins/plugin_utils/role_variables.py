@@ -8,20 +8,9 @@ from __future__ import annotations
 import difflib
 import typing as t
 
-PREFIX = "bridge_network_"
-# The options of the module that a user may set. To import them would cost each task of a play more than all else here.
-OPTIONS = (
-    "networks",
-    "state",
-    "project",
-    "pools",
-    "prune",
-    "forward_policy",
-    "service_removal",
-    "boot",
-    "backend",
-)
-# What the role has beside them, and what it and the playbooks set or take.
+from ..module_utils.role_words import OPTIONS, PREFIX
+
+# What the role has beside the options of the module, and what it and the playbooks set or take.
 _MORE = ("step_by_step", "result", "hosts", "is_given", "info", "map", "path", "probe", "packages")
 KNOWN = frozenset(PREFIX + name for name in (*OPTIONS, *_MORE))
 

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.dockerless.network.plugins.module_utils import role_words
 from ansible_collections.dockerless.network.plugins.module_utils.arguments import STATE
 from ansible_collections.dockerless.network.plugins.module_utils.composition import spec
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
@@ -28,7 +29,6 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.choice
 from ansible_collections.dockerless.network.plugins.module_utils.info import INFO
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
 from ansible_collections.dockerless.network.plugins.module_utils.path.entry import ARGUMENTS as path_options
-from ansible_collections.dockerless.network.plugins.plugin_utils import role_variables
 
 Options = dict[str, dict[str, Any]]
 
@@ -174,7 +174,7 @@ def test_the_role_takes_what_its_module_takes() -> None:
     role, module = role_options(), spec.ARGUMENTS
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
 
-    assert {*role_variables.OPTIONS} == module.keys() - OF_THE_MODULE
+    assert {*role_words.OPTIONS} == module.keys() - OF_THE_MODULE
     assert set(role) - OF_THE_ROLE == {PREFIX + name for name in module if name not in OF_THE_MODULE}
     assert {name: option["default"] for name, option in role.items() if name != NETWORKS} == defaults
     assert "default" not in role[NETWORKS]  # one would take a mistake in its name for an empty list
