@@ -5,8 +5,8 @@
 """A host held by a single process, without ssh and services, for tests that use the packet filter a thousand times.
 
 It has its own network and mounts, its own /run with the lock of iptables in it, and keeps to itself what it writes into
-/etc. Threads that visit a namespace open
-the sockets, so a question from one end to the other costs well under a millisecond.
+/etc. Threads that visit a namespace open the sockets, so a question from one end to the other costs well under a
+millisecond.
 """
 
 from __future__ import annotations
