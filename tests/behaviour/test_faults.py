@@ -604,23 +604,19 @@ def test_everything_is_flushed(backend: str, also: str) -> None:
 def test_who_lives_in_a_namespace_that_goes(world: EngineWorld) -> None:
     """is named, and left without a network."""
     world.make(*BEFORE)
-    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
-        try:
-            assert eventually(lambda: lives_in(world, tenant))
-            predicted = world.make(check=True)
-            done = world.make()
-            assert predicted.warnings == done.warnings
-            story = "\n".join(done.warnings)
-            assert "web" in story and "sleep" in story and str(tenant.pid) in story
-            links = json.loads(
-                subprocess.run(
-                    ["nsenter", f"--target={tenant.pid}", "--net", "ip", "-j", "link"], check=True, capture_output=True
-                ).stdout
-            )
-            assert [link["ifname"] for link in links] == ["lo"]
-            assert tenant.poll() is None
-        finally:
-            tenant.kill()
+    with tenant_of_web(world) as tenant:
+        predicted = world.make(check=True)
+        done = world.make()
+        assert predicted.warnings == done.warnings
+        story = "\n".join(done.warnings)
+        assert "web" in story and "sleep" in story and str(tenant.pid) in story
+        links = json.loads(
+            subprocess.run(
+                ["nsenter", f"--target={tenant.pid}", "--net", "ip", "-j", "link"], check=True, capture_output=True
+            ).stdout
+        )
+        assert [link["ifname"] for link in links] == ["lo"]
+        assert tenant.poll() is None
 
 
 @pytest.mark.parametrize("how", ["ip netns delete web", "umount --lazy /run/netns/web"])
@@ -628,18 +624,14 @@ def test_who_lives_in_a_namespace_that_lost_its_name_keeps_everything(world: Eng
     """Nothing is cut: the namespace gets its name back, and is ours as before."""
     world.make(*BEFORE)
     whole = world.state()
-    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
-        try:
-            assert eventually(lambda: lives_in(world, tenant))
-            stream = Stream(world, "192.0.2.1", socket.SOCK_STREAM)
-            world.must(*how.split())
-            predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
-            assert predicted.commands == done.commands == [f"ip netns attach web {tenant.pid}"]
-            assert (done.warnings, done.recreated) == ([], [])
-            assert not differences(world.state(), whole)
-            assert stream.stop() == list(range(stream.sent))
-        finally:
-            tenant.kill()
+    with tenant_of_web(world) as tenant:
+        stream = Stream(world, "192.0.2.1", socket.SOCK_STREAM)
+        world.must(*how.split())
+        predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+        assert predicted.commands == done.commands == [f"ip netns attach web {tenant.pid}"]
+        assert (done.warnings, done.recreated) == ([], [])
+        assert not differences(world.state(), whole)
+        assert stream.stop() == list(range(stream.sent))
 
 
 @pytest.mark.parametrize("how", ["ip netns delete web", "umount --lazy /run/netns/web"])
@@ -647,47 +639,38 @@ def test_a_namespace_whose_last_process_ends_before_it_gets_its_name_back(world:
     """It was held since the plan was made, so the run does what it has planned, and all is as before."""
     world.make(*BEFORE)
     whole = world.state()
-    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
-        try:
-            assert eventually(lambda: lives_in(world, tenant))
-            there = os.fstat(world["web"].fd).st_ino
-            world.let_go("web")
-            world.must(*how.split())
-            done = world.make(*BEFORE, ends=tenant.pid)
-            assert tenant.wait() == -signal.SIGKILL
-            assert done.commands == [f"ip netns attach web {tenant.pid}"]
-            assert os.fstat(world["web"].fd).st_ino == there
-            assert not differences(world.state(), whole)
-            assert not world.make(*BEFORE).changed
-        finally:
-            tenant.kill()
+    with tenant_of_web(world) as tenant:
+        there = os.fstat(world["web"].fd).st_ino
+        world.let_go("web")
+        world.must(*how.split())
+        done = world.make(*BEFORE, ends=tenant.pid)
+        assert tenant.wait() == -signal.SIGKILL
+        assert done.commands == [f"ip netns attach web {tenant.pid}"]
+        assert os.fstat(world["web"].fd).st_ino == there
+        assert not differences(world.state(), whole)
+        assert not world.make(*BEFORE).changed
 
 
 def test_who_stays_behind_in_a_namespace_that_is_made_anew_is_told(world: EngineWorld) -> None:
     world.make(*BEFORE)
-    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
-        try:
-            assert eventually(lambda: lives_in(world, tenant))
-            world.clear()
-            predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
-            assert predicted.recreated == done.recreated and predicted.warnings == done.warnings
-            (found,) = done.recreated
-            assert found["name"] == "web"
-            assert {"pid": tenant.pid, "name": "sleep"}.items() <= found["processes"][0].items()
-            assert f"process {tenant.pid} (sleep" in "".join(done.warnings)
-            assert world.make(*BEFORE).recreated == []
-        finally:
-            tenant.kill()
+    with tenant_of_web(world) as tenant:
+        world.clear()
+        predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+        assert predicted.recreated == done.recreated and predicted.warnings == done.warnings
+        (found,) = done.recreated
+        assert found["name"] == "web"
+        assert {"pid": tenant.pid, "name": "sleep"}.items() <= found["processes"][0].items()
+        assert f"process {tenant.pid} (sleep" in "".join(done.warnings)
+        assert world.make(*BEFORE).recreated == []
 
 
 def test_who_stays_behind_when_others_give_the_name_to_another_namespace_is_told(world: EngineWorld) -> None:
     """Theirs is used and stays theirs, so what lives in ours loses its network."""
     world.make(*BEFORE)
-    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
+    with tenant_of_web(world) as tenant:
+        world.must("ip", "netns", "delete", "web")
+        world.must("ip", "netns", "add", "web")
         try:
-            assert eventually(lambda: lives_in(world, tenant))
-            world.must("ip", "netns", "delete", "web")
-            world.must("ip", "netns", "add", "web")
             predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
             assert predicted.recreated == done.recreated and predicted.warnings == done.warnings
             (found,) = done.recreated
@@ -697,8 +680,18 @@ def test_who_stays_behind_when_others_give_the_name_to_another_namespace_is_told
             again = world.make(*BEFORE)
             assert (again.changed, again.recreated, again.warnings) == (False, [], [])
         finally:
-            tenant.kill()
             world.must("ip", "netns", "delete", "web")
+
+
+@contextlib.contextmanager
+def tenant_of_web(world: EngineWorld) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that lives in the namespace web."""
+    with subprocess.Popen(world.inside("ip", "netns", "exec", "web", "sleep", "600")) as tenant:
+        try:
+            assert eventually(lambda: lives_in(world, tenant))
+            yield tenant
+        finally:
+            tenant.kill()
 
 
 def lives_in(world: EngineWorld, tenant: subprocess.Popen[bytes]) -> bool:
