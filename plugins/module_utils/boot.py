@@ -22,13 +22,14 @@ from .kinds.boot_hold import is_left, lifting
 from .kinds.boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse
 from .kinds.forward_record import KEPT, load
 from .kinds.registry import ROWS
+from .kinds.ties import LINK, NAMESPACE, Thing, ties_of
 from .world import World
 
 _FAILURES = (model.InvalidRequest, model.Conflict, engine.StepFailed, HostError, backend.FirewallError, OSError)
 # Another run may be making a thousand endpoints.
 _LOCK_SECONDS = 600
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_FORWARDING, _PORT = "sysctl_forward", "port_publish"
+_FORWARDING = "sysctl_forward"
 
 
 def main() -> t.NoReturn:
@@ -56,10 +57,10 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
     if waiting:
         titles = [title for unused, title in waiting]
         lines.append("Waiting for other programs, or for their processes: %s." % model.enumerate_few(titles))
-    # the rules as they were, which the unit loads first, have those of these ports as well
-    closed = [options for (kind, unused), options in waiting.items() if kind == _PORT]
+    # the rules as they were, which the unit loads first, have those of these objects as well
+    closing = _closing(waiting)
     try:
-        return [*_make(there, closed, World(host, session())), *lines], ""
+        return [*_make(there, closing, World(host, session())), *lines], ""
     except _FAILURES as error:
         groups = _by_network(there)
         if len(groups) < 2:
@@ -67,26 +68,31 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
     troubles = []
     for group in groups:
         try:
-            lines = [*_make(group, closed, World(host, session())), *lines]
+            lines = [*_make(group, closing, World(host, session())), *lines]
         except _FAILURES as error:
             troubles.append(str(error))
     return lines, "\n".join(troubles)
 
 
-def _make(there: Objects, closed: t.Sequence[arguments.Options], world: World) -> list[str]:
+def _make(there: Objects, closing: t.Sequence[engine.AnyRequest], world: World) -> list[str]:
     """One run of the engine; returns a line about it."""
     world.restoring = True
     if is_left(world):
         world.afterwards.append(lifting(world))
     requests = _requests(there, world)
-    outcome = engine.run([*_closing(closed), *requests], world)
+    outcome = engine.run([*closing, *requests], world)
     return ["%d objects, %d commands." % (len(requests), len(outcome.commands))]
 
 
-def _closing(ports: t.Sequence[arguments.Options]) -> list[engine.AnyRequest]:
-    """The requests to close ports."""
-    kinds = [row.load() for row in ROWS if row.name == _PORT and ports]
-    return [engine.Request(kind, kind.parse(options), "absent") for kind in kinds for options in ports]
+def _closing(waiting: Objects) -> list[engine.AnyRequest]:
+    """The requests to take away the rules of objects that wait."""
+    found: list[engine.AnyRequest] = []
+    for name in dict.fromkeys(kind for kind, unused in waiting):
+        kind = next(row.load() for row in ROWS if row.name == name)
+        if isinstance(kind, engine.RuleKind):
+            wanted = [options for (its, unused), options in waiting.items() if its == name]
+            found += [engine.Request(kind, kind.parse(options), "absent") for options in wanted]
+    return found
 
 
 def _requests(there: Objects, world: World) -> list[engine.AnyRequest]:
@@ -124,24 +130,22 @@ class _Needs:
     """Checks whether an object has what it needs of others. Except at boot, the process that it waits for may exist."""
 
     def __init__(self, record: BootRecord, host: Host) -> None:
-        objects = record.objects.items()
-        links = set(host.stack(model.HOST).links())
-        self._namespaces = {name for name, entry in host.namespaces().items() if entry.inode}
-        self._links = links | {o["name"] for (kind, unused), o in objects if kind == "bridge" and WAITS not in o}
-        self._coming = {o["name"] for (kind, unused), o in objects if kind == "netns" and WAITS not in o}
-        ends = [o["peer"] for (kind, unused), o in objects if kind == "veth" and o["name"] in links]
-        self._addresses = {a.partition("/")[0] for end in ends for a in end.get("addresses", ())}
+        self._here = {Thing(LINK, name) for name in host.stack(model.HOST).links()}
+        self._here.update(Thing(NAMESPACE, name) for name, entry in host.namespaces().items() if entry.inode)
+        self._coming: set[Thing] = set()
+        for (kind, unused), options in record.objects.items():
+            makes = ties_of(kind, options).makes
+            if not self._here.isdisjoint(makes):  # a link that is here has its addresses, too
+                self._here.update(makes)
+            if WAITS not in options:
+                self._coming.update(makes)
 
     def met(self, kind: str, options: arguments.Options) -> bool:
         """Whether an object can be made."""
-        if kind == "veth":
-            here = options["peer"].get("netns") in self._namespaces | self._coming
-            return here and options.get("bridge") in (None, *self._links)
-        if WAITS not in options:
-            return True
-        if kind == "netns":
-            return options["name"] in self._namespaces
-        return options["container_ip"] in self._addresses if kind == _PORT else options["name"] in self._links
+        ties = ties_of(kind, options)
+        if not all(thing in self._here or thing in self._coming for thing in ties.needs):
+            return False
+        return WAITS not in options or self._here.issuperset(ties.follows)
 
 
 def _by_network(there: Objects) -> list[Objects]:

@@ -42,6 +42,7 @@ from .boot_units import (
 )
 from .boot_unmanaged import UNMANAGED_PATHS, unmanaged, unmanaged_steps
 from .forward_record import KEPT, PERSISTENT, load
+from .ties import LINK, Thing, ties_of
 
 MAIN = """from ansible_collections.dockerless.network.plugins.module_utils.loading import compile_once
 
@@ -251,18 +252,22 @@ def _spell_ask(ask: model.Forwarding) -> arguments.Options:
 
 
 def _with_waiting(objects: Objects) -> Objects:
-    """Let ends in the namespace of a process wait for it, and ports that lead to such ends."""
+    """Let the objects that build on one that waits for a process wait for it as well."""
     found = dict(objects)
-    lost = {o["name"] for (kind, unused), o in objects.items() if kind == "netns" and o.get(WAITS) == engine.A_PROCESS}
-    addresses: set[str] = set()
-    for key, options in objects.items():
-        if key[0] == "veth" and (options.get(WAITS) == engine.A_PROCESS or options["peer"].get("netns") in lost):
-            found[key] = {**options, WAITS: engine.A_PROCESS}
-            addresses.update(address.partition("/")[0] for address in options["peer"].get("addresses", ()))
-    for key, options in objects.items():
-        if key[0] == "port_publish" and options["container_ip"] in addresses:
-            found[key] = {**options, WAITS: engine.A_PROCESS}
+    lost: set[Thing] = set()
+    waiting = {key: options for key, options in found.items() if options.get(WAITS) == engine.A_PROCESS}
+    while waiting:
+        found.update((key, {**options, WAITS: engine.A_PROCESS}) for key, options in waiting.items())
+        lost.update(thing for (kind, unused), options in waiting.items() for thing in ties_of(kind, options).makes)
+        waiting = {
+            key: options for key, options in found.items() if WAITS not in options and _has_lost(key, options, lost)
+        }
     return found
+
+
+def _has_lost(key: tuple[str, str], options: arguments.Options, lost: t.Collection[Thing]) -> bool:
+    ties = ties_of(key[0], options)
+    return any(thing in lost for thing in ties.needs + ties.follows)
 
 
 def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str, str]]:
@@ -316,7 +321,8 @@ def _is_changed(name: str, world: World) -> bool:
 
 
 def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
-    links = {options["name"] for (kind, unused), options in record.objects.items() if kind in ("bridge", "veth")}
+    things = [thing for (kind, unused), options in record.objects.items() for thing in ties_of(kind, options).makes]
+    links = {thing.name for thing in things if thing.what == LINK}
     return unmanaged(sorted(links), world)
 
 
