@@ -30,10 +30,18 @@ if t.TYPE_CHECKING:
         def network(self) -> str:
             """The label of the network."""
 
+    class _OfEndpoint(_OfNetwork, t.Protocol):
+        """An object that belongs to an endpoint of a network, or to none when this is empty."""
+
+        @property
+        def endpoint(self) -> str:
+            """The name of the endpoint in a list of networks."""
+
 
 Description = t.Optional[dict[str, object]]
 Item = t.TypeVar("Item")
 OfNetwork = t.TypeVar("OfNetwork", bound="_OfNetwork")
+OfEndpoint = t.TypeVar("OfEndpoint", bound="_OfEndpoint")
 
 
 # What an object that cannot be made at boot waits for.
@@ -159,10 +167,15 @@ class NetworkKind(Kind[OfNetwork]):
         return changed
 
     def owner(self, item: OfNetwork) -> str:
-        if not item.network:
-            return ""
-        endpoint = getattr(item, "endpoint", "")  # a network's own objects have no such field
-        return "network %s" % marks.name_of(item.network) + (": endpoint %s" % endpoint if endpoint else "")
+        return "network %s" % marks.name_of(item.network) if item.network else ""
+
+
+class EndpointKind(NetworkKind[OfEndpoint]):
+    """A kind whose objects also have the name of their endpoint in the field ``endpoint``."""
+
+    def owner(self, item: OfEndpoint) -> str:
+        network = super().owner(item)
+        return "%s: endpoint %s" % (network, item.endpoint) if network and item.endpoint else network
 
 
 @dataclass(frozen=True)

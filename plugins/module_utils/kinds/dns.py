@@ -82,7 +82,7 @@ class _Book:
         return [*file, *Service(self._world).steps(self.after, lost)]
 
 
-class DnsKind(engine.NetworkKind[model.NameView], engine.StepKind[model.NameView]):
+class DnsKind(engine.EndpointKind[model.NameView], engine.StepKind[model.NameView]):
     """The DNS server inside one endpoint."""
 
     name = "dns"

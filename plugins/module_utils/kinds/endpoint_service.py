@@ -26,7 +26,7 @@ _ANY = marks.endpoint_unit("*")
 _EARLY = ("network-pre.target", "network.target")
 
 
-class EndpointServiceKind(engine.NetworkKind[model.EndpointService], engine.StepKind[model.EndpointService]):
+class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.StepKind[model.EndpointService]):
     """A service in a namespace. The unit itself is not ours."""
 
     name = "endpoint_service"

@@ -21,7 +21,7 @@ if t.TYPE_CHECKING:
     from .. import operations
 
 
-class NetnsKind(engine.NetworkKind[model.Namespace], engine.StepKind[model.Namespace]):
+class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
     name = "netns"

@@ -35,7 +35,7 @@ class _Found(t.NamedTuple):
     label: str | None = None
 
 
-class NetnsFileKind(engine.NetworkKind[model.NamespaceFile], engine.StepKind[model.NamespaceFile]):
+class NetnsFileKind(engine.EndpointKind[model.NamespaceFile], engine.StepKind[model.NamespaceFile]):
     """A file for the place of one in /etc. A process may have mounted it, so it is rewritten and not replaced."""
 
     name = "netns_file"

@@ -18,7 +18,7 @@ from ..world import World
 from . import common
 
 
-class PortPublishKind(engine.NetworkKind[model.PublishedPort], engine.RuleKind[model.PublishedPort]):
+class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[model.PublishedPort]):
     """A published port, or a range of them."""
 
     name = "port_publish"

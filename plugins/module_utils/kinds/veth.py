@@ -27,7 +27,7 @@ class _Pair:
     peer: Link | None
 
 
-class VethKind(engine.NetworkKind[model.Veth], engine.StepKind[model.Veth]):
+class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
     """A veth pair whose peer is born in its namespace."""
 
     name = "veth"
