@@ -403,7 +403,10 @@ def _plan_forwarding(
         return None
     versions = {version for network in networks if not network.internal for version in network.subnets}
     local = {port.bridge for port in present.port_publish if port.serves_loopback}
-    local |= {network.bridge for network in left if any(port.serves_loopback for port in network.ports)}
+    # without pruning, networks in the list may have ports that are not in it
+    decided = {port.key for port in (*present.port_publish, *absent.port_publish)}
+    staying = (port for network in known for port in network.ports if port.key not in decided)
+    local |= {port.bridge for port in staying if port.bridge and port.serves_loopback}
     return model.Forwarding(
         ipv4=4 in versions or any(_speaks(network, 4) for network in left),
         ipv6=6 in versions or any(_speaks(network, 6) for network in left),
