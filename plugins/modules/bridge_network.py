@@ -22,7 +22,8 @@ options:
   networks:
     description:
       - The networks, as a list of dictionaries with the options below.
-      - An empty list is refused unless O(prune) is V(project), or O(everything) is given.
+      - An empty list is refused unless O(prune) is V(project), or O(everything) is given. With O(state=absent) and
+        O(prune=project), it is refused while the project has networks on the host.
     type: raw
     required: true
     suboptions:
@@ -359,7 +360,10 @@ options:
       - With V(listed), the networks in the list have exactly the endpoints and ports in the list. Other networks stay.
       - With V(project), the networks of O(project) that are not in the list are removed as well.
       - With V(none), nothing is removed.
-      - It makes no difference with O(state=absent), which removes the networks in the list.
+      - It makes no difference with O(state=absent), which removes the networks in the list and no others. To remove
+        all networks of a project, use V(project) with O(state=present) and an empty list.
+      - An empty value counts as V(listed), with a warning, since an inventory in INI format makes an empty value of an
+        unquoted C(None). V(none) has to be in small letters there.
     type: str
     choices: [listed, project, none]
     default: listed

@@ -47,6 +47,11 @@ def refusal(**options: Any) -> str:
         ({"project": "a b"}, "project: 'a b' is not a valid project name"),
         ({"project": "shop"}, "asks for it; choose another name, or set *project to default if it is the same."),
         ({"pools": ["x"]}, "pools, item 1: "),
+        ({"pools": False}, "pools: got the boolean false; write a list"),
+        (
+            {"networks": [], "state": "absent", "prune": "project"},
+            "*networks: the list is empty, so there is nothing to remove, but project default has networks here (",
+        ),
         ({"forward_policy": "x"}, "forward_policy: got the text 'x'; write one of"),
         ({"service_removal": "x"}, "service_removal: got the text 'x'; write one of"),
         ({"state": "x"}, "state: got the text 'x'; write one of"),
