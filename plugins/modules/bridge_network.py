@@ -326,6 +326,11 @@ options:
       role uses it behind the other modules when it calls them one by one.
     type: bool
     default: false
+  step_by_step:
+    description: Whether the role calls the other modules one by one. It makes no difference to this module. The role
+      hands it over, so that a value that is not V(true) or V(false) is refused like that of any other variable.
+    type: bool
+    default: false
   for_role:
     description: Messages name the variables of the role in the place of the options of the module. The role sets it.
     type: bool

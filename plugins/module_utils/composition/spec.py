@@ -62,6 +62,7 @@ ARGUMENTS: Arguments = {
     **_PROJECT,
     "everything": {"type": "bool", "default": False},
     "rest": {"type": "bool", "default": False},
+    "step_by_step": {"type": "bool", "default": False},
     "for_role": {"type": "bool", "default": False},
     "warn": {"type": "bool", "default": True},
     "pools": {"type": "raw", "options": POOL, "default": []},

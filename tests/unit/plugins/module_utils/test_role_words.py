@@ -88,6 +88,28 @@ def test_a_pool_and_the_removal_of_services_are_named_as_well() -> None:
     assert in_words_of_the_role(text).endswith("set bridge_network_service_removal to stop")
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"for_role": True}, ["bridge_network_prune: it is empty, "]),
+        ({}, ["prune: it is empty, "]),
+        ({"for_role": True, "warn": False}, []),
+    ],
+)
+def test_the_first_call_of_the_role_says_what_is_doubtful(
+    options: dict[str, Any], told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": {"networks": [], "prune": None, **options}}).encode()
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", given)
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    said: list[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda self, warning: said.append(warning))
+
+    _Module(ARGUMENTS)
+
+    assert [text[: len(start)] for text, start in zip(said, told)] == told and len(said) == len(told)
+
+
 @pytest.mark.parametrize("for_role", [True, False])
 def test_the_role_says_that_it_calls(
     for_role: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
