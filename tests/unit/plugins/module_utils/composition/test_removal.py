@@ -98,8 +98,8 @@ def test_an_empty_list_with_absent_and_the_whole_project_is_refused_while_that_h
     """It used to remove nothing without a word. Where no network is left, there is nothing to ask about."""
     message = (
         r"^networks: the list is empty, so there is nothing to remove, but project default has networks here"
-        r" \(blue, red\); name those to remove, or set state to present and leave prune at project to remove all of them"
-        r"\.$"
+        r" \(blue, red\); name those to remove, or set state to present and leave prune at project to remove all of"
+        r" them\.$"
     )
     host = host_with(BLUE, RED)
     with pytest.raises(InvalidRequest, match=message):
