@@ -104,7 +104,8 @@ def _kept(world: World) -> t.Sequence[AnyRequest]:
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
     """Run the module that takes whole networks."""
     module = _Module(arguments, supports_check_mode=True)
-    _finish(module, lambda world: make(module.params, world), ("recreated", "services"))
+    returns = ("recreated", "services", "predicted") if module.check_mode else ("recreated", "services")
+    _finish(module, lambda world: make(module.params, world), returns)
 
 
 def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t.Sequence[str]) -> None:

@@ -331,6 +331,12 @@ options:
       hands it over, so that a value that is not V(true) or V(false) is refused like that of any other variable.
     type: bool
     default: false
+  predicted:
+    description:
+      - In check mode, what an earlier call of the same run returned as RV(predicted), so that no two lists of a run are
+        predicted to have the same subnet. The role hands it over. Otherwise the bridges are there, and it is ignored.
+    type: raw
+    default: []
   for_role:
     description: Messages name the variables of the role in the place of the options of the module. The role sets it.
     type: bool
@@ -538,6 +544,30 @@ recreated:
           type: str
           sample: nginx.service
   sample: []
+predicted:
+  description: The bridges that this call and the earlier ones of the run would have made, for the option
+    O(predicted) of the next call.
+  returned: in check mode
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the bridge.
+      type: str
+      sample: br-blue
+    addresses:
+      description: The addresses of the host in the network.
+      type: list
+      elements: str
+      sample: [10.20.0.1/24]
+    network:
+      description: The network that the bridge belongs to.
+      type: str
+      sample: blue
+    project:
+      description: The project that the bridge belongs to. Left out if it is the default project.
+      type: str
+      sample: shop
 services:
   description: The services that were started, restarted or stopped. In check mode, that would be.
   returned: success

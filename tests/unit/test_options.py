@@ -35,7 +35,8 @@ Options = dict[str, dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "bridge_network"
 PREFIX = "bridge_network_"
-OF_THE_MODULE = {"everything", "rest", "for_role", "warn"}  # for the playbook purge, and for the role itself
+# For the playbook purge, and for the role itself.
+OF_THE_MODULE = {"everything", "rest", "for_role", "warn", "predicted"}
 NETWORKS = PREFIX + "networks"
 # What an action plugin does on the controller; the module documents it.
 OF_THE_CONTROLLER = {"fleet_map", "picture"}
