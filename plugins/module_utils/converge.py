@@ -15,7 +15,8 @@ from .gather import gather
 from .kinds.registry import ROWS
 from .parsing import kind_of
 from .reading import find_flag
-from .report import EndpointReport
+from .records import replace
+from .report import EndpointReport, NetworkReport
 from .world import World
 
 if t.TYPE_CHECKING:
@@ -25,19 +26,36 @@ if t.TYPE_CHECKING:
 
 def make(options: arguments.Options, world: World) -> engine.Outcome:
     """The run of bridge_network with these options."""
-    return make_networks(options["networks"], world, read_scope(options), options.get("boot"))
+    networks, scope, at_boot = options["networks"], read_scope(options), options.get("boot")
+    if not world.check_mode:
+        return make_networks(networks, world, scope, at_boot)
+    from .composition.predicted import for_the_next, read_predicted
+
+    predicted = read_predicted(options.get("predicted"))
+    outcome = make_networks(networks, world, scope, at_boot, predicted)
+    return replace(outcome, predicted=for_the_next(predicted, scope.goes(read_names(networks)), outcome.objects))
 
 
 def make_networks(
-    networks: t.Sequence[arguments.Options], world: World, scope: Scope = BY_DEFAULT, at_boot: object = False
+    networks: t.Sequence[arguments.Options],
+    world: World,
+    scope: Scope = BY_DEFAULT,
+    at_boot: object = False,
+    predicted: t.Sequence[NetworkReport] = (),
 ) -> engine.Outcome:
     """Bring a host to a list of networks; raises InvalidRequest, Conflict, StepFailed."""
     report = gather(world)
+    if predicted:
+        from .composition.predicted import refuse_overlaps, with_predicted
+
+        report = with_predicted(report, predicted)
     if not (networks or scope.everything or world.has_anything() or report.has_anything()) and scope.may_be_empty:
         return engine.run((), world)
     from .composition.compose import compose
 
     wanted = compose(networks, report, scope, _Around(world))
+    if predicted:
+        refuse_overlaps(wanted.present.bridge_firewall, predicted, scope.goes(read_names(networks)))
     for text in wanted.warnings:
         world.warn(text)
     if wanted.absent.of("bridge") and not world.firewall.is_open:

@@ -207,6 +207,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     recreated: tuple[dict[str, object], ...] = ()  # see World
     services: tuple[dict[str, str], ...] = ()  # see World.moved
+    predicted: tuple[dict[str, object], ...] = ()  # see composition/predicted.py
 
 
 class StepFailed(Exception):

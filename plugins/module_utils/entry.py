@@ -21,7 +21,7 @@ from .kernel.host import Host
 from .kernel.netfilter import Runner
 from .kernel.programs import call
 from .loading import this_call
-from .reading import as_given, read, unquoted
+from .reading import as_given, emptied, read, unquoted
 from .world import World
 
 _T = t.TypeVar("_T")
@@ -104,7 +104,8 @@ def _kept(world: World) -> t.Sequence[AnyRequest]:
 def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
     """Run the module that takes whole networks."""
     module = _Module(arguments, supports_check_mode=True)
-    _finish(module, lambda world: make(module.params, world), ("recreated", "services"))
+    returns = ("recreated", "services", "predicted") if module.check_mode else ("recreated", "services")
+    _finish(module, lambda world: make(module.params, world), returns)
 
 
 def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t.Sequence[str]) -> None:
@@ -159,14 +160,16 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
         super().__init__(argument_spec=argument_spec, **constraints)
         if self.refusal:
             self.fail_json(msg=self.refusal)
-        for doubt in self.doubts:
+        # the role calls this module several times, and the first call has told
+        told = self.params.get("for_role") and not self.params["warn"]
+        for doubt in () if told else self.doubts:
             self.warn(doubt)
 
     def _load_params(self) -> None:
         # Here the options are as they came. Right after, Ansible converts them, and turns the name `no` into "False".
         super()._load_params()
         many = {"aggregate": {"type": "list", "options": self.argument_spec}}
-        self.doubts = unquoted({**self.argument_spec, **many}, self.params)
+        self.doubts = unquoted({**self.argument_spec, **many}, self.params) + emptied(self.argument_spec, self.params)
         try:
             self.params = as_given(self.argument_spec, self.params)
         except model.InvalidRequest as error:

@@ -38,11 +38,16 @@ def as_given(spec: arguments.Arguments, options: arguments.Options, title: str =
     for name, value in options.items():
         if name not in spec:
             result[name] = value
-        elif value is not None:
+        elif not _is_empty(value, spec[name]):
             result[name] = _as_given(_about(title, name), spec[name], value)
         elif spec[name].get("required"):
             result[name] = None  # Ansible would call it missing; the code that reads it can say more
     return result
+
+
+def _is_empty(value: object, option: Option) -> bool:
+    """Whether a value stands for none; a text without letters does for a word, but not where that may be none."""
+    return value is None or (value == "" and "choices" in option and "none" not in option["choices"])
 
 
 def _as_given(what: str, option: Option, value: object) -> object:
@@ -169,6 +174,16 @@ def _listed(value: t.Any) -> t.Sequence[t.Any]:
     if isinstance(value, str):
         value = _from_json(value) if value.startswith("[") else value
     return value if isinstance(value, (list, tuple)) else [value]
+
+
+def emptied(spec: arguments.Arguments, options: arguments.Options) -> list[str]:
+    """A warning for an option with the word none that is left empty: an inventory in INI reads None as nothing."""
+    return [
+        "%s: it is empty, so the default counts, which is %s; write none in small letters if that is meant, as an"
+        " inventory in INI format makes an empty value of None." % (name, option["default"])
+        for name, option in spec.items()
+        if "none" in option.get("choices", ()) and name in options and options[name] is None
+    ]
 
 
 # ---- values

@@ -20,6 +20,7 @@ OPTIONS = (
     "service_removal",
     "boot",
     "backend",
+    "step_by_step",
 )
 # The places in which a message speaks of an option: what it is about, and what to do. Elsewhere "networks" and
 # "project" are the things that these words mean.

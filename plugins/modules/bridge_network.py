@@ -22,7 +22,8 @@ options:
   networks:
     description:
       - The networks, as a list of dictionaries with the options below.
-      - An empty list is refused unless O(prune) is V(project), or O(everything) is given.
+      - An empty list is refused unless O(prune) is V(project), or O(everything) is given. With O(state=absent) and
+        O(prune=project), it is refused while the project has networks on the host.
     type: raw
     required: true
     suboptions:
@@ -325,6 +326,17 @@ options:
       role uses it behind the other modules when it calls them one by one.
     type: bool
     default: false
+  step_by_step:
+    description: Whether the role calls the other modules one by one. It makes no difference to this module. The role
+      hands it over, so that a value that is not V(true) or V(false) is refused like that of any other variable.
+    type: bool
+    default: false
+  predicted:
+    description:
+      - In check mode, what an earlier call of the same run returned as RV(predicted), so that no two lists of a run are
+        predicted to have the same subnet. The role hands it over. Otherwise the bridges are there, and it is ignored.
+    type: raw
+    default: []
   for_role:
     description: Messages name the variables of the role in the place of the options of the module. The role sets it.
     type: bool
@@ -359,7 +371,10 @@ options:
       - With V(listed), the networks in the list have exactly the endpoints and ports in the list. Other networks stay.
       - With V(project), the networks of O(project) that are not in the list are removed as well.
       - With V(none), nothing is removed.
-      - It makes no difference with O(state=absent), which removes the networks in the list.
+      - It makes no difference with O(state=absent), which removes the networks in the list and no others. To remove
+        all networks of a project, use V(project) with O(state=present) and an empty list.
+      - An empty value counts as V(listed), with a warning, since an inventory in INI format makes an empty value of an
+        unquoted C(None). V(none) has to be in small letters there.
     type: str
     choices: [listed, project, none]
     default: listed
@@ -529,6 +544,30 @@ recreated:
           type: str
           sample: nginx.service
   sample: []
+predicted:
+  description: The bridges that this call and the earlier ones of the run would have made, for the option
+    O(predicted) of the next call.
+  returned: in check mode
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the bridge.
+      type: str
+      sample: br-blue
+    addresses:
+      description: The addresses of the host in the network.
+      type: list
+      elements: str
+      sample: [10.20.0.1/24]
+    network:
+      description: The network that the bridge belongs to.
+      type: str
+      sample: blue
+    project:
+      description: The project that the bridge belongs to. Left out if it is the default project.
+      type: str
+      sample: shop
 services:
   description: The services that were started, restarted or stopped. In check mode, that would be.
   returned: success

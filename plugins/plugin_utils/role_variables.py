@@ -11,7 +11,7 @@ import typing as t
 from ..module_utils.role_words import OPTIONS, PREFIX
 
 # What the role has beside the options of the module, and what it and the playbooks set or take.
-_MORE = ("step_by_step", "result", "hosts", "is_given", "info", "map", "path", "probe", "packages")
+_MORE = ("result", "hosts", "is_given", "info", "map", "path", "probe", "packages")
 KNOWN = frozenset(PREFIX + name for name in (*OPTIONS, *_MORE))
 
 

@@ -91,6 +91,28 @@ def test_a_way_to_the_subnet_in_a_namespace_of_others_is_refused(host: Host) -> 
     assert "'%s'" % command in host.refuse("bridge_network", networks=[inside])
 
 
+@pytest.mark.once
+@pytest.mark.ansible
+def test_check_mode_knows_of_the_subnets_that_earlier_lists_of_a_play_would_take(host: Host, fleet: Fleet) -> None:
+    """By its name alone, each of the first two networks would get 172.23.0.0/16, and the third one asks for it."""
+    lists = {"default": {"name": "red"}, "shop": {"name": "blue"}, "blog": {"name": "x", "subnets": ["172.23.0.0/16"]}}
+
+    def subnets(*projects: str, check: bool, **how: Any) -> Any:
+        plays = [fleet.role([lists[name]], name=name, project=name, check=check, **how) for name in projects]
+        run = fleet.play(plays, hosts=host.name)
+        objects = [item for result in run.of(host.name) for item in result.result.get("objects", ())]
+        made = {item["name"]: item["addresses"] for item in objects if item["title"].startswith("bridge ")}
+        return made, [str(result.result["msg"]) for result in run.failed]
+
+    expected = {"br-red": ["172.23.0.1/16"], "br-blue": ["172.24.0.1/16"]}
+    taken = "ubnet 172.23.0.0/16 of bridge br-x overlaps 172.23.0.0/16 of bridge br-red (network red of project"
+    for check in (True, False):
+        made, refused = subnets(*lists, check=check)
+        assert made == expected
+        assert len(refused) == 1 and taken in refused[0], refused
+    assert subnets("shop", "default", check=True) == (expected, [])  # in any order, what is there stays
+
+
 def test_everything_goes_also_what_was_made_by_hand_and_what_was_left_half_made(host: Host) -> None:
     host.run("ip link add theirs type bridge; ip netns add theirs")
     before = host.dump()

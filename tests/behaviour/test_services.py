@@ -184,3 +184,36 @@ def test_names_of_the_namespace_take_the_place_of_those_of_the_host(world: World
     # the namespace takes its services along, whoever put them there
     world.do("bridge_network", networks=[{"name": "blue"}], state="absent")
     assert world.run("ls /etc/systemd/system/app.service.d || true") == ""
+
+
+def test_the_role_returns_the_same_in_one_call_and_in_steps(world: World) -> None:
+    """All that a later task may want to know, also of a namespace that was lost with a service in it."""
+    endpoint = {"name": "web", "publish": ["8080:80"], "services": ["nginx"]}
+    listed = [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [endpoint, {"name": "db"}]}]
+    show = {"name": "Show", "ansible.builtin.debug": {"var": "bridge_network_result"}}
+
+    def role(**how: Any) -> dict[str, Any]:
+        play = {**world.fleet.role(listed, **how), "tasks": [show]}
+        result: dict[str, Any] = world.fleet.play([play], hosts=HOST).must().results[-1].result["bridge_network_result"]
+        return result
+
+    world.do("bridge_network", networks=listed)
+    world.run("ip netns delete web; ip link delete v-blue-web")
+    repaired = world.do("bridge_network", networks=listed).data
+    world.run("ip netns delete web; ip link delete v-blue-web")
+    pairs = [(repaired, role(step_by_step=True))]
+    pairs += [(role(state="absent", check=True), role(state="absent", step_by_step=True))]
+
+    keys = {"changed", "commands", "diff", "objects", "recreated", "services"}
+    for whole, parts in pairs:
+        assert keys == parts.keys() - {"predicted"} and keys <= whole.keys()
+        assert all(parts[key] == whole[key] for key in ("changed", "services")), parts
+        assert parts["diff"].keys() == whole["diff"].keys()
+        assert sorted(parts["objects"], key=str) == sorted(whole["objects"], key=str)
+        links = [[c for c in result["commands"] if c.startswith("ip ")] for result in (whole, parts)]
+        assert sorted(links[0]) == sorted(links[1]) != []
+        lost = [[item["name"] for item in result["recreated"]] for result in (whole, parts)]
+        assert lost[0] == lost[1] == (["web"] if whole is repaired else [])
+    assert pairs[0][1]["services"] == [{"unit": "nginx.service", "action": "restarted", "netns": "web"}]
+    assert pairs[1][1]["services"] == [{"unit": "nginx.service", "action": "restarted", "netns": ""}]
+    assert {process["unit"] for process in pairs[0][1]["recreated"][0]["processes"]} == {"nginx.service"}

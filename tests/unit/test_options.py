@@ -35,10 +35,9 @@ Options = dict[str, dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "bridge_network"
 PREFIX = "bridge_network_"
-# What the role alone knows: the modules cannot refuse it, so Ansible must.
-OF_THE_MODULE = {"everything", "rest", "for_role", "warn"}  # for the playbook purge, and for the role itself
+# For the playbook purge, and for the role itself.
+OF_THE_MODULE = {"everything", "rest", "for_role", "warn", "predicted"}
 NETWORKS = PREFIX + "networks"
-OF_THE_ROLE = {PREFIX + "step_by_step"}
 # What an action plugin does on the controller; the module documents it.
 OF_THE_CONTROLLER = {"fleet_map", "picture"}
 # What follows from a list of networks alone has no module of its own.
@@ -175,7 +174,7 @@ def test_the_role_takes_what_its_module_takes() -> None:
     defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
 
     assert {*role_words.OPTIONS} == module.keys() - OF_THE_MODULE
-    assert set(role) - OF_THE_ROLE == {PREFIX + name for name in module if name not in OF_THE_MODULE}
+    assert set(role) == {PREFIX + name for name in module if name not in OF_THE_MODULE}
     assert {name: option["default"] for name, option in role.items() if name != NETWORKS} == defaults
     assert "default" not in role[NETWORKS]  # one would take a mistake in its name for an empty list
     for name, option in module.items():
@@ -196,7 +195,7 @@ def test_the_role_documents_networks_as_its_module_does() -> None:
 BAD: list[Any] = [None, "", "word", 5, True, ["blue"], {"front": {}}, [{"subnet": 1}], [{"endpoints": ["web"]}]]
 
 
-@pytest.mark.parametrize("name", [name for name in role_options() if name not in OF_THE_ROLE])
+@pytest.mark.parametrize("name", [name for name in role_options()])
 def test_ansible_leaves_it_to_the_modules_to_refuse_what_is_wrong(name: str) -> None:
     """Ansible's own refusal of a role's variable shows the whole of argument_specs.yml."""
     for value in BAD:

@@ -163,6 +163,6 @@ def test_the_objects_of_every_module(host: MemoryHost) -> None:
 @pytest.mark.parametrize("module", [*filter(None, KINDS.values()), "bridge_network"])
 def test_every_module_returns_the_same_things(module: str) -> None:
     # Ansible itself documents these two.
-    further = {row.name: row.load().returns for row in ROWS}.get(module, ("recreated", "services"))
+    further = {row.name: row.load().returns for row in ROWS}.get(module, ("recreated", "services", "predicted"))
     assert set(returned(module)) == set(result(Outcome(), further)) - {"changed", "diff"}
     assert {"title", "state"} <= set(returned(module)["objects"]["contains"])

@@ -48,6 +48,7 @@ def compose(
     names = {network.name for network in wanted} if scope.state == "present" else read_names(networks)
     if not names and not scope.may_be_empty:
         raise model.InvalidRequest("networks: the list is empty; %s." % (_NOTHING_LISTED[scope.state] % scope.project))
+    _refuse_to_remove_nothing(names, report, scope)
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
     decide(wanted, report, goes, around)
@@ -64,6 +65,28 @@ def compose(
     return Composition(
         present, absent, (*_left_alone(names, report, scope), *_unknown(names, report, scope), *warnings)
     )
+
+
+def _refuse_to_remove_nothing(names: t.Collection[str], report: HostReport, scope: Scope) -> None:
+    """Raise InvalidRequest for an empty list of networks to remove, as prune says that the whole project is meant."""
+    there = () if names or scope.state == "present" or scope.everything else _of_project(report, scope)
+    if there:
+        raise model.InvalidRequest(
+            "networks: the list is empty, so there is nothing to remove, but project %s has networks here (%s); name"
+            " those to remove, or set state to present and leave prune at project to remove all of them."
+            % (scope.project, model.enumerate_few(there))
+        )
+
+
+def _of_project(report: HostReport, scope: Scope) -> list[str]:
+    """The names of the project's networks on the host."""
+    return sorted({marks.name_of(noted) for noted in _labels(report) if marks.project_of(noted) == scope.project})
+
+
+def _labels(report: HostReport) -> set[str]:
+    """The labels of the networks on the host, and of what is left of networks."""
+    lists = (report.networks, report.namespaces, report.unplugged, report.ports, report.masquerades, report.services)
+    return {item.network for items in lists for item in items} - {""}
 
 
 def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, goes: Goes) -> None:
@@ -98,10 +121,8 @@ def _unknown(names: t.Iterable[str], report: HostReport, scope: Scope) -> t.Iter
     """
     if scope.state != "absent" or not scope.warns:
         return
-    labels = {network.network for network in report.networks} | {item.network for item in report.namespaces}
-    there = sorted(marks.name_of(noted) for noted in labels if marks.project_of(noted) == scope.project)
-    known = {marks.name_of(noted) for noted in labels}
-    others = [name for name in there if name and name not in names]
+    known = {marks.name_of(noted) for noted in _labels(report)}
+    others = [name for name in _of_project(report, scope) if name not in names]
     for name in sorted(set(names) - known) if others else ():
         yield "Network %s of project %s is not there, so it cannot be removed; is one of these meant: %s?" % (
             name,
@@ -403,7 +424,10 @@ def _plan_forwarding(
         return None
     versions = {version for network in networks if not network.internal for version in network.subnets}
     local = {port.bridge for port in present.port_publish if port.serves_loopback}
-    local |= {network.bridge for network in left if any(port.serves_loopback for port in network.ports)}
+    # without pruning, networks in the list may have ports that are not in it
+    decided = {port.key for port in (*present.port_publish, *absent.port_publish)}
+    staying = (port for network in known for port in network.ports if port.key not in decided)
+    local |= {port.bridge for port in staying if port.bridge and port.serves_loopback}
     return model.Forwarding(
         ipv4=4 in versions or any(_speaks(network, 4) for network in left),
         ipv6=6 in versions or any(_speaks(network, 6) for network in left),

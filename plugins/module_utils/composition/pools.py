@@ -43,7 +43,7 @@ _OF_DOCKER = (
 def read_pools(value: object) -> tuple[Pool, ...]:
     """The option pools; raises InvalidRequest."""
     option = {"type": "list", "elements": "dict", "options": spec.POOL}
-    return tuple(_read_pool(number, item) for number, item in enumerate(read_list("", "pools", option, value or []), 1))
+    return tuple(_read_pool(number, item) for number, item in enumerate(read_list("", "pools", option, value), 1))
 
 
 def _read_pool(number: int, item: arguments.Options) -> Pool:

@@ -81,7 +81,7 @@ def read_scope(options: arguments.Options) -> Scope:
 
 
 def _read_pools(value: object) -> tuple[Pool, ...]:
-    if not value:
+    if value is None or value in ("", []):
         return ()
     from .pools import read_pools
 
@@ -89,8 +89,8 @@ def _read_pools(value: object) -> tuple[Pool, ...]:
 
 
 def _read_prune(value: object) -> str:
-    """The option prune. It deletes, so only its exact words are accepted."""
-    word = LISTED if value is None else value
+    """The option prune. It deletes, so only its own words are accepted."""
+    word = LISTED if value is None else value.lower() if isinstance(value, str) else value
     if word not in (LISTED, PROJECT, NONE):
         raise model.InvalidRequest(
             "prune: got %s; write listed (removes what networks in the list have beyond it), project (also removes the"

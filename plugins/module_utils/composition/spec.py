@@ -62,6 +62,8 @@ ARGUMENTS: Arguments = {
     **_PROJECT,
     "everything": {"type": "bool", "default": False},
     "rest": {"type": "bool", "default": False},
+    "step_by_step": {"type": "bool", "default": False},
+    "predicted": {"type": "raw", "default": []},
     "for_role": {"type": "bool", "default": False},
     "warn": {"type": "bool", "default": True},
     "pools": {"type": "raw", "options": POOL, "default": []},

@@ -131,7 +131,7 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
         rules.policies.pop(item.bridge, None)
         if state == "present":
             for bridge in sorted(rules.policies.keys() - world.claims.policies):
-                _refuse_overlap(item, rules.policies[bridge])
+                refuse_overlap(item, rules.policies[bridge])
             rules.policies[item.bridge] = item
 
     def remark(self, item: model.BridgePolicy, world: World) -> None:
@@ -238,7 +238,8 @@ def idle_flows(item: model.BridgePolicy) -> t.Iterator[tuple[model.Flow, str]]:
             yield flow, "direct_access and icc let everyone in anyway"
 
 
-def _refuse_overlap(item: model.BridgePolicy, other: model.BridgePolicy) -> None:
+def refuse_overlap(item: model.BridgePolicy, other: model.BridgePolicy) -> None:
+    """Raise Conflict if the subnets of two bridges overlap."""
     for one in item.subnets:
         for two in other.subnets:
             if model.overlap(one, two):

@@ -69,6 +69,8 @@ def test_the_sentence_for_the_user_is_the_error() -> None:
     [
         ({"prune": None, "state": None}, {"prune": "listed"}),
         ({"state": "Absent", "prune": "none"}, {"state": "absent", "prune": "none"}),
+        ({"prune": "None"}, {"prune": "none"}),
+        ({"prune": "Project"}, {"prune": "project"}),
     ],
 )
 def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict[str, Any]) -> None:

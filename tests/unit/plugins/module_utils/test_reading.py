@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
-from ansible_collections.dockerless.network.plugins.module_utils.reading import as_given, plain
+from ansible_collections.dockerless.network.plugins.module_utils.reading import as_given, emptied, plain
 
 SPEC: dict[str, dict[str, Any]] = {
     "name": {"type": "str"},
     "kind": {},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "prune": {"type": "str", "choices": ["listed", "none"], "default": "listed"},
     "mtu": {"type": "int"},
     "internal": {"type": "bool", "default": False},
     "addresses": {"type": "list", "elements": "str", "default": []},
@@ -43,6 +44,7 @@ def read(text: str) -> dict[str, Any]:
         ("{name: '', mtu: '1500'}", {"name": "", "mtu": 1500}),
         # a key without a value
         ("{name: , mtu: , state: , internal: , addresses: , peer: , items: , raw: }", {}),
+        ("{state: '', prune: , kind: ''}", {"kind": ""}),
         ("{peer: {name: , pid: 5}, items: [{name: }, ]}", {"peer": {"pid": 5}, "items": [{}]}),
         ("{addresses: [null, a]}", {"addresses": ["a"]}),
         ("{internal: yes}", {"internal": True}),
@@ -84,6 +86,7 @@ NO = "got the boolean false, which is what YAML makes of an unquoted no, off or 
         ("{name: {a: b}}", "name: got a dictionary (a); write a single text."),
         ("{state: no}", "state: got the boolean false; write one of present, absent."),
         ("{state: 'False'}", "state: got the text 'False'; write one of present, absent."),
+        ("{prune: ''}", "prune: got the text ''; write one of listed, none."),
         ("{mtu: yes}", "mtu: got the boolean true; write a whole number."),
         ("{mtu: 1.5}", "mtu: got the number 1.5; write a whole number."),
         ("{mtu: big}", "mtu: got the text 'big'; write a whole number."),
@@ -125,6 +128,18 @@ def test_any_options_are_read_or_refused_in_one_sentence(options: dict[str, Any]
     else:
         assert None not in found.values()
     assert repr(options) == repr(before)
+
+
+@pytest.mark.parametrize(
+    ("text", "doubted"), [("{prune: }", True), ("{prune: None}", False), ("{state: , mtu: }", False), ("{}", False)]
+)
+def test_a_word_that_may_be_none_is_doubted_where_it_is_empty(text: str, doubted: bool) -> None:
+    """An inventory in INI makes nothing of None, and the default may remove what was to stay."""
+    wanted = (
+        "prune: it is empty, so the default counts, which is listed; write none in small letters if that is meant, as"
+        " an inventory in INI format makes an empty value of None."
+    )
+    assert emptied(SPEC, yaml.safe_load(text)) == ([wanted] if doubted else [])
 
 
 def test_a_required_option_without_a_value_is_left_to_those_who_read_it() -> None:

@@ -47,6 +47,11 @@ def refusal(**options: Any) -> str:
         ({"project": "a b"}, "project: 'a b' is not a valid project name"),
         ({"project": "shop"}, "asks for it; choose another name, or set *project to default if it is the same."),
         ({"pools": ["x"]}, "pools, item 1: "),
+        ({"pools": False}, "pools: got the boolean false; write a list"),
+        (
+            {"networks": [], "state": "absent", "prune": "project"},
+            "*networks: the list is empty, so there is nothing to remove, but project default has networks here (",
+        ),
         ({"forward_policy": "x"}, "forward_policy: got the text 'x'; write one of"),
         ({"service_removal": "x"}, "service_removal: got the text 'x'; write one of"),
         ({"state": "x"}, "state: got the text 'x'; write one of"),
@@ -81,6 +86,28 @@ def test_a_pool_and_the_removal_of_services_are_named_as_well() -> None:
     text = "if it cannot run on the host's network, set service_removal to stop"
     assert text in Path(endpoint_service.__file__).read_text()
     assert in_words_of_the_role(text).endswith("set bridge_network_service_removal to stop")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"for_role": True}, ["bridge_network_prune: it is empty, "]),
+        ({}, ["prune: it is empty, "]),
+        ({"for_role": True, "warn": False}, []),
+    ],
+)
+def test_the_first_call_of_the_role_says_what_is_doubtful(
+    options: dict[str, Any], told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": {"networks": [], "prune": None, **options}}).encode()
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", given)
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    said: list[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda self, warning: said.append(warning))
+
+    _Module(ARGUMENTS)
+
+    assert [text[: len(start)] for text, start in zip(said, told)] == told and len(said) == len(told)
 
 
 @pytest.mark.parametrize("for_role", [True, False])

@@ -332,6 +332,14 @@ def test_route_localnet_is_for_bridges_with_a_port_on_loopback(publish: str, lin
     assert compose([both], {})["forward"]["route_localnet"] == links
 
 
+@pytest.mark.parametrize(("prune", "links"), [("none", ["br-lo"]), ("listed", [])])
+def test_a_port_that_stays_although_it_is_not_listed_counts_for_route_localnet(prune: str, links: list[str]) -> None:
+    host = RoleHost()
+    host.run([network("lo", "10.20.0.0/24", endpoint("web", "80:80"))])
+
+    assert host.run([network("lo", "10.20.0.0/24")], prune=prune)["forward"]["route_localnet"] == links
+
+
 def test_networks_of_other_lists_still_count_for_forwarding() -> None:
     host = RoleHost()
     host.run([{"name": "six", "subnets": ["fd00:20::/64"]}], prune="none")

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope, read_scope
 from ansible_collections.dockerless.network.plugins.module_utils.composition.surroundings import Surroundings
-from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make, make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
-from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Route
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
     compose as by_info,
@@ -220,3 +220,54 @@ def test_an_address_of_the_host_is_chosen_for_no_endpoint(gateway: str) -> None:
     [veth] = compose([blue], HostReport(), around=around).present.veth
 
     assert veth.peer.addresses == (ip_interface("10.20.0.185/24"),)
+
+
+RED = network("red")  # by its name alone, this and the one after it get the same subnet
+BLUE_OF_SHOP = {"networks": [network("blue")], "project": "shop"}
+TAKEN = network("x", subnets=["172.23.0.0/16"])
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [{"networks": [RED]}, BLUE_OF_SHOP],
+        [BLUE_OF_SHOP, {"networks": [RED]}],
+        [{"networks": [RED]}, {"networks": [network("green")]}, BLUE_OF_SHOP, {"networks": [RED, network("n1")]}],
+        [{"networks": [RED]}, {"networks": [TAKEN], "project": "shop"}],
+        [{"networks": [RED]}, {"networks": [TAKEN], "prune": "project"}],
+        [{"networks": [RED]}, {"networks": [RED], "state": "absent"}, BLUE_OF_SHOP],
+        [
+            {"networks": [network("red", bridge="br0")]},
+            {"networks": [network("red", bridge="br1", subnets=["172.23.0.0/16"])]},
+        ],
+        [{"networks": [RED]}, {"networks": [network("six", subnets=["fd00:20::/64"])]}, BLUE_OF_SHOP],
+    ],
+)
+@pytest.mark.parametrize("before", [[], [network("n0")]])
+def test_check_mode_predicts_the_subnets_of_one_list_after_another(calls: list[Facts], before: list[Facts]) -> None:
+    """A run finds the bridges of the lists before; in check mode, each call tells the next one of them."""
+
+    def story(check_mode: bool) -> list[Any]:
+        host, result, predicted = MemoryHost(), [], ()
+        host.uplink()
+        once(host, before, prune="project")
+        for options in calls:
+            try:
+                done = make({**options, "predicted": predicted}, world(host, check_mode))
+            except Conflict as error:
+                return [*result, str(error).partition("ubnet")[2]]
+            predicted = done.predicted
+            bridges = [item for item in done.objects if str(item["title"]).startswith("bridge ")]
+            result.append([item["addresses"] for item in bridges if "addresses" in item])
+        return result
+
+    found = story(False)
+    assert story(True) == found != []
+
+
+@pytest.mark.parametrize(
+    "value", ["x", [{"addresses": ["10.0.0.1/24"]}], [{"name": "br-x", "addresses": ["10.0.0.1"]}]]
+)
+def test_what_is_no_prediction_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"^predicted"):
+        make({"networks": [RED], "predicted": value}, world(MemoryHost(), True))

@@ -92,7 +92,21 @@ def test_an_empty_list_is_refused_unless_the_project_shall_have_no_networks(prun
     instead = {"present": "set prune to project", "absent": "name the networks"}
     with pytest.raises(InvalidRequest, match=r"^networks: the list is empty; %s" % instead[state]):
         absent([], host_with(BLUE), prune=prune, state=state)
-    assert absent([], host_with(BLUE, RED), state="absent") == NOTHING
+
+
+def test_an_empty_list_with_absent_and_the_whole_project_is_refused_while_that_has_networks() -> None:
+    """It used to remove nothing without a word. Where no network is left, there is nothing to ask about."""
+    message = (
+        r"^networks: the list is empty, so there is nothing to remove, but project default has networks here"
+        r" \(blue, red\); name those to remove, or set state to present and leave prune at project to remove all of"
+        r" them\.$"
+    )
+    host = host_with(BLUE, RED)
+    with pytest.raises(InvalidRequest, match=message):
+        absent([], host, state="absent")
+    assert absent([], host, state="absent", project="shop") == NOTHING
+    host.run([])
+    assert absent([], host, state="absent") == NOTHING
 
 
 def test_a_namespace_that_networks_of_two_lists_share_goes_with_the_last_one() -> None:
