@@ -27,9 +27,10 @@ from .sightings import Sightings, Watch
 from .sums import checksum
 from .taps import Tap
 from .topology import Nic, Node, Topology
-from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Hopeful, Mark, Oracle, Trail, Verdict, at
-from .trail import UNKNOWN as NOT_KNOWN
+from .trail import Hopeful, Mark, Oracle, Trail, Verdict, at
 from .wire import Wire
+from .words import ARRIVES, LOST, REFUSED, UNANSWERED
+from .words import UNKNOWN as NOT_KNOWN
 
 ANSWERED, REFUSING, FAILED, SILENT = "answered", "refusing", "failed", "silent"
 # Long enough for an answer from the other side of the world; a packet that waits for ARP may take three times that.

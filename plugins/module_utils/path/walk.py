@@ -18,9 +18,10 @@ from .internal import internal_networks
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
 from .topology import Nic, Node, Topology, Way
-from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Mark, Stop, Trail, Verdict, at
-from .trail import UNKNOWN as NOT_KNOWN
+from .trail import Mark, Stop, Trail, Verdict, at
 from .wire import Wire, firewall, named_outcome, reverse_path
+from .words import ARRIVES, LOST, REFUSED, UNANSWERED, Ending, Layer
+from .words import UNKNOWN as NOT_KNOWN
 
 _HOPS = 12
 _IP_FAMILIES = ("inet", "ip", "ip6")
@@ -368,7 +369,7 @@ class Walk:
         complaint = self.trail.oracle.complaint(node)
         if complaint:
             said = "the packet left by %s as %s, and %s" % (nic.name, packet, complaint)
-            layer = "mtu" if "too big" in complaint else "upstream"
+            layer: Layer = "mtu" if "too big" in complaint else "upstream"
             self._stop(REFUSED, layer, at(node, nic), said, advice, packet)
         if from_elsewhere:
             self.trail.doubt(masquerade, packet)
@@ -445,10 +446,10 @@ class Walk:
 
     def _obey(self, node: Node, hook: str, outcome: Outcome, packet: Packet, last: Mark) -> None:
         if outcome.kind in (DROP, REJECT):
-            self.trail.stop(Verdict(*firewall(node, outcome)), packet, last)
+            self.trail.stop(firewall(node, outcome), packet, last)
         elif outcome.kind == UNKNOWN:
-            self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
-            self.trail.seen(last, Verdict(*firewall(node, outcome)))
+            self.trail.doubt(firewall(node, outcome), packet)
+            self.trail.seen(last, firewall(node, outcome))
         else:
             changed = "" if str(outcome.packet) == str(packet) else ", as %s from here on" % outcome.packet
             self.trail.note(node, packet, "firewall", hook, "passes%s" % changed)
@@ -493,7 +494,7 @@ class Walk:
             return Verdict(
                 UNANSWERED, "service", at(node), reason % node.name, "Look at the service and its backlog: ss -ltn"
             )
-        layer = {"forward": "route", "input": "route"}.get(hook, "link")
+        layer: Layer = "route" if hook in ("forward", "input") else "link"
         reason = "the packet did not get to the hook %s of %s, and no check explains why"
         advice = (
             "Look at IPsec policies (ip xfrm policy), at traffic control (tc filter show dev LINK), and at XDP programs"
@@ -515,7 +516,7 @@ class Walk:
             self._must_forward(node, nic, packet)
         found = reverse_path(node, nic, packet) if nic is not None else None
         if found is not None:
-            self.trail.stop(Verdict(*found), packet)
+            self.trail.stop(found, packet)
         reason = "%s cannot route %s (%s)" % (node.name, packet, errno.errorcode.get(way.error, way.error))
         advice = "Look at the routes and rules (ip rule): %s" % remedies.ip(
             node, "route show table all", packet.version
@@ -531,7 +532,7 @@ class Walk:
         advice = "Delete it: %s" % remedies.ip(node, words, packet.version)
         if not words:
             advice = "Find it, here or with ip rule: %s" % remedies.ip(node, "route show table all type %s" % kind)
-        verdict = LOST if kind == "blackhole" or node is self._start[0] else REFUSED
+        verdict: Ending = LOST if kind == "blackhole" or node is self._start[0] else REFUSED
         self._stop(verdict, "route", at(node), reason, advice, packet)
 
     def _no_route(self, node: Node, packet: Packet) -> None:
@@ -560,6 +561,13 @@ class Walk:
         self._stop(LOST, "address", at(node), reason, remedies.AGAIN % "restores the addresses of endpoints", packet)
 
     def _stop(
-        self, verdict: str, layer: str, place: str, reason: str, advice: str, packet: Packet, until: Mark | None = None
+        self,
+        verdict: Ending,
+        layer: Layer,
+        place: str,
+        reason: str,
+        advice: str,
+        packet: Packet,
+        until: Mark | None = None,
     ) -> None:
         self.trail.stop(Verdict(verdict, layer, place, reason, advice), packet, until)
