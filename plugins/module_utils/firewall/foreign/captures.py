@@ -24,7 +24,7 @@ class Captures:
             for chain in table.chains.values():
                 for rule in chain.rules:
                     for capture in (*rule.captures, *_of_maps(foreign, table, rule)):
-                        self._add(("chain %s of %s" % (chain.name, table), rule, capture))
+                        self._add((rules.place_of(table, chain), rule, capture))
 
     def _add(self, item: _Found) -> None:
         ports = item[2].ports

@@ -44,11 +44,10 @@ def test_the_layers(returned: dict[str, t.Any]) -> None:
 
 
 def test_the_guide_and_the_page_know_no_other_layer() -> None:
-    """The page lists what is tested, which is every layer but that of a full table of connection tracking."""
     rows = [line.split(" | ") for line in (DOCS / "path_check.md").read_text().splitlines() if line.count(" | ") == 3]
     of_page = {layer for row in rows[2:] for layer in row[1].split(", ")}
     guide = (DOCS / "docsite" / "rst" / "guide.rst").read_text().partition("From a symptom to its layer")[2]
     of_guide = {row[1] for row in re.finditer(r"\n     - ``(\w+)``\n", guide)}
 
-    assert of_page == set(words.LAYERS) - {"conntrack"}
+    assert of_page == set(words.LAYERS)
     assert of_guide and of_guide <= set(words.LAYERS)
