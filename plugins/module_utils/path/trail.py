@@ -41,6 +41,7 @@ class Verdict:
     place: str = ""
     reason: str = ""
     advice: str = ""
+    owner: str = ""  # of the object, unless that follows from the layer and the place
 
 
 class Stop(Exception):

@@ -12,8 +12,9 @@ from __future__ import annotations
 import errno
 import typing as t
 
-from .. import model
-from . import ipsec, remedies
+from .. import model, owners
+from ..records import replace
+from . import ipsec, remedies, whose
 from .internal import internal_networks
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
@@ -71,7 +72,7 @@ class Walk:
             found = stop.verdict
             if found.verdict == ARRIVES and self.trail.doubts and not self.trail.oracle.active:
                 doubt = self.trail.doubts[0]
-                return Verdict(NOT_KNOWN, doubt.layer, doubt.place, "cannot tell: " + doubt.reason, doubt.advice)
+                return replace(doubt, verdict=NOT_KNOWN, reason="cannot tell: " + doubt.reason)
             return found
         raise AssertionError("a walk ends with a verdict")
 
@@ -324,7 +325,8 @@ class Walk:
         if untracked is not None and untracked[0] is node:
             reason = "port %d/%s of %s is not published for packets that bypass connection tracking: %s"
             reason %= (packet.dport, packet.protocol, packet.to, untracked[1].because)
-            self._stop(REFUSED, "publish", at(node), reason, remedies.without(*untracked), packet)
+            owner = whose.of_rule(*untracked)
+            self._stop(REFUSED, "publish", at(node), reason, remedies.without(*untracked), packet, owner=owner)
         self._stop(
             REFUSED,
             "publish",
@@ -400,21 +402,22 @@ class Walk:
         reason %= (nic.name, packet.source)
         advice = "Set masquerade: true for the network and run the role, which also restores deleted rules; or use"
         advice += " the module nat_masquerade."
+        owner = owners.OURS
         for what in ("source", "state"):
             changed = self.trail.changes.get(what)
-            if changed is not None and changed[0] is node and not remedies.is_ours(changed[1].chain):
+            if changed is not None and changed[0] is node and not whose.is_ours(changed[1].chain):
                 words = "sets that source" if what == "source" else "keeps the packet from being translated"
                 reason += "; a rule that is not of this collection %s: %s" % (words, changed[1].because)
-                advice = remedies.without(*changed)
+                advice, owner = remedies.without(*changed), whose.of_rule(*changed)
                 break
-        return Verdict(UNANSWERED, "masquerade", at(node, nic), reason, advice)
+        return Verdict(UNANSWERED, "masquerade", at(node, nic), reason, advice, owner)
 
     def _cannot_see(self, node: Node, nic: Nic, packet: Packet, masquerade: Verdict | None) -> None:
         if masquerade is not None and packet.to.is_global and not packet.source.is_global:
             raise Stop(masquerade)
         found = masquerade or (self.trail.doubts[0] if self.trail.doubts else None)
         if found is not None:
-            raise Stop(Verdict(NOT_KNOWN, found.layer, found.place, "cannot tell: " + found.reason, found.advice))
+            raise Stop(replace(found, verdict=NOT_KNOWN, reason="cannot tell: " + found.reason))
         reason = (
             "nothing on this host stops the packet, which leaves by %s as %s; only a real packet shows what is beyond"
         )
@@ -446,10 +449,10 @@ class Walk:
 
     def _obey(self, node: Node, hook: str, outcome: Outcome, packet: Packet, last: Mark) -> None:
         if outcome.kind in (DROP, REJECT):
-            self.trail.stop(firewall(node, outcome), packet, last)
+            self.trail.stop(firewall(node, hook, outcome), packet, last)
         elif outcome.kind == UNKNOWN:
-            self.trail.doubt(firewall(node, outcome), packet)
-            self.trail.seen(last, firewall(node, outcome))
+            self.trail.doubt(firewall(node, hook, outcome), packet)
+            self.trail.seen(last, firewall(node, hook, outcome))
         else:
             changed = "" if str(outcome.packet) == str(packet) else ", as %s from here on" % outcome.packet
             self.trail.note(node, packet, "firewall", hook, "passes%s" % changed)
@@ -524,16 +527,17 @@ class Walk:
         self._stop(LOST, "route", at(node), reason, advice, packet)
 
     def _dead_route(self, node: Node, packet: Packet, kind: str) -> None:
-        from .dead_ends import removal
+        from .dead_ends import dead_end
 
-        words = removal(node, kind, packet)
-        what = "routing rule" if words.startswith("rule ") else "route"
+        found = dead_end(node, kind, packet)
+        what = "routing rule" if found is not None and found.removal.startswith("rule ") else "route"
         reason = "a %s of type %s stops packets to %s" % (what, kind, packet.to)
-        advice = "Delete it: %s" % remedies.ip(node, words, packet.version)
-        if not words:
-            advice = "Find it, here or with ip rule: %s" % remedies.ip(node, "route show table all type %s" % kind)
+        advice = "Find it, here or with ip rule: %s" % remedies.ip(node, "route show table all type %s" % kind)
+        if found is not None:
+            advice = remedies.delete_route(node, "Delete it", found.removal, found.protocol, packet.version)
         verdict: Ending = LOST if kind == "blackhole" or node is self._start[0] else REFUSED
-        self._stop(verdict, "route", at(node), reason, advice, packet)
+        owner = owners.of_route(found.protocol) if found is not None else owners.STRANGER
+        self._stop(verdict, "route", at(node), reason, advice, packet, owner=owner)
 
     def _no_route(self, node: Node, packet: Packet) -> None:
         """Explain that there is no route, often because a link is down or has no address."""
@@ -569,5 +573,6 @@ class Walk:
         advice: str,
         packet: Packet,
         until: Mark | None = None,
+        owner: str = "",
     ) -> None:
-        self.trail.stop(Verdict(verdict, layer, place, reason, advice), packet, until)
+        self.trail.stop(Verdict(verdict, layer, place, reason, advice, owner), packet, until)
