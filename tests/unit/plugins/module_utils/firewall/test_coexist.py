@@ -545,6 +545,15 @@ COMMIT
 """
 
 
+def test_whose_table_translates() -> None:
+    translates = {"xt": {"type": "target", "name": "MASQUERADE"}}
+    place: dict[str, Any] = {"table": "nat"}
+    nft = [chain("POSTROUTING", "accept", kind="nat", **place), rule("POSTROUTING", translates, **place)]
+    for more, whose in (([], ""), ([chain("DOCKER", **place)], " (Docker)")):
+        session = FirewallSession(Machine([*nft, *more]).netfilter)
+        assert session.foreign_nat(4) == f"table ip nat{whose} translates addresses"
+
+
 def test_who_has_a_port() -> None:
     target = {"xt": {"type": "target", "name": "DNAT"}}
     nft = [chain("PREROUTING", "accept", table="nat", kind="nat"), rule("PREROUTING", target, table="nat")]
@@ -556,7 +565,6 @@ def test_who_has_a_port() -> None:
         return session.port_holder(replace(PORT, **options), lambda: local if addresses is None else addresses)
 
     assert holder() == "chain DOCKER of table ip nat (Docker) leads it to 172.17.0.2:80"
-    assert session.foreign_nat(4) == "table ip nat (Docker) translates addresses"
     assert holder(protocol="udp") == "" and holder(in_interfaces=("docker0",)) == ""
     assert holder(container_ip=ip_address("fd00::1")) == "" and holder(host_ports=PortRange(8081, 8081)) == ""
     there = PortRange(9005, 9005)
