@@ -432,6 +432,8 @@ class Walk:
         oracle = self.trail.oracle
         first, last = (Mark(node.name, "%s %s" % (hook, end), packet.answer) for end in ("first", "last"))
         self.trail.seen(first, self._never_came(node, hook, packet))
+        if hook in ("prerouting", "output"):
+            self._must_have_an_entry(node, packet)
         outcome = node.filter.on_hook(hook, packet, node, undo=self._undo(node, hook, packet))
         passed = oracle.came(last)
         if passed is False:
@@ -476,19 +478,29 @@ class Walk:
         return None
 
     def _tracked_away(self, node: Node, hook: str, packet: Packet) -> None:
-        full = node.sysctl("netfilter/nf_conntrack_count") >= max(node.sysctl("netfilter/nf_conntrack_max"), 1)
+        advice = self._more_room(node)
         reason = "the packet was lost on the hook %s of %s, and no rule that nft or iptables shows dropped it: " % (
             hook,
             node.name,
         )
-        reason += "the connection-tracking table is full" if full else "connection tracking may have dropped it"
-        advice = "Look at the counters of connection tracking: %s" % remedies.inside(node, "conntrack -S")
-        if full:
-            more = 2 * node.sysctl("netfilter/nf_conntrack_max")
-            advice = "Raise the limit, which is one for the whole machine: %s" % remedies.sysctl(
-                self.topology.host, "netfilter/nf_conntrack_max", more
-            )
+        reason += "the connection-tracking table is full" if advice else "connection tracking may have dropped it"
+        advice = advice or "Look at the counters of connection tracking: %s" % remedies.inside(node, "conntrack -S")
         self._stop(LOST, "conntrack", at(node), reason, advice, packet)
+
+    def _more_room(self, node: Node) -> str:
+        """The advice for a full table of connection tracking; empty if it has room."""
+        limit = node.sysctl("netfilter/nf_conntrack_max")
+        if node.sysctl("netfilter/nf_conntrack_count") < max(limit, 1):
+            return ""
+        command = remedies.sysctl(self.topology.host, "netfilter/nf_conntrack_max", 2 * limit)
+        return "Raise the limit, which is one for the whole machine: %s" % command
+
+    def _must_have_an_entry(self, node: Node, packet: Packet) -> None:
+        """Doubt whether a new connection finds room, for which the kernel may drop an old one."""
+        advice = self._more_room(node) if packet.state == "new" and not self.trail.oracle.active else ""
+        if advice:
+            reason = "the connection-tracking table of %s is full" % node.name
+            self.trail.doubt(Verdict(LOST, "conntrack", at(node), reason, advice), packet)
 
     def _never_came(self, node: Node, hook: str, packet: Packet) -> Verdict:
         """Why a packet did not get to a hook, if no check found a fault."""
