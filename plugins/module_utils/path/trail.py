@@ -131,6 +131,25 @@ class Trail:
             raise Stop(self.doubts[0] if self.doubts else otherwise)
 
 
+class Follower:
+    """Follows a packet, and stops at an obstacle."""
+
+    trail: Trail
+
+    def _stop(
+        self,
+        verdict: Ending,
+        layer: Layer,
+        place: str,
+        reason: str,
+        advice: str,
+        packet: Packet,
+        until: Mark | None = None,
+        owner: str = "",
+    ) -> None:
+        self.trail.stop(Verdict(verdict, layer, place, reason, advice, owner), packet, until)
+
+
 def at(node: Node, nic: Nic | None = None) -> str:
     """The name of a place in reports."""
     return node.name if nic is None else "%s: %s" % (node.name, nic.name)

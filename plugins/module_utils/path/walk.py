@@ -19,7 +19,7 @@ from .internal import internal_networks
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
 from .topology import Nic, Node, Topology, Way
-from .trail import Mark, Stop, Trail, Verdict, at
+from .trail import Follower, Mark, Stop, Trail, Verdict, at
 from .wire import Wire, firewall, named_outcome, reverse_path
 from .words import ARRIVES, LOST, REFUSED, UNANSWERED, Ending, Layer
 from .words import UNKNOWN as NOT_KNOWN
@@ -32,7 +32,7 @@ def _called(node: Node) -> str:
     return "the host" if node.is_host else "endpoint %s" % node.name
 
 
-class Walk:
+class Walk(Follower):
     """Follows the packet of one question, and its answer."""
 
     def __init__(self, topology: Topology, trail: Trail) -> None:
@@ -575,16 +575,3 @@ class Walk:
         reason = "%s has no IPv%d address" % (node.name, packet.version)
         reason += " but a link-local one" if any(one.is_link_local for one in own) else ""
         self._stop(LOST, "address", at(node), reason, remedies.AGAIN % "restores the addresses of endpoints", packet)
-
-    def _stop(
-        self,
-        verdict: Ending,
-        layer: Layer,
-        place: str,
-        reason: str,
-        advice: str,
-        packet: Packet,
-        until: Mark | None = None,
-        owner: str = "",
-    ) -> None:
-        self.trail.stop(Verdict(verdict, layer, place, reason, advice, owner), packet, until)

@@ -13,14 +13,14 @@ from . import remedies, whose
 from .packet import Packet
 from .rules import DROP, REJECT, UNKNOWN, Outcome
 from .topology import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Nic, Node, Topology
-from .trail import Mark, Trail, Verdict, at
+from .trail import Follower, Mark, Trail, Verdict, at
 from .words import LOST, REFUSED, Ending, Layer
 from .words import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
 
 
-class Wire:
+class Wire(Follower):
     """Carries frames from stack to stack; every obstacle ends the trail."""
 
     def __init__(self, topology: Topology, trail: Trail) -> None:
@@ -508,19 +508,6 @@ class Wire:
             found = reverse_path(node, nic, question)
             if found is not None:
                 self.trail.stop(replace(found, reason=found.reason + ", so ARP is not answered"), question)
-
-    def _stop(
-        self,
-        verdict: Ending,
-        layer: Layer,
-        place: str,
-        reason: str,
-        advice: str,
-        packet: Packet,
-        until: Mark | None = None,
-        owner: str = "",
-    ) -> None:
-        self.trail.stop(Verdict(verdict, layer, place, reason, advice, owner), packet, until)
 
 
 def reverse_path(node: Node, nic: Nic, packet: Packet) -> Verdict | None:
