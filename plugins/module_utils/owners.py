@@ -326,7 +326,7 @@ class Manager(t.NamedTuple):
 
 
 MANAGERS = (
-    Manager("systemd-networkd", "/run/systemd/netif/links/{index}", r"^ADMIN_STATE=config", "networkctl up {name}"),
+    Manager("systemd-networkd", "/run/systemd/netif/links/{index}", r"^ADMIN_STATE=config", "networkctl reconfigure {name}"),
     Manager("NetworkManager", "/run/NetworkManager/devices/{index}", r"^managed=true$", "nmcli device connect {name}"),
     Manager("ifupdown", "/run/network/ifstate", r"^{name}=", "ifup --force {name}"),
 )

@@ -111,11 +111,14 @@ class Host:
     def foreign(self) -> list[str]:
         return list(self.fleet.module(HOST, "network_info").data["foreign"])
 
+    def path(self, source: str, to: str, port: int, **more: Any) -> dict[str, Any]:
+        asked = {"from": source, "to": to, "port": port, "timeout": 0.5, **more}
+        return dict(self.fleet.module(HOST, "path_check", **asked).data)
+
     def closed_by(self, owner: str, source: str, to: str, port: int, **more: Any) -> str:
         """The command by which the path check says that this owner lets a packet pass."""
         for active in (False, True):
-            asked = {"from": source, "to": to, "port": port, "active": active, "timeout": 0.5, **more}
-            found = self.fleet.module(HOST, "path_check", **asked).data
+            found = self.path(source, to, port, active=active, **more)
             assert (found["layer"], found["owner"]) == ("firewall", owner), found
             assert f"(a rule of {owner})" in found["reason"], found
         return str(found["advice"].rpartition(": ")[2])
@@ -376,6 +379,9 @@ def test_firewalld_is_told_what_to_do_by_the_path_check(firewalld: Host) -> None
     firewalld.run(f"firewall-cmd --zone=block --change-interface={BRIDGE}")
     firewalld.run(firewalld.closed_by("firewalld", "web", "203.0.113.1", 9000))
     firewalld.works()
+    firewalld.run(firewalld.closed_by("firewalld", "outside", "192.0.2.11", 99, **more))
+    assert firewalld.path("outside", "192.0.2.11", 99, **more)["layer"] == "publish"
+    firewalld.run("firewall-cmd --permanent --delete-policy=to-host")
     firewalld.run("firewall-cmd --permanent --delete-policy=to-br-blue && rm -f /etc/firewalld/zones/*")
 
 
@@ -422,10 +428,6 @@ def test_ufw_and_our_network_work_side_by_side(ufw: Host) -> None:
     named = [line for line in ufw.foreign if line.startswith("chain FORWARD of ")]
     remedy = f"allow it in ufw: ufw route allow in on {BRIDGE} && ufw route allow out on {BRIDGE}"
     assert len(named) == 2 and all(line.endswith(f"; it belongs to ufw, so {remedy}") for line in named)
-    command = ufw.closed_by("ufw", "web", "203.0.113.1", 9000)
-    ufw.run(command)
-    ufw.fleet.all_open([ufw.fleet.place(HOST, "web").question("203.0.113.1", 9000)])
-    ufw.run(command.replace("prepend", "delete"))
     done = ufw.repaired()
     assert f"ufw route allow in on {BRIDGE} comment {MARK}" in done.commands and "ufw:" in done.diff["after"]
     ufw.works()
@@ -433,6 +435,19 @@ def test_ufw_and_our_network_work_side_by_side(ufw: Host) -> None:
     ufw.nothing_of_ours()
     assert ufw.run("cat /etc/ufw/*.rules") == files
     assert ufw.theirs() == before
+
+
+@pytest.mark.once
+def test_ufw_is_told_what_to_do_by_the_path_check(ufw: Host) -> None:
+    ufw.converge()
+    ufw.run(f"ufw route delete allow in on {BRIDGE} && ufw route delete allow out on {BRIDGE}")
+    ufw.run(ufw.closed_by("ufw", "web", "203.0.113.1", 9000))
+    web = ufw.fleet.place(HOST, "web")
+    ufw.fleet.all_open([web.question("203.0.113.1", 9000)])
+    ufw.fleet.all_closed([web.question("203.0.113.1", 9000, "udp")])
+    # nobody listens there
+    ufw.run(ufw.closed_by("ufw", "web", "10.20.0.1", 99))
+    assert ufw.path("web", "10.20.0.1", 99)["layer"] == "publish"
 
 
 # ---- a user's own rules

@@ -267,7 +267,7 @@ table inet f2b-table {
 @pytest.mark.parametrize(
     ("path", "text", "owner", "command"),
     [
-        ("/run/systemd/netif/links/{}", "ADMIN_STATE=configured", "systemd-networkd", "networkctl up up0"),
+        ("/run/systemd/netif/links/{}", "ADMIN_STATE=configured", "systemd-networkd", "networkctl reconfigure up0"),
         ("/run/NetworkManager/devices/{}", "managed=true", "NetworkManager", "nmcli device connect up0"),
         ("/run/network/ifstate", "up0=up0", "ifupdown", "ifup --force up0"),
         ("/run/nothing", "", "not ours", "ip link set up0 up"),

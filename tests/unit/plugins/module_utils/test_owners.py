@@ -126,7 +126,7 @@ def test_a_route_is_known_by_its_protocol(protocol: int, name: str, again: bool)
 @pytest.mark.parametrize(
     ("path", "text", "name", "up"),
     [
-        ("/run/systemd/netif/links/2", "# x\nADMIN_STATE=configured\n", "systemd-networkd", "networkctl up eth0.5"),
+        ("/run/systemd/netif/links/2", "# x\nADMIN_STATE=configured\n", "systemd-networkd", "networkctl reconfigure eth0.5"),
         ("/run/systemd/netif/links/2", "# x\nADMIN_STATE=unmanaged\n", "", ""),
         ("/run/NetworkManager/devices/2", "[device]\nmanaged=true\n", "NetworkManager", "nmcli device connect eth0.5"),
         ("/run/NetworkManager/devices/2", "[device]\nmanaged=false\n", "", ""),
