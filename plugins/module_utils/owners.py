@@ -323,11 +323,20 @@ class Manager(t.NamedTuple):
     path: str  # with the index of a link
     says: str  # with its name, as a regular expression
     up: str
+    watched: str = ""  # the file that says that it only watches the link
 
 
 MANAGERS = (
-    Manager("systemd-networkd", "/run/systemd/netif/links/{index}", r"^ADMIN_STATE=config", "networkctl reconfigure {name}"),
-    Manager("NetworkManager", "/run/NetworkManager/devices/{index}", r"^managed=true$", "nmcli device connect {name}"),
+    Manager(
+        "systemd-networkd", "/run/systemd/netif/links/{index}", r"^ADMIN_STATE=config", "networkctl reconfigure {name}"
+    ),
+    Manager(
+        "NetworkManager",
+        "/run/NetworkManager/devices/{index}",
+        r"^managed=true$",
+        "nmcli device connect {name}",
+        watched="/run/NetworkManager/system-connections/{name}.nmconnection",
+    ),
     Manager("ifupdown", "/run/network/ifstate", r"^{name}=", "ifup --force {name}"),
 )
 
@@ -337,5 +346,6 @@ def manager(name: str, index: int, read: t.Callable[[str], str | None]) -> Manag
     for one in MANAGERS:
         text = read(one.path.format(index=index)) or ""
         if re.search(one.says.format(name=re.escape(name)), text, re.MULTILINE):
-            return one._replace(up=one.up.format(name=name))
+            watched = one.watched and "external=true" in (read(one.watched.format(name=name)) or "").splitlines()
+            return None if watched else one._replace(up=one.up.format(name=name))
     return None

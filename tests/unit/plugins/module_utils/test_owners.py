@@ -126,7 +126,12 @@ def test_a_route_is_known_by_its_protocol(protocol: int, name: str, again: bool)
 @pytest.mark.parametrize(
     ("path", "text", "name", "up"),
     [
-        ("/run/systemd/netif/links/2", "# x\nADMIN_STATE=configured\n", "systemd-networkd", "networkctl reconfigure eth0.5"),
+        (
+            "/run/systemd/netif/links/2",
+            "# x\nADMIN_STATE=configured\n",
+            "systemd-networkd",
+            "networkctl reconfigure eth0.5",
+        ),
         ("/run/systemd/netif/links/2", "# x\nADMIN_STATE=unmanaged\n", "", ""),
         ("/run/NetworkManager/devices/2", "[device]\nmanaged=true\n", "NetworkManager", "nmcli device connect eth0.5"),
         ("/run/NetworkManager/devices/2", "[device]\nmanaged=false\n", "", ""),
@@ -141,6 +146,17 @@ def test_the_manager_of_a_link_says_so_in_its_files(path: str, text: str, name: 
 
 SYN = Passage("forward", 4, "", "br-blue", "up0", "10.20.0.2", "192.0.2.2", "tcp", 80, True, "x", (), "iptables-nft")
 IN = Passage("forward", 6, "", "up0", "br-blue", "2001:db8::2", "fd00::2", "tcp", 80, False, "filter_FWD_public_deny")
+
+
+def test_a_link_that_somebody_else_has_set_up_is_only_watched_by_network_manager() -> None:
+    """As NetworkManager 1.42 writes it for what it shows as connected (externally)."""
+    files = {
+        "/run/NetworkManager/devices/2": "[device]\nmanaged=true\nnm-owned=false\n",
+        "/run/NetworkManager/system-connections/br-mine.nmconnection": "[.nmmeta]\nvolatile=true\nexternal=true\n",
+    }
+    assert owners.manager("br-mine", 2, files.get) is None
+
+
 # What each is told to do, and which passage it is about; empty if its place does not help.
 OPENS = {
     "Docker: accepts": (
