@@ -34,7 +34,7 @@ class Passage(t.NamedTuple):
     port: int = 0
     from_ours: bool = False  # whether came_by is one of our bridges
     chain: str = ""  # the chain that drops them
-    beside: t.Container[str] = ()  # the chains of its table
+    beside: t.Collection[str] = ()  # the chains of its table
     tool: str = ""  # the program that changes the table, if that is one of iptables
 
 
@@ -109,15 +109,11 @@ def _by_firewalld(passage: Passage) -> str:
     rule %= (family, passage.source, passage.to, port)
     name = "to-%s" % (passage.goes_by or "host")  # at most 18 characters
     egress = "HOST" if passage.hook == "input" else "ANY"
-    options = ["--new-policy=%s" % name]
-    options += [
-        "--policy=%s %s" % (name, words)
-        for words in (
-            "--add-ingress-zone=ANY",  # a link in no zone would not come by the default zone's name
-            "--add-egress-zone=%s" % egress,
-            "--add-rich-rule='%s'" % rule,
-        )
-    ]
+    options = ["--policy=%s --add-rich-rule='%s'" % (name, rule)]
+    if not any("_policy_%s" % name in chain for chain in passage.beside):
+        # a link that is in no zone would not come by the name of the default zone
+        zones = ("ingress-zone=ANY", "egress-zone=%s" % egress)
+        options = ["--new-policy=%s" % name, *("--policy=%s --add-%s" % (name, zone) for zone in zones), *options]
     commands = ["firewall-cmd --permanent %s" % words for words in options] + ["firewall-cmd --reload"]
     return "accept it by a policy of firewalld: %s" % " && ".join(commands)
 

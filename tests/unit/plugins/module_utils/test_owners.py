@@ -197,6 +197,12 @@ OPENS = {
         ' address="2001:db8::2" destination address="fd00::2" port port="80" protocol="tcp" accept\''
         " && firewall-cmd --reload",
     ),
+    "firewalld: has the policy already": (
+        IN._replace(hook="input", goes_by="", beside=["filter_IN_policy_to-host_allow"]),
+        'firewall-cmd --permanent --policy=to-host --add-rich-rule=\'rule family="ipv6" source'
+        ' address="2001:db8::2" destination address="fd00::2" port port="80" protocol="tcp" accept\''
+        " && firewall-cmd --reload",
+    ),
     "firewalld: before the packet is routed": (IN._replace(hook="prerouting"), ""),
     "fail2ban: bans": (IN, "fail2ban-client unban 2001:db8::2"),
     "CrowdSec: bans": (IN, "cscli decisions delete --ip 2001:db8::2"),
