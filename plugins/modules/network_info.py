@@ -545,7 +545,8 @@ reserved_ports:
   type: str
   sample: 50000-50100
 foreign:
-  description: Rules of others on the host that override those of this collection, or may do so, one clause each.
+  description: Rules of others on the host that override those of this collection, or may do so, one clause each. Where
+    it is known whose they are, as with Docker, ufw and firewalld, it names the owner.
   returned: success
   type: list
   elements: str

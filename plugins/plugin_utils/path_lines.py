@@ -42,7 +42,8 @@ def verdict_lines(found: Facts, host: str) -> list[str]:
     if found.get("layer") is None:
         return ["%s: %s" % (verdict, found.get("reason", ""))]
     at = "%s at %s, %s: %s" % (verdict, named(found.get("place", ""), host), found["layer"], found.get("reason", ""))
-    return [at, *(["To fix it: %s" % found["advice"]] if found.get("advice") else [])]
+    more = (("Owner: %s", found.get("owner")), ("To fix it: %s", found.get("advice")))
+    return [at, *(words % told for words, told in more if told)]
 
 
 def named(place: str, host: str) -> str:

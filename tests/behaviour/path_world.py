@@ -22,6 +22,7 @@ class PathWorld(EngineWorld):
     def __init__(self, backend: str = "nftables") -> None:
         super().__init__(backend)
         self._paths = self.checker()
+        self.told: dict[str, Any] = {}  # the last result
 
     def checker(self) -> subprocess.Popen[str]:
         """A process that checks paths."""
@@ -50,6 +51,7 @@ class PathWorld(EngineWorld):
         tell(self._paths, origin=origin, to=to, port=port, **options)
         found: dict[str, Any] = json.loads(self._paths.stdout.readline())
         assert "error" not in found, found
+        self.told = found
         return found
 
 

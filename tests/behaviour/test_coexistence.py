@@ -111,6 +111,18 @@ class Host:
     def foreign(self) -> list[str]:
         return list(self.fleet.module(HOST, "network_info").data["foreign"])
 
+    def path(self, source: str, to: str, port: int, **more: Any) -> dict[str, Any]:
+        asked = {"from": source, "to": to, "port": port, "timeout": 0.5, **more}
+        return dict(self.fleet.module(HOST, "path_check", **asked).data)
+
+    def closed_by(self, owner: str, source: str, to: str, port: int, **more: Any) -> str:
+        """The command by which the path check says that this owner lets a packet pass."""
+        for active in (False, True):
+            found = self.path(source, to, port, active=active, **more)
+            assert (found["layer"], found["owner"]) == ("firewall", owner), found
+            assert f"(a rule of {owner})" in found["reason"], found
+        return str(found["advice"].rpartition(": ")[2])
+
     # -- packets
 
     def questions(self, versions: tuple[int, ...] = BOTH) -> list[Any]:
@@ -263,7 +275,7 @@ def test_a_container_of_docker_is_not_opened_to_our_endpoints(docker: Host) -> N
     web = docker.fleet.place(HOST, "web")
     assert web.run(f"curl -sS --max-time 0.5 http://{address}:81/", check=False) == ""
     assert not docker.converge().changed
-    docker.run("iptables -I DOCKER-USER -i br-blue -j ACCEPT")
+    docker.run(docker.closed_by("Docker", "web", address, 81))
     assert web.run(f"curl -sS --max-time 5 http://{address}:81/index.html") == "theirs\n"
 
 
@@ -285,8 +297,8 @@ def test_a_port_of_docker_is_refused_with_its_holder(docker: Host) -> None:
     refused = docker.converge(check=True, endpoints=[endpoint])
     table = "legacy iptables table nat" if docker.fleet.settings.legacy_tables else "table ip nat"
     wanted = (
-        f"network blue: endpoint web: host port 8088/tcp is in use: chain DOCKER of {table} leads it to {address}:80."
-        " Choose another host port, or free this one."
+        f"network blue: endpoint web: host port 8088/tcp is in use: chain DOCKER of {table} (Docker) leads it to"
+        f" {address}:80. Choose another host port, or free this one."
     )
     assert refused.failed and refused.msg == wanted
 
@@ -355,10 +367,29 @@ def test_a_bridge_that_somebody_has_put_into_a_zone_stays_there(firewalld: Host)
     assert firewalld.run(f"firewall-cmd --get-zone-of-interface={BRIDGE}") == "block\n"
 
 
+@pytest.mark.once
+def test_firewalld_is_told_what_to_do_by_the_path_check(firewalld: Host) -> None:
+    firewalld.run(f"firewall-cmd --zone=block --add-interface={BRIDGE}")
+    firewalld.converge(direct_access=True)
+    asked = firewalld.direct_questions()
+    more = {"source_address": "192.0.2.250"}
+    firewalld.run(firewalld.closed_by("firewalld", "outside", "10.20.0.2", 81, **more))
+    firewalld.fleet.all_open(asked[:1])
+    firewalld.fleet.all_closed(asked[1:])
+    firewalld.run(f"firewall-cmd --zone=block --change-interface={BRIDGE}")
+    firewalld.run(firewalld.closed_by("firewalld", "web", "203.0.113.1", 9000))
+    firewalld.works()
+    firewalld.run(firewalld.closed_by("firewalld", "outside", "192.0.2.11", 99, **more))
+    assert firewalld.path("outside", "192.0.2.11", 99, **more)["layer"] == "publish"
+    firewalld.run("firewall-cmd --permanent --delete-policy=to-host")
+    firewalld.run("firewall-cmd --permanent --delete-policy=to-br-blue && rm -f /etc/firewalld/zones/*")
+
+
 def test_an_endpoint_that_we_open_and_firewalld_does_not_is_named(firewalld: Host) -> None:
     uplink = json.loads(firewalld.run("ip -j route show default"))[0]["dev"]
     done = firewalld.converge(direct_access=True)
-    sentence = "drops what our rules accept; let it accept what passes from %s to %s" % (uplink, BRIDGE)
+    sentence = "drops what our rules accept; let it accept what passes from %s to %s; it belongs to firewalld"
+    sentence %= (uplink, BRIDGE)
     assert sentence in done.warnings and any(line.endswith(sentence) for line in firewalld.foreign)
     firewalld.works()
     firewalld.fleet.all_closed(firewalld.direct_questions())
@@ -394,7 +425,9 @@ def test_ufw_and_our_network_work_side_by_side(ufw: Host) -> None:
     # without our rules there, its policy drops our packets
     ufw.run(f"ufw route delete allow in on {BRIDGE} && ufw route delete allow out on {BRIDGE}")
     ufw.is_dropped()
-    assert len([line for line in ufw.foreign if line.startswith("chain FORWARD of ")]) == 2
+    named = [line for line in ufw.foreign if line.startswith("chain FORWARD of ")]
+    remedy = f"allow it in ufw: ufw route allow in on {BRIDGE} && ufw route allow out on {BRIDGE}"
+    assert len(named) == 2 and all(line.endswith(f"; it belongs to ufw, so {remedy}") for line in named)
     done = ufw.repaired()
     assert f"ufw route allow in on {BRIDGE} comment {MARK}" in done.commands and "ufw:" in done.diff["after"]
     ufw.works()
@@ -402,6 +435,19 @@ def test_ufw_and_our_network_work_side_by_side(ufw: Host) -> None:
     ufw.nothing_of_ours()
     assert ufw.run("cat /etc/ufw/*.rules") == files
     assert ufw.theirs() == before
+
+
+@pytest.mark.once
+def test_ufw_is_told_what_to_do_by_the_path_check(ufw: Host) -> None:
+    ufw.converge()
+    ufw.run(f"ufw route delete allow in on {BRIDGE} && ufw route delete allow out on {BRIDGE}")
+    ufw.run(ufw.closed_by("ufw", "web", "203.0.113.1", 9000))
+    web = ufw.fleet.place(HOST, "web")
+    ufw.fleet.all_open([web.question("203.0.113.1", 9000)])
+    ufw.fleet.all_closed([web.question("203.0.113.1", 9000, "udp")])
+    # nobody listens there
+    ufw.run(ufw.closed_by("ufw", "web", "10.20.0.1", 99))
+    assert ufw.path("web", "10.20.0.1", 99)["layer"] == "publish"
 
 
 # ---- a user's own rules

@@ -322,6 +322,13 @@ def test_an_uplink_comes_late_by_dhcp(host: Beside) -> None:
     host.converge()
     host.answers()
     assert "mtu 1400" in host.run("ip link show br-blue")
+    host.run("ip link set eth0 down")
+    asked = {"from": "web", "to": "203.0.113.1", "active": False}
+    found = host.fleet.module(HOST, "path_check", **asked).data
+    assert (found["layer"], found["owner"]) == ("uplink", "systemd-networkd"), found
+    host.run(found["advice"].rpartition(": ")[2])
+    assert has_uplink(host)
+    host.answers()
     neighbour.run("kill $(cat /run/dhcp.pid)")
 
     host.power_loss()

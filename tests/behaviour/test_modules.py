@@ -1657,6 +1657,7 @@ def test_path_check(host: Host) -> None:
     assert (refused["verdict"], refused["layer"]) == ("refused", "service")
     closed = host.do("path_check", **{"from": "web", "to": "r1"}, port=80, timeout=0.5).data
     assert (closed["verdict"], closed["layer"], closed["place"]) == ("lost", "firewall", "host")
+    assert (refused["owner"], closed["owner"]) == (None, "this collection")
     assert "no endpoint nobody" in host.refuse("path_check", **{"from": "nobody", "to": "db"})
     assert "port: it is required for protocol tcp" in host.refuse("path_check", **ping, protocol="tcp")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -80,6 +81,9 @@ def test_breakage(draws: AllDraws, breakage: Breakage) -> None:
     draws.forget()
     draws.each_family(SEED + BREAKAGES.index(breakage), lambda one, version: one.named(breakage, version))
     assert not draws.wrong, "\n".join(draws.wrong)
+    for one in draws.draws:
+        # A packet arrives in spite of some if the kernel still knows a MAC address or an answer.
+        assert one.world.told["layer"] is None or is_on_the_page(breakage.name, one.world.told["advice"])
 
 
 # Faults that long runs found; the number is the seed of the run.
@@ -110,9 +114,33 @@ def test_draws() -> None:
     assert not found.wrong, "\n".join(found.wrong)
 
 
+def rows_of_the_page() -> list[list[str]]:
+    """What is wrong, the layer, the remedy, and the tests."""
+    page = PAGE.read_text().partition("## How often")[0].partition("\n## ")[0]
+    return [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
+
+
+COMMANDS = ("ip ", "nft ", "bridge ", "sysctl ", "tc ", "iptables-", "ip6tables-")
+
+
+def is_on_the_page(test: str, advice: str) -> bool:
+    """Whether the column of remedies says what the advice does: no other command, and one of its remedies."""
+    (cell,) = {row[2] for row in rows_of_the_page()[1:] if test in row[3].split(", ")}
+    spelled = [
+        "".join(f".*{re.escape(word)}" for word in code.split() if word != "…") for code in re.findall("`(.+?)`", cell)
+    ]
+    known = [text.replace("iptables", "ip6?tables") for text in spelled]
+    command = advice.rpartition(": ")[2]
+    if command.startswith(COMMANDS) and "COMMAND" not in command:
+        return any(re.search(text, command) for text in known)
+    words = {"the role": "un the role", "restart it": "Restart the service", "start the service": "Start the service"}
+    words |= {"let it listen": "Let the service listen", "by hand": ""}
+    told = any(start in cell and text in advice for start, text in words.items())
+    return told or any(re.search(text, advice) for text in known)
+
+
 def test_the_page_lists_what_is_broken_here() -> None:
-    page = PAGE.read_text().partition("## How often")[0]
-    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
+    rows = rows_of_the_page()
     assert len(rows) >= 60
     layers = {name: row[1].split(", ") for row in rows[1:] for name in row[3].split(", ")}
     here = {breakage.name: list(breakage.layers) for breakage in BREAKAGES}
@@ -180,8 +208,8 @@ def active(request: pytest.FixtureRequest) -> bool:
 
 class TestSize:
     @pytest.fixture(params=["endpoint", "host's end", "server's port", "bridge", "uplink"])
-    def small(self, request: pytest.FixtureRequest, shared: PathWorld) -> Iterator[str]:
-        """Lower the MTU of a link, and return the address behind it."""
+    def small(self, request: pytest.FixtureRequest, shared: PathWorld) -> Iterator[tuple[str, str]]:
+        """Lower the MTU of a link, and return its name here and the address behind it."""
         links = {
             "endpoint": (DB, ["-n", "web", "link", "set", "eth0", "mtu"]),
             "host's end": (DB, ["link", "set", "v-blue-web", "mtu"]),
@@ -193,17 +221,19 @@ class TestSize:
         shared.must("ip", *command, "1280")
         for kind in ("icmp", "icmpv6"):
             shared.must("nft", "add", "rule", "inet", "dockerless", "user", kind, "type", "echo-request", "accept")
-        yield to
+        yield request.param, to
         shared.must("nft", "flush", "chain", "inet", "dockerless", "user")
         shared.must("ip", *command, "1500")
         # a path MTU is remembered for ten minutes
         for family in ("-4", "-6"):
             shared.must("ip", "-n", "web", family, "route", "flush", "cache")
 
-    def test_too_large(self, shared: PathWorld, small: str, active: bool, version: int) -> None:
-        question = {"origin": "web", "to": of(version, small), "size": 1400, "active": active, "protocol": "icmp"}
+    def test_too_large(self, shared: PathWorld, small: tuple[str, str], active: bool, version: int) -> None:
+        case, to = small
+        question = {"origin": "web", "to": of(version, to), "size": 1400, "active": active, "protocol": "icmp"}
         found = shared.check(**question, timeout=0.5)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
+        assert is_on_the_page(f"TestSize::test_too_large[{case}]", found["advice"])
         shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
         then = shared.check(**question)
         assert then["layer"] in ([None] if active else [None, "upstream"]), then
@@ -385,6 +415,7 @@ class TestOurOwnRules:
             for active in (True, False):
                 found = serving.check(**asked, active=active, timeout=0.3)
                 assert (found["verdict"], option in found["advice"]) == ("lost", True), found
+                assert is_on_the_page(f"TestOurOwnRules::test_the_option_opens[{case}]", found["advice"]), found
         serving.make(NETWORKS[0], {**NETWORKS[1], **opened})
         for asked in questions:
             assert serving.check(**asked)["verdict"] == "arrives"
@@ -434,6 +465,40 @@ def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
     assert "in a network namespace without a name" in found["reason"] and "Restart the service" in found["advice"], (
         found
     )
+
+
+LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")
+FILL = Path(__file__).with_name("nodes") / "fill_conntrack.py"
+
+
+def test_a_full_table_of_connection_tracking() -> None:
+    """The limit cannot be changed in a network namespace; to fill the table takes a second, as it has some room."""
+    if int(LIMIT.read_text()) > 600_000:
+        pytest.skip("to fill the table of connection tracking of this machine would take too much memory")
+    world = PathWorld()
+    world.make(*NETWORKS)
+    filler = subprocess.Popen(
+        world.inside(str(SETTINGS.python), str(FILL)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert filler.stdout is not None
+    try:
+        with world.server("neighbour", 99) as server:
+            assert int(filler.stdout.readline()) == int(LIMIT.read_text())
+            found, foreseen = (
+                world.check("web", NEIGHBOUR, 99, active=active, timeout=0.5) for active in (True, False)
+            )
+            assert world.ask("web", NEIGHBOUR, 99, server, patience=0.2) is None
+            filler.communicate()
+            assert world.ask("web", NEIGHBOUR, 99, server) is not None
+    finally:
+        filler.communicate()
+        world.close()
+    assert (found["verdict"], found["layer"], found["owner"]) == ("lost", "conntrack", "the kernel"), found
+    assert (foreseen["verdict"], foreseen["layer"]) == ("unknown", "conntrack"), foreseen
+    for one in (found, foreseen):
+        assert one["reason"].endswith("full") and "full" in one["reason"], one
+        assert one["advice"].endswith(f": sysctl -w net.netfilter.nf_conntrack_max={2 * int(LIMIT.read_text())}")
+        assert is_on_the_page("test_a_full_table_of_connection_tracking", one["advice"])
 
 
 # ---- traces of a check

@@ -33,7 +33,9 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
 ]
 
-WEB, APP, SNAT = {4: "10.20.0.2", 6: "fd00:20::2"}, "10.21.0.2", "192.0.2.77"
+WEB, DB = {4: "10.20.0.2", 6: "fd00:20::2"}, {4: "10.20.0.3", 6: "fd00:20::3"}
+APP, SNAT = "10.21.0.2", "192.0.2.77"
+GATEWAY = {4: "10.20.0.1", 6: "fd00:20::1"}
 HOST, NEIGHBOUR = {4: "192.0.2.1", 6: "2001:db8::1"}, {4: "192.0.2.2", 6: "2001:db8::2"}
 NETWORKS: list[dict[str, Any]] = [
     {
@@ -41,7 +43,7 @@ NETWORKS: list[dict[str, Any]] = [
         "subnets": ["10.20.0.0/24", "fd00:20::/64"],
         "endpoints": [
             {"name": "web", "addresses": list(WEB.values()), "publish": ["8080:80"]},
-            {"name": "db", "addresses": ["10.20.0.3"]},
+            {"name": "db", "addresses": list(DB.values())},
         ],
     },
     {
@@ -203,7 +205,14 @@ BROKEN: dict[str, tuple[str | Breakage, str]] = {
     "It stopped when Docker": ("iptables policy", IN),
     "The service answers inside the host": ("not published", IN),
     "The published port answers from outside, but hangs": (
-        Breakage("no hairpin", ("masquerade",), (), ("nft flush chain inet dockerless hairpin",), heals=True),
+        Breakage(
+            "no hairpin",
+            ("masquerade",),
+            (),
+            ("nft flush chain inet dockerless hairpin",),
+            heals=True,
+            iptables=("{iptables} -t nat -F DLN-HAIRPIN", ""),
+        ),
         IN,
     ),
     "Connection refused": (KNOWN["nobody listens"], IN),
@@ -218,14 +227,35 @@ BROKEN: dict[str, tuple[str | Breakage, str]] = {
     "The host itself": ("cable", OUT),
     "tcpdump on the uplink shows the packet with the host's": ("drop outside", OUT),
 }
-FLOWS = {
-    OUT: Flow("out", "web", "web", NEIGHBOUR[4], 443, ("neighbour", 443), WEB[4], NEIGHBOUR[4],
-              src_ns="web", src_link="v-blue-web", src_bridge="br-blue", gateway="10.20.0.1"),
-    IN: Flow("in", "outside", "neighbour", HOST[4], 8080, ("web", 80), NEIGHBOUR[4], WEB[4],
-             dst_ns="web", dst_link="v-blue-web", dst_bridge="br-blue", back=NEIGHBOUR[4]),
-    SAME: Flow("same", "web", "web", "10.20.0.3", 80, ("db", 80), WEB[4], "10.20.0.3", src_ns="web", dst_ns="db",
-               src_link="v-blue-web", dst_link="v-blue-db", src_bridge="br-blue", dst_bridge="br-blue"),
-}  # fmt: skip
+# Those that IPv6 has in ways of its own, and what is broken there if it is not the same. What is broken in the wires is
+# the same in both families, and test_path_check.py has it in both.
+IN_SIX = {
+    "The gateway answers, and everything else": "",
+    "One endpoint is not found": "",
+    "The gateway answers, but nothing": "forwarding of IPv6",
+    "The service answers inside its own": "",
+    "Ping and short requests": "",
+}
+# What is broken in our own rules, or in those of others beside them, which is not the same on every back-end.
+OF_RULES = [
+    "tcpdump on the uplink shows the packet with its private",
+    "It stopped when Docker",
+    "The service answers inside the host",
+    "The published port answers from outside, but hangs",
+]
+
+
+def flow(way: str, version: int) -> Flow:
+    web, db, far, host = WEB[version], DB[version], NEIGHBOUR[version], HOST[version]
+    flows = {
+        OUT: Flow("out", "web", "web", far, 443, ("neighbour", 443), web, far, version=version,
+                  src_ns="web", src_link="v-blue-web", src_bridge="br-blue", gateway=GATEWAY[version]),
+        IN: Flow("in", "outside", "neighbour", host, 8080, ("web", 80), far, web, version=version,
+                 dst_ns="web", dst_link="v-blue-web", dst_bridge="br-blue", back=far),
+        SAME: Flow("same", "web", "web", db, 80, ("db", 80), web, db, version=version, src_ns="web", dst_ns="db",
+                   src_link="v-blue-web", dst_link="v-blue-db", src_bridge="br-blue", dst_bridge="br-blue"),
+    }  # fmt: skip
+    return flows[way]
 
 
 def symptoms() -> list[tuple[str, str, str]]:
@@ -243,31 +273,65 @@ def plain() -> Iterator[PathWorld]:
     found.close()
 
 
-def asked(question: str) -> Question:
+def asked(question: str, version: int) -> Question:
     """The options of a playbook as it hands them to the module, with the addresses of this world."""
-    options = dict(re.findall(r"-e (\w+)=(\S+)", question.replace("203.0.113.1", NEIGHBOUR[4])))
+    options = dict(re.findall(r"-e (\w+)=(\S+)", question))
     params = {"port": None, "protocol": None, "source_address": None, "size": None, "timeout": 0.5}
-    params.update(options, to=options["to"].replace("192.0.2.11", HOST[4]), inject=True, active=True)
+    params.update(options, to=in_this_world(options["to"], version), inject=True, active=True)
     # there is no default route in this world, so no router that the module would take
-    params["source_address"] = NEIGHBOUR[4] if options["from"] == "outside" else None
+    params["source_address"] = NEIGHBOUR[version] if options["from"] == "outside" else None
     params["size"] = int(options["size"]) if "size" in options else None
     return question_of(params, False)
 
 
-@pytest.mark.parametrize(("symptom", "layer", "question"), symptoms())
+def in_this_world(to: str, version: int) -> str:
+    """The guide's destination, with an address of this world and of a family."""
+    places = {"203.0.113.1": NEIGHBOUR, "192.0.2.11": HOST, "10.20.0.1": GATEWAY}
+    if version == 6:
+        places.update(web=WEB, db=DB)  # by their names, the addresses of IPv4 would be taken
+    name, colon, port = to.partition(":")
+    address = places.get(name, {}).get(version, name)
+    return f"[{address}]{colon}{port}" if ":" in address and colon else address + colon + port
+
+
+@pytest.mark.parametrize(
+    ("symptom", "layer", "question"), [row for row in symptoms() if not row[0].startswith(tuple(OF_RULES))]
+)
 def test_a_symptom_is_of_the_layer_that_the_guide_says(
     plain: PathWorld, symptom: str, layer: str, question: str
 ) -> None:
-    ((what, way),) = [found for words, found in BROKEN.items() if symptom.startswith(words)]
+    is_of_the_layer(plain, symptom, layer, question, 4)
+
+
+@pytest.mark.parametrize("words", IN_SIX)
+def test_the_same_in_ipv6(plain: PathWorld, words: str) -> None:
+    is_of_the_layer(plain, *row_of(words), 6)
+
+
+@pytest.mark.parametrize("words", OF_RULES)
+def test_a_symptom_of_rules(world: PathWorld, words: str) -> None:
+    version = 6 if (world.backend, world.variant) == ("iptables", "nft") else 4
+    is_of_the_layer(world, *row_of(words), version)
+
+
+def row_of(words: str) -> tuple[str, str, str]:
+    (row,) = [row for row in symptoms() if row[0].startswith(words)]
+    return row
+
+
+def is_of_the_layer(world: PathWorld, symptom: str, layer: str, question: str, version: int) -> None:
+    ((words, (what, way)),) = [item for item in BROKEN.items() if symptom.startswith(item[0])]
+    if version == 6:
+        what = IN_SIX.get(words) or what
     breakage = KNOWN[what] if isinstance(what, str) else what
-    options = vars(asked(question))
-    with serving(plain, breakage):
+    options = vars(asked(question, version))
+    with serving(world, breakage, version):
         if not breakage.server:
-            before = plain.check(**{**options, "timeout": 3.0})
+            before = world.check(**{**options, "timeout": 3.0})
             assert before["verdict"] == "arrives" or breakage.name == "stub resolver", before
-        with broken(plain, breakage, FLOWS[way], lambda: plain.make(*NETWORKS)):
-            found = plain.check(**options)
-            foreseen = plain.check(**{**options, "active": False})
+        with broken(world, breakage, flow(way, version), lambda: world.make(*NETWORKS)):
+            found = world.check(**options)
+            foreseen = world.check(**{**options, "active": False})
 
     assert layer in breakage.layers
     assert (found["verdict"] != "arrives", found["layer"]) == (True, layer), found
@@ -275,13 +339,14 @@ def test_a_symptom_is_of_the_layer_that_the_guide_says(
 
 
 @contextlib.contextmanager
-def serving(world: PathWorld, breakage: Breakage) -> Iterator[None]:
+def serving(world: PathWorld, breakage: Breakage, version: int) -> Iterator[None]:
     """Somebody who listens wherever a question goes, but for what is broken."""
     with contextlib.ExitStack() as stack:
         for place, port in (("neighbour", 443), ("db", 80)):
             stack.enter_context(world.server(place, port))
         if breakage.server != "absent":
-            address = "127.0.0.1" if breakage.server == "loopback" else ""
+            loopback = "127.0.0.1" if version == 4 else "::1"
+            address = loopback if breakage.server == "loopback" else ""
             stack.enter_context(world.server("web", 80, address=address))
         yield
 

@@ -133,12 +133,14 @@ def test_network_info(host: MemoryHost) -> None:
 
 
 def test_path_check() -> None:
-    node: Any = SimpleNamespace(name="web")
+    node: Any = SimpleNamespace(name="web", is_host=False, nics={"eth0": SimpleNamespace(is_ours=True)})
+    topology: Any = SimpleNamespace(at=lambda place: (node, None))
     packet = Packet(source=ip_address("10.20.0.2"), to=ip_address("203.0.113.1"), dport=443)
     trail = Trail(Oracle())
     trail.note(node, packet, "route", "203.0.113.1", "by eth0")
 
-    found = path_answer(Verdict("lost", "route", "web", "no route", "Run the role again."), trail, Start(node, packet))
+    verdict = Verdict("lost", "route", "web", "no route", "Run the role again.")
+    found = path_answer(verdict, trail, Start(node, packet), topology)
 
     # Without a real packet, the lists of what was seen are empty.
     about = {key: value if found[key] else {**value, "contains": None} for key, value in returned("path_check").items()}

@@ -155,7 +155,11 @@ class FirewallSession:
     def foreign_nat(self, version: int) -> str:
         """The owner of other rules that translate addresses, as a clause; empty if there are none."""
         found = self.foreign.nat_tables(version)
-        return "%s translates addresses" % found[0] if found else ""
+        if not found:
+            return ""
+        from .foreign.rules import table_in_words
+
+        return "%s translates addresses" % table_in_words(found[0])
 
     def obstacles(self, default_link: DefaultLink, links: t.Mapping[str, Link]) -> list[str]:
         """Rules of others that override our present rules, a sentence each."""

@@ -21,6 +21,6 @@ def check(host: Host, run: Run, question: Question) -> dict[str, object]:
 
             return ask(topology, start, question)
         trail = Trail(Oracle())
-        return answer(start.walk(topology, trail), trail, start)
+        return answer(start.walk(topology, trail), trail, start, topology)
     finally:
         topology.close()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import struct
+import typing as t
 
 from ..kernel import decode, netlink
 from ..kernel.requests import RTM_GETROUTE, RTM_GETRULE, all_of, family
@@ -16,25 +17,34 @@ _KINDS = {name: number for number, name in ROUTE_KINDS.items()}
 _TABLE = 15
 
 
-def removal(node: Node, kind: str, packet: Packet) -> str:
-    """The arguments of ``ip`` that delete the route or the rule; empty if neither is found."""
+class DeadEnd(t.NamedTuple):
+    """A route or a rule that discards packets."""
+
+    removal: str  # the arguments of ``ip`` that delete it
+    protocol: int  # tells who set it
+
+
+def dead_end(node: Node, kind: str, packet: Packet) -> DeadEnd | None:
+    """The route or the rule of a kind that a packet meets."""
     return _rule(node, kind, packet) or _route(node, kind, packet)
 
 
-def _rule(node: Node, kind: str, packet: Packet) -> str:
-    messages = node.dump(RTM_GETRULE, all_of(packet.version))
-    for rule in decode.rules(messages, family(packet.version)):
-        if rule.nowhere == kind and rule.covers(packet.source, packet.to):
-            return "rule del pref %d" % rule.priority
-    return ""
+def _rule(node: Node, kind: str, packet: Packet) -> DeadEnd | None:
+    for message in node.dump(RTM_GETRULE, all_of(packet.version)):
+        for rule in decode.rules([message], family(packet.version)):
+            if rule.nowhere == kind and rule.covers(packet.source, packet.to):
+                protocol = netlink.attributes(message, ROUTE_HEADER.size).get(decode.FRA_PROTOCOL, b"\0")
+                return DeadEnd("rule del pref %d" % rule.priority, protocol[0])
+    return None
 
 
-def _route(node: Node, kind: str, packet: Packet) -> str:
+def _route(node: Node, kind: str, packet: Packet) -> DeadEnd | None:
     found = []
     for message in node.dump(RTM_GETROUTE, ROUTE_HEADER.pack(family(packet.version), *[0] * 8)):
         header, values = ROUTE_HEADER.unpack_from(message), netlink.attributes(message, ROUTE_HEADER.size)
         network = network_of(header[1], values, packet.version)
         if header[7] == _KINDS.get(kind) and packet.to in network:
             table = struct.unpack("=I", values[_TABLE])[0] if _TABLE in values else MAIN
-            found.append((network.prefixlen, "route del %s %s%s" % (kind, network, table_words(table))))
-    return max(found)[1] if found else ""
+            words = "route del %s %s%s" % (kind, network, table_words(table))
+            found.append((network.prefixlen, DeadEnd(words, header[5])))
+    return max(found)[1] if found else None

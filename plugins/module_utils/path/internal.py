@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..firewall import reasons
-from . import remedies
+from . import remedies, whose
 from .packet import Packet
 from .rules import DROP, PASS
 from .topology import Nic, Node, Topology
@@ -30,7 +30,7 @@ def internal_networks(topology: Topology, node: Node, packet: Packet) -> list[st
         )
         if outcome.kind == DROP and remedies.is_for(reasons.OUT, outcome):
             found.append("network %s" % (end.network or bridge.name))
-        elif outcome.kind == PASS or remedies.is_ours(outcome.chain):
+        elif outcome.kind == PASS or whose.is_ours(outcome.chain):
             return []
         else:
             return None

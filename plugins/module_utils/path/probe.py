@@ -27,9 +27,10 @@ from .sightings import Sightings, Watch
 from .sums import checksum
 from .taps import Tap
 from .topology import Nic, Node, Topology
-from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Hopeful, Mark, Oracle, Trail, Verdict, at
-from .trail import UNKNOWN as NOT_KNOWN
+from .trail import Hopeful, Mark, Oracle, Trail, Verdict, at
 from .wire import Wire
+from .words import ARRIVES, LOST, REFUSED, UNANSWERED
+from .words import UNKNOWN as NOT_KNOWN
 
 ANSWERED, REFUSING, FAILED, SILENT = "answered", "refusing", "failed", "silent"
 # Long enough for an answer from the other side of the world; a packet that waits for ARP may take three times that.
@@ -78,11 +79,11 @@ def ask(topology: Topology, start: Start, question: Question) -> dict[str, objec
         if sender.probe.by_destination:
             came = sightings.entered(start.node.name)
             if came is None:
-                return _nobody_came(start, question)
+                return _nobody_came(topology, start, question)
             start = replace(start, packet=start.packet.at(source=came.source, sport=came.sport))
         trail = Trail(sightings)
         verdict = _judged(start.walk(topology, trail), sender, sightings, start)
-        found = answer(verdict, trail, start)
+        found = answer(verdict, trail, start, topology)
         found["seen"] = list(seen(Wire(topology, trail), sightings))
         found["conntrack"] = list(_entries(nodes, sightings))
         if not sender.probe.by_destination:
@@ -94,10 +95,10 @@ def _not_sent(topology: Topology, start: Start, why: Verdict) -> dict[str, objec
     """Answer by the static walk, or, if that finds no fault, by what kept the packet from being sent."""
     trail = Trail(Oracle())
     verdict = start.walk(topology, trail)
-    return answer(verdict if verdict.verdict not in (ARRIVES, NOT_KNOWN) else why, trail, start)
+    return answer(verdict if verdict.verdict not in (ARRIVES, NOT_KNOWN) else why, trail, start, topology)
 
 
-def _nobody_came(start: Start, question: Question) -> dict[str, object]:
+def _nobody_came(topology: Topology, start: Start, question: Question) -> dict[str, object]:
     reason = "nobody outside sent a packet to %s within %g seconds" % (start.packet.to, question.timeout)
     verdict = Verdict(
         NOT_KNOWN,
@@ -106,7 +107,7 @@ def _nobody_came(start: Start, question: Question) -> dict[str, object]:
         reason,
         "Send a packet from outside while the check waits, or set a longer timeout.",
     )
-    return answer(verdict, Trail(Hopeful()), start)
+    return answer(verdict, Trail(Hopeful()), start, topology)
 
 
 # ---- watching
@@ -215,7 +216,7 @@ def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start)
     if outcome == REFUSING and walked.verdict in (LOST, UNANSWERED):
         # The fault on this host led the packet to a machine that refuses it.
         reason = "%s (%s)" % (walked.reason, sightings.complaint(start.node) or "the connection is refused")
-        return Verdict(REFUSED, walked.layer, walked.place, reason, walked.advice)
+        return replace(walked, verdict=REFUSED, reason=reason)
     if outcome == REFUSING and walked.verdict != REFUSED:
         reason = sightings.complaint(start.node) or "the connection is refused"
         return Verdict(
@@ -233,13 +234,8 @@ def _judged(walked: Verdict, sender: Sender, sightings: Sightings, start: Start)
             "Look at what filters sockets there (cgroup programs, SO_BINDTODEVICE).",
         )
     if outcome == FAILED and sender.errno and walked.verdict in (LOST, UNANSWERED, NOT_KNOWN):
-        return Verdict(
-            walked.verdict,
-            walked.layer,
-            walked.place,
-            "%s (the sender was told: %s)" % (walked.reason, os.strerror(sender.errno)),
-            walked.advice,
-        )
+        reason = "%s (the sender was told: %s)" % (walked.reason, os.strerror(sender.errno))
+        return replace(walked, reason=reason)
     return walked
 
 

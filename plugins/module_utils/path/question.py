@@ -9,6 +9,7 @@ import ipaddress
 
 from .. import model
 from ..records import dataclass, replace
+from . import whose
 from .packet import Packet
 from .topology import Nic, Node, Topology
 from .trail import Trail, Verdict
@@ -49,12 +50,13 @@ class Start:
         return walk.from_outside(self.nic, self.packet) if self.nic else walk.from_node(self.node, self.packet)
 
 
-def answer(verdict: Verdict, trail: Trail, start: Start) -> dict[str, object]:
+def answer(verdict: Verdict, trail: Trail, start: Start, topology: Topology) -> dict[str, object]:
     """The result of the module: the verdict, and the findings of the walk."""
     return {
         "verdict": verdict.verdict,
         "layer": verdict.layer,
         "place": verdict.place,
+        "owner": whose.of_verdict(verdict, topology),
         "reason": verdict.reason,
         "advice": verdict.advice,
         "packet": "%s > %s/%s" % (_sender(start), start.packet.target, start.packet.protocol),

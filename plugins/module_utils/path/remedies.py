@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import marks, model
-from ..firewall import choice, reasons
+from .. import marks, model, owners
+from ..firewall import reasons
 from ..firewall.iptables import names as iptables_names
 from ..kernel.programs import find
+from . import whose
 from .packet import Packet
 from .rules import Chain, Outcome
 from .topology import Node
@@ -70,23 +71,6 @@ def no_route(node: Node, to: model.Address, internal: t.Sequence[str] | None = N
     return "Give %s a route to %s, with the right router and link: %s" % (node.name, to, ip(node, words, to.version))
 
 
-def is_ours(chain: Chain | None) -> bool:
-    """Whether a chain holds rules of this collection; the chain for the user's own rules does not."""
-    return chain is not None and choice.is_ours(chain.table, chain.name)
-
-
-def holds_our_place(chain: Chain | None) -> bool:
-    """Whether a chain holds the place of rules of ours while somebody else's are loaded."""
-    return chain is not None and (chain.family, chain.table) == (marks.NFT_FAMILY, marks.NFT_HOLD)
-
-
-def whose(chain: Chain | None) -> str:
-    """The owner of a rule, in words."""
-    if holds_our_place(chain):
-        return "what holds the place of this collection's rules of iptables"
-    return "this collection's rules" if is_ours(chain) else "a rule that is not of this collection"
-
-
 def is_for(reason: str, outcome: Outcome) -> bool:
     """Whether a rule of ours drops for this reason."""
     name, text = outcome.chain.name if outcome.chain else "", outcome.rule.text if outcome.rule else ""
@@ -96,17 +80,50 @@ def is_for(reason: str, outcome: Outcome) -> bool:
     return _REASONS_IN_IPTABLES.get(name) == reason or reason in text
 
 
-def open_for(node: Node, outcome: Outcome) -> str:
-    """The command that lets a packet pass which a rule or a policy drops."""
-    packet, chain = outcome.packet, outcome.chain
-    if holds_our_place(chain):
+def open_for(node: Node, outcome: Outcome, hook: str = "") -> str:
+    """The command that lets a packet pass which a rule or a policy drops on a hook."""
+    chain = outcome.chain
+    if whose.holds_our_place(chain):
         return "Run the role again, or bring back what is missing: systemctl reload %s" % marks.BOOT_UNIT
-    if is_ours(chain):
+    if whose.is_ours(chain):
         return _option(outcome)
     if chain is None:
         return "Find the rule that drops the packet: %s" % inside(node, "nft list ruleset")
+    told = _by_its_owner(node, outcome, chain, hook)
+    if told:
+        return told
     if outcome.rule is not None and chain.store == "nft" and outcome.rule.handle:
         return without(node, outcome)
+    return _lasting(node, outcome, _accepting(node, outcome, chain))
+
+
+def _by_its_owner(node: Node, outcome: Outcome, chain: Chain, hook: str) -> str:
+    """The command of the program whose chain drops the packet; empty if it has none for this."""
+    packet, family = outcome.packet, chain.family
+    if not node.is_host or packet.is_arp or family not in ("inet", "ip", "ip6"):
+        return ""
+    nic = node.nics.get(packet.iif)
+    passage = owners.Passage(
+        hook,
+        packet.version,
+        came_by=packet.iif,
+        goes_by=packet.oif,
+        source=str(packet.source),
+        to=str(packet.to),
+        protocol=packet.protocol,
+        port=packet.dport if packet.protocol in ("tcp", "udp") and not packet.answer else 0,
+        from_ours=nic is not None and nic.is_ours,
+        chain=chain.name,
+        beside=whose.beside(node, chain),
+        tool=_tool(chain, packet),
+    )
+    told = owners.remedy(whose.programs(node, outcome), passage)
+    return told[:1].upper() + told[1:]
+
+
+def _accepting(node: Node, outcome: Outcome, chain: Chain) -> str:
+    """The command that makes a chain accept the packet."""
+    packet = outcome.packet
     if chain.store == "nft" and chain.family in ("arp", "bridge", "netdev"):
         # Such a chain would have to accept not only our packet, but also the request for its MAC address.
         return "Set the policy of that chain to accept: %s" % inside(
@@ -123,7 +140,28 @@ def without(node: Node, outcome: Outcome) -> str:
     if chain is None or rule is None or not rule.handle:
         return "Change or delete the rule; find it with: %s" % inside(node, "nft list ruleset")
     where = (chain.family, chain.table, chain.name, rule.handle)
-    return "Change the rule, or delete it: %s" % inside(node, "nft delete rule %s %s %s handle %d" % where)
+    delete = inside(node, "nft delete rule %s %s %s handle %d" % where)
+    return _lasting(node, outcome, "Change the rule, or delete it: %s" % delete)
+
+
+def _lasting(node: Node, outcome: Outcome, advice: str) -> str:
+    """The advice, with the place where a rule has to be changed for good if somebody is known to load it again."""
+    path = whose.file_of(node, outcome)
+    if path and whose.program(node, outcome) is None:
+        return "%s has it, too; change it there as well, or it returns. %s" % (path, advice)
+    known = [one for one in whose.programs(node, outcome) if one.configured]
+    if not known:
+        return advice
+    told = "It belongs to %s, which loads it again; change %s. Until then, %s"
+    return told % (owners.named(known), known[0].configured, advice[:1].lower() + advice[1:])
+
+
+def delete_route(node: Node, what: str, words: str, protocol: int, version: int = 4) -> str:
+    """The advice to delete a route or a rule of routing, and where it may come from again."""
+    again = ""
+    if owners.comes_back(protocol):
+        again = "It was set by %s, which may set it again; change it there. " % owners.of_route(protocol)
+    return "%s%s: %s" % (again, what, ip(node, words, version))
 
 
 def _option(outcome: Outcome) -> str:
@@ -160,10 +198,13 @@ def _nft(chain: Chain, packet: Packet) -> t.Iterator[str]:
     )
 
 
-def _iptables(chain: Chain, packet: Packet) -> t.Iterator[str]:
+def _tool(chain: Chain, packet: Packet) -> str:
     tool = "ip6tables" if packet.version == 6 else "iptables"
-    store = "legacy" if chain.store == "legacy" else "nft"
-    insert = "%s-%s -t %s -I %s " % (tool, store, chain.table, chain.name)
+    return "%s-%s" % (tool, "legacy" if chain.store == "legacy" else "nft")
+
+
+def _iptables(chain: Chain, packet: Packet) -> t.Iterator[str]:
+    insert = "%s -t %s -I %s " % (_tool(chain, packet), chain.table, chain.name)
     if packet.asks:
         yield insert + "-p icmpv6 -j ACCEPT"
         return

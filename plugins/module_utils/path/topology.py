@@ -241,16 +241,21 @@ class Node:
 
     def matching(self, to: model.Address) -> str:
         """The route that matches an address, as ``ip route`` spells it; empty if there is none."""
+        return self.match(to)[0]
+
+    def match(self, to: model.Address) -> tuple[str, int]:
+        """The same, and its protocol, which tells who set it."""
         family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
         header = ROUTE_HEADER.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
         try:
             message = self._ask(RTM_GETROUTE, header + netlink.attribute(1, to.packed))
         except OSError:
-            return ""
+            return "", 0
         values = netlink.attributes(message, ROUTE_HEADER.size)
         network, nic = network_of(message[1], values, to.version), self.nic_at(_integer(values.get(4)))
         link = " dev %s" % nic.name if nic is not None else ""
-        return "%s%s%s" % (network if network.prefixlen else "default", link, table_words(_integer(values.get(15))))
+        where = table_words(_integer(values.get(15)))
+        return "%s%s%s" % (network if network.prefixlen else "default", link, where), message[5]
 
     def neighbour(self, link: str, address: model.Address) -> Neighbour | None:
         """The neighbour entry of an address on a link."""
@@ -310,6 +315,10 @@ class Node:
             return []
 
     # ---- files
+
+    def file(self, path: str) -> str | None:
+        """A file that tells of the host's stack; None for another stack, or if it cannot be read."""
+        return self._host.look_file(path) if self.is_host else None
 
     def sysctl(self, key: str) -> int:
         """The value of a key below /proc/sys/net; 0 if there is no such key."""
@@ -396,6 +405,12 @@ class Topology:
         if place not in self._nodes:
             self._nodes[place] = Node(place, self._host, self._visitor, self.run)
         return self._nodes[place]
+
+    def at(self, place: str) -> tuple[Node | None, Nic | None]:
+        """The stack and the link that a place in a report names."""
+        name, unused, link = place.partition(": ")
+        node = next((node for node in self.known() if node.name == name), None)
+        return node, node.nics.get(link) if node is not None else None
 
     def known(self) -> list[Node]:
         """The stacks that were needed so far."""

@@ -11,8 +11,7 @@ from ..records import dataclass
 from .packet import Packet
 from .rules import Outcome
 from .topology import Nic, Node
-
-ARRIVES, REFUSED, LOST, UNANSWERED, UNKNOWN = "arrives", "refused", "lost", "unanswered", "unknown"
+from .words import Ending, Layer
 
 
 class Mark(t.NamedTuple):
@@ -28,7 +27,7 @@ class Hop(t.NamedTuple):
 
     place: str
     answer: bool
-    layer: str
+    layer: Layer | None
     object: str
     found: str
 
@@ -37,11 +36,12 @@ class Hop(t.NamedTuple):
 class Verdict:
     """The end of the packet's path: the layer, the place, the reason and the remedy."""
 
-    verdict: str
-    layer: str | None = None
+    verdict: Ending
+    layer: Layer | None = None
     place: str = ""
     reason: str = ""
     advice: str = ""
+    owner: str = ""  # of the object, unless that follows from the layer and the place
 
 
 class Stop(Exception):
@@ -104,7 +104,7 @@ class Trail:
             if outcome.rule is not None and getattr(after, what) != getattr(before, what):
                 self.changes[what] = (node, outcome)
 
-    def note(self, node: Node, packet: Packet, layer: str, what: str, found: str) -> None:
+    def note(self, node: Node, packet: Packet, layer: Layer, what: str, found: str) -> None:
         """Record something that lets the packet pass."""
         self.hops.append(Hop(node.name, packet.answer, layer, what, found))
 
@@ -112,14 +112,14 @@ class Trail:
         """Stop at an obstacle, unless a real packet was seen behind it."""
         passed = until is not None and self.oracle.came(until)
         found = verdict.reason + (" (but the packet passed)" if passed else "")
-        self.hops.append(Hop(verdict.place, packet.answer, verdict.layer or "", "", found))
+        self.hops.append(Hop(verdict.place, packet.answer, verdict.layer, "", found))
         if not passed:
             raise Stop(verdict)
 
     def doubt(self, verdict: Verdict, packet: Packet) -> None:
         """Record something that may be an obstacle."""
         self.doubts.append(verdict)
-        self.hops.append(Hop(verdict.place, packet.answer, verdict.layer or "", "", "cannot tell: " + verdict.reason))
+        self.hops.append(Hop(verdict.place, packet.answer, verdict.layer, "", "cannot tell: " + verdict.reason))
 
     def seen(self, mark: Mark, otherwise: Verdict) -> None:
         """Pass a point on the path: a real packet that was not seen there was lost before it."""
@@ -129,6 +129,25 @@ class Trail:
             self.doubts.clear()
         elif came is False:
             raise Stop(self.doubts[0] if self.doubts else otherwise)
+
+
+class Follower:
+    """Follows a packet, and stops at an obstacle."""
+
+    trail: Trail
+
+    def _stop(
+        self,
+        verdict: Ending,
+        layer: Layer,
+        place: str,
+        reason: str,
+        advice: str,
+        packet: Packet,
+        until: Mark | None = None,
+        owner: str = "",
+    ) -> None:
+        self.trail.stop(Verdict(verdict, layer, place, reason, advice, owner), packet, until)
 
 
 def at(node: Node, nic: Nic | None = None) -> str:

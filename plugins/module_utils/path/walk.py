@@ -12,15 +12,17 @@ from __future__ import annotations
 import errno
 import typing as t
 
-from .. import model
-from . import ipsec, remedies
+from .. import model, owners
+from ..records import replace
+from . import ipsec, remedies, whose
 from .internal import internal_networks
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
 from .topology import Nic, Node, Topology, Way
-from .trail import ARRIVES, LOST, REFUSED, UNANSWERED, Mark, Stop, Trail, Verdict, at
-from .trail import UNKNOWN as NOT_KNOWN
+from .trail import Follower, Mark, Stop, Trail, Verdict, at
 from .wire import Wire, firewall, named_outcome, reverse_path
+from .words import ARRIVES, LOST, REFUSED, UNANSWERED, Ending, Layer
+from .words import UNKNOWN as NOT_KNOWN
 
 _HOPS = 12
 _IP_FAMILIES = ("inet", "ip", "ip6")
@@ -30,7 +32,7 @@ def _called(node: Node) -> str:
     return "the host" if node.is_host else "endpoint %s" % node.name
 
 
-class Walk:
+class Walk(Follower):
     """Follows the packet of one question, and its answer."""
 
     def __init__(self, topology: Topology, trail: Trail) -> None:
@@ -70,7 +72,7 @@ class Walk:
             found = stop.verdict
             if found.verdict == ARRIVES and self.trail.doubts and not self.trail.oracle.active:
                 doubt = self.trail.doubts[0]
-                return Verdict(NOT_KNOWN, doubt.layer, doubt.place, "cannot tell: " + doubt.reason, doubt.advice)
+                return replace(doubt, verdict=NOT_KNOWN, reason="cannot tell: " + doubt.reason)
             return found
         raise AssertionError("a walk ends with a verdict")
 
@@ -323,7 +325,8 @@ class Walk:
         if untracked is not None and untracked[0] is node:
             reason = "port %d/%s of %s is not published for packets that bypass connection tracking: %s"
             reason %= (packet.dport, packet.protocol, packet.to, untracked[1].because)
-            self._stop(REFUSED, "publish", at(node), reason, remedies.without(*untracked), packet)
+            owner = whose.of_rule(*untracked)
+            self._stop(REFUSED, "publish", at(node), reason, remedies.without(*untracked), packet, owner=owner)
         self._stop(
             REFUSED,
             "publish",
@@ -368,7 +371,7 @@ class Walk:
         complaint = self.trail.oracle.complaint(node)
         if complaint:
             said = "the packet left by %s as %s, and %s" % (nic.name, packet, complaint)
-            layer = "mtu" if "too big" in complaint else "upstream"
+            layer: Layer = "mtu" if "too big" in complaint else "upstream"
             self._stop(REFUSED, layer, at(node, nic), said, advice, packet)
         if from_elsewhere:
             self.trail.doubt(masquerade, packet)
@@ -399,21 +402,22 @@ class Walk:
         reason %= (nic.name, packet.source)
         advice = "Set masquerade: true for the network and run the role, which also restores deleted rules; or use"
         advice += " the module nat_masquerade."
+        owner = owners.OURS
         for what in ("source", "state"):
             changed = self.trail.changes.get(what)
-            if changed is not None and changed[0] is node and not remedies.is_ours(changed[1].chain):
+            if changed is not None and changed[0] is node and not whose.is_ours(changed[1].chain):
                 words = "sets that source" if what == "source" else "keeps the packet from being translated"
                 reason += "; a rule that is not of this collection %s: %s" % (words, changed[1].because)
-                advice = remedies.without(*changed)
+                advice, owner = remedies.without(*changed), whose.of_rule(*changed)
                 break
-        return Verdict(UNANSWERED, "masquerade", at(node, nic), reason, advice)
+        return Verdict(UNANSWERED, "masquerade", at(node, nic), reason, advice, owner)
 
     def _cannot_see(self, node: Node, nic: Nic, packet: Packet, masquerade: Verdict | None) -> None:
         if masquerade is not None and packet.to.is_global and not packet.source.is_global:
             raise Stop(masquerade)
         found = masquerade or (self.trail.doubts[0] if self.trail.doubts else None)
         if found is not None:
-            raise Stop(Verdict(NOT_KNOWN, found.layer, found.place, "cannot tell: " + found.reason, found.advice))
+            raise Stop(replace(found, verdict=NOT_KNOWN, reason="cannot tell: " + found.reason))
         reason = (
             "nothing on this host stops the packet, which leaves by %s as %s; only a real packet shows what is beyond"
         )
@@ -428,6 +432,8 @@ class Walk:
         oracle = self.trail.oracle
         first, last = (Mark(node.name, "%s %s" % (hook, end), packet.answer) for end in ("first", "last"))
         self.trail.seen(first, self._never_came(node, hook, packet))
+        if hook in ("prerouting", "output"):
+            self._must_have_an_entry(node, packet)
         outcome = node.filter.on_hook(hook, packet, node, undo=self._undo(node, hook, packet))
         passed = oracle.came(last)
         if passed is False:
@@ -445,10 +451,10 @@ class Walk:
 
     def _obey(self, node: Node, hook: str, outcome: Outcome, packet: Packet, last: Mark) -> None:
         if outcome.kind in (DROP, REJECT):
-            self.trail.stop(Verdict(*firewall(node, outcome)), packet, last)
+            self.trail.stop(firewall(node, hook, outcome), packet, last)
         elif outcome.kind == UNKNOWN:
-            self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
-            self.trail.seen(last, Verdict(*firewall(node, outcome)))
+            self.trail.doubt(firewall(node, hook, outcome), packet)
+            self.trail.seen(last, firewall(node, hook, outcome))
         else:
             changed = "" if str(outcome.packet) == str(packet) else ", as %s from here on" % outcome.packet
             self.trail.note(node, packet, "firewall", hook, "passes%s" % changed)
@@ -472,19 +478,29 @@ class Walk:
         return None
 
     def _tracked_away(self, node: Node, hook: str, packet: Packet) -> None:
-        full = node.sysctl("netfilter/nf_conntrack_count") >= max(node.sysctl("netfilter/nf_conntrack_max"), 1)
+        advice = self._more_room(node)
         reason = "the packet was lost on the hook %s of %s, and no rule that nft or iptables shows dropped it: " % (
             hook,
             node.name,
         )
-        reason += "the connection-tracking table is full" if full else "connection tracking may have dropped it"
-        advice = "Look at the counters of connection tracking: %s" % remedies.inside(node, "conntrack -S")
-        if full:
-            more = 2 * node.sysctl("netfilter/nf_conntrack_max")
-            advice = "Raise the limit, which is one for the whole machine: %s" % remedies.sysctl(
-                self.topology.host, "netfilter/nf_conntrack_max", more
-            )
+        reason += "the connection-tracking table is full" if advice else "connection tracking may have dropped it"
+        advice = advice or "Look at the counters of connection tracking: %s" % remedies.inside(node, "conntrack -S")
         self._stop(LOST, "conntrack", at(node), reason, advice, packet)
+
+    def _more_room(self, node: Node) -> str:
+        """The advice for a full table of connection tracking; empty if it has room."""
+        limit = node.sysctl("netfilter/nf_conntrack_max")
+        if node.sysctl("netfilter/nf_conntrack_count") < max(limit, 1):
+            return ""
+        command = remedies.sysctl(self.topology.host, "netfilter/nf_conntrack_max", 2 * limit)
+        return "Raise the limit, which is one for the whole machine: %s" % command
+
+    def _must_have_an_entry(self, node: Node, packet: Packet) -> None:
+        """Doubt whether a new connection finds room, for which the kernel may drop an old one."""
+        advice = self._more_room(node) if packet.state == "new" and not self.trail.oracle.active else ""
+        if advice:
+            reason = "the connection-tracking table of %s is full" % node.name
+            self.trail.doubt(Verdict(LOST, "conntrack", at(node), reason, advice), packet)
 
     def _never_came(self, node: Node, hook: str, packet: Packet) -> Verdict:
         """Why a packet did not get to a hook, if no check found a fault."""
@@ -493,7 +509,7 @@ class Walk:
             return Verdict(
                 UNANSWERED, "service", at(node), reason % node.name, "Look at the service and its backlog: ss -ltn"
             )
-        layer = {"forward": "route", "input": "route"}.get(hook, "link")
+        layer: Layer = "route" if hook in ("forward", "input") else "link"
         reason = "the packet did not get to the hook %s of %s, and no check explains why"
         advice = (
             "Look at IPsec policies (ip xfrm policy), at traffic control (tc filter show dev LINK), and at XDP programs"
@@ -515,7 +531,7 @@ class Walk:
             self._must_forward(node, nic, packet)
         found = reverse_path(node, nic, packet) if nic is not None else None
         if found is not None:
-            self.trail.stop(Verdict(*found), packet)
+            self.trail.stop(found, packet)
         reason = "%s cannot route %s (%s)" % (node.name, packet, errno.errorcode.get(way.error, way.error))
         advice = "Look at the routes and rules (ip rule): %s" % remedies.ip(
             node, "route show table all", packet.version
@@ -523,16 +539,17 @@ class Walk:
         self._stop(LOST, "route", at(node), reason, advice, packet)
 
     def _dead_route(self, node: Node, packet: Packet, kind: str) -> None:
-        from .dead_ends import removal
+        from .dead_ends import dead_end
 
-        words = removal(node, kind, packet)
-        what = "routing rule" if words.startswith("rule ") else "route"
+        found = dead_end(node, kind, packet)
+        what = "routing rule" if found is not None and found.removal.startswith("rule ") else "route"
         reason = "a %s of type %s stops packets to %s" % (what, kind, packet.to)
-        advice = "Delete it: %s" % remedies.ip(node, words, packet.version)
-        if not words:
-            advice = "Find it, here or with ip rule: %s" % remedies.ip(node, "route show table all type %s" % kind)
-        verdict = LOST if kind == "blackhole" or node is self._start[0] else REFUSED
-        self._stop(verdict, "route", at(node), reason, advice, packet)
+        advice = "Find it, here or with ip rule: %s" % remedies.ip(node, "route show table all type %s" % kind)
+        if found is not None:
+            advice = remedies.delete_route(node, "Delete it", found.removal, found.protocol, packet.version)
+        verdict: Ending = LOST if kind == "blackhole" or node is self._start[0] else REFUSED
+        owner = owners.of_route(found.protocol) if found is not None else owners.STRANGER
+        self._stop(verdict, "route", at(node), reason, advice, packet, owner=owner)
 
     def _no_route(self, node: Node, packet: Packet) -> None:
         """Explain that there is no route, often because a link is down or has no address."""
@@ -558,8 +575,3 @@ class Walk:
         reason = "%s has no IPv%d address" % (node.name, packet.version)
         reason += " but a link-local one" if any(one.is_link_local for one in own) else ""
         self._stop(LOST, "address", at(node), reason, remedies.AGAIN % "restores the addresses of endpoints", packet)
-
-    def _stop(
-        self, verdict: str, layer: str, place: str, reason: str, advice: str, packet: Packet, until: Mark | None = None
-    ) -> None:
-        self.trail.stop(Verdict(verdict, layer, place, reason, advice), packet, until)

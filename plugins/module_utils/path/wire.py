@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import model
-from . import remedies
+from .. import model, owners
+from ..records import replace
+from . import remedies, whose
 from .packet import Packet
 from .rules import DROP, REJECT, UNKNOWN, Outcome
 from .topology import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Nic, Node, Topology
-from .trail import LOST, Mark, Trail, Verdict, at
-from .trail import UNKNOWN as NOT_KNOWN
+from .trail import Follower, Mark, Trail, Verdict, at
+from .words import LOST, REFUSED, Ending, Layer
+from .words import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
 
 
-class Wire:
+class Wire(Follower):
     """Carries frames from stack to stack; every obstacle ends the trail."""
 
     def __init__(self, topology: Topology, trail: Trail) -> None:
@@ -163,6 +165,7 @@ class Wire:
                 "Delete the entry: bridge fdb del %s dev %s master" % (mac, fixed.name),
                 packet,
                 Mark(node.name, "out " + port.name, packet.answer),
+                owner=owners.STRANGER,
             )
 
     # ---- what may be wrong
@@ -179,6 +182,9 @@ class Wire:
                 remedies.AGAIN % "brings the interface up, and restores the addresses and routes that were lost with it"
             )
         if self.layer_of(node, nic) == "uplink":
+            found = whose.manager(node, nic)
+            if found is not None:
+                return "%s manages it, and restores its addresses and routes: %s" % (found.name, found.up)
             what = "Bring it up with what manages it (networkctl, nmcli, ifup), which restores its addresses and routes"
             return "%s, or by hand: %s" % (what, command)
         return "Bring it up: %s" % command
@@ -224,7 +230,7 @@ class Wire:
             )
         self.trail.note(node, packet, self.layer_of(node, nic), nic.name, "up, with carrier")
 
-    def layer_of(self, node: Node, nic: Nic) -> str:
+    def layer_of(self, node: Node, nic: Nic) -> Layer:
         """The layer of a link in a verdict: the host's way out is the uplink."""
         return "uplink" if node.is_host and not self.is_followed(nic) else "link"
 
@@ -301,6 +307,7 @@ class Wire:
                     "traffic control filters at %s of %s may stop the packet" % (nic.name, node.name),
                     "Look at them (tc filter show dev %s %s), and delete the one that does, or all of them: %s"
                     % (*filters, remedies.inside(node, "tc filter del dev %s %s" % filters)),
+                    owners.STRANGER,
                 ),
                 packet,
             )
@@ -311,22 +318,22 @@ class Wire:
         packet = packet if packet.iif or family == "" else packet.at(iif=device)
         outcome = node.filter.on_hook(hook, packet, node, family, device)
         if packet.asks:
-            return self._asked(node, outcome, packet)
+            return self._asked(node, hook, outcome, packet)
         named = self.trail.oracle.dropped(node, packet.answer, seen_by)
         if named is not None and not self.trail.oracle.came(after):
-            self._stop(*firewall(node, named_outcome(node, named, packet)), packet, after)
+            self.trail.stop(firewall(node, hook, named_outcome(node, named, packet)), packet, after)
         if outcome.kind in (DROP, REJECT):
-            self._stop(*firewall(node, outcome), packet, after)
+            self.trail.stop(firewall(node, hook, outcome), packet, after)
         elif outcome.kind == UNKNOWN:
-            self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
+            self.trail.doubt(firewall(node, hook, outcome), packet)
         return outcome
 
-    def _asked(self, node: Node, outcome: Outcome, packet: Packet) -> Outcome:
+    def _asked(self, node: Node, hook: str, outcome: Outcome, packet: Packet) -> Outcome:
         if outcome.kind in (DROP, REJECT):
-            verdict, unused, place, reason, advice = firewall(node, outcome)
-            self._stop(verdict, "firewall", place, reason + " (so the MAC address stays unknown)", advice, packet)
+            found = firewall(node, hook, outcome)
+            self.trail.stop(replace(found, reason=found.reason + " (so the MAC address stays unknown)"), packet)
         elif outcome.kind == UNKNOWN:
-            self.trail.doubt(Verdict(*firewall(node, outcome)), packet)
+            self.trail.doubt(firewall(node, hook, outcome), packet)
         return outcome
 
     # ---- neighbours
@@ -350,7 +357,7 @@ class Wire:
         self._unanswered = self._without_answer(node, nic, address, "neighbour", "Look at %s." % at(*owner))
         return owner[1].mac, True
 
-    def _without_answer(self, node: Node, nic: Nic, address: model.Address, layer: str, advice: str) -> Verdict:
+    def _without_answer(self, node: Node, nic: Nic, address: model.Address, layer: Layer, advice: str) -> Verdict:
         """The verdict on a real packet that was not sent on, as it waits for a MAC address."""
         reason = "%s asked on %s for the MAC address of %s, and " % (node.name, nic.name, address)
         if self.trail.oracle.gave_up:
@@ -423,16 +430,17 @@ class Wire:
             # A link loses its IPv6 addresses when it goes down.
             for other, far in self._segment(node, nic) if address.version == 6 else ():
                 self.must_be_up(other, far, packet)
-            layer = "route" if gateway else "address"
+            layer: Layer = "route" if gateway else "address"
+            owner = owners.of_route(node.match(packet.to)[1]) if gateway else ""
             reason = "nothing on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
             advice = self._advice_gateway(node, nic, packet.to) if gateway else ""
             changed = self.trail.changes.get("to")
-            if changed is not None and not remedies.is_ours(changed[1].chain):
+            if changed is not None and not whose.is_ours(changed[1].chain):
                 reason += ", to which a rule sends the packet: %s" % changed[1].because
-                advice = remedies.without(*changed)
+                advice, owner = remedies.without(*changed), whose.of_rule(*changed)
             advice = advice or remedies.AGAIN % "restores the addresses of endpoints; or correct the address"
-            self._stop(LOST, layer, at(node, nic), reason, advice, packet)
+            self._stop(LOST, layer, at(node, nic), reason, advice, packet, owner=owner)
             return
         behind = "Check the cable, the VLAN and the router behind %s." % nic.name
         self._unanswered = self._without_answer(node, nic, address, "uplink", behind)
@@ -499,17 +507,10 @@ class Wire:
         if question.is_arp and node.route(question, nic.name).error:
             found = reverse_path(node, nic, question)
             if found is not None:
-                self._stop(*found, question)
-
-    def _stop(
-        self, verdict: str, layer: str, place: str, reason: str, advice: str, packet: Packet, until: Mark | None = None
-    ) -> None:
-        if packet.is_arp:
-            reason += ", so ARP is not answered" if layer == "reverse_path" else ""
-        self.trail.stop(Verdict(verdict, layer, place, reason, advice), packet, until)
+                self.trail.stop(replace(found, reason=found.reason + ", so ARP is not answered"), question)
 
 
-def reverse_path(node: Node, nic: Nic, packet: Packet) -> tuple[str, str, str, str, str] | None:
+def reverse_path(node: Node, nic: Nic, packet: Packet) -> Verdict | None:
     """Why the kernel rejects the source of a packet on this link; None if it accepts it."""
     strict = max(node.sysctl("ipv4/conf/all/rp_filter"), node.sysctl("ipv4/conf/%s/rp_filter" % nic.name))
     if packet.version != 4:
@@ -520,7 +521,7 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> tuple[str, str, str, s
             node.name,
             nic.name,
         )
-        return LOST, "reverse_path", at(node, nic), reason, "Give the sender an address of its own."
+        return Verdict(LOST, "reverse_path", at(node, nic), reason, "Give the sender an address of its own.")
     if not strict:
         return None
     back = node.route(packet, "", packet.source, checked=False)
@@ -532,14 +533,16 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> tuple[str, str, str, s
     near = any(packet.source in one.network for one in nic.addresses if one.version == 4)
     if not back.error and (near or back.link == "lo"):
         # With a loose rp_filter the packet would pass, but the answer would still leave by the wrong link.
-        advice = "Delete that route: %s" % remedies.ip(node, "route del %s" % node.matching(packet.source))
-        return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
+        words, protocol = node.match(packet.source)
+        advice = remedies.delete_route(node, "Delete that route", "route del " + words, protocol)
+        reason = _unbelieved(node, nic, packet, where)
+        return Verdict(LOST, "reverse_path", at(node, nic), reason, advice, owners.of_route(protocol))
     if back.error:
         advice = remedies.no_route(node, packet.source)
-        return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
+        return Verdict(LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice)
     loose = remedies.sysctl(node, "ipv4/conf/%s/rp_filter" % nic.name, 2)
     advice = "Correct the route, or let rp_filter accept a route back by any link: %s" % loose
-    return LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice
+    return Verdict(LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice)
 
 
 def _unbelieved(node: Node, nic: Nic, packet: Packet, where: str) -> str:
@@ -557,10 +560,11 @@ def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) 
     return Outcome(DROP, packet)
 
 
-def firewall(node: Node, outcome: Outcome) -> tuple[str, str, str, str, str]:
+def firewall(node: Node, hook: str, outcome: Outcome) -> Verdict:
     """The verdict on a drop: which rule, whose it is, and how to let the packet pass."""
-    verdict = "refused" if outcome.kind == REJECT else LOST
+    verdict: Ending = REFUSED if outcome.kind == REJECT else LOST
     verb = {REJECT: "refuses", DROP: "drops"}.get(outcome.kind, "may drop")
     what = outcome.because or "the packet filter"
-    reason = "%s %s %s (%s)" % (what, verb, outcome.packet, remedies.whose(outcome.chain))
-    return verdict, "firewall", at(node), reason, remedies.open_for(node, outcome)
+    reason = "%s %s %s (%s)" % (what, verb, outcome.packet, whose.in_words(node, outcome))
+    advice = remedies.open_for(node, outcome, hook)
+    return Verdict(verdict, "firewall", at(node), reason, advice, whose.of_rule(node, outcome))

@@ -22,9 +22,10 @@ class Captures:
         self._ranges: list[_Found] = []
         for table in _translating(foreign, version):
             for chain in table.chains.values():
+                place = rules.place_of(table, chain)
                 for rule in chain.rules:
                     for capture in (*rule.captures, *_of_maps(foreign, table, rule)):
-                        self._add(("chain %s of %s" % (chain.name, table), rule, capture))
+                        self._add((place, rule, capture))
 
     def _add(self, item: _Found) -> None:
         ports = item[2].ports

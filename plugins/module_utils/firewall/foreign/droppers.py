@@ -18,7 +18,7 @@ from ... import model
 from ...records import dataclass, replace
 from ..save_text import text_of
 from .reader import HOOKS, Foreign
-from .rules import OUT, PUBLISHED, Asks, Chain, Links, Rule, Table, reached
+from .rules import OUT, PUBLISHED, Asks, Chain, Links, Rule, Table, place_of, reached
 
 _DESTINATION_NAT = -100
 _MOST = 8
@@ -101,7 +101,7 @@ def _sentence(dropper: Dropper) -> str:
         text = text_of(rule.words)
     else:
         place, text = "handle %d" % rule.handle, _spelled(rule)
-    return '"%s" in chain %s of %s, %s, drops %s' % (text, chain.name, table, place, traffic.what)
+    return '"%s" in %s, %s, drops %s' % (text, place_of(table, chain), place, traffic.what)
 
 
 # ---- our packets on a hook

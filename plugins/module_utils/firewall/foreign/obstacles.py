@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ... import model
+from ... import model, owners
 from ...records import dataclass
 from ..backend import Backend, BaseChain
 from . import rules
@@ -15,6 +15,9 @@ from .reader import USER_CHAINS, Foreign
 
 if t.TYPE_CHECKING:
     from .droppers import Dropper
+
+
+_What = tuple[str, str, tuple[owners.Owner, ...]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Obstacle:
     title: str
     how: str
     packet: rules.Packet
+    owners: tuple[owners.Owner, ...] = ()
 
 
 def obstacles(
@@ -41,27 +45,36 @@ def obstacles(
     """
     single = _droppers(foreign, state, uplinks, local)
     named = {(_base(item.table, item.base), item.traffic.bridge, item.traffic.way) for item in single}
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    direct: dict[tuple[str, str], dict[str, None]] = {}
+    found: dict[_What, dict[str, None]] = {}
+    direct: dict[_What, dict[str, None]] = {}
     for obstacle in _obstacles(foreign, _packets(state, uplinks), state.versions):
-        packet, what = obstacle.packet, (obstacle.title, obstacle.how)
+        packet, what = obstacle.packet, (obstacle.title, obstacle.how, obstacle.owners)
         if (obstacle.base, packet.way) in passed or (obstacle.base, packet.bridge, packet.way) in named:
             continue
         if packet.link:
             direct.setdefault(what, {})["from %s to %s" % (packet.link, packet.bridge)] = None
         else:
             found.setdefault(what, {})[packet.bridge or "our bridges"] = None
-    advice = [(what, "enters or leaves %s" % ", ".join(names)) for what, names in found.items()]
-    advice += [(what, "passes %s" % ", ".join(ways)) for what, ways in direct.items() if what not in found]
     sentences = [
-        "%s (%s) drops what our rules accept; let it accept what %s" % (*what, passes) for what, passes in advice
+        _sentence(what, "enters or leaves %s" % ", ".join(names), "BRIDGE" if len(names) > 1 else min(names))
+        for what, names in found.items()
     ]
+    sentences += [_sentence(what, "passes %s" % ", ".join(ways)) for what, ways in direct.items() if what not in found]
     if single:
         from .droppers import sentences as about
 
         sentences += about(single)
     mixed = (_two_stores(foreign, version, backend, state) for version in model.VERSIONS)
     return sentences + [sentence for sentence in mixed if sentence]
+
+
+def _sentence(what: _What, passes: str, bridge: str = "") -> str:
+    title, how, whose = what
+    sentence = "%s (%s) drops what our rules accept; let it accept what %s" % (title, how, passes)
+    if not whose:
+        return sentence
+    remedy = owners.remedy(whose, owners.Passage("forward", 4, bridge)) if bridge else ""
+    return "%s; it belongs to %s%s" % (sentence, owners.named(whose), ", so %s" % remedy if remedy else "")
 
 
 def _droppers(
@@ -113,7 +126,8 @@ def _obstacles(foreign: Foreign, packets: t.Sequence[rules.Packet], versions: t.
         for packet in packets:
             how = rules.dropped_by(table, chain, packet, USER_CHAINS)
             if how:
-                yield Obstacle(base, "chain %s of %s" % (chain.name, table), how, packet)
+                whose = tuple(rules.owners_of_drop(table, chain, packet, USER_CHAINS))
+                yield Obstacle(base, "chain %s of %s" % (chain.name, table), how, packet, whose)
 
 
 def _two_stores(foreign: Foreign, version: int, backend: Backend, state: model.FirewallState) -> str:

@@ -13,7 +13,7 @@ import ipaddress
 import typing as t
 from dataclasses import field
 
-from ... import marks, model
+from ... import marks, model, owners
 from ...records import dataclass
 
 Json = t.Any  # what ``nft -j`` prints
@@ -152,14 +152,41 @@ def dropped_by(table: Table, base: Chain, packet: Packet, skip: t.Container[str]
     found = _walk(table, base, packet, True, skip)
     if found is None:
         return "policy drop" if base.policy == "drop" else ""
-    verdict, place = found
-    if verdict == "accept":
+    rule, place = found
+    if rule.verdict == "accept":
         return ""
-    return "rule %s" % verdict if place == base.name else "%s in chain %s" % (verdict, place)
+    return "rule %s" % rule.verdict if place == base.name else "%s in chain %s" % (rule.verdict, place)
 
 
-def _walk(table: Table, chain: Chain, packet: Packet, sure: bool, skip: t.Container[str]) -> tuple[str, str] | None:
-    """The verdict and its chain; None if there is none.
+def owners_of_drop(table: Table, base: Chain, packet: Packet, skip: t.Container[str] = ()) -> list[owners.Owner]:
+    """The programs that may have made the rule or the policy that drops the packet; empty if no name says so."""
+    rule, place = _walk(table, base, packet, True, skip) or (None, base.name)
+    return owners_of(table, table.chains[place], rule is None or rule.asks_nothing)
+
+
+def owners_of(table: Table, chain: Chain, at_end: bool = False) -> list[owners.Owner]:
+    """The programs that a chain may belong to; ``at_end``: or its policy, or a rule that drops everything."""
+    found = owners.of_chain(table.family, table.name, chain.name, table.chains)
+    if found is None and at_end and chain.hook:
+        return owners.of_end(rule.target for rule in chain.rules)
+    return [found] if found is not None else []
+
+
+def table_in_words(table: Table) -> str:
+    """A table with the owners of its chains."""
+    found = [one for chain in table.chains.values() for one in owners_of(table, chain)]
+    names = ", ".join(dict.fromkeys(one.name for one in found))
+    return "%s%s" % (table, " (%s)" % names if names else "")
+
+
+def place_of(table: Table, chain: Chain) -> str:
+    """A chain in words, with its owner."""
+    name = owners.named(owners_of(table, chain))
+    return "chain %s of %s%s" % (chain.name, table, " (%s)" % name if name else "")
+
+
+def _walk(table: Table, chain: Chain, packet: Packet, sure: bool, skip: t.Container[str]) -> tuple[Rule, str] | None:
+    """The rule that decides, and its chain; None if there is none.
 
     A rule that may accept our packet counts as if it did, and one that may drop it as if it did not.
     """
@@ -169,7 +196,7 @@ def _walk(table: Table, chain: Chain, packet: Packet, sure: bool, skip: t.Contai
         if not likely:
             continue
         if rule.verdict == "accept":
-            return ("accept", chain.name)
+            return (rule, chain.name)
         if rule.verdict in ("jump", "goto") and rule.target in table.chains and rule.target not in skip:
             found = _walk(table, table.chains[rule.target], packet, certain, skip)
             if found is not None:
@@ -177,7 +204,7 @@ def _walk(table: Table, chain: Chain, packet: Packet, sure: bool, skip: t.Contai
         if not certain:
             continue
         if rule.verdict in ("drop", "reject"):
-            return (rule.verdict, chain.name)
+            return (rule, chain.name)
         if rule.verdict in ("return", "goto"):
             return None
     return None

@@ -38,6 +38,13 @@ def test_what_ended_the_way_comes_with_what_mends_it() -> None:
     assert path(found, "h1")[1:] == ["LOST at h1: br-blue, link: it is down", "To fix it: ip link set up"]
 
 
+def test_the_owner_of_what_ended_it_is_named() -> None:
+    found = result(
+        verdict="lost", layer="firewall", place="host", owner="Docker", reason="it drops", advice="accept it"
+    )
+    assert path(found, "h1")[1:] == ["LOST at h1, firewall: it drops", "Owner: Docker", "To fix it: accept it"]
+
+
 def test_an_entry_of_connection_tracking_shows_both_directions() -> None:
     entry = {"place": "host", "original": "A > B", "reply": "B > C", "state": "answered"}
     assert path(result(conntrack=[entry]))[1] == "  conntrack of host: A > B, answered as B > C (answered)"

@@ -497,9 +497,13 @@ def test_what_is_open_on_purpose_and_closed_by_others(policy: dict[str, Any], wa
     sentence = (
         "chain filter_FORWARD of table inet firewalld (reject in chain filter_FWD_public) drops what our rules accept;"
     )
-    assert told(there, state, passed=passed) == ([f"{sentence} let it accept what passes {ways}"] if ways else [])
+    belongs = "it belongs to firewalld"
+    passes = [f"{sentence} let it accept what passes {ways}; {belongs}"] if ways else []
+    assert told(there, state, passed=passed) == passes
     # where the whole bridge is closed there is no more to say of it
-    assert told(there, state) == [f"{sentence} let it accept what enters or leaves br-blue"]
+    zone = "--zone=trusted --change-interface=br-blue"
+    remedy = f"put the bridge into firewalld's zone trusted: firewall-cmd --permanent {zone} && firewall-cmd {zone}"
+    assert told(there, state) == [f"{sentence} let it accept what enters or leaves br-blue; {belongs}, so {remedy}"]
 
     # a zone that accepts what comes by the uplink
     open_there = Machine(zone_rules(eth0="trusted", tun0="trusted", tun1="trusted")).foreign
@@ -541,6 +545,15 @@ COMMIT
 """
 
 
+def test_whose_table_translates() -> None:
+    translates = {"xt": {"type": "target", "name": "MASQUERADE"}}
+    place: dict[str, Any] = {"table": "nat"}
+    nft = [chain("POSTROUTING", "accept", kind="nat", **place), rule("POSTROUTING", translates, **place)]
+    for more, whose in (([], ""), ([chain("DOCKER", **place)], " (Docker)")):
+        session = FirewallSession(Machine([*nft, *more]).netfilter)
+        assert session.foreign_nat(4) == f"table ip nat{whose} translates addresses"
+
+
 def test_who_has_a_port() -> None:
     target = {"xt": {"type": "target", "name": "DNAT"}}
     nft = [chain("PREROUTING", "accept", table="nat", kind="nat"), rule("PREROUTING", target, table="nat")]
@@ -551,7 +564,7 @@ def test_who_has_a_port() -> None:
     def holder(addresses: set[bytes] | None = None, **options: Any) -> str:
         return session.port_holder(replace(PORT, **options), lambda: local if addresses is None else addresses)
 
-    assert holder() == "chain DOCKER of table ip nat leads it to 172.17.0.2:80"
+    assert holder() == "chain DOCKER of table ip nat (Docker) leads it to 172.17.0.2:80"
     assert holder(protocol="udp") == "" and holder(in_interfaces=("docker0",)) == ""
     assert holder(container_ip=ip_address("fd00::1")) == "" and holder(host_ports=PortRange(8081, 8081)) == ""
     there = PortRange(9005, 9005)

@@ -88,5 +88,6 @@ def test_who_has_no_source_is_told_by_name() -> None:
     nobody = Packet(source=ip_address("0.0.0.0"), to=ip_address("192.0.2.1"), dport=80)
     start: Any = Start(Node("web"), nobody)  # type: ignore[arg-type]
 
-    assert answer(Verdict("lost"), Trail(Oracle()), start)["packet"] == "web > 192.0.2.1:80/tcp"
+    topology: Any = None
+    assert answer(Verdict("lost"), Trail(Oracle()), start, topology)["packet"] == "web > 192.0.2.1:80/tcp"
     assert str(nobody) == "no source > 192.0.2.1:80"

@@ -14,16 +14,23 @@ import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.firewall import reasons
 from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Place
-from ansible_collections.dockerless.network.plugins.module_utils.path import remedies
+from ansible_collections.dockerless.network.plugins.module_utils.path import remedies, whose
 from ansible_collections.dockerless.network.plugins.module_utils.path.packet import Packet
-from ansible_collections.dockerless.network.plugins.module_utils.path.rules import DROP, Chain, Outcome, Rule
+from ansible_collections.dockerless.network.plugins.module_utils.path.rules import DROP, Chain, Filter, Outcome, Rule
 
 SYN = Packet(ipaddress.ip_address("10.20.0.2"), ipaddress.ip_address("192.0.2.2"), dport=80)
 SYN6 = Packet(ipaddress.ip_address("fd00::2"), ipaddress.ip_address("2001:db8::2"), dport=80)
 
 
 def node(place: Place) -> t.Any:
-    return SimpleNamespace(place=place, is_host=place == HOST, name=place.netns or "host", nics={})
+    return SimpleNamespace(
+        place=place,
+        is_host=place == HOST,
+        name=place.netns or "host",
+        nics={},
+        filter=Filter(),
+        file=lambda path: None,
+    )
 
 
 ON_THE_HOST, IN_WEB, IN_A_PROCESS = node(HOST), node(Place(netns="web")), node(Place(pid=77))
@@ -146,7 +153,7 @@ def test_iptables_tells_the_reason_by_the_chain() -> None:
 def test_what_holds_the_place_of_our_rules_is_lifted_by_what_brings_them_back() -> None:
     chain = Chain("nft", "inet", "dockerless_hold", "ports", "prerouting", -150)
     assert advice(chain, rule=Rule("drop", (), 5)).endswith(": systemctl reload dockerless-network.service")
-    assert "holds the place of this collection's rules" in remedies.whose(chain)
+    assert "holds the place of this collection's rules" in whose.in_words(ON_THE_HOST, Outcome(DROP, SYN, chain))
 
 
 def test_rules_of_the_users_are_not_ours() -> None:
