@@ -69,7 +69,7 @@ def _services(world: World, report: HostReport) -> t.Iterator[ServiceReport]:
         return
     world.claims.units.update(item.unit for item in report.services)
     for item in report.services:
-        unit = world.unit(item.unit)
+        unit = world.units.planned(item.unit)
         inside = not unit.pid or world.is_same(model.Place(pid=unit.pid), model.Place(netns=item.netns))
         yield replace(item, active=unit.active, stale=not inside)
 
@@ -93,7 +93,7 @@ def _with_servers(report: HostReport, world: World) -> HostReport:
     """The report with the DNS servers of endpoints, and with troubles for those that do not answer."""
     from .kinds.name_views import with_sockets
 
-    runs = world.systemd() and world.unit(marks.NAMES_UNIT).active == "active"
+    runs = world.systemd() and world.units.planned(marks.NAMES_UNIT).active == "active"
     sockets = with_sockets(world.file(marks.NAMES_SERVED)) if runs else {}
     wanted = {view.netns for view in report.views}
 

@@ -118,7 +118,7 @@ class BootKind(engine.StepKind[Boot]):
 
     def plan(self, item: Boot, state: str, world: World) -> list[operations.Operation]:
         decided = self._decide(item, world)
-        enabled = world.is_enabled(marks.BOOT_UNIT)
+        enabled = world.units.is_enabled(marks.BOOT_UNIT)
         _warn_of_waiting(decided, world)
         steps: list[operations.Operation] = []
         if decided.held and (not decided.on or _has_rules(decided.new, world)):
@@ -127,7 +127,7 @@ class BootKind(engine.StepKind[Boot]):
             world.afterwards.append(operations.RunTool(_AGAIN))
         if not decided.on and world.file(UNIT_PATH) is not None:
             steps.append(operations.RunTool(("systemctl", "stop", marks.BOOT_UNIT), _START))
-            world.put_unit(marks.BOOT_UNIT, runs=False, enabled=False)
+            world.units.put(marks.BOOT_UNIT, runs=False, enabled=False)
             if enabled:
                 steps.append(operations.RunTool(_DISABLE, _ENABLE))
         before, after = decided.files.get(WATCH_PATHS[0], ("", ""))
@@ -137,10 +137,10 @@ class BootKind(engine.StepKind[Boot]):
                     ("systemctl", "stop", marks.FIREWALLD_WATCH), ("systemctl", "start", marks.FIREWALLD_WATCH)
                 )
             )
-            world.put_unit(marks.FIREWALLD_WATCH, runs=False)
+            world.units.put(marks.FIREWALLD_WATCH, runs=False)
         elif before is None:
             world.afterwards.append(UnitVerb("start", (marks.FIREWALLD_WATCH,), alone=True))
-            world.put_unit(marks.FIREWALLD_WATCH, runs=True)
+            world.units.put(marks.FIREWALLD_WATCH, runs=True)
         was, now = decided.program
         if was != now:
             from ..boot_operations import WriteProgram
@@ -162,7 +162,7 @@ class BootKind(engine.StepKind[Boot]):
         if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
             world.afterwards.append(operations.RunTool(_START, ("systemctl", "stop", marks.BOOT_UNIT)))
             world.afterwards.append(operations.RunTool(_ENABLE, _DISABLE))
-            world.put_unit(marks.BOOT_UNIT, enabled=True, runs=True)
+            world.units.put(marks.BOOT_UNIT, enabled=True, runs=True)
         return steps
 
     # ---- what is decided
@@ -317,7 +317,7 @@ def _is_changed(name: str, world: World) -> bool:
     """Whether a unit has a drop-in of others, which may change its commands."""
     folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
     ours = {marks.BOOT_DROP_IN, marks.DROP_IN}
-    return any(set(world.inside(folder)) - ours - set(map(unfinished, ours)) for folder in folders)
+    return any(set(world.folder(folder)) - ours - set(map(unfinished, ours)) for folder in folders)
 
 
 def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:

@@ -17,7 +17,7 @@ def is_left(world: World) -> bool:
     if world.file(HOLD_PATH) is None or not world.firewall.foreign.holds_our_place():
         return False
     lifters = (*CALLERS, marks.AFTER_FIREWALLD) if world.systemd() else ()
-    return not any(world.found_unit(name).active in _AT_WORK for name in lifters)
+    return not any(world.units.found(name).active in _AT_WORK for name in lifters)
 
 
 def lifting(world: World) -> operations.Operation:

@@ -36,7 +36,7 @@ def unmanaged(names: t.Sequence[str], world: World) -> dict[str, str]:
     if names and (world.file(_NETWORKD) is not None or marks.is_marked(world.file(marks.UNMANAGED) or "")):
         text = "[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n" % " ".join(names)
         found[marks.UNMANAGED] = marks.file_mark("keeps systemd-networkd from the links of this host's networks") + text
-    if names and (world.inside(_NETWORK_MANAGER) or marks.is_marked(world.file(marks.UNMANAGED_BY_NM) or "")):
+    if names and (world.folder(_NETWORK_MANAGER) or marks.is_marked(world.file(marks.UNMANAGED_BY_NM) or "")):
         text = "[keyfile]\nunmanaged-devices+=%s\n" % ";".join("interface-name:=%s" % name for name in names)
         found[marks.UNMANAGED_BY_NM] = (
             marks.file_mark("keeps NetworkManager from the links of this host's networks") + text

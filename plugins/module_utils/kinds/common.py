@@ -202,7 +202,7 @@ def foreseen(
     There may be a thousand ends already. So an end is looked at only if the host's own default would have spoilt it.
     """
     versions = sorted({address.version for address in addresses})
-    if is_there and not any(world.begins_with(key % "default") == bad for key, (bad, unused) in _DEAF.items()):
+    if is_there and not any(world.sysctl_before(key % "default") == bad for key, (bad, unused) in _DEAF.items()):
         return []
     families = {"ipv%d" % version for version in versions}
     found = [(key % link, *_DEAF[key]) for key in _DEAF if key.split("/")[1] in families]

@@ -15,7 +15,7 @@ from ..world import World
 def in_removed(name: str, left: t.Sequence[model.Process], world: World) -> str:
     """The warning about processes in a namespace that is removed."""
     units, others = _sorted(left, world)
-    bound = [unit for unit in units if world.unit(unit).netns]
+    bound = [unit for unit in units if world.units.planned(unit).netns]
     free = [unit for unit in units if unit not in bound]
     remedies = []
     if free:
@@ -59,7 +59,7 @@ def _sorted(left: t.Sequence[model.Process], world: World) -> tuple[list[str], l
     A shell, and what is started in it, is in a unit as well, such as a session's; a restart of that would not help."""
     pids = {process.pid for process in left}
     names = dict.fromkeys(process.unit for process in left if process.unit.endswith(".service"))
-    units = [name for name in names if world.systemd() and world.unit(name).pid in pids]
+    units = [name for name in names if world.systemd() and world.units.planned(name).pid in pids]
     return units, [process.pid for process in left if process.unit not in units]
 
 

@@ -35,16 +35,16 @@ def _whose(version: int, ports: t.Sequence[model.PublishedPort], closed: t.Colle
     for port in ports:
         if port.container_ip.version == version and not (port.host_ip is not None and port.host_ip.is_loopback):
             return _title(port)
-    peopled = {link.master for link in world.links().values() if link.master}
+    with_ports = {link.master for link in world.links().values() if link.master}
     for link in world.links().values():
-        if _leads_out(link, peopled) and link.name not in closed and _speaks(link, version):
+        if _leads_out(link, with_ports) and link.name not in closed and _speaks(link, version):
             return "%s %s" % (link.kind, link.name)
     return ""
 
 
-def _leads_out(link: state.Link, peopled: t.Collection[str]) -> bool:
+def _leads_out(link: state.Link, with_ports: t.Collection[str]) -> bool:
     """Whether a link is a bridge with ports, or a veth pair without a bridge."""
-    return is_ours(link) and not link.master and (link.kind == "veth" or link.name in peopled)
+    return is_ours(link) and not link.master and (link.kind == "veth" or link.name in with_ports)
 
 
 def _speaks(link: state.Link, version: int) -> bool:

@@ -449,6 +449,8 @@ def _announce(item: model.Veth, addresses: t.Sequence[model.Interface], world: W
     if addresses and item.bridge is not None and world.had_bridge(item.bridge):
         from .. import link_operations
 
-        peopled = back or item.bridge in world.peopled_bridges()
-        announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, peopled)
+        has_neighbours = back or item.bridge in world.bridges_with_ports()
+        announcement = Announcement(
+            item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, has_neighbours
+        )
         world.afterwards.append(link_operations.Announce((announcement,)))
