@@ -300,8 +300,7 @@ def _doubt(requests: t.Sequence[AnyRequest], world: World) -> None:
             for reason in _doubts_of(request, world):
                 found.setdefault(reason, []).append(request.kind.title(request.item))
     for reason, titles in found.items():
-        text = model.enumerate_few(titles)
-        world.warn("%s%s: %s." % (text[:1].upper(), text[1:], reason))
+        world.warn("%s: %s." % (model.capitalized(model.enumerate_few(titles)), reason))
 
 
 def _doubts_of(request: Request[Item], world: World) -> t.Iterable[str]:

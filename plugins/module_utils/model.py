@@ -511,6 +511,11 @@ def bracketed(address: Address) -> str:
     return "[%s]" % address if address.version == 6 else str(address)
 
 
+def capitalized(text: str) -> str:
+    """A text as the beginning of a sentence; unlike str.capitalize(), this leaves the letters of names as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def enumerate_few(names: t.Sequence[str], most: int = 5) -> str:
     """Names for a sentence; beyond ``most`` names, the number of the others."""
     return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")

@@ -50,11 +50,7 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
         )
 
     def check(self, items: t.Sequence[model.BridgePolicy]) -> None:
-        bridges: set[str] = set()
-        for item in items:
-            if item.bridge in bridges:
-                raise model.InvalidRequest("Bridge %s is requested twice." % item.bridge)
-            bridges.add(item.bridge)
+        common.refuse_repeated("Bridge %s" % item.bridge for item in items)
         found = first_overlap((subnet, item.bridge) for item in items for subnet in item.subnets)
         if found is not None:
             raise _overlap(found[1], found[0])

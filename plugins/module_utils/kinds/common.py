@@ -212,6 +212,15 @@ def foreseen(
     return [(key, good) for key, bad, good in found if world.sysctl_of_link(place, key) == bad]
 
 
+def refuse_repeated(titles: t.Iterable[str]) -> None:
+    """Raise InvalidRequest if two requested objects have the same title, which begins a sentence."""
+    seen: set[str] = set()
+    for title in titles:
+        if title in seen:
+            raise model.InvalidRequest("%s is requested twice." % title)
+        seen.add(title)
+
+
 def belongs(label: str) -> dict[str, str | None]:
     """The options network and project of an object; the default project is left out."""
     project = marks.project_of(label)

@@ -43,11 +43,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         )
 
     def check(self, items: t.Sequence[model.Namespace]) -> None:
-        names: set[str] = set()
-        for item in items:
-            if item.name in names:
-                raise model.InvalidRequest("Namespace %s is requested twice." % item.name)
-            names.add(item.name)
+        common.refuse_repeated("Namespace %s" % item.name for item in items)
 
     def title(self, item: model.Namespace) -> str:
         return "namespace %s" % item.name

@@ -61,12 +61,9 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
         )
 
     def check(self, items: t.Sequence[model.Veth]) -> None:
-        names: set[str] = set()
+        common.refuse_repeated(map(self.title, items))
         checks = ends.EndChecks()
         for item in items:
-            if item.name in names:
-                raise model.InvalidRequest("veth %s is requested twice." % item.name)
-            names.add(item.name)
             checks.add(item.peer, _called(item), item.bridge or item.name)
 
     def title(self, item: model.Veth) -> str:
