@@ -100,10 +100,9 @@ class Host:
         """
         known: dict[model.Place, int | None] = self._cache.get("nsids", dict)
         if place not in known:
-            self.stack(
-                model.HOST
-            ).links()  # the kernel gives a namespace its number when it lists a link that leads there
-            known[place] = self._sockets.with_file(place, self.stack(model.HOST).number_of)
+            near = self.stack(model.HOST)
+            near.links()  # the kernel gives a namespace its number when it lists a link that leads there
+            known[place] = self._sockets.with_file(place, near.number_of)
         return known[place]
 
     def survey(self, places: t.Iterable[model.Place]) -> None:
