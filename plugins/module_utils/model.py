@@ -86,7 +86,7 @@ class Route:
 
 @dataclass(frozen=True)
 class SourceRule:
-    """Packets from an address are routed by this table."""
+    """A rule of routing: packets from an address use this table."""
 
     source: Address
     table: int
@@ -99,7 +99,7 @@ TABLES = {LOCAL_TABLE: "local", MAIN_TABLE: "main", DEFAULT_TABLE: "default"}
 
 @dataclass(frozen=True)
 class DefaultRule:
-    """Any packet is routed by this table, as the kernel has it in a new namespace."""
+    """A rule of routing that the kernel makes in each new namespace: all packets use this table."""
 
     version: int
     priority: int
@@ -162,8 +162,8 @@ class EndpointService:
 class Place:
     """A network namespace, by its name or by the pid of a process in it.
 
-    Equal ones are the same object, which Python compares and hashes at a tenth of the price: a run with many endpoints
-    looks for places some 100 times for each.
+    Equal places are the same object, which Python compares and hashes ten times faster: a run with many endpoints looks
+    up places some 100 times for each endpoint.
     """
 
     netns: str | None
