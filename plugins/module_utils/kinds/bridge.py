@@ -266,7 +266,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
 
 
 def _ends_here(item: model.Bridge, world: World) -> bool:
-    """Whether the host has IPv6 turned off on all other interfaces, so that nothing leads further."""
+    """Whether the host has IPv6 turned off on all other interfaces, so that no packet gets beyond the host."""
     if world.sysctl(model.HOST, "net/ipv6/conf/all/disable_ipv6") != "1":
         return False
     policy = world.firewall.policies.get(item.name)

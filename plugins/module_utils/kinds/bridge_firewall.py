@@ -75,7 +75,7 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
 
     @staticmethod
     def _without_idle(item: model.BridgePolicy, world: World) -> model.BridgePolicy:
-        """The policy without flows that have no effect: what is open already cannot be opened."""
+        """The policy without flows that have no effect, because what they open is open anyway. Warns of these."""
         for flow in item.host_flows if item.subnets else ():
             if flow.source.prefixlen and not any(model.overlap(flow.source, subnet) for subnet in item.subnets):
                 raise model.InvalidRequest(

@@ -153,7 +153,7 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
         elif late and unit.is_enabled:
             verb = "start"
         if verb:
-            # to take back the start of an instance that is there would stop its other services
+            # an instance that is there is not started again: to undo that would stop its other services
             reached = world.units.planned(anchor).runs
             world.afterwards += [] if reached else [UnitVerb("start", (anchor,), alone=True)]
             world.units.put(anchor, runs=True)
@@ -174,12 +174,12 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
         elif gone or set(wanted) - there:
             world.warn("Unit %s sees the names of its endpoint only after a restart." % item.unit)
 
-    # ---- out of it
+    # ---- out of an endpoint
 
     def _leave(self, item: model.EndpointService, world: World) -> list[operations.Operation]:
-        """The unit leaves before the namespace goes: a service must not live on in one that is not there any more.
+        """The unit leaves before its namespace is removed, so that it never runs in a namespace without a name.
 
-        Its drop-in goes last. Should this run be killed before that, the next one finds by it what is still to be done.
+        Its drop-in is removed last. If the run is killed before that, the next one sees by it what is still to be done.
         """
         path = marks.drop_in(item.unit)
         text = world.file(path)
@@ -282,7 +282,7 @@ def _release(netns: str, world: World) -> list[operations.Operation]:
     stops = netns not in left.values() and world.units.planned(anchor).runs
     if stops:
         world.units.put(anchor, runs=False)
-    # with the last one also those of endpoints that units left in runs that were killed
+    # with the last unit, also the targets that killed runs have left behind
     names = [*([anchor] if stops else []), *([] if left else [_ANY])]
     return [UnitVerb("stop", tuple(names), alone=True)] if names else []
 
@@ -329,7 +329,7 @@ def _refuse_namespaces_of_others(item: model.EndpointService, unit: Unit, world:
     there = world.units.services().get(unit.name)
     known = {files.path(item.netns), files.path(there[0] if there else item.netns)}
     says = _who_says("NetworkNamespacePath=", unit, world) if unit.netns and unit.netns not in known else ""
-    if says:  # otherwise a run was killed before systemd had read that it is not so any more
+    if says:  # otherwise a run was killed before systemd had read that we removed the setting
         raise model.Conflict(
             "Unit %s runs in the namespace %s by %s; remove that setting first." % (item.unit, unit.netns, says)
         )
@@ -345,7 +345,7 @@ def _refuse_namespaces_of_others(item: model.EndpointService, unit: Unit, world:
 
 
 def _who_says(setting: str, unit: Unit, world: World) -> str:
-    """The last of the files of a unit that has a setting, for it counts; empty when none of others has it."""
+    """The last file of a unit with this setting, as that one counts; empty if only our own file has it, or none."""
     ours = marks.drop_in(unit.name)
     found = [path for path in unit.files if path != ours and setting in (world.file(path) or "")]
     return found[-1] if found else ""

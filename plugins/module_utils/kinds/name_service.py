@@ -120,7 +120,7 @@ class Service:
         }
 
     def _program(self, name: str, path: str) -> str:
-        """As this collection has it; where that cannot be read, the one that is installed does as well."""
+        """The text of a program. Where our own files cannot be read, the text of the installed program will do."""
         try:
             return program_text(name)
         except model.Conflict:
@@ -137,7 +137,7 @@ class Service:
         return [] if before == text else [operations.WriteFile(path, text, before, own_folder=path != UNIT)]
 
     def _runs(self) -> bool:
-        """Whether it runs. It starts anew by itself, as when a namespace loses its name."""
+        """Whether the service runs. It restarts by itself, for example when a namespace loses its name."""
         return self._world.units.started(marks.NAMES_UNIT).active == "active"
 
     # -- what it needs of the host
@@ -198,12 +198,12 @@ class Service:
 
 
 def _verb(verb: str) -> UnitVerb:
-    """The step with a verb of systemctl. Nothing waits for it: the unit is ordered after the one that may run us."""
+    """The step with a verb of systemctl. It must not wait: the service is ordered after the unit that may run us."""
     return UnitVerb(verb, (marks.NAMES_UNIT,), alone=True)
 
 
 def removal_steps(world: World) -> list[operations.Operation]:
-    """Take it away; it lets go of the namespaces before they go. A run that was killed is known by the last file."""
+    """Remove the service before its namespaces. If the run is killed, the last file tells the next one of that."""
     steps: list[operations.Operation] = []
     paths = [UNIT, OPENER, SERVER, marks.NAMES_SERVED, marks.NAMES_FILE]
     if not world.systemd():

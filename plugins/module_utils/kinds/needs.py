@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The objects that depend on the host's forwarding: those of this collection, and those of others."""
+"""Finds out which objects depend on the host's forwarding, of this collection and of others."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class _Pair:
 
 
 class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
-    """A veth pair whose peer is born in its namespace."""
+    """A veth pair whose peer is created in its namespace."""
 
     name = "veth"
     ARGUMENTS: t.ClassVar[arguments.Arguments] = {
@@ -439,7 +439,7 @@ def _plug(item: model.Veth, bridge: str, world: World) -> None:
 
 
 def _await(item: model.Veth, addresses: t.Sequence[model.Interface], world: World) -> None:
-    """Plan to wait until both ends answer over IPv6; a bridge may have got its carrier by this port."""
+    """Plan to wait until both ends answer over IPv6, and the bridge, which may have got its carrier from this port."""
     bridge = world.links().get(item.bridge or "")
     awaited = [Awaited(item.peer.place, item.peer.name), Awaited(model.HOST, item.name, asks=item.bridge is None)]
     if bridge is not None and is_ours(bridge):  # a bridge of others may detect duplicate addresses, for seconds
@@ -459,7 +459,7 @@ def _announce_change(item: model.Veth, host: Link, peer: Link, had_no_rules: boo
 
 
 def _announce(item: model.Veth, addresses: t.Sequence[model.Interface], world: World, back: bool = False) -> None:
-    """Plan to announce addresses, since neighbours may remember another station, or none for an end that is ``back``.
+    """Plan to announce addresses, as neighbours may remember another station, or for an end that is ``back``, none.
 
     On a bridge that had no port before, only the host itself may have asked for an address, in vain.
     """
