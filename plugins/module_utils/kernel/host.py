@@ -125,7 +125,7 @@ class Host:
         self._sockets.put(place, netns.create(self._visitor, name, alias))
 
     def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
-        """Give the namespace of a process a name, and note that we did unless it is its own.
+        """Give the namespace of a process a name, and unless that is the name it had, note that we did.
 
         If this run has read that namespace, it is still there, even if the process has ended.
         """
@@ -246,7 +246,7 @@ class Host:
         return self._listening().holder(port, leaving)
 
     def port_holder_in(self, place: model.Place, port: model.PublishedPort) -> str:
-        """The same in a namespace."""
+        """The process that listens in a namespace on a port to be published, as a clause; empty if none does."""
         from .processes import Listeners
 
         return self._sockets.inside(place, lambda: Listeners().holder(port))
@@ -320,7 +320,7 @@ class Host:
                 self._sockets.inside(place, functools.partial(settle.wait_for_addresses, names, left))
 
     def _answer(self, announcements: t.Sequence[state.Announcement]) -> None:
-        """Answer for neighbours that the host has asked for in vain, so that it need not wait a second to ask again."""
+        """Answer for neighbours that the host has asked for in vain, or it would wait a second before it asks again."""
         near = self.stack(model.HOST)
         asked = set(near.unanswered())
         for item in announcements if asked else ():
@@ -334,7 +334,7 @@ class Host:
         return (self.read_file("/etc/machine-id") or "").strip() or os.uname().nodename
 
     def _forget(self, place: model.Place) -> None:
-        """Forget a place, which may soon be another namespace, and all stacks, as ends of veth pairs may have gone."""
+        """Forget a place, which may soon be another namespace, and all that was read, as veth pairs may be gone."""
         self._sockets.close(place)
         self._changes.count += 1
 

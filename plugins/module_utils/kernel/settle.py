@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waits for what the kernel still has to do for IPv6 once a request is answered.
+"""Waits for what the kernel still has to do for IPv6 after it has answered a request.
 
 An address is there at once, but its route in the table local, without which no packet to it arrives, is left to a work
 queue (addrconf_dad_work). A link gets its link-local address, and the route by which it hears its neighbours, when the
 kernel has noticed its carrier (linkwatch_event), for which it takes up to a second. On a busy machine all of this takes
-longer than a client needs to ask.
+longer than a client needs to send its first packet.
 """
 
 from __future__ import annotations

@@ -279,7 +279,7 @@ class Stack:
             return decode.unanswered(self.socket().dump(requests.RTM_GETNEIGH, requests.ALL_NEIGHBOURS), names)
 
     def tell_neighbour(self, link: str, address: model.Address, mac_address: str) -> None:
-        """Say where a neighbour is that is asked for in vain; what waits for it is sent."""
+        """Tell the kernel the MAC address of a neighbour that it asks for in vain, so that waiting packets are sent."""
         with self._reported("set the neighbour %s on link %s" % (address, link)):
             body = requests.neighbour(address, self._index(link), mac_address)
             self._request(requests.RTM_NEWNEIGH, body, netlink.NLM_F_REPLACE)

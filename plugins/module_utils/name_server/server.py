@@ -5,10 +5,10 @@
 
     name_server.py VIEWS SERVED
 
-VIEWS is the file that says what is answered whom, and SERVED the list of endpoints with sockets.
+VIEWS is the file that says which names each endpoint may know, and SERVED the list of endpoints with sockets.
 
 The server has no privileges. systemd keeps its sockets, one for UDP and one for TCP in the network namespace of each
-endpoint. The socket of a query shows who asks, and so what may be answered. Answers of other servers are not cached.
+endpoint. The socket of a query shows who asks, and so which names are known. Answers of other servers are not cached.
 """
 
 from __future__ import annotations

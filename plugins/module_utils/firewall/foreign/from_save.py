@@ -82,7 +82,7 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> rules.Rule:
 
 
 def _understood(option: Option, asks: rules.Fields) -> bool:
-    """Read a condition; whether that could be done."""
+    """Read a condition; returns whether we understand it."""
     words = option.value.split(",")
     no = "no_" if option.inverted else ""
     if option.name in _STATES:
