@@ -127,7 +127,7 @@ class DeleteLinks(operations.Operation):
     """Delete links; both ends of a veth pair go at once. A link that is gone already is skipped."""
 
     names: tuple[str, ...]
-    again: tuple[operations.Operation, ...] = ()  # the steps that make them anew
+    again: tuple[operations.Operation, ...] = ()  # the steps that make them again
     place: model.Place = model.HOST
 
     def joined(self, after: operations.Operation) -> DeleteLinks | None:

@@ -459,7 +459,7 @@ class FirewallState:
 
     @property
     def exits(self) -> list[str]:
-        """The bridges with a way out; one without a name when addresses are translated and there is no policy."""
+        """The bridges with a way out; an empty name if addresses are translated and there is no policy."""
         if not self.policies:
             return [""] if self.masquerades or self.ports else []
         return sorted(policy.bridge for policy in self.policies if not policy.internal)

@@ -75,7 +75,7 @@ class World:
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
         self._programs: dict[str, bytes | None] = {}
-        self._born = 0
+        self._last_index = 0
         self._lost: dict[str, list[model.Place]] | None = None
         self._indexes: dict[int, str] | None = None
         self._ports: dict[str, int] | None = None
@@ -302,8 +302,8 @@ class World:
 
     def _number(self) -> int:
         """An index for a link that is still to be made: unique, and different from those of the kernel."""
-        self._born -= 1
-        return self._born
+        self._last_index -= 1
+        return self._last_index
 
     def drop_link(self, name: str) -> None:
         """Note that a step of this run deletes a link of the host, with a veth both ends; ports of a bridge stay."""

@@ -320,7 +320,7 @@ class Host:
                 self._sockets.inside(place, functools.partial(settle.wait_for_addresses, names, left))
 
     def _answer(self, announcements: t.Sequence[state.Announcement]) -> None:
-        """Answer for neighbours that the host has asked for in vain, or it would wait a second before it asks again."""
+        """Answer for neighbours that did not answer the host, as it would wait for a second before it asks again."""
         near = self.stack(model.HOST)
         asked = set(near.unanswered())
         for item in announcements if asked else ():

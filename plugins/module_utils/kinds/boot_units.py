@@ -38,7 +38,7 @@ _LOADERS = ("nftables.service", "iptables.service", "ip6tables.service", "netfil
 _FIREWALLS = (*_LOADERS, "ufw.service", FIREWALLD)
 _CALL = "systemctl --no-block reload %s" % marks.BOOT_UNIT
 # firewalld answers no requests while it starts or reloads. If others write by iptables meanwhile, its iptables-nft
-# begins anew and fails, which leaves firewalld in its panic mode. Without firewalld, this call fails at once.
+# starts again and fails, which leaves firewalld in its panic mode. Without firewalld, this call fails at once.
 _PING = shlex.join(["busctl", "--auto-start=no", *FIREWALLD_PING])
 _WAIT = '/bin/sh -c "! systemctl is-active --quiet %s || %s"' % (FIREWALLD, _PING)
 # While firewalld stops or starts, it does not answer yet, but is about to empty the tables.

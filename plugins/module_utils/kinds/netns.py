@@ -216,7 +216,7 @@ def _refuse_blocked(item: model.Namespace, world: World) -> None:
 
 
 def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -> None:
-    """Warn that a namespace is made anew, and of the processes that stay in the old one."""
+    """Warn that a namespace is made again, and name the processes that stay in the old one."""
     # a container in which this collection runs may have namespaces of the same names
     old = [place for place in lost if world.is_native(place)]
     veths = [world.links().get(veth) for veth in world.claims.leading.get(name, ())]

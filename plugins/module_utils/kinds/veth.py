@@ -179,7 +179,7 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
                 "Interface %s is there already, and is %s that this collection did not make; choose another name."
                 % (item.name, described(there))
             )
-        # A pair that gets IPv6 is made anew. It starts out down, so no packet comes in before its sysctls are set.
+        # A pair that gets IPv6 is made again. It is down at first, so no packet comes in before its sysctls are set.
         if pair.host is not None and pair.peer is not None and not common.gets_ipv6(pair.peer, item.mtu):
             return self._plan_change(item, pair.host, pair.peer, world)
         return self._plan_new(item, pair.host, world)

@@ -252,7 +252,9 @@ class Reply(t.NamedTuple):
 
 def own_reply(wire: bytes, view: View, longest: int = 0) -> Reply | dns.message.Message | None:
     """Our answer to a query; the query itself if another server has to be asked; None for no answer."""
-    if len(wire) < 12 or wire[2] & 0x80:  # an incomplete header, or an answer: to answer answers could go on forever
+    if (
+        len(wire) < 12 or wire[2] & 0x80
+    ):  # an incomplete header, or an answer: two servers could answer each other forever
         return None
     try:
         question = dns.message.from_wire(wire) if len(wire) <= _LONGEST_QUESTION else None

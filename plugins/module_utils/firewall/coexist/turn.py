@@ -4,7 +4,7 @@
 """Waits for a firewalld that starts or reloads.
 
 Until it is done, nobody else may write by iptables: when the rules change, the iptables-nft that firewalld calls starts
-anew and fails, which leaves firewalld in its panic mode. Rules that are read at that time are outdated at once.
+again and fails, which leaves firewalld in its panic mode. Rules that are read at that time are outdated at once.
 """
 
 from __future__ import annotations

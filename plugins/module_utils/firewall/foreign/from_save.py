@@ -102,7 +102,7 @@ def _understood(option: Option, asks: rules.Fields) -> bool:
 
 
 def _read_states(states: set[str], no: str, asks: rules.Fields) -> bool:
-    """Read states of connections; two of these words are no states, and exclude packets at most."""
+    """Read states of connections; of the words that are not states, only an excluded ``dnat`` is understood."""
     if "snat" in states or ("dnat" in states and not no):
         return False
     if "dnat" in states:
