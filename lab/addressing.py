@@ -80,7 +80,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Node:
-    """A node's addresses; None where it has no such cable."""
+    """The addresses of a node; None if it is not connected to that LAN."""
 
     name: str
     mgmt: str
@@ -99,7 +99,7 @@ def fleet(names: Sequence[str]) -> list[str]:
 
 
 def outside(names: Sequence[str]) -> list[str]:
-    """The nodes that play the world around the fleet."""
+    """The nodes that stand for the world outside the fleet."""
     return [n for n in names if n in (INTERNET, NEIGHBOUR, NEIGHBOUR2)]
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The core's part in a boot: it starts all nodes' inits at once, connects them, and waits until they report ready."""
+"""The core's part in a boot: it starts all inits at once, connects the nodes, and waits until they are ready."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def end(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + _END_TIMEOUT
     for fd in pidfds:
-        # An init ends only after the commands in its node were reaped by the processes that started them. A new boot
-        # does not depend on that, so do not wait for parents that neglect it.
+        # An init ends only when the processes that started commands in its node have reaped these. A new boot does not
+        # depend on that, so do not wait for long.
         select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
         os.close(fd)
 
@@ -49,7 +49,7 @@ class Booting:
         self.links: dict[str, socket.socket] = {}
 
     def boot(self) -> dict[str, int]:
-        """The pids of the nodes' inits, once all are ready. If one fails, none stays."""
+        """Boot the nodes, and return the pids of their inits when all are ready. If one node fails, all are ended."""
         try:
             for plan in self.plans:
                 self._start(plan)
@@ -74,8 +74,8 @@ class Booting:
         ours.settimeout(_TIMEOUT)
         self.links[plan.name] = ours
         reader, writer = os.pipe()
-        # unshare(2) puts only the caller's later children into a new PID namespace. So a process in between starts the
-        # init and exits at once; the init then becomes a child of this process, which is PID 1.
+        # unshare(2) only puts the caller's later children into a new PID namespace. So a process in between starts the
+        # init and exits at once. The init then becomes a child of this process, which is PID 1.
         between = os.fork()
         if between == 0:
             _fork_init(plan, theirs, writer)
@@ -107,7 +107,7 @@ def _lans(plan: NodePlan) -> list[addressing.Lan]:
 
 
 def _fork_init(plan: NodePlan, link: socket.socket, report: int) -> None:
-    """Runs in the process in between. Never returns, neither there nor in the init."""
+    """Start the init. This runs in the process in between, and returns neither there nor in the init."""
     try:
         unshare(CLONE_NEWPID)
         pid = os.fork()

@@ -69,7 +69,7 @@ def _fill_cpuset(parent: str, current: str) -> None:
 
 
 def members_files(path: str) -> list[str]:
-    """The files to which a process writes 0 in order to join."""
+    """The files to which a process writes 0 to join the control group."""
     return [os.path.join(h.mount_point, path, "cgroup.procs") for h in hierarchies()]
 
 

@@ -33,9 +33,9 @@ Command = Union[str, Sequence[str]]
 
 
 class Lab:
-    """A lab by its name and state directory, both as LAB_NAME and LAB_STATE have it unless given.
+    """A lab by its name and its state directory, by default those in LAB_NAME and LAB_STATE.
 
-    As a context manager it ends with the block, and with this process should that be killed.
+    As a context manager, it ends with the block, or with this process if that is killed.
     """
 
     def __init__(self, name: str | None = None, state_dir: str | os.PathLike[str] | None = None) -> None:
@@ -71,14 +71,17 @@ class Lab:
         return done.started
 
     def down(self) -> None:
-        """Leave nothing behind; fine when nothing is up."""
+        """Take the lab down, leaving nothing behind; does nothing if it is not up."""
         lifecycle.down(self.state)
         if self._owner is not None:
             self._owner.close()
             self._owner = None
 
     def reboot(self, *hosts: str) -> None:
-        """Power loss: runtime state goes, /etc /usr /var /root /home stay. Returns when sshd answers again."""
+        """Simulate a power loss; returns when sshd answers again.
+
+        Runtime state is lost; /etc, /usr, /var, /root and /home stay.
+        """
         lifecycle.request(self.state, {"op": "reboot", "nodes": list(hosts)}, timeout=120)
 
     # ---- what there is
@@ -93,12 +96,12 @@ class Lab:
 
     @property
     def inventory(self) -> Path:
-        """The fleet. The controller and the machine see it under the same name."""
+        """The inventory of the fleet. It has the same path in the controller and on the machine."""
         return self.directory / "inventory.yml"
 
     @property
     def inventory_all(self) -> Path:
-        """The fleet, and as group `outside` the nodes around it."""
+        """The inventory of the fleet, and of the nodes outside it in the group `outside`."""
         return self.directory / "inventory-all.yml"
 
     @property
@@ -106,7 +109,7 @@ class Lab:
         return self.directory / "ssh_config"
 
     def status(self) -> dict[str, Any] | None:
-        """As `lab status --json`; None when the lab is down."""
+        """What `lab status --json` prints; None if the lab is down."""
         return lifecycle.status(self.state)
 
     @property
@@ -133,7 +136,7 @@ class Lab:
         cwd: str | None = None,
         **options: Any,
     ) -> launcher.Process:
-        """subprocess.Popen in a node; a string is for /bin/sh. The process is our child and dies with us."""
+        """subprocess.Popen in a node; a string is for /bin/sh. The process is a child of this one, and dies with it."""
         launched = self._start(node, command, env, cwd, **options)
         launched.reap_in_background()
         return launched.process
@@ -156,7 +159,10 @@ class Lab:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """subprocess.run in a node, output captured as text. Raises CommandError if `check`, or at the timeout."""
+        """subprocess.run in a node, with its output as text.
+
+        Raises CommandError at the timeout, and if `check`, for a command that fails.
+        """
         launched = self._start(
             node,
             command,
@@ -187,5 +193,5 @@ class Lab:
 
 
 def _text(output: Any) -> str:
-    # TimeoutExpired carries bytes, whatever the encoding.
+    # TimeoutExpired has bytes, whatever the encoding.
     return output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The core: PID 1 of the lab's own PID namespace, ancestor of all its processes, and itself the switch.
+"""The core: PID 1 of the lab's own PID namespace and the ancestor of all its processes. It is also the switch.
 
-All namespaces and mounts of a lab are held by the core and its descendants and by nothing else, so killing the core is
-the whole teardown. It serves one request at a time.
+Only the core and its descendants hold the namespaces and mounts of a lab, so to kill the core takes all of it down. The
+core serves one request at a time.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ Reply = tuple[dict[str, Any], list[int]]
 
 
 def note(text: str) -> None:
-    """To the lab's log."""
+    """Write a line to the lab's log."""
     print(text, file=sys.stderr, flush=True)
 
 
 class Core:
-    """`owner`, if open, is a connection held open by the process with which the lab is to end."""
+    """Serves the lab. As long as `owner` is open, it is a connection from the process with which the lab is to end."""
 
     def __init__(self, state: State, listener: socket.socket, owner: socket.socket) -> None:
         self.state = state
@@ -135,7 +135,7 @@ class Core:
             for name in [n for n, p in self.pids.items() if p == pid]:
                 note(f"{name}: init ended, status {status}")
                 del self.pids[name]
-                # This is how the parent of a PID namespace learns that reboot(2) was called in it (reboot(2), NOTES).
+                # This is how the parent of a PID namespace learns of a call of reboot(2) in it (reboot(2), NOTES).
                 if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGHUP:
                     try:
                         self._boot([name])
@@ -143,7 +143,7 @@ class Core:
                         note(f"{name} did not boot again: {e}")
 
     def _leave(self) -> None:
-        """The owner is gone, so the lab goes: the machine's files as well, unless an `up` or `down` is at work."""
+        """End the lab, since its owner is gone, and remove its files; not yet while an `up` or `down` is running."""
         if self.state.lock(wait=False) is None:
             return
         note("the owner is gone")
@@ -198,7 +198,7 @@ class Core:
             )
 
     def _add_lan(self, lan: addressing.Lan) -> None:
-        """Also to the nodes that are already up."""
+        """Add a LAN, and connect the nodes that are already up to it."""
         network.add_bridge(lan)
         old = {n: p for n, p in self.pids.items() if lan in addressing.lans_of(n, self.config)}
         network.plug(lan, old)
@@ -230,7 +230,7 @@ class Core:
             raise LabError(f"{name}: could not be changed while up; see {self.state.log}")
 
     def keep(self, message: dict[str, Any]) -> Reply:
-        """The lab stays when the process that made it ends."""
+        """Let the lab stay when the process that made it ends."""
         if self.owner is not None:
             self.owner.close()
             self.owner = None
@@ -253,7 +253,7 @@ class Core:
         self.booted.update((n, time.time()) for n in names)
 
     def enter(self, message: dict[str, Any]) -> Reply:
-        """A pidfd of the node's init: with it the caller enters the node's namespaces."""
+        """A pidfd of the node's init, with which the caller enters the node's namespaces."""
         name = message["node"]
         pid = os.getpid() if name == SWITCH else self.pids.get(name)
         if pid is None:
@@ -291,12 +291,12 @@ def _wake_on_child() -> int:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Called by lifecycle.start_core: make the outer namespaces and go on as PID 1 in them."""
+    """Make the outer namespaces and go on as PID 1 in them; lifecycle.py starts this."""
     _tag, name, base, listener, owner, lock = argv
     core = Core(State(name, base), socket.socket(fileno=int(listener)), socket.socket(fileno=int(owner)))
     unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
     if os.fork():
-        # If `up` is dead, the lock may be released only now, when a `down` that waits for it can see the core.
+        # If `up` has died, the lock must not be released before now, when a waiting `down` can see the core.
         os._exit(0)
     os.close(int(lock))
     try:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Starts a process inside a node as a true child of the caller, with a real pid, real signals and a real exit code."""
+"""Starts a process inside a node as a child of the caller, with its own pid, signals and exit code."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from lab.node import ENVIRONMENT
 from lab.state import State
 from lab.syscalls import CLONE_NEWPID, setns
 
-# Join the control groups whose files come before the `--`, then become what comes after it.
+# Joins the control groups whose files come before the `--`, and then executes what comes after it.
 _JOIN = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 126; shift; done; shift; exec "$@"'
 
 
 @dataclass(frozen=True)
 class Door:
-    """The way into a node: a pidfd of its init. Whoever opens it closes it, after what was spawned through it."""
+    """The way into a node: a pidfd of its init. Whoever opens it also closes it, when the spawned process has ended."""
 
     node: str
     pidfd: int
@@ -45,10 +45,10 @@ class Door:
         return int(match.group(1))
 
     def close(self) -> None:
-        """Tell the init that there may be a process less, and forget it.
+        """Tell the init that a process may have ended, and close the door.
 
-        The processes that we start are nobody's children in there: systemd, when it shuts the host down, kills them too
-        but does not hear of their end, and looks for them every 10 seconds only.
+        The processes that we start have no parent inside the node. When systemd shuts the host down, it kills them as
+        well, but is not told of their end, and only looks every 10 seconds.
         """
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGCHLD)
@@ -65,8 +65,8 @@ def spawn(
 ) -> subprocess.Popen[Any]:
     """subprocess.Popen(argv, **options) in the node. The child is killed when the calling thread ends.
 
-    A child is born into the PID namespace that setns() gave to the thread; the other namespaces are nsenter's work,
-    for a process with several threads cannot enter a mount namespace.
+    A child is created in the PID namespace that setns() gave to the thread. nsenter enters the other namespaces, as a
+    process with several threads cannot enter a mount namespace.
     """
     pid = door.pid
     command = [_program("setpriv"), "--pdeathsig", "KILL", "--"]
@@ -83,7 +83,7 @@ def spawn(
         finally:
             setns(own, CLONE_NEWPID)
     except OSError as e:
-        # This is how the kernel refuses to enter a PID namespace whose init has ended, or to fork into one.
+        # With these errors, the kernel refuses to enter a PID namespace whose init has ended, or to fork into it.
         if e.errno in (errno.ESRCH, errno.ENOMEM):
             raise LabError(f"{door.node} is going down") from None
         raise
@@ -99,7 +99,7 @@ def _program(name: str) -> str:
 
 
 def _default_directory(door: Door, pid: int) -> str:
-    """The working directory, for the nodes that see the machine's files; root's home in a host."""
+    """The present working directory in nodes that see the machine's files; root's home in a host."""
     if door.node not in (CONTROLLER, SWITCH):
         return "/root"
     here = os.getcwd()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The errors of the lab: one clear sentence for each mistake."""
+"""The errors of the lab. The text of each is one sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 class LabError(Exception):
-    """Something a person can put right; its text says what."""
+    """An error that a person can correct; its text says how."""
 
 
 class CommandError(LabError):

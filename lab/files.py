@@ -26,14 +26,14 @@ def write(path: str, text: str, mode: int | None = None) -> None:
 
 
 def sysctl(key: str, value: int) -> None:
-    """Set `key` (with slashes) where this kernel has it."""
+    """Set `key` (with slashes), if this kernel has it."""
     path = "/proc/sys/" + key
     if os.path.exists(path):
         write(path, str(value))
 
 
 def listening(port: int) -> bool:
-    """Does a TCP socket of this network namespace listen on `port` (IPv4)?"""
+    """Whether a TCP socket of this network namespace listens on `port` (IPv4)."""
     wanted = f":{port:04X}"
     for line in read("/proc/net/tcp").splitlines()[1:]:
         fields = line.split()

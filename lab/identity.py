@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The files that make a host itself, written when it boots for the first time: name, keys, sshd, units."""
+"""The files that give a host its identity, written at its first boot: name, keys, sshd, units."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PidFile /run/sshd.pid
 Subsystem sftp internal-sftp
 """
 
-# They need devices, modules, clocks or consoles that a lab host does not have.
+# These need devices, modules, clocks or consoles that a lab host does not have.
 MASKED_UNITS = (
     "console-getty.service",
     "dev-hugepages.mount",
@@ -91,7 +91,7 @@ def write_identity(state: State, node: str, root: str) -> None:
 
 
 def _unlock_root(shadow: str) -> None:
-    """A locked root cannot log in, not even by key."""
+    """Unlock root, who could not log in otherwise, not even with a key."""
     text = read(shadow)
     if re.search(r"^root:!", text, re.M):
         write(shadow, re.sub(r"^root:![^:]*", "root:*", text, flags=re.M))
@@ -112,7 +112,7 @@ def _write_ssh(state: State, root: str) -> None:
 
 
 def write_units(root: str) -> None:
-    """Of the machine's units only sshd is enabled in a host."""
+    """Enable sshd alone of the machine's units, and mask those that cannot work in a host."""
     units = root + "/etc/systemd/system/"
     os.makedirs(units, exist_ok=True)
     for name in os.listdir(units):

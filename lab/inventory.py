@@ -19,7 +19,7 @@ LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 
 
 def write_files(state: State, config: Config, names: Sequence[str]) -> None:
-    """Rewritten whenever the lab grows."""
+    """Write all of them; this is done again whenever the lab grows."""
     fleet, outside = addressing.fleet(names), addressing.outside(names)
     reachable = [addressing.node(n, config) for n in fleet + outside]
     host_key = " ".join(read(state.path("host_key.pub")).split()[:2])

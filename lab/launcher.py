@@ -26,10 +26,10 @@ _threads: dict[int, ThreadPoolExecutor] = {}
 
 
 def _thread() -> ThreadPoolExecutor:
-    """The one thread of a process that starts all commands.
+    """The single thread of a process that starts all commands.
 
-    Commands are killed when the thread that started them ends, so it has to live as long as the process. And while it
-    starts one, its children are born into the node's PID namespace, which must not happen to any other thread.
+    Commands are killed when the thread that started them ends, so it lives as long as the process. While it starts one,
+    its children are created in the node's PID namespace, which must not happen to any other thread.
     """
     pid = os.getpid()
     if pid not in _threads:
@@ -39,22 +39,22 @@ def _thread() -> ThreadPoolExecutor:
 
 @dataclass(frozen=True)
 class Launched:
-    """A command in a node. Once it has ended and is reaped, `door` is to be closed."""
+    """A command in a node. When it has ended and was reaped, `door` has to be closed."""
 
     process: Process
     door: enter.Door
 
     def kill(self) -> None:
-        """With the session that it leads."""
+        """Kill the process, with the session that it leads."""
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def reap_in_background(self) -> None:
-        """Wait for each command at once.
+        """Wait for the command in a thread.
 
-        A PID namespace ends only after each of its processes was reaped by its parent. Without this, a host could not
-        reboot, and the lab could not go down, until the caller happens to call wait().
+        A PID namespace ends only when each of its processes has been reaped by its parent. Without this, a host could
+        not reboot, and the lab could not go down, before the caller happens to call wait().
         """
         name = f"lab-reaper-{self.process.pid}"
         threading.Thread(target=self._reap, name=name, daemon=True).start()
@@ -72,7 +72,7 @@ def launch(
     cwd: str | None,
     **options: Any,
 ) -> Launched:
-    """As enter.spawn(); the process dies with this one."""
+    """Like enter.spawn(); the command dies with this process."""
     door = enter.open_door(state, node)
     try:
         process = _thread().submit(enter.spawn, door, argv, env, cwd, **options).result()

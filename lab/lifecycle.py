@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bringing a lab up and taking it down, from the machine's side."""
+"""Brings a lab up and takes it down, from the machine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _KILL_TIMEOUT = 10.0
 
 @dataclass
 class Started:
-    """The result of an `up`. `owner` is the life line of a lab that ends with this process (None: the lab stays)."""
+    """The result of an `up`. A lab ends when its `owner` is closed; None: the lab stays."""
 
     nodes: list[str]
     started: list[str]
@@ -91,9 +91,9 @@ def absolute_binds(binds: Sequence[str]) -> list[str]:
 
 
 def up(state: State, config: Config, hosts: int | None, tied: bool = False) -> Started:
-    """Start the lab, or let it grow. `tied`: it ends when the returned `owner` is closed, by whatever cause.
+    """Start the lab, or let it grow. `tied`: it ends when the returned `owner` is closed, for whatever reason.
 
-    `hosts` None means those that are there, or DEFAULT_HOSTS.
+    If `hosts` is None, these are the hosts that are there, or DEFAULT_HOSTS.
     """
     require_machine(config)
     if hosts is not None and not 0 <= hosts <= MAX_HOSTS:
@@ -104,7 +104,7 @@ def up(state: State, config: Config, hosts: int | None, tied: bool = False) -> S
     try:
         fresh = not state.alive()
         if fresh:
-            # What a crash may have left.
+            # A crash may have left something.
             _tear_down(state)
             owner = _start(state, lock)
         config.hosts = (DEFAULT_HOSTS if fresh else 0) if hosts is None else hosts
@@ -124,7 +124,7 @@ def up(state: State, config: Config, hosts: int | None, tied: bool = False) -> S
 
 
 def down(state: State) -> None:
-    """Leave nothing, whatever happened before."""
+    """Take the lab down, leaving nothing behind, whatever happened before."""
     require_root()
     lock = _locked(state)
     try:
@@ -136,7 +136,7 @@ def down(state: State) -> None:
 
 
 def request(state: State, message: dict[str, Any], timeout: float = 60) -> tuple[dict[str, Any], list[int]]:
-    """Ask the lab's core, or say how to get one."""
+    """Ask the lab's core; if the lab is not up, the error says how to start it."""
     require_root()
     try:
         return protocol.request(state.socket, message, timeout)
@@ -203,7 +203,7 @@ def _tear_down(state: State) -> list[str]:
 
 
 def _kill(pid: int) -> bool:
-    """Kill the core and wait for its end, which is the end of all processes of the lab."""
+    """Kill the core and wait for its end, with which all processes of the lab end."""
     with contextlib.suppress(ProcessLookupError):
         fd = os.pidfd_open(pid)
         try:

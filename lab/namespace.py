@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Work in another network namespace, in a thread that goes there and ends.
+"""Does work in another network namespace, in a thread that goes there and ends.
 
 setns(2) moves the calling thread only, so the rest of the process stays where it is.
 """
@@ -48,7 +48,7 @@ class Namespace:
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def visit(self, function: Callable[[], T]) -> T:
-        """As the function of this name."""
+        """Call ``function`` in this namespace."""
         return visit(self.fd, function)
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:

@@ -17,7 +17,7 @@ from lab.files import sysctl
 
 
 def ip_batch(lines: Sequence[str]) -> None:
-    """One `ip` process for many commands; a failure is told in its own words."""
+    """Run many commands by one `ip` process; an error has the message of `ip`."""
     done = subprocess.run(
         ["ip", "-batch", "-"],
         input="\n".join(lines) + "\n",
@@ -31,7 +31,7 @@ def ip_batch(lines: Sequence[str]) -> None:
 
 
 def fresh_sysctls() -> None:
-    """A new namespace takes these from the machine's own; a fresh host has no br_netfilter and forwards nothing."""
+    """Reset what a new namespace inherits from the machine: a fresh host has no br_netfilter and forwards nothing."""
     sysctl("net/ipv4/ip_forward", 0)
     sysctl("net/ipv6/conf/all/forwarding", 0)
     for key in ("iptables", "ip6tables", "arptables"):
@@ -62,7 +62,7 @@ def add_bridge(lan: Lan) -> None:
 
 
 def plug(lan: Lan, pids: dict[str, int]) -> None:
-    """A cable per node, from a port of the LAN's bridge to the namespace of process `pids[node]`."""
+    """Connect each node: a veth pair leads from a port of the LAN's bridge to the namespace of process `pids[node]`."""
     lines = []
     _unplug([lan.port(n) for n in pids])
     for name, pid in pids.items():
@@ -104,7 +104,7 @@ def node_setup(name: str, config: Config) -> None:
 
 
 def connect(name: str, lan: Lan) -> None:
-    """Address and routes of a cable that has just been plugged in."""
+    """Set the addresses and routes of an interface that has just been connected."""
     # Otherwise duplicate address detection keeps the link-local address unusable for the first second.
     sysctl(f"net/ipv6/conf/{lan.device}/accept_dad", 0)
     number = addressing.number(name, lan)

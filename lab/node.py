@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""PID 1 of a node: makes the node's namespaces and file system, then watches over its servers (or becomes systemd).
+"""PID 1 of a node: makes the node's namespaces and file system, then supervises its servers (or becomes systemd).
 
-It reports to the core over a socket: MADE when the namespaces are there, then waits for PLUGGED (the core has put the
-cables in), then READY. Or FAILED, and a sentence.
+It reports to the core over a socket: MADE when the namespaces are there; then it waits for PLUGGED (the core has
+connected the node), and reports READY. If anything fails, it reports FAILED and a sentence.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SSHD_TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class NodePlan:
-    """All that a node must know of its lab. `storage` is the lab's tmpfs, as the core sees it."""
+    """What a node has to know about its lab. `storage` is the path of the lab's tmpfs for the core."""
 
     state: State
     name: str
@@ -63,7 +63,7 @@ class NodePlan:
 
 
 def run(plan: NodePlan, core: socket.socket) -> None:
-    """Never returns."""
+    """Be the init of a node; never returns."""
     try:
         _make(plan)
         core.sendall(MADE)
@@ -103,7 +103,7 @@ def _make(plan: NodePlan) -> None:
 
 def _become_systemd(core: socket.socket) -> None:
     if os.fork() == 0:
-        # We are about to be systemd: somebody else has to tell the core.
+        # We are about to become systemd, so another process has to tell the core.
         os.setsid()
         report = _wait_for_sshd()
         core.sendall(READY if report is None else FAILED + report.encode())
@@ -116,7 +116,7 @@ def _become_systemd(core: socket.socket) -> None:
 
 
 def _wait_for_sshd() -> str | None:
-    """None when sshd listens, else what to tell."""
+    """Wait until sshd listens; returns an error message, or None."""
     deadline = time.monotonic() + _SSHD_TIMEOUT
     while not listening(22):
         if time.monotonic() > deadline:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One request and one reply per connection: a line of JSON each way, descriptors beside the reply."""
+"""One request and one reply for each connection: each is a line of JSON, and a reply may come with descriptors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lab.errors import LabError
 
 
 class NotUp(LabError):
-    """Nobody listens."""
+    """Nobody listens, so the lab is not up."""
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """A message (None if the other side left without a word) and the descriptors that came with it."""
+    """A message (None if the other side has closed the connection) and the descriptors that came with it."""
     data, fds = b"", []
     while not data.endswith(b"\n"):
         chunk, new = socket.recv_fds(connection, 65536, 4)[:2]

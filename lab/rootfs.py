@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A node's file system: the machine's programs, the node's own everything else."""
+"""The file system of a node: it has the machine's programs, and its own version of everything else."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ DEVICES = (
 
 
 class HostRoot:
-    """The root of a host. Its overlays' upper layers live in `base`, on the lab's tmpfs, and outlive a reboot."""
+    """The root of a host. The upper layers of its overlays are in `base`, on the lab's tmpfs, and survive a reboot."""
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -70,12 +70,12 @@ class HostRoot:
         return self.root + absolute
 
     def lay(self) -> None:
-        """The files that survive a reboot: /usr, /etc and /var above the machine's, /root, /home and so on new."""
+        """Make what survives a reboot: overlays over the machine's /usr, /etc and /var, and other folders."""
         for name in ("", *EMPTY, *(d.lstrip("/") for d in OVERLAID)):
             os.makedirs(f"{self.root}/{name}", exist_ok=True)
         os.chmod(self.path("/root"), 0o700)
         private_mounts()
-        # pivot_root wants a mount point.
+        # pivot_root requires a mount point.
         bind(self.root, self.root)
         for directory in OVERLAID:
             overlay(directory, self.base, self.path(directory))
@@ -107,7 +107,7 @@ class HostRoot:
         # The machine's hierarchies are read from its /proc, which is about to be covered.
         hierarchies = cgroups.hierarchies() if with_cgroups else []
         proc_and_sys(self.root)
-        # ansible.builtin.reboot knows by it that the host has booted.
+        # ansible.builtin.reboot recognises by it that the host has booted.
         write(self.base + "/boot_id", boot_id)
         bind(self.base + "/boot_id", self.path("/proc/sys/kernel/random/boot_id"))
         if hierarchies:
@@ -142,7 +142,7 @@ class HostRoot:
 def drop_foreign_mounts(keep: str) -> None:
     """Forget what the machine has mounted below /run (not what holds the directory `keep`) and its named namespaces.
 
-    A new mount namespace has a copy of every mount, and would keep them in being for as long as it lives.
+    A new mount namespace has a copy of every mount, and would keep all of them alive as long as it exists.
     """
     for line in reversed(read("/proc/self/mountinfo").splitlines()):
         fields = line.split()
@@ -153,14 +153,17 @@ def drop_foreign_mounts(keep: str) -> None:
             try:
                 unmount(mount_point)
             except OSError as e:
-                # It went with the mount that it was on, or its mount point was deleted.
+                # It was removed with the mount below it, or its mount point was deleted.
                 if e.errno not in (errno.EINVAL, errno.ENOENT):
                     raise
 
 
 def controller_root(state: State, base: str, hosts: str) -> None:
-    """The controller sees the machine's files (working trees, venvs), but neither its /run nor root's ssh keys, and
-    what it writes to /etc goes to an overlay."""
+    """Make the file system of the controller.
+
+    It has the machine's files (working trees, virtual environments), but neither its /run nor the ssh keys of root.
+    What the controller writes to /etc goes to an overlay.
+    """
     os.makedirs(base, exist_ok=True)
     private_mounts()
     overlay("/etc", base, "/etc")
@@ -172,7 +175,7 @@ def controller_root(state: State, base: str, hosts: str) -> None:
     write("/etc/ssh/ssh_config", read(state.path("ssh_config")))
     if os.path.isdir("/root/.ssh"):
         mount("tmpfs", "/root/.ssh", "tmpfs", MS_NOSUID | MS_NODEV, "mode=700")
-    # The state directory mostly lies below the /run that is about to be covered.
+    # The state directory is usually below /run, which is about to be covered.
     kept = os.open(state.directory, os.O_PATH)
     tmpfs("/run")
     for name in ("/run/lock", "/run/netns", state.directory):
@@ -183,7 +186,7 @@ def controller_root(state: State, base: str, hosts: str) -> None:
 
 
 def overlay(lower: str, base: str, target: str) -> None:
-    """The machine's `lower` at `target`, changes going to `base`."""
+    """Mount the machine's `lower` at `target`; changes go to `base`."""
     key = lower.strip("/").replace("/", "_")
     upper, work = f"{base}/up-{key}", f"{base}/work-{key}"
     os.makedirs(upper, exist_ok=True)
@@ -198,7 +201,7 @@ def tmpfs(target: str, mode: str = "755") -> None:
 
 
 def proc_and_sys(root: str) -> None:
-    """Own /proc and /sys; of what the machine shares, only the network namespace's part can be written."""
+    """Mount /proc and /sys. Of what the whole machine shares, only the part of the network namespace is writable."""
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
     mount("proc", root + "/proc", "proc", flags)
     settings = root + "/proc/sys"
@@ -223,7 +226,7 @@ def device_files(directory: str) -> None:
     options = "newinstance,ptmxmode=0666,mode=620,gid=5"
     mount("devpts", directory + "/pts", "devpts", MS_NOSUID | MS_NOEXEC, options)
     mount("tmpfs", directory + "/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
-    # A kernel may lack it, and hardly anything needs it.
+    # Not every kernel has it, and hardly anything needs it.
     with contextlib.suppress(OSError):
         mount("mqueue", directory + "/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     os.symlink("pts/ptmx", directory + "/ptmx")

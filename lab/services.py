@@ -135,11 +135,11 @@ def _bind_all() -> list[Loop]:
 
 
 def start() -> int:
-    """Serve in a child process, whose pid is returned. The ports are open on return."""
+    """Serve in a child process, and return its pid when the ports are open."""
     loops = _bind_all()
     pid = os.fork()
     if pid:
-        # Our copies of the sockets go with the loops.
+        # Our copies of the sockets are closed with the loops.
         return pid
     try:
         os.setsid()

@@ -4,9 +4,8 @@
 
 """A host held by a single process, without ssh and services, for tests that use the packet filter a thousand times.
 
-It has its own network and mounts, its own /run with the lock of iptables in it, and keeps to itself what it writes into
-/etc. Threads that visit a namespace open the sockets, so a question from one end to the other costs well under a
-millisecond.
+It has its own network and mounts, its own /run with the lock of iptables in it, and its own layer over /etc. Threads
+that visit a namespace open the sockets, so a question from one end to the other takes well under a millisecond.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class SmallHost:
         return self._places[name]
 
     def _choose_iptables(self, variant: str) -> str:
-        """A folder in front of PATH where iptables is this variant; the machine's own choice stays."""
+        """A PATH that begins with a folder in which iptables is this variant; the machine's own choice stays."""
         folder = Path(self._root, "run/bin")
         folder.mkdir()
         for family in ("iptables", "ip6tables"):
@@ -63,7 +62,7 @@ class SmallHost:
         return f"/run/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
 
     def inside(self, *argv: str) -> list[str]:
-        """The command line that makes this machine run a command on the host."""
+        """The command line by which this machine runs a command on the host."""
         enter = ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "env", f"PATH={self._path}", "LC_ALL=C"]
         return [*enter, *argv]
 

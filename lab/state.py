@@ -63,7 +63,10 @@ class State:
         return "lab-core:" + self.directory
 
     def lock(self, wait: bool = True) -> int | None:
-        """One `up` or `down` at a time: an open descriptor is the lock; None if `wait` is false and it is taken."""
+        """Take the lock that one `up` or `down` has at a time, and return its descriptor.
+
+        If it is taken, wait for it, or return None if `wait` is false.
+        """
         while True:
             os.makedirs(self.base, exist_ok=True)
             fd = os.open(self.base, os.O_RDONLY | os.O_CLOEXEC)
@@ -80,9 +83,9 @@ class State:
             os.close(fd)
 
     def cores(self) -> list[int]:
-        """Pids of this lab's core: found by what it is, so that no pid file can be stale.
+        """The pids of this lab's core. There is no pid file, which might be outdated.
 
-        The core bears our marker and is PID 1 of a PID namespace right below ours.
+        The core has our marker on its command line, and is PID 1 of a PID namespace right below ours.
         """
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -109,7 +112,7 @@ class State:
                     return [f"{self.directory} ({e})"]
                 time.sleep(0.02)
         if self.base == DEFAULT_BASE:
-            # Not empty: another lab is up.
+            # It is not empty if another lab is up.
             with contextlib.suppress(OSError):
                 os.rmdir(self.base)
         return []

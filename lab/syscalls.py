@@ -62,18 +62,18 @@ def bind(source: str, target: str) -> None:
 
 
 def bind_read_only(source: str, target: str) -> None:
-    # A bind mount takes MS_RDONLY only in a second call.
+    # MS_RDONLY has an effect on a bind mount only in a second call.
     mount(source, target, None, MS_BIND | MS_REC)
     mount(None, target, None, MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
 def unmount(target: str) -> None:
-    """Detach, also when it is in use."""
+    """Detach a mount, even while it is in use."""
     _check("umount", _libc.umount2(_bytes(target), ctypes.c_int(_MNT_DETACH)), target)
 
 
 def private_mounts() -> None:
-    """From here on nothing that is mounted or unmounted reaches another mount namespace."""
+    """Keep all later mounts and unmounts from other mount namespaces."""
     mount(None, "/", None, MS_REC | MS_PRIVATE)
 
 
@@ -92,6 +92,6 @@ def set_process_name(name: str) -> None:
 def close_fds_from(first: int) -> None:
     for name in os.listdir("/proc/self/fd"):
         if int(name) >= first:
-            # The directory's own descriptor is in the list and closed by now.
+            # The descriptor of the directory itself is in the list, and closed by now.
             with contextlib.suppress(OSError):
                 os.close(int(name))

@@ -7,9 +7,9 @@
 python3 -m tools.check [PART]...     all parts, or these: a name, or what names begin with (`lint`, `behaviour`)
 python3 -m tools.check --list
 
-JOBS parts run at the same time, by default three more than there are processors: parts now and then wait, for a packet
-that must not come, for a host that boots, for an answer over ssh. Each part's output is in .cache/check/PART.log; that
-of a part that failed is printed.
+JOBS parts run at the same time, by default three more than there are processors, as parts often wait: for a packet that
+must not come, for a host that boots, for an answer over ssh. The output of each part is in .cache/check/PART.log. For a
+part that failed, it is printed as well.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tools.project import CACHE, ROOT, environment
 LOGS = CACHE / "check"
 LABS = Path("/run/lab-check")
 METER = str(Path(__file__).with_name("meter.py"))
-# The longest part takes some twenty minutes beside three others on two cores; one that hangs must end some time.
+# The longest part takes some twenty minutes beside three others on two cores. A part that hangs has to end.
 LONGEST_PART = 40 * 60
 SHOWN_LINES = 300
 
@@ -51,13 +51,13 @@ class Sum:
         return ", ".join(f"{number} {word}" for word, number in vars(self).items() if number) or "no tests ran"
 
     def line(self, seconds: float) -> str:
-        """The sum in the words of pytest's own last line, for what reads those."""
+        """The sum in the form of pytest's own last line, for programs that read that."""
         length = datetime.timedelta(seconds=int(seconds))
         return f" {self} in {seconds:.2f}s ({length}) ".center(80, "=")
 
 
 class Runner:
-    """Runs parts, several at once if told so, and stops what it started when it is stopped itself."""
+    """Runs parts, several at once if requested, and stops them if it is stopped itself."""
 
     def __init__(self) -> None:
         self.total = Sum()
@@ -72,7 +72,7 @@ class Runner:
                 future.result()
 
     def stop(self) -> None:
-        """Ends the running parts (their labs go as each ends) and starts no other."""
+        """End the running parts, each of which takes its labs down, and start no other."""
         self.stopped = True
         for process in list(self._running):
             with contextlib.suppress(ProcessLookupError):
@@ -102,7 +102,7 @@ class Runner:
         counted = count(junit) if part.tests else Sum()
         if not part.tests and code == 0:
             counted.passed += 1
-        # Also pytest that failed otherwise than by a test (5: there was none).
+        # pytest may also fail without a failed test (5: there was no test).
         if code != 0 and counted.failed == 0:
             counted.failed += 1
         with self._mutex:
@@ -148,7 +148,7 @@ class Runner:
 
 
 def processor(used: Path) -> str:
-    """The cost of the part itself: on a machine that is busy with other work it only takes longer."""
+    """The CPU time of a part, which other work on the machine hardly changes."""
     return f", {float(used.read_text()):.1f} s of CPU" if used.exists() else ""
 
 
@@ -168,12 +168,12 @@ def count(junit: Path) -> Sum:
 
 
 def lab_name(part: Part) -> str:
-    """Own labs for every run and part; such a name has at most 16 characters."""
+    """The name of a part's labs, unique for this run. The name of a lab has at most 16 characters."""
     return f"check-{os.getpid()}-{[other.name for other in all_parts()].index(part.name)}"
 
 
 def take_down(state: Path) -> None:
-    """All labs that a part started, whatever it called them, and whatever became of it."""
+    """Take down all labs that a part has started, under whatever names."""
     quiet = subprocess.DEVNULL
     for path in state.glob("*"):
         env = {**os.environ, "LAB_NAME": path.name, "LAB_STATE": str(state)}
@@ -182,7 +182,7 @@ def take_down(state: Path) -> None:
 
 
 def take_down_orphans() -> None:
-    """The labs of an earlier run that was killed outright."""
+    """Take down the labs of earlier runs that were killed."""
     for path in LABS.glob("check-*"):
         if not Path("/proc", path.name.split("-")[1]).exists():
             take_down(path)

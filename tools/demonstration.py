@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`make demo`: two hosts, networks on them by one playbook over ssh, proof, a reboot, and all down again.
+"""`make demo`: two hosts, networks on them by one playbook over ssh, proof, a reboot, and the end of it all.
 
 KEEP=1 in the environment leaves the hosts up. LAB_NAME (demo) and LAB_STATE are the lab's.
 """
@@ -32,7 +32,7 @@ class DemoError(Exception):
 
 
 class Demo:
-    """The parts of the demo; each says what it does."""
+    """The parts of the demo; each prints what it does."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -113,7 +113,7 @@ class Demo:
   lab/lab down                                                           # the end of it""")
 
     def _playbook(self, name: str, with_recap: bool = True) -> str:
-        """Run one of the collection's playbooks where Ansible is at home, and say the essence of its output."""
+        """Run one of the collection's playbooks in the controller, and print the essence of its output."""
         arguments = [f"dockerless.network.{name}", *([] if name == "show" else ["-e", f"@{NETWORKS}"])]
         say(f"  $ ansible-playbook {' '.join(arguments)}\n")
         begun = time.monotonic()
@@ -180,14 +180,14 @@ def main() -> int:
 
 @contextlib.contextmanager
 def demo_lab(keep: bool) -> Iterator[Lab]:
-    """A fresh lab, also where an earlier demo left one up. It goes whatever happens; with `keep`, on failure only."""
+    """A fresh lab, in place of one that an earlier demo left up. It goes in the end; with `keep`, only on failure."""
     lab = Lab(os.environ.get("LAB_NAME") or "demo")
     lab.down()
     with contextlib.ExitStack() as stack:
         if keep:
             stack.callback(lab.down)
         else:
-            # As a context manager it also goes when this process is killed.
+            # As a context manager, it is also taken down when this process is killed.
             stack.enter_context(lab)
         yield lab
         if keep:

@@ -27,7 +27,7 @@ PACKAGE = "ansible_collections.dockerless.network.plugins"
 ROLES = ("web", "db", "cache", "api", "worker", "mail", "queue", "auth", "log", "search")
 NETWORKS = (("blue", 20), ("red", 21), ("vault", 22))
 BROWSER = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
-# Late, for a diagram takes its time to be drawn.
+# With a delay, as it takes some time to draw a diagram.
 HEIGHT = "<script>setTimeout(() => document.title = document.body.offsetHeight, 9000)</script>"
 MARGINS = 40
 DIAGRAM = """<!DOCTYPE html><meta charset="utf-8"><body style="margin: 1rem"><pre class="mermaid">%s</pre>
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def drawn(hosts: int, endpoints: int, name: str) -> str:
-    """The map of a fleet; where there are several hosts, one of a small fleet was not reached."""
+    """The map of a fleet; in the one with three hosts, the last host was not reached."""
     fleet_map, reader, reasons = (
         importlib.import_module(f"{PACKAGE}.{module}")
         for module in ("plugin_utils.fleet_map", "plugin_utils.reader", "module_utils.firewall.reasons")
@@ -79,7 +79,7 @@ def picture(page: Path, width: int) -> None:
 
 
 def host(number: int, endpoints: int, reasons: Any) -> Facts:
-    """What network_info could return of a host, with something wrong on the first one."""
+    """What network_info could return for a host, with something wrong on the first one."""
     first = number == 1
     networks = []
     names = NETWORKS if number % 2 else NETWORKS[1:]

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs a command, and writes down how many seconds of processor it and all that it started took.
+"""Runs a command, and notes in a file how many seconds of CPU the command and all that it started have used.
 
 python3 tools/meter.py FILE COMMAND...
 
-A lab outlives the process that starts it, and so is no child whose time the kernel would add to its parent's: it
-becomes a child of this program when that process ends (PR_SET_CHILD_SUBREAPER), and is waited for here.
+A lab outlives the process that starts it, so the kernel does not add its time to that of this process. It becomes a
+child of this program when that process ends (PR_SET_CHILD_SUBREAPER), and this program waits for it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ import time
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
-# What is still alive then, such as a connection of ssh that is kept, goes on by itself.
+# What still runs after this many seconds, such as an ssh connection that is kept open, is left alone.
 PATIENCE = 2.0
 
 
 def main() -> int:
     file, *command = sys.argv[1:]
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    # Who stops the command stops its whole process group. A handler, unlike SIG_IGN, is not inherited.
+    # Whoever stops the command stops its whole process group. A handler, unlike SIG_IGN, is not inherited.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     try:
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def wait_for(wanted: int) -> int:
-    """The exit code of the command; what it left behind is reaped on the way."""
+    """Wait for the command, reaping other children on the way; returns its exit code."""
     while True:
         pid, status = os.wait()
         if pid == wanted:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The parts of `make test`: what each runs, and with what."""
+"""The parts of `make test`: the command of each, and its environment."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NEWEST = "newest"
 OLDEST = "oldest"
 BACKENDS = ("nftables", "iptables", "iptables-legacy", "legacy")
 SCENARIOS = ("default", "fleet")
-# The longest sanity tests by far look at our code, not at what ansible-core makes of it.
+# The sanity tests that take longest by far only depend on our code, and not on ansible-core.
 _ONCE_IS_ENOUGH = ("--skip-test", "pylint", "--skip-test", "import")
-# It has the rules of `legacy` in the kernel, written by the means of `iptables`: both of them run all tests.
+# This back-end writes the rules of `legacy` by the means of `iptables`. Both of these run all tests, so a few suffice.
 _MARKED = {"iptables-legacy": "pyroute2 and not once"}
 _UTILS = "plugins/module_utils"
 _OF_PURE_CODE = (
@@ -28,9 +28,9 @@ _OF_PURE_CODE = (
     *("tools", "test_adding_a_kind.py", "test_cases_table.py", "test_imports.py", f"{_UTILS}/test_marks.py"),
 )
 _BESIDE_ANSIBLE = ("tests/unit", *(f"--ignore=tests/unit/{place}" for place in _OF_PURE_CODE))
-# What is tested once takes longest, so it is more than one part; `once` has the files that none of these names.
+# The tests that run once take longest, so they are several parts; the part `once` has the files that are not here.
 _OF_ONCE = {
-    # whole networks in bare namespaces: a world of another part would find their processes, which are the machine's
+    # whole networks in bare namespaces: in different parts, runs would find the processes of one another's namespaces
     "once-engine": ("counters", "faults", "identity", "path_check", "proof", "protections"),
     # playbooks
     "once-plays": ("backends", "cases_hosts", "check_mode", "inside", "projects", "role_life"),
@@ -52,21 +52,21 @@ class Part:
 
 
 def all_parts() -> list[Part]:
-    """Those that take longest first, so that all workers end together."""
+    """All parts; those that take longest come first, so that all workers end at about the same time."""
     return [
         *(_behaviour(name, "once", files=[_test_file(word) for word in words]) for name, words in _OF_ONCE.items()),
         _tool("sanity-newest", sys.executable, "-m", "tools.sanity", NEWEST),
         _behaviour("once", "once", files=[BEHAVIOUR, *(f"--ignore={_test_file(word)}" for word in _named())]),
-        # The others on every back-end, with Debian's own pyroute2.
+        # All other tests on every back-end, with Debian's own pyroute2.
         *(_behaviour(backend, _MARKED.get(backend, "not once"), backend) for backend in reversed(BACKENDS)),
-        # Once more with other versions, each what depends on those.
+        # The tests that depend on a version of pyroute2 or ansible-core, with other versions.
         _behaviour("newest-pyroute2", "pyroute2", target="target-newest"),
         _behaviour("oldest-ansible", "ansible", venv=OLDEST),
         *(_molecule(scenario) for scenario in reversed(SCENARIOS)),
         # Only what runs on managed hosts has to run on the oldest Python.
         _unit("target-oldest-python", "tests/unit/plugins/module_utils"),
         _unit("newest"),
-        # What is pure code of ours does the same with any ansible-core; what speaks to Ansible need not.
+        # Pure code does the same with any ansible-core; code that uses Ansible may not.
         _unit("oldest", *_BESIDE_ANSIBLE),
         _tool("sanity-oldest", sys.executable, "-m", "tools.sanity", OLDEST, *_ONCE_IS_ENOUGH),
         _tool("lint-ansible", "ansible-lint", "--offline", "--profile", "production"),

@@ -19,7 +19,7 @@ VENVS = ROOT / ".venv"
 TREE = CACHE / "tree"
 COLLECTION = Path("ansible_collections/dockerless/network")
 
-# The machine's own Python, which managed hosts of the lab run modules with.
+# The machine's own Python, with which managed hosts of the lab run modules.
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 SUPPORTED = tuple(f"3.{minor}" for minor in range(9, 15))
@@ -27,7 +27,7 @@ SUPPORTED = tuple(f"3.{minor}" for minor in range(9, 15))
 
 @functools.cache
 def pythons() -> dict[str, Path]:
-    """The real interpreters by version, e.g. ``3.11``: those in PATH before those of pyenv."""
+    """The real interpreters by version, such as ``3.11``: one in PATH is preferred to one of pyenv."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     folders = ["/usr/bin", "/usr/local/bin", *os.environ.get("PATH", "").split(os.pathsep)]
     folders += sorted((str(path) for path in pyenv.glob("versions/*/bin")), key=_natural, reverse=True)

@@ -27,9 +27,9 @@ CLOSED = "closed"
 
 @dataclass(frozen=True)
 class Question:
-    """Somebody asks a server, which answers with the client's address: `expected` is what it is to see.
+    """A request to a server, which answers with the client's address; `expected` is that address.
 
-    `who` is the host, its neighbour, or an endpoint on the host. Names in braces stand for addresses, see _addresses().
+    `who` asks: the host, its neighbour, or an endpoint on the host. For names in braces, see _addresses().
     """
 
     text: str
@@ -81,7 +81,7 @@ AFTER_BOOT: Sequence[Question] = (
 )
 # fmt: on
 
-# The service of the demo, as any other that knows nothing of networks of ours.
+# The service of the demo, which knows nothing about our networks.
 SERVICE = "stock.service"
 UNIT = """\
 [Service]
@@ -108,7 +108,7 @@ def header(hosts: Sequence[str]) -> str:
 
 
 def table(lines: Sequence[Line]) -> list[str]:
-    """As aligned text, below the header."""
+    """The lines as aligned text, to print below the header."""
     return [_row(f"  {line.text}", line.expected, *line.seen, "ok" if line.ok else "WRONG") for line in lines]
 
 
@@ -124,7 +124,7 @@ WHOAMI = Path(__file__).with_name("whoami.py")
 
 
 def install_service(lab: Lab, host: str) -> None:
-    """Before any network is there, so it runs on the host itself."""
+    """Install the service before there is any network, so that it runs on the host itself."""
     lab.run(host, ["cp", "/dev/stdin", "/usr/local/lib/whoami.py"], input=WHOAMI.read_text())
     lab.run(host, ["cp", "/dev/stdin", f"/etc/systemd/system/{SERVICE}"], input=UNIT)
     lab.run(host, ["systemctl", "enable", "--quiet", "--now", SERVICE])

@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def configure_pip(home: Path) -> None:
-    """pip in this home: as the user has it, but quiet. ansible-test passes no settings on by the environment."""
+    """Configure pip in this home as for the user, but quiet, as ansible-test does not pass on the environment."""
     config = configparser.RawConfigParser()
     config.read([Path.home() / ".pip" / "pip.conf", Path.home() / ".config" / "pip" / "pip.conf"])
     config.read_dict({"global": {"quiet": "2"}})

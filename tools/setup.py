@@ -16,7 +16,7 @@ python3 -m tools.setup benchmark
 .venv/target-newest         for managed hosts: the system's Python with the newest pyroute2
 .venv/target-oldest-python  for unit tests: the oldest Python of a managed host
 
-What is there and up to date is left alone, so a second run takes a fraction of a second.
+What is up to date is left alone, so a second run takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class SetupError(Exception):
 
 
 def main() -> int:
-    # A stopped run still removes the policy-rc.d that it has put on the machine.
+    # A run that is stopped still removes the policy-rc.d that it has put on the machine.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     packages, venvs = SETS[sys.argv[1] if sys.argv[1:] else "test"]
     try:
@@ -124,21 +124,21 @@ def install_packages(packages: list[str]) -> None:
     print(f"setup: installing Debian packages: {' '.join(packages)}", flush=True)
     apt = ["apt-get", "--quiet=2", "--option=DPkg::Lock::Timeout=300"]
     with _lock(Path("/run/lock/dockerless-network-setup")), _no_daemons():
-        # Lists from before may still do when an update fails; the installation will tell.
+        # If the update fails, the present lists may still do; the installation will show.
         _run([*apt, "update"], check=False)
         _run([*apt, "install", "--yes", "--no-install-recommends", *packages])
         _keep_off([unit for package in packages for unit in UNITS.get(package, ())])
 
 
 def _keep_off(units: list[str]) -> None:
-    """Keeps units that tests start inside lab hosts from starting on this machine at its next boot."""
+    """Keep units that tests start inside lab hosts from starting on this machine at its next boot."""
     if units and shutil.which("systemctl"):
         _run(["systemctl", "disable", "--quiet", *units], check=False)
 
 
 @contextlib.contextmanager
 def _no_daemons() -> Iterator[None]:
-    """Keeps the packages' services (sshd) from starting on this machine, by Debian's policy-rc.d."""
+    """Keep the services of packages (sshd) from starting on this machine, by Debian's policy-rc.d."""
     policy = Path("/usr/sbin/policy-rc.d")
     try:
         file = policy.open("x")
@@ -158,7 +158,7 @@ def _no_daemons() -> Iterator[None]:
 
 
 def make_folder() -> None:
-    """The folder of the environments, which may be that of another checkout, by a link."""
+    """Make the folder of the environments, which may also be a link to that of another checkout."""
     if VENVS.is_symlink() and not VENVS.exists():
         raise SetupError(f"{VENVS} is a link to {VENVS.readlink()}, which is not there; remove the link")
     VENVS.mkdir(exist_ok=True)
@@ -187,7 +187,7 @@ def make_venv(venv: Venv, python: Path) -> None:
 
 
 def lend_ansible() -> None:
-    """Adds ansible.module_utils from another environment: it runs on Pythons too old to install ansible-core."""
+    """Add ansible.module_utils from another environment: it also runs on Pythons too old to install ansible-core."""
     lender = next((VENVS / "newest").glob("lib/python3.*/site-packages/ansible"))
     borrower = next((VENVS / "target-oldest-python").glob("lib/python3.*/site-packages")) / "ansible"
     borrower.unlink(missing_ok=True)
@@ -199,7 +199,7 @@ def _stamp_file(venv: Venv) -> Path:
 
 
 def _stamp(venv: Venv, python: Path) -> str:
-    """Changes when the environment has to be made anew."""
+    """A text that changes when the environment has to be made anew."""
     digest = hashlib.sha256()
     for path in (*sorted(REQUIREMENTS.glob("*.txt")), ROOT / "tests" / "unit" / "requirements.txt"):
         if path.name in (f"{venv.name}.txt", "constraints.txt", "requirements.txt"):
@@ -213,7 +213,7 @@ def _stamp(venv: Venv, python: Path) -> str:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Waits for another set-up of the same thing to end."""
+    """Hold a lock, after waiting for another set-up of the same thing to end."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -225,7 +225,7 @@ def _read(path: Path) -> str:
 
 def _run(command: list[str], *, check: bool = True) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # Otherwise every start of ansible would compile its code again.
+    # With this variable, every start of Ansible would compile its code again.
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL)
     if check and done.returncode != 0:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Makes the ansible_collections/dockerless/network trees that Ansible's tools want, from a checkout in any directory.
+"""Makes the ansible_collections/dockerless/network trees that Ansible's tools need, from a checkout in any directory.
 
 python3 -m tools.tree           the link in .cache/tree, for ansible-playbook, ansible-lint, molecule and pytest
 python3 -m tools.tree FOLDER    a copy below this folder, for ansible-test, which resolves links
@@ -21,7 +21,7 @@ from tools.project import COLLECTION, ROOT, TREE
 
 
 def link() -> Path:
-    """The checkout under its collection name; safe to call from many processes at once."""
+    """Make the link to the checkout under its collection name and return its path. Many processes may do so at once."""
     path = TREE / COLLECTION
     target = os.path.relpath(ROOT, path.parent)
     if not path.is_symlink() or path.readlink() != Path(target):
@@ -33,7 +33,7 @@ def link() -> Path:
 
 
 def copy(folder: Path) -> Path:
-    """A copy of the files that are, or would be, in git; unchanged files are left alone."""
+    """Copy the files that are, or would be, in git, and return the copy; unchanged files are left alone."""
     base = folder / COLLECTION
     if not base.is_dir():
         base.mkdir(parents=True)
@@ -55,7 +55,7 @@ def copy(folder: Path) -> Path:
 
 
 def _files() -> list[Path]:
-    """The files of the checkout as git sees them; all but hidden ones if this is no git checkout."""
+    """The files of the checkout that git would have; if this is not a git checkout, all but hidden ones."""
     command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listing = subprocess.run(command, check=True, capture_output=True).stdout.decode()

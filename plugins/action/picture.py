@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows the picture of a host as it is: Ansible's own callback would print it as a list in JSON."""
+"""Shows the picture of a host line by line: Ansible's own callback would print it as a list in JSON."""
 
 from __future__ import annotations
 

@@ -170,21 +170,21 @@ BAD_STRATEGY = (
 
 
 class BecomeModule(BecomeBase):
-    """Stacks on another become plugin, which makes a login root, and speaks to the connection in its name."""
+    """Builds on another become plugin, which makes a login root, and answers the connection like that plugin."""
 
     name = METHOD
 
     def set_options(self, task_keys: t.Any = None, var_options: t.Any = None, direct: t.Any = None) -> None:
-        """Called for each task in the process that runs it, before anything of it runs on the host."""
+        """Called for each task, in the process that runs it, before any part of the task runs on the host."""
         super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
         refuse_foreign_strategies()
         self._root = self._root_plugin()
-        # Connections and actions look at these: at `name` also to tell whether pipelining is possible.
+        # Connections and actions look at these. They also decide by `name` whether pipelining is possible.
         self.name, self.fail, self.missing = self._root.name, self._root.fail, self._root.missing
         self.pipelining = getattr(self._root, "pipelining", True)
 
     def get_option(self, option: str, hostvars: t.Any = None, playcontext: t.Any = None) -> t.Any:
-        """The user is one that Ansible does not take for the login."""
+        """An option; become_user is given in a form that Ansible never regards as the user of the login."""
         value = super().get_option(option, hostvars=hostvars, playcontext=playcontext)
         return UserInside(value or "root") if option == "become_user" else value
 
@@ -195,22 +195,22 @@ class BecomeModule(BecomeBase):
             return cmd
         inside = self._command_inside(cmd, getattr(shell, "executable", None) or "/bin/sh")
         by_root_method = self._root.build_become_command(inside, shell)
-        # One marker for both ways: the connection waits for it.
+        # Both branches print the same marker, as the connection waits for it.
         self.prompt, self.success, self._id = self._root.prompt, self._root.success, self._root._id
         return 'if [ "$(id -u)" = 0 ]; then echo %s; %s; else %s; fi' % (self.success, inside, by_root_method)
 
     def check_password_prompt(self, b_output: bytes) -> bool:
-        """su has many prompts, and knows which one it was only when it has seen it."""
+        """Whether this is a password prompt. su has many prompts, and knows only afterwards which one it was."""
         found = bool(self._root.check_password_prompt(b_output))
         self.prompt = self._root.prompt
         return found
 
     def check_incorrect_password(self, b_output: bytes) -> bool:
-        """As the other plugin has it."""
+        """Whether the other plugin says so."""
         return bool(self._root.check_incorrect_password(b_output))
 
     def check_missing_password(self, b_output: bytes) -> bool:
-        """As the other plugin has it."""
+        """Whether the other plugin says so."""
         return bool(self._root.check_missing_password(b_output))
 
     def _root_plugin(self) -> BecomeBase:
@@ -227,7 +227,7 @@ class BecomeModule(BecomeBase):
         return root
 
     def _command_inside(self, cmd: str, executable: str) -> str:
-        """The command that root runs. Without `exec`, as Ansible may append to it."""
+        """The command that root runs. It does not begin with `exec`, as Ansible may append to it."""
         netns, user = self._netns(), str(self.get_option("become_user"))
         there = '[ "$(stat -f -c %%t /run/netns/%s 2>/dev/null)" = %s ]' % (netns, NSFS)
         steps = [_or_fail(there, NO_NAMESPACE % netns)]
@@ -247,7 +247,7 @@ class BecomeModule(BecomeBase):
 
 
 class UserInside(str):
-    """The name of a user that differs from any other name, the login's included.
+    """The name of a user that is unequal to every other name, including that of the login.
 
     Ansible leaves become out where `become_user != remote_user` is false, and the task would run on the host.
     """
@@ -260,7 +260,7 @@ class UserInside(str):
 
 
 def refuse_foreign_strategies() -> None:
-    """A strategy may replace what runs tasks, as Mitogen's do, and then nobody asks a become plugin for a command."""
+    """Raise AnsibleError under a strategy that may ignore become plugins: Mitogen's replace what runs tasks."""
     home = os.path.dirname(inspect.getfile(StrategyBase))
     for strategy in _strategies():
         path = inspect.getfile(strategy)
@@ -269,18 +269,21 @@ def refuse_foreign_strategies() -> None:
 
 
 def _strategies(base: t.Any = StrategyBase) -> t.Iterator[t.Any]:
-    """All that have been loaded in this run."""
+    """All strategies that have been loaded in this run."""
     for strategy in base.__subclasses__():
         yield strategy
         yield from _strategies(strategy)
 
 
 def _as_user(user: str) -> list[str]:
-    """The user's own environment and groups; unlike sudo and su it works in every namespace, and asks for nothing."""
+    """The words that run a command with the environment and groups of a user.
+
+    Unlike sudo and su, setpriv works in every namespace and never asks for a password.
+    """
     return ["setpriv", "--reuid", user, "--regid", '"$(id -g %s)"' % user, "--init-groups", "--reset-env"]
 
 
 def _or_fail(condition: str, message: str) -> str:
-    """Shell text that ends with what a failed module would say."""
+    """Shell code that ends with the output of a failed module unless the condition holds."""
     told = shlex.quote(json.dumps({"failed": True, "msg": message}))
     return "%s || { printf '%%s\\n' %s; exit 1; }" % (condition, told)

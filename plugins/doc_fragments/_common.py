@@ -83,7 +83,7 @@ options:
       - V(legacy) drives the legacy tables through the library python-iptables. It is refused where that library is
         known to be wrong; see the documentation of the collection.
       - Rules that this collection created with another back-end move to the chosen one, and none is left behind. With
-        V(auto), a warning tells so, since a call that names the other back-end would move them again.
+        V(auto), a warning says so, since a call that names the other back-end would move them again.
     type: str
     choices: [auto, nftables, iptables, legacy]
     default: auto

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes hosts of the inventory out of the endpoints that other hosts declare."""
+"""Adds the endpoints that hosts declare to the inventory, as hosts of their own."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ try:
 except ImportError:  # before ansible-core 2.19, every text is a template
 
     def trust_as_template(value: str) -> str:
-        """As it is."""
+        """The text, unchanged."""
         return value
 
 
@@ -114,7 +114,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
     NAME = "dockerless.network.endpoints"
 
     def verify_file(self, path: str) -> bool:
-        """Whether the file is for us, by its name."""
+        """Whether the name of a file shows that it is for this plugin."""
         return bool(super().verify_file(path)) and path.endswith(("endpoints.yml", "endpoints.yaml"))
 
     def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import typing as t
 
 from . import model
-from .parsing import PROTOCOLS
 
 # t.Any: the type of an option follows from its argument spec, which mypy cannot read.
 Arguments = dict[str, dict[str, t.Any]]
@@ -33,7 +32,7 @@ SERVICE_REMOVAL: Arguments = {
 FLOW: Arguments = {
     "from": {"type": "str"},
     "to": {"type": "str", "required": True},
-    "protocol": {"type": "str", "choices": list(PROTOCOLS)},
+    "protocol": {"type": "str", "choices": list(model.PROTOCOLS)},
     "port": {"type": "str"},
 }
 POLICY: Arguments = {
@@ -58,7 +57,7 @@ PORT: Arguments = {
     "host_port": {"type": "str", "required": True},
     "container_ip": {"type": "str", "required": True},
     "container_port": {"type": "str"},
-    "protocol": {"type": "str", "choices": list(PROTOCOLS), "default": "tcp"},
+    "protocol": {"type": "str", "choices": list(model.PROTOCOLS), "default": "tcp"},
     "host_ip": {"type": "str"},
     "bridge": {"type": "str"},
     "allowed_sources": {"type": "list", "elements": "str", "default": []},

@@ -57,7 +57,7 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
     if waiting:
         titles = [title for unused, title in waiting]
         lines.append("Waiting for other programs, or for their processes: %s." % model.enumerate_few(titles))
-    # the rules as they were, which the unit loads first, have those of these objects as well
+    # the unit has loaded all rules as they were, and so those of the waiting objects as well
     closing = _closing(waiting)
     try:
         return [*_make(there, closing, World(host, session())), *lines], ""
@@ -110,7 +110,7 @@ def _requests(there: Objects, world: World) -> list[engine.AnyRequest]:
 def _forwarding(
     options: arguments.Options, world: World, kind: engine.Kind[model.Forwarding]
 ) -> engine.Request[model.Forwarding]:
-    """One of the requests in the file of sysctl(8): repeating it brings about what all of them ask for."""
+    """One of the requests in the file of sysctl(8): to repeat any of them applies all of them."""
     asks = [ask for ask in load(world).asks if ask.asked_by != KEPT]
     if asks:
         return engine.Request(kind, asks[0])
@@ -127,7 +127,7 @@ def _split(record: BootRecord, host: Host) -> tuple[Objects, Objects]:
 
 
 class _Needs:
-    """Checks whether an object has what it needs of others. Except at boot, the process that it waits for may exist."""
+    """Checks whether what an object needs is there. Unless this is a boot, the process that it waits for may exist."""
 
     def __init__(self, record: BootRecord, host: Host) -> None:
         self._here = {Thing(LINK, name) for name in host.stack(model.HOST).links()}
@@ -135,7 +135,7 @@ class _Needs:
         self._coming: set[Thing] = set()
         for (kind, unused), options in record.objects.items():
             makes = ties_of(kind, options).makes
-            if not self._here.isdisjoint(makes):  # a link that is here has its addresses, too
+            if not self._here.isdisjoint(makes):  # a link that is here has its addresses as well
                 self._here.update(makes)
             if WAITS not in options:
                 self._coming.update(makes)

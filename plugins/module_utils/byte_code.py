@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The byte code that a host keeps, so that a call need not compile what an earlier one has compiled.
+"""The byte code that a host keeps, so that a call need not compile what an earlier call has compiled.
 
 Byte code runs as root. So it is only read from a place where nobody but root can have put it, and a module is found in
 it by a digest of its source in the archive: code of a changed file is not found. If anything is not as it should be,
@@ -36,12 +36,12 @@ Entries = dict[str, tuple[bytes, bytes]]
 
 
 class Sources:
-    """The files of an archive as they stand there, packed to a quarter of their size."""
+    """The files of an archive, in their compressed form, which is a quarter of their size."""
 
     def __init__(self, archive: str) -> None:
         self._archive = archive
         self._bytes = b""
-        # Where each file is. If a later Python does not tell, no file has a digest, and all are compiled.
+        # Where each file is. If a later Python does not say, no file has a digest, and all files are compiled.
         self._places: dict[str, t.Any] = getattr(zipimport, "_zip_directory_cache", {}).get(archive, {})
 
     def digest(self, path: str) -> bytes:
@@ -57,7 +57,7 @@ class Sources:
         if not self._bytes:
             with open(self._archive, "rb") as file:
                 self._bytes = file.read()
-        # A header ends with the lengths of two fields of 16 bits, which stand between it and the file.
+        # A header ends with two numbers of 16 bits: the lengths of two fields that follow it, before the file itself.
         header = self._bytes[start : start + 30]
         begin = start + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
         return self._bytes[begin : begin + size]

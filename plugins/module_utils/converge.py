@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole networks in one run of the engine, instead of a run for each module of the role."""
+"""Makes whole networks in one run of the engine, instead of a run for each module of the role."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def make_networks(
         return engine.run((), world)
     from .composition.compose import compose
 
-    wanted = compose(networks, report, scope, _Around(world))
+    wanted = compose(networks, report, scope, _HostSurroundings(world))
     if predicted:
         refuse_overlaps(wanted.present.bridge_firewall, predicted, scope.goes(read_names(networks)))
     for text in wanted.warnings:
@@ -100,8 +100,8 @@ def _is_kept(option: object, world: World) -> bool:
     return wanted
 
 
-class _Around(Surroundings):
-    """The surroundings on this host, read when they are needed."""
+class _HostSurroundings(Surroundings):
+    """The surroundings of our networks on this host, read when they are needed."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -23,8 +23,9 @@ _HEADLINES = 5
 def sides(before: Side, after: Side, notes: t.Mapping[str, str]) -> tuple[str, str]:
     """The objects that differ, as they were and as they are; notes are about things that are not objects.
 
-    What is on one side only comes first, then, in the same order on both, those that change. So a program that compares
-    lines finds an old value right above the new one."""
+    Objects on one side only come first, then, in the same order on both sides, those that change. So a program that
+    compares lines shows an old value right above the new one.
+    """
     titles = [title for title in {**before, **after} if before.get(title) != after.get(title)]
     lines = _summary(titles, before, after) if len(titles) > _LONG else []
     head = "".join("# %s\n" % line for line in lines)
@@ -45,8 +46,9 @@ def sides(before: Side, after: Side, notes: t.Mapping[str, str]) -> tuple[str, s
 def _differing(old: Object, new: Object, inner: bool = False) -> tuple[dict[str, object], dict[str, object]]:
     """What differs of an object, on both sides, with a few values that tell it from others.
 
-    They are so few that the title is among the three lines that Ansible shows above a change, also of a value inside a
-    mapping."""
+    There are so few of these that the title is among the three lines that Ansible shows above a change, even above one
+    inside a mapping.
+    """
     same = [key for key, value in old.items() if key in new and new[key] == value and isinstance(value, (str, int))]
     nested = [key for key in old if isinstance(old[key], dict) and isinstance(new.get(key), dict)]
     nested = [key for key in nested if old[key] != new[key]]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one loop that every module runs: current state, plan, (check mode: stop), apply, result.
+"""The loop that every module runs: read the current state, plan, stop in check mode, apply, and return the result.
 
 It takes any mixture of kinds in one run; a module is this loop with one kind.
 """
@@ -24,14 +24,14 @@ if t.TYPE_CHECKING:
     from . import operations
 
     class _OfNetwork(t.Protocol):
-        """An object that belongs to a network, or to none when this is empty."""
+        """An object with the label of the network that it belongs to; empty for none."""
 
         @property
         def network(self) -> str:
             """The label of the network."""
 
     class _OfEndpoint(_OfNetwork, t.Protocol):
-        """An object that belongs to an endpoint of a network, or to none when this is empty."""
+        """An object with the name of the endpoint that it belongs to; empty for none."""
 
         @property
         def endpoint(self) -> str:
@@ -67,8 +67,8 @@ class Kind(t.Generic[Item]):
     # The options of the module of this name, beside state and aggregate.
     ARGUMENTS: t.ClassVar[arguments.Arguments] = {}
 
-    # The options that take names of endpoints, and the option whose value decides the address family; a dot leads to a
-    # suboption.
+    # The options that take names of endpoints, with a dot before a suboption, and the option whose value decides the
+    # address family.
     NAMES: t.ClassVar[tuple[str, ...]] = ()
     FAMILY = ""
 
@@ -107,19 +107,19 @@ class Kind(t.Generic[Item]):
         return item
 
     def conclude(self, item: Item, world: World) -> None:
-        """Decide of a wanted object what depends on all the rest, when everything of this run is planned."""
+        """Decide what depends on all other objects. Called for each wanted object when the whole run is planned."""
 
     def remark(self, item: Item, world: World) -> None:
-        """Warn of what a wanted object cannot do. Called when everything of this run is planned."""
+        """Warn of what a wanted object cannot do. Called when the whole run is planned."""
 
     def stored(self, item: Item, world: World) -> Stored | None:
         """The options by which a wanted object can be made again at boot; None if it is in files anyway."""
         return None
 
     def unchanged(self, item: Item, world: World) -> Description:
-        """The wanted object in the words of the options, where a glance shows that it is so already; else None.
+        """The wanted object in the words of the options if it is already there as wanted, and this is cheap to see.
 
-        For kinds of which there are several objects for each endpoint: nothing more is asked then.
+        Then the engine asks nothing more about it. Only worth it for kinds with several objects for each endpoint.
         """
         return None
 
@@ -224,7 +224,7 @@ class _Plan:
 
 
 def run(requests: t.Sequence[AnyRequest], world: World, alone: bool = False) -> Outcome:
-    """Carry out all of ``requests``, or in check mode say which steps that would take.
+    """Carry out all of ``requests``, or in check mode say which steps this would take.
 
     The whole plan is made before its first step, so a request that cannot be carried out changes nothing. Objects that
     are made ``alone``, by a single module, may need others that do not exist.
@@ -301,8 +301,7 @@ def _doubt(requests: t.Sequence[AnyRequest], world: World) -> None:
             for reason in _doubts_of(request, world):
                 found.setdefault(reason, []).append(request.kind.title(request.item))
     for reason, titles in found.items():
-        text = model.enumerate_few(titles)
-        world.warn("%s%s: %s." % (text[:1].upper(), text[1:], reason))
+        world.warn("%s: %s." % (model.capitalized(model.enumerate_few(titles)), reason))
 
 
 def _doubts_of(request: Request[Item], world: World) -> t.Iterable[str]:
@@ -379,7 +378,10 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[operati
 
 
 def _kept(kind: Kind[Item], item: Item, state: str, world: World) -> Item:
-    """The object with the network that it is in, if the request names none; two requests would change it forever."""
+    """The object with its label on the host, if the request names no network.
+
+    Otherwise a request with the network and one without it would change the label in turns.
+    """
     label = kind.label(item)
     if state == "absent" or marks.name_of(label) or not isinstance(kind, StepKind):
         return item
@@ -427,7 +429,7 @@ def _apply(steps: t.Sequence[operations.Operation], world: World) -> None:
         try:
             step.apply(world.host)
         except backend.Outdated:
-            raise  # by a step that comes before all others
+            raise  # only the first step of all does this, so there is nothing to undo
         except (HostError, backend.FirewallError, OSError) as error:
             raise StepFailed(_undo(done, step, error, world)) from error
         done.append(step)

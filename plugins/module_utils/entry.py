@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Between Ansible and the engine: options in, result out, every error one message."""
+"""Goes from Ansible to the engine and back: reads options, returns the result, and turns each error into a message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .world import World
 
 _T = t.TypeVar("_T")
 _Item = t.TypeVar("_Item")
-# Errors that the request or the host causes, and not a fault of ours. Each is reported in one sentence.
+# Errors that the request or the host causes, rather than a bug of ours. Each is reported in one sentence.
 _FAILURES = (model.InvalidRequest, model.Conflict, StepFailed, HostError, backend.FirewallError, OSError)
 
 _LOCK_SECONDS = 120
@@ -53,7 +53,7 @@ def run_module(kind: Kind[_Item]) -> None:
     key = next((name for name, option in item.items() if option.get("required")), "")
     alone_or_many = [(key, "aggregate")] if key else []
     module = _Module(spec, required_one_of=alone_or_many, mutually_exclusive=alone_or_many, supports_check_mode=True)
-    with _telling(module):
+    with _reporting_errors(module):
         items = _items(module.params, item)
         named = any(_has_names(kind, options) for options in items)
         ready = [] if named else [_request(kind, options, items) for options in items]
@@ -109,8 +109,8 @@ def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
 
 
 def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t.Sequence[str]) -> None:
-    """Act, and return to Ansible with the result or with one sentence."""
-    with _telling(module):
+    """Act, and return the result, or the error in one sentence, to Ansible."""
+    with _reporting_errors(module):
         outcome = _in_world(module, lambda world: _and_keep_byte_code(act(world), world))
     for warning in outcome.warnings:
         module.warn(warning)
@@ -133,7 +133,7 @@ def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
 def run_info(tell: t.Callable[[World, str | None], dict[str, object]], arguments: Arguments) -> None:
     """Run a module that only looks at what is ours."""
     module = _Module(arguments, supports_check_mode=True)
-    with _telling(module):
+    with _reporting_errors(module):
         facts = _in_world(module, lambda world: tell(world, module.params["name"]))
     module.exit_json(changed=False, check_mode=module.check_mode, **facts)
 
@@ -141,7 +141,7 @@ def run_info(tell: t.Callable[[World, str | None], dict[str, object]], arguments
 def run_look(look: t.Callable[[Look], dict[str, object]], arguments: Arguments) -> None:
     """Run a module that looks at the host without its lock."""
     module = _Module(arguments, supports_check_mode=True)
-    with _telling(module):
+    with _reporting_errors(module):
         require_privileges()
         run = _tolerant(module)
         with _host(run) as host:
@@ -166,7 +166,7 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
             self.warn(doubt)
 
     def _load_params(self) -> None:
-        # Here the options are as they came. Right after, Ansible converts them, and turns the name `no` into "False".
+        # Here the options are still as they came. Ansible converts them next, and makes "False" of the name `no`.
         super()._load_params()
         many = {"aggregate": {"type": "list", "options": self.argument_spec}}
         self.doubts = unquoted({**self.argument_spec, **many}, self.params) + emptied(self.argument_spec, self.params)
@@ -176,7 +176,7 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
             self.refusal = str(error)
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
-        """Our own message about an option comes before the one of Ansible."""
+        """Fail with our own message about an option, if there is one, rather than with that of Ansible."""
         super().fail_json(msg=self._worded(self.refusal or msg), **kwargs)
         raise AssertionError("fail_json() has returned")
 
@@ -184,7 +184,7 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
         super().warn(self._worded(warning), **kwargs)
 
     def _worded(self, text: str) -> str:
-        """A message in the words of whoever reads it."""
+        """A message in the words of the role, if the role has called the module."""
         if not self.params.get("for_role"):
             return text
         from .role_words import in_words_of_the_role
@@ -193,8 +193,8 @@ class _Module(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
 
 
 @contextlib.contextmanager
-def _telling(module: AnsibleModule) -> t.Iterator[None]:
-    """Return to Ansible with one sentence when something goes wrong."""
+def _reporting_errors(module: AnsibleModule) -> t.Iterator[None]:
+    """Return an error to Ansible in one sentence."""
     try:
         yield
     except _FAILURES as error:
@@ -213,7 +213,7 @@ def result(outcome: Outcome, returns: t.Sequence[str] = ()) -> dict[str, object]
 
 
 def runner(module: AnsibleModule) -> Runner:
-    """Runs the tools of the host, found where root would find them."""
+    """A function that runs programs of the host, found where root would find them."""
 
     def run_tool(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
         path = module.get_bin_path(argv[0])
@@ -229,7 +229,7 @@ def runner(module: AnsibleModule) -> Runner:
 
 
 def _tolerant(module: AnsibleModule) -> Runner:
-    """Runs the programs of the host; a missing program counts as one that failed without output."""
+    """A function that runs programs of the host; a missing program counts as one that failed without output."""
 
     def run(argv: t.Sequence[str], text: str | None) -> tuple[int, str, str]:
         path = module.get_bin_path(argv[0])

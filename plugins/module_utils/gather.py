@@ -22,7 +22,7 @@ def gather(world: World) -> HostReport:
     """The report of everything that network_info returns."""
     world.survey()
     session = world.firewall
-    session.readable()  # opens the session if it can: the parts of the kinds do not
+    session.readable()  # opens the session if possible, which the parts of the kinds do not do
     report = HostReport(
         uplinks=_uplinks(world),
         uplink_addresses=_uplink_addresses(world),
@@ -62,7 +62,7 @@ def _foreign(session: FirewallSession, world: World) -> list[str]:
 
 
 def _joined(report: HostReport) -> HostReport:
-    """Each network with its published ports and masquerades."""
+    """The report with the published ports and masquerades of each network."""
     ports: dict[str, list[model.PublishedPort]] = {}
     for port in report.ports:
         ports.setdefault(port.bridge, []).append(port)

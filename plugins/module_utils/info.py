@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Spells the report on a host in the words of the modules' options; network_info returns it.
+"""Turns the report on a host into what network_info returns, in the words of the modules' options.
 
-Many calls find nothing of ours on the host, so the code that describes an object is imported when there is one.
+Many calls find nothing of ours on the host, so the code that describes an object is only imported if there is one.
 """
 
 from __future__ import annotations

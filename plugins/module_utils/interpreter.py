@@ -22,7 +22,7 @@ from .kernel.programs import call
 PYTHONS = ("/usr/bin/python3", "/usr/libexec/platform-python", "/usr/local/bin/python3")
 # respawn_module() writes all of the module's arguments into a pipe, which takes 64 KiB, before anything reads it.
 _PIPE = 48 * 1024
-# Ansible's own code is imported as well, since it refuses a Python that is too old for it.
+# Ansible's own code is imported as well, since it refuses a Python that is too old for Ansible.
 _PROBE = """
 import importlib.util, os, sys
 sys.version_info >= (3, 9) or sys.exit("it is older than Python 3.9")

@@ -127,7 +127,7 @@ class DeleteLinks(operations.Operation):
     """Delete links; both ends of a veth pair go at once. A link that is gone already is skipped."""
 
     names: tuple[str, ...]
-    again: tuple[operations.Operation, ...] = ()  # the steps that make them anew
+    again: tuple[operations.Operation, ...] = ()  # the steps that make them again
     place: model.Place = model.HOST
 
     def joined(self, after: operations.Operation) -> DeleteLinks | None:
@@ -203,10 +203,10 @@ class RenewAddress(operations.Operation):
     def commands(self) -> list[str]:
         steps = (RemoveAddress(self.place, self.link, self.address), AddAddress(self.place, self.link, self.address))
         found = [command for step in steps for command in step.commands()]
-        return [*found, *(RemoveRoute(*route).commands()[0] for route in self._more())]
+        return [*found, *(RemoveRoute(*route).commands()[0] for route in self._extra_routes())]
 
-    def _more(self) -> list[tuple[model.Place, str, model.Route, int]]:
-        """The route that the kernel adds with the address of a loopback by request only, and not by itself."""
+    def _extra_routes(self) -> list[tuple[model.Place, str, model.Route, int]]:
+        """The route that a request for an address of a loopback adds, unlike the kernel when it adds that by itself."""
         route = model.Route(self.address.network, None, state.SUBNET_METRIC[6])
         return [(self.place, self.link, route, state.BY_THE_KERNEL)] if self.address.is_loopback else []
 
@@ -214,7 +214,7 @@ class RenewAddress(operations.Operation):
         stack = host.stack(self.place)
         stack.delete_address(self.link, self.address)
         stack.add_address(self.link, self.address)
-        for unused, link, route, protocol in self._more():
+        for unused, link, route, protocol in self._extra_routes():
             stack.delete_route(link, route, protocol)
 
 
@@ -372,7 +372,7 @@ class RestoreRoute(operations.Operation):
 
 @dataclass(frozen=True)
 class AwaitAddresses(operations.Operation):
-    """Wait until the kernel has made links ready for IPv6, so that whoever asks when the run returns gets an answer."""
+    """Wait until the kernel has made links ready for IPv6, so that they answer as soon as the run has returned."""
 
     links: tuple[state.Awaited, ...]
     settles = -1
@@ -392,7 +392,7 @@ class AwaitAddresses(operations.Operation):
 
 @dataclass(frozen=True)
 class Announce(operations.Operation):
-    """Announce addresses to neighbours, which may remember another station, or that there was none."""
+    """Announce addresses to neighbours, which may remember another station, or that nobody answered."""
 
     announcements: tuple[state.Announcement, ...]
 

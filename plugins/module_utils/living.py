@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The life in the endpoints of a report: processes, listeners behind published ports, and the present routes.
+"""What goes on in the endpoints of a report: processes, listeners behind published ports, and the present routes.
 
 It also counts packets that were dropped on the way there. Only network_info uses it, not a run that makes networks.
 """
@@ -29,21 +29,23 @@ def look_inside(world: World, report: HostReport, dropped: t.Iterable[model.Drop
     report = replace(report, services=tuple(_services(world, report)))
     ways, names = _Ways(world, report), noted(report)
     heard = _listeners(world, report)
-    networks = tuple(
-        replace(
-            network,
-            endpoints=tuple(
-                _named(_endpoint(item, network, network.ports, world, ways, heard), network, names)
-                for item in network.endpoints
-            ),
-        )
-        for network in report.networks
-    )
+
+    def look(network: NetworkReport) -> NetworkReport:
+        found = (_endpoint(item, network, network.ports, world, ways, heard) for item in network.endpoints)
+        return replace(network, endpoints=tuple(_named(item, network, names) for item in found))
+
+    networks = tuple(map(look, report.networks))
     unplugged = tuple(_endpoint(item, None, report.ports, world, ways, heard) for item in report.unplugged)
     found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
     found = _with_services(found) if found.services else found
     found = _with_servers(found, world) if found.views else found
     return _with_drops(found, dropped)
+
+
+def _with_endpoints(report: HostReport, change: t.Callable[[EndpointReport], EndpointReport]) -> HostReport:
+    """The report with a change of each endpoint."""
+    networks = tuple(replace(n, endpoints=tuple(map(change, n.endpoints))) for n in report.networks)
+    return replace(report, networks=networks, unplugged=tuple(map(change, report.unplugged)))
 
 
 def _with_drops(report: HostReport, drops: t.Iterable[model.Drop]) -> HostReport:
@@ -69,7 +71,7 @@ def _services(world: World, report: HostReport) -> t.Iterator[ServiceReport]:
         return
     world.claims.units.update(item.unit for item in report.services)
     for item in report.services:
-        unit = world.unit(item.unit)
+        unit = world.units.planned(item.unit)
         inside = not unit.pid or world.is_same(model.Place(pid=unit.pid), model.Place(netns=item.netns))
         yield replace(item, active=unit.active, stale=not inside)
 
@@ -80,24 +82,23 @@ def _with_services(report: HostReport) -> HostReport:
     for item in report.services:
         units.setdefault(item.netns, []).append(item)
 
-    def furnished(endpoint: EndpointReport) -> EndpointReport:
+    def with_units(endpoint: EndpointReport) -> EndpointReport:
         there = units.get(endpoint.netns or "", ())
         troubles = (*endpoint.troubles, *filter(None, map(_trouble, there)))
         return replace(endpoint, services=tuple(item.unit for item in there), troubles=troubles)
 
-    networks = tuple(replace(n, endpoints=tuple(map(furnished, n.endpoints))) for n in report.networks)
-    return replace(report, networks=networks, unplugged=tuple(map(furnished, report.unplugged)))
+    return _with_endpoints(report, with_units)
 
 
 def _with_servers(report: HostReport, world: World) -> HostReport:
     """The report with the DNS servers of endpoints, and with troubles for those that do not answer."""
     from .kinds.name_views import with_sockets
 
-    runs = world.systemd() and world.unit(marks.NAMES_UNIT).active == "active"
+    runs = world.systemd() and world.units.planned(marks.NAMES_UNIT).active == "active"
     sockets = with_sockets(world.file(marks.NAMES_SERVED)) if runs else {}
     wanted = {view.netns for view in report.views}
 
-    def furnished(endpoint: EndpointReport) -> EndpointReport:
+    def with_server(endpoint: EndpointReport) -> EndpointReport:
         netns = endpoint.netns
         if netns is None or netns not in wanted:
             return endpoint
@@ -105,8 +106,7 @@ def _with_servers(report: HostReport, world: World) -> HostReport:
         troubles = endpoint.troubles if answers else (*endpoint.troubles, _SILENT)
         return replace(endpoint, dns=True, troubles=troubles)
 
-    networks = tuple(replace(n, endpoints=tuple(map(furnished, n.endpoints))) for n in report.networks)
-    return replace(report, networks=networks, unplugged=tuple(map(furnished, report.unplugged)))
+    return _with_endpoints(report, with_server)
 
 
 def _trouble(item: ServiceReport) -> str:
@@ -140,7 +140,7 @@ def _endpoint(
 
 
 def _named(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> EndpointReport:
-    """An endpoint with its names, by its own file, which has those of all endpoints of the network."""
+    """An endpoint with its names, from the hosts file in its namespace, which has the names of its whole network."""
     found = (names.names(endpoint.netns or "", network.network, address.ip) for address in endpoint.addresses)
     return replace(endpoint, names=tuple(dict.fromkeys(name for own in found for name in own)))
 

@@ -83,7 +83,7 @@ def compile_once() -> None:
     if os.path.isdir(CODE_FOLDER):
         from .byte_code import ByteCode
 
-        call.compiled.clear()  # there is no use in a collection of what has just been loaded
+        call.compiled.clear()  # the files that find the byte code must be compiled anyway, so they are not kept
         call.kept = ByteCode(archive, CODE_FOLDER)
 
 

@@ -79,7 +79,7 @@ BOOT_DROP_IN = "dockerless-network-rules.conf"
 FIREWALLD_WATCH = "dockerless-network-firewalld.path"
 AFTER_FIREWALLD = "dockerless-network-firewalld.service"
 # The file that keeps systemd-networkd from our links comes first: the first file that matches a link applies to it. The
-# one for NetworkManager comes last: a later file that begins the list of links anew would take ours out.
+# one for NetworkManager comes last: a later file that sets the list of links again would remove ours from it.
 UNMANAGED = "/etc/systemd/network/00-dockerless.network"
 UNMANAGED_BY_NM = "/etc/NetworkManager/conf.d/zz-dockerless.network.conf"
 # In /run/lock, or in /run where that folder is missing. It is there only while a run holds it.

@@ -86,7 +86,7 @@ class Route:
 
 @dataclass(frozen=True)
 class SourceRule:
-    """Packets from an address are routed by this table."""
+    """A rule of routing: packets from an address use this table."""
 
     source: Address
     table: int
@@ -99,7 +99,7 @@ TABLES = {LOCAL_TABLE: "local", MAIN_TABLE: "main", DEFAULT_TABLE: "default"}
 
 @dataclass(frozen=True)
 class DefaultRule:
-    """Any packet is routed by this table, as the kernel has it in a new namespace."""
+    """A rule of routing that the kernel makes in each new namespace: all packets use this table."""
 
     version: int
     priority: int
@@ -162,8 +162,8 @@ class EndpointService:
 class Place:
     """A network namespace, by its name or by the pid of a process in it.
 
-    Equal ones are the same object, which Python compares and hashes at a tenth of the price: a run with many endpoints
-    looks for places some 100 times for each.
+    Equal places are the same object, which Python compares and hashes ten times faster: a run with many endpoints looks
+    up places some 100 times for each endpoint.
     """
 
     netns: str | None
@@ -459,7 +459,7 @@ class FirewallState:
 
     @property
     def exits(self) -> list[str]:
-        """The bridges with a way out; one without a name when addresses are translated and there is no policy."""
+        """The bridges with a way out; an empty name if addresses are translated and there is no policy."""
         if not self.policies:
             return [""] if self.masquerades or self.ports else []
         return sorted(policy.bridge for policy in self.policies if not policy.internal)
@@ -509,6 +509,11 @@ def spelled(addresses: t.Iterable[Interface]) -> list[str]:
 def bracketed(address: Address) -> str:
     """An address as it stands in front of a port: IPv6 in brackets."""
     return "[%s]" % address if address.version == 6 else str(address)
+
+
+def capitalized(text: str) -> str:
+    """A text as the beginning of a sentence; unlike str.capitalize(), this leaves the letters of names as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def enumerate_few(names: t.Sequence[str], most: int = 5) -> str:

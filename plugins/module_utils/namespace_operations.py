@@ -91,7 +91,7 @@ class DeleteNamespace(operations.Operation):
 
 @dataclass(frozen=True)
 class SetSysctl(operations.Operation):
-    """Write a key below net/, given with slashes; ``before`` is None when there was no value to go back to."""
+    """Write a key below net/, given with slashes; ``before`` is None if there is no value to go back to."""
 
     place: model.Place
     key: str

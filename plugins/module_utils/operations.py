@@ -47,7 +47,7 @@ class Operation:
     settles = 0
     # Whether it may be half done when it fails, so that it must be undone as well.
     halves = False
-    # Whether it writes rules by iptables, which a firewalld that loads its own does not survive.
+    # Whether it writes rules by iptables, at which a firewalld that loads its own rules would fail.
     by_iptables = False
 
     def commands(self) -> list[str]:

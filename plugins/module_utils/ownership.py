@@ -45,7 +45,7 @@ def refuse_name(label: str, projects: t.Mapping[str, str]) -> None:
 
 
 def named(label: str, endpoint: str) -> str:
-    """The words for an endpoint of a network in messages."""
+    """An endpoint of a network, in the words of messages."""
     return "%s/%s" % (marks.name_of(label), endpoint)
 
 

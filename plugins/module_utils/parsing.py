@@ -25,7 +25,6 @@ _MAC = r"[0-9a-f]{2}(:[0-9a-f]{2}){5}"
 # Text of this form cannot be meant as an address or a subnet.
 _ENDPOINT = re.compile(r"(?![\d.]+$)[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*")
 _SYSCTL = r"net[./][A-Za-z0-9_./@:-]+"
-PROTOCOLS = ("tcp", "udp", "sctp")
 
 _T = t.TypeVar("_T")
 
@@ -198,14 +197,14 @@ def owner(options: t.Mapping[str, object]) -> str:
 
 
 def pid(option: str, value: int | None) -> int | None:
-    """A process."""
+    """The number of a process."""
     if value is not None and value < 1:
         raise model.InvalidRequest("%s: %d is not a process ID; those begin at 1." % (option, value))
     return value
 
 
 def mtu(option: str, value: int | None) -> int | None:
-    """A maximum transmission unit in bytes; 68 is the least that IPv4 allows (RFC 791), 65535 the most of a veth."""
+    """A maximum transmission unit: 68 bytes or more, as IPv4 requires (RFC 791), and at most the 65535 of a veth."""
     if value is not None and not 68 <= value <= 65535:
         raise model.InvalidRequest(
             "%s: %d is not a valid MTU; write a number of bytes from 68 to 65535." % (option, value)
@@ -390,9 +389,9 @@ def short_syntax(option: str, value: object) -> str:
 def protocol(option: str, value: object) -> str:
     """tcp, udp or sctp."""
     given = text(option, value)
-    if given.lower() not in PROTOCOLS:
+    if given.lower() not in model.PROTOCOLS:
         raise model.InvalidRequest(
-            "%s: %r is not a valid protocol; write one of %s." % (option, given, ", ".join(PROTOCOLS))
+            "%s: %r is not a valid protocol; write one of %s." % (option, given, ", ".join(model.PROTOCOLS))
         )
     return given.lower()
 

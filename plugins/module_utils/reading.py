@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options read by an argument spec: those of a module before Ansible converts them, and dictionaries inside of options.
+"""Reads options by an argument spec: those of a module before Ansible converts them, and dictionaries inside options.
 
 Values mean what they mean to Ansible: a flag in any spelling, a number as text, one word for a list of one. YAML, the
-command line and templates change types. What can only mean one thing is set right, everything else is refused with the
-option and what to write. Ansible itself would make "False" of a name `no` and 1342 of a port `22:22`, and its errors
-cannot name the network and the endpoint.
+command line and templates change types. A value that can only mean one thing is corrected. Any other is refused with
+the name of the option and what to write. Ansible itself would make "False" of a name `no` and 1342 of a port `22:22`,
+and its errors cannot name the network and the endpoint.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _all_items(what: str, option: Option, value: object) -> list[object]:
 
 
 def unquoted(spec: arguments.Arguments, value: t.Mapping[str, t.Any]) -> list[str]:
-    """The error message for names that YAML reads as numbers: 0123 becomes 83, and the original text is lost."""
+    """A warning about names that YAML has read as numbers: 0123 becomes 83, and the original text is lost."""
     found = list(_unquoted("", spec, value))
     if not found:
         return []

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report on what is ours on a host, as data: network_info returns it in JSON.
+"""The report on a host, as data: everything there that is ours. network_info returns it in JSON.
 
 The ``network`` of an object is its label, which names the project as well (marks.py).
 """

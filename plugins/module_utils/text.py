@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import typing as t
-from collections.abc import Mapping  # isinstance() takes thrice as long with the one of typing
+from collections.abc import Mapping  # isinstance() takes three times as long with that of typing
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:@ -]*[A-Za-z0-9_/]|[A-Za-z_/]")
 _WORDS = ("true", "false", "yes", "no", "on", "off", "null")
@@ -40,7 +40,7 @@ def _block(value: object) -> list[str]:
 
 
 def _is_lines(value: str) -> bool:
-    """Whether a text can be a literal block: its first line begins without a blank, and it ends with one line end."""
+    """Whether a text can be a literal block: no blank begins its first line, and it ends with a single newline."""
     if "\n" not in value:
         return False
     lines = value.split("\n")

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host as a plan sees it: its present state, with the changes by earlier steps of the same run.
 
-Links, routes, sysctls, files, programs, namespaces and units of systemd are all asked for here, and each planned step
-is noted here with its effect. So two kinds of objects that want the same key, file or unit see one another.
+Links, routes, sysctls, files, programs and namespaces are all asked for here, units of systemd in units.py, and each
+planned step is noted with its effect. So two kinds of objects that want the same key, file or unit see one another.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from .records import dataclass, replace
 
 if t.TYPE_CHECKING:
     from . import operations
-    from .kernel.units import Unit
-    from .planned_units import PlannedUnits
+    from .units import Units
 
 # The places of links, by the number of their namespace in links of the host, and their index there.
 _Ends = dict[tuple[t.Optional[int], int], tuple[model.Place, str]]
@@ -36,13 +35,12 @@ _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDIN
 
 @dataclass
 class Claims:
-    """The objects that this run settles; their present state causes no conflict."""
+    """The objects that this run settles, so that their present state causes no conflict."""
 
     addresses: set[str] = field(default_factory=set)  # links of the host whose addresses it settles
     policies: set[str] = field(default_factory=set)  # bridges whose policies it settles
-    veths: dict[str, tuple[model.Place, str]] = field(
-        default_factory=dict
-    )  # where it wants the other ends of veth pairs
+    # Veth pairs, each with the place and the name that it wants for the other end.
+    veths: dict[str, tuple[model.Place, str]] = field(default_factory=dict)
     leading: dict[str, list[str]] = field(default_factory=dict)  # these veth pairs by the namespace of the other end
     routes: set[tuple[model.Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
     services: dict[str, str] = field(default_factory=dict)  # units, and the namespaces where it wants them
@@ -77,7 +75,7 @@ class World:
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
         self._programs: dict[str, bytes | None] = {}
-        self._born = 0
+        self._last_index = 0
         self._lost: dict[str, list[model.Place]] | None = None
         self._indexes: dict[int, str] | None = None
         self._ports: dict[str, int] | None = None
@@ -85,7 +83,7 @@ class World:
         self._peers: _Ends | None = None
         self._made_peers: _Ends = {}
         self._has_looked_everywhere = False
-        self._peopled: set[str] | None = None
+        self._with_ports: set[str] | None = None
         self._uplinks: dict[int, str | None] = {}
         self._default_mtu: int | None = None
         self._defaults: dict[str, str | None] = {}
@@ -95,16 +93,23 @@ class World:
         self._tables: dict[tuple[model.Place, int], list[state.RouteEntry]] = {}  # routes of others than the main table
         self._machine_id = ""
         self._systemd: bool | None = None
-        self._units: dict[str, Unit] = {}
-        self._planned_units: PlannedUnits | None = None
-        self._services: dict[str, tuple[str, str]] | None = None
+        self._units: Units | None = None
         self._assumed: dict[str, list[str]] = {}
         self._local: t.Collection[bytes] | None = None
         self._remarks: dict[str, dict[t.Hashable, str]] = {}
 
     @property
+    def units(self) -> Units:
+        """The units of systemd."""
+        if self._units is None:
+            from .units import Units
+
+            self._units = Units(self.host, self.claims.units, self.file)
+        return self._units
+
+    @property
     def revision(self) -> tuple[int, ...]:
-        """A number that changes when something is planned that is not a step of the object itself."""
+        """Numbers that change when something is planned that is not a step of the object itself."""
         return (self.firewall.revision, len(self.beforehand), len(self.afterwards))
 
     # -- namespaces
@@ -145,6 +150,12 @@ class World:
             return self.places.home(one) == self.places.home(other)
         except KernelError:
             return False
+
+    def inode(self, place: model.Place) -> int:
+        """The inode of a namespace as it will be; 0 if it is still to be made, or missing."""
+        if place.netns is None or not self.has_namespace(place.netns):
+            return 0
+        return 0 if self.is_new(place) else self.places.inode(self.places.home(place))
 
     def names(self) -> list[str]:
         """The names of all present namespaces."""
@@ -191,7 +202,7 @@ class World:
         return self.all_lost().get(name, [])
 
     def all_lost(self) -> t.Mapping[str, list[model.Place]]:
-        """All such namespaces, by the names that they had."""
+        """The namespaces of ours that have lost their names and have processes in them, by the names that they had."""
         if self._lost is None:
             self._lost = {}
             for place in self.nameless():
@@ -291,8 +302,8 @@ class World:
 
     def _number(self) -> int:
         """An index for a link that is still to be made: unique, and different from those of the kernel."""
-        self._born -= 1
-        return self._born
+        self._last_index -= 1
+        return self._last_index
 
     def drop_link(self, name: str) -> None:
         """Note that a step of this run deletes a link of the host, with a veth both ends; ports of a bridge stay."""
@@ -403,11 +414,11 @@ class World:
             raise model.Conflict("Interface %s is not a bridge but %s." % (name, described(link)))
         return link
 
-    def peopled_bridges(self) -> set[str]:
+    def bridges_with_ports(self) -> set[str]:
         """The bridges that had a port before this run."""
-        if self._peopled is None:
-            self._peopled = {link.master for link in self.host.stack(model.HOST).links().values() if link.master}
-        return self._peopled
+        if self._with_ports is None:
+            self._with_ports = {link.master for link in self.host.stack(model.HOST).links().values() if link.master}
+        return self._with_ports
 
     def had_bridge(self, name: str | None) -> bool:
         """Whether a bridge was there before this run."""
@@ -485,7 +496,7 @@ class World:
         return self._source_rules[home]
 
     def put_source_rule(self, place: model.Place, rule: model.SourceRule) -> None:
-        """A step of this run adds such a rule."""
+        """Note that a step of this run adds such a rule."""
         self._source_rules_of(place).append(rule)
 
     def drop_source_rule(self, place: model.Place, rule: model.SourceRule) -> None:
@@ -656,6 +667,8 @@ class World:
         """Every address of the host, link-local ones too, as packed bytes."""
         return self.host.stack(model.HOST).local_addresses()
 
+    # -- listeners, and the host itself
+
     def port_holder(self, port: model.PublishedPort) -> str:
         """The process that listens where a published port would, as a clause; empty if there is none.
 
@@ -664,20 +677,15 @@ class World:
         return self.host.port_holder(port, self._leaving())
 
     def _leaving(self) -> t.Collection[str]:
-        return [self.unit(name).name for name in self.claims.services if self.systemd()]
+        return [self.units.planned(name).name for name in self.claims.services if self.systemd()]
 
     def port_holder_in(self, place: model.Place, port: model.PublishedPort) -> str:
-        """The same in a namespace that is there now."""
-        return self.host.port_holder_in(self.places.home(place), port)  # which may be about to get its name
+        """The process that listens in a namespace where a published port would, as a clause; empty if there is none."""
+        # the place itself may not have this name yet
+        return self.host.port_holder_in(self.places.home(place), port)
 
-    def inode(self, place: model.Place) -> int:
-        """The inode of a namespace as it will be; 0 if it is still to be made, or missing."""
-        if place.netns is None or not self.has_namespace(place.netns):
-            return 0
-        return 0 if self.is_new(place) else self.places.inode(self.places.home(place))
-
-    def says(self, *argv: str) -> str | None:
-        """The output of a program of the host that changes nothing; None if it fails."""
+    def output_of(self, *argv: str) -> str | None:
+        """The output of a command that changes nothing on the host; None if it fails."""
         try:
             rc, output, unused = self.host.call(argv)
         except FileNotFoundError:
@@ -695,7 +703,7 @@ class World:
         return self.host.listeners_in(places, protocols)
 
     def hostname(self) -> str:
-        """The name of the host."""
+        """The name of this host."""
         return self.host.hostname()
 
     def machine_id(self) -> str:
@@ -708,69 +716,6 @@ class World:
         if self._systemd is None:
             self._systemd = self.host.has_systemd()
         return self._systemd
-
-    def found_unit(self, name: str) -> Unit:
-        """A unit of systemd as it was before this run; all that this run may have to do with are read at once."""
-        if name not in self._units:
-            self._units.update(self.host.read_units(sorted({name, *self.claims.units} - set(self._units))))
-        return self._units[name]
-
-    def started_unit(self, name: str) -> Unit:
-        """As unit(), where one that starts by itself just now is waited for."""
-        if self.found_unit(name).active == "activating":
-            # this joins the start that is under way
-            self.says("systemctl", "start", "--job-mode=ignore-dependencies", name)
-            del self._units[name]
-        return self.unit(name)
-
-    def unit(self, name: str) -> Unit:
-        """A unit of systemd as it will be when the steps planned so far are done."""
-        found = self.found_unit(name)
-        return found if self._planned_units is None else self._planned_units.applied(found)
-
-    def is_enabled(self, name: str) -> bool:
-        """Whether a unit of ours will start at boot.
-
-        The link tells, as systemd does not notice at once when it is removed, and may not be running here.
-        """
-        planned = None if self._planned_units is None else self._planned_units.is_enabled(name)
-        return self.file(marks.enabled_by(name)) is not None if planned is None else planned
-
-    def put_unit(
-        self,
-        name: str,
-        runs: bool | None = None,
-        enabled: bool | None = None,
-        netns: str | None = None,
-        anew: bool = False,
-    ) -> None:
-        """This run wants a unit to run or to be stopped, to be enabled or disabled, and in the namespace of this file.
-
-        ``netns`` is empty for the host's own namespace; ``anew`` is for a unit that is started or restarted. Raises
-        Conflict when the same run wants something else of the unit as well.
-        """
-        if self._planned_units is None:
-            from .planned_units import PlannedUnits
-
-            self._planned_units = PlannedUnits()
-        self._planned_units.put(name, runs, enabled, netns, anew)
-
-    def unmounted(self, unit: Unit, mounts: t.Mapping[str, str]) -> t.Sequence[str]:
-        """The places where a unit that runs should find a file of ``mounts``, and does not; one in check mode, too."""
-        return self.host.unmounted(unit.pid, mounts) if unit.pid else ()
-
-    def deleted(self, unit: Unit, places: t.Iterable[str]) -> t.Collection[str]:
-        """Those of the places where a unit that runs has a file mounted that is deleted."""
-        return self.host.deleted(unit.pid, places)
-
-    def services(self) -> t.Mapping[str, tuple[str, str]]:
-        """The units that run in a namespace by a drop-in of ours, with that namespace and their label; as it is now."""
-        if self._services is None:
-            folders = [name for name in self.host.folder(marks.UNITS[:-1]) if name.endswith(".service.d")]
-            texts = {name[:-2]: self.host.read_file(marks.drop_in(name[:-2])) for name in folders}
-            found = {unit: marks.service_of(text) for unit, text in texts.items() if text is not None}
-            self._services = {unit: service for unit, service in found.items() if service is not None}
-        return self._services
 
     # -- sysctls and files
 
@@ -790,15 +735,17 @@ class World:
         return None if self.is_new(home) else self.host.stack(home).read_sysctl(key)
 
     def sysctl_of_link(self, place: model.Place, key: str) -> str | None:
-        """As ``sysctl``, also for a link in a place that is still to be made: that begins with what the host has
-        (net.core.devconf_inherit_init_net)."""
+        """Like sysctl(), but also for a link in a place that is still to be made.
+
+        Such a place begins with the values of the host (net.core.devconf_inherit_init_net).
+        """
         found = self.sysctl(place, key)
         if found is None and self.is_new(place):
             return self.sysctl(model.HOST, key.replace("/%s/" % link_of(key), "/default/"))
         return found
 
-    def begins_with(self, key: str) -> str | None:
-        """The host's value for new links, before any step of this run; read only once."""
+    def sysctl_before(self, key: str) -> str | None:
+        """The host's value of a key before any step of this run, such as a default for new links; read only once."""
         if key not in self._defaults:
             self._defaults[key] = self.host.stack(model.HOST).read_sysctl(key)
         return self._defaults[key]
@@ -810,7 +757,7 @@ class World:
     def put_sysctl(self, place: model.Place, key: str, value: str) -> str | None:
         """Note that this run sets a key to this value; returns the value before, None if there is no such key.
 
-        Raises Conflict if the same run also needs another value: each run would change it again.
+        Raises Conflict if the same run also needs another value, since each run would then change it back and forth.
         """
         home, name = self.places.home(place), link_of(key)
         before = self.sysctl(place, key)
@@ -853,8 +800,8 @@ class World:
             # an empty folder has to be removed as well, so it counts as one with a file
             yield from ((marks.RETIRED, name) for name in self.host.folder(marks.RETIRED) or ("hosts",))
 
-    def inside(self, path: str) -> t.Collection[str]:
-        """The names of what is in a folder, as it is now; none when it is not there."""
+    def folder(self, path: str) -> t.Collection[str]:
+        """The names in a folder as it is now; none if there is no such folder."""
         return self.host.folder(path)
 
     def program(self, path: str) -> bytes | None:
@@ -907,11 +854,14 @@ class World:
             self.warnings.append(text)
 
     def remark(self, text: str, name: str, key: t.Hashable = None) -> None:
-        """A warning about several objects: ``text`` has a place for their names. An object with a key is named once."""
+        """Warn of something that concerns several objects; ``text`` has a place for their names.
+
+        Objects with the same key are named once.
+        """
         self._remarks.setdefault(text, {})[key or name] = name
 
     def remarks(self) -> list[str]:
-        """The remarks, each a sentence for all objects that it is about."""
+        """The texts of all remarks, each with the names of its objects."""
         return [
             text % model.enumerate_few(list(dict.fromkeys(names.values()))) for text, names in self._remarks.items()
         ]
@@ -959,7 +909,7 @@ def same_route(one: model.Route, other: model.Route) -> bool:
 
 
 def in_the_way(entry: state.RouteEntry, link: str, wanted: t.Sequence[model.Route]) -> model.Route | None:
-    """The wanted route of a link whose place another route has, or that packets would pass by for another route.
+    """The wanted route of a link whose place another route has, or that loses its packets to another route.
 
     The kernel has one route for each target and metric, and takes the one with the least metric.
     """
@@ -971,7 +921,7 @@ def in_the_way(entry: state.RouteEntry, link: str, wanted: t.Sequence[model.Rout
 
 
 def _comes_first(entry: state.RouteEntry, route: model.Route) -> bool:
-    """Whether a route to the same target is preferred; a metric that was asked for may be meant to come second."""
+    """Whether another route to the same target is preferred. If the user asked for a metric, that may be intended."""
     theirs, ours = metric_of(entry.route), metric_of(route)
     by_others = entry.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
     return theirs == ours or (theirs < ours and route.metric is None and by_others)

@@ -15,12 +15,12 @@ description:
     up.
   - Packets that connection tracking cannot assign to a connection (INVALID) never leave the bridge, because they would
     keep a private source address.
-  - Rules of your own belong into the chain C(user) of the table C(inet dockerless) with the back-end nftables,
-    or into the chain C(DLN-USER) with iptables. These chains come first, so that an accept there opens something and a
+  - Rules of your own belong in the chain C(user) of the table C(inet dockerless) with the back-end nftables,
+    or in the chain C(DLN-USER) with iptables. These chains come first, so that an accept there opens something and a
     drop closes it. No run changes them.
-  - Where chains of others drop everything that no rule is about, by their policy or a last rule, marked rules let
-    through what enters or leaves the bridge, right before that end. firewalld and ufw are told in the place that each
-    of them provides for this (a zone, C(ufw route)). A specific rule of others is obeyed, and a warning names it.
+  - Some chains of others drop everything that reaches their end, by their policy or a last rule. Marked rules right
+    before that end let through what enters or leaves the bridge. firewalld and ufw have places of their own for this (a
+    zone, C(ufw route)), which are used instead. A specific rule of others is obeyed, and a warning names it.
   - Sysctls such as C(net.bridge.bridge-nf-call-iptables) are not touched. The rules hold whatever their values are.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
@@ -39,8 +39,8 @@ options:
     type: list
     elements: str
   gateways:
-    description: The host's own addresses on the bridge, which tell the flows in O(allow) that go to the host itself. By
-      default those that the bridge has. Name them when the bridge is created later.
+    description: The host's own addresses on the bridge, by which flows in O(allow) that go to the host itself are
+      recognised. By default those that the bridge has. Name them if the bridge is created later.
     type: list
     elements: str
   internal:

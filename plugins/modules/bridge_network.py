@@ -84,7 +84,7 @@ options:
           to_source:
             description:
               - The host's address to translate to. By default that of the interface by which a packet leaves.
-              - It is used for its own address family. One that the host does not have is warned of.
+              - It is used for its own address family. A warning names one that the host does not have.
             type: str
           random_fully:
             description: Whether source ports are chosen at random instead of being kept where possible.
@@ -145,7 +145,7 @@ options:
           - Whether the endpoints of the network find one another by name. Each has the names of all of them, alone and
             with the name of the network (V(db), V(db.blue)), their C(aliases), and V(host) for the gateway.
           - They are in C(/etc/netns/NAME/hosts), which C(ip netns exec), the become plugin
-            P(dockerless.network.netns#become) and services of an endpoint use in the place of C(/etc/hosts), and
+            P(dockerless.network.netns#become) and services of an endpoint use instead of C(/etc/hosts), and
             C(/etc/netns/NAME/resolv.conf) has the host's name servers. Files of others there stay as they are.
             Endpoints with C(pid), and namespaces that this collection did not make, get no files.
         type: bool
@@ -233,7 +233,7 @@ options:
             type: bool
             default: true
           nameservers:
-            description: The name servers that the endpoint asks, in the place of those of the network.
+            description: The name servers that the endpoint asks, instead of those of the network.
             type: list
             elements: str
           search:
@@ -338,7 +338,7 @@ options:
     type: raw
     default: []
   for_role:
-    description: Messages name the variables of the role in the place of the options of the module. The role sets it.
+    description: Messages name the variables of the role instead of the options of the module. The role sets it.
     type: bool
     default: false
   warn:
@@ -394,8 +394,8 @@ options:
     default: auto
   boot:
     description:
-      - Whether the networks are there again after a boot, and rules of theirs after another firewall has taken them
-        away, with no run of a playbook. V(auto) is V(true) where systemd is PID 1.
+      - Whether the networks are there again after a boot, and their rules after another firewall has removed them,
+        without a run of a playbook. V(auto) is V(true) where systemd is PID 1.
       - A unit C(dockerless-network.service) makes what is kept in C(/etc/dockerless.network), which this module and
         those of single objects bring up to date at each change. It does so before C(network.target), and each time
         that C(nftables.service) or another firewall's unit is started, reloaded or stopped.

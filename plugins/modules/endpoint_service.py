@@ -32,8 +32,8 @@ options:
     description:
       - The unit, such as V(nginx.service). As for systemctl(1), V(nginx) stands for it. Needed unless O(aggregate) is
         given.
-      - Of a template, name an instance, such as V(postgresql@15-main). A service that a socket unit starts listens on
-        the host's network still.
+      - Of a template, name an instance, such as V(postgresql@15-main). A service that a socket unit starts still
+        listens on the host's network.
     type: str
   netns:
     description: The namespace in which it runs. It must be there. With O(state=absent) it does not matter.

@@ -40,7 +40,7 @@ options:
   to_source:
     description:
       - The host's address to translate to. By default that of the interface by which a packet leaves.
-      - An address that the host does not have is warned of, unless C(net.ipv4.ip_nonlocal_bind) or
+      - A warning names an address that the host does not have, unless C(net.ipv4.ip_nonlocal_bind) or
         C(net.ipv6.ip_nonlocal_bind) is on.
     type: str
   random_fully:

@@ -492,7 +492,7 @@ uplink_addresses:
   sample: [192.0.2.11/24, "2001:db8::11/64"]
 at_boot:
   description:
-    - Whether all of it will be there after a boot, V(yes) or V(no), with the reason or what is left out behind it.
+    - Whether all of it will be there after a boot, V(yes) or V(no), followed by the reason or by what will be missing.
     - It is empty if there is nothing of this collection.
   returned: success
   type: str

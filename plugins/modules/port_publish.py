@@ -17,9 +17,9 @@ description:
     in place.
   - A port on which a process listens, or that is already published, is refused, and the error names its holder.
   - Connection tracking entries that a change makes stale are removed by their host port. Other flows go on, and so do
-    TCP connections of a port that now leads elsewhere, while the endpoint is there that they lead to.
+    TCP connections of a port that now leads elsewhere, as long as the endpoint that they lead to is there.
   - A warning says what is missing for the port to work. The host may not forward, may have no route to the endpoint, or
-    may not lead 127.0.0.1 there for want of C(route_localnet). M(dockerless.network.sysctl_forward) turns these on.
+    may not lead 127.0.0.1 there without C(route_localnet). M(dockerless.network.sysctl_forward) turns these on.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
   - dockerless.network._attributes.full

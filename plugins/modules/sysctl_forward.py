@@ -32,9 +32,9 @@ options:
     description:
       - Whether to forward IPv6. With V(false), this is not asked for.
       - A host that forwards IPv6 ignores router advertisements, unless C(accept_ra) is V(2). So that is set first, on
-        every interface of others that listens to routers and for those that come later. Default routes are kept.
-        Where it is V(0) later on, as systemd-networkd and NetworkManager set it when they read advertisements
-        themselves, it stays so.
+        every interface of others that listens to routers and for those that come later, and default routes are kept.
+        If systemd-networkd or NetworkManager then set it to V(0), because they read advertisements themselves, it
+        stays at that.
     type: bool
     default: false
   route_localnet:

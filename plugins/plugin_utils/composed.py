@@ -29,7 +29,7 @@ def composed(
 ) -> dict[str, t.Any]:
     """compose() from JSON to JSON, with errors for Ansible."""
     try:
-        # the role has had the list checked, and has told what is missing
+        # the role has already checked the list, and warned of what is missing
         scope = read_scope({**options, "pools": plain(options["pools"]), "warn": False})
         seen = plain(info)
         report = read_report(seen)

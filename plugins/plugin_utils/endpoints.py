@@ -102,7 +102,7 @@ def host_variables(host: str, names: t.Iterable[str], endpoint: Endpoint) -> Var
 
 
 def group_names(host: str, endpoint: Endpoint) -> list[str]:
-    """The groups of an endpoint, without those of its host, whose plays are not for it."""
+    """The groups of an endpoint. It is not in those of its host, whose plays are not meant for it."""
     networks = ["network_%s" % network for network in dict.fromkeys(endpoint.networks)]
     return ["endpoints", "endpoint_%s" % endpoint.name, *networks, "on_%s" % host]
 

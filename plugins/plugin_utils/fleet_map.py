@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The map of a fleet: what is on each host, as one page of HTML or as one diagram for Mermaid.
 
-Pure. The same reports give the same text, so a second run writes nothing. A host holds networks and a network holds
-endpoints: boxes inside boxes, which a browser lays out by itself at any size, say that better than lines would. The
-page holds all that it needs and fetches nothing.
+Pure functions: the same reports give the same text, so a second run writes nothing. A host holds networks, and a
+network holds endpoints. Boxes inside boxes show that better than lines would, and a browser lays them out by itself at
+any size. The page contains all that it needs, and fetches nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from .phrases import (
 _PAGES, _DIAGRAMS = (".html", ".htm"), (".mmd", ".mermaid")
 _WARNING = "⚠ "
 _NOTHING = "no network of this collection"
-# else lines are wrapped as those of a story
+# otherwise lines are wrapped like those of running text
 _WIDE = "%%{init: {'flowchart': {'wrappingWidth': 900}}}%%"
 Reports = t.Mapping[str, t.Union[HostReport, str]]  # by host; a text says why there is no report
 
@@ -87,12 +87,12 @@ def fleet_map(reports: Reports, path: str) -> str:
 
 
 def is_a_map(path: str) -> bool:
-    """Whether the name of a file tells what it is to hold."""
+    """Whether the name of a file says what the file is to contain."""
     return path.lower().endswith(_PAGES + _DIAGRAMS)
 
 
 def _in_order(name: str) -> tuple[list[str | int], str]:
-    """By which h2 stands before h10."""
+    """The key by which h2 comes before h10."""
     return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"([0-9]+)", name))], name
 
 
@@ -180,7 +180,7 @@ def _open_ports(ports: t.Sequence[PublishedPort]) -> int:
 
 
 def _mermaid(hosts: t.Sequence[HostBox]) -> str:
-    """A node for each network, with its endpoints as lines: with a node for each of those, lines cross one another."""
+    """A node for each network, with its endpoints as lines of text: with a node for each, edges would cross."""
     lines = [_WIDE, "flowchart LR", "  classDef default text-align:left", "  outside((outside))"]
     for number, host in enumerate(hosts):
         lines += _subgraph("h%d" % number, host)
@@ -190,7 +190,7 @@ def _mermaid(hosts: t.Sequence[HostBox]) -> str:
 
 
 def _edges(key: str, host: HostBox) -> list[str]:
-    """What others reach; one that nobody sees keeps a host without such networks off the way to the others."""
+    """The edges to what others reach. A host without any gets an invisible one, to stay out of the way of others."""
     found = []
     for number, network in enumerate(host.networks):
         ports = sum(endpoint.open_ports for endpoint in network.endpoints)
@@ -239,7 +239,7 @@ def _on_one_line(port: Text) -> str:
 
 
 def _safe(text: str) -> str:
-    """A text as it may stand in a label: Mermaid has entities of its own, by number."""
+    """A text that is safe in a label: Mermaid has its own entities, by number."""
     return re.sub(r'[&<>"#;`|\[\]{}()\\]', lambda found: "#%d;" % ord(found[0]), re.sub(r"\s", " ", text))
 
 

@@ -48,7 +48,7 @@ def arguments(composition: Composition) -> dict[str, t.Any]:
 
 
 def _of_project(item: Arguments, label: str) -> Arguments:
-    """The objects that a module removes, with their owner."""
+    """The arguments for an object to remove, with its project."""
     return dict(item, **compact(project=belongs(label)["project"]))
 
 

@@ -71,7 +71,7 @@ def names(networks: t.Iterable[NetworkReport]) -> Names:
 
 
 def rules(policy: BridgePolicy | None, known: Names) -> list[str]:
-    """The differences from a network that is closed to all others and open inside; empty if there are none."""
+    """How a network differs from one that is closed to all others and open inside; empty if it does not."""
     if policy is None:
         return ["none"]
     words = []
@@ -195,7 +195,7 @@ def by_endpoint(
 
 
 def published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses | None = None) -> list[Text]:
-    """One for each port; one for both families when they are published alike."""
+    """A text for each port; a single one for both families if they are published alike."""
     found: dict[str, dict[str, str]] = {}
     for port in ports:
         inside = str(port.container_ports)
@@ -210,7 +210,7 @@ def published(ports: t.Sequence[PublishedPort], with_address: bool, uses: Uses |
 
 
 def _of_both(troubles: t.Mapping[str, str]) -> t.Mapping[str, str]:
-    """What is wrong by address; one entry for the addresses that stand for all of a family, if both are there."""
+    """The troubles by address, with a single entry for 0.0.0.0 and [::] if both are there."""
     if not set(_ANY) <= set(troubles):
         return troubles
     four, six = (troubles[host] for host in _ANY)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The report on a host, drawn as a tree of lines: host, networks, endpoints, published ports.
 
-Pure. Ansible runs in UTF-8 locales only, so the lines of the tree may be drawn as such.
+Pure functions. Ansible only runs in UTF-8 locales, so the tree may be drawn with line characters.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .phrases import (
     ways_out,
 )
 
-# What stands at the left of a branch, and what below it: for the last branch of a node, and for the others.
+# What is to the left of a branch, and below that, for the last branch of a node and for the others.
 _LAST = ("└─ ", "   ")
 _OTHER = ("├─ ", "│  ")
 

@@ -41,7 +41,7 @@ def _rows(seen: t.Sequence[Facts], host: str) -> list[_Row]:
 
 
 def _link(item: Facts) -> _Link:
-    """The answer leaves where the packet came in."""
+    """The link that a packet passed. An answer leaves where the packet came in, so its direction is reversed."""
     way = item["way"] if item["direction"] == "there" else _MIRRORED[item["way"]]
     return item["place"], item["interface"], way
 

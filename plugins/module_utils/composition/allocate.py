@@ -60,7 +60,7 @@ class Subnet:
         make = ipaddress.IPv4Address if self.network.version == 4 else ipaddress.IPv6Address
         first, size = int(self.pool.network_address), min(self.pool.num_addresses, _SPAN)
         begin = stable_number(seed)
-        # one of that many in a row is free
+        # of this many addresses in a row, at least one is free
         for step in range(min(size, len(self._holders) + 3)):
             address = make(first + (begin + step) % size)
             if self.is_free(address):

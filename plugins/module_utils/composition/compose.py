@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the role's list of networks, and what is on the host, to objects for the engine.
+"""Turns the role's list of networks, and what is on the host, into objects for the engine.
 
-Pure: the same list and the same host give the same objects, so a second run asks for what the first one made.
+Pure functions: the same list and the same host give the same objects, so a second run asks for what the first one made.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def compose(
     decide(wanted, report, goes, around)
     present = _plan_present(wanted, report, goes, around)
     absent = removals(present, report, goes, scope.service_removal)
-    # To replace the masquerade of a listed network is a change and not pruning, so the old one is removed in any case.
+    # To replace the masquerade of a listed network is a change and not pruning, so the old one is always removed.
     listed = scope.labels(names)
     absent.nat_masquerade = unwanted_masquerades(present, report, lambda noted: goes(noted) or noted in listed)
     forwarding = None if scope.everything else _plan_forwarding(wanted, present, absent, report, scope)
@@ -287,7 +287,7 @@ def _plan_veths(
             own = ways if endpoint.default_route else {}
             routes = [way for version, way in own.items() if (endpoint.place, version) not in served]
             served.update((endpoint.place, version) for version in own)
-            # if there are several ways out, a request by one of them is answered by the same one
+            # if there are several ways out, the answer to a request leaves by the way that the request came
             several = {v for v in ways if legs[endpoint.place, v] > 1 or not endpoint.default_route}
             sources = [way.via for version, way in ways.items() if way.via and version in several]
             with parsing.about("network %s: endpoint %s" % (network.name, endpoint.name)):
@@ -342,7 +342,7 @@ class _Beside:
         return {(place, version) for place, end in ends for version in self._around.default_routes(end)}
 
     def stranded(self, present: Objects) -> list[str]:
-        """Warnings of a namespace that loses its default route although a network outside the list has one for it."""
+        """Warnings about namespaces that lose their default route while a network outside the list has one for them."""
         ends = [(veth.peer.place, route.to) for veth in present.veth for route in veth.peer.routes]
         served = {(place, to.version) for place, to in ends if not to.prefixlen}
         found = []
@@ -378,8 +378,8 @@ def _plan_veth(
 def _ways_by_host(network: BridgeNetwork) -> tuple[model.Route, ...]:
     """Routes to the other endpoints by the gateway: isolated ports cannot reach one another, but the host reaches both.
 
-    The gateway needs a route of its own. Otherwise it would be reached by itself, and the kernel would refuse the
-    routes.
+    The gateway needs a route of its own. Otherwise the way to the gateway would be the gateway itself, and the kernel
+    would refuse the routes.
     """
     routes: list[model.Route] = []
     for version, subnet in network.subnets.items():

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of endpoints where addresses are wanted: ``db``, or ``db.back`` for the one in the network back."""
+"""Replaces names of endpoints by their addresses: ``db``, or ``db.back`` for the one in the network back."""
 
 from __future__ import annotations
 

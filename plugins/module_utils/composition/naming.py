@@ -28,7 +28,7 @@ def known_names(
 ) -> Known:
     """The sections of each namespace of this run; none for a namespace that knows no names any more.
 
-    Only namespaces that we made have sections. Programs in other namespaces have the files of its owner.
+    Only namespaces that we made have sections. In other namespaces, programs use the files of the owner.
     """
     before, given, names = noted(report), aliases(networks), Names(networks)
     _refuse_unknown(given, networks, report)

@@ -117,7 +117,7 @@ def read_networks(
 
 
 def read_names(networks: t.Sequence[arguments.Options]) -> set[str]:
-    """The names in the list, without a look at other options."""
+    """The names in the list; other options are not read."""
     return {parsing.label("name", name) for name in spec.read_names(networks)}
 
 
@@ -368,7 +368,8 @@ def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[En
 def _allocate(network: BridgeNetwork, goes: Goes, around: Surroundings) -> None:
     """Give addresses: first those in the list, then present ones, then new ones, so that no endpoint is renumbered.
 
-    New ones go by name, so that the order of the list does not matter if two names lead to one address.
+    New ones are given in the order of names, so that the order of the list does not matter if two names lead to one
+    address.
     """
     for endpoint in network.endpoints:
         for address in endpoint.wanted:
@@ -407,7 +408,7 @@ def _keep(network: BridgeNetwork, endpoint: Endpoint, there: EndpointReport) -> 
 
 
 def displaced(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[str]:
-    """Warnings about endpoints that live, and whose addresses the list gives to somebody else."""
+    """Warnings about endpoints that exist, and whose addresses the list gives to others."""
     for network in networks:
         known = network.known()
         for endpoint in network.endpoints:

@@ -17,7 +17,7 @@ from .surroundings import Surroundings
 
 
 class Ports:
-    """The published ports, among which a port without a number gets a free one, and keeps it."""
+    """The published ports. A port without a number gets a free one, and keeps it in later runs."""
 
     def __init__(self, known: t.Sequence[model.PublishedPort], around: Surroundings) -> None:
         self._around = around
@@ -106,7 +106,7 @@ def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
 def _plan_publish(
     network: BridgeNetwork, endpoint: Endpoint, publish: Publish, names: Names
 ) -> list[model.PublishedPort]:
-    """The ports for each family that an entry is meant for; a number that is still open is any of its range."""
+    """The ports for each family that an entry is meant for; a number that is yet to be chosen is any of its range."""
     with parsing.about("network %s: endpoint %s" % (network.name, endpoint.name)):
         sources = _sources(publish, network, names)
     first = {address.version: address.ip for address in reversed(endpoint.addresses)}

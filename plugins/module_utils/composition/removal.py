@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The objects to remove: made by the role, and no longer wanted. There is one function for each kind."""
+"""Finds the objects to remove: those that the role made and that are no longer wanted, kind by kind."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 """The texts of the files below /etc/netns, by which programs in a namespace look up names.
 
 hosts(5) has the names of other endpoints, and resolv.conf(5) the servers for all other names. nsswitch.conf(5) is only
-written if that of the host asks a daemon of the host, which would bypass the namespace.
+written if that of the host asks a daemon, which would answer from outside the namespace.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .naming import Known, has_server
 from .sections import Section, Speller
 from .surroundings import Surroundings
 
-# Programs of the host read the first file. If that names a daemon, one of the others has the servers behind it.
+# Programs of the host read the first file. If it names a local daemon, one of the others has the servers behind that.
 _RESOLV = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf")
 _NSSWITCH = "/etc/nsswitch.conf"
 _MOST = 3  # the limit of name servers (resolv.conf(5), MAXNS)

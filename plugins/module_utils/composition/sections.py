@@ -4,7 +4,7 @@
 """The hosts file of an endpoint: a section for each network that it shares names with.
 
 A run that has only some of these networks in its list reads the sections of the others, and keeps them. So a section
-also holds what resolv.conf is made of.
+also holds what resolv.conf is made from.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All back-ends, a row each, and the choice of one for this host.
 
-A row has everything that other files need to know of a back-end, so none of them contains its name.
+A row has everything that other files need to know about a back-end, so none of them contains its name.
 
 A managed host may compile a module in each call. So a row says how to load its back-end, and a run only imports the
 back-ends that it uses.
@@ -40,7 +40,7 @@ class Row:
     load: t.Callable[[Netfilter], Backend]
     # Loads what finds and removes its rules while another back-end is in use.
     load_remover: t.Callable[[Netfilter], Backend]
-    # Whether this host may have its rules; to check this loads nothing into the kernel.
+    # Whether this host may have its rules. The check loads nothing into the kernel.
     may_have_rules: t.Callable[[Netfilter, Foreign], bool]
     automatic: bool = True  # whether ``auto`` tries it
     # The reason why it is too old to write our rules, although it may read and delete them.

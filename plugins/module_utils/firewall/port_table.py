@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Published ports by number, so that a clash is found without looking at all of them."""
+"""Published ports by their numbers, so that a clash is found without looking at all of them."""
 
 from __future__ import annotations
 

@@ -80,5 +80,5 @@ def options(rule: t.Iterable[str]) -> list[Option]:
 
 
 def by_name(rule: t.Iterable[str]) -> dict[str, str]:
-    """The values of a rule's options; an inverted one begins with ``! ``. Matches are left out: their options tell."""
+    """The values of a rule's options by name, with ``! `` before that of an inverted one. Options -m are left out."""
     return {str(option): option.value for option in options(rule) if option.name != "-m"}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The packet filter in one run: read once, changed as data by any number of objects, written once.
+"""The packet filter in one run: it is read once, changed as data by any number of objects, and written once.
 
 It also chooses the back-end, and takes over what another back-end of ours left on the host, so that moving a host
 from one to another leaves no rule of the old one behind.
@@ -135,8 +135,9 @@ class FirewallSession:
         self.in_use = True
 
     def set_forward_policy(self, drop: bool, transit: frozenset[int]) -> None:
-        """Whether what neither enters nor leaves a network of ours is to be dropped: all of it; or, in some versions of
-        IP, what concerns no bridge of others either."""
+        """Set whether to drop what neither enters nor leaves a network of ours: all of it, or in the versions of IP in
+        ``transit``, what concerns no bridge of others either.
+        """
         if (drop, transit) != (self.drop_foreign, self.drop_transit):
             self.drop_foreign, self.drop_transit = drop, transit
             self.revision += 1
@@ -300,9 +301,9 @@ class FirewallSession:
         return steps, source.backend.plan(source.backend.expected(first), desired) if first != desired else []
 
     def in_turn(self, steps: list[operations.Operation], is_first: bool = False) -> list[operations.Operation]:
-        """Steps that write rules, after a wait for firewalld if that runs here and some of them write by iptables.
+        """The steps, with a wait for firewalld before them if that runs here and some of them write by iptables.
 
-        If they come first, they raise Outdated for rules that have changed since they were read.
+        If they are the first steps of the run, the wait raises Outdated when rules have changed since they were read.
         """
         if not any(step.by_iptables for step in steps) or not self._netfilter.has_firewalld():
             return steps

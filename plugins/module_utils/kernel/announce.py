@@ -3,22 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Announces addresses to neighbours, so that none keeps sending to the station that had an address before.
 
-A gratuitous ARP request (RFC 5227, 3) for IPv4, an unsolicited neighbour advertisement (RFC 4861, 7.2.6) for IPv6. The
+IPv4 uses a gratuitous ARP request (RFC 5227, 3), and IPv6 an unsolicited neighbour advertisement (RFC 4861, 7.2.6). The
 kernel's own (arp_notify, ndisc_notify) are sent when the link comes up, which is before a bridge forwards from its
 port, and so reach nobody.
 """
 
 from __future__ import annotations
 
-import select
 import socket
 import struct
 import time
 import typing as t
 
 from .. import model
+from . import netlink
 
-_RTMGRP_LINK = 1
 _FORWARDING = "3"
 _EVERYBODY = b"\xff" * 6
 _ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
@@ -30,12 +29,10 @@ _ICMPV6, _ADVERTISEMENT, _OVERRIDE = 58, 136, 0x20000000
 def wait_for_ports(ports: t.Iterable[str], seconds: float) -> None:
     """Wait until all of these ports forward, so that neighbours receive what follows, or until the time is over."""
     end = time.monotonic() + seconds
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as changes:
-        changes.bind((0, _RTMGRP_LINK))
+    with netlink.Notices(netlink.RTMGRP_LINK) as notices:
         for port in ports:
-            while not _forwards(port) and time.monotonic() < end:
-                select.select([changes], [], [], max(0.0, end - time.monotonic()))
-                _drain(changes)
+            while not _forwards(port) and notices.wait(end):
+                pass
 
 
 def announce(link: str, addresses: t.Iterable[model.Address]) -> None:
@@ -53,14 +50,6 @@ def _forwards(port: str) -> bool:
             return file.read().strip() == _FORWARDING
     except OSError:
         return True  # the port has left the bridge, and is not waited for
-
-
-def _drain(changes: socket.socket) -> None:
-    try:
-        while True:
-            changes.recv(65536, socket.MSG_DONTWAIT)
-    except OSError:
-        return  # no message, or more than the buffer holds: in both cases the states are read again
 
 
 def _request(mac: bytes, address: bytes) -> bytes:

@@ -15,7 +15,7 @@ import zlib
 from .own_files import Unreadable, folder
 
 _PACKAGE = "ansible_collections/dockerless/network/plugins/module_utils"
-# Only used in a run by Ansible: Ansible's own code, the list of networks, and reports.
+# Only a run by Ansible uses these: they work with Ansible's own code, lists of networks, and reports.
 _UNUSED = ("composition/", "path/", "converge.py", "entry.py", "gather.py", "info.py", "interpreter.py", "living.py")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

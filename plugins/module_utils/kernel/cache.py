@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps what was read of the host in one run."""
+"""Keeps what one run has read of the host."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cache:
             self._as_of = self._changes.count
         if key not in self._known:
             self._known[key] = read()
-        return t.cast("T", self._known[key])  # who asks for a key always reads the same
+        return t.cast("T", self._known[key])  # all callers read the same type for a key
 
     def put(self, key: str, value: object) -> None:
         """Keep a value that was read elsewhere."""

@@ -65,7 +65,7 @@ def look(path: str) -> str | None:
 
 
 def _content(fd: int) -> bytes:
-    """All of it, cheaper than by a file object: a run may need thousands. A file of /proc comes in pieces."""
+    """All of a file, without a file object, as a run may read thousands of files. A file of /proc comes in pieces."""
     parts = [os.read(fd, _MOST)]
     while parts[-1]:
         parts.append(os.read(fd, _MOST))

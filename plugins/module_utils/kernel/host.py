@@ -100,10 +100,9 @@ class Host:
         """
         known: dict[model.Place, int | None] = self._cache.get("nsids", dict)
         if place not in known:
-            self.stack(
-                model.HOST
-            ).links()  # the kernel gives a namespace its number when it lists a link that leads there
-            known[place] = self._sockets.with_file(place, self.stack(model.HOST).number_of)
+            near = self.stack(model.HOST)
+            near.links()  # the kernel gives a namespace its number when it lists a link that leads there
+            known[place] = self._sockets.with_file(place, near.number_of)
         return known[place]
 
     def survey(self, places: t.Iterable[model.Place]) -> None:
@@ -126,7 +125,7 @@ class Host:
         self._sockets.put(place, netns.create(self._visitor, name, alias))
 
     def attach_namespace(self, name: str, pid: int, noted: bool = True) -> None:
-        """Give the namespace of a process a name, and note that we did unless it is its own.
+        """Give the namespace of a process a name, and unless that is the name it had, note that we did.
 
         If this run has read that namespace, it is still there, even if the process has ended.
         """
@@ -247,7 +246,7 @@ class Host:
         return self._listening().holder(port, leaving)
 
     def port_holder_in(self, place: model.Place, port: model.PublishedPort) -> str:
-        """The same in a namespace."""
+        """The process that listens in a namespace on a port to be published, as a clause; empty if none does."""
         from .processes import Listeners
 
         return self._sockets.inside(place, lambda: Listeners().holder(port))
@@ -321,7 +320,7 @@ class Host:
                 self._sockets.inside(place, functools.partial(settle.wait_for_addresses, names, left))
 
     def _answer(self, announcements: t.Sequence[state.Announcement]) -> None:
-        """Answer for neighbours that the host has asked for in vain, so that it need not wait a second to ask again."""
+        """Answer for neighbours that did not answer the host, as it would wait for a second before it asks again."""
         near = self.stack(model.HOST)
         asked = set(near.unanswered())
         for item in announcements if asked else ():
@@ -335,7 +334,7 @@ class Host:
         return (self.read_file("/etc/machine-id") or "").strip() or os.uname().nodename
 
     def _forget(self, place: model.Place) -> None:
-        """Forget a place, which may soon be another namespace, and all stacks, as ends of veth pairs may have gone."""
+        """Forget a place, which may soon be another namespace, and all that was read, as veth pairs may be gone."""
         self._sockets.close(place)
         self._changes.count += 1
 

@@ -13,14 +13,19 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
+import time
 import typing as t
 
 from .. import model
 
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
+# Groups of notices: of links, and of IPv6 routes (linux/rtnetlink.h).
+RTMGRP_LINK = 0x001
+RTMGRP_IPV6_ROUTE = 0x400
 
 NLM_F_REQUEST = 0x001
 NLM_F_ACK = 0x004
@@ -148,6 +153,32 @@ class NetlinkSocket:
             if sequence == self._sequence:
                 yield kind, flags, piece[at + _HEADER.size : at + length]
             at += (length + 3) & -4
+
+
+class Notices:
+    """Notices of changes in the calling thread's network namespace, to wait for."""
+
+    def __init__(self, groups: int) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        self._socket.bind((0, groups))
+
+    def __enter__(self) -> Notices:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._socket.close()
+
+    def wait(self, end: float) -> bool:
+        """Wait for a change; False once time.monotonic() has passed ``end``."""
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        select.select([self._socket], [], [], left)
+        # An error means that there is no message left, or that some were lost; the caller looks again in both cases.
+        with contextlib.suppress(OSError):
+            while True:
+                self._socket.recv(_PIECE, socket.MSG_DONTWAIT)
+        return True
 
 
 def attributes(data: bytes, at: int = 0) -> dict[int, bytes]:

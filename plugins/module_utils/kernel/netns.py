@@ -33,7 +33,7 @@ def entries() -> dict[str, state.NamespaceEntry]:
     recorded = _recorded()
     inodes = {name: inode(model.Place(netns=name)) for name in names}
     there = {name: _entry(name, inodes[name], recorded.get(name, 0)) for name in sorted(names)}
-    # A note without a name: others have removed the name.
+    # If there is a note without a name, others have removed the name.
     return {
         **there,
         **{name: state.NamespaceEntry(name, 0, recorded[name], True) for name in sorted(set(recorded) - names)},

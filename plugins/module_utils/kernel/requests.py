@@ -100,7 +100,7 @@ def link_of_kind(name: str, kind: str, data: Attributes, **values: str | int | N
     ``values`` are by the names of attributes, and None is left out. With IFLA_NET_NS_FD, an open file, the link is
     created in that namespace. IFLA_LINK, the parent of a child link, is an index in the namespace of the request.
     """
-    return link_message({}, [*_born(name, **values), _info(kind, data)])
+    return link_message({}, [*_new_link(name, **values), _info(kind, data)])
 
 
 def bridge(name: str, mac_address: str, mtu: int | None, stp: bool) -> bytes:
@@ -111,8 +111,8 @@ def bridge(name: str, mac_address: str, mtu: int | None, stp: bool) -> bytes:
 
 def veth(name: str, peer: str, namespace: int, mtu: int | None, peer_mac: str | None, master: int | None) -> bytes:
     """A new veth; ``namespace`` is an open file, ``master`` an index."""
-    far = link_message({}, _born(peer, IFLA_NET_NS_FD=namespace, IFLA_MTU=mtu, IFLA_ADDRESS=peer_mac))
-    near = link_message({}, _born(name, IFLA_MTU=mtu, IFLA_MASTER=master))
+    far = link_message({}, _new_link(peer, IFLA_NET_NS_FD=namespace, IFLA_MTU=mtu, IFLA_ADDRESS=peer_mac))
+    near = link_message({}, _new_link(name, IFLA_MTU=mtu, IFLA_MASTER=master))
     data = netlink.attribute(_VETH_INFO_PEER, far)
     return near + _nested_info(decode.IFLA_INFO_KIND, b"veth\0", decode.IFLA_INFO_DATA, data)
 
@@ -219,7 +219,7 @@ def family(version: int) -> int:
     return int(socket.AF_INET6 if version == 6 else socket.AF_INET)
 
 
-def _born(name: str, **values: str | int | None) -> Attributes:
+def _new_link(name: str, **values: str | int | None) -> Attributes:
     """The attributes of any new link."""
     return [("IFLA_IFNAME", name), ("IFLA_GROUP", marks.LINK_GROUP), *_given(**values)]
 

@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waits for what the kernel still has to do for IPv6 once a request is answered.
+"""Waits for what the kernel still has to do for IPv6 after it has answered a request.
 
 An address is there at once, but its route in the table local, without which no packet to it arrives, is left to a work
 queue (addrconf_dad_work). A link gets its link-local address, and the route by which it hears its neighbours, when the
 kernel has noticed its carrier (linkwatch_event), for which it takes up to a second. On a busy machine all of this takes
-longer than a client needs to ask.
+longer than a client needs to send its first packet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import array
 import fcntl
 import os
-import select
 import socket
 import struct
 import time
@@ -22,7 +21,6 @@ import typing as t
 
 from . import decode, netlink, requests
 
-_RTMGRP_LINK, _RTMGRP_IPV6_ROUTE = 0x1, 0x400
 _SIOCETHTOOL, _ETHTOOL_GLINK = 0x8946, 0x0A
 _ADDRESSES = struct.pack("=BBBBi", socket.AF_INET6, 0, 0, 0, 0)
 
@@ -30,18 +28,16 @@ _ADDRESSES = struct.pack("=BBBBi", socket.AF_INET6, 0, 0, 0, 0)
 def wait_for_addresses(links: t.Mapping[str, bool], seconds: float) -> None:
     """Wait until links in the namespace of the calling thread can be reached over IPv6, or until the time is over.
 
-    The value of a link tells whether it also needs a link-local address, as a host that forwards asks for neighbours
-    from no other. Such a bridge has a carrier by one of its ports, so these are looked at before.
+    The value of a link says whether it also needs a link-local address: a host that forwards asks for neighbours from
+    no other address. Such a bridge gets its carrier from one of its ports, so the ports are looked at first.
     """
     with netlink.NetlinkSocket() as opened:
         if _is_ready(opened, links):
             return
         end = time.monotonic() + seconds
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as changes:
-            changes.bind((0, _RTMGRP_LINK | _RTMGRP_IPV6_ROUTE))
-            while not _is_ready(opened, links) and time.monotonic() < end:
-                select.select([changes], [], [], max(0.0, end - time.monotonic()))
-                _drain(changes)
+        with netlink.Notices(netlink.RTMGRP_LINK | netlink.RTMGRP_IPV6_ROUTE) as notices:
+            while not _is_ready(opened, links) and notices.wait(end):
+                pass
 
 
 def _is_ready(opened: netlink.NetlinkSocket, links: t.Mapping[str, bool]) -> bool:
@@ -64,11 +60,3 @@ def _notice_carrier(asker: socket.socket, link: str) -> bool:
     except OSError:
         return False
     return bool(struct.unpack("=II", answer.tobytes())[1])
-
-
-def _drain(changes: socket.socket) -> None:
-    try:
-        while True:
-            changes.recv(65536, socket.MSG_DONTWAIT)
-    except OSError:
-        return

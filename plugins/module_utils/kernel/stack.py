@@ -149,9 +149,10 @@ class Stack:
     def add_bridge(self, name: str, mac_address: str, mtu: int | None, stp: bool) -> None:
         """Make a bridge, down, with the mark of ours."""
         with self._changing("add bridge %s" % name, {errno.EEXIST: "a link of that name is already there"}):
-            # A bridge follows the MTU of its ports until its own is changed; the one it is born with does not count.
-            born = None if mtu is None else mtu ^ 1
-            self._request(requests.RTM_NEWLINK, requests.bridge(name, mac_address, born, stp), netlink.NEW)
+            # A bridge follows the MTU of its ports until its own is changed once. The MTU that it is created with does
+            # not count as a change, so it is created with another one.
+            first = None if mtu is None else mtu ^ 1
+            self._request(requests.RTM_NEWLINK, requests.bridge(name, mac_address, first, stp), netlink.NEW)
             if mtu is not None:
                 self._request(requests.RTM_NEWLINK, requests.link(name, {"mtu": mtu}, 0))
 
@@ -273,13 +274,13 @@ class Stack:
             self._request(requests.RTM_NEWROUTE, requests.lost_route(lost, self._index(lost.link)), netlink.APPENDED)
 
     def unanswered(self) -> list[tuple[str, model.Address]]:
-        """Link and address of each neighbour that is asked for in vain."""
+        """Link and address of each neighbour that does not answer."""
         names = {link.index: link.name for link in self.links().values()}
         with self._reported("list the neighbours"):
             return decode.unanswered(self.socket().dump(requests.RTM_GETNEIGH, requests.ALL_NEIGHBOURS), names)
 
     def tell_neighbour(self, link: str, address: model.Address, mac_address: str) -> None:
-        """Say where a neighbour is that is asked for in vain; what waits for it is sent."""
+        """Tell the kernel the MAC address of a neighbour that does not answer, so that waiting packets are sent."""
         with self._reported("set the neighbour %s on link %s" % (address, link)):
             body = requests.neighbour(address, self._index(link), mac_address)
             self._request(requests.RTM_NEWNEIGH, body, netlink.NLM_F_REPLACE)

@@ -60,7 +60,7 @@ class Link:
 
 @dataclass(frozen=True)
 class RouteEntry:
-    """A route of the main table."""
+    """A route, of the main table unless the route itself names another."""
 
     route: model.Route  # with the metric that the kernel shows, never None
     link: str
@@ -73,7 +73,7 @@ class Awaited(t.NamedTuple):
 
     place: model.Place
     link: str
-    asks: bool = False  # whether it needs a link-local address, as the host asks for neighbours from no other
+    asks: bool = False  # whether it needs a link-local address, from which the host asks for neighbours
 
 
 class Lookup(t.NamedTuple):
@@ -86,7 +86,7 @@ class Lookup(t.NamedTuple):
 
 @dataclass(frozen=True)
 class LostRoute:
-    """A route of the table local that the kernel adds once, with an address or when a link comes up, and that is gone.
+    """A route of the table local that is gone. The kernel adds it only once: with an address, or when a link comes up.
 
     Without it, the stack does not accept packets to that address, or to groups (multicast).
     """

@@ -49,7 +49,7 @@ class Folders:
         self._open: dict[str, int] = {}
 
     def write(self, key: str, value: str) -> None:
-        """As the function; to be called in the namespace that it was called in before."""
+        """As the function of this name, but always to be called in the same namespace."""
         *parts, name = _path(key).split("/", _DEPTH)
         folder = "/".join(parts)
         if folder not in self._open:

@@ -103,7 +103,7 @@ def _report(work: t.Callable[[], None], writing: int) -> int:
 
 
 def _iptc() -> t.Any:
-    """The library, imported in a child process, with which all settings for it end."""
+    """The library, imported in a child process, so that all settings for it end with that."""
     os.environ.update(_places(os.environ))
     _leave_distutils_alone()
     try:

@@ -19,7 +19,7 @@ _TAKE_ALL = ("bridge", "bond", "team")
 
 
 def listening(found: t.Mapping[str, str], world: World) -> list[str]:
-    """The keys of uplinks that accept advertisements, and the key for interfaces to come.
+    """The keys of uplinks that accept advertisements, and the key for future interfaces.
 
     ``found`` has the values from before our first change.
     """
@@ -30,13 +30,13 @@ def listening(found: t.Mapping[str, str], world: World) -> list[str]:
 
 
 def _listens(key: str, found: t.Mapping[str, str], world: World) -> bool:
-    """Whether an interface accepts them. New ones are born with 2 after our change; a 2 from before it is kept."""
+    """Whether an interface accepts them. After our change, new interfaces begin with 2; a 2 from before it is kept."""
     value = world.sysctl(model.HOST, key)
     return value == "1" or (value == "2" and _DEFAULT not in found)
 
 
 def born_listening(found: t.Mapping[str, str], world: World) -> dict[str, str]:
-    """The interfaces that have come since our change, and the value that they would have without it."""
+    """The keys of interfaces that are newer than our change, with the values that they would have without it."""
     if _DEFAULT not in found:
         return {}
     keys = [_KEY % link.name for link in world.links().values() if _may_be_uplink(link, world)]

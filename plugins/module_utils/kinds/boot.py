@@ -62,6 +62,7 @@ _UNIT_FOLDERS = (marks.UNITS, "/run/systemd/system/", "/usr/lib/systemd/system/"
 _ENABLE = ("systemctl", "enable", "--no-reload", marks.BOOT_UNIT)
 _DISABLE = ("systemctl", "disable", "--no-reload", marks.BOOT_UNIT)
 _START = ("systemctl", "--no-block", "start", marks.BOOT_UNIT)
+_STOP = ("systemctl", "stop", marks.BOOT_UNIT)
 # it waits for the end of this run
 _AGAIN = ("systemctl", "--no-block", "reload-or-restart", marks.BOOT_UNIT)
 
@@ -118,59 +119,31 @@ class BootKind(engine.StepKind[Boot]):
 
     def plan(self, item: Boot, state: str, world: World) -> list[operations.Operation]:
         decided = self._decide(item, world)
-        enabled = world.is_enabled(marks.BOOT_UNIT)
+        enabled = world.units.is_enabled(marks.BOOT_UNIT)
         _warn_of_waiting(decided, world)
-        steps: list[operations.Operation] = []
-        if decided.held and (not decided.on or _has_rules(decided.new, world)):
-            steps.append(lifting(world))
-        elif decided.held:  # the unit brings back the rules of the networks that this run is not about
-            world.afterwards.append(operations.RunTool(_AGAIN))
-        if not decided.on and world.file(UNIT_PATH) is not None:
-            steps.append(operations.RunTool(("systemctl", "stop", marks.BOOT_UNIT), _START))
-            world.put_unit(marks.BOOT_UNIT, runs=False, enabled=False)
-            if enabled:
-                steps.append(operations.RunTool(_DISABLE, _ENABLE))
-        before, after = decided.files.get(WATCH_PATHS[0], ("", ""))
-        if after is None:
-            steps.append(
-                operations.RunTool(
-                    ("systemctl", "stop", marks.FIREWALLD_WATCH), ("systemctl", "start", marks.FIREWALLD_WATCH)
-                )
-            )
-            world.put_unit(marks.FIREWALLD_WATCH, runs=False)
-        elif before is None:
-            world.afterwards.append(UnitVerb("start", (marks.FIREWALLD_WATCH,), alone=True))
-            world.put_unit(marks.FIREWALLD_WATCH, runs=True)
-        was, now = decided.program
-        if was != now:
-            from ..boot_operations import WriteProgram
-
-            steps.append(WriteProgram(marks.BOOT_ENGINE, now, world.put_program(marks.BOOT_ENGINE, now)))
-        for path, (before, after) in decided.files.items():
-            if path in UNMANAGED_PATHS:
-                steps += unmanaged_steps(path, before, after)
-            elif path == marks.BOOT_OBJECTS and not decided.on:
-                from ..boot_operations import RemoveLast
-
-                world.afterwards.append(RemoveLast(path, before or "", 0o600, own_folder=True))
-            else:
-                steps.append(_file_step(path, before, after))
-            world.put_file(path, after)
+        steps = [
+            *_hold_steps(decided, world),
+            *([] if decided.on else _stop_steps(enabled, world)),
+            *_watch_steps(decided, world),
+            *_program_steps(decided, world),
+            *_steps_for_files(decided, world),
+        ]
         fresh, gone = decided.on and not enabled, not decided.on and bool(decided.files)
         if fresh or gone or any(path.startswith(marks.UNITS) for path in decided.files):
             world.afterwards.append(DaemonReload())
         if fresh:  # it waits for the end of this run, finds nothing to do, and can be reloaded from then on
-            world.afterwards.append(operations.RunTool(_START, ("systemctl", "stop", marks.BOOT_UNIT)))
+            world.afterwards.append(operations.RunTool(_START, _STOP))
             world.afterwards.append(operations.RunTool(_ENABLE, _DISABLE))
-            world.put_unit(marks.BOOT_UNIT, enabled=True, runs=True)
+            world.units.put(marks.BOOT_UNIT, enabled=True, runs=True)
         return steps
-
-    # ---- what is decided
 
     def _decide(self, item: Boot, world: World) -> _Decision:
         if self._decided is None or self._decided[0] is not world:
             self._decided = (world, _decide(item, world))
         return self._decided[1]
+
+
+# ---- what is decided
 
 
 def _decide(item: Boot, world: World) -> _Decision:
@@ -227,9 +200,10 @@ _FORWARDING = ("sysctl_forward", "forwarding")
 
 
 def _forwarding(world: World) -> Objects:
-    """The forwarding that sysctl(8) leaves to us.
+    """The forwarding that cannot be left to sysctl(8) at boot.
 
-    A host must not forward before our rules are there, and a link of ours has no sysctls before it is made."""
+    A host must not forward before our rules are there, and a link of ours has no sysctls before it is made.
+    """
     text = world.file(PERSISTENT)
     asks = [ask for ask in load(world).asks if ask.persist] if text else []
     if not _is_guarded(text or "") and not any(ask.route_localnet for ask in asks):
@@ -317,7 +291,7 @@ def _is_changed(name: str, world: World) -> bool:
     """Whether a unit has a drop-in of others, which may change its commands."""
     folders = ("%s%s.d" % (folder, name) for folder in _UNIT_FOLDERS)
     ours = {marks.BOOT_DROP_IN, marks.DROP_IN}
-    return any(set(world.inside(folder)) - ours - set(map(unfinished, ours)) for folder in folders)
+    return any(set(world.folder(folder)) - ours - set(map(unfinished, ours)) for folder in folders)
 
 
 def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
@@ -327,7 +301,7 @@ def _unmanaged(record: BootRecord, world: World) -> dict[str, str]:
 
 
 def _ours() -> list[str]:
-    """Last the one by which the next run finds what is still to be done when this one is killed."""
+    """All our files. By the last one, the next run sees what is still to be done if this one is killed."""
     return [
         *UNMANAGED_PATHS,
         *_SNAPSHOTS,
@@ -394,6 +368,60 @@ def _described(record: BootRecord, other: BootRecord, files: t.Sequence[str]) ->
         **({"kept": model.first_few(differing, _SHOWN)} if differing else {}),
         **({"files": sorted(files)} if files else {}),
     }
+
+
+def _hold_steps(decided: _Decision, world: World) -> list[operations.Operation]:
+    """Remove the table that holds the place of our rules of iptables, once the rules of all networks are there."""
+    if decided.held and (not decided.on or _has_rules(decided.new, world)):
+        return [lifting(world)]
+    if decided.held:  # the unit brings back the rules of the networks that this run is not about
+        world.afterwards.append(operations.RunTool(_AGAIN))
+    return []
+
+
+def _stop_steps(enabled: bool, world: World) -> list[operations.Operation]:
+    """Stop and disable the unit, if there is one."""
+    if world.file(UNIT_PATH) is None:
+        return []
+    world.units.put(marks.BOOT_UNIT, runs=False, enabled=False)
+    return [operations.RunTool(_STOP, _START), *([operations.RunTool(_DISABLE, _ENABLE)] if enabled else [])]
+
+
+def _watch_steps(decided: _Decision, world: World) -> list[operations.Operation]:
+    """Start or stop the unit that notices reloads of firewalld, when its file comes or goes."""
+    before, after = decided.files.get(WATCH_PATHS[0], ("", ""))
+    if after is None:
+        world.units.put(marks.FIREWALLD_WATCH, runs=False)
+        start, stop = (("systemctl", verb, marks.FIREWALLD_WATCH) for verb in ("start", "stop"))
+        return [operations.RunTool(stop, start)]
+    if before is None:
+        world.afterwards.append(UnitVerb("start", (marks.FIREWALLD_WATCH,), alone=True))
+        world.units.put(marks.FIREWALLD_WATCH, runs=True)
+    return []
+
+
+def _program_steps(decided: _Decision, world: World) -> list[operations.Operation]:
+    was, now = decided.program
+    if was == now:
+        return []
+    from ..boot_operations import WriteProgram
+
+    return [WriteProgram(marks.BOOT_ENGINE, now, world.put_program(marks.BOOT_ENGINE, now))]
+
+
+def _steps_for_files(decided: _Decision, world: World) -> list[operations.Operation]:
+    steps: list[operations.Operation] = []
+    for path, (before, after) in decided.files.items():
+        world.put_file(path, after)
+        if path in UNMANAGED_PATHS:
+            steps += unmanaged_steps(path, before, after)
+        elif path == marks.BOOT_OBJECTS and not decided.on:
+            from ..boot_operations import RemoveLast
+
+            world.afterwards.append(RemoveLast(path, before or "", 0o600, own_folder=True))
+        else:
+            steps.append(_file_step(path, before, after))
+    return steps
 
 
 def _file_step(path: str, before: str | None, after: str | None) -> operations.Operation:

@@ -16,7 +16,7 @@ def at_boot(world: World, report: HostReport) -> str:
     text = world.file(marks.BOOT_OBJECTS)
     if text is None:
         return "no: nothing is kept for it"
-    if not world.is_enabled(marks.BOOT_UNIT):
+    if not world.units.is_enabled(marks.BOOT_UNIT):
         return "no: its unit is not enabled"
     if world.program(marks.BOOT_ENGINE) is None:
         return "no: %s is not there" % marks.BOOT_ENGINE

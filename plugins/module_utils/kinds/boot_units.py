@@ -20,8 +20,8 @@ if t.TYPE_CHECKING:
 
 Loads = t.Mapping[str, t.Sequence[str]]
 
-# Units whose start and stop may take our rules away, or make a chain that needs a rule of ours. With each stand the
-# options of systemd that run our command after such a start, reload or stop.
+# Units whose start and stop may take our rules away, or make a chain that needs a rule of ours, each with the options
+# of systemd that run our command after such a start, reload or stop.
 _START, _RELOAD, _STOP = "ExecStartPost", "ExecReload", "ExecStopPost"
 _BEFORE = ("ExecStartPre", "ExecStop")  # before such a start or stop
 FIREWALLD = "firewalld.service"
@@ -38,10 +38,10 @@ _LOADERS = ("nftables.service", "iptables.service", "ip6tables.service", "netfil
 _FIREWALLS = (*_LOADERS, "ufw.service", FIREWALLD)
 _CALL = "systemctl --no-block reload %s" % marks.BOOT_UNIT
 # firewalld answers no requests while it starts or reloads. If others write by iptables meanwhile, its iptables-nft
-# begins anew and fails, which leaves firewalld in its panic mode. Without firewalld, this call fails at once.
+# starts again and fails, which leaves firewalld in its panic mode. Without firewalld, this call fails at once.
 _PING = shlex.join(["busctl", "--auto-start=no", *FIREWALLD_PING])
 _WAIT = '/bin/sh -c "! systemctl is-active --quiet %s || %s"' % (FIREWALLD, _PING)
-# While it stops or starts, it is not to be asked yet, but is about to empty the tables.
+# While firewalld stops or starts, it does not answer yet, but is about to empty the tables.
 _SETTLE = (
     '/bin/sh -c "while systemctl is-active %s | grep -qx -e activating -e deactivating; do sleep 0.05; done"'
     % FIREWALLD
@@ -63,7 +63,7 @@ def unit(python: str, loads: Loads, meets_firewalld: bool = False) -> str:
     wait = [_WAIT] if meets_firewalld else []
     # if the engine fails, the guard stays closed
     first = ["ExecStartPre=-%s" % line for line in (*wait, *_loading(loads))]
-    # what the user has added to our rules is only there; where our rules are in place, it is refused
+    # only these files have what the user has added to our rules; where our rules are in place, they are refused
     again = [*wait, *('/bin/sh -c "%s 2>/dev/null"' % line for line in _loading(loads))]
     return marks.file_mark("makes the networks of this host at boot") + "\n".join(
         [
@@ -128,11 +128,13 @@ WATCH_PATHS = (marks.UNITS + marks.FIREWALLD_WATCH, marks.UNITS + marks.AFTER_FI
 
 
 def watch(loads: Loads) -> dict[str, str]:
-    """The units that see a reload of firewalld, by their paths: told by D-Bus, it empties all tables of iptables, also
-    when its own rules are in nftables. There our rules are, or those that let our networks through other chains.
+    """The units that notice a reload of firewalld, by their paths.
 
-    It writes what it loads by iptables into files in its folder first. Until its own rules are in place, it lets
-    nothing new pass. Then ours would be missing for a moment, so that others hold their place.
+    A reload, which firewalld is asked for by D-Bus, empties all tables of iptables, even if its own rules are in
+    nftables. Our rules may be in these tables, or those that let our networks pass the chains of others.
+
+    firewalld first writes what it loads by iptables into files in its folder. It lets no new connection pass until its
+    own rules are in place. After that, ours would be missing for a moment, so other rules hold their place.
     """
     taken = {path: argv for path, argv in loads.items() if path != marks.BOOT_RULES + "nft"}
     hold, lift = ([_HOLD], [_LIFT]) if _holds(loads) else ([], [])
@@ -150,7 +152,7 @@ def watch(loads: Loads) -> dict[str, str]:
     }
 
 
-# ---- one transaction for theirs and ours
+# ---- one transaction for the rules of nftables.service and ours
 
 # The commands by which a unit calls nft(8), as words, for each option of systemd that runs them.
 Joint = t.Mapping[str, t.Sequence[str]]
@@ -167,7 +169,7 @@ JOINT_PATHS = tuple(map(joint_path, _JOINABLE))
 
 
 def joint_of(theirs: str, loads: Loads) -> Joint:
-    """The commands of a unit that can run in one transaction with our rules; empty if it does more than call nft."""
+    """The commands of a unit that can run in one transaction with our rules; empty if it does anything but call nft."""
     found: dict[str, t.Sequence[str]] = {}
     for verb, command in re.findall(r"(?m)^(Exec\w+)=(.*)$", theirs):
         words = _words(command)
@@ -197,7 +199,7 @@ def _words(command: str) -> list[str]:
 def joint_text(words: t.Sequence[str], loads: Loads) -> str:
     """The text to load instead of a call of nft. The kernel refuses all of it if that call would keep our rules.
 
-    Rules of iptables cannot be in it. It has rules that hold their place for the moment instead.
+    It cannot have rules of iptables. Instead it has rules that hold their place for a moment.
     """
     theirs = 'include "%s"' % words[2] if words[1] == "-f" else " ".join(words[1:])
     head = marks.file_mark("what nftables.service loads, and our rules in the same transaction")
@@ -205,7 +207,7 @@ def joint_text(words: t.Sequence[str], loads: Loads) -> str:
 
 
 def hold_text(state: model.FirewallState) -> str:
-    """Rules that drop new connections for the moment: a TCP client is not refused, but tries once more.
+    """Rules that drop new connections for a moment. A TCP client is not refused, but tries once more.
 
     They come after connection tracking and before the translation of addresses. Established flows are only translated
     while there is a chain for that, which may be empty. They can be loaded while they are there already.

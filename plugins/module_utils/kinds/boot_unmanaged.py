@@ -16,8 +16,8 @@ from ..world import World
 
 _NETWORKD = "/run/systemd/netif/state"  # exists while it runs
 _NETWORK_MANAGER = "/run/NetworkManager"  # has files in it
-# NetworkManager has read its files before systemd takes it for started, and begins to answer only after that. Until
-# then nmcli fails with 1. Where NetworkManager does not run, nmcli fails with 8.
+# When systemd regards NetworkManager as started, it has read its files, but it answers only somewhat later. Until then
+# nmcli fails with 1. Where NetworkManager does not run, nmcli fails with 8.
 _REREAD_BY_NM = (
     "while systemctl is-active NetworkManager | grep -qx activating; do sleep 0.1; done; "
     "for attempt in $(seq 50); do nmcli general reload conf; [ $? = 1 ] || break; sleep 0.1; done"
@@ -31,12 +31,12 @@ UNMANAGED_PATHS = tuple(_REREAD)
 
 
 def unmanaged(names: t.Sequence[str], world: World) -> dict[str, str]:
-    """The files, by the names of links of ours. One that is there stays: its manager may not run at this moment."""
+    """The files, by the names of our links. A file that is there stays, as its manager may just not be running."""
     found: dict[str, str] = {}
     if names and (world.file(_NETWORKD) is not None or marks.is_marked(world.file(marks.UNMANAGED) or "")):
         text = "[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n" % " ".join(names)
         found[marks.UNMANAGED] = marks.file_mark("keeps systemd-networkd from the links of this host's networks") + text
-    if names and (world.inside(_NETWORK_MANAGER) or marks.is_marked(world.file(marks.UNMANAGED_BY_NM) or "")):
+    if names and (world.folder(_NETWORK_MANAGER) or marks.is_marked(world.file(marks.UNMANAGED_BY_NM) or "")):
         text = "[keyfile]\nunmanaged-devices+=%s\n" % ";".join("interface-name:=%s" % name for name in names)
         found[marks.UNMANAGED_BY_NM] = (
             marks.file_mark("keeps NetworkManager from the links of this host's networks") + text

@@ -49,11 +49,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
         )
 
     def check(self, items: t.Sequence[model.Bridge]) -> None:
-        names: set[str] = set()
-        for item in items:
-            if item.name in names:
-                raise model.InvalidRequest("Bridge %s is requested twice." % item.name)
-            names.add(item.name)
+        common.refuse_repeated("Bridge %s" % item.name for item in items)
         checked = [item for item in items if not item.allow_overlap]
         addresses = {(item.name, address.network): address for item in checked for address in item.addresses or ()}
         found = first_overlap((subnet, name) for name, subnet in addresses)
@@ -270,7 +266,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
 
 
 def _ends_here(item: model.Bridge, world: World) -> bool:
-    """Whether the host has IPv6 turned off on all other interfaces, so that nothing leads further."""
+    """Whether the host has IPv6 turned off on all other interfaces, so that no packet gets beyond the host."""
     if world.sysctl(model.HOST, "net/ipv6/conf/all/disable_ipv6") != "1":
         return False
     policy = world.firewall.policies.get(item.name)

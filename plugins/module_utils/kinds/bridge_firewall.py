@@ -50,11 +50,7 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
         )
 
     def check(self, items: t.Sequence[model.BridgePolicy]) -> None:
-        bridges: set[str] = set()
-        for item in items:
-            if item.bridge in bridges:
-                raise model.InvalidRequest("Bridge %s is requested twice." % item.bridge)
-            bridges.add(item.bridge)
+        common.refuse_repeated("Bridge %s" % item.bridge for item in items)
         found = first_overlap((subnet, item.bridge) for item in items for subnet in item.subnets)
         if found is not None:
             raise _overlap(found[1], found[0])
@@ -79,7 +75,7 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
 
     @staticmethod
     def _without_idle(item: model.BridgePolicy, world: World) -> model.BridgePolicy:
-        """The policy without flows that have no effect: what is open already cannot be opened."""
+        """The policy without flows that have no effect, because what they open is open anyway. Warns of these."""
         for flow in item.host_flows if item.subnets else ():
             if flow.source.prefixlen and not any(model.overlap(flow.source, subnet) for subnet in item.subnets):
                 raise model.InvalidRequest(

@@ -69,7 +69,7 @@ def link_values(link: state.Link) -> dict[str, state.LinkValue]:
 
 
 def sysctl_steps(place: model.Place, values: t.Iterable[tuple[str, str]], world: World) -> list[operations.Operation]:
-    """Write the keys whose value differs, and tell the world of all of them."""
+    """Write the keys whose value differs; notes all of them in the world."""
     steps: list[operations.Operation] = []
     for key, value in values:
         before = world.put_sysctl(place, key, value)
@@ -81,14 +81,14 @@ def sysctl_steps(place: model.Place, values: t.Iterable[tuple[str, str]], world:
 def new_sysctls(
     place: model.Place, values: t.Iterable[tuple[str, str]], before: str | None = None
 ) -> list[operations.Operation]:
-    """Write keys without a look at their values, such as those of a link that is still to be made."""
+    """Write keys without looking at their values, such as those of a link that is still to be made."""
     from ..namespace_operations import SetSysctl
 
     return [SetSysctl(place, key, value, before) for key, value in values]
 
 
 def file_steps(path: str, text: str | None, world: World) -> list[operations.Operation]:
-    """Give a file this text, or take it away, and tell the world."""
+    """Give a file this text, or remove it; notes that in the world."""
     before = world.put_file(path, text)
     if before == text:
         return []
@@ -117,7 +117,7 @@ def restore_subnets(
 
 
 def await_ipv6(links: t.Iterable[state.Awaited], addresses: t.Iterable[model.Interface], world: World) -> None:
-    """Plan to wait for links with these addresses, which a step of this run makes, raises or gives an address."""
+    """Plan to wait for links with these addresses, which this run makes, brings up or gives an address."""
     if any(address.version == 6 for address in addresses):
         from .. import link_operations
 
@@ -179,7 +179,7 @@ def refuse_narrow(owner: str, mtu: int | None, addresses: t.Iterable[model.Inter
 
 
 # Values that a link may inherit and that cut it off from its neighbours, each with the value that it needs.
-_DEAF = {
+_CUTTING_OFF = {
     "net/ipv4/conf/%s/arp_ignore": ("8", "0"),  # answers no ARP request for the gateway
     "net/ipv4/conf/%s/drop_gratuitous_arp": ("1", "0"),  # does not listen when an address has moved
     "net/ipv6/conf/%s/disable_ipv6": ("1", "0"),
@@ -197,19 +197,28 @@ def foreseen(
     place: model.Place = model.HOST,
     is_there: bool = False,
 ) -> list[tuple[str, str]]:
-    """The sysctls of a link with addresses that must change, because of what it has or what it will be born with.
+    """The sysctls that must change on a link with these addresses, which has them or will inherit them.
 
-    There may be a thousand ends already. So an end is looked at only if the host's own default would have spoilt it.
+    There may be a thousand ends already. So an end that is there is looked at only if the host's own default is bad.
     """
     versions = sorted({address.version for address in addresses})
-    if is_there and not any(world.begins_with(key % "default") == bad for key, (bad, unused) in _DEAF.items()):
+    if is_there and not any(world.sysctl_before(key % "default") == bad for key, (bad, unused) in _CUTTING_OFF.items()):
         return []
     families = {"ipv%d" % version for version in versions}
-    found = [(key % link, *_DEAF[key]) for key in _DEAF if key.split("/")[1] in families]
-    if place == model.HOST:  # turned on for the host as a whole, and off for links to come
+    found = [(key % link, *_CUTTING_OFF[key]) for key in _CUTTING_OFF if key.split("/")[1] in families]
+    if place == model.HOST:  # forwarding may be on for the host as a whole, and off for new links
         forwarded = filter(world.forwards, versions)
         found += [("net/ipv%d/conf/%s/forwarding" % (version, link), "0", "1") for version in forwarded]
     return [(key, good) for key, bad, good in found if world.sysctl_of_link(place, key) == bad]
+
+
+def refuse_repeated(titles: t.Iterable[str]) -> None:
+    """Raise InvalidRequest if two requested objects have the same title, which begins a sentence."""
+    seen: set[str] = set()
+    for title in titles:
+        if title in seen:
+            raise model.InvalidRequest("%s is requested twice." % title)
+        seen.add(title)
 
 
 def belongs(label: str) -> dict[str, str | None]:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """DNS servers of endpoints. This kind has no module of its own, as the content follows from a list of networks.
 
-All servers are one service, and one file says what it may answer whom. The first object that differs plans that file
-for all of them, and the steps for the service.
+All servers are one service, and one file says whom it may tell what. The first object that differs plans that file for
+all of them, and the steps for the service.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .name_service import Service, removal_steps
 from .name_views import Served, Writer, load, spell
 
 Names = t.Mapping[str, t.Sequence[str]]
-_TOLD = ("nameservers", "network")  # all else follows from the networks of the endpoint
+_RETURNED = ("nameservers", "network")  # everything else follows from the networks of the endpoint
 _SHOWN = 10  # names of a server in the diff
 
 
@@ -57,7 +57,7 @@ class _Book:
         return self._described[key]
 
     def is_same(self, netns: str) -> bool:
-        """Whether the server of an endpoint goes on to say what it says."""
+        """Whether the server of an endpoint will give the same answers as before."""
         one, other = self.before.get(netns), self.after.get(netns)
         if one is None or other is None:
             return one is other
@@ -112,7 +112,7 @@ class DnsKind(engine.EndpointKind[model.NameView], engine.StepKind[model.NameVie
         return self._book(world).described(item.netns, now=False)
 
     def returned(self, found: engine.Description) -> engine.Description:
-        return None if found is None else {name: found[name] for name in _TOLD if found.get(name)}
+        return None if found is None else {name: found[name] for name in _RETURNED if found.get(name)}
 
     def plan(self, item: model.NameView, state: str, world: World) -> list[operations.Operation]:
         book = self._book(world)
@@ -141,7 +141,7 @@ def _require(world: World) -> None:
 
 
 def _beyond(names: Names, known: Names) -> dict[str, object]:
-    """The names that the other one does not say so: in a large network each server knows thousands."""
+    """The names that the other side does not have with the same addresses, and not too many of them."""
     found = [name for name, addresses in names.items() if known.get(name) != addresses]
     shown = {name: names[name] for name in found[:_SHOWN]}
     return {**shown, **({"more": len(found) - _SHOWN} if len(found) > _SHOWN else {})}

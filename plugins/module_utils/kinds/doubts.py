@@ -40,7 +40,7 @@ def of_port(item: model.PublishedPort, world: World) -> t.Iterator[str]:
 
 
 def lost_answers(item: model.PublishedPort, world: World) -> t.Iterator[str]:
-    """Why clients by a second uplink get no answer, a clause for each reason, with a place for the ports.
+    """Why clients that come in by a second uplink get no answer: a clause for each reason, with a place for the ports.
 
     An answer carries the endpoint's own address while it is routed, so a rule for the host's address does not match it.
     """

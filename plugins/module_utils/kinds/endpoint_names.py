@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of endpoints in the options of a single module, which mean the endpoints that the host has now.
+"""Names of endpoints in the options of a single module. They mean the endpoints that the host has now.
 
 ``db`` is the endpoint in the namespace of that name; ``db.back`` is its end in the network back.
 """

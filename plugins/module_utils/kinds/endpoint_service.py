@@ -71,7 +71,7 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
             claims.services[item.unit] = item.netns
 
     def holdings(self, item: model.EndpointService, state: str, world: World) -> t.Iterable[Holding]:
-        there = world.services().get(item.unit)
+        there = world.units.services().get(item.unit)
         yield "Unit %s" % item.unit, "" if there is None else there[1]
         if state == "present":
             yield "Namespace %s" % item.netns, world.label("lo", model.Place(netns=item.netns))
@@ -85,12 +85,12 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
                     " program yourself, as by 'ip netns exec'." % (item.unit, _asker(item))
                 )
             return item
-        unit = world.unit(item.unit)
+        unit = world.units.planned(item.unit)
         return replace(item, unit=unit.name) if unit.load == "loaded" else item
 
     def remark(self, item: model.EndpointService, world: World) -> None:
-        sockets = [name for name in world.unit(item.unit).triggers if name.endswith(".socket")]
-        if any(world.unit(name).runs for name in sockets):
+        sockets = [name for name in world.units.planned(item.unit).triggers if name.endswith(".socket")]
+        if any(world.units.planned(name).runs for name in sockets):
             world.warn(
                 "Unit %s is started by %s, whose sockets stay on the host although the service runs in"
                 " %s; disable that unit if the service is to listen in its endpoint."
@@ -103,14 +103,14 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
         if there is None:
             return None
         netns, label = there
-        runs = _runs(world.unit(item.unit), netns, world) if world.systemd() else _NOWHERE
+        runs = _runs(world.units.planned(item.unit), netns, world) if world.systemd() else _NOWHERE
         return common.compact(unit=item.unit, netns=netns, runs=runs, names=_bound(text), **common.belongs(label))
 
     def wanted(self, item: model.EndpointService, observed: engine.Description, world: World) -> engine.Description:
         return common.compact(
             unit=item.unit,
             netns=item.netns,
-            runs=_runs(world.unit(item.unit), item.netns, world),
+            runs=_runs(world.units.planned(item.unit), item.netns, world),
             names=_bound(_text(item, world)),
             **common.belongs(item.network),
         )
@@ -122,14 +122,14 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
 
     def _enter(self, item: model.EndpointService, world: World) -> list[operations.Operation]:
         world.require(model.Place(netns=item.netns))
-        unit = world.unit(item.unit)
+        unit = world.units.planned(item.unit)
         _refuse(item, unit, world)
         _refuse_another_name(item, unit, world)
         before, text = world.file(marks.drop_in(item.unit)) or "", _text(item, world)
         steps = [*_write(files.TARGET, files.target(), world), *_write(marks.drop_in(item.unit), text, world)]
         if steps or unit.netns != files.path(item.netns) or unit.is_stale:
             world.afterwards.append(DaemonReload())
-        world.put_unit(unit.name, netns=files.path(item.netns))
+        world.units.put(unit.name, netns=files.path(item.netns))
         was = marks.service_of(before)
         moved = was is None or was[0] != item.netns
         if not self._run_inside(item, unit, moved, world) and unit.runs:
@@ -144,7 +144,7 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
         anchor = marks.endpoint_unit(item.netns)
         place = model.Place(netns=item.netns)
         # a run may have been killed when it had reached the endpoint, and before it started the unit
-        found = world.found_unit(anchor)
+        found = world.units.found(anchor)
         late = moved or world.is_new(place) or not found.runs or unit.begun < found.reached
         verb = ""
         if unit.runs:
@@ -153,12 +153,12 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
         elif late and unit.is_enabled:
             verb = "start"
         if verb:
-            # to take back the start of an instance that is there would stop its other services
-            reached = world.unit(anchor).runs
+            # an instance that is there is not started again: to undo that would stop its other services
+            reached = world.units.planned(anchor).runs
             world.afterwards += [] if reached else [UnitVerb("start", (anchor,), alone=True)]
-            world.put_unit(anchor, runs=True)
+            world.units.put(anchor, runs=True)
             world.afterwards.append(UnitVerb(verb, (unit.name,)))
-            world.put_unit(unit.name, runs=True, anew=True)
+            world.units.put(unit.name, runs=True, anew=True)
             world.moved.append({"unit": unit.name, "netns": item.netns, "action": verb + "ed"})
         return verb
 
@@ -167,19 +167,19 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
         """Give a running unit the files of names that it does not have yet, or has lost."""
         there, wanted = set(_bound(before) or ()), _bound(text) or []
         mounts = {"/etc/" + name: files.names_path(item.netns, name) for name in wanted}
-        gone = world.unmounted(unit, mounts) if mounts else ()
+        gone = world.units.unmounted(unit, mounts) if mounts else ()
         if gone and unit.takes_mounts:
             pairs = tuple((place, mounts[place]) for place in gone)
-            world.afterwards.append(MountFor(unit.name, unit.pid, pairs, tuple(world.deleted(unit, gone))))
+            world.afterwards.append(MountFor(unit.name, unit.pid, pairs, tuple(world.units.deleted(unit, gone))))
         elif gone or set(wanted) - there:
             world.warn("Unit %s sees the names of its endpoint only after a restart." % item.unit)
 
-    # ---- out of it
+    # ---- out of an endpoint
 
     def _leave(self, item: model.EndpointService, world: World) -> list[operations.Operation]:
-        """The unit leaves before the namespace goes: a service must not live on in one that is not there any more.
+        """The unit leaves before its namespace is removed, so that it never runs in a namespace without a name.
 
-        Its drop-in goes last. Should this run be killed before that, the next one finds by it what is still to be done.
+        Its drop-in is removed last. If the run is killed before that, the next one sees by it what is still to be done.
         """
         path = marks.drop_in(item.unit)
         text = world.file(path)
@@ -198,11 +198,11 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
 
     @staticmethod
     def _run_outside(item: model.EndpointService, netns: str, world: World) -> list[operations.Operation]:
-        unit = world.unit(item.unit)
-        world.put_unit(unit.name, netns="")
+        unit = world.units.planned(item.unit)
+        world.units.put(unit.name, netns="")
         if not unit.runs or (unit.pid and world.is_host(model.Place(pid=unit.pid))):
             return []
-        world.put_unit(unit.name, runs=item.removal == "restart", anew=True)
+        world.units.put(unit.name, runs=item.removal == "restart", anew=True)
         world.moved.append({"unit": unit.name, "netns": "", "action": _DONE[item.removal]})
         if item.removal == "stop":
             world.warn("Unit %s has left %s and is stopped." % (unit.name, netns))
@@ -237,7 +237,7 @@ def _text(item: model.EndpointService, world: World) -> str:
         for name in model.NAMED_FILES
         if world.file(files.names_path(item.netns, name)) is not None and world.file("/etc/" + name) is not None
     ]
-    return files.drop_in_text(item.unit, item.netns, item.network, names, bool(world.inside(files.RESOLVED)))
+    return files.drop_in_text(item.unit, item.netns, item.network, names, bool(world.folder(files.RESOLVED)))
 
 
 def _bound(text: str) -> list[str] | None:
@@ -255,13 +255,15 @@ def _write(path: str, text: str, world: World) -> list[operations.Operation]:
 def _is_wanted(unit: str, world: World) -> bool:
     """Whether this run wants a unit in an endpoint, perhaps under another one of its names."""
     wanted = world.claims.services
-    return unit in wanted or (world.systemd() and any(world.unit(name).name == unit for name in wanted))
+    return unit in wanted or (world.systemd() and any(world.units.planned(name).name == unit for name in wanted))
 
 
 def _left(world: World) -> dict[str, str]:
     """The units that stay in namespaces, and the new ones."""
     there = {
-        unit: netns for unit, (netns, unused) in world.services().items() if world.file(marks.drop_in(unit)) is not None
+        unit: netns
+        for unit, (netns, unused) in world.units.services().items()
+        if world.file(marks.drop_in(unit)) is not None
     }
     return {**there, **world.claims.services}
 
@@ -277,10 +279,10 @@ def _take_target(world: World) -> list[operations.Operation]:
 def _release(netns: str, world: World) -> list[operations.Operation]:
     """The step after which no unit waits for an endpoint any more."""
     anchor, left = marks.endpoint_unit(netns), _left(world)
-    stops = netns not in left.values() and world.unit(anchor).runs
+    stops = netns not in left.values() and world.units.planned(anchor).runs
     if stops:
-        world.put_unit(anchor, runs=False)
-    # with the last one also those of endpoints that units left in runs that were killed
+        world.units.put(anchor, runs=False)
+    # with the last unit, also the targets that killed runs have left behind
     names = [*([anchor] if stops else []), *([] if left else [_ANY])]
     return [UnitVerb("stop", tuple(names), alone=True)] if names else []
 
@@ -316,7 +318,7 @@ def _refuse(item: model.EndpointService, unit: Unit, world: World) -> None:
 def _refuse_another_name(item: model.EndpointService, unit: Unit, world: World) -> None:
     """Raise Conflict when two namespaces ask for one unit by different names of it."""
     for name, netns in world.claims.services.items():
-        if netns != item.netns and world.unit(name).name == unit.name:
+        if netns != item.netns and world.units.planned(name).name == unit.name:
             raise model.Conflict(
                 "Unit %s is requested by namespace %s, and as %s by namespace %s; it can only run in one of them."
                 % (item.unit, item.netns, name, netns)
@@ -324,10 +326,10 @@ def _refuse_another_name(item: model.EndpointService, unit: Unit, world: World) 
 
 
 def _refuse_namespaces_of_others(item: model.EndpointService, unit: Unit, world: World) -> None:
-    there = world.services().get(unit.name)
+    there = world.units.services().get(unit.name)
     known = {files.path(item.netns), files.path(there[0] if there else item.netns)}
     says = _who_says("NetworkNamespacePath=", unit, world) if unit.netns and unit.netns not in known else ""
-    if says:  # otherwise a run was killed before systemd had read that it is not so any more
+    if says:  # otherwise a run was killed before systemd had read that we removed the setting
         raise model.Conflict(
             "Unit %s runs in the namespace %s by %s; remove that setting first." % (item.unit, unit.netns, says)
         )
@@ -343,7 +345,7 @@ def _refuse_namespaces_of_others(item: model.EndpointService, unit: Unit, world:
 
 
 def _who_says(setting: str, unit: Unit, world: World) -> str:
-    """The last of the files of a unit that has a setting, for it counts; empty when none of others has it."""
+    """The last file of a unit with this setting, as that one counts; empty if only our own file has it, or none."""
     ours = marks.drop_in(unit.name)
     found = [path for path in unit.files if path != ours and setting in (world.file(path) or "")]
     return found[-1] if found else ""

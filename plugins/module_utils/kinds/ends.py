@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The end of a link in a network namespace: its MAC address, addresses, gateways and routes.
 
-A veth pair has one, and every link that is born inside a namespace is one. How the link itself is made is up to its
+A veth pair has one, and every link that is created inside a namespace is one. How the link itself is made is up to its
 kind; ``owner`` is what a message calls it, such as "veth v-web".
 """
 
@@ -175,7 +175,7 @@ class EndChecks:
 def refuse_taken_addresses(owner: str, end: model.End, there: state.Link | None, bridge: str, world: World) -> None:
     """Raise Conflict if another station on the bridge has the MAC address or an address of an end.
 
-    If two stations have one address, the bridge and the neighbours reach now the one and now the other.
+    If two stations have the same address, the bridge and the neighbours reach sometimes one and sometimes the other.
     """
     kept = () if there is None else (there.mac_address, *map(_ip, there.addresses))
     wanted = [("MAC address", end.mac_address)] if end.mac_address is not None else []
@@ -210,7 +210,7 @@ def wanted_end(end: model.End) -> dict[str, object]:
 
 
 def stored_end(end: model.End) -> dict[str, object]:
-    """The options of which parse_end() makes the same end, without the process: after a boot it has another pid."""
+    """The options from which parse_end() makes the same end, without the process, as its pid changes with a boot."""
     options = common.options_of(
         name=end.name,
         netns=end.place.netns,
@@ -286,7 +286,7 @@ def change_routes(owner: str, end: model.End, there: state.Link | None, world: W
 
 
 def restore_rules(owner: str, end: model.End, there: state.Link | None, world: World) -> list[operations.Operation]:
-    """The steps that come first, since no route by a gateway is taken where nothing leads to the table main."""
+    """The steps that come first, as the kernel refuses a route by a gateway where no rule leads to the table main."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     return common.restore_rules(owner, end.place, {address.version for address in addresses}, world)
 
@@ -363,13 +363,13 @@ def end_sysctls(end: model.End, ipv6: bool) -> list[tuple[str, str]]:
     if end.addresses is None or not ipv6:
         return []
     conf = "net/ipv6/conf/%s/" % end.name
-    # IPv6 must not be a way round the rules of an IPv4-only network (CVE-2024-32473)
+    # IPv6 must not be a way around the rules of an IPv4-only network (CVE-2024-32473)
     off = all(address.version == 4 for address in end.addresses)
     return [(conf + "disable_ipv6", "1" if off else "0"), (conf + "accept_ra", "0")]
 
 
 def foreseen_inside(end: model.End, there: state.Link | None, world: World) -> list[operations.Operation]:
-    """The steps for sysctls that cut it off, whether it inherited them or they were set later."""
+    """The steps for sysctls that cut an end off, whether it inherited them or somebody set them later."""
     addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
     return common.sysctl_steps(
         end.place, common.foreseen(end.name, addresses, world, end.place, there is not None), world

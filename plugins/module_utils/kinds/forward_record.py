@@ -15,7 +15,7 @@ from ..world import World
 
 PERSISTENT, VOLATILE = marks.SYSCTL_FILE, marks.VOLATILE_SYSCTL_FILE
 IPV4, IPV6 = model.FORWARDING[4], model.FORWARDING[6]
-# The name under which we keep what objects of ours still need after the last request for it was taken back.
+# The name of our own request, for what objects of ours still need when all requests for it have been taken back.
 KEPT = "objects"
 
 _HEAD = "# Written by dockerless.network.sysctl_forward. What it found, and goes back to when nobody asks any more:\n"

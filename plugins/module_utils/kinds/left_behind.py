@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to say of processes that go on to live in a namespace that has gone, and what to do about them."""
+"""Warnings about processes that go on running in a namespace that was removed, and what to do about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..world import World
 def in_removed(name: str, left: t.Sequence[model.Process], world: World) -> str:
     """The warning about processes in a namespace that is removed."""
     units, others = _sorted(left, world)
-    bound = [unit for unit in units if world.unit(unit).netns]
+    bound = [unit for unit in units if world.units.planned(unit).netns]
     free = [unit for unit in units if unit not in bound]
     remedies = []
     if free:
@@ -35,7 +35,7 @@ def in_removed(name: str, left: t.Sequence[model.Process], world: World) -> str:
 
 
 def in_old(name: str, how: str, left: t.Sequence[model.Process], world: World) -> str:
-    """The warning about processes in the old namespace of this name, and how another took its place, as a clause."""
+    """The warning about processes in the old namespace of this name; ``how`` another took its place is a clause."""
     units, others = _sorted(left, world)
     remedies = []
     if units:
@@ -56,10 +56,11 @@ def in_old(name: str, how: str, left: t.Sequence[model.Process], world: World) -
 def _sorted(left: t.Sequence[model.Process], world: World) -> tuple[list[str], list[int]]:
     """The services to which processes belong, and the processes that belong to none.
 
-    A shell, and what is started in it, is in a unit as well, such as a session's; a restart of that would not help."""
+    A shell, and what is started in it, is in a unit as well, such as that of a session, whose restart would not help.
+    """
     pids = {process.pid for process in left}
     names = dict.fromkeys(process.unit for process in left if process.unit.endswith(".service"))
-    units = [name for name in names if world.systemd() and world.unit(name).pid in pids]
+    units = [name for name in names if world.systemd() and world.units.planned(name).pid in pids]
     return units, [process.pid for process in left if process.unit not in units]
 
 

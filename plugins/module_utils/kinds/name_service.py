@@ -92,23 +92,25 @@ class Service:
         """The steps that make it serve these namespaces; ``lost``: a namespace that it served needs none any more."""
         runs, texts, unserved = self._runs(), self._files(), self._is_unserved(netns)
         steps: list[operations.Operation] = [step for path, text in texts.items() for step in self._file(path, text)]
-        stale = self._world.unit(marks.NAMES_UNIT).is_stale
+        stale = self._world.units.planned(marks.NAMES_UNIT).is_stale
         if stale or any(isinstance(step, operations.WriteFile) and step.path == UNIT for step in steps):
             self._world.afterwards.append(DaemonReload())
         anew = bool(steps) or lost or unserved or stale or not runs
         if anew:
             # A server that loses a namespace starts again by itself, and a start would wait for that one.
-            self._world.afterwards.append(_verb("restart" if self._world.unit(marks.NAMES_UNIT).runs else "start"))
-        if not self._world.is_enabled(marks.NAMES_UNIT):
+            self._world.afterwards.append(
+                _verb("restart" if self._world.units.planned(marks.NAMES_UNIT).runs else "start")
+            )
+        if not self._world.units.is_enabled(marks.NAMES_UNIT):
             self._world.afterwards.append(UnitVerb("enable", (marks.NAMES_UNIT,)))
-        self._world.put_unit(marks.NAMES_UNIT, runs=True, enabled=True, netns="", anew=anew)
+        self._world.units.put(marks.NAMES_UNIT, runs=True, enabled=True, netns="", anew=anew)
         return steps
 
     def is_sound(self, netns: t.Iterable[str]) -> bool:
         """Whether it serves these namespaces as it should."""
         there = all(self._world.file(path) == text for path, text in self._files().items())
-        right = self._runs() and not self._world.unit(marks.NAMES_UNIT).is_stale
-        return there and right and self._world.is_enabled(marks.NAMES_UNIT) and not self._is_unserved(netns)
+        right = self._runs() and not self._world.units.planned(marks.NAMES_UNIT).is_stale
+        return there and right and self._world.units.is_enabled(marks.NAMES_UNIT) and not self._is_unserved(netns)
 
     def _files(self) -> dict[str, str]:
         return {
@@ -118,7 +120,7 @@ class Service:
         }
 
     def _program(self, name: str, path: str) -> str:
-        """As this collection has it; where that cannot be read, the one that is installed does as well."""
+        """The text of a program. Where our own files cannot be read, the text of the installed program will do."""
         try:
             return program_text(name)
         except model.Conflict:
@@ -135,8 +137,8 @@ class Service:
         return [] if before == text else [operations.WriteFile(path, text, before, own_folder=path != UNIT)]
 
     def _runs(self) -> bool:
-        """Whether it runs. It starts anew by itself, as when a namespace loses its name."""
-        return self._world.started_unit(marks.NAMES_UNIT).active == "active"
+        """Whether the service runs. It restarts by itself, for example when a namespace loses its name."""
+        return self._world.units.started(marks.NAMES_UNIT).active == "active"
 
     # -- what it needs of the host
 
@@ -148,7 +150,7 @@ class Service:
             return known
         self._require_systemd()
         for python in dict.fromkeys((*_PYTHONS, sys.executable)):
-            if self._world.says(python, "-I", "-c", _LIBRARY) is not None:
+            if self._world.output_of(python, "-I", "-c", _LIBRARY) is not None:
                 return python
         raise model.Conflict(
             "The DNS server of endpoints needs dnspython, which no Python of this host has: install the package"
@@ -157,7 +159,7 @@ class Service:
         )
 
     def _require_systemd(self) -> None:
-        words = (self._world.says("systemctl", "--version") or "").split()
+        words = (self._world.output_of("systemctl", "--version") or "").split()
         version = words[1].partition(".")[0].partition("~")[0] if words[:1] == ["systemd"] else ""
         if version.isdigit() and int(version) < _OLDEST_SYSTEMD:
             raise model.Conflict(
@@ -196,19 +198,19 @@ class Service:
 
 
 def _verb(verb: str) -> UnitVerb:
-    """The step with a verb of systemctl. Nothing waits for it: the unit is ordered after the one that may run us."""
+    """The step with a verb of systemctl. It must not wait: the service is ordered after the unit that may run us."""
     return UnitVerb(verb, (marks.NAMES_UNIT,), alone=True)
 
 
 def removal_steps(world: World) -> list[operations.Operation]:
-    """Take it away; it lets go of the namespaces before they go. A run that was killed is known by the last file."""
+    """Remove the service before its namespaces. If the run is killed, the last file tells the next one of that."""
     steps: list[operations.Operation] = []
     paths = [UNIT, OPENER, SERVER, marks.NAMES_SERVED, marks.NAMES_FILE]
     if not world.systemd():
         paths.insert(0, _ENABLED)
     elif world.file(UNIT) is not None:
         steps += [UnitVerb("disable", (marks.NAMES_UNIT,)), _verb("stop")]
-        world.put_unit(marks.NAMES_UNIT, runs=False, enabled=False)
+        world.units.put(marks.NAMES_UNIT, runs=False, enabled=False)
         world.afterwards.append(DaemonReload())
     for path in paths:
         before = world.file(path)

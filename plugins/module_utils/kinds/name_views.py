@@ -48,7 +48,7 @@ def _without(about: About) -> About:
 
 
 class Writer:
-    """Turns views into JSON; what several views share is made once."""
+    """Turns views into JSON, once for all views that say the same."""
 
     def __init__(self) -> None:
         self._made: dict[t.Hashable, About] = {}

@@ -59,11 +59,7 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
         )
 
     def check(self, items: t.Sequence[model.Masquerade]) -> None:
-        keys = set()
-        for item in items:
-            if item.key in keys:
-                raise model.InvalidRequest("%s is requested twice." % self.title(item).capitalize())
-            keys.add(item.key)
+        common.refuse_repeated(model.capitalized(self.title(item)) for item in items)
 
     def title(self, item: model.Masquerade) -> str:
         return "masquerade of %s by %s" % (item.source, item.out if item.out.name else "any interface")
@@ -87,7 +83,7 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
 
     def holdings(self, item: model.Masquerade, state: str, world: World) -> t.Iterable[Holding]:
         there = world.firewall.masquerades.get(item.key)
-        return [] if there is None else [(self.title(there).capitalize(), there.network)]
+        return [] if there is None else [(model.capitalized(self.title(there)), there.network)]
 
     def stored(self, item: model.Masquerade, world: World) -> engine.Stored:
         return engine.Stored(self.describe(item))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The objects that depend on the host's forwarding: those of this collection, and those of others."""
+"""Finds out which objects depend on the host's forwarding, of this collection and of others."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def _whose(version: int, ports: t.Sequence[model.PublishedPort], closed: t.Colle
     for port in ports:
         if port.container_ip.version == version and not (port.host_ip is not None and port.host_ip.is_loopback):
             return _title(port)
-    peopled = {link.master for link in world.links().values() if link.master}
+    with_ports = {link.master for link in world.links().values() if link.master}
     for link in world.links().values():
-        if _leads_out(link, peopled) and link.name not in closed and _speaks(link, version):
+        if _leads_out(link, with_ports) and link.name not in closed and _speaks(link, version):
             return "%s %s" % (link.kind, link.name)
     return ""
 
 
-def _leads_out(link: state.Link, peopled: t.Collection[str]) -> bool:
+def _leads_out(link: state.Link, with_ports: t.Collection[str]) -> bool:
     """Whether a link is a bridge with ports, or a veth pair without a bridge."""
-    return is_ours(link) and not link.master and (link.kind == "veth" or link.name in peopled)
+    return is_ours(link) and not link.master and (link.kind == "veth" or link.name in with_ports)
 
 
 def _speaks(link: state.Link, version: int) -> bool:

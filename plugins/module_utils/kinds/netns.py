@@ -43,11 +43,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         )
 
     def check(self, items: t.Sequence[model.Namespace]) -> None:
-        names: set[str] = set()
-        for item in items:
-            if item.name in names:
-                raise model.InvalidRequest("Namespace %s is requested twice." % item.name)
-            names.add(item.name)
+        common.refuse_repeated("Namespace %s" % item.name for item in items)
 
     def title(self, item: model.Namespace) -> str:
         return "namespace %s" % item.name
@@ -121,7 +117,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         return steps + _sysctl_steps(place, item, world)
 
     def _plan_return(self, item: model.Namespace, living: model.Place, world: World) -> list[operations.Operation]:
-        """Give a namespace that lives on its name back. Everything inside stays, and no connection breaks."""
+        """Give a namespace that has lost its name the name back. Everything inside stays, and no connection breaks."""
         from ..namespace_operations import AttachNamespace
 
         world.attach_namespace(item.name, living)
@@ -188,7 +184,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
 
     @staticmethod
     def _empty(name: str, world: World) -> list[operations.Operation]:
-        """The steps that disconnect a namespace: with its links, it exists for as long as a process lives in it."""
+        """The steps that disconnect a namespace, as it lives on with its links while there are processes in it."""
         if not world.processes_in(model.Place(netns=name)):
             return []  # the kernel takes the veth pairs with it
         left = world.left_in(model.Place(netns=name))
@@ -220,7 +216,7 @@ def _refuse_blocked(item: model.Namespace, world: World) -> None:
 
 
 def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -> None:
-    """Warn that a namespace is made anew, and of the processes that stay in the old one."""
+    """Warn that a namespace is made again, and name the processes that stay in the old one."""
     # a container in which this collection runs may have namespaces of the same names
     old = [place for place in lost if world.is_native(place)]
     veths = [world.links().get(veth) for veth in world.claims.leading.get(name, ())]
@@ -238,7 +234,7 @@ def _tell_who_is_elsewhere(name: str, world: World) -> None:
     """Warn if others have given the name of a namespace of ours, which still lives, to another one."""
     lo = world.links(model.Place(netns=name)).get("lo")
     if lo is None or is_made_by_us(lo):
-        return  # to look at all processes costs time
+        return  # spares a look at all processes
     old = [place for place in world.lost(name) if world.is_native(place) and world.is_plugged(place)]
     if old:
         _tell_who_stays(name, old, "has been replaced by one that others made", world)

@@ -36,7 +36,7 @@ class _Found(t.NamedTuple):
 
 
 class NetnsFileKind(engine.EndpointKind[model.NamespaceFile], engine.StepKind[model.NamespaceFile]):
-    """A file for the place of one in /etc. A process may have mounted it, so it is rewritten and not replaced."""
+    """A file that stands for one in /etc. A process may have mounted it, so it is rewritten and not replaced."""
 
     name = "netns_file"
 

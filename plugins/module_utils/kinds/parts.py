@@ -95,7 +95,7 @@ def namespaces(world: World, report: HostReport) -> HostReport:
 
 def services(world: World, report: HostReport) -> HostReport:
     """The units that our drop-ins put into namespaces."""
-    found = sorted(world.services().items())
+    found = sorted(world.units.services().items())
     return replace(report, services=tuple(ServiceReport(unit, netns, label) for unit, (netns, label) in found))
 
 

@@ -168,7 +168,7 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
                 rules.stale.append(_flows(item))
 
     def conclude(self, item: model.PublishedPort, world: World) -> None:
-        """TCP connections end by themselves, so they go on where they began; the host refuses them if that is gone."""
+        """Let TCP connections go on to the old target while that is there. If it is gone, let the host refuse them."""
         there = world.firewall.moved.get(item.key)
         if there is not None and not world.is_behind(there.bridge, str(there.container_ip)):
             world.firewall.stale.append(_flows(there))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Source routing: in a namespace with several ends, each end answers by the way by which it was asked.
+"""Source routing: in a namespace with several ends, an answer leaves by the end through which the request came.
 
 Each end has a routing table of its own, and a rule sends packets from its addresses there. Without this, an answer
 leaves by the only default route of the namespace, and a strict rp_filter of the host or of the namespace drops one of
@@ -73,8 +73,10 @@ class SourceChange:
 
 
 def change(end: model.End, there: state.Link | None, moved: t.Collection[int], world: World) -> SourceChange:
-    """From what is there to what is wanted, which the world is told; ``there`` is None for an end that is still to be
-    made, and the kernel takes the routes of the versions of IP in ``moved`` with an address that goes.
+    """The changes from what is there to what is wanted; notes them in the world.
+
+    ``there`` is None for an end that is still to be made. For the versions of IP in ``moved``, the kernel removes the
+    routes together with an address.
     """
     if not end.source_gateways and not _may_have_rules(end.place, world):
         return SourceChange()
@@ -136,7 +138,7 @@ def add(end: model.End, change: SourceChange) -> list[operations.Operation]:
 
 
 def leave(place: model.Place, name: str, world: World) -> list[operations.Operation]:
-    """The steps for the rules that would stay in a namespace when its end leaves; the routes go with the end."""
+    """The steps for the rules that would stay in a namespace without its end; the routes go with the end."""
     lo = world.links(place).get("lo")
     if lo is not None and is_ours(lo) and not _may_have_rules(place, world):
         return []
@@ -149,5 +151,5 @@ def leave(place: model.Place, name: str, world: World) -> list[operations.Operat
 
 
 def _may_have_rules(place: model.Place, world: World) -> bool:
-    """Whether a namespace has more than one end; all others need no look."""
+    """Whether a namespace has more than one end; in all others there are no rules to look for."""
     return world.had_many_links(place)

@@ -232,7 +232,8 @@ def _kept(item: model.Forwarding, state: str, record: Record, values: Values, wo
 def _restored(record: Record, decided: _Decision, world: World) -> Values:
     """The values to go back to, of keys that we changed and that are no longer requested.
 
-    Forwarding comes first, since advertised routes would go while the host forwards."""
+    Forwarding comes first, as the host would lose advertised routes if it still forwarded.
+    """
     result: Values = {}
     for key, value in sorted(record.found.items(), key=lambda pair: pair[0] not in (IPV4, IPV6)):
         there = world.sysctl(model.HOST, key)
@@ -299,8 +300,9 @@ def _write_steps(decided: _Decision, world: World) -> list[operations.Operation]
 def _boot_lines(decided: _Decision) -> list[str]:
     """The lines for the next boot.
 
-    Our rules are not there at that time, so a host that must not forward for everybody waits for the next run. Nothing
-    can be set yet for an interface that is made at run time."""
+    Our rules are not there at that time, so a host that must not forward for everybody does not forward before they
+    are. Nothing can be set for interfaces that do not exist yet.
+    """
     waiting = [model.FORWARDING[version] for version in sorted(decided.guarded)]
     lines = ["%s = %s" % (sysctl_name(k), v) for k, v in decided.values.items() if not k.endswith("/route_localnet")]
     later = ["%s = 1" % sysctl_name(key) for key in waiting if key in decided.values]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What objects that are kept for the boot give to each other, and need of each other, a row for each kind.
+"""What the objects that are kept for the boot make for each other, and need of each other, by their kinds.
 
 It follows from the options that are kept. Nothing here imports a kind: each run keeps the objects of all kinds, also
 that of a module that was sent with a single one.

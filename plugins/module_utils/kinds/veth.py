@@ -28,7 +28,7 @@ class _Pair:
 
 
 class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
-    """A veth pair whose peer is born in its namespace."""
+    """A veth pair whose peer is created in its namespace."""
 
     name = "veth"
     ARGUMENTS: t.ClassVar[arguments.Arguments] = {
@@ -61,12 +61,9 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
         )
 
     def check(self, items: t.Sequence[model.Veth]) -> None:
-        names: set[str] = set()
+        common.refuse_repeated(map(self.title, items))
         checks = ends.EndChecks()
         for item in items:
-            if item.name in names:
-                raise model.InvalidRequest("veth %s is requested twice." % item.name)
-            names.add(item.name)
             checks.add(item.peer, _called(item), item.bridge or item.name)
 
     def title(self, item: model.Veth) -> str:
@@ -182,19 +179,20 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
                 "Interface %s is there already, and is %s that this collection did not make; choose another name."
                 % (item.name, described(there))
             )
-        # A pair that gets IPv6 is made anew. It starts out down, so no packet comes in before its sysctls are set.
+        # A pair that gets IPv6 is made again. It is down at first, so no packet comes in before its sysctls are set.
         if pair.host is not None and pair.peer is not None and not common.gets_ipv6(pair.peer, item.mtu):
             return self._plan_change(item, pair.host, pair.peer, world)
         return self._plan_new(item, pair.host, world)
 
     def _plan_new(self, item: model.Veth, remains: Link | None, world: World) -> list[operations.Operation]:
-        steps = ends.restore_rules("veth %s" % item.name, item.peer, None, world)
+        owner = self.title(item)
+        steps = ends.restore_rules(owner, item.peer, None, world)
         steps += self._clear(item, world) + _clear_way(item, world)
         if remains is not None:
             steps += _take(remains, world)
         if item.bridge is not None:
             _plug(item, item.bridge, world)
-            ends.refuse_taken_addresses("veth %s" % item.name, item.peer, None, item.bridge, world)
+            ends.refuse_taken_addresses(owner, item.peer, None, item.bridge, world)
         for address in () if item.allow_overlap else item.addresses:
             world.refuse_overlap(item.name, address)
         sources = ends.change_sources(item.peer, None, world)
@@ -203,7 +201,7 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
         self._tell_world(item, world)
         steps += common.sysctl_steps(model.HOST, common.foreseen(item.name, item.addresses, world), world)
         steps += ends.foreseen_inside(item.peer, None, world)
-        steps += ends.remove_routes(item.peer, ends.change_routes("veth %s" % item.name, item.peer, None, world))
+        steps += ends.remove_routes(item.peer, ends.change_routes(owner, item.peer, None, world))
         _await(item, item.peer.addresses or (), world)
         _announce(item, item.peer.addresses or (), world)
         return steps
@@ -256,32 +254,19 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
         )
 
     def _plan_change(self, item: model.Veth, host: Link, peer: Link, world: World) -> list[operations.Operation]:
+        owner = self.title(item)
         if item.bridge is not None:
             if host.master != item.bridge:
                 _plug(item, item.bridge, world)
             known = peer if host.master == item.bridge else None
-            ends.refuse_taken_addresses("veth %s" % item.name, item.peer, known, item.bridge, world)
-        owner = "veth %s" % item.name
-        again = ends.restore_rules(owner, item.peer, peer, world)
-        steps = again + _clear_way(item, world)
+            ends.refuse_taken_addresses(owner, item.peer, known, item.bridge, world)
+        rules = ends.restore_rules(owner, item.peer, peer, world)
+        steps = rules + _clear_way(item, world)
         routes = ends.change_routes(owner, item.peer, peer, world)
         sources = ends.change_sources(item.peer, peer, world)
         steps += source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
-        ipv6 = common.has_ipv6(world, item.mtu)
-        steps += common.sysctl_steps(model.HOST, _host_sysctls(item, ipv6), world)
-        steps += common.sysctl_steps(model.HOST, common.foreseen(item.name, item.addresses, world), world)
-        steps += common.sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world)
-        steps += ends.foreseen_inside(item.peer, peer, world)
-        steps += common.address_steps(model.HOST, item.name, host.addresses, item.addresses)
-        steps += ends.end_addresses(item.peer, peer)
-        # only a port has these flags
-        steps += common.link_steps(model.HOST, item.name, common.link_values(host), {"master": item.bridge})
-        steps += _port_steps(item, host)
-        values: dict[str, LinkValue] = {"up": True, "alias": marks.alias(item.network), "group": marks.LINK_GROUP}
-        if item.mtu is not None:
-            values["mtu"] = item.mtu
-        steps += common.link_steps(model.HOST, item.name, common.link_values(host), values)
-        steps += ends.raise_end(item.peer, peer, item.mtu)
+        steps += _change_sysctls(item, peer, world)
+        steps += _change_links(item, host, peer)
         steps += common.restore_subnets(owner, model.HOST, host, item.addresses, world)
         steps += routes.subnets
         steps += ends.add_routes(item.peer, routes.missing, world.owns(item.peer.place))
@@ -291,13 +276,7 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
             end = ends.end_link(item.peer, peer, item.mtu)
             world.put_link(end, item.peer.place)
             _await(item, end.addresses, world)
-        back = host.master != (item.bridge or "") or not (host.up and peer.up)
-        # nobody got an answer who asked for it, and so neighbours may wait before they ask again
-        back = back or bool(again) or any(lost.link == peer.name for lost in world.lost_routes(item.peer.place))
-        if back or item.peer.mac_address not in (None, peer.mac_address):
-            _announce(item, item.peer.addresses or peer.addresses, world, back)
-        else:
-            _announce(item, [a for a in item.peer.addresses or () if a not in peer.addresses], world)
+        _announce_change(item, host, peer, bool(rules), world)
         return steps
 
     @staticmethod
@@ -333,6 +312,33 @@ def make(item: model.Veth, ipv6: bool) -> list[operations.Operation]:
     steps += common.link_steps(model.HOST, item.name, {}, {"up": True})
     steps += ends.raise_end(end, None, item.mtu)
     return steps + ends.add_routes(end, end.routes)
+
+
+def _change_sysctls(item: model.Veth, peer: Link, world: World) -> list[operations.Operation]:
+    ipv6 = common.has_ipv6(world, item.mtu)
+    return [
+        *common.sysctl_steps(model.HOST, _host_sysctls(item, ipv6), world),
+        *common.sysctl_steps(model.HOST, common.foreseen(item.name, item.addresses, world), world),
+        *common.sysctl_steps(item.peer.place, ends.end_sysctls(item.peer, ipv6), world),
+        *ends.foreseen_inside(item.peer, peer, world),
+    ]
+
+
+def _change_links(item: model.Veth, host: Link, peer: Link) -> list[operations.Operation]:
+    """The steps for the addresses and the values of both ends."""
+    there = common.link_values(host)
+    values: dict[str, LinkValue] = {"up": True, "alias": marks.alias(item.network), "group": marks.LINK_GROUP}
+    if item.mtu is not None:
+        values["mtu"] = item.mtu
+    return [
+        *common.address_steps(model.HOST, item.name, host.addresses, item.addresses),
+        *ends.end_addresses(item.peer, peer),
+        # before the flags, which only a port has
+        *common.link_steps(model.HOST, item.name, there, {"master": item.bridge}),
+        *_port_steps(item, host),
+        *common.link_steps(model.HOST, item.name, there, values),
+        *ends.raise_end(item.peer, peer, item.mtu),
+    ]
 
 
 def remake(link: Link, world: World) -> tuple[operations.Operation, ...]:
@@ -433,22 +439,35 @@ def _plug(item: model.Veth, bridge: str, world: World) -> None:
 
 
 def _await(item: model.Veth, addresses: t.Sequence[model.Interface], world: World) -> None:
-    """Plan to wait until both ends answer over IPv6; a bridge may have got its carrier by this port."""
+    """Plan to wait until both ends answer over IPv6, and the bridge, which may have got its carrier from this port."""
     bridge = world.links().get(item.bridge or "")
     awaited = [Awaited(item.peer.place, item.peer.name), Awaited(model.HOST, item.name, asks=item.bridge is None)]
-    if bridge is not None and is_ours(bridge):  # others may have theirs look for doubles of its address, for seconds
+    if bridge is not None and is_ours(bridge):  # a bridge of others may detect duplicate addresses, for seconds
         awaited.append(Awaited(model.HOST, bridge.name, asks=True))
     common.await_ipv6(awaited, (*addresses, *item.addresses), world)
 
 
+def _announce_change(item: model.Veth, host: Link, peer: Link, had_no_rules: bool, world: World) -> None:
+    """Plan to announce the new addresses of an end, or all of them if neighbours may no longer know where it is."""
+    back = host.master != (item.bridge or "") or not (host.up and peer.up)
+    # whoever asked for the end got no answer, and may wait before asking again
+    back = back or had_no_rules or any(lost.link == peer.name for lost in world.lost_routes(item.peer.place))
+    if back or item.peer.mac_address not in (None, peer.mac_address):
+        _announce(item, item.peer.addresses or peer.addresses, world, back)
+    else:
+        _announce(item, [a for a in item.peer.addresses or () if a not in peer.addresses], world)
+
+
 def _announce(item: model.Veth, addresses: t.Sequence[model.Interface], world: World, back: bool = False) -> None:
-    """Plan to announce addresses, since neighbours may remember another station, or none for an end that is ``back``.
+    """Plan to announce addresses, as neighbours may remember another station, or for an end that is ``back``, none.
 
     On a bridge that had no port before, only the host itself may have asked for an address, in vain.
     """
     if addresses and item.bridge is not None and world.had_bridge(item.bridge):
         from .. import link_operations
 
-        peopled = back or item.bridge in world.peopled_bridges()
-        announcement = Announcement(item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, peopled)
+        has_neighbours = back or item.bridge in world.bridges_with_ports()
+        announcement = Announcement(
+            item.peer.place, item.peer.name, tuple(addresses), item.name, item.bridge, has_neighbours
+        )
         world.afterwards.append(link_operations.Announce((announcement,)))

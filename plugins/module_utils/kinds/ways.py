@@ -101,7 +101,7 @@ def _hides(route: model.Route, subnet: model.Network) -> bool:
 def uncover(
     owner: str, place: model.Place, link: str, addresses: t.Sequence[model.Interface], world: World
 ) -> list[state.RouteEntry]:
-    """Those of them to remove where the namespace is ours; tells the world.
+    """The routes that hide a subnet and are to be removed, in a namespace of ours; notes that in the world.
 
     In other namespaces, raises Conflict for a route to a whole subnet. A route to a part of it may be intended.
     """
@@ -195,7 +195,7 @@ _RULES = tuple(
 
 
 def missing_rules(place: model.Place, versions: t.Container[int], world: World) -> list[model.DefaultRule]:
-    """The rules that somebody has flushed. The one for the table main may be missed out by rules of somebody else."""
+    """The rules that somebody has flushed. If others have rules, the one for the table main may be gone on purpose."""
     found: list[model.DefaultRule] = []
     for version in (version for version in model.VERSIONS if version in versions):
         rules = [rule for rule in world.lookups(place) if rule.version == version]
@@ -210,7 +210,7 @@ def missing_rules(place: model.Place, versions: t.Container[int], world: World) 
 def restore_rules(
     owner: str, place: model.Place, versions: t.Container[int], world: World
 ) -> list[operations.Operation]:
-    """The steps that add them again; tells the world. Raises Conflict where the namespace is not ours."""
+    """The steps that add missing rules again; notes them in the world. Raises Conflict in a namespace of others."""
     ours = world.owns(place)
     missing = missing_rules(place, model.VERSIONS if ours else versions, world)
     if not missing:
@@ -242,7 +242,7 @@ def _lost_subnets(
             known.add(subnet)
             lost[model.Route(subnet, None, _SUBNET_METRIC[version])] = address.ip if version == 4 else None
     if any(route.to.version == 6 for route in lost) and not _has(there, _LINK_LOCAL, routes):
-        # whoever removed all IPv6 routes of a link also removed the one for answers to neighbours
+        # whoever removed all IPv6 routes of a link has also removed the one for answers to neighbours
         lost[model.Route(_LINK_LOCAL, None, _SUBNET_METRIC[6])] = None
     return lost
 

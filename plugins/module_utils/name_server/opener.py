@@ -5,8 +5,8 @@
 
     open_sockets.py VIEWS SERVED UNIT
 
-VIEWS is the file that says what is answered whom. SERVED becomes the list of endpoints with sockets, a line for each
-with the inode of its namespace.
+VIEWS is the file that says which names each endpoint may know. SERVED becomes the list of endpoints with sockets, with
+a line for each that has the inode of its namespace.
 
 Only this part runs as root, before the server starts. The kind ``dns`` writes its text on the host.
 """

@@ -5,10 +5,10 @@
 
     name_server.py VIEWS SERVED
 
-VIEWS is the file that says what is answered whom, and SERVED the list of endpoints with sockets.
+VIEWS is the file that says which names each endpoint may know, and SERVED the list of endpoints with sockets.
 
 The server has no privileges. systemd keeps its sockets, one for UDP and one for TCP in the network namespace of each
-endpoint. The socket of a query shows who asks, and so what may be answered. Answers of other servers are not cached.
+endpoint. The socket of a query shows who asks, and so which names are known. Answers of other servers are not cached.
 """
 
 from __future__ import annotations
@@ -252,7 +252,9 @@ class Reply(t.NamedTuple):
 
 def own_reply(wire: bytes, view: View, longest: int = 0) -> Reply | dns.message.Message | None:
     """Our answer to a query; the query itself if another server has to be asked; None for no answer."""
-    if len(wire) < 12 or wire[2] & 0x80:  # an incomplete header, or an answer: to answer answers could go on forever
+    if (
+        len(wire) < 12 or wire[2] & 0x80
+    ):  # an incomplete header, or an answer: two servers could answer each other forever
         return None
     try:
         question = dns.message.from_wire(wire) if len(wire) <= _LONGEST_QUESTION else None

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The data that is shared by the code for places that other firewalls have for rules like ours."""
+"""What the code for the various other firewalls shares: our rules, and the measures in places of theirs."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _inserted(job: _Job, end: End, rules: t.Sequence[str]) -> list[str]:
 
 
 def _jumps_before(job: _Job, end: End) -> int:
-    """Our jumps that will stand before the end: those at the top, and a last one that rules of others come behind."""
+    """The number of our jumps before the end: those at the top, and a last one if rules of others come after it."""
     state, version = job.ours.state, 4 if job.base.family == "ip" else 6
     stays = job.base in job.ours.jumps and (state.drop_foreign or version in state.drop_transit)
     passed = end.by_rule or sum(rule.target in LAST_TARGETS and place <= end.place for place, rule in end.chain.ours)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Waits for a firewalld that starts or reloads.
 
-Meanwhile nobody else may write by iptables: the iptables-nft that firewalld calls begins anew when the rules change,
-and fails, which leaves firewalld in its panic mode. Rules that are read meanwhile are those of a moment.
+Until it is done, nobody else may write by iptables: when the rules change, the iptables-nft that firewalld calls starts
+again and fails, which leaves firewalld in its panic mode. Rules that are read at that time are outdated at once.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _PAUSE = 0.05
 
 
 def _ping(seconds: float) -> tuple[str, ...]:
-    """The command that returns once firewalld has done what it is about, and fails at once without firewalld."""
+    """The command that returns when firewalld has done what it is doing, and fails at once without firewalld."""
     return ("busctl", "--auto-start=no", "--timeout=%d" % max(1, round(seconds)), *FIREWALLD_PING)
 
 
 def settled(netfilter: Netfilter) -> bool:
-    """Wait for firewalld, if it runs; whether it is at rest then."""
+    """Wait for firewalld, if it runs; returns whether it has come to rest."""
     end = time.monotonic() + _SECONDS
     while netfilter.has_firewalld():
         left = end - time.monotonic()
@@ -50,7 +50,7 @@ def settled(netfilter: Netfilter) -> bool:
 
 @dataclass(frozen=True)
 class AwaitFirewalld(operations.Operation):
-    """Let firewalld finish before rules of iptables are written, and make sure that it has left ours as they were."""
+    """Let firewalld finish before rules of iptables are written, and make sure that ours are still as they were."""
 
     is_current: t.Callable[[], bool] | None = None
 

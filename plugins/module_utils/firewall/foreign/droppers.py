@@ -5,8 +5,8 @@
 
 A rule is named only if it certainly hits packets that our rules let through. So a rule is not named if it has a
 condition that we cannot read, or if an earlier rule may have let our packets pass. A rule for certain clients or
-servers that does not mention us was made for these, and is not named either; one for all but these is. obstacles.py
-names chains that drop everything.
+servers that does not mention us was made for these, and is not named either. One for all others than these is named.
+obstacles.py names chains that drop everything.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ _PASSED = "passed"  # certain, or possible
 
 
 def _walk(table: Table, chain: Chain, traffic: Traffic, partly: bool, depth: int = 0) -> _Hit | str | None:
-    """The rule that drops; PASSED if a rule may let the packets pass; None at the end of the chain.
+    """The rule that drops; PASSED if a rule may let the packets pass; None if they reach the end of the chain.
 
     ``partly``: only some of the packets come here, so that a message must not name the others.
     """
@@ -281,7 +281,7 @@ def _ports(asked: tuple[model.PortRange, ...] | None, there: model.PortRange | N
 
 
 def _spared(asks: Asks, traffic: Traffic) -> tuple[int, ...]:
-    """The same for what a rule excludes. Several of its networks or ranges may exclude what none of them does alone."""
+    """Which packets the exclusions of a rule leave. Several networks or ranges may exclude what none does alone."""
     return (
         _no_networks(asks.no_sources, traffic.sources),
         _no_networks(asks.no_targets, traffic.targets),
@@ -311,7 +311,7 @@ def _no_ports(excluded: tuple[model.PortRange, ...] | None, there: model.PortRan
 
 
 def _is_about(rule: Rule, traffic: Traffic) -> bool:
-    """Whether a rule that hits some of these packets is about us, or all but a few, and not about the other end."""
+    """Whether a rule that hits some of these packets is about us, or all but a few, rather than about the other end."""
     inward, asks = traffic.way == PUBLISHED, rule.asks
     ours, theirs = (rule.goes_by, asks.targets) if inward else (rule.came_by, asks.sources)
     if inward and asks.ports is not None:

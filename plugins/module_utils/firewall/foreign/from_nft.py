@@ -90,7 +90,7 @@ def _rule_of_nft(statements: t.Sequence[rules.Json]) -> rules.Rule:
 
 
 def _read_match(body: rules.Json, known: rules.Fields, fields: list[rules.Fields]) -> bool:
-    """Read a condition; False if it is on an interface, and cannot be told together with an earlier one."""
+    """Read a condition; False if it is on an interface, and cannot be combined with an earlier one."""
     left, right = body["left"], body["right"]
     inverted = body["op"] == "!="
     key = left.get("meta", {}).get("key") if isinstance(left, dict) else None
@@ -118,7 +118,7 @@ def _spares_the_first(body: rules.Json) -> bool:
 
 
 def _understood(body: rules.Json, asks: rules.Fields) -> bool:
-    """Read a condition; whether that could be done."""
+    """Read a condition; returns whether we understand it."""
     left, values = body["left"], _alternatives(body["right"])
     if not isinstance(left, dict):
         return False

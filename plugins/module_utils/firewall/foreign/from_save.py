@@ -82,7 +82,7 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> rules.Rule:
 
 
 def _understood(option: Option, asks: rules.Fields) -> bool:
-    """Read a condition; whether that could be done."""
+    """Read a condition; returns whether we understand it."""
     words = option.value.split(",")
     no = "no_" if option.inverted else ""
     if option.name in _STATES:
@@ -102,7 +102,7 @@ def _understood(option: Option, asks: rules.Fields) -> bool:
 
 
 def _read_states(states: set[str], no: str, asks: rules.Fields) -> bool:
-    """Read states of connections; two of these words are no states, and exclude packets at most."""
+    """Read states of connections; of the words that are not states, only an excluded ``dnat`` is understood."""
     if "snat" in states or ("dnat" in states and not no):
         return False
     if "dnat" in states:

@@ -44,10 +44,23 @@ def obstacles(
     ``passed``: base chains, with ways, that let our packets pass; ``local``: the addresses of this host.
     """
     single = _droppers(foreign, state, uplinks, local)
+    sentences = _about_chains(_obstacles(foreign, _packets(state, uplinks), state.versions), passed, single)
+    if single:
+        from .droppers import sentences as about
+
+        sentences += about(single)
+    mixed = (_two_stores(foreign, version, backend, state) for version in model.VERSIONS)
+    return sentences + [sentence for sentence in mixed if sentence]
+
+
+def _about_chains(
+    closing: t.Iterable[Obstacle], passed: t.Container[tuple[BaseChain, str]], single: t.Iterable[Dropper]
+) -> list[str]:
+    """A sentence for each chain, leaving out packets that a sentence about a single rule covers anyway."""
     named = {(_base(item.table, item.base), item.traffic.bridge, item.traffic.way) for item in single}
     found: dict[_What, dict[str, None]] = {}
     direct: dict[_What, dict[str, None]] = {}
-    for obstacle in _obstacles(foreign, _packets(state, uplinks), state.versions):
+    for obstacle in closing:
         packet, what = obstacle.packet, (obstacle.title, obstacle.how, obstacle.owners)
         if (obstacle.base, packet.way) in passed or (obstacle.base, packet.bridge, packet.way) in named:
             continue
@@ -60,12 +73,7 @@ def obstacles(
         for what, names in found.items()
     ]
     sentences += [_sentence(what, "passes %s" % ", ".join(ways)) for what, ways in direct.items() if what not in found]
-    if single:
-        from .droppers import sentences as about
-
-        sentences += about(single)
-    mixed = (_two_stores(foreign, version, backend, state) for version in model.VERSIONS)
-    return sentences + [sentence for sentence in mixed if sentence]
+    return sentences
 
 
 def _sentence(what: _What, passes: str, bridge: str = "") -> str:

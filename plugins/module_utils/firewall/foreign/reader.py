@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the rules of others that matter to us, each once, without loading anything into the kernel."""
+"""Reads the rules of others that matter to us, each of them once, without loading anything into the kernel."""
 
 from __future__ import annotations
 

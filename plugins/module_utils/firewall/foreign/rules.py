@@ -309,7 +309,7 @@ def _fits(pattern: str, link: str) -> bool:
 
 
 def keep_link(known: Fields, side: str, links: Links) -> bool:
-    """Note a condition on an interface; False if the rule has another one that it cannot be told together with."""
+    """Note a condition on an interface; False if the rule has another one with which it cannot be combined."""
     before = known.get(side)
     both = links if before is None else before.both(links)
     known[side] = both or links

@@ -44,7 +44,7 @@ class Dump:
 
 
 class IptablesBackend(backend.Backend):
-    """iptables in the host's own variant, or in the one asked for."""
+    """iptables in the host's own variant, or in the requested one."""
 
     def __init__(self, netfilter: Netfilter, variant: str = "auto") -> None:
         super().__init__(netfilter)
@@ -56,7 +56,7 @@ class IptablesBackend(backend.Backend):
 
     @property
     def store(self) -> str:  # type: ignore[override]
-        """That of the host's own variant, or of the one asked for."""
+        """The store of the host's own variant, or of the requested one."""
         if self._variant != "auto":
             return self._variant
         return "nft" if "nf_tables" in self.version_text() else "legacy"
@@ -140,7 +140,7 @@ class IptablesBackend(backend.Backend):
         return backend.Snapshot("v%d" % version, restore(self.tool(version, "restore")), text, trouble)
 
     def _lasting(self, version: int, wanted: Ruleset) -> tuple[Ruleset, str]:
-        """Without those rules of the user's that need what may not be there yet when the file is loaded."""
+        """The rules without those of the user that need something which may be missing when the file is loaded."""
         theirs = {place: wanted.chains[place] for place in USERS if wanted.chains.get(place)}
         if not theirs:
             return wanted, ""
@@ -171,7 +171,7 @@ class IptablesBackend(backend.Backend):
         return self._version
 
     def _try(self, argv: t.Sequence[str]) -> tuple[int, str, str]:
-        """Run a program; a missing one ends like in a shell."""
+        """Run a program; a missing one has the exit code that it has in a shell."""
         try:
             return self.netfilter.run(argv, None)
         except (FileNotFoundError, backend.NoProgram):
@@ -210,7 +210,7 @@ class IptablesBackend(backend.Backend):
 
 
 def _catch_all(dump: str) -> CatchAll | None:
-    """Whether FORWARD ends with a rule of others that drops all that comes to it."""
+    """The rule of others at the end of FORWARD that drops all that comes to it; None if there is none."""
     section = _FILTER.search(dump)
     if section is None or not _FORWARD_OF_OTHERS.search(section.group()):
         return None

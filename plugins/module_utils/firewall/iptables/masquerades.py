@@ -24,8 +24,8 @@ def render(entries: t.Collection[model.Masquerade], draft: Draft) -> None:
             draft.add(names.EGRESS, match, destination(excluded), out_by(entry.out), ("-j", "RETURN"))
         draft.add(names.EGRESS, match, out_by(entry.out), comment(network=entry.network), _translation(entry))
     if entries:
-        # If conntrack cannot assign a late segment of a translated connection, the host takes the segment for its own,
-        # and its answer (RST) would end the connection. Segments for a socket of the host itself do not concern us.
+        # If conntrack cannot assign a late segment of a translated connection, the host would take it for a segment to
+        # itself, and its answer (RST) would end the connection. Segments for a socket of the host do not concern us.
         draft.add(names.STRAYS, ("-m", "socket", "--nowildcard", "-j", "RETURN"))
         draft.add(names.STRAYS, ("-j", "DROP"))
 

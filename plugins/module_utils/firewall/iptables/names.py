@@ -47,7 +47,7 @@ HAIRPIN = _in("nat", "HAIRPIN")
 # ---- forwarding of others
 
 FOREIGN = _in("filter", "FOREIGN")
-TRANSIT = _in("filter", "TRANSIT")  # what comes in by a link of others that is no bridge
+TRANSIT = _in("filter", "TRANSIT")  # what comes in by a link of others that is not a bridge
 
 # Chains whose jumps come after the rules of others, not before them.
 LAST = frozenset((FOREIGN[1],))

@@ -40,7 +40,7 @@ class CatchAll(t.NamedTuple):
     """A last rule of others in FORWARD that drops all that comes to it, with the rules that log for it."""
 
     before: int  # how many rules of others come before it
-    is_passed: bool = False  # whether a jump of ours, which no packet gets to then, comes behind it
+    is_passed: bool = False  # whether a jump of ours comes behind it, where no packet reaches it
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,10 @@ def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:
 
 
 def _last(before: Ruleset, jump: Jump, first: t.Iterable[Jump]) -> str:
-    """Behind the rules of others, but for a catch-all; no other jump of ours is in that chain now than these first."""
+    """The line for a jump that comes after the rules of others, except a catch-all.
+
+    The jumps in ``first`` are the only ones of ours in its chain at this point of the transaction.
+    """
     if before.catch_all is None or not _is_forward(jump):
         return "-A %s %s" % (jump.chain, text_of(jump.rule))
     number = before.catch_all.before + sum(other.chain == jump.chain for other in first) + 1

@@ -28,7 +28,6 @@ ESTABLISHED: Rule = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
 TRANSLATED: Rule = ("-m", "conntrack", "--ctstate", "DNAT")
 INVALID_STATE: Rule = ("-m", "conntrack", "--ctstate", "INVALID")
 LOCAL_ADDRESS: Rule = ("-m", "addrtype", "--dst-type", "LOCAL")
-_WITH_PORTS = ("tcp", "udp", "sctp")
 _UNSAFE = re.compile(r"[\s\"'\\]")
 # xt_comment has 256 bytes, and the last one is NUL (XT_MAX_COMMENT_LEN in linux/netfilter/xt_comment.h).
 _COMMENT_BYTES = 255
@@ -103,8 +102,8 @@ def service(protocol: str, ports: model.PortRange | None) -> Rule:
     words: Rule = ("-p", protocol) if protocol else ()
     if ports is None:
         return words
-    if protocol not in _WITH_PORTS:
-        raise model.InvalidRequest("The ports %s need one of the protocols %s." % (ports, ", ".join(_WITH_PORTS)))
+    if protocol not in model.PROTOCOLS:
+        raise model.InvalidRequest("The ports %s need one of the protocols %s." % (ports, ", ".join(model.PROTOCOLS)))
     text = str(ports.first) if len(ports) == 1 else "%d:%d" % (ports.first, ports.last)
     return (*words, "-m", protocol, "--dport", text)
 

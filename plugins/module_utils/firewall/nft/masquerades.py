@@ -15,8 +15,8 @@ from . import names
 from .table import Chain, Table
 from .words import ADDRESS, IP, Draft, attempt, link, spell
 
-# If connection tracking cannot assign a late segment of a translated connection, the host takes the segment for its
-# own, and its answer (RST) would end the connection. Segments for a socket of the host itself do not concern us.
+# If connection tracking cannot assign a late segment of a translated connection, the host would take it for a segment
+# to itself, and its answer (RST) would end the connection. Segments for a socket of the host itself do not concern us.
 _STRAYS_IN = ("ct state invalid meta l4proto tcp jump %s" % names.STRAYS,)
 _STRAYS = (
     "socket transparent { 0, 1 } return",

@@ -76,7 +76,7 @@ class Table:
 
     chains: t.Mapping[str, Chain] = field(default_factory=dict)
     sets: t.Mapping[str, Set] = field(default_factory=dict)
-    dormant: bool = False  # somebody has put all its chains to sleep
+    dormant: bool = False  # somebody has turned off all its chains
     # Packets that a rule with a comment has counted, by chain and comment; those of a set that counts, by set and key.
     packets: t.Mapping[tuple[str, str], int] = field(default_factory=dict, compare=False)
 

@@ -147,12 +147,12 @@ def test_a_bridge_has_to_be_one(host: MemoryHost) -> None:
         seen.bridge("br1")
 
 
-def test_peopled_bridges_are_those_that_had_a_port_before(host: MemoryHost) -> None:
+def test_bridges_with_ports_are_those_that_had_a_port_before(host: MemoryHost) -> None:
     seen = world(host)
 
     seen.drop_link("v0")
 
-    assert seen.peopled_bridges() == {"br0"}
+    assert seen.bridges_with_ports() == {"br0"}
 
 
 @pytest.mark.parametrize(
@@ -423,28 +423,28 @@ def test_a_unit_is_what_the_steps_so_far_will_have_made_of_it(host: MemoryHost) 
     host.systemd = True
     host.pid1.install("nginx.service", runs=True)
     seen = world(host)
-    was = seen.unit("nginx.service")
+    was = seen.units.planned("nginx.service")
     assert was.runs and was.pid and not was.is_enabled
 
-    seen.put_unit("nginx.service", runs=True, enabled=True)
-    assert seen.unit("nginx.service") == replace(was, enabled="enabled")  # it goes on to run
-    seen.put_unit("nginx.service", runs=True, netns="/run/netns/web", anew=True)
-    will = seen.unit("nginx.service")
+    seen.units.put("nginx.service", runs=True, enabled=True)
+    assert seen.units.planned("nginx.service") == replace(was, enabled="enabled")  # it goes on to run
+    seen.units.put("nginx.service", runs=True, netns="/run/netns/web", anew=True)
+    will = seen.units.planned("nginx.service")
     assert (will.runs, will.pid, will.netns, will.is_enabled) == (True, 0, "/run/netns/web", True)
-    assert seen.found_unit("nginx.service") == was
+    assert seen.units.found("nginx.service") == was
 
 
 def test_a_unit_of_ours_starts_at_boot_by_its_link_or_when_this_run_wants_it(host: MemoryHost) -> None:
     link = "/etc/systemd/system/multi-user.target.wants/%s"
     host.files[link % "ours.service"] = ""
     seen = world(host)
-    assert seen.is_enabled("ours.service") and not seen.is_enabled("other.service")
+    assert seen.units.is_enabled("ours.service") and not seen.units.is_enabled("other.service")
 
-    seen.put_unit("other.service", runs=True)
-    assert not seen.is_enabled("other.service")
-    seen.put_unit("other.service", enabled=True)
-    seen.put_unit("ours.service", enabled=False)
-    assert seen.is_enabled("other.service") and not seen.is_enabled("ours.service")
+    seen.units.put("other.service", runs=True)
+    assert not seen.units.is_enabled("other.service")
+    seen.units.put("other.service", enabled=True)
+    seen.units.put("ours.service", enabled=False)
+    assert seen.units.is_enabled("other.service") and not seen.units.is_enabled("ours.service")
 
 
 def test_a_unit_that_is_to_stop(host: MemoryHost) -> None:
@@ -452,8 +452,8 @@ def test_a_unit_that_is_to_stop(host: MemoryHost) -> None:
     host.pid1.install("nginx.service", runs=True, enabled=True)
     seen = world(host)
 
-    seen.put_unit("nginx.service", runs=False, enabled=False)
-    will = seen.unit("nginx.service")
+    seen.units.put("nginx.service", runs=False, enabled=False)
+    will = seen.units.planned("nginx.service")
     assert (will.runs, will.pid, will.is_enabled) == (False, 0, False)
 
 
@@ -469,12 +469,12 @@ def test_two_kinds_that_want_two_things_of_a_unit_are_refused(
     host: MemoryHost, one: dict[str, Any], other: dict[str, Any], words: str
 ) -> None:
     seen = world(host)
-    seen.put_unit("nginx.service", **one)
-    seen.put_unit("nginx.service", **one)
-    seen.put_unit("other.service", **other)
+    seen.units.put("nginx.service", **one)
+    seen.units.put("nginx.service", **one)
+    seen.units.put("other.service", **other)
 
     with pytest.raises(Conflict) as conflict:
-        seen.put_unit("nginx.service", **other)
+        seen.units.put("nginx.service", **other)
 
     assert str(conflict.value) == (
         f"Unit nginx.service cannot {words} at once, and this run asks for both; ask for one of them only."

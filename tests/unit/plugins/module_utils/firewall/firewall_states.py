@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils import parsing
+from ansible_collections.dockerless.network.plugins.module_utils import model, parsing
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.port_table import PortTable
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
@@ -29,7 +29,7 @@ LABELS = st.sampled_from(["", "blue", "a.b-c_d", "x" * 63])
 PORT_RANGES = st.tuples(st.integers(1, 65535), st.integers(0, 20)).map(
     lambda pair: PortRange(pair[0], min(pair[0] + pair[1], 65535))
 )
-PROTOCOLS = st.sampled_from(parsing.PROTOCOLS)
+PROTOCOLS = st.sampled_from(model.PROTOCOLS)
 VERSIONS = st.sampled_from([4, 6])
 ANYWHERE = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
 

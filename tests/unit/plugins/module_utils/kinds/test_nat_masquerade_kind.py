@@ -109,6 +109,7 @@ def test_a_masquerade_that_cannot_be_is_refused(changes: dict[str, Any], message
     [
         (blue(), "Masquerade of 10.20.0.0/24 by !br-blue is requested twice."),
         (blue(out_interface=None), "Masquerade of 10.20.0.0/24 by any interface is requested twice."),
+        (blue(out_interface="wanA"), "Masquerade of 10.20.0.0/24 by wanA is requested twice."),
     ],
 )
 def test_one_masquerade_is_not_asked_for_twice(one: Request, message: str) -> None:
