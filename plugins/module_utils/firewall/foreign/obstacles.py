@@ -31,6 +31,9 @@ class Obstacle:
     owners: tuple[owners.Owner, ...] = ()
 
 
+_ALL = "our bridges"  # where none has been made yet
+
+
 def obstacles(
     foreign: Foreign,
     state: model.FirewallState,
@@ -67,9 +70,11 @@ def _about_chains(
         if packet.link:
             direct.setdefault(what, {})["from %s to %s" % (packet.link, packet.bridge)] = None
         else:
-            found.setdefault(what, {})[packet.bridge or "our bridges"] = None
+            found.setdefault(what, {})[packet.bridge or _ALL] = None
     sentences = [
-        _sentence(what, "enters or leaves %s" % ", ".join(names), "BRIDGE" if len(names) > 1 else min(names))
+        _sentence(
+            what, "enters or leaves %s" % ", ".join(names), "BRIDGE" if len(names) > 1 or _ALL in names else min(names)
+        )
         for what, names in found.items()
     ]
     sentences += [_sentence(what, "passes %s" % ", ".join(ways)) for what, ways in direct.items() if what not in found]

@@ -505,6 +505,11 @@ def test_what_is_open_on_purpose_and_closed_by_others(policy: dict[str, Any], wa
     remedy = f"put the bridge into firewalld's zone trusted: firewall-cmd --permanent {zone} && firewall-cmd {zone}"
     assert told(there, state) == [f"{sentence} let it accept what enters or leaves br-blue; {belongs}, so {remedy}"]
 
+    # a command for a bridge that is still to be made has a place for its name
+    [before] = told(Machine(zone_rules()).foreign, NOTHING)
+    assert "what enters or leaves our bridges; " in before
+    assert before.endswith("firewall-cmd --zone=trusted --change-interface=BRIDGE")
+
     # a zone that accepts what comes by the uplink
     open_there = Machine(zone_rules(eth0="trusted", tun0="trusted", tun1="trusted")).foreign
     assert told(open_there, state, passed=passed) == []
