@@ -55,6 +55,7 @@ class Wire:
 
     def _enter(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
         self._controlled(node, nic, packet)
+        self._must_pass_control(node, nic, packet)
         self.hook(node, packet, "netdev", "ingress", nic.name, self._after_ingress(node, nic, packet))
         if not nic.master:
             return node, nic
@@ -304,6 +305,12 @@ class Wire:
                 ),
                 packet,
             )
+
+    def _must_pass_control(self, node: Node, nic: Nic, packet: Packet) -> None:
+        """Tell a packet that such a filter took from one that an obstacle behind it stopped."""
+        if nic.index in node.controlled and not packet.asks and self.trail.doubts:
+            mark = Mark(node.name, "ingress %s first" % nic.name, packet.answer)
+            self.trail.seen(mark, self.trail.doubts[0])
 
     def hook(self, node: Node, packet: Packet, family: str, hook: str, device: str, after: Mark) -> Outcome:
         """Check a hook below IP; a frame that was not seen after the hook was dropped there."""
