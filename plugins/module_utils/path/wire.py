@@ -88,8 +88,8 @@ class Wire:
         out = self._port_for(node, bridge, target, mac, packet)
         if out is None:
             return None
+        self._must_take(node, bridge, out, packet)
         self._must_not_be_apart(node, bridge, port, out, packet)
-        self._must_forward(node, bridge, out, packet)
         self._filtered(node, bridge, packet.at(iif=port.name, oif=out.name), out)
         return self._by_port(node, out, packet, mac, target)
 
@@ -99,14 +99,12 @@ class Wire:
         out = self._port_for(node, bridge, target, mac, packet)
         if out is None:
             return None
-        self._must_forward(node, bridge, out, packet)
+        self._must_take(node, bridge, out, packet)
         after = Mark(node.name, "out " + out.name, packet.answer)
         self.hook(node, packet.at(iif="", oif=out.name), "bridge", "output", "", after)
         return self._by_port(node, out, packet, mac, target)
 
     def _by_port(self, node: Node, out: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
-        self.must_be_up(node, out, packet)
-        self._must_lead_on(node, out, packet)
         after = Mark(node.name, "out " + out.name, packet.answer)
         self.must_fit(node, out, packet, after)
         self.hook(node, packet.at(oif=out.name), "bridge", "postrouting", "", after)
@@ -250,6 +248,12 @@ class Wire:
                 "If STP is on, wait; otherwise: bridge link set dev %s state forwarding" % port.name,
                 packet,
             )
+
+    def _must_take(self, node: Node, bridge: Nic, out: Nic, packet: Packet) -> None:
+        """A bridge sends by a port only if that is forwarding, which it is not while it or its other end is down."""
+        self.must_be_up(node, out, packet)
+        self._must_lead_on(node, out, packet)
+        self._must_forward(node, bridge, out, packet)
 
     def _must_not_be_apart(self, node: Node, bridge: Nic, port: Nic, out: Nic, packet: Packet) -> None:
         if port.isolated and out.isolated and port.index != out.index:
