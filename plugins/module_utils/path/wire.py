@@ -16,6 +16,7 @@ from .trail import LOST, Mark, Trail, Verdict, at
 from .trail import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
+_EVERYBODY = "ff:ff:ff:ff:ff:ff"
 
 
 class Wire:
@@ -80,6 +81,8 @@ class Wire:
         local = mac == bridge.mac or (target is not None and target[1] is bridge)
         onward = Mark(node.name, "bridge %s first" % ("input" if local else "forward"), packet.answer)
         self.hook(node, packet, "bridge", "prerouting", port.name, onward)
+        if target is None and mac == _EVERYBODY:
+            return None  # each port sends a copy of its own
         if local:
             after = Mark(node.name, "in " + bridge.name, packet.answer)
             self.hook(node, packet, "bridge", "input", port.name, after)
@@ -431,6 +434,7 @@ class Wire:
         self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet, failed: bool
     ) -> None:
         if not self._leads_out(node, nic):
+            self._ask_around(node, nic, address, packet)
             # A link loses its IPv6 addresses when it goes down.
             for other, far in self._segment(node, nic) if address.version == 6 else ():
                 self.must_be_up(other, far, packet)
@@ -489,21 +493,37 @@ class Wire:
 
     def _ask(self, node: Node, nic: Nic, owner: Station, address: model.Address, packet: Packet) -> None:
         """Follow the request for a MAC address, and its answer."""
-        own = packet.source if node.is_local(packet.source) else node.own_address(nic.name, address.version)
-        if own is None:
+        question = self._question(node, nic, address, packet)
+        if question is None:
             return
         other, far = owner
-        protocol, family = ("arp", "arp") if address.version == 4 else ("nd", "")
-        question = Packet(own, address, protocol, oif=nic.name, state="untracked")
-        self.hook(node, question, family, "output", "", Mark(node.name, "", False))
-        self.leave(node, nic, question, "ff:ff:ff:ff:ff:ff", owner)
+        family, own = _family(question), question.source
+        self._put(node, nic, question, owner)
         question = question.at(iif=far.name, oif="")
         self.hook(other, question, family, "input", "", Mark(other.name, "", False))
         self._must_find_back(other, far, question)
-        reply = Packet(address, own, protocol, oif=far.name, state="untracked", answer=True)
+        reply = Packet(address, own, question.protocol, oif=far.name, state="untracked", answer=True)
         self.hook(other, reply, family, "output", "", Mark(other.name, "", True))
         self.leave(other, far, reply, nic.mac, (node, nic))
         self.hook(node, reply.at(iif=nic.name, oif=""), family, "input", "", Mark(node.name, "", True))
+
+    def _ask_around(self, node: Node, nic: Nic, address: model.Address, packet: Packet) -> None:
+        """Follow the request for a MAC address that nobody has, as far as it is the same for all who receive it."""
+        question = self._question(node, nic, address, packet)
+        if question is not None:
+            self._put(node, nic, question, None)
+
+    def _question(self, node: Node, nic: Nic, address: model.Address, packet: Packet) -> Packet | None:
+        """The request for a MAC address; None if the stack has no address to send it from."""
+        own = packet.source if node.is_local(packet.source) else node.own_address(nic.name, address.version)
+        protocol = "arp" if address.version == 4 else "nd"
+        return None if own is None else Packet(own, address, protocol, oif=nic.name, state="untracked")
+
+    def _put(self, node: Node, nic: Nic, question: Packet, owner: Station | None) -> None:
+        """Send a request for a MAC address, to its owner if there is one."""
+        self.hook(node, question, _family(question), "output", "", Mark(node.name, "", False))
+        if owner is not None or nic.kind != "bridge":
+            self.leave(node, nic, question, _EVERYBODY, owner)
 
     def _must_find_back(self, node: Node, nic: Nic, question: Packet) -> None:
         """Linux answers ARP only if it has a route back to the sender."""
@@ -555,6 +575,11 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> tuple[str, str, str, s
 
 def _unbelieved(node: Node, nic: Nic, packet: Packet, where: str) -> str:
     return "rp_filter of %s drops packets that come in by %s from %s: %s" % (node.name, nic.name, packet.source, where)
+
+
+def _family(question: Packet) -> str:
+    """The family of the chains that see a request for a MAC address."""
+    return "arp" if question.is_arp else ""
 
 
 def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) -> Outcome:
