@@ -24,6 +24,8 @@ _REQUESTS, _REPLIES = (8, 128), (0, 129)
 _ERRORS = {4: {3: "destination unreachable", 11: "time exceeded", 5: "redirect"}, 6: {1: "destination unreachable"}}
 _ERRORS[6].update({2: "packet too big", 3: "time exceeded"})
 _ICMP_HEADER = 8
+# A stack says so to the sender when nobody answers for the MAC address of the next hop: host, or address, unreachable.
+_GAVE_UP = ("(ICMP 3.1)", "(ICMP 1.3)")
 
 
 class Seen(t.NamedTuple):
@@ -189,6 +191,7 @@ class Sightings(Oracle):
         if found is not None and self._is_ours(found[1]):
             sender, _seen, text = found
             self.complaints.append(Complaint(watch.node.name, frame.link, frame.outgoing, sender, text))
+            self.gave_up = self.gave_up or text.endswith(_GAVE_UP)
 
     def _read_events(self, watch: Watch) -> None:
         known: dict[int, Seen] = {}
