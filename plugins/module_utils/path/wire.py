@@ -397,6 +397,10 @@ class Wire:
         words = "neigh del %s dev %s" % (self._by_hand[0], nic.name)
         return reason, "If that MAC address is wrong, delete the entry: %s" % remedies.ip(node, words)
 
+    def shares_segment(self, node: Node, nic: Nic, address: model.Address) -> bool:
+        """Whether a station on the same segment has an address."""
+        return any(address == own.ip for unused, far in self._segment(node, nic) for own in far.addresses)
+
     def _segment(self, node: Node, nic: Nic) -> t.Iterator[Station]:
         """The stations that receive a broadcast on a link."""
         if nic.kind == "bridge":
