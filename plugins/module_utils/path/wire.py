@@ -376,18 +376,26 @@ class Wire:
         self.trail.note(node, packet, "neighbour", str(address), "is at %s" % mac)
         stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
-        if fixed and owner is None:
+        if not fixed:
+            return
+        if owner is None:
             self._by_hand = (address, mac)
-        if fixed and owner is not None and owner[1].mac != mac:
+        really = "it is at %s" % owner[1].mac if owner is not None else self._at_nobody(node, nic, stations, mac)
+        if really and (owner is None or owner[1].mac != mac):
             self._stop(
                 LOST,
                 "neighbour",
                 at(node, nic),
-                "%s has a permanent neighbour entry that says %s is at %s, but it is at %s"
-                % (node.name, address, mac, owner[1].mac),
+                "%s has a permanent neighbour entry that says %s is at %s, but %s" % (node.name, address, mac, really),
                 "Delete the entry: %s" % remedies.ip(node, "neigh del %s dev %s" % (address, nic.name)),
                 packet,
             )
+
+    def _at_nobody(self, node: Node, nic: Nic, stations: t.Sequence[Station], mac: str) -> str:
+        """The words for a MAC address that no station has; empty if one has, or if there are some on other machines."""
+        if self._leads_out(node, nic) or any(far.mac == mac for unused, far in stations):
+            return ""
+        return "nothing on %s has that MAC address" % self._segment_name(node, nic)
 
     def doubtful_entry(self, node: Node, nic: Nic) -> tuple[str, str]:
         """The reason and the advice for a missing answer if the next hop has a permanent entry; else empty."""
