@@ -9,6 +9,7 @@ For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behavio
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -20,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from breakages import BREAKAGES, Breakage
+from breakages import BREAKAGES, Breakage, Flow
 from engine_world import BACKENDS, ROOT, SETTINGS
 from fleet import eventually
-from path_draws import KINDS, AllDraws, backends
+from path_draws import AllDraws, Draws, backends
+from path_networks import KINDS, PROTOCOLS, Networks
+from path_order import ASKED, BRIDGED, EITHER, KNOWN, ROUTED, Questions, place
 from path_world import PathWorld, tell
 
 pytestmark = [
@@ -63,6 +66,8 @@ NETWORKS: list[dict[str, Any]] = [
 # ---- random networks and flows, each breakage once
 
 
+NAMED = {breakage.name: breakage for breakage in BREAKAGES}
+SEED_OF_PAIRS, COUNT_OF_PAIRS = 7, 60
 SEED = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
@@ -87,22 +92,66 @@ DRAWN = {
     "11: compared with addresses behind the translation": ("IPsec forwarded", "in", 4),
     "12: the same on the way back to the bridge": ("IPsec forwarded", "hairpin", 6),
     "a route to lo is not mended by a loose rp_filter": ("rp_filter of the endpoint", "self_published", 4),
+    "8001: a packet from a link-local address comes back to its link": ("address of the source", "same", 6, "icmp"),
+    "6001: the sender of a datagram is not told that nobody has the MAC address": ("silent router", "out", 4, "udp"),
 }
+# The same of two breakages, in the order in which they are made, and whether MAC addresses are asked for.
+PAIRS_DRAWN = {
+    "2001: nobody has the address, but the question is lost before that": (
+        "ingress of the source", "address of the server", "same", 6, ASKED),
+    "3001: the same in IPv4": ("host's end of the source", "address of the server", "same", 4, ASKED),
+    "3001: what traffic control takes does not come to the port": (
+        "traffic control", "port of the source disabled", "same", 4, KNOWN),
+    "11001: a bridge that is down has no IPv6 address, so nobody has that of the entry": (
+        "wrong MAC at the source", "bridge of the source", "other", 6, EITHER),
+    "a bridge does not call its chains for a port that is down": (
+        "host's end of the server", "bridge forward", "same", 4, EITHER),
+    "the youngest of chains with one priority is called first": (
+        "drop in forward", "drop by a jump", "other", 4, EITHER),
+    "a bridge looks at the state of a port first": ("port of the server disabled", "isolated ports", "same", 6, ASKED),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "kind", "version"), DRAWN.values(), ids=DRAWN)
-def test_drawn_before(draws: AllDraws, name: str, kind: str, version: int) -> None:
+@pytest.mark.parametrize("drawn", DRAWN.values(), ids=DRAWN)
+def test_drawn_before(draws: AllDraws, drawn: tuple[Any, ...]) -> None:
     draws.forget()
-    breakage = next(one for one in BREAKAGES if one.name == name)
-    draws.each_family(0, lambda one, unused: one.draw_of(one.networks.flow_of(kind, version), breakage))
+    name, *flow = drawn
+    draws.each_family(0, lambda one, unused: one.draw_of(flow_of(one, *flow), NAMED[name]))
+    assert not draws.wrong, "\n".join(draws.wrong)
+    assert [score.unknown for score in draws.scores] == [[], [], []]
+
+
+@pytest.mark.parametrize(("first", "second", "kind", "version", "questions"), PAIRS_DRAWN.values(), ids=PAIRS_DRAWN)
+def test_pairs_drawn_before(
+    draws: AllDraws, first: str, second: str, kind: str, version: int, questions: Questions
+) -> None:
+    draws.forget()
+    pair = NAMED[first], NAMED[second]
+    draws.each_family(0, lambda one, unused: one.pair_of(flow_of(one, kind, version), *pair, questions))
     assert not draws.wrong, "\n".join(draws.wrong)
 
 
-@pytest.mark.skipif("DOCKERLESS_DRAWS" not in os.environ, reason="a long run, on demand")
-def test_draws() -> None:
+def flow_of(draws: Draws, kind: str, version: int, protocol: str = "tcp") -> Flow:
+    found = draws.networks.flow_of(kind, version, protocol)
+    assert found is not None
+    return found
+
+
+def test_draws(draws: AllDraws) -> None:
+    """Two breakages at once, and all protocols: a few draws that are always the same, or a long run on demand."""
+    if "DOCKERLESS_DRAWS" in os.environ:
+        draw_on_demand(int(os.environ["DOCKERLESS_DRAWS"]))
+        return
+    draws.forget()
+    draws.begin(SEED_OF_PAIRS, pairs=1.0)
+    draws.run(COUNT_OF_PAIRS)
+    assert not draws.wrong, "\n".join(draws.wrong)
+
+
+def draw_on_demand(count: int) -> None:
     found = AllDraws(SEED, backends=backends("DOCKERLESS_DRAWS_ON"))
     try:
-        scores = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
+        scores = found.run(count)
     finally:
         found.close()
     print(f"\npath check, seed {SEED}", *scores, sep="\n")
@@ -110,8 +159,18 @@ def test_draws() -> None:
     assert not found.wrong, "\n".join(found.wrong)
 
 
+def test_each_breakage_has_a_place_on_the_way() -> None:
+    """Without one, path_order could not tell which of two comes first."""
+    networks = Networks(random.Random(1))
+    flows = [networks.flow_of(kind, version, name) for kind in KINDS for version in (4, 6) for name in PROTOCOLS]
+    there = [(one, flow) for flow in flows if flow is not None for one in BREAKAGES if one.fits(flow)]
+    assert {one.name for one, unused in there} == set(NAMED)
+    assert all(place(one, flow, asked=True) < math.inf for one, flow in there)
+    assert {name.lstrip("?") for line in BRIDGED + ROUTED for name in line} == set(NAMED)
+
+
 def test_the_page_lists_what_is_broken_here() -> None:
-    page = PAGE.read_text().partition("## How often")[0]
+    page = PAGE.read_text().partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
     assert len(rows) >= 60
     layers = {name: row[1].split(", ") for row in rows[1:] for name in row[3].split(", ")}
@@ -128,13 +187,16 @@ def test_the_page_lists_what_is_broken_here() -> None:
 def test_nothing_broken(draws: AllDraws, kind: str) -> None:
     draws.forget()
     number = SEED + KINDS.index(kind)
-    draws.each_family(number, lambda one, version: one.draw_of(one.networks.flow_of(kind, version), None))
+    draws.each_family(number, lambda one, version: one.draw_of(flow_of(one, kind, version), None))
     assert not draws.wrong, "\n".join(draws.wrong)
 
 
 def test_nobody_can_tell_seldom(draws: AllDraws) -> None:
-    """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit."""
-    known = (" upstream,", " masquerade,", "traffic control", "limit of a rate")
+    """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit.
+
+    Nor does it know whether a packet from a link-local address comes back to its own link.
+    """
+    known = (" upstream,", " masquerade,", "traffic control", "limit of a rate", " but a link-local one")
     assert [score.unknown for score in draws.scores] == [[], [], []]
     silent = [f"{score.backend}: {text}" for score in draws.scores for text in score.silent]
     assert [text for text in silent if not any(word in text for word in known)] == []
