@@ -9,6 +9,7 @@ For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behavio
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
@@ -240,47 +241,65 @@ def active(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-class TestSize:
-    @pytest.fixture(params=["endpoint", "host's end", "server's port", "bridge", "uplink"])
-    def small(self, request: pytest.FixtureRequest, shared: PathWorld) -> Iterator[str]:
-        """Lower the MTU of a link, and return the address behind it."""
-        links = {
-            "endpoint": (DB, ["-n", "web", "link", "set", "eth0", "mtu"]),
-            "host's end": (DB, ["link", "set", "v-blue-web", "mtu"]),
-            "server's port": (DB, ["link", "set", "v-blue-db", "mtu"]),
-            "bridge": (APP, ["link", "set", "br-red", "mtu"]),
-            "uplink": (NEIGHBOUR, ["link", "set", "up0", "mtu"]),
-        }
-        to, command = links[request.param]
-        shared.must("ip", *command, "1280")
-        for kind in ("icmp", "icmpv6"):
-            shared.must("nft", "add", "rule", "inet", "dockerless", "user", kind, "type", "echo-request", "accept")
+# The command that sets the MTU of a link, and an address that web reaches through it.
+LINKS = {
+    "endpoint": (DB, ["-n", "web", "link", "set", "eth0", "mtu"]),
+    "host's end": (DB, ["link", "set", "v-blue-web", "mtu"]),
+    "server's port": (DB, ["link", "set", "v-blue-db", "mtu"]),
+    "bridge": (APP, ["link", "set", "br-red", "mtu"]),
+    "uplink": (NEIGHBOUR, ["link", "set", "up0", "mtu"]),
+}
+
+
+@contextlib.contextmanager
+def lowered(world: PathWorld, link: str) -> Iterator[str]:
+    """Lower the MTU of a link; the address behind it."""
+    to, command = LINKS[link]
+    world.must("ip", *command, "1280")
+    try:
         yield to
-        shared.must("nft", "flush", "chain", "inet", "dockerless", "user")
-        shared.must("ip", *command, "1500")
+    finally:
+        world.must("ip", *command, "1500")
         # a path MTU is remembered for ten minutes
         for family in ("-4", "-6"):
-            shared.must("ip", "-n", "web", family, "route", "flush", "cache")
+            world.must("ip", "-n", "web", family, "route", "flush", "cache")
 
-    def test_too_large(self, shared: PathWorld, small: str, active: bool, version: int) -> None:
-        question = {"origin": "web", "to": of(version, small), "size": 1400, "active": active, "protocol": "icmp"}
-        found = shared.check(**question, timeout=0.5)
+
+def too_large(world: PathWorld, link: str, active: bool, version: int) -> None:
+    """A packet that the link does not take is lost there until the advice is followed."""
+    with lowered(world, link) as to:
+        question = {"origin": "web", "to": of(version, to), "size": 1400, "active": active, "protocol": "icmp"}
+        found = world.check(**question, timeout=0.3)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
-        shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
-        then = shared.check(**question)
+        world.must("sh", "-c", found["advice"].rpartition(": ")[2])
+        then = world.check(**question)
         assert then["layer"] in ([None] if active else [None, "upstream"]), then
 
-    def test_tcp_is_compared_only(self, shared: PathWorld, active: bool) -> None:
-        shared.must("ip", "link", "set", "up0", "mtu", "1280")
+
+class TestSize:
+    @pytest.mark.parametrize("link", ["endpoint", "host's end", "server's port"])
+    def test_too_large(self, shared: PathWorld, link: str, active: bool, version: int) -> None:
+        """Inside a network, where no rules of ours see the packet."""
+        too_large(shared, link, active, version)
+
+    @pytest.mark.parametrize("link", ["bridge", "uplink"])
+    def test_too_large_for_the_next_hop(self, each: PathWorld, link: str, active: bool, version: int) -> None:
+        if link == "bridge":
+            flows = [{"from": of(v, WEB), "to": of(v, APP)} for v in (4, 6)]
+            each.make(NETWORKS[0], {**NETWORKS[1], "allow": flows})
         try:
-            with shared.server("neighbour", 99):
-                found = shared.check("web", NEIGHBOUR, 99, size=1400, active=active)
+            too_large(each, link, active, version)
         finally:
-            shared.must("ip", "link", "set", "up0", "mtu", "1500")
+            if link == "bridge":
+                each.make(*NETWORKS)
+
+    def test_tcp_is_compared_only(self, shared: PathWorld, active: bool, version: int) -> None:
+        with lowered(shared, "uplink") as neighbour, shared.server("neighbour", 99):
+            found = shared.check("web", of(version, neighbour), 99, size=1400, active=active)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
 
-    def test_fits(self, shared: PathWorld, active: bool) -> None:
-        found = shared.check("web", DB, size=1500, active=active, protocol="icmp")
+    def test_fits(self, shared: PathWorld, active: bool, version: int) -> None:
+        found = shared.check("web", of(version, DB), size=1500, active=active, protocol="icmp")
         assert found["verdict"] == "arrives", found
 
 
@@ -478,17 +497,17 @@ class TestOurOwnRules:
         assert ("DLN-" if each.backend == "iptables" else "table inet dockerless") in found["reason"], found
 
 
-def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
+def test_a_service_that_was_left_behind(each: PathWorld, version: int) -> None:
     """The service was started before its endpoint was created again, and lives on in a namespace without links."""
-    serve = ["ip", "netns", "exec", "db", str(SETTINGS.python), "-m", "http.server", "8099"]
-    service = subprocess.Popen(shared.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    serve = ["ip", "netns", "exec", "db", str(SETTINGS.python), "-m", "http.server", "--bind", "::", "8099"]
+    service = subprocess.Popen(each.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        assert eventually(lambda: shared.check("web", DB, 8099)["verdict"] == "arrives")
-        shared.must("ip", "netns", "del", "db")
+        assert eventually(lambda: each.check("web", of(version, DB), 8099)["verdict"] == "arrives")
+        each.must("ip", "netns", "del", "db")
         # otherwise the next run would give the namespace its name back
-        shared.must("ip", "netns", "add", "db")
-        shared.make(*NETWORKS)
-        found = shared.check("web", DB, 8099)
+        each.must("ip", "netns", "add", "db")
+        each.make(*NETWORKS)
+        found = each.check("web", of(version, DB), 8099)
     finally:
         service.kill()
         service.wait()
@@ -508,35 +527,37 @@ def drops(world: PathWorld) -> list[str]:
 
 def left(world: PathWorld) -> dict[str, Any]:
     """Everything that a check may have changed."""
-    tables = [world.must("ip", "netns", "exec", name, "nft", "list", "ruleset") for name in ("web", "db", "neighbour")]
+    inside = ([], *(["ip", "netns", "exec", name] for name in ("web", "db", "neighbour")))
+    tables = [world.must(*where, "nft", "list", "tables" if not where else "ruleset") for where in inside]
     return {**world.state(), "tables": tables, "links": world.must("ip", "-br", "link")}
 
 
 class TestNothingIsLeft:
     @pytest.mark.parametrize("origin", ["web", "outside"])
-    def test_after_a_check(self, shared: PathWorld, origin: str) -> None:
-        before = left(shared)
-        shared.check(origin, APP, 80, source_address=NEIGHBOUR if origin == "outside" else "", timeout=0.3)
-        assert left(shared) == before
+    def test_after_a_check(self, each: PathWorld, origin: str, version: int) -> None:
+        before = left(each)
+        source = of(version, NEIGHBOUR) if origin == "outside" else ""
+        each.check(origin, of(version, APP), 80, source_address=source, timeout=0.1)
+        assert left(each) == before
 
     @pytest.mark.parametrize("origin", ["db", "outside"])
-    def test_after_a_kill(self, shared: PathWorld, origin: str) -> None:
+    def test_after_a_kill(self, each: PathWorld, origin: str) -> None:
         """The check is killed while it waits for a neighbour that does not answer."""
-        shared.must("ip", "-n", "web", "address", "del", f"{WEB}/24", "dev", "eth0")
+        each.must("ip", "-n", "web", "address", "del", f"{WEB}/24", "dev", "eth0")
         for where in ([], ["-n", "db"]):
-            shared.must("ip", *where, "neigh", "flush", "to", WEB)
-        before = left(shared)
-        process = shared.checker()
+            each.must("ip", *where, "neigh", "flush", "to", WEB)
+        before = left(each)
+        process = each.checker()
         asked = {"to": WEB, "protocol": "icmp"} if origin == "db" else {"to": HOST, "port": 8080}
         tell(process, origin=origin, timeout=60, source_address=NEIGHBOUR if origin != "db" else "", **asked)
         try:
-            assert eventually(lambda: "dockerless_path" in shared.must("nft", "list", "tables"))
-            assert origin == "db" or "dlnp" in shared.must("ip", "-br", "link")
+            assert eventually(lambda: "dockerless_path" in each.must("nft", "list", "tables"))
+            assert origin == "db" or "dlnp" in each.must("ip", "-br", "link")
         finally:
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        same = eventually(lambda: left(shared) == before)
-        shared.make(*NETWORKS)
+        same = eventually(lambda: left(each) == before)
+        each.make(*NETWORKS)
         assert same, "something is left after a kill"
 
     def test_nothing_is_sent_by_a_static_walk(self, shared: PathWorld) -> None:
