@@ -86,7 +86,7 @@ requirements:
   - pyroute2 >= 0.7.2 on the managed host
   - nf_tables in the kernel for O(active=true); without it, packets are watched at links only
 notes:
-  - In tests with random networks and random faults, the verdict was V(unknown) (RV(verdict)) about once in 12 without a
+  - In tests with random networks and random faults, the verdict was V(unknown) (RV(verdict)) about once in 25 without a
     packet (O(active=false) or check mode), and hardly ever with one.
   - The module makes no lasting change. For O(active=true) it adds empty chains in tables of its own, which the kernel
     removes when the module ends, even if it is killed. It also deletes the connection-tracking entry of the packet.

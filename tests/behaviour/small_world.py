@@ -10,6 +10,7 @@ All of it is one lab.small.SmallHost.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import select
 import socket
 import struct
@@ -85,6 +86,7 @@ class World(SmallHost):
 
     def __init__(self, variant: str) -> None:
         super().__init__(variant)
+        self._pings = itertools.count(77)
         self._build()
 
     def execute(self, argv: Sequence[str], text: str) -> None:
@@ -172,18 +174,20 @@ class World(SmallHost):
             except OSError:
                 return False
 
-    def ping(self, place: str, address: str) -> bool:
+    def ping(self, place: str, address: str, patience: float = PATIENCE) -> bool:
         """Whether an echo request from a namespace is answered."""
         six = ":" in address
         protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
         with self[place].socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, protocol) as client:
             kind, reply = (128, 129) if six else (8, 0)
-            message = struct.pack("!BBHHH", kind, 0, 0, 77, 1)
-            checksum = 0xFFFF - (kind * 256 + 77 + 1)  # IPv6: the kernel fills it in (RFC 3542)
-            client.sendto(struct.pack("!BBHHH", kind, 0, checksum, 77, 1) if not six else message, (address, 0))
-            deadline = time.monotonic() + PATIENCE
+            number = next(self._pings)  # connection tracking remembers how it has translated an earlier one
+            checksum = 0 if six else 0xFFFF - (kind * 256 + number + 1)  # IPv6: the kernel fills it in (RFC 3542)
+            with contextlib.suppress(OSError):
+                client.sendto(struct.pack("!BBHHH", kind, 0, checksum, number, 1), (address, 0))
+            deadline = time.monotonic() + patience
             while select.select([client], [], [], max(0, deadline - time.monotonic()))[0]:
                 packet = client.recv(200)
-                if (packet if six else packet[20:])[0] == reply:
+                message = packet if six else packet[20:]
+                if message[0] == reply and message[4:6] == struct.pack("!H", number):
                     return True
         return False

@@ -9,6 +9,8 @@ For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behavio
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import random
 import re
@@ -21,10 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from breakages import BREAKAGES, Breakage
+from breakages import BREAKAGES, Breakage, Flow
 from engine_world import BACKENDS, ROOT, SETTINGS
 from fleet import eventually
-from path_draws import KINDS, AllDraws, backends
+from path_draws import AllDraws, Draws, backends
+from path_networks import KINDS, PROTOCOLS, Networks
+from path_order import ASKED, BRIDGED, EITHER, KNOWN, ROUTED, Questions, place
 from path_world import PathWorld, tell
 
 pytestmark = [
@@ -64,6 +68,8 @@ NETWORKS: list[dict[str, Any]] = [
 # ---- random networks and flows, each breakage once
 
 
+NAMED = {breakage.name: breakage for breakage in BREAKAGES}
+SEED_OF_PAIRS, COUNT_OF_PAIRS = 7, 60
 SEED = int(os.environ.get("DOCKERLESS_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
@@ -91,22 +97,66 @@ DRAWN = {
     "11: compared with addresses behind the translation": ("IPsec forwarded", "in", 4),
     "12: the same on the way back to the bridge": ("IPsec forwarded", "hairpin", 6),
     "a route to lo is not mended by a loose rp_filter": ("rp_filter of the endpoint", "self_published", 4),
+    "8001: a packet from a link-local address comes back to its link": ("address of the source", "same", 6, "icmp"),
+    "6001: the sender of a datagram is not told that nobody has the MAC address": ("silent router", "out", 4, "udp"),
 }
+# The same of two breakages, in the order in which they are made, and whether MAC addresses are asked for.
+PAIRS_DRAWN = {
+    "2001: nobody has the address, but the question is lost before that": (
+        "ingress of the source", "address of the server", "same", 6, ASKED),
+    "3001: the same in IPv4": ("host's end of the source", "address of the server", "same", 4, ASKED),
+    "3001: what traffic control takes does not come to the port": (
+        "traffic control", "port of the source disabled", "same", 4, KNOWN),
+    "11001: a bridge that is down has no IPv6 address, so nobody has that of the entry": (
+        "wrong MAC at the source", "bridge of the source", "other", 6, EITHER),
+    "a bridge does not call its chains for a port that is down": (
+        "host's end of the server", "bridge forward", "same", 4, EITHER),
+    "the youngest of chains with one priority is called first": (
+        "drop in forward", "drop by a jump", "other", 4, EITHER),
+    "a bridge looks at the state of a port first": ("port of the server disabled", "isolated ports", "same", 6, ASKED),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "kind", "version"), DRAWN.values(), ids=DRAWN)
-def test_drawn_before(draws: AllDraws, name: str, kind: str, version: int) -> None:
+@pytest.mark.parametrize("drawn", DRAWN.values(), ids=DRAWN)
+def test_drawn_before(draws: AllDraws, drawn: tuple[Any, ...]) -> None:
     draws.forget()
-    breakage = next(one for one in BREAKAGES if one.name == name)
-    draws.each_family(0, lambda one, unused: one.draw_of(one.networks.flow_of(kind, version), breakage))
+    name, *flow = drawn
+    draws.each_family(0, lambda one, unused: one.draw_of(flow_of(one, *flow), NAMED[name]))
+    assert not draws.wrong, "\n".join(draws.wrong)
+    assert [score.unknown for score in draws.scores] == [[], [], []]
+
+
+@pytest.mark.parametrize(("first", "second", "kind", "version", "questions"), PAIRS_DRAWN.values(), ids=PAIRS_DRAWN)
+def test_pairs_drawn_before(
+    draws: AllDraws, first: str, second: str, kind: str, version: int, questions: Questions
+) -> None:
+    draws.forget()
+    pair = NAMED[first], NAMED[second]
+    draws.each_family(0, lambda one, unused: one.pair_of(flow_of(one, kind, version), *pair, questions))
     assert not draws.wrong, "\n".join(draws.wrong)
 
 
-@pytest.mark.skipif("DOCKERLESS_DRAWS" not in os.environ, reason="a long run, on demand")
-def test_draws() -> None:
+def flow_of(draws: Draws, kind: str, version: int, protocol: str = "tcp") -> Flow:
+    found = draws.networks.flow_of(kind, version, protocol)
+    assert found is not None
+    return found
+
+
+def test_draws(draws: AllDraws) -> None:
+    """Two breakages at once, and all protocols: a few draws that are always the same, or a long run on demand."""
+    if "DOCKERLESS_DRAWS" in os.environ:
+        draw_on_demand(int(os.environ["DOCKERLESS_DRAWS"]))
+        return
+    draws.forget()
+    draws.begin(SEED_OF_PAIRS, pairs=1.0)
+    draws.run(COUNT_OF_PAIRS)
+    assert not draws.wrong, "\n".join(draws.wrong)
+
+
+def draw_on_demand(count: int) -> None:
     found = AllDraws(SEED, backends=backends("DOCKERLESS_DRAWS_ON"))
     try:
-        scores = found.run(int(os.environ["DOCKERLESS_DRAWS"]))
+        scores = found.run(count)
     finally:
         found.close()
     print(f"\npath check, seed {SEED}", *scores, sep="\n")
@@ -114,9 +164,19 @@ def test_draws() -> None:
     assert not found.wrong, "\n".join(found.wrong)
 
 
+def test_each_breakage_has_a_place_on_the_way() -> None:
+    """Without one, path_order could not tell which of two comes first."""
+    networks = Networks(random.Random(1))
+    flows = [networks.flow_of(kind, version, name) for kind in KINDS for version in (4, 6) for name in PROTOCOLS]
+    there = [(one, flow) for flow in flows if flow is not None for one in BREAKAGES if one.fits(flow)]
+    assert {one.name for one, unused in there} == set(NAMED)
+    assert all(place(one, flow, asked=True) < math.inf for one, flow in there)
+    assert {name.lstrip("?") for line in BRIDGED + ROUTED for name in line} == set(NAMED)
+
+
 def rows_of_the_page() -> list[list[str]]:
     """What is wrong, the layer, the remedy, and the tests."""
-    page = PAGE.read_text().partition("## How often")[0].partition("\n## ")[0]
+    page = PAGE.read_text().partition("\n## ")[0]
     return [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][2:]
 
 
@@ -156,13 +216,16 @@ def test_the_page_lists_what_is_broken_here() -> None:
 def test_nothing_broken(draws: AllDraws, kind: str) -> None:
     draws.forget()
     number = SEED + KINDS.index(kind)
-    draws.each_family(number, lambda one, version: one.draw_of(one.networks.flow_of(kind, version), None))
+    draws.each_family(number, lambda one, version: one.draw_of(flow_of(one, kind, version), None))
     assert not draws.wrong, "\n".join(draws.wrong)
 
 
 def test_nobody_can_tell_seldom(draws: AllDraws) -> None:
-    """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit."""
-    known = (" upstream,", " masquerade,", "traffic control", "limit of a rate")
+    """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit.
+
+    Nor does it know whether a packet from a link-local address comes back to its own link.
+    """
+    known = (" upstream,", " masquerade,", "traffic control", "limit of a rate", " but a link-local one")
     assert [score.unknown for score in draws.scores] == [[], [], []]
     silent = [f"{score.backend}: {text}" for score in draws.scores for text in score.silent]
     assert [text for text in silent if not any(word in text for word in known)] == []
@@ -206,49 +269,66 @@ def active(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-class TestSize:
-    @pytest.fixture(params=["endpoint", "host's end", "server's port", "bridge", "uplink"])
-    def small(self, request: pytest.FixtureRequest, shared: PathWorld) -> Iterator[tuple[str, str]]:
-        """Lower the MTU of a link, and return its name here and the address behind it."""
-        links = {
-            "endpoint": (DB, ["-n", "web", "link", "set", "eth0", "mtu"]),
-            "host's end": (DB, ["link", "set", "v-blue-web", "mtu"]),
-            "server's port": (DB, ["link", "set", "v-blue-db", "mtu"]),
-            "bridge": (APP, ["link", "set", "br-red", "mtu"]),
-            "uplink": (NEIGHBOUR, ["link", "set", "up0", "mtu"]),
-        }
-        to, command = links[request.param]
-        shared.must("ip", *command, "1280")
-        for kind in ("icmp", "icmpv6"):
-            shared.must("nft", "add", "rule", "inet", "dockerless", "user", kind, "type", "echo-request", "accept")
-        yield request.param, to
-        shared.must("nft", "flush", "chain", "inet", "dockerless", "user")
-        shared.must("ip", *command, "1500")
+# The command that sets the MTU of a link, and an address that web reaches through it.
+LINKS = {
+    "endpoint": (DB, ["-n", "web", "link", "set", "eth0", "mtu"]),
+    "host's end": (DB, ["link", "set", "v-blue-web", "mtu"]),
+    "server's port": (DB, ["link", "set", "v-blue-db", "mtu"]),
+    "bridge": (APP, ["link", "set", "br-red", "mtu"]),
+    "uplink": (NEIGHBOUR, ["link", "set", "up0", "mtu"]),
+}
+
+
+@contextlib.contextmanager
+def lowered(world: PathWorld, link: str) -> Iterator[str]:
+    """Lower the MTU of a link; the address behind it."""
+    to, command = LINKS[link]
+    world.must("ip", *command, "1280")
+    try:
+        yield to
+    finally:
+        world.must("ip", *command, "1500")
         # a path MTU is remembered for ten minutes
         for family in ("-4", "-6"):
-            shared.must("ip", "-n", "web", family, "route", "flush", "cache")
+            world.must("ip", "-n", "web", family, "route", "flush", "cache")
 
-    def test_too_large(self, shared: PathWorld, small: tuple[str, str], active: bool, version: int) -> None:
-        case, to = small
+
+def too_large(world: PathWorld, test: str, link: str, active: bool, version: int) -> None:
+    """A packet that the link does not take is lost there until the advice is followed."""
+    with lowered(world, link) as to:
         question = {"origin": "web", "to": of(version, to), "size": 1400, "active": active, "protocol": "icmp"}
-        found = shared.check(**question, timeout=0.5)
+        found = world.check(**question, timeout=0.3)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
-        assert is_on_the_page(f"TestSize::test_too_large[{case}]", found["advice"])
-        shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
-        then = shared.check(**question)
+        assert is_on_the_page(f"TestSize::{test}[{link}]", found["advice"])
+        world.must("sh", "-c", found["advice"].rpartition(": ")[2])
+        then = world.check(**question)
         assert then["layer"] in ([None] if active else [None, "upstream"]), then
 
-    def test_tcp_is_compared_only(self, shared: PathWorld, active: bool) -> None:
-        shared.must("ip", "link", "set", "up0", "mtu", "1280")
+
+class TestSize:
+    @pytest.mark.parametrize("link", ["endpoint", "host's end", "server's port"])
+    def test_too_large(self, shared: PathWorld, link: str, active: bool, version: int) -> None:
+        """Inside a network, where no rules of ours see the packet."""
+        too_large(shared, "test_too_large", link, active, version)
+
+    @pytest.mark.parametrize("link", ["bridge", "uplink"])
+    def test_too_large_for_the_next_hop(self, each: PathWorld, link: str, active: bool, version: int) -> None:
+        if link == "bridge":
+            flows = [{"from": of(v, WEB), "to": of(v, APP)} for v in (4, 6)]
+            each.make(NETWORKS[0], {**NETWORKS[1], "allow": flows})
         try:
-            with shared.server("neighbour", 99):
-                found = shared.check("web", NEIGHBOUR, 99, size=1400, active=active)
+            too_large(each, "test_too_large_for_the_next_hop", link, active, version)
         finally:
-            shared.must("ip", "link", "set", "up0", "mtu", "1500")
+            if link == "bridge":
+                each.make(*NETWORKS)
+
+    def test_tcp_is_compared_only(self, shared: PathWorld, active: bool, version: int) -> None:
+        with lowered(shared, "uplink") as neighbour, shared.server("neighbour", 99):
+            found = shared.check("web", of(version, neighbour), 99, size=1400, active=active)
         assert (found["verdict"], found["layer"]) == ("lost", "mtu"), found
 
-    def test_fits(self, shared: PathWorld, active: bool) -> None:
-        found = shared.check("web", DB, size=1500, active=active, protocol="icmp")
+    def test_fits(self, shared: PathWorld, active: bool, version: int) -> None:
+        found = shared.check("web", of(version, DB), size=1500, active=active, protocol="icmp")
         assert found["verdict"] == "arrives", found
 
 
@@ -447,17 +527,17 @@ class TestOurOwnRules:
         assert ("DLN-" if each.backend == "iptables" else "table inet dockerless") in found["reason"], found
 
 
-def test_a_service_that_was_left_behind(shared: PathWorld) -> None:
+def test_a_service_that_was_left_behind(each: PathWorld, version: int) -> None:
     """The service was started before its endpoint was created again, and lives on in a namespace without links."""
-    serve = ["ip", "netns", "exec", "db", str(SETTINGS.python), "-m", "http.server", "8099"]
-    service = subprocess.Popen(shared.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    serve = ["ip", "netns", "exec", "db", str(SETTINGS.python), "-m", "http.server", "--bind", "::", "8099"]
+    service = subprocess.Popen(each.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        assert eventually(lambda: shared.check("web", DB, 8099)["verdict"] == "arrives")
-        shared.must("ip", "netns", "del", "db")
+        assert eventually(lambda: each.check("web", of(version, DB), 8099)["verdict"] == "arrives")
+        each.must("ip", "netns", "del", "db")
         # otherwise the next run would give the namespace its name back
-        shared.must("ip", "netns", "add", "db")
-        shared.make(*NETWORKS)
-        found = shared.check("web", DB, 8099)
+        each.must("ip", "netns", "add", "db")
+        each.make(*NETWORKS)
+        found = each.check("web", of(version, DB), 8099)
     finally:
         service.kill()
         service.wait()
@@ -511,35 +591,37 @@ def drops(world: PathWorld) -> list[str]:
 
 def left(world: PathWorld) -> dict[str, Any]:
     """Everything that a check may have changed."""
-    tables = [world.must("ip", "netns", "exec", name, "nft", "list", "ruleset") for name in ("web", "db", "neighbour")]
+    inside = ([], *(["ip", "netns", "exec", name] for name in ("web", "db", "neighbour")))
+    tables = [world.must(*where, "nft", "list", "tables" if not where else "ruleset") for where in inside]
     return {**world.state(), "tables": tables, "links": world.must("ip", "-br", "link")}
 
 
 class TestNothingIsLeft:
     @pytest.mark.parametrize("origin", ["web", "outside"])
-    def test_after_a_check(self, shared: PathWorld, origin: str) -> None:
-        before = left(shared)
-        shared.check(origin, APP, 80, source_address=NEIGHBOUR if origin == "outside" else "", timeout=0.3)
-        assert left(shared) == before
+    def test_after_a_check(self, each: PathWorld, origin: str, version: int) -> None:
+        before = left(each)
+        source = of(version, NEIGHBOUR) if origin == "outside" else ""
+        each.check(origin, of(version, APP), 80, source_address=source, timeout=0.1)
+        assert left(each) == before
 
     @pytest.mark.parametrize("origin", ["db", "outside"])
-    def test_after_a_kill(self, shared: PathWorld, origin: str) -> None:
+    def test_after_a_kill(self, each: PathWorld, origin: str) -> None:
         """The check is killed while it waits for a neighbour that does not answer."""
-        shared.must("ip", "-n", "web", "address", "del", f"{WEB}/24", "dev", "eth0")
+        each.must("ip", "-n", "web", "address", "del", f"{WEB}/24", "dev", "eth0")
         for where in ([], ["-n", "db"]):
-            shared.must("ip", *where, "neigh", "flush", "to", WEB)
-        before = left(shared)
-        process = shared.checker()
+            each.must("ip", *where, "neigh", "flush", "to", WEB)
+        before = left(each)
+        process = each.checker()
         asked = {"to": WEB, "protocol": "icmp"} if origin == "db" else {"to": HOST, "port": 8080}
         tell(process, origin=origin, timeout=60, source_address=NEIGHBOUR if origin != "db" else "", **asked)
         try:
-            assert eventually(lambda: "dockerless_path" in shared.must("nft", "list", "tables"))
-            assert origin == "db" or "dlnp" in shared.must("ip", "-br", "link")
+            assert eventually(lambda: "dockerless_path" in each.must("nft", "list", "tables"))
+            assert origin == "db" or "dlnp" in each.must("ip", "-br", "link")
         finally:
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        same = eventually(lambda: left(shared) == before)
-        shared.make(*NETWORKS)
+        same = eventually(lambda: left(each) == before)
+        each.make(*NETWORKS)
         assert same, "something is left after a kill"
 
     def test_nothing_is_sent_by_a_static_walk(self, shared: PathWorld) -> None:

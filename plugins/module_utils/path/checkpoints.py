@@ -71,6 +71,7 @@ class Checkpoints:
     def __init__(self, name: str, probe: Probe, devices: t.Sequence[str]) -> None:
         self.name = name
         self._probe = probe
+        self._devices = tuple(devices)
         self._owner = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER)
         self.trace = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_NETFILTER)
         try:
@@ -78,7 +79,7 @@ class Checkpoints:
             self._listen()
             self._load(INET, self._of_hooks(INET))
             self.bridge = self._try(BRIDGE, self._of_hooks(BRIDGE))
-            self.netdev = self._try(NETDEV, self._of_devices(devices))
+            self.netdev = self._try(NETDEV, self._of_devices())
         except BaseException:
             self.close()
             raise
@@ -111,9 +112,19 @@ class Checkpoints:
             found += self._marking(family, "%s_first" % hook)
         return found
 
-    def _of_devices(self, devices: t.Sequence[str]) -> list[bytes]:
+    def device(self, chain: str) -> str:
+        """The link that a checkpoint of the family netdev is on."""
+        return self._devices[int(chain.rpartition("_")[2])]
+
+    def covers(self, point: str) -> bool:
+        """Whether there is a checkpoint at a point on the path."""
+        if point.startswith("ingress "):
+            return self.netdev and point.split()[1] in self._devices
+        return self.bridge or not point.startswith("bridge ")
+
+    def _of_devices(self) -> list[bytes]:
         found = []
-        for number, device in enumerate(devices):
+        for number, device in enumerate(self._devices):
             name = "ingress_%d" % number
             found.append(self._chain(NETDEV, name, 0, FIRST, device))
             found += self._marking(NETDEV, name)

@@ -75,7 +75,8 @@ def ask(topology: Topology, start: Start, question: Question) -> dict[str, objec
                 watch.forget()
         _send_and_wait(sender, watches, start, question.timeout)
         sightings = Sightings(watches, sender.probe, start.node.name)
-        sightings.gave_up = sender.errno == errno.EHOSTUNREACH
+        # sockets of UDP and ICMP are not told
+        sightings.gave_up = sightings.gave_up or sender.errno == errno.EHOSTUNREACH
         if sender.probe.by_destination:
             came = sightings.entered(start.node.name)
             if came is None:

@@ -134,13 +134,16 @@ class Filter:
         return iter(self._chains.values())
 
     def base_chains(self, hook: str, families: t.Container[str], device: str = "") -> list[Chain]:
-        """The chains that the kernel calls on a hook, in its order."""
+        """The chains that the kernel calls on a hook, in its order.
+
+        Of chains of nf_tables with the same priority, which it lists by age, it calls the youngest first.
+        """
         found = [
             chain
-            for chain in self._chains.values()
+            for chain in reversed(self._chains.values())
             if chain.hook == hook and chain.family in families and (not chain.devices or device in chain.devices)
         ]
-        return sorted(found, key=lambda chain: chain.priority)
+        return sorted(found, key=lambda chain: (chain.priority, chain.store == "legacy"))
 
     def on_hook(
         self,

@@ -24,6 +24,8 @@ _REQUESTS, _REPLIES = (8, 128), (0, 129)
 _ERRORS = {4: {3: "destination unreachable", 11: "time exceeded", 5: "redirect"}, 6: {1: "destination unreachable"}}
 _ERRORS[6].update({2: "packet too big", 3: "time exceeded"})
 _ICMP_HEADER = 8
+# A stack says so to the sender when nobody answers for the MAC address of the next hop: host, or address, unreachable.
+_GAVE_UP = ("(ICMP 3.1)", "(ICMP 1.3)")
 
 
 class Seen(t.NamedTuple):
@@ -108,13 +110,10 @@ class Sightings(Oracle):
         watch = self._watched.get(mark.node)
         if watch is None:
             return None
-        if mark.point.endswith((" first", " last")) and not self._checks(watch, mark):
+        checkpoint = mark.point.endswith((" first", " last"))
+        if checkpoint and (watch.checkpoints is None or not watch.checkpoints.covers(mark.point)):
             return None
         return mark in self._marks
-
-    def _checks(self, watch: Watch, mark: Mark) -> bool:
-        """Whether there are checkpoints for a mark."""
-        return watch.checkpoints is not None and (watch.checkpoints.bridge or not mark.point.startswith("bridge"))
 
     def packet_at(self, mark: Mark) -> Packet | None:
         """The packet as it was seen when it left a hook."""
@@ -192,10 +191,11 @@ class Sightings(Oracle):
         if found is not None and self._is_ours(found[1]):
             sender, _seen, text = found
             self.complaints.append(Complaint(watch.node.name, frame.link, frame.outgoing, sender, text))
+            self.gave_up = self.gave_up or text.endswith(_GAVE_UP)
 
     def _read_events(self, watch: Watch) -> None:
         known: dict[int, Seen] = {}
-        own = watch.checkpoints.name if watch.checkpoints is not None else ""
+        points = watch.checkpoints
         for event in watch.events:
             seen = _of_event(event, self._probe)
             if seen is not None:
@@ -203,17 +203,20 @@ class Sightings(Oracle):
             seen = known.get(event.packet)
             if seen is None or not self._is_ours(seen):
                 continue
-            if event.table == own:
-                self._passed(watch.node.name, event, seen.packet)
+            if points is not None and event.table == points.name:
+                self._passed(watch.node.name, event, seen.packet, points)
             elif event.drops:
                 self._drops.setdefault((watch.node.name, seen.packet.answer), []).append(event)
 
-    def _passed(self, node: str, event: Event, packet: Packet) -> None:
+    def _passed(self, node: str, event: Event, packet: Packet, points: Checkpoints) -> None:
         point = event.chain.replace("_", " ")
         if event.family == "inet" and not packet.answer and node not in self._first:
             self._first[node] = packet
-        if event.family in ("inet", "bridge"):
-            point = point if event.family == "inet" else "bridge " + point
+        if event.family == "netdev":
+            point = "ingress %s first" % points.device(event.chain)
+        elif event.family == "bridge":
+            point = "bridge " + point
+        if event.family in ("inet", "bridge", "netdev"):
             self._marks.setdefault(Mark(node, point, packet.answer), packet)
 
 

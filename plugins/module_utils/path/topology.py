@@ -343,6 +343,8 @@ class Node:
         for family in sorted({family for family, unused in own}):
             chains += self._saved("nft", family, {table for one, table in own if one == family})
         _copy_handles(native, chains)
+        age = {(chain.family, chain.table, chain.name): number for number, chain in enumerate(native)}
+        chains.sort(key=lambda chain: age.get((chain.family, chain.table, chain.name), len(age)))
         return chains + [c for family in self.inside(_legacy_families) for c in self._saved("legacy", family, None)]
 
     def _saved(self, store: str, family: str, tables: t.Collection[str] | None) -> list[Chain]:

@@ -18,7 +18,7 @@ class Mark(t.NamedTuple):
     """A point on the path where a real packet can be seen."""
 
     node: str
-    point: str  # "in eth0", "out eth0", "forward first", "forward last", "bridge forward first"
+    point: str  # "in eth0", "out eth0", "ingress eth0 first", "forward first", "forward last", "bridge forward first"
     answer: bool
 
 

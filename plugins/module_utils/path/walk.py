@@ -105,8 +105,16 @@ class Walk(Follower):
         if way.error:
             self._no_way(node, None, packet, way)
         if not packet.answer and not way.is_local and self._cannot_leave(node, packet, way):
-            self._no_address(node, packet)
+            self._has_no_address(node, packet, way)
         return self._noted_way(node, packet, way)
+
+    def _has_no_address(self, node: Node, packet: Packet, way: Way) -> None:
+        """A packet from a link-local address cannot leave its link; but a router may send it back to the same link."""
+        returns = self.wire.shares_segment(node, node.nics[way.link], packet.to)
+        if packet.source.is_link_local and returns and not self.trail.oracle.active:
+            self.trail.doubt(self._without_address(node, packet), packet)
+        else:
+            self.trail.stop(self._without_address(node, packet), packet)
 
     def _cannot_leave(self, node: Node, packet: Packet, way: Way) -> bool:
         """Whether the kernel could only choose a source that no other stack answers, for want of an address."""
@@ -562,7 +570,7 @@ class Walk(Follower):
         own = [one for nic in node.nics.values() for one in nic.addresses if not one.is_loopback]
         own = [one for one in own if one.version == packet.version and not one.is_link_local]
         if not own:
-            self._no_address(node, packet)
+            self.trail.stop(self._without_address(node, packet), packet)
         reason = "%s has no route to %s" % (node.name, packet.to)
         closed = None if node.is_host else internal_networks(self.topology, node, packet)
         if closed:
@@ -570,8 +578,8 @@ class Walk(Follower):
             reason += ", as %s %s internal" % (" and ".join(closed), verb)
         self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to, closed), packet)
 
-    def _no_address(self, node: Node, packet: Packet) -> None:
+    def _without_address(self, node: Node, packet: Packet) -> Verdict:
         own = [one for nic in node.nics.values() for one in nic.addresses if one.version == packet.version]
         reason = "%s has no IPv%d address" % (node.name, packet.version)
         reason += " but a link-local one" if any(one.is_link_local for one in own) else ""
-        self._stop(LOST, "address", at(node), reason, remedies.AGAIN % "restores the addresses of endpoints", packet)
+        return Verdict(LOST, "address", at(node), reason, remedies.AGAIN % "restores the addresses of endpoints")

@@ -18,6 +18,7 @@ from .words import LOST, REFUSED, Ending, Layer
 from .words import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
+_EVERYBODY = "ff:ff:ff:ff:ff:ff"
 
 
 class Wire(Follower):
@@ -57,6 +58,7 @@ class Wire(Follower):
 
     def _enter(self, node: Node, nic: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
         self._controlled(node, nic, packet)
+        self._must_pass_control(node, nic, packet)
         self.hook(node, packet, "netdev", "ingress", nic.name, self._after_ingress(node, nic, packet))
         if not nic.master:
             return node, nic
@@ -81,6 +83,8 @@ class Wire(Follower):
         local = mac == bridge.mac or (target is not None and target[1] is bridge)
         onward = Mark(node.name, "bridge %s first" % ("input" if local else "forward"), packet.answer)
         self.hook(node, packet, "bridge", "prerouting", port.name, onward)
+        if target is None and mac == _EVERYBODY:
+            return None  # each port sends a copy of its own
         if local:
             after = Mark(node.name, "in " + bridge.name, packet.answer)
             self.hook(node, packet, "bridge", "input", port.name, after)
@@ -89,8 +93,8 @@ class Wire(Follower):
         out = self._port_for(node, bridge, target, mac, packet)
         if out is None:
             return None
+        self._must_take(node, bridge, out, packet)
         self._must_not_be_apart(node, bridge, port, out, packet)
-        self._must_forward(node, bridge, out, packet)
         self._filtered(node, bridge, packet.at(iif=port.name, oif=out.name), out)
         return self._by_port(node, out, packet, mac, target)
 
@@ -100,14 +104,12 @@ class Wire(Follower):
         out = self._port_for(node, bridge, target, mac, packet)
         if out is None:
             return None
-        self._must_forward(node, bridge, out, packet)
+        self._must_take(node, bridge, out, packet)
         after = Mark(node.name, "out " + out.name, packet.answer)
         self.hook(node, packet.at(iif="", oif=out.name), "bridge", "output", "", after)
         return self._by_port(node, out, packet, mac, target)
 
     def _by_port(self, node: Node, out: Nic, packet: Packet, mac: str, target: Station | None) -> Station | None:
-        self.must_be_up(node, out, packet)
-        self._must_lead_on(node, out, packet)
         after = Mark(node.name, "out " + out.name, packet.answer)
         self.must_fit(node, out, packet, after)
         self.hook(node, packet.at(oif=out.name), "bridge", "postrouting", "", after)
@@ -256,6 +258,12 @@ class Wire(Follower):
                 packet,
             )
 
+    def _must_take(self, node: Node, bridge: Nic, out: Nic, packet: Packet) -> None:
+        """A bridge sends by a port only if that is forwarding, which it is not while it or its other end is down."""
+        self.must_be_up(node, out, packet)
+        self._must_lead_on(node, out, packet)
+        self._must_forward(node, bridge, out, packet)
+
     def _must_not_be_apart(self, node: Node, bridge: Nic, port: Nic, out: Nic, packet: Packet) -> None:
         if port.isolated and out.isolated and port.index != out.index:
             self._stop(
@@ -311,6 +319,12 @@ class Wire(Follower):
                 ),
                 packet,
             )
+
+    def _must_pass_control(self, node: Node, nic: Nic, packet: Packet) -> None:
+        """Tell a packet that such a filter took from one that an obstacle behind it stopped."""
+        if nic.index in node.controlled and not packet.asks and self.trail.doubts:
+            mark = Mark(node.name, "ingress %s first" % nic.name, packet.answer)
+            self.trail.seen(mark, self.trail.doubts[0])
 
     def hook(self, node: Node, packet: Packet, family: str, hook: str, device: str, after: Mark) -> Outcome:
         """Check a hook below IP; a frame that was not seen after the hook was dropped there."""
@@ -369,18 +383,26 @@ class Wire(Follower):
         self.trail.note(node, packet, "neighbour", str(address), "is at %s" % mac)
         stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
-        if fixed and owner is None:
+        if not fixed:
+            return
+        if owner is None:
             self._by_hand = (address, mac)
-        if fixed and owner is not None and owner[1].mac != mac:
+        really = "it is at %s" % owner[1].mac if owner is not None else self._at_nobody(node, nic, stations, mac)
+        if really and (owner is None or owner[1].mac != mac):
             self._stop(
                 LOST,
                 "neighbour",
                 at(node, nic),
-                "%s has a permanent neighbour entry that says %s is at %s, but it is at %s"
-                % (node.name, address, mac, owner[1].mac),
+                "%s has a permanent neighbour entry that says %s is at %s, but %s" % (node.name, address, mac, really),
                 "Delete the entry: %s" % remedies.ip(node, "neigh del %s dev %s" % (address, nic.name)),
                 packet,
             )
+
+    def _at_nobody(self, node: Node, nic: Nic, stations: t.Sequence[Station], mac: str) -> str:
+        """The words for a MAC address that no station has; empty if one has, or if there are some on other machines."""
+        if self._leads_out(node, nic) or any(far.mac == mac for unused, far in stations):
+            return ""
+        return "nothing on %s has that MAC address" % self._segment_name(node, nic)
 
     def doubtful_entry(self, node: Node, nic: Nic) -> tuple[str, str]:
         """The reason and the advice for a missing answer if the next hop has a permanent entry; else empty."""
@@ -389,6 +411,10 @@ class Wire(Follower):
         reason = "; it went to %s, which a permanent neighbour entry says is at %s" % self._by_hand
         words = "neigh del %s dev %s" % (self._by_hand[0], nic.name)
         return reason, "If that MAC address is wrong, delete the entry: %s" % remedies.ip(node, words)
+
+    def shares_segment(self, node: Node, nic: Nic, address: model.Address) -> bool:
+        """Whether a station on the same segment has an address."""
+        return any(address == own.ip for unused, far in self._segment(node, nic) for own in far.addresses)
 
     def _segment(self, node: Node, nic: Nic) -> t.Iterator[Station]:
         """The stations that receive a broadcast on a link."""
@@ -427,6 +453,7 @@ class Wire(Follower):
         self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet, failed: bool
     ) -> None:
         if not self._leads_out(node, nic):
+            self._ask_around(node, nic, address, packet)
             # A link loses its IPv6 addresses when it goes down.
             for other, far in self._segment(node, nic) if address.version == 6 else ():
                 self.must_be_up(other, far, packet)
@@ -486,21 +513,37 @@ class Wire(Follower):
 
     def _ask(self, node: Node, nic: Nic, owner: Station, address: model.Address, packet: Packet) -> None:
         """Follow the request for a MAC address, and its answer."""
-        own = packet.source if node.is_local(packet.source) else node.own_address(nic.name, address.version)
-        if own is None:
+        question = self._question(node, nic, address, packet)
+        if question is None:
             return
         other, far = owner
-        protocol, family = ("arp", "arp") if address.version == 4 else ("nd", "")
-        question = Packet(own, address, protocol, oif=nic.name, state="untracked")
-        self.hook(node, question, family, "output", "", Mark(node.name, "", False))
-        self.leave(node, nic, question, "ff:ff:ff:ff:ff:ff", owner)
+        family, own = _family(question), question.source
+        self._put(node, nic, question, owner)
         question = question.at(iif=far.name, oif="")
         self.hook(other, question, family, "input", "", Mark(other.name, "", False))
         self._must_find_back(other, far, question)
-        reply = Packet(address, own, protocol, oif=far.name, state="untracked", answer=True)
+        reply = Packet(address, own, question.protocol, oif=far.name, state="untracked", answer=True)
         self.hook(other, reply, family, "output", "", Mark(other.name, "", True))
         self.leave(other, far, reply, nic.mac, (node, nic))
         self.hook(node, reply.at(iif=nic.name, oif=""), family, "input", "", Mark(node.name, "", True))
+
+    def _ask_around(self, node: Node, nic: Nic, address: model.Address, packet: Packet) -> None:
+        """Follow the request for a MAC address that nobody has, as far as it is the same for all who receive it."""
+        question = self._question(node, nic, address, packet)
+        if question is not None:
+            self._put(node, nic, question, None)
+
+    def _question(self, node: Node, nic: Nic, address: model.Address, packet: Packet) -> Packet | None:
+        """The request for a MAC address; None if the stack has no address to send it from."""
+        own = packet.source if node.is_local(packet.source) else node.own_address(nic.name, address.version)
+        protocol = "arp" if address.version == 4 else "nd"
+        return None if own is None else Packet(own, address, protocol, oif=nic.name, state="untracked")
+
+    def _put(self, node: Node, nic: Nic, question: Packet, owner: Station | None) -> None:
+        """Send a request for a MAC address, to its owner if there is one."""
+        self.hook(node, question, _family(question), "output", "", Mark(node.name, "", False))
+        if owner is not None or nic.kind != "bridge":
+            self.leave(node, nic, question, _EVERYBODY, owner)
 
     def _must_find_back(self, node: Node, nic: Nic, question: Packet) -> None:
         """Linux answers ARP only if it has a route back to the sender."""
@@ -547,6 +590,11 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> Verdict | None:
 
 def _unbelieved(node: Node, nic: Nic, packet: Packet, where: str) -> str:
     return "rp_filter of %s drops packets that come in by %s from %s: %s" % (node.name, nic.name, packet.source, where)
+
+
+def _family(question: Packet) -> str:
+    """The family of the chains that see a request for a MAC address."""
+    return "arp" if question.is_arp else ""
 
 
 def named_outcome(node: Node, named: tuple[str, str, str, int], packet: Packet) -> Outcome:

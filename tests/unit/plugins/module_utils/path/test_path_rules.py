@@ -204,3 +204,12 @@ class TestIptables:
         text = "*nat\n:PREROUTING ACCEPT [0:0]\n%s\n" % rule
         found = Filter(chains_of_save(text, "legacy", 4)).on_hook("prerouting", SYN, Around()).packet
         assert (str(found.to), found.dport) == ("10.0.0.9", 81)
+
+
+def test_the_youngest_of_chains_with_one_priority_is_called_first() -> None:
+    chain = {"family": "inet", "type": "filter", "hook": "forward", "policy": "drop"}
+    names = [("old", 0), ("first", -5), ("young", 0)]
+    found = chains_of([{"chain": {**chain, "table": name, "name": "c", "prio": priority}} for name, priority in names])
+    legacy = chains_of_save("*filter\n:FORWARD DROP [0:0]\nCOMMIT\n", "legacy", 4)
+    hook = Filter([*found, *legacy]).base_chains("forward", ("inet", "ip"))
+    assert [one.table for one in hook] == ["first", "young", "old", "filter"]
