@@ -737,6 +737,25 @@ def test_an_endpoint_that_loses_a_network_keeps_the_interface_of_the_other() -> 
     assert {key[0]: facts["interface"] for key, facts in host.endpoints().items()} == {"red": "eth1", "new": "eth0"}
 
 
+def test_an_endpoint_that_moves_into_another_namespace_gets_an_interface_that_is_free_there() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "db"), network("red", "10.21.0.0/24", "web")])
+
+    host.run([network("blue", "10.20.0.0/24", endpoint("db", netns="web"))], prune="listed")
+
+    assert {key[0]: facts["interface"] for key, facts in host.endpoints().items()} == {"red": "eth0", "blue": "eth1"}
+
+
+def test_an_interface_that_the_list_names_is_not_kept_by_another_endpoint() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web"), network("red", "10.21.0.0/24", "web")])
+
+    named = network("red", "10.21.0.0/24", endpoint("web", interface="eth0"))
+    host.run([network("blue", "10.20.0.0/24", "web"), named])
+
+    assert {key[0]: facts["interface"] for key, facts in host.endpoints().items()} == {"red": "eth0", "blue": "eth1"}
+
+
 # ---- ports
 
 

@@ -218,7 +218,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([blue(web(interface="a/b"))], "network blue: endpoint web: interface: 'a/b' is not a valid interface name."),
         (
             [blue(web(interface="eth7")), red(endpoints=[web(interface="eth7")])],
-            "network red: interface eth7 of endpoint web is taken by network blue.",
+            "network red: interface eth7 of endpoint web is taken by network blue; give it another interface, or leave"
+            " it out.",
         ),
         ([red(), red()], "Network red is in the list twice; write it once, with all of its endpoints."),
         (
