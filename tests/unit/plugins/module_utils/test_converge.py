@@ -410,7 +410,8 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
         ),
         (
             [blue(bridge="eth9")],
-            "network blue: eth9 is there already, and is not a bridge but a physical or loopback interface.",
+            "network blue: eth9 is there already, and is not a bridge but a physical or loopback interface; choose"
+            " another name for the bridge.",
         ),
     ],
 )
