@@ -232,6 +232,22 @@ def test_two_networks_exchange_their_subnets() -> None:
     converge(host, networks("10.21.0.0/24", "10.20.0.0/24"))
 
 
+def test_a_network_outside_the_list_that_lost_its_bridge_stops_no_other() -> None:
+    host = new_host()
+    red, green = (
+        {"name": name, "subnets": ["10.%d.0.0/24" % at], "endpoints": [{"name": name, "publish": ["%d90:80" % at]}]}
+        for name, at in (("red", 30), ("green", 40))
+    )
+    once(host, [red])
+    host.remove_link(host.host, "br-red")
+
+    outcome = converge(host, [green], prune="listed")
+
+    assert [text for text in outcome.warnings if "br-red" in text] == [
+        "Bridge br-red is not there any more, but ports are published on it; run its playbook again."
+    ]
+
+
 def test_a_network_between_hosts_own_things() -> None:
     host = new_host()
     host.make_link(host.host, "br-blue", kind="bridge", up=True, addresses=(ip_interface("10.20.0.1/24"),))
