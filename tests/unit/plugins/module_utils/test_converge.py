@@ -218,6 +218,18 @@ def test_no_rule_of_an_end_that_moves_or_gets_another_name_stays(blue: Facts) ->
     assert {rule.source for rule in host.space(web).rules} == {link.addresses[0].ip for link in ends}
 
 
+@pytest.mark.parametrize("prune", ["none", "project"])
+@pytest.mark.parametrize("later", [{}, {"netns": "other"}], ids=["stays", "moves"])
+def test_an_end_that_was_alone_without_a_default_route_leaves_no_rule(prune: str, later: Facts) -> None:
+    host, web = new_host(), Place(netns="web")
+    once(host, of_web(blue={"default_route": False}))
+    assert len(host.space(web).rules) == 1
+
+    converge(host, of_web(blue=later), prune=prune)
+
+    assert web.netns not in host.names or host.space(web).rules == []
+
+
 def test_two_networks_exchange_their_subnets() -> None:
     def networks(*subnets: str) -> list[Facts]:
         names = ("blue", "red")
