@@ -230,6 +230,18 @@ def test_an_end_that_was_alone_without_a_default_route_leaves_no_rule(prune: str
     assert web.netns not in host.names or host.space(web).rules == []
 
 
+@pytest.mark.parametrize("stays", ["blue", "red"])
+def test_routes_go_from_a_namespace_that_lost_its_name_once_it_has_it_back(stays: str) -> None:
+    host, web = new_host(), Place(netns="web")
+    once(host, of_web(blue={}, red={}))
+    host.space(web).processes += (7,)
+    host.delete_namespace("web")
+
+    converge(host, of_web(**{stays: {}}))
+
+    assert host.space(web).rules == []
+
+
 def test_two_networks_exchange_their_subnets() -> None:
     def networks(*subnets: str) -> list[Facts]:
         names = ("blue", "red")
