@@ -15,7 +15,8 @@ from .gather import gather
 from .kinds.registry import ROWS
 from .parsing import kind_of
 from .reading import find_flag
-from .report import EndpointReport
+from .records import replace
+from .report import EndpointReport, HostReport
 from .world import World
 
 if t.TYPE_CHECKING:
@@ -37,7 +38,8 @@ def make_networks(
         return engine.run((), world)
     from .composition.compose import compose
 
-    wanted = compose(networks, report, scope, _Around(world))
+    lost = _lost_names(report, world)
+    wanted = compose(networks, _by_names(report, lost), scope, _Around(world, lost))
     for text in wanted.warnings:
         world.warn(text)
     if wanted.absent.of("bridge") and not world.firewall.is_open:
@@ -82,11 +84,37 @@ def _is_kept(option: object, world: World) -> bool:
     return wanted
 
 
+def _lost_names(report: HostReport, world: World) -> dict[model.Place, str]:
+    """The namespaces with endpoints that have lost their names; a run that wants these names gives them back."""
+    nameless = {end.place for end in report.endpoints if end.place is not None and end.place.netns is None}
+    lost = world.all_lost() if nameless else {}
+    return {
+        place: name
+        for name, places in lost.items()
+        for place in places
+        if place in nameless and name and not world.has_namespace(name)
+    }
+
+
+def _by_names(report: HostReport, lost: t.Mapping[model.Place, str]) -> HostReport:
+    """The report with endpoints in namespaces that they will have."""
+    if not lost:
+        return report
+
+    def named(ends: t.Iterable[EndpointReport]) -> tuple[EndpointReport, ...]:
+        names = [(end, None if end.place is None else lost.get(end.place)) for end in ends]
+        return tuple(replace(end, place=model.Place(netns=name)) if name else end for end, name in names)
+
+    networks = tuple(replace(network, endpoints=named(network.endpoints)) for network in report.networks)
+    return replace(report, networks=networks, unplugged=named(report.unplugged))
+
+
 class _Around(Surroundings):
     """The surroundings on this host, read when they are needed."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, lost: t.Mapping[model.Place, str]) -> None:
         self._world = world
+        self._living = {model.Place(netns=name): place for place, name in lost.items()}
 
     def addresses(self) -> t.Sequence[model.Interface]:
         return self._world.addresses()
@@ -95,7 +123,7 @@ class _Around(Surroundings):
         return self._world.destinations()
 
     def default_routes(self, endpoint: EndpointReport) -> t.Collection[int]:
-        place = endpoint.place
+        place = endpoint.place and self._living.get(endpoint.place, endpoint.place)
         return () if place is None else self._world.default_routes(place, endpoint.interface or "")
 
     def holds(self, port: model.PublishedPort) -> bool:

@@ -242,6 +242,20 @@ def test_routes_go_from_a_namespace_that_lost_its_name_once_it_has_it_back(stays
     assert host.space(web).rules == []
 
 
+@pytest.mark.parametrize("listed", ["blue", "red", "green"])
+def test_a_network_outside_the_list_keeps_its_end_in_a_namespace_that_lost_its_name(listed: str) -> None:
+    host, web = new_host(), Place(netns="web")
+    once(host, of_web(blue={}, red={}))
+    before = host.space(web).routes[:]
+    host.space(web).processes += (7,)
+    host.delete_namespace("web")
+
+    converge(host, of_web(**{listed: {}}), prune="listed")
+
+    assert {"eth0", "eth1"} <= set(host.space(web).links)
+    assert [entry for entry in host.space(web).routes if entry.link in ("eth0", "eth1")] == before
+
+
 def test_two_networks_exchange_their_subnets() -> None:
     def networks(*subnets: str) -> list[Facts]:
         names = ("blue", "red")
