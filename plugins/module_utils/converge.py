@@ -16,7 +16,7 @@ from .kinds.registry import ROWS
 from .parsing import kind_of
 from .reading import find_flag
 from .records import replace
-from .report import EndpointReport, NetworkReport
+from .report import EndpointReport, HostReport, NetworkReport
 from .world import World
 
 if t.TYPE_CHECKING:
@@ -53,7 +53,8 @@ def make_networks(
         return engine.run((), world)
     from .composition.compose import compose
 
-    wanted = compose(networks, report, scope, _HostSurroundings(world))
+    lost = _lost_names(report, world)
+    wanted = compose(networks, _by_names(report, lost), scope, _HostSurroundings(world, lost))
     if predicted:
         refuse_overlaps(wanted.present.bridge_firewall, predicted, scope.goes(read_names(networks)))
     for text in wanted.warnings:
@@ -100,11 +101,36 @@ def _is_kept(option: object, world: World) -> bool:
     return wanted
 
 
+def _lost_names(report: HostReport, world: World) -> dict[model.Place, str]:
+    """The namespaces with endpoints that have lost their names; a run that wants these names gives them back."""
+    nameless = {end.place for end in report.endpoints if end.place is not None and end.place.netns is None}
+    lost = world.all_lost() if nameless else {}
+    return {
+        place: name
+        for name, places in lost.items()
+        for place in places
+        if place in nameless and name and not world.has_namespace(name)
+    }
+
+
+def _by_names(report: HostReport, lost: t.Mapping[model.Place, str]) -> HostReport:
+    """The report with endpoints in namespaces that they will have."""
+    if not lost:
+        return report
+
+    def named(end: EndpointReport) -> EndpointReport:
+        name = None if end.place is None else lost.get(end.place)
+        return replace(end, place=model.Place(netns=name)) if name else end
+
+    return report.with_endpoints(named)
+
+
 class _HostSurroundings(Surroundings):
     """The surroundings of our networks on this host, read when they are needed."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, lost: t.Mapping[model.Place, str]) -> None:
         self._world = world
+        self._living = {model.Place(netns=name): place for place, name in lost.items()}
 
     def addresses(self) -> t.Sequence[model.Interface]:
         return self._world.addresses()
@@ -113,7 +139,7 @@ class _HostSurroundings(Surroundings):
         return self._world.destinations()
 
     def default_routes(self, endpoint: EndpointReport) -> t.Collection[int]:
-        place = endpoint.place
+        place = endpoint.place and self._living.get(endpoint.place, endpoint.place)
         return () if place is None else self._world.default_routes(place, endpoint.interface or "")
 
     def holds(self, port: model.PublishedPort) -> bool:

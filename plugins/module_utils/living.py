@@ -42,12 +42,6 @@ def look_inside(world: World, report: HostReport, dropped: t.Iterable[model.Drop
     return _with_drops(found, dropped)
 
 
-def _with_endpoints(report: HostReport, change: t.Callable[[EndpointReport], EndpointReport]) -> HostReport:
-    """The report with a change of each endpoint."""
-    networks = tuple(replace(n, endpoints=tuple(map(change, n.endpoints))) for n in report.networks)
-    return replace(report, networks=networks, unplugged=tuple(map(change, report.unplugged)))
-
-
 def _with_drops(report: HostReport, drops: t.Iterable[model.Drop]) -> HostReport:
     """The report with the packets of each reason added up, as each subnet may have a rule of its own."""
     sums: dict[tuple[str, str], int] = {}
@@ -87,7 +81,7 @@ def _with_services(report: HostReport) -> HostReport:
         troubles = (*endpoint.troubles, *filter(None, map(_trouble, there)))
         return replace(endpoint, services=tuple(item.unit for item in there), troubles=troubles)
 
-    return _with_endpoints(report, with_units)
+    return report.with_endpoints(with_units)
 
 
 def _with_servers(report: HostReport, world: World) -> HostReport:
@@ -106,7 +100,7 @@ def _with_servers(report: HostReport, world: World) -> HostReport:
         troubles = endpoint.troubles if answers else (*endpoint.troubles, _SILENT)
         return replace(endpoint, dns=True, troubles=troubles)
 
-    return _with_endpoints(report, with_server)
+    return report.with_endpoints(with_server)
 
 
 def _trouble(item: ServiceReport) -> str:

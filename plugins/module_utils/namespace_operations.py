@@ -48,6 +48,8 @@ class AttachNamespace(operations.Operation):
     name: str
     pid: int
     noted: bool = True
+    # what is in the way may be in this very namespace, and is removed there by its name
+    clears_the_way = True
 
     def commands(self) -> list[str]:
         attachment = shlex.join(["ip", "netns", "attach", self.name, str(self.pid)])
@@ -73,6 +75,7 @@ class DeleteNamespace(operations.Operation):
     name: str
     attached: bool = False
     again: tuple[operations.Operation, ...] = ()  # the steps that make it again
+    clears_the_way = True
 
     def commands(self) -> list[str]:
         deletion = shlex.join(["ip", "netns", "delete", self.name])

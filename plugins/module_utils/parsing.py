@@ -116,8 +116,8 @@ def namespace_name(option: str, value: object) -> str:
     name = text(option, value)
     if not name or name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9_.@:+-]{1,255}", name) or name[0] == "-":
         raise model.InvalidRequest(
-            "%s: %r is not a valid namespace name; use letters, digits and _ . @ : + -, at most 255 of them."
-            % (option, name)
+            "%s: %r is not a valid namespace name; use letters, digits and _ . @ : + -, at most 255 of them, with no"
+            " - first." % (option, name)
         )
     return name
 
@@ -175,7 +175,8 @@ def label(option: str, value: object) -> str:
     name = "" if value is None else text(option, value)
     if name and not re.fullmatch(_LABEL, name):
         raise model.InvalidRequest(
-            "%s: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them." % (option, name)
+            "%s: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them, with a letter or"
+            " digit first." % (option, name)
         )
     return name
 
@@ -185,8 +186,8 @@ def project(option: str, value: object) -> str:
     name = text(option, value) if value else model.DEFAULT_PROJECT
     if not re.fullmatch(_LABEL, name) or len(name) > _PROJECT_BYTES:
         raise model.InvalidRequest(
-            "%s: %r is not a valid project name; use letters, digits and _ . -, at most %d of them."
-            % (option, name, _PROJECT_BYTES)
+            "%s: %r is not a valid project name; use letters, digits and _ . -, at most %d of them, with a letter or"
+            " digit first." % (option, name, _PROJECT_BYTES)
         )
     return name
 

@@ -151,6 +151,11 @@ class HostReport:
         """The link of the default route."""
         return (self.uplinks or {}).get(version)
 
+    def with_endpoints(self, change: t.Callable[[EndpointReport], EndpointReport]) -> HostReport:
+        """The report with a change of each endpoint."""
+        networks = tuple(replace(n, endpoints=tuple(map(change, n.endpoints))) for n in self.networks)
+        return replace(self, networks=networks, unplugged=tuple(map(change, self.unplugged)))
+
     def only(self, name: str) -> HostReport:
         """The report of one network, by its name or that of its bridge, with the objects that have its label."""
         return replace(

@@ -560,10 +560,16 @@ class World:
             self._tables[key] = [] if self.is_new(key[0]) else list(self.host.stack(key[0]).table_routes(table))
         return self._tables[key]
 
-    def had_many_links(self, place: model.Place) -> bool:
-        """Whether a place had more links than its loopback and one other, before any step of this run."""
+    def may_have_source_rules(self, place: model.Place) -> bool:
+        """Whether there were rules of ours in a place before any step of this run, or could be those of several links.
+
+        An end that is alone has some if it is without a default route by choice.
+        """
         home = self.places.home(place)
-        return not self.is_new(home) and len(self.host.stack(home).links()) > 2
+        if self.is_new(home):
+            return False
+        stack = self.host.stack(home)
+        return len(stack.links()) > 2 or len(stack.source_rules()) > 0
 
     def put_route(self, place: model.Place, link: str, route: model.Route, protocol: int) -> None:
         """Note that a step of this run adds a route."""

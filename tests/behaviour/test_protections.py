@@ -288,8 +288,8 @@ class TestDirectAccess:
         """Closed on request to its endpoints; what is published is forwarded, and stays open to them."""
         closing = blue("8080:80", host_access="deny")
         services = ways(["db"], BLUE_GATEWAY, 7000) + ways(["db"], LAN, 7000)
+        world.make(closing, RED)
         with world.server("host", 7000) as host, world.server("web", 80) as server:
-            world.make(closing, RED)
             world.take_away(HOST_ACCESS)
             world.open(host, *services)
             world.make(closing, RED)
@@ -309,6 +309,24 @@ class TestDirectAccess:
             world.open(host, *ways(["db"], BLUE_GATEWAY, 7000))
             world.shut(host, *ways(["web", "neighbour", "app"], BLUE_GATEWAY, 7000), *ways(["db"], LAN, 7000))
             world.shut(other, *ways(["db"], BLUE_GATEWAY, 7001))
+
+    @pytest.mark.parametrize("version", VERSIONS, ids=["ipv4", "ipv6"])
+    def test_access_to_the_host_is_closed_to_open_connections_as_well(self, world: Lab, version: int) -> None:
+        """Also where only the entry of allow for them goes. Those of the host to the endpoint go on."""
+        allow = [{"from": "db", "to": "host"}]
+        world.make(blue(), RED)
+        with world.server("host", 7000) as host, world.server("db", 7000) as db:
+            for before in ({}, {"host_access": "deny", "allow": allow}):
+                world.make(blue(**before), RED)
+                with (
+                    connection(world, host, "db", BLUE_GATEWAY[version], 7000) as (client, inside),
+                    connection(world, db, "host", DB[version], 7000) as others,
+                ):
+                    world.make(blue(host_access="deny"), RED)
+                    for end in (client, inside):
+                        end.settimeout(IMPATIENCE)
+                    assert not passes_on(client, inside)
+                    assert passes_on(*others)
 
 
 # ---- at no moment

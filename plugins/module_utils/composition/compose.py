@@ -331,10 +331,11 @@ class _Beside:
         self._all = [(n, e) for n in report.networks for e in n.endpoints if e.veth in kept]
         # possible default routes: by namespace and version of IP, the name of the network
         self.ways: dict[tuple[model.Place, int], str] = {}
+        # a network in the list counts as this run will leave it, or the next run would find another number of ways out
+        leading = {network.label: () if network.internal else tuple(network.subnets) for network in networks}
         for network, endpoint in self._all:
-            for version in (4, 6):
-                if _speaks(network, version):
-                    self.ways.setdefault((model.Place(netns=endpoint.netns), version), network.name)
+            for version in leading.get(network.network, [version for version in (4, 6) if _speaks(network, version)]):
+                self.ways.setdefault((model.Place(netns=endpoint.netns), version), network.name)
 
     def served(self, places: t.Container[model.Place]) -> set[tuple[model.Place, int]]:
         """The namespaces among these with a default route by such an endpoint, each with the version of IP."""

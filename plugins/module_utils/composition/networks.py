@@ -335,34 +335,46 @@ def _twice(network: str, one: str, other: Endpoint) -> str:
 
 
 def _name_interfaces(networks: t.Sequence[BridgeNetwork], staying: t.Sequence[EndpointReport]) -> None:
-    """Name interfaces eth0, eth1, … in the order of the list; an endpoint keeps the interface that it has."""
+    """Name interfaces eth0, eth1, … in the order of the list; an endpoint keeps the interface that it has.
+
+    Those that the list names come first, so that nobody is refused for a name that it need not have.
+    """
     taken: dict[model.Place, dict[str | None, str]] = {}
     for other in staying:
-        network_name = name_of(other.network)
-        holder = "network %s" % network_name if network_name else "veth %s, which no network has" % other.veth
-        taken.setdefault(model.Place(netns=other.netns), {})[other.interface] = holder
-    rest = []
-    for network in networks:
-        known = network.known()
-        for endpoint in network.endpoints:
-            there = known.get(endpoint.veth)
-            name = endpoint.interface or (there.interface if there else None)
-            names = taken.setdefault(endpoint.place, {})
-            if not name:
-                rest.append(endpoint)
-            elif name in names:
-                raise model.InvalidRequest(
-                    "network %s: interface %s of endpoint %s is taken by %s."
-                    % (network.name, name, endpoint.name, names[name])
-                )
-            else:
-                endpoint.interface = name
-                names[name] = "network %s" % network.name
-    for endpoint in rest:
-        names = taken[endpoint.place]
-        number = next(number for number in range(len(names) + 1) if "eth%d" % number not in names)
-        endpoint.interface = "eth%d" % number
-        names[endpoint.interface] = ""
+        taken.setdefault(model.Place(netns=other.netns), {})[other.interface] = _holder(other)
+    every = [(network, endpoint) for network in networks for endpoint in network.endpoints]
+    for network, endpoint in every:
+        names = taken.setdefault(endpoint.place, {})
+        if endpoint.interface and endpoint.interface in names:
+            raise model.InvalidRequest(
+                "network %s: interface %s of endpoint %s is taken by %s; give it another interface, or leave it out."
+                % (network.name, endpoint.interface, endpoint.name, names[endpoint.interface])
+            )
+        if endpoint.interface:
+            names[endpoint.interface] = "network %s" % network.name
+    known = {there.veth: there for network in networks for there in network.known().values()}
+    for unused, endpoint in every:
+        there = known.get(endpoint.veth)
+        name = there.interface if there is not None and not _moves(endpoint, there) else None
+        if not endpoint.interface and name and name not in taken[endpoint.place]:
+            endpoint.interface = name
+            taken[endpoint.place][name] = ""
+    for unused, endpoint in every:
+        if not endpoint.interface:
+            names = taken[endpoint.place]
+            number = next(number for number in range(len(names) + 1) if "eth%d" % number not in names)
+            endpoint.interface = "eth%d" % number
+            names[endpoint.interface] = ""
+
+
+def _holder(other: EndpointReport) -> str:
+    network = name_of(other.network)
+    return "veth %s of network %s" % (other.veth, network) if network else "veth %s, which no network has" % other.veth
+
+
+def _moves(endpoint: Endpoint, there: EndpointReport) -> bool:
+    """Whether the list wants an endpoint in another namespace, where its interface may be that of somebody else."""
+    return there.netns is not None and endpoint.place.netns not in (None, there.netns)
 
 
 def _allocate(network: BridgeNetwork, goes: Goes, around: Surroundings) -> None:

@@ -78,7 +78,7 @@ class Writer:
             "The host has no name server that endpoints can reach: %s names %s. These endpoints can look up only one"
             " another: %s. Give the network nameservers, or set dns to true."
         )
-        return [text % (_RESOLV[0], " and ".join(self._host().named), model.enumerate_few(self.helpless))]
+        return [text % (_RESOLV[0], " and ".join(self._host().named), model.enumerate_few(sorted(self.helpless)))]
 
     # ---- hosts
 

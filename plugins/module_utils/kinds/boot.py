@@ -197,6 +197,13 @@ def _objects(item: Boot, old: BootRecord, world: World) -> Objects:
 
 
 _FORWARDING = ("sysctl_forward", "forwarding")
+_WAITING = {
+    engine.A_PROCESS: "After a boot, these are missing until the playbook runs again, as they need a process: %s.",
+    engine.OTHERS: (
+        "These were made by other programs: %%s. If they are not there again when %s starts at boot, run the playbook"
+        " after the boot." % marks.BOOT_UNIT
+    ),
+}
 
 
 def _forwarding(world: World) -> Objects:
@@ -436,9 +443,8 @@ def _file_step(path: str, before: str | None, after: str | None) -> operations.O
 def _warn_of_waiting(decided: _Decision, world: World) -> None:
     """Warn of the objects that a boot cannot make, each once."""
     known = decided.old.waiting()
-    new = [title for (kind, title), what in decided.new.waiting().items() if (kind, title) not in known]
-    if new:
-        world.warn(
-            "After a boot, these are missing until the playbook runs again, as they need a process: %s."
-            % model.enumerate_few(new)
-        )
+    waiting = decided.new.waiting()
+    for what, text in _WAITING.items():
+        new = [key[1] for key in waiting if key not in known and waiting[key] == what]
+        if new:
+            world.warn(text % model.enumerate_few(new))

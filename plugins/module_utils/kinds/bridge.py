@@ -143,7 +143,10 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
         if link is None:
             return self._plan_new(item, world)
         if link.kind != "bridge":
-            raise model.Conflict("%s is there already, and is not a bridge but %s." % (item.name, described(link)))
+            raise model.Conflict(
+                "%s is there already, and is not a bridge but %s; choose another name for the bridge."
+                % (item.name, described(link))
+            )
         if not is_ours(link):
             return self._use(item, link)
         return self._plan_ours(item, link, world)

@@ -22,6 +22,10 @@ class _ByAddresses(model.BridgePolicy):
     """A policy whose subnets are those of the host's addresses on the bridge."""
 
 
+_ANOTHER = "choose another subnet"
+_SAME_NETWORK = "keep that bridge, or set prune to listed, so that the run removes it"
+
+
 class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind[model.BridgePolicy]):
     """The policy of a bridge."""
 
@@ -239,11 +243,10 @@ def refuse_overlap(item: model.BridgePolicy, other: model.BridgePolicy) -> None:
     for one in item.subnets:
         for two in other.subnets:
             if model.overlap(one, two):
-                raise _overlap((one, item.bridge), (two, other.bridge), other.network)
+                remedy = _SAME_NETWORK if other.network and other.network == item.network else _ANOTHER
+                raise _overlap((one, item.bridge), (two, other.bridge), other.network, remedy)
 
 
-def _overlap(one: Owned, other: Owned, label: str = "") -> model.Conflict:
+def _overlap(one: Owned, other: Owned, label: str = "", remedy: str = _ANOTHER) -> model.Conflict:
     whose = " (%s)" % owner(label) if label else ""
-    return model.Conflict(
-        "Subnet %s of bridge %s overlaps %s of bridge %s%s; choose another subnet." % (*one, *other, whose)
-    )
+    return model.Conflict("Subnet %s of bridge %s overlaps %s of bridge %s%s; %s." % (*one, *other, whose, remedy))

@@ -17,6 +17,8 @@ from ..records import replace
 from ..world import World
 from . import common
 
+_PUBLISHED = "%s is published already%s: %s. Choose another host port, or withdraw that one."
+
 
 class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[model.PublishedPort]):
     """A published port, or a range of them."""
@@ -196,12 +198,11 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
         what = "Host port %s/%s" % (item.host_ports, item.protocol)
         for other in world.firewall.ports.clashes(item):
             by = ", by network %s" % marks.name_of(other.network) if other.network else ""
-            raise model.Conflict("%s is published already%s: %s." % (what, by, other))
+            raise model.Conflict(_PUBLISHED % (what, by, other))
         if there is not None:
             if there.network and there.network != item.network:
-                raise model.Conflict(
-                    "%s is published already, by network %s: %s." % (what, marks.name_of(there.network), there)
-                )
+                by = ", by network %s" % marks.name_of(there.network)
+                raise model.Conflict(_PUBLISHED % (what, by, there))
             return
         if world.restoring:
             return  # ours from an earlier run

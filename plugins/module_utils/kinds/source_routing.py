@@ -53,7 +53,7 @@ def _rules(end: model.End) -> list[model.SourceRule]:
 
 def gateways(place: model.Place, link: state.Link, world: World) -> tuple[model.Address, ...]:
     """The gateways of an end as it is, for each version of IP in which rules and routes are complete."""
-    if not _may_have_rules(place, world):
+    if not world.may_have_source_rules(place):
         return ()
     table = table_of(link.name)
     entries = [entry.route for entry in _there(place, link.name, world) if entry.route.to.prefixlen == 0]
@@ -78,7 +78,7 @@ def change(end: model.End, there: state.Link | None, moved: t.Collection[int], w
     ``there`` is None for an end that is still to be made. For the versions of IP in ``moved``, the kernel removes the
     routes together with an address.
     """
-    if not end.source_gateways and not _may_have_rules(end.place, world):
+    if not end.source_gateways and not world.may_have_source_rules(end.place):
         return SourceChange()
     table, wanted_rules = table_of(end.name), _rules(end)
     rules = [rule for rule in world.source_rules(end.place) if rule.table == table]
@@ -140,7 +140,7 @@ def add(end: model.End, change: SourceChange) -> list[operations.Operation]:
 def leave(place: model.Place, name: str, world: World) -> list[operations.Operation]:
     """The steps for the rules that would stay in a namespace without its end; the routes go with the end."""
     lo = world.links(place).get("lo")
-    if lo is not None and is_ours(lo) and not _may_have_rules(place, world):
+    if lo is not None and is_ours(lo) and not world.may_have_source_rules(place):
         return []
     from .. import link_operations
 
@@ -148,8 +148,3 @@ def leave(place: model.Place, name: str, world: World) -> list[operations.Operat
     for rule in left:
         world.drop_source_rule(place, rule)
     return [link_operations.RemoveRule(place, rule) for rule in left]
-
-
-def _may_have_rules(place: model.Place, world: World) -> bool:
-    """Whether a namespace has more than one end; in all others there are no rules to look for."""
-    return world.had_many_links(place)

@@ -169,9 +169,9 @@ def _decide(item: model.Forwarding, state: str, record: Record, world: World) ->
     asks = record.without(item.asked_by)
     if state == "present":
         asks.append(item)
-        for link in item.route_localnet:
-            if link not in world.links() and not world.restoring:
-                world.assume("interface", link, "route_localnet takes interfaces that are there")
+        for link in item.route_localnet if not world.restoring else ():
+            if link not in world.links():
+                _miss(link, world)
     kept = _kept(item, state, record, _values(together(asks), record, world), world)
     if kept is not None:
         asks.append(kept)
@@ -180,6 +180,15 @@ def _decide(item: model.Forwarding, state: str, record: Record, world: World) ->
     if _REDIRECTS in record.found or (IPV4 not in record.found and world.sysctl(model.HOST, _REDIRECTS) == "0"):
         found[_REDIRECTS] = "0"
     return _Decision(asks, values, found)
+
+
+def _miss(link: str, world: World) -> None:
+    """Handle a missing interface. A bridge that lost its link is no fault of this run, which may be about others."""
+    rules = world.firewall
+    if any(port.bridge == link for port in (rules.ports if rules.readable() else ())):
+        world.warn("Bridge %s is not there any more, but ports are published on it; run its playbook again." % link)
+    else:
+        world.assume("interface", link, "route_localnet takes interfaces that are there")
 
 
 def _as_found(key: str, world: World) -> str:

@@ -16,6 +16,7 @@ from . import names
 from .words import (
     ESTABLISHED,
     INVALID_STATE,
+    REPLY,
     TRANSLATED,
     Draft,
     Options,
@@ -62,7 +63,7 @@ def _render_guard(policies: t.Sequence[model.BridgePolicy], draft: Draft) -> Non
     if draft.version == 4:
         # route_localnet on a bridge would open every service on the host's 127.0.0.1 to the endpoints
         draft.add(names.GUARD, ("-d", "127.0.0.0/8", "-j", "DROP"))
-    draft.add(names.GUARD, ("-m", "conntrack", "--ctdir", "REPLY", "-j", "RETURN"))
+    draft.add(names.GUARD, REPLY, ("-j", "RETURN"))
     for policy in policies:
         subnets = [subnet for subnet in policy.subnets if subnet.version == draft.version]
         if subnets and not policy.internal and not policy.direct_access:
@@ -154,7 +155,8 @@ def _render_host_access(policies: t.Sequence[model.BridgePolicy], draft: Draft) 
         for flow in _flows(policy.host_flows, draft.version, ("-i", policy.bridge)):
             draft.add(names.INPUT, flow, ("-j", "RETURN"))
         draft.add(names.INPUT, ("-i", policy.bridge, "-j", names.HOST[1]))
-    draft.add(names.HOST, ESTABLISHED, ("-j", "RETURN"))
+    # not what an endpoint sends in a connection of its own, which may have been open before
+    draft.add(names.HOST, REPLY, ("-j", "RETURN"))
     if draft.version == 4:
         draft.add(names.HOST, ("-p", "icmp", "-m", "icmp", "--icmp-type", "8", "-j", "RETURN"))
     else:

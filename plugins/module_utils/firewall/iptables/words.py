@@ -25,6 +25,7 @@ Found = t.TypeVar("Found")
 
 GROUP = "0x%x" % marks.LINK_GROUP
 ESTABLISHED: Rule = ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
+REPLY: Rule = ("-m", "conntrack", "--ctdir", "REPLY")
 TRANSLATED: Rule = ("-m", "conntrack", "--ctstate", "DNAT")
 INVALID_STATE: Rule = ("-m", "conntrack", "--ctstate", "INVALID")
 LOCAL_ADDRESS: Rule = ("-m", "addrtype", "--dst-type", "LOCAL")

@@ -23,7 +23,8 @@ _FORWARD = (
     "oifname @%s goto %s" % (names.BRIDGES, names.ENTERING),
 )
 _INPUT = (
-    "iifname @%s ct state established,related accept" % names.HOST_CLOSED,
+    # not what an endpoint sends in a connection of its own, which may have been open before
+    "iifname @%s ct direction reply accept" % names.HOST_CLOSED,
     "iifname @%s meta l4proto { icmp, icmpv6 } accept" % names.HOST_CLOSED,
 )
 # With icc: false, allowed flows between endpoints are routed through the host, whose ICMP redirects would tell the

@@ -94,7 +94,8 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
         (
             [BLUE],
             {"project": "a@b"},
-            "project: 'a@b' is not a valid project name; use letters, digits and _ . -, at most 32 of them.",
+            "project: 'a@b' is not a valid project name; use letters, digits and _ . -, at most 32 of them, with a"
+            " letter or digit first.",
         ),
         ([BLUE], {"state": "gone"}, "state: got the text 'gone'; write one of present, absent."),
         (

@@ -306,6 +306,18 @@ def test_what_others_make_is_waited_for() -> None:
     assert again.host.links["v-x"].master == "virbr0"
 
 
+def test_what_others_made_is_told_once() -> None:
+    host = booted()
+    host.make_namespace("theirs")
+    networks = [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "theirs"}]}]
+
+    assert [text for text in once(host, networks).warnings if "boot" in text] == [
+        "These were made by other programs: namespace theirs. If they are not there again when"
+        " dockerless-network.service starts at boot, run the playbook after the boot."
+    ]
+    assert not [text for text in once(host, networks).warnings if "boot" in text]
+
+
 def test_a_call_for_the_rest_keeps_what_other_modules_made() -> None:
     """The role's last step may never come: a run is killed, or a host goes away."""
     host = booted()

@@ -218,6 +218,44 @@ def test_no_rule_of_an_end_that_moves_or_gets_another_name_stays(blue: Facts) ->
     assert {rule.source for rule in host.space(web).rules} == {link.addresses[0].ip for link in ends}
 
 
+@pytest.mark.parametrize("prune", ["none", "project"])
+@pytest.mark.parametrize("later", [{}, {"netns": "other"}], ids=["stays", "moves"])
+def test_an_end_that_was_alone_without_a_default_route_leaves_no_rule(prune: str, later: Facts) -> None:
+    host, web = new_host(), Place(netns="web")
+    once(host, of_web(blue={"default_route": False}))
+    assert len(host.space(web).rules) == 1
+
+    converge(host, of_web(blue=later), prune=prune)
+
+    assert web.netns not in host.names or host.space(web).rules == []
+
+
+@pytest.mark.parametrize("stays", ["blue", "red"])
+def test_routes_go_from_a_namespace_that_lost_its_name_once_it_has_it_back(stays: str) -> None:
+    host, web = new_host(), Place(netns="web")
+    once(host, of_web(blue={}, red={}))
+    host.space(web).processes += (7,)
+    host.delete_namespace("web")
+
+    converge(host, of_web(**{stays: {}}))
+
+    assert host.space(web).rules == []
+
+
+@pytest.mark.parametrize("listed", ["blue", "red", "green"])
+def test_a_network_outside_the_list_keeps_its_end_in_a_namespace_that_lost_its_name(listed: str) -> None:
+    host, web = new_host(), Place(netns="web")
+    once(host, of_web(blue={}, red={}))
+    before = host.space(web).routes[:]
+    host.space(web).processes += (7,)
+    host.delete_namespace("web")
+
+    converge(host, of_web(**{listed: {}}), prune="listed")
+
+    assert {"eth0", "eth1"} <= set(host.space(web).links)
+    assert [entry for entry in host.space(web).routes if entry.link in ("eth0", "eth1")] == before
+
+
 def test_two_networks_exchange_their_subnets() -> None:
     def networks(*subnets: str) -> list[Facts]:
         names = ("blue", "red")
@@ -230,6 +268,22 @@ def test_two_networks_exchange_their_subnets() -> None:
     once(host, networks("10.20.0.0/24", "10.21.0.0/24"))
 
     converge(host, networks("10.21.0.0/24", "10.20.0.0/24"))
+
+
+def test_a_network_outside_the_list_that_lost_its_bridge_stops_no_other() -> None:
+    host = new_host()
+    red, green = (
+        {"name": name, "subnets": ["10.%d.0.0/24" % at], "endpoints": [{"name": name, "publish": ["%d90:80" % at]}]}
+        for name, at in (("red", 30), ("green", 40))
+    )
+    once(host, [red])
+    host.remove_link(host.host, "br-red")
+
+    outcome = converge(host, [green], prune="listed")
+
+    assert [text for text in outcome.warnings if "br-red" in text] == [
+        "Bridge br-red is not there any more, but ports are published on it; run its playbook again."
+    ]
 
 
 def test_a_network_between_hosts_own_things() -> None:
@@ -410,7 +464,8 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
         ),
         (
             [blue(bridge="eth9")],
-            "network blue: eth9 is there already, and is not a bridge but a physical or loopback interface.",
+            "network blue: eth9 is there already, and is not a bridge but a physical or loopback interface; choose"
+            " another name for the bridge.",
         ),
     ],
 )

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from ansible_collections.dockerless.network.plugins.module_utils import parsing
 from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, PortRange
 
-NAMES = "%s is not a valid namespace name; use letters, digits and _ . @ : + -, at most 255 of them."
-LABELS = "%s is not a valid network name; use letters, digits and _ . -, at most 63 of them."
+NAMES = "%s is not a valid namespace name; use letters, digits and _ . @ : + -, at most 255 of them, with no - first."
+LABELS = (
+    "%s is not a valid network name; use letters, digits and _ . -, at most 63 of them, with a letter or digit first."
+)
 MACS = "%s is not a valid MAC address; write it like 02:42:0a:14:00:02."
 PORTS = "%s is not a valid port; write it like 8080 or 8000-8010."
 ZEROS = "%r has a number that begins with a zero, which not everybody reads alike; write %s instead of %s."

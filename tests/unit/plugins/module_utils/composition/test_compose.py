@@ -512,6 +512,28 @@ def test_an_endpoint_in_a_network_of_another_list_gets_another_interface_and_no_
     assert (veth["peer"]["name"], veth["peer"]["gateways"]) == ("eth1", [])
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"subnets": ["10.20.0.0/24", "fd00:20::/64"]}),
+        ({"subnets": ["10.20.0.0/24", "fd00:20::/64"]}, {}),
+        ({}, {"internal": True}),
+        ({"internal": True}, {}),
+    ],
+)
+def test_the_ways_out_of_an_endpoint_outside_the_list_are_those_that_its_network_has_after_the_run(
+    before: Any, after: Any
+) -> None:
+    host = RoleHost()
+    red = {**network("red", "10.21.0.0/24", "web"), "subnets": ["10.21.0.0/24", "fd00:21::/64"]}
+    host.run([{**network("blue", "10.20.0.0/24", "web"), **before}], prune="none")
+    lists = [[{**network("blue", "10.20.0.0/24", "db"), **after}, red]] * 2
+
+    first, second = ([end["peer"] for end in host.run(run, prune="none")["present"]["veth"]] for run in lists)
+
+    assert first == second
+
+
 def test_a_default_route_stays_with_the_network_that_has_it_whichever_list_runs() -> None:
     host = RoleHost()
     blue, red = (network(name, "10.2%d.0.0/24" % at, "web") for at, name in enumerate(("blue", "red")))
@@ -721,6 +743,25 @@ def test_an_endpoint_that_loses_a_network_keeps_the_interface_of_the_other() -> 
     host.run([network("new", "10.22.0.0/24", "web"), network("red", "10.21.0.0/24", "web")])
 
     assert {key[0]: facts["interface"] for key, facts in host.endpoints().items()} == {"red": "eth1", "new": "eth0"}
+
+
+def test_an_endpoint_that_moves_into_another_namespace_gets_an_interface_that_is_free_there() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "db"), network("red", "10.21.0.0/24", "web")])
+
+    host.run([network("blue", "10.20.0.0/24", endpoint("db", netns="web"))], prune="listed")
+
+    assert {key[0]: facts["interface"] for key, facts in host.endpoints().items()} == {"red": "eth0", "blue": "eth1"}
+
+
+def test_an_interface_that_the_list_names_is_not_kept_by_another_endpoint() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web"), network("red", "10.21.0.0/24", "web")])
+
+    named = network("red", "10.21.0.0/24", endpoint("web", interface="eth0"))
+    host.run([network("blue", "10.20.0.0/24", "web"), named])
+
+    assert {key[0]: facts["interface"] for key, facts in host.endpoints().items()} == {"red": "eth0", "blue": "eth1"}
 
 
 # ---- ports

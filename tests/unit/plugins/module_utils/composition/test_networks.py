@@ -47,11 +47,13 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([{"name": ""}], "networks, item 1: the option name is missing."),
         (
             [{"name": "b/d"}],
-            "name: 'b/d' is not a valid network name; use letters, digits and _ . -, at most 63 of them.",
+            "name: 'b/d' is not a valid network name; use letters, digits and _ . -, at most 63 of them, with a letter"
+            " or digit first.",
         ),
         (
             [{"name": "x" * 64}],
-            "name: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them." % ("x" * 64),
+            "name: %r is not a valid network name; use letters, digits and _ . -, at most 63 of them, with a letter or"
+            " digit first." % ("x" * 64),
         ),
         (
             [{"name": "a-long-network"}],
@@ -118,7 +120,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         (
             [blue({"name": "a/b"})],
             "network blue: endpoint a/b: netns: 'a/b' is not a valid namespace name; use letters, digits and _ . @ :"
-            " + -, at most 255 of them.",
+            " + -, at most 255 of them, with no"
+            " - first.",
         ),
         (
             [blue(web(publish=["0:80"]))],
@@ -218,7 +221,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([blue(web(interface="a/b"))], "network blue: endpoint web: interface: 'a/b' is not a valid interface name."),
         (
             [blue(web(interface="eth7")), red(endpoints=[web(interface="eth7")])],
-            "network red: interface eth7 of endpoint web is taken by network blue.",
+            "network red: interface eth7 of endpoint web is taken by network blue; give it another interface, or leave"
+            " it out.",
         ),
         ([red(), red()], "Network red is in the list twice; write it once, with all of its endpoints."),
         (

@@ -91,12 +91,12 @@ def test_whom_an_endpoint_asks(network: Facts, files: list[str], expected: list[
 
 
 def test_a_host_without_a_server_for_endpoints_is_warned_of() -> None:
-    found = composed([blue()], STUB)
+    found = composed([{**blue(), "endpoints": [{"name": "web"}, {"name": "app"}]}], STUB)
 
     assert texts(found)["resolv.conf"] == "options timeout:1 attempts:1\n"
     assert found.warnings == (
         "The host has no name server that endpoints can reach: /etc/resolv.conf names 127.0.0.53. These endpoints can"
-        " look up only one another: web. Give the network nameservers, or set dns to true.",
+        " look up only one another: app, web. Give the network nameservers, or set dns to true.",
     )
 
 

@@ -166,7 +166,7 @@ def test_no_access_to_the_host() -> None:
 
     assert chain(rules, "filter", "DLN-INPUT") == ["-i br-blue -j DLN-HOST"]
     assert chain(rules, "filter", "DLN-HOST") == [
-        "-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN",
+        "-m conntrack --ctdir REPLY -j RETURN",
         "-p icmp -m icmp --icmp-type 8 -j RETURN",
         "-i br-blue -j DROP",
         "-j DROP",

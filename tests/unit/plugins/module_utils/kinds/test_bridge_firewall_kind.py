@@ -154,13 +154,20 @@ def test_a_subnet_of_another_bridge_of_ours_is_a_conflict() -> None:
     before = host.snapshot()
 
     with pytest.raises(Conflict) as conflict:
-        once(host, blue(bridge="br-red", subnets=["fd00:20::/60"]))
+        once(host, blue(bridge="br-red", network="red", subnets=["fd00:20::/60"]))
 
     assert str(conflict.value) == (
         "Subnet fd00:20::/60 of bridge br-red overlaps fd00:20::/64 of bridge br-blue (network blue of project"
         " default); choose another subnet."
     )
     assert host.snapshot() == before
+
+
+def test_a_network_that_changes_its_bridge_and_must_not_remove_the_old_one_is_told_what_to_do() -> None:
+    host = host_with(blue())
+
+    with pytest.raises(Conflict, match=r"; keep that bridge, or set prune to listed, so that the run removes it\.$"):
+        once(host, blue(bridge="br-new"))
 
 
 def test_two_bridges_may_exchange_their_subnets_in_one_run() -> None:

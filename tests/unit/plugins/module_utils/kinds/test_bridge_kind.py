@@ -346,9 +346,19 @@ def test_absent_leaves_a_bridge_of_others_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "br-blue is there already, and is not a bridge but a physical or loopback interface."),
-        ({"kind": "dummy"}, "br-blue is there already, and is not a bridge but a dummy."),
-        ({"kind": "veth", "group": LINK_GROUP}, "br-blue is there already, and is not a bridge but a veth."),
+        (
+            {},
+            "br-blue is there already, and is not a bridge but a physical or loopback interface; choose another"
+            " name for the bridge.",
+        ),
+        (
+            {"kind": "dummy"},
+            "br-blue is there already, and is not a bridge but a dummy; choose another name for the bridge.",
+        ),
+        (
+            {"kind": "veth", "group": LINK_GROUP},
+            "br-blue is there already, and is not a bridge but a veth; choose another name for the bridge.",
+        ),
     ],
 )
 def test_something_else_of_that_name_is_a_conflict(values: dict[str, Any], message: str) -> None:

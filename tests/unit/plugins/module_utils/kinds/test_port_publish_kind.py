@@ -316,7 +316,8 @@ def test_a_port_that_is_published_already_is_a_conflict() -> None:
         once(host, web(container_ip="10.20.0.3"))
 
     assert str(conflict.value) == (
-        "Host port 8080/tcp is published already, by network blue: 192.0.2.1:8080:10.20.0.2:80/tcp."
+        "Host port 8080/tcp is published already, by network blue: 192.0.2.1:8080:10.20.0.2:80/tcp. Choose another"
+        " host port, or withdraw that one."
     )
     assert host.snapshot() == before
 
@@ -325,7 +326,10 @@ def test_a_port_of_another_network_is_a_conflict() -> None:
     with pytest.raises(Conflict) as conflict:
         once(host_with(web()), web(network="red", container_ip="10.21.0.2"))
 
-    assert str(conflict.value) == ("Host port 8080/tcp is published already, by network blue: 8080:10.20.0.2:80/tcp.")
+    assert str(conflict.value) == (
+        "Host port 8080/tcp is published already, by network blue: 8080:10.20.0.2:80/tcp. Choose another host port, or"
+        " withdraw that one."
+    )
 
 
 def test_a_port_that_a_process_listens_on_is_a_conflict_when_it_is_new() -> None:
