@@ -88,7 +88,9 @@ def link_name(option: str, value: object) -> str:
     """The name of an interface: what dev_valid_name() of the kernel accepts, without characters that need quoting."""
     name = text(option, value)
     if not name or name in (".", "..") or re.search(r"[\s/:\"'`$\\*?;&|<>(){}\[\]#!%]", name) or not name.isprintable():
-        raise model.InvalidRequest("%s: %r is not a valid interface name." % (option, name))
+        raise model.InvalidRequest(
+            "%s: %r is not a valid interface name; use letters, digits, dots, dashes and underscores." % (option, name)
+        )
     if name.startswith("-"):
         raise model.InvalidRequest("%s: the name of an interface cannot begin with a dash: %r." % (option, name))
     if len(name.encode()) > model.LINK_NAME_BYTES:
@@ -339,7 +341,13 @@ def network(option: str, value: object) -> model.Network:
 def subnet(option: str, value: object) -> model.Network:
     """A subnet for more than one address, so the prefix length is required."""
     _refuse_bare(option, value, lambda bare: ipaddress.ip_network("%s/%d" % (bare, _usual_length(bare)), strict=False))
-    return network(option, value)
+    found = network(option, value)
+    if found.is_loopback or found.is_multicast or (found.version == 6 and found.is_link_local):
+        raise model.InvalidRequest(
+            "%s: an interface cannot have an address of %s; choose a private subnet, such as 10.20.0.0/24 or"
+            " fd00:20::/64." % (option, found)
+        )
+    return found
 
 
 def subnets(option: str, values: t.Sequence[object] | None) -> tuple[model.Network, ...]:

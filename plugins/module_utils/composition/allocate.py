@@ -67,7 +67,10 @@ class Subnet:
                 self._holders[address] = holder
                 return address
         what = "subnet" if self.pool == self.network else "ip_range"
-        raise model.InvalidRequest("%s: %s %s has no address left for %s." % (self.title, what, self.pool, holder))
+        raise model.InvalidRequest(
+            "%s: %s %s has no address left for %s; make it larger, or leave an endpoint out."
+            % (self.title, what, self.pool, holder)
+        )
 
     def interface(self, address: model.Address) -> model.Interface:
         """An address with the prefix length of the subnet."""

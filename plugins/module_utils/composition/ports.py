@@ -97,10 +97,24 @@ _Planned = list[tuple[t.Optional[model.PortRange], list[model.PublishedPort]]]
 
 def _with_numbers(planned: _Planned, table: Ports) -> _Planned:
     """The ports with numbers: those in the list come first, then those that are chosen."""
+    _refuse_twice(planned)
     for choice, ports in planned:
         if choice is None:
             table.take(ports)
     return [(choice, ports if choice is None else table.choose(ports, choice)) for choice, ports in planned]
+
+
+def _refuse_twice(planned: _Planned) -> None:
+    """Raise InvalidRequest for two entries that would get the same number, since all that it follows from is alike."""
+    found = set()
+    for choice, port in ((choice, port) for choice, ports in planned if choice is not None for port in ports):
+        if (choice, _what(port)) in found:
+            raise model.InvalidRequest(
+                "network %s: endpoint %s: publish: port %s/%s is listed twice without a port of the host; leave one"
+                " out, or give each a port of the host."
+                % (marks.name_of(port.network), port.endpoint, port.container_port, port.protocol)
+            )
+        found.add((choice, _what(port)))
 
 
 def _plan_publish(

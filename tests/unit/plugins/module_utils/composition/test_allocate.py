@@ -40,7 +40,10 @@ def test_every_address_is_given_away_once_until_none_is_left(
     assert sorted(str(found.choose(seed, "web")) for unused in given) == sorted(given)
     with pytest.raises(InvalidRequest) as refused:
         found.choose(seed, "endpoint x")
-    assert str(refused.value) == "network blue: subnet %s has no address left for endpoint x." % network
+    assert (
+        str(refused.value) == "network blue: subnet %s has no address left for endpoint x;"
+        " make it larger, or leave an endpoint out." % network
+    )
 
 
 def test_the_address_follows_from_the_seed_and_the_next_free_one_is_taken_instead() -> None:
@@ -83,7 +86,10 @@ def test_a_full_range_is_refused_though_the_subnet_has_more() -> None:
 
     with pytest.raises(InvalidRequest) as refused:
         found.choose("c", "endpoint c")
-    assert str(refused.value) == "network blue: ip_range 10.20.0.8/31 has no address left for endpoint c."
+    assert (
+        str(refused.value) == "network blue: ip_range 10.20.0.8/31 has no address left for endpoint c;"
+        " make it larger, or leave an endpoint out."
+    )
 
 
 def test_a_large_subnet_is_not_walked_through() -> None:

@@ -60,7 +60,11 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             "network a-long-network: the name of its bridge, br-a-long-network, would be too long (17 bytes, and the"
             " kernel takes 15); give a shorter one with the option bridge.",
         ),
-        ([blue(bridge="a b")], "network blue: bridge: 'a b' is not a valid interface name."),
+        (
+            [blue(bridge="a b")],
+            "network blue: bridge: 'a b' is not a valid interface name;"
+            " use letters, digits, dots, dashes and underscores.",
+        ),
         (
             [blue(bridge="a-long-interface")],
             "network blue: bridge: a-long-interface is too long for the name of an interface: it has 16 bytes, and the"
@@ -113,7 +117,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ([red(ip_range=["fd00:20::/112"])], "network red: ip_range fd00:20::/112 has no subnet of its family."),
         (
             [blue({"name": "a"}, {"name": "b"}, {"name": "c"}, ip_range=["10.20.0.4/31"])],
-            "network blue: ip_range 10.20.0.4/31 has no address left for endpoint c.",
+            "network blue: ip_range 10.20.0.4/31 has no address left for endpoint c;"
+            " make it larger, or leave an endpoint out.",
         ),
         ([blue({})], "network blue: endpoints, item 1: the option name is missing."),
         ([blue({"name": ""})], "network blue: endpoints, item 1: the option name is missing."),
@@ -216,9 +221,14 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [blue(*({"name": "e%d" % number} for number in range(6)))],
-            "network blue: subnet 10.20.0.0/29 has no address left for endpoint e5.",
+            "network blue: subnet 10.20.0.0/29 has no address left for endpoint e5;"
+            " make it larger, or leave an endpoint out.",
         ),
-        ([blue(web(interface="a/b"))], "network blue: endpoint web: interface: 'a/b' is not a valid interface name."),
+        (
+            [blue(web(interface="a/b"))],
+            "network blue: endpoint web: interface: 'a/b' is not a valid interface name;"
+            " use letters, digits, dots, dashes and underscores.",
+        ),
         (
             [blue(web(interface="eth7")), red(endpoints=[web(interface="eth7")])],
             "network red: interface eth7 of endpoint web is taken by network blue; give it another interface, or leave"
@@ -242,6 +252,11 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             [red(endpoints=[web(publish=["[fd00::1]:80:80"])])],
             "network red: endpoint web cannot publish [fd00::1]:80:80: it has no address of that family; give it"
             " one, or publish on another address.",
+        ),
+        (
+            [blue(web(publish=["8080", "8080"]))],
+            "network blue: endpoint web: publish: port 8080/tcp is listed twice without a port of the host; leave one"
+            " out, or give each a port of the host.",
         ),
     ],
 )

@@ -148,7 +148,10 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
             " allowed_sources, in_interfaces.",
         ),
         ({"container_port": "x"}, "publish: 'x' is not a valid port; write it like 8080 or 8000-8010."),
-        ({"container_port": 80, "in_interfaces": ["a b"]}, "in_interfaces: 'a b' is not a valid interface name."),
+        (
+            {"container_port": 80, "in_interfaces": ["a b"]},
+            "in_interfaces: 'a b' is not a valid interface name; use letters, digits, dots, dashes and underscores.",
+        ),
     ],
 )
 def test_what_is_no_published_port_is_refused_in_one_sentence(value: Any, message: str) -> None:

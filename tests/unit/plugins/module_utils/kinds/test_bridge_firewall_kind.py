@@ -90,9 +90,16 @@ def test_options() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bridge": "a b"}, "bridge: 'a b' is not a valid interface name."),
+        (
+            {"bridge": "a b"},
+            "bridge: 'a b' is not a valid interface name; use letters, digits, dots, dashes and underscores.",
+        ),
         ({"subnets": ["10.20.0.1/24"]}, "subnets: 10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"),
-        ({"trusted_interfaces": ["a b"]}, "trusted_interfaces: 'a b' is not a valid interface name."),
+        (
+            {"trusted_interfaces": ["a b"]},
+            "trusted_interfaces: 'a b' is not a valid interface name;"
+            " use letters, digits, dots, dashes and underscores.",
+        ),
         ({"allow": [{"to": "x"}]}, "allow.to: 'x' is not a valid subnet; write it like 10.20.0.0/24."),
         (
             {"allow": [{"to": "10.20.0.9", "from": "x"}]},

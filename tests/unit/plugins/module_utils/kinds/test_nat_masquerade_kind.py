@@ -93,8 +93,14 @@ def test_options(options: dict[str, Any], expected: Masquerade) -> None:
         ({"exclude": ["fd00::/8"]}, "Masquerade of 10.20.0.0/24: fd00::/8 is of the other address family."),
         ({"to_source": "fd00::1"}, "Masquerade of 10.20.0.0/24: fd00::1 is of the other address family."),
         ({"to_source": "x"}, "to_source: 'x' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2."),
-        ({"out_interface": "!"}, "out_interface: '' is not a valid interface name."),
-        ({"out_interface": "a b"}, "out_interface: 'a b' is not a valid interface name."),
+        (
+            {"out_interface": "!"},
+            "out_interface: '' is not a valid interface name; use letters, digits, dots, dashes and underscores.",
+        ),
+        (
+            {"out_interface": "a b"},
+            "out_interface: 'a b' is not a valid interface name; use letters, digits, dots, dashes and underscores.",
+        ),
     ],
 )
 def test_a_masquerade_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:

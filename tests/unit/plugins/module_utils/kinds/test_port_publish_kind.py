@@ -135,7 +135,10 @@ def test_options(options: dict[str, Any], expected: PublishedPort) -> None:
             {"allowed_sources": ["fd00::/8"]},
             "allowed_sources: fd00::/8 is of the other address family than the endpoint.",
         ),
-        ({"in_interfaces": ["a b"]}, "in_interfaces: 'a b' is not a valid interface name."),
+        (
+            {"in_interfaces": ["a b"]},
+            "in_interfaces: 'a b' is not a valid interface name; use letters, digits, dots, dashes and underscores.",
+        ),
         ({"protocol": "icmp"}, "protocol: 'icmp' is not a valid protocol; write one of tcp, udp, sctp."),
     ],
 )

@@ -168,7 +168,10 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
         ({"addresses": []}, "veth v-blue-web: the gateway 10.20.0.1 lies in no subnet of peer.addresses (none)."),
         ({"routes": [{"to": "10.0.0.1/8"}]}, "peer.routes.to: 10.0.0.1/8 has host bits set; did you mean 10.0.0.0/8?"),
         ({"routes": [{}]}, "veth v-blue-web: a route needs the option to."),
-        ({"name": "a/b"}, "peer.name: 'a/b' is not a valid interface name."),
+        (
+            {"name": "a/b"},
+            "peer.name: 'a/b' is not a valid interface name; use letters, digits, dots, dashes and underscores.",
+        ),
         ({"name": "lo"}, "peer.name: lo is the loopback interface; choose another name."),
         ({"mac_address": "x"}, "peer.mac_address: 'x' is not a valid MAC address; write it like 02:42:0a:14:00:02."),
     ],
