@@ -244,14 +244,13 @@ class Draws:
     @contextlib.contextmanager
     def _server(self, flow: Flow, how: str) -> Iterator[Server]:
         address = "" if how != "loopback" else "127.0.0.1" if flow.version == 4 else "::1"
-        with self._listening(flow, how, address) as server:
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(self._listening(flow, how, address))
             if how == "full":
                 assert server.listener is not None
                 server.listener.listen(0)
-                with self._waiting(flow):
-                    yield server
-            else:
-                yield server
+                stack.enter_context(self._waiting(flow))
+            yield server
 
     @contextlib.contextmanager
     def _listening(self, flow: Flow, how: str, address: str) -> Iterator[Server]:

@@ -195,7 +195,7 @@ def test_the_role_documents_networks_as_its_module_does() -> None:
 BAD: list[Any] = [None, "", "word", 5, True, ["blue"], {"front": {}}, [{"subnet": 1}], [{"endpoints": ["web"]}]]
 
 
-@pytest.mark.parametrize("name", [name for name in role_options()])
+@pytest.mark.parametrize("name", role_options())
 def test_ansible_leaves_it_to_the_modules_to_refuse_what_is_wrong(name: str) -> None:
     """Ansible's own refusal of a role's variable shows the whole of argument_specs.yml."""
     for value in BAD:
