@@ -282,6 +282,51 @@ class RemoveRoute(operations.Operation):
         return [AddRoute(self.place, self.link, self.route, self.protocol)]
 
 
+def barrier_command(place: model.Place, verb: str, barrier: state.RouteEntry) -> str:
+    """``ip route add`` or ``delete`` for a route that leads nowhere."""
+    route = barrier.route
+    family = ("-6",) if route.to.version == 6 else ()
+    words: list[object] = [barrier.kind, route.to if route.to.prefixlen else "default"]
+    if route.metric:
+        words += ["metric", route.metric]
+    return operations.inside(place, "ip", *family, "route", verb, *words)
+
+
+@dataclass(frozen=True)
+class AddBarrier(operations.Operation):
+    """Add a route that leads nowhere again."""
+
+    place: model.Place
+    barrier: state.RouteEntry
+
+    def commands(self) -> list[str]:
+        return [barrier_command(self.place, "add", self.barrier)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).add_barrier(self.barrier)
+
+    def undo(self) -> list[operations.Operation]:
+        return [RemoveBarrier(self.place, self.barrier)]
+
+
+@dataclass(frozen=True)
+class RemoveBarrier(operations.Operation):
+    """Remove a route that leads nowhere. The right route to the same target may be added next."""
+
+    place: model.Place
+    barrier: state.RouteEntry
+    clears_the_way = True
+
+    def commands(self) -> list[str]:
+        return [barrier_command(self.place, "delete", self.barrier)]
+
+    def apply(self, host: Host) -> None:
+        host.stack(self.place).delete_barrier(self.barrier)
+
+    def undo(self) -> list[operations.Operation]:
+        return [AddBarrier(self.place, self.barrier)]
+
+
 def rule_command(place: model.Place, verb: str, rule: model.SourceRule) -> str:
     """``ip rule add`` or ``delete``."""
     family = ("-6",) if rule.source.version == 6 else ()

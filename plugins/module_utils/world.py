@@ -69,6 +69,7 @@ class World:
         self._projects: dict[bool, dict[str, str]] = {}  # with rules, and without them
         self._links: dict[model.Place, dict[str, state.Link]] = {}
         self._routes: dict[model.Place, list[state.RouteEntry]] = {}
+        self._barriers: dict[model.Place, list[state.RouteEntry]] = {}
         self._settled: set[tuple[model.Place, str]] = set()
         self._values: dict[tuple[model.Place, str], dict[str, str]] = {}
         self._wanted_values: dict[tuple[model.Place, str], str] = {}
@@ -644,8 +645,18 @@ class World:
         return [entry.route.to for entry in entries if entry.route.to.prefixlen]
 
     def barriers(self, place: model.Place) -> t.Sequence[state.RouteEntry]:
-        """The routes of a place that lead nowhere, such as a blackhole, as they are now."""
-        return self.host.stack(place).barriers()
+        """The routes of a place that lead nowhere, such as a blackhole, without those that this run removes."""
+        return self._barriers_of(place)
+
+    def _barriers_of(self, place: model.Place) -> list[state.RouteEntry]:
+        home = self.places.home(place)
+        if home not in self._barriers:
+            self._barriers[home] = [] if self.is_new(home) else list(self.host.stack(home).barriers())
+        return self._barriers[home]
+
+    def drop_barrier(self, place: model.Place, barrier: state.RouteEntry) -> None:
+        """Note that a step of this run removes such a route."""
+        self._barriers_of(place).remove(barrier)
 
     def default_link(self, version: int) -> str | None:
         """The link of the default route with the lowest metric."""

@@ -460,6 +460,8 @@ def by_iptables(variant: str, *rules: str) -> str:
 
 BEFORE = "-A FORWARD -p tcp --dport 9000 -j DROP"
 BEHIND = "-A FORWARD -p udp --dport 9000 -j DROP"
+# no packet comes to it, as where a VPN appends its rules to a chain that rejects all others
+APPENDED = "-A FORWARD -i wg0 -j ACCEPT"
 REPLIES = "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 NFT_RULES = """
 nft -f - <<'EOF'
@@ -487,7 +489,8 @@ CATCH_ALL = {
     "nft-policy": (NFT_RULES % ("drop", ""), "nft add rule inet theirs forward udp dport 9000 drop", NFT_TAKEN),
     "nft-rule": (
         NFT_RULES % ("accept", "counter drop"),
-        f"nft insert rule inet theirs forward handle $({HANDLES % 'counter'}) udp dport 9000 drop",
+        f"nft insert rule inet theirs forward handle $({HANDLES % 'counter'}) udp dport 9000 drop\n"
+        "nft add rule inet theirs forward iifname wg0 accept",
         NFT_TAKEN,
     ),
 }
@@ -499,7 +502,7 @@ for _variant in ("nft", "legacy"):
     )
     CATCH_ALL[f"{_variant}-iptables-rule"] = (
         by_iptables(_variant, REPLIES, BEFORE, "-A FORWARD -j REJECT"),
-        by_iptables(_variant, "-D FORWARD -j REJECT", BEHIND, "-A FORWARD -j REJECT"),
+        by_iptables(_variant, "-D FORWARD -j REJECT", BEHIND, "-A FORWARD -j REJECT", APPENDED),
         IPTABLES_TAKEN.format(_variant),
     )
 

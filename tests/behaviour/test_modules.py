@@ -362,6 +362,8 @@ DRIFT = {
     "peer-route-preferred-6": "ip -n web -6 route add default via fd00:50::99 dev eth0 metric 512",
     "peer-rules": "ip -n web rule flush; ip -n web -6 rule flush",
     "peer-all-rules": "for v in 4 6; do ip -n web -$v rule flush; ip -n web -$v rule delete priority 0; done",
+    "peer-walled": "ip -n web route replace unreachable 10.50.0.0/24;"
+    " ip -n web -6 route add blackhole default metric 1",
     "peer-local": "ip -n web route flush table local; ip -n web -6 route flush table local",
     "peer-local-address": "ip -n web route delete local 10.50.0.2 table local",
     "peer-all-routes": "ip -n web route flush table all; ip -n web -6 route flush table all",

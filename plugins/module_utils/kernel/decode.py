@@ -24,7 +24,7 @@ RT_TABLE_COMPAT = 252  # a number that is too large for the header
 RT_TABLE_LOCAL = 255
 RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST = 1, 2, 3, 5
 # linux/rtnetlink.h: types of routes without a next hop; actions of rules (FR_ACT_*) have the same numbers
-_NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
+NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER = 1, 3, 4, 5, 10
 IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_LINK_NETNSID = 18, 20, 26, 27, 37
@@ -268,7 +268,7 @@ def _rule(message: bytes) -> RuleEntry:
         source=_network(values.get(FRA_SRC, anything), header[2]),
         to=_network(values.get(_FRA_DST, anything), header[1]),
         table=_number(values, FRA_TABLE) or header[4] if leads else 0,
-        nowhere=_NOWHERE.get(header[7], ""),
+        nowhere=NOWHERE.get(header[7], ""),
         priority=marks[0],
         ours=leads and marks == (RULE_PRIORITY, ROUTE_PROTOCOL),
         conditions=_CONDITIONS & values.keys(),
@@ -412,7 +412,7 @@ def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int,
         # The dump may have every table; a kernel without IPv6 answers with the IPv4 routes.
         if (header[0], _number(values, _RTA_TABLE) or header[4]) != (family, table or RT_TABLE_MAIN):
             continue
-        if header[7] == RTN_UNICAST or header[7] in _NOWHERE:
+        if header[7] == RTN_UNICAST or header[7] in NOWHERE:
             found += _route(header, values, names, table)
     return found
 
@@ -425,7 +425,7 @@ def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str], 
             route=model.Route(to, _gateway(hop), _number(values, _RTA_PRIORITY), table),
             link=names.get(index, ""),
             protocol=header[5],
-            kind=_NOWHERE.get(header[7], ""),
+            kind=NOWHERE.get(header[7], ""),
         )
 
 

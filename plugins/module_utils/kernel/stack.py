@@ -251,6 +251,16 @@ class Stack:
             body = requests.route(route, self._index(link), requests.RT_SCOPE_NOWHERE, protocol)
             self._request(requests.RTM_DELROUTE, body)
 
+    def add_barrier(self, barrier: state.RouteEntry) -> None:
+        """Add a route that leads nowhere."""
+        with self._changing("add the %s route to %s" % (barrier.kind, barrier.route.to)):
+            self._request(requests.RTM_NEWROUTE, requests.barrier(barrier, requests.RT_SCOPE_UNIVERSE), netlink.NEW)
+
+    def delete_barrier(self, barrier: state.RouteEntry) -> None:
+        """Remove a route that leads nowhere; do nothing if it is already gone."""
+        with self._changing("delete the %s route to %s" % (barrier.kind, barrier.route.to), gone=_GONE):
+            self._request(requests.RTM_DELROUTE, requests.barrier(barrier, requests.RT_SCOPE_NOWHERE))
+
     def add_rule(self, rule: model.SourceRule) -> None:
         """Have what is sent from an address routed by a table."""
         hints = {errno.EEXIST: "it is already there", errno.EOPNOTSUPP: "the kernel has no policy routing"}

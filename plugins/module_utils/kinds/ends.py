@@ -259,6 +259,7 @@ class RouteChange:
     """The routes of an end to remove, and those to add."""
 
     stale: list[state.RouteEntry]
+    barriers: list[state.RouteEntry]  # to remove: they lead nowhere
     missing: list[model.Route]
     subnets: list[operations.Operation]  # the steps that add those to its own subnets
 
@@ -279,16 +280,20 @@ def change_routes(owner: str, end: model.End, there: state.Link | None, world: W
         world.drop_route(end.place, entry)
     subnets = [] if there is None else common.restore_subnets(owner, end.place, there, end.addresses, world)
     others = _clear_the_way(owner, end, missing, world) + _uncover(owner, end, there, world)
+    barriers = _break_down(owner, end, there, missing, world)
     for route in missing:
         world.put_route(end.place, end.name, route, marks.ROUTE_PROTOCOL)
     world.settle_routes(end.place, end.name)
-    return RouteChange(stale + others, missing, subnets)
+    return RouteChange(stale + others, barriers, missing, subnets)
 
 
 def restore_rules(owner: str, end: model.End, there: state.Link | None, world: World) -> list[operations.Operation]:
     """The steps that come first, as the kernel refuses a route by a gateway where no rule leads to the table main."""
-    addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
-    return common.restore_rules(owner, end.place, {address.version for address in addresses}, world)
+    return common.restore_rules(owner, end.place, {address.version for address in _addresses(end, there)}, world)
+
+
+def _addresses(end: model.End, there: state.Link | None) -> t.Sequence[model.Interface]:
+    return end.addresses if end.addresses is not None else there.addresses if there is not None else ()
 
 
 def _clear_the_way(
@@ -304,12 +309,23 @@ def _clear_the_way(
 
 def _uncover(owner: str, end: model.End, there: state.Link | None, world: World) -> list[state.RouteEntry]:
     """The routes of others to remove, because packets for the subnets of an end would take them."""
-    addresses = end.addresses if end.addresses is not None else there.addresses if there is not None else ()
+    addresses = _addresses(end, there)
     if not addresses or all(e.link == end.name or e.protocol in _KNOWN for e in world.routes(end.place)):
         return []
     from .ways import uncover
 
     return uncover(owner, end.place, end.name, addresses, world)
+
+
+def _break_down(
+    owner: str, end: model.End, there: state.Link | None, missing: t.Sequence[model.Route], world: World
+) -> list[state.RouteEntry]:
+    """The routes to remove that lead nowhere, where packets of an end should go."""
+    if not world.barriers(end.place):
+        return []
+    from .ways import break_down
+
+    return break_down(owner, end, _addresses(end, there), missing, world)
 
 
 def _moved(end: model.End, there: state.Link | None) -> list[model.Interface]:
@@ -324,11 +340,14 @@ def change_sources(end: model.End, there: state.Link | None, world: World) -> so
 
 def remove_routes(end: model.End, change: RouteChange) -> list[operations.Operation]:
     """The steps that come before any other change of an end."""
-    if not change.stale:
+    if not change.stale and not change.barriers:
         return []
     from .. import link_operations
 
-    return [link_operations.RemoveRoute(end.place, entry.link, entry.route, entry.protocol) for entry in change.stale]
+    steps: list[operations.Operation] = [
+        link_operations.RemoveRoute(end.place, entry.link, entry.route, entry.protocol) for entry in change.stale
+    ]
+    return steps + [link_operations.RemoveBarrier(end.place, barrier) for barrier in change.barriers]
 
 
 def add_routes(end: model.End, routes: t.Sequence[model.Route], replaces: bool = False) -> list[operations.Operation]:

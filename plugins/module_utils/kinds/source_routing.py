@@ -70,6 +70,7 @@ class SourceChange:
     stale_routes: t.Sequence[model.Route] = ()
     missing_routes: t.Sequence[model.Route] = ()
     missing_rules: t.Sequence[model.SourceRule] = ()
+    repairs: bool = False  # the end is there, and so may be a route in its table that leads nowhere
 
 
 def change(end: model.End, there: state.Link | None, moved: t.Collection[int], world: World) -> SourceChange:
@@ -91,6 +92,7 @@ def change(end: model.End, there: state.Link | None, moved: t.Collection[int], w
         stale_routes=stale,
         missing_routes=[r for r in asked if with_metric(r) in stale or not _has(known, with_metric(r))],
         missing_rules=[rule for rule in wanted_rules if rule not in rules],
+        repairs=there is not None,
     )
     _tell(end, found, [entry for entry in known if entry.route in stale], world)
     return found
@@ -132,7 +134,7 @@ def add(end: model.End, change: SourceChange) -> list[operations.Operation]:
     from .. import link_operations
 
     steps: list[operations.Operation] = [
-        link_operations.AddRoute(end.place, end.name, route) for route in change.missing_routes
+        link_operations.AddRoute(end.place, end.name, route, replaces=change.repairs) for route in change.missing_routes
     ]
     return steps + [link_operations.AddRule(end.place, rule) for rule in change.missing_rules]
 

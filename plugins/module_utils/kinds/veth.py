@@ -77,7 +77,9 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
             return found
         if item.bridge is not None:
             found.append(("Bridge %s" % item.bridge, world.label(item.bridge)))
-        return [*found, ("Namespace %s" % item.peer.place.netns, world.label("lo", item.peer.place))]
+        place = item.peer.place
+        inside = "Namespace %s" % place.netns if place.netns is not None else "The namespace of process %s" % place.pid
+        return [*found, (inside, world.label("lo", place))]
 
     def resolve(self, item: model.Veth, state: str, world: World) -> model.Veth:
         if state == "absent":

@@ -119,6 +119,47 @@ def uncover(
     return []
 
 
+def break_down(
+    owner: str,
+    end: model.End,
+    addresses: t.Sequence[model.Interface],
+    missing: t.Sequence[model.Route],
+    world: World,
+) -> list[state.RouteEntry]:
+    """The routes that lead nowhere and are to be removed, in a namespace of ours; notes that in the world.
+
+    One with the metric of a missing route stays, as that route replaces it. In other namespaces, raises Conflict for
+    one in the way of a missing route, and for one to a whole subnet.
+    """
+    going = []
+    ours, barriers = world.owns(end.place), list(world.barriers(end.place))
+    hidden = hiding(end.name, addresses, barriers)
+    for entry in barriers:
+        route = in_the_way(entry, end.name, end.routes)
+        whole = entry in hidden and any(entry.route.to == address.network for address in addresses)
+        if not ours and (whole or route in missing):
+            raise model.Conflict(_walled(owner, end.place, entry))
+        if ours and (entry in hidden or (route is not None and metric_of(entry.route) < metric_of(route))):
+            world.drop_barrier(end.place, entry)
+            going.append(entry)
+    return going
+
+
+def _walled(owner: str, place: model.Place, entry: state.RouteEntry) -> str:
+    from .. import link_operations
+
+    command = link_operations.barrier_command(place, "delete", entry)
+    return "%s: a route to %s leads nowhere; remove it with '%s'." % (owner, target_of(entry.route), command)
+
+
+def _refuse_walled(owner: str, place: model.Place, routes: t.Iterable[model.Route], world: World) -> None:
+    """Raise Conflict where a route to a subnet cannot be added again, in a namespace of others."""
+    taken = {(route.to, metric_of(route)) for route in routes}
+    for entry in [] if world.owns(place) else world.barriers(place):
+        if (entry.route.to, metric_of(entry.route)) in taken:
+            raise model.Conflict(_walled(owner, place, entry))
+
+
 def restore(
     owner: str, place: model.Place, there: state.Link, wanted: t.Sequence[model.Interface], world: World
 ) -> list[operations.Operation]:
@@ -128,6 +169,7 @@ def restore(
     again = _lost_with_addresses(place, there, wanted, world)
     lost = _lost_subnets(place, there, wanted, world)
     alone = [route for route in lost if route.to != _LINK_LOCAL]
+    _refuse_walled(owner, place, alone, world)
     steps: list[operations.Operation] = [
         link_operations.RemoveRoute(place, entry.link, entry.route, entry.protocol)
         for entry in clear(owner, place, there.name, alone, alone, world)

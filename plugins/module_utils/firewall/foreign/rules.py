@@ -233,44 +233,76 @@ class End(t.NamedTuple):
 
     chain: Chain
     place: int
-    by_rule: bool  # a last rule drops everything, not the policy
+    by_rule: bool  # a rule drops everything, not the policy
+    is_cut_off: bool = False  # an earlier rule drops everything, so that nothing comes here
 
 
 def catch_all(table: Table, base: Chain) -> End | None:
     """The end of a base chain that drops everything by default; None if it cannot be found.
 
-    Only a last rule counts: one with others behind it was put there to cut everything off.
+    Rules behind one that drops everything get no packets, and do not count: programs append theirs without a look. But
+    a drop with nothing before it was put in front of others to cut everything off, and a specific drop behind it would
+    be overridden by an accept before it.
     """
     found = _last(table, base, ())
     if found is not None:
-        return found if found.chain is base or _is_only_for(table, base, found.chain) else None
+        end = found[1]
+        return end if end.chain is base or _is_only_for(table, base, end.chain) else None
     if base.policy != "drop" or any(rule.asks_nothing and rule.verdict in ("accept", "goto") for rule in base.rules):
         return None
-    return End(base, _before_logs(base, len(base.rules)), False)
+    return End(base, _before_logs(base, len(base.rules)), False, _drops_all(base.rules))
 
 
 def before_catch_all(table: Table, base: Chain) -> int | None:
-    """The number of rules of a base chain before a last one that drops everything, or before a policy that does."""
+    """The number of rules of a base chain before one that drops everything, or before a policy that does."""
     found = _last(table, base, (), ours_may_follow=True)
-    if found is None or found.chain is base:
-        return found and found.place
-    return _before_logs(base, _before_logs(base, len(base.rules)) - 1)
+    return None if found is None else _before_logs(base, found[0])
 
 
-def _last(table: Table, chain: Chain, above: tuple[str, ...], ours_may_follow: bool = False) -> End | None:
-    place = _before_logs(chain, len(chain.rules)) - 1
-    if place < 0 or chain.name in above:
+def _last(table: Table, chain: Chain, above: tuple[str, ...], ours_may_follow: bool = False) -> tuple[int, End] | None:
+    """The number of rules before the one that drops everything, and the end that it makes."""
+    if chain.name in above:
         return None
+    last = _before_logs(chain, len(chain.rules)) - 1
+    for place, rule in enumerate(chain.rules):
+        end = _end_by(table, chain, place, above, ours_may_follow) if rule.asks_nothing else None
+        if end is not None and (place == last or not _is_on_purpose(table, chain, place, end)):
+            late = any(
+                before > place and mine.target not in LAST_TARGETS and mine.target for before, mine in chain.ours
+            )
+            cut_off = end.is_cut_off or _drops_all(chain.rules[:place])
+            return None if late and not ours_may_follow else (place, end._replace(is_cut_off=cut_off))
+        if rule.asks_nothing and rule.verdict in ("accept", "return", "goto"):
+            return None
+    return None
+
+
+def _end_by(table: Table, chain: Chain, place: int, above: tuple[str, ...], ours_may_follow: bool) -> End | None:
+    """The end that a rule makes which every packet meets; None if packets may go on behind it."""
     rule = chain.rules[place]
-    early = any(other.asks_nothing and other.verdict in ("accept", "return", "goto") for other in chain.rules[:place])
-    late = any(before > place and mine.target not in LAST_TARGETS and mine.target for before, mine in chain.ours)
-    if not rule.asks_nothing or early or (late and not ours_may_follow):
-        return None
     if rule.verdict in ("drop", "reject"):
         return End(chain, _before_logs(chain, place), True)
     if rule.verdict in ("jump", "goto") and rule.target in table.chains:
-        return _last(table, table.chains[rule.target], (*above, chain.name), ours_may_follow)
+        found = _last(table, table.chains[rule.target], (*above, chain.name), ours_may_follow)
+        return found and found[1]
     return None
+
+
+def _drops_all(rules: t.Iterable[Rule]) -> bool:
+    return any(rule.asks_nothing and rule.verdict in ("drop", "reject") for rule in rules)
+
+
+def _is_on_purpose(table: Table, chain: Chain, place: int, end: End) -> bool:
+    """Whether an end with rules behind it has nothing before it, not even rules of ours, or a specific drop behind."""
+    ours = any(before == end.place and not mine.target for before, mine in end.chain.ours)
+    if not (_before_logs(chain, place) or end.place or ours):
+        return True
+    behind = chain.rules[place + 1 :]
+    called = [
+        name for rule in behind if rule.target in table.chains for name in reached(table, table.chains[rule.target])
+    ]
+    behind += [rule for name in called for rule in table.chains[name].rules]
+    return any(rule.verdict in ("drop", "reject") and not rule.asks_nothing for rule in behind)
 
 
 def _before_logs(chain: Chain, place: int) -> int:

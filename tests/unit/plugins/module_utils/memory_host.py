@@ -680,7 +680,9 @@ class MemoryStack:
         found, made = self._link(link), plain(route)
         if not found.up:
             raise KernelError("add route to %s" % route.to, "the link is down")
-        known = self.table_routes(made.table) if made.table else self.routes()
+        known = (
+            self.table_routes(made.table) if made.table else [*self.routes(), *(() if replaces else self.barriers())]
+        )
         if not appends and any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
         if route.to in self._space.dead_ends and not replaces:
@@ -693,6 +695,14 @@ class MemoryStack:
             self._space.flushed.remove((link, route.to))
         else:
             self._space.routes.append(RouteEntry(made, link, protocol))
+
+    def add_barrier(self, barrier: RouteEntry) -> None:
+        self._host.step("add the %s route to %s" % (barrier.kind, barrier.route.to))
+        self._space.routes.append(barrier)
+
+    def delete_barrier(self, barrier: RouteEntry) -> None:
+        self._host.step("delete the %s route to %s" % (barrier.kind, barrier.route.to))
+        self._space.routes.remove(barrier)
 
     def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
         self._host.step("delete route to %s" % route.to)

@@ -22,7 +22,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns imp
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Place
 from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.chosen import chosen
@@ -154,8 +154,14 @@ def test_a_veth_pair_does_not_plug_into_what_another_project_has(host: MemoryHos
     once(host, ask(NetnsKind(), {"name": "mine"}))
     plug = {"name": "v0", "bridge": "br-blue", "peer": {"netns": "mine"}}
     move_in = {"name": "v0", "peer": {"netns": "web", "name": "eth7"}}
+    by_process = {"name": "v0", "peer": {"pid": 700, "name": "eth7"}}
+    host.space(Place(netns="web")).processes.append(700)
 
-    for options, what in ((plug, "Bridge br-blue"), (move_in, "Namespace web")):
+    for options, what in (
+        (plug, "Bridge br-blue"),
+        (move_in, "Namespace web"),
+        (by_process, "The namespace of process 700 belongs to network blue of project shop"),
+    ):
         asked = ask(VethKind(), options)
         assert refusal(host, lambda check, asked=asked: once(host, asked, check_mode=check)).startswith(what)
 

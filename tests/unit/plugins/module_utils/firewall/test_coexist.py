@@ -118,6 +118,7 @@ OURS_THERE = f"""-A FORWARD -o br-blue {MARK} -j ACCEPT
 JUMP = f"-A FORWARD {MARK} -j DLN-FORWARD\n"
 SPECIFIC = "-A FORWARD -s 10.9.9.9/32 -j DROP\n-A FORWARD -i eth0 -p tcp -m tcp --dport 80 -j DROP\n"
 LAST = "-A FORWARD -j REJECT --reject-with icmp-port-unreachable\n"
+APPENDED = "-A FORWARD -i wg0 -j ACCEPT\n"
 LOG = "-A FORWARD -m limit --limit 1/sec -j LOG\n"
 BASE = BaseChain("nft", "ip", "filter", "FORWARD")
 
@@ -144,6 +145,9 @@ def let_through(machine: Machine, state: FirewallState = STATE, **more: Any) -> 
         # ours are not the last any more
         (OURS_THERE + SPECIFIC, "DROP", ["-D FORWARD -o", "-D FORWARD -i", "-A FORWARD -o", "-A FORWARD -i"]),
         (LAST + OURS_THERE, "DROP", ["-D FORWARD -o", "-D FORWARD -i", "-I FORWARD 1 -o", "-I FORWARD 2 -i"]),
+        # nothing comes to a rule behind one that drops everything
+        (SPECIFIC + LAST + APPENDED, "ACCEPT", ["-I FORWARD 3 -o", "-I FORWARD 4 -i"]),
+        (SPECIFIC + LOG + LAST + APPENDED + LAST, "DROP", ["-I FORWARD 3 -o", "-I FORWARD 4 -i"]),
         # one of ours is gone
         (OURS_THERE.splitlines(keepends=True)[1], "DROP", ["-D FORWARD -i", "-A FORWARD -o", "-A FORWARD -i"]),
     ],
@@ -206,6 +210,8 @@ def test_a_last_jump_of_ours_that_rules_of_others_came_behind_is_counted_while_i
         (SPECIFIC + OURS_THERE, "DROP"),
         (SPECIFIC + OURS_THERE + LAST, "ACCEPT"),
         (SPECIFIC + OURS_THERE + LOG + LAST, "ACCEPT"),
+        (OURS_THERE + LAST + APPENDED, "ACCEPT"),
+        (SPECIFIC + OURS_THERE + LAST + APPENDED, "DROP"),
     ],
 )
 def test_they_are_left_alone_once_they_are_in_place(rules: str, policy: str) -> None:
@@ -222,6 +228,8 @@ def test_they_are_left_alone_once_they_are_in_place(rules: str, policy: str) -> 
     [
         (SPECIFIC, "ACCEPT"),
         (LAST + SPECIFIC, "ACCEPT"),  # somebody has cut everything off
+        (SPECIFIC + LAST + SPECIFIC, "ACCEPT"),  # a drop that ours must not override
+        (SPECIFIC + LAST + "-A FORWARD -j THEIRS\n-A THEIRS -s 10.9.9.9/32 -j DROP\n", "ACCEPT"),
         ("-A FORWARD -j ACCEPT\n" + LAST, "DROP"),
         ("-A FORWARD -i br-blue -j ACCEPT\n-A FORWARD -o br-blue -j ACCEPT\n" + LAST, "ACCEPT"),
         ("-A FORWARD -j ufw-before-forward\n", "DROP"),  # which has a place for this
@@ -229,7 +237,9 @@ def test_they_are_left_alone_once_they_are_in_place(rules: str, policy: str) -> 
     ],
 )
 def test_a_chain_that_does_not_drop_ours_at_its_end_is_left_alone(rules: str, policy: str) -> None:
-    chains = "".join(f":{name} - [0:0]\n" for name in ("ufw-before-forward", "FORWARD_ZONES") if name in rules)
+    chains = "".join(
+        f":{name} - [0:0]\n" for name in ("ufw-before-forward", "FORWARD_ZONES", "THEIRS") if name in rules
+    )
     found = let_through(filtering(rules, policy, chains))
     assert (found.first, found.last, found.passed) == ([], [], set())
     # what an earlier run has put there goes
@@ -237,10 +247,19 @@ def test_a_chain_that_does_not_drop_ours_at_its_end_is_left_alone(rules: str, po
     assert [line[:2] for line in commands(found.first)[0].splitlines()[2:-2]] == ["-D", "-D"] and not found.last
 
 
+@pytest.mark.parametrize(("last", "policy"), [(LAST, "ACCEPT"), ("", "DROP")])
+def test_what_cuts_everything_off_for_a_while_is_named_and_ours_stay_in_place(last: str, policy: str) -> None:
+    machine = filtering("-A FORWARD -j DROP\n" + SPECIFIC + OURS_THERE + last, policy)
+    found = let_through(machine)
+    assert (found.first, found.last, found.passed) == ([], [], set())
+
+
 def test_a_last_rule_in_another_chain_gets_ours_there_unless_the_host_itself_is_behind_it() -> None:
     inner = "-A FORWARD -j THEIRS\n-A THEIRS -s 10.9.9.9/32 -j DROP\n-A THEIRS -j DROP\n"
     machine = filtering(inner, chains=":INPUT ACCEPT [0:0]\n:THEIRS - [0:0]\n")
     (text,) = commands(let_through(machine).last)
+    assert "-I THEIRS 2 -o br-blue" in text and "-I THEIRS 3 -i br-blue" in text
+    (text,) = commands(let_through(filtering(inner + APPENDED, chains=":THEIRS - [0:0]\n")).last)
     assert "-I THEIRS 2 -o br-blue" in text and "-I THEIRS 3 -i br-blue" in text
     machine = filtering("-A INPUT -j THEIRS\n" + inner, chains=":INPUT ACCEPT [0:0]\n:THEIRS - [0:0]\n")
     assert let_through(machine).last == []

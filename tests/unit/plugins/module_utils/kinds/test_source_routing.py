@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -96,7 +96,15 @@ def test_no_two_ends_share_a_table(name: str) -> None:
     assert table_of(name) != table_of("eth0") and table_of(name) == table_of(name)
 
 
+def walled(host: MemoryHost) -> None:
+    """`ip -n web route replace unreachable SUBNET table NUMBER`."""
+    space, subnet = host.space(WEB), ip_network("10.30.0.0/24")
+    space.routes = [e for e in space.routes if not (e.route.table == table_of("eth1") and e.route.to == subnet)]
+    space.dead_ends.add(subnet)
+
+
 DRIFTS: dict[str, Callable[[MemoryHost], Any]] = {
+    "walled": walled,
     "no-rules": lambda host: host.space(WEB).rules.clear(),
     "other-rule": lambda host: host.space(WEB).rules.append(SourceRule(ip_address("10.9.9.9"), table_of("eth1"))),
     "no-routes": lambda host: host.space(WEB).routes.clear(),

@@ -418,6 +418,22 @@ def dead_end(host: MemoryHost) -> None:
     host.space(WEB).dead_ends.add(ip_network("0.0.0.0/0"))
 
 
+def barrier(to: str, metric: int = 0) -> Callable[[MemoryHost], None]:
+    """`ip -n web route add unreachable TO metric METRIC`."""
+    entry = RouteEntry(Route(ip_network(to), None, metric), "", BY_HAND, "unreachable")
+    return lambda host: host.space(WEB).routes.append(entry)
+
+
+def walled(to: str) -> Callable[[MemoryHost], None]:
+    """`ip -n web route replace unreachable TO`, which takes the place of the kernel's own route."""
+
+    def change(host: MemoryHost) -> None:
+        flushed(to)(host)
+        barrier(to)(host)
+
+    return change
+
+
 def moved_away(host: MemoryHost) -> None:
     """`ip link set v-blue-web netns other`."""
     host.change_link(WEB, "eth0", details=VethEnd(99, 5))
@@ -451,6 +467,10 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "ipv6-default-by-another-link": by_hand("2001:db8::1", "wg0"),
     "dead-end": dead_end,
     "flushed": flushed("10.20.0.0/24"),
+    "walled": walled("10.20.0.0/24"),
+    "walled-in-part": barrier("10.20.0.7/32"),
+    "ipv6-walled": barrier("fd00:20::/64", 1),
+    "ipv6-no-way-out": barrier("::/0", 1),
     "rules": lambda host: host.space(WEB).lookups.clear(),
     "rules-but-local": without_rules((4, 254), (4, 253)),
     "ipv6-rules": without_rules((6, 254)),
@@ -669,6 +689,29 @@ def test_a_default_route_in_a_namespace_of_others_is_refused_with_the_command(
     assert "remove it with '%s -6 route del default via 2001:db8::1 dev wg0', or" % enter in str(conflict.value)
     assert host.snapshot() == before
     assert converge(host, web({**place, "gateways": ["10.20.0.1"]})).changed
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize(
+    ("drift", "command"),
+    [
+        (walled("10.20.0.0/24"), "ip -n web route delete unreachable 10.20.0.0/24"),
+        (barrier("fd00:20::/64", 1), "ip -n web -6 route delete unreachable fd00:20::/64 metric 1"),
+        (lambda host: (no_routes(4)(host), barrier("0.0.0.0/0")(host)), "ip -n web route delete unreachable default"),
+    ],
+)
+def test_a_route_that_leads_nowhere_is_refused_in_a_namespace_of_others(
+    drift: Callable[[MemoryHost], Any], command: str, check_mode: bool
+) -> None:
+    host = host_with(web())
+    host.change_link(WEB, "lo", group=0)
+    drift(host)
+    before = host.snapshot()
+
+    with pytest.raises(Conflict, match="leads nowhere; remove it with '%s'" % command):
+        once(host, web(), check_mode=check_mode)
+
+    assert host.snapshot() == before
 
 
 def stray(host: MemoryHost, to: str, metric: int = 0) -> None:
