@@ -121,7 +121,7 @@ CASES = {
         LIBVIRT,
         "nft delete table ip libvirt_network",
         "libvirt",
-        "change the network's definition (virsh net-edit; it has no rules with <forward mode='open'/>).",
+        "change the network's definition (virsh net-edit; with <forward mode='open'/>, libvirt adds no rules).",
         way=TO_VM,
     ),
     "chain of libvirt": Case(LIBVIRT_BEFORE, UNDO_IPTABLES, "libvirt", "virsh net-edit", on=("legacy 4",), way=TO_VM),
