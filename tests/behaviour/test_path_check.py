@@ -358,6 +358,16 @@ class TestWays:
         found = shared.check("db", WEB, 53, protocol="udp", active=active)
         assert (found["verdict"], found["layer"]) == ("refused", "service"), found
 
+    def test_ipv6_is_forwarded_by_one_setting_of_the_host(self, shared: PathWorld, active: bool) -> None:
+        """That of a link is about router advertisements only."""
+        shared.must("sysctl", "-qw", "net.ipv6.conf.br-blue.forwarding=0")
+        try:
+            with shared.server("neighbour", 99):
+                found = shared.check("web", SIX[NEIGHBOUR], 99, active=active)
+        finally:
+            shared.must("sysctl", "-qw", "net.ipv6.conf.br-blue.forwarding=1")
+        assert found["layer"] == (None if active else "upstream"), found
+
     def test_not_published(self, shared: PathWorld, active: bool) -> None:
         found = shared.check("outside", HOST, 8081, active=active, source_address=NEIGHBOUR, timeout=0.5)
         assert (found["verdict"], found["layer"]) == ("refused", "publish"), found

@@ -197,16 +197,19 @@ class Walk(Follower):
         self._emit(node, way, packet, entry)
 
     def _must_forward(self, node: Node, nic: Nic, packet: Packet) -> None:
-        key = "ipv%d/conf/%s/forwarding" % (packet.version, nic.name)
         everywhere = "ipv4/ip_forward" if packet.version == 4 else "ipv6/conf/all/forwarding"
-        # IPv6 checks the key for all links, too; IPv4 only that of the link, which ip_forward sets.
         if not node.is_host and not node.sysctl(everywhere):
             reason = "%s does not have the address %s, but receives the packets to it" % (node.name, packet.to)
             advice = remedies.AGAIN % "restores the addresses of endpoints"
             self._stop(LOST, "address", at(node, nic), reason, advice, packet)
-        off = key if not node.sysctl(key) else everywhere if packet.version == 6 and not node.sysctl(everywhere) else ""
-        if off:
-            wanted = everywhere if not node.sysctl(everywhere) else off
+        # IPv4 checks the key of the link only, which ip_forward sets; in IPv6, that key is about router advertisements.
+        own = "ipv%d/conf/%s/%s" % (
+            packet.version,
+            nic.name,
+            "forwarding" if packet.version == 4 else "force_forwarding",
+        )
+        if not (node.sysctl(own) or (packet.version == 6 and node.sysctl(everywhere))):
+            wanted = own if packet.version == 4 and node.sysctl(everywhere) else everywhere
             self._stop(
                 LOST,
                 "forwarding",
