@@ -10,6 +10,7 @@ For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behavio
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import random
@@ -537,7 +538,32 @@ class TestOurOwnRules:
         assert ("DLN-" if each.backend == "iptables" else "table inet dockerless") in found["reason"], found
 
 
-def test_a_service_that_was_left_behind(each: PathWorld, version: int) -> None:
+# What somebody has done by hand, the destination, and the layer.
+TAKEN = {
+    "link of the source": ("ip link set v-blue-web nomaster", NEIGHBOUR, "bridge_port"),
+    "link of the server": ("ip link set v-blue-db nomaster", DB, "bridge_port"),
+    "bridge": ("ip link del br-blue", NEIGHBOUR, "bridge_port"),
+    "address of the bridge": ("ip address flush dev br-blue scope global", NEIGHBOUR, "address"),
+    "IPv6 of the bridge": ("sysctl -qw net.ipv6.conf.br-blue.disable_ipv6=1", NEIGHBOUR, "address"),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_the_role_puts_back(shared: PathWorld, case: str) -> None:
+    do, to, layer = TAKEN[case]
+    questions = [{"to": of(v, to), "protocol": "icmp"} for v in ((6,) if case.startswith("IPv6") else (4, 6))]
+    shared.must("sh", "-ec", f"{do}; ip -n web neigh flush all")
+    try:
+        for asked, active in itertools.product(questions, (False, True)):
+            found = shared.check("web", **asked, active=active, timeout=0.3)
+            assert (found["verdict"], found["layer"], found["owner"]) == ("lost", layer, "this collection"), found
+            assert is_on_the_page(f"test_what_the_role_puts_back[{case}]", found["advice"]), found
+    finally:
+        shared.make(*NETWORKS)
+    assert [shared.check("web", **asked)["verdict"] for asked in questions] == ["arrives"] * len(questions)
+
+
+def test_a_service_that_was_left_behind(each: PathWorld) -> None:
     """The service was started before its endpoint was created again, and lives on in a namespace without links."""
     serve = ["ip", "netns", "exec", "db", str(SETTINGS.python), "-m", "http.server", "--bind", "::", "8099"]
     service = subprocess.Popen(each.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -176,15 +176,13 @@ class Walk(Follower):
 
     def _must_speak(self, node: Node, nic: Nic, packet: Packet) -> None:
         if packet.version == 6 and nic.name != "lo" and node.sysctl("ipv6/conf/%s/disable_ipv6" % nic.name):
-            self._stop(
-                LOST,
-                "address",
-                at(node, nic),
-                "IPv6 is disabled on %s of %s" % (nic.name, node.name),
-                "Give the network an IPv6 subnet, or enable IPv6: %s"
-                % remedies.sysctl(node, "ipv6/conf/%s/disable_ipv6" % nic.name, 0),
-                packet,
-            )
+            # with it, the link has lost its addresses
+            advice = "Give the network an IPv6 subnet if it has none, and run the role again, which enables IPv6."
+            if not nic.is_ours:
+                advice = "Enable IPv6, and set the addresses again: %s"
+                advice %= remedies.sysctl(node, "ipv6/conf/%s/disable_ipv6" % nic.name, 0)
+            reason = "IPv6 is disabled on %s of %s" % (nic.name, node.name)
+            self._stop(LOST, "address", at(node, nic), reason, advice, packet)
 
     def _forward(self, node: Node, nic: Nic, way: Way, packet: Packet, entry: Packet) -> None:
         self._must_forward(node, nic, packet)
@@ -574,12 +572,23 @@ class Walk(Follower):
         own = [one for one in own if one.version == packet.version and not one.is_link_local]
         if not own:
             self.trail.stop(self._without_address(node, packet), packet)
+        if node.is_host:
+            self._must_be_a_gateway(node, packet)
         reason = "%s has no route to %s" % (node.name, packet.to)
         closed = None if node.is_host else internal_networks(self.topology, node, packet)
         if closed:
             verb = "is" if len(closed) == 1 else "are"
             reason += ", as %s %s internal" % (" and ".join(closed), verb)
         self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to, closed), packet)
+
+    def _must_be_a_gateway(self, host: Node, packet: Packet) -> None:
+        """Check the bridge of the endpoint that a packet goes to: its address brings the route."""
+        owner = self.topology.owner(packet.to)
+        nic = owner.holder(packet.to) if owner is not None else None
+        end = self.wire.other_end(owner, nic) if owner is not None and nic is not None else None
+        bridge = host.nic_at(end[1].master) if end is not None and end[1].master else None
+        if bridge is not None:
+            self.wire.must_have_an_address(host, bridge, packet)
 
     def _without_address(self, node: Node, packet: Packet) -> Verdict:
         own = [one for nic in node.nics.values() for one in nic.addresses if one.version == packet.version]
