@@ -312,6 +312,16 @@ def test_what_is_no_rule_of_others(
     assert (found["layer"], found["owner"]) == (layer, owner), found
 
 
+def test_a_setting_of_the_uplink_does_not_belong_to_the_uplink(world: PathWorld) -> None:
+    world.must("sysctl", "-qw", "net.ipv4.conf.up0.forwarding=0")
+    try:
+        with world.server("neighbour", 99):
+            found = world.check("web", NEIGHBOUR[4], 99, timeout=0.3)
+    finally:
+        world.must("sysctl", "-qw", "net.ipv4.conf.up0.forwarding=1")
+    assert (found["layer"], found["place"], found["owner"]) == ("forwarding", "host: up0", "this collection"), found
+
+
 def test_what_arrives_has_no_owner(world: PathWorld) -> None:
     with world.server("neighbour", 99):
         assert world.check("web", NEIGHBOUR[4], 99)["owner"] is None

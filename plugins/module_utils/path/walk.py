@@ -216,6 +216,7 @@ class Walk(Follower):
                 "Run the role or the module sysctl_forward, or set it by hand: %s" % remedies.sysctl(node, wanted, 1),
                 packet,
                 Mark(node.name, "forward first", packet.answer),
+                owners.OURS,
             )
         self.trail.note(node, packet, "forwarding", nic.name, "on")
 
