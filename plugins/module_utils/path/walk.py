@@ -299,7 +299,8 @@ class Walk(Follower):
         where = ", ".join(sorted({str(one.address) for one in here}))
         reason = "port %d/%s in %s is served on %s only, not on %s"
         reason %= (packet.dport, packet.protocol, _called(node), where, packet.to)
-        return reason, "Let the service listen on 0.0.0.0 (or ::), or on %s." % packet.to
+        everywhere = "0.0.0.0" if packet.version == 4 else "::"
+        return reason, "Let the service listen on %s, or on %s." % (everywhere, packet.to)
 
     def _nobody_listens(self, node: Node, packet: Packet) -> tuple[str, str]:
         reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, _called(node))
@@ -311,7 +312,8 @@ class Walk(Follower):
         if node.is_host:
             return reason, "Start the service on the host."
         how = remedies.inside(node, "COMMAND")
-        return reason, "Start the service in a unit with the endpoint's network namespace, or by hand: %s" % how
+        advice = "Start the service inside %s: name its unit in the endpoint's `services`, or start it by hand: %s"
+        return reason, advice % (_called(node), how)
 
     def _left_behind(self, packet: Packet) -> Node | None:
         """A namespace that lost its name, in which a service listens on the port."""

@@ -506,7 +506,8 @@ class Wire(Follower):
             if changed is not None and not whose.is_ours(changed[1].chain):
                 reason += ", to which a rule sends the packet: %s" % changed[1].because
                 advice, owner = remedies.without(*changed), whose.of_rule(*changed)
-            advice = advice or remedies.AGAIN % "restores the addresses of endpoints; or correct the address"
+            again = remedies.AGAIN % "restores the addresses of endpoints"
+            advice = advice or again + " If no endpoint should have that address, ask for another one."
             self._stop(LOST, layer, at(node, nic), reason, advice, packet, owner=owner)
             return
         behind = "Check the cable, the VLAN and the router behind %s." % nic.name
