@@ -598,28 +598,25 @@ LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 FILL = Path(__file__).with_name("nodes") / "fill_conntrack.py"
 
 
-def test_a_full_table_of_connection_tracking() -> None:
+def test_a_full_table_of_connection_tracking(shared: PathWorld) -> None:
     """The limit cannot be changed in a network namespace; to fill the table takes a second, as it has some room."""
     if int(LIMIT.read_text()) > 600_000:
         pytest.skip("to fill the table of connection tracking of this machine would take too much memory")
-    world = PathWorld()
-    world.make(*NETWORKS)
     filler = subprocess.Popen(
-        world.inside(str(SETTINGS.python), str(FILL)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        shared.inside(str(SETTINGS.python), str(FILL)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert filler.stdout is not None
     try:
-        with world.server("neighbour", 99) as server:
+        with shared.server("neighbour", 99) as server:
             assert int(filler.stdout.readline()) == int(LIMIT.read_text())
             found, foreseen = (
-                world.check("web", NEIGHBOUR, 99, active=active, timeout=0.5) for active in (True, False)
+                shared.check("web", NEIGHBOUR, 99, active=active, timeout=0.5) for active in (True, False)
             )
-            assert world.ask("web", NEIGHBOUR, 99, server, patience=0.2) is None
+            assert shared.ask("web", NEIGHBOUR, 99, server, patience=0.2) is None
             filler.communicate()
-            assert world.ask("web", NEIGHBOUR, 99, server) is not None
+            assert shared.ask("web", NEIGHBOUR, 99, server) is not None
     finally:
         filler.communicate()
-        world.close()
     assert (found["verdict"], found["layer"], found["owner"]) == ("lost", "conntrack", "the kernel"), found
     assert (foreseen["verdict"], foreseen["layer"]) == ("unknown", "conntrack"), foreseen
     for one in (found, foreseen):
