@@ -30,12 +30,13 @@ class Passage(t.NamedTuple):
     goes_by: str = ""
     source: str = ""  # addresses
     to: str = ""
-    protocol: str = ""  # tcp or udp, with a port
-    port: int = 0
+    protocol: str = ""
+    port: int = 0  # of the destination, with tcp and udp
     from_ours: bool = False  # whether came_by is one of our bridges
     chain: str = ""  # the chain that drops them
     beside: t.Collection[str] = ()  # the chains of its table
     tool: str = ""  # the program that changes the table, if that is one of iptables
+    answer: bool = False
 
 
 # What to do, with a command behind the last colon; empty if this owner has no place for it.
@@ -65,15 +66,22 @@ class Owner:
 # ---- how each lets a packet pass
 
 
+def protocol_of(version: int, protocol: str) -> str:
+    """The protocol of a packet as nft and iptables call it."""
+    return "icmpv6" if (version, protocol) == (6, "icmp") else protocol
+
+
 def _in_docker_user(passage: Passage) -> str:
     """In the chain that Docker calls first and leaves to its users."""
     if passage.hook != "forward" or passage.network or "DOCKER-USER" not in passage.beside:
         return ""  # a rule for a whole network would open Docker's networks to it
     insert = "%s -I DOCKER-USER " % passage.tool
-    commands = [
-        insert + "-s %s -d %s -j ACCEPT" % (passage.source, passage.to),
-        insert + "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-    ]
+    commands = [insert + "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"]
+    if not passage.answer:
+        port = " --dport %d" % passage.port if passage.port else ""
+        protocol = protocol_of(passage.version, passage.protocol)
+        match = "-s %s -d %s -p %s%s -j ACCEPT" % (passage.source, passage.to, protocol, port)
+        commands.insert(0, insert + match)
     return "accept the packet and its answers in the chain that Docker keeps for your rules: %s" % " && ".join(commands)
 
 
@@ -93,29 +101,48 @@ def _by_ufw(passage: Passage) -> str:
     words += ["from", passage.source, "to", passage.to]
     if passage.port:
         words += ["port", str(passage.port), "proto", passage.protocol]
-    return "allow it in ufw: %s" % " ".join(words)
+        return "allow it in ufw: %s" % " ".join(words)
+    what = "allow all packets from %s to %s in ufw, which has no command for these alone: %s"
+    return what % (passage.source, passage.to, " ".join(words))
 
 
 def _by_firewalld(passage: Passage) -> str:
+    if passage.network or (passage.from_ours and passage.hook == "forward"):
+        bridge = passage.network or passage.came_by
+        zone = "--zone=trusted --change-interface=%s" % bridge
+        commands = ["firewall-cmd --permanent " + zone, "firewall-cmd " + zone]
+        said = (
+            "put %s into firewalld's zone trusted, where firewalld accepts everything that comes from it, also to this"
+        )
+        said += " host, and leaves the rest to the rules of this collection: %s"
+        return said % (bridge, " && ".join(commands))
     if passage.hook not in ("input", "forward"):
         return ""
-    if passage.network or passage.from_ours:
-        zone = "--zone=trusted --change-interface=%s" % (passage.network or passage.came_by)
-        commands = ["firewall-cmd --permanent " + zone, "firewall-cmd " + zone]
-        return "put the bridge into firewalld's zone trusted: %s" % " && ".join(commands)
     family = "ipv6" if passage.version == 6 else "ipv4"
-    port = ' port port="%d" protocol="%s"' % (passage.port, passage.protocol) if passage.port else ""
     rule = 'rule family="%s" source address="%s" destination address="%s"%s accept'
-    rule %= (family, passage.source, passage.to, port)
+    rule %= (family, passage.source, passage.to, _in_rich_rules(passage))
     name = "to-%s" % (passage.goes_by or "host")  # at most 18 characters
     egress = "HOST" if passage.hook == "input" else "ANY"
     options = ["--policy=%s --add-rich-rule='%s'" % (name, rule)]
-    if not any("_policy_%s" % name in chain for chain in passage.beside):
+    if not _has_policy(name, passage.beside):
         # a link that is in no zone would not come by the name of the default zone
         zones = ("ingress-zone=ANY", "egress-zone=%s" % egress)
         options = ["--new-policy=%s" % name, *("--policy=%s --add-%s" % (name, zone) for zone in zones), *options]
     commands = ["firewall-cmd --permanent %s" % words for words in options] + ["firewall-cmd --reload"]
     return "accept it by a policy of firewalld: %s" % " && ".join(commands)
+
+
+def _in_rich_rules(passage: Passage) -> str:
+    if passage.port:
+        return ' port port="%d" protocol="%s"' % (passage.port, passage.protocol)
+    protocol = "ipv6-icmp" if (passage.version, passage.protocol) == (6, "icmp") else passage.protocol
+    return ' protocol value="%s"' % protocol
+
+
+def _has_policy(name: str, chains: t.Iterable[str]) -> bool:
+    """Whether firewalld has a policy, by its chains in nftables or iptables."""
+    pattern = r"((filter|nat|mangle)_)?[A-Z]+_(policy_)?%s(_\w+)?" % re.escape(name)
+    return any(re.fullmatch(pattern, chain) for chain in chains)
 
 
 def _unbanned(command: str) -> _Opens:
@@ -151,7 +178,7 @@ OWNERS = (
         tables="libvirt_network|libvirt_nwfilter",
         chains="LIBVIRT_.+|libvirt-.+",
         links=r"bridge virbr\d+|tun (vnet\d+|virbr\d+-nic)",
-        configured="the network's definition (virsh net-edit; it has no rules with <forward mode='open'/>)",
+        configured="the network's definition (virsh net-edit; with <forward mode='open'/>, libvirt adds no rules)",
     ),
     Owner(
         "Podman (netavark)",

@@ -12,12 +12,13 @@ description:
   - Follows a packet from an endpoint, from the host or from outside to an address, an endpoint or a published port,
     layer by layer in the kernel's order. It follows the answer back in the same way.
   - The answer is one verdict. It names the layer, the object there, and the command or the option that fixes the
-    problem. It also names the owner of the object, where the object tells it. If that is another program, the command
-    is one of that program, as far as it has one, since a rule that is deleted behind its back comes back.
-  - With O(active=true) one real packet is sent and watched at every link and on every hook of the packet filter that
-    it passes. So the module finds the rule, the route or the setting that stops the packet, whoever made it. In
-    check mode, and with O(active=false), the packet's path is derived from the state of the kernel (links, addresses,
-    routes, sysctls and rules), and nothing is sent.
+    problem. It also names the owner of the object, if that can be told from the object. If the owner is another
+    program that has a command for this, the remedy is that command, since the program would restore a rule that
+    somebody else deletes.
+  - With O(active=true), one real packet is sent and watched at every link and on every hook of the packet filter that
+    it passes. In this way the module finds the rule, the route or the setting that stops the packet, whoever made it.
+    In check mode, and with O(active=false), the packet's path is derived from the state of the kernel (links,
+    addresses, routes, sysctls and rules), and nothing is sent.
   - If the path cannot be derived, the verdict is V(unknown) (RV(verdict)), and the reason says why.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:
@@ -64,8 +65,8 @@ options:
   timeout:
     description:
       - How many seconds to wait for an answer.
-      - If the packet has left the host, the module waits for one second at most; if the next hop does not answer for
-        its MAC address, for the whole time.
+      - If the packet has left the host, the module waits for one second at most. If nobody answers the request for
+        the MAC address of the next hop, it waits for the whole time.
     type: float
     default: 4.0
   inject:
@@ -171,29 +172,31 @@ place:
 owner:
   description:
     - The owner of the object that stops the packet. It is null if the packet arrives, or if something is missing that
-      would have no owner (a route of the host, a service).
-    - V(this collection), for what it has made, and for what it would make when it is missing.
-    - The name of a program, such as V(Docker), V(firewalld), V(ufw), V(libvirt) or V(NetworkManager). It is told by
-      names of tables, chains and links that only this program uses, or by its files, which say that it manages the
-      link. V(Docker or ufw), if the policy of a chain of iptables may be of either.
-    - Who set a route or a routing rule, by its protocol (L(rtnetlink(7),https://man7.org/linux/man-pages/man7/rtnetlink.7.html)),
+      nobody is known to be in charge of (a route of the host, a service).
+    - V(this collection), for what it has made, and for what it makes again when it is missing.
+    - The name of a program, such as V(Docker), V(firewalld), V(ufw), V(libvirt) or V(NetworkManager). The program is
+      recognised by names of tables, chains and links that no other program uses, or by files in which it says that it
+      manages the link. If any of several programs may have set the policy of a chain of iptables, all of them are
+      named, as in V(Docker or ufw).
+    - For a route or a routing rule, who set it, as its protocol says (L(rtnetlink(7),https://man7.org/linux/man-pages/man7/rtnetlink.7.html)),
       such as V(DHCP), V(BIRD), or V(a person or a script (ip route)).
     - V(an administrator), for a rule in a chain that is left to people, or in one of the files from which rules are
       loaded at boot (such as C(/etc/nftables.conf) and C(/etc/iptables/rules.v4)).
-    - V(another machine) for the layer V(upstream), and V(the kernel) for V(conntrack) (RV(layer)).
+    - V(another machine) for the layer V(upstream) (RV(layer)), and V(the kernel) for V(conntrack).
     - V(not ours), if nothing says whose it is.
   returned: success
   type: str
   sample: Docker
 reason:
-  description: The object, what is wrong with it, and whose rule it is.
+  description: The object and what is wrong with it; for a rule or a policy of the packet filter, also whose it is.
   returned: success
   type: str
   sample: >-
     chain FORWARD of table ip filter: policy drop drops 10.20.0.2:27576 > 203.0.113.1:443 (a rule of Docker)
 advice:
   description:
-    - How to fix the problem, by an option, the role, or a command.
+    - How to fix the problem, by an option, the role, or a command. If the remedy lets more through than this packet
+      and its answers, such as all that comes from a bridge, the advice says so.
     - A command comes last, after the last colon, and runs on the host. C(ROUTER), C(LINK) and C(COMMAND) in it
       are for you to fill in.
   returned: success

@@ -121,7 +121,15 @@ class Breakage:
     def is_named(self, flow: Flow, found: dict[str, Any]) -> bool:
         """Whether a verdict is about this breakage."""
         says, reason = self.says.format(**fields_of(flow)).lower(), found["reason"].lower()
-        return found["layer"] in self.layers and any(one in reason for one in says.split("|"))
+        told = found["layer"] in self.layers and any(one in reason for one in says.split("|"))
+        return told and self._is_owned(found["owner"])
+
+    def _is_owned(self, owner: str | None) -> bool:
+        """Whether this is the owner, as far as the breakage says whose it is."""
+        if self.layers == ("firewall",):
+            return owner == ("an administrator" if self.name == "rule of the user" else "not ours")
+        is_ours = self.heals and self.name != "wrong gateway"
+        return owner == "this collection" if is_ours else True
 
     def is_mended_here(self, flow: Flow) -> bool:
         """Whether following the advice makes the flow work."""

@@ -204,8 +204,8 @@ class Draws:
         if found["layer"] is None:
             return
         self._do(found["advice"])
-        address = flow.dst if breakage.server == "loopback" else ""
-        with self._listening(flow, "", address) as server:
+        told = found["advice"].partition("listen on ")[2].partition(",")[0]
+        with self._listening(flow, "", told if breakage.server == "loopback" else "") as server:
             # The kernel may give up, just after the fix, on a MAC address that it asked for before; then it asks again.
             if any(self._sent(flow, server, PATIENCE).answered for unused in range(2)):
                 self.score.followed += 1

@@ -377,10 +377,14 @@ def test_firewalld_is_told_what_to_do_by_the_path_check(firewalld: Host) -> None
     firewalld.fleet.all_open(asked[:1])
     firewalld.fleet.all_closed(asked[1:])
     firewalld.run(f"firewall-cmd --zone=block --change-interface={BRIDGE}")
-    firewalld.run(firewalld.closed_by("firewalld", "web", "203.0.113.1", 9000))
-    firewalld.works()
+    firewalld.run(firewalld.closed_by("firewalld", "web", "10.20.0.1", 99))
+    assert firewalld.path("web", "10.20.0.1", 99)["layer"] == "publish"
+    firewalld.closed_by("firewalld", "web", "10.20.0.1", 98)
     firewalld.run(firewalld.closed_by("firewalld", "outside", "192.0.2.11", 99, **more))
     assert firewalld.path("outside", "192.0.2.11", 99, **more)["layer"] == "publish"
+    firewalld.run(f"firewall-cmd --zone=block --change-interface={BRIDGE}")
+    firewalld.run(firewalld.closed_by("firewalld", "web", "203.0.113.1", 9000))
+    firewalld.works()
     firewalld.run("firewall-cmd --permanent --delete-policy=to-host")
     firewalld.run("firewall-cmd --permanent --delete-policy=to-br-blue && rm -f /etc/firewalld/zones/*")
 

@@ -1709,8 +1709,8 @@ def test_the_playbook_check(host: Host) -> None:
     sent, refused = ask()
     assert sent and refused[-2:] == [
         "REFUSED at web, service: nothing listens on port 80/tcp in endpoint web",
-        "To fix it: Start the service in a unit with the endpoint's network namespace, or by hand: "
-        "ip netns exec web COMMAND",
+        "To fix it: Start the service inside endpoint web: name its unit in the endpoint's `services`, or start it by"
+        " hand: ip netns exec web COMMAND",
     ]
     sent, foreseen = ask(check=True)
     assert not sent and foreseen[-2:] == refused[-2:]

@@ -10,6 +10,7 @@ For a longer run with more draws, run DOCKERLESS_DRAWS=1000 pytest tests/behavio
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import random
@@ -29,6 +30,7 @@ from fleet import eventually
 from path_draws import AllDraws, Draws, backends
 from path_networks import KINDS, PROTOCOLS, Networks
 from path_order import ASKED, BRIDGED, EITHER, KNOWN, ROUTED, Questions, place
+from path_services import Server
 from path_world import PathWorld, tell
 
 pytestmark = [
@@ -312,12 +314,13 @@ class TestSize:
         too_large(shared, "test_too_large", link, active, version)
 
     @pytest.mark.parametrize("link", ["bridge", "uplink"])
-    def test_too_large_for_the_next_hop(self, each: PathWorld, link: str, active: bool, version: int) -> None:
+    def test_too_large_for_the_next_hop(self, each: PathWorld, link: str) -> None:
         if link == "bridge":
             flows = [{"from": of(v, WEB), "to": of(v, APP)} for v in (4, 6)]
             each.make(NETWORKS[0], {**NETWORKS[1], "allow": flows})
         try:
-            too_large(each, "test_too_large_for_the_next_hop", link, active, version)
+            for active, version in itertools.product((True, False), (4, 6)):
+                too_large(each, "test_too_large_for_the_next_hop", link, active, version)
         finally:
             if link == "bridge":
                 each.make(*NETWORKS)
@@ -350,13 +353,26 @@ class TestWays:
             assert shared.check("sql", "web", 80, active=active)["packet"].startswith(f"{DB} > {WEB}:80")
 
     def test_udp(self, shared: PathWorld, active: bool) -> None:
-        with shared.server("web", 53, "udp"):
-            for origin, to, port in (("db", WEB, 53), ("host", HOST, 5353), ("outside", HOST, 5353)):
-                source = NEIGHBOUR if origin == "outside" else ""
-                found = shared.check(origin, to, port, protocol="udp", active=active, source_address=source)
-                assert found["verdict"] == "arrives", found
+        """It arrives whether the service answers or not; only in the latter case there is something to wait for."""
+        with shared.server("web", 53, "udp") as listener:
+            assert shared.check("db", WEB, 53, protocol="udp", active=active)["verdict"] == "arrives"
+            with Server(listener, "").serving():
+                for origin in ("host", "outside"):
+                    source = NEIGHBOUR if origin == "outside" else ""
+                    found = shared.check(origin, HOST, 5353, protocol="udp", active=active, source_address=source)
+                    assert found["verdict"] == "arrives", found
         found = shared.check("db", WEB, 53, protocol="udp", active=active)
         assert (found["verdict"], found["layer"]) == ("refused", "service"), found
+
+    def test_ipv6_is_forwarded_by_one_setting_of_the_host(self, shared: PathWorld, active: bool) -> None:
+        """That of a link is about router advertisements only."""
+        shared.must("sysctl", "-qw", "net.ipv6.conf.br-blue.forwarding=0")
+        try:
+            with shared.server("neighbour", 99):
+                found = shared.check("web", SIX[NEIGHBOUR], 99, active=active)
+        finally:
+            shared.must("sysctl", "-qw", "net.ipv6.conf.br-blue.forwarding=1")
+        assert found["layer"] == (None if active else "upstream"), found
 
     def test_not_published(self, shared: PathWorld, active: bool) -> None:
         found = shared.check("outside", HOST, 8081, active=active, source_address=NEIGHBOUR, timeout=0.5)
@@ -500,20 +516,25 @@ class TestOurOwnRules:
         for asked in questions:
             assert serving.check(**asked)["verdict"] == "arrives"
 
-    def test_a_lost_default_route_is_not_that_of_an_internal_network(self, each: PathWorld, version: int) -> None:
-        neighbour = of(version, NEIGHBOUR)
+    def test_a_lost_default_route_is_not_that_of_an_internal_network(self, each: PathWorld) -> None:
+        def ask() -> dict[int, dict[str, Any]]:
+            return {v: each.check("app", of(v, NEIGHBOUR), 99, active=False) for v in (4, 6)}
+
         each.make(NETWORKS[0], {**NETWORKS[1], "internal": True})
-        inside = each.check("app", neighbour, 99, active=False)
+        inside = ask()
         each.make(*NETWORKS)
-        each.must("ip", f"-{version}", "-n", "app", "route", "del", "default")
-        lost = each.check("app", neighbour, 99, active=False)
+        for family in ("-4", "-6"):
+            each.must("ip", family, "-n", "app", "route", "del", "default")
+        lost = ask()
         each.make(*NETWORKS)
-        assert inside["reason"] == f"app has no route to {neighbour}, as network red is internal", inside
-        assert inside["advice"] == "Set internal: false for network red if it needs a way out."
-        asked = f"app > {neighbour}:99/tcp" if version == 4 else f"app > [{neighbour}]:99/tcp"
-        assert inside["packet"] == lost["packet"] == asked
-        assert lost["reason"] == f"app has no route to {neighbour}", lost
-        assert lost["advice"] == "Run the role again; it sets the default route of an endpoint."
+        for v in (4, 6):
+            neighbour = of(v, NEIGHBOUR)
+            assert inside[v]["reason"] == f"app has no route to {neighbour}, as network red is internal", inside
+            assert inside[v]["advice"] == "Set internal: false for network red if it needs a way out."
+            asked = f"app > {neighbour}:99/tcp" if v == 4 else f"app > [{neighbour}]:99/tcp"
+            assert inside[v]["packet"] == lost[v]["packet"] == asked
+            assert lost[v]["reason"] == f"app has no route to {neighbour}", lost
+            assert lost[v]["advice"] == "Run the role again; it sets the default route of an endpoint."
 
     def test_our_own_rules_are_read(self, each: PathWorld, active: bool, version: int) -> None:
         web, host, neighbour = (of(version, address) for address in (WEB, HOST, NEIGHBOUR))
@@ -527,52 +548,75 @@ class TestOurOwnRules:
         assert ("DLN-" if each.backend == "iptables" else "table inet dockerless") in found["reason"], found
 
 
-def test_a_service_that_was_left_behind(each: PathWorld, version: int) -> None:
+# What somebody has done by hand, the destination, and the layer.
+TAKEN = {
+    "link of the source": ("ip link set v-blue-web nomaster", NEIGHBOUR, "bridge_port"),
+    "link of the server": ("ip link set v-blue-db nomaster", DB, "bridge_port"),
+    "bridge": ("ip link del br-blue", NEIGHBOUR, "bridge_port"),
+    "address of the bridge": ("ip address flush dev br-blue scope global", NEIGHBOUR, "address"),
+    "IPv6 of the bridge": ("sysctl -qw net.ipv6.conf.br-blue.disable_ipv6=1", NEIGHBOUR, "address"),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_the_role_puts_back(shared: PathWorld, case: str) -> None:
+    do, to, layer = TAKEN[case]
+    questions = [{"to": of(v, to), "protocol": "icmp"} for v in ((6,) if case.startswith("IPv6") else (4, 6))]
+    shared.must("sh", "-ec", f"{do}; ip -n web neigh flush all")
+    try:
+        for asked, active in itertools.product(questions, (False, True)):
+            found = shared.check("web", **asked, active=active, timeout=0.3)
+            assert (found["verdict"], found["layer"], found["owner"]) == ("lost", layer, "this collection"), found
+            assert is_on_the_page(f"test_what_the_role_puts_back[{case}]", found["advice"]), found
+    finally:
+        shared.make(*NETWORKS)
+    assert [shared.check("web", **asked)["verdict"] for asked in questions] == ["arrives"] * len(questions)
+
+
+def test_a_service_that_was_left_behind(each: PathWorld) -> None:
     """The service was started before its endpoint was created again, and lives on in a namespace without links."""
     serve = ["ip", "netns", "exec", "db", str(SETTINGS.python), "-m", "http.server", "--bind", "::", "8099"]
     service = subprocess.Popen(each.inside(*serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        assert eventually(lambda: each.check("web", of(version, DB), 8099)["verdict"] == "arrives")
+        assert eventually(lambda: each.check("web", DB, 8099)["verdict"] == "arrives")
+        assert each.check("web", SIX[DB], 8099)["verdict"] == "arrives"
         each.must("ip", "netns", "del", "db")
         # otherwise the next run would give the namespace its name back
         each.must("ip", "netns", "add", "db")
         each.make(*NETWORKS)
-        found = each.check("web", of(version, DB), 8099)
+        verdicts = [each.check("web", of(v, DB), 8099) for v in (4, 6)]
     finally:
         service.kill()
         service.wait()
-    assert (found["verdict"], found["layer"]) == ("refused", "service"), found
-    assert "in a network namespace without a name" in found["reason"] and "Restart the service" in found["advice"], (
-        found
-    )
+    for found in verdicts:
+        assert (found["verdict"], found["layer"]) == ("refused", "service"), found
+        assert "in a network namespace without a name" in found["reason"], found
+        assert "Restart the service" in found["advice"], found
 
 
 LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 FILL = Path(__file__).with_name("nodes") / "fill_conntrack.py"
 
 
-def test_a_full_table_of_connection_tracking() -> None:
+def test_a_full_table_of_connection_tracking(shared: PathWorld) -> None:
     """The limit cannot be changed in a network namespace; to fill the table takes a second, as it has some room."""
     if int(LIMIT.read_text()) > 600_000:
         pytest.skip("to fill the table of connection tracking of this machine would take too much memory")
-    world = PathWorld()
-    world.make(*NETWORKS)
     filler = subprocess.Popen(
-        world.inside(str(SETTINGS.python), str(FILL)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        shared.inside(str(SETTINGS.python), str(FILL)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert filler.stdout is not None
     try:
-        with world.server("neighbour", 99) as server:
+        with shared.server("neighbour", 99) as server:
             assert int(filler.stdout.readline()) == int(LIMIT.read_text())
             found, foreseen = (
-                world.check("web", NEIGHBOUR, 99, active=active, timeout=0.5) for active in (True, False)
+                shared.check("web", NEIGHBOUR, 99, active=active, timeout=0.5) for active in (True, False)
             )
-            assert world.ask("web", NEIGHBOUR, 99, server, patience=0.2) is None
+            assert shared.ask("web", NEIGHBOUR, 99, server, patience=0.2) is None
             filler.communicate()
-            assert world.ask("web", NEIGHBOUR, 99, server) is not None
+            assert shared.ask("web", NEIGHBOUR, 99, server) is not None
     finally:
         filler.communicate()
-        world.close()
     assert (found["verdict"], found["layer"], found["owner"]) == ("lost", "conntrack", "the kernel"), found
     assert (foreseen["verdict"], foreseen["layer"]) == ("unknown", "conntrack"), foreseen
     for one in (found, foreseen):

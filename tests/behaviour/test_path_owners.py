@@ -121,7 +121,7 @@ CASES = {
         LIBVIRT,
         "nft delete table ip libvirt_network",
         "libvirt",
-        "change the network's definition (virsh net-edit; it has no rules with <forward mode='open'/>).",
+        "change the network's definition (virsh net-edit; with <forward mode='open'/>, libvirt adds no rules).",
         way=TO_VM,
     ),
     "chain of libvirt": Case(LIBVIRT_BEFORE, UNDO_IPTABLES, "libvirt", "virsh net-edit", on=("legacy 4",), way=TO_VM),
@@ -310,6 +310,16 @@ def test_what_is_no_rule_of_others(
         world.make(NETWORK)
         world.must("sh", "-ec", "ip -n vm route replace default via 192.168.122.1")
     assert (found["layer"], found["owner"]) == (layer, owner), found
+
+
+def test_a_setting_of_the_uplink_does_not_belong_to_the_uplink(world: PathWorld) -> None:
+    world.must("sysctl", "-qw", "net.ipv4.conf.up0.forwarding=0")
+    try:
+        with world.server("neighbour", 99):
+            found = world.check("web", NEIGHBOUR[4], 99, timeout=0.3)
+    finally:
+        world.must("sysctl", "-qw", "net.ipv4.conf.up0.forwarding=1")
+    assert (found["layer"], found["place"], found["owner"]) == ("forwarding", "host: up0", "this collection"), found
 
 
 def test_what_arrives_has_no_owner(world: PathWorld) -> None:

@@ -55,9 +55,24 @@ NETWORKS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def plain() -> Iterator[PathWorld]:
+    with made("nftables") as found:
+        yield found
+
+
 @pytest.fixture(scope="module", params=BACKENDS)
 def world(request: pytest.FixtureRequest) -> Iterator[PathWorld]:
-    found = PathWorld(request.param)
+    if request.param == "nftables":
+        yield request.getfixturevalue("plain")
+        return
+    with made(request.param) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def made(backend: str) -> Iterator[PathWorld]:
+    found = PathWorld(backend)
     found.must("ip", "address", "add", f"{SNAT}/24", "dev", "up0")
     found.make(*NETWORKS)
     yield found
@@ -263,14 +278,6 @@ def symptoms() -> list[tuple[str, str, str]]:
     section = GUIDE.read_text().partition("From a symptom to its layer")[2].partition("\nSee the translation")[0]
     rows = re.findall(r"\n   \* - ((?:.|\n)*?)\n     - ((?:.|\n)*?)\n     - (.*)", section)[1:]
     return [tuple(" ".join(cell.replace("``", "").split()) for cell in row) for row in rows]  # type: ignore[misc]
-
-
-@pytest.fixture(scope="module")
-def plain() -> Iterator[PathWorld]:
-    found = PathWorld()
-    found.make(*NETWORKS)
-    yield found
-    found.close()
 
 
 def asked(question: str, version: int) -> Question:

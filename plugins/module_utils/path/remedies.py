@@ -103,15 +103,10 @@ def _by_its_owner(node: Node, outcome: Outcome, chain: Chain, hook: str) -> str:
     if not node.is_host or packet.is_arp or family not in ("inet", "ip", "ip6"):
         return ""
     nic = node.nics.get(packet.iif)
-    passage = owners.Passage(
-        hook,
-        packet.version,
+    passage = _passage(packet)._replace(
+        hook=hook,
         came_by=packet.iif,
         goes_by=packet.oif,
-        source=str(packet.source),
-        to=str(packet.to),
-        protocol=packet.protocol,
-        port=packet.dport if packet.protocol in ("tcp", "udp") and not packet.answer else 0,
         from_ours=nic is not None and nic.is_ours,
         chain=chain.name,
         beside=whose.beside(node, chain),
@@ -119,6 +114,19 @@ def _by_its_owner(node: Node, outcome: Outcome, chain: Chain, hook: str) -> str:
     )
     told = owners.remedy(whose.programs(node, outcome), passage)
     return told[:1].upper() + told[1:]
+
+
+def _passage(packet: Packet) -> owners.Passage:
+    """What rules see of a packet, wherever it is."""
+    return owners.Passage(
+        "",
+        packet.version,
+        source=str(packet.source),
+        to=str(packet.to),
+        protocol=packet.protocol,
+        port=packet.dport if packet.protocol in ("tcp", "udp") and not packet.answer else 0,
+        answer=packet.answer,
+    )
 
 
 def _accepting(node: Node, outcome: Outcome, chain: Chain) -> str:
@@ -183,19 +191,41 @@ def _is_of_iptables(chain: Chain) -> bool:
     return named and find("iptables-nft") is not None
 
 
+class _Match(t.NamedTuple):
+    """Packets of one flow in one direction."""
+
+    source: model.Address
+    to: model.Address
+    word: str  # dport or sport, of the service
+    port: int
+
+
+def _both_ways(packet: Packet) -> tuple[_Match, _Match]:
+    """The packets of a flow and their answers."""
+    client, service, port = packet.source, packet.to, packet.dport
+    if packet.answer:
+        client, service, port = packet.to, packet.source, packet.sport
+    port = port if packet.protocol in ("tcp", "udp") else 0
+    return _Match(client, service, "dport", port), _Match(service, client, "sport", port)
+
+
 def _nft(chain: Chain, packet: Packet) -> t.Iterator[str]:
     insert = "nft insert rule %s %s %s " % (chain.family, chain.table, chain.name)
     if packet.asks:
         yield insert + "icmpv6 type '{ nd-neighbor-solicit, nd-neighbor-advert }' accept"
         return
     family = "ip6" if packet.version == 6 else "ip"
-    match = "%s saddr %s %s daddr %s accept"
-    yield insert + match % (family, packet.source, family, packet.to)
-    yield insert + (
-        match % (family, packet.to, family, packet.source)
-        if chain.priority <= _TRACKED
-        else "ct state established,related accept"
-    )
+    tracked = chain.priority > _TRACKED and packet.state != "untracked"
+    for match in _both_ways(packet):
+        if tracked and match.word == "sport":
+            yield insert + "ct state established,related accept"
+        elif not (tracked and packet.answer):
+            words = "%s %s %d" % (packet.protocol, match.word, match.port) if match.port else _l4proto(packet)
+            yield insert + "%s saddr %s %s daddr %s %s accept" % (family, match.source, family, match.to, words)
+
+
+def _l4proto(packet: Packet) -> str:
+    return "meta l4proto %s" % owners.protocol_of(packet.version, packet.protocol)
 
 
 def _tool(chain: Chain, packet: Packet) -> str:
@@ -208,9 +238,11 @@ def _iptables(chain: Chain, packet: Packet) -> t.Iterator[str]:
     if packet.asks:
         yield insert + "-p icmpv6 -j ACCEPT"
         return
-    yield insert + "-s %s -d %s -j ACCEPT" % (packet.source, packet.to)
-    yield insert + (
-        "-s %s -d %s -j ACCEPT" % (packet.to, packet.source)
-        if chain.table == "raw"
-        else "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
-    )
+    tracked = chain.table != "raw" and packet.state != "untracked"
+    for match in _both_ways(packet):
+        if tracked and match.word == "sport":
+            yield insert + "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
+        elif not (tracked and packet.answer):
+            port = " --%s %d" % (match.word, match.port) if match.port else ""
+            protocol = owners.protocol_of(packet.version, packet.protocol)
+            yield insert + "-s %s -d %s -p %s%s -j ACCEPT" % (match.source, match.to, protocol, port)

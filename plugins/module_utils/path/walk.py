@@ -176,15 +176,13 @@ class Walk(Follower):
 
     def _must_speak(self, node: Node, nic: Nic, packet: Packet) -> None:
         if packet.version == 6 and nic.name != "lo" and node.sysctl("ipv6/conf/%s/disable_ipv6" % nic.name):
-            self._stop(
-                LOST,
-                "address",
-                at(node, nic),
-                "IPv6 is disabled on %s of %s" % (nic.name, node.name),
-                "Give the network an IPv6 subnet, or enable IPv6: %s"
-                % remedies.sysctl(node, "ipv6/conf/%s/disable_ipv6" % nic.name, 0),
-                packet,
-            )
+            # with it, the link has lost its addresses
+            advice = "Give the network an IPv6 subnet if it has none, and run the role again, which enables IPv6."
+            if not nic.is_ours:
+                advice = "Enable IPv6, and set the addresses again: %s"
+                advice %= remedies.sysctl(node, "ipv6/conf/%s/disable_ipv6" % nic.name, 0)
+            reason = "IPv6 is disabled on %s of %s" % (nic.name, node.name)
+            self._stop(LOST, "address", at(node, nic), reason, advice, packet)
 
     def _forward(self, node: Node, nic: Nic, way: Way, packet: Packet, entry: Packet) -> None:
         self._must_forward(node, nic, packet)
@@ -197,16 +195,19 @@ class Walk(Follower):
         self._emit(node, way, packet, entry)
 
     def _must_forward(self, node: Node, nic: Nic, packet: Packet) -> None:
-        key = "ipv%d/conf/%s/forwarding" % (packet.version, nic.name)
         everywhere = "ipv4/ip_forward" if packet.version == 4 else "ipv6/conf/all/forwarding"
-        # IPv6 checks the key for all links, too; IPv4 only that of the link, which ip_forward sets.
         if not node.is_host and not node.sysctl(everywhere):
             reason = "%s does not have the address %s, but receives the packets to it" % (node.name, packet.to)
             advice = remedies.AGAIN % "restores the addresses of endpoints"
             self._stop(LOST, "address", at(node, nic), reason, advice, packet)
-        off = key if not node.sysctl(key) else everywhere if packet.version == 6 and not node.sysctl(everywhere) else ""
-        if off:
-            wanted = everywhere if not node.sysctl(everywhere) else off
+        # IPv4 checks the key of the link only, which ip_forward sets; in IPv6, that key is about router advertisements.
+        own = "ipv%d/conf/%s/%s" % (
+            packet.version,
+            nic.name,
+            "forwarding" if packet.version == 4 else "force_forwarding",
+        )
+        if not (node.sysctl(own) or (packet.version == 6 and node.sysctl(everywhere))):
+            wanted = own if packet.version == 4 and node.sysctl(everywhere) else everywhere
             self._stop(
                 LOST,
                 "forwarding",
@@ -215,6 +216,7 @@ class Walk(Follower):
                 "Run the role or the module sysctl_forward, or set it by hand: %s" % remedies.sysctl(node, wanted, 1),
                 packet,
                 Mark(node.name, "forward first", packet.answer),
+                owners.OURS,
             )
         self.trail.note(node, packet, "forwarding", nic.name, "on")
 
@@ -297,7 +299,8 @@ class Walk(Follower):
         where = ", ".join(sorted({str(one.address) for one in here}))
         reason = "port %d/%s in %s is served on %s only, not on %s"
         reason %= (packet.dport, packet.protocol, _called(node), where, packet.to)
-        return reason, "Let the service listen on 0.0.0.0 (or ::), or on %s." % packet.to
+        everywhere = "0.0.0.0" if packet.version == 4 else "::"
+        return reason, "Let the service listen on %s, or on %s." % (everywhere, packet.to)
 
     def _nobody_listens(self, node: Node, packet: Packet) -> tuple[str, str]:
         reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, _called(node))
@@ -309,7 +312,8 @@ class Walk(Follower):
         if node.is_host:
             return reason, "Start the service on the host."
         how = remedies.inside(node, "COMMAND")
-        return reason, "Start the service in a unit with the endpoint's network namespace, or by hand: %s" % how
+        advice = "Start the service inside %s: name its unit in the endpoint's `services`, or start it by hand: %s"
+        return reason, advice % (_called(node), how)
 
     def _left_behind(self, packet: Packet) -> Node | None:
         """A namespace that lost its name, in which a service listens on the port."""
@@ -571,12 +575,23 @@ class Walk(Follower):
         own = [one for one in own if one.version == packet.version and not one.is_link_local]
         if not own:
             self.trail.stop(self._without_address(node, packet), packet)
+        if node.is_host:
+            self._must_be_a_gateway(node, packet)
         reason = "%s has no route to %s" % (node.name, packet.to)
         closed = None if node.is_host else internal_networks(self.topology, node, packet)
         if closed:
             verb = "is" if len(closed) == 1 else "are"
             reason += ", as %s %s internal" % (" and ".join(closed), verb)
         self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to, closed), packet)
+
+    def _must_be_a_gateway(self, host: Node, packet: Packet) -> None:
+        """Check the bridge of the endpoint that a packet goes to: its address brings the route."""
+        owner = self.topology.owner(packet.to)
+        nic = owner.holder(packet.to) if owner is not None else None
+        end = self.wire.other_end(owner, nic) if owner is not None and nic is not None else None
+        bridge = host.nic_at(end[1].master) if end is not None and end[1].master else None
+        if bridge is not None:
+            self.wire.must_have_an_address(host, bridge, packet)
 
     def _without_address(self, node: Node, packet: Packet) -> Verdict:
         own = [one for nic in node.nics.values() for one in nic.addresses if one.version == packet.version]

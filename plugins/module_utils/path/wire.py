@@ -52,6 +52,7 @@ class Wire(Follower):
             return None
         other, far = end
         self.must_be_up(other, far, packet)
+        self._must_be_a_port(other, far, packet.source, packet, "prerouting first")
         self.must_fit(other, far, packet, Mark(other.name, "in " + far.name, packet.answer))
         self._must_be_seen(other, "in", far, packet)
         return self._enter(other, far, packet, mac, target)
@@ -144,6 +145,7 @@ class Wire(Follower):
                 return port
         if open_ports:
             return None
+        self._must_be_behind_a_port(packet.to, packet)
         self._stop(
             LOST,
             "neighbour",
@@ -263,6 +265,41 @@ class Wire(Follower):
         self.must_be_up(node, out, packet)
         self._must_lead_on(node, out, packet)
         self._must_forward(node, bridge, out, packet)
+
+    def _must_be_behind_a_port(self, address: model.Address, packet: Packet) -> None:
+        """Check the host's end of the veth pair of the endpoint that has an address."""
+        owner = self.topology.owner(address)
+        nic = owner.holder(address) if owner is not None else None
+        end = self.other_end(owner, nic) if owner is not None and nic is not None else None
+        if end is not None:
+            self._must_be_a_port(end[0], end[1], address, packet, "out " + end[1].name)
+
+    def _must_be_a_port(self, node: Node, nic: Nic, address: model.Address, packet: Packet, until: str) -> None:
+        """The host's end of a veth pair needs a bridge, unless the host has a route of its own to the other end."""
+        if not (node.is_host and nic.is_ours and not nic.master):
+            return
+        if node.route(packet, "", address, checked=False).link != nic.name:
+            self._stop(
+                LOST,
+                "bridge_port",
+                at(node, nic),
+                "%s of %s is not a port of any bridge" % (nic.name, node.name),
+                remedies.AGAIN % "puts the links of endpoints into their bridges",
+                packet,
+                Mark(node.name, until, packet.answer),
+            )
+
+    def must_have_an_address(self, node: Node, bridge: Nic, packet: Packet) -> None:
+        """A bridge of ours that has lost its address is no gateway any more."""
+        if (
+            node.is_host
+            and bridge.is_ours
+            and bridge.kind == "bridge"
+            and not node.own_address(bridge.name, packet.version)
+        ):
+            reason = "%s of %s has no IPv%d address" % (bridge.name, node.name, packet.version)
+            advice = remedies.AGAIN % "restores the addresses of bridges"
+            self._stop(LOST, "address", at(node, bridge), reason, advice, packet)
 
     def _must_not_be_apart(self, node: Node, bridge: Nic, port: Nic, out: Nic, packet: Packet) -> None:
         if port.isolated and out.isolated and port.index != out.index:
@@ -453,10 +490,13 @@ class Wire(Follower):
         self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet, failed: bool
     ) -> None:
         if not self._leads_out(node, nic):
+            self._must_be_behind_a_port(address, packet)
             self._ask_around(node, nic, address, packet)
             # A link loses its IPv6 addresses when it goes down.
             for other, far in self._segment(node, nic) if address.version == 6 else ():
                 self.must_be_up(other, far, packet)
+            for other, far in self._segment(node, nic) if gateway else ():
+                self.must_have_an_address(other, far, packet)
             layer: Layer = "route" if gateway else "address"
             owner = owners.of_route(node.match(packet.to)[1]) if gateway else ""
             reason = "nothing on %s has the address %s" % (self._segment_name(node, nic), address)
@@ -466,7 +506,8 @@ class Wire(Follower):
             if changed is not None and not whose.is_ours(changed[1].chain):
                 reason += ", to which a rule sends the packet: %s" % changed[1].because
                 advice, owner = remedies.without(*changed), whose.of_rule(*changed)
-            advice = advice or remedies.AGAIN % "restores the addresses of endpoints; or correct the address"
+            again = remedies.AGAIN % "restores the addresses of endpoints"
+            advice = advice or again + " If no endpoint should have that address, ask for another one."
             self._stop(LOST, layer, at(node, nic), reason, advice, packet, owner=owner)
             return
         behind = "Check the cable, the VLAN and the router behind %s." % nic.name

@@ -161,8 +161,17 @@ def test_a_link_that_somebody_else_has_set_up_is_only_watched_by_network_manager
 OPENS = {
     "Docker: accepts": (
         SYN._replace(beside=["DOCKER-USER"]),
-        "iptables-nft -I DOCKER-USER -s 10.20.0.2 -d 192.0.2.2 -j ACCEPT"
+        "iptables-nft -I DOCKER-USER -s 10.20.0.2 -d 192.0.2.2 -p tcp --dport 80 -j ACCEPT"
         " && iptables-nft -I DOCKER-USER -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+    ),
+    "Docker: pings": (
+        SYN._replace(version=6, protocol="icmp", port=0, beside=["DOCKER-USER"], tool="ip6tables-nft"),
+        "ip6tables-nft -I DOCKER-USER -s 10.20.0.2 -d 192.0.2.2 -p icmpv6 -j ACCEPT"
+        " && ip6tables-nft -I DOCKER-USER -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+    ),
+    "Docker: drops an answer": (
+        SYN._replace(beside=["DOCKER-USER"], answer=True, port=0),
+        "iptables-nft -I DOCKER-USER -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
     ),
     "Docker: with nftables": (SYN, ""),
     "Docker: of the host": (SYN._replace(beside=["DOCKER-USER"], hook="input"), ""),
@@ -203,6 +212,21 @@ OPENS = {
         ' address="2001:db8::2" destination address="fd00::2" port port="80" protocol="tcp" accept\''
         " && firewall-cmd --reload",
     ),
+    "firewalld: has the policy of another bridge": (
+        IN._replace(protocol="icmp", port=0, beside=["filter_FWD_policy_to-br-blue2", "FWD_to-br-blue-2"]),
+        "firewall-cmd --permanent --new-policy=to-br-blue"
+        " && firewall-cmd --permanent --policy=to-br-blue --add-ingress-zone=ANY"
+        " && firewall-cmd --permanent --policy=to-br-blue --add-egress-zone=ANY"
+        ' && firewall-cmd --permanent --policy=to-br-blue --add-rich-rule=\'rule family="ipv6" source'
+        ' address="2001:db8::2" destination address="fd00::2" protocol value="ipv6-icmp" accept\''
+        " && firewall-cmd --reload",
+    ),
+    "firewalld: takes in what comes from us, with the policy in iptables": (
+        SYN._replace(hook="input", goes_by="", beside=["IN_to-host"]),
+        'firewall-cmd --permanent --policy=to-host --add-rich-rule=\'rule family="ipv4" source'
+        ' address="10.20.0.2" destination address="192.0.2.2" port port="80" protocol="tcp" accept\''
+        " && firewall-cmd --reload",
+    ),
     "firewalld: before the packet is routed": (IN._replace(hook="prerouting"), ""),
     "fail2ban: bans": (IN, "fail2ban-client unban 2001:db8::2"),
     "CrowdSec: bans": (IN, "cscli decisions delete --ip 2001:db8::2"),
@@ -215,6 +239,19 @@ def test_each_is_told_its_own_command(case: str) -> None:
     passage, command = OPENS[case]
     owner = next(owner for owner in owners.OWNERS if owner.name == case.partition(":")[0])
     assert owners.remedy([owner], passage).rpartition(": ")[2] == command
+
+
+@pytest.mark.parametrize(
+    ("name", "passage", "words"),
+    [
+        ("firewalld", SYN, "accepts everything that comes from it, also to this host"),
+        ("firewalld", Passage("forward", 4, "br-blue"), "accepts everything that comes from it, also to this host"),
+        ("ufw", SYN._replace(port=0, protocol="icmp"), "allow all packets from 10.20.0.2 to 192.0.2.2"),
+    ],
+)
+def test_what_opens_more_than_the_flow_says_so(name: str, passage: Passage, words: str) -> None:
+    owner = next(owner for owner in owners.OWNERS if owner.name == name)
+    assert words in owner.opens(passage)
 
 
 def test_every_place_is_tested_and_every_other_owner_says_where_its_rules_are_from() -> None:

@@ -521,7 +521,9 @@ def test_what_is_open_on_purpose_and_closed_by_others(policy: dict[str, Any], wa
     assert told(there, state, passed=passed) == passes
     # where the whole bridge is closed there is no more to say of it
     zone = "--zone=trusted --change-interface=br-blue"
-    remedy = f"put the bridge into firewalld's zone trusted: firewall-cmd --permanent {zone} && firewall-cmd {zone}"
+    remedy = "put br-blue into firewalld's zone trusted, where firewalld accepts everything that comes from it, also to"
+    remedy += " this host, and leaves the rest to the rules of this collection: "
+    remedy += f"firewall-cmd --permanent {zone} && firewall-cmd {zone}"
     assert told(there, state) == [f"{sentence} let it accept what enters or leaves br-blue; {belongs}, so {remedy}"]
 
     # a command for a bridge that is still to be made has a place for its name

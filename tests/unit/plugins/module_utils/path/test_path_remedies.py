@@ -70,7 +70,7 @@ POLICIES = {
         Chain("nft", "inet", "f", "fwd", "forward", 0),
         SYN,
         [
-            "nft insert rule inet f fwd ip saddr 10.20.0.2 ip daddr 192.0.2.2 accept",
+            "nft insert rule inet f fwd ip saddr 10.20.0.2 ip daddr 192.0.2.2 tcp dport 80 accept",
             "nft insert rule inet f fwd ct state established,related accept",
         ],
     ),
@@ -78,8 +78,8 @@ POLICIES = {
         Chain("nft", "inet", "f", "raw", "prerouting", -300),
         SYN6,
         [
-            "nft insert rule inet f raw ip6 saddr fd00::2 ip6 daddr 2001:db8::2 accept",
-            "nft insert rule inet f raw ip6 saddr 2001:db8::2 ip6 daddr fd00::2 accept",
+            "nft insert rule inet f raw ip6 saddr fd00::2 ip6 daddr 2001:db8::2 tcp dport 80 accept",
+            "nft insert rule inet f raw ip6 saddr 2001:db8::2 ip6 daddr fd00::2 tcp sport 80 accept",
         ],
     ),
     "neighbour discovery": (
@@ -91,7 +91,7 @@ POLICIES = {
         Chain("nft", "ip", "filter", "FORWARD", "forward", 0),
         SYN,
         [
-            "iptables-nft -t filter -I FORWARD -s 10.20.0.2 -d 192.0.2.2 -j ACCEPT",
+            "iptables-nft -t filter -I FORWARD -s 10.20.0.2 -d 192.0.2.2 -p tcp --dport 80 -j ACCEPT",
             "iptables-nft -t filter -I FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
         ],
     ),
@@ -99,8 +99,29 @@ POLICIES = {
         Chain("legacy", "ip6", "raw", "PREROUTING", "prerouting", -300),
         SYN6,
         [
-            "ip6tables-legacy -t raw -I PREROUTING -s fd00::2 -d 2001:db8::2 -j ACCEPT",
-            "ip6tables-legacy -t raw -I PREROUTING -s 2001:db8::2 -d fd00::2 -j ACCEPT",
+            "ip6tables-legacy -t raw -I PREROUTING -s fd00::2 -d 2001:db8::2 -p tcp --dport 80 -j ACCEPT",
+            "ip6tables-legacy -t raw -I PREROUTING -s 2001:db8::2 -d fd00::2 -p tcp --sport 80 -j ACCEPT",
+        ],
+    ),
+    "ping": (
+        Chain("legacy", "ip6", "filter", "FORWARD", "forward", 0),
+        SYN6.at(protocol="icmp", dport=0),
+        [
+            "ip6tables-legacy -t filter -I FORWARD -s fd00::2 -d 2001:db8::2 -p icmpv6 -j ACCEPT",
+            "ip6tables-legacy -t filter -I FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+        ],
+    ),
+    "an answer": (
+        Chain("nft", "inet", "f", "fwd", "forward", 0),
+        SYN.at(answer=True, sport=80, dport=40000, state="established"),
+        ["nft insert rule inet f fwd ct state established,related accept"],
+    ),
+    "an answer that is not tracked": (
+        Chain("nft", "inet", "f", "fwd", "forward", 0),
+        SYN.at(answer=True, sport=80, dport=40000, state="untracked"),
+        [
+            "nft insert rule inet f fwd ip saddr 192.0.2.2 ip daddr 10.20.0.2 tcp dport 80 accept",
+            "nft insert rule inet f fwd ip saddr 10.20.0.2 ip daddr 192.0.2.2 tcp sport 80 accept",
         ],
     ),
     # such a chain must let frames pass, and the requests for their MAC addresses, too
