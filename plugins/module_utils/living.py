@@ -209,12 +209,14 @@ class _Ways:
     def troubles(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
         """The troubles of an endpoint with its link and its routes."""
         place = endpoint.place or model.Place()
-        link = self._world.links(place).get(endpoint.interface or "")
+        links = self._world.links(place)
+        link, lo = links.get(endpoint.interface or ""), links.get("lo")
         bridge = None if network is None else self._world.links().get(network.bridge)
         if bridge is not None and not bridge.up:
             yield "%s is down" % bridge.name
-        if link is not None and not link.up:
-            yield "%s is down" % link.name
+        for one in (link, lo):
+            if one is not None and not one.up:
+                yield "%s is down" % one.name
         if link is None or not link.up or network is None:
             return
         yield from self._flushed(place, endpoint)

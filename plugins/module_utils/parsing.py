@@ -304,7 +304,8 @@ def interface(option: str, value: object) -> model.Interface:
 def usable(option: str, found: model.Interface) -> model.Interface:
     """The address, if an interface can have it."""
     ip, subnet = found.ip, found.network
-    if ip.is_multicast or ip.is_unspecified or ip.is_loopback:
+    # the kernel takes no gateway in 0.0.0.0/8
+    if ip.is_multicast or ip.is_unspecified or ip.is_loopback or (ip.version == 4 and not ip.packed[0]):
         raise model.InvalidRequest("%s: an interface cannot have the address %s." % (option, ip))
     if ip.version == 6 and ip.ipv4_mapped is not None:
         raise model.InvalidRequest("%s: %s stands for an IPv4 address; choose one that packets carry." % (option, ip))

@@ -210,8 +210,13 @@ def test_a_full_lock_folder(host: Host, module: str) -> None:
             "rm /etc/sysctl.d/90-dockerless-network.conf",
             ("/etc/sysctl.d/90-dockerless-network.conf", "UTF-8"),
         ),
+        ("mkdir -p /etc/netns; touch /etc/netns/web", "rm /etc/netns/web", ("/etc/netns/web", "remove the file")),
+        ("mkdir -p /etc/netns/web/hosts", "rm -r /etc/netns/web", ("/etc/netns/web/hosts", "remove the directory")),
     ],
-    ids=["lock-is-a-folder", "link-loop", "netns-is-a-file", "file-is-a-folder", "not-text"],
+    ids=[
+        *("lock-is-a-folder", "link-loop", "netns-is-a-file", "file-is-a-folder", "not-text"),
+        *("folder-of-names-is-a-file", "names-are-a-folder"),
+    ],
 )
 def test_an_odd_host(host: Host, oddity: str, again: str, words: tuple[str, ...]) -> None:
     host.run(oddity, check=False)

@@ -163,6 +163,12 @@ def test_a_link_that_is_down(host: MemoryHost) -> None:
     assert "eth0 is down" in drawn(host)
 
 
+def test_a_loopback_that_is_down(host: MemoryHost) -> None:
+    host.stack(WEB).set_link("lo", {"up": False})
+
+    assert endpoint(host)["troubles"] == ["lo is down"]
+
+
 def test_a_bridge_that_is_down(host: MemoryHost) -> None:
     host.stack(HOST).set_link("br-blue", {"up": False})
 

@@ -25,10 +25,12 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     Awaited,
     LostRoute,
     PortFlows,
+    RouteEntry,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.sysctl import sysctl_name
 from ansible_collections.dockerless.network.plugins.module_utils.link_operations import (
     AddAddress,
+    AddBarrier,
     AddBridge,
     AddDefaultRule,
     AddRoute,
@@ -38,6 +40,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.link_operations
     AwaitAddresses,
     DeleteLinks,
     RemoveAddress,
+    RemoveBarrier,
     RemoveRoute,
     RemoveRule,
     RenewAddress,
@@ -76,6 +79,8 @@ FOUR, SIX = ip_interface("10.20.0.2/24"), ip_interface("fd00:20::2/64")
 DEFAULT = Route(ip_network("0.0.0.0/0"), ip_address("10.20.0.1"))
 DEFAULT6 = Route(ip_network("::/0"), ip_address("fd00:20::1"), 7)
 LINK_ROUTE = Route(ip_network("192.0.2.0/24"))
+WALL = RouteEntry(Route(ip_network("192.0.2.0/24"), None, 0), "", 3, "unreachable")
+WALL6 = RouteEntry(Route(ip_network("::/0"), None, 1), "lo", 3, "blackhole")
 FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/dockerless.network/netns",) * 2)
 
 
@@ -177,6 +182,8 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             AddRoute(PROCESS, "eth0", DEFAULT6),
             ["nsenter --target 7 --net ip -6 route add default via fd00:20::1 dev eth0 proto 108 metric 7"],
         ),
+        (AddBarrier(WEB, WALL), ["ip -n web route add unreachable 192.0.2.0/24"]),
+        (RemoveBarrier(PROCESS, WALL6), ["nsenter --target 7 --net ip -6 route delete blackhole default metric 1"]),
         (RemoveRoute(WEB, "eth0", LINK_ROUTE), ["ip -n web route delete 192.0.2.0/24 dev eth0 proto 108"]),
         (
             AddRoute(WEB, "eth0", replace(DEFAULT, table=7)),
@@ -338,6 +345,7 @@ def prepared() -> MemoryHost:
         AddRoute(WEB, "eth0", DEFAULT),
         AddRoute(WEB, "eth0", DEFAULT6),
         RemoveRoute(WEB, "eth0", LINK_ROUTE),
+        AddBarrier(WEB, WALL),
         AddRule(WEB, SourceRule(FOUR.ip, 7)),
         RemoveRule(WEB, SourceRule(SIX.ip, 7)),
         WriteFile("/etc/new", "text"),
@@ -482,6 +490,7 @@ def test_every_operation_is_tested_here() -> None:
 
     assert {kind.__name__ for kind in known - {Operation}} == {
         "AddAddress",
+        "AddBarrier",
         "AddBridge",
         "AddDefaultRule",
         "AddRoute",
@@ -498,6 +507,7 @@ def test_every_operation_is_tested_here() -> None:
         "LoadRules",
         "MountFor",
         "RemoveAddress",
+        "RemoveBarrier",
         "RemoveFile",
         "RemoveRoute",
         "RemoveRule",

@@ -220,6 +220,7 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
             "an interface cannot have an address of 127.0.0.0/24; choose a private subnet, such as 10.20.0.0/24 or"
             " fd00:20::/64.",
         ),
+        (parsing.interface, "0.0.0.1/8", "an interface cannot have the address 0.0.0.1."),
         (parsing.interface, "127.0.0.2/8", "an interface cannot have the address 127.0.0.2."),
         (parsing.interface, "ff02::1/64", "an interface cannot have the address ff02::1."),
         (parsing.interface, "fe80::1/64", "fe80::1 is link-local; the kernel assigns those by itself."),
