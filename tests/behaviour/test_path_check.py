@@ -594,6 +594,30 @@ def test_a_service_that_was_left_behind(each: PathWorld) -> None:
         assert "Restart the service" in found["advice"], found
 
 
+LISTEN = """
+import socket, sys
+with socket.create_server(("::", 8098), family=socket.AF_INET6):
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_service_of_a_container_was_not_left_behind(shared: PathWorld) -> None:
+    """Nor is that of an endpoint by process, whose namespace has no name either, but a link of ours."""
+    link = "ip link add eth0 group 25708 type veth peer name eth1 group 25708"
+    link += " && ip link set eth1 up && ip link set eth0 up"
+    serve = f"{link} && exec {SETTINGS.python} -c '{LISTEN}'"
+    argv = shared.inside("unshare", "--net", "sh", "-c", serve)
+    service = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert service.stdout is not None
+    try:
+        assert service.stdout.readline() == "\n"
+        found = shared.check("web", DB, 8098)
+    finally:
+        service.communicate()
+    assert found["reason"] == "nothing listens on port 8098/tcp in endpoint db", found
+
+
 LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 FILL = Path(__file__).with_name("nodes") / "fill_conntrack.py"
 

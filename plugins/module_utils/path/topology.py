@@ -429,11 +429,14 @@ class Topology:
         return None
 
     def nameless(self) -> t.Iterator[Node]:
-        """The stacks of namespaces without a name that have processes, and no links but ours."""
+        """The stacks of namespaces without a name that have processes, and no link that leads anywhere.
+
+        Those of containers, and of endpoints that are known by a process, have one.
+        """
         for place in self._places():
             node = self.node(place)
             with contextlib.suppress(KernelError):
-                if place.pid and all(nic.is_ours or nic.name == "lo" for nic in node.nics.values()):
+                if place.pid and not any(nic.up for nic in node.nics.values() if nic.name != "lo"):
                     yield node
 
     def names(self) -> list[str]:
