@@ -73,10 +73,12 @@ def world(request: pytest.FixtureRequest) -> Iterator[PathWorld]:
 @contextlib.contextmanager
 def made(backend: str) -> Iterator[PathWorld]:
     found = PathWorld(backend)
-    found.must("ip", "address", "add", f"{SNAT}/24", "dev", "up0")
-    found.make(*NETWORKS)
-    yield found
-    found.close()
+    try:
+        found.must("ip", "address", "add", f"{SNAT}/24", "dev", "up0")
+        found.make(*NETWORKS)
+        yield found
+    finally:
+        found.close()
 
 
 @contextlib.contextmanager
