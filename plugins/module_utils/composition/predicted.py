@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, marks, model, parsing
+from .. import arguments, model, parsing
 from ..reading import read_list
 from ..records import replace
 from ..report import HostReport, NetworkReport
@@ -33,9 +33,8 @@ def read_predicted(value: object) -> tuple[NetworkReport, ...]:
 
 def _read(item: arguments.Options) -> NetworkReport:
     addresses = parsing.interfaces("predicted", item["addresses"] or ())
-    label = marks.label(item["network"], item["project"] or model.DEFAULT_PROJECT) if item["network"] else ""
     subnets = tuple(address.network for address in addresses)
-    return NetworkReport(item["name"], label, addresses=addresses, subnets=subnets)
+    return NetworkReport(item["name"], parsing.owner(item), addresses=addresses, subnets=subnets)
 
 
 def with_predicted(report: HostReport, predicted: t.Sequence[NetworkReport]) -> HostReport:
@@ -70,6 +69,8 @@ def for_the_next(
 
 
 def _spelled(network: NetworkReport) -> dict[str, object]:
-    whose = {"network": marks.name_of(network.network), "project": marks.project_of(network.network)}
-    found = {"name": network.bridge, "addresses": model.spelled(network.addresses)}
-    return {**found, **(whose if network.network else {})}
+    from ..kinds import common
+
+    return common.compact(
+        name=network.bridge, addresses=model.spelled(network.addresses), **common.belongs(network.network)
+    )
