@@ -86,25 +86,26 @@ def _make(there: Objects, closing: t.Sequence[engine.AnyRequest], world: World) 
 
 def _closing(waiting: Objects) -> list[engine.AnyRequest]:
     """The requests to take away the rules of objects that wait."""
-    found: list[engine.AnyRequest] = []
-    for name in dict.fromkeys(kind for kind, unused in waiting):
-        kind = next(row.load() for row in ROWS if row.name == name)
-        if isinstance(kind, engine.RuleKind):
-            wanted = [options for (its, unused), options in waiting.items() if its == name]
-            found += [engine.Request(kind, kind.parse(options), "absent") for options in wanted]
-    return found
+    found = [(kind, options) for kind, options in _by_kind(waiting) if isinstance(kind, engine.RuleKind)]
+    return [engine.Request(kind, kind.parse(item), "absent") for kind, options in found for item in options]
 
 
 def _requests(there: Objects, world: World) -> list[engine.AnyRequest]:
     found: list[engine.AnyRequest] = []
-    for row in ROWS:
-        wanted = [options for (kind, unused), options in there.items() if kind == row.name]
-        kind = row.load() if wanted else None
-        if kind is not None and row.name == _FORWARDING:
-            found.append(_forwarding(wanted[0], world, kind))
-        elif kind is not None:
-            found += [engine.Request(kind, kind.parse(options)) for options in wanted]
+    for kind, options in _by_kind(there):
+        if kind.name == _FORWARDING:
+            found.append(_forwarding(options[0], world, kind))
+        else:
+            found += [engine.Request(kind, kind.parse(item)) for item in options]
     return found
+
+
+def _by_kind(objects: Objects) -> t.Iterator[tuple[engine.AnyKind, list[arguments.Options]]]:
+    """The kinds of these objects, in the order in which objects are made, each with the options of its own."""
+    for row in ROWS:
+        options = [options for (kind, unused), options in objects.items() if kind == row.name]
+        if options:
+            yield row.load(), options
 
 
 def _forwarding(
