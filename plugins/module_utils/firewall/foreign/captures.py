@@ -11,7 +11,7 @@ from ... import model
 from . import rules
 from .reader import Foreign
 
-_Found = tuple[str, rules.Rule, rules.Capture]
+_Found = tuple[rules.Table, rules.Chain, rules.Rule, rules.Capture]
 
 
 class Captures:
@@ -22,24 +22,23 @@ class Captures:
         self._ranges: list[_Found] = []
         for table in _translating(foreign, version):
             for chain in table.chains.values():
-                place = rules.place_of(table, chain)
                 for rule in chain.rules:
                     for capture in (*rule.captures, *_of_maps(foreign, table, rule)):
-                        self._add((place, rule, capture))
+                        self._add((table, chain, rule, capture))
 
     def _add(self, item: _Found) -> None:
-        ports = item[2].ports
+        ports = item[-1].ports
         (self._ranges if len(ports) > 1 else self._singles.setdefault(ports.first, [])).append(item)
 
     def holder(self, port: model.PublishedPort, local: t.Callable[[], t.Container[bytes]]) -> str:
         """The owner of a rule that redirects a port, as a clause; ``local`` returns the addresses of this host."""
-        for place, rule, capture in self._near(port.host_ports):
+        for table, chain, rule, capture in self._near(port.host_ports):
             if capture.protocol not in ("", port.protocol) or not capture.ports.overlaps(port.host_ports):
                 continue
             if rule.came_by is not None and port.in_interfaces and not any(map(rule.came_by.take, port.in_interfaces)):
                 continue
             if _same_address(capture, port.host_ip, local):
-                return "%s %s" % (place, capture.leads)
+                return "%s %s" % (rules.place_of(table, chain), capture.leads)
         return ""
 
     def _near(self, ports: model.PortRange) -> t.Iterator[_Found]:
