@@ -23,10 +23,13 @@ from .records import dataclass, replace
 
 if t.TYPE_CHECKING:
     from . import operations
+    from .kernel.stack import Stack
     from .units import Units
 
 # The places of links, by the number of their namespace in links of the host, and their index there.
 _Ends = dict[tuple[t.Optional[int], int], tuple[model.Place, str]]
+
+_T = t.TypeVar("_T")
 
 _ETHERNET_MTU = 1500
 # A value of these applies to all interfaces, including new ones.
@@ -491,10 +494,16 @@ class World:
         return self._source_rules_of(place)
 
     def _source_rules_of(self, place: model.Place) -> list[model.SourceRule]:
+        return self._begun(self._source_rules, place, lambda stack: stack.source_rules())
+
+    def _begun(
+        self, noted: dict[model.Place, list[_T]], place: model.Place, read: t.Callable[[Stack], t.Iterable[_T]]
+    ) -> list[_T]:
+        """What is noted of a place, which begins with what was there before any step of this run."""
         home = self.places.home(place)
-        if home not in self._source_rules:
-            self._source_rules[home] = [] if self.is_new(home) else list(self.host.stack(home).source_rules())
-        return self._source_rules[home]
+        if home not in noted:
+            noted[home] = [] if self.is_new(home) else list(read(self.host.stack(home)))
+        return noted[home]
 
     def put_source_rule(self, place: model.Place, rule: model.SourceRule) -> None:
         """Note that a step of this run adds such a rule."""
@@ -649,10 +658,7 @@ class World:
         return self._barriers_of(place)
 
     def _barriers_of(self, place: model.Place) -> list[state.RouteEntry]:
-        home = self.places.home(place)
-        if home not in self._barriers:
-            self._barriers[home] = [] if self.is_new(home) else list(self.host.stack(home).barriers())
-        return self._barriers[home]
+        return self._begun(self._barriers, place, lambda stack: stack.barriers())
 
     def drop_barrier(self, place: model.Place, barrier: state.RouteEntry) -> None:
         """Note that a step of this run removes such a route."""
