@@ -586,9 +586,7 @@ class Walk(Follower):
 
     def _must_be_a_gateway(self, host: Node, packet: Packet) -> None:
         """Check the bridge of the endpoint that a packet goes to: its address brings the route."""
-        owner = self.topology.owner(packet.to)
-        nic = owner.holder(packet.to) if owner is not None else None
-        end = self.wire.other_end(owner, nic) if owner is not None and nic is not None else None
+        end = self.wire.end_before(packet.to)
         bridge = host.nic_at(end[1].master) if end is not None and end[1].master else None
         if bridge is not None:
             self.wire.must_have_an_address(host, bridge, packet)

@@ -248,6 +248,12 @@ class Wire(Follower):
             return None
         return self.topology.peer(node, nic)
 
+    def end_before(self, address: model.Address) -> Station | None:
+        """The other end of the veth pair whose one end has an address."""
+        owner = self.topology.owner(address)
+        nic = owner.holder(address) if owner is not None else None
+        return self.other_end(owner, nic) if owner is not None and nic is not None else None
+
     def _must_forward(self, node: Node, bridge: Nic, port: Nic, packet: Packet) -> None:
         if port.port_state not in (None, FORWARDING) and port.carrier:
             state = PORT_STATES.get(port.port_state or 0, "unknown")
@@ -268,9 +274,7 @@ class Wire(Follower):
 
     def _must_be_behind_a_port(self, address: model.Address, packet: Packet) -> None:
         """Check the host's end of the veth pair of the endpoint that has an address."""
-        owner = self.topology.owner(address)
-        nic = owner.holder(address) if owner is not None else None
-        end = self.other_end(owner, nic) if owner is not None and nic is not None else None
+        end = self.end_before(address)
         if end is not None:
             self._must_be_a_port(end[0], end[1], address, packet, "out " + end[1].name)
 
