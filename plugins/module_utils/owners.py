@@ -71,17 +71,25 @@ def protocol_of(version: int, protocol: str) -> str:
     return "icmpv6" if (version, protocol) == (6, "icmp") else protocol
 
 
+# The words of a rule of iptables that accepts answers, as connection tracking knows them.
+ANSWERS = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
+
+
+def accepting(version: int, source: object, to: object, protocol: str, port: str) -> str:
+    """The words of a rule of iptables that accepts packets of one flow; ``port`` is empty, or asks for a port."""
+    match = "-s %s -d %s -p %s %s" % (source, to, protocol_of(version, protocol), port)
+    return "%s -j ACCEPT" % match.rstrip()
+
+
 def _in_docker_user(passage: Passage) -> str:
     """In the chain that Docker calls first and leaves to its users."""
     if passage.hook != "forward" or passage.network or "DOCKER-USER" not in passage.beside:
         return ""  # a rule for a whole network would open Docker's networks to it
     insert = "%s -I DOCKER-USER " % passage.tool
-    commands = [insert + "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"]
+    commands = [insert + ANSWERS]
     if not passage.answer:
-        port = " --dport %d" % passage.port if passage.port else ""
-        protocol = protocol_of(passage.version, passage.protocol)
-        match = "-s %s -d %s -p %s%s -j ACCEPT" % (passage.source, passage.to, protocol, port)
-        commands.insert(0, insert + match)
+        port = "--dport %d" % passage.port if passage.port else ""
+        commands.insert(0, insert + accepting(passage.version, passage.source, passage.to, passage.protocol, port))
     return "accept the packet and its answers in the chain that Docker keeps for your rules: %s" % " && ".join(commands)
 
 

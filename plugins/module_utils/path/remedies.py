@@ -200,6 +200,17 @@ class _Match(t.NamedTuple):
     port: int
 
 
+def _to_accept(packet: Packet, tracked: bool) -> t.Iterator[_Match | None]:
+    """What a chain has to accept: the packets of a flow and their answers; None for answers that are ``tracked``."""
+    asking, answering = _both_ways(packet)
+    if not tracked:
+        yield from (asking, answering)
+        return
+    if not packet.answer:
+        yield asking
+    yield None
+
+
 def _both_ways(packet: Packet) -> tuple[_Match, _Match]:
     """The packets of a flow and their answers."""
     client, service, port = packet.source, packet.to, packet.dport
@@ -216,10 +227,10 @@ def _nft(chain: Chain, packet: Packet) -> t.Iterator[str]:
         return
     family = "ip6" if packet.version == 6 else "ip"
     tracked = chain.priority > _TRACKED and packet.state != "untracked"
-    for match in _both_ways(packet):
-        if tracked and match.word == "sport":
+    for match in _to_accept(packet, tracked):
+        if match is None:
             yield insert + "ct state established,related accept"
-        elif not (tracked and packet.answer):
+        else:
             words = "%s %s %d" % (packet.protocol, match.word, match.port) if match.port else _l4proto(packet)
             yield insert + "%s saddr %s %s daddr %s %s accept" % (family, match.source, family, match.to, words)
 
@@ -239,10 +250,9 @@ def _iptables(chain: Chain, packet: Packet) -> t.Iterator[str]:
         yield insert + "-p icmpv6 -j ACCEPT"
         return
     tracked = chain.table != "raw" and packet.state != "untracked"
-    for match in _both_ways(packet):
-        if tracked and match.word == "sport":
-            yield insert + "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
-        elif not (tracked and packet.answer):
-            port = " --%s %d" % (match.word, match.port) if match.port else ""
-            protocol = owners.protocol_of(packet.version, packet.protocol)
-            yield insert + "-s %s -d %s -p %s%s -j ACCEPT" % (match.source, match.to, protocol, port)
+    for match in _to_accept(packet, tracked):
+        if match is None:
+            yield insert + owners.ANSWERS
+        else:
+            port = "--%s %d" % (match.word, match.port) if match.port else ""
+            yield insert + owners.accepting(packet.version, match.source, match.to, packet.protocol, port)
