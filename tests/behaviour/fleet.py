@@ -36,6 +36,8 @@ HOSTS = ("h1", "h2")
 OWN_CHAINS = "iptables' own chains"
 # How long an answer may take that must come; no test waits that long unless it fails.
 PATIENCE = 3.0
+# How long a program may take to do what it must: a DHCP client alone asks again four seconds after a lost message.
+PROGRAM_PATIENCE = 30.0
 # How long to listen for an answer that must not come. The longest that comes takes some milliseconds.
 SILENCE = 0.4
 SHARED_LIBRARY = "/opt/dockerless-tests/library"
@@ -117,7 +119,7 @@ class Settings:
         return found + [str(prefix) for prefix in sorted(prefixes) if not str(prefix).startswith("/usr")]
 
 
-def eventually(condition: Callable[[], bool], patience: float = PATIENCE) -> bool:
+def eventually(condition: Callable[[], bool], patience: float = PROGRAM_PATIENCE) -> bool:
     """Whether a condition becomes true before our patience ends, in seconds."""
     deadline = time.monotonic() + patience
     while not condition():

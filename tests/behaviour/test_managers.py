@@ -158,7 +158,7 @@ class Beside(Site):
                 self.run("iptables-save | grep -v DLN- | iptables-restore")
             return self.fleet.ask_all([question], 1)[0][1]
 
-        assert eventually(is_open, 30)
+        assert eventually(is_open)
         self.run(f"systemctl reload {UNIT}")
 
     def lives_through(self, *commands: str, closes: bool = False) -> None:
@@ -266,9 +266,9 @@ def test_systemd_networkd_is_restarted(host: Beside) -> None:
     host.backend = "nftables"
     host.converge()
     host.run(NETWORKD)
-    assert eventually(lambda: is_at_rest(host), 30)
+    assert eventually(lambda: is_at_rest(host))
     assert [c for c in host.converge().commands if UNMANAGED in c]
-    assert eventually(lambda: is_at_rest(host), 30)
+    assert eventually(lambda: is_at_rest(host))
     host.converge()
     host.lives_through("systemctl restart systemd-networkd")
 
@@ -284,15 +284,15 @@ def test_network_manager_is_restarted(host: Beside) -> None:
     host.backend = "nftables"
     host.run(NETWORK_MANAGER + NOT_YET)
     host.converge()
-    assert eventually(lambda: managed(host) == [], 30), managed(host)
+    assert eventually(lambda: managed(host) == []), managed(host)
     assert host.run("rm /run/asked /usr/local/bin/nmcli") == ""
     host.converge()
     host.lives_through("systemctl restart NetworkManager")
     assert managed(host) == []
     host.run(f"rm {UNMANAGED_BY_NM}; systemctl restart NetworkManager")
-    assert eventually(lambda: managed(host) == ["br-blue", "br-vault", "v-blue-db", "v-blue-web", "v-vault-db"], 30)
+    assert eventually(lambda: managed(host) == ["br-blue", "br-vault", "v-blue-db", "v-blue-web", "v-vault-db"])
     host.converge()
-    assert eventually(lambda: managed(host) == [], 30), managed(host)
+    assert eventually(lambda: managed(host) == []), managed(host)
 
 
 def managed(host: Beside) -> list[str]:
