@@ -59,6 +59,12 @@ options:
     type: str
     choices: [restart, stop]
     default: restart
+  predicted:
+    description: In check mode, the bridges of earlier lists of the play, which are not on the host, as in
+      RV(dockerless.network.bridge_network#module:predicted).
+    type: list
+    elements: dict
+    default: null
 """
 
 EXAMPLES = r"""
@@ -96,6 +102,7 @@ def compose(
     forward_policy: t.Any = "auto",
     pools: t.Any = None,
     service_removal: t.Any = "restart",
+    predicted: t.Any = None,
 ) -> dict[str, t.Any]:
     """composed(), which is loaded only when it is used: to find any filter, Ansible loads the files of all of them."""
     from ..plugin_utils.composed import composed
@@ -107,6 +114,7 @@ def compose(
         "forward_policy": forward_policy,
         "pools": pools,
         "service_removal": service_removal,
+        "predicted": predicted,
     }
     return composed(networks, info, options, Display().warning)
 

@@ -54,7 +54,7 @@ def make_networks(
     from .composition.compose import compose
 
     lost = _lost_names(report, world)
-    wanted = compose(networks, _by_names(report, lost), scope, _HostSurroundings(world, lost))
+    wanted = compose(networks, report.with_names_back(lost), scope, _HostSurroundings(world, lost))
     if predicted:
         refuse_overlaps(wanted.present.bridge_firewall, predicted, scope.goes(read_names(networks)))
     for text in wanted.warnings:
@@ -111,18 +111,6 @@ def _lost_names(report: HostReport, world: World) -> dict[model.Place, str]:
         for place in places
         if place in nameless and name and not world.has_namespace(name)
     }
-
-
-def _by_names(report: HostReport, lost: t.Mapping[model.Place, str]) -> HostReport:
-    """The report with endpoints in namespaces that they will have."""
-    if not lost:
-        return report
-
-    def named(end: EndpointReport) -> EndpointReport:
-        name = None if end.place is None else lost.get(end.place)
-        return replace(end, place=model.Place(netns=name)) if name else end
-
-    return report.with_endpoints(named)
 
 
 class _HostSurroundings(Surroundings):

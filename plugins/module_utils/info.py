@@ -161,6 +161,7 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
         "name": endpoint.netns,
         "netns": endpoint.netns,
         "pid": None if place is None else place.pid,
+        "lost_name": endpoint.lost_name or None,
         "interface": endpoint.interface,
         "addresses": model.spelled(endpoint.addresses),
         "mac_address": endpoint.mac_address,

@@ -123,11 +123,13 @@ def _endpoint(
         return endpoint
     # a process may end while we look at its namespace
     with contextlib.suppress(KernelError):
+        lost = _lost_name(endpoint.place, world)
         return replace(
             endpoint,
             default_routes=world.default_routes(endpoint.place, endpoint.interface or ""),
+            lost_name="" if world.has_namespace(lost) else lost,
             processes=tuple(world.processes_in(endpoint.place)),
-            troubles=(*_lost_name(endpoint.place, world), *ways.troubles(endpoint, network)),
+            troubles=(*_nameless(lost, world), *ways.troubles(endpoint, network)),
             ports=tuple(_use(port, heard.get(endpoint.place, {})) for port in _ports_of(endpoint, ports)),
         )
     return endpoint
@@ -139,11 +141,19 @@ def _named(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> En
     return replace(endpoint, names=tuple(dict.fromkeys(name for own in found for name in own)))
 
 
-def _lost_name(place: model.Place, world: World) -> list[str]:
-    """The trouble of a namespace of ours that has lost its name, and that only its processes keep alive."""
+def _lost_name(place: model.Place, world: World) -> str:
+    """The name that a namespace of ours has lost, which only its processes keep alive; empty if it has lost none."""
     lost = {} if place.netns is not None else world.all_lost()
-    names = [name for name, places in lost.items() if name and place in places]
-    return ["it was namespace %s; run the playbook to give it that name back" % name for name in names]
+    return next((name for name, places in lost.items() if place in places), "")
+
+
+def _nameless(name: str, world: World) -> list[str]:
+    """The trouble of a namespace that has lost this name."""
+    if not name:
+        return []
+    if world.has_namespace(name):
+        return ["it was namespace %s, a name that another namespace has now; end its processes" % name]
+    return ["it was namespace %s; run the playbook to give it that name back" % name]
 
 
 def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:

@@ -57,6 +57,7 @@ class EndpointReport:
     mac_address: str | None = None
     # The following is filled in by living.py:
     default_routes: tuple[int, ...] = ()  # the versions of IP in which it has a default route of ours
+    lost_name: str = ""  # of a namespace that only its processes keep alive, if that name is free
     processes: tuple[model.Process, ...] = ()
     troubles: tuple[str, ...] = ()  # with its link and its routes, a clause each
     ports: tuple[PortUse, ...] = ()
@@ -155,6 +156,15 @@ class HostReport:
         """The report with a change of each endpoint."""
         networks = tuple(replace(n, endpoints=tuple(map(change, n.endpoints))) for n in self.networks)
         return replace(self, networks=networks, unplugged=tuple(map(change, self.unplugged)))
+
+    def with_names_back(self, lost: t.Mapping[model.Place, str]) -> HostReport:
+        """The report with endpoints in namespaces that have their names again."""
+
+        def named(end: EndpointReport) -> EndpointReport:
+            name = None if end.place is None else lost.get(end.place)
+            return replace(end, place=model.Place(netns=name)) if name else end
+
+        return self.with_endpoints(named) if lost else self
 
     def only(self, name: str) -> HostReport:
         """The report of one network, by its name or that of its bridge, with the objects that have its label."""

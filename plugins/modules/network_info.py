@@ -156,6 +156,11 @@ networks:
           description: A process in the namespace, or null if the namespace has a name.
           type: int
           sample: 4711
+        lost_name:
+          description: The name that the namespace has lost, as after C(ip netns delete), while its processes live on.
+            A run that wants a namespace of this name gives it back. Null if it has a name, or if the name is taken.
+          type: str
+          sample: null
         interface:
           description: The name of the interface in the namespace, or null if it was not found.
           type: str

@@ -11,6 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.composition.compose import compose
 from ..module_utils.composition.objects import Objects
+from ..module_utils.composition.predicted import read_predicted, with_predicted
 from ..module_utils.composition.scope import read_scope
 from ..module_utils.composition.spec import unquoted_names
 from ..module_utils.kinds.registry import ROWS
@@ -33,6 +34,8 @@ def composed(
         scope = read_scope({**options, "pools": plain(options["pools"]), "warn": False})
         seen = plain(info)
         report = read_report(seen)
+        lost = {end.place: end.lost_name for end in report.endpoints if end.place is not None and end.lost_name}
+        report = with_predicted(report.with_names_back(lost), read_predicted(plain(options["predicted"])))
         wanted = compose(plain(networks), report, scope, ReportedSurroundings(seen))
         _check(wanted.present)
         wanted.present.netns = [_before_links(item, report) for item in wanted.present.netns]

@@ -163,6 +163,7 @@ def _endpoint(item: Facts) -> EndpointReport:
         addresses=_addresses(item["addresses"]),
         mac_address=item.get("mac_address"),
         default_routes=tuple(item.get("default_routes") or ()),
+        lost_name=item.get("lost_name") or "",
         processes=_processes(item.get("processes")),
         names=tuple(item.get("names") or ()),
         troubles=tuple(item.get("troubles") or ()),

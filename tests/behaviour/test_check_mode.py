@@ -220,3 +220,24 @@ class TestPasted:
         assert db is not None
         fleet.all_closed([fleet.place(SECOND, "late").question(db[1], 5432)])
         assert fleet.place(SECOND).ask("127.0.0.1", 8081).label == "app"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("steps", [pytest.param(False, id="one-call"), pytest.param(True, id="in-steps")])
+def test_two_lists_of_a_play_are_foreseen_with_a_subnet_each(fleet: Fleet, steps: bool) -> None:
+    """Out of a pool of two subnets, of which both networks would get the first one on an empty host."""
+    fleet.fresh(FIRST)
+    pools = [{"base": "10.90.0.0/23", "size": 24}]
+
+    def subnets(check: bool) -> list[str]:
+        names = ("red", "blue")
+        roles = [fleet.role([{"name": name}], check=check, pools=pools, step_by_step=steps) for name in names]
+        play = {**roles[0], "roles": [role for each in roles for role in each["roles"]]}
+        run = fleet.play([play], hosts=FIRST).must()
+        objects = [item for result in run.of(FIRST) for item in result.result.get("objects") or ()]
+        made = {item["title"]: item["addresses"][0] for item in objects if item["title"].startswith("bridge br-")}
+        return [made[f"bridge br-{name}"] for name in names]
+
+    foreseen = subnets(check=True)
+    assert sorted(foreseen) == ["10.90.0.1/24", "10.90.1.1/24"]
+    assert subnets(check=False) == foreseen

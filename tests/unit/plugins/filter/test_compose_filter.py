@@ -14,10 +14,14 @@ from ansible.errors import AnsibleFilterError
 from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.dockerless.network.plugins.filter import compose as module
+from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.model import Place
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
     RoleHost,
     compose,
 )
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
 BLUE: dict[str, Any] = {
     "name": "blue",
@@ -54,6 +58,34 @@ def test_sysctls_of_an_interface_wait_for_it() -> None:
     host.run([BLUE])
     made = compose_filter(wanted, host.info())["present"]["netns"][0]
     assert made["sysctls"] == {key.replace(".", "/"): value for key, value in keys.items()}
+
+
+def test_an_endpoint_in_a_namespace_that_has_lost_its_name_keeps_its_address() -> None:
+    """As in one call, which gives the name back. Without a pin, a new one would have another address."""
+    host, pinned = MemoryHost(), {"name": "web", "addresses": ["10.20.0.77"]}
+    host.uplink()
+    make_networks([{**BLUE, "endpoints": [pinned]}], world(host))
+    host.space(Place(netns="web")).processes.append(7)
+    host.delete_namespace("web")
+
+    made = compose_filter([BLUE], facts(world(host)))
+
+    assert made["present"]["veth"][0]["peer"]["addresses"] == ["10.20.0.77/24"]
+    assert made["absent"]["veth"] == []
+
+
+def test_what_an_earlier_list_would_have_made_has_its_subnet() -> None:
+    pools = [{"base": "10.90.0.0/23", "size": 24}]
+    red, blue = (
+        compose_filter([{"name": name}], {}, pools=pools)["present"]["bridge"][0]["addresses"]
+        for name in ("red", "blue")
+    )
+    assert red == blue
+
+    earlier = [{"name": "br-red", "addresses": red, "network": "red", "project": "default"}]
+    made = compose_filter([{"name": "blue"}], {}, pools=pools, predicted=earlier)
+    assert made["present"]["bridge"][0]["addresses"] == ["10.90.1.1/24"]
+    assert made["absent"]["bridge"] == []
 
 
 def test_the_sentence_for_the_user_is_the_error() -> None:

@@ -98,8 +98,18 @@ def test_a_namespace_that_has_lost_its_name_is_drawn_with_who_lives_there(host: 
     host.delete_namespace("web")
 
     assert endpoint(host)["processes"] == [{"pid": 7, "name": "sleep", "unit": ""}]
+    assert endpoint(host)["lost_name"] == "web"
     assert facts(world(host))["lost"] == []
     assert "its namespace has no name, it was namespace web; run the playbook to give it that name back" in drawn(host)
+
+
+def test_a_name_that_is_taken_does_not_come_back(host: MemoryHost) -> None:
+    host.space(WEB).processes.append(7)
+    host.delete_namespace("web")
+    host.create_namespace("web", "")
+
+    assert endpoint(host)["lost_name"] is None
+    assert "it was namespace web, a name that another namespace has now; end its processes" in drawn(host)
 
 
 # ---- who listens
