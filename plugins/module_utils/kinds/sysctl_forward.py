@@ -16,7 +16,7 @@ from .. import arguments, engine, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.files import unfinished
 from ..kernel.sysctl import sysctl_name
-from ..records import dataclass
+from ..records import dataclass, replace
 from ..world import World, is_ours
 from . import common
 from .forward_record import (
@@ -116,7 +116,7 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
         dropping = rules.readable() and bool(rules.drop_foreign or rules.drop_transit)
         if not dropping and not any(world.file(path) for path in (PERSISTENT, VOLATILE)):
             return None
-        record = load(world)
+        record = _record(world)
         wanted = _decide(item, "present", record, world).values
         values = {key: world.sysctl(model.HOST, key) for key in {**record.found, **wanted} if key != _REDIRECTS}
         policy = together(record.asks).policy
@@ -128,7 +128,7 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
         )
 
     def wanted(self, item: model.Forwarding, observed: engine.Description, world: World) -> engine.Description:
-        decided = _decide(item, "present", load(world), world)
+        decided = _decide(item, "present", _record(world), world)
         there = {key: value for key, value in decided.values.items() if _can_be_set(key, world)}
         return common.compact(
             sysctls={
@@ -143,7 +143,7 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
     # ---- what to do
 
     def plan(self, item: model.Forwarding, state: str, world: World) -> list[operations.Operation]:
-        record = load(world)
+        record = _record(world)
         decided = _decide(item, state, record, world)
         _set_policy(decided, world)
         steps = _write_steps(decided, world) if decided.asks else []
@@ -164,6 +164,13 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
 # ---- what is decided
 
 
+def _record(world: World) -> Record:
+    """The record of this host. If somebody deleted it, our rules still show that we turned forwarding on."""
+    record, rules = load(world), world.firewall
+    ours = {model.FORWARDING[version]: "0" for version in (rules.drop_transit if rules.readable() else ())}
+    return replace(record, found={**ours, **record.found})
+
+
 def _decide(item: model.Forwarding, state: str, record: Record, world: World) -> _Decision:
     """The result of all requests, with this one or without it."""
     asks = record.without(item.asked_by)
@@ -176,7 +183,7 @@ def _decide(item: model.Forwarding, state: str, record: Record, world: World) ->
     if kept is not None:
         asks.append(kept)
     values = _values(together(asks), record, world)
-    found = {key: record.found.get(key) or _as_found(key, world) for key in values}
+    found = {key: record.found.get(key) or world.sysctl(model.HOST, key) or "0" for key in values}
     if _REDIRECTS in record.found or (IPV4 not in record.found and world.sysctl(model.HOST, _REDIRECTS) == "0"):
         found[_REDIRECTS] = "0"
     return _Decision(asks, values, found)
@@ -189,14 +196,6 @@ def _miss(link: str, world: World) -> None:
         world.warn("Bridge %s is not there any more, but ports are published on it; run its playbook again." % link)
     else:
         world.assume("interface", link, "route_localnet takes interfaces that are there")
-
-
-def _as_found(key: str, world: World) -> str:
-    """The value to note as found. If the note is lost, our rules still show that we turned forwarding on."""
-    rules = world.firewall
-    if any(key == model.FORWARDING[version] for version in (rules.drop_transit if rules.readable() else ())):
-        return "0"
-    return world.sysctl(model.HOST, key) or "0"
 
 
 def _values(total: model.Forwarding, record: Record, world: World) -> Values:

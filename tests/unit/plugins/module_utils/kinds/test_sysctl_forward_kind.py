@@ -474,6 +474,16 @@ def test_that_the_host_forwarded_nothing_before_is_known_by_our_rules_when_the_n
     assert "# found: net/ipv4/ip_forward = 0\n" in host.files[PERSISTENT]
 
 
+def test_it_goes_back_to_that_when_the_note_is_lost() -> None:
+    host = host_with(forward(**ROLE))
+    host.files.clear()
+
+    once(host, ask(KIND, {"asked_by": ROLE["asked_by"]}, "absent"))
+
+    assert values(host, IPV4_FORWARD, IPV6_FORWARD) == ["0", "0"]
+    assert dropped(host) == set()
+
+
 @pytest.mark.parametrize("policy", ["drop", "unmanaged"])
 def test_the_role_may_want_another_policy(policy: str) -> None:
     host = host_with(forward(**ROLE))
