@@ -110,7 +110,7 @@ def test_a_network_has_one_colour_on_all_hosts() -> None:
 @given(st.text(st.characters(codec="utf-8"), max_size=30))
 def test_no_name_breaks_out_of_the_page_or_the_diagram(text: str) -> None:
     facts = what_is_there(a_network(endpoints=[an_endpoint(text, "10.20.0.2/24")]), foreign=[text])
-    hosts: dict[str, HostReport | str] = {text: read_report(facts), "other": text}
+    hosts: dict[str, HostReport | str] = {text: read_report(facts), f"not {text}": text}
 
     page = Page(fleet_map(hosts, "x.html"))
     assert len(page.rows()) == 1
