@@ -54,12 +54,16 @@ def _as_given(what: str, option: Option, value: object) -> object:
     """A value in the type of its option. An empty text is an empty list, and counts as no for a flag."""
     kind = option.get("type", "str")
     if kind == "list":
-        items = _items(what, option, value) if value != "" else []
-        return [_item_as_given(what, option, number, item) for number, item in enumerate(items, 1) if item is not None]
+        items = _all_items(what, option, value) if value != "" else []
+        return [_item_as_given(what, option, number, item) for number, item in enumerate(items, 1)]
     if kind == "dict" and isinstance(value, str) and (value.lstrip().startswith("{") or "=" in value):
         return value  # JSON or key=value, which Ansible reads
     if kind == "dict":
-        return as_given(option.get("options") or {}, _read_dictionary(what, value, option.get("options")), what)
+        spec = option.get("options") or {}
+        found = as_given(spec, _read_dictionary(what, value, spec), what)
+        # Ansible would name neither the item nor its place
+        _refuse_missing(what, [name for name in spec if spec[name].get("required") and found.get(name) is None])
+        return found
     return False if kind == "bool" and value == "" else _read_scalar(what, option, value)
 
 
@@ -95,8 +99,7 @@ def read(title: str, spec: arguments.Arguments, value: object) -> arguments.Opti
 def _read_option(title: str, name: str, option: Option, value: object) -> object:
     # A template gives an empty text where something is left out.
     if value is None or (value == "" and option["type"] != "raw"):
-        if option.get("required"):
-            raise model.InvalidRequest(_about(title, "the option %s is missing." % name))
+        _refuse_missing(title, [name] if option.get("required") else [])
         return None
     if option["type"] == "list":
         return read_list(title, name, option, value)
@@ -261,6 +264,11 @@ def find_flag(value: object) -> bool | None:
 
 def _about(title: str, what: str) -> str:
     return "%s: %s" % (title, what) if title else what
+
+
+def _refuse_missing(title: str, names: t.Sequence[str]) -> None:
+    for name in names:
+        raise model.InvalidRequest(_about(title, "the option %s is missing." % name))
 
 
 def _wrong(what: str, value: object, remedy: str) -> model.InvalidRequest:

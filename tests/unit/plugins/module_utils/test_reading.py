@@ -27,6 +27,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "publish": {"type": "list", "elements": "raw"},
     "peer": {"type": "dict", "options": {"name": {"type": "str"}, "pid": {"type": "int"}}},
     "items": {"type": "list", "elements": "dict", "options": {"name": {"type": "str"}}},
+    "routes": {"type": "list", "elements": "dict", "options": {"to": {"type": "str", "required": True}}},
     "raw": {"type": "raw"},
     "sysctls": {"type": "dict"},
 }
@@ -46,7 +47,6 @@ def read(text: str) -> dict[str, Any]:
         ("{name: , mtu: , state: , internal: , addresses: , peer: , items: , raw: }", {}),
         ("{state: '', prune: , kind: ''}", {"kind": ""}),
         ("{peer: {name: , pid: 5}, items: [{name: }, ]}", {"peer": {"pid": 5}, "items": [{}]}),
-        ("{addresses: [null, a]}", {"addresses": ["a"]}),
         ("{internal: yes}", {"internal": True}),
         # what -e key=value and INI make of it
         ("{internal: 'false'}", {"internal": False}),
@@ -102,6 +102,11 @@ NO = "got the boolean false, which is what YAML makes of an unquoted no, off or 
         ("{items: [web]}", "items, item 1: got the text 'web'; write a dictionary with the options name."),
         ("{peer: [a]}", "peer: got a list; write a dictionary with the options name, pid."),
         ("{peer: 7}", "peer: got the number 7; write a dictionary with the options name, pid."),
+        # a template without a value: to leave it out could open what the others close
+        ("{addresses: [null, a]}", "addresses, item 1: got nothing; give it a value, or remove its dash."),
+        ("{items: [{name: a}, null]}", "items, item 2: got nothing; give it a value, or remove its dash."),
+        ("{routes: [{to: a}, {}]}", "routes, item 2: the option to is missing."),
+        ("{routes: [{to: }]}", "routes, item 1: the option to is missing."),
     ],
 )
 def test_anything_else_is_refused_with_the_option_and_what_to_write(text: str, message: str) -> None:
