@@ -56,6 +56,7 @@ class Owner:
     tables: str = ""  # of nftables, as a regular expression
     chains: str = ""
     links: str = ""  # each with its kind before it
+    rules: str = ""  # in chains of everybody: table, chain and rule, as iptables and nft spell them
     beside: str = ""  # a chain that its tables of iptables also have, if names like its own are common
     configured: str = ""  # where to change its rules for good, as a clause
     opens: _Opens = no_place
@@ -166,6 +167,10 @@ OWNERS = (
         tables="docker-bridges",
         chains="DOCKER(-.+)?",
         links="bridge (docker0|docker_gwbridge|br-[0-9a-f]{12})|veth veth[0-9a-f]{7}",
+        # since release 28: the address of a container is reached by its bridge only
+        rules="raw PREROUTING (-d {0} ! -i {1} -j DROP|iifname != {1} ip6? daddr {0} drop)".format(
+            r"\S+", "(docker0|docker_gwbridge|br-[0-9a-f]{12})"
+        ),
         configured="the options of Docker's networks",
         opens=_in_docker_user,
         ends_chains=True,
@@ -265,6 +270,7 @@ OWNERS = (
     Owner(
         "WireGuard",
         tables="wg-quick-.+",
+        rules=r'raw PREROUTING .*"wg-quick\(8\) rule for .+',
         links="wireguard .+",
         configured="the interface's file in /etc/wireguard",
     ),
@@ -287,6 +293,12 @@ def _has(owner: Owner, table: str, chain: str, beside: t.Iterable[str]) -> bool:
         return True
     known = not owner.beside or any(re.fullmatch(owner.beside, name) for name in beside)
     return known and bool(re.fullmatch(owner.chains, chain or " "))
+
+
+def of_rule(table: str, chain: str, text: str) -> Owner | None:
+    """The program that has made a rule in a chain of everybody, by how only this program spells it."""
+    spelled = "%s %s %s" % (table, chain, text)
+    return next((one for one in OWNERS if one.rules and re.fullmatch(one.rules, spelled)), None)
 
 
 def of_end(calls: t.Iterable[str]) -> list[Owner]:

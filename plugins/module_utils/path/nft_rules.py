@@ -13,6 +13,7 @@ import ipaddress
 import json
 import typing as t
 
+from ..firewall.foreign import nft_text
 from .packet import PROTOCOLS, Packet, Surroundings
 from .rules import Answer, Ask, Chain, Choose, Do, Question, Rule, Step, Target, Translate, Untrack
 
@@ -88,7 +89,7 @@ class _Reader:
         for statement in body["expr"]:
             steps += self._steps(*_only(statement))
         comment = " comment %s" % json.dumps(body["comment"]) if body.get("comment") else ""
-        return Rule(_text(body["expr"]) + comment, tuple(steps), body.get("handle", 0))
+        return Rule(nft_text.text_of(body["expr"]) + comment, tuple(steps), body.get("handle", 0))
 
     def _steps(self, name: str, body: Json) -> list[Step]:
         if name == "match":
@@ -484,58 +485,3 @@ def _target(where: Value, number: Value) -> Target | bool:
         return (None if where is None else ipaddress.ip_address(where), number)
     except (ValueError, TypeError):
         return False
-
-
-# ---- text
-
-
-def _text(statements: t.Sequence[Json]) -> str:
-    """A rule roughly as nft prints it, so that the user recognises it."""
-    return " ".join(filter(None, (_said(*_only(statement)) for statement in statements)))
-
-
-def _said(name: str, body: Json) -> str:
-    if name == "match":
-        operator = "" if body["op"] in ("==", "in") else body["op"] + " "
-        return "%s %s%s" % (_expression(body["left"]), operator, _expression(body["right"]))
-    if name == "counter":
-        return ""
-    if name in ("jump", "goto"):
-        return "%s %s" % (name, body["target"])
-    if name in ("dnat", "snat") and isinstance(body, dict):
-        port = ":%s" % _expression(body["port"]) if body.get("port") is not None else ""
-        return "%s to %s%s" % (name, _expression(body.get("addr", "")), port)
-    if name == "limit" and isinstance(body, dict):
-        over = "over " if body.get("inv") else ""
-        return "limit rate %s%s/%s" % (over, body.get("rate"), body.get("per", "second"))
-    if name == "vmap":
-        return "%s vmap %s" % (_expression(body["key"]), _expression(body["data"]))
-    return name
-
-
-def _expression(body: Json) -> str:
-    if isinstance(body, list):
-        return "{ %s }" % ", ".join(_expression(part) for part in body)
-    if not isinstance(body, dict):
-        return str(body)
-    kind, facts = _only(body)
-    if kind == "payload":
-        return "%s %s" % (facts.get("protocol", "@"), facts.get("field", ""))
-    if kind == "meta":
-        return "%s%s" % ("" if facts["key"].endswith(("name", "group")) else "meta ", facts["key"])
-    if kind in ("ct", "socket", "rt"):
-        return "%s %s" % (kind, facts["key"])
-    if kind == "fib":
-        flags = facts["flags"]
-        return "fib %s %s" % (flags if isinstance(flags, str) else " . ".join(flags), facts["result"])
-    if kind == "prefix":
-        return "%s/%s" % (facts["addr"], facts["len"])
-    if kind == "range":
-        return "-".join(str(bound) for bound in facts)
-    if kind == "concat":
-        return " . ".join(_expression(part) for part in facts)
-    if kind == "set":
-        return _expression(facts if isinstance(facts, list) else [facts])
-    if kind in ("&", "|"):
-        return (" %s " % kind).join(_expression(part) for part in facts)
-    return str(kind)

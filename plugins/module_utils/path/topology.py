@@ -16,6 +16,7 @@ import sys
 import typing as t
 
 from .. import marks, model
+from ..firewall.foreign import nft_text
 from ..kernel import netlink
 from ..kernel.diag import listeners
 from ..kernel.errors import KernelError
@@ -337,6 +338,7 @@ class Node:
 
     def _read_chains(self) -> list[Chain]:
         listing = self._json(["nft", "-j", "list", "ruleset"]) if self.inside(_has_tables) else []
+        nft_text.add_devices(listing, lambda: self._output(["nft", "list", "chains"]))
         native = chains_of(listing)
         own = _tables_of_iptables(listing)
         chains = [chain for chain in native if (chain.family, chain.table) not in own]

@@ -75,11 +75,15 @@ def holds_our_place(chain: Chain | None) -> bool:
 
 
 def program(node: Node, outcome: Outcome) -> Owner | None:
-    """The program to which the chain that decided belongs; None if that is not known."""
+    """The program to which the rule or the chain that decided belongs; None if that is not known."""
     chain = outcome.chain
     if chain is None or is_ours(chain) or holds_our_place(chain):
         return None
-    return owners.of_chain(chain.family, chain.table, chain.name, beside(node, chain))
+    found = owners.of_chain(chain.family, chain.table, chain.name, beside(node, chain))
+    if found is None and outcome.rule is not None:
+        start, text = "-A %s " % chain.name, outcome.rule.text
+        return owners.of_rule(chain.table, chain.name, text[len(start) if text.startswith(start) else 0 :])
+    return found
 
 
 def programs(node: Node, outcome: Outcome) -> list[Owner]:

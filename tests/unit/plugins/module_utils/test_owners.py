@@ -59,6 +59,24 @@ def test_a_chain_is_known_by_names_that_only_its_owner_uses(name: str, text: str
     assert (found.name if found is not None else "") == name
 
 
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("Docker", "raw PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP"),
+        ("Docker", "raw PREROUTING -d fd00:17::2/128 ! -i br-0123456789ab -j DROP"),
+        ("Docker", "raw PREROUTING iifname != br-0123456789ab ip6 daddr fd00:17::2 drop"),
+        ("WireGuard", 'raw PREROUTING -d 10.9.0.2/32 ! -i wg0 -m comment --comment "wg-quick(8) rule for wg0" -j DROP'),
+        ("", "raw PREROUTING -d 172.17.0.2/32 ! -i br-blue -j DROP"),
+        ("", "raw PREROUTING -d 172.17.0.2/32 -i docker0 -j DROP"),
+        ("", "raw PREROUTING -d 172.17.0.2/32 -p tcp ! -i docker0 -j DROP"),
+        ("", "filter FORWARD -d 172.17.0.2/32 ! -i docker0 -j DROP"),
+    ],
+)
+def test_a_rule_in_a_chain_of_everybody_is_known_by_how_only_its_owner_spells_it(name: str, rule: str) -> None:
+    found = owners.of_rule(*rule.split(" ", 2))
+    assert (found.name if found is not None else "") == name
+
+
 def test_every_owner_of_chains_is_tested() -> None:
     assert {owner.name for owner in owners.OWNERS if owner.chains or owner.tables} - CHAINS.keys() == set()
 
