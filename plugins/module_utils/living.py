@@ -217,6 +217,8 @@ class _Ways:
         for one in (link, lo):
             if one is not None and not one.up:
                 yield "%s is down" % one.name
+        near = None if network is None else self._world.links().get(endpoint.veth)
+        yield from _cut_off((bridge, near, link))
         if link is None or not link.up or network is None:
             return
         yield from self._flushed(place, endpoint)
@@ -265,6 +267,23 @@ class _Ways:
         best = min(found, key=lambda entry: entry.route.metric or 0)
         if best.route.via not in gateways:
             yield "default by %s, not the gateway" % (best.route.via or best.link)
+
+
+def _cut_off(links: t.Iterable[state.Link | None]) -> t.Iterator[str]:
+    """Troubles with flags of links that are up, which the next run sets right."""
+    for link in links:
+        if link is None or not link.up:
+            continue
+        if not link.arp and not link.master:
+            yield "ARP is off on %s; run the playbook" % link.name
+        if link.port_flags:
+            flags = ("%s %s" % (key, _word(key, on)) for key, on in link.port_flags)
+            yield "port %s of %s has %s; run the playbook" % (link.name, link.master, ", ".join(flags))
+
+
+def _word(flag: str, on: bool) -> str:
+    """The value of a port's flag; a state that is off is disabled."""
+    return "disabled" if flag == "state" else "on" if on else "off"
 
 
 def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[model.Address]:

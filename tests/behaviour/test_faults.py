@@ -567,6 +567,38 @@ def test_every_object_is_repaired(worlds: list[EngineWorld]) -> None:
     assert not troubles, f"{len(troubles)} of {len(damages)}\n" + "\n\n".join(sorted(troubles))
 
 
+FORGET = "bridge fdb del $(ip netns exec web cat /sys/class/net/eth0/address) dev v-blue-web master || true"
+# A change of links, and from where it cuts off which addresses of web.
+CUTS = {
+    "ARP of the bridge": ("ip link set br-blue arp off", "host", ("10.20.0.2", "fd00:20::2")),
+    "ARP of the endpoint": ("ip -n web link set eth0 arp off", "db", ("10.20.0.2", "fd00:20::2")),
+    "state": ("bridge link set dev v-blue-web state disabled", "db", ("10.20.0.2", "fd00:20::2")),
+    "blocked": ("bridge link set dev v-blue-web state blocking", "db", ()),  # the kernel lets it forward again
+    "broadcasts": ("bridge link set dev v-blue-web bcast_flood off", "db", ("10.20.0.2",)),
+    "groups": ("bridge link set dev v-blue-web mcast_flood off", "db", ("fd00:20::2",)),
+    "unknown addresses": (
+        f"bridge link set dev v-blue-web flood off learning off; {FORGET}", "db", ("10.20.0.2", "fd00:20::2")),
+    "locked": (f"bridge link set dev v-blue-web locked on; {FORGET}", "db", ("10.20.0.2", "fd00:20::2")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CUTS)
+def test_links_that_were_cut_carry_packets_again(world: EngineWorld, case: str) -> None:
+    command, place, addresses = CUTS[case]
+    ends = [{"name": name, "addresses": [f"10.20.0.{n}", f"fd00:20::{n}"]} for n, name in enumerate(["web", "db"], 2)]
+    networks = [{"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": ends}]
+    forget = "; ".join(f"ip {where} neigh flush all" for where in ("", "-n web", "-n db"))
+    world.make(*networks)
+    assert all(world.ping(place, address) for address in ("10.20.0.2", "fd00:20::2"))
+    world.must("sh", "-ec", f"{command}; {forget}")
+    assert not any(world.ping(place, address, 0.3) for address in addresses)
+    predicted, done = world.make(*networks, check=True), world.make(*networks)
+    assert (done.commands, done.diff) == (predicted.commands, predicted.diff)
+    assert done.changed == bool(addresses)
+    assert all(world.ping(place, address, 1.0) for address in ("10.20.0.2", "fd00:20::2"))
+    assert not world.make(*networks).changed
+
+
 FLUSHES = {
     "nftables": "nft flush ruleset",
     "iptables": "for t in raw mangle nat filter; do iptables -t $t -F; ip6tables -t $t -F; done",

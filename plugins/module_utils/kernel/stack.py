@@ -178,14 +178,14 @@ class Stack:
                 os.close(namespace)
 
     def set_link(self, name: str, changes: t.Mapping[str, state.LinkValue]) -> None:
-        """Change mtu, address, alias, master (None: no bridge), up and stp in one request."""
+        """Change mtu, address, alias, master (None: no bridge), up, arp and stp in one request."""
         with self._changing("change %s of link %s" % (", ".join(changes), name), _BRIDGE_FULL):
             bridge = changes.get("master")
             master = 0 if bridge is None else self._index(str(bridge))
             self._request(requests.RTM_NEWLINK, requests.link(name, changes, master))
 
     def set_port(self, name: str, changes: t.Mapping[str, bool]) -> None:
-        """Change the flags of a bridge's port: isolated, hairpin."""
+        """Change the flags of a bridge's port: isolated, hairpin, those of decode.PORT_FLAGS, and state."""
         hints = {errno.EOPNOTSUPP: "it is not the port of a bridge"}
         with self._changing("change %s of bridge port %s" % (", ".join(changes), name), hints):
             self._request(requests.RTM_NEWLINK, requests.port(name, changes))

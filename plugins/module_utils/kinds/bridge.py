@@ -189,6 +189,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
             "alias": marks.alias(item.network),
             "stp": item.stp,
             "up": True,
+            "arp": True,
         }
         steps: list[operations.Operation] = []
         if common.gets_ipv6(link, item.mtu):
@@ -210,7 +211,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
     def _link(item: model.Bridge, link: Link) -> Link:
         addresses = link.addresses if item.addresses is None else item.addresses
         mac_address = item.mac_address or link.mac_address
-        link = replace(link, mtu=item.mtu or link.mtu, mac_address=mac_address, addresses=addresses, up=True)
+        link = replace(link, mtu=item.mtu or link.mtu, mac_address=mac_address, addresses=addresses, up=True, arp=True)
         return replace(link, alias=marks.alias(item.network), group=marks.LINK_GROUP, details=BridgeValues(item.stp))
 
     @staticmethod

@@ -20,6 +20,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.backen
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import Table
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.decode import PORT_FLAGS
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
@@ -621,7 +622,7 @@ class MemoryStack:
             if key == "master":
                 if value is not None:
                     self._require_room(value)
-                self._change(name, master=value or "", isolated=False, hairpin=False)
+                self._change(name, master=value or "", isolated=False, hairpin=False, port_flags=())
             elif key == "stp" and self._link(name).kind != "bridge":
                 raise KernelError("change link %s" % name, "it is no bridge")
             elif key == "stp":
@@ -640,7 +641,10 @@ class MemoryStack:
         self._host.step("change port %s" % name)
         if not self._link(name).master:
             raise KernelError("change bridge port %s" % name, "it is not the port of a bridge")
-        self._change(name, **changes)
+        usual = {key: changes[key] for key in ("isolated", "hairpin") if key in changes}
+        there = {**dict(self._link(name).port_flags), **{key: changes[key] for key in changes if key not in usual}}
+        new = {"state": True, **{key: on for key, (_kind, on) in PORT_FLAGS.items()}}
+        self._change(name, **usual, port_flags=tuple((key, on) for key, on in there.items() if new[key] != on))
 
     def delete_links(self, names: Sequence[str]) -> None:
         self._host.step("delete links %s" % ", ".join(names))
