@@ -219,6 +219,7 @@ class _Ways:
                 yield "%s is down" % one.name
         near = None if network is None else self._world.links().get(endpoint.veth)
         yield from _cut_off((bridge, near, link))
+        yield from self._detours(endpoint, network)
         if link is None or not link.up or network is None:
             return
         yield from self._flushed(place, endpoint)
@@ -230,6 +231,12 @@ class _Ways:
             elif (place, gateway.version) not in self._reported and self._world.owns(place):
                 self._reported.add((place, gateway.version))
                 yield from self._default(place, gateway.version, routes)
+
+    def _detours(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
+        detours = self._world.detours
+        for address in endpoint.addresses if detours else ():
+            link = endpoint.veth if network is None else network.bridge
+            yield from (text % address.ip for text in detours.of(link, address.ip))
 
     def _flushed(self, place: model.Place, endpoint: EndpointReport) -> t.Iterator[str]:
         """Troubles with rules and routes that the kernel adds once, and that the next run adds again."""

@@ -249,6 +249,8 @@ class RuleEntry(t.NamedTuple):
     ours: bool
     conditions: t.AbstractSet[int]  # the attributes that compare something with the packet
     inverted: bool  # it is for all packets but those that meet the conditions
+    protocol: int  # tells who made it
+    iif: str  # the link by which packets come in; empty for any
     suppresses: bool  # it passes over the default route of its table, as rules of VPNs do (suppress_prefixlength)
 
     @property
@@ -265,6 +267,19 @@ class RuleEntry(t.NamedTuple):
     def by_source(self) -> bool:
         """Whether it leads packets from a network to a table."""
         return bool(self.table and self.source.prefixlen) and _FRA_FWMARK not in self.conditions and not self.inverted
+
+    def catches(self, to: model.Address) -> bool:
+        """Whether it is for all packets to an address that have no mark, whoever sends them."""
+        if self.inverted and self.conditions == {_FRA_FWMARK}:
+            return True
+        return self.conditions <= {_FRA_DST} and (to in self.to) != self.inverted
+
+    def stops(self, source: model.Address, link: str) -> bool:
+        """Whether it is for all packets from an address that come in by a link, and not for packets to there."""
+        ends = self.conditions & {FRA_SRC, _FRA_IIFNAME}
+        if self.inverted or not ends or self.conditions != ends:
+            return False
+        return source in self.source and self.iif in ("", link)
 
     def covers(self, source: model.Address, to: model.Address) -> bool:
         """Whether it is for packets between two addresses that arrive by any link."""
@@ -303,6 +318,8 @@ def _rule(message: bytes) -> RuleEntry:
         ours=leads and marks == (RULE_PRIORITY, ROUTE_PROTOCOL),
         conditions=_CONDITIONS & values.keys(),
         inverted=bool(header[8] & _FIB_RULE_INVERT),
+        protocol=marks[1],
+        iif=_text(values.get(_FRA_IIFNAME, b"")),
         suppresses=values.get(_FRA_SUPPRESS_PREFIXLEN, _NO_LIMIT) != _NO_LIMIT,
     )
 

@@ -68,6 +68,10 @@ class Stack:
         found = [rule for rule in self._rules() if not rule.ours and rule.by_source]
         return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]
 
+    def rules(self) -> t.Sequence[decode.RuleEntry]:
+        """All rules of routing, in the order in which the kernel asks them."""
+        return self._rules()
+
     def lookups(self) -> t.Sequence[state.Lookup]:
         """All rules of routing."""
         return [state.Lookup(rule.source.version, rule.table, rule.ours) for rule in self._rules()]
@@ -114,7 +118,14 @@ class Stack:
 
     def table_routes(self, table: int) -> t.Sequence[state.RouteEntry]:
         """The unicast routes of one table."""
-        return self._cache.get("table %d" % table, lambda: [e for e in self._read_routes(table) if not e.kind])
+        return [entry for entry in self._all_of_table(table) if not entry.kind]
+
+    def table_barriers(self, table: int) -> t.Sequence[state.RouteEntry]:
+        """The routes of one table that lead nowhere."""
+        return [entry for entry in self._all_of_table(table) if entry.kind]
+
+    def _all_of_table(self, table: int) -> t.Sequence[state.RouteEntry]:
+        return self._cache.get("table %d" % table, lambda: self._read_routes(table))
 
     def local_addresses(self) -> frozenset[bytes]:
         """Every address of this stack, link-local ones too, as packed bytes."""

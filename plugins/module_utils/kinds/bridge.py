@@ -66,6 +66,8 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
     def claim(self, item: model.Bridge, state: str, claims: Claims) -> None:
         if item.addresses is not None:
             claims.addresses.add(item.name)
+        if item.allow_overlap:
+            claims.insisted.add(item.name)
 
     def holdings(self, item: model.Bridge, state: str, world: World) -> t.Iterable[Holding]:
         return [("Bridge %s" % item.name, world.label(item.name))]

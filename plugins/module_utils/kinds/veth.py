@@ -162,6 +162,13 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
             peer=ends.wanted_end(item.peer),
         )
 
+    def remark(self, item: model.Veth, world: World) -> None:
+        link = item.bridge or item.name
+        if world.detours and not (item.allow_overlap or link in world.claims.insisted):
+            for address in item.peer.addresses or ():
+                for text in world.detours.of(link, address.ip):
+                    world.remark(model.capitalized(text) + ".", "%s (%s)" % (_called(item), address.ip))
+
     # ---- what to do
 
     def claim(self, item: model.Veth, state: str, claims: Claims) -> None:

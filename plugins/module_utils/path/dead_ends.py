@@ -30,11 +30,9 @@ def dead_end(node: Node, kind: str, packet: Packet) -> DeadEnd | None:
 
 
 def _rule(node: Node, kind: str, packet: Packet) -> DeadEnd | None:
-    for message in node.dump(RTM_GETRULE, all_of(packet.version)):
-        for rule in decode.rules([message], family(packet.version)):
-            if rule.nowhere == kind and rule.covers(packet.source, packet.to):
-                protocol = netlink.attributes(message, ROUTE_HEADER.size).get(decode.FRA_PROTOCOL, b"\0")
-                return DeadEnd("rule del pref %d" % rule.priority, protocol[0])
+    for rule in decode.rules(node.dump(RTM_GETRULE, all_of(packet.version)), family(packet.version)):
+        if rule.nowhere == kind and rule.covers(packet.source, packet.to):
+            return DeadEnd("rule del pref %d" % rule.priority, rule.protocol)
     return None
 
 
