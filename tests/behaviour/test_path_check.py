@@ -606,6 +606,17 @@ def test_a_service_of_a_container_was_not_left_behind(shared: PathWorld) -> None
     """Nor is that of an endpoint by process, whose namespace has no name either, but a link of ours."""
     link = "ip link add eth0 group 25708 type veth peer name eth1 group 25708"
     link += " && ip link set eth1 up && ip link set eth0 up"
+    assert_not_left_behind(shared, link)
+
+
+@pytest.mark.parametrize("alias", ["", "dockerless.network:blue/web"])
+def test_a_service_with_a_private_network_was_not_left_behind(shared: PathWorld, alias: str) -> None:
+    """As systemd starts it with PrivateNetwork=yes; nor was one that lives in what was another endpoint."""
+    assert_not_left_behind(shared, "ip link set lo up" + (f" group 25708 alias {alias}" if alias else ""))
+
+
+def assert_not_left_behind(shared: PathWorld, link: str) -> None:
+    """Start a service in a namespace that is made by these commands."""
     serve = f"{link} && exec {SETTINGS.python} -c '{LISTEN}'"
     argv = shared.inside("unshare", "--net", "sh", "-c", serve)
     service = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

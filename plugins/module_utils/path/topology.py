@@ -428,15 +428,18 @@ class Topology:
                     return node
         return None
 
-    def nameless(self) -> t.Iterator[Node]:
-        """The stacks of namespaces without a name that have processes, and no link that leads anywhere.
+    def left_behind(self, name: str) -> t.Iterator[Node]:
+        """The stacks of namespaces of ours that have lost this name, and have processes, but no link that leads on.
 
-        Those of containers, and of endpoints that are known by a process, have one.
+        Services with a network of their own (PrivateNetwork=yes) and containers have never lived in one of ours.
         """
-        for place in self._places():
+        for place in self._places() if name in self.names() else ():
             node = self.node(place)
             with contextlib.suppress(KernelError):
-                if place.pid and not any(nic.up for nic in node.nics.values() if nic.name != "lo"):
+                lo = node.nics.get("lo") if place.pid else None
+                if lo is None or not lo.is_ours or marks.namespace_of(lo.alias) != name:
+                    continue
+                if not any(nic.up for nic in node.nics.values() if nic is not lo):
                     yield node
 
     def names(self) -> list[str]:

@@ -304,7 +304,7 @@ class Walk(Follower):
 
     def _nobody_listens(self, node: Node, packet: Packet) -> tuple[str, str]:
         reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, _called(node))
-        lost = None if node.is_host else self._left_behind(packet)
+        lost = None if node.is_host else self._left_behind(node, packet)
         if lost is not None:
             reason += ", but %s does in a network namespace without a name, like a service that was started before its"
             reason += " endpoint was created again"
@@ -315,9 +315,9 @@ class Walk(Follower):
         advice = "Start the service inside %s: name its unit in the endpoint's `services`, or start it by hand: %s"
         return reason, advice % (_called(node), how)
 
-    def _left_behind(self, packet: Packet) -> Node | None:
-        """A namespace that lost its name, in which a service listens on the port."""
-        for other in self.topology.nameless():
+    def _left_behind(self, node: Node, packet: Packet) -> Node | None:
+        """A namespace that has lost the name of this one, in which a service listens on the port."""
+        for other in self.topology.left_behind(node.name):
             if any(one.port == packet.dport for one in other.listeners(packet.protocol)):
                 return other
         return None
