@@ -47,6 +47,7 @@ SIX = {
     DB: "fd00:20::3",
     APP: "fd00:21::2",
     RED_GATEWAY: "fd00:21::1",
+    "10.20.0.1": "fd00:20::1",
     HOST: "2001:db8::1",
     NEIGHBOUR: "2001:db8::2",
 }
@@ -627,6 +628,68 @@ def assert_not_left_behind(shared: PathWorld, link: str) -> None:
     finally:
         service.communicate()
     assert found["reason"] == "nothing listens on port 8098/tcp in endpoint db", found
+
+
+# What gives a second station an address of blue, the question, who has the address, and who owns what is to go.
+TWICE = {
+    "by a stranger": ("ip -n stranger address add {db}/{bits} dev eth0 {nodad}", "web", "stranger: eth0", None),
+    "by an endpoint": (
+        "ip -n web address add {db}/{bits} dev eth0 {nodad}",
+        "host",
+        "web: eth0",
+        "this collection",
+    ),
+    "by the host": ("ip address add {db}/32 dev up0", "web", "host: up0", None),
+}
+
+
+@pytest.mark.parametrize("case", TWICE)
+def test_an_address_that_two_stations_have(shared: PathWorld, case: str, version: int) -> None:
+    """Either may answer for it; a verdict on the one that was asked by chance helps nobody."""
+    command, origin, other, owner = TWICE[case]
+    if case == "by the host" and version == 6:
+        pytest.skip("a Linux host answers on a link for addresses of another one in IPv4 only")
+    address, bits, nodad = of(version, DB), 24 if version == 4 else 64, "" if version == 4 else "nodad"
+    link = "ip link add v-stranger master br-blue up type veth peer name eth0 netns stranger"
+    shared.must("sh", "-ec", f"ip netns add stranger; {link}; ip -n stranger link set eth0 up")
+    forget = "; ".join(f"ip {where} neigh flush all" for where in ("", "-n web", "-n db", "-n stranger"))
+
+    def check(active: bool) -> dict[str, Any]:
+        shared.must("sh", "-c", forget)
+        return shared.check(origin, address, 81, active=active, timeout=0.5)
+
+    try:
+        shared.must("sh", "-ec", command.format(db=address, bits=bits, nodad=nodad))
+        verdicts = [check(active) for active in (True, False)]
+        assert [found["verdict"] for found in verdicts] == ["refused", "unknown"], verdicts
+        with shared.server("db", 81):
+            verdicts += [check(active) for active in (True, False)]
+        assert verdicts[3]["verdict"] == "unknown", verdicts
+        for found in verdicts:
+            if found["verdict"] != "arrives":
+                assert found["layer"] == "address", found
+                assert all(name in found["reason"] for name in ("db: eth0", other, address, "on br-blue")), found
+                assert found["owner"] == owner or owner is None, found
+                assert is_on_the_page(f"test_an_address_that_two_stations_have[{case}]", found["advice"]), found
+        mend = verdicts[0]["advice"].rpartition(": ")[2]
+        shared.must("sh", "-c", mend) if owner is None else shared.make(*NETWORKS)
+        with shared.server("db", 81):
+            assert [check(active)["verdict"] for active in (True, False)] == ["arrives"] * 2
+    finally:
+        shared.must("sh", "-c", "ip netns del stranger; ip address del 10.20.0.3/32 dev up0; true")
+        shared.make(*NETWORKS)
+        assert eventually(lambda: "v-stranger" not in shared.must("ip", "-br", "link"))
+
+
+def test_a_gateway_whose_address_an_endpoint_has_as_well(shared: PathWorld, version: int) -> None:
+    own = f"{of(version, '10.20.0.1')}/{24 if version == 4 else 64}"
+    shared.must("ip", "-n", "db", "address", "add", own, "dev", "eth0", *(["nodad"] if version == 6 else []))
+    try:
+        found = shared.check("web", of(version, NEIGHBOUR), 99, active=False)
+    finally:
+        shared.make(*NETWORKS)
+    assert found["verdict"] == "unknown" and found["layer"] == "address", found
+    assert "db: eth0 and host: br-blue both have the address" in found["reason"], found
 
 
 LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")

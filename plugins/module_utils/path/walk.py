@@ -69,12 +69,21 @@ class Walk(Follower):
         try:
             go()
         except Stop as stop:
-            found = stop.verdict
+            found = self._twice(stop.verdict)
             if found.verdict == ARRIVES and self.trail.doubts and not self.trail.oracle.active:
                 doubt = self.trail.doubts[0]
                 return replace(doubt, verdict=NOT_KNOWN, reason="cannot tell: " + doubt.reason)
             return found
         raise AssertionError("a walk ends with a verdict")
+
+    def _twice(self, found: Verdict) -> Verdict:
+        """The verdict, or the one on an address that several stations have, which packets came to before."""
+        doubled = self.wire.doubled
+        if doubled is None or found.verdict == ARRIVES or found == doubled:
+            return found
+        if not self.trail.oracle.active:
+            return replace(doubled, verdict=NOT_KNOWN, reason="cannot tell: " + doubled.reason)
+        return doubled if found.verdict == NOT_KNOWN else replace(doubled, verdict=found.verdict)
 
     # ---- packets that a stack sends
 

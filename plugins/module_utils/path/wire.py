@@ -12,7 +12,7 @@ from ..records import replace
 from . import remedies, whose
 from .packet import Packet
 from .rules import DROP, REJECT, UNKNOWN, Outcome
-from .topology import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Nic, Node, Topology
+from .topology import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Neighbour, Nic, Node, Topology
 from .trail import Follower, Mark, Trail, Verdict, at
 from .words import LOST, REFUSED, Ending, Layer
 from .words import UNKNOWN as NOT_KNOWN
@@ -31,6 +31,8 @@ class Wire(Follower):
         self._unanswered: Verdict | None = None
         # The permanent entry that the last next hop was found by, if it is outside: it may be wrong.
         self._by_hand: tuple[model.Address, str] | None = None
+        # The verdict on the first next hop whose address several stations have, if the packet goes no further.
+        self.doubled: Verdict | None = None
 
     # ---- from link to link
 
@@ -398,11 +400,12 @@ class Wire(Follower):
         self._by_hand = None
         if nic.kind in ("tun", "wireguard", "ipip", "sit") or not nic.mac or nic.name == "lo":
             return "", False
+        stations = list(self._segment(node, nic))
+        self._must_be_unique(node, nic, stations, address, packet)
         known = node.neighbour(nic.name, address)
         if known is not None and known.valid:
-            self._note_known(node, nic, address, known.mac, bool(known.state & NUD_PERMANENT), packet)
+            self._note_known(node, nic, stations, address, known, packet)
             return known.mac, True
-        stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
         if owner is None:
             self._nobody(node, nic, address, gateway, packet, known is not None and bool(known.state & NUD_FAILED))
@@ -420,11 +423,19 @@ class Wire(Follower):
         reason += "got no answer in time"
         return Verdict(NOT_KNOWN, layer, at(node, nic), reason, "Ask again with a longer timeout.")
 
-    def _note_known(self, node: Node, nic: Nic, address: model.Address, mac: str, fixed: bool, packet: Packet) -> None:
+    def _note_known(
+        self,
+        node: Node,
+        nic: Nic,
+        stations: t.Sequence[Station],
+        address: model.Address,
+        known: Neighbour,
+        packet: Packet,
+    ) -> None:
+        mac = known.mac
         self.trail.note(node, packet, "neighbour", str(address), "is at %s" % mac)
-        stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
-        if not fixed:
+        if not known.state & NUD_PERMANENT:
             return
         if owner is None:
             self._by_hand = (address, mac)
@@ -480,15 +491,53 @@ class Wire(Follower):
                 yield end
 
     def _owner(self, stations: t.Sequence[Station], address: model.Address) -> Station | None:
-        """The station that answers for an address: the stack that has it on any link, unless arp_ignore is set."""
+        """The station that answers for an address."""
+        return next(self._answering(stations, address), None)
+
+    def _answering(self, stations: t.Sequence[Station], address: model.Address) -> t.Iterator[Station]:
+        """The stations that answer for an address: a stack that has it on any link does, unless arp_ignore is set."""
         for node, nic in stations:
             if any(address == own.ip for own in nic.addresses):
-                return node, nic
-        for node, nic in stations:
-            strict = max(node.sysctl("ipv4/conf/all/arp_ignore"), node.sysctl("ipv4/conf/%s/arp_ignore" % nic.name))
-            if node.is_local(address) and address.version == 4 and not strict:
-                return node, nic
-        return None
+                yield node, nic
+        for node, nic in stations if address.version == 4 else ():
+            if node.is_local(address) and all(address != own.ip for own in nic.addresses):
+                keys = ("ipv4/conf/all/arp_ignore", "ipv4/conf/%s/arp_ignore" % nic.name)
+                if not any(map(node.sysctl, keys)):
+                    yield node, nic
+
+    def _must_be_unique(
+        self, node: Node, nic: Nic, stations: t.Sequence[Station], address: model.Address, packet: Packet
+    ) -> None:
+        """Doubt which of several stations gets the packet; who has asked for their MAC address may know either."""
+        found = [station for station in self._answering(stations, address) if station[1].up]
+        stacks = {other.name: (other, far) for other, far in reversed(found)}
+        if len(stacks) < 2 or self.doubled is not None:
+            return
+        # the one that should have it cannot be told from the others, but for those that are none of our business
+        holders = [(other, other.holder(address) or far) for other, far in stacks.values()]
+        strangers = [(other, far) for other, far in holders if not far.is_ours]
+        place = strangers[0] if strangers else holders[0]
+        names = model.enumerate_few(sorted(at(*one) for one in holders))
+        reason = "%s all have the address %s, so packets to it on %s go to one or another of them"
+        if len(holders) == 2:
+            reason = "%s both have the address %s, so packets to it on %s go to one or the other"
+        self.doubled = Verdict(
+            LOST,
+            "address",
+            at(*place),
+            reason
+            % (names.replace(", ", " and ") if len(holders) == 2 else names, address, self._segment_name(node, nic)),
+            self._advice_doubled(*place, address)
+            if strangers
+            else remedies.AGAIN % "restores the addresses of endpoints",
+        )
+        self.trail.doubt(self.doubled, packet)
+
+    @staticmethod
+    def _advice_doubled(node: Node, nic: Nic, address: model.Address) -> str:
+        own = next(one for one in nic.addresses if one.ip == address)
+        command = remedies.ip(node, "address del %s dev %s" % (own, nic.name))
+        return "Give one of them another address, or take this one away: %s" % command
 
     def _nobody(
         self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet, failed: bool
