@@ -555,6 +555,9 @@ TAKEN = {
     "link of the server": ("ip link set v-blue-db nomaster", DB, "bridge_port"),
     "bridge": ("ip link del br-blue", NEIGHBOUR, "bridge_port"),
     "address of the bridge": ("ip address flush dev br-blue scope global", NEIGHBOUR, "address"),
+    "ARP of the bridge": ("ip link set br-blue arp off", NEIGHBOUR, "neighbour"),
+    "ARP of the source": ("ip -n web link set eth0 arp off", DB, "neighbour"),
+    "ARP of the server": ("ip -n db link set eth0 arp off", DB, "neighbour"),
     "IPv6 of the bridge": ("sysctl -qw net.ipv6.conf.br-blue.disable_ipv6=1", NEIGHBOUR, "address"),
 }
 
@@ -572,6 +575,42 @@ def test_what_the_role_puts_back(shared: PathWorld, case: str) -> None:
     finally:
         shared.make(*NETWORKS)
     assert [shared.check("web", **asked)["verdict"] for asked in questions] == ["arrives"] * len(questions)
+
+
+# The flags of a port, and the families of the packets that it holds back.
+HELD_BACK = {
+    "bcast_flood off": ("v-blue-db", (4,)),
+    "mcast_flood off": ("v-blue-db", (6,)),
+    "flood off learning off": ("v-blue-db", (4, 6)),
+    "locked on learning off": ("v-blue-web", (4, 6)),
+}
+
+
+@pytest.mark.parametrize("flags", HELD_BACK)
+def test_a_port_that_holds_frames_back(shared: PathWorld, flags: str) -> None:
+    port, versions = HELD_BACK[flags]
+    name = port.rpartition("-")[2]
+    forget = f"bridge fdb del $(ip netns exec {name} cat /sys/class/net/eth0/address) dev {port} master; true"
+    shared.must("sh", "-c", f"bridge link set dev {port} {flags}; ip -n web neigh flush all; ip -n db neigh flush all")
+    try:
+        for version in versions:
+            shared.must("sh", "-c", f"{forget}; ip -n web neigh flush all")
+            assert not shared.ping("web", of(version, DB), 0.3)
+            found, foreseen = (
+                shared.check("web", of(version, DB), protocol="icmp", active=active, timeout=4)
+                for active in (True, False)
+            )
+            assert (found["verdict"], found["layer"], found["owner"]) == ("lost", "bridge_port", "this collection"), (
+                found
+            )
+            assert (foreseen["verdict"], foreseen["layer"]) == ("unknown", "bridge_port"), foreseen
+            for one in (found, foreseen):
+                assert f"port {port} may hold frames back, with {flags.partition(' learning')[0]}" in one["reason"], one
+                assert is_on_the_page("test_a_port_that_holds_frames_back", one["advice"]), one
+    finally:
+        shared.make(*NETWORKS)
+    for version in versions:
+        assert shared.check("web", of(version, DB), protocol="icmp")["verdict"] == "arrives"
 
 
 def test_a_service_that_was_left_behind(each: PathWorld) -> None:

@@ -156,7 +156,7 @@ def _link(
         master=master,
         isolated=any(port.get(IFLA_BRPORT_ISOLATED, b"")),
         hairpin=any(port.get(IFLA_BRPORT_MODE, b"")),
-        port_flags=_port_flags(port, by_bridge and flags & _RUNS == _RUNS) if port else (),
+        port_flags=port_flags(port, by_bridge and flags & _RUNS == _RUNS) if port else (),
         arp=not flags & IFF_NOARP,
         addresses=addresses,
         details=_details(kind, values, info),
@@ -166,7 +166,8 @@ def _link(
 _RUNS = IFF_UP | _IFF_RUNNING
 
 
-def _port_flags(port: Values, runs: bool) -> tuple[tuple[str, bool], ...]:
+def port_flags(port: t.Mapping[int, bytes], runs: bool) -> tuple[tuple[str, bool], ...]:
+    """The flags in which a port differs from a new one; ``runs`` if the kernel has not disabled it with a link."""
     found = [(name, not usual) for name, (kind, usual) in PORT_FLAGS.items() if port.get(kind, b"") == _BIT[not usual]]
     if runs and port.get(IFLA_BRPORT_STATE) == bytes([BR_STATE_DISABLED]):
         found.append(("state", False))

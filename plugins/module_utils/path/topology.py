@@ -16,7 +16,7 @@ import sys
 import typing as t
 
 from .. import marks, model
-from ..kernel import netlink
+from ..kernel import decode, netlink
 from ..kernel.diag import listeners
 from ..kernel.errors import KernelError
 from ..kernel.host import Host
@@ -83,6 +83,8 @@ class Nic:
     hairpin: bool = False
     addresses: tuple[model.Interface, ...] = ()
     tentative: frozenset[model.Address] = frozenset()
+    arp: bool = True
+    port_flags: tuple[tuple[str, bool], ...] = ()  # in which a port differs from a new one
 
     @property
     def is_ours(self) -> bool:
@@ -527,6 +529,8 @@ def _nic(
         hairpin=any(port.get(4, b"")),
         addresses=tuple(addresses.get(index, ())),
         tentative=frozenset(tentative.get(index, ())),
+        arp=not flags & decode.IFF_NOARP,
+        port_flags=decode.port_flags(port, runs=False) if port else (),
     )
 
 

@@ -18,6 +18,7 @@ from .words import LOST, REFUSED, Ending, Layer
 from .words import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
+_ON_THE_WAY_IN, _ON_THE_WAY_OUT = ("locked",), ("flood", "mcast_flood", "bcast_flood", "neigh_suppress")
 _EVERYBODY = "ff:ff:ff:ff:ff:ff"
 
 
@@ -82,6 +83,7 @@ class Wire(Follower):
     ) -> Station | None:
         self.must_be_up(node, bridge, packet)
         self._must_forward(node, bridge, port, packet)
+        self._may_hold_back(node, port, _ON_THE_WAY_IN, packet)
         target = target or self._station(node, bridge, mac)
         local = mac == bridge.mac or (target is not None and target[1] is bridge)
         onward = Mark(node.name, "bridge %s first" % ("input" if local else "forward"), packet.answer)
@@ -273,6 +275,17 @@ class Wire(Follower):
         self.must_be_up(node, out, packet)
         self._must_lead_on(node, out, packet)
         self._must_forward(node, bridge, out, packet)
+        self._may_hold_back(node, out, _ON_THE_WAY_OUT, packet)
+
+    def _may_hold_back(self, node: Node, port: Nic, flags: t.Container[str], packet: Packet) -> None:
+        """Doubt whether a port with these flags passes a frame on: that depends on what the bridge has learned."""
+        found = ["%s %s" % (flag, "on" if on else "off") for flag, on in port.port_flags if flag in flags]
+        if found:
+            reason = "port %s may hold frames back, with %s" % (port.name, ", ".join(found))
+            advice = "Reset the port: %s" % " ".join(["bridge link set dev", port.name, *_reset(port, flags)])
+            if port.is_ours:
+                advice = remedies.AGAIN % "resets the flags of ports"
+            self.trail.doubt(Verdict(LOST, "bridge_port", at(node, port), reason, advice), packet)
 
     def _must_be_behind_a_port(self, address: model.Address, packet: Packet) -> None:
         """Check the host's end of the veth pair of the endpoint that has an address."""
@@ -401,6 +414,7 @@ class Wire(Follower):
         if nic.kind in ("tun", "wireguard", "ipip", "sit") or not nic.mac or nic.name == "lo":
             return "", False
         stations = list(self._segment(node, nic))
+        self._must_ask(node, nic, address, packet)
         self._must_be_unique(node, nic, stations, address, packet)
         known = node.neighbour(nic.name, address)
         if known is not None and known.valid:
@@ -504,6 +518,19 @@ class Wire(Follower):
                 keys = ("ipv4/conf/all/arp_ignore", "ipv4/conf/%s/arp_ignore" % nic.name)
                 if not any(map(node.sysctl, keys)):
                     yield node, nic
+
+    def _must_ask(self, node: Node, nic: Nic, address: model.Address, packet: Packet) -> None:
+        """Without ARP the kernel asks nobody, in IPv6 too, and sends packets to the MAC address of the link itself."""
+        if not nic.arp and (nic.kind == "bridge" or self.other_end(node, nic) is not None):
+            words = "so it asks nobody for the MAC address of %s" % address
+            self._stop_without_arp(node, nic, words, packet)
+
+    def _stop_without_arp(self, node: Node, nic: Nic, words: str, packet: Packet) -> None:
+        advice = remedies.AGAIN % "turns ARP on again"
+        if not nic.is_ours:
+            advice = "Turn it on: %s" % remedies.ip(node, "link set %s arp on" % nic.name)
+        reason = "ARP is off on %s of %s, %s" % (nic.name, node.name, words)
+        self._stop(LOST, "neighbour", at(node, nic), reason, advice, packet, owner=whose.of_link(node, nic))
 
     def _must_be_unique(
         self, node: Node, nic: Nic, stations: t.Sequence[Station], address: model.Address, packet: Packet
@@ -614,6 +641,8 @@ class Wire(Follower):
         family, own = _family(question), question.source
         self._put(node, nic, question, owner)
         question = question.at(iif=far.name, oif="")
+        if not far.arp and far.kind in ("bridge", "veth"):
+            self._stop_without_arp(other, far, "so it does not answer who asks for %s" % address, packet)
         self.hook(other, question, family, "input", "", Mark(other.name, "", False))
         self._must_find_back(other, far, question)
         reply = Packet(address, own, question.protocol, oif=far.name, state="untracked", answer=True)
@@ -684,6 +713,11 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> Verdict | None:
 
 def _unbelieved(node: Node, nic: Nic, packet: Packet, where: str) -> str:
     return "rp_filter of %s drops packets that come in by %s from %s: %s" % (node.name, nic.name, packet.source, where)
+
+
+def _reset(port: Nic, flags: t.Container[str]) -> t.Iterator[str]:
+    """The words that give a port these flags as the kernel gives them to a new one."""
+    return ("%s %s" % (flag, "off" if on else "on") for flag, on in port.port_flags if flag in flags)
 
 
 def _family(question: Packet) -> str:
