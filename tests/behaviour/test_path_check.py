@@ -27,7 +27,7 @@ import pytest
 from breakages import BREAKAGES, Breakage, Flow
 from engine_world import BACKENDS, ROOT, SETTINGS
 from fleet import eventually
-from path_draws import AllDraws, Draws, backends
+from path_draws import LISTENING, AllDraws, Draws, backends
 from path_networks import KINDS, PROTOCOLS, Networks
 from path_order import ASKED, BRIDGED, EITHER, KNOWN, ROUTED, Questions, place
 from path_services import Server
@@ -143,6 +143,26 @@ def flow_of(draws: Draws, kind: str, version: int, protocol: str = "tcp") -> Flo
     found = draws.networks.flow_of(kind, version, protocol)
     assert found is not None
     return found
+
+
+# At the link, in the packet filter, behind the translation to another port, in the endpoint and on the way back.
+FROM_OUTSIDE = ("ingress of the uplink", "not published", "blackhole", "server's link", "nobody listens", "no way back")
+
+
+@pytest.mark.parametrize("name", FROM_OUTSIDE)
+def test_packets_that_somebody_outside_sends(draws: AllDraws, name: str) -> None:
+    """They are not injected, but waited for."""
+    draws.forget()
+
+    def draw(one: Draws, version: int) -> None:
+        one.listening = 1.0
+        one.draw_of(flow_of(one, "in", version), NAMED[name])
+        one.listening = LISTENING
+
+    draws.each_family(FROM_OUTSIDE.index(name), draw)
+    assert not draws.wrong, "\n".join(draws.wrong)
+    assert [score.unknown for score in draws.scores] == [[], [], []]
+    assert all(score.listened for score in draws.scores)
 
 
 def test_draws(draws: AllDraws) -> None:
