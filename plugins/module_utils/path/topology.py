@@ -56,8 +56,9 @@ NUD_PERMANENT, NUD_FAILED = 0x80, 0x20
 FORWARDING = 3  # BR_STATE_FORWARDING
 PORT_STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
 _TENTATIVE, _DADFAILED = 0x40, 0x08
-# RTM_F_FIB_MATCH: answer with the matching route itself, not with the path that results from it.
-_FIB_MATCH = 0x2000
+# RTM_F_FIB_MATCH: answer with the matching route itself, not with the path that results from it. RTM_F_LOOKUP_TABLE:
+# with its own table, which IPv4 calls the main one otherwise; IPv6 does not take this flag.
+_FIB_MATCH = {4: 0x2000 | 0x1000, 6: 0x2000}
 MAIN = 254
 ROUTE_KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
@@ -111,6 +112,15 @@ class Way:
     def is_local(self) -> bool:
         """Whether the packet is for this stack itself."""
         return self.kind == "local"
+
+
+class Match(t.NamedTuple):
+    """The route that matches an address."""
+
+    words: str = ""
+    protocol: int = 0
+    table: int = 0
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -245,19 +255,20 @@ class Node:
         """The route that matches an address, as ``ip route`` spells it; empty if there is none."""
         return self.match(to)[0]
 
-    def match(self, to: model.Address) -> tuple[str, int]:
-        """The same, and its protocol, which tells who set it."""
+    def match(self, to: model.Address) -> Match:
+        """The same, with its protocol, which tells who set it, its table and its link."""
         family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
-        header = ROUTE_HEADER.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
+        header = ROUTE_HEADER.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH[to.version])
         try:
             message = self._ask(RTM_GETROUTE, header + netlink.attribute(1, to.packed))
         except OSError:
-            return "", 0
+            return Match()
         values = netlink.attributes(message, ROUTE_HEADER.size)
         network, nic = network_of(message[1], values, to.version), self.nic_at(_integer(values.get(4)))
         link = " dev %s" % nic.name if nic is not None else ""
-        where = table_words(_integer(values.get(15)))
-        return "%s%s%s" % (network if network.prefixlen else "default", link, where), message[5]
+        table = _integer(values.get(15))
+        words = "%s%s%s" % (network if network.prefixlen else "default", link, table_words(table))
+        return Match(words, message[5], table, nic.name if nic is not None else "")
 
     def neighbour(self, link: str, address: model.Address) -> Neighbour | None:
         """The neighbour entry of an address on a link."""

@@ -138,7 +138,34 @@ class Walk(Follower):
         self.trail.note(node, packet, "route", str(packet.to), text)
         if way.kind in ("blackhole", "unreachable", "prohibit", "throw"):
             self._dead_route(node, packet, way.kind)
+        if node.is_host and not way.is_local:
+            self._must_lead_home(node, packet, way)
         return way
+
+    def _must_lead_home(self, host: Node, packet: Packet, way: Way) -> None:
+        """Packets for an endpoint leave by its bridge, unless somebody else has the address where they go."""
+        nic, end = host.nics[way.link], self.wire.end_before(packet.to)
+        near = end[1] if end is not None and end[0] is host and end[1].is_ours else None
+        master = host.nic_at(near.master) if near is not None else None
+        home = master or near
+        if home is None or home is nic or self.wire.shares_segment(host, nic, packet.to):
+            return
+        if way.gateway is not None and not self.wire.leads_out(host, nic):
+            return  # an endpoint that is a router may know the way
+        from .dead_ends import first_to
+
+        found = host.match(packet.to)
+        advice = "Look at the rules of routing (ip rule), and at the routes in their tables: ip route show table all"
+        if found.link == nic.name and found.table in (0, model.MAIN_TABLE):
+            words = "route del " + found.words
+            advice = remedies.delete_route(host, "Delete that route", words, found.protocol, packet.version)
+        elif found.link == nic.name and first_to(host, found.table, packet.version):
+            before = first_to(host, found.table, packet.version) - 1
+            words = "rule add to %s lookup main pref %d" % (packet.to, before)
+            advice = "Keep such packets in the table main: %s" % remedies.ip(host, words, packet.version)
+        reason = "a route of the host (%s) leads packets to %s away, which is behind %s"
+        reason %= (found.words if found.link == nic.name else nic.name, packet.to, home.name)
+        self._stop(LOST, "route", at(host, nic), reason, advice, packet, owner=owners.of_route(found.protocol))
 
     def _emit(self, node: Node, way: Way, packet: Packet, entry: Packet) -> None:
         """Send a packet out of a link: the part that is the same for local and for forwarded packets."""

@@ -466,7 +466,7 @@ class Wire(Follower):
 
     def _at_nobody(self, node: Node, nic: Nic, stations: t.Sequence[Station], mac: str) -> str:
         """The words for a MAC address that no station has; empty if one has, or if there are some on other machines."""
-        if self._leads_out(node, nic) or any(far.mac == mac for unused, far in stations):
+        if self.leads_out(node, nic) or any(far.mac == mac for unused, far in stations):
             return ""
         return "nothing on %s has that MAC address" % self._segment_name(node, nic)
 
@@ -569,7 +569,7 @@ class Wire(Follower):
     def _nobody(
         self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet, failed: bool
     ) -> None:
-        if not self._leads_out(node, nic):
+        if not self.leads_out(node, nic):
             self._must_be_behind_a_port(address, packet)
             self._ask_around(node, nic, address, packet)
             # A link loses its IPv6 addresses when it goes down.
@@ -578,7 +578,7 @@ class Wire(Follower):
             for other, far in self._segment(node, nic) if gateway else ():
                 self.must_have_an_address(other, far, packet)
             layer: Layer = "route" if gateway else "address"
-            owner = owners.of_route(node.match(packet.to)[1]) if gateway else ""
+            owner = owners.of_route(node.match(packet.to).protocol) if gateway else ""
             reason = "nothing on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
             advice = self._advice_gateway(node, nic, packet.to) if gateway else ""
@@ -622,7 +622,7 @@ class Wire(Follower):
         bridge = end[0].nic_at(end[1].master) if end is not None and end[1].master else None
         return bridge.name if bridge is not None else nic.name
 
-    def _leads_out(self, node: Node, nic: Nic) -> bool:
+    def leads_out(self, node: Node, nic: Nic) -> bool:
         """Whether a segment has links whose other end is not on this host."""
         if nic.kind == "bridge":
             return any(self.other_end(node, port) is None for port in node.ports(nic))
@@ -630,7 +630,7 @@ class Wire(Follower):
         if end is None:
             return True
         bridge = end[0].nic_at(end[1].master) if end[1].master else None
-        return bridge is not None and self._leads_out(end[0], bridge)
+        return bridge is not None and self.leads_out(end[0], bridge)
 
     def _ask(self, node: Node, nic: Nic, owner: Station, address: model.Address, packet: Packet) -> None:
         """Follow the request for a MAC address, and its answer."""
@@ -699,7 +699,7 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> Verdict | None:
     near = any(packet.source in one.network for one in nic.addresses if one.version == 4)
     if not back.error and (near or back.link == "lo"):
         # With a loose rp_filter the packet would pass, but the answer would still leave by the wrong link.
-        words, protocol = node.match(packet.source)
+        words, protocol, *_ = node.match(packet.source)
         advice = remedies.delete_route(node, "Delete that route", "route del " + words, protocol)
         reason = _unbelieved(node, nic, packet, where)
         return Verdict(LOST, "reverse_path", at(node, nic), reason, advice, owners.of_route(protocol))
