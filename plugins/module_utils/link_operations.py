@@ -71,7 +71,7 @@ class AddVeth(operations.Operation):
 
 @dataclass(frozen=True)
 class SetLink(operations.Operation):
-    """Change values of a link: mtu, address (MAC), alias, master (None: no bridge), up, stp."""
+    """Change values of a link: mtu, address (MAC), alias, master (None: no bridge), up, arp, stp."""
 
     place: model.Place
     name: str
@@ -83,6 +83,8 @@ class SetLink(operations.Operation):
         for key, value in self.changes:
             if key == "up":
                 words.append("up" if value else "down")
+            elif key == "arp":
+                words += ["arp", "on" if value else "off"]
             elif key == "master" and value is None:
                 words.append("nomaster")
             elif key != "stp":
@@ -106,13 +108,14 @@ class SetLink(operations.Operation):
 
 @dataclass(frozen=True)
 class SetPort(operations.Operation):
-    """Change the flags of a bridge's port: isolated, hairpin."""
+    """Change the flags of a bridge's port: isolated, hairpin and others; its state is forwarding or disabled."""
 
     name: str
     changes: tuple[tuple[str, bool], ...]
 
     def commands(self) -> list[str]:
-        words = [word for key, value in self.changes for word in (key, "on" if value else "off")]
+        spelled = {"state": ("disabled", "forwarding")}
+        words = [word for key, value in self.changes for word in (key, spelled.get(key, ("off", "on"))[value])]
         return [shlex.join(["bridge", "link", "set", "dev", self.name, *words])]
 
     def apply(self, host: Host) -> None:

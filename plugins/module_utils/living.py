@@ -227,6 +227,9 @@ class _Ways:
         for one in (link, lo):
             if one is not None and not one.up:
                 yield "%s is down" % one.name
+        near = None if network is None else self._world.links().get(endpoint.veth)
+        yield from _cut_off((bridge, near, link))
+        yield from self._detours(endpoint, network)
         if link is None or not link.up or network is None:
             return
         yield from self._flushed(place, endpoint)
@@ -238,6 +241,12 @@ class _Ways:
             elif (place, gateway.version) not in self._reported and self._world.owns(place):
                 self._reported.add((place, gateway.version))
                 yield from self._default(place, gateway.version, routes)
+
+    def _detours(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
+        detours = self._world.detours
+        for address in endpoint.addresses if detours else ():
+            link = endpoint.veth if network is None else network.bridge
+            yield from (text % address.ip for text in detours.of(link, address.ip))
 
     def _flushed(self, place: model.Place, endpoint: EndpointReport) -> t.Iterator[str]:
         """Troubles with rules and routes that the kernel adds once, and that the next run adds again."""
@@ -275,6 +284,23 @@ class _Ways:
         best = min(found, key=lambda entry: entry.route.metric or 0)
         if best.route.via not in gateways:
             yield "default by %s, not the gateway" % (best.route.via or best.link)
+
+
+def _cut_off(links: t.Iterable[state.Link | None]) -> t.Iterator[str]:
+    """Troubles with flags of links that are up, which the next run sets right."""
+    for link in links:
+        if link is None or not link.up:
+            continue
+        if not link.arp and not link.master:
+            yield "ARP is off on %s; run the playbook" % link.name
+        if link.port_flags:
+            flags = ("%s %s" % (key, _word(key, on)) for key, on in link.port_flags)
+            yield "port %s of %s has %s; run the playbook" % (link.name, link.master, ", ".join(flags))
+
+
+def _word(flag: str, on: bool) -> str:
+    """The value of a port's flag; a state that is off is disabled."""
+    return "disabled" if flag == "state" else "on" if on else "off"
 
 
 def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[model.Address]:

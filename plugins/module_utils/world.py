@@ -23,6 +23,7 @@ from .records import dataclass, replace
 
 if t.TYPE_CHECKING:
     from . import operations
+    from .detours import Detours
     from .kernel.stack import Stack
     from .units import Units
 
@@ -45,6 +46,7 @@ class Claims:
     # Veth pairs, each with the place and the name that it wants for the other end.
     veths: dict[str, tuple[model.Place, str]] = field(default_factory=dict)
     leading: dict[str, list[str]] = field(default_factory=dict)  # these veth pairs by the namespace of the other end
+    insisted: set[str] = field(default_factory=set)  # links of the host whose subnets may also be elsewhere
     routes: set[tuple[model.Place, str]] = field(default_factory=set)  # links, by place, whose routes it settles
     services: dict[str, str] = field(default_factory=dict)  # units, and the namespaces where it wants them
     units: set[str] = field(default_factory=set)  # units that it may start, stop or restart
@@ -98,6 +100,7 @@ class World:
         self._machine_id = ""
         self._systemd: bool | None = None
         self._units: Units | None = None
+        self._detours: Detours | None = None
         self._assumed: dict[str, list[str]] = {}
         self._local: t.Collection[bytes] | None = None
         self._remarks: dict[str, dict[t.Hashable, str]] = {}
@@ -110,6 +113,17 @@ class World:
 
             self._units = Units(self.host, self.claims.units, self.file)
         return self._units
+
+    @property
+    def detours(self) -> Detours:
+        """What others have on the host that keeps packets from endpoints, once everything is planned."""
+        if self._detours is None:
+            from .detours import Detours
+
+            stack = self.host.stack(model.HOST)
+            routes = [*self.routes(), *self.barriers(model.HOST)]
+            self._detours = Detours(self.links(), routes, stack.rules(), self._whole_table)
+        return self._detours
 
     @property
     def revision(self) -> tuple[int, ...]:
@@ -561,6 +575,10 @@ class World:
     def table_routes(self, place: model.Place, table: int) -> t.Sequence[state.RouteEntry]:
         """The routes of one routing table of a place as they will be when the steps planned so far are done."""
         return self._table_of(place, table)
+
+    def _whole_table(self, table: int) -> list[state.RouteEntry]:
+        """The routes of a routing table of the host, with those that lead nowhere."""
+        return [*self.table_routes(model.HOST, table), *self.host.stack(model.HOST).table_barriers(table)]
 
     def _table_of(self, place: model.Place, table: int) -> list[state.RouteEntry]:
         if not table:

@@ -24,6 +24,15 @@ SORTS = {
     "iptables": {"rule", "jump", "chain"},
 }
 TABLE = "inet dockerless"
+PORT_FLAGS = (
+    "state disabled",
+    "learning off",
+    "flood off",
+    "mcast_flood off",
+    "bcast_flood off",
+    "neigh_suppress on",
+    "locked on",
+)
 
 
 @dataclass(frozen=True)
@@ -134,6 +143,7 @@ def ip(place: str) -> str:
 
 
 def links(ours: dict[str, Any]) -> Iterator[Damage]:
+    flags = PORT_FLAGS
     for key, facts in ours.items():
         place, what = place_of(key)
         sort, unused, name = what.partition(" ")
@@ -147,6 +157,7 @@ def links(ours: dict[str, Any]) -> Iterator[Damage]:
         if name == "lo":
             continue
         yield Damage("link", f"{change} mtu 1300", shown)
+        yield Damage("link", f"{change} arp off", shown)
         yield Damage("veth", f"{ip(place)} link delete dev {name}", shown, whole=True)
         if place or facts["kind"] == "bridge":
             yield Damage("link", f"{change} address 02:00:00:00:00:77", shown)
@@ -156,6 +167,9 @@ def links(ours: dict[str, Any]) -> Iterator[Damage]:
             yield Damage("link", f"{change} nomaster", shown)
             yield Damage("link", f"bridge link set dev {name} isolated on", shown)
             yield Damage("link", f"bridge link set dev {name} hairpin off", shown)
+            for flag in flags[:2]:
+                yield Damage("link", f"bridge link set dev {name} {flag}", shown)
+            flags = flags[2:]
 
 
 def addresses(ours: dict[str, Any]) -> Iterator[Damage]:

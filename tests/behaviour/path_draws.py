@@ -13,6 +13,7 @@ DRAWS_ON=nftables                                                           on o
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import random
 import socket
@@ -40,6 +41,8 @@ DRAWS_OF_ONE_WORLD = 25
 Breakages = tuple[Breakage, ...]
 # The share of draws without a breakage, and of those with two.
 NOTHING, PAIRS = 0.05, 0.6
+# Of checks with a packet from outside, the share of those in which somebody outside sends it (inject: false).
+LISTENING = 0.5
 # With UDP, a service whose answer the kernel does not send cannot be told from one that does not answer.
 UNSENT = ("answer to a blackhole", "no way back")
 
@@ -59,13 +62,14 @@ class Score:
     protocols: Counter[str] = field(default_factory=Counter)
     pairs: Counter[int] = field(default_factory=Counter)  # draws with two breakages, by version
     either: int = 0  # verdicts on two breakages, of which either may be named
+    listened: int = 0  # verdicts on a packet that was not injected
     passed: int = 0  # verdicts that name the second, as a real packet passes the first
 
     def __str__(self) -> str:
         said = f"{self.backend}: {self.versions.total()} draws of {len(self.kinds)} kinds, {dict(self.protocols)},"
         said += f" {self.pairs.total()} of two breakages ({self.either} verdicts may name either, {self.passed} name"
         said += f" the second as a packet passes the first), {self.followed} mended by advice, {self.repeated} real"
-        said += " packets sent again with more time"
+        said += f" packets sent again with more time, {self.listened} packets from outside not injected"
         return "\n".join([said, *(self._family(version) for version in sorted(self.versions))])
 
     def _family(self, version: int) -> str:
@@ -84,10 +88,12 @@ class Judged:
     active: bool
     questions: Questions
     heard: bool
+    inject: bool = True
 
     def __str__(self) -> str:
         names = " + ".join(one.name for one in self.breakages) or "nothing"
-        how = ", ".join(["active" if self.active else "static"] + ["no MAC address known"] * (self.questions == ASKED))
+        sent = "active" if self.inject else "active, not injected"
+        how = ", ".join([sent if self.active else "static"] + ["no MAC address known"] * (self.questions == ASKED))
         fate = "arrives" if self.arrives else "is heard only" if self.heard else "is lost"
         return f"{names}, {self.flow.kind}, IPv{self.flow.version}, {self.flow.protocol}, {how}: {fate}"
 
@@ -112,6 +118,7 @@ class Draws:
         self.only = only
         self.verbose = verbose
         self.pairs = PAIRS
+        self.listening = LISTENING
         self.score = Score(backend)
         self._suspects: list[tuple[Judged, dict[str, Any], str]] = []
         self.world = PathWorld(backend)
@@ -123,6 +130,7 @@ class Draws:
     def begin(self, seed: int) -> None:
         """Draw from here on what follows from a seed."""
         self.draw = random.Random(seed)
+        self._listens = random.Random(seed)
         self._renew()
 
     def _renew(self) -> None:
@@ -281,19 +289,25 @@ class Draws:
         for active in (False, True):
             begin = time.monotonic()
             arrives = self._arrives(flow, server, real, active)
-            options = {"active": active, "timeout": PATIENCE if arrives else 0.3}
-            found = self._checked(flow, questions, **options)
+            inject = not (active and flow.kind == "in" and self._listens.random() < self.listening)
+            check = (
+                functools.partial(self._checked, flow, questions)
+                if inject
+                else self._listening_for(flow, server, questions)
+            )
+            options = {"active": active, "timeout": PATIENCE if arrives else 0.3 if inject else 1.0}
+            found = check(**options)
             if active and found["verdict"] == "unknown":
                 # the time was too short
                 self.score.repeated += 1
-                found = self._checked(flow, questions, **{**options, "timeout": LONGEST})
+                found = check(**{**options, "timeout": LONGEST})
+            self.score.listened += not inject
             if not arrives and found["verdict"] == "arrives":
                 self.score.repeated += 1
-                if server.listener is not None and flow.protocol == "tcp" and server.how != "full":
-                    take_what_waits(server.listener)
+                self._clear(flow, server)
                 real = self._sent(flow, server, PATIENCE, questions)
                 arrives = self._arrives(flow, server, real, active)
-            what = Judged(flow, breakages, arrives, active, questions, real.heard)
+            what = Judged(flow, breakages, arrives, active, questions, real.heard, inject)
             self._judge(what, found, time.monotonic() - begin)
         return found
 
@@ -302,6 +316,23 @@ class Draws:
             self._forget(flow)
         options.update(source_address=flow.source, protocol=flow.protocol)
         return self.world.check(flow.origin, flow.to, flow.port, **options)
+
+    def _listening_for(self, flow: Flow, server: Server, questions: Questions) -> Callable[..., dict[str, Any]]:
+        """The path check for a packet that somebody outside sends meanwhile."""
+
+        def check(**options: Any) -> dict[str, Any]:
+            if questions == ASKED:
+                self._forget(flow)
+            self._clear(flow, server)
+            send = functools.partial(self._sent, flow, server, IMPATIENCE)
+            options.update(source_address=flow.source, protocol=flow.protocol)
+            return self.world.check_while(send, flow.to, flow.port, **options)
+
+        return check
+
+    def _clear(self, flow: Flow, server: Server) -> None:
+        if server.listener is not None and flow.protocol == "tcp" and server.how != "full":
+            take_what_waits(server.listener)
 
     def _forget(self, flow: Flow) -> None:
         """Let nobody know a MAC address."""

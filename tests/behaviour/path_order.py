@@ -62,7 +62,8 @@ ingress of the uplink
 drop in prerouting | not tracked on the way in
 dnat to nobody
 not published
-rule of routes
+rule of routes | rule elsewhere
+route elsewhere
 blackhole
 prohibit
 unreachable

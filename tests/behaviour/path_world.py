@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from engine_world import SETTINGS, TREE, EngineWorld
+from fleet import eventually
+from small_world import PATIENCE
 
+# How long the path check takes to begin to listen in all stacks, after the first.
+READY = 0.2
 PATHS = Path(__file__).with_name("nodes") / "paths.py"
 
 
@@ -47,8 +53,20 @@ class PathWorld(EngineWorld):
 
     def check(self, origin: str, to: str, port: int = 0, **options: Any) -> dict[str, Any]:
         """The result of the path check."""
-        assert self._paths.stdout is not None
         tell(self._paths, origin=origin, to=to, port=port, **options)
+        return self._result()
+
+    def check_while(self, send: Callable[[], object], to: str, port: int, **options: Any) -> dict[str, Any]:
+        """The result for a packet from outside that is not injected, but sent while the path check listens."""
+        tell(self._paths, origin="outside", to=to, port=port, inject=False, **options)
+        # what came before the last watch was ready does not count
+        if eventually(lambda: "dockerless_path" in self.must("nft", "list", "tables"), PATIENCE):
+            time.sleep(READY)
+            send()
+        return self._result()
+
+    def _result(self) -> dict[str, Any]:
+        assert self._paths.stdout is not None
         found: dict[str, Any] = json.loads(self._paths.stdout.readline())
         assert "error" not in found, found
         self.told = found

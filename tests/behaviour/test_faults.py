@@ -567,6 +567,108 @@ def test_every_object_is_repaired(worlds: list[EngineWorld]) -> None:
     assert not troubles, f"{len(troubles)} of {len(damages)}\n" + "\n\n".join(sorted(troubles))
 
 
+WEB_IN_BLUE = {"name": "web", "addresses": ["10.20.0.2", "fd00:20::2"]}
+FORGET = "bridge fdb del $(ip netns exec web cat /sys/class/net/eth0/address) dev v-blue-web master || true"
+# A change of links, and from where it cuts off which addresses of web.
+CUTS = {
+    "ARP of the bridge": ("ip link set br-blue arp off", "host", ("10.20.0.2", "fd00:20::2")),
+    "ARP of the endpoint": ("ip -n web link set eth0 arp off", "db", ("10.20.0.2", "fd00:20::2")),
+    "state": ("bridge link set dev v-blue-web state disabled", "db", ("10.20.0.2", "fd00:20::2")),
+    "blocked": ("bridge link set dev v-blue-web state blocking", "db", ()),  # the kernel lets it forward again
+    "broadcasts": ("bridge link set dev v-blue-web bcast_flood off", "db", ("10.20.0.2",)),
+    "groups": ("bridge link set dev v-blue-web mcast_flood off", "db", ("fd00:20::2",)),
+    "unknown addresses": (
+        f"bridge link set dev v-blue-web flood off learning off; {FORGET}", "db", ("10.20.0.2", "fd00:20::2")),
+    "locked": (f"bridge link set dev v-blue-web locked on; {FORGET}", "db", ("10.20.0.2", "fd00:20::2")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CUTS)
+def test_links_that_were_cut_carry_packets_again(world: EngineWorld, case: str) -> None:
+    command, place, addresses = CUTS[case]
+    ends = [{"name": name, "addresses": [f"10.20.0.{n}", f"fd00:20::{n}"]} for n, name in enumerate(["web", "db"], 2)]
+    networks = [{"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": ends}]
+    forget = "; ".join(f"ip {where} neigh flush all" for where in ("", "-n web", "-n db"))
+    world.make(*networks)
+    assert all(world.ping(place, address) for address in ("10.20.0.2", "fd00:20::2"))
+    world.must("sh", "-ec", f"{command}; {forget}")
+    assert not any(world.ping(place, address, 0.3) for address in addresses)
+    predicted, done = world.make(*networks, check=True), world.make(*networks)
+    assert (done.commands, done.diff) == (predicted.commands, predicted.diff)
+    assert done.changed == bool(addresses)
+    assert all(world.ping(place, address, 1.0) for address in ("10.20.0.2", "fd00:20::2"))
+    assert not world.make(*networks).changed
+
+
+# What others add on the host, the addresses of web that packets do not come to, and what the run says of them.
+ASTRAY = {
+    "blackhole": ("ip route add blackhole 10.20.0.2", ("10.20.0.2",), "stopped by a route (blackhole 10.20.0.2/32)"),
+    "prohibit": (
+        "ip -6 route add prohibit fd00:20::2",
+        ("fd00:20::2",),
+        "stopped by a route (prohibit fd00:20::2/128)",
+    ),
+    "half": ("ip route add 10.20.0.0/25 dev up0", ("10.20.0.2",), "leave by up0, by a route that is not ours"),
+    "metric": ("ip -6 route add fd00:20::/64 dev up0 metric 1", ("fd00:20::2",), "leave by up0, by a route"),
+    "rule to": ("ip rule add to 10.20.0.2 prohibit pref 99", ("10.20.0.2",), "by a rule of routing (prohibit)"),
+    "rule to in IPv6": (
+        "ip -6 rule add to fd00:20::/64 blackhole",
+        ("fd00:20::2",),
+        "by a rule of routing (blackhole)",
+    ),
+    "rule from": ("ip rule add from 10.20.0.2 blackhole pref 99", (), "packets from blue/web (10.20.0.2) are stopped"),
+    "rule iif": ("ip rule add iif br-blue unreachable pref 99", (), "packets from blue/web (10.20.0.2) are stopped"),
+    "table": (
+        "ip rule add lookup 100 pref 99; ip route add default dev up1 table 100",
+        ("10.20.0.2",),
+        "leave by up1, as a rule of routing that is not ours leads to table 100",
+    ),
+    "table that discards": (
+        "ip -6 rule add to fd00::/8 lookup 100 pref 99; ip -6 route add blackhole default table 100",
+        ("fd00:20::2",),
+        "are stopped by a route of type blackhole, as a rule of routing",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ASTRAY)
+def test_routes_and_rules_of_others_that_keep_packets_from_endpoints(world: EngineWorld, case: str) -> None:
+    """They stay; warnings and the report name them, with a command that helps."""
+    command, addresses, said = ASTRAY[case]
+    networks = [{"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [WEB_IN_BLUE]}]
+    everything = "ip route show table all; ip -6 route show table all; ip rule; ip -6 rule"
+
+    def reached() -> list[bool]:
+        ways = [world.ping("host", address, 0.5) for address in addresses]
+        return ways or [world.ping("web", "192.0.2.2", 0.5)]
+
+    world.make(*networks)
+    assert all(reached())
+    before = world.must("sh", "-c", everything)
+    world.must("sh", "-ec", command)
+    try:
+        there = world.must("sh", "-c", everything)
+        assert not any(reached())
+        predicted, done = world.make(*networks, check=True), world.make(*networks)
+        assert (done.changed, done.warnings) == (False, predicted.warnings)
+        (warning,) = done.warnings
+        assert said.lower() in warning.lower() and "blue/web" in warning
+        (endpoint,) = world.report()["networks"][0]["endpoints"]
+        address = re.findall(r"\(([0-9a-f:.]+)\)", warning)[-1]
+        assert endpoint["troubles"] == [warning[0].lower() + warning[1:-1].replace(f"blue/web ({address})", address)]
+        assert world.must("sh", "-c", everything) == there
+        world.must("sh", "-ec", warning.rpartition(" '")[2].rstrip("'."))
+        assert all(reached())
+        assert world.make(*networks).warnings == []
+        assert world.report()["networks"][0]["endpoints"][0]["troubles"] == []
+    finally:
+        world.must(
+            "sh", "-c", "; ".join(f"ip {six} rule del pref {n}" for six in ("", "-6") for n in (98, 99)) + "; true"
+        )
+        world.must("sh", "-c", "ip route flush table 100; ip -6 route flush table 100; true")
+    assert case.startswith("table") or world.must("sh", "-c", everything) == before
+
+
 FLUSHES = {
     "nftables": "nft flush ruleset",
     "iptables": "for t in raw mangle nat filter; do iptables -t $t -F; ip6tables -t $t -F; done",

@@ -27,7 +27,7 @@ import pytest
 from breakages import BREAKAGES, Breakage, Flow
 from engine_world import BACKENDS, ROOT, SETTINGS
 from fleet import eventually
-from path_draws import AllDraws, Draws, backends
+from path_draws import LISTENING, AllDraws, Draws, backends
 from path_networks import KINDS, PROTOCOLS, Networks
 from path_order import ASKED, BRIDGED, EITHER, KNOWN, ROUTED, Questions, place
 from path_services import Server
@@ -47,6 +47,7 @@ SIX = {
     DB: "fd00:20::3",
     APP: "fd00:21::2",
     RED_GATEWAY: "fd00:21::1",
+    "10.20.0.1": "fd00:20::1",
     HOST: "2001:db8::1",
     NEIGHBOUR: "2001:db8::2",
 }
@@ -142,6 +143,26 @@ def flow_of(draws: Draws, kind: str, version: int, protocol: str = "tcp") -> Flo
     found = draws.networks.flow_of(kind, version, protocol)
     assert found is not None
     return found
+
+
+# At the link, in the packet filter, behind the translation to another port, in the endpoint and on the way back.
+FROM_OUTSIDE = ("ingress of the uplink", "not published", "blackhole", "server's link", "nobody listens", "no way back")
+
+
+@pytest.mark.parametrize("name", FROM_OUTSIDE)
+def test_packets_that_somebody_outside_sends(draws: AllDraws, name: str) -> None:
+    """They are not injected, but waited for."""
+    draws.forget()
+
+    def draw(one: Draws, version: int) -> None:
+        one.listening = 1.0
+        one.draw_of(flow_of(one, "in", version), NAMED[name])
+        one.listening = LISTENING
+
+    draws.each_family(FROM_OUTSIDE.index(name), draw)
+    assert not draws.wrong, "\n".join(draws.wrong)
+    assert [score.unknown for score in draws.scores] == [[], [], []]
+    assert all(score.listened for score in draws.scores)
 
 
 def test_draws(draws: AllDraws) -> None:
@@ -554,6 +575,9 @@ TAKEN = {
     "link of the server": ("ip link set v-blue-db nomaster", DB, "bridge_port"),
     "bridge": ("ip link del br-blue", NEIGHBOUR, "bridge_port"),
     "address of the bridge": ("ip address flush dev br-blue scope global", NEIGHBOUR, "address"),
+    "ARP of the bridge": ("ip link set br-blue arp off", NEIGHBOUR, "neighbour"),
+    "ARP of the source": ("ip -n web link set eth0 arp off", DB, "neighbour"),
+    "ARP of the server": ("ip -n db link set eth0 arp off", DB, "neighbour"),
     "IPv6 of the bridge": ("sysctl -qw net.ipv6.conf.br-blue.disable_ipv6=1", NEIGHBOUR, "address"),
 }
 
@@ -571,6 +595,42 @@ def test_what_the_role_puts_back(shared: PathWorld, case: str) -> None:
     finally:
         shared.make(*NETWORKS)
     assert [shared.check("web", **asked)["verdict"] for asked in questions] == ["arrives"] * len(questions)
+
+
+# The flags of a port, and the families of the packets that it holds back.
+HELD_BACK = {
+    "bcast_flood off": ("v-blue-db", (4,)),
+    "mcast_flood off": ("v-blue-db", (6,)),
+    "flood off learning off": ("v-blue-db", (4, 6)),
+    "locked on learning off": ("v-blue-web", (4, 6)),
+}
+
+
+@pytest.mark.parametrize("flags", HELD_BACK)
+def test_a_port_that_holds_frames_back(shared: PathWorld, flags: str) -> None:
+    port, versions = HELD_BACK[flags]
+    name = port.rpartition("-")[2]
+    forget = f"bridge fdb del $(ip netns exec {name} cat /sys/class/net/eth0/address) dev {port} master; true"
+    shared.must("sh", "-c", f"bridge link set dev {port} {flags}; ip -n web neigh flush all; ip -n db neigh flush all")
+    try:
+        for version in versions:
+            shared.must("sh", "-c", f"{forget}; ip -n web neigh flush all")
+            assert not shared.ping("web", of(version, DB), 0.3)
+            found, foreseen = (
+                shared.check("web", of(version, DB), protocol="icmp", active=active, timeout=4)
+                for active in (True, False)
+            )
+            assert (found["verdict"], found["layer"], found["owner"]) == ("lost", "bridge_port", "this collection"), (
+                found
+            )
+            assert (foreseen["verdict"], foreseen["layer"]) == ("unknown", "bridge_port"), foreseen
+            for one in (found, foreseen):
+                assert f"port {port} may hold frames back, with {flags.partition(' learning')[0]}" in one["reason"], one
+                assert is_on_the_page("test_a_port_that_holds_frames_back", one["advice"]), one
+    finally:
+        shared.make(*NETWORKS)
+    for version in versions:
+        assert shared.check("web", of(version, DB), protocol="icmp")["verdict"] == "arrives"
 
 
 def test_a_service_that_was_left_behind(each: PathWorld) -> None:
@@ -606,6 +666,17 @@ def test_a_service_of_a_container_was_not_left_behind(shared: PathWorld) -> None
     """Nor is that of an endpoint by process, whose namespace has no name either, but a link of ours."""
     link = "ip link add eth0 group 25708 type veth peer name eth1 group 25708"
     link += " && ip link set eth1 up && ip link set eth0 up"
+    assert_not_left_behind(shared, link)
+
+
+@pytest.mark.parametrize("alias", ["", "dockerless.network:blue/web"])
+def test_a_service_with_a_private_network_was_not_left_behind(shared: PathWorld, alias: str) -> None:
+    """As systemd starts it with PrivateNetwork=yes; nor was one that lives in what was another endpoint."""
+    assert_not_left_behind(shared, "ip link set lo up" + (f" group 25708 alias {alias}" if alias else ""))
+
+
+def assert_not_left_behind(shared: PathWorld, link: str) -> None:
+    """Start a service in a namespace that is made by these commands."""
     serve = f"{link} && exec {SETTINGS.python} -c '{LISTEN}'"
     argv = shared.inside("unshare", "--net", "sh", "-c", serve)
     service = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -616,6 +687,68 @@ def test_a_service_of_a_container_was_not_left_behind(shared: PathWorld) -> None
     finally:
         service.communicate()
     assert found["reason"] == "nothing listens on port 8098/tcp in endpoint db", found
+
+
+# What gives a second station an address of blue, the question, who has the address, and who owns what is to go.
+TWICE = {
+    "by a stranger": ("ip -n stranger address add {db}/{bits} dev eth0 {nodad}", "web", "stranger: eth0", None),
+    "by an endpoint": (
+        "ip -n web address add {db}/{bits} dev eth0 {nodad}",
+        "host",
+        "web: eth0",
+        "this collection",
+    ),
+    "by the host": ("ip address add {db}/32 dev up0", "web", "host: up0", None),
+}
+
+
+@pytest.mark.parametrize("case", TWICE)
+def test_an_address_that_two_stations_have(shared: PathWorld, case: str, version: int) -> None:
+    """Either may answer for it; a verdict on the one that was asked by chance helps nobody."""
+    command, origin, other, owner = TWICE[case]
+    if case == "by the host" and version == 6:
+        pytest.skip("a Linux host answers on a link for addresses of another one in IPv4 only")
+    address, bits, nodad = of(version, DB), 24 if version == 4 else 64, "" if version == 4 else "nodad"
+    link = "ip link add v-stranger master br-blue up type veth peer name eth0 netns stranger"
+    shared.must("sh", "-ec", f"ip netns add stranger; {link}; ip -n stranger link set eth0 up")
+    forget = "; ".join(f"ip {where} neigh flush all" for where in ("", "-n web", "-n db", "-n stranger"))
+
+    def check(active: bool) -> dict[str, Any]:
+        shared.must("sh", "-c", forget)
+        return shared.check(origin, address, 81, active=active, timeout=0.5)
+
+    try:
+        shared.must("sh", "-ec", command.format(db=address, bits=bits, nodad=nodad))
+        verdicts = [check(active) for active in (True, False)]
+        assert [found["verdict"] for found in verdicts] == ["refused", "unknown"], verdicts
+        with shared.server("db", 81):
+            verdicts += [check(active) for active in (True, False)]
+        assert verdicts[3]["verdict"] == "unknown", verdicts
+        for found in verdicts:
+            if found["verdict"] != "arrives":
+                assert found["layer"] == "address", found
+                assert all(name in found["reason"] for name in ("db: eth0", other, address, "on br-blue")), found
+                assert found["owner"] == owner or owner is None, found
+                assert is_on_the_page(f"test_an_address_that_two_stations_have[{case}]", found["advice"]), found
+        mend = verdicts[0]["advice"].rpartition(": ")[2]
+        shared.must("sh", "-c", mend) if owner is None else shared.make(*NETWORKS)
+        with shared.server("db", 81):
+            assert [check(active)["verdict"] for active in (True, False)] == ["arrives"] * 2
+    finally:
+        shared.must("sh", "-c", "ip netns del stranger; ip address del 10.20.0.3/32 dev up0; true")
+        shared.make(*NETWORKS)
+        assert eventually(lambda: "v-stranger" not in shared.must("ip", "-br", "link"))
+
+
+def test_a_gateway_whose_address_an_endpoint_has_as_well(shared: PathWorld, version: int) -> None:
+    own = f"{of(version, '10.20.0.1')}/{24 if version == 4 else 64}"
+    shared.must("ip", "-n", "db", "address", "add", own, "dev", "eth0", *(["nodad"] if version == 6 else []))
+    try:
+        found = shared.check("web", of(version, NEIGHBOUR), 99, active=False)
+    finally:
+        shared.make(*NETWORKS)
+    assert found["verdict"] == "unknown" and found["layer"] == "address", found
+    assert "db: eth0 and host: br-blue both have the address" in found["reason"], found
 
 
 LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")

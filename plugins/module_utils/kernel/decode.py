@@ -18,7 +18,7 @@ from ..marks import ROUTE_PROTOCOL, RULE_PRIORITY
 from . import netlink
 from .state import BridgeValues, Link, LostRoute, RouteEntry, VethEnd
 
-IFF_UP, _IFF_RUNNING = 0x1, 0x40
+IFF_UP, _IFF_RUNNING, IFF_NOARP = 0x1, 0x40, 0x80
 RT_TABLE_MAIN = 254
 RT_TABLE_COMPAT = 252  # a number that is too large for the header
 RT_TABLE_LOCAL = 255
@@ -31,7 +31,17 @@ IFLA_LINKINFO, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP, _IFLA_LINK_NETNSID = 1
 _IFLA_INET_CONF, _IFLA_INET6_CONF = 1, 2
 IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
 _IFLA_BR_FORWARD_DELAY, _IFLA_BR_STP_STATE = 1, 5
-IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 4, 33
+IFLA_BRPORT_STATE, IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED = 1, 4, 33
+BR_STATE_DISABLED, BR_STATE_FORWARDING = 0, 3
+# The flags of a port that keep frames from its station, or show them to others: attribute, and value of a new port.
+PORT_FLAGS = {
+    "learning": (8, True),
+    "flood": (9, True),
+    "mcast_flood": (27, True),
+    "bcast_flood": (30, True),
+    "neigh_suppress": (32, False),
+    "locked": (39, False),
+}
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
 _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
@@ -114,15 +124,20 @@ def links(messages: t.Iterable[bytes], address_messages: t.Iterable[bytes]) -> L
     """The links by name, from the dumps of RTM_GETLINK and RTM_GETADDR."""
     found = [(_LINK.unpack_from(message), netlink.attributes(message, _LINK.size)) for message in messages]
     names = {header[2]: _text(values[_IFLA_IFNAME]) for header, values in found}
+    up = {header[2] for header, _values in found if header[3] & IFF_UP}
     addresses = _interfaces(address_messages)
     result = {}
     for (_family, _type, index, flags, _change), values in found:
         own = tuple(addresses.get(index, ()))
-        result[names[index]] = _link(index, flags, values, names.get(_number(values, _IFLA_MASTER), ""), own)
+        master = _number(values, _IFLA_MASTER)
+        result[names[index]] = _link(index, flags, values, names.get(master, ""), master in up, own)
     return Listing(result, {names[header[2]]: values.get(_IFLA_AF_SPEC, b"") for header, values in found})
 
 
-def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[model.Interface, ...]) -> Link:
+def _link(
+    index: int, flags: int, values: Values, master: str, by_bridge: bool, addresses: tuple[model.Interface, ...]
+) -> Link:
+    """A link; ``by_bridge`` tells whether its master is up, or the kernel has disabled the port with it."""
     info = netlink.attributes(values.get(IFLA_LINKINFO, b""))
     kind = _text(info.get(IFLA_INFO_KIND, b""))
     in_bridge = _text(info.get(IFLA_INFO_SLAVE_KIND, b"")) == "bridge"
@@ -141,9 +156,25 @@ def _link(index: int, flags: int, values: Values, master: str, addresses: tuple[
         master=master,
         isolated=any(port.get(IFLA_BRPORT_ISOLATED, b"")),
         hairpin=any(port.get(IFLA_BRPORT_MODE, b"")),
+        port_flags=port_flags(port, by_bridge and flags & _RUNS == _RUNS) if port else (),
+        arp=not flags & IFF_NOARP,
         addresses=addresses,
         details=_details(kind, values, info),
     )
+
+
+_RUNS = IFF_UP | _IFF_RUNNING
+
+
+def port_flags(port: t.Mapping[int, bytes], runs: bool) -> tuple[tuple[str, bool], ...]:
+    """The flags in which a port differs from a new one; ``runs`` if the kernel has not disabled it with a link."""
+    found = [(name, not usual) for name, (kind, usual) in PORT_FLAGS.items() if port.get(kind, b"") == _BIT[not usual]]
+    if runs and port.get(IFLA_BRPORT_STATE) == bytes([BR_STATE_DISABLED]):
+        found.append(("state", False))
+    return tuple(found)
+
+
+_BIT = (b"\0", b"\1")
 
 
 def _details(kind: str, values: Values, info: Values) -> VethEnd | BridgeValues | None:
@@ -219,6 +250,8 @@ class RuleEntry(t.NamedTuple):
     ours: bool
     conditions: t.AbstractSet[int]  # the attributes that compare something with the packet
     inverted: bool  # it is for all packets but those that meet the conditions
+    protocol: int  # tells who made it
+    iif: str  # the link by which packets come in; empty for any
     suppresses: bool  # it passes over the default route of its table, as rules of VPNs do (suppress_prefixlength)
 
     @property
@@ -235,6 +268,19 @@ class RuleEntry(t.NamedTuple):
     def by_source(self) -> bool:
         """Whether it leads packets from a network to a table."""
         return bool(self.table and self.source.prefixlen) and _FRA_FWMARK not in self.conditions and not self.inverted
+
+    def catches(self, to: model.Address) -> bool:
+        """Whether it is for all packets to an address that have no mark, whoever sends them."""
+        if self.inverted and self.conditions == {_FRA_FWMARK}:
+            return True
+        return self.conditions <= {_FRA_DST} and (to in self.to) != self.inverted
+
+    def stops(self, source: model.Address, link: str) -> bool:
+        """Whether it is for all packets from an address that come in by a link, and not for packets to there."""
+        ends = self.conditions & {FRA_SRC, _FRA_IIFNAME}
+        if self.inverted or not ends or self.conditions != ends:
+            return False
+        return source in self.source and self.iif in ("", link)
 
     def covers(self, source: model.Address, to: model.Address) -> bool:
         """Whether it is for packets between two addresses that arrive by any link."""
@@ -273,6 +319,8 @@ def _rule(message: bytes) -> RuleEntry:
         ours=leads and marks == (RULE_PRIORITY, ROUTE_PROTOCOL),
         conditions=_CONDITIONS & values.keys(),
         inverted=bool(header[8] & _FIB_RULE_INVERT),
+        protocol=marks[1],
+        iif=_text(values.get(_FRA_IIFNAME, b"")),
         suppresses=values.get(_FRA_SUPPRESS_PREFIXLEN, _NO_LIMIT) != _NO_LIMIT,
     )
 

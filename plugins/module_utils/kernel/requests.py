@@ -126,14 +126,25 @@ def link(name: str, changes: t.Mapping[str, state.LinkValue], master: int) -> by
         values.append(("IFLA_MASTER", master))
     if "stp" in changes:
         values.append(_info("bridge", [("IFLA_BR_STP_STATE", int(bool(changes["stp"])))]))
-    fields = {"flags": decode.IFF_UP if changes["up"] else 0, "change": decode.IFF_UP} if "up" in changes else {}
-    return link_message(fields, values)
+    return link_message(_flags(changes), values)
+
+
+def _flags(changes: t.Mapping[str, state.LinkValue]) -> dict[str, int]:
+    """The fields for up and arp; the kernel has a flag for links without ARP."""
+    found = {}
+    if "up" in changes:
+        found[decode.IFF_UP] = bool(changes["up"])
+    if "arp" in changes:
+        found[decode.IFF_NOARP] = not changes["arp"]
+    return {"flags": sum(flag for flag, on in found.items() if on), "change": sum(found)} if found else {}
 
 
 def port(name: str, changes: t.Mapping[str, bool]) -> bytes:
     """Changes of a bridge's port."""
     attributes = {"isolated": decode.IFLA_BRPORT_ISOLATED, "hairpin": decode.IFLA_BRPORT_MODE}
-    data = b"".join(netlink.attribute(attributes[key], bytes([value])) for key, value in changes.items())
+    attributes.update({key: kind for key, (kind, _usual) in decode.PORT_FLAGS.items()}, state=decode.IFLA_BRPORT_STATE)
+    numbers = {key: decode.BR_STATE_FORWARDING if key == "state" and on else on for key, on in changes.items()}
+    data = b"".join(netlink.attribute(attributes[key], bytes([number])) for key, number in numbers.items())
     return named(name) + _nested_info(decode.IFLA_INFO_SLAVE_KIND, b"bridge\0", decode.IFLA_INFO_SLAVE_DATA, data)
 
 

@@ -68,6 +68,10 @@ class Stack:
         found = [rule for rule in self._rules() if not rule.ours and rule.by_source]
         return [(rule.source, rule.table) for rule in found if rule.table != decode.RT_TABLE_MAIN]
 
+    def rules(self) -> t.Sequence[decode.RuleEntry]:
+        """All rules of routing, in the order in which the kernel asks them."""
+        return self._rules()
+
     def lookups(self) -> t.Sequence[state.Lookup]:
         """All rules of routing."""
         return [state.Lookup(rule.source.version, rule.table, rule.ours) for rule in self._rules()]
@@ -114,7 +118,14 @@ class Stack:
 
     def table_routes(self, table: int) -> t.Sequence[state.RouteEntry]:
         """The unicast routes of one table."""
-        return self._cache.get("table %d" % table, lambda: [e for e in self._read_routes(table) if not e.kind])
+        return [entry for entry in self._all_of_table(table) if not entry.kind]
+
+    def table_barriers(self, table: int) -> t.Sequence[state.RouteEntry]:
+        """The routes of one table that lead nowhere."""
+        return [entry for entry in self._all_of_table(table) if entry.kind]
+
+    def _all_of_table(self, table: int) -> t.Sequence[state.RouteEntry]:
+        return self._cache.get("table %d" % table, lambda: self._read_routes(table))
 
     def local_addresses(self) -> frozenset[bytes]:
         """Every address of this stack, link-local ones too, as packed bytes."""
@@ -178,14 +189,14 @@ class Stack:
                 os.close(namespace)
 
     def set_link(self, name: str, changes: t.Mapping[str, state.LinkValue]) -> None:
-        """Change mtu, address, alias, master (None: no bridge), up and stp in one request."""
+        """Change mtu, address, alias, master (None: no bridge), up, arp and stp in one request."""
         with self._changing("change %s of link %s" % (", ".join(changes), name), _BRIDGE_FULL):
             bridge = changes.get("master")
             master = 0 if bridge is None else self._index(str(bridge))
             self._request(requests.RTM_NEWLINK, requests.link(name, changes, master))
 
     def set_port(self, name: str, changes: t.Mapping[str, bool]) -> None:
-        """Change the flags of a bridge's port: isolated, hairpin."""
+        """Change the flags of a bridge's port: isolated, hairpin, those of decode.PORT_FLAGS, and state."""
         hints = {errno.EOPNOTSUPP: "it is not the port of a bridge"}
         with self._changing("change %s of bridge port %s" % (", ".join(changes), name), hints):
             self._request(requests.RTM_NEWLINK, requests.port(name, changes))

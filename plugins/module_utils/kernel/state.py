@@ -52,6 +52,10 @@ class Link:
     master: str = ""
     isolated: bool = False  # this and the next field belong to a port of a bridge
     hairpin: bool = False
+    # Of a port, the other flags in which it differs from a new one, by their words in bridge(8). A port whose state is
+    # off is disabled, and not because it, its other end or its bridge is down.
+    port_flags: tuple[tuple[str, bool], ...] = ()
+    arp: bool = True  # whether it asks and answers for MAC addresses, in IPv6 too
     addresses: tuple[model.Interface, ...] = ()
     details: VethEnd | BridgeValues | None = None  # values that only links of this kind have
     # Whether it is operational (RFC 2863); a bridge without a port that is up is not.

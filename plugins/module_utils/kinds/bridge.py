@@ -66,6 +66,8 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
     def claim(self, item: model.Bridge, state: str, claims: Claims) -> None:
         if item.addresses is not None:
             claims.addresses.add(item.name)
+        if item.allow_overlap:
+            claims.insisted.add(item.name)
 
     def holdings(self, item: model.Bridge, state: str, world: World) -> t.Iterable[Holding]:
         return [("Bridge %s" % item.name, world.label(item.name))]
@@ -189,6 +191,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
             "alias": marks.alias(item.network),
             "stp": item.stp,
             "up": True,
+            "arp": True,
         }
         steps: list[operations.Operation] = []
         if common.gets_ipv6(link, item.mtu):
@@ -210,7 +213,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
     def _link(item: model.Bridge, link: Link) -> Link:
         addresses = link.addresses if item.addresses is None else item.addresses
         mac_address = item.mac_address or link.mac_address
-        link = replace(link, mtu=item.mtu or link.mtu, mac_address=mac_address, addresses=addresses, up=True)
+        link = replace(link, mtu=item.mtu or link.mtu, mac_address=mac_address, addresses=addresses, up=True, arp=True)
         return replace(link, alias=marks.alias(item.network), group=marks.LINK_GROUP, details=BridgeValues(item.stp))
 
     @staticmethod

@@ -64,6 +64,7 @@ def link_values(link: state.Link) -> dict[str, state.LinkValue]:
         "alias": link.alias,
         "master": link.master or None,
         "up": link.up,
+        "arp": link.arp,
         "stp": isinstance(link.details, state.BridgeValues) and link.details.stp,
     }
 

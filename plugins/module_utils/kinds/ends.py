@@ -370,6 +370,8 @@ def end_addresses(end: model.End, there: state.Link | None) -> list[operations.O
 def raise_end(end: model.End, there: state.Link | None, mtu: int | None) -> list[operations.Operation]:
     """The step for the values of the link itself. A link that is still to be made only has to come up."""
     wanted: dict[str, state.LinkValue] = {"up": True}
+    if there is not None:
+        wanted["arp"] = True
     if there is not None and mtu is not None:
         wanted["mtu"] = mtu
     if there is not None and end.mac_address is not None:
@@ -400,7 +402,7 @@ def end_link(end: model.End, there: state.Link | None, mtu: int | None) -> state
     link = state.Link(end.name, 0) if there is None else there
     addresses = link.addresses if end.addresses is None else end.addresses
     mac_address = end.mac_address or link.mac_address
-    return replace(link, up=True, mtu=mtu or link.mtu, mac_address=mac_address, addresses=addresses)
+    return replace(link, up=True, arp=True, mtu=mtu or link.mtu, mac_address=mac_address, addresses=addresses)
 
 
 # ---- routes

@@ -162,6 +162,13 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
             peer=ends.wanted_end(item.peer),
         )
 
+    def remark(self, item: model.Veth, world: World) -> None:
+        link = item.bridge or item.name
+        if world.detours and not (item.allow_overlap or link in world.claims.insisted):
+            for address in item.peer.addresses or ():
+                for text in world.detours.of(link, address.ip):
+                    world.remark(model.capitalized(text) + ".", "%s (%s)" % (_called(item), address.ip))
+
     # ---- what to do
 
     def claim(self, item: model.Veth, state: str, claims: Claims) -> None:
@@ -252,7 +259,13 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
         link = replace(host, master=item.bridge or "", mtu=item.mtu or host.mtu, up=True, addresses=item.addresses)
         port = item.bridge is not None
         return replace(
-            link, alias=marks.alias(item.network), isolated=item.isolated, hairpin=port, group=marks.LINK_GROUP
+            link,
+            alias=marks.alias(item.network),
+            isolated=item.isolated,
+            hairpin=port,
+            port_flags=(),
+            arp=True,
+            group=marks.LINK_GROUP,
         )
 
     def _plan_change(self, item: model.Veth, host: Link, peer: Link, world: World) -> list[operations.Operation]:
@@ -268,7 +281,7 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
         sources = ends.change_sources(item.peer, peer, world)
         steps += source_routing.remove(item.peer, sources) + ends.remove_routes(item.peer, routes)
         steps += _change_sysctls(item, peer, world)
-        steps += _change_links(item, host, peer)
+        steps += _change_links(item, host, peer, world)
         steps += common.restore_subnets(owner, model.HOST, host, item.addresses, world)
         steps += routes.subnets
         steps += ends.add_routes(item.peer, routes.missing, world.owns(item.peer.place))
@@ -326,10 +339,15 @@ def _change_sysctls(item: model.Veth, peer: Link, world: World) -> list[operatio
     ]
 
 
-def _change_links(item: model.Veth, host: Link, peer: Link) -> list[operations.Operation]:
+def _change_links(item: model.Veth, host: Link, peer: Link, world: World) -> list[operations.Operation]:
     """The steps for the addresses and the values of both ends."""
     there = common.link_values(host)
-    values: dict[str, LinkValue] = {"up": True, "alias": marks.alias(item.network), "group": marks.LINK_GROUP}
+    values: dict[str, LinkValue] = {
+        "up": True,
+        "arp": True,
+        "alias": marks.alias(item.network),
+        "group": marks.LINK_GROUP,
+    }
     if item.mtu is not None:
         values["mtu"] = item.mtu
     return [
@@ -337,7 +355,7 @@ def _change_links(item: model.Veth, host: Link, peer: Link) -> list[operations.O
         *ends.end_addresses(item.peer, peer),
         # before the flags, which only a port has
         *common.link_steps(model.HOST, item.name, there, {"master": item.bridge}),
-        *_port_steps(item, host),
+        *_port_steps(item, host, _misset(item, host, world)),
         *common.link_steps(model.HOST, item.name, there, values),
         *ends.raise_end(item.peer, peer, item.mtu),
     ]
@@ -403,7 +421,16 @@ def _delete_end(place: model.Place, end: Link, world: World) -> list[operations.
     return [link_operations.DeleteLinks((end.name,), (), place)]
 
 
-def _port_steps(item: model.Veth, host: Link) -> list[operations.Operation]:
+def _misset(item: model.Veth, host: Link, world: World) -> tuple[tuple[str, bool], ...]:
+    """The flags of a port that keep frames from its endpoint. With STP, the state is that of the protocol."""
+    bridge = world.links().get(item.bridge or "")
+    if not host.port_flags or bridge is None or host.master != bridge.name:
+        return ()  # a link that becomes a port has the usual flags
+    stp = isinstance(bridge.details, BridgeValues) and bridge.details.stp
+    return tuple((key, value) for key, value in host.port_flags if not (stp and key == "state"))
+
+
+def _port_steps(item: model.Veth, host: Link, misset: t.Sequence[tuple[str, bool]] = ()) -> list[operations.Operation]:
     if item.bridge is None:
         return []
     # With bridge-nf-call-iptables on, packets of an endpoint to its own published port go in and out by one port.
@@ -411,6 +438,7 @@ def _port_steps(item: model.Veth, host: Link) -> list[operations.Operation]:
     # A new port of a bridge has neither flag.
     there = {"isolated": host.isolated, "hairpin": host.hairpin} if host.master == item.bridge else {}
     changes = tuple((key, value) for key, value in wanted.items() if there.get(key, False) != value)
+    changes += tuple((key, not value) for key, value in misset)
     if not changes:
         return []
     from .. import link_operations
@@ -451,7 +479,7 @@ def _await(item: model.Veth, addresses: t.Sequence[model.Interface], world: Worl
 
 def _announce_change(item: model.Veth, host: Link, peer: Link, had_no_rules: bool, world: World) -> None:
     """Plan to announce the new addresses of an end, or all of them if neighbours may no longer know where it is."""
-    back = host.master != (item.bridge or "") or not (host.up and peer.up)
+    back = host.master != (item.bridge or "") or not (host.up and peer.up and peer.arp) or bool(host.port_flags)
     # whoever asked for the end got no answer, and may wait before asking again
     back = back or had_no_rules or any(lost.link == peer.name for lost in world.lost_routes(item.peer.place))
     if back or item.peer.mac_address not in (None, peer.mac_address):

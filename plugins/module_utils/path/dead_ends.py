@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds the route or the routing rule that discards a packet: the kernel reports only that there is one."""
+"""Finds the route or the routing rule that discards a packet, or leads it away: the kernel reports only the result."""
 
 from __future__ import annotations
 
@@ -29,12 +29,16 @@ def dead_end(node: Node, kind: str, packet: Packet) -> DeadEnd | None:
     return _rule(node, kind, packet) or _route(node, kind, packet)
 
 
+def first_to(node: Node, table: int, version: int) -> int:
+    """The priority of the first rule that leads to a table; 0 if there is none."""
+    rules = decode.rules(node.dump(RTM_GETRULE, all_of(version)), family(version))
+    return next((rule.priority for rule in rules if rule.table == table), 0)
+
+
 def _rule(node: Node, kind: str, packet: Packet) -> DeadEnd | None:
-    for message in node.dump(RTM_GETRULE, all_of(packet.version)):
-        for rule in decode.rules([message], family(packet.version)):
-            if rule.nowhere == kind and rule.covers(packet.source, packet.to):
-                protocol = netlink.attributes(message, ROUTE_HEADER.size).get(decode.FRA_PROTOCOL, b"\0")
-                return DeadEnd("rule del pref %d" % rule.priority, protocol[0])
+    for rule in decode.rules(node.dump(RTM_GETRULE, all_of(packet.version)), family(packet.version)):
+        if rule.nowhere == kind and rule.covers(packet.source, packet.to):
+            return DeadEnd("rule del pref %d" % rule.priority, rule.protocol)
     return None
 
 

@@ -78,7 +78,7 @@ def ask(topology: Topology, start: Start, question: Question) -> dict[str, objec
         # sockets of UDP and ICMP are not told
         sightings.gave_up = sightings.gave_up or sender.errno == errno.EHOSTUNREACH
         if sender.probe.by_destination:
-            came = sightings.entered(start.node.name)
+            came = sightings.came_by(start.node.name, start.nic.name if start.nic is not None else "")
             if came is None:
                 return _nobody_came(topology, start, question)
             start = replace(start, packet=start.packet.at(source=came.source, sport=came.sport))

@@ -140,6 +140,10 @@ class Sightings(Oracle):
         """The packet as it entered a stack, by which connection tracking finds its entry."""
         return self._first.get(node)
 
+    def came_by(self, node: str, link: str) -> Packet | None:
+        """The packet as it came in by a link of a stack, even if it was dropped before it got to any hook of IP."""
+        return self._first.get(node) or self._marks.get(Mark(node, "in " + link, False))
+
     def on_links(self) -> list[Sighting]:
         """The packet and its answer on each link, in order of time within each namespace."""
         return list(self._on_links.values())

@@ -17,7 +17,7 @@ import typing as t
 
 from .. import marks, model
 from ..firewall.foreign import nft_text
-from ..kernel import netlink
+from ..kernel import decode, netlink
 from ..kernel.diag import listeners
 from ..kernel.errors import KernelError
 from ..kernel.host import Host
@@ -57,8 +57,9 @@ NUD_PERMANENT, NUD_FAILED = 0x80, 0x20
 FORWARDING = 3  # BR_STATE_FORWARDING
 PORT_STATES = {0: "disabled", 1: "listening", 2: "learning", 3: "forwarding", 4: "blocking"}
 _TENTATIVE, _DADFAILED = 0x40, 0x08
-# RTM_F_FIB_MATCH: answer with the matching route itself, not with the path that results from it.
-_FIB_MATCH = 0x2000
+# RTM_F_FIB_MATCH: answer with the matching route itself, not with the path that results from it. RTM_F_LOOKUP_TABLE:
+# with its own table, which IPv4 calls the main one otherwise; IPv6 does not take this flag.
+_FIB_MATCH = {4: 0x2000 | 0x1000, 6: 0x2000}
 MAIN = 254
 ROUTE_KINDS = {1: "unicast", 2: "local", 3: "broadcast", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
@@ -84,6 +85,8 @@ class Nic:
     hairpin: bool = False
     addresses: tuple[model.Interface, ...] = ()
     tentative: frozenset[model.Address] = frozenset()
+    arp: bool = True
+    port_flags: tuple[tuple[str, bool], ...] = ()  # in which a port differs from a new one
 
     @property
     def is_ours(self) -> bool:
@@ -110,6 +113,15 @@ class Way:
     def is_local(self) -> bool:
         """Whether the packet is for this stack itself."""
         return self.kind == "local"
+
+
+class Match(t.NamedTuple):
+    """The route that matches an address."""
+
+    words: str = ""
+    protocol: int = 0
+    table: int = 0
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -244,19 +256,20 @@ class Node:
         """The route that matches an address, as ``ip route`` spells it; empty if there is none."""
         return self.match(to)[0]
 
-    def match(self, to: model.Address) -> tuple[str, int]:
-        """The same, and its protocol, which tells who set it."""
+    def match(self, to: model.Address) -> Match:
+        """The same, with its protocol, which tells who set it, its table and its link."""
         family = socket.AF_INET6 if to.version == 6 else socket.AF_INET
-        header = ROUTE_HEADER.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH)
+        header = ROUTE_HEADER.pack(family, to.max_prefixlen, 0, 0, 0, 0, 0, 0, _FIB_MATCH[to.version])
         try:
             message = self._ask(RTM_GETROUTE, header + netlink.attribute(1, to.packed))
         except OSError:
-            return "", 0
+            return Match()
         values = netlink.attributes(message, ROUTE_HEADER.size)
         network, nic = network_of(message[1], values, to.version), self.nic_at(_integer(values.get(4)))
         link = " dev %s" % nic.name if nic is not None else ""
-        where = table_words(_integer(values.get(15)))
-        return "%s%s%s" % (network if network.prefixlen else "default", link, where), message[5]
+        table = _integer(values.get(15))
+        words = "%s%s%s" % (network if network.prefixlen else "default", link, table_words(table))
+        return Match(words, message[5], table, nic.name if nic is not None else "")
 
     def neighbour(self, link: str, address: model.Address) -> Neighbour | None:
         """The neighbour entry of an address on a link."""
@@ -430,15 +443,18 @@ class Topology:
                     return node
         return None
 
-    def nameless(self) -> t.Iterator[Node]:
-        """The stacks of namespaces without a name that have processes, and no link that leads anywhere.
+    def left_behind(self, name: str) -> t.Iterator[Node]:
+        """The stacks of namespaces of ours that have lost this name, and have processes, but no link that leads on.
 
-        Those of containers, and of endpoints that are known by a process, have one.
+        Services with a network of their own (PrivateNetwork=yes) and containers have never lived in one of ours.
         """
-        for place in self._places():
+        for place in self._places() if name in self.names() else ():
             node = self.node(place)
             with contextlib.suppress(KernelError):
-                if place.pid and not any(nic.up for nic in node.nics.values() if nic.name != "lo"):
+                lo = node.nics.get("lo") if place.pid else None
+                if lo is None or not lo.is_ours or marks.namespace_of(lo.alias) != name:
+                    continue
+                if not any(nic.up for nic in node.nics.values() if nic is not lo):
                     yield node
 
     def names(self) -> list[str]:
@@ -526,6 +542,8 @@ def _nic(
         hairpin=any(port.get(4, b"")),
         addresses=tuple(addresses.get(index, ())),
         tentative=frozenset(tentative.get(index, ())),
+        arp=not flags & decode.IFF_NOARP,
+        port_flags=decode.port_flags(port, runs=False) if port else (),
     )
 
 

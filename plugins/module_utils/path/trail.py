@@ -103,6 +103,8 @@ class Trail:
         for what in ("source", "to", "state"):
             if outcome.rule is not None and getattr(after, what) != getattr(before, what):
                 self.changes[what] = (node, outcome)
+        if after.dport != before.dport and not before.answer:
+            self.ports.append(after.dport)
 
     def note(self, node: Node, packet: Packet, layer: Layer, what: str, found: str) -> None:
         """Record something that lets the packet pass."""

@@ -69,12 +69,21 @@ class Walk(Follower):
         try:
             go()
         except Stop as stop:
-            found = stop.verdict
+            found = self._twice(stop.verdict)
             if found.verdict == ARRIVES and self.trail.doubts and not self.trail.oracle.active:
                 doubt = self.trail.doubts[0]
                 return replace(doubt, verdict=NOT_KNOWN, reason="cannot tell: " + doubt.reason)
             return found
         raise AssertionError("a walk ends with a verdict")
+
+    def _twice(self, found: Verdict) -> Verdict:
+        """The verdict, or the one on an address that several stations have, which packets came to before."""
+        doubled = self.wire.doubled
+        if doubled is None or found.verdict == ARRIVES or found == doubled:
+            return found
+        if not self.trail.oracle.active:
+            return replace(doubled, verdict=NOT_KNOWN, reason="cannot tell: " + doubled.reason)
+        return doubled if found.verdict == NOT_KNOWN else replace(doubled, verdict=found.verdict)
 
     # ---- packets that a stack sends
 
@@ -129,7 +138,34 @@ class Walk(Follower):
         self.trail.note(node, packet, "route", str(packet.to), text)
         if way.kind in ("blackhole", "unreachable", "prohibit", "throw"):
             self._dead_route(node, packet, way.kind)
+        if node.is_host and not way.is_local:
+            self._must_lead_home(node, packet, way)
         return way
+
+    def _must_lead_home(self, host: Node, packet: Packet, way: Way) -> None:
+        """Packets for an endpoint leave by its bridge, unless somebody else has the address where they go."""
+        nic, end = host.nics[way.link], self.wire.end_before(packet.to)
+        near = end[1] if end is not None and end[0] is host and end[1].is_ours else None
+        master = host.nic_at(near.master) if near is not None else None
+        home = master or near
+        if home is None or home is nic or self.wire.shares_segment(host, nic, packet.to):
+            return
+        if way.gateway is not None and not self.wire.leads_out(host, nic):
+            return  # an endpoint that is a router may know the way
+        from .dead_ends import first_to
+
+        found = host.match(packet.to)
+        advice = "Look at the rules of routing (ip rule), and at the routes in their tables: ip route show table all"
+        if found.link == nic.name and found.table in (0, model.MAIN_TABLE):
+            words = "route del " + found.words
+            advice = remedies.delete_route(host, "Delete that route", words, found.protocol, packet.version)
+        elif found.link == nic.name and first_to(host, found.table, packet.version):
+            before = first_to(host, found.table, packet.version) - 1
+            words = "rule add to %s lookup main pref %d" % (packet.to, before)
+            advice = "Keep such packets in the table main: %s" % remedies.ip(host, words, packet.version)
+        reason = "a route of the host (%s) leads packets to %s away, which is behind %s"
+        reason %= (found.words if found.link == nic.name else nic.name, packet.to, home.name)
+        self._stop(LOST, "route", at(host, nic), reason, advice, packet, owner=owners.of_route(found.protocol))
 
     def _emit(self, node: Node, way: Way, packet: Packet, entry: Packet) -> None:
         """Send a packet out of a link: the part that is the same for local and for forwarded packets."""
@@ -304,7 +340,7 @@ class Walk(Follower):
 
     def _nobody_listens(self, node: Node, packet: Packet) -> tuple[str, str]:
         reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, _called(node))
-        lost = None if node.is_host else self._left_behind(packet)
+        lost = None if node.is_host else self._left_behind(node, packet)
         if lost is not None:
             reason += ", but %s does in a network namespace without a name, like a service that was started before its"
             reason += " endpoint was created again"
@@ -315,9 +351,9 @@ class Walk(Follower):
         advice = "Start the service inside %s: name its unit in the endpoint's `services`, or start it by hand: %s"
         return reason, advice % (_called(node), how)
 
-    def _left_behind(self, packet: Packet) -> Node | None:
-        """A namespace that lost its name, in which a service listens on the port."""
-        for other in self.topology.nameless():
+    def _left_behind(self, node: Node, packet: Packet) -> Node | None:
+        """A namespace that has lost the name of this one, in which a service listens on the port."""
+        for other in self.topology.left_behind(node.name):
             if any(one.port == packet.dport for one in other.listeners(packet.protocol)):
                 return other
         return None

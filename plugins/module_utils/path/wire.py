@@ -12,12 +12,13 @@ from ..records import replace
 from . import remedies, whose
 from .packet import Packet
 from .rules import DROP, REJECT, UNKNOWN, Outcome
-from .topology import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Nic, Node, Topology
+from .topology import FORWARDING, NUD_FAILED, NUD_PERMANENT, PORT_STATES, Neighbour, Nic, Node, Topology
 from .trail import Follower, Mark, Trail, Verdict, at
 from .words import LOST, REFUSED, Ending, Layer
 from .words import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
+_ON_THE_WAY_IN, _ON_THE_WAY_OUT = ("locked",), ("flood", "mcast_flood", "bcast_flood", "neigh_suppress")
 _EVERYBODY = "ff:ff:ff:ff:ff:ff"
 
 
@@ -31,6 +32,8 @@ class Wire(Follower):
         self._unanswered: Verdict | None = None
         # The permanent entry that the last next hop was found by, if it is outside: it may be wrong.
         self._by_hand: tuple[model.Address, str] | None = None
+        # The verdict on the first next hop whose address several stations have, if the packet goes no further.
+        self.doubled: Verdict | None = None
 
     # ---- from link to link
 
@@ -80,6 +83,7 @@ class Wire(Follower):
     ) -> Station | None:
         self.must_be_up(node, bridge, packet)
         self._must_forward(node, bridge, port, packet)
+        self._may_hold_back(node, port, _ON_THE_WAY_IN, packet)
         target = target or self._station(node, bridge, mac)
         local = mac == bridge.mac or (target is not None and target[1] is bridge)
         onward = Mark(node.name, "bridge %s first" % ("input" if local else "forward"), packet.answer)
@@ -271,6 +275,17 @@ class Wire(Follower):
         self.must_be_up(node, out, packet)
         self._must_lead_on(node, out, packet)
         self._must_forward(node, bridge, out, packet)
+        self._may_hold_back(node, out, _ON_THE_WAY_OUT, packet)
+
+    def _may_hold_back(self, node: Node, port: Nic, flags: t.Container[str], packet: Packet) -> None:
+        """Doubt whether a port with these flags passes a frame on: that depends on what the bridge has learned."""
+        found = ["%s %s" % (flag, "on" if on else "off") for flag, on in port.port_flags if flag in flags]
+        if found:
+            reason = "port %s may hold frames back, with %s" % (port.name, ", ".join(found))
+            advice = "Reset the port: %s" % " ".join(["bridge link set dev", port.name, *_reset(port, flags)])
+            if port.is_ours:
+                advice = remedies.AGAIN % "resets the flags of ports"
+            self.trail.doubt(Verdict(LOST, "bridge_port", at(node, port), reason, advice), packet)
 
     def _must_be_behind_a_port(self, address: model.Address, packet: Packet) -> None:
         """Check the host's end of the veth pair of the endpoint that has an address."""
@@ -398,11 +413,13 @@ class Wire(Follower):
         self._by_hand = None
         if nic.kind in ("tun", "wireguard", "ipip", "sit") or not nic.mac or nic.name == "lo":
             return "", False
+        stations = list(self._segment(node, nic))
+        self._must_ask(node, nic, address, packet)
+        self._must_be_unique(node, nic, stations, address, packet)
         known = node.neighbour(nic.name, address)
         if known is not None and known.valid:
-            self._note_known(node, nic, address, known.mac, bool(known.state & NUD_PERMANENT), packet)
+            self._note_known(node, nic, stations, address, known, packet)
             return known.mac, True
-        stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
         if owner is None:
             self._nobody(node, nic, address, gateway, packet, known is not None and bool(known.state & NUD_FAILED))
@@ -420,11 +437,19 @@ class Wire(Follower):
         reason += "got no answer in time"
         return Verdict(NOT_KNOWN, layer, at(node, nic), reason, "Ask again with a longer timeout.")
 
-    def _note_known(self, node: Node, nic: Nic, address: model.Address, mac: str, fixed: bool, packet: Packet) -> None:
+    def _note_known(
+        self,
+        node: Node,
+        nic: Nic,
+        stations: t.Sequence[Station],
+        address: model.Address,
+        known: Neighbour,
+        packet: Packet,
+    ) -> None:
+        mac = known.mac
         self.trail.note(node, packet, "neighbour", str(address), "is at %s" % mac)
-        stations = list(self._segment(node, nic))
         owner = self._owner(stations, address)
-        if not fixed:
+        if not known.state & NUD_PERMANENT:
             return
         if owner is None:
             self._by_hand = (address, mac)
@@ -441,7 +466,7 @@ class Wire(Follower):
 
     def _at_nobody(self, node: Node, nic: Nic, stations: t.Sequence[Station], mac: str) -> str:
         """The words for a MAC address that no station has; empty if one has, or if there are some on other machines."""
-        if self._leads_out(node, nic) or any(far.mac == mac for unused, far in stations):
+        if self.leads_out(node, nic) or any(far.mac == mac for unused, far in stations):
             return ""
         return "nothing on %s has that MAC address" % self._segment_name(node, nic)
 
@@ -480,20 +505,71 @@ class Wire(Follower):
                 yield end
 
     def _owner(self, stations: t.Sequence[Station], address: model.Address) -> Station | None:
-        """The station that answers for an address: the stack that has it on any link, unless arp_ignore is set."""
+        """The station that answers for an address."""
+        return next(self._answering(stations, address), None)
+
+    def _answering(self, stations: t.Sequence[Station], address: model.Address) -> t.Iterator[Station]:
+        """The stations that answer for an address: a stack that has it on any link does, unless arp_ignore is set."""
         for node, nic in stations:
             if any(address == own.ip for own in nic.addresses):
-                return node, nic
-        for node, nic in stations:
-            strict = max(node.sysctl("ipv4/conf/all/arp_ignore"), node.sysctl("ipv4/conf/%s/arp_ignore" % nic.name))
-            if node.is_local(address) and address.version == 4 and not strict:
-                return node, nic
-        return None
+                yield node, nic
+        for node, nic in stations if address.version == 4 else ():
+            if node.is_local(address) and all(address != own.ip for own in nic.addresses):
+                keys = ("ipv4/conf/all/arp_ignore", "ipv4/conf/%s/arp_ignore" % nic.name)
+                if not any(map(node.sysctl, keys)):
+                    yield node, nic
+
+    def _must_ask(self, node: Node, nic: Nic, address: model.Address, packet: Packet) -> None:
+        """Without ARP the kernel asks nobody, in IPv6 too, and sends packets to the MAC address of the link itself."""
+        if not nic.arp and (nic.kind == "bridge" or self.other_end(node, nic) is not None):
+            words = "so it asks nobody for the MAC address of %s" % address
+            self._stop_without_arp(node, nic, words, packet)
+
+    def _stop_without_arp(self, node: Node, nic: Nic, words: str, packet: Packet) -> None:
+        advice = remedies.AGAIN % "turns ARP on again"
+        if not nic.is_ours:
+            advice = "Turn it on: %s" % remedies.ip(node, "link set %s arp on" % nic.name)
+        reason = "ARP is off on %s of %s, %s" % (nic.name, node.name, words)
+        self._stop(LOST, "neighbour", at(node, nic), reason, advice, packet, owner=whose.of_link(node, nic))
+
+    def _must_be_unique(
+        self, node: Node, nic: Nic, stations: t.Sequence[Station], address: model.Address, packet: Packet
+    ) -> None:
+        """Doubt which of several stations gets the packet; who has asked for their MAC address may know either."""
+        found = [station for station in self._answering(stations, address) if station[1].up]
+        stacks = {other.name: (other, far) for other, far in reversed(found)}
+        if len(stacks) < 2 or self.doubled is not None:
+            return
+        # the one that should have it cannot be told from the others, but for those that are none of our business
+        holders = [(other, other.holder(address) or far) for other, far in stacks.values()]
+        strangers = [(other, far) for other, far in holders if not far.is_ours]
+        place = strangers[0] if strangers else holders[0]
+        names = model.enumerate_few(sorted(at(*one) for one in holders))
+        reason = "%s all have the address %s, so packets to it on %s go to one or another of them"
+        if len(holders) == 2:
+            reason = "%s both have the address %s, so packets to it on %s go to one or the other"
+        self.doubled = Verdict(
+            LOST,
+            "address",
+            at(*place),
+            reason
+            % (names.replace(", ", " and ") if len(holders) == 2 else names, address, self._segment_name(node, nic)),
+            self._advice_doubled(*place, address)
+            if strangers
+            else remedies.AGAIN % "restores the addresses of endpoints",
+        )
+        self.trail.doubt(self.doubled, packet)
+
+    @staticmethod
+    def _advice_doubled(node: Node, nic: Nic, address: model.Address) -> str:
+        own = next(one for one in nic.addresses if one.ip == address)
+        command = remedies.ip(node, "address del %s dev %s" % (own, nic.name))
+        return "Give one of them another address, or take this one away: %s" % command
 
     def _nobody(
         self, node: Node, nic: Nic, address: model.Address, gateway: bool, packet: Packet, failed: bool
     ) -> None:
-        if not self._leads_out(node, nic):
+        if not self.leads_out(node, nic):
             self._must_be_behind_a_port(address, packet)
             self._ask_around(node, nic, address, packet)
             # A link loses its IPv6 addresses when it goes down.
@@ -502,7 +578,7 @@ class Wire(Follower):
             for other, far in self._segment(node, nic) if gateway else ():
                 self.must_have_an_address(other, far, packet)
             layer: Layer = "route" if gateway else "address"
-            owner = owners.of_route(node.match(packet.to)[1]) if gateway else ""
+            owner = owners.of_route(node.match(packet.to).protocol) if gateway else ""
             reason = "nothing on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
             advice = self._advice_gateway(node, nic, packet.to) if gateway else ""
@@ -546,7 +622,7 @@ class Wire(Follower):
         bridge = end[0].nic_at(end[1].master) if end is not None and end[1].master else None
         return bridge.name if bridge is not None else nic.name
 
-    def _leads_out(self, node: Node, nic: Nic) -> bool:
+    def leads_out(self, node: Node, nic: Nic) -> bool:
         """Whether a segment has links whose other end is not on this host."""
         if nic.kind == "bridge":
             return any(self.other_end(node, port) is None for port in node.ports(nic))
@@ -554,7 +630,7 @@ class Wire(Follower):
         if end is None:
             return True
         bridge = end[0].nic_at(end[1].master) if end[1].master else None
-        return bridge is not None and self._leads_out(end[0], bridge)
+        return bridge is not None and self.leads_out(end[0], bridge)
 
     def _ask(self, node: Node, nic: Nic, owner: Station, address: model.Address, packet: Packet) -> None:
         """Follow the request for a MAC address, and its answer."""
@@ -565,6 +641,8 @@ class Wire(Follower):
         family, own = _family(question), question.source
         self._put(node, nic, question, owner)
         question = question.at(iif=far.name, oif="")
+        if not far.arp and far.kind in ("bridge", "veth"):
+            self._stop_without_arp(other, far, "so it does not answer who asks for %s" % address, packet)
         self.hook(other, question, family, "input", "", Mark(other.name, "", False))
         self._must_find_back(other, far, question)
         reply = Packet(address, own, question.protocol, oif=far.name, state="untracked", answer=True)
@@ -621,7 +699,7 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> Verdict | None:
     near = any(packet.source in one.network for one in nic.addresses if one.version == 4)
     if not back.error and (near or back.link == "lo"):
         # With a loose rp_filter the packet would pass, but the answer would still leave by the wrong link.
-        words, protocol = node.match(packet.source)
+        words, protocol, *_ = node.match(packet.source)
         advice = remedies.delete_route(node, "Delete that route", "route del " + words, protocol)
         reason = _unbelieved(node, nic, packet, where)
         return Verdict(LOST, "reverse_path", at(node, nic), reason, advice, owners.of_route(protocol))
@@ -635,6 +713,11 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> Verdict | None:
 
 def _unbelieved(node: Node, nic: Nic, packet: Packet, where: str) -> str:
     return "rp_filter of %s drops packets that come in by %s from %s: %s" % (node.name, nic.name, packet.source, where)
+
+
+def _reset(port: Nic, flags: t.Container[str]) -> t.Iterator[str]:
+    """The words that give a port these flags as the kernel gives them to a new one."""
+    return ("%s %s" % (flag, "off" if on else "on") for flag, on in port.port_flags if flag in flags)
 
 
 def _family(question: Packet) -> str:

@@ -72,7 +72,17 @@ Request = dict[str, Any]
 EXPECTED = (InvalidRequest, Conflict, StepFailed, errors.HostError, FirewallError)
 CONF_KEYS = ("forwarding", "accept_ra", "accept_dad", "disable_ipv6", "route_localnet")
 LINK_KEYS = ("mtu", "group", "ifalias", "master", "link_type")
-PORT_KEYS = ("isolated", "hairpin", "learning", "flood")
+PORT_KEYS = (
+    "isolated",
+    "hairpin",
+    "learning",
+    "flood",
+    "mcast_flood",
+    "bcast_flood",
+    "neigh_suppress",
+    "locked",
+    "state",
+)
 VOLATILE = {"ifindex", "link_index", "handle", "expires", "index", "packets", "bytes"}
 
 
@@ -344,7 +354,7 @@ def network(name: str = "") -> dict[str, Any]:
     for link in links:
         info = link.get("linkinfo", {})
         facts = {key: link.get(key) for key in LINK_KEYS}
-        facts.update(up="UP" in link["flags"], kind=info.get("info_kind"))
+        facts.update(up="UP" in link["flags"], arp="NOARP" not in link["flags"], kind=info.get("info_kind"))
         port = info.get("info_slave_data", {})
         facts.update({key: port[key] for key in PORT_KEYS if key in port})
         if info.get("info_kind") == "bridge":

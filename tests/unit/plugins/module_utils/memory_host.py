@@ -20,6 +20,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.backen
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.table import Table
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.decode import PORT_FLAGS, RuleEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors import CommandError, KernelError
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
@@ -90,6 +91,14 @@ LINK_SYSCTLS = {
 }
 
 
+def routing_rule(version: int, priority: int, table: int, **values: Any) -> RuleEntry:
+    """A rule of routing for all packets, unless ``values`` say otherwise."""
+    anything = ip_network("0.0.0.0/0" if version == 4 else "::/0")
+    usual = {"source": anything, "to": anything, "nowhere": "", "ours": False, "conditions": frozenset()}
+    usual |= {"inverted": False, "protocol": 2, "iif": "", "suppresses": False}
+    return RuleEntry(**{**usual, "priority": priority, "table": table, **values})
+
+
 class Space:
     """A network namespace."""
 
@@ -101,6 +110,7 @@ class Space:
         self.flushed: set[tuple[str, Any]] = set()  # of those, by link and subnet, what somebody has removed
         self.rules: list[SourceRule] = []
         self.rules_of_others: list[tuple[Any, int]] = []
+        self.all_rules = [routing_rule(version, 32766, 254) for version in (4, 6)]
         self.marked_tables: set[tuple[int, int]] = set()
         self.lookups = list(LOOKUPS)  # rules of routing that lead all packets to a table
         self.not_taken: set[Any] = set()  # addresses whose routes somebody has flushed in the table local
@@ -499,7 +509,7 @@ class MemoryStack:
         return dict(self._space.links)
 
     def barriers(self) -> Sequence[RouteEntry]:
-        return [entry for entry in self._space.routes if entry.kind]
+        return [entry for entry in self._space.routes if entry.kind and not entry.route.table]
 
     def routes(self) -> Sequence[RouteEntry]:
         """Those that somebody added, and one to the subnet of each address."""
@@ -515,6 +525,9 @@ class MemoryStack:
 
     def rules_of_others(self) -> Sequence[tuple[Any, int]]:
         return list(self._space.rules_of_others)
+
+    def rules(self) -> Sequence[RuleEntry]:
+        return sorted(self._space.all_rules, key=lambda rule: (rule.source.version, rule.priority))
 
     def lookups(self) -> Sequence[Lookup]:
         ours = [Lookup(rule.source.version, rule.table, True) for rule in self._space.rules]
@@ -546,7 +559,10 @@ class MemoryStack:
         return set(self._space.marked_tables)
 
     def table_routes(self, table: int) -> Sequence[RouteEntry]:
-        return [entry for entry in self._space.routes if entry.route.table == table]
+        return [entry for entry in self._space.routes if entry.route.table == table and not entry.kind]
+
+    def table_barriers(self, table: int) -> Sequence[RouteEntry]:
+        return [entry for entry in self._space.routes if entry.route.table == table and entry.kind]
 
     def add_rule(self, rule: SourceRule) -> None:
         self._host.step("add rule from %s" % rule.source)
@@ -621,7 +637,7 @@ class MemoryStack:
             if key == "master":
                 if value is not None:
                     self._require_room(value)
-                self._change(name, master=value or "", isolated=False, hairpin=False)
+                self._change(name, master=value or "", isolated=False, hairpin=False, port_flags=())
             elif key == "stp" and self._link(name).kind != "bridge":
                 raise KernelError("change link %s" % name, "it is no bridge")
             elif key == "stp":
@@ -640,7 +656,10 @@ class MemoryStack:
         self._host.step("change port %s" % name)
         if not self._link(name).master:
             raise KernelError("change bridge port %s" % name, "it is not the port of a bridge")
-        self._change(name, **changes)
+        usual = {key: changes[key] for key in ("isolated", "hairpin") if key in changes}
+        there = {**dict(self._link(name).port_flags), **{key: changes[key] for key in changes if key not in usual}}
+        new = {"state": True, **{key: on for key, (_kind, on) in PORT_FLAGS.items()}}
+        self._change(name, **usual, port_flags=tuple((key, on) for key, on in there.items() if new[key] != on))
 
     def delete_links(self, names: Sequence[str]) -> None:
         self._host.step("delete links %s" % ", ".join(names))

@@ -186,6 +186,21 @@ def test_a_bridge_that_is_down(host: MemoryHost) -> None:
     assert "(br-blue is down" in drawn(host)
 
 
+def test_links_without_arp_and_ports_that_keep_frames_back(host: MemoryHost) -> None:
+    host.stack(HOST).set_link("br-blue", {"arp": False})
+    host.stack(WEB).set_link("eth0", {"arp": False})
+    host.stack(HOST).set_link("v-blue-web", {"arp": False})  # a port asks for no MAC address
+    host.stack(HOST).set_port("v-blue-web", {"flood": False, "locked": True, "state": False})
+
+    assert endpoint(host)["troubles"] == [
+        "ARP is off on br-blue; run the playbook",
+        "port v-blue-web of br-blue has flood off, locked on, state disabled; run the playbook",
+        "ARP is off on eth0; run the playbook",
+    ]
+    make_networks([BLUE], world(host))
+    assert endpoint(host)["troubles"] == []
+
+
 def routed() -> MemoryHost:
     """An endpoint without a bridge, with a published port, made by single modules."""
     host = MemoryHost()

@@ -148,6 +148,11 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             ["ip link set dev br0 mtu 1400", "ip link set dev br0 type bridge stp_state 0"],
         ),
         (SetPort("v0", (("isolated", True), ("hairpin", False))), ["bridge link set dev v0 isolated on hairpin off"]),
+        (
+            SetPort("v0", (("flood", True), ("locked", False), ("state", True))),
+            ["bridge link set dev v0 flood on locked off state forwarding"],
+        ),
+        (SetLink(HOST, "br0", (("up", True), ("arp", True))), ["ip link set dev br0 up arp on"]),
         (DeleteLinks(("v0",)), ["ip link delete dev v0"]),
         (
             DeleteLinks(("v0", "v1")),

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import struct
+from typing import Any
+
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.kernel import requests
@@ -25,6 +28,15 @@ def test_a_veth() -> None:
     near: Attributes = [("IFLA_IFNAME", "v-blue-web"), *born, ("IFLA_MTU", 1400), ("IFLA_MASTER", 7)]
     expected = link_message({}, [*near, of_kind([("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)])])
     assert requests.veth("v-blue-web", "eth0", 300, 1400, "02:00:00:00:00:05", 7) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags", "change"),
+    [({"up": True}, 1, 1), ({"arp": True}, 0, 0x80), ({"up": False, "arp": False}, 0x80, 0x81), ({"mtu": 1400}, 0, 0)],
+)
+def test_the_flags_of_a_link(changes: dict[str, Any], flags: int, change: int) -> None:
+    header = struct.Struct("=BxHiII").unpack_from(requests.link("eth0", changes, 0))
+    assert header[3:] == (flags, change)
 
 
 @pytest.mark.parametrize("changes", [{"isolated": True, "hairpin": False}, {"hairpin": True}])

@@ -220,6 +220,7 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "mtu": lambda host: host.change_link(HOST, "br-blue", mtu=1400),
     "mac": lambda host: host.change_link(HOST, "br-blue", mac_address="02:00:00:00:00:09"),
     "stp": lambda host: host.change_link(HOST, "br-blue", details=BridgeValues(True)),
+    "no-arp": lambda host: host.change_link(HOST, "br-blue", arp=False),
     "alias": lambda host: host.change_link(HOST, "br-blue", alias=""),
     "no-address": lambda host: host.change_link(HOST, "br-blue", addresses=()),
     "more-addresses": lambda host: host.change_link(
