@@ -277,11 +277,17 @@ def _refuse_zeros(option: str, value: object) -> None:
 
 def _refuse_bare(option: str, value: object, example: t.Callable[[model.Address], object]) -> None:
     """Raise InvalidRequest for an address without a prefix length, and accept everything else."""
+    found = _bare_address(value)
+    if found is not None:
+        raise model.InvalidRequest("%s: %s has no prefix length; write %s." % (option, value, example(found)))
+
+
+def _bare_address(value: object) -> model.Address | None:
+    """The address that a text consists of; None for anything else."""
     try:
-        found = ipaddress.ip_address(value if isinstance(value, str) and "%" not in value else "")
+        return ipaddress.ip_address(value if isinstance(value, str) and "%" not in value else "")
     except ValueError:
-        return
-    raise model.InvalidRequest("%s: %s has no prefix length; write %s." % (option, value, example(found)))
+        return None
 
 
 def _usual_length(found: model.Address) -> int:
@@ -331,12 +337,37 @@ def interfaces(option: str, values: t.Sequence[object]) -> tuple[model.Interface
 
 
 def network(option: str, value: object) -> model.Network:
-    """A subnet or a single address. Bits set behind the prefix are refused, as they are usually a slip."""
+    """A subnet or a single address.
+
+    Bits set behind the prefix are refused, as they are usually a slip, and so is a subnet that lacks its prefix length.
+    """
+    _refuse_shortened(option, value)
     loose = _read(option, value, "subnet", "10.20.0.0/24", lambda given: ipaddress.ip_network(given, strict=False))
     try:
         return ipaddress.ip_network(text(option, value))
     except ValueError:
         raise model.InvalidRequest("%s: %s has host bits set; did you mean %s?" % (option, value, loose)) from None
+
+
+def _refuse_shortened(option: str, value: object) -> None:
+    """Raise InvalidRequest for an address without a prefix length that ends as those of subnets do."""
+    found = _bare_address(value)
+    if found is None or not re.search(r"(^|\.)0$|::$", str(found)):
+        return
+    if found.is_unspecified:
+        raise model.InvalidRequest(
+            "%s: %s has no prefix length; write %s if all addresses are meant."
+            % (option, value, model.ANYWHERE[found.version])
+        )
+    raise model.InvalidRequest(
+        "%s: %s has no prefix length; add that of the subnet, or write %s if that one address is meant."
+        % (option, value, single(found))
+    )
+
+
+def single(found: model.Address) -> str:
+    """An address as the subnet of which it is all."""
+    return str(ipaddress.ip_network(found))
 
 
 def subnet(option: str, value: object) -> model.Network:

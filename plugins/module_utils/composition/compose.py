@@ -181,7 +181,7 @@ def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) 
     options = read_masquerade("network %s" % network.name, network.options.get("masquerade"))
     if network.internal or options is None:
         return []
-    excluded = parsing.networks("exclude", names.addresses("exclude", options.get("exclude") or (), network))
+    excluded = parsing.networks("exclude", names.subnets("exclude", options.get("exclude") or (), network))
     return [_plan_masquerade(network, version, options, excluded, report) for version in network.subnets]
 
 

@@ -23,6 +23,7 @@ LABELS = (
 MACS = "%s is not a valid MAC address; write it like 02:42:0a:14:00:02."
 PORTS = "%s is not a valid port; write it like 8080 or 8000-8010."
 ZEROS = "%r has a number that begins with a zero, which not everybody reads alike; write %s instead of %s."
+SHORTENED = "%s has no prefix length; add that of the subnet, or write %s if that one address is meant."
 ZONES = "%s has a zone ID; write the address without what begins at the %%."
 BOOLEANS = "got the boolean %s, which is what YAML makes of an unquoted %s; write it in quotes."
 SEXAGESIMAL = (
@@ -232,6 +233,14 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
         (parsing.network, "10.20.0.1/24", "10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"),
         (parsing.network, "blue", "'blue' is not a valid subnet; write it like 10.20.0.0/24."),
         (parsing.network, "", "'' is not a valid subnet; write it like 10.20.0.0/24."),
+        (parsing.network, "10.20.0.0", SHORTENED % ("10.20.0.0", "10.20.0.0/32")),
+        (parsing.network, "192.168.1.0", SHORTENED % ("192.168.1.0", "192.168.1.0/32")),
+        (parsing.network, "10.0.0.0", SHORTENED % ("10.0.0.0", "10.0.0.0/32")),
+        (parsing.network, "fd00:20::", SHORTENED % ("fd00:20::", "fd00:20::/128")),
+        (parsing.network, "FD00:20::0", SHORTENED % ("FD00:20::0", "fd00:20::/128")),
+        (parsing.networks, ["10.9.0.7", "10.9.0.0"], SHORTENED % ("10.9.0.0", "10.9.0.0/32")),
+        (parsing.network, "0.0.0.0", "0.0.0.0 has no prefix length; write 0.0.0.0/0 if all addresses are meant."),
+        (parsing.network, "::", ":: has no prefix length; write ::/0 if all addresses are meant."),
         (parsing.subnet, "10.50.0.0", "10.50.0.0 has no prefix length; write 10.50.0.0/24."),
         (parsing.subnet, "10.50.0.7", "10.50.0.7 has no prefix length; write 10.50.0.0/24."),
         (parsing.subnets, ["10.0.0.0/8", "fd00:50::"], "fd00:50:: has no prefix length; write fd00:50::/64."),
