@@ -76,6 +76,7 @@ class World:
         self._settled: set[tuple[model.Place, str]] = set()
         self._values: dict[tuple[model.Place, str], dict[str, str]] = {}
         self._wanted_values: dict[tuple[model.Place, str], str] = {}
+        self._taken_values: set[tuple[str, str]] = set()  # sysctls that have been tried
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
         self._programs: dict[str, bytes | None] = {}
@@ -772,6 +773,18 @@ class World:
         if key not in self._defaults:
             self._defaults[key] = self.host.stack(model.HOST).read_sysctl(key)
         return self._defaults[key]
+
+    def refused_sysctl(
+        self, values: t.Sequence[tuple[str, str]], present: t.Sequence[tuple[str, str]]
+    ) -> state.RefusedSysctl | None:
+        """The first of these keys that does not take its value in a network namespace with the ``present`` ones.
+
+        Many namespaces may want the same, which is asked once.
+        """
+        refused = None if self._taken_values.issuperset(values) else self.host.refused_sysctl(values, present)
+        if refused is None:
+            self._taken_values.update(values)
+        return refused
 
     def forwards(self, version: int) -> bool:
         """Whether the host forwards a version of IP, when the steps planned so far are done."""

@@ -29,6 +29,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     Lookup,
     LostRoute,
     NamespaceEntry,
+    RefusedSysctl,
     RouteEntry,
     VethEnd,
 )
@@ -139,6 +140,8 @@ class MemoryHost:
         self.answered: list[Any] = []  # what the host itself is told, if it asks in vain
         self.contained: set[int] = set()  # processes of containers
         self.units: dict[int, str] = {}
+        self.refused: dict[tuple[str, str], tuple[str, str]] = {}  # sysctls, with the reason and the remedy
+        self.tried: list[Any] = []  # sysctls, with those that were there
         self.systemd = False  # whether it is PID 1
         self.systemctl: list[tuple[str, ...]] = []  # what it was told
         self.pid1 = MemorySystemd(self)
@@ -261,6 +264,12 @@ class MemoryHost:
 
     def survey(self, places: Collection[Place]) -> None:
         """A real host is read here."""
+
+    def refused_sysctl(
+        self, values: Sequence[tuple[str, str]], present: Sequence[tuple[str, str]] = ()
+    ) -> RefusedSysctl | None:
+        self.tried.append(([*values], [*present]))
+        return next((RefusedSysctl(*pair, *self.refused[pair]) for pair in values if pair in self.refused), None)
 
     def create_namespace(self, name: str, alias: str) -> None:
         self.step("create namespace %s" % name)
