@@ -177,6 +177,10 @@ class Host:
         """Whether there is a folder, empty or not."""
         return self._visitor.on_host(lambda: files.is_folder(path))
 
+    def obstacle(self, path: str) -> str:
+        """What keeps a missing file from being made there, as a clause; empty if nothing does."""
+        return self._visitor.on_host(lambda: files.obstacle(path))
+
     def retire_folder(self, path: str) -> None:
         """Remove the folder of a namespace with its files, and the parent folder if that is empty then."""
         self._visitor.on_host(lambda: files.retire(path))

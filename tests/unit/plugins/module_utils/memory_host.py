@@ -134,6 +134,7 @@ class MemoryHost:
         self.names: dict[str, NamespaceEntry] = {}
         self.files: dict[str, Any] = {}
         self.folders: list[str] = []  # empty ones
+        self.obstacles: dict[str, str] = {}  # by the file that they keep from being made
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
@@ -334,6 +335,9 @@ class MemoryHost:
 
     def is_folder(self, path: str) -> bool:
         return path in self.folders or any(file.startswith(path + "/") for file in self.files)
+
+    def obstacle(self, path: str) -> str:
+        return self.obstacles.get(path, "")
 
     def retire_folder(self, path: str) -> None:
         self.step("retire %s" % path)
