@@ -11,7 +11,7 @@ from .. import arguments, model
 from ..parsing import is_name, single
 from .networks import BridgeNetwork, Endpoint, aliases
 
-_GATEWAY = "host"
+_GATEWAY, _DEFAULT = "host", "default"
 _SHOWN = 12
 
 
@@ -64,12 +64,13 @@ class Names:
         return [route for entry in entries for route in self._routes(entry, network)]
 
     def _routes(self, entry: arguments.Options, network: BridgeNetwork) -> list[arguments.Options]:
-        targets = self.subnets("routes.to", [entry["to"]], network)
+        whole = entry["to"] == _DEFAULT
+        targets = [entry["to"]] if whole else self.subnets("routes.to", [entry["to"]], network)
         if entry.get("via") is None:
             return [dict(entry, to=target) for target in targets]
         ways = self.addresses("routes.via", [entry["via"]], network)
         found: list[arguments.Options] = [
-            dict(entry, to=to, via=via) for to in targets for via in ways if _family(to) == _family(via)
+            dict(entry, to=to, via=via) for to in targets for via in ways if whole or _family(to) == _family(via)
         ]
         if not found:
             raise model.InvalidRequest(

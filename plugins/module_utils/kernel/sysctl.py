@@ -20,7 +20,7 @@ def read(key: str) -> str | None:
     try:
         with open(_path(key), encoding="utf-8") as file:
             return file.read().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
     except OSError as error:
         # some keys can only be written, and conf/*/stable_secret has nothing to read until it is set

@@ -90,6 +90,7 @@ def parse_routes(
     wanted: set[tuple[model.Network, int | None]] = set()
     for route in routes:
         _require_reachable(route, addresses, words)
+        _refuse_subnet(route, addresses, words)
         key = (route.to, metric_of(route))
         if key in wanted:
             raise words.wrong("there are two routes to %s with the same metric" % route.to)
@@ -110,7 +111,8 @@ def _parse_route(item: arguments.Options, words: Words) -> model.Route:
     metric = item.get("metric")
     if metric is not None and not 0 <= metric < 2**32:
         raise words.wrong("a route cannot have the metric %d" % metric)
-    return model.Route(to, via, metric)
+    # for IPv6 the kernel takes 0 for none
+    return model.Route(to, via, metric if metric or to.version == 4 else None)
 
 
 def _gateways(options: arguments.Options, words: Words, name: str = "gateways") -> list[model.Address]:
@@ -128,6 +130,24 @@ def _require_reachable(route: model.Route, addresses: t.Sequence[model.Interface
         subnets = ", ".join(model.spelled(addresses)) or "none"
         option = words.option("addresses")
         raise words.wrong("the gateway %s lies in no subnet of %s (%s)" % (route.via, option, subnets))
+    for address in addresses:
+        if route.via in _no_gateways(address):
+            raise words.wrong("%s cannot be the gateway of an end with the address %s" % (route.via, address))
+
+
+def _no_gateways(address: model.Interface) -> t.Container[model.Address]:
+    """The addresses in a subnet that no router there can have: one's own, and in IPv4 those of the subnet itself."""
+    subnet = address.network
+    if subnet.version == 6 or subnet.prefixlen > 30:
+        return (address.ip,)
+    return (address.ip, subnet.network_address, subnet.broadcast_address)
+
+
+def _refuse_subnet(route: model.Route, addresses: t.Sequence[model.Interface] | None, words: Words) -> None:
+    """Raise InvalidRequest for a route to one's own subnet, since the kernel adds that route with the address."""
+    metric = state.SUBNET_METRIC[route.to.version]
+    if metric_of(route) == metric and any(route.to == address.network for address in addresses or ()):
+        raise words.wrong("the route to %s comes with the address there; leave it out" % route.to)
 
 
 class EndChecks:

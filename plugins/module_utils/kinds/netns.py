@@ -263,6 +263,8 @@ def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> li
                 % (item.name, sysctl_name(key), link_of(key))
             )
     _refuse_values(item, sysctls, place, world)
+    for key, value in late:
+        world.put_sysctl(place, key, value)
     world.afterwards += common.new_sysctls(place, late) if late else []
     return common.sysctl_steps(place, [pair for pair in sysctls if pair not in late], world)
 
@@ -280,15 +282,20 @@ def _in_order(item: model.Namespace, place: model.Place, world: World) -> list[t
     return sorted(item.sysctls, key=lambda pair: pair[0] != _FIRST_FREE)
 
 
+def _value(place: model.Place, key: str, world: World) -> str | None:
+    found = world.sysctl(place, key)
+    return None if found is None else " ".join(found.split())
+
+
 def _refuse_values(
     item: model.Namespace, sysctls: t.Sequence[tuple[str, str]], place: model.Place, world: World
 ) -> None:
     """Raise Conflict for a value that a key does not take. Values that are there already need no trial."""
-    there = {key: (world.sysctl(place, key) or "").split() for key, unused in sysctls}
-    if world.restoring or all(there[key] == value.split() for key, value in sysctls):
+    there = {key: _value(place, key, world) for key, unused in sysctls}
+    if world.restoring or all(there[key] == value for key, value in sysctls):
         return
     compared = () if there.keys().isdisjoint(_COMPARED) else _COMPARED
-    present = [(key, world.sysctl(place, key) or "") for key in compared]
+    present = [(key, _value(place, key, world) or "") for key in compared]
     refused = world.refused_sysctl(sysctls, [pair for pair in present if pair[1]])
     if refused is not None:
         raise model.Conflict(

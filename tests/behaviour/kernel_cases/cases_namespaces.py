@@ -313,6 +313,7 @@ def test_the_kernel_is_asked_whether_it_would_take_a_sysctl(host: Host) -> None:
         (ports, "80 1024", invalid),
         ("net/ipv4/ip_default_ttl", "0", invalid),
         ("net/ipv4/ip_forward", "", invalid),
+        ("net/ipv4/ip_local_reserved_ports", "", ""),
         (arp, "1", ""),
         (arp, "yes", invalid),
         ("net/ipv6/conf/eth0/accept_ra", "0", ""),
@@ -335,6 +336,7 @@ def test_the_kernel_is_asked_whether_it_would_take_a_sysctl(host: Host) -> None:
         assert refused is None or (refused.key, refused.value) == (key, value)
     assert host.refused_sysctl([(ports, "80 1024")], [(first, "80")]) is None
     assert here == {key: shell("cat", "/proc/sys/" + key).strip() for key in here}
+    assert host.stack(HOST).read_sysctl("net/ipv4") is None
     assert host.namespaces() == {} and host.stack(HOST).read_sysctl("net/ipv4/route/flush") == ""
 
 

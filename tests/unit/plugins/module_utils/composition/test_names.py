@@ -196,6 +196,16 @@ def test_routes_by_the_names_of_endpoints() -> None:
     ]
 
 
+def test_a_default_route_by_the_name_of_an_endpoint() -> None:
+    routes = [{"to": "default", "via": "web", "metric": 7}]
+    [veth] = [veth for veth in plan(lists(app={"routes": routes})).veth if veth.name == "v-front-app"]
+
+    assert [(str(r.to), str(r.via)) for r in veth.peer.routes if r.metric == 7] == [
+        ("0.0.0.0/0", "10.30.0.10"),
+        ("::/0", "fd00:30::10"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("route", "message"),
     [
@@ -205,6 +215,8 @@ def test_routes_by_the_names_of_endpoints() -> None:
         ),
         ({"to": "10.9.0.0/16", "via": "nobody"}, "endpoint app: routes.via: there is no endpoint nobody in the list"),
         ({"to": "10.9.0.0/16", "via": "db"}, "10.31.0.20"),
+        ({"to": "10.9.0.0/16", "via": "app"}, "routes: 10.30.0.11 cannot be the gateway of an end with the address"),
+        ({"to": "default"}, "routes: there are two routes to 0.0.0.0/0 with the same metric."),
         ({"to": "0.0.0.0/0", "via": "web"}, "routes: there are two routes to 0.0.0.0/0 with the same metric."),
     ],
 )

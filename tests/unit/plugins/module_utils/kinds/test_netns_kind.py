@@ -137,6 +137,25 @@ def test_a_value_that_the_kernel_would_refuse_is_a_conflict(there: bool, check_m
     assert there or not host.names
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_sysctl_of_an_end_that_its_link_needs_otherwise_is_a_conflict(there: bool) -> None:
+    """In the first run, too, when neither of them is there."""
+    host = host_with(*[web(), veth_pair()] * there)
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web(sysctls={"net.ipv6.conf.eth0.accept_ra": 2}), veth_pair())
+
+    assert "net/ipv6/conf/eth0/accept_ra in namespace web cannot have the values 2 and 0 at once" in str(conflict.value)
+
+
+def test_an_empty_value_is_tried_as_well() -> None:
+    host = host_with()
+    host.host.sysctls["net/ipv4/ip_local_reserved_ports"] = ""
+
+    once(host, web(sysctls={"net.ipv4.ip_local_reserved_ports": ""}), check_mode=True)
+    assert host.tried == [([("net/ipv4/ip_local_reserved_ports", "")], [])]
+
+
 def test_values_are_tried_once_and_only_if_they_change() -> None:
     sysctls = {"net.ipv4.ip_forward": 1}
     host = host_with()
@@ -166,7 +185,7 @@ def test_two_keys_that_the_kernel_compares_are_set_in_an_order_that_it_takes(
     commands = once(host, web(sysctls=sysctls), check_mode=True).commands
     assert f" {first.replace('/', '.')}=" in commands[-2].replace("'", " ")
     values = {key: str(value) for key, value in sysctls.items()}
-    present = [(FIRST_FREE, "1024"), (PORTS, "32768\t60999")] if there else []
+    present = [(FIRST_FREE, "1024"), (PORTS, "32768 60999")] if there else []
     [(tried, seen)] = host.tried
     assert (dict(tried), tried[0][0], seen) == (values, first, present)
 
