@@ -301,6 +301,20 @@ def address(option: str, value: object) -> model.Address:
     return _read(option, bare, "IP address", "10.20.0.2 or fd00:20::2", ipaddress.ip_address)
 
 
+def name_server(option: str, value: object) -> model.Address:
+    """The address of a name server. A link-local one has an interface behind it, as resolv.conf(5) has it."""
+    given, percent, link = text(option, value).partition("%")
+    found = address(option, given)
+    if found.version == 6 and found.is_link_local:
+        if not link:
+            raise model.InvalidRequest(
+                "%s: %s is link-local, so it is reached by one interface only; add that, as in %s%%eth0."
+                % (option, found, found)
+            )
+        return ipaddress.ip_address("%s%%%s" % (found, link_name(option, link)))
+    return address(option, given + percent + link)
+
+
 def interface(option: str, value: object) -> model.Interface:
     """An address with the prefix length of its subnet, one that an interface can have."""
     _refuse_bare(option, value, lambda bare: "%s/%d" % (bare, _usual_length(bare)))
