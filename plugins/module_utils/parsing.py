@@ -301,6 +301,33 @@ def address(option: str, value: object) -> model.Address:
     return _read(option, bare, "IP address", "10.20.0.2 or fd00:20::2", ipaddress.ip_address)
 
 
+_EVERYONE = ipaddress.ip_address("255.255.255.255")
+
+
+def is_unicast(found: model.Address) -> bool:
+    """Whether packets to an address go to one host; those of IPv6 to ::ffff:10.20.0.2 go nowhere."""
+    mapped = found.version == 6 and found.ipv4_mapped is not None
+    return not (found.is_multicast or found == _EVERYONE or mapped)
+
+
+def address_of_host(option: str, value: object) -> model.Address:
+    """An address that a host can have, or the one that stands for all of them."""
+    found = address(option, value)
+    if not is_unicast(found):
+        raise model.InvalidRequest("%s: no host can have the address %s; write one of this host." % (option, found))
+    return found
+
+
+def source_address(option: str, value: object) -> model.Address:
+    """An address with which packets can leave this host, and by which the answers find it."""
+    found = address_of_host(option, value)
+    if found.is_unspecified or found.is_loopback or (found.version == 6 and found.is_link_local):
+        raise model.InvalidRequest(
+            "%s: no answer comes back to %s; write an address of this host that others reach." % (option, found)
+        )
+    return found
+
+
 def name_server(option: str, value: object) -> model.Address:
     """The address of a name server. A link-local one has an interface behind it, as resolv.conf(5) has it."""
     given, percent, link = text(option, value).partition("%")

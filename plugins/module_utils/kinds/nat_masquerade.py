@@ -45,7 +45,7 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
         exclude = parsing.networks("exclude", options.get("exclude"))
         to_source = None
         if options.get("to_source") is not None:
-            to_source = parsing.address("to_source", options["to_source"])
+            to_source = parsing.source_address("to_source", options["to_source"])
         for value in exclude + (() if to_source is None else (to_source,)):
             if value.version != source.version:
                 raise model.InvalidRequest("Masquerade of %s: %s is of the other address family." % (source, value))

@@ -64,6 +64,9 @@ PAIRS = 'the number %d is also what YAML makes of an unquoted %s; write it in qu
         (parsing.interfaces, [], ()),
         (parsing.interfaces, ["fd00::1/64", "10.0.0.1/8"], (ip_interface("fd00::1/64"), ip_interface("10.0.0.1/8"))),
         (parsing.name_server, "FE80::1%eth0", ip_address("fe80::1%eth0")),
+        (parsing.address_of_host, "[::]", ip_address("::")),
+        (parsing.address_of_host, "127.0.0.1", ip_address("127.0.0.1")),
+        (parsing.source_address, "192.0.2.1", ip_address("192.0.2.1")),
         (parsing.name_server, "192.0.2.1", ip_address("192.0.2.1")),
         (parsing.network, "10.20.0.0/24", ip_network("10.20.0.0/24")),
         (parsing.network, "10.20.0.1", ip_network("10.20.0.1/32")),
@@ -248,6 +251,24 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
         (parsing.subnets, ["10.0.0.0/8", "fd00:50::"], "fd00:50:: has no prefix length; write fd00:50::/64."),
         # Python's ipaddress takes zone IDs since 3.9.
         (parsing.address, "fd00:20::5%eth0", ZONES % "'fd00:20::5%eth0'"),
+        *(
+            (parse, bad, f"no host can have the address {bad}; write one of this host.")
+            for parse in (parsing.address_of_host, parsing.source_address)
+            for bad in ("224.0.0.1", "255.255.255.255", "ff02::1")
+        ),
+        (
+            parsing.address_of_host,
+            "::ffff:10.20.0.2",
+            "no host can have the address %s; write one of this host." % ip_address("::ffff:10.20.0.2"),
+        ),
+        *(
+            (
+                parsing.source_address,
+                bad,
+                f"no answer comes back to {bad}; write an address of this host that others reach.",
+            )
+            for bad in ("0.0.0.0", "::", "127.0.0.1", "::1", "fe80::1")
+        ),
         (parsing.name_server, "fd00:20::5%eth0", ZONES % "'fd00:20::5%eth0'"),
         (parsing.name_server, "192.0.2.1%eth0", ZONES % "'192.0.2.1%eth0'"),
         (
