@@ -91,7 +91,8 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
         for item in items:
             for other in (table.get(item), *table.clashes(item)):
                 if other is not None:
-                    what = (item.host_ports, item.protocol, _asked(other), _asked(item))
+                    both = item.host_ports.shared(other.host_ports)
+                    what = (both, item.protocol, _asked(other), _asked(item))
                     raise model.InvalidRequest(
                         "Host port %s/%s is requested twice: by %s and %s; choose another for one." % what
                     )
