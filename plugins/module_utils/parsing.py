@@ -98,16 +98,16 @@ def link_name(option: str, value: object) -> str:
             "%s: %s is too long for the name of an interface: it has %d bytes, and the kernel takes %d."
             % (option, name, len(name.encode()), model.LINK_NAME_BYTES)
         )
-    return name
-
-
-def new_link_name(option: str, value: object) -> str:
-    """The name of a new interface, which must not be a name with a meaning among sysctls."""
-    name = link_name(option, value)
     if name in ("all", "default"):
         raise model.InvalidRequest(
             "%s: no interface can be called %s, since the kernel has settings by that name." % (option, name)
         )
+    return name
+
+
+def new_link_name(option: str, value: object) -> str:
+    """The name of a new interface."""
+    name = link_name(option, value)
     if name == "lo":
         raise model.InvalidRequest("%s: lo is the loopback interface; choose another name." % option)
     return name
@@ -328,6 +328,14 @@ def source_address(option: str, value: object) -> model.Address:
     return found
 
 
+def gateway(option: str, value: object) -> model.Address:
+    """The address of a router that is a neighbour."""
+    found = address(option, value)
+    if not is_unicast(found) or found.is_unspecified or found.is_loopback:
+        raise model.InvalidRequest("%s: %s cannot be the address of a gateway." % (option, found))
+    return found
+
+
 def name_server(option: str, value: object) -> model.Address:
     """The address of a name server. A link-local one has an interface behind it, as resolv.conf(5) has it."""
     given, percent, link = text(option, value).partition("%")
@@ -352,12 +360,17 @@ def usable(option: str, found: model.Interface) -> model.Interface:
     """The address, if an interface can have it."""
     ip, subnet = found.ip, found.network
     # the kernel takes no gateway in 0.0.0.0/8
-    if ip.is_multicast or ip.is_unspecified or ip.is_loopback or (ip.version == 4 and not ip.packed[0]):
+    is_nobody = ip.is_unspecified or ip.is_loopback or (ip.version == 4 and not ip.packed[0])
+    if ip.is_multicast or ip == _EVERYONE or is_nobody:
         raise model.InvalidRequest("%s: an interface cannot have the address %s." % (option, ip))
     if ip.version == 6 and ip.ipv4_mapped is not None:
         raise model.InvalidRequest("%s: %s stands for an IPv4 address; choose one that packets carry." % (option, ip))
     if ip.version == 6 and ip.is_link_local:
         raise model.InvalidRequest("%s: %s is link-local; the kernel assigns those by itself." % (option, ip))
+    if not subnet.prefixlen:
+        raise model.InvalidRequest(
+            "%s: %s would take all addresses for neighbours; write the prefix length of its subnet." % (option, found)
+        )
     spare = subnet.max_prefixlen - subnet.prefixlen
     if spare > 1 and ip == subnet.network_address:
         raise model.InvalidRequest("%s: %s is the address of the subnet %s itself." % (option, ip, subnet))
@@ -411,6 +424,9 @@ def single(found: model.Address) -> str:
     return str(ipaddress.ip_network(found))
 
 
+_LOOPBACK = {4: ipaddress.ip_network("127.0.0.0/8"), 6: ipaddress.ip_network("::1/128")}
+
+
 def subnet(option: str, value: object) -> model.Network:
     """A subnet for more than one address, so the prefix length is required."""
     _refuse_bare(option, value, lambda bare: ipaddress.ip_network("%s/%d" % (bare, _usual_length(bare)), strict=False))
@@ -420,6 +436,9 @@ def subnet(option: str, value: object) -> model.Network:
             "%s: an interface cannot have an address of %s; choose a private subnet, such as 10.20.0.0/24 or"
             " fd00:20::/64." % (option, found)
         )
+    loopback = _LOOPBACK[found.version]
+    if model.overlap(found, loopback):
+        raise model.InvalidRequest("%s: %s includes %s; choose a smaller subnet." % (option, found, loopback))
     return found
 
 

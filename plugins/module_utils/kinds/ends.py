@@ -9,6 +9,7 @@ kind; ``owner`` is what a message calls it, such as "veth v-web".
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 
 from .. import arguments, marks, model, parsing
@@ -22,6 +23,7 @@ if t.TYPE_CHECKING:
 
 
 _KNOWN = (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
+_LINK_LOCAL = ipaddress.ip_network("fe80::/64")
 
 ARGUMENTS: arguments.Arguments = {
     "name": {"type": "str"},
@@ -101,7 +103,7 @@ def parse_routes(
 def _parse_route(item: arguments.Options, words: Words) -> model.Route:
     if not item.get("to"):
         raise words.wrong("a route needs the option to")
-    via = None if item.get("via") is None else parsing.address(words.option("routes.via"), item["via"])
+    via = None if item.get("via") is None else parsing.gateway(words.option("routes.via"), item["via"])
     if item["to"] == "default":
         to = model.ANYWHERE[4 if via is None else via.version]
     else:
@@ -116,7 +118,7 @@ def _parse_route(item: arguments.Options, words: Words) -> model.Route:
 
 
 def _gateways(options: arguments.Options, words: Words, name: str = "gateways") -> list[model.Address]:
-    gateways = [parsing.address(words.option(name), value) for value in options.get(name) or ()]
+    gateways = [parsing.gateway(words.option(name), value) for value in options.get(name) or ()]
     if len({gateway.version for gateway in gateways}) < len(gateways):
         raise words.wrong("%s takes one gateway for each address family" % words.option(name))
     return gateways
@@ -145,8 +147,8 @@ def _no_gateways(address: model.Interface) -> t.Container[model.Address]:
 
 def _refuse_subnet(route: model.Route, addresses: t.Sequence[model.Interface] | None, words: Words) -> None:
     """Raise InvalidRequest for a route to one's own subnet, since the kernel adds that route with the address."""
-    metric = state.SUBNET_METRIC[route.to.version]
-    if metric_of(route) == metric and any(route.to == address.network for address in addresses or ()):
+    own = [_LINK_LOCAL, *(address.network for address in addresses or ())]
+    if metric_of(route) == state.SUBNET_METRIC[route.to.version] and route.to in own:
         raise words.wrong("the route to %s comes with the address there; leave it out" % route.to)
 
 
@@ -206,6 +208,24 @@ def refuse_taken_addresses(owner: str, end: model.End, there: state.Link | None,
             raise model.Conflict(
                 "%s, %s in %s: %s has the %s %s on bridge %s already; give one of them another."
                 % (owner, end.name, end.place, holder, what, address, bridge)
+            )
+
+
+def refuse_unreachable(owner: str, end: model.End, there: state.Link | None, world: World) -> None:
+    """Raise Conflict for a gateway that an end cannot reach by the addresses that it has or lacks."""
+    if end.addresses is not None:
+        return  # then its options were enough to see it
+    near = [route.to for route in end.routes if route.via is None]
+    near += [] if there is None else [address.network for address in there.addresses]
+    if there is not None:
+        entries = world.routes(end.place)
+        near += [e.route.to for e in entries if e.link == there.name and e.route.via is None]
+    for via in [route.via for route in end.routes if route.via is not None]:
+        is_link_local = via.version == 6 and via.is_link_local
+        if not is_link_local and not any(via.version == net.version and via in net for net in near):
+            raise model.Conflict(
+                "%s: %s in %s has no address in the subnet of its gateway %s; give it addresses."
+                % (owner, end.name, end.place, via)
             )
 
 

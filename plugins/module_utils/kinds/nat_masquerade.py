@@ -23,6 +23,8 @@ def parse_out(value: str | None) -> model.OutInterface:
     """The option ``out_interface``."""
     if not value:
         return model.OutInterface()
+    if value == _DEFAULT_ROUTE.name:
+        return _DEFAULT_ROUTE
     inverted = value.startswith("!")
     return model.OutInterface(parsing.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
 

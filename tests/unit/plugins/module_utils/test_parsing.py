@@ -226,6 +226,24 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
             "an interface cannot have an address of 127.0.0.0/24; choose a private subnet, such as 10.20.0.0/24 or"
             " fd00:20::/64.",
         ),
+        (parsing.interface, "255.255.255.255/32", "an interface cannot have the address 255.255.255.255."),
+        (
+            parsing.interface,
+            "10.20.0.1/0",
+            "10.20.0.1/0 would take all addresses for neighbours; write the prefix length of its subnet.",
+        ),
+        (parsing.subnet, "0.0.0.0/0", "0.0.0.0/0 includes 127.0.0.0/8; choose a smaller subnet."),
+        (parsing.subnet, "64.0.0.0/2", "64.0.0.0/2 includes 127.0.0.0/8; choose a smaller subnet."),
+        (parsing.subnet, "::/0", "::/0 includes ::1/128; choose a smaller subnet."),
+        *(
+            (parsing.gateway, bad, f"{bad} cannot be the address of a gateway.")
+            for bad in ("0.0.0.0", "::", "127.0.0.1", "224.0.0.1", "255.255.255.255", "ff02::1")
+        ),
+        *(
+            (parse, name, f"no interface can be called {name}, since the kernel has settings by that name.")
+            for parse in (parsing.link_name, parsing.new_link_name)
+            for name in ("all", "default")
+        ),
         (parsing.interface, "0.0.0.1/8", "an interface cannot have the address 0.0.0.1."),
         (parsing.interface, "127.0.0.2/8", "an interface cannot have the address 127.0.0.2."),
         (parsing.interface, "ff02::1/64", "an interface cannot have the address ff02::1."),
