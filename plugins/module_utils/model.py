@@ -308,6 +308,10 @@ class PortRange:
         """Whether the ranges have a port in common."""
         return self.first <= other.last and other.first <= self.last
 
+    def shared(self, other: PortRange) -> PortRange:
+        """The ports that two ranges which overlap have in common."""
+        return PortRange(max(self.first, other.first), min(self.last, other.last))
+
 
 @dataclass(frozen=True)
 class PublishedPort:

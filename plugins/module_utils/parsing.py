@@ -98,16 +98,16 @@ def link_name(option: str, value: object) -> str:
             "%s: %s is too long for the name of an interface: it has %d bytes, and the kernel takes %d."
             % (option, name, len(name.encode()), model.LINK_NAME_BYTES)
         )
-    return name
-
-
-def new_link_name(option: str, value: object) -> str:
-    """The name of a new interface, which must not be a name with a meaning among sysctls."""
-    name = link_name(option, value)
     if name in ("all", "default"):
         raise model.InvalidRequest(
             "%s: no interface can be called %s, since the kernel has settings by that name." % (option, name)
         )
+    return name
+
+
+def new_link_name(option: str, value: object) -> str:
+    """The name of a new interface."""
+    name = link_name(option, value)
     if name == "lo":
         raise model.InvalidRequest("%s: lo is the loopback interface; choose another name." % option)
     return name
@@ -277,11 +277,17 @@ def _refuse_zeros(option: str, value: object) -> None:
 
 def _refuse_bare(option: str, value: object, example: t.Callable[[model.Address], object]) -> None:
     """Raise InvalidRequest for an address without a prefix length, and accept everything else."""
+    found = _bare_address(value)
+    if found is not None:
+        raise model.InvalidRequest("%s: %s has no prefix length; write %s." % (option, value, example(found)))
+
+
+def _bare_address(value: object) -> model.Address | None:
+    """The address that a text consists of; None for anything else."""
     try:
-        found = ipaddress.ip_address(value if isinstance(value, str) and "%" not in value else "")
+        return ipaddress.ip_address(value if isinstance(value, str) and "%" not in value else "")
     except ValueError:
-        return
-    raise model.InvalidRequest("%s: %s has no prefix length; write %s." % (option, value, example(found)))
+        return None
 
 
 def _usual_length(found: model.Address) -> int:
@@ -295,6 +301,55 @@ def address(option: str, value: object) -> model.Address:
     return _read(option, bare, "IP address", "10.20.0.2 or fd00:20::2", ipaddress.ip_address)
 
 
+_EVERYONE = ipaddress.ip_address("255.255.255.255")
+
+
+def is_unicast(found: model.Address) -> bool:
+    """Whether packets to an address go to one host; those of IPv6 to ::ffff:10.20.0.2 go nowhere."""
+    mapped = found.version == 6 and found.ipv4_mapped is not None
+    return not (found.is_multicast or found == _EVERYONE or mapped)
+
+
+def address_of_host(option: str, value: object) -> model.Address:
+    """An address that a host can have, or the one that stands for all of them."""
+    found = address(option, value)
+    if not is_unicast(found):
+        raise model.InvalidRequest("%s: no host can have the address %s; write one of this host." % (option, found))
+    return found
+
+
+def source_address(option: str, value: object) -> model.Address:
+    """An address with which packets can leave this host, and by which the answers find it."""
+    found = address_of_host(option, value)
+    if found.is_unspecified or found.is_loopback or (found.version == 6 and found.is_link_local):
+        raise model.InvalidRequest(
+            "%s: no answer comes back to %s; write an address of this host that others reach." % (option, found)
+        )
+    return found
+
+
+def gateway(option: str, value: object) -> model.Address:
+    """The address of a router that is a neighbour."""
+    found = address(option, value)
+    if not is_unicast(found) or found.is_unspecified or found.is_loopback:
+        raise model.InvalidRequest("%s: %s cannot be the address of a gateway." % (option, found))
+    return found
+
+
+def name_server(option: str, value: object) -> model.Address:
+    """The address of a name server. A link-local one has an interface behind it, as resolv.conf(5) has it."""
+    given, percent, link = text(option, value).partition("%")
+    found = address(option, given)
+    if found.version == 6 and found.is_link_local:
+        if not link:
+            raise model.InvalidRequest(
+                "%s: %s is link-local, so it is reached by one interface only; add that, as in %s%%eth0."
+                % (option, found, found)
+            )
+        return ipaddress.ip_address("%s%%%s" % (found, link_name(option, link)))
+    return address(option, given + percent + link)
+
+
 def interface(option: str, value: object) -> model.Interface:
     """An address with the prefix length of its subnet, one that an interface can have."""
     _refuse_bare(option, value, lambda bare: "%s/%d" % (bare, _usual_length(bare)))
@@ -305,12 +360,17 @@ def usable(option: str, found: model.Interface) -> model.Interface:
     """The address, if an interface can have it."""
     ip, subnet = found.ip, found.network
     # the kernel takes no gateway in 0.0.0.0/8
-    if ip.is_multicast or ip.is_unspecified or ip.is_loopback or (ip.version == 4 and not ip.packed[0]):
+    is_nobody = ip.is_unspecified or ip.is_loopback or (ip.version == 4 and not ip.packed[0])
+    if ip.is_multicast or ip == _EVERYONE or is_nobody:
         raise model.InvalidRequest("%s: an interface cannot have the address %s." % (option, ip))
     if ip.version == 6 and ip.ipv4_mapped is not None:
         raise model.InvalidRequest("%s: %s stands for an IPv4 address; choose one that packets carry." % (option, ip))
     if ip.version == 6 and ip.is_link_local:
         raise model.InvalidRequest("%s: %s is link-local; the kernel assigns those by itself." % (option, ip))
+    if not subnet.prefixlen:
+        raise model.InvalidRequest(
+            "%s: %s would take all addresses for neighbours; write the prefix length of its subnet." % (option, found)
+        )
     spare = subnet.max_prefixlen - subnet.prefixlen
     if spare > 1 and ip == subnet.network_address:
         raise model.InvalidRequest("%s: %s is the address of the subnet %s itself." % (option, ip, subnet))
@@ -331,12 +391,40 @@ def interfaces(option: str, values: t.Sequence[object]) -> tuple[model.Interface
 
 
 def network(option: str, value: object) -> model.Network:
-    """A subnet or a single address. Bits set behind the prefix are refused, as they are usually a slip."""
+    """A subnet or a single address.
+
+    Bits set behind the prefix are refused, as they are usually a slip, and so is a subnet that lacks its prefix length.
+    """
+    _refuse_shortened(option, value)
     loose = _read(option, value, "subnet", "10.20.0.0/24", lambda given: ipaddress.ip_network(given, strict=False))
     try:
         return ipaddress.ip_network(text(option, value))
     except ValueError:
         raise model.InvalidRequest("%s: %s has host bits set; did you mean %s?" % (option, value, loose)) from None
+
+
+def _refuse_shortened(option: str, value: object) -> None:
+    """Raise InvalidRequest for an address without a prefix length that ends as those of subnets do."""
+    found = _bare_address(value)
+    if found is None or not re.search(r"(^|\.)0$|::$", str(found)):
+        return
+    if found.is_unspecified:
+        raise model.InvalidRequest(
+            "%s: %s has no prefix length; write %s if all addresses are meant."
+            % (option, value, model.ANYWHERE[found.version])
+        )
+    raise model.InvalidRequest(
+        "%s: %s has no prefix length; add that of the subnet, or write %s if that one address is meant."
+        % (option, value, single(found))
+    )
+
+
+def single(found: model.Address) -> str:
+    """An address as the subnet of which it is all."""
+    return str(ipaddress.ip_network(found))
+
+
+_LOOPBACK = {4: ipaddress.ip_network("127.0.0.0/8"), 6: ipaddress.ip_network("::1/128")}
 
 
 def subnet(option: str, value: object) -> model.Network:
@@ -348,6 +436,9 @@ def subnet(option: str, value: object) -> model.Network:
             "%s: an interface cannot have an address of %s; choose a private subnet, such as 10.20.0.0/24 or"
             " fd00:20::/64." % (option, found)
         )
+    loopback = _LOOPBACK[found.version]
+    if model.overlap(found, loopback):
+        raise model.InvalidRequest("%s: %s includes %s; choose a smaller subnet." % (option, found, loopback))
     return found
 
 

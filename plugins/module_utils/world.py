@@ -78,6 +78,7 @@ class World:
         self._settled: set[tuple[model.Place, str]] = set()
         self._values: dict[tuple[model.Place, str], dict[str, str]] = {}
         self._wanted_values: dict[tuple[model.Place, str], str] = {}
+        self._taken_values: set[tuple[str, str]] = set()  # sysctls that have been tried
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
         self._programs: dict[str, bytes | None] = {}
@@ -791,6 +792,18 @@ class World:
             self._defaults[key] = self.host.stack(model.HOST).read_sysctl(key)
         return self._defaults[key]
 
+    def refused_sysctl(
+        self, values: t.Sequence[tuple[str, str]], present: t.Sequence[tuple[str, str]]
+    ) -> state.RefusedSysctl | None:
+        """The first of these keys that does not take its value in a network namespace with the ``present`` ones.
+
+        Many namespaces may want the same, which is asked once.
+        """
+        refused = None if self._taken_values.issuperset(values) else self.host.refused_sysctl(values, present)
+        if refused is None:
+            self._taken_values.update(values)
+        return refused
+
     def forwards(self, version: int) -> bool:
         """Whether the host forwards a version of IP, when the steps planned so far are done."""
         return self.sysctl(model.HOST, model.FORWARDING[version]) not in (None, "0")
@@ -852,9 +865,12 @@ class World:
     def put_file(self, path: str, text: str | None) -> str | None:
         """Note that this run gives a file this text, or with None removes it; returns the text before.
 
-        Raises Conflict if the same run also needs another text.
+        Raises Conflict if the same run also needs another text, or if no file can be made there.
         """
         before = self.look_file(path) if path in self._looked else self.file(path)
+        obstacle = self.host.obstacle(path) if before is None and text is not None else ""
+        if obstacle:
+            raise model.Conflict("The file %s cannot be written, as %s; remove that." % (path, obstacle))
         if self._files.setdefault(path, text) != text:
             raise model.Conflict(
                 "The file %s cannot have two different texts, and this run asks for both; remove one of"

@@ -157,8 +157,11 @@ options:
         type: bool
         default: false
       nameservers:
-        description: The name servers that endpoints ask for all other names, by their addresses. By default those of
-          the host, and none if the network is internal.
+        description:
+          - The name servers that endpoints ask for all other names, by their addresses. By default those of the host,
+            and none if the network is internal.
+          - A link-local address has an interface behind it, such as C(fe80::1%eth0). It is one of the endpoint, or one
+            of the host if C(dns) is V(true).
         type: list
         elements: str
       endpoints:

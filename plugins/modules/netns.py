@@ -36,6 +36,7 @@ options:
     description:
       - Values of C(net.*) keys inside the namespace.
       - If the name of an interface in a key contains a dot, write the key with slashes, as for sysctl(8).
+      - A value is refused, in check mode too, if the kernel would not take it or would make another one of it.
     type: dict
 seealso:
   - module: dockerless.network.veth

@@ -471,6 +471,21 @@ def test_an_empty_variable_of_the_role_counts_as_absent(host: Host, fleet: Fleet
 
 
 @pytest.mark.once
+@pytest.mark.ansible
+@pytest.mark.parametrize("steps", [False, True])
+def test_the_list_of_the_role_is_missing(host: Host, fleet: Fleet, steps: bool) -> None:
+    """Ansible itself would only say that a variable is undefined, on many lines."""
+    plays = [fleet.role(None, step_by_step=steps) for unused in range(2)]
+    del plays[0]["roles"][0]["vars"]["bridge_network_networks"]
+    for play in plays:
+        run = fleet.play([play], hosts=host.name)
+        assert [found.result["msg"] for found in run.failed] == [
+            "bridge_network_networks: the list of networks is missing; write a list, each item with its name, as in"
+            " - name: blue."
+        ]
+
+
+@pytest.mark.once
 def test_the_steps_of_the_role_warn_of_the_same(host: Host, fleet: Fleet) -> None:
     """The first run in check mode, when nothing is there yet, and the run itself."""
     port = {"host_port": 8091, "container_port": 80, "host_ip": "192.0.2.99", "in_interfaces": ["eth7"]}

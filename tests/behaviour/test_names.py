@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from engine_world import EngineWorld
+from fleet import eventually
 
 # Nothing of this depends on the back-end.
 pytestmark = pytest.mark.once
@@ -157,6 +158,30 @@ def test_every_endpoint_finds_those_of_its_networks_and_the_outside(names: Names
     # single names of ours go nowhere, and an internal endpoint asks nobody
     assert not {b"db", b"sql", b"store", b"host"} & set(names.asked)
     assert names.world.must("ip", "netns", "exec", "web", "cat", "/etc/nsswitch.conf").count("resolve") == 0
+
+
+def test_a_name_server_with_a_link_local_address_is_asked_by_the_interface_that_stands_behind_it(
+    names: Names, musl: str
+) -> None:
+    """Negative: without the interface the address is refused, as the resolvers of programs cannot ask it."""
+    world = names.world
+    world.make(BLUE)
+    show = ["ip", "-n", "db", "-o", "-6", "address", "show", "dev", "eth0", "scope", "link"]
+    assert eventually(lambda: "tentative" not in world.must(*show))
+    server = world.must(*show).split()[3].partition("/")[0]
+    network = {**BLUE, "nameservers": [f"{server}%eth0"]}
+    world.make(network)
+
+    with world.server("db", 53, "udp", "::") as listener:
+        threading.Thread(target=names.answer, args=(listener,), daemon=True).start()
+        for program in ("", musl):
+            assert names.find("web", "www.example", program) == ["198.51.100.80"], program or "glibc"
+        world.must("ip", "netns", "exec", "web", "sed", "-i", "s/%eth0//", "/etc/netns/web/resolv.conf")
+        assert [names.find("web", "www.example", program) for program in ("", musl)] == [[], []]
+    for check in (True, False):
+        refused = world.try_run([{**BLUE, "nameservers": [server]}], check=check)
+        assert refused.message.startswith(f"network blue: endpoint web: nameservers: {server} is link-local")
+    assert world.try_run([network]).must().changed
 
 
 def test_a_running_process_sees_a_change_at_once_and_never_an_empty_file(names: Names) -> None:

@@ -181,7 +181,7 @@ def _plan_masquerades(network: BridgeNetwork, report: HostReport, names: Names) 
     options = read_masquerade("network %s" % network.name, network.options.get("masquerade"))
     if network.internal or options is None:
         return []
-    excluded = parsing.networks("exclude", names.addresses("exclude", options.get("exclude") or (), network))
+    excluded = parsing.networks("exclude", names.subnets("exclude", options.get("exclude") or (), network))
     return [_plan_masquerade(network, version, options, excluded, report) for version in network.subnets]
 
 
@@ -195,7 +195,7 @@ def _plan_masquerade(
     """The masquerade of one family; options with addresses of the other family are for the other one."""
     from ..kinds.nat_masquerade import parse_out
 
-    to_source = parsing.address("to_source", options["to_source"]) if options.get("to_source") else None
+    to_source = parsing.source_address("to_source", options["to_source"]) if options.get("to_source") else None
     if to_source is not None and to_source.version not in network.subnets:
         raise model.InvalidRequest(
             "to_source: %s is an IPv%d address, and the network has no subnet of that family; write an"

@@ -8,10 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from .. import arguments, model
-from ..parsing import is_name
+from ..parsing import is_name, single
 from .networks import BridgeNetwork, Endpoint, aliases
 
-_GATEWAY = "host"
+_GATEWAY, _DEFAULT = "host", "default"
 _SHOWN = 12
 
 
@@ -24,9 +24,18 @@ class Names:
 
     def addresses(self, option: str, values: t.Iterable[str], network: BridgeNetwork) -> list[str]:
         """The values, with each name replaced by the addresses of its endpoints; raises InvalidRequest."""
+        return self._replaced(option, values, network, str)
+
+    def subnets(self, option: str, values: t.Iterable[str], network: BridgeNetwork) -> list[str]:
+        """As addresses(), for an option that takes subnets as well, where an address may look like that of one."""
+        return self._replaced(option, values, network, single)
+
+    def _replaced(
+        self, option: str, values: t.Iterable[str], network: BridgeNetwork, spell: t.Callable[[model.Address], str]
+    ) -> list[str]:
         found: list[str] = []
         for value in values:
-            found += self._of(option, value, network) if is_name(value) else [value]
+            found += map(spell, self._of(option, value, network)) if is_name(value) else [value]
         return found
 
     def flows(self, entries: t.Iterable[arguments.Options], network: BridgeNetwork) -> list[arguments.Options]:
@@ -37,10 +46,10 @@ class Names:
         sources, targets = entry.get("from"), entry["to"]
         if not (is_name(targets) or (sources is not None and is_name(sources))):
             return [dict(entry)]
-        to = self.addresses("allow.to", [targets], network)
+        to = self.subnets("allow.to", [targets], network)
         if sources is None:
             return [dict(entry, to=target) for target in to]
-        pairs = [(one, two) for one in self.addresses("allow.from", [sources], network) for two in to]
+        pairs = [(one, two) for one in self.subnets("allow.from", [sources], network) for two in to]
         found: list[arguments.Options] = [
             {**entry, "from": one, "to": two} for one, two in pairs if _family(one) == _family(two)
         ]
@@ -55,12 +64,13 @@ class Names:
         return [route for entry in entries for route in self._routes(entry, network)]
 
     def _routes(self, entry: arguments.Options, network: BridgeNetwork) -> list[arguments.Options]:
-        targets = self.addresses("routes.to", [entry["to"]], network)
+        whole = entry["to"] == _DEFAULT
+        targets = [entry["to"]] if whole else self.subnets("routes.to", [entry["to"]], network)
         if entry.get("via") is None:
             return [dict(entry, to=target) for target in targets]
         ways = self.addresses("routes.via", [entry["via"]], network)
         found: list[arguments.Options] = [
-            dict(entry, to=to, via=via) for to in targets for via in ways if _family(to) == _family(via)
+            dict(entry, to=to, via=via) for to in targets for via in ways if whole or _family(to) == _family(via)
         ]
         if not found:
             raise model.InvalidRequest(
@@ -68,12 +78,12 @@ class Names:
             )
         return found
 
-    def _of(self, option: str, name: str, network: BridgeNetwork) -> list[str]:
+    def _of(self, option: str, name: str, network: BridgeNetwork) -> list[model.Address]:
         found = self._find(name, network)
         if found:
             return _addresses(found)
         if name == _GATEWAY:
-            return [str(gateway) for gateway in network.gateways.values()]
+            return list(network.gateways.values())
         return _addresses(self._elsewhere(option, name, network))
 
     def _find(self, name: str, network: BridgeNetwork) -> t.Sequence[Endpoint]:
@@ -120,8 +130,8 @@ class Names:
         return "it has %s" % model.enumerate_few(names, _SHOWN) if names else "it has none"
 
 
-def _addresses(endpoints: t.Iterable[Endpoint]) -> list[str]:
-    return [str(address.ip) for endpoint in endpoints for address in endpoint.addresses]
+def _addresses(endpoints: t.Iterable[Endpoint]) -> list[model.Address]:
+    return [address.ip for endpoint in endpoints for address in endpoint.addresses]
 
 
 def _family(value: str) -> bool:

@@ -138,7 +138,7 @@ def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNe
         return replace(
             common,
             extra=tuple(_extra(options.get("extra_hosts") or (), taken, names, network)),
-            nameservers=tuple(parsing.address("nameservers", server) for server in asked),
+            nameservers=tuple(parsing.name_server("nameservers", server) for server in asked),
             search=tuple(parsing.host_name("search", domain) for domain in options.get("search") or ()),
             resolver=resolver,
         )

@@ -135,7 +135,7 @@ def _plan_publish(
 
 
 def _sources(publish: Publish, network: BridgeNetwork, names: Names) -> tuple[model.Network, ...]:
-    values = names.addresses("allowed_sources", publish.allowed_sources, network)
+    values = names.subnets("allowed_sources", publish.allowed_sources, network)
     return parsing.networks("allowed_sources", values)
 
 

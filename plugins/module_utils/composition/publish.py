@@ -94,7 +94,7 @@ def _publish(
         )
     if outside is None and len(inside) > 1:
         outside = inside
-    address = parsing.address("publish", host_ip) if host_ip else None
+    address = parsing.address_of_host("publish", host_ip) if host_ip else None
     if address is not None and address.version == 6 and address.is_loopback:
         raise model.InvalidRequest(
             "publish: %s: the kernel does not translate ::1; publish on 127.0.0.1 instead." % text

@@ -96,8 +96,11 @@ def read_names(value: object) -> list[str]:
 
 def _said(value: object) -> object:
     """The list; raises InvalidRequest if it is missing, which does not mean that it is empty."""
-    if value is None:
-        raise model.InvalidRequest("networks: the list of networks is missing (bridge_network_networks of the role).")
+    if value is None or value == "":  # ansible-core 2.18 makes an empty text of a template that comes to nothing
+        raise model.InvalidRequest(
+            "networks: the list of networks is missing (bridge_network_networks of the role); write a list, each item"
+            " with its name, as in - name: blue."
+        )
     return value
 
 

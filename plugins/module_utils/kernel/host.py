@@ -118,6 +118,21 @@ class Host:
             self.stack(place).keep(dump)
             numbers[place] = number
 
+    def refused_sysctl(
+        self, values: t.Sequence[tuple[str, str]], present: t.Sequence[tuple[str, str]] = ()
+    ) -> state.RefusedSysctl | None:
+        """The first of these keys that does not take its value in a network namespace with the ``present`` ones."""
+        from . import sysctl_trial
+
+        return self._visitor.run(lambda: sysctl_trial.try_out(values, present, self._has_module))
+
+    def _has_module(self, name: str) -> bool:
+        """Whether the kernel could load a module; True if nobody knows."""
+        try:
+            return self._run(["modprobe", "--dry-run", "--quiet", name], None)[0] == 0
+        except FileNotFoundError:
+            return True
+
     def create_namespace(self, name: str, alias: str) -> None:
         """Make a namespace with its loopback up and marked."""
         place = model.Place(netns=name)
@@ -161,6 +176,10 @@ class Host:
     def is_folder(self, path: str) -> bool:
         """Whether there is a folder, empty or not."""
         return self._visitor.on_host(lambda: files.is_folder(path))
+
+    def obstacle(self, path: str) -> str:
+        """What keeps a missing file from being made there, as a clause; empty if nothing does."""
+        return self._visitor.on_host(lambda: files.obstacle(path))
 
     def retire_folder(self, path: str) -> None:
         """Remove the folder of a namespace with its files, and the parent folder if that is empty then."""

@@ -30,6 +30,15 @@ class VethEnd(t.NamedTuple):
     peer_nsid: int | None = None  # IFLA_LINK_NETNSID: that namespace's number in this one; None: this one itself
 
 
+class RefusedSysctl(t.NamedTuple):
+    """A key, with slashes, that does not take a value in a network namespace."""
+
+    key: str
+    value: str
+    reason: str  # a clause, as is what to do
+    remedy: str
+
+
 class BridgeValues(t.NamedTuple):
     """The values that only a bridge has."""
 

@@ -16,12 +16,17 @@ _DEPTH = 5  # the slashes of /proc/sys/net/ipv6/
 
 
 def read(key: str) -> str | None:
-    """The value of a key such as net/ipv4/ip_forward; None when there is no such key."""
+    """The value of a key such as net/ipv4/ip_forward; None when there is no such key, empty when it cannot be read."""
     try:
         with open(_path(key), encoding="utf-8") as file:
             return file.read().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         return None
+    except OSError as error:
+        # some keys can only be written, and conf/*/stable_secret has nothing to read until it is set
+        if error.errno not in (errno.EACCES, errno.EIO):
+            raise
+        return ""
 
 
 def write(key: str, value: str) -> None:

@@ -36,7 +36,7 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
     def parse(self, options: arguments.Options) -> model.BridgePolicy:
         bridge, given, gateways = parsing.link_name("bridge", options["bridge"]), options.get("subnets"), None
         if options.get("gateways") is not None:
-            gateways = tuple(parsing.address("gateways", value) for value in options["gateways"])
+            gateways = tuple(parsing.gateway("gateways", value) for value in options["gateways"])
         kind = model.BridgePolicy if given is not None else _ByAddresses
         return checked(
             kind(

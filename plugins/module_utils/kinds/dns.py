@@ -126,6 +126,13 @@ class DnsKind(engine.EndpointKind[model.NameView], engine.StepKind[model.NameVie
         # A restart alone comes at the end of the run, and still counts as a change of this object.
         return book.steps() or [operations.Together(self.title(item))]
 
+    def remark(self, item: model.NameView, world: World) -> None:
+        for server in item.nameservers:
+            link = str(server).partition("%")[2]
+            if link and link not in world.links():
+                text = "There is no interface %s on this host now, by which the name server %s is asked for: %%s."
+                world.remark(text % (link, str(server).replace("%", "%%")), item.netns)
+
     def _book(self, world: World) -> _Book:
         if self._known is None or self._known[0] is not world.claims:
             self._known = world.claims, _Book(world)

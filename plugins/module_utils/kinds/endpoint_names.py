@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import arguments, marks, model
-from ..parsing import is_name
+from ..parsing import is_name, single
 from ..world import World, is_ours
 
 _SHOWN = 12
@@ -48,12 +48,12 @@ class EndpointNames:
     def _single(self, option: str, name: str, host_ip: object) -> str:
         """One address of an endpoint: of the family of ``host_ip`` if that is given, otherwise IPv4 before IPv6."""
         if host_ip:
-            return self._fitting(option, name, host_ip)[0]
+            return str(self._fitting(option, name, host_ip)[0])
         return str(min(self._addresses(option, name), key=lambda address: address.version))
 
-    def _fitting(self, option: str, name: str, like: object) -> list[str]:
+    def _fitting(self, option: str, name: str, like: object) -> list[model.Address]:
         """The addresses of the family of ``like``. An empty list would stand for everyone, so it is refused."""
-        found = [str(a) for a in self._addresses(option, name) if (a.version == 6) == (":" in str(like))]
+        found = [a for a in self._addresses(option, name) if (a.version == 6) == (":" in str(like))]
         if not found:
             raise model.InvalidRequest("%s: endpoint %s has no address of the family of %s." % (option, name, like))
         return found
@@ -63,13 +63,13 @@ class EndpointNames:
         found: list[object] = []
         for value in values:
             if is_name(value):
-                found += self._fitting(option, str(value), like)
+                found += map(single, self._fitting(option, str(value), like))
             else:
                 found.append(value)
         return found
 
     def _flows(self, entry: arguments.Options) -> list[arguments.Options]:
-        sides = {side: self._side("allow." + side, entry.get(side)) for side in ("from", "to")}
+        sides = {side: self._side("allow." + side, entry.get(side), single) for side in ("from", "to")}
         if not any(map(is_name, (entry.get("from"), entry.get("to")))):
             return [dict(entry)]
         pairs = [(one, two) for one in sides["from"] for two in sides["to"]]
@@ -84,8 +84,8 @@ class EndpointNames:
         """A route for each address of its destination, by the gateway's address of the same family."""
         if not any(map(is_name, _ends(entry))):
             return [dict(entry)]
-        targets = [entry["to"]] if entry["to"] == _DEFAULT else self._side(_ROUTES + ".to", entry["to"])
-        ways = self._side(_ROUTES + ".via", entry.get("via"))
+        targets = [entry["to"]] if entry["to"] == _DEFAULT else self._side(_ROUTES + ".to", entry["to"], single)
+        ways = self._side(_ROUTES + ".via", entry.get("via"), str)
         pairs = [(to, via) for to in targets for via in ways]
         fitting = [
             (to, via) for to, via in pairs if via is None or to == _DEFAULT or (":" in str(to)) == (":" in str(via))
@@ -97,8 +97,8 @@ class EndpointNames:
             )
         return [{**entry, "to": to, **({} if via is None else {"via": via})} for to, via in fitting]
 
-    def _side(self, option: str, value: object) -> list[object]:
-        return [str(address) for address in self._addresses(option, str(value))] if is_name(value) else [value]
+    def _side(self, option: str, value: object, spell: t.Callable[[model.Address], str]) -> list[object]:
+        return [spell(address) for address in self._addresses(option, str(value))] if is_name(value) else [value]
 
     def _addresses(self, option: str, name: str) -> list[model.Address]:
         """All addresses of an endpoint; raises InvalidRequest."""

@@ -9,6 +9,7 @@ kind; ``owner`` is what a message calls it, such as "veth v-web".
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 
 from .. import arguments, marks, model, parsing
@@ -22,6 +23,7 @@ if t.TYPE_CHECKING:
 
 
 _KNOWN = (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
+_LINK_LOCAL = ipaddress.ip_network("fe80::/64")
 
 ARGUMENTS: arguments.Arguments = {
     "name": {"type": "str"},
@@ -90,6 +92,7 @@ def parse_routes(
     wanted: set[tuple[model.Network, int | None]] = set()
     for route in routes:
         _require_reachable(route, addresses, words)
+        _refuse_subnet(route, addresses, words)
         key = (route.to, metric_of(route))
         if key in wanted:
             raise words.wrong("there are two routes to %s with the same metric" % route.to)
@@ -100,7 +103,7 @@ def parse_routes(
 def _parse_route(item: arguments.Options, words: Words) -> model.Route:
     if not item.get("to"):
         raise words.wrong("a route needs the option to")
-    via = None if item.get("via") is None else parsing.address(words.option("routes.via"), item["via"])
+    via = None if item.get("via") is None else parsing.gateway(words.option("routes.via"), item["via"])
     if item["to"] == "default":
         to = model.ANYWHERE[4 if via is None else via.version]
     else:
@@ -110,11 +113,12 @@ def _parse_route(item: arguments.Options, words: Words) -> model.Route:
     metric = item.get("metric")
     if metric is not None and not 0 <= metric < 2**32:
         raise words.wrong("a route cannot have the metric %d" % metric)
-    return model.Route(to, via, metric)
+    # for IPv6 the kernel takes 0 for none
+    return model.Route(to, via, metric if metric or to.version == 4 else None)
 
 
 def _gateways(options: arguments.Options, words: Words, name: str = "gateways") -> list[model.Address]:
-    gateways = [parsing.address(words.option(name), value) for value in options.get(name) or ()]
+    gateways = [parsing.gateway(words.option(name), value) for value in options.get(name) or ()]
     if len({gateway.version for gateway in gateways}) < len(gateways):
         raise words.wrong("%s takes one gateway for each address family" % words.option(name))
     return gateways
@@ -128,6 +132,24 @@ def _require_reachable(route: model.Route, addresses: t.Sequence[model.Interface
         subnets = ", ".join(model.spelled(addresses)) or "none"
         option = words.option("addresses")
         raise words.wrong("the gateway %s lies in no subnet of %s (%s)" % (route.via, option, subnets))
+    for address in addresses:
+        if route.via in _no_gateways(address):
+            raise words.wrong("%s cannot be the gateway of an end with the address %s" % (route.via, address))
+
+
+def _no_gateways(address: model.Interface) -> t.Container[model.Address]:
+    """The addresses in a subnet that no router there can have: one's own, and in IPv4 those of the subnet itself."""
+    subnet = address.network
+    if subnet.version == 6 or subnet.prefixlen > 30:
+        return (address.ip,)
+    return (address.ip, subnet.network_address, subnet.broadcast_address)
+
+
+def _refuse_subnet(route: model.Route, addresses: t.Sequence[model.Interface] | None, words: Words) -> None:
+    """Raise InvalidRequest for a route to one's own subnet, since the kernel adds that route with the address."""
+    own = [_LINK_LOCAL, *(address.network for address in addresses or ())]
+    if metric_of(route) == state.SUBNET_METRIC[route.to.version] and route.to in own:
+        raise words.wrong("the route to %s comes with the address there; leave it out" % route.to)
 
 
 class EndChecks:
@@ -186,6 +208,24 @@ def refuse_taken_addresses(owner: str, end: model.End, there: state.Link | None,
             raise model.Conflict(
                 "%s, %s in %s: %s has the %s %s on bridge %s already; give one of them another."
                 % (owner, end.name, end.place, holder, what, address, bridge)
+            )
+
+
+def refuse_unreachable(owner: str, end: model.End, there: state.Link | None, world: World) -> None:
+    """Raise Conflict for a gateway that an end cannot reach by the addresses that it has or lacks."""
+    if end.addresses is not None:
+        return  # then its options were enough to see it
+    near = [route.to for route in end.routes if route.via is None]
+    near += [] if there is None else [address.network for address in there.addresses]
+    if there is not None:
+        entries = world.routes(end.place)
+        near += [e.route.to for e in entries if e.link == there.name and e.route.via is None]
+    for via in [route.via for route in end.routes if route.via is not None]:
+        is_link_local = via.version == 6 and via.is_link_local
+        if not is_link_local and not any(via.version == net.version and via in net for net in near):
+            raise model.Conflict(
+                "%s: %s in %s has no address in the subnet of its gateway %s; give it addresses."
+                % (owner, end.name, end.place, via)
             )
 
 

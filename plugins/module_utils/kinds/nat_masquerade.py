@@ -23,6 +23,8 @@ def parse_out(value: str | None) -> model.OutInterface:
     """The option ``out_interface``."""
     if not value:
         return model.OutInterface()
+    if value == _DEFAULT_ROUTE.name:
+        return _DEFAULT_ROUTE
     inverted = value.startswith("!")
     return model.OutInterface(parsing.link_name("out_interface", value[1:].strip() if inverted else value), inverted)
 
@@ -45,7 +47,7 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
         exclude = parsing.networks("exclude", options.get("exclude"))
         to_source = None
         if options.get("to_source") is not None:
-            to_source = parsing.address("to_source", options["to_source"])
+            to_source = parsing.source_address("to_source", options["to_source"])
         for value in exclude + (() if to_source is None else (to_source,)):
             if value.version != source.version:
                 raise model.InvalidRequest("Masquerade of %s: %s is of the other address family." % (source, value))

@@ -250,17 +250,58 @@ def _tell_who_stays(name: str, old: t.Sequence[model.Place], how: str, world: Wo
 
 
 def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> list[operations.Operation]:
-    """Keys of a link that is still to be made come last, as that link does. Raises Conflict if nothing makes it."""
-    links = world.links(place)
-    late = [pair for pair in item.sysctls if link_of(pair[0]) and link_of(pair[0]) not in ("lo", *links)]
+    """Keys of a link that is still to be made come last, as that link does.
+
+    Raises Conflict if nothing makes it, or if a key does not take its value.
+    """
+    links, sysctls = world.links(place), _in_order(item, place, world)
+    late = [pair for pair in sysctls if link_of(pair[0]) and link_of(pair[0]) not in ("lo", *links)]
     for key, unused in late:
         if world.claims.routes.isdisjoint((there, link_of(key)) for there in (place, model.Place(netns=item.name))):
             raise model.Conflict(
                 "Namespace %s: the sysctl %s belongs to interface %s, which is not there; make the interface first."
                 % (item.name, sysctl_name(key), link_of(key))
             )
+    _refuse_values(item, sysctls, place, world)
+    for key, value in late:
+        world.put_sysctl(place, key, value)
     world.afterwards += common.new_sysctls(place, late) if late else []
-    return common.sysctl_steps(place, [pair for pair in item.sysctls if pair not in late], world)
+    return common.sysctl_steps(place, [pair for pair in sysctls if pair not in late], world)
+
+
+_FIRST_FREE, _FIRST_OF_ALL = "net/ipv4/ip_unprivileged_port_start", "1024"
+# The kernel compares these two with one another.
+_COMPARED = (_FIRST_FREE, "net/ipv4/ip_local_port_range")
+
+
+def _in_order(item: model.Namespace, place: model.Place, world: World) -> list[tuple[str, str]]:
+    """The sysctls in an order that the kernel takes: its range of ports may not begin below those that need root."""
+    first = dict(item.sysctls).get(_FIRST_FREE, "")
+    if not first.isdigit() or int(first) >= int(world.sysctl(place, _FIRST_FREE) or _FIRST_OF_ALL):
+        return list(item.sysctls)
+    return sorted(item.sysctls, key=lambda pair: pair[0] != _FIRST_FREE)
+
+
+def _value(place: model.Place, key: str, world: World) -> str | None:
+    found = world.sysctl(place, key)
+    return None if found is None else " ".join(found.split())
+
+
+def _refuse_values(
+    item: model.Namespace, sysctls: t.Sequence[tuple[str, str]], place: model.Place, world: World
+) -> None:
+    """Raise Conflict for a value that a key does not take. Values that are there already need no trial."""
+    there = {key: _value(place, key, world) for key, unused in sysctls}
+    if world.restoring or all(there[key] == value for key, value in sysctls):
+        return
+    compared = () if there.keys().isdisjoint(_COMPARED) else _COMPARED
+    present = [(key, _value(place, key, world) or "") for key in compared]
+    refused = world.refused_sysctl(sysctls, [pair for pair in present if pair[1]])
+    if refused is not None:
+        raise model.Conflict(
+            "Namespace %s: the sysctl %s cannot be %s: %s; %s."
+            % (item.name, sysctl_name(refused.key), refused.value or "empty", refused.reason, refused.remedy)
+        )
 
 
 def _loopback_steps(place: model.Place, lo: Link, wanted: Link, world: World) -> list[operations.Operation]:

@@ -74,8 +74,6 @@ class NetnsFileKind(engine.EndpointKind[model.NamespaceFile], engine.StepKind[mo
             world.remark(_NOT_OURS, path)
             return []
         wanted = item.text if state == "present" else None
-        if wanted is not None and there is None:
-            world.file(path)  # raises OSError for a folder in its place, or a file in the place of its folder
         if world.put_file(path, wanted) == wanted and item.netns != marks.RETIRED:
             return []
         from ..file_operations import RemoveFiles, SpreadFile

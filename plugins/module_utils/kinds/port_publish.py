@@ -39,7 +39,7 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
                 "host_port %s and container_port %s are ranges of unequal length: %d and %d ports."
                 % (host_ports, inside, len(host_ports), len(inside))
             )
-        if container_ip.is_unspecified or container_ip.is_loopback or container_ip.is_multicast:
+        if container_ip.is_unspecified or container_ip.is_loopback or not parsing.is_unicast(container_ip):
             raise model.InvalidRequest(
                 "container_ip: %s cannot be the address of an endpoint; write a unicast address." % container_ip
             )
@@ -62,7 +62,7 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
     def _parse_host_ip(value: str | None, container_ip: model.Address) -> model.Address | None:
         if not value:
             return None
-        host_ip = parsing.address("host_ip", value)
+        host_ip = parsing.address_of_host("host_ip", value)
         if host_ip.version != container_ip.version:
             raise model.InvalidRequest(
                 "host_ip %s and container_ip %s are of two address families; publish the port once for each."
@@ -91,7 +91,8 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
         for item in items:
             for other in (table.get(item), *table.clashes(item)):
                 if other is not None:
-                    what = (item.host_ports, item.protocol, _asked(other), _asked(item))
+                    both = item.host_ports.shared(other.host_ports)
+                    what = (both, item.protocol, _asked(other), _asked(item))
                     raise model.InvalidRequest(
                         "Host port %s/%s is requested twice: by %s and %s; choose another for one." % what
                     )

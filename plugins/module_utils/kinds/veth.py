@@ -195,6 +195,7 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
 
     def _plan_new(self, item: model.Veth, remains: Link | None, world: World) -> list[operations.Operation]:
         owner = self.title(item)
+        ends.refuse_unreachable(owner, item.peer, None, world)
         steps = ends.restore_rules(owner, item.peer, None, world)
         steps += self._clear(item, world) + _clear_way(item, world)
         if remains is not None:
@@ -275,6 +276,7 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
                 _plug(item, item.bridge, world)
             known = peer if host.master == item.bridge else None
             ends.refuse_taken_addresses(owner, item.peer, known, item.bridge, world)
+        ends.refuse_unreachable(owner, item.peer, peer, world)
         rules = ends.restore_rules(owner, item.peer, peer, world)
         steps = rules + _clear_way(item, world)
         routes = ends.change_routes(owner, item.peer, peer, world)

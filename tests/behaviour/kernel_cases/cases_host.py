@@ -192,6 +192,30 @@ def test_a_file_that_cannot_be_written_leaves_nothing(host: Host) -> None:
     assert os.listdir("/run/folder") == ["name.conf"]
 
 
+def test_what_keeps_a_file_from_being_made_is_known_before(host: Host) -> None:
+    os.makedirs("/run/folder/name.conf")
+    os.symlink("nowhere", "/run/link")
+    os.symlink("folder", "/run/good")
+    os.symlink("itself", "/run/itself")
+    host.write_file("/run/file", "text")
+    for path, obstacle in (
+        ("/run/new", ""),
+        ("/run/other/sub/file", ""),
+        ("/run/good/file", ""),
+        ("/run/folder/name.conf", "/run/folder/name.conf is a directory"),
+        ("/run/link", "/run/link is a symbolic link that leads nowhere"),
+        ("/run/link/file", "/run/link is a symbolic link that leads nowhere"),
+        ("/run/itself/file", "/run/itself is a symbolic link that leads nowhere"),
+        ("/run/file/sub/file", "/run/file is not a directory"),
+    ):
+        assert host.obstacle(path) == obstacle, path
+        if obstacle:
+            with refused("", kind=OSError):
+                host.update_file(path, "text")
+        else:
+            host.update_file(path, "text")
+
+
 def test_a_command_reads_its_text(host: Host) -> None:
     host.execute(["sh", "-c", "cat > /run/written"], "some text")
     assert host.read_file("/run/written") == "some text"

@@ -302,6 +302,44 @@ def test_a_sysctl_that_cannot_be_set_says_why(host: Host) -> None:
         assert stack.read_sysctl("net/../kernel/hostname") is None
 
 
+def test_the_kernel_is_asked_whether_it_would_take_a_sysctl(host: Host) -> None:
+    ports, first = "net/ipv4/ip_local_port_range", "net/ipv4/ip_unprivileged_port_start"
+    control, arp = "net/ipv4/tcp_congestion_control", "net/ipv4/conf/br0.5/arp_ignore"
+    here = {key: host.stack(HOST).read_sysctl(key) for key in (ports, first, control)}
+    invalid = "the kernel does not take this value (Invalid argument)"
+    for key, value, reason in (
+        (ports, "1024 65000", ""),
+        (ports, "65000 1024", invalid),
+        (ports, "80 1024", invalid),
+        ("net/ipv4/ip_default_ttl", "0", invalid),
+        ("net/ipv4/ip_forward", "", invalid),
+        ("net/ipv4/ip_local_reserved_ports", "", ""),
+        (arp, "1", ""),
+        (arp, "yes", invalid),
+        ("net/ipv6/conf/eth0/accept_ra", "0", ""),
+        ("net/ipv4/neigh/eth0/gc_stale_time", "30", ""),
+        ("net/ipv4/conf/eth0/no_such_key", "1", "a network namespace has no such key"),
+        ("net/core/netdev_max_backlog", "2000", "a network namespace has no such key"),
+        (
+            "net/ipv4/tcp_available_congestion_control",
+            "reno",
+            "it cannot be changed in a network namespace (Permission denied)",
+        ),
+        ("net/ipv4/tcp_syncookies", "0x1", "the kernel makes 1 of it"),
+        ("net/ipv4/ip_local_reserved_ports", "8080,8081", "the kernel makes 8080-8081 of it"),
+        ("net/ipv4/route/flush", "1", "it has no value"),
+        (control, "reno", ""),
+        (control, "no_such_control", "there is no module tcp_no_such_control"),
+    ):
+        refused = host.refused_sysctl([("net/ipv4/ip_forward", "1"), (key, value)])
+        assert ("" if refused is None else refused.reason) == reason, (key, value, refused)
+        assert refused is None or (refused.key, refused.value) == (key, value)
+    assert host.refused_sysctl([(ports, "80 1024")], [(first, "80")]) is None
+    assert here == {key: shell("cat", "/proc/sys/" + key).strip() for key in here}
+    assert host.stack(HOST).read_sysctl("net/ipv4") is None
+    assert host.namespaces() == {} and host.stack(HOST).read_sysctl("net/ipv4/route/flush") == ""
+
+
 def test_sysctls_of_the_host_are_set_again_when_their_folders_are_closed(host: Host) -> None:
     stack, web = host.stack(HOST), netns(host, "web")
     for value in ("1", "0"):

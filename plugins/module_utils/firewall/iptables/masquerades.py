@@ -19,10 +19,10 @@ from .words import Draft, Options, Rules, comment, destination, each, host, netw
 def render(entries: t.Collection[model.Masquerade], draft: Draft) -> None:
     """The chains of the masquerades of one address family."""
     for entry in sorted(entries, key=lambda entry: entry.order):
-        match = source(entry.source)
+        match, out = source(entry.source), out_by(entry.out, entry.network)
         for excluded in entry.exclude:
-            draft.add(names.EGRESS, match, destination(excluded), out_by(entry.out), ("-j", "RETURN"))
-        draft.add(names.EGRESS, match, out_by(entry.out), comment(network=entry.network), _translation(entry))
+            draft.add(names.EGRESS, match, destination(excluded), out, ("-j", "RETURN"))
+        draft.add(names.EGRESS, match, out, comment(network=entry.network), _translation(entry))
     if entries:
         # If conntrack cannot assign a late segment of a translated connection, the host would take it for a segment to
         # itself, and its answer (RST) would end the connection. Segments for a socket of the host do not concern us.

@@ -41,7 +41,7 @@ def render(policies: t.Sequence[model.BridgePolicy], draft: Draft) -> None:
         raise model.InvalidRequest("There is more than one policy for the same bridge.")
     for policy in policies:
         for name in (policy.bridge, *policy.trusted_interfaces):
-            interface(name)
+            interface(name, policy.network)
     _render_guard(policies, draft)
     _render_forward(policies, draft)
     _render_host_access([policy for policy in policies if not policy.host_access], draft)

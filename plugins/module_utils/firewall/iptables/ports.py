@@ -77,7 +77,7 @@ def _render_stage(
 def _render_limited_port(port: model.PublishedPort, draft: Draft) -> None:
     """The rules of a port with limits, which do not apply to the host itself."""
     address, ports = _match(port)
-    links: list[Rule] = [("-i", interface(name)) for name in port.in_interfaces] or [()]
+    links: list[Rule] = [("-i", interface(name, port.network)) for name in port.in_interfaces] or [()]
     sources: list[Rule] = [source(network) for network in port.sources] or [()]
     for link, who, way in itertools.product(links, sources, _STRICT if port.bound else _ANY_WAY):
         draft.add(names.PUBLISH_IN, who, address, link, ports, way, _redirect(port))

@@ -67,11 +67,12 @@ def host(address: model.Address) -> str:
     return socket.inet_ntop(socket.AF_INET6, address.packed)
 
 
-def interface(name: str) -> str:
-    """The name of an interface, unless iptables would give it another meaning."""
+def interface(name: str, label: str = "") -> str:
+    """The name of an interface, unless iptables would give it another meaning; the label is of who names it."""
     if not can_be_named(name):
+        who = "network %s: " % marks.name_of(label) if marks.name_of(label) else ""
         raise model.InvalidRequest(
-            "iptables cannot name the interface %s: use a name without + ! quotes or spaces." % name
+            "%siptables cannot name the interface %s; use a name without + ! quotes or spaces." % (who, name)
         )
     return name
 
@@ -91,11 +92,12 @@ def destination(network: model.Network) -> Rule:
     return ("-d", canonical(network)) if network.prefixlen else ()
 
 
-def out_by(out: model.OutInterface) -> Rule:
+def out_by(out: model.OutInterface, label: str = "") -> Rule:
     """The words for an outgoing interface; none for any."""
     if not out.name:
         return ()
-    return ("!", "-o", interface(out.name)) if out.inverted else ("-o", interface(out.name))
+    name = interface(out.name, label)
+    return ("!", "-o", name) if out.inverted else ("-o", name)
 
 
 def service(protocol: str, ports: model.PortRange | None) -> Rule:

@@ -116,7 +116,12 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
     ("networks", "how", "message"),
     [
         ([], {}, "networks: the list is empty; set prune to project to remove all networks of project default."),
-        (None, {}, "networks: the list of networks is missing (bridge_network_networks of the role)."),
+        (
+            None,
+            {},
+            "networks: the list of networks is missing (bridge_network_networks of the role); write a list, each item"
+            " with its name, as in - name: blue.",
+        ),
         (
             [{**BLUE, "endpoints": [*BLUE["endpoints"], {"name": "db", "publish": ["8080:81"]}]}],
             {},

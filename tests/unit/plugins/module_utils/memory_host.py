@@ -30,6 +30,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     Lookup,
     LostRoute,
     NamespaceEntry,
+    RefusedSysctl,
     RouteEntry,
     VethEnd,
 )
@@ -143,12 +144,15 @@ class MemoryHost:
         self.names: dict[str, NamespaceEntry] = {}
         self.files: dict[str, Any] = {}
         self.folders: list[str] = []  # empty ones
+        self.obstacles: dict[str, str] = {}  # by the file that they keep from being made
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
         self.answered: list[Any] = []  # what the host itself is told, if it asks in vain
         self.contained: set[int] = set()  # processes of containers
         self.units: dict[int, str] = {}
+        self.refused: dict[tuple[str, str], tuple[str, str]] = {}  # sysctls, with the reason and the remedy
+        self.tried: list[Any] = []  # sysctls, with those that were there
         self.systemd = False  # whether it is PID 1
         self.systemctl: list[tuple[str, ...]] = []  # what it was told
         self.pid1 = MemorySystemd(self)
@@ -272,6 +276,12 @@ class MemoryHost:
     def survey(self, places: Collection[Place]) -> None:
         """A real host is read here."""
 
+    def refused_sysctl(
+        self, values: Sequence[tuple[str, str]], present: Sequence[tuple[str, str]] = ()
+    ) -> RefusedSysctl | None:
+        self.tried.append(([*values], [*present]))
+        return next((RefusedSysctl(*pair, *self.refused[pair]) for pair in values if pair in self.refused), None)
+
     def create_namespace(self, name: str, alias: str) -> None:
         self.step("create namespace %s" % name)
         if name in self.names and self.names[name].inode:
@@ -335,6 +345,9 @@ class MemoryHost:
 
     def is_folder(self, path: str) -> bool:
         return path in self.folders or any(file.startswith(path + "/") for file in self.files)
+
+    def obstacle(self, path: str) -> str:
+        return self.obstacles.get(path, "")
 
     def retire_folder(self, path: str) -> None:
         self.step("retire %s" % path)

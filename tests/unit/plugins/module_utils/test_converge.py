@@ -418,6 +418,44 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
     }
 
 
+RANGE = "8000-8010:10.20.0.2:8000-8010/tcp"
+OTHER = {"name": "db", "addresses": ["10.21.0.3"]}
+# What web of blue publishes, further endpoints of blue and those of red; the port that clashes, and both sides of it.
+OVERLAPS: list[tuple[list[str], list[dict[str, Any]], list[dict[str, Any]], str, str, str]] = [
+    (
+        ["8000-8010:8000-8010", "8005-8015:8005-8015"],
+        [],
+        [],
+        *("8005-8010", RANGE, "blue/web (8005-8015:10.20.0.2:8005-8015/tcp)"),
+    ),
+    (["8080:80", "8080:80/tcp"], [], [], "8080", "8080:10.20.0.2:80/tcp", "blue/web (8080:10.20.0.2:80/tcp)"),
+    (
+        ["8000-8010:8000-8010"],
+        [{"name": "db", "addresses": ["10.20.0.3"], "publish": ["8010:80"]}],
+        [],
+        *("8010", RANGE, "blue/db (8010:10.20.0.3:80/tcp)"),
+    ),
+    (
+        ["8000-8010:8000-8010"],
+        [],
+        [{**OTHER, "publish": ["192.0.2.1:8009-8011:9-11"]}],
+        *("8009-8010", RANGE, "red/db (192.0.2.1:8009-8011:10.21.0.3:9-11/tcp)"),
+    ),
+    (
+        ["192.0.2.1:8080:80"],
+        [],
+        [{**OTHER, "publish": ["0.0.0.0:8080:80"]}],
+        *("8080", "192.0.2.1:8080:10.20.0.2:80/tcp", "red/db (8080:10.21.0.3:80/tcp)"),
+    ),
+]
+
+
+def test_ports_of_several_addresses_and_protocols_do_not_clash() -> None:
+    ports = ["192.0.2.1:8000-8010:8000-8010", "192.0.2.9:8005-8015:8005-8015", "8005-8015:8005-8015/udp"]
+    made = once(new_host(), [blue({"name": "web", "addresses": ["10.20.0.2"], "publish": ports})])
+    assert len([item for item in made.objects if str(item["title"]).startswith("port ")]) == 3
+
+
 @pytest.mark.parametrize("check_mode", [False, True])
 @pytest.mark.parametrize(
     ("networks", "message"),
@@ -431,6 +469,16 @@ def test_warnings_name_the_network_and_the_endpoints() -> None:
             ],
             "Host port 8080/tcp is requested twice: by blue/ea (8080:10.20.0.2:80/tcp) and blue/eb"
             " (8080:10.20.0.3:81/tcp); choose another for one.",
+        ),
+        *(
+            (
+                [
+                    blue({"name": "web", "addresses": ["10.20.0.2"], "publish": first}, *more),
+                    {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": red},
+                ],
+                f"Host port {port}/tcp is requested twice: by blue/web ({one}) and {two}; choose another for one.",
+            )
+            for first, more, red, port, one, two in OVERLAPS
         ),
         (
             [

@@ -23,6 +23,7 @@ LABELS = (
 MACS = "%s is not a valid MAC address; write it like 02:42:0a:14:00:02."
 PORTS = "%s is not a valid port; write it like 8080 or 8000-8010."
 ZEROS = "%r has a number that begins with a zero, which not everybody reads alike; write %s instead of %s."
+SHORTENED = "%s has no prefix length; add that of the subnet, or write %s if that one address is meant."
 ZONES = "%s has a zone ID; write the address without what begins at the %%."
 BOOLEANS = "got the boolean %s, which is what YAML makes of an unquoted %s; write it in quotes."
 SEXAGESIMAL = (
@@ -62,6 +63,11 @@ PAIRS = 'the number %d is also what YAML makes of an unquoted %s; write it in qu
         (parsing.interface, "169.254.0.1/16", ip_interface("169.254.0.1/16")),
         (parsing.interfaces, [], ()),
         (parsing.interfaces, ["fd00::1/64", "10.0.0.1/8"], (ip_interface("fd00::1/64"), ip_interface("10.0.0.1/8"))),
+        (parsing.name_server, "FE80::1%eth0", ip_address("fe80::1%eth0")),
+        (parsing.address_of_host, "[::]", ip_address("::")),
+        (parsing.address_of_host, "127.0.0.1", ip_address("127.0.0.1")),
+        (parsing.source_address, "192.0.2.1", ip_address("192.0.2.1")),
+        (parsing.name_server, "192.0.2.1", ip_address("192.0.2.1")),
         (parsing.network, "10.20.0.0/24", ip_network("10.20.0.0/24")),
         (parsing.network, "10.20.0.1", ip_network("10.20.0.1/32")),
         (parsing.network, "0.0.0.0/0", ip_network("0.0.0.0/0")),
@@ -220,6 +226,24 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
             "an interface cannot have an address of 127.0.0.0/24; choose a private subnet, such as 10.20.0.0/24 or"
             " fd00:20::/64.",
         ),
+        (parsing.interface, "255.255.255.255/32", "an interface cannot have the address 255.255.255.255."),
+        (
+            parsing.interface,
+            "10.20.0.1/0",
+            "10.20.0.1/0 would take all addresses for neighbours; write the prefix length of its subnet.",
+        ),
+        (parsing.subnet, "0.0.0.0/0", "0.0.0.0/0 includes 127.0.0.0/8; choose a smaller subnet."),
+        (parsing.subnet, "64.0.0.0/2", "64.0.0.0/2 includes 127.0.0.0/8; choose a smaller subnet."),
+        (parsing.subnet, "::/0", "::/0 includes ::1/128; choose a smaller subnet."),
+        *(
+            (parsing.gateway, bad, f"{bad} cannot be the address of a gateway.")
+            for bad in ("0.0.0.0", "::", "127.0.0.1", "224.0.0.1", "255.255.255.255", "ff02::1")
+        ),
+        *(
+            (parse, name, f"no interface can be called {name}, since the kernel has settings by that name.")
+            for parse in (parsing.link_name, parsing.new_link_name)
+            for name in ("all", "default")
+        ),
         (parsing.interface, "0.0.0.1/8", "an interface cannot have the address 0.0.0.1."),
         (parsing.interface, "127.0.0.2/8", "an interface cannot have the address 127.0.0.2."),
         (parsing.interface, "ff02::1/64", "an interface cannot have the address ff02::1."),
@@ -232,11 +256,54 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
         (parsing.network, "10.20.0.1/24", "10.20.0.1/24 has host bits set; did you mean 10.20.0.0/24?"),
         (parsing.network, "blue", "'blue' is not a valid subnet; write it like 10.20.0.0/24."),
         (parsing.network, "", "'' is not a valid subnet; write it like 10.20.0.0/24."),
+        (parsing.network, "10.20.0.0", SHORTENED % ("10.20.0.0", "10.20.0.0/32")),
+        (parsing.network, "192.168.1.0", SHORTENED % ("192.168.1.0", "192.168.1.0/32")),
+        (parsing.network, "10.0.0.0", SHORTENED % ("10.0.0.0", "10.0.0.0/32")),
+        (parsing.network, "fd00:20::", SHORTENED % ("fd00:20::", "fd00:20::/128")),
+        (parsing.network, "FD00:20::0", SHORTENED % ("FD00:20::0", "fd00:20::/128")),
+        (parsing.networks, ["10.9.0.7", "10.9.0.0"], SHORTENED % ("10.9.0.0", "10.9.0.0/32")),
+        (parsing.network, "0.0.0.0", "0.0.0.0 has no prefix length; write 0.0.0.0/0 if all addresses are meant."),
+        (parsing.network, "::", ":: has no prefix length; write ::/0 if all addresses are meant."),
         (parsing.subnet, "10.50.0.0", "10.50.0.0 has no prefix length; write 10.50.0.0/24."),
         (parsing.subnet, "10.50.0.7", "10.50.0.7 has no prefix length; write 10.50.0.0/24."),
         (parsing.subnets, ["10.0.0.0/8", "fd00:50::"], "fd00:50:: has no prefix length; write fd00:50::/64."),
         # Python's ipaddress takes zone IDs since 3.9.
         (parsing.address, "fd00:20::5%eth0", ZONES % "'fd00:20::5%eth0'"),
+        *(
+            (parse, bad, f"no host can have the address {bad}; write one of this host.")
+            for parse in (parsing.address_of_host, parsing.source_address)
+            for bad in ("224.0.0.1", "255.255.255.255", "ff02::1")
+        ),
+        (
+            parsing.address_of_host,
+            "::ffff:10.20.0.2",
+            "no host can have the address %s; write one of this host." % ip_address("::ffff:10.20.0.2"),
+        ),
+        *(
+            (
+                parsing.source_address,
+                bad,
+                f"no answer comes back to {bad}; write an address of this host that others reach.",
+            )
+            for bad in ("0.0.0.0", "::", "127.0.0.1", "::1", "fe80::1")
+        ),
+        (parsing.name_server, "fd00:20::5%eth0", ZONES % "'fd00:20::5%eth0'"),
+        (parsing.name_server, "192.0.2.1%eth0", ZONES % "'192.0.2.1%eth0'"),
+        (
+            parsing.name_server,
+            "fe80::1",
+            "fe80::1 is link-local, so it is reached by one interface only; add that, as in fe80::1%eth0.",
+        ),
+        (
+            parsing.name_server,
+            "fe80::1%",
+            "fe80::1 is link-local, so it is reached by one interface only; add that, as in fe80::1%eth0.",
+        ),
+        (
+            parsing.name_server,
+            "fe80::1%a b",
+            "'a b' is not a valid interface name; use letters, digits, dots, dashes and underscores.",
+        ),
         (parsing.address, "[fe80::1%2]", ZONES % "'fe80::1%2'"),
         (parsing.interface, "fd00:20::5%eth0/64", ZONES % "'fd00:20::5%eth0/64'"),
         (parsing.interface, "fd00:20::5%eth0", ZONES % "'fd00:20::5%eth0'"),

@@ -38,7 +38,7 @@ def refusal(**options: Any) -> str:
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        ({"networks": None}, "networks: the list of networks is missing."),
+        ({"networks": None}, "networks: the list of networks is missing"),
         ({"networks": []}, "*networks: the list is empty; set *prune to project to remove"),
         ({"networks": "x"}, "networks: got the text 'x'; write a list"),
         ({"networks": ["x"]}, "networks, item 1: got the text 'x'"),

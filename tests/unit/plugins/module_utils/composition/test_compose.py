@@ -932,6 +932,16 @@ def test_a_policy_is_checked_like_that_of_the_module(options: Facts, message: st
     assert str(refused.value) == "network blue: Bridge br-blue: " + message
 
 
+def test_a_source_that_no_answer_finds_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        compose([network(masquerade={"to_source": "0.0.0.0"})], {})
+
+    assert str(refused.value) == (
+        "network blue: masquerade: to_source: no answer comes back to 0.0.0.0; write an address of this host that"
+        " others reach."
+    )
+
+
 def test_a_source_of_a_family_that_the_network_does_not_have_is_refused() -> None:
     with pytest.raises(InvalidRequest) as refused:
         compose([network(masquerade={"to_source": "fd00::1"})], {})

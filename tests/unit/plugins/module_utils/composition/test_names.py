@@ -196,6 +196,16 @@ def test_routes_by_the_names_of_endpoints() -> None:
     ]
 
 
+def test_a_default_route_by_the_name_of_an_endpoint() -> None:
+    routes = [{"to": "default", "via": "web", "metric": 7}]
+    [veth] = [veth for veth in plan(lists(app={"routes": routes})).veth if veth.name == "v-front-app"]
+
+    assert [(str(r.to), str(r.via)) for r in veth.peer.routes if r.metric == 7] == [
+        ("0.0.0.0/0", "10.30.0.10"),
+        ("::/0", "fd00:30::10"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("route", "message"),
     [
@@ -205,6 +215,8 @@ def test_routes_by_the_names_of_endpoints() -> None:
         ),
         ({"to": "10.9.0.0/16", "via": "nobody"}, "endpoint app: routes.via: there is no endpoint nobody in the list"),
         ({"to": "10.9.0.0/16", "via": "db"}, "10.31.0.20"),
+        ({"to": "10.9.0.0/16", "via": "app"}, "routes: 10.30.0.11 cannot be the gateway of an end with the address"),
+        ({"to": "default"}, "routes: there are two routes to 0.0.0.0/0 with the same metric."),
         ({"to": "0.0.0.0/0", "via": "web"}, "routes: there are two routes to 0.0.0.0/0 with the same metric."),
     ],
 )
@@ -213,3 +225,49 @@ def test_routes_that_lead_nowhere_are_refused(route: Facts, message: str) -> Non
         plan(lists(app={"routes": [route]}))
 
     assert str(refused.value).startswith("network front: endpoint app: ") and message in str(refused.value)
+
+
+SHORTENED = "%s has no prefix length; add that of the subnet, or write %s if that one address is meant."
+
+
+@pytest.mark.parametrize(
+    ("network", "place"),
+    [
+        ({"masquerade": {"exclude": ["10.9.0.0"]}}, "masquerade: exclude"),
+        ({"allow": [{"to": "web", "from": "10.9.0.0"}]}, "allow.from"),
+        ({"allow": [{"to": "10.9.0.0"}]}, "allow.to"),
+        ({"app": {"routes": [{"to": "10.9.0.0", "via": "web"}]}}, "endpoint app: routes.to"),
+        (
+            {"app": {"publish": [{"container_port": "80", "allowed_sources": ["192.0.2.7", "10.9.0.0"]}]}},
+            "endpoint app: allowed_sources",
+        ),
+    ],
+)
+def test_a_subnet_without_its_prefix_length_is_not_taken_for_one_address(network: Facts, place: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        plan(lists(**network))
+
+    assert str(refused.value) == "network front: %s: %s" % (place, SHORTENED % ("10.9.0.0", "10.9.0.0/32"))
+
+
+def test_an_endpoint_whose_address_ends_like_that_of_a_subnet_is_meant_by_its_name() -> None:
+    ports: list[Facts] = [{"container_port": 80, "host_port": 80, "allowed_sources": ["odd"]}]
+    wide: Facts = {
+        "name": "wide",
+        "subnets": ["10.20.0.0/16"],
+        "gateways": ["10.20.2.0"],
+        "masquerade": {"exclude": ["odd"]},
+        "host_access": "deny",
+        "allow": [{"from": "odd", "to": "web"}, {"from": "odd", "to": "host"}],
+        "icc": False,
+        "endpoints": [
+            {"name": "odd", "addresses": ["10.20.1.0"]},
+            {"name": "web", "addresses": ["10.20.0.5"], "publish": ports, "routes": [{"to": "odd", "via": "odd"}]},
+        ],
+    }
+
+    found = plan([wide])
+    assert [str(flow.source) for flow in found.bridge_firewall[0].allow] == ["10.20.1.0/32"] * 2
+    assert {str(source) for source in found.port_publish[0].allowed_sources} == {"10.20.1.0/32"}
+    assert [str(other) for other in found.nat_masquerade[0].exclude] == ["10.20.1.0/32"]
+    assert "10.20.1.0/32" in [str(route.to) for route in found.veth[1].peer.routes]

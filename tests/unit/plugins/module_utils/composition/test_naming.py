@@ -168,7 +168,7 @@ def test_names_of_endpoints_stand_for_their_addresses() -> None:
 
 def test_a_section_is_read_as_it_was_written() -> None:
     networks = lists({"extra_hosts": ["api:192.0.2.7"], "search": ["a", "b"], "resolver": False}, dns=True)
-    networks[0].update(internal=True, nameservers=["fd00::53", "192.0.2.53"])
+    networks[0].update(internal=True, nameservers=["fd00::53", "192.0.2.53", "fe80::53%eth0"])
     own = known(networks)["web"]
 
     before = Noted({"web": "# a mark\n127.0.0.1 localhost\n" + text(own)})
@@ -202,7 +202,8 @@ def test_what_somebody_spoiled_is_no_error() -> None:
         ({"extra_hosts": ["api:nobody"]}, "extra_hosts: there is no endpoint nobody in the list"),
         ({"extra_hosts": ["api:300.0.0.1"]}, "extra_hosts: '300.0.0.1' is not a valid IP address"),
         ({"extra_hosts": [{"api": "192.0.2.1"}]}, "extra_hosts: got a dictionary (api); write a single text"),
-        ({"nameservers": ["fe80::1%eth0"]}, "nameservers: 'fe80::1%eth0' has a zone ID"),
+        ({"nameservers": ["2001:db8::1%eth0"]}, "nameservers: '2001:db8::1%eth0' has a zone ID"),
+        ({"nameservers": ["fe80::1"]}, "nameservers: fe80::1 is link-local, so it is reached by one interface only"),
         (
             {"pid": 7, "search": ["a"]},
             "endpoint web: search: this has no effect, since an endpoint by pid has no files",

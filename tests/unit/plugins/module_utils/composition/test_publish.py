@@ -117,6 +117,7 @@ def test_out_of_which_ports_one_is_chosen(text: str, out_of: PortRange | None) -
         ("http", "publish: 'http' is not a valid published port; " + HELP),
         ("80:", "publish: '80:' is not a valid published port; " + HELP),
         ("80:80:80:80", "publish: '80:80:80:80' is not a valid published port; " + HELP),
+        ("224.0.0.1:80:80", "publish: no host can have the address 224.0.0.1; write one of this host."),
         ("fd00::1:80:80", "publish: 'fd00::1:80:80' is not a valid published port; " + HELP),
         ("80/", "publish: '80/' is not a valid published port; " + HELP),
         ("-80:80", "publish: '-80' is not a valid port; write it like 8080 or 8000-8010."),

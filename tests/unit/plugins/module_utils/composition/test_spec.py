@@ -56,9 +56,13 @@ def refusal(networks: Any) -> str:
             "blue",
             "networks: got the text 'blue'; write a list, each item as a dictionary that begins with - name: blue.",
         ),
-        (
-            None,
-            "networks: the list of networks is missing (bridge_network_networks of the role).",
+        *(
+            (
+                missing,
+                "networks: the list of networks is missing (bridge_network_networks of the role); write a list, each"
+                " item with its name, as in - name: blue.",
+            )
+            for missing in (None, "")
         ),
         (
             [*blue(), "red"],

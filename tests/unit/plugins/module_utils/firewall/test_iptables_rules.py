@@ -375,6 +375,19 @@ def test_names_that_iptables_would_misread_are_refused(name: str) -> None:
             layout.render(state(part))
 
 
+def test_a_name_that_iptables_would_misread_is_refused_with_its_network() -> None:
+    for part in (
+        dataclasses.replace(BLUE, trusted_interfaces=("up+",)),
+        dataclasses.replace(EGRESS, out=OutInterface("up+")),
+        dataclasses.replace(WEB, in_interfaces=("up+",)),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            layout.render(state(part))
+        assert str(refused.value) == (
+            "network blue: iptables cannot name the interface up+; use a name without + ! quotes or spaces."
+        )
+
+
 def test_other_requests_without_a_rule_are_refused() -> None:
     four, six = ip_network("10.20.0.0/24"), ip_network("fd00:20::/64")
     for flow in (Flow(four, six), Flow(four, four, "", PortRange(1, 2)), Flow(four, four, "icmp", PortRange(1, 2))):

@@ -221,6 +221,17 @@ def test_a_namespace_that_gets_its_name_back_is_entered_by_who_lives_there(host:
     assert asked == [Place(pid=7)]
 
 
+def test_a_name_server_behind_an_interface_of_the_host_that_is_not_there_is_told(host: SystemdHost) -> None:
+    host.uplink("eth0")
+    asked = tuple(ipaddress.ip_address(server) for server in ("fe80::1%eth0", "fe80::2%wan7"))
+
+    made = converge(host, *wanted(view("web", nameservers=asked), view("db", nameservers=asked)))
+    assert made.warnings == (
+        "There is no interface wan7 on this host now, by which the name server fe80::2%wan7 is asked for: web, db.",
+    )
+    assert views(host)[0]["nameservers"] == ["fe80::1%eth0", "fe80::2%wan7"]
+
+
 def test_who_listens_there_already_is_named_and_left_alone(host: SystemdHost) -> None:
     host.holders["web"] = "process 7 (dnsmasq) listens on port 53 of every address"
     made = converge(host, *wanted(view("web"), view("db")))

@@ -52,7 +52,7 @@ def test_a_port_leads_to_an_endpoint_and_is_open_for_others(host: MemoryHost) ->
     options = {"host_port": "80", "container_ip": "db", "allowed_sources": ["app.front", "192.0.2.0/24"]}
 
     found = resolved(host, PortPublishKind(), **options)
-    assert (found["container_ip"], found["allowed_sources"]) == ("10.20.0.5", ["10.10.0.7", "192.0.2.0/24"])
+    assert (found["container_ip"], found["allowed_sources"]) == ("10.20.0.5", ["10.10.0.7/32", "192.0.2.0/24"])
     assert resolved(host, PortPublishKind(), **{**options, "allowed_sources": []})["container_ip"] == "10.20.0.5"
 
 
@@ -60,8 +60,8 @@ def test_of_two_families_it_takes_that_of_the_address_beside_it(host: MemoryHost
     options = {"host_port": "80", "host_ip": "2001:db8::1", "container_ip": "db", "allowed_sources": ["db"]}
 
     found = resolved(host, PortPublishKind(), **options)
-    assert (found["container_ip"], found["allowed_sources"]) == ("fd00:20::5", ["fd00:20::5"])
-    assert resolved(host, NatMasqueradeKind(), source="fd00:30::/64", exclude=["db"])["exclude"] == ["fd00:20::5"]
+    assert (found["container_ip"], found["allowed_sources"]) == ("fd00:20::5", ["fd00:20::5/128"])
+    assert resolved(host, NatMasqueradeKind(), source="fd00:30::/64", exclude=["db"])["exclude"] == ["fd00:20::5/128"]
 
 
 def test_a_flow_once_for_each_pair_of_one_family(host: MemoryHost) -> None:
@@ -69,11 +69,11 @@ def test_a_flow_once_for_each_pair_of_one_family(host: MemoryHost) -> None:
 
     found = resolved(host, BridgeFirewallKind(), bridge="br-back", allow=flows)["allow"]
     assert [(flow.get("from"), flow["to"], flow.get("port")) for flow in found] == [
-        ("10.10.0.7", "10.20.0.5", "5432"),
-        ("10.20.0.7", "10.20.0.5", "5432"),
-        ("fd00:20::7", "fd00:20::5", "5432"),
-        (None, "10.20.0.5", None),
-        (None, "fd00:20::5", None),
+        ("10.10.0.7/32", "10.20.0.5/32", "5432"),
+        ("10.20.0.7/32", "10.20.0.5/32", "5432"),
+        ("fd00:20::7/128", "fd00:20::5/128", "5432"),
+        (None, "10.20.0.5/32", None),
+        (None, "fd00:20::5/128", None),
         (None, "10.20.0.9", None),
     ]
 
@@ -90,12 +90,12 @@ def test_a_route_leads_to_an_endpoint_and_by_one(host: MemoryHost) -> None:
 
     found = resolved(host, VethKind(), name="v-new", bridge="br-back", peer=peer)["peer"]
     assert [(route["to"], route.get("via")) for route in found["routes"]] == [
-        ("10.20.0.5", "10.20.0.7"),
-        ("fd00:20::5", "fd00:20::7"),
+        ("10.20.0.5/32", "10.20.0.7"),
+        ("fd00:20::5/128", "fd00:20::7"),
         ("default", "10.20.0.7"),
         ("default", "fd00:20::7"),
         ("192.0.2.0/24", "10.20.0.7"),
-        ("10.10.0.7", None),
+        ("10.10.0.7/32", None),
         ("198.51.100.0/24", None),
     ]
     assert found["routes"][0]["metric"] == 7 and found["netns"] == "new"
@@ -103,6 +103,23 @@ def test_a_route_leads_to_an_endpoint_and_by_one(host: MemoryHost) -> None:
         assert not has_names(ready, VethKind.NAMES)
     with pytest.raises(InvalidRequest, match="nothing leads to fd00:9::/64 by old; they share no address family"):
         resolved(host, VethKind(), name="v-new", peer={"netns": "new", "routes": [{"to": "fd00:9::/64", "via": "old"}]})
+
+
+def test_an_endpoint_whose_address_ends_like_that_of_a_subnet_is_meant_by_its_name() -> None:
+    host = MemoryHost()
+    host.uplink("eth0", 1500)
+    endpoints = [{"name": "odd", "addresses": ["10.20.1.0"]}]
+    make_networks([{"name": "wide", "subnets": ["10.20.0.0/16"], "endpoints": endpoints}], world(host))
+
+    options = {"host_port": "80", "container_ip": "odd", "allowed_sources": ["odd"]}
+    assert resolved(host, PortPublishKind(), **options)["allowed_sources"] == ["10.20.1.0/32"]
+    flow, route = {"from": "odd", "to": "odd"}, {"to": "odd", "via": "odd"}
+    assert resolved(host, BridgeFirewallKind(), bridge="br-wide", allow=[flow])["allow"] == [
+        {"from": "10.20.1.0/32", "to": "10.20.1.0/32"}
+    ]
+    peer = {"netns": "new", "addresses": ["10.20.0.9/16"], "routes": [route]}
+    found = resolved(host, VethKind(), name="v-new", bridge="br-wide", peer=peer)["peer"]["routes"]
+    assert found == [{"to": "10.20.1.0/32", "via": "10.20.1.0"}]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,10 @@ def test_options(options: dict[str, Any], expected: Masquerade) -> None:
         ({"exclude": ["x"]}, "exclude: 'x' is not a valid subnet; write it like 10.20.0.0/24."),
         ({"exclude": ["fd00::/8"]}, "Masquerade of 10.20.0.0/24: fd00::/8 is of the other address family."),
         ({"to_source": "fd00::1"}, "Masquerade of 10.20.0.0/24: fd00::1 is of the other address family."),
+        (
+            {"to_source": "127.0.0.1"},
+            "to_source: no answer comes back to 127.0.0.1; write an address of this host that others reach.",
+        ),
         ({"to_source": "x"}, "to_source: 'x' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2."),
         (
             {"out_interface": "!"},

@@ -27,6 +27,7 @@ from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memo
 KIND = NetnsKind()
 WEB = Place(netns="web")
 PORTS = "net/ipv4/ip_local_port_range"
+FIRST_FREE = "net/ipv4/ip_unprivileged_port_start"
 RECORDS = "/run/dockerless.network/netns"
 FORGET = f"rm -f {RECORDS}/web; rmdir -p --ignore-fail-on-non-empty {RECORDS}"
 
@@ -117,6 +118,76 @@ def test_a_sysctl_of_an_interface_that_nothing_makes_is_a_conflict(check_mode: b
     host = host_with(web(), veth_pair())
     once(host, wanted)
     assert host.space(WEB).sysctls["net/ipv4/conf/eth0/arp_ignore"] == "1"
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_value_that_the_kernel_would_refuse_is_a_conflict(there: bool, check_mode: bool) -> None:
+    host = host_with(*[web()] * there)
+    host.refused = {("net/ipv4/ip_forward", "2"): ("the kernel does not take this value", "write another one")}
+    wanted = web(sysctls={PORTS: "1024 2048", "net.ipv4.ip_forward": 2})
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, wanted, check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "Namespace web: the sysctl net.ipv4.ip_forward cannot be 2: the kernel does not take this value; write another"
+        " one."
+    )
+    assert there or not host.names
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_sysctl_of_an_end_that_its_link_needs_otherwise_is_a_conflict(there: bool) -> None:
+    """In the first run, too, when neither of them is there."""
+    host = host_with(*[web(), veth_pair()] * there)
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web(sysctls={"net.ipv6.conf.eth0.accept_ra": 2}), veth_pair())
+
+    assert "net/ipv6/conf/eth0/accept_ra in namespace web cannot have the values 2 and 0 at once" in str(conflict.value)
+
+
+def test_an_empty_value_is_tried_as_well() -> None:
+    host = host_with()
+    host.host.sysctls["net/ipv4/ip_local_reserved_ports"] = ""
+
+    once(host, web(sysctls={"net.ipv4.ip_local_reserved_ports": ""}), check_mode=True)
+    assert host.tried == [([("net/ipv4/ip_local_reserved_ports", "")], [])]
+
+
+def test_values_are_tried_once_and_only_if_they_change() -> None:
+    sysctls = {"net.ipv4.ip_forward": 1}
+    host = host_with()
+
+    once(host, web(sysctls=sysctls), ask(KIND, {"name": "db", "sysctls": sysctls}))
+    assert host.tried == [([("net/ipv4/ip_forward", "1")], [])]
+    once(host, web(sysctls=sysctls), ask(KIND, {"name": "db", "sysctls": sysctls}))
+    assert len(host.tried) == 1
+    once(host, web(sysctls={"net.ipv4.ip_forward": 0}))
+    assert host.tried[1:] == [([("net/ipv4/ip_forward", "0")], [])]
+
+
+@pytest.mark.parametrize(
+    ("sysctls", "first"),
+    [({PORTS: "100 200", FIRST_FREE: 80}, FIRST_FREE), ({PORTS: "3000 4000", FIRST_FREE: 2000}, PORTS)],
+)
+@pytest.mark.parametrize("there", [False, True])
+def test_two_keys_that_the_kernel_compares_are_set_in_an_order_that_it_takes(
+    sysctls: dict[str, Any], first: str, there: bool
+) -> None:
+    """The range of ports may not begin among those that need root."""
+    host = host_with(*[web()] * there)
+    if there:
+        host.space(WEB).sysctls[FIRST_FREE] = "1024"
+    host.host.sysctls[FIRST_FREE] = "1024"
+
+    commands = once(host, web(sysctls=sysctls), check_mode=True).commands
+    assert f" {first.replace('/', '.')}=" in commands[-2].replace("'", " ")
+    values = {key: str(value) for key, value in sysctls.items()}
+    present = [(FIRST_FREE, "1024"), (PORTS, "32768 60999")] if there else []
+    [(tried, seen)] = host.tried
+    assert (dict(tried), tried[0][0], seen) == (values, first, present)
 
 
 @pytest.mark.parametrize("later", [{"network": "red"}, {"network": "blue", "sysctls": {PORTS: "1 2"}}])

@@ -114,6 +114,11 @@ def test_options(options: dict[str, Any], expected: PublishedPort) -> None:
             {"container_ip": "127.0.0.1"},
             "container_ip: 127.0.0.1 cannot be the address of an endpoint; write a unicast address.",
         ),
+        ({"host_ip": "224.0.0.1"}, "host_ip: no host can have the address 224.0.0.1; write one of this host."),
+        (
+            {"container_ip": "255.255.255.255"},
+            "container_ip: 255.255.255.255 cannot be the address of an endpoint; write a unicast address.",
+        ),
         ({"container_ip": "::"}, "container_ip: :: cannot be the address of an endpoint; write a unicast address."),
         (
             {"container_ip": "224.0.0.1"},

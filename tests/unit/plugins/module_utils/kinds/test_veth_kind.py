@@ -153,6 +153,29 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
             "veth v-blue-web: the route to 192.0.2.0/24 cannot go via fd00:20::1.",
         ),
         ({"routes": [{"to": "192.0.2.0/24", "metric": -1}]}, "veth v-blue-web: a route cannot have the metric -1."),
+        *(
+            (
+                {"routes": [{"to": "192.0.2.0/24", "via": via}]},
+                f"veth v-blue-web: {via} cannot be the gateway of an end with the address 10.20.0.2/24.",
+            )
+            for via in ("10.20.0.0", "10.20.0.255", "10.20.0.2")
+        ),
+        (
+            {"gateways": ["fd00:20::2"]},
+            "veth v-blue-web: fd00:20::2 cannot be the gateway of an end with the address fd00:20::2/64.",
+        ),
+        *(
+            (
+                {"routes": [route]},
+                f"veth v-blue-web: the route to {route['to']} comes with the address there; leave it out.",
+            )
+            for route in (
+                {"to": "10.20.0.0/24"},
+                {"to": "10.20.0.0/24", "via": "10.20.0.9", "metric": 0},
+                {"to": "fd00:20::/64", "metric": 256},
+                {"to": "fe80::/64", "metric": 256},
+            )
+        ),
         (
             {"routes": [{"to": "192.0.2.0/24", "metric": 2**32}]},
             "veth v-blue-web: a route cannot have the metric 4294967296.",
@@ -278,6 +301,35 @@ def test_a_new_veth_pair() -> None:
     )
 
 
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    "way",
+    [{"gateways": ["10.20.0.1"]}, {"routes": [{"to": "192.0.2.0/24", "via": "10.20.0.1"}]}],
+)
+def test_a_gateway_that_the_end_has_no_address_for_is_a_conflict(
+    way: dict[str, Any], check_mode: bool, there: bool
+) -> None:
+    bare = {"addresses": None, "gateways": []}
+    host = host_with(*[web(bare)] * there)
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, web({**bare, **way}), check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "veth v-blue-web: eth0 in namespace web has no address in the subnet of its gateway 10.20.0.1; give it"
+        " addresses."
+    )
+
+
+def test_a_gateway_may_be_reached_by_the_addresses_that_are_there_or_by_a_route() -> None:
+    host = host_with(web({"gateways": []}))
+    beside = [{"to": "10.99.0.1"}, {"to": "192.0.2.0/24", "via": "10.99.0.1"}, {"to": "fd00:9::/64", "via": "fe80::1"}]
+
+    assert converge(host, web({"addresses": None, "gateways": ["10.20.0.1"]})).changed
+    assert once(host, web({"addresses": None, "gateways": [], "routes": beside}), check_mode=True).changed
+
+
 def test_an_endpoint_without_ipv6_has_none_at_all() -> None:
     host = host_with()
 
@@ -308,6 +360,9 @@ def test_the_mtu_is_that_of_the_bridge_unless_it_is_given() -> None:
         ({"addresses": ["10.20.0.2/24", "10.20.0.9/24", "fd00:20::2/64"]}, {}),
         ({"addresses": ["10.20.0.9/24", "fd00:20::9/64"]}, {}),
         ({"addresses": ["10.20.0.2/24"], "gateways": ["10.20.0.1"]}, {}),
+        ({"addresses": ["10.20.0.2/31", "fd00:20::2/64"], "gateways": ["10.20.0.3", "fd00:20::"]}, {}),
+        ({"routes": [{"to": "10.20.0.0/24", "metric": 5}, {"to": "fd00:20::/64"}]}, {}),
+        ({"routes": [{"to": "192.0.2.0/24", "metric": 0}, {"to": "fd00:9::/64", "metric": 0}]}, {}),
         ({"addresses": ["fd00:20::2/64"], "gateways": ["fd00:20::1"]}, {}),
         ({"addresses": [], "gateways": []}, {}),
         ({"gateways": []}, {}),

@@ -480,3 +480,9 @@ def test_broken_streams_cost_nobody_else_an_answer(tmp_path: Path) -> None:
                 writer.close()
 
     asyncio.run(run())
+
+
+def test_a_server_with_a_link_local_address_is_asked_by_its_interface() -> None:
+    """For TCP, asyncio reads the address in the same way."""
+    family, address = server._address_of("fe80::53%lo")
+    assert (family, *address) == (socket.AF_INET6, "fe80::53", 53, 0, socket.if_nametoindex("lo"))
