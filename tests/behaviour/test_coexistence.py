@@ -544,6 +544,17 @@ def test_a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks
     assert host.all_of_theirs() == with_it != theirs
 
 
+def test_a_drop_that_others_put_first_is_passed_after_one_run(host: Host) -> None:
+    """It comes before our jumps in the same chain, which that run has to move as well."""
+    host.converge()
+    host.works()
+    host.run(by_iptables("nft", "-I FORWARD -j DROP") + by_iptables("legacy", "-I FORWARD -j DROP"))
+    host.is_dropped()
+    assert host.repaired().warnings == "" and host.foreign == []
+    host.works()
+    host.stays_closed()
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 @pytest.mark.parametrize("end", ["-P FORWARD DROP", "-A FORWARD -j DROP"])

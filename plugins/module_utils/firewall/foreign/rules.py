@@ -255,35 +255,34 @@ def catch_all(table: Table, base: Chain) -> End | None:
 
 def before_catch_all(table: Table, base: Chain) -> int | None:
     """The number of rules of a base chain before one that drops everything, or before a policy that does."""
-    found = _last(table, base, (), ours_may_follow=True)
+    found = _last(table, base, ())
     return None if found is None else _before_logs(base, found[0])
 
 
-def _last(table: Table, chain: Chain, above: tuple[str, ...], ours_may_follow: bool = False) -> tuple[int, End] | None:
-    """The number of rules before the one that drops everything, and the end that it makes."""
+def _last(table: Table, chain: Chain, above: tuple[str, ...]) -> tuple[int, End] | None:
+    """The number of rules before the one that drops everything, and the end that it makes.
+
+    A jump of ours behind that rule does not count: each run puts it in front again.
+    """
     if chain.name in above:
         return None
     last = _before_logs(chain, len(chain.rules)) - 1
     for place, rule in enumerate(chain.rules):
-        end = _end_by(table, chain, place, above, ours_may_follow) if rule.asks_nothing else None
+        end = _end_by(table, chain, place, above) if rule.asks_nothing else None
         if end is not None and (place == last or not _is_on_purpose(table, chain, place, end)):
-            late = any(
-                before > place and mine.target not in LAST_TARGETS and mine.target for before, mine in chain.ours
-            )
-            cut_off = end.is_cut_off or _drops_all(chain.rules[:place])
-            return None if late and not ours_may_follow else (place, end._replace(is_cut_off=cut_off))
+            return place, end._replace(is_cut_off=end.is_cut_off or _drops_all(chain.rules[:place]))
         if rule.asks_nothing and rule.verdict in ("accept", "return", "goto"):
             return None
     return None
 
 
-def _end_by(table: Table, chain: Chain, place: int, above: tuple[str, ...], ours_may_follow: bool) -> End | None:
+def _end_by(table: Table, chain: Chain, place: int, above: tuple[str, ...]) -> End | None:
     """The end that a rule makes which every packet meets; None if packets may go on behind it."""
     rule = chain.rules[place]
     if rule.verdict in ("drop", "reject"):
         return End(chain, _before_logs(chain, place), True)
     if rule.verdict in ("jump", "goto") and rule.target in table.chains:
-        found = _last(table, table.chains[rule.target], (*above, chain.name), ours_may_follow)
+        found = _last(table, table.chains[rule.target], (*above, chain.name))
         return found and found[1]
     return None
 

@@ -18,7 +18,7 @@ from ...records import dataclass, replace
 from .. import backend
 from ..save_text import Rule, by_name, restore, text_of
 from . import layout
-from .names import LAST, USERS
+from .names import USERS
 from .text import EMPTY, TABLES, CatchAll, Ruleset, parse, transaction
 
 VARIANTS = ("auto", "nft", "legacy")
@@ -222,7 +222,7 @@ def _catch_all(dump: str) -> CatchAll | None:
     before = before_catch_all(table, forward)
     if before is None:
         return None
-    return CatchAll(before, any(place > before and rule.target in LAST for place, rule in forward.ours))
+    return CatchAll(before, any(place > before and rule.target for place, rule in forward.ours))
 
 
 def _needs_others(rule: Rule, declared: t.Collection[str]) -> bool:

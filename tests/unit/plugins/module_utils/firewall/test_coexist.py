@@ -194,6 +194,12 @@ def test_rules_of_our_back_end_that_come_before_are_counted() -> None:
     assert let_through(filtering(there, chains=":DLN-FORWARD - [0:0]\n"), jumps={BASE: 1}).last == []
 
 
+def test_a_drop_that_was_put_before_our_jump_is_passed_by_the_run_that_moves_the_jump() -> None:
+    found = let_through(filtering(LAST + JUMP, chains=":DLN-FORWARD - [0:0]\n"), jumps={BASE: 1})
+    assert f"-I FORWARD 2 -o br-blue {MARK} -j ACCEPT\n-I FORWARD 3 -i br-blue" in commands(found.last)[0]
+    assert found.passed == {(BASE, way) for way in WAYS}
+
+
 def test_a_last_jump_of_ours_that_rules_of_others_came_behind_is_counted_while_it_stays() -> None:
     there = filtering(JUMP + SPECIFIC + f"-A FORWARD {MARK} -j DLN-FOREIGN\n" + LAST, chains=":DLN-FORWARD - [0:0]\n")
 

@@ -227,6 +227,20 @@ def test_a_catch_all_of_others_stays_the_last(end: str, there: str) -> None:
     assert host.families[4].tables["filter"]["FORWARD"] == theirs
 
 
+@pytest.mark.parametrize("wanted", [ALL, dataclasses.replace(ALL, drop_foreign=False)])
+def test_jumps_come_before_a_drop_that_others_have_put_first(wanted: FirewallState) -> None:
+    host = Host()
+    converge(host, wanted)
+    right = host.families[4].save()
+    host.families[4].restore("*filter\n-I FORWARD -j DROP\nCOMMIT\n")
+
+    assert [step.argv[0] for step in converge(host, wanted)] == ["iptables-restore"]
+
+    forward = host.families[4].tables["filter"]["FORWARD"]
+    assert forward.pop()[-1] == "DROP" and host.families[4].save() == right
+    assert converge(host, wanted) == []
+
+
 @pytest.mark.parametrize(
     "damage",
     [
