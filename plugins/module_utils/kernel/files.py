@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import typing as t
 
 from .. import marks
@@ -33,7 +34,7 @@ def here(function: t.Callable[[], T]) -> T:
 def read(path: str) -> str | None:
     """The text of a file, None when there is none."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=_opener) as file:
             return file.read()
     except FileNotFoundError:
         return None
@@ -44,7 +45,7 @@ def read(path: str) -> str | None:
 def read_bytes(path: str) -> bytes | None:
     """The content of a file, None when there is none."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_opener) as file:
             return file.read()
     except FileNotFoundError:
         return None
@@ -53,7 +54,7 @@ def read_bytes(path: str) -> bytes | None:
 def look(path: str) -> str | None:
     """The text of a file that may not be ours, None if it cannot be read; bytes that are not UTF-8 are replaced."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = _opener(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
@@ -62,6 +63,15 @@ def look(path: str) -> str | None:
         return None
     finally:
         os.close(fd)
+
+
+def _opener(path: str, flags: int) -> int:
+    """open(2), which waits for nobody to write into a FIFO; raises OSError for one."""
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is a FIFO and not a file; remove it", path)
+    return fd
 
 
 def _content(fd: int) -> bytes:
@@ -110,7 +120,7 @@ def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True)
 
 def _opened(path: str, mode: int) -> int:
     """A new file, or an old one that is empty now; in a folder that is made if need be."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         return os.open(path, flags, mode)
     except FileNotFoundError:
@@ -131,7 +141,7 @@ def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> Non
     is written before the file is cut to its length, so a reader never finds it empty.
     """
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return write(path, text, mode, lasting)
     content = text.encode("utf-8")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,23 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
         files.read(str(path))
 
     assert errors.sentence(refused.value) == f"Cannot use {path}: it is not text in UTF-8; remove it."
+
+
+@pytest.mark.parametrize("read", [files.read, files.read_bytes])
+def test_a_run_does_not_wait_for_a_fifo(tmp_path: Path, read: Callable[[str], object]) -> None:
+    """It would hold the lock of the host until somebody writes into it."""
+    path = str(tmp_path / "hosts")
+    os.mkfifo(path)
+
+    with pytest.raises(OSError) as refused:
+        read(path)
+
+    assert errors.sentence(refused.value) == f"Cannot use {path}: it is a FIFO and not a file; remove it."
+    assert files.look(path) is None
+    os.mkfifo(files.unfinished(path))
+    for change in (files.write, files.update):
+        with pytest.raises(OSError):
+            change(path, "x")
 
 
 NFT_SAYS = """/dev/stdin:2:1-42: Error: Could not process rule: Operation not permitted
