@@ -190,5 +190,6 @@ def _port_use(use: PortUse) -> Facts:
         "container_port": str(use.ports),
         "protocol": use.protocol,
         "heard": use.heard,
+        "silent": [str(ports) for ports in use.silent],
         "elsewhere": [str(address) for address in use.elsewhere],
     }

@@ -193,9 +193,11 @@ def _use(port: model.PublishedPort, heard: t.Mapping[str, t.Sequence[model.Liste
     if port.protocol not in heard:
         return use  # the kernel does not list these
     there = [item for item in heard[port.protocol] if ports.first <= item.port <= ports.last]
-    reached = any(item.hears(port.container_ip) for item in there)
+    reached = {item.port for item in there if item.hears(port.container_ip)}
+    if reached:
+        return replace(use, silent=ports.without(reached))
     elsewhere = {item.address for item in there if port.container_ip.version in item.versions}
-    return replace(use, heard=reached, elsewhere=() if reached else tuple(sorted(elsewhere, key=str)))
+    return replace(use, heard=False, elsewhere=tuple(sorted(elsewhere, key=str)))
 
 
 # ---- ways

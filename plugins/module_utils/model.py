@@ -308,6 +308,12 @@ class PortRange:
         """Whether the ranges have a port in common."""
         return self.first <= other.last and other.first <= self.last
 
+    def without(self, ports: t.Collection[int]) -> tuple[PortRange, ...]:
+        """What is left of the range without some of its ports."""
+        inside = sorted(port for port in ports if self.first <= port <= self.last)
+        gaps = zip([self.first - 1, *inside], [*inside, self.last + 1])
+        return tuple(PortRange(below + 1, above - 1) for below, above in gaps if above - below > 1)
+
     def shared(self, other: PortRange) -> PortRange:
         """The ports that two ranges which overlap have in common."""
         return PortRange(max(self.first, other.first), min(self.last, other.last))

@@ -32,6 +32,7 @@ class PortUse:
     protocol: str
     ports: model.PortRange
     heard: bool = True  # by a process, on one of these ports
+    silent: tuple[model.PortRange, ...] = ()  # ports on which no process does, if one does on others
     elsewhere: tuple[model.Address, ...] = ()  # addresses on which a program listens that the port does not reach
 
 

@@ -258,6 +258,11 @@ networks:
               description: Whether a process listens on one of these ports of the address.
               type: bool
               sample: false
+            silent:
+              description: Ports of the range on which no process listens, if one listens on others.
+              type: list
+              elements: str
+              sample: []
             elsewhere:
               description: Other addresses on which a program listens, which the published port does not reach.
               type: list

@@ -174,10 +174,14 @@ def idle(endpoint: EndpointReport, services: t.Iterable[ServiceReport]) -> list[
 
 def uses(endpoint: EndpointReport) -> Uses:
     """The troubles at the targets of its published ports."""
-    return {(use.address, use.protocol, str(use.ports)): _use(use) for use in endpoint.ports if not use.heard}
+    return {
+        (use.address, use.protocol, str(use.ports)): _use(use) for use in endpoint.ports if not use.heard or use.silent
+    }
 
 
 def _use(use: PortUse) -> str:
+    if use.silent:
+        return "nobody listens on %s" % enumerate_few([str(ports) for ports in use.silent])
     if not use.elsewhere:
         return "nobody listens"
     return "listens on %s only" % spelled(use.elsewhere, ", ")

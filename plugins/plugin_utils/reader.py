@@ -147,6 +147,7 @@ def _port_use(item: Facts) -> PortUse:
         protocol=item["protocol"],
         ports=port_range("container_port", item["container_port"]),
         heard=item["heard"],
+        silent=tuple(port_range("silent", ports) for ports in item.get("silent") or ()),
         elsewhere=tuple(ipaddress.ip_address(address) for address in item["elsewhere"]),
     )
 

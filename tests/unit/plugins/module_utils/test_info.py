@@ -94,7 +94,7 @@ def test_every_key_that_is_promised() -> None:
         PORT,
         {**PORT, "container_ip": "fd00:20::2"},
     ]
-    use = {"protocol": "tcp", "heard": False, "elsewhere": []}
+    use = {"protocol": "tcp", "heard": False, "silent": [], "elsewhere": []}
     masquerade = {"out_interface": "!br-blue", "exclude": [], "random_fully": False, "network": "blue"}
     masquerades = [{**masquerade, "source": source} for source in ("10.20.0.0/24", "fd00:20::/64")]
     peer = host.space(Place(netns="web")).links["eth0"]

@@ -138,9 +138,21 @@ def test_who_listens_behind_a_published_port(
         "container_port": "80",
         "protocol": "tcp",
         "heard": heard4,
+        "silent": [],
         "elsewhere": elsewhere,
     }
     assert (six["heard"], six["elsewhere"]) == (heard6, [])
+
+
+def test_ports_of_a_range_on_which_nobody_listens() -> None:
+    host = MemoryHost()
+    make_networks([{**BLUE, "endpoints": [{**BLUE["endpoints"][0], "publish": ["9000-9009:80-89"]}]}], world(host))
+    listens(host, "::", port=88)
+
+    four, six = endpoint(host)["ports"]
+
+    assert (four["heard"], four["silent"], six["silent"]) == (True, ["80-87", "89"], ["80-87", "89"])
+    assert "published  *:9000-9009 -> 80-89/tcp  (nobody listens on 80-87, 89)" in drawn(host)
 
 
 def test_the_picture_says_so(host: MemoryHost) -> None:
