@@ -16,7 +16,7 @@ from . import arguments, marks, model
 from .firewall import backend
 from .firewall.session import FirewallSession
 from .kernel.errors import HostError, message_of
-from .ownership import Holding, first_of_another, owner, refuse, refuse_name
+from .ownership import Holding, first_of_another, owner, refuse, refuse_name, whose
 from .records import dataclass, replace
 from .world import Claims, World
 
@@ -167,7 +167,7 @@ class NetworkKind(Kind[OfNetwork]):
         return changed
 
     def owner(self, item: OfNetwork) -> str:
-        return "network %s" % marks.name_of(item.network) if item.network else ""
+        return whose(item.network)
 
 
 class EndpointKind(NetworkKind[OfEndpoint]):

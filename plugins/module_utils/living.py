@@ -202,6 +202,9 @@ def _use(port: model.PublishedPort, heard: t.Mapping[str, t.Sequence[model.Liste
 
 # ---- ways
 
+# Where the name of a kind of route does not say what becomes of a packet.
+_KINDS = {"throw": "is left to the rules of routing that follow"}
+
 
 class _Ways:
     """Compares the routes of each endpoint with those that it should have."""
@@ -272,7 +275,11 @@ class _Ways:
             found += [entry for entry in [*routes, *walls] if entry not in found and _is_strange(entry)]
         self._looked.add(place)
         for entry in found:
-            way = "is %s" % entry.kind if entry.kind else "goes%s by %s" % (via_of(entry.route), entry.link)
+            way = (
+                _KINDS.get(entry.kind, "is %s" % entry.kind)
+                if entry.kind
+                else "goes%s by %s" % (via_of(entry.route), entry.link)
+            )
             yield "%s %s, by a route that is not ours" % (entry.route.to, way)
 
     def _default(self, place: model.Place, version: int, routes: t.Sequence[state.RouteEntry]) -> t.Iterator[str]:

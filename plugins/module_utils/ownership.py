@@ -49,6 +49,13 @@ def named(label: str, endpoint: str) -> str:
     return "%s/%s" % (marks.name_of(label), endpoint)
 
 
+def whose(label: str) -> str:
+    """The network of a label in words, or its project if it is outside of any network; empty for no label."""
+    if marks.name_of(label):
+        return "network %s" % marks.name_of(label)
+    return "project %s" % marks.project_of(label) if label else ""
+
+
 def owner(label: str) -> str:
     """The network and the project of a label, in words."""
     name, project = marks.name_of(label), "project %s" % marks.project_of(label)

@@ -35,7 +35,8 @@ class Subnet:
             )
         if not self._is_host(address):
             raise model.InvalidRequest(
-                "%s: %s, for %s, is not a host address of %s." % (self.title, address, holder, self.network)
+                "%s: %s, for %s, is not a host address of %s; choose one between its first and its last."
+                % (self.title, address, holder, self.network)
             )
         if address in self._holders:
             raise model.InvalidRequest(

@@ -197,7 +197,9 @@ def _read_subnets(options: arguments.Options, title: str) -> dict[int, tuple[mod
                 % (title, subnet.version, result[subnet.version][0], subnet)
             )
         if subnet.prefixlen >= subnet.max_prefixlen:
-            raise model.InvalidRequest("%s: subnet %s has room for one address only." % (title, subnet))
+            raise model.InvalidRequest(
+                "%s: subnet %s has room for one address only; give it a shorter prefix length." % (title, subnet)
+            )
         chosen = [gateway for gateway in given if gateway.version == subnet.version]
         if len(chosen) > 1:
             raise model.InvalidRequest(
@@ -228,7 +230,9 @@ def _read_ranges(
                 % (title, part.version, result[part.version], part)
             )
         if part.prefixlen < subnet.prefixlen or part.network_address not in subnet:
-            raise model.InvalidRequest("%s: ip_range %s is not inside the subnet %s." % (title, part, subnet))
+            raise model.InvalidRequest(
+                "%s: ip_range %s is not inside the subnet %s; choose a part of it." % (title, part, subnet)
+            )
         result[part.version] = part
     return result
 
@@ -448,8 +452,8 @@ def _give(network: BridgeNetwork, endpoint: Endpoint, address: model.Address) ->
     subnet = network.subnets.get(address.version)
     if subnet is None:
         raise model.InvalidRequest(
-            "network %s: address %s of endpoint %s is of a family that the network has no subnet of."
-            % (network.name, address, endpoint.name)
+            "network %s: address %s of endpoint %s is of a family that the network has no subnet of; add one, or"
+            " leave the address out." % (network.name, address, endpoint.name)
         )
     subnet.take(address, "endpoint %s" % endpoint.name)
     endpoint.addresses.append(subnet.interface(address))

@@ -59,8 +59,8 @@ class Ports:
                 return number
         wish = wishes[0]
         raise model.InvalidRequest(
-            "network %s: endpoint %s: publish: none of the host ports %s is free."
-            % (marks.name_of(wish.network), wish.endpoint, out_of)
+            "network %s: endpoint %s: publish: none of the host ports %s is free; choose a wider range,"
+            " or end what listens there." % (marks.name_of(wish.network), wish.endpoint, out_of)
         )
 
     def _is_free(self, wish: model.PublishedPort) -> bool:

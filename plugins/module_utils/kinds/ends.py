@@ -109,10 +109,10 @@ def _parse_route(item: arguments.Options, words: Words) -> model.Route:
     else:
         to = parsing.network(words.option("routes.to"), item["to"])
     if via is not None and via.version != to.version:
-        raise words.wrong("the route to %s cannot go via %s" % (to, via))
+        raise words.wrong("the route to %s cannot go via %s; both have to be of the same family" % (to, via))
     metric = item.get("metric")
     if metric is not None and not 0 <= metric < 2**32:
-        raise words.wrong("a route cannot have the metric %d" % metric)
+        raise words.wrong("a route cannot have the metric %d; choose one from 0 to 4294967295" % metric)
     # for IPv6 the kernel takes 0 for none
     return model.Route(to, via, metric if metric or to.version == 4 else None)
 

@@ -10,7 +10,7 @@ import typing as t
 from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
-from ..ownership import Holding
+from ..ownership import Holding, whose
 from ..records import replace
 from ..world import World, is_ours
 from . import common
@@ -138,4 +138,5 @@ def _is_foreseen(item: model.Masquerade, world: World) -> bool:
 
 def _from(item: model.Masquerade) -> str:
     """The source and the network of a masquerade, for warnings."""
-    return "%s of network %s" % (item.source, marks.name_of(item.network)) if item.network else str(item.source)
+    network = whose(item.network)
+    return "%s of %s" % (item.source, network) if network else str(item.source)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
-from .. import arguments, engine, marks, model, parsing
+from .. import arguments, engine, model, parsing
 from ..firewall.choice import BACKEND
 from ..firewall.port_table import PortTable
 from ..firewall.session import FirewallSession
 from ..kernel.state import PortFlows
-from ..ownership import Holding, named
+from ..ownership import Holding, named, whose
 from ..records import replace
 from ..world import World
 from . import common
@@ -198,11 +198,11 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
     def _refuse_taken(item: model.PublishedPort, there: model.PublishedPort | None, world: World) -> None:
         what = "Host port %s/%s" % (item.host_ports, item.protocol)
         for other in world.firewall.ports.clashes(item):
-            by = ", by network %s" % marks.name_of(other.network) if other.network else ""
+            by = ", by %s" % whose(other.network) if other.network else ""
             raise model.Conflict(_PUBLISHED % (what, by, other))
         if there is not None:
             if there.network and there.network != item.network:
-                by = ", by network %s" % marks.name_of(there.network)
+                by = ", by %s" % whose(there.network)
                 raise model.Conflict(_PUBLISHED % (what, by, there))
             return
         if world.restoring:

@@ -23,6 +23,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publ
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Place
+from ansible_collections.dockerless.network.plugins.module_utils.ownership import whose
 from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.chosen import chosen
@@ -341,3 +342,11 @@ def test_the_holder_of_an_interface_is_named_also_when_it_is_of_no_network(host:
     with pytest.raises(InvalidRequest, match=r"eth7 of endpoint app is taken by veth v0, which no network has"):
         make_networks([red(interface="eth7")], world(host))
     make_networks([red()], world(host))  # by default it gets another one
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [("", ""), ("blue", "network blue"), ("blue@shop", "network blue"), ("@shop", "project shop")],
+)
+def test_an_owner_is_told_by_its_network_or_else_by_its_project(label: str, words: str) -> None:
+    assert whose(label) == words

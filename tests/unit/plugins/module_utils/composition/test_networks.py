@@ -82,8 +82,14 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             [blue(subnets=["10.20.0.0/24", "10.21.0.0/24"])],
             "network blue: two subnets of IPv4, 10.20.0.0/24 and 10.21.0.0/24; a network takes one of each family.",
         ),
-        ([blue(subnets=["10.20.0.1/32"])], "network blue: subnet 10.20.0.1/32 has room for one address only."),
-        ([blue(subnets=["fd00::1/128"])], "network blue: subnet fd00::1/128 has room for one address only."),
+        (
+            [blue(subnets=["10.20.0.1/32"])],
+            "network blue: subnet 10.20.0.1/32 has room for one address only; give it a shorter prefix length.",
+        ),
+        (
+            [blue(subnets=["fd00::1/128"])],
+            "network blue: subnet fd00::1/128 has room for one address only; give it a shorter prefix length.",
+        ),
         (
             [blue(gateways=["x"])],
             "network blue: gateways: 'x' is not a valid IP address; write it like 10.20.0.2 or fd00:20::2.",
@@ -96,7 +102,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [red(gateways=["10.21.0.255"])],
-            "network red: 10.21.0.255, for the gateway, is not a host address of 10.21.0.0/24.",
+            "network red: 10.21.0.255, for the gateway, is not a host address of 10.21.0.0/24; choose one"
+            " between its first and its last.",
         ),
         (
             [red(gateways=["10.21.0.1", "10.21.0.2"])],
@@ -104,11 +111,11 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [blue(ip_range=["10.21.0.0/30"])],
-            "network blue: ip_range 10.21.0.0/30 is not inside the subnet 10.20.0.0/29.",
+            "network blue: ip_range 10.21.0.0/30 is not inside the subnet 10.20.0.0/29; choose a part of it.",
         ),
         (
             [blue(ip_range=["10.20.0.0/24"])],
-            "network blue: ip_range 10.20.0.0/24 is not inside the subnet 10.20.0.0/29.",
+            "network blue: ip_range 10.20.0.0/24 is not inside the subnet 10.20.0.0/29; choose a part of it.",
         ),
         (
             [blue(ip_range=["10.20.0.0/30", "10.20.0.4/30"])],
@@ -198,7 +205,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [blue(web(addresses=["10.20.0.0"]))],
-            "network blue: 10.20.0.0, for endpoint web, is not a host address of 10.20.0.0/29.",
+            "network blue: 10.20.0.0, for endpoint web, is not a host address of 10.20.0.0/29; choose one"
+            " between its first and its last.",
         ),
         (
             [blue(web(addresses=["10.20.0.1"]))],
@@ -212,7 +220,8 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [red(endpoints=[web(addresses=["fd00::2"])])],
-            "network red: address fd00::2 of endpoint web is of a family that the network has no subnet of.",
+            "network red: address fd00::2 of endpoint web is of a family that the network has no subnet of; add one,"
+            " or leave the address out.",
         ),
         (
             [red(endpoints=[web(addresses=["ten"])])],

@@ -150,9 +150,12 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
         ),
         (
             {"routes": [{"to": "192.0.2.0/24", "via": "fd00:20::1"}]},
-            "veth v-blue-web: the route to 192.0.2.0/24 cannot go via fd00:20::1.",
+            "veth v-blue-web: the route to 192.0.2.0/24 cannot go via fd00:20::1; both have to be of the same family.",
         ),
-        ({"routes": [{"to": "192.0.2.0/24", "metric": -1}]}, "veth v-blue-web: a route cannot have the metric -1."),
+        (
+            {"routes": [{"to": "192.0.2.0/24", "metric": -1}]},
+            "veth v-blue-web: a route cannot have the metric -1; choose one from 0 to 4294967295.",
+        ),
         *(
             (
                 {"routes": [{"to": "192.0.2.0/24", "via": via}]},
@@ -178,7 +181,7 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
         ),
         (
             {"routes": [{"to": "192.0.2.0/24", "metric": 2**32}]},
-            "veth v-blue-web: a route cannot have the metric 4294967296.",
+            "veth v-blue-web: a route cannot have the metric 4294967296; choose one from 0 to 4294967295.",
         ),
         (
             {"routes": [{"to": "default", "via": "10.20.0.9"}]},
