@@ -214,6 +214,7 @@ class _Ways:
         self._gateways: dict[tuple[model.Place, int], set[model.Address]] = {}
         self._reported: set[tuple[model.Place, int]] = set()
         self._looked: set[model.Place] = set()
+        self._fixed, self._controlled = world.fixed_neighbours(), world.controlled()
         for network in report.networks:
             internal = network.policy is not None and network.policy.internal
             for endpoint in () if internal else network.endpoints:
@@ -235,6 +236,7 @@ class _Ways:
         near = None if network is None else self._world.links().get(endpoint.veth)
         yield from _cut_off((bridge, near, link))
         yield from self._detours(endpoint, network)
+        yield from self._tampered(endpoint, network)
         if link is None or not link.up or network is None:
             return
         yield from self._flushed(place, endpoint)
@@ -252,6 +254,19 @@ class _Ways:
         for address in endpoint.addresses if detours else ():
             link = endpoint.veth if network is None else network.bridge
             yield from (text % address.ip for text in detours.of(link, address.ip))
+
+    def _tampered(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
+        """What others have set on the host for this endpoint, or on its links."""
+        link = endpoint.veth if network is None else network.bridge
+        for address in endpoint.addresses:
+            mac_address = self._fixed.get((link, address.ip), endpoint.mac_address)
+            if mac_address != endpoint.mac_address:
+                text = "the host sends packets for %s to %s, by a permanent neighbour entry; delete it with"
+                yield (text + " 'ip neigh del %s dev %s'") % (address.ip, mac_address, address.ip, link)
+        for name in dict.fromkeys((endpoint.veth, link)):
+            if name in self._controlled:
+                text = "filters of traffic control at %s may stop packets; look at them with 'tc filter show dev %s %s'"
+                yield text % (name, name, self._controlled[name])
 
     def _flushed(self, place: model.Place, endpoint: EndpointReport) -> t.Iterator[str]:
         """Troubles with rules and routes that the kernel adds once, and that the next run adds again."""

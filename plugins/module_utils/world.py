@@ -697,6 +697,14 @@ class World:
             self._default_mtu = _ETHERNET_MTU if link is None else link.mtu
         return self._default_mtu
 
+    def fixed_neighbours(self) -> t.Mapping[tuple[str, model.Address], str]:
+        """The MAC addresses that somebody has set on the host for good, by link and address."""
+        return self.host.stack(model.HOST).fixed_neighbours()
+
+    def controlled(self) -> t.Mapping[str, str]:
+        """The links of the host with filters of traffic control, and where those are attached: ingress or egress."""
+        return self.host.stack(model.HOST).controlled()
+
     def has_address(self, address: model.Address) -> bool:
         """Whether the host has an address, or will have it when the steps planned so far are done."""
         if self._local is None:

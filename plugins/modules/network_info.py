@@ -232,8 +232,9 @@ networks:
               sample: nginx.service
         troubles:
           description: What is wrong with the links of the endpoint, with the routes and rules of routing in its
-            namespace, or with its services, and which routes and rules of others on the host keep its packets away, a
-            clause each. A default route is looked at only in namespaces that this collection created.
+            namespace, or with its services, a clause each; and which routes, rules of routing, neighbour entries and
+            filters of traffic control of others on the host may keep its packets away. A default route is looked at
+            only in namespaces that this collection created.
           type: list
           elements: str
           sample: ["default by 10.30.0.99, not the gateway"]

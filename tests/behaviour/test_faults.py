@@ -669,6 +669,43 @@ def test_routes_and_rules_of_others_that_keep_packets_from_endpoints(world: Engi
     assert case.startswith("table") or world.must("sh", "-c", everything) == before
 
 
+FILTER = "tc filter add dev v-blue-web ingress protocol all u32 match u32 0 0 action mirred egress redirect dev lo"
+# What others set on the host, from where web is not reached then, and what the report says.
+SET = {
+    "neighbour": (
+        "ip neigh replace 10.20.0.2 lladdr 02:00:00:00:00:99 dev br-blue nud permanent",
+        ["the host sends packets for 10.20.0.2 to 02:00:00:00:00:99, by a permanent neighbour entry; delete it with"
+         " 'ip neigh del 10.20.0.2 dev br-blue'"],
+        "ip neigh del 10.20.0.2 dev br-blue",
+    ),
+    "traffic control": (
+        f"tc qdisc add dev v-blue-web clsact; {FILTER}",
+        ["filters of traffic control at v-blue-web may stop packets; look at them with"
+         " 'tc filter show dev v-blue-web ingress'"],
+        "tc filter del dev v-blue-web ingress",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SET)
+def test_what_others_set_on_the_host_for_an_endpoint_is_told(world: EngineWorld, case: str) -> None:
+    command, said, mend = SET[case]
+    networks = [{"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [WEB_IN_BLUE]}]
+
+    def told() -> list[str]:
+        return list(world.report()["networks"][0]["endpoints"][0]["troubles"])
+
+    world.make(*networks)
+    assert world.ping("host", "10.20.0.2") and told() == []
+    world.must("sh", "-ec", command)
+    try:
+        assert not world.ping("host", "10.20.0.2", 0.3)
+        assert told() == said
+    finally:
+        world.must("sh", "-ec", mend)
+    assert world.ping("host", "10.20.0.2") and told() == []
+
+
 FLUSHES = {
     "nftables": "nft flush ruleset",
     "iptables": "for t in raw mangle nat filter; do iptables -t $t -F; ip6tables -t $t -F; done",

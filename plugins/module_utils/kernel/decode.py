@@ -55,7 +55,9 @@ _CONDITIONS = frozenset({_FRA_DST, FRA_SRC, _FRA_IIFNAME, _FRA_FWMARK, 12, 17, 1
 FR_ACT_TO_TBL = 1
 _FIB_RULE_INVERT = 2
 _NO_LIMIT = b"\xff\xff\xff\xff"
-_NDA_DST = 1
+_NDA_DST, _NDA_LLADDR = 1, 2
+_TCA_KIND = 1
+_PERMANENT = 0x80  # NUD_PERMANENT
 _UNANSWERED = (0x01, 0x20)  # NUD_INCOMPLETE, NUD_FAILED
 _UNUSABLE = 0x40 | 0x08  # IFA_F_TENTATIVE, IFA_F_DADFAILED
 _GROUPS = ipaddress.ip_network("ff00::/8")
@@ -64,6 +66,7 @@ _LINK = struct.Struct("=BxHiII")  # struct ifinfomsg: family, type, index, flags
 _ADDRESS = struct.Struct("=BBBBi")  # struct ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, index, state, flags, type
+_TRAFFIC = struct.Struct("=BxxxiIII")  # struct tcmsg: family, index, handle, parent, info
 _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop: length, flags, hops, index
 
 # The positions of sysctls in the arrays that the kernel sends with a link: DEVCONF_* of linux/ipv6.h, which count from
@@ -295,6 +298,25 @@ def unanswered(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> list[
         packed = netlink.attributes(message, _NEIGHBOUR.size).get(_NDA_DST)
         if packed and state in _UNANSWERED and family in (socket.AF_INET, socket.AF_INET6):
             found.append((names.get(index, ""), _address(packed)))
+    return found
+
+
+def filtered(messages: t.Iterable[bytes]) -> t.Iterator[int]:
+    """The indexes of links with a place for filters of traffic control, from a dump of RTM_GETQDISC."""
+    for message in messages:
+        kind = netlink.attributes(message, _TRAFFIC.size).get(_TCA_KIND, b"")
+        if _text(kind) in ("clsact", "ingress"):
+            yield _TRAFFIC.unpack_from(message)[1]
+
+
+def fixed(messages: t.Iterable[bytes], names: t.Mapping[int, str]) -> dict[tuple[str, model.Address], str]:
+    """The MAC addresses that somebody has set for good, by link and address, from a dump of RTM_GETNEIGH."""
+    found = {}
+    for message in messages:
+        family, index, state, _flags, _type = _NEIGHBOUR.unpack_from(message)
+        values = netlink.attributes(message, _NEIGHBOUR.size) if state & _PERMANENT else {}
+        if family in (socket.AF_INET, socket.AF_INET6) and _NDA_DST in values and _NDA_LLADDR in values:
+            found[names.get(index, ""), _address(values[_NDA_DST])] = values[_NDA_LLADDR].hex(":")
     return found
 
 

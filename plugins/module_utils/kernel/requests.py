@@ -18,6 +18,7 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
+RTM_GETQDISC, RTM_GETTFILTER = 38, 46
 RTM_GETNETCONF = 82
 RTM_GETNSID = 90
 RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST, RT_SCOPE_NOWHERE = 0, 253, 254, 255
@@ -47,6 +48,15 @@ def routes_of(version: int, table: int = 0) -> bytes:
 def all_of(version: int) -> bytes:
     """The routes of all tables, or the rules that choose a table."""
     return struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+# Where filters of traffic control are attached: the ingress and the egress of clsact, and the older qdisc ingress.
+FILTERED_AT = {0xFFFFFFF2: "ingress", 0xFFFFFFF3: "egress", 0xFFFF0000: "ingress"}
+
+
+def filters(index: int, parent: int) -> bytes:
+    """The filters that are attached to a link; of no link and no parent, all queueing disciplines."""
+    return struct.pack("=BxxxiIII", 0, index, 0, parent, 0)
 
 
 # The rules of all versions of IP.

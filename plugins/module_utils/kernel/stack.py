@@ -300,6 +300,18 @@ class Stack:
         with self._reported("list the neighbours"):
             return decode.unanswered(self.socket().dump(requests.RTM_GETNEIGH, requests.ALL_NEIGHBOURS), names)
 
+    def fixed_neighbours(self) -> t.Mapping[tuple[str, model.Address], str]:
+        """The MAC addresses that somebody has set for good, by link and address."""
+        names = {link.index: link.name for link in self.links().values()}
+        with self._reported("list the neighbours"):
+            return decode.fixed(self.socket().dump(requests.RTM_GETNEIGH, requests.ALL_NEIGHBOURS), names)
+
+    def controlled(self) -> t.Mapping[str, str]:
+        """The links with filters of traffic control, and where those are attached: ingress or egress."""
+        names = {link.index: link.name for link in self.links().values()}
+        with self._reported("list the filters of traffic control"):
+            return {names[index]: where for index, where in controlled(self.socket()).items() if index in names}
+
     def tell_neighbour(self, link: str, address: model.Address, mac_address: str) -> None:
         """Tell the kernel the MAC address of a neighbour that does not answer, so that waiting packets are sent."""
         with self._reported("set the neighbour %s on link %s" % (address, link)):
@@ -375,6 +387,17 @@ def read_all(opened: netlink.NetlinkSocket) -> Dump:
         [opened.dump(requests.RTM_GETROUTE, requests.all_of(version)) for version in (4, 6)],
         _dump_rules(opened),
     )
+
+
+def controlled(opened: netlink.NetlinkSocket) -> dict[int, str]:
+    """The links with filters of traffic control, by index, and where those are attached: ingress or egress."""
+    found: dict[int, str] = {}
+    for index in decode.filtered(opened.dump(requests.RTM_GETQDISC, requests.filters(0, 0))):
+        for parent, where in requests.FILTERED_AT.items():
+            with contextlib.suppress(OSError):
+                if opened.dump(requests.RTM_GETTFILTER, requests.filters(index, parent)):
+                    found.setdefault(index, where)
+    return found
 
 
 def _dump_rules(opened: netlink.NetlinkSocket) -> list[bytes]:

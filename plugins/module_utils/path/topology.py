@@ -31,6 +31,7 @@ from ..kernel.requests import (
     RTM_GETNEIGH,
     RTM_GETROUTE,
 )
+from ..kernel.stack import controlled
 from ..records import dataclass, replace
 from . import ipsec
 from .nft_rules import chains_of
@@ -41,10 +42,6 @@ from .save_rules import chains_of_save
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 T = t.TypeVar("T")
 
-_RTM_GETQDISC, _RTM_GETTFILTER = 38, 46
-_TRAFFIC = struct.Struct("=BxxxiIII")
-# Where filters are attached: the ingress and the egress of clsact, and the older qdisc ingress.
-_PARENTS = {0xFFFFFFF2: "ingress", 0xFFFFFFF3: "egress", 0xFFFF0000: "ingress"}
 _NFT_GETTABLE = 10 << 8 | 1
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBi")
@@ -313,20 +310,10 @@ class Node:
         return self._once("controlled", self._read_controlled)
 
     def _read_controlled(self) -> dict[int, str]:
-        found: dict[int, str] = {}
-        for message in self.dump(_RTM_GETQDISC, _TRAFFIC.pack(0, 0, 0, 0, 0)):
-            index = _TRAFFIC.unpack_from(message)[1]
-            if _text(netlink.attributes(message, _TRAFFIC.size).get(1, b"")) in ("clsact", "ingress"):
-                for parent, where in _PARENTS.items():
-                    if self._filters(_TRAFFIC.pack(0, index, 0, parent, 0)):
-                        found.setdefault(index, where)
-        return found
-
-    def _filters(self, body: bytes) -> list[bytes]:
         try:
-            return self._socket().dump(_RTM_GETTFILTER, body)
-        except OSError:
-            return []
+            return controlled(self._socket())
+        except OSError as error:
+            raise KernelError("look into %s" % self.name, error) from error
 
     # ---- files
 

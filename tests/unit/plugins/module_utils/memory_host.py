@@ -110,6 +110,8 @@ class Space:
         self.dead_ends: set[Any] = set()  # what leads nowhere (blackhole), by its target
         self.flushed: set[tuple[str, Any]] = set()  # of those, by link and subnet, what somebody has removed
         self.rules: list[SourceRule] = []
+        self.fixed: dict[tuple[str, Any], str] = {}  # permanent neighbour entries
+        self.controlled: dict[str, str] = {}  # links with filters of traffic control
         self.rules_of_others: list[tuple[Any, int]] = []
         self.all_rules = [routing_rule(version, 32766, 254) for version in (4, 6)]
         self.marked_tables: set[tuple[int, int]] = set()
@@ -538,6 +540,12 @@ class MemoryStack:
 
     def rules_of_others(self) -> Sequence[tuple[Any, int]]:
         return list(self._space.rules_of_others)
+
+    def fixed_neighbours(self) -> Mapping[tuple[str, Any], str]:
+        return dict(self._space.fixed)
+
+    def controlled(self) -> Mapping[str, str]:
+        return dict(self._space.controlled)
 
     def rules(self) -> Sequence[RuleEntry]:
         return sorted(self._space.all_rules, key=lambda rule: (rule.source.version, rule.priority))

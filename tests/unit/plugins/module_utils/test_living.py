@@ -213,6 +213,22 @@ def test_links_without_arp_and_ports_that_keep_frames_back(host: MemoryHost) -> 
     assert endpoint(host)["troubles"] == []
 
 
+def test_what_others_have_set_on_the_host_for_an_endpoint(host: MemoryHost) -> None:
+    own = endpoint(host)["mac_address"]
+    host.host.fixed[("br-blue", ip_address("10.20.0.2"))] = own
+    host.host.fixed[("eth0", ip_address("fd00:20::2"))] = "02:00:00:00:00:99"
+    assert endpoint(host)["troubles"] == []
+
+    host.host.fixed[("br-blue", ip_address("fd00:20::2"))] = "02:00:00:00:00:99"
+    host.host.controlled.update({"v-blue-web": "egress", "eth0": "ingress"})
+    assert endpoint(host)["troubles"] == [
+        "the host sends packets for fd00:20::2 to 02:00:00:00:00:99, by a permanent neighbour entry; delete it with"
+        " 'ip neigh del fd00:20::2 dev br-blue'",
+        "filters of traffic control at v-blue-web may stop packets; look at them with"
+        " 'tc filter show dev v-blue-web egress'",
+    ]
+
+
 def routed() -> MemoryHost:
     """An endpoint without a bridge, with a published port, made by single modules."""
     host = MemoryHost()
