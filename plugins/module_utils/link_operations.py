@@ -273,6 +273,7 @@ class RemoveRoute(operations.Operation):
     link: str
     route: model.Route
     protocol: int = ROUTE_PROTOCOL
+    source: model.Address | None = None  # that the undone route gets again
     clears_the_way = True
 
     def commands(self) -> list[str]:
@@ -282,7 +283,7 @@ class RemoveRoute(operations.Operation):
         host.stack(self.place).delete_route(self.link, self.route, self.protocol)
 
     def undo(self) -> list[operations.Operation]:
-        return [AddRoute(self.place, self.link, self.route, self.protocol)]
+        return [AddRoute(self.place, self.link, self.route, self.protocol, self.source)]
 
 
 def barrier_command(place: model.Place, verb: str, barrier: state.RouteEntry) -> str:

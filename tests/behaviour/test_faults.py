@@ -27,7 +27,7 @@ import drift
 import pytest
 from engine_world import BACKENDS, EngineWorld, Networks, Outcome
 from fleet import eventually
-from small_world import PATIENCE
+from small_world import IMPATIENCE, PATIENCE
 
 pytestmark = [
     pytest.mark.once,
@@ -735,6 +735,56 @@ def test_everything_is_flushed(backend: str, also: str) -> None:
     finally:
         world.clear()
         world.close()
+
+
+SECOND_LINK = """
+link add d0 type veth peer name d1
+link set d0 up
+link set d1 up
+address add 10.20.0.99/24 dev d0
+address add fd00:20::99/64 dev d0 nodad
+"""
+GATEWAYS = ("10.20.0.1", "fd00:20::1")
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "ip -n web route del 10.20.0.0/24 dev eth0; ip -n web -6 route del fd00:20::/64 dev eth0",
+        "ip -n web route flush dev eth0; ip -n web -6 route flush dev eth0",
+    ],
+    ids=["subnets", "all"],
+)
+def test_the_route_to_a_subnet_is_repaired_though_a_link_of_others_has_the_same(world: EngineWorld, lost: str) -> None:
+    world.make(*BEFORE)
+    world.must("ip", "-n", "web", "-batch", "-", text=SECOND_LINK)
+    assert all(world.ping("web", gateway) for gateway in GATEWAYS)
+    assert not world.make(*BEFORE).changed
+    whole = world.state()
+    world.must("sh", "-ec", lost)
+    assert not any(world.ping("web", gateway, IMPATIENCE) for gateway in GATEWAYS)
+    assert world.make(*BEFORE, check=True).commands == world.make(*BEFORE).commands != []
+    assert all(world.ping("web", gateway) for gateway in GATEWAYS)
+    assert not differences(world.state(), whole)
+    assert not world.make(*BEFORE).changed
+
+
+def test_a_subnet_that_a_link_of_the_users_has_taken_over_is_refused(world: EngineWorld) -> None:
+    """It may be in use there, so only the user may take that route away."""
+    world.make(*BEFORE)
+    world.must("ip", "-batch", "-", text=SECOND_LINK)
+    try:
+        world.must("ip", "route", "del", "10.20.0.0/24", "dev", "br-blue")
+        assert not world.ping("web", "10.20.0.1", IMPATIENCE)
+        predicted, refused = world.try_run(BEFORE, check=True), world.try_run(BEFORE)
+        assert refused.error == "Conflict" and refused.message == predicted.message
+        remedy = "ip route del 10.20.0.0/24 dev d0"
+        assert f"its subnet 10.20.0.0/24 goes by interface d0; remove that route with '{remedy}'" in refused.message
+        world.must(*remedy.split())
+        assert world.make(*BEFORE).changed
+        assert world.ping("web", "10.20.0.1")
+    finally:
+        world.must("ip", "link", "del", "d0")
 
 
 # ---- 16. who lives there

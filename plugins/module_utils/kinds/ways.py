@@ -14,7 +14,8 @@ import typing as t
 
 from .. import marks, model, operations
 from ..kernel import state
-from ..world import World, in_the_way, metric_of, target_of, via_of
+from ..records import replace
+from ..world import World, in_the_way, is_ours, metric_of, target_of, via_of
 
 # The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
 _SUBNET_METRIC = {4: None, 6: state.SUBNET_METRIC[6]}
@@ -112,11 +113,15 @@ def uncover(
         return going
     for entry in going:
         if any(entry.route.to == address.network for address in addresses):
-            raise model.Conflict(
-                "%s: in %s its subnet %s goes by interface %s; remove that route with '%s', or choose another subnet."
-                % (owner, place, entry.route.to, entry.link, _removal(place, entry))
-            )
+            raise _led_elsewhere(owner, place, entry)
     return []
+
+
+def _led_elsewhere(owner: str, place: model.Place, entry: state.RouteEntry) -> model.Conflict:
+    return model.Conflict(
+        "%s: in %s its subnet %s goes by interface %s; remove that route with '%s', or choose another subnet."
+        % (owner, place, entry.route.to, entry.link, _removal(place, entry))
+    )
 
 
 def break_down(
@@ -170,7 +175,11 @@ def restore(
     lost = _lost_subnets(place, there, wanted, world)
     alone = [route for route in lost if route.to != _LINK_LOCAL]
     _refuse_walled(owner, place, alone, world)
+    later = _step_behind(owner, place, there.name, alone, world)
     steps: list[operations.Operation] = [
+        link_operations.RemoveRoute(place, entry.link, entry.route, entry.protocol, source) for entry, source in later
+    ]
+    steps += [
         link_operations.RemoveRoute(place, entry.link, entry.route, entry.protocol)
         for entry in clear(owner, place, there.name, alone, alone, world)
     ]
@@ -185,7 +194,33 @@ def restore(
                 place, there.name, route, state.BY_THE_KERNEL, source, appends=route.to == _LINK_LOCAL
             )
         )
+    for entry, source in later:
+        world.put_route(place, entry.link, entry.route, entry.protocol)
+        steps.append(link_operations.AddRoute(place, entry.link, entry.route, entry.protocol, source, appends=True))
     return steps
+
+
+def _step_behind(
+    owner: str, place: model.Place, link: str, missing: t.Sequence[model.Route], world: World
+) -> list[tuple[state.RouteEntry, model.Address | None]]:
+    """The routes of the kernel to the same subnets by other links, each with its source address; tells the world.
+
+    The kernel takes the first of them, so they have to be removed, and added again behind a missing one. Raises
+    Conflict for one that is neither in a namespace of ours nor by a link of ours.
+    """
+    wanted = {(route.to, metric_of(route)): route for route in missing}
+    later: list[tuple[state.RouteEntry, model.Address | None]] = []
+    for entry in list(world.routes(place)):
+        route = wanted.get((entry.route.to, metric_of(entry.route)))
+        if route is None or entry.link == link or entry.protocol != state.BY_THE_KERNEL:
+            continue
+        other = world.links(place)[entry.link]
+        if not world.owns(place) and not is_ours(other):
+            raise _led_elsewhere(owner, place, entry)
+        world.drop_route(place, entry)
+        sources = [a.ip for a in other.addresses if a.version == 4 and a.network == route.to]
+        later.append((replace(entry, route=route), sources[0] if sources else None))
+    return later
 
 
 def restore_local(
@@ -276,7 +311,6 @@ def _lost_subnets(
     """The missing routes, each with the source address of packets that leave by it."""
     routes = world.routes(place)
     known = {entry.route.to for entry in routes if entry.link == there.name and entry.route.via is None}
-    known |= {entry.route.to for entry in routes if entry.protocol == state.BY_THE_KERNEL}
     lost: dict[model.Route, model.Address | None] = {}
     for address in _staying(there, wanted):
         version, subnet = address.version, address.network

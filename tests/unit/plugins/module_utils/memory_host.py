@@ -748,6 +748,8 @@ class MemoryStack:
         self._host.step("delete route to %s" % route.to)
         self._link(link)
         gone = RouteEntry(plain(route), link, protocol)
+        if protocol == BY_THE_KERNEL and gone in self.routes() and gone not in self._space.routes:
+            self._space.flushed.add((link, route.to))
         self._space.routes = [entry for entry in self._space.routes if entry != gone]
 
 

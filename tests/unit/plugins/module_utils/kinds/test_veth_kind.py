@@ -846,6 +846,45 @@ def test_the_route_to_the_subnet_of_a_bridge_is_restored() -> None:
     assert outcome.commands == ("ip route add 10.20.0.0/24 dev br-blue proto kernel src 10.20.0.1",)
 
 
+def test_the_route_to_a_subnet_comes_before_that_of_a_link_of_others() -> None:
+    """The kernel takes the first one."""
+    host = host_with(web())
+    theirs = (ip_interface("10.20.0.99/24"), ip_interface("fd00:20::99/64"))
+    host.make_link(host.space(WEB), "d0", up=True, addresses=theirs)
+    assert not converge(host, web()).changed
+    flushed("10.20.0.0/24", "fd00:20::/64")(host)
+
+    outcome = converge(host, web())
+
+    assert [command for command in outcome.commands if "proto kernel" in command and "fe80" not in command] == [
+        "ip -n web route delete 10.20.0.0/24 dev d0 proto kernel",
+        "ip -n web -6 route delete fd00:20::/64 dev d0 proto kernel metric 256",
+        "ip -n web route add 10.20.0.0/24 dev eth0 proto kernel src 10.20.0.2",
+        "ip -n web -6 route add fd00:20::/64 dev eth0 proto kernel metric 256",
+        "ip -n web route append 10.20.0.0/24 dev d0 proto kernel src 10.20.0.99",
+        "ip -n web -6 route append fd00:20::/64 dev d0 proto kernel metric 256",
+    ]
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_missing_route_to_a_subnet_that_goes_by_a_link_of_the_users_is_refused(check_mode: bool) -> None:
+    wanted = bridge(addresses=["10.20.0.1/24"])
+    host = host_with(wanted)
+    host.make_link(host.host, "d0", up=True, addresses=(ip_interface("10.20.0.99/24"),))
+    assert not converge(host, wanted).changed
+    host.host.flushed.add(("br-blue", ip_network("10.20.0.0/24")))
+    before = host.snapshot()
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, wanted, check_mode=check_mode)
+
+    assert str(conflict.value) == (
+        "bridge br-blue: in the host its subnet 10.20.0.0/24 goes by interface d0; remove that route with"
+        " 'ip route del 10.20.0.0/24 dev d0', or choose another subnet."
+    )
+    assert host.snapshot() == before
+
+
 def test_the_addresses_of_a_bridge_are_taken_again() -> None:
     wanted = bridge(addresses=["10.20.0.1/24", "fd00:20::1/64"])
     host = host_with(wanted)
