@@ -387,7 +387,8 @@ options:
         collection.
       - V(auto) drops them if the host did not forward before there were networks, so that it does not become a router
         for its LAN. IPv4 and IPv6 count separately. Packets that enter or leave a bridge of others, such as that of a
-        container engine, are not dropped, even if that bridge is made later.
+        container engine, are not dropped, even if that bridge is made later. With an iptables back-end, which cannot
+        recognise a bridge, an interface that is added later is not covered before the next run.
       - V(drop) drops them on every host, including those of other bridges.
       - V(unmanaged) leaves them alone.
       - A project has one policy, which is that of its last call. A stricter one that another project or

@@ -60,8 +60,10 @@ options:
       - V(unmanaged) leaves them alone.
       - V(auto) drops, in a chain of this collection, whatever neither enters nor leaves an interface that this
         collection created, or a bridge of others. This concerns only IP versions that the host did not forward before.
+        With an iptables back-end, which cannot recognise a bridge, an interface that is added later is not covered
+        before the next run.
       - V(drop) does so on every host, and does not spare bridges of others.
-      - Of several policies that are asked for, the strictest holds. V(drop) is the strictest.
+      - Of several policies that are asked for, the strictest holds, with a warning. V(drop) is the strictest.
     type: str
     choices: [unmanaged, auto, drop]
     default: unmanaged

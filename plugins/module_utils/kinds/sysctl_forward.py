@@ -146,6 +146,8 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
         record = _record(world)
         decided = _decide(item, state, record, world)
         _set_policy(decided, world)
+        if state == "present" and record.of(item.asked_by) != item:
+            _tell_stricter(decided, world)
         steps = _write_steps(decided, world) if decided.asks else []
         there = {key: value for key, value in decided.values.items() if _can_be_set(key, world)}
         values = {**_restored(record, decided, world), **there}
@@ -296,6 +298,18 @@ def _set_policy(decided: _Decision, world: World) -> None:
     if decided.guarded or there:
         rules.use()
         rules.set_forward_policy(decided.drops, decided.transit)
+
+
+def _tell_stricter(decided: _Decision, world: World) -> None:
+    """Warn that a new request limits what another one leaves alone, or is limited by another one."""
+    policy = decided.total.policy
+    weaker = [ask for ask in decided.asks if ask.policy != policy and ask.asked_by != KEPT]
+    if decided.guarded and weaker:
+        asked = ["%s by %s" % (ask.policy, ask.asked_by) for ask in weaker]
+        world.warn(
+            "forward_policy: %s applies, as it is the strictest that is asked for, and not %s; ask for the same in both"
+            " places." % (policy, model.enumerate_few(asked))
+        )
 
 
 def _write_steps(decided: _Decision, world: World) -> list[operations.Operation]:

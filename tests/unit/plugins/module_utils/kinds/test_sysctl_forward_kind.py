@@ -328,6 +328,18 @@ def test_what_is_asked_for_adds_up(first: dict[str, Any], second: dict[str, Any]
     assert told["asked_by"] == ["bridge_network", "sysctl_forward"]
 
 
+def test_a_stricter_policy_of_others_is_told_once() -> None:
+    """A host that was asked to forward for its LAN by the module no longer does after the role, and the other way."""
+    said = (
+        "forward_policy: auto applies, as it is the strictest that is asked for, and not unmanaged by sysctl_forward;"
+        " ask for the same in both places."
+    )
+    for first, second in ((forward(), forward(**ROLE)), (forward(**ROLE), forward())):
+        host = host_with(first)
+        assert once(host, second).warnings == (said,)
+        assert [once(host, request).warnings for request in (first, second)] == [(), ()]
+
+
 @pytest.mark.parametrize("first", [ROLE, BY_HAND])
 def test_who_takes_a_request_back_leaves_that_of_others(first: dict[str, Any]) -> None:
     other = BY_HAND if first is ROLE else ROLE
