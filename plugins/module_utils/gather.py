@@ -23,11 +23,14 @@ def gather(world: World) -> HostReport:
     world.survey()
     session = world.firewall
     session.readable()  # opens the session if possible, which the parts of the kinds do not do
+    possible, more = session.possible_drops(world.default_link, world.links()) if session.is_open else ((), 0)
     report = HostReport(
         uplinks=_uplinks(world),
         uplink_addresses=_uplink_addresses(world),
         backend=session.backend if session.is_open else None,
         foreign=tuple(_foreign(session, world)),
+        possible_drops=possible,
+        more_possible_drops=more,
     )
     for row in ROWS:
         report = row.report(world, report)

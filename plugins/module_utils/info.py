@@ -89,8 +89,14 @@ def spell(report: HostReport) -> Facts:
         "backend": report.backend,
         "at_boot": report.at_boot,
         "foreign": list(report.foreign),
+        "possible_drops": [_possible_drop(item) for item in report.possible_drops],
+        "more_possible_drops": report.more_possible_drops,
         "drops": _drops(report.drops),
     }
+
+
+def _possible_drop(item: model.PossibleDrop) -> Facts:
+    return {**vars(item), "owner": item.owner or None, "conditions": list(item.conditions)}
 
 
 def _whose(label: str) -> Facts:

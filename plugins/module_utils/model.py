@@ -417,6 +417,29 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class PossibleDrop:
+    """A rule or a policy of others that drops packets of ours if conditions hold that are not read."""
+
+    rule: str
+    table: str
+    chain: str
+    packets: str  # as a clause
+    owner: str = ""  # the programs that it may belong to; empty: unknown
+    handle: int | None = None  # in nft
+    number: int | None = None  # in iptables, from 1
+    conditions: tuple[str, ...] = ()  # empty: it depends on an earlier rule, which may let the packets pass
+    advice: str = ""  # a clause
+
+    def __str__(self) -> str:
+        place = "chain %s of %s%s" % (self.chain, self.table, " (%s)" % self.owner if self.owner else "")
+        if self.handle or self.number:
+            place += ", handle %s" % self.handle if self.handle else ", rule %s" % self.number
+        words = " and ".join('"%s"' % one for one in self.conditions)
+        when = "if its condition %s holds" % words if words else "unless an earlier rule lets it pass"
+        return '"%s" in %s, may drop %s, %s; %s' % (self.rule, place, self.packets, when, self.advice)
+
+
+@dataclass(frozen=True)
 class FirewallState:
     """Everything of ours in the packet filter of a host."""
 

@@ -130,6 +130,8 @@ class HostReport:
     backend: str | None = None  # None: no packet filter works
     at_boot: str = ""  # whether everything will be there after a boot, and if not, why
     foreign: tuple[str, ...] = ()  # rules of others that override ours, a clause each
+    possible_drops: tuple[model.PossibleDrop, ...] = ()  # the first ones, if there are many
+    more_possible_drops: int = 0
     drops: tuple[model.Drop, ...] = ()  # that belong to no single network
     files: tuple[model.NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()
@@ -138,6 +140,7 @@ class HostReport:
     def has_anything(self) -> bool:
         """Whether anything of ours is in it; facts about the host itself do not count."""
         facts = replace(self, forwards=frozenset(), uplinks=None, uplink_addresses=(), backend=None, foreign=())
+        facts = replace(facts, possible_drops=(), more_possible_drops=0)
         return replace(facts, at_boot="", drops=()) != HostReport()
 
     @property

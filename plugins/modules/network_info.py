@@ -553,7 +553,57 @@ foreign:
   sample:
     - >-
       "iifname eth0 tcp dport 80 drop" in chain forward of table inet mine, handle 7, drops what comes by eth0 to the
-      published port 8080/tcp (blue)
+      published port 8080/tcp (blue); if that is not meant, change the rule, or delete it: nft delete rule inet mine
+      forward handle 7
+possible_drops:
+  description: Rules of others on the host that drop packets of this collection's networks if a condition holds that is
+    not read, such as a limit or a set by its name. Of many, these are the first eight.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    rule:
+      description: The rule, roughly as nft or iptables-save prints it; V(policy drop) for the policy of a chain.
+      type: str
+      sample: iifname eth0 limit rate over 100/second drop
+    table:
+      description: Its table, with the family.
+      type: str
+      sample: table inet mine
+    chain:
+      description: Its chain.
+      type: str
+      sample: forward
+    owner:
+      description: The programs that it may belong to, V(null) if that is not known.
+      type: str
+      sample: Docker
+    handle:
+      description: Its handle in nft, V(null) if it belongs to iptables.
+      type: int
+      sample: 7
+    number:
+      description: Its number in its chain, from 1, V(null) if it does not belong to iptables.
+      type: int
+      sample: 3
+    packets:
+      description: The packets that it would drop.
+      type: str
+      sample: what comes by eth0 to the published port 8080/tcp (blue)
+    conditions:
+      description: The conditions that are not read. If there are none, an earlier rule may let the packets pass.
+      type: list
+      elements: str
+      sample: [limit rate over 100/second]
+    advice:
+      description: What to do if the packets are meant to pass.
+      type: str
+      sample: "if that is not meant, change the rule, or delete it: nft delete rule inet mine forward handle 7"
+more_possible_drops:
+  description: The number of further rules like these.
+  returned: success
+  type: int
+  sample: 0
 drops:
   description: For each reason, the packets that rules of this collection have dropped and that belong to no single
     network. Rules count from the run that wrote them.

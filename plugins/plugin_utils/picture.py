@@ -89,7 +89,11 @@ def _host(report: HostReport, host: str) -> str:
 
 
 def _foreign(report: HostReport) -> list[Node]:
-    return [Node("in the way", (), [Node(text) for text in report.foreign])] if report.foreign else []
+    possible = list(map(str, report.possible_drops))
+    if report.more_possible_drops:
+        possible.append("%d more rules of others may drop packets of our networks" % report.more_possible_drops)
+    parts = (("in the way", report.foreign), ("perhaps in the way", possible))
+    return [Node(title, (), [Node(text) for text in texts]) for title, texts in parts if texts]
 
 
 def _loose_ends(report: HostReport) -> list[Node]:

@@ -20,6 +20,7 @@ from ..module_utils.model import (
     Masquerade,
     NamespaceFile,
     Place,
+    PossibleDrop,
     Process,
     PublishedPort,
 )
@@ -65,6 +66,8 @@ def read_report(info: Facts) -> HostReport:
         uplink_addresses=_addresses(info.get("uplink_addresses") or ()),
         backend=info.get("backend"),
         foreign=tuple(info.get("foreign") or ()),
+        possible_drops=tuple(map(_possible_drop, info.get("possible_drops") or ())),
+        more_possible_drops=info.get("more_possible_drops") or 0,
         drops=_drops("", info.get("drops")),
     )
 
@@ -83,6 +86,10 @@ class _Ports:
         if text not in self._known:
             self._known[text] = PortPublishKind().parse(item)
         return self._known[text]
+
+
+def _possible_drop(item: Facts) -> PossibleDrop:
+    return PossibleDrop(**{**item, "owner": item["owner"] or "", "conditions": tuple(item["conditions"])})
 
 
 def _file(item: Facts) -> NamespaceFile:

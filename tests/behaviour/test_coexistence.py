@@ -111,6 +111,15 @@ class Host:
     def foreign(self) -> list[str]:
         return list(self.fleet.module(HOST, "network_info").data["foreign"])
 
+    @property
+    def possible(self) -> list[dict[str, Any]]:
+        """Rules that the report names as what may drop our packets."""
+        return list(self.fleet.module(HOST, "network_info").data["possible_drops"])
+
+    def heed(self, sentences: list[str]) -> None:
+        """Run the commands that sentences end with."""
+        self.run("\n".join(sentence.rpartition(": ")[2] for sentence in sentences))
+
     def path(self, source: str, to: str, port: int, **more: Any) -> dict[str, Any]:
         asked = {"from": source, "to": to, "port": port, "timeout": 0.5, **more}
         return dict(self.fleet.module(HOST, "path_check", **asked).data)
@@ -213,6 +222,7 @@ def test_docker_and_our_network_work_side_by_side(docker: Host) -> None:
     docker_works(docker)
     assert docker.theirs() == before
     assert docker.foreign == [line for line in docker.foreign if "translates addresses" in line]
+    assert docker.possible == []
     docker.converge()
 
     # without our rules there, Docker's policy drops our packets
@@ -279,6 +289,23 @@ def test_a_container_of_docker_is_not_opened_to_our_endpoints(docker: Host) -> N
     assert web.run(f"curl -sS --max-time 5 http://{address}:81/index.html") == "theirs\n"
 
 
+def test_what_docker_has_in_the_table_raw_is_told_as_its_own(docker: Host) -> None:
+    """From release 28 on, it closes the address of each container to what comes by another link than its bridge."""
+    docker.converge()
+    address = docker.run("docker inspect -f '{{.NetworkSettings.IPAddress}}' theirs").strip()
+    web = docker.fleet.place(HOST, "web")
+    web.run(f"curl -sS --max-time 5 http://{address}/index.html")
+    docker.run(f"iptables -t raw -A PREROUTING -d {address}/32 ! -i docker0 -j DROP")
+    assert web.run(f"curl -sS --max-time 0.5 http://{address}/", check=False) == ""
+    found = docker.path("web", address, 80)
+    assert found["owner"] == "Docker" and "(a rule of Docker)" in found["reason"], found
+    assert "It belongs to Docker" in found["advice"] and "the options of Docker's networks" in found["advice"]
+    docker.run(docker.closed_by("Docker", "web", address, 80))
+    web.run(f"curl -sS --max-time 5 http://{address}/index.html")
+    # no packet of a network of ours comes there by itself
+    assert docker.converge().warnings == "" and docker.possible == []
+
+
 def test_a_rule_in_docker_user_is_obeyed(docker: Host) -> None:
     docker.run("iptables -I DOCKER-USER -d 203.0.113.1 -p tcp --dport 9000 -j DROP")
     docker.converge()
@@ -320,7 +347,7 @@ def test_firewalld_and_our_network_work_side_by_side(firewalld: Host) -> None:
     assert f"firewall-cmd --zone=trusted --change-interface={BRIDGE}" in first.commands
     firewalld.works()
     firewalld.stays_closed()
-    assert firewalld.foreign == []
+    assert firewalld.foreign == [] and firewalld.possible == []
     assert not firewalld.converge().changed
     assert zones(firewalld) == before
 
@@ -422,7 +449,7 @@ def test_ufw_and_our_network_work_side_by_side(ufw: Host) -> None:
     ufw.works()
     ufw.stays_closed()
     assert not ufw.converge().changed
-    assert ufw.foreign == []
+    assert ufw.foreign == [] and ufw.possible == []
     ufw.run("ufw reload")
     ufw.works()
     assert not ufw.converge().changed
@@ -618,7 +645,8 @@ def test_a_single_rule_that_drops_our_packets_is_named_with_its_place(host: Host
     (sentence,) = host.foreign
     assert re.fullmatch(
         r'"iifname eth0 ip daddr 10.20.0.0/24 tcp dport 80 drop" in chain forward of table inet theirs, handle \d+,'
-        " drops what comes by eth0 to the published port 8080/tcp .blue.",
+        r" drops what comes by eth0 to the published port 8080/tcp .blue.; if that is not meant, change the rule, or"
+        r" delete it: nft delete rule inet theirs forward handle \d+",
         sentence,
     )
     assert sentence in done.warnings and done.warnings.count("drops what") == 1
@@ -626,6 +654,8 @@ def test_a_single_rule_that_drops_our_packets_is_named_with_its_place(host: Host
     dropped, passes = (neighbour.question(host.fleet.lan(HOST, version), 8080) for version in BOTH)
     host.fleet.all_closed([dropped])
     host.fleet.all_open([passes])
+    host.heed([sentence])
+    host.fleet.all_open([dropped])
     host.run("nft flush chain inet theirs forward")
     host.run("iptables-nft -t raw -I PREROUTING -p tcp --dport 8080 -j DROP")
     host.run("iptables-legacy -I FORWARD -p tcp --dport 80 -j DROP")
@@ -676,9 +706,217 @@ def test_rules_that_drop_all_but_a_few_are_named_if_we_are_not_among_these(host:
         host.fleet.all_open(passes)
         warnings, named = host.converge().warnings, host.foreign
         assert len(named) == 2 and all(
-            sentence in warnings and sentence.endswith(f"drops {what}") for sentence in named
+            sentence in warnings and f", drops {what}; if that is not meant" in sentence for sentence in named
         )
         assert all(("!= " if kind == "native" else "! -") in sentence for sentence in named), named
+    host.heed(named)
+    host.works()
+    assert host.foreign == []
+
+
+# What matches, as no limit is reached here, but could be anything; and a mark that nobody sets.
+LIMITED = ("limit rate 1000/second", "-m limit --limit 1000/second")
+UNMARKED = ("meta mark != 1", "-m mark ! --mark 0x1")
+
+
+def to_the_port(kind: str, condition: tuple[str, str]) -> str:
+    """The commands that drop what comes to the published port of either family, on this condition."""
+    if kind == "native":
+        rule = f"iifname eth0 tcp dport 80 {condition[0]} drop"
+        chain = f"chain forward {{ type filter hook forward priority 10; ct state invalid drop; {rule}; }}"
+        return "nft -f - <<'EOF'\ntable inet theirs { %s; }\nEOF" % chain
+    invalid = "-A FORWARD -m conntrack --ctstate INVALID -j DROP"
+    return by_iptables(kind, invalid, f"-A FORWARD -i eth0 -p tcp --dport 80 {condition[1]} -j DROP")
+
+
+@pytest.mark.parametrize("kind", ["native", "nft", "legacy"])
+def test_a_condition_that_is_not_read_is_told_by_the_report_and_not_warned_of(host: Host, kind: str) -> None:
+    host.converge()
+    published = host.questions()[-2:]
+    host.fleet.all_open(published)
+    host.run(to_the_port(kind, LIMITED))
+    host.fleet.all_closed(published)
+    assert host.converge().warnings == "" and host.foreign == []
+    found = host.possible
+    assert [item["table"].rpartition("table ")[2] for item in found] == (
+        ["inet theirs"] if kind == "native" else ["ip filter", "ip6 filter"] if kind == "nft" else ["filter", "filter"]
+    )
+    for item in found:
+        assert item["packets"] == "what comes by eth0 to the published port 8080/tcp (blue)" and not item["owner"]
+        assert ["limit" in condition for condition in item["conditions"]] == [True]
+        assert (item["handle"] is None) == (kind != "native") and (item["number"] is None) == (kind == "native")
+    host.heed([item["advice"] for item in found])
+    host.fleet.all_open(published)
+    assert host.possible == []
+
+
+TO_LOGDROP = by_iptables("nft", "-N LOGDROP", "-A LOGDROP -j DROP", "-A FORWARD -i eth0 -p tcp --dport 80 -j LOGDROP")
+IN_NFT = "nft -f - <<'EOF'\ntable inet theirs { chain c { type filter hook %s; %s }; }\nEOF"
+ROUNDABOUT = {
+    "a chain that drops": (TO_LOGDROP, '"-i eth0 -p tcp -m tcp --dport 80 -j LOGDROP" in chain FORWARD', 2),
+    "a map": (
+        IN_NFT % ("forward priority 0", "tcp dport vmap { 22 : accept, 70-90 : drop };"),
+        '"tcp dport vmap { 22 : accept, 70-90 : drop }" in chain c of table inet theirs, handle ',
+        1,
+    ),
+    "all before the translation": (
+        IN_NFT % ("prerouting priority raw", "iifname eth0 meta l4proto tcp jump d; }; chain d { drop;"),
+        '"iifname eth0 meta l4proto tcp jump d" in chain c of table inet theirs, handle ',
+        1,
+    ),
+    "a policy before the translation": (
+        IN_NFT % ("prerouting priority raw; policy drop", "meta l4proto != tcp accept; iifname != eth0 accept;"),
+        "the policy of chain c of table inet theirs drops",
+        1,
+    ),
+    "a policy after the translation": (
+        IN_NFT % ("postrouting priority 0; policy drop", "oifname != br-blue accept; meta l4proto != tcp accept;"),
+        "the policy of chain c of table inet theirs drops",
+        1,
+    ),
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("way", ROUNDABOUT)
+def test_what_drops_in_a_roundabout_way_is_named(host: Host, way: str) -> None:
+    rules, where, count = ROUNDABOUT[way]
+    host.converge()
+    published = host.questions()[-2:]
+    host.fleet.all_open(published)
+    host.run(rules)
+    host.fleet.all_closed(published)
+    named = host.foreign
+    assert len(named) == count and all(where in sentence for sentence in named), named
+    assert all(sentence in host.converge().warnings for sentence in named)
+    host.heed(named)
+    host.fleet.all_open(published)
+    assert host.foreign == []
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("kind", ["native", "nft", "legacy"])
+def test_a_mark_is_known_unless_somebody_sets_one(host: Host, kind: str) -> None:
+    host.converge()
+    published = host.questions()[-2:]
+    host.fleet.all_open(published)
+    host.run(to_the_port(kind, UNMARKED))
+    host.fleet.all_closed(published)
+    named = host.foreign
+    assert len(named) == (1 if kind == "native" else 2) and all(one in host.converge().warnings for one in named)
+    host.run(by_iptables("nft", "-t mangle -A PREROUTING -i eth0 -p tcp --dport 8080 -j MARK --set-mark 1"))
+    host.fleet.all_open(published)
+    assert host.foreign == [] and host.converge().warnings == ""
+    assert [item["conditions"] for item in host.possible] == [
+        ["meta mark != 1" if kind == "native" else "! --mark 0x1"] for unused in named
+    ]
+    host.run(by_iptables("nft", "-t mangle -F PREROUTING"))
+    host.heed(host.foreign)
+    host.fleet.all_open(published)
+
+
+NAMED_MAP = """nft -f - <<'EOF'
+table inet theirs {
+    map ways { type ifname : verdict; elements = { "docker0" : jump sub, %s }; }
+    chain sub { drop; }
+    chain forward { type filter hook forward priority 10; tcp dport 80 iifname vmap @ways; }
+}
+EOF"""
+
+
+@pytest.mark.once
+def test_the_report_reads_maps_of_verdicts(host: Host) -> None:
+    host.converge()
+    published = host.questions()[-2:]
+    host.run(NAMED_MAP % '"eth1" : drop')
+    host.fleet.all_open(published)
+    assert host.foreign == [] and host.possible == []
+    host.run('nft add element inet theirs ways { "eth0" : jump sub }')
+    host.fleet.all_closed(published)
+    assert host.converge().warnings == "" and host.possible == []
+    (sentence,) = host.foreign
+    assert '"tcp dport 80 iifname vmap @ways" in chain forward of table inet theirs, handle ' in sentence
+    host.heed([sentence])
+    host.fleet.all_open(published)
+
+
+def frames(family: str, chain: str, rule: str) -> str:
+    """The command that adds a rule for frames, in a table of its own."""
+    lines = ("add table {0} theirs", "delete table {0} theirs", "table {0} theirs {{ chain c {{ {1}; {2}; }}; }}")
+    text = "\n".join(lines).format(family, f"type filter hook {chain} priority 0", rule)
+    return f"nft -f - <<'EOF'\n{text}\nEOF"
+
+
+PORT = "what comes by eth0 to the published port 8080/tcp (blue)"
+OUT = "what goes from blue to the outside by eth0"
+FRAMES = {
+    "ingress of the uplink": ("netdev", "ingress device eth0", "tcp dport 8080 drop", PORT, "port"),
+    "ingress in a table of inet": ("inet", "ingress device eth0", "meta l4proto tcp drop", PORT, "port"),
+    "egress of the uplink": ("netdev", "egress device eth0", "udp dport != 53 drop", OUT, "out"),
+    "ingress of a bridge": ("netdev", "ingress device br-blue", "udp dport 9000 drop", OUT, "out"),
+    "egress of an endpoint": (
+        "netdev",
+        "egress device VETH",
+        "tcp dport 80 drop",
+        "what the endpoint of blue at",
+        "port",
+    ),
+    "ingress of an endpoint": (
+        "netdev",
+        "ingress device VETH",
+        "udp dport 9000 drop",
+        "what the endpoint of blue at",
+        "out",
+    ),
+    "input of a bridge": ("bridge", "input", "iifname VETH udp dport 9000 drop", OUT, "out"),
+    "prerouting of a bridge": ("bridge", "prerouting", "meta l4proto udp drop", OUT, "out"),
+    "output of a bridge": ("bridge", "output", "oifname VETH tcp dport 80 drop", PORT, "port"),
+    "postrouting of a bridge": ("bridge", "postrouting", "tcp dport 80 drop", PORT, "port"),
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("place", FRAMES)
+def test_what_drops_frames_is_named(host: Host, place: str) -> None:
+    family, chain, rule, what, way = FRAMES[place]
+    host.converge()
+    asked = host.questions()
+    # either family, and only what the rule is about
+    dropped = asked[-2:] if way == "port" else asked[1:4:2]
+    host.fleet.all_open(dropped)
+    (port,) = json.loads(host.run(f"ip -j link show master {BRIDGE}"))
+    host.run(frames(family, chain.replace("VETH", port["ifname"]), rule.replace("VETH", port["ifname"])))
+    host.fleet.all_closed(dropped)
+    (sentence,) = host.foreign
+    assert f"in chain c of table {family} theirs, handle" in sentence and what in sentence
+    assert sentence in host.converge().warnings
+    host.heed([sentence])
+    host.fleet.all_open(dropped)
+    assert host.foreign == []
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("rule", ["meta l4proto tcp drop", "ether type arp drop", "policy drop"])
+def test_what_drops_frames_between_endpoints_is_named(host: Host, rule: str) -> None:
+    other = {"name": "db", "addresses": ["10.20.0.3"]}
+    host.converge(endpoints=[*NETWORK["endpoints"], other])
+    db = host.fleet.place(HOST, "db")
+    asked = [db.question("10.20.0.2", 80)]
+    host.fleet.all_open(asked)
+    host.run(frames("bridge", "forward", rule))
+    db.run("ip neigh flush all")
+    host.fleet.all_closed(asked)
+    (sentence,) = host.foreign
+    named = (
+        "the policy of chain c of table bridge theirs" if rule == "policy drop" else "in chain c of table bridge theirs"
+    )
+    assert named in sentence
+    assert (
+        "the ARP packets of endpoints of blue" if "arp" in rule else "from one endpoint of blue to another"
+    ) in sentence
+    host.heed([sentence])
+    host.fleet.all_open(asked)
+    assert host.foreign == []
 
 
 @pytest.mark.once

@@ -18,7 +18,7 @@ from ..kernel.state import Link, PortFlows
 from ..records import dataclass, replace
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter, Snapshot
 from .choice import choose, others
-from .foreign.reader import Foreign
+from .foreign.reader import Around, Foreign
 from .port_table import PortTable
 
 if t.TYPE_CHECKING:
@@ -70,8 +70,8 @@ def _uplinks(default_link: DefaultLink) -> set[str]:
     return {link for link in found if link is not None}
 
 
-def _addresses(links: t.Mapping[str, Link]) -> list[model.Address]:
-    return [address.ip for link in links.values() for address in link.addresses]
+def _around(default_link: DefaultLink, links: t.Mapping[str, Link]) -> Around:
+    return Around(functools.partial(_uplinks, default_link), links)
 
 
 class FirewallSession:
@@ -172,8 +172,18 @@ class FirewallSession:
         state = self.current
         found = measures(self.foreign, state, state, self._jumps())
         passed = {(base, way) for base, way in found.passed if base not in found.missing}
-        there = obstacles(self.foreign, state, self._holder, lambda: _uplinks(default_link), passed, _addresses(links))
+        there = obstacles(self.foreign, state, self._holder, _around(default_link, links), passed, thorough=True)
         return [*there, *self.foreign.troubles]
+
+    def possible_drops(
+        self, default_link: DefaultLink, links: t.Mapping[str, Link]
+    ) -> tuple[tuple[model.PossibleDrop, ...], int]:
+        """Rules of others that may drop what our present rules let through, and the number of those left out."""
+        if self.foreign.is_alone():
+            return (), 0
+        from .foreign.obstacles import possible_drops
+
+        return possible_drops(self.foreign, self.current, _around(default_link, links))
 
     def coexist(
         self, default_link: DefaultLink, links: t.Mapping[str, Link], warn: t.Callable[[str], None]
@@ -195,8 +205,8 @@ class FirewallSession:
         backend = self._source.backend
         found = measures(self.foreign, self.current, desired, backend.jumps(backend.expected(desired)))
         if desired.policies or desired.masquerades or desired.ports:
-            uplinks, local = functools.partial(_uplinks, default_link), _addresses(links)
-            for obstacle in obstacles(self.foreign, desired, self._holder, uplinks, found.passed, local):
+            around = _around(default_link, links)
+            for obstacle in obstacles(self.foreign, desired, self._holder, around, found.passed):
                 warn(obstacle + ".")
         self._warn_of_troubles(warn)
         return found

@@ -67,9 +67,7 @@ def _of_maps(foreign: Foreign, table: rules.Table, rule: rules.Rule) -> t.Iterat
     from .from_nft import captures_of_map
 
     for name, key in rule.maps:
-        for item in foreign.json(["nft", "-j", "list", "map", table.family, table.name, name]):
-            if "map" in item:
-                yield from captures_of_map(key, item["map"].get("elem", []))
+        yield from captures_of_map(key, foreign.elements(table, name) or ())
 
 
 def _same_address(

@@ -3,369 +3,337 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Single rules of others that drop packets of ours, each with its place and the packets that it hits.
 
-A rule is named only if it certainly hits packets that our rules let through. So a rule is not named if it has a
-condition that we cannot read, or if an earlier rule may have let our packets pass. A rule for certain clients or
-servers that does not mention us was made for these, and is not named either. One for all others than these is named.
-obstacles.py names chains that drop everything.
+Some of them certainly hit packets that our rules let through, and a run warns of these. Others may, as they have a
+condition that is not read here, or as an earlier rule may have let our packets pass; only a report on the host names
+them. A rule for certain clients or servers that does not mention us was made for these, and is not named at all. One
+for all others than these is. obstacles.py names chains that drop everything that is forwarded.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
-from ... import model
-from ...records import dataclass, replace
+from ... import model, owners
+from ...records import replace
 from ..save_text import text_of
-from .reader import HOOKS, Foreign
-from .rules import OUT, PUBLISHED, Asks, Chain, Links, Rule, Table, place_of, reached
+from . import hits, hooks, reader, rules
 
-_DESTINATION_NAT = -100
 _MOST = 8
-_INSIDE = "inside"
 _DEEPEST = 20
 # Targets of iptables after which a packet goes on.
 _PASSING = ("MARK", "CONNMARK", "CT", "NOTRACK", "TCPMSS", "CHECKSUM", "SET", "CLASSIFY", "DSCP", "TRACE")
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """First packets of our connections, as they pass a hook."""
-
-    bridge: str
-    way: str
-    version: int
-    what: str  # as a clause: what comes ..., what goes ...
-    came_by: str = ""
-    goes_by: str = ""
-    sources: tuple[model.Network, ...] | None = None  # None: any
-    targets: tuple[model.Network, ...] | None = None
-    protocol: str = ""
-    ports: model.PortRange | None = None
-    published: bool = False
-
-
 class Dropper(t.NamedTuple):
-    """A rule that drops some of that traffic."""
+    """A rule that drops some of that traffic; without a rule, it is the policy of the chain."""
 
-    table: Table
-    base: Chain
-    chain: Chain
-    rule: Rule
-    traffic: Traffic
+    table: rules.Table
+    base: rules.Chain
+    chain: rules.Chain
+    rule: rules.Rule | None
+    traffic: hooks.Traffic
+    # Whether it only may, and the conditions that this depends on: none if it is an earlier rule that may accept.
+    is_possible: bool = False
+    conditions: tuple[rules.Json, ...] = ()
+
+    @property
+    def calls(self) -> bool:
+        """Whether the rule calls a chain, which drops all that comes there."""
+        return self.rule is not None and bool(self.rule.target)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it from other rules; of a map of verdicts, all are one."""
+        if self.rule is None or self.rule.handle:
+            return id(self.chain), 0 if self.rule is None else self.rule.handle
+        return id(self.rule), 0
 
 
 def droppers(
-    foreign: Foreign, state: model.FirewallState, uplinks: t.Iterable[str], local: t.Iterable[model.Address]
+    foreign: reader.Foreign, state: model.FirewallState, around: reader.Around, also_possible: bool = False
 ) -> list[Dropper]:
-    """All such rules, each with the first of our packets that it hits."""
-    ways = sorted(uplinks)
-    subnets = [subnet for policy in state.policies for subnet in policy.subnets]
-    # the guard closes the gateways of our networks to the outside
-    addresses = [address for address in local if not any(address in subnet for subnet in subnets)]
-    found: dict[int, Dropper] = {}
-    for table, base, rules in _dropping(foreign):
-        for traffic in (*_passing(base, state, ways, addresses), *_bridged(base, state, foreign)):
-            if table.concerns(traffic.version) and any(_meets(rule, traffic) in (_SOME, _ALL) for rule in rules):
-                hit = _walk(table, base, traffic, False)
-                if isinstance(hit, tuple):
-                    found.setdefault(id(hit[1]), Dropper(table, base, *hit, traffic))
-    return list(found.values())
+    """All such rules, each with the first of our packets that it hits; ``also_possible``: or may hit, these last."""
+    tables = [_with_maps(foreign, table) for table in foreign.tables()] if also_possible else foreign.tables()
+    marked = any(rule.marks for table in tables for chain in table.chains.values() for rule in chain.rules)
+    seen_by = hooks.passing(foreign, state, around)
+    certain: dict[tuple[int, int], Dropper] = {}
+    possible: dict[tuple[int, int], Dropper] = {}
+    for table, base, candidates in _dropping(tables):
+        for traffic in seen_by(table, base):
+            there = replace(traffic, marked=True) if marked else traffic
+            if candidates is None or any(_may_hit(rule, there, also_possible) for rule in candidates):
+                walk = _Walk(table, base, there, also_possible)
+                hit = walk.hit()
+                if hit is not None:
+                    certain.setdefault(hit.key, hit)
+                for one in walk.possible:
+                    possible.setdefault(one.key, one)
+    return [*certain.values(), *(one for key, one in possible.items() if key not in certain)]
 
 
-def _dropping(foreign: Foreign) -> t.Iterator[tuple[Table, Chain, list[Rule]]]:
-    """Base chains that our packets pass, with the rules that may be named: a few of perhaps a thousand."""
-    for table in foreign.tables():
+def _with_maps(foreign: reader.Foreign, table: rules.Table) -> rules.Table:
+    """A table with the maps of verdicts that our packets may be looked up in."""
+    known: set[str] = set()
+    while True:
+        bases = [base for base in table.chains.values() if _is_passed(table, base)]
+        names = {name for base in bases for name in rules.reached(table, base)} - known
+        if not any(rule.verdict == "vmap" for name in names for rule in table.chains[name].rules):
+            return table
+        known |= names  # their maps may lead to further chains
+        table = replace(
+            table, chains={**table.chains, **{name: _with_verdicts(foreign, table, name) for name in names}}
+        )
+
+
+def _with_verdicts(foreign: reader.Foreign, table: rules.Table, name: str) -> rules.Chain:
+    from . import from_nft
+
+    chain, routed = table.chains[name], table.family in from_nft.ROUTED
+    known = [from_nft.with_verdicts(rule, routed, lambda one: foreign.elements(table, one)) for rule in chain.rules]
+    return replace(chain, rules=[rule for several in known for rule in several])
+
+
+def _is_passed(table: rules.Table, base: rules.Chain) -> bool:
+    """Whether our packets pass a base chain that may drop them."""
+    on_link = base.hook in reader.LINK_HOOKS or (base.hook and table.family in reader.LINK_FAMILIES)
+    return base.kind != "nat" and bool(on_link or base.hook in reader.HOOKS)
+
+
+def _dropping(tables: t.Iterable[rules.Table]) -> t.Iterator[tuple[rules.Table, rules.Chain, list[rules.Rule] | None]]:
+    """Base chains that our packets pass, with the rules that may be named: a few of perhaps a thousand, or None if the
+    end of the chain may be."""
+    for table in tables:
         for base in table.chains.values():
-            if base.hook in HOOKS and base.kind != "nat":
-                rules = [rule for name in reached(table, base) for rule in table.chains[name].rules]
-                yield table, base, [rule for rule in rules if _drops(rule) and not rule.asks_nothing]
+            if not _is_passed(table, base):
+                continue
+            chains = [table.chains[name] for name in rules.reached(table, base)]
+            closing = _closing(chains)
+            if not _is_forward(table, base) and (base.policy == "drop" or base.name in closing):
+                yield table, base, None
+                continue
+            found = [rule for chain in chains for rule in chain.rules if _is_candidate(rule, closing)]
+            if found:
+                yield table, base, found
 
 
-def _drops(rule: Rule) -> bool:
+def _is_forward(table: rules.Table, base: rules.Chain) -> bool:
+    """Whether obstacles.py names what drops everything in a base chain."""
+    return base.hook == "forward" and hooks.is_routed(table, base)
+
+
+def _closing(chains: t.Sequence[rules.Chain]) -> set[str]:
+    """The chains that drop whatever comes to a certain rule of theirs."""
+    found: set[str] = set()
+    while True:
+        more = {
+            chain.name
+            for chain in chains
+            if any(rule.asks_nothing and (_drops(rule) or rule.target in found) for rule in chain.rules)
+        }
+        if more == found:
+            return found
+        found = more
+
+
+def _is_candidate(rule: rules.Rule, closing: t.Container[str]) -> bool:
+    return not rule.asks_nothing and (_drops(rule) or rule.target in closing or rule.verdict == "vmap")
+
+
+def _may_hit(rule: rules.Rule, traffic: hooks.Traffic, also_possible: bool) -> bool:
+    found = hits.of(rule, traffic)
+    return found in (hits.SOME, hits.ALL) or (also_possible and found == hits.UNSURE)
+
+
+def _drops(rule: rules.Rule) -> bool:
     return rule.verdict in ("drop", "reject")
-
-
-def sentences(found: t.Sequence[Dropper]) -> list[str]:
-    """These rules in sentences."""
-    shown = [_sentence(dropper) for dropper in found[:_MOST]]
-    rest = len(found) - _MOST
-    return shown + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
-
-
-def _sentence(dropper: Dropper) -> str:
-    table, unused, chain, rule, traffic = dropper
-    if rule.words:
-        above = next(number for number, other in enumerate(chain.rules) if other is rule)
-        place = "rule %d" % (above + 1 + sum(before <= above for before, mine in chain.ours))
-        text = text_of(rule.words)
-    else:
-        place, text = "handle %d" % rule.handle, _spelled(rule)
-    return '"%s" in %s, %s, drops %s' % (text, place_of(table, chain), place, traffic.what)
-
-
-# ---- our packets on a hook
-
-
-def _passing(
-    base: Chain, state: model.FirewallState, uplinks: t.Sequence[str], local: t.Sequence[model.Address]
-) -> t.Iterator[Traffic]:
-    for port in sorted(state.ports, key=str):
-        if port.host_ip is None or not port.host_ip.is_loopback:
-            for link in port.in_interfaces or uplinks:
-                yield from _to_port(base, port, link, local)
-    for policy in sorted(state.policies, key=lambda policy: policy.bridge):
-        for subnet in policy.subnets if not policy.internal else ():
-            for link in uplinks:
-                what = "what goes from %s to the outside by %s" % (policy.network or policy.bridge, link)
-                traffic = Traffic(policy.bridge, OUT, subnet.version, what, policy.bridge, link, (subnet,))
-                yield from _at(base, traffic)
-
-
-def _bridged(base: Chain, state: model.FirewallState, foreign: Foreign) -> t.Iterator[Traffic]:
-    """Packets from one endpoint of a network to another, if the packet filter sees them."""
-    for policy in sorted(state.policies, key=lambda policy: policy.bridge) if base.hook == "forward" else ():
-        what = "what goes from one endpoint of %s to another" % (policy.network or policy.bridge)
-        for subnet in policy.subnets if policy.icc else ():
-            if foreign.filters_bridged(subnet.version):
-                both = (policy.bridge, policy.bridge, (subnet,), (subnet,))
-                yield Traffic(policy.bridge, _INSIDE, subnet.version, what, *both)
-
-
-def _to_port(
-    base: Chain, port: model.PublishedPort, link: str, local: t.Sequence[model.Address]
-) -> t.Iterator[Traffic]:
-    version = port.container_ip.version
-    name = "%s/%s" % (port.host_ports, port.protocol)
-    whose = port.network or port.bridge or port.container_ip
-    what = "what comes by %s to the published port %s (%s)" % (link, name, whose)
-    traffic = Traffic(
-        port.bridge,
-        PUBLISHED,
-        version,
-        what,
-        link,
-        port.bridge,
-        port.sources or None,
-        (_alone(port.container_ip),),
-        port.protocol,
-        port.container_ports,
-        True,
-    )
-    if base.hook == "prerouting" and base.priority < _DESTINATION_NAT:
-        addresses = [port.host_ip] if port.host_ip is not None else [one for one in local if one.version == version]
-        targets = tuple(_alone(address) for address in addresses if not address.is_loopback)
-        traffic = replace(traffic, targets=targets, ports=port.host_ports, published=False)
-    if traffic.targets and (base.hook != "prerouting" or base.priority != _DESTINATION_NAT):
-        yield from _at(base, traffic)
-
-
-def _at(base: Chain, traffic: Traffic) -> t.Iterator[Traffic]:
-    """The traffic as a hook sees it."""
-    if base.hook == "prerouting":
-        yield replace(traffic, goes_by="")
-    elif base.hook == "forward":
-        yield traffic
-    elif base.hook == "postrouting" and base.priority < -_DESTINATION_NAT:
-        yield replace(traffic, came_by="")
-
-
-def _alone(address: model.Address) -> model.Network:
-    return ipaddress.ip_network(address)
 
 
 # ---- the way of packets through a chain
 
-# Which packets a rule hits: none, some, all, or unknown.
-_NONE, _SOME, _ALL, _UNSURE = range(4)
-_OPPOSITE = {_NONE: _ALL, _SOME: _SOME, _ALL: _NONE}
-_EVERY_PORT = model.PortRange(1, 65535)
-_Hit = tuple[Chain, Rule]
+_Hit = tuple[rules.Chain, rules.Rule]
 _PASSED = "passed"  # certain, or possible
+_ON = "on"  # they go on to the next rule
+_FEWER = "fewer"  # they do, but for some that a rule has let pass
 
 
-def _walk(table: Table, chain: Chain, traffic: Traffic, partly: bool, depth: int = 0) -> _Hit | str | None:
-    """The rule that drops; PASSED if a rule may let the packets pass; None if they reach the end of the chain.
+class _Walk:
+    """Follows packets through a base chain and the chains that it calls."""
 
-    ``partly``: only some of the packets come here, so that a message must not name the others.
-    """
-    narrowed = False  # a rule of others has let some of them pass
-    for rule in chain.rules if depth < _DEEPEST else ():
-        meets = _meets(rule, traffic)
-        if meets == _NONE or not rule.verdict or (rule.target in _PASSING and rule.target not in table.chains):
-            continue
-        if _drops(rule):
-            if rule.asks_nothing:
-                return _PASSED  # obstacles.py names this
-            if meets == _ALL or (meets == _SOME and not (partly or narrowed) and _is_about(rule, traffic)):
-                return chain, rule
-        elif meets == _UNSURE:
-            return _PASSED
-        elif rule.target in table.chains:
-            found = _walk(table, table.chains[rule.target], traffic, partly or meets == _SOME, depth + 1)
-            if isinstance(found, tuple) or (found == _PASSED and meets == _ALL):
-                return found
-            if rule.verdict == "goto" and meets == _ALL:
-                return None
-            narrowed = narrowed or found == _PASSED
-        elif meets == _ALL:
+    def __init__(self, table: rules.Table, base: rules.Chain, traffic: hooks.Traffic, also_possible: bool) -> None:
+        self._place = (table, base)
+        self._traffic = traffic
+        self._also_possible = also_possible
+        self._is_unsure = False  # whether an earlier rule may have let all of them pass
+        self.possible: list[Dropper] = []
+
+    def hit(self) -> Dropper | None:
+        """The rule or the policy that certainly drops them."""
+        table, base = self._place
+        found = self._through(base, False)
+        is_told = _is_forward(table, base)
+        if found is None and base.policy == "drop" and not is_told:
+            last = Dropper(table, base, base, None, self._traffic)
+            if not self._is_unsure:
+                return last
+            self._note(base, None)
+        if not isinstance(found, tuple) or (is_told and found[1].asks_nothing):
+            return None
+        return Dropper(table, base, *found, self._traffic)
+
+    def _through(self, chain: rules.Chain, partly: bool, depth: int = 0) -> _Hit | str | None:
+        """The rule that drops; _PASSED if a rule may let the packets pass; None if they reach the end of the chain.
+
+        ``partly``: only some of the packets come here, so that a message must not name the others.
+        """
+        fewer = False
+        for rule in chain.rules if depth < _DEEPEST else ():
+            found = hits.of(rule, self._traffic)
+            if found == hits.NONE or not rule.verdict or self._only_notes(rule):
+                continue
+            called = self._place[0].chains.get(rule.target)
+            inner = self._through(called, partly or found != hits.ALL, depth + 1) if called is not None else None
+            after: _Hit | str | None
+            if _drops(rule) or (isinstance(inner, tuple) and inner[1].asks_nothing):
+                dropped = inner if isinstance(inner, tuple) and rule.asks_nothing else (chain, rule)
+                after = self._after_drop(dropped, rule, found, partly or fewer)
+            elif called is not None:
+                after = self._after_call(rule, found, inner)
+            else:
+                after = self._after_other(chain, rule, found, partly)
+            if after not in (_ON, _FEWER):
+                return after
+            fewer = fewer or after == _FEWER
+        return None
+
+    def _after_drop(self, dropped: _Hit, rule: rules.Rule, found: int, partly: bool) -> _Hit | str:
+        is_sure = found == hits.ALL or (found == hits.SOME and not partly and hits.is_about(rule, self._traffic))
+        if is_sure and not self._is_unsure:
+            return dropped
+        if is_sure or (found == hits.UNSURE and self._may_concern(rule)):
+            self._note(*dropped, hits.doubts(rule, self._traffic))
+        return _PASSED if found == hits.ALL else _ON
+
+    def _after_call(self, rule: rules.Rule, found: int, inner: _Hit | str | None) -> _Hit | str | None:
+        if isinstance(inner, tuple) and found == hits.UNSURE:
+            self._note(*inner, hits.doubts(rule, self._traffic))
+            return _ON
+        if isinstance(inner, tuple) or (inner == _PASSED and found == hits.ALL):
+            return inner
+        if rule.verdict == "goto" and found == hits.ALL:
+            return None
+        if inner == _PASSED and found == hits.UNSURE:
+            return self._after_doubt()
+        return _FEWER if inner == _PASSED else _ON
+
+    def _after_other(self, chain: rules.Chain, rule: rules.Rule, found: int, partly: bool) -> str | None:
+        """What comes after a rule that accepts, ends the chain, or does what nobody can tell."""
+        if found == hits.ALL:
             return None if rule.verdict == "return" else _PASSED
-        elif partly or rule.verdict not in ("accept", "return"):
-            return _PASSED
-        else:
-            narrowed = True
-    return None
+        if found == hits.SOME and not partly and rule.verdict in ("accept", "return"):
+            return _FEWER
+        if rule.verdict == "vmap" and self._may_concern(rule):
+            self._note(chain, rule, hits.doubts(rule, self._traffic))
+        return self._after_doubt()
+
+    def _after_doubt(self) -> str:
+        """Go on behind a rule that may have let them pass, if that is of any use."""
+        self._is_unsure = True
+        return _ON if self._also_possible else _PASSED
+
+    def _only_notes(self, rule: rules.Rule) -> bool:
+        return rule.target in _PASSING and rule.target not in self._place[0].chains
+
+    def _may_concern(self, rule: rules.Rule) -> bool:
+        """Whether a rule is about these packets as far as its conditions are read."""
+        found = hits.known(rule, self._traffic)
+        return found == hits.ALL or (found == hits.SOME and hits.is_about(rule, self._traffic))
+
+    def _note(self, chain: rules.Chain, rule: rules.Rule | None, conditions: tuple[rules.Json, ...] = ()) -> None:
+        if self._also_possible:
+            self.possible.append(Dropper(*self._place, chain, rule, self._traffic, True, conditions))
 
 
-def _meets(rule: Rule, traffic: Traffic) -> int:
-    asks = rule.asks
-    if asks.version not in (0, traffic.version) or not _takes_the_first(asks):
-        return _NONE
-    if (rule.published and not traffic.published) or (asks.unpublished and traffic.published):
-        return _NONE
-    parts = [
-        _link(rule.came_by, traffic.came_by),
-        _link(rule.goes_by, traffic.goes_by),
-        _networks(asks.sources, traffic.sources),
-        _networks(asks.targets, traffic.targets),
-        _protocol(asks.protocols, traffic.protocol),
-        _ports(asks.ports, traffic.ports),
-        *_spared(asks, traffic),
-        _UNSURE if asks.vague else _ALL,
-    ]
-    for answer in (_NONE, _UNSURE, _SOME):
-        if answer in parts:
-            return answer
-    return _ALL
+# ---- in words
 
 
-def _takes_the_first(asks: Asks) -> bool:
-    """Whether the first packet of a connection is in one of the states."""
-    return (asks.states is None or "new" in asks.states) and "new" not in (asks.no_states or ())
+def sentences(found: t.Sequence[Dropper]) -> list[str]:
+    """These rules in sentences."""
+    shown = ["%s drops %s; %s" % (_named(one), one.traffic.what, _advice(one)) for one in found[:_MOST]]
+    rest = len(found) - _MOST
+    return shown + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
 
 
-def _link(asked: Links | None, name: str) -> int:
-    if asked is None:
-        return _ALL
-    if not name:
-        return _UNSURE
-    return _ALL if asked.take(name) else _NONE
+def possible_drops(found: t.Sequence[Dropper]) -> tuple[tuple[model.PossibleDrop, ...], int]:
+    """Rules that may drop our packets for a report, and the number of those beyond the first ones."""
+    return tuple(map(_possible, found[:_MOST])), max(0, len(found) - _MOST)
 
 
-def _networks(asked: tuple[model.Network, ...] | None, there: tuple[model.Network, ...] | None) -> int:
-    if asked is None:
-        return _ALL
-    if there is None:
-        return _ALL if any(not network.prefixlen for network in asked) else _SOME
-    if all(any(model.lies_in(one, network) for network in asked) for one in there):
-        return _ALL
-    return _SOME if any(model.overlap(one, network) for one in there for network in asked) else _NONE
-
-
-def _protocol(asked: tuple[str, ...] | None, there: str) -> int:
-    if asked is None:
-        return _ALL
-    if not there:
-        return _SOME
-    return _ALL if there in asked else _NONE
-
-
-def _ports(asked: tuple[model.PortRange, ...] | None, there: model.PortRange | None) -> int:
-    if asked is None:
-        return _ALL
-    if there is None:
-        return _SOME
-    if any(ports.first <= there.first and there.last <= ports.last for ports in asked):
-        return _ALL
-    return _SOME if any(ports.overlaps(there) for ports in asked) else _NONE
-
-
-def _spared(asks: Asks, traffic: Traffic) -> tuple[int, ...]:
-    """Which packets the exclusions of a rule leave. Several networks or ranges may exclude what none does alone."""
-    return (
-        _no_networks(asks.no_sources, traffic.sources),
-        _no_networks(asks.no_targets, traffic.targets),
-        _no_protocol(asks.no_protocols, traffic.protocol),
-        _no_ports(asks.no_ports, traffic.ports),
+def _possible(found: Dropper) -> model.PossibleDrop:
+    rule = found.rule
+    return model.PossibleDrop(
+        rule="policy drop" if rule is None else _text(rule),
+        table=str(found.table),
+        chain=found.chain.name,
+        owner=owners.named(_owners(found)),
+        handle=None if rule is None else rule.handle or None,
+        number=_number(found.chain, rule) if rule is not None and rule.words else None,
+        packets=found.traffic.what,
+        conditions=_conditions(found.conditions),
+        advice=_advice(found),
     )
 
 
-def _no_networks(excluded: tuple[model.Network, ...] | None, there: tuple[model.Network, ...] | None) -> int:
-    if excluded is None:
-        return _ALL
-    return _OPPOSITE[_networks(tuple(ipaddress.collapse_addresses(t.cast(t.Any, excluded))), there)]
+def _named(found: Dropper) -> str:
+    whose, rule = owners.named(_owners(found)), found.rule
+    place = "chain %s of %s%s" % (found.chain.name, found.table, " (%s)" % whose if whose else "")
+    if rule is None:
+        return "the policy of %s" % place
+    where = "rule %d" % _number(found.chain, rule) if rule.words else "handle %d" % rule.handle
+    return '"%s" in %s, %s,' % (_text(rule), place, where)
 
 
-def _no_protocol(excluded: tuple[str, ...] | None, there: str) -> int:
-    return _ALL if excluded is None else _OPPOSITE[_protocol(excluded, there)]
+def _owners(found: Dropper) -> list[owners.Owner]:
+    rule = found.rule
+    return rules.owners_of_rule(found.table, found.chain, rule, "" if rule is None else _text(rule))
 
 
-def _no_ports(excluded: tuple[model.PortRange, ...] | None, there: model.PortRange | None) -> int:
-    if excluded is None:
-        return _ALL
-    wanted = there or _EVERY_PORT
-    free = wanted.first
-    for ports in sorted(excluded, key=lambda ports: ports.first):
-        free = max(free, ports.last + 1) if ports.first <= free else free
-    return _NONE if free > wanted.last else _OPPOSITE[_ports(excluded, there)]
+def _number(chain: rules.Chain, rule: rules.Rule) -> int:
+    """The place of a rule among all rules of its chain."""
+    above = next(number for number, other in enumerate(chain.rules) if other is rule)
+    return above + 1 + sum(before <= above for before, unused in chain.ours)
 
 
-def _is_about(rule: Rule, traffic: Traffic) -> bool:
-    """Whether a rule that hits some of these packets is about us, or all but a few, rather than about the other end."""
-    inward, asks = traffic.way == PUBLISHED, rule.asks
-    ours, theirs = (rule.goes_by, asks.targets) if inward else (rule.came_by, asks.sources)
-    if inward and asks.ports is not None:
-        return True
-    if not (asks.sources if inward else asks.targets or asks.ports) and _SOME in _spared(asks, traffic):
-        return True
-    if ours is not None and not ours.inverted:
-        return True
-    mine = traffic.targets if inward else traffic.sources
-    return theirs is not None and any(model.lies_in(one, two) for one in theirs for two in mine or ())
+def _text(rule: rules.Rule) -> str:
+    if rule.words:
+        return text_of(rule.words)
+    from .nft_text import text_of as text_of_nft
+
+    return text_of_nft(rule.statements)
 
 
-# ---- a rule of nft as text
+def _conditions(found: t.Iterable[rules.Json]) -> tuple[str, ...]:
+    from .nft_text import text_of as text_of_nft
+
+    words = [one for one in found if isinstance(one, str)]  # a match of iptables comes before its options
+    return tuple(filter(None, (" ".join(words), *(text_of_nft([one]) for one in found if not isinstance(one, str)))))
 
 
-def _spelled(rule: Rule) -> str:
-    asks, words = rule.asks, []
-    ip = "ip6" if asks.version == 6 else "ip"
-    for key, links in (("iifname", rule.came_by), ("oifname", rule.goes_by)):
-        if links is not None:
-            words.append("%s %s%s" % (key, "!= " if links.inverted else "", _listed(links.names)))
-    networks = (asks.sources, asks.targets, asks.no_sources, asks.no_targets)
-    if asks.version and all(one is None for one in networks):
-        words.append("meta nfproto ipv%d" % asks.version)
-    for key, positive, negative in (
-        ("saddr", asks.sources, asks.no_sources),
-        ("daddr", asks.targets, asks.no_targets),
-    ):
-        words += ["%s %s %s" % (ip, key, text) for text in _conditions(positive, negative, _short)]
-    protocol = asks.protocols[0] if asks.protocols is not None and len(asks.protocols) == 1 else "th"
-    ports = _conditions(asks.ports, asks.no_ports, str)
-    words += ["%s dport %s" % (protocol, text) for text in ports]
-    protocols = None if ports else asks.protocols
-    words += ["meta l4proto %s" % text for text in _conditions(protocols, asks.no_protocols, str)]
-    if asks.states is not None:
-        words.append("ct state %s" % ",".join(asks.states))
-    if asks.no_states is not None:
-        words.append("ct state != %s" % _listed(asks.no_states))
-    if rule.published:
-        words.append("ct status dnat")
-    return " ".join([*words, rule.verdict])
+def _advice(found: Dropper) -> str:
+    """What to do if these packets are to pass."""
+    configured = next((one.configured for one in _owners(found) if one.configured), "")
+    if configured:
+        return "if that is not meant, change %s" % configured
+    return "if that is not meant, %s" % _command(found)
 
 
-def _conditions(
-    positive: tuple[t.Any, ...] | None, negative: tuple[t.Any, ...] | None, spell: t.Callable[[t.Any], str]
-) -> list[str]:
-    """What a condition asks for, and what it excludes."""
-    found = [] if positive is None else [_listed([*map(spell, positive)])]
-    return found if negative is None else [*found, "!= " + _listed([*map(spell, negative)])]
-
-
-def _listed(words: t.Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else "{ %s }" % ", ".join(words)
-
-
-def _short(network: model.Network) -> str:
-    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+def _command(found: Dropper) -> str:
+    table, chain, rule = found.table, found.chain, found.rule
+    if table.by_iptables:
+        tool = "%s-%s -t %s" % ("iptables" if table.family == "ip" else "ip6tables", table.store, table.name)
+        if rule is None:
+            return "change it: %s -P %s ACCEPT" % (tool, chain.name)
+        return "change the rule, or delete it: %s -D %s %d" % (tool, chain.name, _number(chain, rule))
+    place = "%s %s %s" % (table.family, table.name, chain.name)
+    if rule is None:
+        return "change it: nft add chain %s '{ policy accept; }'" % place
+    return "change the rule, or delete it: nft delete rule %s handle %d" % (place, rule.handle)

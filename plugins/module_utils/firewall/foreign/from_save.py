@@ -21,6 +21,9 @@ _HARMLESS_MATCHES = ("comment", "devgroup", "conntrack", "state")
 _STATES = ("--ctstate", "--state")
 # Targets that only note a packet, which then goes on.
 _NOTING_TARGETS = ("LOG", "NFLOG")
+_MARKING_TARGETS = ("MARK", "CONNMARK", "HMARK", "TPROXY")
+# Options by which CONNMARK only copies a mark.
+_COPYING = frozenset(("--save-mark", "--restore-mark"))
 _PRIORITIES = {"raw": -300, "mangle": -150, "security": 50}
 _HOOKS = {"PREROUTING": "prerouting", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}
 
@@ -62,23 +65,32 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> rules.Rule:
     target = found.get("-g") or found.get("-j", "")
     known: rules.Fields = {"words": rule}
     asks: rules.Fields = {}
+    unread: list[str] = []
+    of_target = False
     for option in options(rule):
+        of_target = of_target or option.name in ("-j", "-g")  # these come last, with options of their own
         if option.name in _LINK_OPTIONS:
             name = option.value if option.name in ("-i", "-o") else _group(option.value)
-            clear = rules.keep_link(known, _LINK_OPTIONS[option.name], rules.Links((name,), option.inverted))
-            asks["vague"] = not clear or asks.get("vague", False)
+            if not rules.keep_link(known, _LINK_OPTIONS[option.name], rules.Links((name,), option.inverted)):
+                unread.append(_spelled(option))
         elif str(option) == "--ctstate" and option.value == "DNAT":
             known["published"] = True
         elif option.value not in _HARMLESS_MATCHES if option.name == "-m" else str(option) not in _HARMLESS:
             known["other"] = True
-            asks["vague"] = not _understood(option, asks) or asks.get("vague", False)
+            if not of_target and not _understood(option, asks):
+                unread.append(_spelled(option))
     if target in ("ACCEPT", "DROP", "REJECT", "RETURN"):
         known["verdict"] = target.lower()
     elif target in rules.TRANSLATING_TARGETS:
         known.update(translates=True, captures=tuple(_captures_of_iptables(found, target)))
     elif target and target not in _NOTING_TARGETS:
         known.update(verdict="goto" if "-g" in found else "jump", target=target)
-    return rules.Rule(**known, asks=rules.Asks(**asks))
+        known["marks"] = target in _MARKING_TARGETS and not found.keys() & _COPYING
+    return rules.Rule(**known, asks=rules.Asks(**asks, unread=tuple(unread)))
+
+
+def _spelled(option: Option) -> str:
+    return ("%s %s" % (option, option.value)).rstrip()
 
 
 def _understood(option: Option, asks: rules.Fields) -> bool:
@@ -87,8 +99,8 @@ def _understood(option: Option, asks: rules.Fields) -> bool:
     no = "no_" if option.inverted else ""
     if option.name in _STATES:
         return _read_states({word.lower() for word in words}, no, asks)
-    if option.name == "-m":
-        return option.value in _READ_MATCHES
+    if option.name == "-m" and option.value in _READ_MATCHES:
+        return True
     if option.name in ("-s", "-d"):
         found = rules.network(option.value)
         if found is not None:
@@ -98,7 +110,11 @@ def _understood(option: Option, asks: rules.Fields) -> bool:
         asks[no + "protocols"] = (option.value,)
     elif option.name in ("--dport", "--dports"):
         asks[no + "ports"] = tuple(map(_ports, words))
-    return option.name in ("-p", "--dport", "--dports")
+    if option.name in ("-p", "--dport", "--dports"):
+        return True
+    from . import first_packet
+
+    return first_packet.of_save(option, asks)
 
 
 def _read_states(states: set[str], no: str, asks: rules.Fields) -> bool:

@@ -11,7 +11,7 @@ from ... import model, owners
 from ...records import dataclass
 from ..backend import Backend, BaseChain
 from . import rules
-from .reader import USER_CHAINS, Foreign
+from .reader import HOOKS, LINK_FAMILIES, LINK_HOOKS, USER_CHAINS, Around, Foreign
 
 if t.TYPE_CHECKING:
     from .droppers import Dropper
@@ -31,6 +31,7 @@ class Obstacle:
     owners: tuple[owners.Owner, ...] = ()
 
 
+_HOOKS = (*HOOKS, *LINK_HOOKS)
 _ALL = "our bridges"  # where none has been made yet
 
 
@@ -38,16 +39,25 @@ def obstacles(
     foreign: Foreign,
     state: model.FirewallState,
     backend: Backend,
-    uplinks: t.Callable[[], t.Iterable[str]],
+    around: Around,
     passed: t.Container[tuple[BaseChain, str]] = (),
-    local: t.Iterable[model.Address] = (),
+    thorough: bool = False,
 ) -> list[str]:
     """Rules of others that override ours, a sentence each.
 
-    ``passed``: base chains, with ways, that let our packets pass; ``local``: the addresses of this host.
+    ``passed``: base chains, with ways, that let our packets pass; ``thorough``: read maps of verdicts as well.
     """
-    single = _droppers(foreign, state, uplinks, local)
-    sentences = _about_chains(_obstacles(foreign, _packets(state, uplinks), state.versions), passed, single)
+    closing = [
+        obstacle
+        for obstacle in _obstacles(foreign, _packets(state, around.uplinks), state.versions)
+        if (obstacle.base, obstacle.packet.way) not in passed
+    ]
+    closed = {(one.base, one.packet.bridge, one.packet.way) for one in closing}
+    # of a chain that drops all that comes there, the first sentence tells more
+    single = [
+        one for one in _droppers(foreign, state, around, thorough) if not (one.calls and _concerns(one) in closed)
+    ]
+    sentences = _about_chains(closing, single)
     if single:
         from .droppers import sentences as about
 
@@ -56,16 +66,19 @@ def obstacles(
     return sentences + [sentence for sentence in mixed if sentence]
 
 
-def _about_chains(
-    closing: t.Iterable[Obstacle], passed: t.Container[tuple[BaseChain, str]], single: t.Iterable[Dropper]
-) -> list[str]:
+def _concerns(dropper: Dropper) -> tuple[BaseChain, str, str]:
+    """What tells whether a sentence about a chain is about the same packets."""
+    return _base(dropper.table, dropper.base), dropper.traffic.bridge, dropper.traffic.way
+
+
+def _about_chains(closing: t.Iterable[Obstacle], single: t.Iterable[Dropper]) -> list[str]:
     """A sentence for each chain, leaving out packets that a sentence about a single rule covers anyway."""
-    named = {(_base(item.table, item.base), item.traffic.bridge, item.traffic.way) for item in single}
+    named = set(map(_concerns, single))
     found: dict[_What, dict[str, None]] = {}
     direct: dict[_What, dict[str, None]] = {}
     for obstacle in closing:
         packet, what = obstacle.packet, (obstacle.title, obstacle.how, obstacle.owners)
-        if (obstacle.base, packet.way) in passed or (obstacle.base, packet.bridge, packet.way) in named:
+        if (obstacle.base, packet.bridge, packet.way) in named:
             continue
         if packet.link:
             direct.setdefault(what, {})["from %s to %s" % (packet.link, packet.bridge)] = None
@@ -90,21 +103,42 @@ def _sentence(what: _What, passes: str, bridge: str = "") -> str:
     return "%s; it belongs to %s%s" % (sentence, owners.named(whose), ", so %s" % remedy if remedy else "")
 
 
-def _droppers(
-    foreign: Foreign,
-    state: model.FirewallState,
-    uplinks: t.Callable[[], t.Iterable[str]],
-    local: t.Iterable[model.Address],
-) -> list[Dropper]:
+def possible_drops(
+    foreign: Foreign, state: model.FirewallState, around: Around
+) -> tuple[tuple[model.PossibleDrop, ...], int]:
+    """Rules of others that may drop our packets, and the number of those beyond the first ones."""
+    found = [one for one in _all_droppers(foreign, state, around, True) if one.is_possible]
+    if not found:
+        return (), 0
+    from . import droppers
+
+    return droppers.possible_drops(found)
+
+
+def _droppers(foreign: Foreign, state: model.FirewallState, around: Around, thorough: bool) -> list[Dropper]:
+    """The single rules of others that certainly drop our packets."""
+    return [one for one in _all_droppers(foreign, state, around, thorough) if not one.is_possible]
+
+
+def _all_droppers(foreign: Foreign, state: model.FirewallState, around: Around, thorough: bool) -> list[Dropper]:
     """The single rules of others that drop our packets; this code is loaded if others have rules that drop at all."""
-    chains = (chain for table in foreign.tables() for chain in table.chains.values())
-    if not any(
-        rule.verdict in ("drop", "reject") and not rule.asks_nothing for chain in chains for rule in chain.rules
-    ):
+    if not _has_droppers(foreign):
         return []
     from .droppers import droppers
 
-    return droppers(foreign, state, uplinks(), local)
+    return droppers(foreign, state, around, thorough)
+
+
+def _has_droppers(foreign: Foreign) -> bool:
+    """Whether others have a rule that drops, or calls for it, beside what drops all that is forwarded."""
+    return any(_may_drop(table, chain) for table in foreign.tables() for chain in table.chains.values())
+
+
+def _may_drop(table: rules.Table, chain: rules.Chain) -> bool:
+    ends = chain.hook == "forward" and table.family not in LINK_FAMILIES
+    if chain.policy == "drop" and not ends and (chain.hook in _HOOKS or table.family in LINK_FAMILIES):
+        return True
+    return any(rule.verdict in ("drop", "reject", "vmap") and not (ends and rule.asks_nothing) for rule in chain.rules)
 
 
 def _base(table: rules.Table, chain: rules.Chain) -> BaseChain:

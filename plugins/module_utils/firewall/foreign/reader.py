@@ -13,6 +13,7 @@ from ...kernel.netfilter import Netfilter
 from .. import backend
 
 if t.TYPE_CHECKING:
+    from ...kernel.state import Link
     from . import rules
 
 # The place that ufw has for rules of others; coexist/ufw.py deals with the rules there.
@@ -22,7 +23,27 @@ _BRIDGED = {
 }
 # The hooks that our packets pass on their way through the host.
 HOOKS = ("prerouting", "forward", "postrouting")
+# The hooks of a link, and the families whose chains see frames.
+LINK_HOOKS = ("ingress", "egress")
+LINK_FAMILIES = ("bridge", "netdev")
 UFW_RULES = "/etc/ufw/user.rules"
+
+
+class Around(t.NamedTuple):
+    """What is on the host beside its rules."""
+
+    uplinks: t.Callable[[], t.Iterable[str]]
+    links: t.Mapping[str, Link]
+
+    def local(self, state: model.FirewallState) -> list[model.Address]:
+        """The addresses by which others reach this host: the guard closes the gateways of our networks to them."""
+        subnets = [subnet for policy in state.policies for subnet in policy.subnets]
+        found = [interface.ip for link in self.links.values() for interface in link.addresses]
+        return [address for address in found if not any(address in subnet for subnet in subnets)]
+
+    def ports(self, master: str) -> tuple[str, ...]:
+        """The ports of a bridge, or the links that a bond consists of."""
+        return tuple(sorted(link.name for link in self.links.values() if link.master == master))
 
 
 class Foreign:
@@ -33,6 +54,7 @@ class Foreign:
         self._chains: list[rules.Json] | None = None
         self._tables: list[rules.Table] | None = None
         self._saved: dict[tuple[str, int, str], str] = {}
+        self._elements: dict[tuple[str, str, str], list[rules.Json] | None] = {}
         self._nft_works = False
         self._nft_version = ""
         self.troubles: dict[str, None] = {}  # what could not be read, a sentence each
@@ -73,7 +95,7 @@ class Foreign:
         return marks.COLLECTION.encode().hex() in (self.netfilter.read_file(UFW_RULES) or "")
 
     def tables(self) -> list[rules.Table]:
-        """The tables of others; those of nft only if our packets pass one of their chains."""
+        """The tables of others; those of nft only if our packets or their frames pass one of their chains."""
         if self._tables is None:
             self._tables = self._read_tables() if self._has_tables() else []
         return self._tables
@@ -88,9 +110,11 @@ class Foreign:
     def _read_tables(self) -> list[rules.Table]:
         found: list[rules.Table] = []
         if self._in_our_way():
-            from . import from_nft
+            from . import from_nft, nft_text
 
-            for table in from_nft.tables(self.json(["nft", "-j", "-t", "list", "ruleset"])):
+            listing = self.json(["nft", "-j", "-t", "list", "ruleset"])
+            nft_text.add_devices(listing, lambda: self._output(["nft", "list", "chains"]))
+            for table in from_nft.tables(listing):
                 found += (self._seen_by_iptables(table) if from_nft.is_of_iptables(table) else []) or [table]
         for version in model.VERSIONS:
             for name in ("filter", "nat", "raw", "mangle", "security"):
@@ -125,7 +149,11 @@ class Foreign:
         return any((chain["family"], chain["table"]) == (marks.NFT_FAMILY, marks.NFT_HOLD) for chain in self.chains())
 
     def _in_our_way(self) -> bool:
-        return any(chain.get("hook") in HOOKS or chain.get("type") == "nat" for chain in self.chains_of_others())
+        routed = any(chain.get("hook") in HOOKS or chain.get("type") == "nat" for chain in self.chains_of_others())
+        return routed or any(
+            chain.get("hook") and (chain["hook"] in LINK_HOOKS or chain["family"] in LINK_FAMILIES)
+            for chain in self.chains()
+        )
 
     def saved(self, store: str, version: int, table: str) -> str:
         """The output of iptables-save for a table; empty if there is none. To list a legacy table would load it."""
@@ -144,6 +172,14 @@ class Foreign:
         except ValueError:
             self._note(argv, "its output is not JSON")
             return []
+
+    def elements(self, table: rules.Table, name: str) -> list[rules.Json] | None:
+        """The elements of a map of nft; None if it cannot be read."""
+        key = (table.family, table.name, name)
+        if key not in self._elements:
+            listed = self.json(["nft", "-j", "list", "map", *key])
+            self._elements[key] = next((list(item["map"].get("elem", [])) for item in listed if "map" in item), None)
+        return self._elements[key]
 
     def _note(self, argv: t.Sequence[str], why: str) -> None:
         words = (" ".join(argv), why)

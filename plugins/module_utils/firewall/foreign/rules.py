@@ -70,7 +70,17 @@ class Asks:
     no_ports: tuple[model.PortRange, ...] | None = None
     no_states: tuple[str, ...] | None = None
     unpublished: bool = False  # not for packets with a translated destination
-    vague: bool = False  # there is another condition that we cannot read
+    frames: tuple[str, ...] | None = None  # ip, ip6, arp, ...
+    no_frames: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = None  # what the host takes the destination for: local, unicast, broadcast, ...
+    no_kinds: tuple[str, ...] | None = None
+    came_over: Links | None = None  # bridges, for the family bridge
+    goes_over: Links | None = None
+    unmarked: bool | None = None  # whether its conditions on marks hold for packets that nobody has marked
+    on_marks: tuple[Json, ...] = ()  # these conditions, as those in the last field
+    never: bool = False  # not for the first packet of a connection that comes by its usual way
+    partial: bool = False  # for some of these packets, by a condition that says nothing about their ends
+    unread: tuple[Json, ...] = ()  # other conditions: a statement of nft, or words of iptables, each
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,10 @@ class Rule:
     captures: tuple[Capture, ...] = ()
     maps: tuple[tuple[str, Json], ...] = ()  # maps by name that translate a destination, with their key
     opaque: bool = False  # only iptables shows what it translates
+    marks: bool = field(default=False, compare=False)  # it marks packets or connections
     handle: int = field(default=0, compare=False)  # its own in nft
     words: tuple[str, ...] = field(default=(), compare=False)  # its own in iptables
+    statements: Json = field(default=(), compare=False)  # its own in nft
 
     @property
     def asks_nothing(self) -> bool:
@@ -106,6 +118,7 @@ class Chain:
     hook: str = ""
     policy: str = ""
     priority: int = 0
+    devices: tuple[str, ...] = ()  # that an ingress or egress hook belongs to
     rules: list[Rule] = field(default_factory=list)
     # rules of ours, each with the number of rules of others before it
     ours: list[tuple[int, Rule]] = field(default_factory=list)
@@ -116,7 +129,7 @@ class Table:
     """A table of others; ``store`` is ``nft`` or ``legacy``."""
 
     store: str
-    family: str  # ip, ip6 or inet
+    family: str  # ip, ip6, inet, bridge or netdev
     name: str
     chains: dict[str, Chain] = field(default_factory=dict)
     by_iptables: bool = False  # read and changed with iptables
@@ -170,6 +183,12 @@ def owners_of(table: Table, chain: Chain, at_end: bool = False) -> list[owners.O
     if found is None and at_end and chain.hook:
         return owners.of_end(rule.target for rule in chain.rules)
     return [found] if found is not None else []
+
+
+def owners_of_rule(table: Table, chain: Chain, rule: Rule | None, text: str) -> list[owners.Owner]:
+    """The programs that a rule or, without one, the policy of a chain may belong to; ``text``: the rule as spelled."""
+    made_by = owners.of_rule(table.name, chain.name, text)
+    return owners_of(table, chain, rule is None or rule.asks_nothing) or ([made_by] if made_by is not None else [])
 
 
 def table_in_words(table: Table) -> str:
@@ -347,6 +366,21 @@ def keep_link(known: Fields, side: str, links: Links) -> bool:
     known[side] = both or links
     known["other"] = known.get("other", False) or both is None
     return both is not None
+
+
+def keep(asks: Fields, name: str, values: t.Iterable[object]) -> bool:
+    """Note a condition; False if a value is not understood, or if it is not the same as an earlier one.
+
+    What a rule excludes adds up.
+    """
+    found = tuple(values)
+    if name.startswith("no_") and None not in found:
+        asks[name] = asks.get(name, ()) + found
+        return True
+    known = None not in found and asks.get(name, found) == found
+    if known:
+        asks[name] = found
+    return known
 
 
 def group_of(number: int) -> str:

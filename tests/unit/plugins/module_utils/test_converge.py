@@ -653,6 +653,7 @@ def test_a_report_counts_whatever_is_no_fact_of_the_host() -> None:
     """So an object of a new kind, whose part of the report is a field of its own, is not forgotten."""
     facts = {"forwards": frozenset({4}), "uplinks": {4: "eth0"}, "backend": "nftables", "foreign": ("ufw",)}
     facts |= {"uplink_addresses": ("192.0.2.11/24",)}
+    facts |= {"possible_drops": ("a rule",), "more_possible_drops": 3}
     facts |= {"at_boot": "yes", "drops": ("something",)}  # what is told of objects that have fields of their own
     assert not HostReport(**facts).has_anything()  # type: ignore[arg-type]
     for name in {item.name for item in fields(HostReport)} - set(facts):

@@ -157,6 +157,8 @@ def test_every_key_that_is_promised() -> None:
         "backend": "nftables",
         "at_boot": "no: nothing is kept for it",
         "foreign": [],
+        "possible_drops": [],
+        "more_possible_drops": 0,
         "drops": [],
         "listening": [],
         "addresses": ["10.20.0.1/24", "fd00:20::1/64"],

@@ -75,7 +75,20 @@ def test_the_whole() -> None:
         endpoints=[an_endpoint("hsm", "10.22.0.2/24", isolated=True)],
     )
     foreign = ["chain FORWARD of table ip filter (policy drop) drops what our rules accept"]
-    assert drawn(what_is_there(blue, vault, foreign=foreign)).splitlines() == [
+    limited = {
+        "rule": "tcp dport 80 limit rate 9/second drop",
+        "table": "table inet mine",
+        "chain": "forward",
+        "owner": None,
+        "handle": 7,
+        "number": None,
+        "packets": "what comes by eth0 to the published port 8080/tcp (blue)",
+        "conditions": ["limit rate 9/second"],
+        "advice": "delete it",
+    }
+    behind = {**limited, "table": "table ip filter", "owner": "Docker", "handle": None, "number": 2, "conditions": []}
+    info = what_is_there(blue, vault, foreign=foreign, possible_drops=[limited, behind], more_possible_drops=3)
+    assert drawn(info).splitlines() == [
         "h1  forwards IPv4 and IPv6, packet filter nftables",
         "│",
         "├─ blue  bridge br-blue",
@@ -93,8 +106,15 @@ def test_the_whole() -> None:
         "│  │  rules     endpoints do not reach one another",
         "│  └─ hsm  eth0  10.22.0.2/24  (isolated)",
         "│",
-        "└─ in the way",
-        "   └─ chain FORWARD of table ip filter (policy drop) drops what our rules accept",
+        "├─ in the way",
+        "│  └─ chain FORWARD of table ip filter (policy drop) drops what our rules accept",
+        "│",
+        "└─ perhaps in the way",
+        '   ├─ "tcp dport 80 limit rate 9/second drop" in chain forward of table inet mine, handle 7, may drop what'
+        ' comes by eth0 to the published port 8080/tcp (blue), if its condition "limit rate 9/second" holds; delete it',
+        '   ├─ "tcp dport 80 limit rate 9/second drop" in chain forward of table ip filter (Docker), rule 2, may drop'
+        " what comes by eth0 to the published port 8080/tcp (blue), unless an earlier rule lets it pass; delete it",
+        "   └─ 3 more rules of others may drop packets of our networks",
     ]
 
 

@@ -25,7 +25,11 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexis
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.firewalld import Firewalld
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.coexist.ufw import Ufw
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.obstacles import obstacles
-from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.reader import UFW_RULES, Foreign
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.reader import (
+    UFW_RULES,
+    Around,
+    Foreign,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.rules import OUT, PUBLISHED, WAYS
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.iptables.backend import IptablesBackend
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.nft.backend import NftablesBackend
@@ -496,7 +500,7 @@ def told(there: Foreign, state: FirewallState, variant: str = "", passed: Any = 
     backend: Backend = NftablesBackend(there.netfilter)
     if variant:
         backend = IptablesBackend(there.netfilter, variant)
-    return obstacles(there, state, backend, lambda: ["eth0"], passed)
+    return obstacles(there, state, backend, Around(lambda: ["eth0"], {}), passed)
 
 
 @pytest.mark.parametrize(

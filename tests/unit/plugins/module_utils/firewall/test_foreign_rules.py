@@ -153,7 +153,7 @@ def test_rules_of_ours_are_not_taken_for_theirs() -> None:
         {"chain": dict(base, name="FORWARD")},
         {"chain": {"family": "ip", "table": "filter", "name": "DLN-FORWARD"}},
         {"chain": {"family": "inet", "table": "dockerless", "name": "forward"}},
-        {"chain": {"family": "bridge", "table": "theirs", "name": "forward"}},
+        {"chain": {"family": "arp", "table": "theirs", "name": "input"}},
         {"rule": dict(place, expr=[jump("DLN-FORWARD")])},
         {"rule": dict(place, expr=[ACCEPT], comment="dockerless.network")},
         {"rule": dict(place, chain="DLN-FORWARD", expr=[ACCEPT])},
