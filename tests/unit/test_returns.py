@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,13 +21,14 @@ from ansible_collections.dockerless.network.plugins.module_utils.composition.sco
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome
 from ansible_collections.dockerless.network.plugins.module_utils.entry import result
-from ansible_collections.dockerless.network.plugins.module_utils.info import facts
+from ansible_collections.dockerless.network.plugins.module_utils.info import facts, spell
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
-from ansible_collections.dockerless.network.plugins.module_utils.model import Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import Place, PossibleDrop, Route
 from ansible_collections.dockerless.network.plugins.module_utils.path.packet import Packet
 from ansible_collections.dockerless.network.plugins.module_utils.path.question import Start
 from ansible_collections.dockerless.network.plugins.module_utils.path.question import answer as path_answer
 from ansible_collections.dockerless.network.plugins.module_utils.path.trail import Oracle, Trail, Verdict
+from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
 Facts = dict[str, Any]
@@ -85,6 +87,7 @@ ELSEWHERE = {
         for place in (("network_info",), ("network_info", "networks"))
         for key in ("reason", "packets")
     ),
+    *(("network_info", "possible_drops", field.name) for field in fields(PossibleDrop)),  # the next test has one
 }
 
 
@@ -130,6 +133,14 @@ def compare(values: Sequence[Mapping[str, Any]], contains: Mapping[str, Any], pl
 
 def test_network_info(host: MemoryHost) -> None:
     compare([facts(world(host))], returned("network_info"), ("network_info",))
+
+
+def test_a_rule_that_may_drop_our_packets() -> None:
+    rule = PossibleDrop("drop", "table inet mine", "forward", "what goes", "Docker", 7, 3, ("limit",), "change it")
+    found: Any = spell(HostReport(possible_drops=(rule,)))["possible_drops"]
+    about = returned("network_info")["possible_drops"]["contains"]
+    compare(found, about, ("network_info", "possible_drops"))
+    assert found[0].keys() == about.keys()
 
 
 def test_path_check() -> None:

@@ -42,9 +42,11 @@ class Dropper(t.NamedTuple):
         return self.rule is not None and bool(self.rule.target)
 
     @property
-    def key(self) -> int:
-        """What tells it from other rules."""
-        return id(self.chain if self.rule is None else self.rule)
+    def key(self) -> tuple[int, int]:
+        """What tells it from other rules; of a map of verdicts, all are one."""
+        if self.rule is None or self.rule.handle:
+            return id(self.chain), 0 if self.rule is None else self.rule.handle
+        return id(self.rule), 0
 
 
 def droppers(
@@ -54,8 +56,8 @@ def droppers(
     tables = [_with_maps(foreign, table) for table in foreign.tables()] if also_possible else foreign.tables()
     marked = any(rule.marks for table in tables for chain in table.chains.values() for rule in chain.rules)
     seen_by = hooks.passing(foreign, state, around)
-    certain: dict[int, Dropper] = {}
-    possible: dict[int, Dropper] = {}
+    certain: dict[tuple[int, int], Dropper] = {}
+    possible: dict[tuple[int, int], Dropper] = {}
     for table, base, candidates in _dropping(tables):
         for traffic in seen_by(table, base):
             there = replace(traffic, marked=True) if marked else traffic
@@ -71,23 +73,24 @@ def droppers(
 
 def _with_maps(foreign: reader.Foreign, table: rules.Table) -> rules.Table:
     """A table with the maps of verdicts that our packets may be looked up in."""
-    bases = [base for base in table.chains.values() if _is_passed(table, base)]
-    names = {name for base in bases for name in rules.reached(table, base)}
-    if not any(rule.verdict == "vmap" for name in names for rule in table.chains[name].rules):
-        return table
+    known: set[str] = set()
+    while True:
+        bases = [base for base in table.chains.values() if _is_passed(table, base)]
+        names = {name for base in bases for name in rules.reached(table, base)} - known
+        if not any(rule.verdict == "vmap" for name in names for rule in table.chains[name].rules):
+            return table
+        known |= names  # their maps may lead to further chains
+        table = replace(
+            table, chains={**table.chains, **{name: _with_verdicts(foreign, table, name) for name in names}}
+        )
+
+
+def _with_verdicts(foreign: reader.Foreign, table: rules.Table, name: str) -> rules.Chain:
     from . import from_nft
 
-    def read(chain: rules.Chain) -> list[rules.Rule]:
-        routed = table.family in from_nft.ROUTED
-        known = (
-            from_nft.with_verdicts(rule, routed, lambda name: foreign.elements(table, name)) for rule in chain.rules
-        )
-        return [rule for several in known for rule in several]
-
-    chains = {
-        name: replace(chain, rules=read(chain)) if name in names else chain for name, chain in table.chains.items()
-    }
-    return replace(table, chains=chains)
+    chain, routed = table.chains[name], table.family in from_nft.ROUTED
+    known = [from_nft.with_verdicts(rule, routed, lambda one: foreign.elements(table, one)) for rule in chain.rules]
+    return replace(chain, rules=[rule for several in known for rule in several])
 
 
 def _is_passed(table: rules.Table, base: rules.Chain) -> bool:

@@ -672,6 +672,20 @@ def test_the_report_reads_a_map_by_its_name(
     assert len(table.chains["forward"].rules) == 1
 
 
+def test_a_map_may_lead_to_another_one_and_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tables, "maps", {"ways": [["eth0", {"jump": {"target": "sub"}}]], "ports": [[80, DROP]]})
+    table = native([{"vmap": {"key": meta("iifname"), "data": "@ways"}}])
+    nested = {"vmap": {"key": payload("tcp", "dport"), "data": "@ports"}}
+    (sub,) = from_nft.tables(
+        [{"rule": {"family": "inet", "table": "filter", "chain": "sub", "handle": 9, "expr": [nested]}}]
+    )
+    table.chains["sub"] = sub.chains["sub"]
+    (found,) = found_in(table, state=replace(STATE, policies=frozenset()), also_possible=True)
+    assert (found.chain.name, found.is_possible) == ("sub", False)
+    both = {"vmap": {"key": meta("iifname"), "data": {"set": [["eth0", DROP], ["br-blue", DROP]]}}}
+    assert len(told(native([both]))) == 1
+
+
 def test_what_an_earlier_rule_may_have_let_pass() -> None:
     only = replace(STATE, policies=frozenset())
     table = saved("FORWARD -m set --match-set friends src -j ACCEPT", "FORWARD -i eth0 -j DROP", "FORWARD -j SUB")
