@@ -699,10 +699,10 @@ def reverse_path(node: Node, nic: Nic, packet: Packet) -> Verdict | None:
     near = any(packet.source in one.network for one in nic.addresses if one.version == 4)
     if not back.error and (near or back.link == "lo"):
         # With a loose rp_filter the packet would pass, but the answer would still leave by the wrong link.
-        words, protocol, *_ = node.match(packet.source)
-        advice = remedies.delete_route(node, "Delete that route", "route del " + words, protocol)
+        found = node.match(packet.source)
+        advice = remedies.delete_route(node, "Delete that route", "route del " + found.words, found.protocol)
         reason = _unbelieved(node, nic, packet, where)
-        return Verdict(LOST, "reverse_path", at(node, nic), reason, advice, owners.of_route(protocol))
+        return Verdict(LOST, "reverse_path", at(node, nic), reason, advice, owners.of_route(found.protocol))
     if back.error:
         advice = remedies.no_route(node, packet.source)
         return Verdict(LOST, "reverse_path", at(node, nic), _unbelieved(node, nic, packet, where), advice)
