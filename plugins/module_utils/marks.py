@@ -128,6 +128,10 @@ def label_of(link_alias: str) -> str:
     return noted[len(COLLECTION) + 1 :] if noted.startswith(COLLECTION + ":") else ""
 
 
+# No name of a namespace has a slash.
+_REMOVED = "/removed"
+
+
 def namespace_alias(noted: str, name: str) -> str:
     """The alias of a namespace's loopback, by which we recognise a namespace that has lost its name."""
     found = "%s/%s" % (alias(noted), name)
@@ -136,7 +140,20 @@ def namespace_alias(noted: str, name: str) -> str:
 
 def namespace_of(link_alias: str) -> str:
     """The name of the namespace in the alias of its loopback; empty if the alias has none."""
-    return link_alias.partition("/")[2] if link_alias.startswith(COLLECTION) else ""
+    return (link_alias.split("/", 2)[1:] or [""])[0] if link_alias.startswith(COLLECTION) else ""
+
+
+def removed_alias(link_alias: str) -> str:
+    """The same alias once its namespace has been removed, though processes keep it alive: it gets no name again."""
+    if not namespace_of(link_alias) or is_removed(link_alias):
+        return link_alias
+    found = link_alias + _REMOVED
+    return found if len(found) <= 255 else link_alias.partition("/")[0]
+
+
+def is_removed(link_alias: str) -> bool:
+    """Whether this is such an alias."""
+    return link_alias.startswith(COLLECTION) and link_alias.endswith(_REMOVED)
 
 
 def label_of_file(text: str) -> str | None:

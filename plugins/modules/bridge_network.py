@@ -520,7 +520,7 @@ objects:
 recreated:
   description:
     - The namespaces that existed before, had lost their names, and were made again. If a process lives in a namespace
-      of this collection that has lost its name, and it is still connected, it gets the name back instead.
+      of this collection that has lost its name, and no run has removed it, it gets the name back instead.
     - Programs in the old namespace have no network any more and must be restarted. In check mode, as it would be.
   returned: success
   type: list

@@ -12,7 +12,7 @@ description:
   - Creates network namespaces that C(ip netns) lists, or gives a name to the namespace of a running process.
   - The loopback interface inside is brought up.
   - A namespace of this collection that has lost its name, for example by C(ip netns delete), gets it back if a process
-    lives in it and a veth pair of this collection leads there. What is inside stays as it is. Otherwise it is created
+    lives in it. What is inside stays as it is. Otherwise, and if it was removed with O(state=absent), it is created
     again, see RV(recreated).
   - See ip-netns(8) and network_namespaces(7).
 author: The dockerless.network authors (@dockerless-network)
@@ -113,7 +113,7 @@ objects:
 recreated:
   description:
     - The namespaces that existed before, had lost their names, and were made again. If a process lives in a namespace
-      of this collection that has lost its name, and it is still connected, it gets the name back instead.
+      of this collection that has lost its name, and no run has removed it, it gets the name back instead.
     - What runs in the old namespace has no network any more and must be restarted. In check mode, as it would be.
   returned: success
   type: list

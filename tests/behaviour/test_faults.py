@@ -823,6 +823,29 @@ def test_who_lives_in_a_namespace_that_lost_its_name_keeps_everything(world: Eng
         assert stream.stop() == list(range(stream.sent))
 
 
+@pytest.mark.parametrize(
+    "pair",
+    ["link set v-blue-web down\nlink set v-blue-web name foo", "link del v-blue-web"],
+    ids=["renamed", "deleted"],
+)
+def test_who_lives_in_a_namespace_that_lost_its_name_and_its_veth_pair_is_connected_again(
+    world: EngineWorld, pair: str
+) -> None:
+    world.make(*BEFORE)
+    whole = world.state()
+    with tenant_of_web(world) as tenant:
+        stream = Stream(world, "192.0.2.1", socket.SOCK_STREAM)
+        world.must("ip", "netns", "delete", "web")
+        world.must("ip", "-batch", "-", text=pair)
+        predicted, done = world.make(*BEFORE, check=True), world.make(*BEFORE)
+        assert predicted.commands == done.commands
+        assert f"ip netns attach web {tenant.pid}" in done.commands and "ip netns add web" not in done.commands
+        assert (done.warnings, done.recreated) == ([], [])
+        assert not differences(world.state(), whole)
+        assert not world.make(*BEFORE).changed
+        assert stream.stop() == list(range(stream.sent))
+
+
 @pytest.mark.parametrize("how", ["ip netns delete web", "umount --lazy /run/netns/web"])
 def test_a_namespace_whose_last_process_ends_before_it_gets_its_name_back(world: EngineWorld, how: str) -> None:
     """It was held since the plan was made, so the run does what it has planned, and all is as before."""

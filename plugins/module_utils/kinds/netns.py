@@ -99,7 +99,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         place = model.Place(netns=item.name)
         if item.pid is None:
             old = world.lost(item.name)
-            living = next((found for found in old if world.is_plugged(found)), None)
+            living = _living(item, old, world)
             if living is not None:
                 return self._plan_return(item, living, world)
             _refuse_unknown(model.HOST, item, world)
@@ -163,7 +163,8 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         self, item: model.Namespace, entry: NamespaceEntry | None, world: World
     ) -> list[operations.Operation]:
         if entry is None:
-            return []
+            lost = [place for place in world.lost(item.name) if _belongs_here(item, place, world)]
+            return [step for place in lost for step in _removed_steps(place, world)]
         if entry.blocked:
             world.warn("%s is not the file of a namespace, and stays." % path_of(model.Place(netns=item.name)))
             return []
@@ -203,7 +204,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         ]
         for link in ends:
             world.drop_link(link.name)
-        return steps
+        return steps + _removed_steps(place, world)
 
 
 def _refuse_blocked(item: model.Namespace, world: World) -> None:
@@ -213,6 +214,33 @@ def _refuse_blocked(item: model.Namespace, world: World) -> None:
             "Namespace %s cannot be made: %s is not the file of a namespace; remove it."
             % (item.name, path_of(model.Place(netns=item.name)))
         )
+
+
+def _living(item: model.Namespace, lost: t.Sequence[model.Place], world: World) -> model.Place | None:
+    """The namespace that gets its name back, rather one with a veth pair of ours than one without; None if none does.
+
+    The pair may have been deleted, or renamed, and so be about to go. But no namespace comes back that a run removed.
+    """
+    found = [place for place in lost if not _was_removed(place, world)]
+    plugged = (place for place in found if world.is_plugged(place))
+    return next(plugged, None) or next((place for place in found if _belongs_here(item, place, world)), None)
+
+
+def _was_removed(place: model.Place, world: World) -> bool:
+    return marks.is_removed(world.links(place)["lo"].alias)
+
+
+def _belongs_here(item: model.Namespace, place: model.Place, world: World) -> bool:
+    """Whether a lost namespace is of the same project, and of this host, not of a container on it."""
+    label = marks.label_of(world.links(place)["lo"].alias)
+    is_own = not label or marks.project_of(label) == marks.project_of(item.network)
+    return is_own and world.is_native(place)
+
+
+def _removed_steps(place: model.Place, world: World) -> list[operations.Operation]:
+    """Note on a namespace which processes keep alive that it was removed."""
+    lo = world.links(place).get("lo")
+    return [] if lo is None else _loopback_steps(place, lo, replace(lo, alias=marks.removed_alias(lo.alias)), world)
 
 
 def _tell_what_is_left(name: str, lost: t.Sequence[model.Place], world: World) -> None:

@@ -12,12 +12,14 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils import marks
 from ansible_collections.dockerless.network.plugins.module_utils.marks import (
     alias,
+    is_removed,
     label,
     label_of,
     name_of,
     namespace_alias,
     namespace_of,
     project_of,
+    removed_alias,
 )
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "design.md").read_text()
@@ -86,3 +88,14 @@ def test_an_alias_of_a_namespace_tells_its_network_and_its_name(network: str) ->
     assert (label_of(found), namespace_of(found)) == (network, "a:b@c.d")
     assert (label_of(alias(network)), namespace_of(alias(network))) == (network, "")
     assert namespace_of("somebody/web") == ""
+
+
+@pytest.mark.parametrize("network", ["", "blue", "blue@shop"])
+def test_the_alias_of_a_removed_namespace_tells_the_same_and_that(network: str) -> None:
+    before = namespace_alias(network, "web")
+    found = removed_alias(before)
+
+    assert (label_of(found), namespace_of(found)) == (network, "web")
+    assert is_removed(found) and not is_removed(before) and removed_alias(found) == found
+    assert not is_removed(removed_alias(alias(network))) and removed_alias("somebody") == "somebody"
+    assert namespace_of(removed_alias(namespace_alias("", "w" * 235))) == ""

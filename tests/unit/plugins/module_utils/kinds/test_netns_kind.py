@@ -281,6 +281,15 @@ def lost(processes: tuple[int, ...] = (7,), plugged: bool = True) -> MemoryHost:
     return host
 
 
+def removed(processes: tuple[int, ...] = (7,)) -> MemoryHost:
+    """A run removes the namespace while somebody lives there."""
+    host = host_with(web(network="blue"))
+    host.space(WEB).processes += processes
+    host.units[7] = "nginx.service"
+    once(host, gone())
+    return host
+
+
 def test_a_namespace_that_lives_on_gets_its_name_back() -> None:
     host = lost()
     inode = host.space(Place(pid=7)).inode
@@ -291,6 +300,41 @@ def test_a_namespace_that_lives_on_gets_its_name_back() -> None:
     assert outcome.recreated == () and outcome.warnings == ()
     assert host.names["web"] == NamespaceEntry("web", inode)
     assert not once(host, veth_pair()).changed
+
+
+def test_a_namespace_without_its_veth_pair_gets_its_name_back() -> None:
+    host = lost(plugged=False)
+
+    outcome = converge(host, web(network="blue"), veth_pair())
+
+    assert outcome.commands[0] == "ip netns attach web 7" and "ip netns add" not in "".join(outcome.commands)
+    assert outcome.recreated == () and outcome.warnings == ()
+
+
+def test_of_several_namespaces_the_one_with_the_veth_pair_gets_the_name() -> None:
+    host = lost(plugged=False)
+    host.create_namespace("web", "dockerless.network:blue/web")
+    once(host, veth_pair())
+    host.space(WEB).processes.append(9)
+    host.delete_namespace("web")
+
+    assert converge(host, web(network="blue")).commands == ("ip netns attach web 9",)
+
+
+def test_a_namespace_of_another_project_is_left_alone() -> None:
+    host = lost(plugged=False)
+    host.change_link(Place(pid=7), "lo", alias="dockerless.network:blue@other/web")
+
+    assert converge(host, web(network="blue")).commands[0] == "ip netns add web"
+
+
+def test_a_removal_is_noted_on_a_namespace_that_has_lost_its_name_before() -> None:
+    host = lost()
+
+    assert converge(host, gone()).commands == (
+        "nsenter --target 7 --net ip link set dev lo alias dockerless.network:blue/web/removed",
+    )
+    assert converge(host, web(network="blue")).commands[0] == "ip netns add web"
 
 
 def test_what_else_is_wrong_in_it_is_repaired_as_well() -> None:
@@ -317,7 +361,7 @@ def test_a_namespace_that_got_its_name_back_is_ours_as_before() -> None:
 
 
 def test_who_stays_behind_in_a_namespace_that_is_made_anew_is_told() -> None:
-    host = lost(plugged=False)
+    host = removed()
 
     outcome = converge(host, web(network="blue"))
 
@@ -341,7 +385,7 @@ def with_units(host: MemoryHost, netns: str = "") -> None:
 
 
 def test_services_in_the_old_namespace_are_told_to_restart_and_others_to_end() -> None:
-    host = lost((7, 8, 9), plugged=False)
+    host = removed((7, 8, 9))
     with_units(host)
 
     outcome = once(host, web(network="blue"))
