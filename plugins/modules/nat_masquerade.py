@@ -11,6 +11,8 @@ short_description: Give traffic that leaves a subnet an address of the host
 description:
   - Translates the source address of traffic from a subnet, IPv4 or IPv6. See nft(8) and iptables-extensions(8).
   - A masquerade is identified by its O(source) and O(out_interface). All other options can be changed in place.
+  - UDP and ICMP flows that are open follow a masquerade that is new or changed with their next packet. TCP connections
+    go on as they began, and so do flows that it does not concern.
   - A warning says so if the host does not forward, which M(dockerless.network.sysctl_forward) turns on.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:

@@ -24,7 +24,7 @@ RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST, RT_SCOPE_NOWHERE = 0, 253, 254,
 
 _IFA_F_NODAD = 2
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 8
-_RTA_TABLE = 15
+_RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_TABLE = 1, 2, 3, 15
 _NETNSA_FD = 3
 _VETH_INFO_PEER = 1
 _NETCONFA_IFINDEX, _ALL_LINKS = 1, -1
@@ -47,6 +47,16 @@ def routes_of(version: int, table: int = 0) -> bytes:
 def all_of(version: int) -> bytes:
     """The routes of all tables, or the rules that choose a table."""
     return struct.pack("=BBBBBBBBI", family(version), 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def way_to(to: bytes, source: bytes = b"", link: int = 0) -> bytes:
+    """The route that a packet to an address takes, or one that has come from an address by a link."""
+    family_of = socket.AF_INET if len(to) == 4 else socket.AF_INET6
+    body = struct.pack("=BBBBBBBBI", family_of, 8 * len(to), 8 * len(source), 0, 0, 0, 0, 0, 0)
+    body += netlink.attribute(_RTA_DST, to)
+    if source:
+        body += netlink.attribute(_RTA_SRC, source) + netlink.attribute(_RTA_IIF, struct.pack("=I", link))
+    return body
 
 
 # The rules of all versions of IP.

@@ -10,6 +10,7 @@ import typing as t
 from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
+from ..kernel.state import EgressFlows
 from ..ownership import Holding
 from ..records import replace
 from ..world import World, is_ours
@@ -123,9 +124,22 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
         )
 
     def change(self, item: model.Masquerade, state: str, rules: FirewallSession, world: World) -> None:
-        rules.masquerades.pop(item.key, None)
+        there = rules.masquerades.pop(item.key, None)
         if state == "present":
             rules.masquerades[item.key] = item
+            if _translates_otherwise(there, item) and _may_have_flows(item, world):
+                rules.stale.append(EgressFlows(item, there.to_source if there is not None else None))
+
+
+def _translates_otherwise(there: model.Masquerade | None, item: model.Masquerade) -> bool:
+    """Whether a flow keeps a translation, or the lack of one, that a new one would not get."""
+    return there is None or (there.exclude, there.to_source) != (item.exclude, item.to_source)
+
+
+def _may_have_flows(item: model.Masquerade, world: World) -> bool:
+    """Whether the subnet may have been there before this run."""
+    name = marks.name_of(item.network)
+    return not name or name in world.projects()
 
 
 def _is_foreseen(item: model.Masquerade, world: World) -> bool:
