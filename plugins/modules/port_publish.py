@@ -15,7 +15,8 @@ description:
     127.0.0.1 it answers if M(dockerless.network.sysctl_forward) has set C(route_localnet) for the bridge.
   - A port is identified by address family, O(host_ip), O(protocol) and O(host_port). All other options can be changed
     in place.
-  - A port on which a process listens, or that is already published, is refused, and the error names its holder.
+  - A port on which a process listens, or that is already published, is refused, and the error names its holder. So is
+    one that leads into a network of another project than O(project).
   - A change reaches flows that are open. Those of a port that is withdrawn end, and so do those of clients that
     O(allowed_sources) no longer names. When O(in_interfaces) leaves out an interface, those of all clients end, since
     the interface of a flow is not known, and clients that are still allowed connect again. A UDP client that keeps

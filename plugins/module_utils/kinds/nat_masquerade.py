@@ -84,7 +84,22 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
 
     def holdings(self, item: model.Masquerade, state: str, world: World) -> t.Iterable[Holding]:
         there = world.firewall.masquerades.get(item.key)
-        return [] if there is None else [(model.capitalized(self.title(there)), there.network)]
+        if there is not None:
+            yield model.capitalized(self.title(there)), there.network
+        if state == "present" and not world.restoring:
+            yield from self._translated(item, world)
+
+    @staticmethod
+    def _translated(item: model.Masquerade, world: World) -> t.Iterable[Holding]:
+        """The networks whose way out it would change.
+
+        One that belongs to no network may be as wide as the host needs it: masquerades of networks come before it.
+        """
+        policy = world.firewall.policies.get(item.out.name)
+        if policy is not None and item.source in policy.subnets:
+            return [("Bridge %s" % policy.bridge, policy.network)]  # and no other, as subnets do not overlap
+        concerns = model.overlap if item.network else model.lies_in
+        return common.of_other_projects(item.network, lambda subnet: concerns(item.source, subnet), world)
 
     def stored(self, item: model.Masquerade, world: World) -> engine.Stored:
         return engine.Stored(self.describe(item))

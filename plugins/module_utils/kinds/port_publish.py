@@ -118,7 +118,20 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
     def holdings(self, item: model.PublishedPort, state: str, world: World) -> t.Iterable[Holding]:
         ports = world.firewall.ports
         found = (ports.get(item), *(ports.clashes(item) if state == "present" else ()))
-        return [("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port]
+        yield from (("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port)
+        if state == "present" and not world.restoring:
+            yield from self._behind(item, world)
+
+    @staticmethod
+    def _behind(item: model.PublishedPort, world: World) -> t.Iterator[Holding]:
+        """What the port leads to. A rule opens the endpoint whichever bridge it names."""
+        if item.bridge:
+            yield "Bridge %s" % item.bridge, world.label(item.bridge)
+        policy = world.firewall.policies.get(item.bridge)
+        if policy is not None and any(item.container_ip in subnet for subnet in policy.subnets):
+            yield "Bridge %s" % item.bridge, policy.network  # and in no other network, as subnets do not overlap
+        else:
+            yield from common.of_other_projects(item.network, lambda subnet: item.container_ip in subnet, world)
 
     def stored(self, item: model.PublishedPort, world: World) -> engine.Stored:
         # at boot the link may come after us
