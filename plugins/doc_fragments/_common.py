@@ -53,6 +53,7 @@ options:
         of them.
       - It is noted on the object. What another project owns is neither changed nor used, and V(absent) leaves it. An
         object with neither a network nor a project is there for all of them.
+      - So rules that reach into a network of another project are refused, such as a port that leads to its endpoint.
     type: str
     default: default
 """

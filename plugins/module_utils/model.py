@@ -50,6 +50,21 @@ def lies_in(inner: Network, outer: Network) -> bool:
     return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
+def without(networks: t.Iterable[Network], others: t.Iterable[Network]) -> tuple[Network, ...]:
+    """What remains of networks when others are taken out of them, in as few networks as possible."""
+    left, taken = set(networks), set(others)
+    left, taken = left - taken, taken - left
+    for other in taken:
+        left = {part for network in left for part in _without_one(network, other)}
+    return tuple(ipaddress.collapse_addresses(left))  # type: ignore[type-var]
+
+
+def _without_one(network: Network, other: Network) -> t.Iterable[Network]:
+    if not overlap(network, other):
+        return (network,)
+    return () if lies_in(network, other) else network.address_exclude(other)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Namespace:
     """A named network namespace, as ``ip netns`` sees it (ip-netns(8))."""

@@ -188,22 +188,39 @@ class RunTool(Operation):
 
 @dataclass(frozen=True)
 class ForgetFlows(Operation):
-    """Drop conntrack entries by the host's port, since a flow would keep the translation that it began with."""
+    """Drop conntrack entries, since a flow would keep the translation that it began with.
 
-    flows: tuple[state.PortFlows, ...]
+    conntrack(8) can say less than we look at: its commands also drop entries that come back with the next packet.
+    """
+
+    flows: tuple[state.Flows, ...]
 
     def commands(self) -> list[str]:
-        return [command for flow in self.flows for command in self._commands(flow)]
-
-    @staticmethod
-    def _commands(flow: state.PortFlows) -> list[str]:
-        family = "ipv4" if flow.version == 4 else "ipv6"
-        words = ["conntrack", "-D", "-f", family, "-p", flow.protocol]
-        if flow.host_ip:
-            words += ["--orig-dst", flow.host_ip]
-        # conntrack(8) takes no range, and exits with 1 if there was nothing to delete
-        ports = range(flow.first, flow.last + 1)
-        return ["%s || true" % shlex.join([*words, "--orig-port-dst", str(port)]) for port in ports]
+        return [command for flow in self.flows for command in _forgetting(flow)]
 
     def apply(self, host: Host) -> None:
         host.forget_flows(self.flows)
+
+
+def _forgetting(flow: state.Flows) -> t.Iterator[str]:
+    """The commands of conntrack(8); it exits with 1 if there was nothing to delete."""
+    if isinstance(flow, state.EgressFlows):
+        source = flow.masquerade.source
+        for protocol in ("udp", "icmp" if source.version == 4 else "icmpv6"):
+            yield "%s || true" % shlex.join([*_delete_flows(source.version, protocol), "--orig-src", str(source)])
+        return
+    words = _delete_flows(flow.version, flow.protocol)
+    if flow.host_ip:
+        words += ["--orig-dst", flow.host_ip]
+    # it takes no range
+    for port in range(flow.first, flow.last + 1):
+        command = shlex.join([*words, "--orig-port-dst", str(port)])
+        if len(flow.sources) > 1:
+            command = "for from in %s; do %s --orig-src $from; done" % (" ".join(flow.sources), command)
+        elif flow.sources:
+            command += " --orig-src %s" % flow.sources[0]
+        yield command + " || true"
+
+
+def _delete_flows(version: int, protocol: str) -> list[str]:
+    return ["conntrack", "-D", "-f", "ipv%d" % version, "-p", protocol]

@@ -79,6 +79,7 @@ options:
       - Instead of an address, the name of an endpoint that is on the host will do, such as V(db), or V(db.back) for its
         end in the network back. It is looked up when the module runs.
       - With O(host_access=deny), also flows from endpoints to the host itself, by one of its addresses on the bridge.
+      - A flow into a network of another project than O(project) is refused.
       - A warning names the entries that open nothing that would be closed.
     type: list
     elements: dict

@@ -11,6 +11,11 @@ short_description: Give traffic that leaves a subnet an address of the host
 description:
   - Translates the source address of traffic from a subnet, IPv4 or IPv6. See nft(8) and iptables-extensions(8).
   - A masquerade is identified by its O(source) and O(out_interface). All other options can be changed in place.
+  - One for a subnet of another project than O(project), or for a part of it, is refused with the name of that project.
+    One that covers such a subnet is refused as well, unless neither O(network) nor O(project) is given. The narrowest
+    O(source) comes first, so networks keep masquerades of their own.
+  - UDP and ICMP flows that are open follow a masquerade that is new or changed with their next packet. TCP connections
+    go on as they began, and so do flows that it does not concern.
   - A warning says so if the host does not forward, which M(dockerless.network.sysctl_forward) turns on.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:

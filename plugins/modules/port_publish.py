@@ -15,9 +15,14 @@ description:
     127.0.0.1 it answers if M(dockerless.network.sysctl_forward) has set C(route_localnet) for the bridge.
   - A port is identified by address family, O(host_ip), O(protocol) and O(host_port). All other options can be changed
     in place.
-  - A port on which a process listens, or that is already published, is refused, and the error names its holder.
-  - Connection tracking entries that a change makes stale are removed by their host port. Other flows go on, and so do
-    TCP connections of a port that now leads elsewhere, as long as the endpoint that they lead to is there.
+  - A port on which a process listens, or that is already published, is refused, and the error names its holder. So is
+    one that leads into a network of another project than O(project).
+  - A change reaches flows that are open. Those of a port that is withdrawn end, and so do those of clients that
+    O(allowed_sources) no longer names. When O(in_interfaces) leaves out an interface, those of all clients end, since
+    the interface of a flow is not known, and clients that are still allowed connect again. A UDP client that keeps
+    sending is let in, or comes to another endpoint, as soon as a new one would be.
+  - Other flows go on. So do TCP connections of a port that now leads elsewhere, as long as the endpoint that they lead
+    to is there.
   - A warning says what is missing for the port to work. The host may not forward, may have no route to the endpoint, or
     may not lead 127.0.0.1 there without C(route_localnet). M(dockerless.network.sysctl_forward) turns these on.
 author: The dockerless.network authors (@dockerless-network)

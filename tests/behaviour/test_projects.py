@@ -56,6 +56,40 @@ def test_a_second_project_neither_takes_nor_disturbs_the_first(host: Host) -> No
     assert neighbour.ask(lan, 8080).label == "web"
 
 
+def test_a_single_module_neither_opens_nor_diverts_what_another_project_has(host: Host) -> None:
+    """The same calls do both for the project itself."""
+    subnets, addresses = ["10.20.0.0/24", "fd00:20::/64"], ["10.20.0.5", "fd00:20::5"]
+    shop = {"name": "shop", "subnets": subnets, "endpoints": [{"name": "web", "addresses": addresses}]}
+    host.do("bridge_network", networks=[shop], project="shop")
+    host.do("bridge_network", networks=[BLOG], project="blog")
+    web, neighbour = host.place("web"), host.fleet.place("neighbour")
+    web.serve("web", 80)
+    lan = {version: host.fleet.lan(host.name, version) for version in (4, 6)}
+
+    def outside() -> str:
+        return str(web.ask("203.0.113.1", 9000, "udp").seen)
+
+    before = outside()
+    ports = [{"host_port": str(9097 + n), "container_ip": ip, "container_port": "80"} for n, ip in enumerate(addresses)]
+    diverted = {"source": "10.20.0.0/25", "to_source": "192.0.2.99", "warn": False}
+    host.do("bridge", name="br-t", addresses=["10.60.0.1/24"])
+    allowed = {"bridge": "br-t", "allow": [{"to": "10.20.0.5"}]}
+    calls = [("port_publish", {**port, **by}) for port in ports for by in ({}, {"bridge": "br-shop"})]
+    calls += [("nat_masquerade", diverted), ("bridge_firewall", allowed)]
+    for module, options in calls:
+        for whose in ({}, {"project": "blog", "network": "blog"}):
+            message = host.refuse(module, **options, **whose)
+            assert "belongs to network shop of project shop" in message
+    host.fleet.all_closed([neighbour.question(lan[version], port) for version, port in ((4, 9097), (6, 9098))])
+    assert outside() == before
+
+    host.do("port_publish", aggregate=ports, project="shop")
+    assert [neighbour.ask(lan[version], port).label for version, port in ((4, 9097), (6, 9098))] == ["web", "web"]
+    host.do("nat_masquerade", **diverted, project="shop")
+    with pytest.raises(AssertionError):
+        outside()
+
+
 @pytest.mark.once
 def test_lists_that_share_an_endpoint_leave_it_its_default_route(host: Host) -> None:
     red, more = ({**BLOG, "name": name, "subnets": ["10.2%d.0.0/24" % at]} for at, name in ((2, "red"), (3, "more")))

@@ -14,7 +14,7 @@ import typing as t
 
 from .. import marks, model
 from ..kernel.netfilter import Netfilter
-from ..kernel.state import Link, PortFlows
+from ..kernel.state import Flows, Link
 from ..records import dataclass, replace
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter, Snapshot
 from .choice import choose, others
@@ -92,7 +92,7 @@ class FirewallSession:
         self.in_use = False
         self.revision = 0  # counts changes of the wanted rules by objects of other kinds
         self.left: list[str] = []  # the back-ends whose rules the plan removes
-        self.stale: list[PortFlows] = []  # flows whose translation has become wrong
+        self.stale: list[Flows] = []  # those whose translation has become wrong
         # ports that get another target in this run, as they were before it, by their keys
         self.moved: dict[tuple[int, model.Address | None, str, model.PortRange], model.PublishedPort] = {}
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connection tracking: forgets flows by the port and address that their first packet was sent to.
+"""Connection tracking: forgets flows by the addresses and the port of their first packet, and by their translation.
 
 An entry is deleted by the same bytes with which the kernel listed it, so only fields that are compared are decoded.
 The constants are those of linux/netfilter/nfnetlink_conntrack.h.
@@ -16,48 +16,68 @@ import socket
 import struct
 import typing as t
 
+from .. import model
 from . import netlink, state
 from .errors import KernelError
 
 _IPCTNL_MSG_CT_GET = 0x101
 _IPCTNL_MSG_CT_DELETE = 0x102
-_CTA_TUPLE_ORIG, _CTA_ID, _CTA_ZONE, _CTA_FILTER = 1, 12, 18, 25
+_CTA_TUPLE_ORIG, _CTA_TUPLE_REPLY, _CTA_ID, _CTA_ZONE, _CTA_FILTER = 1, 2, 12, 18, 25
 _CTA_TUPLE_IP, _CTA_TUPLE_PROTO = 1, 2
-_CTA_IP_V4_DST, _CTA_IP_V6_DST = 2, 4
+_CTA_IP_SRC, _CTA_IP_DST = {4: 1, 6: 3}, {4: 2, 6: 4}
 _CTA_PROTO_NUM, _CTA_PROTO_DST_PORT = 1, 3
 _CTA_FILTER_ORIG_FLAGS, _CTA_FILTER_REPLY_FLAGS = 1, 2
 _FILTER_PROTO_NUM = 8
 _HEADER_BYTES = 4
+_FAMILIES = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
+_NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
+_ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
 _LOADED = "/proc/sys/net/netfilter/nf_conntrack_count"
 
 Entry = dict[int, bytes]
+# From two addresses to the link by which packets between them leave.
+Way = t.Callable[[bytes, bytes], str]
 
 
-def forget(flows: t.Iterable[state.PortFlows], local: t.Collection[bytes]) -> int:
+class _Ends(t.NamedTuple):
+    """Where the first packet of a flow came from and went to, and where the answers go."""
+
+    protocol: int
+    source: bytes
+    to: bytes
+    port: int
+    answered: bytes
+
+
+# Whether a flow is one of those that are to be forgotten.
+_Test = t.Callable[[_Ends], bool]
+
+
+def forget(flows: t.Iterable[state.Flows], local: t.Collection[bytes], way: Way) -> int:
     """Delete the entries of these flows; returns how many there were.
 
     A flow without host_ip goes to any of the ``local`` addresses. Traffic through the host to the same port of other
     hosts does not count.
     """
-    kinds: dict[tuple[int, int], list[state.PortFlows]] = {}
+    tests: dict[tuple[int, int], list[_Test]] = {}
     for flow in flows:
-        family = socket.AF_INET6 if flow.version == 6 else socket.AF_INET
-        kinds.setdefault((int(family), _protocol_number(flow.protocol)), []).append(flow)
-    if not kinds or not os.path.exists(_LOADED):
+        version, numbers, test = _described(flow, local, way)
+        for number in numbers:
+            tests.setdefault((version, number), []).append(test)
+    if not tests or not os.path.exists(_LOADED):
         return 0
     with netlink.NetlinkSocket(netlink.NETLINK_NETFILTER) as opened:
         try:
-            return sum(_forget(opened, family, protocol, kinds[family, protocol], local) for family, protocol in kinds)
+            return sum(_forget(opened, version, number, tests[version, number]) for version, number in tests)
         except OSError as error:
             raise KernelError("delete entries of connection tracking", error) from error
 
 
-def _forget(
-    opened: netlink.NetlinkSocket, family: int, protocol: int, flows: list[state.PortFlows], local: t.Collection[bytes]
-) -> int:
-    deleted = 0
+def _forget(opened: netlink.NetlinkSocket, version: int, protocol: int, tests: list[_Test]) -> int:
+    deleted, family = 0, _FAMILIES[version]
     for entry in _entries(opened, family, protocol):
-        if any(_matches(entry, protocol, flow, local) for flow in flows):
+        ends = _ends(entry, version)
+        if ends.protocol == protocol and any(test(ends) for test in tests):
             deleted += _delete(opened, family, entry)
     return deleted
 
@@ -82,17 +102,71 @@ def _entries(opened: netlink.NetlinkSocket, family: int, protocol: int) -> t.Ite
     return (netlink.attributes(message, _HEADER_BYTES) for message in found)
 
 
-def _matches(entry: Entry, protocol: int, flow: state.PortFlows, local: t.Collection[bytes]) -> bool:
-    parts = netlink.attributes(entry.get(_CTA_TUPLE_ORIG, b""))
-    proto = netlink.attributes(parts.get(_CTA_TUPLE_PROTO, b""))
-    port = int.from_bytes(proto.get(_CTA_PROTO_DST_PORT, b""), "big")
-    if proto.get(_CTA_PROTO_NUM) != bytes((protocol,)) or not flow.first <= port <= flow.last:
-        return False
-    ip = netlink.attributes(parts.get(_CTA_TUPLE_IP, b""))
-    to = ip.get(_CTA_IP_V6_DST if flow.version == 6 else _CTA_IP_V4_DST, b"")
-    if flow.host_ip:
-        return to == ipaddress.ip_address(flow.host_ip).packed
-    return to in local or (len(to) == 4 and to[0] == 127)
+def _ends(entry: Entry, version: int) -> _Ends:
+    first = netlink.attributes(entry.get(_CTA_TUPLE_ORIG, b""))
+    answer = netlink.attributes(entry.get(_CTA_TUPLE_REPLY, b""))
+    ip = netlink.attributes(first.get(_CTA_TUPLE_IP, b""))
+    proto = netlink.attributes(first.get(_CTA_TUPLE_PROTO, b""))
+    return _Ends(
+        protocol=int.from_bytes(proto.get(_CTA_PROTO_NUM, b""), "big"),
+        source=ip.get(_CTA_IP_SRC[version], b""),
+        to=ip.get(_CTA_IP_DST[version], b""),
+        port=int.from_bytes(proto.get(_CTA_PROTO_DST_PORT, b""), "big"),
+        answered=netlink.attributes(answer.get(_CTA_TUPLE_IP, b"")).get(_CTA_IP_DST[version], b""),
+    )
+
+
+def _described(flow: state.Flows, local: t.Collection[bytes], way: Way) -> tuple[int, t.Iterable[int], _Test]:
+    """The version of IP of flows, their protocols, and how to tell them from others."""
+
+    def is_own(address: bytes) -> bool:
+        return address in local or (len(address) == 4 and address[0] == 127)
+
+    if isinstance(flow, state.PortFlows):
+        return flow.version, (_NUMBERS[flow.protocol],), _to_port(flow, is_own)
+    version = flow.masquerade.source.version
+    return version, (socket.IPPROTO_UDP, _ICMP[version]), _by_masquerade(flow, is_own, way)
+
+
+def _to_port(flow: state.PortFlows, is_own: t.Callable[[bytes], bool]) -> _Test:
+    host_ip = ipaddress.ip_address(flow.host_ip).packed if flow.host_ip else b""
+    from_there = _within(ipaddress.ip_network(source) for source in flow.sources)
+
+    def test(ends: _Ends) -> bool:
+        if not flow.first <= ends.port <= flow.last:
+            return False
+        if flow.sources and (is_own(ends.source) or not from_there(ends.source)):
+            return False
+        return ends.to == host_ip if host_ip else is_own(ends.to)
+
+    return test
+
+
+def _by_masquerade(flow: state.EgressFlows, is_own: t.Callable[[bytes], bool], way: Way) -> _Test:
+    item = flow.masquerade
+    is_inside, is_excluded = _within([item.source]), _within(item.exclude)
+    former = flow.former.packed if flow.former is not None else b""
+
+    def is_right(ends: _Ends) -> bool:
+        if is_excluded(ends.to):
+            return ends.answered == ends.source
+        if item.to_source is not None:
+            return ends.answered == item.to_source.packed
+        return ends.answered not in (ends.source, former)
+
+    def leaves(ends: _Ends) -> bool:
+        return not item.out.name or (way(ends.source, ends.to) == item.out.name) != item.out.inverted
+
+    def test(ends: _Ends) -> bool:
+        return is_inside(ends.source) and not is_own(ends.to) and not is_right(ends) and leaves(ends)
+
+    return test
+
+
+def _within(networks: t.Iterable[model.Network]) -> t.Callable[[bytes], bool]:
+    """Whether an address lies in one of these networks."""
+    bounds = [(network.network_address.packed, network.broadcast_address.packed) for network in networks]
+    return lambda address: any(first <= address <= last for first, last in bounds)
 
 
 def _delete(opened: netlink.NetlinkSocket, family: int, entry: Entry) -> int:
@@ -108,8 +182,3 @@ def _delete(opened: netlink.NetlinkSocket, family: int, entry: Entry) -> int:
             raise
         return 0
     return 1
-
-
-def _protocol_number(name: str) -> int:
-    numbers = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
-    return int(numbers[name])

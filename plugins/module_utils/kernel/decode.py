@@ -487,6 +487,11 @@ def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int,
     return found
 
 
+def out_of(message: bytes) -> int:
+    """The index of the link by which the route in an answer to RTM_GETROUTE leaves."""
+    return _number(netlink.attributes(message, _ROUTE.size), _RTA_OIF)
+
+
 def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str], table: int) -> t.Iterator[RouteEntry]:
     packed = values.get(_RTA_DST) or bytes(4 if header[0] == socket.AF_INET else 16)
     to = _network(packed, header[1])

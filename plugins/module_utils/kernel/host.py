@@ -254,11 +254,12 @@ class Host:
         if rc != 0:
             raise CommandError(argv, rc, errors, text)
 
-    def forget_flows(self, flows: t.Iterable[state.PortFlows]) -> None:
-        """Delete entries of connection tracking by the host's port in their first packet."""
+    def forget_flows(self, flows: t.Iterable[state.Flows]) -> None:
+        """Delete the entries that connection tracking has of these flows."""
         from . import conntrack
 
-        conntrack.forget(flows, self.stack(model.HOST).local_addresses())
+        here = self.stack(model.HOST)
+        conntrack.forget(flows, here.local_addresses(), here.way)
 
     def port_holder(self, port: model.PublishedPort, leaving: t.Collection[str] = ()) -> str:
         """The process that listens on a port to be published, as a clause; empty if none does, or if it leaves."""

@@ -25,7 +25,7 @@ RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RT_SCOPE_HOST, RT_SCOPE_NOWHERE = 0, 253, 254,
 
 _IFA_F_NODAD = 2
 _IFLA_EXT_MASK, _RTEXT_FILTER_SKIP_STATS = 29, 8
-_RTA_TABLE = 15
+_RTA_DST, _RTA_SRC, _RTA_IIF, _RTA_TABLE = 1, 2, 3, 15
 _NETNSA_FD = 3
 _VETH_INFO_PEER = 1
 _NETCONFA_IFINDEX, _ALL_LINKS = 1, -1
@@ -57,6 +57,16 @@ FILTERED_AT = {0xFFFFFFF2: "ingress", 0xFFFFFFF3: "egress", 0xFFFF0000: "ingress
 def filters(index: int, parent: int) -> bytes:
     """The filters that are attached to a link; of no link and no parent, all queueing disciplines."""
     return struct.pack("=BxxxiIII", 0, index, 0, parent, 0)
+
+
+def way_to(to: bytes, source: bytes = b"", link: int = 0) -> bytes:
+    """The route that a packet to an address takes, or one that has come from an address by a link."""
+    family_of = socket.AF_INET if len(to) == 4 else socket.AF_INET6
+    body = struct.pack("=BBBBBBBBI", family_of, 8 * len(to), 8 * len(source), 0, 0, 0, 0, 0, 0)
+    body += netlink.attribute(_RTA_DST, to)
+    if source:
+        body += netlink.attribute(_RTA_SRC, source) + netlink.attribute(_RTA_IIF, struct.pack("=I", link))
+    return body
 
 
 # The rules of all versions of IP.

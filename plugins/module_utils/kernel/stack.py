@@ -131,6 +131,16 @@ class Stack:
         """Every address of this stack, link-local ones too, as packed bytes."""
         return frozenset(packed for _index, _length, packed in decode.addresses(self._address_messages()))
 
+    def way(self, source: bytes, to: bytes) -> str:
+        """The link by which packets leave that this stack forwards between two addresses; empty if they do not."""
+        opened = self.socket()
+        try:
+            inside = decode.out_of(opened.ask(requests.RTM_GETROUTE, requests.way_to(source)))
+            out = decode.out_of(opened.ask(requests.RTM_GETROUTE, requests.way_to(to, source, inside)))
+        except OSError:
+            return ""
+        return next((link.name for link in self.links().values() if link.index == out), "")
+
     def is_known(self) -> bool:
         """Whether there is nothing to gain by reading it with others."""
         return self._cache.peek("dump") is not None or self._cache.peek("links") is not None

@@ -143,3 +143,15 @@ class PortFlows:
     first: int
     last: int
     host_ip: str = ""  # empty: any
+    sources: tuple[str, ...] = ()  # subnets, without the host's own addresses; empty: all flows
+
+
+@dataclass(frozen=True)
+class EgressFlows:
+    """The UDP and ICMP flows that leave by a masquerade, and are not translated as it says."""
+
+    masquerade: model.Masquerade
+    former: model.Address | None = None  # to_source before the change
+
+
+Flows = t.Union[PortFlows, EgressFlows]

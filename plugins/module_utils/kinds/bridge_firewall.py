@@ -94,8 +94,13 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
 
     def holdings(self, item: model.BridgePolicy, state: str, world: World) -> t.Iterable[Holding]:
         there = world.firewall.policies.get(item.bridge)
-        found = [("The firewall of bridge %s" % item.bridge, "" if there is None else there.network)]
-        return found if state == "absent" else [*found, ("Bridge %s" % item.bridge, world.label(item.bridge))]
+        yield "The firewall of bridge %s" % item.bridge, "" if there is None else there.network
+        if state == "present":
+            yield "Bridge %s" % item.bridge, world.label(item.bridge)
+        if state == "present" and not world.restoring:
+            for flow in item.inner_flows:  # they open what they lead to, whichever bridge that is behind
+                if not any(model.lies_in(flow.to, subnet) for subnet in item.subnets):
+                    yield from _behind(flow, item, world)
 
     def stored(self, item: model.BridgePolicy, world: World) -> engine.Stored:
         return engine.Stored(self.describe(item))
@@ -187,6 +192,10 @@ def checked(item: model.BridgePolicy) -> model.BridgePolicy:
             % item.bridge
         )
     return replace(item, allow=tuple(flows))
+
+
+def _behind(flow: model.Flow, item: model.BridgePolicy, world: World) -> t.Iterator[Holding]:
+    return common.of_other_projects(item.network, lambda subnet: model.overlap(flow.to, subnet), world)
 
 
 def _describe_flow(flow: model.Flow) -> dict[str, object]:

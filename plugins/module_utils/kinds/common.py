@@ -13,7 +13,7 @@ import typing as t
 from .. import marks, model
 from ..kernel import state
 from ..ownership import named
-from ..world import World
+from ..world import World, is_ours
 
 if t.TYPE_CHECKING:
     from .. import operations
@@ -226,6 +226,20 @@ def belongs(label: str) -> dict[str, str | None]:
     """The options network and project of an object; the default project is left out."""
     project = marks.project_of(label)
     return {"network": marks.name_of(label) or None, "project": None if project == model.DEFAULT_PROJECT else project}
+
+
+def of_other_projects(
+    label: str, concerns: t.Callable[[model.Network], bool], world: World
+) -> t.Iterator[tuple[str, str]]:
+    """The subnets of other projects' networks that a request with this label concerns, each with its own label."""
+    mine = marks.project_of(label)
+    policies = world.firewall.policies.values()
+    bridges = [link for link in world.links().values() if link.kind == "bridge" and is_ours(link)]
+    found = [(policy.bridge, policy.network, policy.subnets) for policy in policies]
+    found += [(link.name, marks.label_of(link.alias), tuple(a.network for a in link.addresses)) for link in bridges]
+    for bridge, noted, subnets in found:
+        if noted and marks.project_of(noted) != mine:
+            yield from (("Subnet %s of bridge %s" % (subnet, bridge), noted) for subnet in subnets if concerns(subnet))
 
 
 def options_of(**values: object) -> dict[str, object]:

@@ -10,6 +10,7 @@ import typing as t
 from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..firewall.session import FirewallSession
+from ..kernel.state import EgressFlows
 from ..ownership import Holding, whose
 from ..records import replace
 from ..world import World, is_ours
@@ -85,7 +86,22 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
 
     def holdings(self, item: model.Masquerade, state: str, world: World) -> t.Iterable[Holding]:
         there = world.firewall.masquerades.get(item.key)
-        return [] if there is None else [(model.capitalized(self.title(there)), there.network)]
+        if there is not None:
+            yield model.capitalized(self.title(there)), there.network
+        if state == "present" and not world.restoring:
+            yield from self._translated(item, world)
+
+    @staticmethod
+    def _translated(item: model.Masquerade, world: World) -> t.Iterable[Holding]:
+        """The networks whose way out it would change.
+
+        One that belongs to no network may be as wide as the host needs it: masquerades of networks come before it.
+        """
+        policy = world.firewall.policies.get(item.out.name)
+        if policy is not None and item.source in policy.subnets:
+            return [("Bridge %s" % policy.bridge, policy.network)]  # and no other, as subnets do not overlap
+        concerns = model.overlap if item.network else model.lies_in
+        return common.of_other_projects(item.network, lambda subnet: concerns(item.source, subnet), world)
 
     def stored(self, item: model.Masquerade, world: World) -> engine.Stored:
         return engine.Stored(self.describe(item))
@@ -125,9 +141,22 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
         )
 
     def change(self, item: model.Masquerade, state: str, rules: FirewallSession, world: World) -> None:
-        rules.masquerades.pop(item.key, None)
+        there = rules.masquerades.pop(item.key, None)
         if state == "present":
             rules.masquerades[item.key] = item
+            if _translates_otherwise(there, item) and _may_have_flows(item, world):
+                rules.stale.append(EgressFlows(item, there.to_source if there is not None else None))
+
+
+def _translates_otherwise(there: model.Masquerade | None, item: model.Masquerade) -> bool:
+    """Whether a flow keeps a translation, or the lack of one, that a new one would not get."""
+    return there is None or (there.exclude, there.to_source) != (item.exclude, item.to_source)
+
+
+def _may_have_flows(item: model.Masquerade, world: World) -> bool:
+    """Whether the subnet may have been there before this run."""
+    name = marks.name_of(item.network)
+    return not name or name in world.projects()
 
 
 def _is_foreseen(item: model.Masquerade, world: World) -> bool:

@@ -119,7 +119,20 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
     def holdings(self, item: model.PublishedPort, state: str, world: World) -> t.Iterable[Holding]:
         ports = world.firewall.ports
         found = (ports.get(item), *(ports.clashes(item) if state == "present" else ()))
-        return [("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port]
+        yield from (("Host port %s/%s" % (port.host_ports, port.protocol), port.network) for port in found if port)
+        if state == "present" and not world.restoring:
+            yield from self._behind(item, world)
+
+    @staticmethod
+    def _behind(item: model.PublishedPort, world: World) -> t.Iterator[Holding]:
+        """What the port leads to. A rule opens the endpoint whichever bridge it names."""
+        if item.bridge:
+            yield "Bridge %s" % item.bridge, world.label(item.bridge)
+        policy = world.firewall.policies.get(item.bridge)
+        if policy is not None and any(item.container_ip in subnet for subnet in policy.subnets):
+            yield "Bridge %s" % item.bridge, policy.network  # and in no other network, as subnets do not overlap
+        else:
+            yield from common.of_other_projects(item.network, lambda subnet: item.container_ip in subnet, world)
 
     def stored(self, item: model.PublishedPort, world: World) -> engine.Stored:
         # at boot the link may come after us
@@ -163,12 +176,9 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
         elif there != item:
             self._refuse_taken(item, there, world)
             ports.add(item)
-            moved = there if there is not None and _target(there) != _target(item) else None
-            # A TCP client connects again by itself; a UDP client keeps the translation that it began with.
-            if moved is not None and item.protocol == "tcp":
-                rules.moved[item.key] = moved
-            elif moved is not None or (there is None and item.protocol == "udp"):
-                rules.stale.append(_flows(item))
+            rules.stale.extend(_outdated(there, item))
+            if there is not None and _target(there) != _target(item) and item.protocol == "tcp":
+                rules.moved[item.key] = there
 
     def conclude(self, item: model.PublishedPort, world: World) -> None:
         """Let TCP connections go on to the old target while that is there. If it is gone, let the host refuse them."""
@@ -232,6 +242,35 @@ def _target(item: model.PublishedPort) -> tuple[model.Address, int]:
     return (item.container_ip, item.container_port)
 
 
-def _flows(item: model.PublishedPort) -> PortFlows:
+def _outdated(there: model.PublishedPort | None, item: model.PublishedPort) -> t.Iterator[PortFlows]:
+    """The flows that would go on as they began, though a new one would not.
+
+    A TCP client connects again by itself; a UDP client keeps the translation that it began with, or the lack of one.
+    """
+    udp = item.protocol == "udp"
+    if there is None or (_target(there) != _target(item) and item.protocol != "tcp"):
+        if there is not None or udp:
+            yield _flows(item)
+        return
+    everyone = (model.ANYWHERE[item.container_ip.version],)
+    if _closes_ways(there, item) or (udp and _closes_ways(item, there)):
+        yield _flows(item, everyone)  # the interface of a flow is not known
+        return
+    before, after = there.sources or everyone, item.sources or everyone
+    changed = model.without(before, after) + (model.without(after, before) if udp else ())
+    if changed:
+        yield _flows(item, changed)
+
+
+def _closes_ways(before: model.PublishedPort, after: model.PublishedPort) -> bool:
+    """Whether a change leaves out interfaces by which clients could come in."""
+    if after.in_interfaces:
+        return not before.in_interfaces or not set(before.in_interfaces) <= set(after.in_interfaces)
+    return after.bound and not before.bound
+
+
+def _flows(item: model.PublishedPort, sources: t.Iterable[model.Network] = ()) -> PortFlows:
+    """The flows to a port, or those that come to it from these sources."""
     host_ip = "" if item.host_ip is None else str(item.host_ip)
-    return PortFlows(item.container_ip.version, item.protocol, item.host_ports.first, item.host_ports.last, host_ip)
+    ports, texts = item.host_ports, tuple(map(str, sources))
+    return PortFlows(item.container_ip.version, item.protocol, ports.first, ports.last, host_ip, texts)

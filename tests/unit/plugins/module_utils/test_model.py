@@ -27,6 +27,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     lies_in,
     overlap,
     port_ranges,
+    without,
 )
 
 PORTS = st.integers(1, 65535)
@@ -270,3 +271,22 @@ def test_a_list_of_ports_as_the_kernel_prints_it(text: str, ranges: list[tuple[i
 )
 def test_a_network_in_another_one(inner: str, outer: str, expected: bool) -> None:
     assert lies_in(ip_network(inner), ip_network(outer)) is expected
+
+
+@pytest.mark.parametrize(
+    ("networks", "others", "left"),
+    [
+        ([], [], []),
+        (["10.0.0.0/8"], [], ["10.0.0.0/8"]),
+        (["10.0.0.0/8"], ["10.0.0.0/8"], []),
+        (["10.0.0.0/8"], ["0.0.0.0/0"], []),
+        (["10.0.0.0/30"], ["10.0.0.1"], ["10.0.0.0", "10.0.0.2/31"]),
+        (["10.0.0.0/30", "10.9.0.0/24"], ["10.0.0.1", "10.0.0.2", "10.9.0.0/24"], ["10.0.0.0", "10.0.0.3"]),
+        (["10.0.0.0/8"], ["10.128.0.0/9", "192.0.2.0/24"], ["10.0.0.0/9"]),
+        (["fd00::/127"], ["fd00::"], ["fd00::1"]),
+    ],
+)
+def test_what_is_left_of_networks_without_others(networks: list[str], others: list[str], left: list[str]) -> None:
+    found = without(map(ip_network, networks), map(ip_network, others))
+
+    assert found == tuple(map(ip_network, left))

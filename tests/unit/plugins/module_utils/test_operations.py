@@ -23,6 +23,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.errors i
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import (
     Announcement,
     Awaited,
+    EgressFlows,
     LostRoute,
     PortFlows,
     RouteEntry,
@@ -51,6 +52,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.link_operations
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
     DefaultRule,
+    Masquerade,
     Place,
     Route,
     SourceRule,
@@ -243,6 +245,28 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
                 "conntrack -D -f ipv4 -p udp --orig-dst 192.0.2.1 --orig-port-dst 53 || true",
                 "conntrack -D -f ipv4 -p udp --orig-dst 192.0.2.1 --orig-port-dst 54 || true",
                 "conntrack -D -f ipv6 -p tcp --orig-port-dst 80 || true",
+            ],
+        ),
+        (
+            ForgetFlows((PortFlows(4, "tcp", 80, 80, "", ("192.0.2.0/24",)),)),
+            ["conntrack -D -f ipv4 -p tcp --orig-port-dst 80 --orig-src 192.0.2.0/24 || true"],
+        ),
+        (
+            ForgetFlows((PortFlows(6, "udp", 53, 53, "", ("::1", "::4")),)),
+            ["for from in ::1 ::4; do conntrack -D -f ipv6 -p udp --orig-port-dst 53 --orig-src $from; done || true"],
+        ),
+        (
+            ForgetFlows((EgressFlows(Masquerade(ip_network("10.20.0.0/24"))),)),
+            [
+                "conntrack -D -f ipv4 -p udp --orig-src 10.20.0.0/24 || true",
+                "conntrack -D -f ipv4 -p icmp --orig-src 10.20.0.0/24 || true",
+            ],
+        ),
+        (
+            ForgetFlows((EgressFlows(Masquerade(ip_network("fd00::/64"))),)),
+            [
+                "conntrack -D -f ipv6 -p udp --orig-src fd00::/64 || true",
+                "conntrack -D -f ipv6 -p icmpv6 --orig-src fd00::/64 || true",
             ],
         ),
     ],

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make, make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Kind
+from ansible_collections.dockerless.network.plugins.module_utils.engine import run as engine_run
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
@@ -165,6 +166,64 @@ def test_a_veth_pair_does_not_plug_into_what_another_project_has(host: MemoryHos
     ):
         asked = ask(VethKind(), options)
         assert refusal(host, lambda check, asked=asked: once(host, asked, check_mode=check)).startswith(what)
+
+
+SUBNET = "Subnet 10.20.0.0/24 of bridge br-blue"
+INTO: list[tuple[Kind[Any], Facts, str]] = [
+    (PortPublishKind(), {"host_port": "8070", "container_ip": "10.20.0.9", "bridge": "br-blue"}, "Bridge br-blue"),
+    (PortPublishKind(), {"host_port": "8070", "container_ip": "10.20.0.9"}, "Bridge br-blue"),
+    (PortPublishKind(), {"host_port": "8070", "container_ip": "10.20.0.9", "bridge": "br-mine"}, SUBNET),
+    (NatMasqueradeKind(), {"source": "10.20.0.0/25", "to_source": "192.0.2.9"}, SUBNET),
+    (NatMasqueradeKind(), {"source": "10.20.0.0/24", "out_interface": "!br-mine"}, SUBNET),
+    (BridgeFirewallKind(), {"bridge": "br-mine", "allow": [{"to": "10.20.0.9"}]}, SUBNET),
+    (BridgeFirewallKind(), {"bridge": "br-mine", "allow": [{"to": "10.20.0.0/16"}]}, SUBNET),
+]
+MINE = ask(BridgeKind(), {"name": "br-mine", "addresses": ["10.9.0.1/24"]})
+WHOSE = [{}, {"network": "mine", "project": "mine"}, {"project": "mine"}]
+
+
+@pytest.mark.parametrize(("kind", "options", "what"), INTO)
+@pytest.mark.parametrize("whose", WHOSE)
+def test_a_rule_does_not_reach_into_a_network_of_another_project(
+    host: MemoryHost, kind: Kind[Any], options: Facts, what: str, whose: Mapping[str, str]
+) -> None:
+    """Whether its rules are there or only its bridge."""
+    once(host, MINE)
+    asked = ask(kind, {**options, **whose})
+
+    said = refusal(host, lambda check: once(host, asked, check_mode=check))
+    assert said.startswith("%s belongs to network blue of project shop, and " % what)
+
+    once(host, ask(BridgeFirewallKind(), {"bridge": "br-blue", "project": "shop"}, "absent"))
+    said = refusal(host, lambda check: once(host, asked, check_mode=check))
+    assert said.startswith("%s belongs to network blue of project shop, and " % what)
+
+
+@pytest.mark.parametrize(("kind", "options", "what"), INTO[:5])
+def test_a_rule_of_the_same_project_does(host: MemoryHost, kind: Kind[Any], options: Facts, what: str) -> None:
+    del what
+    once(host, MINE)
+    converge(host, ask(kind, {**options, "project": "shop"}))
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+def test_a_masquerade_of_a_wide_subnet_is_refused_to_a_network_or_a_project(
+    host: MemoryHost, whose: Mapping[str, str]
+) -> None:
+    """That of the network itself comes first, as it is narrower."""
+    asked = ask(NatMasqueradeKind(), {"source": "10.0.0.0/8", **whose})
+    if not whose:
+        converge(host, asked)
+        return
+    assert refusal(host, lambda check: once(host, asked, check_mode=check)).startswith(SUBNET)
+
+
+@pytest.mark.parametrize("options", [{"bridge": "br-blue"}, {"container_ip": "10.20.0.9"}])
+def test_a_rule_of_others_is_restored_as_it_was(host: MemoryHost, options: Facts) -> None:
+    looking = world(host)
+    looking.restoring = True
+
+    assert engine_run([ask(PortPublishKind(), {**PORT, **options})], looking).changed
 
 
 @pytest.mark.parametrize(("prune", "left"), [("listed", {"blue", "red", "old"}), ("project", {"blue", "red"})])

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import EgressFlows
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP, alias
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
@@ -249,6 +250,45 @@ def test_a_rule_that_somebody_changed_is_put_back_and_told() -> None:
     assert host.nft.table() == wanted
     assert outcome.changed
     assert outcome.before != outcome.after
+
+
+# ---- flows that go on as they began
+
+
+@pytest.mark.parametrize(
+    ("later", "former"),
+    [
+        ({"exclude": ["10.0.0.0/8"]}, "192.0.2.1"),
+        ({"to_source": "192.0.2.2"}, "192.0.2.1"),
+        ({"to_source": None}, "192.0.2.1"),
+        ({"out_interface": "eth0"}, None),
+    ],
+)
+def test_flows_that_are_not_translated_as_they_should_be_are_forgotten(later: dict[str, Any], former: Any) -> None:
+    host = host_with(blue(to_source="192.0.2.1"))
+    host.forgotten.clear()
+    asked = blue(**{"to_source": "192.0.2.1", **later})
+
+    once(host, asked)
+
+    assert host.forgotten == [EgressFlows(asked.item, former and ip_address(former))]
+
+
+@pytest.mark.parametrize("later", [{}, {"random_fully": True}, {"network": "red"}])
+def test_flows_that_are_translated_as_before_go_on(later: dict[str, Any]) -> None:
+    host = host_with(blue())
+    host.forgotten.clear()
+
+    once(host, blue(**later))
+
+    assert host.forgotten == []
+
+
+def test_a_network_that_is_new_has_no_flows() -> None:
+    assert host_with(blue(network="red")).forgotten == []
+
+    for asked in (blue(), blue(network=None)):
+        assert host_with(asked).forgotten == [EgressFlows(asked.item)]
 
 
 # ---- what is to go

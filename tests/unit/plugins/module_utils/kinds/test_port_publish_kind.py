@@ -297,14 +297,53 @@ def test_flows_of_a_port_that_moved_or_went_are_forgotten(protocol: str) -> None
         assert host.forgotten == [flows]
 
 
-@pytest.mark.parametrize("later", [{}, {"allowed_sources": ["192.0.2.0/24"]}, {"in_interfaces": ["eth0"]}])
-def test_flows_of_a_port_that_leads_where_it_did_go_on(later: dict[str, Any]) -> None:
-    host = host_with(web(protocol="udp"))
+OFFICE, LAN = ["192.0.2.64/26"], ["192.0.2.0/24"]
+# LAN without OFFICE
+REST = ("192.0.2.0/26", "192.0.2.128/25")
+EVERYONE = ("0.0.0.0/0",)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "tcp", "udp"),
+    [
+        ({}, {}, None, None),
+        ({}, {"bridge": "br-red"}, None, None),
+        ({"allowed_sources": LAN}, {"allowed_sources": OFFICE}, REST, REST),
+        ({"allowed_sources": OFFICE}, {"allowed_sources": LAN}, None, REST),
+        ({"allowed_sources": OFFICE}, {"allowed_sources": REST}, OFFICE, (*OFFICE, *REST)),
+        ({"allowed_sources": LAN}, {"allowed_sources": [*OFFICE, *REST]}, None, None),
+        ({}, {"in_interfaces": ["eth0"]}, EVERYONE, EVERYONE),
+        ({"in_interfaces": ["eth0"]}, {"in_interfaces": ["eth1"]}, EVERYONE, EVERYONE),
+        ({"in_interfaces": ["eth0", "eth1"]}, {"in_interfaces": ["eth1"]}, EVERYONE, EVERYONE),
+        ({"in_interfaces": ["eth0"]}, {"in_interfaces": ["eth0", "eth1"]}, None, EVERYONE),
+        ({"in_interfaces": ["eth0"]}, {}, None, EVERYONE),
+        ({"host_ip": "192.0.2.1", "in_interfaces": ["eth0"]}, {"host_ip": "192.0.2.1"}, EVERYONE, EVERYONE),
+        ({"host_ip": "192.0.2.1"}, {"host_ip": "192.0.2.1", "in_interfaces": ["eth0"]}, EVERYONE, EVERYONE),
+    ],
+)
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+def test_flows_that_a_change_of_the_limits_concerns_are_forgotten_and_no_others(
+    protocol: str, before: dict[str, Any], after: dict[str, Any], tcp: Any, udp: Any
+) -> None:
+    host = host_with(web(protocol=protocol, **before))
     host.forgotten.clear()
 
-    once(host, web(protocol="udp", **later))
+    once(host, web(protocol=protocol, **after))
 
-    assert host.forgotten == []
+    sources = udp if protocol == "udp" else tcp
+    flows = PortFlows(4, protocol, 8080, 8080, after.get("host_ip", ""), tuple(sources or ()))
+    assert host.forgotten == ([] if sources is None else [flows])
+
+
+def test_connections_of_a_port_that_moved_are_forgotten_if_their_clients_are_no_longer_allowed() -> None:
+    host = host_with(web(allowed_sources=LAN))
+    host.make_namespace("web")
+    host.make_veth("v-web", Place(netns="web"), "eth0", LINK_GROUP, master="br-blue")
+    host.change_link(Place(netns="web"), "eth0", addresses=(ip_interface("10.20.0.2/24"),))
+
+    once(host, web(container_ip="10.20.0.3", allowed_sources=OFFICE))
+
+    assert host.forgotten == [PortFlows(4, "tcp", 8080, 8080, "", REST)]
 
 
 def test_flows_are_those_of_the_host_address_and_of_all_ports() -> None:
