@@ -24,7 +24,7 @@ INFO: arguments.Arguments = {"name": {"type": "str"}, **BACKEND}
 def facts(world: World, name: str | None = None) -> Facts:
     """The whole report, or that of one network by its name or that of its bridge."""
     report = _with_life(world, gather(world))
-    report = replace(report, at_boot=_at_boot(world, report))
+    report = replace(report, at_boot=_at_boot(world, report), altered=_altered(world, report))
     return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
 
 
@@ -36,6 +36,14 @@ def _with_life(world: World, report: HostReport) -> HostReport:
     from .living import look_inside
 
     return look_inside(world, report, dropped)
+
+
+def _altered(world: World, report: HostReport) -> tuple[str, ...]:
+    if not report.has_anything():
+        return ()
+    from .kinds.altered_rules import altered_rules
+
+    return altered_rules(world, report)
 
 
 def _at_boot(world: World, report: HostReport) -> str:
@@ -89,6 +97,7 @@ def spell(report: HostReport) -> Facts:
         "backend": report.backend,
         "at_boot": report.at_boot,
         "foreign": list(report.foreign),
+        "altered": list(report.altered),
         "drops": _drops(report.drops),
     }
 

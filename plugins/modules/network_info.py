@@ -559,6 +559,18 @@ foreign:
     - >-
       "iifname eth0 tcp dport 80 drop" in chain forward of table inet mine, handle 7, drops what comes by eth0 to the
       published port 8080/tcp (blue)
+altered:
+  description:
+    - Rules of this collection that others have removed or altered since the last run, up to eight of them by name, and
+      how many more there are. The next run of the playbook repairs them.
+    - The rules on the host are compared with one another, with what is kept for the next boot, and with the requests
+      for forwarding.
+    - If nothing is kept for the next boot, a published port or a masquerade of which no rule is left is not in this
+      list, nor in the list of ports or masquerades.
+  returned: success
+  type: list
+  elements: str
+  sample: [chain inet dockerless guard]
 drops:
   description: For each reason, the packets that rules of this collection have dropped and that belong to no single
     network. Rules count from the run that wrote them.

@@ -109,8 +109,14 @@ def _host(name: str, report: HostReport | str) -> HostBox:
     loose = tuple(_endpoint(endpoint, (), report) for endpoint in report.unplugged)
     if loose:
         networks.append(NetworkBox("on no bridge", 0, "", "", "", (), loose))
-    warnings = (*report.foreign, *map(_lost, report.lost))
+    warnings = (*_altered(report), *report.foreign, *map(_lost, report.lost))
     return HostBox(name, ", ".join(facts), warnings, tuple(networks), _drops(report.drops))
+
+
+def _altered(report: HostReport) -> list[str]:
+    if not report.altered:
+        return []
+    return ["rules are missing or altered: %s; run the playbook" % ", ".join(report.altered)]
 
 
 def _drops(drops: t.Iterable[Drop]) -> tuple[str, ...]:

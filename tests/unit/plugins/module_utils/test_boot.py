@@ -134,6 +134,7 @@ def test_any_list_is_there_again_after_a_boot_without_its_default_route(networks
 
     assert trouble == ""
     assert again.snapshot() == host.snapshot()
+    assert facts(world(again))["altered"] == []
     assert not once(again, networks).changed
     assert boot(again) == ""  # as after a reload of another firewall
     assert again.snapshot() == host.snapshot()

@@ -158,6 +158,7 @@ def test_every_key_that_is_promised() -> None:
         "backend": "nftables",
         "at_boot": "no: nothing is kept for it",
         "foreign": [],
+        "altered": [],
         "drops": [],
         "listening": [],
         "addresses": ["10.20.0.1/24", "fd00:20::1/64"],

@@ -98,6 +98,16 @@ def test_the_whole() -> None:
     ]
 
 
+def test_rules_that_are_missing_or_altered() -> None:
+    lines = drawn(what_is_there(a_network(), altered=["chain inet dockerless guard", "and 3 more"])).splitlines()
+    assert lines[-4:] == [
+        "│",
+        "└─ rules missing or altered  (run the playbook)",
+        "   ├─ chain inet dockerless guard",
+        "   └─ and 3 more",
+    ]
+
+
 def test_an_empty_host() -> None:
     info = what_is_there(forwarding={"ipv4": False, "ipv6": False, "forward_policy": "unmanaged"}, backend=None)
     assert picture(info) == [
