@@ -123,6 +123,7 @@ def _network(network: NetworkReport) -> Facts:
         "bridge": network.bridge,
         "present": network.present,
         "ours": network.ours,
+        "unmarked": network.unmarked,
         "addresses": model.spelled(network.addresses),
         "subnets": [str(subnet) for subnet in network.subnets],
         "mtu": network.mtu,

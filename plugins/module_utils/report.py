@@ -79,6 +79,7 @@ class NetworkReport:
     network: str = ""  # empty: made by single modules, outside of any network
     present: bool = False  # its rules may exist before the bridge and after it
     ours: bool = False
+    unmarked: bool = False  # it has our alias and not our group, so that it is not ours, although we may have made it
     addresses: tuple[model.Interface, ...] = ()
     subnets: tuple[model.Network, ...] = ()
     mtu: int | None = None

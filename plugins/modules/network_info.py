@@ -71,6 +71,11 @@ networks:
       description: Whether this collection created the bridge.
       type: bool
       sample: true
+    unmarked:
+      description: Whether the bridge has the alias of this collection, but not its link group. No run uses, changes or
+        removes such a bridge, until C(ip link set BRIDGE group 25708) marks it again.
+      type: bool
+      sample: false
     addresses:
       description: The host's addresses on the bridge.
       type: list

@@ -145,6 +145,8 @@ def _network(network: NetworkReport, report: HostReport, known: Names) -> Networ
 def _tags(network: NetworkReport, known: Names) -> t.Iterator[str]:
     if not network.present:
         yield "the bridge is not there"
+    elif network.unmarked:
+        yield "the bridge has lost its mark"
     elif not network.ours:
         yield "the bridge was made by others"
     internal = network.policy is not None and network.policy.internal

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils.marks import project_of
+from ..module_utils.marks import command_to_mark, project_of
 from ..module_utils.model import DEFAULT_PROJECT, Masquerade, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport
 from .phrases import (
@@ -143,6 +143,8 @@ def _network(network: NetworkReport, report: HostReport, known: Names) -> Node:
         title += "  project %s" % project_of(network.network)
     if not network.present:
         title += "  (not there)"
+    elif network.unmarked:
+        title += "  (without its mark; if it is ours: %s)" % command_to_mark(bridge)
     elif not network.ours:
         title += "  (made by others)"
     return Node(title, _notes(network, known), _endpoints(network.endpoints, network.ports, report))

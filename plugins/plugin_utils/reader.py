@@ -98,6 +98,7 @@ def _network(item: Facts, ports: _Ports) -> NetworkReport:
         network=_label(item),
         present=item["present"],
         ours=item["ours"],
+        unmarked=bool(item.get("unmarked")),
         addresses=_addresses(item["addresses"]),
         subnets=tuple(ipaddress.ip_network(subnet) for subnet in item["subnets"]),
         mtu=item.get("mtu"),

@@ -107,6 +107,7 @@ def test_every_key_that_is_promised() -> None:
                 "bridge": "br-blue",
                 "present": True,
                 "ours": True,
+                "unmarked": False,
                 "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
                 "subnets": ["10.20.0.0/24", "fd00:20::/64"],
                 "mtu": 1500,

@@ -108,6 +108,12 @@ def test_rules_that_are_missing_or_altered() -> None:
     ]
 
 
+def test_a_bridge_that_has_lost_its_mark() -> None:
+    assert "(without its mark; if it is ours: ip link set br-blue group 25708)" in drawn(
+        what_is_there(a_network(ours=False, unmarked=True))
+    )
+
+
 def test_an_empty_host() -> None:
     info = what_is_there(forwarding={"ipv4": False, "ipv6": False, "forward_policy": "unmanaged"}, backend=None)
     assert picture(info) == [
