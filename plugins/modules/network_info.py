@@ -503,6 +503,7 @@ uplink_addresses:
 at_boot:
   description:
     - Whether all of it will be there after a boot, V(yes) or V(no), followed by the reason or by what will be missing.
+    - Files that somebody has removed or altered since the last run count as missing.
     - It is empty if there is nothing of this collection.
   returned: success
   type: str

@@ -289,6 +289,31 @@ def test_what_is_newer_than_what_is_kept_is_told() -> None:
     assert facts(world(host))["at_boot"] == "no: nothing is kept for it"
 
 
+@pytest.mark.parametrize("path", [RULES, FOLDER + "nftables.reload", UNIT])
+def test_files_that_are_missing_or_altered_are_told(path: str) -> None:
+    host = booted()
+    once(host, NETWORKS)
+    text = host.files[path]
+    for damaged in (None, text[: len(text) // 2], text + "# more\n"):
+        host.files.pop(path)
+        host.files.update({path: damaged} if damaged is not None else {})
+        told = facts(world(host))["at_boot"]
+        assert told == ("yes, with files missing or altered that the next run of the playbook writes again (%s)" % path)
+        # a run that leaves the rules alone does not take them for right
+        run([ask(NetnsKind(), {"name": "mine"}), KEPT], world(host))
+        run([ask(NetnsKind(), {"name": "mine"}, "absent"), KEPT], world(host))
+        assert facts(world(host))["at_boot"] == (told if path == RULES else "yes")
+        once(host, NETWORKS)
+        assert facts(world(host))["at_boot"] == "yes" and host.files[path] == text
+
+
+def test_a_program_that_is_cut_off_is_told() -> None:
+    host = booted()
+    once(host, NETWORKS)
+    host.files[PROGRAM] = host.files[PROGRAM][:1000]
+    assert facts(world(host))["at_boot"] == "no: %s is damaged" % PROGRAM
+
+
 def test_what_others_make_is_waited_for() -> None:
     host = booted()
     host.make_link(host.host, "virbr0", kind="bridge", up=True)
