@@ -24,7 +24,12 @@ INFO: arguments.Arguments = {"name": {"type": "str"}, **BACKEND}
 def facts(world: World, name: str | None = None) -> Facts:
     """The whole report, or that of one network by its name or that of its bridge."""
     report = _with_life(world, gather(world))
-    report = replace(report, at_boot=_at_boot(world, report), altered=_altered(world, report))
+    report = replace(
+        report,
+        at_boot=_at_boot(world, report),
+        absent_interfaces=_absent_interfaces(world),
+        altered=_altered(world, report),
+    )
     return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
 
 
@@ -44,6 +49,14 @@ def _altered(world: World, report: HostReport) -> tuple[str, ...]:
     from .kinds.altered_rules import altered_rules
 
     return altered_rules(world, report)
+
+
+def _absent_interfaces(world: World) -> tuple[str, ...]:
+    if not world.firewall.is_open:
+        return ()
+    from .kinds.absent_links import absent_links
+
+    return tuple(absent_links(world.firewall.current, world.links()))
 
 
 def _at_boot(world: World, report: HostReport) -> str:
@@ -97,6 +110,7 @@ def spell(report: HostReport) -> Facts:
         "backend": report.backend,
         "at_boot": report.at_boot,
         "foreign": list(report.foreign),
+        "absent_interfaces": list(report.absent_interfaces),
         "altered": list(report.altered),
         "drops": _drops(report.drops),
     }

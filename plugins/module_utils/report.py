@@ -132,6 +132,7 @@ class HostReport:
     backend: str | None = None  # None: no packet filter works
     at_boot: str = ""  # whether everything will be there after a boot, and if not, why
     foreign: tuple[str, ...] = ()  # rules of others that override ours, a clause each
+    absent_interfaces: tuple[str, ...] = ()  # that rules of ours name and the host does not have, a clause each
     altered: tuple[str, ...] = ()  # rules of ours that others have removed or altered, by name
     drops: tuple[model.Drop, ...] = ()  # that belong to no single network
     files: tuple[model.NamespaceFile, ...] = ()  # of ours, below /etc/netns

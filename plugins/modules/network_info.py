@@ -565,6 +565,13 @@ foreign:
     - >-
       "iifname eth0 tcp dport 80 drop" in chain forward of table inet mine, handle 7, drops what comes by eth0 to the
       published port 8080/tcp (blue)
+absent_interfaces:
+  description: Interfaces that the host does not have, although rules of this collection name them, each with some of
+    the rules. A network whose masquerade is for one of these has no way out.
+  returned: success
+  type: list
+  elements: str
+  sample: ["eth0, which the masquerade of 10.20.0.0/24 names"]
 altered:
   description:
     - Rules of this collection that others have removed or altered since the last run, up to eight of them by name, and

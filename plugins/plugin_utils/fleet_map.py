@@ -109,7 +109,8 @@ def _host(name: str, report: HostReport | str) -> HostBox:
     loose = tuple(_endpoint(endpoint, (), report) for endpoint in report.unplugged)
     if loose:
         networks.append(NetworkBox("on no bridge", 0, "", "", "", (), loose))
-    warnings = (*_altered(report), *report.foreign, *map(_lost, report.lost))
+    absent = ("there is no interface %s" % text for text in report.absent_interfaces)
+    warnings = (*absent, *_altered(report), *report.foreign, *map(_lost, report.lost))
     return HostBox(name, ", ".join(facts), warnings, tuple(networks), _drops(report.drops))
 
 

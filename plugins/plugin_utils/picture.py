@@ -52,7 +52,7 @@ def picture(report: HostReport, host: str = "") -> list[str]:
     """The lines of the picture; ``host`` is what its root is called."""
     known = names(report.networks)
     children = [_network(network, report, known) for network in report.networks]
-    children += _loose_ends(report) + _altered(report) + _foreign(report)
+    children += _loose_ends(report) + _absent(report) + _altered(report) + _foreign(report)
     if not children:
         children = [Node("no network of this collection")]
     notes = ["uplink    %s" % text for text in filter(None, [uplinks(report)])]
@@ -86,6 +86,12 @@ def _host(report: HostReport, host: str) -> str:
     if report.at_boot:
         words.append("there after a boot: %s" % report.at_boot)
     return "  ".join(([host] if host else []) + [", ".join(words)])
+
+
+def _absent(report: HostReport) -> list[Node]:
+    if not report.absent_interfaces:
+        return []
+    return [Node("interfaces that are not there", (), [Node(text) for text in report.absent_interfaces])]
 
 
 def _altered(report: HostReport) -> list[Node]:

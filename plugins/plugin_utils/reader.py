@@ -65,6 +65,7 @@ def read_report(info: Facts) -> HostReport:
         uplink_addresses=_addresses(info.get("uplink_addresses") or ()),
         backend=info.get("backend"),
         foreign=tuple(info.get("foreign") or ()),
+        absent_interfaces=tuple(info.get("absent_interfaces") or ()),
         altered=tuple(info.get("altered") or ()),
         drops=_drops("", info.get("drops")),
     )

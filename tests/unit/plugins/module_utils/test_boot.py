@@ -314,6 +314,24 @@ def test_a_program_that_is_cut_off_is_told() -> None:
     assert facts(world(host))["at_boot"] == "no: %s is damaged" % PROGRAM
 
 
+def test_an_uplink_with_another_name_is_told_by_the_unit_and_by_network_info() -> None:
+    host = booted()
+    publish = [{"host_port": "8090", "container_port": "80", "in_interfaces": ["eth0"]}]
+    endpoints = [{"name": "web", "publish": publish}, {"name": "db", "publish": ["8091:80"]}]
+    blue = {"subnets": ["10.20.0.0/24"], "masquerade": {"out_interface": "eth0"}, "trusted_interfaces": ["eth0"]}
+    once(host, [{"name": "blue", **blue, "endpoints": endpoints}])
+    assert facts(world(host))["absent_interfaces"] == []
+
+    again = booted(host.files)
+    again.remove_link(again.host, "eth0")
+    again.uplink("lan0", 1500, Route(ip_network("0.0.0.0/0")))
+    lines, trouble = restore(parse(again.files[OBJECTS]), again, lambda: MemorySession(again))  # type: ignore[arg-type]
+
+    told = "eth0, which port 8090/tcp, the masquerade of 10.20.0.0/24, trusted_interfaces of br-blue name"
+    assert (lines[1:], trouble) == (["There is no interface %s." % told], "")
+    assert facts(world(again))["absent_interfaces"] == [told]
+
+
 def test_what_others_make_is_waited_for() -> None:
     host = booted()
     host.make_link(host.host, "virbr0", kind="bridge", up=True)

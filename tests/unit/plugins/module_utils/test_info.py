@@ -159,6 +159,7 @@ def test_every_key_that_is_promised() -> None:
         "backend": "nftables",
         "at_boot": "no: nothing is kept for it",
         "foreign": [],
+        "absent_interfaces": [],
         "altered": [],
         "drops": [],
         "listening": [],
