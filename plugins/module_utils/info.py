@@ -92,7 +92,10 @@ def spell(report: HostReport) -> Facts:
         "networks": [_network(network) for network in report.networks],
         "lost": [{"name": item.name, "processes": _processes(item.processes)} for item in report.lost],
         "unplugged": [_endpoint(endpoint) for endpoint in report.unplugged],
-        "namespaces": [{"name": item.name, **_whose(item.network), "ours": item.ours} for item in report.namespaces],
+        "namespaces": [
+            {"name": item.name, **_whose(item.network), "ours": item.ours, "unmarked": item.unmarked}
+            for item in report.namespaces
+        ],
         "files": [
             {"path": "%s/%s/%s" % (marks.NETNS_FILES, file.netns, file.name), **_whose(file.network)}
             for file in report.files

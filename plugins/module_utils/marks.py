@@ -127,9 +127,9 @@ def is_alias(link_alias: str) -> bool:
     return link_alias == COLLECTION or link_alias.startswith(COLLECTION + ":")
 
 
-def command_to_mark(link: str) -> str:
+def command_to_mark(link: str, netns: str = "") -> str:
     """The command by which a link gets our group again."""
-    return "ip link set %s group %d" % (link, LINK_GROUP)
+    return "ip %slink set %s group %d" % ("-n %s " % netns if netns else "", link, LINK_GROUP)
 
 
 def label_of(link_alias: str) -> str:

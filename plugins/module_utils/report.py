@@ -102,6 +102,7 @@ class NamespaceReport:
     name: str
     network: str = ""
     ours: bool = False
+    unmarked: bool = False  # its loopback has our alias and not our group, so that it is not ours, although it may be
 
 
 @dataclass(frozen=True)

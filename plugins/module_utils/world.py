@@ -916,11 +916,11 @@ def is_unmarked(link: state.Link) -> bool:
     return marks.is_alias(link.alias) and not is_ours(link)
 
 
-def unmarked(link: state.Link) -> str:
-    """The end of a message about such a link."""
+def unmarked(link: state.Link, netns: str = "") -> str:
+    """The end of a message about such a link, or about the namespace whose loopback it is."""
     return (
-        "it has the alias of this collection, but not its link group; if this collection made it, mark it again: %s."
-        % marks.command_to_mark(link.name)
+        "%s has the alias of this collection, but not its link group; if this collection made it, mark it again: %s."
+        % ("its loopback" if netns else "it", marks.command_to_mark(link.name, netns))
     )
 
 

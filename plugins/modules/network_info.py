@@ -331,6 +331,11 @@ namespaces:
       description: Whether this collection created the namespace, or gave its name to that of a process.
       type: bool
       sample: true
+    unmarked:
+      description: Whether its loopback has the alias of this collection, but not its link group. No run uses,
+        changes or removes such a namespace, until C(ip -n NAME link set lo group 25708) marks it again.
+      type: bool
+      sample: false
 files:
   description: The files of names below C(/etc/netns) that this collection wrote.
   returned: success

@@ -52,7 +52,8 @@ def read_report(info: Facts) -> HostReport:
         lost=tuple(LostNamespace(item["name"], _processes(item["processes"])) for item in info.get("lost") or ()),
         unplugged=tuple(_endpoint(item) for item in info.get("unplugged") or ()),
         namespaces=tuple(
-            NamespaceReport(item["name"], _label(item), item["ours"]) for item in info.get("namespaces") or ()
+            NamespaceReport(item["name"], _label(item), item["ours"], bool(item.get("unmarked")))
+            for item in info.get("namespaces") or ()
         ),
         files=tuple(_file(item) for item in info.get("files") or ()),
         services=tuple(_service(item) for item in info.get("services") or ()),

@@ -82,7 +82,7 @@ def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugg
     gone = [
         item
         for item in report.namespaces
-        if item.ours and item.name not in needed
+        if (item.ours or item.unmarked) and item.name not in needed
         if goes(item.network) or (item.network and item.network not in alive and item.name in left)
     ]
     return [model.Namespace(item.name, network=item.network) for item in gone]

@@ -90,8 +90,10 @@ def namespaces(world: World, report: HostReport) -> HostReport:
         links = world.links(model.Place(netns=name))
         lo = links.get("lo")
         ours = (lo is not None and is_ours(lo)) or world.is_named_by_us(name)
-        if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
-            found.append(NamespaceReport(name, world.label("lo", model.Place(netns=name)), ours))
+        lost = not ours and lo is not None and is_unmarked(lo)
+        if ours or lost or any(link.kind == "veth" and is_ours(link) for link in links.values()):
+            label = marks.label_of(lo.alias) if lost and lo else world.label("lo", model.Place(netns=name))
+            found.append(NamespaceReport(name, label, ours, lost))
     return replace(report, namespaces=tuple(found))
 
 

@@ -679,3 +679,17 @@ def test_the_bridge_of_a_removed_network_that_has_lost_its_group_stays_and_is_to
     once(host, blue, state="absent")
 
     assert list(host.host.links) == ["lo", "eth0", "eth9", "br-blue"]
+
+
+def test_a_namespace_that_has_lost_its_group_is_neither_used_nor_removed_and_is_told() -> None:
+    host = new_host()
+    blue = [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web"}]}]
+    once(host, blue)
+    host.change_link(Place(netns="web"), "lo", group=0)
+
+    with pytest.raises(Conflict, match="mark it again: ip -n web link set lo group 25708"):
+        once(host, blue)
+    told = once(host, blue, state="absent").warnings
+
+    assert [text for text in told if text.startswith("Namespace web stays: its loopback has the alias")]
+    assert list(host.names) == ["web"] and list(host.host.links) == ["lo", "eth0", "eth9"]

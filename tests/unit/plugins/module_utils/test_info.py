@@ -145,7 +145,7 @@ def test_every_key_that_is_promised() -> None:
         ],
         "lost": [],
         "unplugged": [],
-        "namespaces": [{"name": "web", "network": "blue", "project": "default", "ours": True}],
+        "namespaces": [{"name": "web", "network": "blue", "project": "default", "ours": True, "unmarked": False}],
         "files": [
             {"path": "/etc/netns/web/%s" % name, "network": "blue", "project": "default"}
             for name in ("hosts", "resolv.conf")
