@@ -18,6 +18,7 @@ from .firewall.session import FirewallSession
 from .kernel.errors import HostError
 from .kernel.host import Host
 from .kernel.programs import call, find
+from .kinds.absent_links import absent_links
 from .kinds.boot_hold import is_left, lifting
 from .kinds.boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse
 from .kinds.forward_record import KEPT, load
@@ -71,7 +72,7 @@ def restore(record: BootRecord, host: Host, session: t.Callable[[], FirewallSess
             lines = [*_make(group, closing, World(host, session())), *lines]
         except _FAILURES as error:
             troubles.append(str(error))
-    return lines, "\n".join(troubles)
+    return list(dict.fromkeys(lines)), "\n".join(troubles)
 
 
 def _make(there: Objects, closing: t.Sequence[engine.AnyRequest], world: World) -> list[str]:
@@ -81,7 +82,14 @@ def _make(there: Objects, closing: t.Sequence[engine.AnyRequest], world: World) 
         world.afterwards.append(lifting(world))
     requests = _requests(there, world)
     outcome = engine.run([*closing, *requests], world)
-    return ["%d objects, %d commands." % (len(requests), len(outcome.commands))]
+    return ["%d objects, %d commands." % (len(requests), len(outcome.commands)), *_absent(world)]
+
+
+def _absent(world: World) -> list[str]:
+    """A line for each interface that the rules name and that is not there; it may come later."""
+    if not world.firewall.is_open:
+        return []
+    return ["There is no interface %s." % text for text in absent_links(world.firewall.desired, world.links())]
 
 
 def _closing(waiting: Objects) -> list[engine.AnyRequest]:

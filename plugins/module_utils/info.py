@@ -24,7 +24,12 @@ INFO: arguments.Arguments = {"name": {"type": "str"}, **BACKEND}
 def facts(world: World, name: str | None = None) -> Facts:
     """The whole report, or that of one network by its name or that of its bridge."""
     report = _with_life(world, gather(world))
-    report = replace(report, at_boot=_at_boot(world, report))
+    report = replace(
+        report,
+        at_boot=_at_boot(world, report),
+        absent_interfaces=_absent_interfaces(world),
+        altered=_altered(world, report),
+    )
     return {**spell(report if name is None else report.only(name)), **_surroundings(world)}
 
 
@@ -36,6 +41,22 @@ def _with_life(world: World, report: HostReport) -> HostReport:
     from .living import look_inside
 
     return look_inside(world, report, dropped)
+
+
+def _altered(world: World, report: HostReport) -> tuple[str, ...]:
+    if not report.has_anything():
+        return ()
+    from .kinds.altered_rules import altered_rules
+
+    return altered_rules(world, report)
+
+
+def _absent_interfaces(world: World) -> tuple[str, ...]:
+    if not world.firewall.is_open:
+        return ()
+    from .kinds.absent_links import absent_links
+
+    return tuple(absent_links(world.firewall.current, world.links()))
 
 
 def _at_boot(world: World, report: HostReport) -> str:
@@ -71,7 +92,10 @@ def spell(report: HostReport) -> Facts:
         "networks": [_network(network) for network in report.networks],
         "lost": [{"name": item.name, "processes": _processes(item.processes)} for item in report.lost],
         "unplugged": [_endpoint(endpoint) for endpoint in report.unplugged],
-        "namespaces": [{"name": item.name, **_whose(item.network), "ours": item.ours} for item in report.namespaces],
+        "namespaces": [
+            {"name": item.name, **_whose(item.network), "ours": item.ours, "unmarked": item.unmarked}
+            for item in report.namespaces
+        ],
         "files": [
             {"path": "%s/%s/%s" % (marks.NETNS_FILES, file.netns, file.name), **_whose(file.network)}
             for file in report.files
@@ -91,6 +115,8 @@ def spell(report: HostReport) -> Facts:
         "foreign": list(report.foreign),
         "possible_drops": [_possible_drop(item) for item in report.possible_drops],
         "more_possible_drops": report.more_possible_drops,
+        "absent_interfaces": list(report.absent_interfaces),
+        "altered": list(report.altered),
         "drops": _drops(report.drops),
     }
 
@@ -120,6 +146,7 @@ def _network(network: NetworkReport) -> Facts:
         "bridge": network.bridge,
         "present": network.present,
         "ours": network.ours,
+        "unmarked": network.unmarked,
         "addresses": model.spelled(network.addresses),
         "subnets": [str(subnet) for subnet in network.subnets],
         "mtu": network.mtu,

@@ -122,6 +122,16 @@ def alias(noted: str) -> str:
     return "%s:%s" % (COLLECTION, noted) if noted else COLLECTION
 
 
+def is_alias(link_alias: str) -> bool:
+    """Whether an alias is one of those that we give to links. By itself it does not make a link ours."""
+    return link_alias == COLLECTION or link_alias.startswith(COLLECTION + ":")
+
+
+def command_to_mark(link: str, netns: str = "") -> str:
+    """The command by which a link gets our group again."""
+    return "ip %slink set %s group %d" % ("-n %s " % netns if netns else "", link, LINK_GROUP)
+
+
 def label_of(link_alias: str) -> str:
     """The label that an alias holds; empty when it holds none."""
     noted = link_alias.partition("/")[0]

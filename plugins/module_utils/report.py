@@ -80,6 +80,7 @@ class NetworkReport:
     network: str = ""  # empty: made by single modules, outside of any network
     present: bool = False  # its rules may exist before the bridge and after it
     ours: bool = False
+    unmarked: bool = False  # it has our alias and not our group, so that it is not ours, although we may have made it
     addresses: tuple[model.Interface, ...] = ()
     subnets: tuple[model.Network, ...] = ()
     mtu: int | None = None
@@ -102,6 +103,7 @@ class NamespaceReport:
     name: str
     network: str = ""
     ours: bool = False
+    unmarked: bool = False  # its loopback has our alias and not our group, so that it is not ours, although it may be
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class HostReport:
     foreign: tuple[str, ...] = ()  # rules of others that override ours, a clause each
     possible_drops: tuple[model.PossibleDrop, ...] = ()  # the first ones, if there are many
     more_possible_drops: int = 0
+    absent_interfaces: tuple[str, ...] = ()  # that rules of ours name and the host does not have, a clause each
+    altered: tuple[str, ...] = ()  # rules of ours that others have removed or altered, by name
     drops: tuple[model.Drop, ...] = ()  # that belong to no single network
     files: tuple[model.NamespaceFile, ...] = ()  # of ours, below /etc/netns
     services: tuple[ServiceReport, ...] = ()

@@ -953,6 +953,19 @@ def is_ours(link: state.Link) -> bool:
     return link.group in (marks.LINK_GROUP, marks.DOOMED_GROUP)
 
 
+def is_unmarked(link: state.Link) -> bool:
+    """Whether a link has our alias and not our group, so that it is not ours, although we may have made it."""
+    return marks.is_alias(link.alias) and not is_ours(link)
+
+
+def unmarked(link: state.Link, netns: str = "") -> str:
+    """The end of a message about such a link, or about the namespace whose loopback it is."""
+    return (
+        "%s has the alias of this collection, but not its link group; if this collection made it, mark it again: %s."
+        % ("its loopback" if netns else "it", marks.command_to_mark(link.name, netns))
+    )
+
+
 def described(link: state.Link) -> str:
     """A link in words, for a message."""
     return "a %s" % link.kind if link.kind else "a physical or loopback interface"

@@ -71,6 +71,11 @@ networks:
       description: Whether this collection created the bridge.
       type: bool
       sample: true
+    unmarked:
+      description: Whether the bridge has the alias of this collection, but not its link group. No run uses, changes or
+        removes such a bridge, until C(ip link set BRIDGE group 25708) marks it again.
+      type: bool
+      sample: false
     addresses:
       description: The host's addresses on the bridge.
       type: list
@@ -333,6 +338,11 @@ namespaces:
       description: Whether this collection created the namespace, or gave its name to that of a process.
       type: bool
       sample: true
+    unmarked:
+      description: Whether its loopback has the alias of this collection, but not its link group. No run uses,
+        changes or removes such a namespace, until C(ip -n NAME link set lo group 25708) marks it again.
+      type: bool
+      sample: false
 files:
   description: The files of names below C(/etc/netns) that this collection wrote.
   returned: success
@@ -505,6 +515,7 @@ uplink_addresses:
 at_boot:
   description:
     - Whether all of it will be there after a boot, V(yes) or V(no), followed by the reason or by what will be missing.
+    - Files that somebody has removed or altered since the last run count as missing.
     - It is empty if there is nothing of this collection.
   returned: success
   type: str
@@ -616,6 +627,25 @@ more_possible_drops:
   returned: success
   type: int
   sample: 0
+absent_interfaces:
+  description: Interfaces that the host does not have, although rules of this collection name them, each with some of
+    the rules. A network whose masquerade is for one of these has no way out.
+  returned: success
+  type: list
+  elements: str
+  sample: ["eth0, which the masquerade of 10.20.0.0/24 names"]
+altered:
+  description:
+    - Rules of this collection that others have removed or altered since the last run, up to eight of them by name, and
+      how many more there are. The next run of the playbook repairs them.
+    - The rules on the host are compared with one another, with what is kept for the next boot, and with the requests
+      for forwarding.
+    - If nothing is kept for the next boot, a published port or a masquerade of which no rule is left is not in this
+      list, nor in the list of ports or masquerades.
+  returned: success
+  type: list
+  elements: str
+  sample: [chain inet dockerless guard]
 drops:
   description: For each reason, the packets that rules of this collection have dropped and that belong to no single
     network. Rules count from the run that wrote them.

@@ -109,8 +109,15 @@ def _host(name: str, report: HostReport | str) -> HostBox:
     loose = tuple(_endpoint(endpoint, (), report) for endpoint in report.unplugged)
     if loose:
         networks.append(NetworkBox("on no bridge", 0, "", "", "", (), loose))
-    warnings = (*report.foreign, *map(_lost, report.lost))
+    absent = ("there is no interface %s" % text for text in report.absent_interfaces)
+    warnings = (*absent, *_altered(report), *report.foreign, *map(_lost, report.lost))
     return HostBox(name, ", ".join(facts), warnings, tuple(networks), _drops(report.drops))
+
+
+def _altered(report: HostReport) -> list[str]:
+    if not report.altered:
+        return []
+    return ["rules are missing or altered: %s; run the playbook" % ", ".join(report.altered)]
 
 
 def _drops(drops: t.Iterable[Drop]) -> tuple[str, ...]:
@@ -139,6 +146,8 @@ def _network(network: NetworkReport, report: HostReport, known: Names) -> Networ
 def _tags(network: NetworkReport, known: Names) -> t.Iterator[str]:
     if not network.present:
         yield "the bridge is not there"
+    elif network.unmarked:
+        yield "the bridge has lost its mark"
     elif not network.ours:
         yield "the bridge was made by others"
     internal = network.policy is not None and network.policy.internal

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils.marks import project_of
+from ..module_utils.marks import command_to_mark, project_of
 from ..module_utils.model import DEFAULT_PROJECT, Masquerade, PublishedPort
 from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport
 from .phrases import (
@@ -52,7 +52,7 @@ def picture(report: HostReport, host: str = "") -> list[str]:
     """The lines of the picture; ``host`` is what its root is called."""
     known = names(report.networks)
     children = [_network(network, report, known) for network in report.networks]
-    children += _loose_ends(report) + _foreign(report)
+    children += _loose_ends(report) + _absent(report) + _altered(report) + _foreign(report)
     if not children:
         children = [Node("no network of this collection")]
     notes = ["uplink    %s" % text for text in filter(None, [uplinks(report)])]
@@ -86,6 +86,18 @@ def _host(report: HostReport, host: str) -> str:
     if report.at_boot:
         words.append("there after a boot: %s" % report.at_boot)
     return "  ".join(([host] if host else []) + [", ".join(words)])
+
+
+def _absent(report: HostReport) -> list[Node]:
+    if not report.absent_interfaces:
+        return []
+    return [Node("interfaces that are not there", (), [Node(text) for text in report.absent_interfaces])]
+
+
+def _altered(report: HostReport) -> list[Node]:
+    if not report.altered:
+        return []
+    return [Node("rules missing or altered  (run the playbook)", (), [Node(text) for text in report.altered])]
 
 
 def _foreign(report: HostReport) -> list[Node]:
@@ -141,6 +153,8 @@ def _network(network: NetworkReport, report: HostReport, known: Names) -> Node:
         title += "  project %s" % project_of(network.network)
     if not network.present:
         title += "  (not there)"
+    elif network.unmarked:
+        title += "  (without its mark; if it is ours: %s)" % command_to_mark(bridge)
     elif not network.ours:
         title += "  (made by others)"
     return Node(title, _notes(network, known), _endpoints(network.endpoints, network.ports, report))

@@ -53,7 +53,8 @@ def read_report(info: Facts) -> HostReport:
         lost=tuple(LostNamespace(item["name"], _processes(item["processes"])) for item in info.get("lost") or ()),
         unplugged=tuple(_endpoint(item) for item in info.get("unplugged") or ()),
         namespaces=tuple(
-            NamespaceReport(item["name"], _label(item), item["ours"]) for item in info.get("namespaces") or ()
+            NamespaceReport(item["name"], _label(item), item["ours"], bool(item.get("unmarked")))
+            for item in info.get("namespaces") or ()
         ),
         files=tuple(_file(item) for item in info.get("files") or ()),
         services=tuple(_service(item) for item in info.get("services") or ()),
@@ -68,6 +69,8 @@ def read_report(info: Facts) -> HostReport:
         foreign=tuple(info.get("foreign") or ()),
         possible_drops=tuple(map(_possible_drop, info.get("possible_drops") or ())),
         more_possible_drops=info.get("more_possible_drops") or 0,
+        absent_interfaces=tuple(info.get("absent_interfaces") or ()),
+        altered=tuple(info.get("altered") or ()),
         drops=_drops("", info.get("drops")),
     )
 
@@ -104,6 +107,7 @@ def _network(item: Facts, ports: _Ports) -> NetworkReport:
         network=_label(item),
         present=item["present"],
         ours=item["ours"],
+        unmarked=bool(item.get("unmarked")),
         addresses=_addresses(item["addresses"]),
         subnets=tuple(ipaddress.ip_network(subnet) for subnet in item["subnets"]),
         mtu=item.get("mtu"),

@@ -65,6 +65,14 @@ def damages(world: EngineWorld, empty: dict[str, Any]) -> list[Damage]:
     return [*nft_rules(world), *links(ours), *addresses(ours), *routes(ours), *sysctls(ours), *names(ours)]
 
 
+def shown(world: EngineWorld) -> dict[str, Any]:
+    """What network_info tells of our rules, without what is empty."""
+    report = world.report()
+    policies = [[item["name"], item["policy"]] for item in report["networks"]]
+    facts = {name: report[name] for name in ("ports", "masquerades", "forwarding", "foreign", "altered")}
+    return {name: value for name, value in {**facts, "policies": policies}.items() if value}
+
+
 # ---- the packet filter
 
 

@@ -537,6 +537,19 @@ class TestOurOwnRules:
         for asked in questions:
             assert serving.check(**asked)["verdict"] == "arrives"
 
+    def test_a_masquerade_by_an_interface_that_has_another_name_now(self, serving: PathWorld) -> None:
+        serving.must("ip", "link", "add", "old0", "type", "veth", "peer", "name", "old1")
+        serving.make(NETWORKS[0], {**NETWORKS[1], "masquerade": {"out_interface": "old0"}})
+        serving.must("ip", "link", "delete", "old0")
+        for asked in ({"active": True, "timeout": 0.3}, {"active": False}):
+            for v in (4, 6):
+                found = serving.check("app", of(v, NEIGHBOUR), 99, **asked)
+                assert found["layer"] == "masquerade" and "Replace old0, as out_interface" in found["advice"], found
+        assert any("old0, which" in text for text in serving.report()["absent_interfaces"])
+        serving.make(NETWORKS[0], {**NETWORKS[1], "masquerade": True})
+        for v in (4, 6):
+            assert serving.check("app", of(v, NEIGHBOUR), 99)["verdict"] == "arrives"
+
     def test_a_lost_default_route_is_not_that_of_an_internal_network(self, each: PathWorld) -> None:
         def ask() -> dict[int, dict[str, Any]]:
             return {v: each.check("app", of(v, NEIGHBOUR), 99, active=False) for v in (4, 6)}

@@ -57,9 +57,9 @@ def unwanted_veths(wanted: Objects, report: HostReport, goes: Goes) -> list[mode
 
 
 def unwanted_bridges(wanted: Objects, report: HostReport, goes: Goes) -> list[model.Bridge]:
-    """Bridges that we made for a network that is not in the list."""
+    """Bridges that we made for a network that is not in the list. One that has lost its mark stays, with a warning."""
     kept = {bridge.name for bridge in wanted.bridge}
-    gone = [network for network in report.networks if network.ours and goes(network.network)]
+    gone = [network for network in report.networks if (network.ours or network.unmarked) and goes(network.network)]
     return [model.Bridge(network.bridge, network=network.network) for network in gone if network.bridge not in kept]
 
 
@@ -82,7 +82,7 @@ def unwanted_namespaces(wanted: Objects, report: HostReport, goes: Goes, unplugg
     gone = [
         item
         for item in report.namespaces
-        if item.ours and item.name not in needed
+        if (item.ours or item.unmarked) and item.name not in needed
         if goes(item.network) or (item.network and item.network not in alive and item.name in left)
     ]
     return [model.Namespace(item.name, network=item.network) for item in gone]

@@ -79,6 +79,10 @@ class Backend:
         """The result of read() once ``desired`` is in place."""
         raise NotImplementedError
 
+    def altered(self, raw: object, state: model.FirewallState) -> list[str]:
+        """What differs between what was read and the rules of ``state``, each by its name."""
+        raise NotImplementedError
+
     def user_rules(self, raw: object) -> str:
         """A sentence if rules of the user prevent the removal of a chain of ours; empty otherwise."""
         return ""

@@ -258,6 +258,17 @@ class FirewallSession:
             drop_transit=frozenset().union(*(state.drop_transit for state in states)),
         )
 
+    def altered(self, drop_foreign: bool, drop_transit: frozenset[int]) -> list[str]:
+        """The names of chains and sets that differ from what the rest of our rules, and this policy, demand."""
+        found = []
+        for source in self._sources:
+            state = source.state
+            if source.backend is self._holder:
+                drops = state.drop_foreign or drop_foreign
+                state = replace(state, drop_foreign=drops, drop_transit=state.drop_transit | drop_transit)
+            found += source.backend.altered(source.raw, state)
+        return found
+
     def drops(self) -> list[model.Drop]:
         """The number of packets that our rules have dropped, for each reason and network."""
         return [drop for source in self._sources for drop in source.backend.drops(source.raw)]

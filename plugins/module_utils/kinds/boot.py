@@ -22,7 +22,7 @@ from ..records import dataclass, replace
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
 from .boot_hold import is_left, lifting
-from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell
+from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell, sum_of
 from .boot_units import (
     CALLERS,
     FIREWALLD,
@@ -153,9 +153,10 @@ def _decide(item: Boot, world: World) -> _Decision:
     texts: dict[str, str] = {}
     if new.makes_anything:
         new, texts = _with_rules(new, world)
-        texts[marks.BOOT_OBJECTS] = spell(new)
         texts.update(_units(new, world))
         texts.update(_unmanaged(new, world))
+        new = replace(new, sums=_sums(texts, old, world))
+        texts[marks.BOOT_OBJECTS] = spell(new)
     files = {path: (world.file(path), texts.get(path)) for path in (*_ours(), *texts)}
     files = {path: pair for path, pair in files.items() if pair[0] != pair[1] and _may_write(path, pair, world)}
     return _Decision(old, new, files, _program(item, new.makes_anything, world), is_left(world))
@@ -266,6 +267,15 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
     if rules and marks.BOOT_RULES + "nft" not in rules:
         texts[HOLD_PATH] = hold_text(world.firewall.desired)
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
+
+
+def _sums(texts: t.Mapping[str, str], old: BootRecord, world: World) -> dict[str, str]:
+    """The sums of all files. Rules that this run leaves as they are, damaged or not, keep theirs."""
+    left = () if world.firewall.in_use else (*old.rules, HOLD_PATH)
+    kept = {path: known for path, known in old.sums.items() if path in left}
+    there = {path: world.file(path) for path in texts}
+    ours = [path for path, text in there.items() if text is None or marks.is_marked(text)]
+    return dict(sorted({**{path: sum_of(texts[path]) for path in ours}, **kept}.items()))
 
 
 def _has_rules(record: BootRecord, world: World) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import typing as t
+import zlib
 from dataclasses import field
 
 from .. import arguments, marks, model
@@ -33,6 +34,8 @@ class BootRecord:
     backend: str = "auto"
     # The files of rules, each with the command that loads it.
     rules: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
+    # The other files that go with it, each with the sum of its text; a record of an older release has none.
+    sums: t.Mapping[str, str] = field(default_factory=dict)
     version: int = VERSION
 
     @property
@@ -58,7 +61,7 @@ def parse(text: str) -> BootRecord:
         objects = {
             (kind, title): options for kind, titles in found["objects"].items() for title, options in titles.items()
         }
-        record = BootRecord(objects, found["backend"], found["rules"], found["version"])
+        record = BootRecord(objects, found["backend"], found["rules"], found.get("files", {}), found["version"])
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise Unusable("it is damaged (%s)" % (error or type(error).__name__)) from error
     if record.version != VERSION:
@@ -72,9 +75,14 @@ def spell(record: BootRecord) -> str:
     for (kind, title), options in sorted(record.objects.items()):
         kinds.setdefault(kind, []).append("%s: %s" % (json.dumps(title), json.dumps(options)))
     sections = ["%s: {\n%s}" % (json.dumps(kind), ",\n".join(lines)) for kind, lines in kinds.items()]
-    head = {"version": record.version, "backend": record.backend, "rules": record.rules}
+    head = {"version": record.version, "backend": record.backend, "rules": record.rules, "files": record.sums}
     lines = ["%s: %s" % (json.dumps(key), json.dumps(value)) for key, value in head.items()]
     return "%s{%s}\n" % (_HEAD, ",\n".join([*lines, '"objects": {%s}' % ",\n".join(sections)]))
+
+
+def sum_of(text: str) -> str:
+    """The sum by which a change of a file is noticed; not against somebody who can write to the record as well."""
+    return "%08x" % zlib.crc32(text.encode())
 
 
 def label_of(options: arguments.Options) -> str:

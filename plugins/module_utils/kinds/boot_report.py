@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from .. import marks, model
+from ..kernel import archive
 from ..report import HostReport
 from ..world import World
-from .boot_record import BootRecord, Unusable, parse
+from .boot_record import BootRecord, Unusable, parse, sum_of
 
 
 def at_boot(world: World, report: HostReport) -> str:
@@ -20,18 +21,29 @@ def at_boot(world: World, report: HostReport) -> str:
         return "no: its unit is not enabled"
     if world.program(marks.BOOT_ENGINE) is None:
         return "no: %s is not there" % marks.BOOT_ENGINE
+    if not archive.sums(world.program(marks.BOOT_ENGINE) or b""):
+        return "no: %s is damaged" % marks.BOOT_ENGINE
     try:
         record = parse(text)
     except Unusable as error:
         return "no: %s: %s" % (marks.BOOT_OBJECTS, error)
-    newer = _newer(record, report)
+    newer, damaged = _newer(record, report), _damaged(record, world)
     waiting = [title for unused, title in record.waiting()]
     doubts = ["without newer objects (%s)" % model.enumerate_few(newer)] if newer else []
     if waiting:
         doubts.append(
             "without objects that wait for other programs or for their processes (%s)" % model.enumerate_few(waiting)
         )
+    if damaged:
+        what = "with files missing or altered that the next run of the playbook writes again (%s)"
+        doubts.append(what % model.enumerate_few(damaged))
     return ", ".join(["yes", *doubts])
+
+
+def _damaged(record: BootRecord, world: World) -> list[str]:
+    """The files that are not as the last run wrote them."""
+    there = {path: world.file(path) for path in record.sums}
+    return [path for path, text in there.items() if text is None or sum_of(text) != record.sums[path]]
 
 
 def _newer(record: BootRecord, report: HostReport) -> list[str]:

@@ -13,7 +13,7 @@ from ..firewall.choice import BACKEND
 from ..kernel.state import Awaited, BridgeValues, Link
 from ..ownership import Holding, whose
 from ..records import replace
-from ..world import Claims, World, described, is_ours
+from ..world import Claims, World, described, is_ours, is_unmarked, unmarked
 from . import common
 from .overlaps import first_overlap
 
@@ -149,6 +149,8 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
                 "%s is there already, and is not a bridge but %s; choose another name for the bridge."
                 % (item.name, described(link))
             )
+        if is_unmarked(link):
+            raise model.Conflict("Bridge %s cannot be used: %s" % (item.name, unmarked(link)))
         if not is_ours(link):
             return self._use(item, link)
         return self._plan_ours(item, link, world)
@@ -252,6 +254,9 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
     @staticmethod
     def _plan_absent(item: model.Bridge, link: Link | None, world: World) -> list[operations.Operation]:
         if link is None:
+            return []
+        if is_unmarked(link):
+            world.warn("Bridge %s stays: %s" % (item.name, unmarked(link)))
             return []
         if not is_ours(link):
             world.warn("Bridge %s was not made by this collection, and stays." % item.name)

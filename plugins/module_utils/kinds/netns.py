@@ -14,7 +14,7 @@ from ..kernel.state import Link, NamespaceEntry
 from ..kernel.sysctl import sysctl_name
 from ..ownership import Holding
 from ..records import replace
-from ..world import World, is_ours, link_of
+from ..world import World, is_ours, is_unmarked, link_of, unmarked
 from . import common
 
 if t.TYPE_CHECKING:
@@ -89,6 +89,9 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
             return self._plan_new(item, world)
         if item.pid is not None:
             return self._plan_attached(item, entry, world)
+        lo = world.links(model.Place(netns=item.name)).get("lo")
+        if lo is not None and is_unmarked(lo):
+            raise model.Conflict("Namespace %s cannot be used: %s" % (item.name, unmarked(lo, item.name)))
         _tell_who_is_elsewhere(item.name, world)
         return self._plan_there(item, world)
 
@@ -171,6 +174,9 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         attached = world.is_named_by_us(item.name)
         if entry.inode and not attached:
             lo = world.links(model.Place(netns=item.name)).get("lo")
+            if lo is not None and is_unmarked(lo):
+                world.warn("Namespace %s stays: %s" % (item.name, unmarked(lo, item.name)))
+                return []
             if lo is None or not is_made_by_us(lo):
                 world.warn("Namespace %s was not made by this collection, and stays." % item.name)
                 return []

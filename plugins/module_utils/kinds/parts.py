@@ -12,7 +12,7 @@ from ..kernel import state
 from ..kernel.files import unfinished
 from ..records import replace
 from ..report import EndpointReport, HostReport, NamespaceReport, NetworkReport, ServiceReport
-from ..world import World, is_ours
+from ..world import World, is_ours, is_unmarked
 
 _REMAINS = tuple(map(unfinished, model.NAMED_FILES))
 
@@ -57,6 +57,7 @@ def bridges(world: World, report: HostReport) -> HostReport:
     links = world.links()
     known = {network.bridge: network for network in report.networks}
     names = {link.name for link in links.values() if link.kind == "bridge" and is_ours(link)}
+    names |= {link.name for link in links.values() if link.kind == "bridge" and is_unmarked(link)}
     names |= {link.master for link in links.values() if is_ours(link) and link.master}
     networks = [_network(known.get(name, NetworkReport(name)), links.get(name)) for name in sorted(names | set(known))]
     return replace(report, networks=tuple(networks))
@@ -67,13 +68,14 @@ def _network(known: NetworkReport, link: state.Link | None) -> NetworkReport:
         return known
     # An interrupted run may leave a bridge without its alias. The rules were written before the bridge was made, so
     # they have the name of the network.
-    label = marks.label_of(link.alias) if is_ours(link) and link.alias else known.network
+    label = marks.label_of(link.alias) if (is_ours(link) and link.alias) or is_unmarked(link) else known.network
     subnets: tuple[model.Network, ...] = known.subnets if known.policy else tuple(a.network for a in link.addresses)
     return NetworkReport(
         bridge=link.name,
         network=label,
         present=True,
         ours=is_ours(link),
+        unmarked=is_unmarked(link),
         addresses=_in_order(link.addresses),
         subnets=subnets,
         mtu=link.mtu,
@@ -88,8 +90,10 @@ def namespaces(world: World, report: HostReport) -> HostReport:
         links = world.links(model.Place(netns=name))
         lo = links.get("lo")
         ours = (lo is not None and is_ours(lo)) or world.is_named_by_us(name)
-        if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
-            found.append(NamespaceReport(name, world.label("lo", model.Place(netns=name)), ours))
+        lost = not ours and lo is not None and is_unmarked(lo)
+        if ours or lost or any(link.kind == "veth" and is_ours(link) for link in links.values()):
+            label = marks.label_of(lo.alias) if lost and lo else world.label("lo", model.Place(netns=name))
+            found.append(NamespaceReport(name, label, ours, lost))
     return replace(report, namespaces=tuple(found))
 
 

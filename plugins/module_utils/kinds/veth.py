@@ -12,7 +12,7 @@ from ..firewall.choice import BACKEND
 from ..kernel.state import Announcement, Awaited, BridgeValues, Link, LinkValue, VethEnd
 from ..ownership import Holding, named
 from ..records import dataclass, replace
-from ..world import Claims, World, described, is_ours, metric_of
+from ..world import Claims, World, described, is_ours, is_unmarked, metric_of, unmarked
 from . import common, ends, source_routing
 
 if t.TYPE_CHECKING:
@@ -183,6 +183,8 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
             return self._plan_absent(item, world)
         pair = self._pair(item, world)
         there = world.links().get(item.name)
+        if there is not None and is_unmarked(there):
+            raise model.Conflict("Interface %s cannot be used: %s" % (item.name, unmarked(there)))
         if there is not None and pair.host is None:
             raise model.Conflict(
                 "Interface %s is there already, and is %s that this collection did not make; choose another name."
@@ -300,6 +302,9 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
     def _plan_absent(item: model.Veth, world: World) -> list[operations.Operation]:
         link = world.links().get(item.name)
         if link is None:
+            return []
+        if is_unmarked(link):
+            world.warn("Interface %s stays: %s" % (item.name, unmarked(link)))
             return []
         if not is_ours(link) or link.kind != "veth":
             world.warn("Interface %s was not made by this collection, and stays." % item.name)

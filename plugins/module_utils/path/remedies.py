@@ -8,6 +8,8 @@ A command comes last, after the last colon, with nothing behind it: it can be co
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import typing as t
 
 from .. import marks, model, owners
@@ -18,6 +20,11 @@ from . import whose
 from .packet import Packet
 from .rules import Chain, Outcome
 from .topology import Node
+
+# What a rule says of a packet, as nft and iptables-save print it.
+_OUT = re.compile(r"(?:\boifname |(?<!! )-o )([^!\s]\S*)")
+_SOURCE = re.compile(r"(?:\bsaddr |(?<!! )-s )([0-9a-f.:]+(?:/\d+)?)")
+_TRANSLATES = re.compile(r"\bmasquerade\b|\bsnat\b|-j (?:MASQUERADE|SNAT)\b")
 
 AGAIN = "Run the role again; it %s."
 # Chains with a lower priority run before connection tracking, so they cannot match its state.
@@ -78,6 +85,18 @@ def is_for(reason: str, outcome: Outcome) -> bool:
         return reason == reasons.IN
     # in nftables, the reason is in the comment of the rule
     return _REASONS_IN_IPTABLES.get(name) == reason or reason in text
+
+
+def absent_way_out(node: Node, packet: Packet) -> str:
+    """The interface, missing on this host, by which alone a rule of ours would translate this packet."""
+    for chain in node.filter:
+        for rule in chain.rules if whose.is_ours(chain) else ():
+            out, source = _OUT.search(rule.text), _SOURCE.search(rule.text)
+            if out is None or out[1] in node.nics or _TRANSLATES.search(rule.text) is None:
+                continue
+            if source is None or packet.source in ipaddress.ip_network(source[1]):
+                return out[1]
+    return ""
 
 
 def open_for(node: Node, outcome: Outcome, hook: str = "") -> str:

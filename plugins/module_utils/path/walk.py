@@ -450,7 +450,11 @@ class Walk(Follower):
         reason %= (nic.name, packet.source)
         advice = "Set masquerade: true for the network and run the role, which also restores deleted rules; or use"
         advice += " the module nat_masquerade."
-        owner = owners.OURS
+        owner, absent = owners.OURS, remedies.absent_way_out(node, packet)
+        if absent:
+            reason += "; a rule translates it only if it leaves by %s, and there is no such interface" % absent
+            advice = "Replace %s, as out_interface of the network's masquerade or of the module nat_masquerade, by an"
+            advice = advice % absent + " interface that is there, and run the playbook."
         for what in ("source", "state"):
             changed = self.trail.changes.get(what)
             if changed is not None and changed[0] is node and not whose.is_ours(changed[1].chain):

@@ -37,6 +37,9 @@ class ToyBackend(Backend):
     def expected(self, desired: FirewallState) -> str | None:
         return None if desired == FirewallState() else base64.b64encode(pickle.dumps(desired)).decode()
 
+    def altered(self, raw: object, state: FirewallState) -> list[str]:
+        return [] if raw == self.expected(state) else [PATH]
+
     def plan(self, raw: object, desired: FirewallState) -> list[Operation]:
         if self.state(raw) == desired:
             return []

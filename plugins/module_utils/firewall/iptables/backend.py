@@ -19,7 +19,7 @@ from .. import backend
 from ..save_text import Rule, by_name, restore, text_of
 from . import layout
 from .names import USERS
-from .text import EMPTY, TABLES, CatchAll, Ruleset, parse, transaction
+from .text import EMPTY, TABLES, CatchAll, Ruleset, altered, parse, transaction
 
 VARIANTS = ("auto", "nft", "legacy")
 # What a shell exits with when there is no such program, and when it cannot be run.
@@ -98,6 +98,15 @@ class IptablesBackend(backend.Backend):
         """The rules as they will be, with the user's own rules as they are."""
         rendered = layout.render(desired)
         return {version: _with_users(current.get(version, EMPTY), rules) for version, rules in rendered.items()}
+
+    def altered(self, raw: object, state: model.FirewallState) -> list[str]:
+        families = t.cast("Dump", raw).families
+        wanted = self._wanted(families, state)
+        return [
+            "%s (IPv%d)" % (name, version)
+            for version, rules in families.items()
+            for name in altered(rules, wanted[version])
+        ]
 
     def user_rules(self, raw: object) -> str:
         for version, rules in t.cast("Dump", raw).families.items():

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import field
 
 from ... import marks
-from ...records import dataclass
+from ...records import dataclass, replace
 from ..save_text import Rule, text_of, words
 from .names import LAST, ChainKey
 
@@ -85,6 +85,18 @@ def parse(dump: str) -> Ruleset:
 def transaction(before: Ruleset, after: Ruleset) -> str:
     """The input of iptables-restore --noflush that turns one into the other; empty if they are equal."""
     return "".join(_table_text(table, before, after) for table in TABLES)
+
+
+def altered(current: Ruleset, desired: Ruleset) -> t.Iterator[str]:
+    """The names of the chains that differ, and of the chains of others whose jumps to ours do."""
+    for table, chain in sorted({*current.chains, *desired.chains}):
+        if current.chains.get((table, chain)) != desired.chains.get((table, chain)):
+            yield "chain %s of table %s" % (chain, table)
+    for table in TABLES:
+        # a catch-all that has come before our last jump is a rule of others
+        surplus, missing = _jump_changes(table, replace(current, catch_all=None), desired, ())
+        for chain in sorted({jump.chain for jump in (*surplus, *missing)}):
+            yield "jumps in chain %s of table %s" % (chain, table)
 
 
 def _table_text(table: str, before: Ruleset, after: Ruleset) -> str:

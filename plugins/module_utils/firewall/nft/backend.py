@@ -91,6 +91,9 @@ class NftablesBackend(backend.Backend):
     def expected(self, desired: model.FirewallState) -> table.Table:
         return self._wanted(desired)
 
+    def altered(self, raw: object, state: model.FirewallState) -> list[str]:
+        return list(table.altered(t.cast("table.Table", raw), self._wanted(state)))
+
     def user_rules(self, raw: object) -> str:
         if _user_chain(t.cast("table.Table", raw)) is None:
             return ""

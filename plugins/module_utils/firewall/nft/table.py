@@ -286,6 +286,20 @@ def difference(current: Table, desired: Table) -> str:
     return "\n".join(["add table %s %s" % (marks.NFT_FAMILY, marks.NFT_TABLE), *lines]) + "\n"
 
 
+def altered(current: Table, desired: Table) -> t.Iterator[str]:
+    """The names of what one table has and the other has not, or has in another way."""
+    place = "%s %s" % (marks.NFT_FAMILY, marks.NFT_TABLE)
+    if current.dormant:
+        yield "table %s (it is dormant)" % place
+    for name in sorted({*current.chains, *desired.chains}):
+        if current.chains.get(name) != desired.chains.get(name):
+            yield "chain %s %s" % (place, name)
+    for name in sorted({*current.sets, *desired.sets}):
+        one, other = current.sets.get(name), desired.sets.get(name)
+        if one != other:
+            yield "%s %s %s" % ((one or other or Set("")).kind, place, name)
+
+
 def _command(verb: str, kind: str, name: str, rest: str = "") -> str:
     return ("%s %s %s %s %s %s" % (verb, kind, marks.NFT_FAMILY, marks.NFT_TABLE, name, rest)).rstrip()
 

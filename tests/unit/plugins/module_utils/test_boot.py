@@ -134,6 +134,7 @@ def test_any_list_is_there_again_after_a_boot_without_its_default_route(networks
 
     assert trouble == ""
     assert again.snapshot() == host.snapshot()
+    assert facts(world(again))["altered"] == []
     assert not once(again, networks).changed
     assert boot(again) == ""  # as after a reload of another firewall
     assert again.snapshot() == host.snapshot()
@@ -286,6 +287,49 @@ def test_what_is_newer_than_what_is_kept_is_told() -> None:
     host.files[PROGRAM] = program
     once(host, NETWORKS, boot=False)
     assert facts(world(host))["at_boot"] == "no: nothing is kept for it"
+
+
+@pytest.mark.parametrize("path", [RULES, FOLDER + "nftables.reload", UNIT])
+def test_files_that_are_missing_or_altered_are_told(path: str) -> None:
+    host = booted()
+    once(host, NETWORKS)
+    text = host.files[path]
+    for damaged in (None, text[: len(text) // 2], text + "# more\n"):
+        host.files.pop(path)
+        host.files.update({path: damaged} if damaged is not None else {})
+        told = facts(world(host))["at_boot"]
+        assert told == ("yes, with files missing or altered that the next run of the playbook writes again (%s)" % path)
+        # a run that leaves the rules alone does not take them for right
+        run([ask(NetnsKind(), {"name": "mine"}), KEPT], world(host))
+        run([ask(NetnsKind(), {"name": "mine"}, "absent"), KEPT], world(host))
+        assert facts(world(host))["at_boot"] == (told if path == RULES else "yes")
+        once(host, NETWORKS)
+        assert facts(world(host))["at_boot"] == "yes" and host.files[path] == text
+
+
+def test_a_program_that_is_cut_off_is_told() -> None:
+    host = booted()
+    once(host, NETWORKS)
+    host.files[PROGRAM] = host.files[PROGRAM][:1000]
+    assert facts(world(host))["at_boot"] == "no: %s is damaged" % PROGRAM
+
+
+def test_an_uplink_with_another_name_is_told_by_the_unit_and_by_network_info() -> None:
+    host = booted()
+    publish = [{"host_port": "8090", "container_port": "80", "in_interfaces": ["eth0"]}]
+    endpoints = [{"name": "web", "publish": publish}, {"name": "db", "publish": ["8091:80"]}]
+    blue = {"subnets": ["10.20.0.0/24"], "masquerade": {"out_interface": "eth0"}, "trusted_interfaces": ["eth0"]}
+    once(host, [{"name": "blue", **blue, "endpoints": endpoints}])
+    assert facts(world(host))["absent_interfaces"] == []
+
+    again = booted(host.files)
+    again.remove_link(again.host, "eth0")
+    again.uplink("lan0", 1500, Route(ip_network("0.0.0.0/0")))
+    lines, trouble = restore(parse(again.files[OBJECTS]), again, lambda: MemorySession(again))  # type: ignore[arg-type]
+
+    told = "eth0, which port 8090/tcp, the masquerade of 10.20.0.0/24, trusted_interfaces of br-blue name"
+    assert (lines[1:], trouble) == (["There is no interface %s." % told], "")
+    assert facts(world(again))["absent_interfaces"] == [told]
 
 
 def test_what_others_make_is_waited_for() -> None:

@@ -21,7 +21,13 @@ from ansible_collections.dockerless.network.plugins.module_utils.converge import
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Outcome, StepFailed
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
-from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Place, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    HOST,
+    Conflict,
+    InvalidRequest,
+    Place,
+    Route,
+)
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 from ansible_collections.dockerless.network.plugins.module_utils.world import is_ours
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.network_lists import (
@@ -706,3 +712,33 @@ def test_a_report_counts_whatever_is_no_fact_of_the_host() -> None:
     assert not HostReport(**facts).has_anything()  # type: ignore[arg-type]
     for name in {item.name for item in fields(HostReport)} - set(facts):
         assert HostReport(**{**facts, name: ("something",)}).has_anything(), name  # type: ignore[arg-type]
+
+
+def test_the_bridge_of_a_removed_network_that_has_lost_its_group_stays_and_is_told() -> None:
+    host = new_host()
+    blue = [{"name": "blue", "subnets": ["10.20.0.0/24"]}]
+    once(host, blue)
+    host.change_link(HOST, "br-blue", group=0)
+
+    with pytest.raises(Conflict, match="mark it again: ip link set br-blue group 25708"):
+        once(host, blue)
+    for how in ({"state": "absent"}, {"prune": "project"}, {"everything": True}):
+        told = once(host, blue if "state" in how else [], check_mode=True, **how).warnings
+        assert [text for text in told if "ip link set br-blue group 25708" in text and "stays" in text]
+    once(host, blue, state="absent")
+
+    assert list(host.host.links) == ["lo", "eth0", "eth9", "br-blue"]
+
+
+def test_a_namespace_that_has_lost_its_group_is_neither_used_nor_removed_and_is_told() -> None:
+    host = new_host()
+    blue = [{"name": "blue", "subnets": ["10.20.0.0/24"], "endpoints": [{"name": "web"}]}]
+    once(host, blue)
+    host.change_link(Place(netns="web"), "lo", group=0)
+
+    with pytest.raises(Conflict, match="mark it again: ip -n web link set lo group 25708"):
+        once(host, blue)
+    told = once(host, blue, state="absent").warnings
+
+    assert [text for text in told if text.startswith("Namespace web stays: its loopback has the alias")]
+    assert list(host.names) == ["web"] and list(host.host.links) == ["lo", "eth0", "eth9"]

@@ -107,6 +107,7 @@ def test_every_key_that_is_promised() -> None:
                 "bridge": "br-blue",
                 "present": True,
                 "ours": True,
+                "unmarked": False,
                 "addresses": ["10.20.0.1/24", "fd00:20::1/64"],
                 "subnets": ["10.20.0.0/24", "fd00:20::/64"],
                 "mtu": 1500,
@@ -144,7 +145,7 @@ def test_every_key_that_is_promised() -> None:
         ],
         "lost": [],
         "unplugged": [],
-        "namespaces": [{"name": "web", "network": "blue", "project": "default", "ours": True}],
+        "namespaces": [{"name": "web", "network": "blue", "project": "default", "ours": True, "unmarked": False}],
         "files": [
             {"path": "/etc/netns/web/%s" % name, "network": "blue", "project": "default"}
             for name in ("hosts", "resolv.conf")
@@ -160,6 +161,8 @@ def test_every_key_that_is_promised() -> None:
         "foreign": [],
         "possible_drops": [],
         "more_possible_drops": 0,
+        "absent_interfaces": [],
+        "altered": [],
         "drops": [],
         "listening": [],
         "addresses": ["10.20.0.1/24", "fd00:20::1/64"],

@@ -95,6 +95,15 @@ def test_the_page_tells_all() -> None:
     assert words.index("h1") < words.index("h2") < words.index("h3")
 
 
+def test_rules_that_are_missing_or_altered_are_told() -> None:
+    absent = ["eth0, which port 8080/tcp names"]
+    altered = ["chain inet dockerless guard", "and 3 more"]
+    report = read_report(what_is_there(a_network(), altered=altered, absent_interfaces=absent))
+    words = " ".join(" ".join(Page(fleet_map({"h1": report}, "map.html")).words).split())
+    assert "⚠ rules are missing or altered: chain inet dockerless guard, and 3 more; run the playbook" in words
+    assert "⚠ there is no interface eth0, which port 8080/tcp names" in words
+
+
 def test_the_page_fetches_nothing_and_is_the_same_again() -> None:
     text = fleet_map(reports(), "map.htm")
     assert fleet_map(dict(reversed(reports().items())), "map.htm") == text

@@ -118,6 +118,30 @@ def test_the_whole() -> None:
     ]
 
 
+def test_rules_that_are_missing_or_altered() -> None:
+    lines = drawn(what_is_there(a_network(), altered=["chain inet dockerless guard", "and 3 more"])).splitlines()
+    assert lines[-4:] == [
+        "│",
+        "└─ rules missing or altered  (run the playbook)",
+        "   ├─ chain inet dockerless guard",
+        "   └─ and 3 more",
+    ]
+
+
+def test_interfaces_that_are_not_there() -> None:
+    clause = "eth0, which the masquerade of 10.20.0.0/24 names"
+    assert drawn(what_is_there(a_network(), absent_interfaces=[clause])).splitlines()[-2:] == [
+        "└─ interfaces that are not there",
+        "   └─ " + clause,
+    ]
+
+
+def test_a_bridge_that_has_lost_its_mark() -> None:
+    assert "(without its mark; if it is ours: ip link set br-blue group 25708)" in drawn(
+        what_is_there(a_network(ours=False, unmarked=True))
+    )
+
+
 def test_an_empty_host() -> None:
     info = what_is_there(forwarding={"ipv4": False, "ipv6": False, "forward_policy": "unmanaged"}, backend=None)
     assert picture(info) == [

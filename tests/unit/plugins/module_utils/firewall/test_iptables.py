@@ -412,3 +412,42 @@ def test_without_ipv6_only_what_speaks_of_ipv6_fails() -> None:
     assert len(backend.plan(backend.expected(FirewallState()), FirewallState(drop_foreign=True))) == 1
     with pytest.raises(FirewallError, match="this host has no IPv6"):
         backend.plan(raw, FirewallState(ports=frozenset([WEB6])))
+
+
+# ---- what others have altered
+
+
+def altered(host: Host) -> list[str]:
+    backend = IptablesBackend(host)
+    raw = backend.read()
+    return backend.altered(raw, backend.state(raw))
+
+
+def test_nothing_is_altered_beside_others_and_behind_a_later_catch_all() -> None:
+    host = Host()
+    host.families[4] = Rules(FOREIGN)
+    converge(host, ALL)
+    assert altered(host) == []
+
+    host.families[4].restore("*filter\n-I FORWARD 1 -j ACCEPT\n-D FORWARD -j DROP\n-I FORWARD 3 -j DROP\nCOMMIT\n")
+    assert altered(host) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("*filter\n:DLN-INTO-br-blue - [0:0]\nCOMMIT\n", ["chain DLN-INTO-br-blue of table filter (IPv4)"]),
+        ("*filter\n-I DLN-FORWARD -j ACCEPT\nCOMMIT\n", ["chain DLN-FORWARD of table filter (IPv4)"]),
+        ("*mangle\n-D PREROUTING %s -j DLN-GUARD\nCOMMIT\n", ["jumps in chain PREROUTING of table mangle (IPv4)"]),
+        ("*nat\n-A POSTROUTING %s -j DLN-EGRESS\nCOMMIT\n", ["jumps in chain POSTROUTING of table nat (IPv4)"]),
+        ("*mangle\n:DLN-MINE - [0:0]\nCOMMIT\n", ["chain DLN-MINE of table mangle (IPv4)"]),
+    ],
+)
+def test_what_others_have_altered_is_told_by_its_name(damage: str, told: list[str]) -> None:
+    host = Host()
+    converge(host, ALL)
+    host.families[4].restore(damage.replace("%s", "-m comment --comment dockerless.network"))
+
+    assert altered(host) == told
+    converge(host, ALL)
+    assert altered(host) == []

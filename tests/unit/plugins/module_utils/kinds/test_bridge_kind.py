@@ -334,6 +334,35 @@ def test_a_bridge_of_others_without_an_address_is_told_so() -> None:
         once(foreign(addresses=()), blue())
 
 
+_UNMARKED = (
+    "it has the alias of this collection, but not its link group; if this collection made it, mark it again:"
+    " ip link set br-blue group 25708."
+)
+
+
+def test_a_bridge_that_has_lost_its_group_is_neither_used_nor_removed_and_the_way_back_is_told() -> None:
+    host = host_with(blue())
+    host.change_link(HOST, "br-blue", group=0)
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, blue())
+    assert str(conflict.value) == "Bridge br-blue cannot be used: " + _UNMARKED
+    assert converge(host, gone()).warnings == ("Bridge br-blue stays: " + _UNMARKED,)
+
+    host.change_link(HOST, "br-blue", group=LINK_GROUP)
+    assert not once(host, blue()).changed
+
+
+@pytest.mark.parametrize(
+    "alias", ["dockerless", "dockerless.networks", "dockerless.network.example", "my dockerless.network:x"]
+)
+def test_an_alias_that_looks_like_ours_makes_no_bridge_a_lost_one(alias: str) -> None:
+    host = foreign(alias=alias)
+
+    assert not once(host, blue()).changed
+    assert converge(host, gone()).warnings == ("Bridge br-blue was not made by this collection, and stays.",)
+
+
 def test_absent_leaves_a_bridge_of_others_and_says_so() -> None:
     host = foreign()
 

@@ -1062,6 +1062,11 @@ def test_a_veth_pair_may_take_the_place_of_one_that_goes_in_the_same_run() -> No
             " another name.",
         ),
         (
+            lambda host: host.make_veth("v-blue-web", WEB, "eth0", alias="dockerless.network:blue"),
+            "Interface v-blue-web cannot be used: it has the alias of this collection, but not its link group; if this"
+            " collection made it, mark it again: ip link set v-blue-web group 25708.",
+        ),
+        (
             lambda host: host.make_link(host.space(WEB), "eth0"),
             "Interface eth0 in namespace web is there already, and is a physical or loopback interface; choose another"
             " name (interface of an endpoint, peer.name of a veth).",
@@ -1278,6 +1283,17 @@ def test_one_whose_deletion_was_cut_off_is_still_ours() -> None:
     host.change_link(HOST, "v-blue-web", group=LINK_GROUP + 1)
 
     assert converge(host, gone()).changed
+
+
+def test_a_pair_that_has_lost_its_group_stays_and_the_way_back_is_told() -> None:
+    host = host_with()
+    host.make_veth("v-blue-web", WEB, "eth0", alias="dockerless.network:blue")
+
+    [warning] = converge(host, gone()).warnings
+
+    assert warning.startswith(
+        "Interface v-blue-web stays: it has the alias of this collection, but not its link group;"
+    )
 
 
 @pytest.mark.parametrize(

@@ -180,3 +180,26 @@ def test_what_holds_the_place_of_our_rules_is_lifted_by_what_brings_them_back() 
 def test_rules_of_the_users_are_not_ours() -> None:
     chain = Chain("nft", "inet", "dockerless", "user")
     assert "nft delete rule" in advice(chain, rule=Rule("drop", (), 5))
+
+
+@pytest.mark.parametrize(
+    ("text", "absent"),
+    [
+        ("ip saddr 10.20.0.0/24 oifname eth0 masquerade comment blue", "eth0"),
+        ("oifname eth0 snat to 192.0.2.1", "eth0"),
+        ("-s 10.20.0.0/24 -o eth0 -m comment --comment network=blue -j MASQUERADE", "eth0"),
+        ("-s 10.20.0.0/24 -o eth0 -j SNAT --to-source 192.0.2.1", "eth0"),
+        ("ip saddr 10.20.0.0/24 oifname lan0 masquerade", ""),
+        ("ip saddr 10.20.0.0/24 oifname != eth0 masquerade", ""),
+        ("-s 10.20.0.0/24 ! -o eth0 -j MASQUERADE", ""),
+        ("ip saddr 10.21.0.0/24 oifname eth0 masquerade", ""),
+        ("ip6 saddr fd00::/64 oifname eth0 masquerade", ""),
+        ("ip saddr 10.20.0.0/24 oifname eth0 drop", ""),
+    ],
+)
+def test_a_way_out_by_an_interface_that_is_gone_is_found(text: str, absent: str) -> None:
+    host = node(HOST)
+    host.nics = {"lan0": None}
+    for table, name in (("dockerless", "egress4"), ("mine", "egress4")):
+        host.filter = Filter([Chain("nft", "inet", table, name, rules=[Rule(text, ())])])
+        assert remedies.absent_way_out(host, SYN) == (absent if table == "dockerless" else "")
