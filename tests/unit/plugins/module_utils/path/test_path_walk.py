@@ -67,7 +67,7 @@ class LostAt(Oracle):
 
 
 def verdict(host: Node, lost: LostAt) -> Verdict:
-    topology: t.Any = SimpleNamespace(host=host)
+    topology: t.Any = SimpleNamespace(host=host, owner=lambda address: None)
     return Walk(topology, Trail(lost)).from_node(host, Packet(OWN, FAR, dport=443))
 
 
@@ -109,7 +109,7 @@ def test_without_an_address_the_kernel_takes_that_of_lo() -> None:
     host, far = OneHost(), ipaddress.ip_address("2001:db8::9")
     lo = Nic("lo", 1, "", "", 65536, True, True, 0, "", 0, 0, False, addresses=(ipaddress.ip_interface("::1/128"),))
     host.nics["lo"] = lo
-    topology: t.Any = SimpleNamespace(host=host)
+    topology: t.Any = SimpleNamespace(host=host, owner=lambda address: None)
     packet = Packet(ipaddress.ip_address("::1"), far, dport=443)
 
     found = Walk(topology, Trail(Oracle())).from_node(host, packet)
