@@ -17,7 +17,7 @@ from .kernel import state
 from .kernel.errors import KernelError
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
-from .world import World, via_of
+from .world import World, is_ours, via_of
 
 _SILENT = "its DNS server does not answer; run the playbook, or systemctl restart %s" % marks.NAMES_UNIT
 _BY_ROUTERS = 9  # RTPROT_RA: what IPv6 routers advertise
@@ -242,6 +242,8 @@ class _Ways:
         yield from self._flushed(place, endpoint)
         routes = self._world.routes(place)
         yield from self._strays(place, endpoint, routes)
+        if not self._world.is_host(place):
+            yield from _kept(endpoint, network, links)
         for gateway in _gateways(endpoint, network):
             if not any(_leads(entry, link.name, gateway) for entry in routes):
                 yield "no way to its gateway %s" % gateway
@@ -325,6 +327,30 @@ def _cut_off(links: t.Iterable[state.Link | None]) -> t.Iterator[str]:
 def _word(flag: str, on: bool) -> str:
     """The value of a port's flag; a state that is off is disabled."""
     return "disabled" if flag == "state" else "on" if on else "off"
+
+
+def _kept(endpoint: EndpointReport, network: NetworkReport, links: t.Mapping[str, state.Link]) -> t.Iterator[str]:
+    """Addresses of the network that an endpoint does not reach, as the kernel takes another link of it for them."""
+    # ends of ours have the subnets that the user wanted for them
+    others = [link for link in links.values() if link.name == "lo" or not is_ours(link)]
+    theirs = [(link.name, address) for link in others for address in link.addresses if not address.is_loopback]
+    if not theirs:
+        return
+    subnets = [address.network for address in endpoint.addresses]
+    there = [own.ip for own in network.addresses]
+    there += [own.ip for other in network.endpoints if other.veth != endpoint.veth for own in other.addresses]
+    for link, address in theirs:
+        for ip in there:
+            if _attracts(address, ip, subnets):
+                yield "%s is not reached, as %s has the address %s" % (ip, link, address)
+
+
+def _attracts(address: model.Interface, ip: model.Address, subnets: t.Iterable[model.Network]) -> bool:
+    """Whether an address of another link leads packets there that the route to one of these subnets would take."""
+    if address.ip == ip:
+        return True
+    narrower = any(model.lies_in(address.network, net) and address.network != net for net in subnets)
+    return narrower and ip in address.network
 
 
 def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[model.Address]:

@@ -662,14 +662,27 @@ class World:
         for entry in self.host.stack(model.HOST).barriers():
             if model.lies_in(entry.route.to, subnet):
                 yield "the %s route to %s" % (entry.kind, entry.route.to)
+        for entry in self.host.stack(model.HOST).local_routes():
+            to = entry.route.to
+            if model.lies_in(to, subnet) or (model.lies_in(subnet, to) and self._looks_there_first(to.version)):
+                yield "the %s route to %s by interface %s" % (entry.kind, to, entry.link)
+
+    def _looks_there_first(self, version: int) -> bool:
+        """Whether a wider route in the table local comes before one in the table main.
+
+        For IPv4, the kernel keeps both in one table until there are more rules (fib_unmerge).
+        """
+        usual = (model.LOCAL_TABLE, model.MAIN_TABLE, model.DEFAULT_TABLE)
+        return version == 6 or any(r.version == 4 and r.table not in usual for r in self.lookups(model.HOST))
 
     def addresses(self) -> list[model.Interface]:
         """The addresses of the host, without link-local IPv6 ones."""
         return [address for link in self.links().values() for address in link.addresses]
 
     def destinations(self) -> list[model.Network]:
-        """The destinations of all routes of the host, including blackholes, without default routes."""
-        entries = (*self.routes(), *self.barriers(model.HOST))
+        """The destinations of all routes of the host, including blackholes and what it takes for its own, without
+        default routes."""
+        entries = (*self.routes(), *self.barriers(model.HOST), *self.host.stack(model.HOST).local_routes())
         return [entry.route.to for entry in entries if entry.route.to.prefixlen]
 
     def barriers(self, place: model.Place) -> t.Sequence[state.RouteEntry]:

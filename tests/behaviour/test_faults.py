@@ -792,6 +792,18 @@ def test_a_subnet_that_a_link_of_the_users_has_taken_over_is_refused(world: Engi
         world.must("ip", "link", "del", "d0")
 
 
+def test_an_address_of_others_that_keeps_packets_inside_is_told(world: EngineWorld) -> None:
+    """The kernel never routes packets to an address of the stack itself."""
+    world.make(*BEFORE)
+    found = {one["netns"]: one for one in world.report()["networks"][0]["endpoints"]}
+    to = found["db"]["addresses"][0].partition("/")[0]
+    asks = ["ip", "netns", "exec", "web", "ip", "route", "get", to]
+    assert found["web"]["troubles"] == [] and "dev eth0" in world.must(*asks)
+    world.must("ip", "-n", "web", "address", "add", f"{to}/32", "dev", "lo")
+    (told,) = [one["troubles"] for one in world.report()["networks"][0]["endpoints"] if one["netns"] == "web"]
+    assert told == [f"{to} is not reached, as lo has the address {to}/32"] and f"local {to} dev lo" in world.must(*asks)
+
+
 # ---- 16. who lives there
 
 

@@ -659,6 +659,27 @@ class TestForeign:
             host.run(f"ip route delete {route}")
 
     @pytest.mark.once
+    @pytest.mark.parametrize("route", ["10.97.5.0/25", "10.97.5.0/24", "10.97.0.0/16", "fd00:97::/65", "fd00:97::/48"])
+    def test_a_subnet_that_the_host_takes_for_its_own(self, host: Host, route: str) -> None:
+        """The kernel looks at such routes first, so the endpoints would not be reached."""
+        web = {"name": "web", "addresses": ["10.97.5.2", "fd00:97::2"]}
+        blue: Options = {"name": "blue", "subnets": ["10.97.5.0/24", "fd00:97::/64"], "endpoints": [web]}
+        local = f"ip {'-6 ' * (':' in route)}route %s local {route} dev lo"
+        asks = f"ip netns exec web ping -c1 -W1 {'fd00:97::1' if ':' in route else '10.97.5.1'}"
+        host.do("bridge_network", networks=[blue])
+        host.run(asks)
+        host.run(local % "add")
+        if route.endswith("/16"):  # the table local comes first where there are more rules
+            host.run(asks)
+            host.run("ip rule add from 198.51.100.9 table 99")
+        host.run("! " + asks)
+        host.do("bridge_network", networks=[blue], state="absent")
+        refused = host.refuse("bridge_network", networks=[blue])
+        assert f"overlaps the local route to {route} by interface lo" in refused and "allow_overlap" in refused
+        host.run(local % "delete")
+        host.run("ip rule delete table 99 2>/dev/null || true")
+
+    @pytest.mark.once
     def test_a_subnet_that_is_covered_by_a_route(self, host: Host) -> None:
         """That of a company, those of a VPN, and a blackhole for what is routed nowhere: the subnet's own wins."""
         routes = ("10.96.0.0/11 via 192.0.2.250", "0.0.0.0/1 via 192.0.2.250", "blackhole 10.97.0.0/16")

@@ -15,6 +15,7 @@ import typing as t
 
 from .. import model
 from ..marks import ROUTE_PROTOCOL, RULE_PRIORITY
+from ..records import replace
 from . import netlink
 from .state import BridgeValues, Link, LostRoute, RouteEntry, VethEnd
 
@@ -490,6 +491,19 @@ def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int,
 def out_of(message: bytes) -> int:
     """The index of the link by which the route in an answer to RTM_GETROUTE leaves."""
     return _number(netlink.attributes(message, _ROUTE.size), _RTA_OIF)
+
+
+def local_routes(
+    messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int, by_the_kernel: int
+) -> list[RouteEntry]:
+    """The routes in the table local by which a stack takes packets for its own, without those of the kernel."""
+    found: list[RouteEntry] = []
+    for message in messages:
+        header = _ROUTE.unpack_from(message)
+        if (header[0], header[4], header[7]) == (family, RT_TABLE_LOCAL, RTN_LOCAL) and header[5] != by_the_kernel:
+            entries = _route(header, netlink.attributes(message, _ROUTE.size), names, RT_TABLE_LOCAL)
+            found += [replace(entry, kind=_LOCAL_KINDS[RTN_LOCAL]) for entry in entries]
+    return found
 
 
 def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str], table: int) -> t.Iterator[RouteEntry]:

@@ -89,14 +89,27 @@ class Stack:
         return self._cache.get("lost routes", self._read_lost)
 
     def _read_lost(self) -> list[state.LostRoute]:
-        links = self.links().values()
+        links, dump = self.links().values(), self._cache.peek("dump")
+        found = dump.addresses if dump is not None else self._address_messages()
+        return decode.lost(found, [message for messages in self._local_messages() for message in messages], links)
+
+    def local_routes(self) -> t.Sequence[state.RouteEntry]:
+        """The routes of others by which this stack takes packets to whole networks for its own (AnyIP)."""
+        names = {link.index: link.name for link in self.links().values()}
+        return [
+            entry
+            for version, found in zip((4, 6), self._local_messages())
+            for entry in decode.local_routes(found, names, requests.family(version), state.BY_THE_KERNEL)
+        ]
+
+    def _local_messages(self) -> t.Sequence[t.Sequence[bytes]]:
+        """Routes of each version of IP, among them those of the table local."""
         dump: Dump | None = self._cache.peek("dump")
-        if dump is not None:
-            return decode.lost(dump.addresses, [m for messages in dump.routes for m in messages], links)
-        found = self._address_messages()
+        return dump.routes if dump is not None else self._cache.get("table local", self._read_local)
+
+    def _read_local(self) -> list[list[bytes]]:
         with self._reported("list the routes of the table local"):
-            local = [_dump_routes(self.socket(), version, decode.RT_TABLE_LOCAL) for version in (4, 6)]
-        return decode.lost(found, [message for messages in local for message in messages], links)
+            return [_dump_routes(self.socket(), version, decode.RT_TABLE_LOCAL) for version in (4, 6)]
 
     def marked_tables(self) -> t.Container[tuple[int, int]]:
         """IP version and number of the tables to which a rule by mark leads."""

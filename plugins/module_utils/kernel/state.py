@@ -78,7 +78,7 @@ class RouteEntry:
     route: model.Route  # with the metric that the kernel shows, never None
     link: str
     protocol: int
-    kind: str = ""  # blackhole, unreachable, prohibit or throw; empty for a unicast route
+    kind: str = ""  # blackhole, unreachable, prohibit, throw or local; empty for a unicast route
 
 
 class Awaited(t.NamedTuple):

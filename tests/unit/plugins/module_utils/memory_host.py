@@ -524,7 +524,10 @@ class MemoryStack:
         return dict(self._space.links)
 
     def barriers(self) -> Sequence[RouteEntry]:
-        return [entry for entry in self._space.routes if entry.kind and not entry.route.table]
+        return [entry for entry in self._space.routes if entry.kind not in ("", "local") and not entry.route.table]
+
+    def local_routes(self) -> Sequence[RouteEntry]:
+        return [entry for entry in self._space.routes if entry.kind == "local"]
 
     def routes(self) -> Sequence[RouteEntry]:
         """Those that somebody added, and one to the subnet of each address."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -302,6 +302,30 @@ def test_routes_of_others(host: MemoryHost, ours: bool) -> None:
     hiding = ["10.20.0.0/25 goes by br9", "10.20.0.128/25 is blackhole"]
     others = ["192.0.2.0/24 goes by br9", "198.51.100.0/24 goes via 10.20.0.99 by eth0"] if ours else []
     assert endpoint(host)["troubles"] == [told + ", by a route that is not ours" for told in hiding + others]
+
+
+@pytest.mark.parametrize(
+    ("link", "address", "told"),
+    [
+        ("lo", "10.20.0.11/32", "10.20.0.11 is not reached, as lo has the address 10.20.0.11/32"),
+        ("lo", "10.20.0.1/32", "10.20.0.1 is not reached, as lo has the address 10.20.0.1/32"),
+        ("d0", "fd00:20::11/64", "fd00:20::11 is not reached, as d0 has the address fd00:20::11/64"),
+        ("d0", "10.20.0.9/29", "10.20.0.11 is not reached, as d0 has the address 10.20.0.9/29"),
+        ("lo", "10.20.0.50/32", ""),  # nobody's, such as that of a load balancer
+        ("d0", "10.20.0.50/24", ""),
+        ("d0", "10.0.0.1/8", ""),
+    ],
+)
+def test_an_address_that_keeps_packets_to_others_inside(host: MemoryHost, link: str, address: str, told: str) -> None:
+    db = {"name": "db", "addresses": ["10.20.0.11", "fd00:20::11"]}
+    make_networks([{**BLUE, "endpoints": [*BLUE["endpoints"], db]}], world(host))
+    if link not in host.space(WEB).links:
+        host.make_link(host.space(WEB), link, up=True)
+    host.change_link(WEB, link, addresses=(ip_interface(address),))
+
+    found = {one["netns"]: one["troubles"] for one in facts(world(host))["networks"][0]["endpoints"]}
+
+    assert found == {"web": [told] if told else [], "db": []}
 
 
 def test_a_network_without_a_way_out_gives_no_default_route(host: MemoryHost) -> None:

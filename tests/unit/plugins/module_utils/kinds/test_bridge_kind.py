@@ -448,6 +448,26 @@ def test_a_subnet_that_is_routed_elsewhere_is_a_conflict(route: str, kind: str) 
     assert str(conflict.value) == "Subnet %s of br-blue of network blue overlaps %s%s" % (subnet, holder, INSIST)
 
 
+@pytest.mark.parametrize("ruled", [False, True])
+@pytest.mark.parametrize("route", ["10.20.0.0/25", "10.20.0.0/24", "10.20.0.0/16", "fd00:20::/64", "fd00::/8"])
+def test_a_subnet_that_the_host_takes_for_its_own_is_a_conflict(route: str, ruled: bool) -> None:
+    """Where the table local comes before all others, a wider route is in the way as well."""
+    host = host_with()
+    host.host.routes.append(RouteEntry(plain(Route(ip_network(route))), "lo", BY_HAND, "local"))
+    host.host.lookups += [(4, 100)] if ruled else []
+    if route == "10.20.0.0/16" and not ruled:
+        assert converge(host, blue(network="blue")).changed
+        return
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, blue(network="blue"))
+
+    subnet = "10.20.0.0/24" if "." in route else "fd00:20::/64"
+    assert str(conflict.value) == (
+        f"Subnet {subnet} of br-blue of network blue overlaps the local route to {route} by interface lo{INSIST}"
+    )
+
+
 def routed(host: MemoryHost, route: str, kind: str = "") -> None:
     host.make_link(host.host, "wg0", up=True)
     host.host.routes.append(RouteEntry(plain(Route(ip_network(route))), "" if kind else "wg0", BY_HAND, kind))
