@@ -30,7 +30,7 @@ BOUNDS = {
     "nat_masquerade": (119, 575),
     "netns": (121, 614),
     "network_info": (146, 762),
-    "path_check": (141, 783),
+    "path_check": (142, 783),
     "port_publish": (119, 579),
     "sysctl_forward": (117, 565),
     "veth": (120, 598),
