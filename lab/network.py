@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 
 from lab import addressing
-from lab.addressing import INTERNET, INTERNET4, INTERNET6, MGMT, Config, Lan
+from lab.addressing import INTERNET, INTERNET4, INTERNET6, MGMT, NEIGHBOUR, Config, Lan
 from lab.errors import LabError
 from lab.files import sysctl
 
@@ -101,6 +101,15 @@ def node_setup(name: str, config: Config) -> None:
         connect(name, lan)
     if name == INTERNET:
         _become_router()
+    if name == NEIGHBOUR:
+        _insist_on_routes(config)
+
+
+def _insist_on_routes(config: Config) -> None:
+    """Ignore ICMP redirects: after one from a host, packets for an address that comes back there would go elsewhere."""
+    for device in ("all", *(lan.device for lan in addressing.lans_of(NEIGHBOUR, config))):
+        for version in (4, 6):
+            sysctl(f"net/ipv{version}/conf/{device}/accept_redirects", 0)
 
 
 def connect(name: str, lan: Lan) -> None:

@@ -81,8 +81,15 @@ _value:
     present:
       description: For each module, a list of the objects that are to be there.
       type: dict
+    transition:
+      description:
+        - For M(dockerless.network.bridge_firewall), the list to begin with. A bridge that changes its subnets keeps
+          the rules of the old ones there, and gets those under RV(_value.present) when their addresses are gone.
+      type: dict
     absent:
-      description: For each module, a list of the objects that are to be removed.
+      description:
+        - For each module, a list of the objects that are to be removed.
+        - Masquerades go last, when no endpoint has an address of theirs any more.
       type: dict
     forward:
       description: The options of M(dockerless.network.sysctl_forward).

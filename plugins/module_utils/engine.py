@@ -249,7 +249,10 @@ def run(requests: t.Sequence[AnyRequest], world: World, alone: bool = False) -> 
 
 
 def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
-    """The plan: rules first, so that nothing is open even for a moment, then removals, then additions."""
+    """The plan: rules first, so that nothing is open even for a moment, then removals, then additions.
+
+    The rules of subnets that leave go after that, since their addresses are there until then.
+    """
     plan = _Plan()
     _check_together(requests)
     for request in requests:
@@ -265,16 +268,19 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
             request.kind.conclude(request.item, world)
             if request.warns:
                 request.kind.remark(request.item, world)
-    rules, late = _plan_rules(plan, world) if world.firewall.in_use else ([], [])
+    waits = bool(going or coming)
+    rules, late = _plan_rules(plan, waits, world) if world.firewall.in_use else ([], [])
     coming.sort(key=lambda step: not step.clears_the_way)
     first, last = _settling(world.beforehand), _settling(world.afterwards)
-    plan.steps = rules + first + joined(going) + late + joined(coming) + last
+    plan.steps = rules + first + joined(going) + joined(coming) + late + last
     return plan
 
 
-def _plan_rules(plan: _Plan, world: World) -> tuple[list[operations.Operation], list[operations.Operation]]:
-    """The transactions that come before all other steps, and those that come once links are deleted."""
-    rules, late = world.firewall.plan(world.dropped_bridges, [*world.links().values()])
+def _plan_rules(
+    plan: _Plan, waits: bool, world: World
+) -> tuple[list[operations.Operation], list[operations.Operation]]:
+    """The transactions that come before all other steps, and those that come once links have changed."""
+    rules, late = world.firewall.plan(waits, [*world.links().values()])
     move = world.firewall.move()
     if move:
         plan.notes["packet filter"] = move

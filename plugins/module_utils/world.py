@@ -63,7 +63,6 @@ class World:
         self.check_mode = check_mode
         self.warnings: list[str] = []
         self.recreated: list[dict[str, object]] = []  # namespaces made again, with the processes in the old ones
-        self.dropped_bridges: set[str] = set()
         self.claims = Claims()
         self.moved: list[dict[str, str]] = []  # units of systemd that are started, stopped or restarted, and where
         self.beforehand: list[operations.Operation] = []  # steps that come before all removals
@@ -330,7 +329,6 @@ class World:
         if gone is None:
             return
         if gone.kind == "bridge":
-            self.dropped_bridges.add(name)
             for link in [link for link in self.links().values() if link.master == name]:
                 self.put_link(replace(link, master=""))
         other = self.peer_of(gone) if gone.kind == "veth" else None

@@ -35,7 +35,9 @@ options:
     description: The name of the bridge. Needed unless O(aggregate) is given.
     type: str
   subnets:
-    description: The subnets behind the bridge. By default those of the host's addresses on it.
+    description: The subnets behind the bridge. By default those of the host's addresses on it. To change the addresses
+      of a bridge in use, list the old and the new subnets first, and drop the old ones when their addresses are gone. A
+      warning names addresses of the bridge that are in none of the subnets, as no rule closes these to others.
     type: list
     elements: str
   gateways:

@@ -41,7 +41,7 @@ def composed(
         wanted.present.netns = [_before_links(item, report) for item in wanted.present.netns]
         for text in (*unquoted_names(plain(networks)), *wanted.warnings):
             warn(text)
-        return arguments(wanted)
+        return arguments(wanted, report)
     except InvalidRequest as error:
         raise AnsibleFilterError(str(error)) from None
 

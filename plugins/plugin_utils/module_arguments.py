@@ -8,17 +8,31 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.composition.objects import Composition
+from ..module_utils.firewall import transition
 from ..module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ..module_utils.kinds.common import belongs, compact
 from ..module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ..module_utils.kinds.port_publish import PortPublishKind
-from ..module_utils.model import Bridge, EndpointService, Forwarding, Masquerade, Namespace, PublishedPort, Route, Veth
+from ..module_utils.model import (
+    Bridge,
+    BridgePolicy,
+    EndpointService,
+    Forwarding,
+    Masquerade,
+    Namespace,
+    PublishedPort,
+    Route,
+    Veth,
+)
+from ..module_utils.report import HostReport
 
 Arguments = dict[str, t.Any]
 
 
-def arguments(composition: Composition) -> dict[str, t.Any]:
-    """For each module the objects to make and to remove, and what the host must forward."""
+def arguments(composition: Composition, report: HostReport) -> dict[str, t.Any]:
+    """For each module the objects to make and to remove, the policies while addresses change, and what the host must
+    forward.
+    """
     present, absent = composition.present, composition.absent
     forward = [("present", item) for item in present.sysctl_forward]
     forward += [("absent", item) for item in absent.sysctl_forward]
@@ -41,10 +55,23 @@ def arguments(composition: Composition) -> dict[str, t.Any]:
             "port_publish": [PortPublishKind.describe(item) for item in present.port_publish],
             "endpoint_service": [_service(item) for item in present.endpoint_service],
         },
+        "transition": {
+            "bridge_firewall": [
+                BridgeFirewallKind.describe(item) for item in _in_transition(present.bridge_firewall, report)
+            ]
+        },
         "absent": gone,
         "forward": _forward(*forward[0]),
         "remove": any(gone.values()),
     }
+
+
+def _in_transition(wanted: t.Sequence[BridgePolicy], report: HostReport) -> list[BridgePolicy]:
+    """The wanted policies as they are while addresses change, in the same order."""
+    current = [network.policy for network in report.networks if network.policy is not None]
+    bridges = [policy.bridge for policy in wanted]
+    held = transition.policies((policy for policy in current if policy.bridge in bridges), wanted)
+    return sorted(held, key=lambda policy: bridges.index(policy.bridge))
 
 
 def _of_project(item: Arguments, label: str) -> Arguments:

@@ -10,6 +10,7 @@ A run costs some 50 ms, for it needs no Ansible; nodes/runs.py makes each in a p
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -141,6 +142,10 @@ class EngineWorld(World):
         self.host.sysctl("ipv6/conf/default/accept_dad", 1)
         self.must("ip", "-n", "neighbour", "-batch", "-", text=NEIGHBOUR)
         self.must("ip", "-n", "far", "-batch", "-", text=FAR)
+        for place, version in itertools.product(("neighbour", "far"), (4, 6)):
+            # who is told that an address is elsewhere would not notice that it comes back
+            for key in ("all", "eth0"):
+                self[place].sysctl(f"ipv{version}/conf/{key}/accept_redirects", 0)
         self.must("ip", "-batch", "-", text=UPLINKS)
         # a link that has not noticed its carrier drops what it should send, be it the answer to a solicitation
         assert eventually(lambda: all(self._is_up(*end) for end in ENDS))

@@ -21,7 +21,7 @@ from typing import Any
 
 import frames
 import pytest
-from engine_world import BACKENDS, EngineWorld
+from engine_world import BACKENDS, EngineWorld, Outcome
 from fleet import eventually
 from small_world import IMPATIENCE, PATIENCE
 
@@ -363,6 +363,70 @@ def test_nothing_is_open_between_two_steps(world: Lab, goes: bool) -> None:
                 if step == (0 if goes else steps - 1):
                     world.take_away(DIRECT_ACCESS)
                     world.open(server, *strangers)
+
+
+def moving(name: str, *subnets: str, **options: Any) -> dict[str, Any]:
+    """A network whose endpoint has the network's name."""
+    return {"name": name, "subnets": list(subnets), "endpoints": [{"name": name}], **options}
+
+
+# Two lists of networks between which a host goes back and forth.
+A, B = ("10.20.0.0/24", "fd00:20::/64"), ("10.21.0.0/24", "fd00:21::/64")
+CHANGES = {
+    "other-subnets": ([moving("blue", *A)], [moving("blue", *B)]),
+    "one-family": ([moving("blue", *A)], [moving("blue", A[0])]),
+    "narrower": ([moving("blue", "10.20.0.0/15", "fd00:20::/31")], [moving("blue", *B)]),
+    "swapped": ([moving("blue", *A), moving("red", *B)], [moving("blue", *B), moving("red", *A)]),
+    "part-for-another": ([moving("blue", "10.20.0.0/15", "fd00:20::/31")], [moving("red", *B)]),
+    "no-longer-internal": ([moving("blue", *A, internal=True)], [moving("blue", *B)]),
+    "opened": ([moving("blue", *A)], [moving("blue", *B, direct_access=True)]),
+}
+
+
+class Watch:
+    """Datagrams that are sent after each step of a run, to the gateways of networks and from their endpoints."""
+
+    def __init__(self, world: Lab, host: socket.socket, neighbour: socket.socket, to: Sequence[str]) -> None:
+        self._world, self._host, self._neighbour = world, host, neighbour
+        self._datagrams = [("neighbour", address, 7000) for address in to]
+        self._datagrams += [(name, address, 7001) for name in ("blue", "red") for address in NEIGHBOUR.values()]
+
+    def run(self, networks: Sequence[dict[str, Any]], **options: Any) -> Outcome:
+        """A run in which no datagram comes to the host, and none comes to the neighbour with an endpoint's address."""
+        outcome = self._world.try_run(networks, datagrams=self._datagrams, **options)
+        assert self._heard(self._host) == []
+        assert [(text, source) for text, source in self._heard(self._neighbour) if source not in LAN.values()] == []
+        return outcome
+
+    @staticmethod
+    def _heard(server: socket.socket) -> list[tuple[str, str]]:
+        found = []
+        while select.select([server], [], [], IMPATIENCE)[0]:
+            text, seen = server.recvfrom(1000)
+            found.append((text.decode(), seen[0].replace("::ffff:", "")))
+        return found
+
+
+@pytest.mark.usefixtures("forwarding")
+@pytest.mark.parametrize("change", CHANGES)
+def test_nothing_is_open_while_subnets_change(world: Lab, change: str) -> None:
+    """Addresses that leave, and those that come, are closed and translated after each step, and after a SIGKILL."""
+    before, after = CHANGES[change]
+    to = [*BLUE_GATEWAY.values(), *(RED_GATEWAY.values() if change != "opened" else ())]
+    with world.server("host", 7000, "udp") as host, world.server("neighbour", 7001, "udp") as neighbour:
+        watch = Watch(world, host, neighbour, to)
+        watch.run(before)
+        world.take_away(GATEWAY)
+        assert world.hears(host, "neighbour", to[0], 7000)
+        world.make(*before)
+        for wanted in (after, before, after):
+            outcome = watch.run(wanted).must()
+            assert not world.make(*wanted).changed
+        for step in (1, outcome.steps // 2):
+            watch.run(before).must()
+            assert watch.run(after, kill_after=step).killed
+            watch.run(after).must()
+            assert not world.make(*after).changed
 
 
 # ---- 2. loopback

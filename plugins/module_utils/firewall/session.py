@@ -39,20 +39,24 @@ class _Source:
     state: model.FirewallState
 
 
-def _without_overlaps(policy: model.BridgePolicy, coming: t.Collection[model.BridgePolicy]) -> model.BridgePolicy:
-    """A policy without the subnets that overlap one of the new ones: a set refuses elements that overlap."""
-    taken = [subnet for other in coming for subnet in other.subnets]
-    free = (
-        mine for mine in policy.subnets if not any(mine != theirs and model.overlap(mine, theirs) for theirs in taken)
-    )
-    return replace(policy, subnets=tuple(free))
-
-
 def _with_outsiders(state: model.FirewallState, links: t.Iterable[Link]) -> model.FirewallState:
     """A state with the links that packets of others use, if it has to stop such packets."""
     if not state.drop_transit:
         return state
     return replace(state, outsiders=frozenset(link.name for link in links if _is_outsider(link)))
+
+
+def _in_transition(current: model.FirewallState, desired: model.FirewallState) -> model.FirewallState:
+    """The desired state, with what the current one keeps closed and translated until addresses have left."""
+    if current.policies <= desired.policies and current.masquerades <= desired.masquerades:
+        return desired
+    from . import transition
+
+    return replace(
+        desired,
+        policies=transition.policies(current.policies, desired.policies),
+        masquerades=transition.masquerades(current.masquerades, desired.masquerades),
+    )
 
 
 def _is_outsider(link: Link) -> bool:
@@ -291,24 +295,22 @@ class FirewallSession:
         )
 
     def plan(
-        self, leaving: t.Collection[str] = (), links: t.Iterable[Link] = ()
+        self, waits: bool = False, links: t.Iterable[Link] = ()
     ) -> tuple[list[operations.Operation], list[operations.Operation]]:
-        """The transactions that come before all other steps, and those that come once links are deleted.
+        """The transactions that come before all other steps, and those that come once links have changed.
 
-        A bridge that is ``leaving`` keeps its policy until it has left, and the traffic of others is dropped until the
-        host has ceased to forward. New rules come before an old back-end's go, so that nothing is open in between.
+        If the run ``waits`` for other steps, subnets that leave stay closed and translated until then. The traffic of
+        others is dropped until the host has ceased to forward. New rules come before an old back-end's go, so that
+        nothing is open in between.
         """
         self.open()
         source, current, desired = self._source, self.current, self.desired
         held = replace(
-            desired,
+            _in_transition(current, desired) if waits else desired,
             drop_foreign=desired.drop_foreign or current.drop_foreign,
             drop_transit=desired.drop_transit | current.drop_transit,
         )
-        held, desired = _with_outsiders(held, links), _with_outsiders(desired, links)
-        going = [policy for policy in current.policies if policy.bridge in leaving]
-        still = [_without_overlaps(policy, desired.policies) for policy in going if policy not in desired.policies]
-        first = replace(held, policies=desired.policies | frozenset(still))
+        first, desired = _with_outsiders(held, links), _with_outsiders(desired, links)
         steps = source.backend.plan(source.raw, first)
         for other in self._others:
             gone = other.backend.plan(other.raw, model.FirewallState())

@@ -113,6 +113,11 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
     def wanted(self, item: model.BridgePolicy, observed: engine.Description, world: World) -> engine.Description:
         return self.describe(item)
 
+    def doubts(self, item: model.BridgePolicy, world: World) -> t.Iterable[str]:
+        from .doubts import of_policy
+
+        return of_policy(item, world)
+
     @staticmethod
     def describe(item: model.BridgePolicy) -> dict[str, object]:
         """The object in the words of the options."""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reasons, a clause each, why an object that a module makes alone would not work on the host as it is.
+"""Reasons, a clause each, why an object that a module makes alone would not work on the host as it is, or not close it.
 
 The role makes everything else in the same run or in its next steps, so it turns these warnings off.
 """
@@ -22,6 +22,22 @@ def of_masquerade(item: model.Masquerade, world: World) -> t.Iterator[str]:
     """Reasons why nothing gets out of a subnet."""
     if not world.forwards(item.source.version):
         yield "the host does not forward IPv%d, so nothing gets out; %s" % (item.source.version, _ADVICE)
+
+
+def of_policy(item: model.BridgePolicy, world: World) -> t.Iterator[str]:
+    """Addresses of the bridge that its policy leaves open."""
+    link = world.links().get(item.bridge)
+    open_ones = [
+        address
+        for address in (() if link is None or item.direct_access else link.addresses)
+        if not any(address.ip in subnet for subnet in item.subnets)
+    ]
+    if open_ones:
+        yield (
+            "the bridge still has %s, which no rule closes to others, as it is in none of the subnets; keep the subnet"
+            " of such an address in the list until the bridge has lost it"
+            % model.enumerate_few([str(address) for address in open_ones])
+        )
 
 
 def of_port(item: model.PublishedPort, world: World) -> t.Iterator[str]:

@@ -17,6 +17,7 @@ import pkgutil
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -92,7 +93,7 @@ VOLATILE = {"ifindex", "link_index", "handle", "expires", "index", "packets", "b
 class Faults:
     """The fate of a run: killed before or after the n-th step or action, or the n-th step fails.
 
-    Or others' fate: a process ends between the plan and its first step.
+    Or others' fate: a process ends between the plan and its first step. Datagrams are sent after each step.
     """
 
     def __init__(self, request: Request, started: int) -> None:
@@ -102,6 +103,7 @@ class Faults:
         self.fail_at = request.get("fail_at")
         self.error = request.get("error", "kernel")
         self.ends = request.get("ends", 0)
+        self.datagrams = request.get("datagrams", ())  # what to send after each step: place, address and port
         self.steps = 0
         self.actions = 0
         self.said: list[str] = []
@@ -139,6 +141,8 @@ class Faults:
             if number == self.fail_at:
                 raise made_up(self.error)
             original(step, host)
+            for datagram in self.datagrams:
+                send(self.said[-1], *datagram)
             if number == self.kill_after:
                 die()
 
@@ -168,6 +172,19 @@ def end(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     while os.path.exists(f"/proc/{pid}/ns/net"):
         time.sleep(0.005)
+
+
+def send(text: str, place: str, address: str, port: int) -> None:
+    """Send a datagram from a namespace, if it is there and has a way."""
+
+    def work() -> dict[str, str]:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.sendto(text.encode(), (address, port))
+        return {}
+
+    if os.path.exists(f"/run/netns/{place}"):
+        visit(place, work)
 
 
 def made_up(kind: str) -> Exception:

@@ -36,6 +36,26 @@ def test_the_filter_gives_what_compose_gives() -> None:
     assert compose_filter([BLUE], {}, "none", "absent", "shop") == compose([BLUE], {}, "none", "absent", "shop")
 
 
+def test_a_subnet_that_leaves_is_closed_until_it_has_left() -> None:
+    """The role has these policies first, and those of the list when links have changed."""
+    host = RoleHost()
+    red = {"name": "red", "subnets": ["10.21.0.0/24"]}
+    host.run([BLUE, red])
+
+    def policies(*networks: dict[str, Any]) -> dict[str, list[list[str]]]:
+        made = compose_filter(list(networks), host.info(), "project")
+        sides = {side: made[side]["bridge_firewall"] for side in ("transition", "present")}
+        return {side: [policy["subnets"] for policy in found] for side, found in sides.items()}
+
+    assert policies(red, {**BLUE, "subnets": ["10.20.0.0/25", "fd00:20::/64"]}) == {
+        "transition": [["10.21.0.0/24"], ["10.20.0.0/25", "10.20.0.128/25", "fd00:20::/64"]],
+        "present": [["10.21.0.0/24"], ["10.20.0.0/25", "fd00:20::/64"]],
+    }
+    swapped = policies({**red, "subnets": BLUE["subnets"]}, {**BLUE, "subnets": red["subnets"]})
+    assert swapped["transition"] == swapped["present"] == [["10.20.0.0/24"], ["10.21.0.0/24"]]
+    assert policies(red)["transition"] == policies(red)["present"] == [["10.21.0.0/24"]]
+
+
 def test_a_number_that_is_a_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(module, "Display", lambda: SimpleNamespace(warning=said.append))

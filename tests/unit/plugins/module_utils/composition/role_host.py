@@ -47,8 +47,9 @@ def compose(
     networks: Sequence[Facts], info: Facts, prune: str = "project", state: str = "present", project: str = "default"
 ) -> Facts:
     """The role's requests to the modules; they must equal those of its single call."""
-    found = composition.compose(networks, read_report(info), Scope(project, prune, state), ReportedSurroundings(info))
-    asked = arguments(found)
+    report = read_report(info)
+    found = composition.compose(networks, report, Scope(project, prune, state), ReportedSurroundings(info))
+    asked = arguments(found, report)
     for name, kind in KINDS.items():
         assert [kind.parse(item) for item in asked["present"][name]] == list(found.present.of(name))
         gone = [named(kind.parse(item)) for item in asked["absent"][name]] if name != "veth" else []
@@ -111,6 +112,8 @@ class RoleHost:
             del self.masquerades[item["source"], item["out_interface"]]
         for item in absent["bridge_firewall"]:
             del self.policies[item["bridge"]]
+        for item in self._parse("bridge_firewall", asked["transition"]["bridge_firewall"]):
+            self.policies[item.bridge] = BridgeFirewallKind.describe(item)
         present = {name: self._parse(name, items) for name, items in asked["present"].items()}
         self._put(present)
         self._refuse_the_impossible()

@@ -65,6 +65,14 @@ def test_the_example_of_the_design() -> None:
         "host_port": "8080",
     }
     open_inside = {"direct_access": False, "trusted_interfaces": [], "host_access": "allow", "allow": []}
+    policy = {
+        "bridge": "br-blue",
+        "subnets": ["10.20.0.0/24", "fd00:20::/64"],
+        "internal": False,
+        "icc": True,
+        "network": "blue",
+        **open_inside,
+    }
     pair = {"bridge": "br-blue", "isolated": False, "network": "blue"}
     gateways = ["10.20.0.1", "fd00:20::1"]
 
@@ -96,16 +104,7 @@ def test_the_example_of_the_design() -> None:
                     },
                 },
             ],
-            "bridge_firewall": [
-                {
-                    "bridge": "br-blue",
-                    "subnets": ["10.20.0.0/24", "fd00:20::/64"],
-                    "internal": False,
-                    "icc": True,
-                    "network": "blue",
-                    **open_inside,
-                }
-            ],
+            "bridge_firewall": [policy],
             "nat_masquerade": [
                 {
                     "source": source,
@@ -129,6 +128,7 @@ def test_the_example_of_the_design() -> None:
             ],
             "endpoint_service": [],
         },
+        "transition": {"bridge_firewall": [policy]},
         "absent": NOTHING,
         "forward": {
             "state": "present",

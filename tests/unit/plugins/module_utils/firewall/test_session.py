@@ -337,12 +337,39 @@ def test_a_bridge_that_leaves_keeps_its_policy_until_it_has_left() -> None:
     session.open()
     del session.policies[BLUE.bridge]
 
-    first, late = session.plan({"br-blue"})
+    first, late = session.plan(waits=True)
 
     assert first == []
     assert len(late) == 1
     late[0].apply(host)  # type: ignore[arg-type]
     assert not host.nft.there
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_subnet_that_leaves_stays_closed_and_translated_until_other_steps_are_done(waits: bool) -> None:
+    host = MemoryHost()
+    make(host, BLUE)
+    session = MemorySession(host)
+    session.open()
+    session.masquerades = {EGRESS.key: EGRESS}
+    for step in session.plan()[0]:
+        step.apply(host)  # type: ignore[arg-type]
+    moved, subnet = MemorySession(host), ip_network("10.23.0.0/24")
+    moved.open()
+    moved.policies = {BLUE.bridge: replace(BLUE, subnets=(subnet,))}
+    moved.masquerades = {(subnet, EGRESS.out): replace(EGRESS, source=subnet)}
+
+    seen = []
+    for steps in moved.plan(waits):
+        for step in steps:
+            step.apply(host)  # type: ignore[arg-type]
+        again = MemorySession(host)
+        again.open()
+        subnets = {str(subnet) for policy in again.current.policies for subnet in policy.subnets}
+        seen.append((subnets, {str(item.source) for item in again.current.masquerades}))
+
+    old, new = "10.20.0.0/24", str(subnet)
+    assert seen == [({old, new}, {old, new}) if waits else ({new}, {new}), ({new}, {new})]
 
 
 @pytest.mark.parametrize("subnet", ["10.20.0.0/24", "10.20.0.0/16", "10.20.0.0/25"])
@@ -354,7 +381,7 @@ def test_the_subnet_of_a_bridge_that_leaves_may_be_another_ones_at_once(subnet: 
     session.open()
     session.policies = {azure.bridge: azure}
 
-    for steps in session.plan({"br-blue"}):
+    for steps in session.plan(waits=True):
         for step in steps:
             step.apply(host)  # type: ignore[arg-type]
 
@@ -371,7 +398,7 @@ def test_a_bridge_that_leaves_and_comes_back_gets_its_new_policy() -> None:
     session.open()
     session.policies = {closed.bridge: closed}
 
-    for steps in session.plan({"br-blue"}):
+    for steps in session.plan(waits=True):
         for step in steps:
             step.apply(host)  # type: ignore[arg-type]
 

@@ -92,6 +92,28 @@ def test_a_port_without_a_route_to_its_endpoint() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("subnets", "open_ones"),
+    [
+        (["10.20.0.0/24"], "fd00:20::1/64"),
+        (["10.23.0.0/24"], "10.20.0.1/24, fd00:20::1/64"),
+        (["10.20.0.0/25", "10.23.0.0/24", "fd00::/16"], ""),
+        (None, ""),
+    ],
+)
+def test_an_address_outside_of_the_subnets_is_open(subnets: list[str] | None, open_ones: str) -> None:
+    policy = {"bridge": "br-blue", "subnets": subnets}
+    text = (
+        "Firewall of bridge br-blue: the bridge still has %s, which no rule closes to others, as it is in none of the"
+        " subnets; keep the subnet of such an address in the list until the bridge has lost it."
+    )
+
+    seen = warnings(host_with(), ask(BridgeFirewallKind(), policy))
+
+    assert seen == ((text % open_ones,) if open_ones else ())
+    assert warnings(host_with(), ask(BridgeFirewallKind(), {**policy, "direct_access": True})) == ()
+
+
 def test_what_goes_and_what_the_role_looks_after_is_not_spoken_of() -> None:
     host = host_with()
     once(host, port(network="blue"))
