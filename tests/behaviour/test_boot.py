@@ -133,6 +133,11 @@ class Site:
         """All of the kernel's that the collection could have changed, without numbers that the kernel gives anew."""
         return self.comparable({topic: text for topic, text in self.fleet.dump(HOST).items() if topic != "files"})
 
+    def told(self) -> tuple[str, list[str], list[str]]:
+        """What network_info tells of files and rules that are missing, and of interfaces."""
+        info = self.fleet.module(HOST, "network_info").data
+        return info["at_boot"], info["altered"], info["absent_interfaces"]
+
     def all(self) -> dict[str, str]:
         """With files, but for those of the daemons of systemd and of others."""
         found = self.fleet.dump(HOST)
@@ -190,9 +195,25 @@ def test_all_of_it_is_there_again_after_a_boot(networks: Site) -> None:
 
         assert site.failed_units() == "", stop
         assert differences(before, site.state()) == "", stop
+        assert site.told() == ("yes", [], []), stop
         site.serve()
         site.answers()
         assert not site.role().changed, stop
+
+
+def test_an_interface_that_a_boot_has_not_brought_back_is_told(networks: Site) -> None:
+    site = networks
+    site.run("ip link add spare0 type veth peer name spare1")
+    site.role([{**NETWORKS[0], "masquerade": {"out_interface": "spare0"}}, *NETWORKS[1:]])
+    assert site.told() == ("yes", [], [])
+
+    site.power_loss()
+
+    at_boot, altered, [absent] = site.told()
+    assert (at_boot, altered) == ("yes", []) and absent.startswith("spare0, which the masquerade of ")
+    journal = site.run(f"journalctl -b -u {UNIT} -o cat")
+    assert f"There is no interface {absent}." in journal
+    assert site.failed_units() == ""
 
 
 def test_what_the_engine_cannot_make_after_a_power_loss_is_closed(networks: Site) -> None:
@@ -233,11 +254,13 @@ def test_rules_are_back_when_another_firewall_has_emptied_the_packet_filter(netw
         assert not direct["answered"], (verb, direct)
         assert neighbour.ask(lan, 8081, keep="kept").own_port == kept.own_port
         assert eventually(lambda: differences(before, site.state()) == ""), differences(before, site.state())
+        assert site.told() == ("yes", [], []), verb
     assert not site.role().changed
 
     if site.is_nftables:
         site.run("nft flush ruleset")  # by hand, which nobody is told of
         neighbour.ask(web, 80)
+        assert "firewall of bridge br-blue" in site.told()[1]
         site.run(f"systemctl reload {UNIT}")
         assert differences(before, site.state()) == ""
     site.run("nft flush chain inet dockerless user" if site.is_nftables else "iptables -F DLN-USER")
