@@ -109,8 +109,16 @@ def test_a_large_subnet_is_not_walked_through() -> None:
             "network blue: address fd00::1 of web is outside the subnet 10.20.0.0/24;"
             " give it one inside, or leave it out.",
         ),
-        ("10.20.0.0", "network blue: 10.20.0.0, for web, is not a host address of 10.20.0.0/24."),
-        ("10.20.0.255", "network blue: 10.20.0.255, for web, is not a host address of 10.20.0.0/24."),
+        (
+            "10.20.0.0",
+            "network blue: 10.20.0.0, for web, is not a host address of 10.20.0.0/24;"
+            " choose one between its first and its last.",
+        ),
+        (
+            "10.20.0.255",
+            "network blue: 10.20.0.255, for web, is not a host address of 10.20.0.0/24;"
+            " choose one between its first and its last.",
+        ),
         (
             "10.20.0.1",
             "network blue: address 10.20.0.1 is used twice: by the gateway and web;"

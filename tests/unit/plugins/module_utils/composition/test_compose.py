@@ -816,7 +816,7 @@ def test_when_no_port_is_free_the_run_says_so() -> None:
     easy = [endpoint("e%d" % number, "8000-8001:80", addresses=["10.20.0.%d" % (2 + number)]) for number in range(3)]
 
     with pytest.raises(
-        InvalidRequest, match=r"^network blue: endpoint e2: publish: none of the host ports 8000-8001 is free\.$"
+        InvalidRequest, match=r"^network blue: endpoint e2: publish: none of the host ports 8000-8001 is free; choose"
     ):
         compose([network("blue", "10.20.0.0/24", *easy)], {})
 
