@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import json
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 import pytest
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
@@ -259,6 +260,62 @@ def test_routes_of_others(host: MemoryHost, ours: bool) -> None:
     hiding = ["10.20.0.0/25 goes by br9", "10.20.0.128/25 is blackhole"]
     others = ["192.0.2.0/24 goes by br9", "198.51.100.0/24 goes via 10.20.0.99 by eth0"] if ours else []
     assert endpoint(host)["troubles"] == [told + ", by a route that is not ours" for told in hiding + others]
+
+
+def test_an_endpoint_that_is_to_have_no_default_route_misses_none(host: MemoryHost) -> None:
+    web = {**BLUE["endpoints"][0], "default_route": False}
+    for listed in ([web], [web, {"name": "db"}], [{"name": "db"}]):
+        make_networks([{**BLUE, "endpoints": listed}], world(host), Scope(prune="none"))
+        assert [one["troubles"] for one in facts(world(host))["networks"][0]["endpoints"]] == [[]] * len(
+            facts(world(host))["networks"][0]["endpoints"]
+        )
+
+    make_networks([BLUE], world(host))
+    host.space(WEB).routes.clear()
+    assert endpoint(host)["troubles"] == ["no default route for IPv4", "no default route for IPv6"]
+
+
+RED = {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "web"}, {"name": "db"}]}
+
+
+def troubles(host: MemoryHost) -> dict[str, list[str]]:
+    """Those of each endpoint with any, by its veth pair."""
+    found = facts(world(host))
+    endpoints = [one for network in found["networks"] for one in network["endpoints"]]
+    return {one["veth"]: one["troubles"] for one in endpoints if one["troubles"]}
+
+
+def test_a_lost_interface_is_told_at_another_one_of_the_namespace(host: MemoryHost) -> None:
+    make_networks([BLUE, RED], world(host))
+    assert troubles(host) == {}
+
+    host.stack(HOST).delete_links(["v-red-web"])
+    assert troubles(host) == {"v-blue-web": ["it has lost its interface in network red; run the playbook"]}
+    assert "it has lost its interface in network red" in drawn(host)
+
+    host.stack(HOST).delete_links(["v-blue-web"])
+    assert "namespace web  (without an interface in network blue; run the playbook)" in drawn(host)
+
+
+def test_a_lost_address(host: MemoryHost) -> None:
+    host.stack(WEB).delete_address("eth0", ip_interface("10.20.0.2/24"))
+
+    assert troubles(host) == {"v-blue-web": ["it has lost its address 10.20.0.2; run the playbook"]}
+
+
+def test_an_address_of_a_subnet_that_the_network_had_before(host: MemoryHost) -> None:
+    host.stack(WEB).add_address("eth0", ip_interface("10.99.0.2/24"))
+
+    assert troubles(host) == {"v-blue-web": ["10.99.0.2 lies in none of the network's subnets"]}
+
+
+def test_an_endpoint_on_the_bridge_of_another_network(host: MemoryHost) -> None:
+    make_networks([BLUE, RED], world(host))
+    host.stack(HOST).set_link("v-red-db", {"master": "br-blue"})
+
+    told = "v-red-db belongs to network red, but is a port of br-blue; run the playbook"
+    assert troubles(host)["v-red-db"] == [told]
+    assert told in drawn(host)
 
 
 def test_a_network_without_a_way_out_gives_no_default_route(host: MemoryHost) -> None:
