@@ -33,6 +33,7 @@ _Ends = dict[tuple[t.Optional[int], int], tuple[model.Place, str]]
 _T = t.TypeVar("_T")
 
 _ETHERNET_MTU = 1500
+_ROOT = 0
 _LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 # A value of these applies to all interfaces, including new ones.
 _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDING.items()}
@@ -80,6 +81,7 @@ class World:
         self._wanted_values: dict[tuple[model.Place, str], str] = {}
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
+        self._odd: dict[str, bool] = {}
         self._programs: dict[str, bytes | None] = {}
         self._last_index = 0
         self._lost: dict[str, list[model.Place]] | None = None
@@ -822,6 +824,18 @@ class World:
         if path not in self._looked:
             self._looked[path] = self.host.look_file(path)
         return self._looked[path]
+
+    def is_odd(self, path: str, mode: int) -> bool:
+        """Whether a file or a folder of ours belongs to somebody else than root, or has another mode than this."""
+        if path not in self._odd:
+            self._odd[path] = self.host.rights(path) not in (None, (_ROOT, mode))
+        return self._odd[path]
+
+    def mend(self, path: str, mode: int) -> bool:
+        """Note that this run gives a file or a folder to root, with this mode; whether it has to."""
+        was = self.is_odd(path, mode)
+        self._odd[path] = False
+        return was
 
     def namespace_files(self) -> t.Iterator[tuple[str, str]]:
         """The namespaces with a folder below /etc/netns, each with the names of the files there."""
