@@ -43,6 +43,8 @@ PATH_LINK = "dlnp"
 
 # A file for each name that we gave to the namespace of a process; it holds the inode of that namespace.
 NETNS_RECORDS = "/run/dockerless.network/netns"
+# A file for each namespace in which we set sysctls; it holds the values before that, and goes with the next boot.
+NETNS_SYSCTLS = "/run/dockerless.network.netns"
 # Files that replace those in /etc for what is started in a namespace: ip-netns(8).
 NETNS_FILES = "/etc/netns"
 # A folder of those is moved here to be deleted. Otherwise a run that is killed while it deletes would leave an empty

@@ -101,6 +101,7 @@ class NamespaceReport:
     name: str
     network: str = ""
     ours: bool = False
+    sysctls: tuple[tuple[str, str], ...] = ()  # that we have set
 
 
 @dataclass(frozen=True)

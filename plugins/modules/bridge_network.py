@@ -196,7 +196,10 @@ options:
             description: The MAC address. By default it is derived from the first address.
             type: str
           sysctls:
-            description: Values of C(net.*) keys inside the namespace, as for the module M(dockerless.network.netns).
+            description:
+              - Values of C(net.*) keys inside the namespace, as for the module M(dockerless.network.netns).
+              - A key that is taken out goes back to the value that it had before, unless the namespace is also in a
+                network that is not in the list.
             type: dict
           default_route:
             description:

@@ -326,6 +326,10 @@ namespaces:
       description: Whether this collection created the namespace, or gave its name to that of a process.
       type: bool
       sample: true
+    sysctls:
+      description: The sysctls that this collection has set there, with slashes in their keys.
+      type: dict
+      sample: {net/ipv4/ip_forward: "1"}
 files:
   description: The files of names below C(/etc/netns) that this collection wrote.
   returned: success

@@ -281,7 +281,14 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
                 stays = marks.project_of(there) == network.project and not goes(there)
                 label = there if there and stays else network.label
                 found[name] = model.Namespace(name, None, endpoint.sysctls, label, endpoint.name)
-    return list(found.values())
+    elsewhere = {item.netns for item in report.endpoints if item.network not in listed and not goes(item.network)}
+    kept = {item.name: item.sysctls for item in report.namespaces if item.sysctls and item.name in elsewhere}
+    return [_with_kept(item, kept[item.name]) if item.name in kept else item for item in found.values()]
+
+
+def _with_kept(item: model.Namespace, kept: tuple[tuple[str, str], ...]) -> model.Namespace:
+    """A namespace that is in a network of another list as well, which may have asked for these sysctls."""
+    return replace(item, sysctls=tuple(sorted({**dict(kept), **dict(item.sysctls)}.items())))
 
 
 def _with_sysctls(there: model.Namespace, endpoint: Endpoint, network: BridgeNetwork) -> model.Namespace:

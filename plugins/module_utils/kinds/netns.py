@@ -19,6 +19,7 @@ from . import common
 
 if t.TYPE_CHECKING:
     from .. import operations
+    from ..namespace_operations import Notes
 
 
 class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Namespace]):
@@ -62,7 +63,8 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         if not world.has_namespace(item.name):
             return None
         place = model.Place(netns=item.name)
-        values = {key: world.sysctl(place, key) for key, unused in item.sysctls}
+        keys = {**dict(item.sysctls), **_leaving(item, place, world)}
+        values = {key: world.sysctl(place, key) for key in keys}
         lo = world.links(place).get("lo")
         return common.compact(
             name=item.name,
@@ -114,7 +116,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
             _refuse_unknown(place, item, world)
             steps = [AttachNamespace(item.name, item.pid), *self._loopback(place, world)]
             world.attach_namespace(item.name, place)
-        return steps + _sysctl_steps(place, item, world)
+        return steps + _sysctl_steps(place, item, world, fresh=True)
 
     def _plan_return(self, item: model.Namespace, living: model.Place, world: World) -> list[operations.Operation]:
         """Give a namespace that has lost its name the name back. Everything inside stays, and no connection breaks."""
@@ -146,7 +148,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         steps: list[operations.Operation] = [DeleteNamespace(item.name, attached=True)]
         steps += [AttachNamespace(item.name, pid), *self._loopback(target, world)]
         world.attach_namespace(item.name, target)
-        return steps + _sysctl_steps(target, item, world)
+        return steps + _sysctl_steps(target, item, world, fresh=True)
 
     def _plan_there(self, item: model.Namespace, world: World) -> list[operations.Operation]:
         place = model.Place(netns=item.name)
@@ -180,7 +182,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         if entry.inode and not attached:
             again.append(CreateNamespace(item.name, world.links(model.Place(netns=item.name))["lo"].alias))
         world.drop_namespace(item.name)
-        return [*steps, DeleteNamespace(item.name, attached, tuple(again))]
+        return [*steps, DeleteNamespace(item.name, attached, tuple(again)), *_forget_steps(item.name, world)]
 
     @staticmethod
     def _empty(name: str, world: World) -> list[operations.Operation]:
@@ -249,7 +251,9 @@ def _tell_who_stays(name: str, old: t.Sequence[model.Place], how: str, world: Wo
         world.warn(in_old(name, how, left, world))
 
 
-def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> list[operations.Operation]:
+def _sysctl_steps(
+    place: model.Place, item: model.Namespace, world: World, fresh: bool = False
+) -> list[operations.Operation]:
     """Keys of a link that is still to be made come last, as that link does. Raises Conflict if nothing makes it."""
     links = world.links(place)
     late = [pair for pair in item.sysctls if link_of(pair[0]) and link_of(pair[0]) not in ("lo", *links)]
@@ -259,8 +263,69 @@ def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> li
                 "Namespace %s: the sysctl %s belongs to interface %s, which is not there; make the interface first."
                 % (item.name, sysctl_name(key), link_of(key))
             )
-    world.afterwards += common.new_sysctls(place, late) if late else []
-    return common.sysctl_steps(place, [pair for pair in item.sysctls if pair not in late], world)
+    early = [pair for pair in item.sysctls if pair not in late]
+    steps = [*_restore_steps(place, item, world, fresh), *_note_steps(place, item, early, world, fresh)]
+    if late:
+        noted = _note_steps(place, item, late, world, fresh)
+        world.afterwards += [*noted, *common.new_sysctls(place, late)]
+    return steps + common.sysctl_steps(place, early, world)
+
+
+def _forget_steps(name: str, world: World) -> list[operations.Operation]:
+    from ..namespace_operations import notes_path
+    from ..operations import RemoveFile
+
+    text = world.look_file(notes_path(name))
+    return [] if text is None else [RemoveFile(notes_path(name), text, own_folder=True)]
+
+
+def _noted(name: str, world: World) -> Notes:
+    from ..namespace_operations import notes_path, read_notes
+
+    return read_notes(world.look_file(notes_path(name)))
+
+
+def _leaving(item: model.Namespace, place: model.Place, world: World) -> dict[str, str]:
+    """The keys that an earlier request set and this one does not, with the values found; not what others set since."""
+    wanted = dict(item.sysctls)
+    gone = {key: pair for key, pair in _noted(item.name, world).items() if key not in wanted}
+    return {key: found for key, (found, was) in gone.items() if found and _value(place, key, world) == was}
+
+
+def _value(place: model.Place, key: str, world: World) -> str:
+    return " ".join((world.sysctl(place, key) or "").split())
+
+
+def _restore_steps(place: model.Place, item: model.Namespace, world: World, fresh: bool) -> list[operations.Operation]:
+    """Go back to what was found. The notes of these keys go after that, as a run may be killed in between."""
+    from ..namespace_operations import NoteSysctls, notes_path
+
+    noted, wanted = _noted(item.name, world), dict(item.sysctls)
+    if all(key in wanted for key in noted):
+        return []
+    text = world.look_file(notes_path(item.name))
+    kept = tuple((key, wanted[key]) for key in noted if key in wanted and not fresh)
+    steps = [] if fresh else common.sysctl_steps(place, _leaving(item, place, world).items(), world)
+    if kept:
+        return [*steps, NoteSysctls(item.name, place, (), kept, text)]
+    from ..operations import RemoveFile
+
+    return [*steps, RemoveFile(notes_path(item.name), text or "", own_folder=True)]
+
+
+def _note_steps(
+    place: model.Place, item: model.Namespace, values: t.Sequence[tuple[str, str]], world: World, fresh: bool
+) -> list[operations.Operation]:
+    """Note what is there before it is changed."""
+    noted = {} if fresh else _noted(item.name, world)
+    new = [(key, value) for key, value in values if key not in noted and _value(place, key, world) != value]
+    changed = any(key in noted and noted[key][1] != value for key, value in values)
+    if not new and not changed:
+        return []
+    from ..namespace_operations import NoteSysctls, notes_path
+
+    kept = [pair for pair in item.sysctls if pair not in new]
+    return [NoteSysctls(item.name, place, tuple(new), tuple(kept), world.look_file(notes_path(item.name)))]
 
 
 def _loopback_steps(place: model.Place, lo: Link, wanted: Link, world: World) -> list[operations.Operation]:

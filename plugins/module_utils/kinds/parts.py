@@ -83,14 +83,22 @@ def _network(known: NetworkReport, link: state.Link | None) -> NetworkReport:
 
 def namespaces(world: World, report: HostReport) -> HostReport:
     """The named namespaces that hold an end of a veth pair of ours, and those that we made or named."""
-    found = []
+    found, noted = [], set(world.folder(marks.NETNS_SYSCTLS))
     for name in world.names():
         links = world.links(model.Place(netns=name))
         lo = links.get("lo")
         ours = (lo is not None and is_ours(lo)) or world.is_named_by_us(name)
         if ours or any(link.kind == "veth" and is_ours(link) for link in links.values()):
-            found.append(NamespaceReport(name, world.label("lo", model.Place(netns=name)), ours))
+            label = world.label("lo", model.Place(netns=name))
+            found.append(NamespaceReport(name, label, ours, _sysctls(name, world) if name in noted else ()))
     return replace(report, namespaces=tuple(found))
+
+
+def _sysctls(name: str, world: World) -> tuple[tuple[str, str], ...]:
+    from ..namespace_operations import notes_path, read_notes
+
+    notes = read_notes(world.file(notes_path(name)))
+    return tuple((key, value) for key, (unused, value) in notes.items())
 
 
 def services(world: World, report: HostReport) -> HostReport:

@@ -334,6 +334,23 @@ def test_rules_of_routing_and_a_table_local_that_somebody_has_flushed(host: Memo
     ]
 
 
+def test_the_sysctls_of_a_namespace_are_told_and_stay_for_a_list_with_its_other_network(host: MemoryHost) -> None:
+    key = "net/ipv4/ip_forward"
+    web = {**BLUE["endpoints"][0], "sysctls": {key: 1}}
+
+    def forwards() -> str:
+        return str(host.space(WEB).sysctls[key])
+
+    make_networks([{**BLUE, "endpoints": [web]}, RED], world(host))
+    assert [item["sysctls"] for item in facts(world(host))["namespaces"]] == [{}, {key: "1"}]
+    assert read_report(facts(world(host))).namespaces == gather(world(host)).namespaces
+
+    make_networks([RED], world(host))
+    assert forwards() == "1" and not make_networks([{**BLUE, "endpoints": [web]}], world(host)).changed
+    make_networks([BLUE, RED], world(host))
+    assert forwards() == "0"
+
+
 # ---- the price
 
 
