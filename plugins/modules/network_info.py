@@ -231,8 +231,9 @@ networks:
               type: str
               sample: nginx.service
         troubles:
-          description: What is wrong with the interface in the namespace, with its routes and rules of routing, or with
-            its services, a clause each. A default route is looked at only in namespaces that this collection created.
+          description: What is wrong with the interface in the namespace, with its addresses, its routes and rules of
+            routing, or with its services, a clause each. An interface that is missing is told at another one of the
+            namespace. A default route is looked at only in namespaces that this collection created.
           type: list
           elements: str
           sample: ["default by 10.30.0.99, not the gateway"]
