@@ -9,6 +9,7 @@ There is no database. Change one of these, and what an earlier release made is n
 from __future__ import annotations
 
 import re
+import typing as t
 
 from . import loading, model
 
@@ -172,3 +173,18 @@ def service_of(text: str) -> tuple[str, str] | None:
     """The namespace and the label in such a line; None for another file."""
     found = re.match(r"# %s: \S+ runs in ([^\s,;]+)(?:, ([^\s;]+))?; " % re.escape(COLLECTION), text)
     return None if found is None else (found[1], found[2] or "")
+
+
+# Of each key, the value that was found, and the one that we set.
+Notes = t.Mapping[str, tuple[str, str]]
+
+
+def notes_path(name: str) -> str:
+    """The file with the notes about the sysctls of a namespace."""
+    return "%s/%s" % (NETNS_SYSCTLS, name)
+
+
+def read_notes(text: str | None) -> Notes:
+    """The notes in such a file; none in a damaged one."""
+    lines = (line.split("\t") for line in (text or "").splitlines())
+    return {line[0]: (line[1], line[2]) for line in lines if len(line) == 3}

@@ -92,21 +92,6 @@ class DeleteNamespace(operations.Operation):
         return list(self.again)
 
 
-# Of each key, the value that was found, and the one that we set.
-Notes = t.Mapping[str, tuple[str, str]]
-
-
-def notes_path(name: str) -> str:
-    """The file with the notes about the sysctls of a namespace."""
-    return "%s/%s" % (marks.NETNS_SYSCTLS, name)
-
-
-def read_notes(text: str | None) -> Notes:
-    """The notes in a file; none in a damaged one."""
-    lines = (line.split("\t") for line in (text or "").splitlines())
-    return {line[0]: (line[1], line[2]) for line in lines if len(line) == 3}
-
-
 @dataclass(frozen=True)
 class NoteSysctls(operations.Operation):
     """Note the values of keys that are about to be set, for the time when nobody asks for them any more."""
@@ -120,20 +105,23 @@ class NoteSysctls(operations.Operation):
     def commands(self) -> list[str]:
         names = [sysctl_name(key) for key, unused in self.values]
         look = operations.inside(self.place, "sysctl", *names)
-        return ["mkdir -p %s" % marks.NETNS_SYSCTLS, "%s > %s" % (look if names else "true", notes_path(self.name))]
+        return [
+            "mkdir -p %s" % marks.NETNS_SYSCTLS,
+            "%s > %s" % (look if names else "true", marks.notes_path(self.name)),
+        ]
 
     def headlines(self) -> list[str]:
         return ["note sysctls of %s" % self.name]
 
     def apply(self, host: Host) -> None:
-        path, stack = notes_path(self.name), host.stack(self.place)
-        there = read_notes(host.read_file(path))
+        path, stack = marks.notes_path(self.name), host.stack(self.place)
+        there = marks.read_notes(host.read_file(path))
         notes = {key: (there[key][0], value) for key, value in self.kept if key in there}
         notes.update((key, (" ".join((stack.read_sysctl(key) or "").split()), value)) for key, value in self.values)
         host.write_file(path, "".join("\t".join((key, *pair)) + "\n" for key, pair in sorted(notes.items())))
 
     def undo(self) -> list[operations.Operation]:
-        path = notes_path(self.name)
+        path = marks.notes_path(self.name)
         if self.before is None:
             return [operations.RemoveFile(path, "", own_folder=True)]
         return [operations.WriteFile(path, self.before, "", own_folder=True)]

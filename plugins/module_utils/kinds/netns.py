@@ -19,7 +19,6 @@ from . import common
 
 if t.TYPE_CHECKING:
     from .. import operations
-    from ..namespace_operations import Notes
 
 
 class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Namespace]):
@@ -272,17 +271,14 @@ def _sysctl_steps(
 
 
 def _forget_steps(name: str, world: World) -> list[operations.Operation]:
-    from ..namespace_operations import notes_path
     from ..operations import RemoveFile
 
-    text = world.look_file(notes_path(name))
-    return [] if text is None else [RemoveFile(notes_path(name), text, own_folder=True)]
+    text = world.look_file(marks.notes_path(name))
+    return [] if text is None else [RemoveFile(marks.notes_path(name), text, own_folder=True)]
 
 
-def _noted(name: str, world: World) -> Notes:
-    from ..namespace_operations import notes_path, read_notes
-
-    return read_notes(world.look_file(notes_path(name)))
+def _noted(name: str, world: World) -> marks.Notes:
+    return marks.read_notes(world.look_file(marks.notes_path(name)))
 
 
 def _leaving(item: model.Namespace, place: model.Place, world: World) -> dict[str, str]:
@@ -298,19 +294,19 @@ def _value(place: model.Place, key: str, world: World) -> str:
 
 def _restore_steps(place: model.Place, item: model.Namespace, world: World, fresh: bool) -> list[operations.Operation]:
     """Go back to what was found. The notes of these keys go after that, as a run may be killed in between."""
-    from ..namespace_operations import NoteSysctls, notes_path
+    from ..namespace_operations import NoteSysctls
 
     noted, wanted = _noted(item.name, world), dict(item.sysctls)
     if all(key in wanted for key in noted):
         return []
-    text = world.look_file(notes_path(item.name))
+    text = world.look_file(marks.notes_path(item.name))
     kept = tuple((key, wanted[key]) for key in noted if key in wanted and not fresh)
     steps = [] if fresh else common.sysctl_steps(place, _leaving(item, place, world).items(), world)
     if kept:
         return [*steps, NoteSysctls(item.name, place, (), kept, text)]
     from ..operations import RemoveFile
 
-    return [*steps, RemoveFile(notes_path(item.name), text or "", own_folder=True)]
+    return [*steps, RemoveFile(marks.notes_path(item.name), text or "", own_folder=True)]
 
 
 def _note_steps(
@@ -322,10 +318,10 @@ def _note_steps(
     changed = any(key in noted and noted[key][1] != value for key, value in values)
     if not new and not changed:
         return []
-    from ..namespace_operations import NoteSysctls, notes_path
+    from ..namespace_operations import NoteSysctls
 
     kept = [pair for pair in item.sysctls if pair not in new]
-    return [NoteSysctls(item.name, place, tuple(new), tuple(kept), world.look_file(notes_path(item.name)))]
+    return [NoteSysctls(item.name, place, tuple(new), tuple(kept), world.look_file(marks.notes_path(item.name)))]
 
 
 def _loopback_steps(place: model.Place, lo: Link, wanted: Link, world: World) -> list[operations.Operation]:

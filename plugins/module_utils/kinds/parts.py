@@ -95,9 +95,7 @@ def namespaces(world: World, report: HostReport) -> HostReport:
 
 
 def _sysctls(name: str, world: World) -> tuple[tuple[str, str], ...]:
-    from ..namespace_operations import notes_path, read_notes
-
-    notes = read_notes(world.file(notes_path(name)))
+    notes = marks.read_notes(world.file(marks.notes_path(name)))
     return tuple((key, value) for key, (unused, value) in notes.items())
 
 

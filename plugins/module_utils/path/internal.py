@@ -8,12 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from ..firewall import reasons
-from . import remedies, whose
+from . import remedies, trail, whose, words
 from .packet import Packet
 from .rules import DROP, PASS
 from .topology import Nic, Node, Topology
-from .trail import Verdict, at
-from .words import LOST
 
 
 def internal_networks(topology: Topology, node: Node, packet: Packet) -> list[str] | None:
@@ -39,7 +37,7 @@ def internal_networks(topology: Topology, node: Node, packet: Packet) -> list[st
     return found
 
 
-def lost_network(topology: Topology, node: Node, version: int) -> Verdict | None:
+def lost_network(topology: Topology, node: Node, version: int) -> trail.Verdict | None:
     """The interface or the address by which an endpoint should be in one of its networks; None if nothing is missing.
 
     Its hosts file has its addresses. Without one, the mark of its namespace and its other links must do.
@@ -61,13 +59,17 @@ def lost_network(topology: Topology, node: Node, version: int) -> Verdict | None
     return None
 
 
-def _without_interface(node: Node, network: str) -> Verdict:
+def _without_interface(node: Node, network: str) -> trail.Verdict:
     reason = "%s has lost its interface in network %s" % (node.name, network)
-    return Verdict(LOST, "link", at(node), reason, remedies.AGAIN % "restores the interfaces of endpoints")
+    return trail.Verdict(
+        words.LOST, "link", trail.at(node), reason, remedies.AGAIN % "restores the interfaces of endpoints"
+    )
 
 
-def _without_address(node: Node, reason: str, nic: Nic | None = None) -> Verdict:
-    return Verdict(LOST, "address", at(node, nic), reason, remedies.AGAIN % "restores the addresses of endpoints")
+def _without_address(node: Node, reason: str, nic: Nic | None = None) -> trail.Verdict:
+    return trail.Verdict(
+        words.LOST, "address", trail.at(node, nic), reason, remedies.AGAIN % "restores the addresses of endpoints"
+    )
 
 
 def _is_of(bridge: Nic, end: Nic) -> bool:
